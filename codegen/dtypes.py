@@ -1,0 +1,231 @@
+"""Element types: names, sizes, NumPy storage and the promotion rules.
+
+Comes in: nothing.  Goes out: `DType` values in the namespace `dtypes`, `promote`, and conversion to and from the arrays
+that hold them.  NumPy has no bfloat16, so it is stored as its raw bits in uint16 and computed in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class DType:
+    """An element type.
+
+    name     the field's standard name, "float32"
+    kind     "b" bool, "i" signed, "u" unsigned, "f" floating
+    bits     width of one element in memory
+    numpy    the NumPy type that stores it (uint16 for bfloat16)
+    compute  the NumPy type arithmetic is done in (float32 for the 16-bit floats)
+    """
+
+    name: str
+    kind: str
+    bits: int
+    priority: int
+    numpy: np.dtype = field(repr=False)
+    compute: np.dtype = field(repr=False)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return max(1, self.bits // 8)
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind == "f"
+
+    @property
+    def is_int(self) -> bool:
+        """True for signed and unsigned integers, False for bool."""
+        return self.kind in "iu"
+
+    @property
+    def is_narrow_float(self) -> bool:
+        """True for the float types that are only stored: arithmetic on them is done in float32."""
+        return self.kind == "f" and self.bits < 32
+
+    @property
+    def arithmetic(self) -> DType:
+        """The type in which values of this type are computed: float32 for 16-bit floats, itself otherwise."""
+        return dtypes.float32 if self.is_narrow_float else self
+
+    @property
+    def min(self) -> int | float | bool:
+        """The smallest value: -inf for floats."""
+        if self.kind == "f":
+            return float("-inf")
+        return False if self.kind == "b" else 0 if self.kind == "u" else -(1 << (self.bits - 1))
+
+    @property
+    def max(self) -> int | float | bool:
+        """The largest value: inf for floats."""
+        if self.kind == "f":
+            return float("inf")
+        return True if self.kind == "b" else (1 << (self.bits - (self.kind == "i"))) - 1
+
+    def __repr__(self) -> str:
+        return f"dtypes.{self.name}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_by_name, (self.name,))
+
+
+def _make(name: str, kind: str, bits: int, priority: int, numpy: str, compute: str | None = None) -> DType:
+    return DType(name, kind, bits, priority, np.dtype(numpy), np.dtype(compute or numpy))
+
+
+class dtypes:
+    """The namespace of element types, with the aliases users know: `dtypes.float`, `dtypes.half`, `dtypes.int`, ..."""
+
+    bool: Final = _make("bool", "b", 8, 0, "bool")
+    int8: Final = _make("int8", "i", 8, 1, "int8")
+    uint8: Final = _make("uint8", "u", 8, 2, "uint8")
+    int16: Final = _make("int16", "i", 16, 3, "int16")
+    uint16: Final = _make("uint16", "u", 16, 4, "uint16")
+    int32: Final = _make("int32", "i", 32, 5, "int32")
+    uint32: Final = _make("uint32", "u", 32, 6, "uint32")
+    int64: Final = _make("int64", "i", 64, 7, "int64")
+    uint64: Final = _make("uint64", "u", 64, 8, "uint64")
+    float16: Final = _make("float16", "f", 16, 10, "float16", "float32")
+    bfloat16: Final = _make("bfloat16", "f", 16, 11, "uint16", "float32")
+    float32: Final = _make("float32", "f", 32, 12, "float32")
+    float64: Final = _make("float64", "f", 64, 13, "float64")
+
+    char: Final = int8
+    uchar: Final = uint8
+    short: Final = int16
+    ushort: Final = uint16
+    int: Final = int32
+    uint: Final = uint32
+    long: Final = int64
+    ulong: Final = uint64
+    half: Final = float16
+    float: Final = float32
+    double: Final = float64
+
+    default_float: DType = float32
+    default_int: DType = int32
+
+    @staticmethod
+    def is_float(dtype: DType) -> bool:  # type: ignore[valid-type]
+        return dtype.is_float
+
+    @staticmethod
+    def is_int(dtype: DType) -> bool:  # type: ignore[valid-type]
+        return dtype.is_int
+
+    @staticmethod
+    def is_unsigned(dtype: DType) -> bool:  # type: ignore[valid-type]
+        return dtype.kind == "u"
+
+
+ALL: Final[tuple[DType, ...]] = (
+    dtypes.bool, dtypes.int8, dtypes.uint8, dtypes.int16, dtypes.uint16, dtypes.int32, dtypes.uint32,
+    dtypes.int64, dtypes.uint64, dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64,
+)  # fmt: skip
+_NAMES: Final[dict[str, DType]] = {d.name: d for d in ALL}
+
+
+def _by_name(name: str) -> DType:
+    return _NAMES[name]
+
+
+def as_dtype(value: object) -> DType:
+    """The DType meant by a DType, a name ("float32", "half"), a NumPy type or a Python type.
+
+    raises TypeError for anything else
+    """
+    if isinstance(value, DType):
+        return value
+    if isinstance(value, str):
+        found = _NAMES.get(value) or getattr(dtypes, value, None)
+        if isinstance(found, DType):
+            return found
+        raise TypeError(f"unknown dtype {value!r}; known: {', '.join(_NAMES)}")
+    if value is bool:
+        return dtypes.bool
+    if value is int:
+        return dtypes.default_int
+    if value is float:
+        return dtypes.default_float
+    try:
+        return _NAMES[np.dtype(value).name]  # type: ignore[call-overload]
+    except (TypeError, KeyError):
+        raise TypeError(f"no dtype corresponds to {value!r}; known: {', '.join(_NAMES)}") from None
+
+
+# The types directly above each type; the lattice is the one torch, JAX and tinygrad share, with uint64 -> float.
+_ABOVE: Final[dict[DType, tuple[DType, ...]]] = {
+    dtypes.bool: (dtypes.int8, dtypes.uint8),
+    dtypes.int8: (dtypes.int16,),
+    dtypes.uint8: (dtypes.int16, dtypes.uint16),
+    dtypes.int16: (dtypes.int32,),
+    dtypes.uint16: (dtypes.int32, dtypes.uint32),
+    dtypes.int32: (dtypes.int64,),
+    dtypes.uint32: (dtypes.int64, dtypes.uint64),
+    dtypes.int64: (dtypes.float16, dtypes.bfloat16),
+    dtypes.uint64: (dtypes.float16, dtypes.bfloat16),
+    dtypes.float16: (dtypes.float32,),
+    dtypes.bfloat16: (dtypes.float32,),
+    dtypes.float32: (dtypes.float64,),
+    dtypes.float64: (),
+}
+
+
+def _upward(dtype: DType) -> frozenset[DType]:
+    found, pending = {dtype}, [dtype]
+    while pending:
+        for above in _ABOVE[pending.pop()]:
+            if above not in found:
+                found.add(above)
+                pending.append(above)
+    return frozenset(found)
+
+
+_UPWARD: Final[dict[DType, frozenset[DType]]] = {d: _upward(d) for d in ALL}
+_PROMOTED: Final[dict[tuple[DType, DType], DType]] = {
+    (a, b): min(_UPWARD[a] & _UPWARD[b], key=lambda d: d.priority) for a in ALL for b in ALL
+}
+
+
+def promote(first: DType, *rest: DType) -> DType:
+    """The smallest type that holds values of all the given types.
+
+    >>> promote(dtypes.int32, dtypes.float16), promote(dtypes.uint8, dtypes.int8)
+    (dtypes.float16, dtypes.int16)
+    """
+    for other in rest:
+        first = _PROMOTED[first, other]
+    return first
+
+
+def round_to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The bits of float32 values rounded to bfloat16, to nearest even; NaN stays NaN."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded = ((bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16).astype(np.uint16)
+    return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
+
+
+def to_storage(values: NDArray, dtype: DType) -> NDArray:
+    """Values converted to the array that stores them as dtype; float to int conversion truncates."""
+    if dtype is dtypes.bfloat16:
+        with np.errstate(all="ignore"):
+            return round_to_bfloat16(np.asarray(values).astype(np.float32))
+    with np.errstate(all="ignore"):
+        return np.asarray(values).astype(dtype.numpy)
+
+
+def from_storage(stored: NDArray, dtype: DType) -> NDArray:
+    """The values held by a storage array, in dtype's own NumPy type, or float32 for bfloat16."""
+    if dtype is dtypes.bfloat16:
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored
