@@ -1,0 +1,335 @@
+"""Index algebra: integer expressions over bounded axes, simplified when they are built.
+
+    Index = const | axis | Index + Index | Index * const | Index // const | Index % const | dynamic(Expr)
+
+Comes in: axes (a name and a size) and arithmetic.  Goes out: `Index` values in one normal form, so that equal indices
+of the everyday kind are the same object.  An index is a sum of terms `coefficient * atom` and a constant; an atom is an
+axis, a floor division, a remainder, or the integer value of a kernel expression (a gather).  Division and remainder
+follow Python: they round down, also for negative values.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from math import gcd
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakValueDictionary
+
+if TYPE_CHECKING:
+    from codegen.ir import Expr
+
+_numbers = itertools.count()
+_interned: Final[WeakValueDictionary[tuple[object, ...], Atom | Index]] = WeakValueDictionary()
+
+
+class Axis:
+    """A named range 0 <= value < size.  Two axes are the same only if they are one object."""
+
+    __slots__ = ("__weakref__", "axes", "hi", "id", "index", "lo", "name", "size")
+
+    def __init__(self, name: str, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"axis {name} must have a size of at least 1, got {size}")
+        self.name, self.size, self.id = name, size, next(_numbers)
+        self.lo, self.hi = 0, size - 1
+        self.axes = frozenset((self,))
+        self.index = _linear({self: 1}, 0)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Atom:
+    """An indivisible non-axis term: `index // divisor`, `index % divisor`, or the value of an expression in [0, size).
+
+    kind  "div", "mod" or "dynamic"
+    of    the index divided, or the expression
+    by    the divisor, or the size
+    """
+
+    __slots__ = ("__weakref__", "axes", "by", "hi", "id", "kind", "lo", "of")
+
+    def __init__(self, kind: str, of: Index | Expr, by: int) -> None:
+        self.kind, self.of, self.by, self.id = kind, of, by, next(_numbers)
+        self.axes: frozenset[Axis] = of.axes
+        self.lo, self.hi = 0, by - 1
+        if isinstance(of, Index) and kind == "div":
+            self.lo, self.hi = of.lo // by, of.hi // by
+
+    @property
+    def inner(self) -> Index:
+        """The index under a division or remainder."""
+        assert isinstance(self.of, Index)
+        return self.of
+
+    def __repr__(self) -> str:
+        if self.kind == "dynamic":
+            return f"[{self.of!r}]"
+        text = repr(self.of)
+        text = text if self.inner.is_single_axis else f"({text})"
+        return f"{text}{'//' if self.kind == 'div' else '%'}{self.by}"
+
+
+Term = Axis | Atom
+
+
+class Index:
+    """A sum of coefficient * atom and a constant, with the exact bounds that follow from its parts.
+
+    >>> i, j = Axis("i", 4), Axis("j", 6)
+    >>> flat = i.index * 6 + j.index
+    >>> flat, flat // 6, flat % 6, (flat.lo, flat.hi)
+    (i*6+j, i, j, (0, 23))
+    """
+
+    __slots__ = ("__weakref__", "axes", "const", "hi", "id", "lo", "terms")
+
+    def __init__(self, terms: tuple[tuple[Term, int], ...], const: int) -> None:
+        self.terms, self.const, self.id = terms, const, next(_numbers)
+        self.axes: frozenset[Axis] = frozenset().union(*(atom.axes for atom, _ in terms)) if terms else frozenset()
+        self.lo = const + sum(min(k * atom.lo, k * atom.hi) for atom, k in terms)
+        self.hi = const + sum(max(k * atom.lo, k * atom.hi) for atom, k in terms)
+
+    def __add__(self, other: Index | int) -> Index:
+        if isinstance(other, int):
+            return _intern_index(self.terms, self.const + other)
+        if not other.terms:
+            return _intern_index(self.terms, self.const + other.const)
+        total = dict(self.terms)
+        for atom, k in other.terms:
+            total[atom] = total.get(atom, 0) + k
+        return _linear(total, self.const + other.const)
+
+    def __sub__(self, other: Index | int) -> Index:
+        return self + (other * -1 if isinstance(other, Index) else -other)
+
+    def __mul__(self, factor: int) -> Index:
+        if factor == 1:
+            return self
+        return _linear({atom: k * factor for atom, k in self.terms}, self.const * factor)
+
+    def __floordiv__(self, divisor: int) -> Index:
+        return _divide(self, divisor)
+
+    def __mod__(self, divisor: int) -> Index:
+        return _remainder(self, divisor)
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.terms
+
+    @property
+    def is_single_axis(self) -> bool:
+        """True when the index is exactly one axis."""
+        return not self.const and len(self.terms) == 1 and self.terms[0][1] == 1 and isinstance(self.terms[0][0], Axis)
+
+    def coefficient(self, axis: Axis) -> int:
+        """The factor of axis in the sum; occurrences inside divisions, remainders and expressions do not count."""
+        return next((k for atom, k in self.terms if atom is axis), 0)
+
+    def is_affine_in(self, axis: Axis) -> bool:
+        """True when axis occurs in no division, remainder or expression."""
+        return all(atom is axis or axis not in atom.axes for atom, _ in self.terms)
+
+    def stride(self, axis: Axis) -> int | None:
+        """The change of the index when axis grows by one, or None when that is not a constant."""
+        return self.coefficient(axis) if self.is_affine_in(axis) else None
+
+    def atoms(self) -> Iterable[Atom]:
+        """All divisions, remainders and expressions, outer ones before those inside them."""
+        for atom, _ in self.terms:
+            if isinstance(atom, Atom):
+                yield atom
+                if atom.kind != "dynamic":
+                    yield from atom.inner.atoms()
+
+    def node_count(self) -> int:
+        """The number of terms and multiplications, also inside divisions: a measure of the index's cost."""
+        inner = sum(atom.inner.node_count() for atom, _ in self.terms if isinstance(atom, Atom) and atom.kind != "dynamic")
+        return 1 + len(self.terms) + sum(k != 1 for _, k in self.terms) + inner
+
+    def __repr__(self) -> str:
+        parts = []
+        for atom, k in self.terms:
+            text = repr(atom)
+            parts.append(text if k == 1 else f"{text}*{k}" if isinstance(atom, Axis) else f"({text})*{k}")
+        if self.const or not parts:
+            parts.append(str(self.const))
+        return "+".join(parts).replace("+-", "-")
+
+
+def constant(value: int) -> Index:
+    """The index that is always value."""
+    return _intern_index((), value)
+
+
+def dynamic(expr: Expr, size: int) -> Index:
+    """The index whose value is an integer expression's, which the kernel keeps within 0 <= value < size."""
+    return _linear({_atom("dynamic", expr, size): 1}, 0)
+
+
+def substitute(index: Index, replacement: Mapping[Axis, Index], expr: Callable[[Expr], Expr] | None = None) -> Index:
+    """The index with axes replaced, simplified again; expr is applied to the expressions inside it."""
+    if not index.axes & replacement.keys():
+        return index
+    result = constant(index.const)
+    for atom, k in index.terms:
+        if isinstance(atom, Axis):
+            part = replacement.get(atom, atom.index)
+        elif atom.kind == "div":
+            part = _divide(substitute(atom.inner, replacement, expr), atom.by)
+        elif atom.kind == "mod":
+            part = _remainder(substitute(atom.inner, replacement, expr), atom.by)
+        else:
+            if expr is None:
+                raise TypeError("substitution into a dynamic index needs a function for its expression")
+            part = dynamic(expr(atom.of), atom.by)  # type: ignore[arg-type]
+        result = result + part * k
+    return result
+
+
+class Guard(NamedTuple):
+    """The condition lo <= index < hi under which a place is read or written."""
+
+    index: Index
+    lo: int
+    hi: int
+
+    @property
+    def always(self) -> bool:
+        return self.lo <= self.index.lo and self.index.hi < self.hi
+
+    @property
+    def never(self) -> bool:
+        return self.index.hi < self.lo or self.index.lo >= self.hi
+
+    def __repr__(self) -> str:
+        return f"{self.lo}<={self.index!r}<{self.hi}"
+
+
+Guards = frozenset[Guard]
+NO_GUARDS: Final[Guards] = frozenset()
+
+
+def needed(guards: Iterable[Guard]) -> Guards:
+    """The guards that can fail."""
+    return frozenset(guard for guard in guards if not guard.always)
+
+
+def guard_axes(guards: Guards) -> frozenset[Axis]:
+    """The axes a set of guards depends on."""
+    return frozenset().union(*(guard.index.axes for guard in guards)) if guards else frozenset()
+
+
+# ---------------------------------------------------------------------------------------------- normal form
+
+
+def _intern_index(terms: tuple[tuple[Term, int], ...], const: int) -> Index:
+    key = ("index", terms, const)
+    found = _interned.get(key)
+    if found is None:
+        found = _interned[key] = Index(terms, const)
+    return found  # type: ignore[return-value]
+
+
+def _atom(kind: str, of: Index | Expr, by: int) -> Atom:
+    key = (kind, of, by)
+    found = _interned.get(key)
+    if found is None:
+        found = _interned[key] = Atom(kind, of, by)
+    return found  # type: ignore[return-value]
+
+
+def _linear(total: dict[Term, int], const: int) -> Index:
+    if any(isinstance(atom, Atom) and atom.kind == "mod" for atom in total):
+        const = _join_quotients(total, const)
+    kept = [(atom, k) for atom, k in total.items() if k]
+    kept.sort(key=_by_age)
+    return _intern_index(tuple(kept), const)
+
+
+def _by_age(term: tuple[Term, int]) -> int:
+    return term[0].id
+
+
+def _join_quotients(total: dict[Term, int], const: int) -> int:
+    """k*(e % c) + k*c*(e // c) -> k*e, in place, wherever both are present; returns the new constant."""
+    changed = True
+    while changed:
+        changed = False
+        for atom, k in list(total.items()):
+            if not k or not isinstance(atom, Atom) or atom.kind != "mod":
+                continue
+            quotient = _divide(atom.inner, atom.by)
+            if quotient.terms and all(total.get(part, 0) == k * atom.by * factor for part, factor in quotient.terms):
+                del total[atom]
+                for part, _ in quotient.terms:
+                    del total[part]
+                const += k * atom.inner.const - k * atom.by * quotient.const
+                for part, factor in atom.inner.terms:
+                    total[part] = total.get(part, 0) + k * factor
+                changed = True
+                break
+    return const
+
+
+def _common_factor(e: Index, c: int) -> tuple[int, Index, Index] | None:
+    """(g, y, z) with e = g*y + z, 0 <= z < g, g > 1 a divisor of c: the largest such g, or None."""
+    factors = {gcd(k, c) for _, k in e.terms}
+    if e.const:
+        factors.add(gcd(e.const, c))
+    for g in sorted(factors, reverse=True):
+        if g <= 1:
+            break
+        y = _linear({atom: k // g for atom, k in e.terms if k % g == 0}, e.const // g)
+        z = _linear({atom: k for atom, k in e.terms if k % g}, e.const % g)
+        if y.terms and z.lo >= 0 and z.hi < g:
+            return g, y, z
+    return None
+
+
+def _divide(e: Index, c: int) -> Index:
+    """e // c: multiples of c leave, bounds decide, common factors cancel, nested divisions and remainders merge."""
+    if c == 1:
+        return e
+    whole = _linear({atom: k // c for atom, k in e.terms if k % c == 0}, e.const // c)
+    rest = _linear({atom: k for atom, k in e.terms if k % c}, e.const % c)
+    if rest.lo // c == rest.hi // c:
+        return whole + rest.lo // c
+    if e.lo // c == e.hi // c:
+        return constant(e.lo // c)
+    if (split := _common_factor(rest, c)) is not None:
+        g, y, _ = split
+        return whole + _divide(y, c // g)
+    if len(rest.terms) == 1 and rest.terms[0][1] == 1 and not rest.const:
+        atom = rest.terms[0][0]
+        if isinstance(atom, Atom) and atom.kind == "div":  # (e // a) // b = e // (a*b)
+            return whole + _divide(atom.inner, atom.by * c)
+        if isinstance(atom, Atom) and atom.kind == "mod" and atom.by % c == 0:  # (e % ab) // a = (e // a) % b
+            return whole + _remainder(_divide(atom.inner, c), atom.by // c)
+    return whole + _linear({_atom("div", rest, c): 1}, 0)
+
+
+def _remainder(e: Index, c: int) -> Index:
+    """e % c: multiples of c vanish, inner remainders by multiples of c open, bounds decide, common factors leave."""
+    if c == 1:
+        return constant(0)
+    total: dict[Term, int] = {}
+    const = e.const
+    for atom, k in e.terms:
+        if k % c == 0:
+            continue
+        if isinstance(atom, Atom) and atom.kind == "mod" and (k * atom.by) % c == 0:
+            const += k * atom.inner.const
+            for part, factor in atom.inner.terms:
+                total[part] = total.get(part, 0) + k * factor
+        else:
+            total[atom] = total.get(atom, 0) + k
+    rest = _linear({atom: k for atom, k in total.items() if k % c}, const % c)
+    if rest.lo // c == rest.hi // c:
+        return rest - (rest.lo // c) * c
+    if (split := _common_factor(rest, c)) is not None:
+        g, y, z = split
+        return _remainder(y, c // g) * g + z
+    return _linear({_atom("mod", rest, c): 1}, 0)

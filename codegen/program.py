@@ -1,0 +1,38 @@
+"""What code generation delivers: source text with all a runtime needs to launch it.
+
+Comes in: printers fill it.  Goes out: to the runtimes, which compile and launch it without looking into the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codegen.ir import Kernel, Param
+
+
+@dataclass(frozen=True)
+class Program:
+    """One kernel's source.
+
+    language  "opencl" | "triton" | "interpreted" (the interpreter runs `kernel`; source is its readable form)
+    entry     the function's name in the source
+    grid      number of work-groups or programs per dimension, 1 to 3 of them, fastest first
+    params    in argument order
+    written   names of the parameters the kernel writes
+    kernel    the algebra it was made from
+    flops     arithmetic operations of one launch; nbytes: bytes it must at least move
+    local     work-items per group; () means one
+    options   launch options of the language (Triton: num_warps, num_stages)
+    """
+
+    language: str
+    source: str
+    entry: str
+    grid: tuple[int, ...]
+    params: tuple[Param, ...]
+    written: frozenset[str]
+    kernel: Kernel | None = field(default=None, compare=False, repr=False)
+    flops: int = 0
+    nbytes: int = 0
+    local: tuple[int, ...] = ()
+    options: tuple[tuple[str, int], ...] = ()
