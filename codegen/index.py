@@ -192,7 +192,7 @@ def substitute(index: Index, replacement: Mapping[Axis, Index], expr: Callable[[
 class Guard(NamedTuple):
     """The condition lo <= index < hi under which a place is read or written."""
 
-    index: Index
+    index: Index  # type: ignore[assignment]
     lo: int
     hi: int
 

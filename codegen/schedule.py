@@ -1,0 +1,72 @@
+"""A schedule as data: how to run a kernel, never what it computes.
+
+Comes in: choices (by `choose`, a tuner, a test).  Goes out: to `nest`, which places values and loops by it.  It knows
+kernels, no languages.  A schedule can change speed, never the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+from codegen.index import Axis
+from codegen.ir import Expr, Reduce, Store
+from codegen.streaming import Stream
+
+
+class Step(NamedTuple):
+    """One loop: walk `axis`, inside the enclosing tile of that axis, in steps of `tile`."""
+
+    axis: Axis
+    tile: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Compute a value once per visit of a loop depth and keep it in a box.
+
+    value   the expression: with a layout an operand to pack, without one a value to keep in natural order
+    depth   number of enclosing loops at which the box is filled
+    layout  ordered (axis, block) from outer to inner, an axis may occur twice; None: keep
+    pad     elements added to the innermost extent of a packed box (breaks power-of-two strides)
+    """
+
+    value: Expr
+    depth: int
+    layout: tuple[tuple[Axis, int], ...] | None = None
+    pad: int = 0
+
+
+class Inner(NamedTuple):
+    """From `depth` on, a sink (a reduce, a kept value or a store) runs its own loops instead of the common list's rest."""
+
+    depth: int
+    loops: tuple[Step, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """How to run one kernel.
+
+    loops    ordered loop steps; the first `grid` of them are spread over work-groups (programs)
+    vector   axes that may be vector lanes, first choice first
+    stages   values computed ahead into boxes
+    inner    per sink: its own loop list from a depth on (two contractions in one kernel need it on CPUs)
+    partial  reduces whose tile axes stay partial (lanes) until the end of their loop; None: the target's rule
+    streams  groups of a max and its rescaled sums that run in one pass
+    options  launch options of the language, such as num_warps
+
+    Axes in no loop are held whole in the tile.  Law: along each axis every tile divides the enclosing one; the size
+    itself need not divide.
+    """
+
+    loops: tuple[Step, ...] = ()
+    grid: int = 0
+    vector: tuple[Axis, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    inner: Mapping[Expr | Store, Inner] = field(default_factory=lambda: MappingProxyType({}))
+    partial: frozenset[Reduce] | None = None
+    streams: tuple[Stream, ...] = ()
+    options: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))
