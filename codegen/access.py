@@ -1,0 +1,115 @@
+"""How a kernel touches memory along its axes: the facts the default schedules are chosen by.
+
+Comes in: a kernel.  Goes out: which axes may be spread over groups, which make good vector lanes, what is used twice.
+It knows no languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+from codegen.index import Axis, Index
+from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Store, children, walk
+
+
+def main_stores(kernel: Kernel) -> tuple[Store, ...]:
+    """The stores that deliver results; reports of errors ("flag") do not count unless there is nothing else."""
+    return tuple(s for s in kernel.stores if s.mode != "flag") or kernel.stores
+
+
+def bound_axes(kernel: Kernel) -> frozenset[Axis]:
+    """Every axis some reduce binds."""
+    return frozenset(axis for r in kernel.reduces for axis in r.bound)
+
+
+def parallel_axes(kernel: Kernel) -> tuple[Axis, ...]:
+    """The axes that may be spread over groups: covered by every result and bound by no reduce, in store order.
+
+    An accumulating store lets go only of axes along which its places differ, whatever the rest of its index does.
+    """
+    stores = main_stores(kernel)
+    bound = bound_axes(kernel)
+    common = [a for a in stores[0].axes if a not in bound and all(a in s.axes for s in stores)]
+    return tuple(a for a in common if all(s.mode == "set" or s.index.stride(a) for s in stores))
+
+
+def strides(kernel: Kernel) -> list[tuple[Index, frozenset[Axis], int]]:
+    """(index, axes, weight) of every load and store; a store weighs twice."""
+    found = [(e.index, e.axes, e.dtype.itemsize) for e in kernel.loads]
+    found += [(s.index, frozenset(s.axes), 2 * s.param.dtype.itemsize) for s in main_stores(kernel)]
+    return found
+
+
+def lane_votes(kernel: Kernel, lanes: int) -> dict[Axis, float]:
+    """For each axis the bytes moved with unit stride along it, times the share of lanes its size fills."""
+    votes: dict[Axis, float] = {}
+    for index, axes, weight in strides(kernel):
+        for axis in axes:
+            if index.stride(axis) == 1:
+                filled = axis.size / (-(-axis.size // lanes) * lanes)
+                votes[axis] = votes.get(axis, 0.0) + weight * filled * prod(a.size for a in axes)
+    return votes
+
+
+def cost(e: Expr) -> int:
+    """Rough cost of one element of e in fused multiply-adds, not counting the reduces it contains."""
+    return sum(x.op.cost for x in _own(e) if isinstance(x, Apply))
+
+
+def _own(root: Expr) -> list[Expr]:
+    """The expressions of one pass: below root, stopping at reduces."""
+    seen: dict[Expr, None] = {root: None}
+    stack = [root]
+    while stack:
+        for child in children(stack.pop()):
+            if child not in seen and not isinstance(child, Reduce):
+                seen[child] = None
+                stack.append(child)
+    return list(seen)
+
+
+def flops(kernel: Kernel) -> int:
+    """Arithmetic operations of one launch: every operation and every reduce step counts once per point of its axes."""
+    total = 0
+    for e in walk(kernel.roots):
+        if isinstance(e, Apply) and e.op.rule == "same":
+            total += prod(a.size for a in e.axes)
+        elif isinstance(e, Reduce):
+            total += prod(a.size for a in e.arg.axes)
+    return total
+
+
+def passes(kernel: Kernel) -> list[Expr]:
+    """The values computed in passes of their own: every reduce's operand, every stored value."""
+    return [r.arg for r in kernel.reduces] + [s.value for s in kernel.stores]
+
+
+def reused_values(kernel: Kernel, axis: Axis, least_cost: int) -> list[Expr]:
+    """Values along axis, of at least a cost, that several passes need: worth keeping instead of computing again.
+
+    Only the outermost of nested candidates are returned.
+    """
+    uses: dict[Expr, int] = {}
+    for root in passes(kernel):
+        for e in _own(root):
+            uses[e] = uses.get(e, 0) + 1
+    wanted = {
+        e
+        for e, n in uses.items()
+        if n > 1 and isinstance(e, Apply) and axis in e.axes and cost(e) >= least_cost
+    }
+    inner = {x for e in wanted for x in _own(e) if x is not e}
+    return sorted(wanted - inner, key=lambda e: e.id)
+
+
+def loads_of(e: Expr) -> Iterable[Load]:
+    """The loads one pass over e makes."""
+    return (x for x in _own(e) if isinstance(x, Load))
+
+
+def is_plain_load(e: Expr) -> bool:
+    """True for a load, also under a conversion of its type."""
+    while isinstance(e, Apply) and e.op.name == "cast":
+        e = e.args[0]
+    return isinstance(e, Load | Const)

@@ -1,0 +1,171 @@
+"""Default schedules for OpenCL on CPUs.
+
+Comes in: a kernel and the target's facts.  Goes out: a schedule.  One work-item runs one group, so a schedule here is a
+choice of register tile, cache blocks and operands to pack.  Kernels are told apart by their axes alone: without reduces,
+with contractions, with other reduces.  The figures come from measurements on AVX-512 cores with 32 registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from codegen.access import flops, lane_votes, loads_of, main_stores, parallel_axes, reused_values
+from codegen.index import Axis
+from codegen.ir import Kernel, Load, Reduce
+from codegen.schedule import Schedule, Stage, Step
+from codegen.target import Target
+
+GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
+GROUPS_PER_CORE = 4
+
+
+@dataclass
+class Loops:
+    """A loop list under construction: grid steps first, then sequential ones."""
+
+    grid: list[Step] = field(default_factory=list)
+    inside: list[Step] = field(default_factory=list)
+
+    def steps(self) -> tuple[Step, ...]:
+        return (*self.grid, *self.inside)
+
+
+def lanes_for(kernel: Kernel, target: Target) -> int:
+    """Elements per vector: one number for the whole kernel, set by 4-byte elements."""
+    return target.vector_bytes // 4
+
+
+def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis]) -> Axis | None:
+    """The axis most of the memory traffic has unit stride along, or the last one when none has."""
+    votes = lane_votes(kernel, lanes_for(kernel, target))
+    voted = [a for a in among if votes.get(a)]
+    if voted:
+        return max(voted, key=lambda a: votes[a])
+    return among[-1] if among else None
+
+
+def spread(loops: Loops, axes: Sequence[Axis], groups: int, smallest: int = 1) -> None:
+    """Cut the axes, outermost first, into grid steps until there are about `groups` of them."""
+    for axis in axes:
+        if groups <= 1:
+            break
+        tile = max(smallest, -(-axis.size // groups))
+        loops.grid.append(Step(axis, tile))
+        groups //= -(-axis.size // tile)
+
+
+def elementwise(kernel: Kernel, target: Target) -> Schedule:
+    """No reduces: chunks of the outer axes over groups, lanes along the unit stride, transposed loads through registers."""
+    axes = list(main_stores(kernel)[0].axes)
+    lanes = lanes_for(kernel, target)
+    parallel = parallel_axes(kernel)
+    lane = lane_axis(kernel, target, [a for a in axes if a in parallel or not parallel])
+    points = prod(a.size for a in axes)
+    groups = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
+    loops = Loops()
+    outer = [a for a in axes if a is not lane]
+    turned = transposed(kernel, lane, lanes)
+    if turned and lane:
+        return _transposing(kernel, target, lane, turned, outer)
+    spread(loops, [a for a in outer if a in parallel], groups)
+    have = prod(-(-s.axis.size // s.tile) for s in loops.grid)
+    if lane is not None and lane in parallel and have < groups:
+        chunk = -(-lane.size // (groups // have))
+        loops.grid.append(Step(lane, -(-chunk // lanes) * lanes))
+    loops.inside += [Step(a, 1) for a in outer]
+    if lane is not None:
+        loops.inside.append(Step(lane, lanes))
+    return Schedule(loops.steps(), len(loops.grid), (lane,) if lane else ())
+
+
+def transposed(kernel: Kernel, lane: Axis | None, lanes: int) -> dict[Load, Axis]:
+    """Loads whose unit stride lies along another axis than the lanes, with that axis, both long enough to transpose."""
+    if lane is None or lane.size < lanes:
+        return {}
+    found = {}
+    for e in kernel.loads:
+        if lane in e.axes and e.index.stride(lane) not in (0, 1, None):
+            unit = next((a for a in e.axes if e.index.stride(a) == 1 and a.size >= lanes), None)
+            if unit is not None:
+                found[e] = unit
+    return found
+
+
+def _transposing(kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, Axis], outer: list[Axis]) -> Schedule:
+    """Blocks of 64 x 64: each transposed load is packed into scratch through register transposes."""
+    unit = next(iter(turned.values()))
+    others = [a for a in outer if a is not unit]
+    block = 64
+    grid = [Step(a, 1) for a in others] + [Step(unit, block), Step(lane, block)]
+    inside = [Step(unit, 1), Step(lane, lanes_for(kernel, target))]
+    stages = tuple(
+        Stage(e, len(grid), ((unit, 1), (lane, 1))) for e, along in turned.items() if along is unit and len(e.axes) >= 2
+    )
+    return Schedule((*grid, *inside), len(grid), (lane,), stages)
+
+
+def rows(kernel: Kernel, target: Target) -> Schedule:
+    """Reduces that are no contractions: rows (lanes along the reduced axis) or columns (lanes along a kept one)."""
+    parallel = parallel_axes(kernel)
+    lane = lane_axis(kernel, target, kernel.axes)
+    assert lane is not None
+    if lane in parallel:
+        return _columns(kernel, target, lane, parallel)
+    lanes = lanes_for(kernel, target)
+    loops = Loops()
+    spread(loops, parallel, target.cores * GROUPS_PER_CORE * 4)
+    loops.inside += [Step(a, _shared_rows(kernel, a, lane) if a is parallel[-1] else 1) for a in parallel]
+    depth = len(loops.grid) + len(loops.inside)
+    loops.inside += [Step(a, 1) for a in kernel.axes if a not in parallel and a is not lane]
+    loops.inside.append(Step(lane, lanes * _unroll(lane, lanes)))
+    held = prod(a.size for a in kernel.axes if a not in parallel)
+    kept = reused_values(kernel, lane, least_cost=8) if held * 4 <= target.l2 // 2 else []
+    stages = tuple(Stage(e, depth) for e in kept)
+    return Schedule(loops.steps(), len(loops.grid), (lane,), stages)
+
+
+def _unroll(lane: Axis, lanes: int) -> int:
+    """Vectors per step along the lane: four independent accumulators hide the latency of an addition."""
+    return 4 if lane.size >= 4 * lanes else 2 if lane.size >= 2 * lanes else 1
+
+
+def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
+    """Rows done together: several when some operand along the lanes is the same for all rows."""
+    if any(len(r.arg.axes & {row, lane}) < 2 for r in kernel.reduces) or len(kernel.reduces) > 1 or row.size < 4:
+        return 1
+    shared = any(lane in e.axes and row not in e.axes for r in kernel.reduces for e in loads_of(r.arg))
+    return 4 if shared else 1
+
+
+def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...]) -> Schedule:
+    """Lanes along a kept axis: a stripe of columns per group, all reduced axes looped by one."""
+    lanes = lanes_for(kernel, target)
+    reduces = max(1, sum(1 for r in kernel.reduces if lane in r.axes))
+    stripe = lanes * max(1, 16 // reduces)
+    others = [a for a in parallel if a is not lane]
+    loops = Loops()
+    groups = target.cores * GROUPS_PER_CORE
+    while stripe > lanes and prod(a.size for a in others) * (lane.size // stripe) < groups:
+        stripe //= 2
+    spread(loops, others, groups * 4)
+    loops.grid.append(Step(lane, stripe))
+    loops.inside += [Step(a, 1) for a in others]
+    loops.inside += [Step(a, 1) for a in kernel.axes if a not in parallel]
+    return Schedule(loops.steps(), len(loops.grid), (lane,))
+
+
+def work(kernel: Kernel, reduce: Reduce) -> int:
+    """Steps of one reduce."""
+    return prod(a.size for a in reduce.arg.axes)
+
+
+def choose(kernel: Kernel, target: Target) -> Schedule:
+    """The default schedule of a kernel on a CPU."""
+    if not kernel.reduces:
+        return elementwise(kernel, target)
+    return rows(kernel, target)
+
+
+__all__ = ["choose", "flops"]
