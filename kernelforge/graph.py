@@ -1,0 +1,434 @@
+"""The lazy graph: immutable, hash-consed nodes and their constructors.
+
+Comes in: buffers, constants and other nodes.  Goes out: `Node` values with their shape, dtype and device; equal nodes
+are one object while any of them lives.  The constructors are strict: no broadcasting, no promotion, axes and shapes in
+normal form (the tensor methods and `shape.py` see to that); they fold what is trivial.  Nothing here knows how a node is
+computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache, partial
+from math import prod
+from typing import Any, Final
+from weakref import ref
+
+import numpy as np
+
+from codegen.dtypes import DType, dtypes, from_storage, to_storage
+from codegen.ops import REDUCE_OPS, SCALAR_OPS
+from kernelforge.buffer import Buffer
+from kernelforge.errors import DeviceError, DTypeError, ShapeError
+
+Shape = tuple[int, ...]
+Line = tuple[str, int]
+Value = int | float | bool
+
+VIEWS: Final = frozenset(("reshape", "permute", "expand", "pad", "shrink", "flip", "window", "unwindow"))
+LEAVES: Final = frozenset(("buffer", "const", "iota"))
+
+current_line: Final[ContextVar[Line | None]] = ContextVar("current_line", default=None)
+
+
+class Node:
+    """One operation of the graph and, at the same time, the array it stands for.
+
+    op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "gather" "scatter"; "contiguous"
+              "detach" "copy"
+    src       the nodes it is computed from
+    attr      what else it takes; the constructor of the same name says what
+    shape     dtype, device: what follows from these; device is None where no buffer is involved
+    line      file and line of the user's call that first made the node; no part of its identity
+    realized  the buffer that holds its elements in row-major order, once they are computed
+    """
+
+    __slots__ = ("__weakref__", "attr", "device", "dtype", "line", "op", "realized", "shape", "src")
+
+    def __init__(
+        self, op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None
+    ) -> None:
+        self.op, self.src, self.attr, self.shape, self.dtype, self.device = op, src, attr, shape, dtype, device
+        self.line = current_line.get()
+        self.realized: Buffer | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    def __repr__(self) -> str:
+        attr = "" if self.attr is None else f" {self.attr}"
+        return f"{self.op}{attr} {list(self.shape)} {self.dtype}"
+
+
+@contextmanager
+def user_line(line: Line | None) -> Iterator[None]:
+    """A context in which new nodes belong to the given line of the user's program."""
+    token = current_line.set(line)
+    try:
+        yield
+    finally:
+        current_line.reset(token)
+
+
+# ------------------------------------------------------------------------------------------------- interning
+#
+# The table holds nodes weakly.  The callback of a dead reference is `table.pop(key, reference)`, all of it in C: it
+# costs a fraction of a WeakValueDictionary's.  Freeing a long chain frees keys and nodes in turn, which CPython does
+# without deep recursion.
+
+_table: Final[dict[tuple[Any, ...], ref[Node]]] = {}
+
+
+def _find(key: tuple[Any, ...]) -> Node | None:
+    found = _table.get(key)
+    return None if found is None else found()
+
+
+def _add(key: tuple[Any, ...], node: Node) -> Node:
+    _table[key] = ref(node, partial(_table.pop, key))
+    return node
+
+
+def _device(op: str, src: tuple[Node, ...]) -> str | None:
+    """The one device the sources live on."""
+    device = None
+    for node in src:
+        if node.device is not None and node.device != device:
+            if device is not None:
+                raise DeviceError(
+                    f"{op} of tensors on different devices, {device} and {node.device}: "
+                    f"move one of them, for instance with .to({device!r})"
+                )
+            device = node.device
+    return device
+
+
+def _node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType) -> Node:
+    """The node of an operation whose shape and dtype follow from op, src and attr."""
+    key = (op, src, attr)
+    found = _table.get(key)
+    if found is not None and (node := found()) is not None:
+        return node
+    device = src[0].device if len(src) == 1 else _device(op, src)
+    return _add(key, Node(op, src, attr, shape, dtype, device))
+
+
+# ---------------------------------------------------------------------------------------------------- leaves
+
+
+def buffer(buf: Buffer) -> Node:
+    """The elements of a buffer, shape (size,)."""
+    key = ("buffer", (), buf)
+    node = _find(key)
+    return node or _add(key, Node("buffer", (), buf, (buf.size,), buf.dtype, buf.device))
+
+
+def const(value: Value, dtype: DType) -> Node:
+    """One value, shape (); attr is the value as dtype holds it, a Python bool, int or float."""
+    value = scalar(value, dtype)
+    key = ("const", repr(value), dtype)
+    node = _find(key)
+    return node or _add(key, Node("const", (), value, (), dtype, None))
+
+
+def scalar(value: Value, dtype: DType) -> Value:
+    """The Python value a dtype holds for value: integers wrap, floats are rounded to the type.
+
+    Of the Python floats that round to one value of a narrower type, the one with the fewest digits stands for it.
+
+    >>> scalar(300, dtypes.uint8), scalar(np.float32(0.1), dtypes.float32), scalar(2**30 + 1, dtypes.float32)
+    (44, 0.1, 1073741824.0)
+    """
+    if dtype.kind == "f":
+        value = float(value)
+        if value == 0 or value != value or dtype is dtypes.float64:
+            return value
+        return _rounded(value, dtype)
+    if dtype.kind == "b":
+        return bool(value)
+    value = int(value) & ((1 << dtype.bits) - 1)
+    return value - (1 << dtype.bits) if dtype.kind == "i" and value >> (dtype.bits - 1) else value
+
+
+@lru_cache(maxsize=4096)
+def _rounded(value: float, dtype: DType) -> float:
+    rounded = np.asarray(from_storage(to_storage(np.asarray(value), dtype), dtype))[()]
+    exact = float(rounded)
+    return exact if exact.is_integer() else float(str(rounded))
+
+
+def iota(n: int, dtype: DType = dtypes.int32) -> Node:
+    """The integers 0 .. n-1, shape (n,)."""
+    key = ("iota", n, dtype)
+    node = _find(key)
+    return node or _add(key, Node("iota", (), None, (n,), dtype, None))
+
+
+def full(shape: Shape, value: Value, dtype: DType) -> Node:
+    """An array with one value everywhere: a constant reshaped and expanded."""
+    return _spread(const(value, dtype), shape)
+
+
+def _spread(value: Node, shape: Shape) -> Node:
+    """A constant node in a given shape."""
+    if not shape:
+        return value
+    ones = _node("reshape", (value,), (1,) * len(shape), (1,) * len(shape), value.dtype)
+    return ones if shape == ones.shape else _node("expand", (ones,), shape, shape, value.dtype)
+
+
+def uniform(x: Node) -> Node | None:
+    """The const node whose value every element of x visibly has, or None."""
+    if x.op == "expand":
+        x = x.src[0]
+    if x.op == "reshape":
+        x = x.src[0]
+    return x if x.op == "const" else None
+
+
+# ----------------------------------------------------------------------------------------------------- views
+
+
+def _view(op: str, x: Node, attr: Any, shape: Shape) -> Node:
+    """A view that shows elements of x and nothing else, so that of a constant is the constant."""
+    value = uniform(x)
+    return _node(op, (x,), attr, shape, x.dtype) if value is None else _spread(value, shape)
+
+
+def reshape(x: Node, shape: Shape) -> Node:
+    """x with another shape of the same size; attr is the shape."""
+    if shape == x.shape:
+        return x
+    if x.op == "reshape" and x.realized is None:
+        return reshape(x.src[0], shape)
+    if prod(shape) != prod(x.shape):
+        raise ShapeError(f"reshape of {x.shape} to {shape}: {prod(x.shape)} elements cannot fill {prod(shape)} places")
+    return _view("reshape", x, shape, shape)
+
+
+def permute(x: Node, order: tuple[int, ...]) -> Node:
+    """x with dimension order[i] in place i; attr is the order."""
+    if order == tuple(range(len(order))):
+        return x
+    return _view("permute", x, order, tuple([x.shape[i] for i in order]))
+
+
+def expand(x: Node, shape: Shape) -> Node:
+    """x with dimensions of size 1 repeated to fill shape, which has the same rank; attr is the shape."""
+    if shape == x.shape:
+        return x
+    if len(shape) != len(x.shape) or any(old not in (1, new) for old, new in zip(x.shape, shape)):
+        raise ShapeError(f"expand of {x.shape} to {shape}: only dimensions of size 1 expand, and the rank must agree")
+    return _view("expand", x, shape, shape)
+
+
+def pad(x: Node, pads: tuple[tuple[int, int], ...]) -> Node:
+    """x with pads[i] = (before, after) zeros around dimension i; attr is pads."""
+    if not any(lo or hi for lo, hi in pads):
+        return x
+    shape = tuple([lo + n + hi for n, (lo, hi) in zip(x.shape, pads)])
+    return _zero_view("pad", x, pads, shape)
+
+
+def shrink(x: Node, bounds: tuple[tuple[int, int], ...]) -> Node:
+    """The part of x with bounds[i] = (start, stop) along dimension i; attr is bounds."""
+    shape = tuple([stop - start for start, stop in bounds])
+    return x if shape == x.shape else _view("shrink", x, bounds, shape)
+
+
+def flip(x: Node, dims: tuple[int, ...]) -> Node:
+    """x reversed along the given dimensions, sorted; attr is dims."""
+    return _view("flip", x, dims, x.shape) if dims else x
+
+
+def window(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Node:
+    """All windows of `size` elements along dim, which becomes two: (windows, size).
+
+        out[.., o, k, ..] = x[.., o*stride + k*dilation, ..]
+
+    attr is (dim, size, stride, dilation)
+    """
+    n = x.shape[dim]
+    count = max(0, (n - dilation * (size - 1) - 1) // stride + 1)
+    shape = (*x.shape[:dim], count, size, *x.shape[dim + 1 :])
+    return _view("window", x, (dim, size, stride, dilation), shape)
+
+
+def unwindow(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Node:
+    """Windows put back where `window` took them from, their places still apart: dims (windows, k) -> (size, k).
+
+        out[.., h, k, ..] = x[.., (h - k*dilation) / stride, k, ..], 0 where that is no window
+
+    Its sum over k is the adjoint of `window`.  attr is (dim, size, stride, dilation)
+    """
+    shape = (*x.shape[:dim], size, *x.shape[dim + 1 :])
+    return _zero_view("unwindow", x, (dim, size, stride, dilation), shape)
+
+
+def _zero_view(op: str, x: Node, attr: Any, shape: Shape) -> Node:
+    """A view that shows elements of x and zeros, so that of zeros is zeros."""
+    value = uniform(x)
+    return _node(op, (x,), attr, shape, x.dtype) if value is None or value.attr else _spread(value, shape)
+
+
+# ------------------------------------------------------------------------------------------------ arithmetic
+
+
+def elementwise(op: str, *src: Node) -> Node:
+    """An operation of SCALAR_OPS, cast and bitcast apart, on arrays of one shape and fitting dtypes.
+
+    raises ShapeError, DTypeError
+    """
+    key = (op, src, None)
+    found = _table.get(key)
+    if found is not None and (node := found()) is not None:
+        return node
+    row = SCALAR_OPS[op]
+    last = src[-1]
+    shape, dtype = last.shape, last.dtype
+    if len(src) != row.arity or dtype.kind not in row.kinds:
+        raise DTypeError(f"{op} of {', '.join(str(x.dtype) for x in src)}: it takes {row.arity} of kind {row.kinds}")
+    for x in src:
+        if x.shape != shape:
+            raise ShapeError(f"{op} of shapes {', '.join(str(x.shape) for x in src)}: expand them to one shape first")
+        if x.dtype is not dtype and (row.rule != "where" or x is not src[0]):
+            raise DTypeError(f"{op} of {', '.join(str(x.dtype) for x in src)}: cast them to one dtype first")
+    if row.rule == "where" and src[0].dtype is not dtypes.bool:
+        raise DTypeError(f"the condition of where must be bool, not {src[0].dtype}")
+    device = last.device if len(src) == 1 else _device(op, src)
+    return _add(key, Node(op, src, None, shape, dtypes.bool if row.rule == "compare" else dtype, device))
+
+
+def cast(x: Node, dtype: DType) -> Node:
+    """x converted to dtype; attr is dtype.  Floats become integers by truncation, integers wrap."""
+    return x if x.dtype is dtype else _node("cast", (x,), dtype, x.shape, dtype)
+
+
+def bitcast(x: Node, dtype: DType) -> Node:
+    """The bits of x read as another dtype of the same width; attr is dtype."""
+    if x.dtype.bits != dtype.bits or dtypes.bool in (x.dtype, dtype):
+        raise DTypeError(f"bitcast from {x.dtype} to {dtype}: both must be numbers of the same width")
+    return x if x.dtype is dtype else _node("bitcast", (x,), dtype, x.shape, dtype)
+
+
+def reduce(op: str, x: Node, axes: tuple[int, ...]) -> Node:
+    """The elements of x combined over `axes`, sorted, which are dropped; op is a name of REDUCE_OPS, attr (op, axes)."""
+    if not axes:
+        return x
+    if x.dtype.kind not in REDUCE_OPS[op].combine.kinds:
+        raise DTypeError(f"reduce {op} is not defined for {x.dtype}")
+    shape = tuple([n for i, n in enumerate(x.shape) if i not in axes])
+    return _node("reduce", (x,), (op, axes), shape, x.dtype)
+
+
+# -------------------------------------------------------------------------------------------------- indexing
+
+
+def gather(x: Node, index: Node, dim: int) -> Node:
+    """Elements of x picked along dim: out[i..] = x[i.., with i[dim] replaced by index[i..]]; attr is dim.
+
+    index   int32 or int64, of x's rank, no larger than x in the dimensions other than dim
+    returns index's shape
+    """
+    _check_index("gather", x, index, dim)
+    return _node("gather", (x, index), dim, index.shape, x.dtype)
+
+
+def scatter(base: Node, index: Node, x: Node, dim: int, mode: str) -> Node:
+    """base with base[i.., with i[dim] replaced by index[i..]] combined with x[i..] for all i; attr is (dim, mode).
+
+    mode  "set", or a name of REDUCE_OPS; with "set" it is unspecified which of several values for one place remains
+    """
+    _check_index("scatter", base, index, dim)
+    if index.shape != x.shape:
+        raise ShapeError(f"scatter of {x.shape} at an index of {index.shape}: the two shapes must be equal")
+    if base.dtype is not x.dtype:
+        raise DTypeError(f"scatter of {x.dtype} into {base.dtype}: cast it first")
+    return _node("scatter", (base, index, x), (dim, mode), base.shape, base.dtype)
+
+
+def _check_index(what: str, x: Node, index: Node, dim: int) -> None:
+    if index.dtype not in (dtypes.int32, dtypes.int64):
+        raise DTypeError(f"{what} with an index of {index.dtype}: an index is int32 or int64")
+    larger = any(m > n for d, (m, n) in enumerate(zip(index.shape, x.shape)) if d != dim)
+    if len(index.shape) != len(x.shape) or larger:
+        raise ShapeError(
+            f"{what} along dimension {dim} of {x.shape} with an index of {index.shape}: "
+            "the ranks must agree and the other dimensions of the index be no larger"
+        )
+
+
+# ---------------------------------------------------------------------------------------------------- markers
+
+
+def contiguous(x: Node) -> Node:
+    """x, computed and stored in an array of its own."""
+    return x if x.op in ("contiguous", "buffer") else _node("contiguous", (x,), None, x.shape, x.dtype)
+
+
+def detach(x: Node) -> Node:
+    """x, as a constant to differentiation."""
+    return x if x.op in ("detach", "const", "iota") else _node("detach", (x,), None, x.shape, x.dtype)
+
+
+def copy(x: Node, device: str) -> Node:
+    """x on another device; attr is the device's name."""
+    if x.device == device:
+        return x
+    key = ("copy", (x,), device)
+    return _find(key) or _add(key, Node("copy", (x,), device, x.shape, x.dtype, device))
+
+
+def rebuild(node: Node, src: Sequence[Node]) -> Node:
+    """The node's operation on other sources, folded like any new node; the node itself when they are its own."""
+    src = tuple(src)
+    if src == node.src:
+        return node
+    op, attr, x = node.op, node.attr, src[0]
+    if op in _BY_ATTR:
+        return _BY_ATTR[op](x, attr)
+    if op in ("window", "unwindow"):
+        return (window if op == "window" else unwindow)(x, *attr)
+    if op == "reduce":
+        return reduce(attr[0], x, attr[1])
+    if op == "gather":
+        return gather(x, src[1], attr)
+    if op == "scatter":
+        return scatter(x, src[1], src[2], *attr)
+    if op in ("contiguous", "detach"):
+        return (contiguous if op == "contiguous" else detach)(x)
+    return elementwise(op, *src)
+
+
+_BY_ATTR: Final = {f.__name__: f for f in (reshape, permute, expand, pad, shrink, flip, cast, bitcast, copy)}
+
+
+# ------------------------------------------------------------------------------------------------------ order
+
+
+def toposort(roots: Iterable[Node], into_realized: bool = True) -> list[Node]:
+    """Every node the roots are computed from, once, sources before users; without recursion.
+
+    into_realized  False: a realized node is a leaf
+    """
+    order: list[Node] = []
+    seen: set[Node] = set()
+    done: set[Node] = set()
+    stack = list(roots)
+    stack.reverse()
+    while stack:
+        node = stack[-1]
+        if node in seen:
+            stack.pop()
+            if node not in done:
+                done.add(node)
+                order.append(node)
+        else:
+            seen.add(node)
+            if into_realized or node.realized is None:
+                stack.extend([x for x in reversed(node.src) if x not in seen])
+    return order
