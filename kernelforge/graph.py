@@ -2,8 +2,8 @@
 
 Comes in: buffers, constants and other nodes.  Goes out: `Node` values with their shape, dtype and device; equal nodes
 are one object while any of them lives.  The constructors are strict: no broadcasting, no promotion, axes and shapes in
-normal form (the tensor methods and `shape.py` see to that); they fold what is trivial.  Nothing here knows how a node is
-computed.
+normal form (the tensor methods and `shape.py` see to that); they fold what is trivial.  Nothing here knows how a node
+is computed.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ def bitcast(x: Node, dtype: DType) -> Node:
 
 
 def reduce(op: str, x: Node, axes: tuple[int, ...]) -> Node:
-    """The elements of x combined over `axes`, sorted, which are dropped; op is a name of REDUCE_OPS, attr (op, axes)."""
+    """The elements of x combined over sorted `axes`, which vanish; op is a name of REDUCE_OPS, attr (op, axes)."""
     if not axes:
         return x
     if x.dtype.kind not in REDUCE_OPS[op].combine.kinds:

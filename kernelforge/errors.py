@@ -1,0 +1,20 @@
+"""The errors users see, and the one that is never their fault.
+
+A user error says what was attempted, the shapes and dtypes received, what was expected and the usual fix.
+"""
+
+
+class ShapeError(ValueError):
+    """Shapes, axes or sizes that do not fit the operation."""
+
+
+class DTypeError(TypeError):
+    """Element types the operation is not defined for."""
+
+
+class DeviceError(RuntimeError):
+    """Tensors on different devices, or a device that cannot be used."""
+
+
+class InternalError(AssertionError):
+    """An invariant of kernelforge itself that does not hold: a fault to report."""
