@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from codegen.ir import Expr
 
 _numbers = itertools.count()
+_LAST: Final = 1 << 62
 _interned: Final[WeakValueDictionary[tuple[object, ...], Atom | Index]] = WeakValueDictionary()
 
 
@@ -144,10 +145,15 @@ class Index:
                 if atom.kind != "dynamic":
                     yield from atom.inner.atoms()
 
+    @property
+    def is_dynamic(self) -> bool:
+        """True when the value of an expression occurs in it."""
+        return any(atom.kind == "dynamic" for atom in self.atoms())
+
     def node_count(self) -> int:
         """The number of terms and multiplications, also inside divisions: a measure of the index's cost."""
-        inner = sum(atom.inner.node_count() for atom, _ in self.terms if isinstance(atom, Atom) and atom.kind != "dynamic")
-        return 1 + len(self.terms) + sum(k != 1 for _, k in self.terms) + inner
+        static = (atom for atom, _ in self.terms if isinstance(atom, Atom) and atom.kind != "dynamic")
+        return 1 + len(self.terms) + sum(k != 1 for _, k in self.terms) + sum(a.inner.node_count() for a in static)
 
     def __repr__(self) -> str:
         parts = []
@@ -165,7 +171,10 @@ def constant(value: int) -> Index:
 
 
 def dynamic(expr: Expr, size: int) -> Index:
-    """The index whose value is an integer expression's, which the kernel keeps within 0 <= value < size."""
+    """The index whose value is an integer expression's.
+
+    Its bounds 0 <= value < size are promised, not derived: every place it is used at has the guard that says so.
+    """
     return _linear({_atom("dynamic", expr, size): 1}, 0)
 
 
@@ -198,7 +207,8 @@ class Guard(NamedTuple):
 
     @property
     def always(self) -> bool:
-        return self.lo <= self.index.lo and self.index.hi < self.hi
+        """True when no point fails; one on an expression's value always can, since only guards keep that in bounds."""
+        return self.lo <= self.index.lo and self.index.hi < self.hi and not self.index.is_dynamic
 
     @property
     def never(self) -> bool:
@@ -215,6 +225,26 @@ NO_GUARDS: Final[Guards] = frozenset()
 def needed(guards: Iterable[Guard]) -> Guards:
     """The guards that can fail."""
     return frozenset(guard for guard in guards if not guard.always)
+
+
+def in_order(guards: Guards) -> list[Guard]:
+    """The guards in an order that depends on their structure and the age of their axes alone."""
+    if len(guards) < 2:
+        return list(guards)
+    return sorted(guards, key=lambda guard: (_structure(guard.index), guard.lo, guard.hi))
+
+
+def _structure(index: Index) -> tuple[object, ...]:
+    """A sort key: equal for equal indices, reproducible between runs that make their axes in one order."""
+    parts: list[tuple[object, ...]] = []
+    for atom, k in index.terms:
+        if isinstance(atom, Axis):
+            parts.append((0, atom.id, (), k))
+        elif atom.kind == "dynamic":
+            parts.append((1, atom.of.id, (), k))
+        else:
+            parts.append((2 if atom.kind == "div" else 3, atom.by, _structure(atom.inner), k))
+    return tuple(parts), index.const
 
 
 def guard_axes(guards: Guards) -> frozenset[Axis]:
@@ -250,7 +280,9 @@ def _linear(total: dict[Term, int], const: int) -> Index:
 
 
 def _by_age(term: tuple[Term, int]) -> int:
-    return term[0].id
+    """Age orders axes and what is made of them; expressions come last, since one without axes may be of any age."""
+    atom = term[0]
+    return atom.id + _LAST if isinstance(atom, Atom) and atom.kind == "dynamic" else atom.id
 
 
 def _join_quotients(total: dict[Term, int], const: int) -> int:

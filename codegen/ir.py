@@ -8,8 +8,8 @@
     Store  = Store(Param, Index, value, axes, Guards, mode)
     Kernel = name, params, stores
 
-Every value is a tile over a set of named axes; sizes live only in the axes.  The constructors (`const`, `coord`, `valid`,
-`load`, `apply`, `reduce`) infer axes and dtype and refuse what has none, so an ill-typed expression cannot be built.
+Every value is a tile over a set of named axes; sizes live only in the axes.  The constructors (`const`, `coord`,
+`valid`, `load`, `apply`, `reduce`) infer axes and dtype and refuse what has none: no ill-typed expression can be built.
 Expressions are hash-consed: equal ones are one object.  16-bit floats are storage types: only `load`, `cast`, `bitcast`
 and a store see them, all arithmetic is done in float32 or wider.
 """
@@ -25,7 +25,7 @@ from typing import Final, cast
 from weakref import WeakValueDictionary
 
 from codegen.dtypes import DType, dtypes
-from codegen.index import NO_GUARDS, Atom, Axis, Guard, Guards, Index, guard_axes, needed, substitute
+from codegen.index import NO_GUARDS, Atom, Axis, Guard, Guards, Index, guard_axes, in_order, needed, substitute
 from codegen.ops import REDUCE_OPS, SCALAR_OPS, ReduceOp, ScalarOp, result_dtype
 
 _numbers = itertools.count()
@@ -197,7 +197,7 @@ def apply(op: ScalarOp | str, *args: Expr, dtype: DType | None = None) -> Expr:
 
 
 def reduce(op: ReduceOp | str, arg: Expr, axes: Iterable[Axis]) -> Expr:
-    """The combination of arg over axes.  An axis arg lacks repeats the same value: a sum becomes a product with its size.
+    """The combination of arg over axes.  An axis arg lacks repeats the value: a sum becomes a product with its size.
 
     raises TypeError for 16-bit floats and for types the operation is not defined for
     """
@@ -258,6 +258,14 @@ class Store:
         rest = sorted(present.difference(self.order), key=lambda a: a.id)
         return tuple(a for a in self.order if a in present) + tuple(rest)
 
+    @cached_property
+    def roots(self) -> tuple[Expr, ...]:
+        """The stored value and the expressions inside the index and the guards."""
+        found: dict[Expr, None] = {self.value: None}
+        for index in (self.index, *(guard.index for guard in in_order(self.guards))):
+            found.update(dict.fromkeys(_dynamic_exprs(index)))
+        return tuple(found)
+
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
@@ -270,12 +278,7 @@ class Kernel:
     @cached_property
     def roots(self) -> tuple[Expr, ...]:
         """The stored values, and the expressions inside the stores' indices and guards."""
-        found: dict[Expr, None] = {}
-        for store in self.stores:
-            found[store.value] = None
-            for index in (store.index, *(guard.index for guard in store.guards)):
-                found.update(dict.fromkeys(_dynamic_exprs(index)))
-        return tuple(found)
+        return tuple(dict.fromkeys(root for store in self.stores for root in store.roots))
 
     @cached_property
     def exprs(self) -> tuple[Expr, ...]:
@@ -316,9 +319,9 @@ def _dynamic_exprs(index: Index) -> Iterator[Expr]:
 def index_exprs(e: Expr) -> tuple[Expr, ...]:
     """The expressions inside the indices and guards of one node."""
     if isinstance(e, Load):
-        indices: Iterable[Index] = (e.index, *(guard.index for guard in e.guards))
+        indices: Iterable[Index] = (e.index, *(guard.index for guard in in_order(e.guards)))
     elif isinstance(e, Valid):
-        indices = (guard.index for guard in e.guards)
+        indices = (guard.index for guard in in_order(e.guards))
     elif isinstance(e, Coord):
         indices = (e.index,)
     else:
@@ -365,9 +368,9 @@ def with_axes(e: Expr, args: tuple[Expr, ...], replacement: dict[Axis, Index], i
         return replace(index, replacement, inside)
 
     if isinstance(e, Load):
-        return load(e.param, moved(e.index), (Guard(moved(g.index), g.lo, g.hi) for g in e.guards))
+        return load(e.param, moved(e.index), (Guard(moved(g.index), g.lo, g.hi) for g in in_order(e.guards)))
     if isinstance(e, Valid):
-        return valid(Guard(moved(g.index), g.lo, g.hi) for g in e.guards)
+        return valid(Guard(moved(g.index), g.lo, g.hi) for g in in_order(e.guards))
     if isinstance(e, Coord):
         return coord(moved(e.index), e.dtype)
     return e
