@@ -1,0 +1,38 @@
+"""What every test shares: options, markers and the number of cases of a property test.
+
+    --slow        also run tests marked slow
+    --cases N     examples per property test (default 50); tests leave max_examples alone so that N decides
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run tests marked slow")
+    parser.addoption("--cases", type=int, default=50, metavar="N", help="examples per property test (default 50)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile(
+        "kernelforge",
+        max_examples=config.getoption("--cases"),
+        deadline=None,
+        derandomize="CI" in os.environ,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("kernelforge")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    skips = {
+        "slow": not config.getoption("--slow") and "slow test: runs with --slow",
+        "gpu": not Path("/dev/nvidiactl").exists() and "needs a CUDA device",
+    }
+    for item in items:
+        for name, reason in skips.items():
+            if reason and item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
