@@ -1,8 +1,8 @@
 """The meaning of a kernel, by definition: NumPy evaluates it on flat storage arrays, in place.
 
 Comes in: a kernel and one array per parameter.  Goes out: nothing, the arrays of stored parameters change.  It knows
-no schedules.  All loads see the arrays as they were before the launch.  Tiles wider than `WIDEST` elements are evaluated
-in parts, so memory stays bounded; sums of floats are accumulated in float64.
+no schedules.  All loads see the arrays as they were before the launch.  Tiles wider than `WIDEST` elements are done in
+parts, so memory stays bounded; sums of floats are accumulated in float64.
 """
 
 from __future__ import annotations

@@ -1,0 +1,189 @@
+"""The readable form of kernels and schedules.
+
+Comes in: a kernel, perhaps a schedule.  Goes out: text that says all of it and depends on nothing else, so equal
+kernels in canonical form (`rewrite.prepare`) have equal text.  It knows no languages.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, cast
+
+import numpy as np
+
+from codegen.dtypes import dtypes
+from codegen.index import Axis, Guards, Index, in_order
+from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Store, Valid, children
+from codegen.schedule import Schedule, Stage, Step
+
+_SIGNS: Final = {
+    "mul": ("*", 9), "div": ("/", 9), "floordiv": ("//", 9), "mod": ("%", 9), "add": ("+", 8), "sub": ("-", 8),
+    "shl": ("<<", 7), "shr": (">>", 7), "and": ("&", 6), "xor": ("^", 5), "or": ("|", 4),
+    "lt": ("<", 3), "le": ("<=", 3), "eq": ("==", 3), "ne": ("!=", 3),
+}  # fmt: skip
+_PREFIXES: Final = {"neg": "-", "not": "~"}
+_TIGHT: Final = 10  # binds tighter than any sign: names, calls, prefixed values
+_WIDEST: Final = 72
+_COLUMN: Final = 9
+
+
+def show(kernel: Kernel) -> str:
+    """The kernel's axes, parameters, named values and stores, one a line, each with the axes it runs over.
+
+    kernel   softmax: i 4, j 6
+    params   out float32[24] written, x float32[24]
+             t0 = max over j (x[i*6+j])               {i}
+             t1 = add over j (exp(x[i*6+j] - t0))     {i}
+             out[i*6+j] = exp(x[i*6+j] - t0) / t1     {i j}
+    """
+    return _Text(kernel).kernel_text()
+
+
+def show_schedule(kernel: Kernel, schedule: Schedule) -> str:
+    """The schedule's choices, one kind a line, with the names `show` gives the kernel's values."""
+    text = _Text(kernel)
+    rows = [
+        ("grid", ", ".join(map(_step, schedule.loops[: schedule.grid]))),
+        ("loop", ", ".join(map(_step, schedule.loops[schedule.grid :]))),
+        ("vector", " ".join(a.name for a in schedule.vector)),
+        *(("stage", text.stage(stage)) for stage in schedule.stages),
+        *(
+            ("inner", f"{text.sink(sink)} from {inner.depth}: {', '.join(map(_step, inner.loops))}")
+            for sink, inner in schedule.inner.items()
+        ),
+        ("partial", "none" if schedule.partial == frozenset() else ", ".join(map(text.name, _aged(schedule.partial)))),
+        *(
+            ("stream", f"{text.name(s.max)}, sums {', '.join(f'{text.name(r)} ({d:g})' for r, d in s.sums)}")
+            for s in schedule.streams
+        ),
+        ("options", ", ".join(f"{key} {value}" for key, value in sorted(schedule.options.items()))),
+    ]
+    return "\n".join(f"{kind:<{_COLUMN}}{row}" for kind, row in rows if row)
+
+
+def _aged(values: Iterable[Reduce] | None) -> list[Reduce]:
+    return sorted(values or (), key=lambda e: e.id)
+
+
+def _step(step: Step) -> str:
+    return f"{step.axis.name} by {step.tile}"
+
+
+class _Text:
+    """The text of a kernel's expressions: reduces, values used twice and long ones get a line and a name."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.texts: dict[Expr, tuple[str, int]] = {}
+        self.rows: list[tuple[str, frozenset[Axis]]] = []
+        self.taken = {param.name for param in kernel.params}
+        self.count = 0
+        uses = Counter(child for e in kernel.exprs for child in children(e))
+        for e in kernel.exprs:
+            text, strength = self._written(e)
+            if isinstance(e, Reduce) or (isinstance(e, Apply) and (uses[e] > 1 or len(text) > _WIDEST)):
+                name = self._fresh()
+                self.rows.append((f"{name} = {text}", e.axes))
+                text, strength = name, _TIGHT
+            self.texts[e] = (text, strength)
+
+    def kernel_text(self) -> str:
+        stores = [(self._store(store), frozenset(store.axes)) for store in self.kernel.stores]
+        rows = [*self.rows, *stores]
+        width = min(_WIDEST, max((len(text) for text, _ in rows), default=0))
+        order = {axis: position for position, axis in enumerate(self.kernel.axes)}
+        lines = [
+            f"{'kernel':<{_COLUMN}}{self.kernel.name}: {', '.join(f'{a.name} {a.size}' for a in self.kernel.axes)}",
+            f"{'params':<{_COLUMN}}{', '.join(self._param(p.name) for p in self.kernel.params)}",
+        ]
+        for text, axes in rows:
+            names = " ".join(a.name for a in sorted(axes, key=order.__getitem__))
+            lines.append(f"{'':<{_COLUMN}}{text:<{width}}     {{{names}}}")
+        return "\n".join(lines)
+
+    def name(self, e: Expr) -> str:
+        """How the text calls a value."""
+        return self.texts[e][0] if e in self.texts else repr(e)
+
+    def sink(self, sink: Expr | Store) -> str:
+        return self.name(sink) if isinstance(sink, Expr) else f"store {sink.param.name}"
+
+    def stage(self, stage: Stage) -> str:
+        if stage.layout is None:
+            return f"keep {self.name(stage.value)} at {stage.depth}"
+        layout = "".join(f"({axis.name},{block})" for axis, block in stage.layout)
+        return f"pack {self.name(stage.value)} at {stage.depth} as {layout} pad {stage.pad}"
+
+    def _fresh(self) -> str:
+        while True:
+            name, self.count = f"t{self.count}", self.count + 1
+            if name not in self.taken:
+                return name
+
+    def _param(self, name: str) -> str:
+        param = next(p for p in self.kernel.params if p.name == name)
+        return f"{name} {param.dtype}[{param.size}]{' written' if name in self.kernel.written else ''}"
+
+    def _store(self, store: Store) -> str:
+        sign = {"set": "=", "add": "+=", "mul": "*="}.get(store.mode, f"{store.mode}=")
+        return f"{store.param.name}[{self._place(store.index, store.guards)}] {sign} {self.texts[store.value][0]}"
+
+    def _place(self, index: Index, guards: Guards) -> str:
+        text = self._index(index)
+        return f"{text} | {self._guards(guards)}" if guards else text
+
+    def _guards(self, guards: Guards) -> str:
+        return ", ".join(f"{g.lo}<={self._index(g.index)}<{g.hi}" for g in in_order(guards))
+
+    def _index(self, index: Index) -> str:
+        if not index.is_dynamic:
+            return repr(index)
+        parts = []
+        for atom, k in index.terms:
+            if isinstance(atom, Axis):
+                text = atom.name
+            elif atom.kind == "dynamic":
+                text = f"[{self.texts[cast(Expr, atom.of)][0]}]"
+            else:
+                text = f"(({self._index(atom.inner)}){'//' if atom.kind == 'div' else '%'}{atom.by})"
+            parts.append(text if k == 1 else f"{text}*{k}")
+        if index.const:
+            parts.append(str(index.const))
+        return "+".join(parts).replace("+-", "-")
+
+    def _written(self, e: Expr) -> tuple[str, int]:
+        """The text of one node and how tightly it binds."""
+        if isinstance(e, Const):
+            return _number(e), _TIGHT
+        if isinstance(e, Coord):
+            text = self._index(e.index)
+            return f"{e.dtype}({text})", _TIGHT
+        if isinstance(e, Valid):
+            return f"{{{self._guards(e.guards)}}}", _TIGHT
+        if isinstance(e, Load):
+            return f"{e.param.name}[{self._place(e.index, e.guards)}]", _TIGHT
+        if isinstance(e, Reduce):
+            return f"{e.op.name} over {' '.join(a.name for a in e.bound)} ({self.texts[e.arg][0]})", _TIGHT
+        return self._apply(cast(Apply, e))
+
+    def _apply(self, e: Apply) -> tuple[str, int]:
+        operands = [self.texts[x] for x in e.args]
+        if e.op.name in _SIGNS:
+            sign, strength = _SIGNS[e.op.name]
+            left = _bracketed(*operands[0], strength)
+            return f"{left} {sign} {_bracketed(*operands[1], strength + 1)}", strength
+        if e.op.name in _PREFIXES:
+            return _PREFIXES[e.op.name] + _bracketed(*operands[0], _TIGHT), _TIGHT
+        name = {"cast": f"{e.dtype}", "bitcast": f"bits.{e.dtype}"}.get(e.op.name, e.op.name)
+        return f"{name}({', '.join(text for text, _ in operands)})", _TIGHT
+
+
+def _bracketed(text: str, strength: int, wanted: int) -> str:
+    return text if strength >= wanted else f"({text})"
+
+
+def _number(e: Const) -> str:
+    if e.dtype is dtypes.float32:
+        return str(np.float32(e.value))
+    return str(e.value).lower() if e.dtype is dtypes.bool else str(e.value)
