@@ -1,260 +1,30 @@
-"""The loop nest: what both printers print.
+"""Kernel + schedule -> loop nest: the one lowering, shared by all printers.
 
-Comes in: a kernel, a schedule and a target.  Goes out: a `Nest`, a list of nodes of which only `Loop` has a body, in the
-order in which they run.  A nest holds no masks, no bounds, no vector types and no text of any language: printers derive
-these.  Placement itself is in `placing.py`.
+Comes in: a kernel, a schedule and a target.  Goes out: a `Nest` (see `nodes`), or ScheduleError when the schedule is not
+legal for the kernel in the target's language.  It knows no text of any language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-
-from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Reduce, Store
-from codegen.schedule import Schedule, Step
+from codegen.ir import Kernel
+from codegen.legality import check_placed, check_written
+from codegen.nodes import Nest
+from codegen.placing import place
+from codegen.schedule import Schedule
 from codegen.target import Target
 
 
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A point in the nest: the loop steps taken so far and those still to come in the list in force there.
+def build(kernel: Kernel, schedule: Schedule, target: Target) -> Nest:
+    """The nest of a kernel under a schedule.
 
-    taken   steps already entered, outermost first (steps of axes the goal does not use are counted too, without a Loop)
-    todo    the rest of the list
-    whole   per axis the extent before any step: the size, or the tile of a step that was dropped because it covers the size
-    names   per axis a unique identifier, valid in every language
+    raises ScheduleError when the schedule is not legal for the kernel in the target's language
     """
-
-    taken: tuple[Step, ...]
-    todo: tuple[Step, ...]
-    whole: Mapping[Axis, int]
-    names: Mapping[Axis, str]
-
-    @cached_property
-    def tiles(self) -> dict[Axis, int]:
-        """Per stepped axis the extent of its current tile."""
-        return dict(self.taken)
-
-    @cached_property
-    def depths(self) -> dict[Axis, int]:
-        """Per stepped axis the depth of its innermost step."""
-        return {step.axis: depth for depth, step in enumerate(self.taken)}
-
-    @cached_property
-    def final(self) -> dict[Axis, int]:
-        """Per axis that has a step in the whole list the extent of its innermost tile."""
-        return dict(self.taken + self.todo)
-
-    def tile(self, axis: Axis) -> int:
-        """The extent of axis' current tile; it overhangs the axis' end when the size is no multiple of it."""
-        return self.tiles.get(axis) or self.whole.get(axis, axis.size)
-
-    def innermost(self, axis: Axis) -> int:
-        """The extent axis' tile will have when the list in force is used up."""
-        return self.final.get(axis) or self.whole.get(axis, axis.size)
-
-    def var(self, axis: Axis) -> str | None:
-        """The loop variable that holds where axis' current tile starts; None: at 0, no loop was entered."""
-        depth = self.depths.get(axis)
-        return None if depth is None else f"{self.names[axis]}{depth}"
+    check_written(kernel, schedule, target)
+    nest = place(kernel, schedule, target)
+    check_placed(nest)
+    return nest
 
 
-@dataclass(eq=False)
-class Box:
-    """A tile that lives across nodes: an accumulator or a staged value.
-
-    name     unique in the nest, begins with the letter of its kind
-    kind     "acc" accumulator of a reduce, "pack" packed operand, "keep" kept value, "fin" the value of a finished
-             accumulator, "run" a running quantity of a stream (center or factor)
-    of       the value it holds; a reduce for acc and fin, the stream's max for run
-    place    where it is declared; a local coordinate is the loop variable at the use minus the one here
-    tile     per axis its extent: whole inner tiles, so it may exceed the axis' size
-    partial  reduced axes that stay in the box until Finish; their lanes are not positions: loops do not move them
-    layout   packs only: ordered (axis, block) from outer to inner, as in the schedule; None: the printer's natural order
-    pad      packs only: elements added to the innermost extent
-    init     the wider box a narrow accumulator starts from; None: the reduce's identity
-    array    True: memory, False: registers (settled after placement)
-    """
-
-    name: str
-    kind: str
-    of: Expr
-    place: Place
-    tile: dict[Axis, int]
-    partial: tuple[Axis, ...] = ()
-    layout: tuple[tuple[Axis, int], ...] | None = None
-    pad: int = 0
-    init: Box | None = None
-    array: bool = False
-
-    @property
-    def free(self) -> tuple[Axis, ...]:
-        """The axes that are positions, in the order of `tile`."""
-        return tuple(a for a in self.tile if a not in self.partial)
-
-
-Environment = Mapping[Expr, Box]
-
-
-@dataclass(eq=False)
-class Loop:
-    """Walk `axis` in steps of `tile` inside its enclosing tile; never of one iteration.
-
-    place  outside the loop: place.tile(axis) is the extent walked, place.var(axis) where it starts
-    inside the place of the body: inside.var(axis) is the loop variable
-    grid   a program id instead of a loop; grid loops are the outermost nodes, one inside the other
-    """
-
-    axis: Axis
-    tile: int
-    grid: bool
-    place: Place
-    inside: Place
-    body: list[Node] = field(default_factory=list)
-
-    @property
-    def var(self) -> str:
-        """The loop variable: where the current tile starts."""
-        name = self.inside.var(self.axis)
-        assert name is not None
-        return name
-
-
-@dataclass(eq=False)
-class Declare:
-    """Make a box.  An accumulator starts as the identity of its reduce, or as a slice of `box.init`; others hold nothing."""
-
-    box: Box
-
-
-@dataclass(eq=False)
-class Update:
-    """box = box combined with reduce.arg over the tile; axes of `box.partial` are kept, other bound axes are combined.
-
-    Where a bound axis overhangs, the operand counts as the identity.
-    """
-
-    box: Box
-    reduce: Reduce
-    place: Place
-    env: Environment
-
-
-@dataclass(eq=False)
-class Keep:
-    """Store this tile of the value box.of into its place in the box."""
-
-    box: Box
-    place: Place
-    env: Environment
-
-
-@dataclass(eq=False)
-class Pack:
-    """Evaluate box.of over the whole box, in the box's layout; anything finite may stand in the overhang."""
-
-    box: Box
-    place: Place
-    env: Environment
-
-
-@dataclass(eq=False)
-class WriteBack:
-    """Store the narrow accumulator into its slice of the wider one (inner.init is outer)."""
-
-    outer: Box
-    inner: Box
-    place: Place
-
-
-@dataclass(eq=False)
-class Finish:
-    """to = box with its partial axes combined."""
-
-    box: Box
-    to: Box
-
-
-@dataclass(eq=False)
-class Shift:
-    """A stream's running maximum moves, elementwise over the max's tile.
-
-    old = running; running = max(old, chunk); center = running where it is finite, else 0;
-    factor = exp(degree * (old - center)) for each (degree, factor)
-    """
-
-    running: Box
-    chunk: Box
-    center: Box
-    factors: tuple[tuple[float, Box], ...]
-
-
-@dataclass(eq=False)
-class Settle:
-    """After a stream's loop: factor = exp(degree * (center - shift)) for each (degree, factor); shift is a value of env."""
-
-    center: Box
-    shift: Expr
-    factors: tuple[tuple[float, Box], ...]
-    place: Place
-    env: Environment
-
-
-@dataclass(eq=False)
-class Scale:
-    """box = box * factor; the factor lacks some of the box's axes."""
-
-    box: Box
-    factor: Box
-
-
-@dataclass(eq=False)
-class Out:
-    """Evaluate and store this tile of store.value.  `once` are grid loops of axes the store lacks: only their first
-    program stores."""
-
-    store: Store
-    place: Place
-    env: Environment
-    once: tuple[Loop, ...] = ()
-
-
-Node = Loop | Declare | Update | Keep | Pack | WriteBack | Finish | Shift | Settle | Scale | Out
-Leaf = Update | Keep | Out
-
-
-@dataclass(frozen=True, eq=False)
-class Nest:
-    """A kernel placed by a schedule.
-
-    body   the outermost nodes: the grid loops if there are any
-    boxes  every box, in the order made
-    names  per axis a unique identifier
-    """
-
-    kernel: Kernel
-    schedule: Schedule
-    target: Target
-    body: Sequence[Node]
-    boxes: Sequence[Box]
-    names: Mapping[Axis, str]
-
-    @property
-    def grid(self) -> tuple[Loop, ...]:
-        """The grid loops, outermost first."""
-        found: list[Loop] = []
-        nodes = self.body
-        while len(nodes) == 1 and isinstance(nodes[0], Loop) and nodes[0].grid:
-            found.append(nodes[0])
-            nodes = nodes[0].body
-        return tuple(found)
-
-
-def nodes(body: Sequence[Node]) -> Iterator[Node]:
-    """Every node of a nest, a loop before its body."""
-    for node in body:
-        yield node
-        if isinstance(node, Loop):
-            yield from nodes(node.body)
+def check(kernel: Kernel, schedule: Schedule, target: Target) -> None:
+    """Raise ScheduleError, with the reason, when the schedule is not legal for the kernel in the target's language."""
+    build(kernel, schedule, target)

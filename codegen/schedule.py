@@ -16,6 +16,10 @@ from codegen.ir import Expr, Reduce, Store
 from codegen.streaming import Stream
 
 
+class ScheduleError(Exception):
+    """A schedule that a kernel, or a language, does not allow; the message says why."""
+
+
 class Step(NamedTuple):
     """One loop: walk `axis`, inside the enclosing tile of that axis, in steps of `tile`."""
 

@@ -33,6 +33,11 @@ class Target:
     float64: bool = True
     fast_erf: bool = True
 
+    @property
+    def lanes(self) -> int:
+        """32-bit values in one vector register."""
+        return self.vector_bytes // 4
+
 
 CPU: Final = Target("opencl", "cpu", cores=2)
 SM80: Final = Target("triton", "sm_80", cores=108, vector_bytes=16, registers=255, scratch=166_912, l1=166_912, l2=40 << 20)

@@ -1,0 +1,146 @@
+"""What the placer works on: goals, loop lists in normal form, and who needs which value.
+
+Comes in: a kernel and a schedule.  Goes out: `Order` (a loop list without loops of one iteration), `Goal` (store, update
+or keep something) and `Needs` (which reduces and staged values an expression reaches).  It knows no nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from codegen.index import Axis, Index
+from codegen.ir import Expr, Kernel, Reduce, Store, children
+from codegen.nodes import Box, Place
+from codegen.schedule import Schedule, Step
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A loop list in force, without steps of one iteration.
+
+    steps   the steps that remain
+    depths  position in the written list -> position here
+    whole   see `Place.whole`
+    """
+
+    steps: tuple[Step, ...]
+    depths: tuple[int, ...]
+    whole: Mapping[Axis, int]
+
+
+def order(steps: Sequence[Step], vector: Iterable[Axis], lanes: int) -> Order:
+    """The list without steps that cover their axis or repeat the enclosing tile.
+
+    An axis left without steps is held whole; if it may be a lane its extent is rounded up to whole vectors, as far as the
+    dropped step's tile allows.
+    """
+    kept: list[Step] = []
+    depths = [0]
+    current: dict[Axis, int] = {}
+    for step in steps:
+        if step.tile < step.axis.size and step.tile != current.get(step.axis):
+            kept.append(step)
+        current[step.axis] = step.tile
+        depths.append(len(kept))
+    looped = {step.axis for step in kept}
+    whole = {a: min(current[a], -(-a.size // lanes) * lanes) for a in vector if a in current and a not in looped}
+    return Order(tuple(kept), tuple(depths), whole)
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """Something to be reached by the loops that remain.
+
+    kind  "out": evaluate and store; "acc": update box with a reduce; "keep": put a value into box;
+          "settle": the closing factors of a stream
+    sink  the store, the reduce, or the value
+    """
+
+    kind: str
+    sink: Expr | Store
+    box: Box | None = None
+    center: Box | None = None
+    factors: tuple[tuple[float, Box], ...] = ()
+
+    @cached_property
+    def roots(self) -> tuple[Expr, ...]:
+        """The expressions evaluated where the loops end."""
+        if isinstance(self.sink, Store):
+            return (self.sink.value, *dynamic_exprs(self.sink.index, *(guard.index for guard in self.sink.guards)))
+        if self.kind == "acc":
+            return self.sink.args
+        return (self.sink,)
+
+    @cached_property
+    def axes(self) -> frozenset[Axis]:
+        if isinstance(self.sink, Store):
+            return frozenset(self.sink.axes)
+        axes = frozenset[Axis]().union(*(root.axes for root in self.roots))
+        return axes if self.center is None else axes | self.center.of.axes
+
+
+class Needs:
+    """Which of a kernel's marked values (reduces, staged values, shifts of streams) an expression reaches."""
+
+    def __init__(self, kernel: Kernel, schedule: Schedule) -> None:
+        marked: set[Expr] = {stage.value for stage in schedule.stages} | {s.shift for s in schedule.streams}
+        self.direct: dict[Expr, tuple[Expr, ...]] = {}
+        self.marked = {e for e in kernel.exprs if isinstance(e, Reduce) or e in marked}
+        for e in kernel.exprs:
+            found: dict[Expr, None] = {}
+            for child in children(e):
+                if child in self.marked:
+                    found[child] = None
+                else:
+                    found.update(dict.fromkeys(self.direct[child]))
+            self.direct[e] = tuple(found)
+        self.position = {e: i for i, e in enumerate(kernel.exprs)}
+
+    def reached(self, roots: Iterable[Expr], env: Container[Expr]) -> list[Expr]:
+        """The marked values below the roots, operands before users; those in env are listed, not looked into."""
+        seen: set[Expr] = set()
+        stack = [e for root in roots for e in ((root,) if root in self.marked else self.direct[root])]
+        while stack:
+            e = stack.pop()
+            if e not in seen:
+                seen.add(e)
+                if e not in env:
+                    stack.extend(self.direct[e])
+        return sorted(seen, key=self.position.__getitem__)
+
+    def pending(self, roots: Iterable[Expr], env: Container[Expr]) -> list[Reduce]:
+        """The reduces below the roots that are still to be computed."""
+        return [e for e in self.reached(roots, env) if isinstance(e, Reduce) and e not in env]
+
+    def reaches(self, roots: Iterable[Expr], value: Expr, env: Container[Expr]) -> bool:
+        """True when evaluating the roots evaluates value."""
+        return value not in env and value in self.reached(roots, env)
+
+
+def dynamic_exprs(*indices: Index) -> tuple[Expr, ...]:
+    """The expressions whose values the indices are made of."""
+    found = (atom.of for index in indices for atom in index.atoms() if atom.kind == "dynamic")
+    return tuple(dict.fromkeys(e for e in found if isinstance(e, Expr)))
+
+
+def axis_names(kernel: Kernel) -> dict[Axis, str]:
+    """Per axis an identifier; followed by a number it is unique in the nest and no keyword."""
+    names: dict[Axis, str] = {}
+    taken = {"acc", "pack", "keep", "fin", "run"}
+    for axis in kernel.axes:
+        base = "".join(c if c.isascii() and c.isalnum() else "_" for c in axis.name) or "axis"
+        base = base if base[0].isalpha() else "axis_" + base
+        base = base + "_" if base[-1].isdigit() else base
+        name, letter = base, ord("b")
+        while name in taken:
+            name, letter = f"{base}_{chr(letter)}", letter + 1
+        taken.add(name)
+        names[axis] = name
+    return names
+
+
+def place_at(order: Order, depth: int, names: Mapping[Axis, str]) -> Place:
+    """The place reached after the first `depth` steps of a list."""
+    return Place(order.steps[:depth], order.steps[depth:], order.whole, names)

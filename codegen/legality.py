@@ -1,0 +1,196 @@
+"""When a schedule is legal: laws every language shares, and those of each language.
+
+Comes in: a kernel with a schedule, before and after placement.  Goes out: nothing, or ScheduleError with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+
+from codegen.index import Axis, Index
+from codegen.ir import Expr, Kernel, Reduce, Store, children
+from codegen.nodes import Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
+from codegen.schedule import Schedule, ScheduleError, Stage, Step
+from codegen.target import Target
+
+UNROLLED = 4096  # values one leaf may expand into before its text, and its build, take too long
+ACCUMULATING = frozenset({"add", "mul", "max", "min", "and", "or", "xor"})
+
+
+def check_written(kernel: Kernel, schedule: Schedule, target: Target) -> None:
+    """Raise ScheduleError unless the schedule, as written, is legal for the kernel."""
+    _check_loops(kernel, schedule)
+    _check_stages(kernel, schedule)
+    _check_streams(kernel, schedule)
+    _check_grid(kernel, schedule, target)
+
+
+def check_placed(nest: Nest) -> None:
+    """Raise ScheduleError unless the nest can be printed in its target's language."""
+    if nest.target.language == "triton":
+        _check_blocks(nest)
+    elif nest.target.language == "opencl":
+        _check_expansion(nest)
+
+
+# ------------------------------------------------------------------------------------------------------ as written
+
+
+def _check_loops(kernel: Kernel, schedule: Schedule) -> None:
+    known = set(kernel.axes)
+    if not 0 <= schedule.grid <= len(schedule.loops):
+        raise ScheduleError(f"{schedule.grid} grid loops, but the schedule has {len(schedule.loops)} loops")
+    lists = [schedule.loops]
+    sinks: set[Expr | Store] = {*kernel.exprs, *kernel.stores}
+    for sink, (depth, loops) in schedule.inner.items():
+        if sink not in sinks:
+            raise ScheduleError(f"inner loops are given for {sink!r}, which is no value or store of the kernel")
+        if not 0 <= depth <= len(schedule.loops):
+            raise ScheduleError(f"inner loops begin at depth {depth}, outside the {len(schedule.loops)} loops")
+        lists.append((*schedule.loops[:depth], *loops))
+    for steps in lists:
+        _check_tiles(steps, known)
+    if not known.issuperset(schedule.vector):
+        raise ScheduleError("a vector axis is no axis of the kernel")
+
+
+def _check_tiles(steps: Sequence[Step], known: set[Axis]) -> None:
+    """Along each axis every tile divides the enclosing one; the size itself need not divide."""
+    enclosing: dict[Axis, int] = {}
+    for axis, tile in steps:
+        if axis not in known:
+            raise ScheduleError(f"a loop over {axis}, which is no axis of the kernel")
+        if tile < 1 or enclosing.get(axis, tile) % tile:
+            raise ScheduleError(f"loop over {axis} by {tile} does not divide the enclosing tile {enclosing.get(axis)}")
+        enclosing[axis] = tile
+
+
+def _check_stages(kernel: Kernel, schedule: Schedule) -> None:
+    values = set(kernel.exprs)
+    for stage in schedule.stages:
+        if stage.value not in values:
+            raise ScheduleError(f"staged value {stage.value!r} is no value of the kernel")
+        if not 0 <= stage.depth <= len(schedule.loops):
+            raise ScheduleError(f"a stage at depth {stage.depth}, outside the {len(schedule.loops)} loops")
+        if stage.layout is not None:
+            _check_layout(stage)
+
+
+def _check_layout(stage: Stage) -> None:
+    """The blocks of each axis divide from outer to inner and end with 1."""
+    blocks: dict[Axis, int] = {}
+    for axis, block in stage.layout or ():
+        if axis not in stage.value.axes:
+            raise ScheduleError(f"the layout names {axis}, which the staged value {stage.value!r} lacks")
+        if block < 1 or blocks.get(axis, block) % block:
+            raise ScheduleError(f"the block {block} of {axis} does not divide the block outside it")
+        blocks[axis] = block
+    if not blocks or any(block != 1 for block in blocks.values()):
+        raise ScheduleError("a layout ends each axis of the staged value with block 1")
+
+
+def _check_streams(kernel: Kernel, schedule: Schedule) -> None:
+    reduces = set(kernel.reduces)
+    for stream in schedule.streams:
+        sums = [r for r, _ in stream.sums]
+        if not reduces.issuperset((stream.max, *sums)):
+            raise ScheduleError("a stream names reduces the kernel lacks")
+        if stream.max.op.name != "max" or not stream.max.dtype.is_float or any(r.op.name != "add" for r in sums):
+            raise ScheduleError("a stream is a max of floats and sums")
+        if any(set(r.bound) != set(stream.max.bound) for r in sums):
+            raise ScheduleError("the reduces of a stream must run over the same axes")
+
+
+def _check_grid(kernel: Kernel, schedule: Schedule, target: Target) -> None:
+    grid = [step.axis for step in schedule.loops[: schedule.grid]]
+    if len(set(grid)) != len(grid):
+        raise ScheduleError("an axis has two grid loops")
+    for r in kernel.reduces:
+        for axis in r.bound:
+            if axis in grid:
+                raise ScheduleError(f"grid loop over {axis}, which a reduce binds: no program would see all of it")
+    if target.language == "opencl":
+        for store in kernel.stores:
+            _check_accumulation(kernel, store, grid)
+
+
+def _check_accumulation(kernel: Kernel, store: Store, grid: Iterable[Axis]) -> None:
+    """Programs must not meet in one place: an accumulating store reads, combines and writes without atomics."""
+    if store.mode not in ACCUMULATING:
+        return
+    separate = separated(store.index)
+    for axis in grid:
+        if axis in store.axes and axis not in separate:
+            raise ScheduleError(f"programs along {axis} may accumulate into the same place of {store.param}")
+        if sum(other.param is store.param for other in kernel.stores) > 1:
+            raise ScheduleError(f"several stores go to {store.param}, one of which accumulates: no grid is allowed")
+
+
+def separated(index: Index) -> frozenset[Axis]:
+    """The axes whose value follows from the index' value, whatever the others are.
+
+    Holds when the terms form a mixed radix: each coefficient exceeds what all smaller ones can add up to.
+
+    >>> i, j, r = Axis("i", 4), Axis("j", 6), Axis("r", 3)
+    >>> sorted(a.name for a in separated(i.index * 6 + j.index)), separated(i.index + r.index)
+    (['i', 'j'], frozenset())
+    """
+    reach = 0
+    for atom, k in sorted(index.terms, key=lambda term: abs(term[1])):
+        if abs(k) <= reach:
+            return frozenset()
+        reach += abs(k) * (atom.hi - atom.lo)
+    alone = [a for a, _ in index.terms if isinstance(a, Axis) and index.is_affine_in(a)]
+    return frozenset(alone)
+
+
+# ------------------------------------------------------------------------------------------------------ as placed
+
+
+def _check_blocks(nest: Nest) -> None:
+    """Triton's tiles are values: they cannot be sliced, so none may live in memory."""
+    for box in nest.boxes:
+        if box.array:
+            raise ScheduleError(f"{box.name} would have to be an array: a loop over one of its axes lies inside its life")
+
+
+def _check_expansion(nest: Nest) -> None:
+    """Tiles are expanded into text and boxes into private memory: both must stay within bounds."""
+    scratch = sum(prod(box.tile.values()) * box.of.dtype.arithmetic.itemsize for box in nest.boxes if box.array)
+    if scratch > nest.target.scratch:
+        raise ScheduleError(f"the boxes need {scratch} bytes of scratch, more than the target's {nest.target.scratch}")
+    total = sum(prod(box.tile.values()) for box in nest.boxes if not box.array)
+    if total > UNROLLED:
+        raise ScheduleError(f"the tiles held in registers have {total} elements, more than {UNROLLED}")
+    for node in nodes(nest.body):
+        if isinstance(node, Update):
+            _check_leaf(node.place, node.reduce.arg.axes, (node.reduce.arg,), node.env)
+        elif isinstance(node, Keep):
+            _check_leaf(node.place, node.box.of.axes, (node.box.of,), node.env)
+        elif isinstance(node, Out):
+            _check_leaf(node.place, node.store.axes, (node.store.value,), node.env)
+        elif isinstance(node, Settle):
+            _check_leaf(node.place, node.center.of.axes, (node.shift,), node.env)
+        elif isinstance(node, Pack):
+            _check_leaf(node.place, (), (node.box.of,), node.env)
+            missing = [a for a, extent in node.box.tile.items() if extent > 1 and (a, 1) not in (node.box.layout or ())]
+            if missing:
+                raise ScheduleError(f"the layout of {node.box.name} lacks {missing[0]}, of which it holds more than one")
+
+
+def _check_leaf(place: Place, axes: Iterable[Axis], roots: Iterable[Expr], env: Environment) -> None:
+    count = prod(place.tile(a) for a in axes)
+    if count > UNROLLED:
+        raise ScheduleError(f"a tile of {count} elements would be written out, more than {UNROLLED}")
+    stack, seen = list(roots), set[Expr]()
+    while stack:
+        e = stack.pop()
+        if e in seen or e in env:
+            continue
+        seen.add(e)
+        if isinstance(e, Reduce):
+            inside = prod(place.tile(a) for a in e.arg.axes)
+            if inside > UNROLLED:
+                raise ScheduleError(f"a reduce over a tile of {inside} elements would be written out")
+        stack.extend(children(e))

@@ -1,0 +1,422 @@
+"""Placement: which loops and boxes a schedule means, in one walk over its loop lists.
+
+Comes in: a kernel, a schedule and a target.  Goes out: a `Nest`.  It decides where every value is computed and kept; it
+knows no masks, no bounds and no text.  The walk (`_Placer.emit`) carries goals (see `goals`) down the loops of a list; at
+each depth, in this order: staged values are filled, sinks with their own loops leave, reduces that the next loop would
+repeat are computed, and the goals that use the next loop's axis enter it.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from codegen.goals import Goal, Needs, Order, axis_names, order, place_at
+from codegen.index import Axis
+from codegen.ir import Apply, Expr, Kernel, Reduce, Store
+from codegen.nodes import (
+    Box,
+    Declare,
+    Finish,
+    Keep,
+    Loop,
+    Nest,
+    Node,
+    Out,
+    Pack,
+    Place,
+    Scale,
+    Settle,
+    Shift,
+    Update,
+    WriteBack,
+)
+from codegen.schedule import Schedule, Stage
+from codegen.streaming import Stream
+from codegen.target import Target
+
+
+def place(kernel: Kernel, schedule: Schedule, target: Target) -> Nest:
+    """The nest of a kernel under a schedule whose tiles divide each other; not yet checked for the language."""
+    placer = _Placer(kernel, schedule, target)
+    body = placer.nest()
+    placer.settle_memory()
+    return Nest(kernel, schedule, target, body, placer.boxes, placer.names)
+
+
+Env = dict[Expr, Box]
+
+
+class _Placer:
+    def __init__(self, kernel: Kernel, schedule: Schedule, target: Target) -> None:
+        self.kernel, self.schedule, self.target = kernel, schedule, target
+        self.needs = Needs(kernel, schedule)
+        self.names = axis_names(kernel)
+        self.axes = kernel.axes
+        self.common = order(schedule.loops, schedule.vector, target.lanes)
+        self.grid = self.common.depths[schedule.grid]
+        self.inner: dict[Expr | Store, tuple[int, Order]] = {}
+        for sink, (depth, loops) in schedule.inner.items():
+            own = order((*schedule.loops[:depth], *loops), schedule.vector, target.lanes)
+            self.inner[sink] = (max(own.depths[depth], self.grid), own)
+        self.stages = [(max(self.common.depths[s.depth], self.grid), s) for s in schedule.stages]
+        self.places: dict[tuple[Order, int], Place] = {}
+        self.boxes: list[Box] = []
+        self.groups: list[list[Box]] = []  # all registers or all arrays
+        self.finishes: list[tuple[Box, Box]] = []  # what an array finishes into is an array
+        self.grid_loops: list[Loop] = []
+
+    # ------------------------------------------------------------------------------------------------ the walk
+
+    def nest(self) -> list[Node]:
+        """The grid loops, one inside the other, and all else inside them."""
+        goals = [Goal("out", store) for store in self.kernel.stores]
+        body: list[Node] = []
+        outermost = body
+        for depth in range(self.grid):
+            loop = self.loop(depth, self.common, grid=True)
+            self.grid_loops.append(loop)
+            body.append(loop)
+            body = loop.body
+        body += self.emit(self.grid, self.common, goals, {})
+        return outermost
+
+    def emit(self, depth: int, loops: Order, goals: list[Goal], env: Env) -> list[Node]:
+        """The nodes that reach the goals from here; env holds the values already in boxes."""
+        out: list[Node] = []
+        env = dict(env)
+        while goals:
+            self.fill_stages(depth, loops, goals, env, out)
+            goals = self.depart(depth, loops, goals, env, out)
+            if depth == len(loops.steps):
+                out += [self.leaf(goal, depth, loops, env) for goal in goals]
+                return out
+            pending = self.pending(goals, env)
+            ready = self.ready(loops.steps[depth].axis, pending, env)
+            if not ready:
+                return out + self.enter(depth, loops, goals, env)
+            self.compute(depth, loops, ready, pending, env, out)
+        return out
+
+    def fill_stages(self, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]) -> None:
+        """Fill the boxes of the stages that belong at this depth and that some goal needs."""
+        for at, stage in self.stages:
+            value = stage.value
+            if at != depth or value in env or any(g.kind == "keep" and g.sink is value for g in goals):
+                continue
+            if not any(self.needs.reaches(goal.roots, value, env) for goal in goals):
+                continue
+            if stage.layout is not None:
+                self.pack(stage, depth, loops, env, out)
+            elif isinstance(value, Reduce):
+                self.together([value], depth, loops, env, out)
+            elif not self.can_ride(value, depth, loops, goals, env):
+                box = self.box("keep", value, depth, loops, value.axes)
+                out += [Declare(box), *self.emit(depth, loops, [Goal("keep", value, box)], env)]
+                env[value] = box
+
+    def pack(self, stage: Stage, depth: int, loops: Order, env: Env, out: list[Node]) -> None:
+        if self.needs.pending((stage.value,), env):
+            return
+        box = self.box("pack", stage.value, depth, loops, stage.value.axes, stage=stage)
+        out += [Declare(box), Pack(box, self.place(depth, loops), dict(env))]
+        self.use_all((stage.value,), depth, loops, env)
+        env[stage.value] = box
+
+    def can_ride(self, value: Expr, depth: int, loops: Order, goals: list[Goal], env: Env) -> bool:
+        """True when a reduce still to come passes over the loops that remain and does not come before the value."""
+        ahead = {step.axis for step in loops.steps[depth:]}
+        return any(
+            not ahead.isdisjoint(r.bound) and not self.needs.reaches((value,), r, env) for r in self.pending(goals, env)
+        )
+
+    def depart(self, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]) -> list[Goal]:
+        """Sinks with their own loops leave the common list here; returns the goals that stay."""
+        stay: list[Goal] = []
+        for goal in goals:
+            at, own = self.inner.get(goal.sink, (-1, loops))
+            if at == depth and own is not loops:
+                out += self.emit(depth, own, [goal], env)
+            else:
+                stay.append(goal)
+        return stay
+
+    def pending(self, goals: list[Goal], env: Env) -> list[Reduce]:
+        return self.needs.pending([root for goal in goals for root in goal.roots], env)
+
+    def ready(self, axis: Axis, pending: list[Reduce], env: Env) -> list[Reduce]:
+        """The pending reduces that a loop over axis walks over, or would repeat, and that wait for no other such reduce."""
+        found = [r for r in pending if axis in r.bound or axis not in r.arg.axes]
+        return [r for r in found if not any(q is not r and self.needs.reaches(r.args, q, env) for q in found)]
+
+    def enter(self, depth: int, loops: Order, goals: list[Goal], env: Env) -> list[Node]:
+        """The next loop, around the goals that use its axis; the others pass it by."""
+        axis = loops.steps[depth].axis
+        out = self.emit(depth + 1, loops, [g for g in goals if axis not in g.axes], env)
+        inside, after = [], []
+        for goal in goals:
+            if axis not in goal.axes:
+                continue
+            if self.wants_narrower(goal, axis, depth, loops):
+                goal, write_back = self.narrower(goal, depth, loops, out)
+                after.append(write_back)
+            inside.append(goal)
+        if inside:
+            loop = self.loop(depth, loops)
+            loop.body = self.emit(depth + 1, loops, inside, env)
+            out.append(loop)
+        return out + after
+
+    def wants_narrower(self, goal: Goal, axis: Axis, depth: int, loops: Order) -> bool:
+        """True for an accumulator wider than the tile here when the next loop reduces."""
+        if goal.kind != "acc" or goal.box is None or not isinstance(goal.sink, Reduce) or axis not in goal.sink.bound:
+            return False
+        here = self.place(depth, loops)
+        return any(self.extent(a, here.tile(a)) != goal.box.tile[a] for a in goal.box.free)
+
+    def narrower(self, goal: Goal, depth: int, loops: Order, out: list[Node]) -> tuple[Goal, WriteBack]:
+        wide = goal.box
+        assert wide is not None and isinstance(goal.sink, Reduce)
+        box = self.box("acc", goal.sink, depth, loops, goal.sink.axes, partial=wide.partial, sink_loops=loops)
+        box.init, wide.array = wide, True
+        self.use(wide, depth, loops)
+        out.append(Declare(box))
+        return Goal("acc", goal.sink, box), WriteBack(wide, box, self.place(depth, loops))
+
+    # ------------------------------------------------------------------------------------------------ reduces
+
+    def compute(
+        self, depth: int, loops: Order, ready: list[Reduce], pending: list[Reduce], env: Env, out: list[Node]
+    ) -> None:
+        """Put reduces that are ready into env: in one pass together, or as a stream with those that hang on a max."""
+        axis = loops.steps[depth].axis
+        heads: set[Reduce] = set()
+        for stream in self.schedule.streams:
+            if stream.max in ready and axis in stream.max.bound:
+                sums = self.streamed(stream, pending, env)
+                if sums and len(ready) == 1 + sum(r in ready for r, _ in sums):
+                    self.stream(stream, sums, depth, loops, env, out)
+                    return
+                heads.update((stream.max, *(r for r, _ in sums)) if sums else ())
+        self.together([r for r in ready if r not in heads] or ready, depth, loops, env, out)
+
+    def streamed(self, stream: Stream, pending: list[Reduce], env: Env) -> list[tuple[Reduce, float]]:
+        """The pending sums of a stream that wait for nothing but its max."""
+        inside = {*env, stream.shift}
+        own = set(stream.max.bound)
+        return [
+            (r, degree)
+            for r, degree in stream.sums
+            if r in pending and all(own.isdisjoint(q.bound) for q in self.needs.pending(r.args, inside))
+        ]
+
+    def together(self, reduces: list[Reduce], depth: int, loops: Order, env: Env, out: list[Node]) -> None:
+        """Sibling reduces in one pass; kept values they compute ride along."""
+        goals: list[Goal] = []
+        for r in reduces:
+            box = self.accumulator(r, depth, loops)
+            out.append(Declare(box))
+            goals.append(Goal("acc", r, box))
+        riders: list[Goal] = []
+        for at, stage in self.stages:
+            value = stage.value
+            if stage.layout is not None or at > depth or value in env or isinstance(value, Reduce):
+                continue
+            if self.needs.pending((value,), env):
+                continue
+            if any(self.needs.reaches(goal.roots, value, env) for goal in goals):
+                box = self.box("keep", value, depth, loops, value.axes)
+                out.append(Declare(box))
+                riders.append(Goal("keep", value, box))
+        out += self.emit(depth, loops, goals + riders, env)
+        for goal in goals:
+            assert isinstance(goal.sink, Expr) and goal.box is not None
+            env[goal.sink] = self.finished(goal.box, depth, loops, out)
+        for goal in riders:
+            assert isinstance(goal.sink, Expr) and goal.box is not None
+            env[goal.sink] = goal.box
+
+    def stream(
+        self, stream: Stream, sums: list[tuple[Reduce, float]], depth: int, loops: Order, env: Env, out: list[Node]
+    ) -> None:
+        """One loop for a max and the sums relative to it: chunk max, shift, rescale, then the ordinary updates."""
+        top = stream.max
+        running = self.box("acc", top, depth, loops, top.axes)
+        center = self.box("run", top, depth, loops, top.axes)
+        boxes = [self.accumulator(r, depth, loops) for r, _ in sums]
+        out += [Declare(box) for box in (running, center, *boxes)]
+        loop = self.loop(depth, loops)
+        inside: Env = dict(env)
+        self.fill_stages(depth + 1, loops, [Goal("acc", top)], inside, loop.body)
+        chunk = self.accumulator(top, depth + 1, loops)
+        loop.body += [Declare(chunk), *self.emit(depth + 1, loops, [Goal("acc", top, chunk)], inside)]
+        chunk = self.finished(chunk, depth + 1, loops, loop.body)
+        factors = self.factors(sums, top, depth + 1, loops, loop.body)
+        loop.body.append(Shift(running, chunk, center, tuple(factors.items())))
+        loop.body += [Scale(box, factors[degree]) for box, (_, degree) in zip(boxes, sums) if degree]
+        inside[stream.shift] = center
+        updates = [Goal("acc", r, box) for box, (r, _) in zip(boxes, sums)]
+        loop.body += self.emit(depth + 1, loops, updates, inside)
+        out.append(loop)
+        self.groups.append([running, center, chunk, *factors.values(), *boxes])
+        env[top] = running
+        self.settle(stream, sums, boxes, center, depth, loops, env, out)
+
+    def settle(
+        self,
+        stream: Stream,
+        sums: list[tuple[Reduce, float]],
+        boxes: list[Box],
+        center: Box,
+        depth: int,
+        loops: Order,
+        env: Env,
+        out: list[Node],
+    ) -> None:
+        """After the loop: exchange what the sums were kept relative to for what the kernel subtracts."""
+        done = [self.finished(box, depth, loops, out) for box in boxes]
+        factors = self.factors(sums, stream.max, depth, loops, out)
+        if factors:
+            goal = Goal("settle", stream.shift, center=center, factors=tuple(factors.items()))
+            out += self.emit(depth, loops, [goal], env)
+        out += [Scale(box, factors[degree]) for box, (_, degree) in zip(done, sums) if degree]
+        self.groups.append([center, *factors.values(), *done])
+        env.update({r: box for box, (r, _) in zip(done, sums)})
+
+    def factors(
+        self, sums: list[tuple[Reduce, float]], top: Reduce, depth: int, loops: Order, out: list[Node]
+    ) -> dict[float, Box]:
+        """A declared box for the factor of every degree that occurs."""
+        degrees = dict.fromkeys(degree for _, degree in sums if degree)
+        factors = {degree: self.box("run", top, depth, loops, top.axes) for degree in degrees}
+        out += [Declare(box) for box in factors.values()]
+        return factors
+
+    def accumulator(self, r: Reduce, depth: int, loops: Order) -> Box:
+        at, own = self.inner.get(r, (0, loops))
+        own = own if at >= depth else loops
+        return self.box("acc", r, depth, loops, r.axes, partial=self.partial(r, depth, own), sink_loops=own)
+
+    def finished(self, box: Box, depth: int, loops: Order, out: list[Node]) -> Box:
+        """The box with its partial axes combined: itself when it has none."""
+        if not box.partial:
+            return box
+        done = self.box("fin", box.of, depth, loops, box.of.axes)
+        out += [Declare(done), Finish(box, done)]
+        self.finishes.append((box, done))
+        return done
+
+    def partial(self, r: Reduce, depth: int, loops: Order) -> tuple[Axis, ...]:
+        """The bound axes of r that stay in its accumulator.
+
+        On CPUs only the lanes: the first vector axis of the operand with whole vectors.  Elsewhere every tiled bound axis,
+        except in a contraction or when no loop over a bound axis remains.
+        """
+        chosen = self.schedule.partial
+        if chosen is not None and r not in chosen:
+            return ()
+        place = self.place(depth, loops)
+        if self.target.language == "opencl":
+            lanes = (a for a in self.schedule.vector if a in r.arg.axes and place.innermost(a) % self.target.lanes == 0)
+            lane = next(lanes, None)
+            return (lane,) if lane in r.bound else ()
+        if chosen is None and (is_contraction(r) or not any(step.axis in r.bound for step in place.todo)):
+            return ()
+        return tuple(a for a in r.bound if place.innermost(a) > 1)
+
+    # ------------------------------------------------------------------------------------------------ leaves and boxes
+
+    def leaf(self, goal: Goal, depth: int, loops: Order, env: Env) -> Node:
+        place = self.place(depth, loops)
+        self.use_all(goal.roots, depth, loops, env)
+        for box in (goal.box, goal.center, *(factor for _, factor in goal.factors)):
+            if box is not None:
+                self.use(box, depth, loops)
+        if isinstance(goal.sink, Store):
+            once = tuple(loop for loop in self.grid_loops if loop.axis not in goal.axes)
+            return Out(goal.sink, place, env, once)
+        if goal.kind == "settle":
+            assert goal.center is not None
+            return Settle(goal.center, goal.sink, goal.factors, place, env)
+        assert goal.box is not None
+        if goal.kind == "keep":
+            return Keep(goal.box, place, env)
+        assert isinstance(goal.sink, Reduce)
+        return Update(goal.box, goal.sink, place, env)
+
+    def use_all(self, roots: tuple[Expr, ...], depth: int, loops: Order, env: Env) -> None:
+        for e in self.needs.reached(roots, env):
+            if e in env:
+                self.use(env[e], depth, loops)
+
+    def use(self, box: Box, depth: int, loops: Order) -> None:
+        """Note a use of a box: it can be registers only if every use sees exactly the whole tile."""
+        here = self.place(depth, loops)
+        between = {step.axis for step in here.taken[len(box.place.taken) :]}
+        if any(a in between or here.tile(a) != box.tile[a] for a in box.free):
+            box.array = True
+
+    def settle_memory(self) -> None:
+        """Boxes that are combined elementwise are all registers or all arrays."""
+        pairs = [pair for group in self.groups for pair in itertools.permutations(group, 2)] + self.finishes
+        changed = True
+        while changed:
+            changed = False
+            for source, other in pairs:
+                if source.array and not other.array:
+                    other.array = changed = True
+
+    def box(
+        self,
+        kind: str,
+        of: Expr,
+        depth: int,
+        loops: Order,
+        axes: frozenset[Axis],
+        *,
+        partial: tuple[Axis, ...] = (),
+        sink_loops: Order | None = None,
+        stage: Stage | None = None,
+    ) -> Box:
+        place = self.place(depth, loops)
+        layout, pad = (stage.layout, stage.pad) if stage is not None else (None, 0)
+        tile: dict[Axis, int] = {}
+        for a in self.axes:
+            if a in partial:
+                tile[a] = self.place(depth, sink_loops or loops).innermost(a)
+            elif a in axes:
+                tile[a] = self.extent(a, place.tile(a))
+                block = next((block for b, block in layout or () if b is a), 1)
+                tile[a] = -(-tile[a] // block) * block
+        name = f"{kind}{len(self.boxes)}"
+        box = Box(name, kind, of, place, tile, partial, layout, pad, array=layout is not None)
+        self.boxes.append(box)
+        return box
+
+    def extent(self, axis: Axis, tile: int) -> int:
+        """tile rounded up to whole innermost tiles of every loop list."""
+        for loops in (self.common, *(own for _, own in self.inner.values())):
+            inner = self.place(0, loops).innermost(axis)
+            if inner < tile:
+                tile = -(-tile // inner) * inner
+            elif loops.whole.get(axis, 0) > tile:
+                tile = loops.whole[axis]
+        return tile
+
+    def place(self, depth: int, loops: Order) -> Place:
+        found = self.places.get((loops, depth))
+        if found is None:
+            found = self.places[loops, depth] = place_at(loops, depth, self.names)
+        return found
+
+    def loop(self, depth: int, loops: Order, grid: bool = False) -> Loop:
+        axis, tile = loops.steps[depth]
+        return Loop(axis, tile, grid, self.place(depth, loops), self.place(depth + 1, loops))
+
+
+def is_contraction(r: Reduce) -> bool:
+    """True for a sum of a product whose factors share the bound axes and each have an axis of their own."""
+    product = r.arg
+    if r.op.name != "add" or not isinstance(product, Apply) or product.op.name != "mul":
+        return False
+    a, b = (x.axes for x in product.args)
+    return bool(a - b) and bool(b - a) and (a & b).issuperset(r.bound)
