@@ -1,0 +1,348 @@
+"""The demand walk: which elements of which nodes a kernel needs, and over which axes.
+
+Comes in: nodes to store, and the nodes that are read from memory instead of computed.  Goes out: `Demands`, a graph of
+`Demand` records (a node at an index under guards), with an axis chosen for every dimension a reduction binds.  Views
+vanish here: they only change the index.  No expression is built, so `fuse` can afford to ask about tentative groups.
+
+The rule for axes: a reduction is only put on a list.  One whose body, tried with known axes, demands something already
+demanded, comes first and takes these axes; when there is none the oldest gets fresh ones.  So softmax's maximum, its sum
+and its result come out over one axis, whatever the order in which they are met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from codegen import ir
+from codegen.dtypes import dtypes
+from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, guard_axes
+from kernelforge.axes import matches
+from kernelforge.graph import VIEWS, Node
+from kernelforge.views import source_index
+
+Place = tuple[Index, ...]
+Key = tuple[Node, Place, tuple[Guards, ...]]
+PASSED: Final = VIEWS | {"detach", "contiguous"}
+AXIS_NAMES: Final = "ijklmnopq"
+
+
+class TooManyDemands(Exception):
+    """A group demands more than the cap: it must be cut."""
+
+
+@dataclass(slots=True, eq=False)
+class Demand:
+    """A node needed at an index.
+
+    kind       "load" "const" "iota" "zero" "pad" "gather" "reduce" "apply"
+    needs      the demands it is computed from, in operand order
+    guards     under which it is needed, per dimension; index likewise
+    flat       position in memory of a load
+    condition  of a pad: its value is 0 where this fails
+    bound      axes a reduction binds; empty until they are chosen
+    stand_in   of a gather: the expression that takes its index's place until that is built
+    axes       what its value depends on, once the walk is finished
+    """
+
+    node: Node
+    index: Place
+    guards: tuple[Guards, ...]
+    kind: str
+    needs: list[Demand] = field(default_factory=list)
+    flat: Index | None = None
+    condition: Guards = NO_GUARDS
+    bound: tuple[Axis, ...] = ()
+    stand_in: ir.Expr | None = None
+    axes: frozenset[Axis] = frozenset()
+
+    @property
+    def all_guards(self) -> Guards:
+        """The guards of all dimensions together."""
+        return frozenset().union(*self.guards) if any(self.guards) else NO_GUARDS
+
+    @property
+    def free(self) -> frozenset[Axis]:
+        """Axes of the index and the guards."""
+        return frozenset().union(*(i.axes for i in self.index), guard_axes(self.all_guards))
+
+    def __repr__(self) -> str:
+        return f"{self.node.op}{list(self.index)}"
+
+
+class Demands:
+    """All demands of one kernel.
+
+    inputs  nodes to read from memory; buffers and realized nodes are read anyway
+    cap     most demands allowed
+    """
+
+    def __init__(self, inputs: Container[Node], cap: int = 4000) -> None:
+        self.inputs, self.cap = inputs, cap
+        self.roots: list[Demand] = []
+        self.stores: list[tuple[Axis, ...]] = []
+        self._known: dict[Key, Demand] = {}
+        self._waiting: list[Demand] = []
+        self._places: dict[Node, list[Place]] = {}
+        self._fresh = 0
+
+    def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
+        """Demands nodes of one shape everywhere; the axes of that shape, shared with earlier stores where demands repeat."""
+        axes = self._store_axes(nodes)
+        self.stores.append(axes)
+        new: dict[Key, Demand] = {}
+        self.roots += [self._walk(node, *everywhere(axes), new) for node in nodes]
+        self._commit(new)
+        self._solve()
+        return axes
+
+    def order(self) -> list[Demand]:
+        """Every demand below the roots, needs before users; fills in their axes."""
+        order: list[Demand] = []
+        seen: set[int] = set()
+        stack: list[tuple[Demand, bool]] = [(root, False) for root in reversed(self.roots)]
+        while stack:
+            demand, expanded = stack.pop()
+            if expanded:
+                demand.axes = _axes(demand)
+                order.append(demand)
+            elif id(demand) not in seen:
+                seen.add(id(demand))
+                stack.append((demand, True))
+                stack.extend((need, False) for need in reversed(demand.needs) if id(need) not in seen)
+        return order
+
+    # ------------------------------------------------------------------------------------------- the walk
+
+    def _walk(self, node: Node, index: Place, guards: tuple[Guards, ...], new: dict[Key, Demand]) -> Demand:
+        """The demand for a node and all below it up to reductions; those not known yet are added to new."""
+        todo: list[Demand] = []
+        root = self._demand(node, index, guards, new, todo)
+        while todo:
+            self._expand(todo.pop(), new, todo)
+            if len(self._known) + len(new) > self.cap:
+                raise TooManyDemands
+        return root
+
+    def _demand(
+        self, node: Node, index: Place, guards: tuple[Guards, ...], new: dict[Key, Demand], todo: list[Demand]
+    ) -> Demand:
+        """The demand for one node, behind its views."""
+        keys: list[Key] = []
+        while True:
+            key = (node, index, guards)
+            found = self._known.get(key) or new.get(key)
+            if found is not None:
+                break
+            keys.append(key)
+            if not self._is_view(node):
+                found = self._new(node, index, guards, todo)
+                break
+            source, source_guards, condition = _through(node, index, guards)
+            if condition:
+                found = Demand(node, index, guards, "pad", condition=condition)
+                todo.append(found)
+                break
+            node, index, guards = node.src[0], source, source_guards
+        new.update(dict.fromkeys(keys, found))
+        return found
+
+    def _is_view(self, node: Node) -> bool:
+        return node.op in PASSED and node not in self.inputs and node.realized is None and 0 not in node.shape
+
+    def _new(self, node: Node, index: Place, guards: tuple[Guards, ...], todo: list[Demand]) -> Demand:
+        if 0 in node.shape:
+            return Demand(node, index, guards, "zero")
+        if node.op == "buffer" or node.realized is not None or node in self.inputs:
+            return Demand(node, index, guards, "load", flat=flat_index(index, node.shape))
+        if node.op in ("const", "iota"):
+            return Demand(node, index, guards, node.op)
+        if node.op == "reduce":
+            return Demand(node, index, guards, "zero" if 0 in node.src[0].shape else "reduce")
+        found = Demand(node, index, guards, "gather" if node.op == "gather" else "apply")
+        todo.append(found)
+        return found
+
+    def _expand(self, demand: Demand, new: dict[Key, Demand], todo: list[Demand]) -> None:
+        """Adds what a demand needs."""
+        node, index, guards = demand.node, demand.index, demand.guards
+        if demand.kind == "pad":
+            source, source_guards, _ = _through(node, index, guards)
+            demand.needs = [self._demand(node.src[0], source, source_guards, new, todo)]
+        elif demand.kind == "gather":
+            position = self._demand(node.src[1], index, guards, new, todo)
+            demand.stand_in = _stand_in(position)
+            place, checked = _picked(node, demand.stand_in, index, guards)
+            demand.needs = [position, self._demand(node.src[0], place, checked, new, todo)]
+        else:
+            demand.needs = [self._demand(source, index, guards, new, todo) for source in node.src]
+
+    def _commit(self, new: dict[Key, Demand]) -> None:
+        """Makes the demands of a walk known."""
+        self._known.update(new)
+        for demand in dict.fromkeys(new.values()):
+            if demand.kind == "reduce":
+                self._waiting.append(demand)
+            if (place := _place(demand)) is not None:
+                self._places.setdefault(demand.node, []).append(place)
+
+    # ---------------------------------------------------------------------------------------- choosing axes
+
+    def _axis(self, size: int) -> Axis:
+        self._fresh += 1
+        return Axis(f"r{self._fresh}", size)
+
+    def _solve(self) -> None:
+        """Gives every waiting reduction its axes: repeated demands first, then the oldest."""
+        while self._waiting:
+            for demand in self._waiting:
+                shared, fresh = self._shared_axes(demand)
+                if shared:
+                    break
+            else:
+                demand = self._waiting[0]
+                shared, fresh = {}, bound_axes(demand, self._axis)
+            self._waiting.remove(demand)
+            demand.bound = tuple(shared.get(axis, axis) for axis in fresh)
+            new: dict[Key, Demand] = {}
+            demand.needs = [self._walk(demand.node.src[0], *body(demand, demand.bound), new)]
+            self._commit(new)
+
+    def _shared_axes(self, demand: Demand) -> tuple[dict[Axis, Axis], tuple[Axis, ...]]:
+        """Known axes for the fresh axes of a waiting reduction, from the demands its body would repeat."""
+        fresh = bound_axes(demand, self._axis)
+        tried: dict[Key, Demand] = {}
+        self._walk(demand.node.src[0], *body(demand, fresh), tried)
+        return self._repeated(tried.values(), fresh, demand.free), fresh
+
+    def _repeated(self, tried: Iterable[Demand], fresh: Sequence[Axis], excluded: frozenset[Axis]) -> dict[Axis, Axis]:
+        """The renaming of fresh axes that repeats most known demands, the ones that settle most axes first."""
+        found: list[dict[Axis, Axis]] = []
+        for demand in dict.fromkeys(tried):
+            place = _place(demand)
+            if place is not None and demand.node in self._places:
+                for known in self._places[demand.node]:
+                    renaming = matches(place, known, frozenset(fresh))
+                    if renaming and excluded.isdisjoint(renaming.values()) and renaming not in found:
+                        found.append(renaming)
+        chosen: dict[Axis, Axis] = {}
+        for renaming in sorted(found, key=len, reverse=True):
+            union = chosen | renaming
+            if all(chosen.get(a, b) is b for a, b in renaming.items()) and len(set(union.values())) == len(union):
+                chosen = union
+        return chosen
+
+    def _store_axes(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
+        """The axes of a store: those of repeated demands, else those of an earlier store of the same shape, else new ones."""
+        shape = nodes[0].shape
+        names = AXIS_NAMES if not self.stores else [f"{letter}{len(self.stores)}" for letter in AXIS_NAMES]
+        fresh = tuple(Axis(names[d] if d < len(names) else f"d{d}", size) for d, size in enumerate(shape))
+        if not self.stores:
+            return fresh
+        shared = self._repeated_by_stores(nodes, fresh)
+        if shared:
+            return tuple(shared.get(axis, axis) for axis in fresh)
+        return next((axes for axes in self.stores if tuple(a.size for a in axes) == shape), fresh)
+
+    def _repeated_by_stores(self, nodes: Sequence[Node], fresh: tuple[Axis, ...]) -> dict[Axis, Axis]:
+        """Known axes for the axes of a store, looking below its reductions, whose axes are free to follow."""
+        tried: dict[Key, Demand] = {}
+        for node in nodes:
+            self._walk(node, *everywhere(fresh), tried)
+        axes, looked_at = list(fresh), 0
+        waiting = [d for d in tried.values() if d.kind == "reduce" and not d.needs]
+        while waiting and looked_at < 16:
+            demand, looked_at = waiting.pop(0), looked_at + 1
+            bound = bound_axes(demand, self._axis)
+            below: dict[Key, Demand] = {}
+            self._walk(demand.node.src[0], *body(demand, bound), below)
+            axes += bound
+            waiting += [d for d in below.values() if d.kind == "reduce" and not d.needs]
+            tried |= below
+        shared = self._repeated(tried.values(), axes, frozenset())
+        return {axis: shared[axis] for axis in fresh if axis in shared}
+
+
+# ------------------------------------------------------------------------------------------------- helpers
+
+
+def everywhere(axes: Sequence[Axis]) -> tuple[Place, tuple[Guards, ...]]:
+    """The index and guards that cover a whole shape: one axis per dimension, 0 where its size is 1."""
+    return tuple(axis.index if axis.size > 1 else constant(0) for axis in axes), (NO_GUARDS,) * len(axes)
+
+
+def bound_axes(demand: Demand, new: object) -> tuple[Axis, ...]:
+    """A new axis for every dimension of more than one element that a reduction drops."""
+    shape, (_, dims) = demand.node.src[0].shape, demand.node.attr
+    return tuple(new(shape[d]) for d in dims if shape[d] > 1)  # type: ignore[operator]
+
+
+def body(demand: Demand, bound: Sequence[Axis]) -> tuple[Place, tuple[Guards, ...]]:
+    """Index and guards of the operand of a reduction with the given bound axes."""
+    shape, (_, dims) = demand.node.src[0].shape, demand.node.attr
+    outer, axes = iter(zip(demand.index, demand.guards)), iter(bound)
+    index, guards = [], []
+    for d, size in enumerate(shape):
+        if d in dims:
+            index.append(next(axes).index if size > 1 else constant(0))
+            guards.append(NO_GUARDS)
+        else:
+            place, guard = next(outer)
+            index.append(place)
+            guards.append(guard)
+    return tuple(index), tuple(guards)
+
+
+def flat_index(index: Sequence[Index], shape: Sequence[int]) -> Index:
+    """The position in row-major order."""
+    flat = constant(0)
+    for place, size in zip(index, shape):
+        if size > 1:
+            flat = flat * size + place
+    return flat
+
+
+def _through(node: Node, index: Place, guards: tuple[Guards, ...]) -> tuple[Place, tuple[Guards, ...], Guards]:
+    if node.op in VIEWS:
+        return source_index(node, index, guards)
+    return index, guards, NO_GUARDS
+
+
+def _picked(
+    node: Node, position: ir.Expr, index: Place, guards: tuple[Guards, ...]
+) -> tuple[Place, tuple[Guards, ...]]:
+    """Where a gather reads its source: at the position along its dimension, if that is inside."""
+    dim, size = node.attr, node.src[0].shape[node.attr]
+    place = dynamic(position, size)
+    inside = guards[dim] | {Guard(place, 0, size)}
+    place = place if size > 1 else constant(0)
+    return (*index[:dim], place, *index[dim + 1 :]), (*guards[:dim], inside, *guards[dim + 1 :])
+
+
+def _place(demand: Demand) -> Place | None:
+    """Where a load or a reduction is demanded, for comparison with others of the same node."""
+    if demand.kind == "load":
+        return (demand.flat,) if demand.flat is not None else None
+    return demand.index if demand.kind == "reduce" else None
+
+
+def _axes(demand: Demand) -> frozenset[Axis]:
+    """What a demand's value depends on, from the axes of its needs."""
+    if demand.kind == "load":
+        assert demand.flat is not None
+        return demand.flat.axes | guard_axes(demand.all_guards)
+    if demand.kind == "iota":
+        return demand.index[0].axes
+    below = frozenset().union(*(need.axes for need in demand.needs)) if demand.needs else frozenset()
+    if demand.kind == "reduce":
+        return below - frozenset(demand.bound)
+    return below | guard_axes(demand.condition)
+
+
+def _stand_in(position: Demand) -> ir.Expr:
+    """An expression over the axes of a gather's index that is equal only for equal demands."""
+    total = constant(0)
+    for axis in sorted(position.free, key=lambda a: a.id):
+        total = total + axis.index
+    return ir.load(ir.Param(f"?{id(position)}", dtypes.int32, 1), total)

@@ -1,0 +1,43 @@
+"""A group: the nodes one kernel computes.
+
+Comes in: `fuse` fills it.  Goes out: to `lower`, which turns it into a kernel, and to `realize`, which runs it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kernelforge.graph import Node
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """What one launch stores.
+
+    kind     "compute"  every output is computed from the inputs and stored
+             "base"     the output is a scatter; its base is computed and stored in its place
+             "scatter"  the output is a scatter whose base is in place; its values are combined with it
+             "copy"     the output is the input on another device
+    outputs  nodes it stores
+    inputs   nodes it loads: buffers, realized nodes and outputs of earlier groups
+    reasons  for each output, why it is stored instead of computed by its users
+    """
+
+    kind: str
+    outputs: tuple[Node, ...]
+    inputs: tuple[Node, ...]
+    reasons: dict[Node, str] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str | None:
+        """The device it runs on; None when nothing in it names one."""
+        return next((node.device for node in (*self.outputs, *self.inputs) if node.device is not None), None)
+
+    @property
+    def values(self) -> tuple[Node, ...]:
+        """The nodes its stored values are: the outputs, or the operand of a scatter they come from."""
+        if self.kind == "base":
+            return tuple(node.src[0] for node in self.outputs)
+        if self.kind == "scatter":
+            return tuple(node.src[2] for node in self.outputs)
+        return self.outputs

@@ -1,0 +1,211 @@
+"""Groups of graph nodes become kernels.
+
+Comes in: a `Group`.  Goes out: `Lowered`, a kernel of the language of `codegen.ir` with the node behind each parameter
+and the checks its fault flags stand for.  The demand walk chooses the axes; here every demand becomes an expression.
+16-bit floats are stored as such and computed in float32; a place whose index comes from data is guarded, and a flag
+tells when the guard failed.  It does not decide what belongs to a group, nor how a kernel runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen import ir
+from codegen.dtypes import DType, dtypes
+from codegen.index import Guard, Guards, Index, constant, dynamic, needed
+from codegen.ir import Expr, Kernel, Param, Store
+from codegen.ops import REDUCE_OPS, SCALAR_OPS
+from codegen.rewrite import prepare
+from kernelforge.demand import Demand, Demands, everywhere, flat_index
+from kernelforge.errors import InternalError
+from kernelforge.graph import Line, Node
+from kernelforge.group import Group
+from kernelforge.naming import kernel_name
+
+FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one fault flag stands for: an index along a dimension of `size` elements that must lie in 0 <= index < size."""
+
+    size: int
+    line: Line | None
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A kernel and its tie to the graph.
+
+    nodes   the node behind each parameter, by name; the fault array has none
+    checks  one for each element of the fault array
+    lines   the user's lines its nodes come from
+    """
+
+    kernel: Kernel
+    nodes: dict[str, Node]
+    checks: tuple[Check, ...]
+    lines: tuple[Line, ...]
+
+
+def lower(group: Group) -> Lowered:
+    """The kernel that computes a group."""
+    lowering = Lowering(group)
+    stores = lowering.scatter() if group.kind == "scatter" else lowering.stores()
+    stores += lowering.fault_stores()
+    params = {store.param.name: store.param for store in stores} | {p.name: p for p in lowering.params.values()}
+    nodes = {param.name: node for node, param in lowering.params.items()}
+    kernel = prepare(Kernel("kernel", tuple(params.values()), tuple(stores)))
+    kernel = Kernel(kernel_name(kernel), kernel.params, kernel.stores)
+    checks = tuple(Check(size, line) for (_, size), (line, _) in lowering.checks.items())
+    return Lowered(kernel, nodes, checks, lowering.lines())
+
+
+class Lowering:
+    """The expressions of one group, made once per demand."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.demands = Demands(frozenset(group.inputs))
+        self.params: dict[Node, Param] = {}
+        self.checks: dict[tuple[Expr, int], tuple[Line | None, Guards]] = {}
+        self._exprs: dict[int, Expr] = {}
+        self._gathers: dict[Expr, Demand] = {}
+
+    def stores(self) -> list[Store]:
+        """Plain stores of every output at its own axes, in row-major order."""
+        axes = {node: self.demands.add_store([value]) for node, value in by_size(self.group)}
+        self._build()
+        found = {}
+        for (node, order), root in zip(axes.items(), self.demands.roots):
+            index = flat_index(everywhere(order)[0], node.shape)
+            found[node] = Store(self._output(node), index, stored(self._exprs[id(root)], node.dtype), order=order)
+        return [found[node] for node in self.group.outputs]
+
+    def scatter(self) -> list[Store]:
+        """The accumulating store of a scatter into its base, which is in place."""
+        (node,) = self.group.outputs
+        dim, mode = node.attr
+        _, position_node, source = node.src
+        axes = self.demands.add_store([position_node, source])
+        self._build()
+        position = self._position(self.demands.roots[0], node.shape[dim], node.line)
+        value = self._exprs[id(self.demands.roots[1])]
+        place = list(everywhere(axes)[0])
+        place[dim] = dynamic(position, node.shape[dim])
+        guards = needed([Guard(place[dim], 0, node.shape[dim])])
+        index = flat_index(place, node.shape)
+        return [Store(self._output(node), index, stored(value, node.dtype), guards, mode, axes)]
+
+    def fault_stores(self) -> list[Store]:
+        """One flag per distinct index taken from data."""
+        param = Param(FAULT, dtypes.int32, max(1, len(self.checks)))
+        stores = []
+        for slot, ((expr, size), (_, guards)) in enumerate(self.checks.items()):
+            zero, end = ir.const(0, expr.dtype), ir.const(size, expr.dtype)
+            outside = ir.apply("or", ir.apply("lt", expr, zero), ir.apply("le", end, expr))
+            stores.append(Store(param, constant(slot), outside, guards, mode="flag"))
+        return stores
+
+    def lines(self) -> tuple[Line, ...]:
+        """The user's lines, each once, in the order of computation."""
+        return tuple(dict.fromkeys(d.node.line for d in self.demands.order() if d.node.line is not None))
+
+    # --------------------------------------------------------------------------------------- expressions
+
+    def _build(self) -> None:
+        """Makes the expression of every demand, needs first."""
+        order = self.demands.order()
+        self._gathers = {demand.stand_in: demand for demand in order if demand.stand_in is not None}
+        for demand in order:
+            self._exprs[id(demand)] = self._expr(demand, [self._exprs[id(need)] for need in demand.needs])
+
+    def _expr(self, demand: Demand, args: list[Expr]) -> Expr:
+        node = demand.node
+        if demand.kind == "load":
+            assert demand.flat is not None
+            return computed(ir.load(self._input(node), self._index(demand.flat), self._guards(demand.all_guards)))
+        if demand.kind == "zero":
+            identity = REDUCE_OPS[node.attr[0]].identity(node.dtype) if node.op == "reduce" else 0
+            return ir.const(identity, node.dtype)
+        if demand.kind == "const":
+            return ir.const(node.attr, node.dtype)
+        if demand.kind == "iota":
+            return ir.coord(self._index(demand.index[0]), node.dtype)
+        if demand.kind == "pad":
+            return padded(args[0], self._guards(demand.condition))
+        if demand.kind == "gather":
+            return args[1]
+        if demand.kind == "reduce":
+            return ir.reduce(node.attr[0], args[0], demand.bound)
+        return applied(node, args)
+
+    def _index(self, index: Index) -> Index:
+        """An index with the values of gathered positions in place of their stand-ins."""
+        if not index.is_dynamic:
+            return index
+        real: dict[Expr, Expr] = {}
+        for atom in index.atoms():
+            if atom.kind == "dynamic" and (gather := self._gathers.get(atom.of)) is not None:  # type: ignore[call-overload]
+                size = gather.node.src[0].shape[gather.node.attr]
+                real[gather.stand_in] = self._position(gather.needs[0], size, gather.node.line)  # type: ignore[index]
+        return ir.replace(index, {}, real)
+
+    def _guards(self, guards: Guards) -> Guards:
+        return frozenset(Guard(self._index(guard.index), guard.lo, guard.hi) for guard in guards)
+
+    def _position(self, demand: Demand, size: int, line: Line | None) -> Expr:
+        """The value of an index taken from data; a check reports the values outside 0 <= value < size."""
+        expr = self._exprs[id(demand)]
+        if not within(expr, size):
+            self.checks.setdefault((expr, size), (line, self._guards(demand.all_guards)))
+        return expr
+
+    def _input(self, node: Node) -> Param:
+        return self.params.setdefault(node, Param(f"x{len(self.params)}", node.dtype, node.size))
+
+    def _output(self, node: Node) -> Param:
+        return self.params.setdefault(node, Param(f"out{len(self.params)}", node.dtype, node.size))
+
+
+def by_size(group: Group) -> list[tuple[Node, Node]]:
+    """The outputs of a group and their values, the largest first: the axes of the others follow from it."""
+    return sorted(zip(group.outputs, group.values), key=lambda pair: -pair[0].size)
+
+
+def computed(value: Expr) -> Expr:
+    """A loaded value in the type it is computed in."""
+    return ir.apply("cast", value, dtype=value.dtype.arithmetic)
+
+
+def stored(value: Expr, dtype: DType) -> Expr:
+    """A computed value in the type it is stored in."""
+    return ir.apply("cast", value, dtype=dtype)
+
+
+def padded(value: Expr, condition: Guards) -> Expr:
+    """value where the condition holds, 0 elsewhere: a load with these guards is that already."""
+    inner = value.args[0] if isinstance(value, ir.Apply) and value.op.name == "cast" else value
+    if isinstance(inner, ir.Load) and condition <= inner.guards:
+        return value
+    if isinstance(inner, ir.Const) and not inner.value:
+        return value
+    return ir.apply("where", ir.valid(condition), value, ir.const(0, value.dtype))
+
+
+def applied(node: Node, args: list[Expr]) -> Expr:
+    """An elementwise node on computed operands; a conversion to a 16-bit float rounds, and the value is computed on."""
+    if node.op == "cast":
+        return computed(ir.apply("cast", args[0], dtype=node.dtype))
+    if node.op == "bitcast":
+        return computed(ir.apply("bitcast", stored(args[0], node.src[0].dtype), dtype=node.dtype))
+    if node.op in SCALAR_OPS:
+        return ir.apply(node.op, *args)
+    raise InternalError(f"{node!r} cannot be computed inside a kernel")
+
+
+def within(expr: Expr, size: int) -> bool:
+    """True when an index is visibly in 0 <= value < size."""
+    if isinstance(expr, ir.Const):
+        return 0 <= expr.value < size
+    return isinstance(expr, ir.Coord) and expr.index.lo >= 0 and expr.index.hi < size and not expr.index.is_dynamic
