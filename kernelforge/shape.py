@@ -1,0 +1,242 @@
+"""Shape rules: what shape an operation on given shapes has, or an error that says what to do.
+
+Comes in: shapes, axes and sizes as users give them.  Goes out: tuples in normal form (axes non-negative and in range,
+-1 resolved).  Knows no tensors, nodes or dtypes.  Every function takes `what`, the name of the operation for its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import prod
+
+from kernelforge.errors import ShapeError
+
+Shape = tuple[int, ...]
+
+
+# ------------------------------------------------------------------------------------------------------ axes
+
+
+def normal_axis(axis: int, rank: int, what: str) -> int:
+    """The axis counted from the front.
+
+    raises ShapeError when a tensor of that rank has no such axis
+
+    >>> normal_axis(-1, 3, "sum")
+    2
+    """
+    if not -rank <= axis < rank:
+        valid = f"-{rank} to {rank - 1}" if rank else "none: it is a scalar"
+        raise ShapeError(f"{what} along axis {axis} of a tensor with {rank} dimensions; valid axes are {valid}")
+    return axis % rank
+
+
+def normal_axes(axes: int | Sequence[int] | None, rank: int, what: str) -> tuple[int, ...]:
+    """Distinct axes, sorted and counted from the front; None means all.
+
+    raises ShapeError when one is out of range or given twice
+    """
+    if axes is None:
+        return tuple(range(rank))
+    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    found = sorted(normal_axis(axis, rank, what) for axis in given)
+    if len(set(found)) < len(found):
+        raise ShapeError(f"{what} along axes {given}: an axis is given twice")
+    return tuple(found)
+
+
+def normal_order(order: Sequence[int], rank: int, what: str) -> tuple[int, ...]:
+    """A permutation of a tensor's axes.
+
+    raises ShapeError when an axis is missing, given twice or out of range
+    """
+    found = tuple(normal_axis(axis, rank, what) for axis in order)
+    if sorted(found) != list(range(rank)):
+        raise ShapeError(f"{what} with order {tuple(order)}: each of the {rank} axes must be given once")
+    return found
+
+
+def reduced_shape(shape: Shape, axes: tuple[int, ...], keepdim: bool) -> Shape:
+    """The shape after combining the elements over axes, which vanish or, with keepdim, keep size 1."""
+    if keepdim:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+# ------------------------------------------------------------------------------------------------- same size
+
+
+def broadcast_shapes(*shapes: Shape, what: str = "broadcast") -> Shape:
+    """The shape arrays of several shapes have in common: aligned at the last axis, size 1 stretches.
+
+    raises ShapeError naming the axis that does not fit
+
+    >>> broadcast_shapes((4, 1, 3), (5, 1))
+    (4, 5, 3)
+    """
+    result = shapes[0]
+    for shape in shapes[1:]:
+        if shape != result:
+            result = _broadcast_pair(result, shape, shapes, what)
+    return result
+
+
+def _broadcast_pair(a: Shape, b: Shape, shapes: tuple[Shape, ...], what: str) -> Shape:
+    rank = max(len(a), len(b))
+    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    for axis, (m, n) in enumerate(zip(a, b)):
+        if m not in (1, n) and n != 1:
+            raise ShapeError(
+                f"{what} of shapes {' and '.join(map(str, shapes))}: sizes {m} and {n} differ in axis {axis - rank}; "
+                "equal sizes or a 1 are needed there (reshape, unsqueeze or transpose one of them)"
+            )
+    return tuple([n if m == 1 else m for m, n in zip(a, b)])
+
+
+def reshaped(shape: Shape, wanted: Sequence[int], what: str = "reshape") -> Shape:
+    """The wanted shape with its -1, at most one, replaced by the size that is left.
+
+    raises ShapeError when the number of elements differs
+
+    >>> reshaped((4, 6), (3, -1))
+    (3, 8)
+    """
+    wanted = tuple(wanted)
+    size, known = prod(shape), prod(n for n in wanted if n != -1)
+    unknown = wanted.count(-1)
+    if unknown > 1 or any(n < -1 for n in wanted):
+        raise ShapeError(f"{what} of {shape} to {wanted}: sizes are at least 0, and one of them may be -1")
+    if unknown and known and size % known == 0:
+        wanted = tuple(size // known if n == -1 else n for n in wanted)
+    elif unknown:
+        raise ShapeError(f"{what} of {shape} to {wanted}: {size} elements do not divide evenly by {known}")
+    if prod(wanted) != size:
+        raise ShapeError(f"{what} of {shape} to {wanted}: {size} elements cannot fill {prod(wanted)} places")
+    return wanted
+
+
+def expanded(shape: Shape, wanted: Sequence[int], what: str = "expand") -> Shape:
+    """The wanted shape with every -1 replaced by the size that axis has; new axes come in front.
+
+    raises ShapeError when an axis that is not 1 would change
+
+    >>> expanded((3, 1), (2, -1, 5))
+    (2, 3, 5)
+    """
+    wanted = tuple(wanted)
+    extra = len(wanted) - len(shape)
+    old = (1,) * extra + shape
+    result = tuple(m if n == -1 else n for m, n in zip(old, wanted))
+    if extra < 0 or any(m not in (1, n) or n < 0 for m, n in zip(old, result)) or -1 in wanted[: max(extra, 0)]:
+        raise ShapeError(
+            f"{what} of {shape} to {wanted}: only axes of size 1 expand, new ones come in front and need a size"
+        )
+    return result
+
+
+# ------------------------------------------------------------------------------------------------ other sizes
+
+
+def joined_shape(shapes: Sequence[Shape], axis: int, what: str = "cat") -> Shape:
+    """The shape of arrays put one after the other along axis, which is normal.
+
+    raises ShapeError when they differ in another axis
+    """
+    first = shapes[0]
+    for shape in shapes:
+        if len(shape) != len(first) or any(m != n for i, (m, n) in enumerate(zip(shape, first)) if i != axis):
+            raise ShapeError(f"{what} of shapes {', '.join(map(str, shapes))}: all axes other than {axis} must agree")
+    return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
+
+
+def part_sizes(size: int, parts: int | Sequence[int], what: str = "split") -> tuple[int, ...]:
+    """The sizes of the parts an axis is split into: pieces of a given size, the last one smaller, or given sizes.
+
+    raises ShapeError when given sizes do not add up
+
+    >>> part_sizes(7, 3), part_sizes(7, [5, 2])
+    ((3, 3, 1), (5, 2))
+    """
+    if isinstance(parts, int):
+        if parts < 1:
+            raise ShapeError(f"{what} of an axis of size {size} into pieces of {parts}: a piece has at least 1 element")
+        return tuple(min(parts, size - start) for start in range(0, size, parts)) or (0,)
+    if sum(parts) != size or any(n < 0 for n in parts):
+        raise ShapeError(f"{what} of an axis of size {size} into sizes {tuple(parts)}: they must add up to {size}")
+    return tuple(parts)
+
+
+def matmul_shapes(a: Shape, b: Shape, what: str = "matmul") -> tuple[Shape, int, int, int]:
+    """The broadcast batch shape and m, k, n of a product [.., m, k] @ [.., k, n].
+
+    raises ShapeError
+
+    >>> matmul_shapes((5, 2, 3), (3, 4))
+    ((5,), 2, 3, 4)
+    """
+    if len(a) < 2 or len(b) < 2:
+        raise ShapeError(f"{what} of {a} and {b}: a matrix has at least 2 dimensions")
+    if a[-1] != b[-2]:
+        raise ShapeError(
+            f"{what} of {a} and {b}: the last axis of the first, {a[-1]}, must equal the axis before the last of the "
+            f"second, {b[-2]}" + ("; transpose the second" if a[-1] == b[-1] else "")
+        )
+    return broadcast_shapes(a[:-2], b[:-2], what=what), a[-2], a[-1], b[-1]
+
+
+# ---------------------------------------------------------------------------------------------------- windows
+
+
+def per_axis(value: int | Sequence[int], rank: int, what: str, name: str) -> tuple[int, ...]:
+    """One number per axis: the given one for all, or as given.
+
+    raises ShapeError when their number is wrong
+    """
+    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(values) != rank:
+        raise ShapeError(f"{what} with {name} {values}: one number, or one for each of the {rank} axes")
+    return values
+
+
+def window_count(size: int, window: int, stride: int, dilation: int, what: str) -> int:
+    """The number of windows along an axis of a given size, padding included.
+
+        (size - dilation*(window - 1) - 1) // stride + 1
+
+    raises ShapeError when none fits
+
+    >>> window_count(8, 3, stride=2, dilation=1, what="conv2d")
+    3
+    """
+    span = dilation * (window - 1) + 1
+    if min(window, stride, dilation) < 1:
+        raise ShapeError(f"{what} with window {window}, stride {stride}, dilation {dilation}: each is at least 1")
+    if span > size:
+        spread = f", {span} with dilation {dilation}" if dilation > 1 else ""
+        raise ShapeError(f"{what} with a window of {window}{spread} on an axis of {size}: pad it or use a smaller window")
+    return (size - span) // stride + 1
+
+
+def spread_size(count: int, window: int, stride: int, dilation: int, what: str) -> int:
+    """The size of the axis that `count` windows cover: what a transposed convolution without padding makes.
+
+        (count - 1)*stride + dilation*(window - 1) + 1
+
+    raises ShapeError when a number is below 1
+    """
+    if min(count, window, stride, dilation) < 1:
+        raise ShapeError(
+            f"{what} of an axis of {count}, window {window}, stride {stride}, dilation {dilation}: each is at least 1"
+        )
+    return (count - 1) * stride + dilation * (window - 1) + 1
+
+
+def normal_pads(pads: Iterable[Sequence[int]], shape: Shape, what: str = "pad") -> tuple[tuple[int, int], ...]:
+    """(before, after) for each axis.
+
+    raises ShapeError when their number is wrong or an axis would get a negative size
+    """
+    pairs = tuple((lo, hi) for lo, hi in pads)
+    if len(pairs) != len(shape) or any(lo + n + hi < 0 for n, (lo, hi) in zip(shape, pairs)):
+        raise ShapeError(f"{what} of {shape} with {pairs}: one (before, after) is needed for each axis")
+    return pairs
