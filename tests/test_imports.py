@@ -45,8 +45,8 @@ def rank(module: str) -> tuple[str, int]:
 def imports(module: str, tree: ast.AST) -> set[str]:
     """The project's modules named by the import statements in tree, but for those that only type checkers run."""
     package = module if MODULES[module].stem == "__init__" else module.rpartition(".")[0]
-    guarded = [node.body for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
-    unseen = {statement for body in guarded for statement in body}
+    branches = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    unseen = {part for branch in branches if ast.unparse(branch.test) == "TYPE_CHECKING" for part in branch.body}
     found = set()
     for node in ast.walk(tree):
         if node in unseen:
