@@ -133,8 +133,7 @@ def _cast(node: Node, x: NDArray) -> NDArray:
 
 @_rule
 def _bitcast(node: Node, x: NDArray) -> NDArray:
-    bits = np.ascontiguousarray(to_storage(x, node.src[0].dtype))
-    return from_storage(bits.view(node.dtype.numpy), node.dtype)
+    return from_storage(to_storage(x, node.src[0].dtype).copy().view(node.dtype.numpy), node.dtype)
 
 
 @_rule
