@@ -210,7 +210,7 @@ def promote(first: DType, *rest: DType) -> DType:
 
 def round_to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """The bits of float32 values rounded to bfloat16, to nearest even; NaN stays NaN."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    bits = np.asarray(values, np.float32).view(np.uint32)
     rounded = ((bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))) >> 16).astype(np.uint16)
     return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
 

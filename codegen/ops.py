@@ -87,7 +87,7 @@ def _shift_left(a: Array, b: Array) -> Array:
 
 def _erf(a: Array) -> Array:
     a = np.asarray(a)
-    return np.frompyfunc(math.erf, 1, 1)(a.astype(np.float64)).astype(a.dtype)
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(a.astype(np.float64)), a.dtype)
 
 
 def _rsqrt(a: Array) -> Array:
