@@ -1,0 +1,308 @@
+"""Which nodes are stored: the first half of fusion.
+
+Comes in: the outputs of a graph.  Goes out: `Cuts`, the set of nodes that get memory of their own, each with the reason;
+every other node is computed inside the kernels of its users.  The rules look at neighbours and sizes only, in one pass
+each, and cut too much rather than too little: `merging` joins what belongs together and drops the stores nobody needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from codegen.ops import SCALAR_OPS
+from codegen.target import Target
+from kernelforge.graph import LEAVES, Node, toposort
+
+BIJECTIVE: Final = frozenset(("reshape", "permute", "detach"))
+REPEATING: Final = BIJECTIVE | {"expand"}
+SEE_THROUGH: Final = REPEATING | frozenset("pad shrink flip window unwindow".split())
+FORCED: Final = {
+    "contiguous": "asked to be contiguous",
+    "scatter": "scattered into in place",
+    "copy": "copied between devices",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Numbers the fusion rules compare with.
+
+    operations  most operations of one kernel
+    params      most arrays of one kernel
+    tile        longest axis that fits whole in one tile
+    repeats     most values of a tile a reduction may be repeated over
+    cheap       cost per element up to which a value is computed again rather than stored
+    cheap_small the same where everything the value is computed from is much smaller than the value
+    cores       processors to keep busy
+    program     elements one program may work through alone when there are too few programs
+    """
+
+    operations: int = 200
+    params: int = 48
+    tile: int = 128
+    repeats: int = 256
+    cheap: int = 12
+    cheap_small: int = 64
+    cores: int = 2
+    program: int = 1 << 16
+
+    @staticmethod
+    def of(target: Target) -> Limits:
+        """The limits for a machine."""
+        return Limits(cores=target.cores, program=(1 << 17) // max(1, target.cores))
+
+
+def is_leaf(node: Node) -> bool:
+    """True for a node that is read or known, not computed."""
+    return node.op in LEAVES or node.realized is not None or 0 in node.shape
+
+
+def through(node: Node, ops: frozenset[str]) -> Node:
+    """The node behind a chain of the given views."""
+    while node.op in ops and node.realized is None:
+        node = node.src[0]
+    return node
+
+
+def contraction_operands(node: Node) -> tuple[Node, ...]:
+    """The two factors of a sum of products, behind views and casts, if each of them is used more than once; else ()."""
+    if node.op != "reduce" or node.attr[0] != "add":
+        return ()
+    body = through(node.src[0], BIJECTIVE | {"cast"})
+    if body.op != "mul" or body.realized is not None:
+        return ()
+    factors = tuple(through(x, SEE_THROUGH | {"cast"}) for x in body.src)
+    return factors if all(2 * x.size <= body.size for x in factors) else ()
+
+
+class Cuts:
+    """The nodes of a graph that are stored.
+
+    order    every node, sources before users
+    reasons  for each stored node, why
+    scores   short contractions that are never stored: see `_scores`
+    """
+
+    def __init__(self, outputs: Sequence[Node], limits: Limits, stored: Iterable[Node] = ()) -> None:
+        self.limits = limits
+        self.outputs = frozenset(outputs)
+        self.order = toposort(outputs, into_realized=False)
+        self.position = {node: i for i, node in enumerate(self.order)}
+        self.users: dict[Node, list[Node]] = {node: [] for node in self.order}
+        for node in self.order:
+            if node.realized is None:
+                for source in dict.fromkeys(node.src):
+                    self.users[source].append(node)
+        self.contractions = {node: factors for node in self.order if (factors := contraction_operands(node))}
+        self.reasons: dict[Node, str] = {}
+        self._cut_forced()
+        self.scores = self._scores() - set(stored)
+        self._cut_reductions()
+        self._cut_long_regions()
+        self._cut_shared()
+
+    def is_stored(self, node: Node) -> bool:
+        """True when users of the node read it from memory."""
+        return node in self.reasons or node.op == "buffer" or node.realized is not None
+
+    def cut(self, node: Node, reason: str) -> None:
+        if not self.is_stored(node):
+            self.reasons[node] = reason
+
+    def region(self, roots: Iterable[Node], ignored: frozenset[Node] = frozenset()) -> tuple[list[Node], list[Node]]:
+        """What computing roots takes: the nodes computed, and those read from memory; `ignored` are not stored."""
+        inside: dict[Node, None] = dict.fromkeys(roots)
+        loads: dict[Node, None] = {}
+        pending = list(inside)
+        while pending:
+            node = pending.pop()
+            for source in sources(node):
+                if source in inside or source in loads:
+                    continue
+                if self.is_stored(source) and source not in ignored:
+                    loads[source] = None
+                elif 0 not in source.shape:
+                    inside[source] = None
+                    pending.append(source)
+        return list(inside), list(loads)
+
+    # ---------------------------------------------------------------------------------------------- rules
+
+    def _cut_forced(self) -> None:
+        """Outputs, and the operations that are a step of their own."""
+        for node in self.order:
+            if node in self.outputs:
+                self.reasons[node] = "output"
+            elif node.op in FORCED and node.realized is None:
+                self.reasons[node] = FORCED[node.op]
+            if node.op == "copy" and node.realized is None:
+                self.cut(through(node.src[0], frozenset(("reshape", "detach"))), "read by another device")
+
+    def _cut_reductions(self) -> None:
+        """A reduction takes its elementwise epilogue: stored is the last of the elementwise nodes only it leads to."""
+        taken: set[Node] = set()
+        for node in self.order:
+            if node.op != "reduce" or is_leaf(node) or node in self.scores or node in self.reasons:
+                continue
+            end = node
+            while (after := self._epilogue(end)) is not None and after not in taken:
+                taken.add(after)
+                end = after
+            self.cut(end, "a contraction and its epilogue" if node in self.contractions else "a reduction")
+
+    def _epilogue(self, node: Node) -> Node | None:
+        """The elementwise node, of the same size, that alone uses a node, perhaps through views that only rearrange it."""
+        if node in self.reasons:
+            return None
+        after = node
+        while len(self.users[after]) == 1:
+            after = self.users[after][0]
+            if after.op in SCALAR_OPS and after.size == node.size:
+                return after
+            if after.op not in BIJECTIVE:
+                return None
+            if after in self.reasons:
+                return after
+        return None
+
+    def _scores(self) -> set[Node]:
+        """The scores of attentions: short contractions whose values, in their own shape, are reduced and contracted again.
+
+        They feed a maximum, which a single pass over them can rescale by; or they meet values that do (their gradients).
+        Other statistics would need the contraction once per pass, so there it is stored.
+        """
+        uses = {}
+        for node in self.contractions:
+            if node not in self.reasons and node.src[0].size <= node.size * self.limits.tile:
+                uses[node] = self._uses(node)
+        scores = {node for node, (_, reduced, contracted) in uses.items() if "max" in reduced and contracted}
+        near = frozenset().union(*(uses[node][0] for node in scores))
+        for node, (seen, reduced, contracted) in uses.items():
+            if reduced and contracted and not near.isdisjoint(seen):
+                scores.add(node)
+        return scores
+
+    def _uses(self, node: Node) -> tuple[set[Node], set[str], bool]:
+        """Nodes of a contraction's size computed from it; the plain reductions they feed; whether one is contracted."""
+        seen, pending = {node}, [node]
+        reduced: set[str] = set()
+        contracted = False
+        while pending and len(seen) < 96:
+            current = pending.pop()
+            for user in self.users[current]:
+                if user.op == "expand" or (user.op == "mul" and user.size > node.size):
+                    contracted = contracted or self._leads_to_contraction(user, current)
+                elif user.op == "reduce":
+                    if user not in self.contractions:
+                        reduced.add(user.attr[0])
+                elif user not in seen and user.size == node.size and (user.op in SCALAR_OPS or user.op in BIJECTIVE):
+                    seen.add(user)
+                    pending.append(user)
+        return seen, reduced, contracted
+
+    def _leads_to_contraction(self, node: Node, factor: Node) -> bool:
+        """True when node is the factor repeated, and what uses it is a contraction."""
+        factor = through(factor, REPEATING | {"cast"})
+        for _ in range(6):
+            if node in self.contractions:
+                return factor in self.contractions[node]
+            if len(self.users[node]) != 1 or node.op not in REPEATING | {"cast", "mul"}:
+                return False
+            node = self.users[node][0]
+        return False
+
+    def _cut_long_regions(self) -> None:
+        """No kernel grows past the cap on operations or arrays.
+
+        Sizes are estimated as if nothing were shared, and counted only where the estimate passes the cap.
+        """
+        size: dict[Node, tuple[int, int]] = {}
+        limits = self.limits
+        for node in self.order:
+            if is_leaf(node):
+                continue
+            size[node] = self._estimate(node, size)
+            if size[node][0] > limits.operations or size[node][1] >= limits.params:
+                inside, loads = self.region([node])
+                size[node] = len(inside), len(loads)
+                while size[node][0] > limits.operations or size[node][1] >= limits.params:
+                    open_sources = [x for x in map(self._behind, sources(node)) if not self.is_stored(x) and x in size]
+                    if not open_sources:
+                        break
+                    self.cut(max(open_sources, key=lambda x: size[x]), "bounded")
+                    inside, loads = self.region([node])
+                    size[node] = len(inside), len(loads)
+
+    def _behind(self, node: Node) -> Node:
+        while node.op in SEE_THROUGH and not self.is_stored(node):
+            node = node.src[0]
+        return node
+
+    def _estimate(self, node: Node, size: dict[Node, tuple[int, int]]) -> tuple[int, int]:
+        operations, loads = 1, 0
+        for source in sources(node):
+            if self.is_stored(source):
+                loads += 1
+            elif source in size:
+                operations += size[source][0]
+                loads += size[source][1]
+        return operations, loads
+
+    def _cut_shared(self) -> None:
+        """A value several stored nodes use is stored too, unless it is cheap; so is a dear operand of a contraction."""
+        roots: dict[Node, frozenset[Node]] = {}
+        for node in reversed(self.order):
+            if is_leaf(node) or self.is_stored(node):
+                continue
+            found: set[Node] = set()
+            for user in self.users[node]:
+                found |= {user} if self.is_stored(user) else roots.get(user, frozenset())
+            if node.op in SCALAR_OPS or node.op == "gather" or node in self.scores:
+                if len(found) > 1 and not self._is_cheap(node):
+                    self.cut(node, "used by several kernels and not cheap")
+                elif self._is_factor(node) and not self._is_cheap(node):
+                    self.cut(node, "too dear to repeat in a contraction")
+            roots[node] = frozenset(list(found)[:2])
+
+    def _is_factor(self, node: Node) -> bool:
+        """True when a contraction repeats the node."""
+        for user in self.users[node]:
+            while user.op in SEE_THROUGH and len(self.users[user]) == 1:
+                user = self.users[user][0]
+            if user.op == "mul" and user.size > node.size and any(x in self.contractions for x in self.users[user]):
+                return True
+        return False
+
+    def _is_cheap(self, node: Node) -> bool:
+        """True when computing a node again costs little more than reading it would."""
+        if node in self.scores:
+            return True
+        cost, read, score = 0.0, 0, False
+        seen, pending = {node}, [node]
+        while pending:
+            current = pending.pop()
+            if current in self.scores:
+                score = True
+                continue
+            row = SCALAR_OPS.get(current.op)
+            cost += (row.cost if row else 0) * current.size / node.size
+            if cost > self.limits.cheap_small:
+                return False
+            for source in sources(current):
+                if source not in seen:
+                    seen.add(source)
+                    if self.is_stored(source):
+                        read += source.size * source.dtype.itemsize
+                    else:
+                        pending.append(source)
+        written = node.size * node.dtype.itemsize
+        return score or 4 * read <= written or (cost <= self.limits.cheap and 2 * read <= 3 * written)
+
+
+def sources(node: Node) -> tuple[Node, ...]:
+    """The nodes a node is computed from; none for a leaf."""
+    return () if node.realized is not None or 0 in node.shape else node.src
+
+

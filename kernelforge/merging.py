@@ -1,0 +1,174 @@
+"""Joining of kernels: the second half of fusion.
+
+Comes in: the nodes `cuts` wants stored.  Goes out: `Part`s, each a set of stored nodes one kernel computes.  A part joins
+the part whose values it loads, or one that loads the same values, when the questions allow it and no parallelism is
+lost; a stored node that no other part needs is then not stored any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kernelforge.cuts import FORCED, Cuts
+from kernelforge.graph import Node
+from kernelforge.questions import Answer, Questions
+
+FARTHEST = 400
+NEIGHBOURS = 6
+
+
+class Part:
+    """A kernel to be: the nodes it stores, those it loads, and what is known of its parallelism.
+
+    inside  the nodes it computes
+    first, last  positions of its outputs in the graph's order
+    """
+
+    __slots__ = ("answer", "first", "inside", "last", "loads", "outputs", "special")
+
+    def __init__(self, outputs: tuple[Node, ...], cuts: Cuts, computed: Iterable[Node] = ()) -> None:
+        self.outputs = outputs
+        self.inside, self.loads = cuts.region(outputs, ignored=frozenset(outputs) | frozenset(computed))
+        positions = [cuts.position[node] for node in outputs]
+        self.first, self.last = min(positions), max(positions)
+        self.special = any(node.op in FORCED and node.op != "contiguous" for node in outputs)
+        self.answer: Answer | None = None
+
+
+class Merging:
+    """The parts of one graph."""
+
+    def __init__(self, cuts: Cuts) -> None:
+        self.cuts = cuts
+        self.questions = Questions(cuts.limits, cuts.contractions, cuts.scores)
+        self.owner: dict[Node, Part] = {}
+        self.users: dict[Node, dict[Part, None]] = {}
+        self.refused: set[tuple[frozenset[Node], frozenset[Node]]] = set()
+        for node in cuts.order:
+            if node in cuts.reasons:
+                self._add(Part((node,), cuts))
+
+    def run(self) -> list[Part]:
+        """Joins what belongs together; the parts that remain, in no particular order."""
+        for node in self.cuts.order:
+            if node in self.owner:
+                self._join_producers(node)
+        self._join_siblings()
+        return list(dict.fromkeys(self.owner.values()))
+
+    # ------------------------------------------------------------------------------------------- bookkeeping
+
+    def _add(self, part: Part) -> None:
+        for node in part.outputs:
+            self.owner[node] = part
+        for node in part.loads:
+            self.users.setdefault(node, {})[part] = None
+
+    def _remove(self, part: Part) -> None:
+        for node in part.outputs:
+            del self.owner[node]
+        for node in part.loads:
+            del self.users[node][part]
+
+    def _producers(self, part: Part) -> list[Part]:
+        """The parts whose outputs a part loads, the latest first."""
+        found = dict.fromkeys(self.owner[node] for node in part.loads if node in self.owner)
+        return sorted(found, key=lambda other: -other.last)
+
+    def _depends(self, later: Part, earlier: Part, via: Iterable[Part]) -> bool:
+        """True when `via`, other than earlier itself, leads back to earlier; also when the search is given up."""
+        seen: set[Part] = {later, earlier}
+        pending = [part for part in via if part not in seen and part.last > earlier.first]
+        while pending:
+            part = pending.pop()
+            if part in seen:
+                continue
+            seen.add(part)
+            if len(seen) > FARTHEST:
+                return True
+            for other in self._producers(part):
+                if other is earlier or other is later:
+                    return True
+                if other not in seen and other.last > earlier.first:
+                    pending.append(other)
+        return False
+
+    # ------------------------------------------------------------------------------------------------ joining
+
+    def _join_producers(self, node: Node) -> None:
+        """Joins the part of a node with the parts it loads from, as long as one can be joined."""
+        joined = True
+        while joined and node in self.owner:
+            part, joined = self.owner[node], False
+            for producer in self._producers(part):
+                if self._join(producer, part, self._producers(part)):
+                    joined = True
+                    break
+
+    def _join_siblings(self) -> None:
+        """Joins parts that load the same large node."""
+        for shared in self.cuts.order:
+            done: list[Part] = []
+            for part in sorted(self.users.get(shared, {}), key=lambda part: part.last):
+                for other in reversed(done[-NEIGHBOURS:]):
+                    if other is not part and self._is_large(shared, part, other) and self._are_apart(other, part):
+                        united = self._join(other, part, ())
+                        if united is not None:
+                            done[done.index(other)] = united
+                            break
+                else:
+                    done.append(part)
+
+    def _is_large(self, node: Node, *parts: Part) -> bool:
+        return 4 * node.size >= max(output.size for part in parts for output in part.outputs)
+
+    def _are_apart(self, earlier: Part, later: Part) -> bool:
+        """True when neither part needs the other."""
+        return not any(
+            a in (producers := self._producers(b)) or self._depends(b, a, producers)
+            for a, b in ((earlier, later), (later, earlier))
+        )
+
+    def _join(self, earlier: Part, later: Part, via: Iterable[Part]) -> Part | None:
+        """One part in place of two, if that is allowed."""
+        if earlier.special or later.special or earlier.outputs[0].device != later.outputs[0].device:
+            return None
+        if any(node.op == "contiguous" and node in earlier.outputs for node in later.loads):
+            return None
+        key = frozenset(earlier.outputs), frozenset(later.outputs)
+        if key in self.refused or self._depends(later, earlier, via):
+            return None
+        part = Part(self._needed(earlier, later), self.cuts, (*earlier.outputs, *later.outputs))
+        if self._is_refused(part, earlier, later):
+            self.refused.add(key)
+            return None
+        dropped = [node for node in (*earlier.outputs, *later.outputs) if node not in part.outputs]
+        self._remove(earlier)
+        self._remove(later)
+        for node in dropped:
+            del self.cuts.reasons[node]
+        self._add(part)
+        return part
+
+    def _needed(self, earlier: Part, later: Part) -> tuple[Node, ...]:
+        """The outputs of two parts that something else needs."""
+        parts = {earlier, later}
+        return tuple(
+            node
+            for node in (*earlier.outputs, *later.outputs)
+            if node in self.cuts.outputs or node.op == "contiguous" or not self.users.get(node, {}).keys() <= parts
+        )
+
+    def _is_refused(self, part: Part, earlier: Part, later: Part) -> bool:
+        if len(part.inside) > self.cuts.limits.operations:
+            return True
+        part.answer = self.questions.ask(part.outputs, part.loads)
+        if part.answer.refusal is not None:
+            return True
+        alone = min(self._parallel(earlier), self._parallel(later))
+        return part.answer.parallel < alone
+
+    def _parallel(self, part: Part) -> int:
+        if part.answer is None:
+            part.answer = self.questions.ask(part.outputs, part.loads)
+        return part.answer.parallel

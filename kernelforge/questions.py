@@ -1,0 +1,122 @@
+"""The questions fusion asks about a tentative group: may these nodes be computed by one kernel, and should they?
+
+Comes in: the nodes a kernel would store, and what it would load.  Goes out: `Answer`, with the name of the first
+question that was answered with no, or with the parallelism the kernel would have.  It looks at the demand walk alone;
+no expression is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from codegen.index import Axis
+from kernelforge.cuts import Limits
+from kernelforge.demand import Demand, Demands, TooManyDemands
+from kernelforge.graph import Node
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What fusion needs to know of a group.
+
+    refusal   the reason why it cannot be one kernel, or None
+    parallel  number of independent points: the sizes of the axes every store covers and no reduction binds
+    """
+
+    refusal: str | None
+    parallel: int = 0
+
+
+class Questions:
+    """Asks about groups of one graph.
+
+    contractions  its contractions; `scores` are those that are computed again wherever they are needed
+    """
+
+    def __init__(self, limits: Limits, contractions: Collection[Node], scores: Collection[Node]) -> None:
+        self.limits, self.contractions, self.scores = limits, contractions, scores
+
+    def ask(self, outputs: Sequence[Node], loads: Sequence[Node]) -> Answer:
+        """The answer for a group with these outputs, which loads these nodes."""
+        if len(outputs) + len(loads) > self.limits.params:
+            return Answer("too many arrays")
+        demands = Demands(frozenset(loads), cap=4 * self.limits.operations)
+        try:
+            stores = [demands.add_store([node]) for node in sorted(outputs, key=lambda node: -node.size)]
+        except TooManyDemands:
+            return Answer("bounded")
+        order = demands.order()
+        parallel = parallel_axes(stores, order)
+        points = prod(axis.size for axis in parallel)
+        refusal = (
+            self._images(order, outputs)
+            or self._repeats(order, parallel)
+            or self._contractions(order, parallel)
+            or self._programs(order, points)
+        )
+        return Answer(refusal, points)
+
+    def _images(self, order: Sequence[Demand], outputs: Sequence[Node]) -> str | None:
+        """One image: every reduction, and every stored node, is needed at one place only."""
+        stored, met = frozenset(outputs), set()
+        for demand in order:
+            if demand.kind == "reduce" or demand.node in stored:
+                if demand.node in met:
+                    return "needed at several places"
+                met.add(demand.node)
+        return None
+
+    def _repeats(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
+        """No replication: no reduction is repeated over parallel axes it does not have, unless they fit one tile."""
+        for demand in order:
+            if demand.kind != "reduce":
+                continue
+            lacking = [axis.size for axis in parallel - demand.axes]
+            if max(lacking, default=1) > self.limits.tile or prod(lacking) > self.limits.repeats:
+                return "a reduction would be repeated"
+            if prod(axis.size for axis in demand.axes) > demand.node.size:
+                return "a reduction would be computed more than once"
+        return None
+
+    def _contractions(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
+        """A contraction runs over its whole result in parallel and reads no reduction, except around an attention's scores."""
+        below = reductions_below(order)
+        long = 0
+        for demand in order:
+            if demand.node not in self.contractions or demand.node in self.scores or demand.kind != "reduce":
+                continue
+            inner = below[id(demand.needs[0])]
+            lacking = [axis.size for axis in demand.axes - parallel]
+            if inner.isdisjoint(self.scores):
+                long += 1
+                if inner:
+                    return "a contraction reads no reduction"
+                if lacking:
+                    return "a contraction would lose parallel axes"
+            elif max(lacking, default=1) > self.limits.tile or prod(lacking) > self.limits.repeats:
+                return "a contraction would lose parallel axes"
+        return "one contraction in a kernel" if long > 1 else None
+
+    def _programs(self, order: Sequence[Demand], points: int) -> str | None:
+        """Parallel: there are enough programs, or little to do."""
+        widest = max((prod(axis.size for axis in demand.axes) for demand in order), default=1)
+        if points >= self.limits.cores or widest <= points * self.limits.program:
+            return None
+        return "too few parallel programs"
+
+
+def parallel_axes(stores: Sequence[tuple[Axis, ...]], order: Sequence[Demand]) -> frozenset[Axis]:
+    """The axes that every store covers and no reduction binds."""
+    covered = frozenset.intersection(*(frozenset(axis for axis in axes if axis.size > 1) for axes in stores))
+    return covered.difference(*(demand.bound for demand in order))
+
+
+def reductions_below(order: Sequence[Demand]) -> Mapping[int, frozenset[Node]]:
+    """For each demand, by id, the reductions its value is computed from, itself included."""
+    below: dict[int, frozenset[Node]] = {}
+    for demand in order:
+        found: frozenset[Node] = frozenset().union(*(below[id(need)] for need in demand.needs))
+        below[id(demand)] = found | {demand.node} if demand.kind == "reduce" else found
+    return below
