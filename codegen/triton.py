@@ -1,0 +1,257 @@
+"""The Triton printer: a nest becomes the source of one `@triton.jit` function.
+
+Comes in: a nest placed for a Triton target.  Goes out: a `Program`.  A tile is a block value, a loop a `for`, the grid
+one linear program id; sizes are constants of the text, pointers the only arguments.  Triton itself is not needed here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import prod
+from typing import Final
+
+from codegen.access import flops
+moved_bytes = lambda k: 0
+from codegen.dtypes import dtypes
+from codegen.index import Axis, Index
+from codegen.ir import Kernel, Reduce
+from codegen.nodes import (
+    Box,
+    Declare,
+    Finish,
+    Keep,
+    Loop,
+    Nest,
+    Node,
+    Out,
+    Scale,
+    Settle,
+    Shift,
+    Update,
+    nodes,
+)
+from codegen.program import Program
+from codegen.show import show, show_schedule
+from codegen.triton_expr import Context, Leaf
+from codegen.triton_store import print_store
+from codegen.triton_text import full, helpers_used, reduction, spelling
+from codegen.triton_tiles import Axes, Names, Scope, Tiles, Value, block_size
+
+DEFAULT_WARPS: Final = 4
+DEFAULT_STAGES: Final = 3
+_LAUNCH: Final = ("num_warps", "num_stages")
+
+
+def render(nest: Nest) -> Program:
+    """The program of a nest placed for Triton."""
+    kernel, schedule = nest.kernel, nest.schedule
+    entry = re.sub(r"\W", "_", kernel.name)
+    options = {"num_warps": DEFAULT_WARPS, "num_stages": DEFAULT_STAGES, **schedule.options}
+    return Program(
+        language="triton",
+        source=_Printer(nest, entry).source(),
+        entry=entry,
+        grid=(prod(_count(loop) for loop in nest.grid),),
+        params=kernel.params,
+        written=kernel.written,
+        kernel=kernel,
+        flops=flops(kernel),
+        nbytes=moved_bytes(kernel),
+        options=tuple((name, int(options[name])) for name in _LAUNCH),
+    )
+
+
+def _count(loop: Loop) -> int:
+    """The number of steps a loop takes."""
+    return -(-loop.place.tile(loop.axis) // loop.tile)
+
+
+class _Printer:
+    def __init__(self, nest: Nest, entry: str) -> None:
+        kernel = nest.kernel
+        self.nest, self.entry = nest, entry
+        self.rank = {axis: position for position, axis in enumerate(kernel.axes)}
+        self.names = Names([*(p.name for p in kernel.params), entry])
+        loops = [node.var for node in nodes(nest.body) if isinstance(node, Loop)]
+        variables = {name: self.names.own(name) for name in dict.fromkeys([*loops, *(b.name for b in nest.boxes)])}
+        self.context = Context(kernel, self.rank, variables, _shared_indices(kernel), nest.schedule.options)
+        self.centers = {node.center for node in nodes(nest.body) if isinstance(node, Shift)}
+
+    def source(self) -> str:
+        """The whole text: a comment that says what it computes and how, imports, helpers, the kernel."""
+        scope = Scope(self.names)
+        self.grid(scope)
+        self.body(self.inside_grid(), scope)
+        body = "\n".join(scope.text()) + "\n"
+        helpers = helpers_used(body)
+        nest = self.nest
+        comment = f"{show(nest.kernel)}\n{show_schedule(nest.kernel, nest.schedule)}".rstrip().splitlines()
+        imports = ["import triton", "import triton.language as tl"]
+        if any("libdevice." in text for text in helpers):
+            imports.append("from triton.language.extra import libdevice")
+        arguments = ", ".join(p.name for p in nest.kernel.params)
+        parts = [
+            "\n".join([*(f"# {line}" for line in comment), *imports]) + "\n",
+            *helpers,
+            f"@triton.jit\ndef {self.entry}({arguments}):\n{body}",
+        ]
+        return "\n\n".join(parts)
+
+    def inside_grid(self) -> Sequence[Node]:
+        grid = self.nest.grid
+        return grid[-1].body if grid else self.nest.body
+
+    def grid(self, scope: Scope) -> None:
+        """Each grid loop's variable from the one program id, the innermost loop running fastest."""
+        loops = self.nest.grid
+        if not loops:
+            return
+        wide = any(_count(loop) * loop.tile >= 1 << 31 for loop in loops)
+        program = "tl.program_id(0)" + (".to(tl.int64)" if wide else "")
+        if len(loops) > 1:
+            name = self.names.own("program")
+            scope.line(f"{name} = {program}")
+            program = name
+        places = self.grouped(program, scope)
+        for loop, place in zip(loops, places):
+            start = self.start(loop)
+            base = "" if start == "0" else f"{start} + "
+            step = "" if loop.tile == 1 else f" * {loop.tile}"
+            scope.define(self.context.variables[loop.var], f"{base}{place}{step}")
+
+    def grouped(self, program: str, scope: Scope) -> list[str]:
+        """The text of each grid loop's step number.
+
+        With the option `group` the last two loops walk bands of that many rows, column by column, so that programs that
+        run together read the same rows and columns.
+        """
+        counts = list(map(_count, self.nest.grid))
+        group = int(self.nest.schedule.options.get("group", 1))
+        places = []
+        for position, count in enumerate(counts):
+            inner = prod(counts[position + 1 :])
+            text = program if inner == 1 else f"{program} // {inner}"
+            places.append(text if position == 0 else f"{text} % {count}")
+        if group > 1 and len(counts) >= 2 and counts[-2] > 1 and counts[-1] > 1:
+            rows, columns = counts[-2:]
+            tile = program
+            if len(counts) > 2:
+                tile = self.names.own("tile")
+                scope.line(f"{tile} = {program} % {rows * columns}")
+            band, high = self.names.own("band"), self.names.own("high")
+            scope.line(f"{band} = {tile} // {group * columns} * {group}")
+            scope.line(f"{high} = tl.minimum({rows} - {band}, {group})")
+            places[-2] = f"({band} + {tile} % {group * columns} % {high})"
+            places[-1] = f"{tile} % {group * columns} // {high}"
+        return places
+
+    # ------------------------------------------------------------------------------------------------ nodes
+
+    def body(self, body: Iterable[Node], scope: Scope) -> None:
+        for node in body:
+            if isinstance(node, Loop):
+                self.loop(node, scope)
+            elif isinstance(node, Declare):
+                self.declare(node.box, scope)
+            elif isinstance(node, Update):
+                self.update(node, scope)
+            elif isinstance(node, Keep):
+                leaf = Leaf(self.context, node.place, node.env, scope)
+                scope.line(f"{self.name(node.box)} = {leaf.value(node.box.of).text}")
+            elif isinstance(node, Finish):
+                self.finish(node.box, node.to, scope)
+            elif isinstance(node, Shift):
+                self.shift(node, scope)
+            elif isinstance(node, Settle):
+                self.settle(node, scope)
+            elif isinstance(node, Scale):
+                box, factor = node.box, node.factor
+                turned = Value(self.name(factor), self.dimensions(factor)).over(self.dimensions(box))
+                scope.line(f"{self.name(box)} = {self.name(box)} * {turned}")
+            elif isinstance(node, Out):
+                print_store(node, Leaf(self.context, node.place, node.env, scope), self.starts(node.once), self.nest)
+            else:
+                raise AssertionError(f"a Triton nest has no {type(node).__name__}: boxes are values")
+
+    def loop(self, loop: Loop, scope: Scope) -> None:
+        """A loop with constant bounds, which the compiler can pipeline."""
+        start, var = self.start(loop), self.context.variables[loop.var]
+        counter = var if start == "0" else self.names.numbered("step")
+        inner = scope.inner(f"for {counter} in range(0, {loop.place.tile(loop.axis)}, {loop.tile}):")
+        inner.starts.add(var)
+        if counter != var:
+            inner.define(var, f"{start} + {counter}")
+        self.body(loop.body, inner)
+
+    def declare(self, box: Box, scope: Scope) -> None:
+        shape = [block_size(box.tile[a]) for a in self.dimensions(box)]
+        if box.kind == "acc":
+            assert isinstance(box.of, Reduce)
+            scope.line(f"{self.name(box)} = {full(shape, box.of.op.identity(box.of.dtype), box.of.dtype)}")
+        elif box in self.centers:
+            scope.line(f"{self.name(box)} = {full(shape, 0.0, box.of.dtype)}")
+
+    def update(self, node: Update, scope: Scope) -> None:
+        r, name = node.reduce, self.name(node.box)
+        leaf = Leaf(self.context, node.place, node.env, scope)
+        dot = None if node.box.partial else leaf.dot(r)
+        if dot is not None:
+            scope.line(f"{name} = {leaf.dot_update(dot, name)}")
+            return
+        value = leaf.combined(r, leaf.reduce_operand(r), kept=node.box.partial)
+        operand = value.over(self.dimensions(node.box))
+        scope.line(f"{name} = {spelling(r.op.combine, r.dtype).format(name, operand)}")
+
+    def finish(self, box: Box, to: Box, scope: Scope) -> None:
+        assert isinstance(box.of, Reduce)
+        text, axes = self.name(box), self.dimensions(box)
+        for position in reversed(range(len(axes))):
+            if axes[position] in box.partial:
+                text = reduction(box.of.op, box.of.dtype, text, position)
+        scope.line(f"{self.name(to)} = {text}")
+
+    def shift(self, node: Shift, scope: Scope) -> None:
+        """The center stays finite, so that what is infinite stays so and a row of -inf alone sums up nothing."""
+        running, center, moved = self.name(node.running), self.name(node.center), self.names.numbered("moved")
+        chunk = Value(self.name(node.chunk), self.dimensions(node.chunk)).over(self.dimensions(node.running))
+        scope.line(f"{moved} = kf_max({running}, {chunk})")
+        scope.line(f'{center} = tl.where(tl.abs({moved}) < float("inf"), {moved}, 0.0)')
+        for degree, factor in node.factors:
+            scope.line(f"{self.name(factor)} = {_decay(degree, running, center)}")
+        scope.line(f"{running} = {moved}")
+
+    def settle(self, node: Settle, scope: Scope) -> None:
+        shift = Leaf(self.context, node.place, node.env, scope).value(node.shift)
+        asked = shift.over(self.dimensions(node.center))
+        for degree, factor in node.factors:
+            scope.line(f"{self.name(factor)} = {_decay(degree, self.name(node.center), asked)}")
+
+    # ------------------------------------------------------------------------------------------------ names and places
+
+    def name(self, box: Box) -> str:
+        return self.context.variables[box.name]
+
+    def dimensions(self, box: Box) -> Axes:
+        """The axes that are dimensions of a box's block, in order."""
+        return tuple(a for a in sorted(box.tile, key=self.rank.__getitem__) if block_size(box.tile[a]) > 1)
+
+    def start(self, loop: Loop) -> str:
+        var = loop.place.var(loop.axis)
+        return "0" if var is None else self.context.variables[var]
+
+    def starts(self, loops: Iterable[Loop]) -> list[str]:
+        return [self.context.variables[loop.var] for loop in loops]
+
+
+def _decay(degree: float, old: str, new: str) -> str:
+    """exp(degree * (old - new))."""
+    factor = "" if degree == 1 else f"{float(degree)!r} * "
+    return f"tl.exp({factor}({old} - {new}))" if factor else f"tl.exp({old} - {new})"
+
+
+def _shared_indices(kernel: Kernel) -> frozenset[Index]:
+    """The indices that several loads and stores have in common."""
+    counts = Counter(index for index in (*(e.index for e in kernel.loads), *(s.index for s in kernel.stores)))
+    return frozenset(index for index, count in counts.items() if count > 1)

@@ -1,0 +1,142 @@
+"""Contractions on the matrix unit: when a reduce at some place is a `tl.dot`, and its text.
+
+Comes in: a reduce and the tiles at its place.  Goes out: `Dot`, or None when the tile is no product of two matrices.
+Nothing here asks what the kernel computes: a sum of a product is a dot when, of the axes that are dimensions of its
+tile, one is bound and in both factors and each factor has one of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce as fold
+from typing import Final
+
+from codegen.dtypes import DType, dtypes
+from codegen.index import Axis
+from codegen.ir import Apply, Expr, Reduce, apply
+from codegen.nodes import Environment
+from codegen.triton_tiles import Axes, Rank, Tiles
+
+_LEAST: Final = 16  # the least block of a dot along any axis; 32 along the bound one for 8-bit operands
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A reduce done as left[rows, inner] . right[inner, columns].
+
+    axes      rows and columns
+    operands  what to evaluate for each factor, with the order of axes to evaluate it in; 16-bit floats and int8 as they
+              are in memory
+    narrow    the 16-bit type of the factors that have one; None when both are of the reduce's type
+    mixed     the side that is not narrow when the other is, or None
+    """
+
+    reduce: Reduce
+    axes: Axes
+    operands: tuple[tuple[Expr, Rank], tuple[Expr, Rank]]
+    narrow: DType | None = None
+    mixed: int | None = None
+
+
+def find_dot(r: Reduce, tiles: Tiles, env: Environment) -> Dot | None:
+    """The dot that computes r's tile, or None."""
+    if r.op.name != "add" or r.arg in env:
+        return None
+    bound = tiles.order(r.bound)
+    free = tiles.order(r.axes)
+    if len(bound) != 1 or len(free) != 2:
+        return None
+    sides = _sides(_factors(r.arg, env), bound[0], free)
+    if sides is None or any(tiles.block(a) < _LEAST for a in (*bound, *free)):
+        return None
+    ranks: tuple[Rank, Rank] = (
+        {**tiles.rank, free[0]: -2, bound[0]: -1},
+        {**tiles.rank, bound[0]: -2, free[1]: -1},
+    )
+    return _typed(r, free, sides, ranks, env, tiles.block(bound[0]))
+
+
+def dot_text(dot: Dot, left: str, right: str, into: str, options: Mapping[str, int | str]) -> str:
+    """The text of into + left . right; with an empty `into` that of left . right."""
+    precise = str(options.get("precision", "tf32x3"))
+    rounded = options.get("narrow") == "round"
+    if dot.narrow is dtypes.bfloat16 and dot.mixed is not None:
+        if not rounded:
+            start = into or f"tl.zeros([{left}.shape[0], {right}.shape[1]], tl.float32)"
+            return f"kf_dot_split_{'left' if dot.mixed == 0 else 'right'}({left}, {right}, {start})"
+        left, right = (f"({x}).to(tl.bfloat16)" if side == dot.mixed else x for side, x in enumerate((left, right)))
+    elif dot.narrow is dtypes.float16 and dot.mixed is not None:
+        precise = "tf32" if rounded else precise
+    parts = [left, right, *([into] if into else [])]
+    if dot.narrow is dtypes.int8:
+        parts.append("out_dtype=tl.int32")
+    elif dot.reduce.dtype is dtypes.float32 and (dot.narrow is None or dot.narrow is dtypes.float16 and dot.mixed is not None):
+        parts.append(f'input_precision="{precise}"')
+    return f"tl.dot({', '.join(parts)})"
+
+
+def _factors(e: Expr, env: Environment) -> list[Expr]:
+    """The factors of a product of any depth."""
+    found, pending = [], [e]
+    while pending:
+        x = pending.pop()
+        if isinstance(x, Apply) and x.op.name == "mul" and x not in env:
+            pending.extend(reversed(x.args))
+        else:
+            found.append(x)
+    return found
+
+
+def _sides(factors: Sequence[Expr], bound: Axis, free: Axes) -> tuple[Expr, Expr] | None:
+    """The factors multiplied into two: those along the first free axis and those along the second."""
+    groups: tuple[list[Expr], list[Expr]] = ([], [])
+    neutral = []
+    for factor in factors:
+        own = [a in factor.axes for a in free]
+        if all(own):
+            return None
+        if any(own):
+            groups[own.index(True)].append(factor)
+        else:
+            neutral.append(factor)
+    groups[0].extend(neutral)
+    if not all(any(bound in x.axes for x in group) for group in groups):
+        return None
+    left, right = (fold(lambda a, b: apply("mul", a, b), group) for group in groups)
+    return left, right
+
+
+def _typed(
+    r: Reduce, free: Axes, sides: tuple[Expr, Expr], ranks: tuple[Rank, Rank], env: Environment, depth: int
+) -> Dot | None:
+    """The dot with its operands in the types the matrix unit takes; None for integers it does not."""
+    stored = [_storage(e, env) for e in sides]
+    types = [None if e is None else e.dtype for e in stored]
+    if r.dtype is dtypes.int32:
+        if types != [dtypes.int8, dtypes.int8] or depth < 2 * _LEAST:
+            return None
+        return Dot(r, free, tuple(zip(stored, ranks)), dtypes.int8)  # type: ignore[arg-type]
+    if not r.dtype.is_float:
+        return None
+    narrow = [t is not None and t.is_narrow_float and r.dtype is dtypes.float32 for t in types]
+    plain = tuple(zip(sides, ranks))
+    if not any(narrow) or (all(narrow) and types[0] is not types[1]):
+        return Dot(r, free, plain)
+    kind = types[narrow.index(True)]
+    if all(narrow):
+        return Dot(r, free, tuple(zip(stored, ranks)), kind)  # type: ignore[arg-type]
+    mixed = narrow.index(False)
+    if kind is dtypes.float16:
+        return Dot(r, free, plain, kind, mixed)
+    kept = tuple((stored[side] if narrow[side] else e, rank) for side, (e, rank) in enumerate(plain))
+    return Dot(r, free, kept, kind, mixed)  # type: ignore[arg-type]
+
+
+def _storage(e: Expr, env: Environment) -> Expr | None:
+    """The 8- or 16-bit value that e widens without loss, or None."""
+    if isinstance(e, Apply) and e.op.name == "cast" and e not in env:
+        source = e.args[0]
+        if source.dtype.is_narrow_float or source.dtype is dtypes.int8:
+            return source
+    return None
