@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A word is a file, a package, or a family of files: `choose` also places choose_cpu.py.
 ORDER = {
-    "codegen": """dtypes < ops < index < ir < program < verify < interpret < show < rewrite < contract < streaming
-                  < target < schedule < access < choose < nodes < goals < legality < placing < nest
+    "codegen": """dtypes < ops < index < ir < program < interpret < rebuild < sharing merging < contract < scalar_rules
+                  < rewrite < streaming < target < schedule < show < verify < access < choose < nodes < goals < legality < placing < nest
                   < triton opencl < generate""",
     "kernelforge": """settings errors counters buffer < graph views shape < grad simplify
                       < group axes demand naming < fuse split lower < memory < kernels < realize jit

@@ -1,0 +1,159 @@
+"""Kernels in canonical form: expressions simplified, axes shared and merged, names and order fixed.
+
+Comes in: a kernel as a lowering wrote it.  Goes out: the kernel that schedules, printers and caches work with.  Every
+rewrite states when it holds; `scalar_rules` has those of single operations, this file those of sums and guards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import isfinite
+
+from codegen.contract import canonical
+from codegen.index import Axis
+from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Valid, apply, children, const, load, reduce, with_axes
+from codegen.merging import merge_axes, split_axes, without_unit_axes
+from codegen.rebuild import with_exprs
+from codegen.scalar_rules import simplified
+from codegen.sharing import share
+
+
+def prepare(kernel: Kernel) -> Kernel:
+    """The kernel's canonical form: the same for the same kernel, whatever was built before.
+
+    normalise, split, share, merge, then the canonical names and order of axes and parameters.
+    """
+    kernel = normalise(without_unit_axes(kernel))
+    kernel = merge_axes(share(split_axes(kernel)))
+    return canonical(kernel)
+
+
+def normalise(kernel: Kernel) -> Kernel:
+    """The kernel with simpler expressions: scalar identities, nested sums merged, factors out of sums, guards inward.
+
+    Rounding may change (a factor leaves a sum); a sum is never split over its addends, which would cost precision.
+    """
+    while True:
+        uses = Counter(child for e in kernel.exprs for child in children(e))
+        uses.update(root for store in kernel.stores for root in store.roots)
+        made: dict[Expr, Expr] = {}
+        for e in kernel.exprs:
+            made[e] = _normal(e, made, uses)
+        simpler = with_exprs(kernel, made)
+        if simpler is kernel:
+            return kernel
+        kernel = simpler
+
+
+def _normal(e: Expr, made: dict[Expr, Expr], uses: Counter[Expr]) -> Expr:
+    """One node in its normal form, given those of its operands."""
+    args = tuple(made[x] for x in e.args)
+    if isinstance(e, Reduce):
+        return _normal_reduce(e, args[0], alone=uses[e.arg] == 1)
+    if isinstance(e, Apply):
+        if e.op.name == "where" and (guarded := _guards_inward(args, alone=uses[e.args[1]] == 1)) is not None:
+            return guarded
+        return simplified(e.op, args, e.dtype)
+    inside = children(e)
+    return e if all(made[x] is x for x in inside) else with_axes(e, (), {}, made)
+
+
+# -------------------------------------------------------------------------------------------------------- sums
+
+
+def _normal_reduce(e: Reduce, arg: Expr, alone: bool) -> Expr:
+    """A reduce of a reduce with one operation is one, if nothing else needs the inner one; factors leave sums."""
+    if alone and isinstance(arg, Reduce) and arg.op is e.op:
+        return reduce(e.op, arg.arg, e.bound + arg.bound)
+    return _without_free_factors(e, arg) if e.op.name == "add" else reduce(e.op, arg, e.bound)
+
+
+def _without_free_factors(e: Reduce, arg: Expr) -> Expr:
+    """sum over k of c * x[k] / d  ->  (sum over k of x[k]) * c / d, for factors that lack every summed axis."""
+    bound = frozenset(e.bound)
+    negative, factors = _factors(arg)
+    free = [factor for factor in factors if not factor[0].axes & bound]
+    kept = [factor for factor in factors if factor[0].axes & bound]
+    if not kept or not (free or negative):
+        return reduce("add", arg, e.bound)
+    result = _product([(reduce("add", _product(kept), e.bound), True), *free])
+    return apply("neg", result) if negative else result
+
+
+def _factors(e: Expr) -> tuple[bool, list[tuple[Expr, bool]]]:
+    """A product as (negative, [(factor, True where it multiplies, False where it divides)]), left to right."""
+    negative, found = False, []
+    pending = [(e, True)]
+    while pending:
+        e, multiplies = pending.pop()
+        name = e.op.name if isinstance(e, Apply) else ""
+        if name == "neg":
+            negative = not negative
+            pending.append((e.args[0], multiplies))
+        elif name in ("mul", "div"):
+            pending.append((e.args[1], multiplies == (name == "mul")))
+            pending.append((e.args[0], multiplies))
+        else:
+            found.append((e, multiplies))
+    return negative, found
+
+
+def _product(factors: Sequence[tuple[Expr, bool]]) -> Expr:
+    first = next((position for position, (_, multiplies) in enumerate(factors) if multiplies), None)
+    result = const(1, factors[0][0].dtype) if first is None else factors[first][0]
+    for position, (factor, multiplies) in enumerate(factors):
+        if position != first:
+            result = apply("mul" if multiplies else "div", result, factor)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------------ guards
+
+
+def _guards_inward(args: tuple[Expr, ...], alone: bool) -> Expr | None:
+    """where(valid, value, 0) as a value whose own loads are guarded, or None.
+
+        where(valid, x[i], 0)                   ->  x[i | valid]
+        where(valid, sum over r of e, 0)        ->  sum over r of where(valid, e, 0)
+        under a sum: where(valid, a * b, 0)     ->  where(valid, a, 0) * b
+
+    Through a sum only if the guards' axes are axes of the sum (else one sum becomes one per guarded place) and nothing
+    else needs the sum; onto the operand of a product that has the axes.  A padded place then gives 0 * b.
+    """
+    condition, value, otherwise = args
+    if not isinstance(condition, Valid) or not isinstance(otherwise, Const) or otherwise.value != 0:
+        return None
+    path: list[tuple[Expr, int]] = []
+    below_sum = False
+    while (position := _inward(value, condition.axes, below_sum, alone)) is not None:
+        below_sum = below_sum or isinstance(value, Reduce)
+        path.append((value, position))
+        value = value.args[position]
+    if isinstance(value, Load):
+        result = load(value.param, value.index, value.guards | condition.guards)
+    elif below_sum and not value.dtype.is_narrow_float:
+        result = apply("where", condition, value, const(0, value.dtype))
+    else:
+        return None
+    for e, position in reversed(path):
+        operands = (*e.args[:position], result, *e.args[position + 1 :])
+        result = reduce(e.op, result, e.bound) if isinstance(e, Reduce) else with_axes(e, operands, {}, {})
+    return result
+
+
+def _inward(e: Expr, axes: frozenset[Axis], below_sum: bool, alone: bool) -> int | None:
+    """The operand of e that may take over a condition with these axes: where it is 0, e is 0."""
+    if isinstance(e, Reduce):
+        return 0 if e.op.name == "add" and axes <= e.axes and (below_sum or alone) else None
+    if not isinstance(e, Apply):
+        return None
+    if e.op.name in ("cast", "neg"):
+        return 0
+    if e.op.name != "mul":
+        return None
+    for position in (0, 1):
+        other = e.args[1 - position]
+        if isinstance(other, Const) and isfinite(other.value):
+            return position
+    return next((position for position in (0, 1) if below_sum and axes <= e.args[position].axes), None)
