@@ -180,7 +180,7 @@ def dynamic(expr: Expr, size: int) -> Index:
 
 def substitute(index: Index, replacement: Mapping[Axis, Index], expr: Callable[[Expr], Expr] | None = None) -> Index:
     """The index with axes replaced, simplified again; expr is applied to the expressions inside it."""
-    if not index.axes & replacement.keys():
+    if not index.axes & replacement.keys() and (expr is None or not index.is_dynamic):
         return index
     result = constant(index.const)
     for atom, k in index.terms:
