@@ -1,0 +1,134 @@
+"""Triton as a compiler: a program's source becomes a cubin.  Neither a GPU, a driver nor torch is needed.
+
+Comes in: a `Program` in Triton and the compute capability to compile for.  Goes out: a `Binary` with what a launch must
+know.  All sizes are constants of the source, so the only arguments are pointers, each aligned to 16 bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from types import ModuleType
+from typing import Any, Final
+
+from codegen.dtypes import DType
+from codegen.program import Program
+from codegen.triton_text import short_name
+
+ALIGNMENT: Final = 16  # bytes; what every buffer starts at a multiple of
+_FAILED: Final = ("PTXASError", "CompilationError", "RuntimeError", "OutOfResources", "AssertionError")
+_output: Final = threading.Lock()
+
+
+class CompileError(RuntimeError):
+    """Triton or ptxas refused a source; the message ends with what they printed."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Machine code and what its launch needs.
+
+    code     the cubin; ptx: the text it was assembled from
+    name     the function in it
+    warps    threads per block are 32 times this
+    shared   bytes of dynamic shared memory
+    scratch  bytes of global scratch per program, and their alignment; almost always 0
+    """
+
+    code: bytes
+    ptx: str
+    name: str
+    warps: int
+    shared: int
+    scratch: int
+    scratch_alignment: int
+
+
+def compile_program(program: Program, capability: int) -> Binary:
+    """The cubin of a Triton program for a compute capability, 80 or 90 for example.
+
+    raises CompileError when Triton or ptxas refuses it
+    """
+    return compile_source(program.source, program.entry, [p.dtype for p in program.params], dict(program.options), capability)
+
+
+def compile_source(
+    source: str, entry: str, params: Sequence[DType], options: dict[str, int], capability: int
+) -> Binary:
+    """The cubin of one function whose arguments are pointers to the given types."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    function = load_function(source, entry)
+    names = function.arg_names
+    described = ASTSource(
+        fn=function,
+        signature={name: f"*{short_name(dtype)}" for name, dtype in zip(names, params)},
+        constexprs={},
+        attrs={(position,): [["tt.divisibility", ALIGNMENT]] for position in range(len(names))},
+    )
+    with _captured() as printed:
+        try:
+            made = triton.compile(
+                described, target=GPUTarget("cuda", capability, 32), options={"enable_fp_fusion": True, **options}
+            )
+        except Exception as error:
+            if type(error).__name__ not in _FAILED:
+                raise
+            raise CompileError(f"compiling {entry} for sm_{capability}: {error}\n{printed()[-2000:]}") from error
+    data = made.metadata
+    return Binary(
+        code=made.asm["cubin"],
+        ptx=made.asm["ptx"],
+        name=data.name,
+        warps=data.num_warps,
+        shared=data.shared,
+        scratch=getattr(data, "global_scratch_size", 0),
+        scratch_alignment=getattr(data, "global_scratch_align", 1),
+    )
+
+
+def load_function(source: str, entry: str) -> Any:
+    """The jitted function of a source text, made without a file: Triton finds its lines through linecache."""
+    name = f"<triton {entry} {sha256(source.encode()).hexdigest()[:16]}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    module = ModuleType(name)
+    exec(compile(source, name, "exec"), module.__dict__)
+    return module.__dict__[entry]
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[Any]:
+    """Keep what C and Python print from the terminal; yields a function that returns it.
+
+    Triton prints the whole intermediate code when a stage fails.
+    """
+    with _output, tempfile.TemporaryFile() as file:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        saved = os.dup(1), os.dup(2)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+        def printed() -> str:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            file.seek(0)
+            return file.read().decode(errors="replace")
+
+        try:
+            yield printed
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, copy in zip((1, 2), saved):
+                os.dup2(copy, descriptor)
+                os.close(copy)

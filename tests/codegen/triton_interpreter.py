@@ -1,0 +1,161 @@
+"""Triton's interpreter over NumPy memory, with its faults put right.  Importing this makes `triton` interpret.
+
+Only the harness' worker process imports it.  The repairs: bfloat16 is rounded, multiplied and accumulated as a number,
+not as a 16-bit word; a loop bound may be an array of one element; integers wrap without a check; a reduction with its
+own combine function is done in halves, and helper functions are called as they are, both for speed.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+import numpy as np
+import triton
+import triton.language as tl
+from numpy.typing import NDArray
+from triton.runtime import interpreter
+
+from codegen.dtypes import DType, as_dtype, dtypes, from_storage, round_to_bfloat16
+from codegen.triton_text import short_name
+from kernelforge.kernels.triton_compile import load_function
+
+Handle = interpreter.TensorHandle
+
+
+def run(
+    source: str, entry: str, grid: Sequence[int], memory: Sequence[tuple[str, NDArray]]
+) -> list[NDArray]:
+    """The arrays, given with the names of their types, after one launch of the source on copies of them."""
+    function = load_function(source, entry)
+    function.fn.__globals__.update(libdevice=Libdevice(), core=tl.core)
+    arrays = [array.copy() for _, array in memory]
+    with np.errstate(all="ignore"):
+        function[tuple(grid)](*(Memory(array, as_dtype(name)) for (name, _), array in zip(memory, arrays)))
+    return arrays
+
+
+class Memory:
+    """An array that answers what the interpreter asks of a tensor."""
+
+    device = "cpu"
+
+    def __init__(self, array: NDArray, dtype: DType) -> None:
+        self.array, self.dtype = array, short_name(dtype)
+
+    def data_ptr(self) -> int:
+        return self.array.ctypes.data
+
+    def element_size(self) -> int:
+        return self.array.itemsize
+
+    def untyped_storage(self) -> "Memory":
+        return self
+
+    def storage_offset(self) -> int:
+        return 0
+
+    def size(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    def stride(self) -> tuple[int, ...]:
+        return (1,)
+
+    def cpu(self) -> "Memory":
+        return self
+
+    def new_empty(self, size: int, device: str) -> "Memory":
+        made = Memory.__new__(Memory)
+        made.dtype = self.dtype
+        return made
+
+    def set_(self, storage: "Memory", *_: object) -> None:
+        self.array = storage.array
+
+    def copy_(self, other: "Memory") -> None:
+        assert other.array is self.array
+
+
+class Libdevice:
+    """NumPy's versions of the device functions that sources call."""
+
+    trunc, rint, expm1, log1p, tanh, abs = (
+        staticmethod(lambda x, f=f: _elementwise(f, x)) for f in (np.trunc, np.rint, np.expm1, np.log1p, np.tanh, np.abs)
+    )
+    fmod, pow, copysign = (
+        staticmethod(lambda x, y, f=f: _elementwise(f, x, y)) for f in (np.fmod, np.power, np.copysign)
+    )
+
+
+def _elementwise(function: Callable[..., NDArray], *operands: Any) -> Any:
+    widest = max(operands, key=lambda x: len(x.shape))
+    data = np.asarray(function(*(x.handle.data for x in operands)))
+    return tl.tensor(Handle(data, widest.handle.dtype), widest.type)
+
+
+def _numbers(handle: Any) -> NDArray:
+    """A handle's values: those of bfloat16 as float32."""
+    return from_storage(handle.data, dtypes.bfloat16) if handle.dtype.scalar == tl.bfloat16 else handle.data
+
+
+class _Builder:
+    """The methods that replace the interpreter's own."""
+
+    @staticmethod
+    def cast_impl(self: Any, source: Any, target: Any) -> Any:
+        values, kind = _numbers(source), target.scalar
+        if kind == tl.bfloat16:
+            return Handle(round_to_bfloat16(np.asarray(values, np.float32)), kind)
+        return Handle(values.astype(interpreter._get_np_dtype(kind)), kind)
+
+    @staticmethod
+    def create_dot(self: Any, a: Any, b: Any, into: Any, *_: object) -> Any:
+        product = np.matmul(_numbers(a), _numbers(b), dtype=into.data.dtype)
+        return Handle(product + into.data, into.dtype.scalar)
+
+
+def _reduce_in_halves(self: Any, operands: Sequence[Any]) -> list[Any]:
+    (operand,), axis = self.unravel(operands, self.axis)
+    assert not self.keep_dims
+    data, dtype = operand.handle.data, operand.dtype
+    while data.shape[axis] > 1:
+        first, second = np.split(data, 2, axis)
+        data = self.combine_fn.fn(self.to_tensor(first, dtype), self.to_tensor(second, dtype)).handle.data
+    return [self.to_tensor(np.squeeze(data, axis), dtype)]
+
+
+def _call_helper(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return self.rewrite()(*args, **kwargs)
+
+
+def _repair_index() -> None:
+    """Run-time loop bounds: NumPy no longer turns an array of one element into an int by itself."""
+    original = interpreter._patch_lang_tensor
+
+    def patch(tensor: Any, *scope: Any) -> None:
+        original(tensor, *scope)
+
+        def index(self: Any) -> int:
+            return int(self.handle.data.reshape(-1)[0])
+
+        if scope and hasattr(scope[0], "set_attr"):
+            scope[0].set_attr(tensor, "__index__", index)
+        else:
+            tensor.__index__ = index
+
+    interpreter._patch_lang_tensor = patch
+
+
+def _repair() -> None:
+    assert triton.knobs.runtime.interpret, "triton was imported before, as a compiler"
+    interpreter.InterpreterBuilder.cast_impl = _Builder.cast_impl
+    interpreter.InterpreterBuilder.create_dot = _Builder.create_dot
+    interpreter.InterpretedFunction.__call__ = _call_helper
+    interpreter.ReduceOps.generic_reduce = _reduce_in_halves
+    options = interpreter.interpreter_builder.options
+    interpreter.interpreter_builder.options = type(options)(sanitize_overflow=False)
+    _repair_index()
+
+
+_repair()
