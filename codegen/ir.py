@@ -238,7 +238,7 @@ def _repeated(op: ReduceOp, value: Expr, times: int) -> Expr:
 class Store:
     """Write value at param[index] for every point of `axes` where the guards hold.
 
-    axes  all axes of index, value and guards; they need not be in memory order
+    axes  all axes of index, value and guards, of `order` too if the store accumulates; not always in memory order
     mode  "set"            different points write different places
           a reduce name    ("add", "max", ...) combines with what the place holds; points may share a place
           "flag"           writes 1 where value (a bool) is true; how errors found inside a kernel are reported
@@ -255,6 +255,8 @@ class Store:
     def axes(self) -> tuple[Axis, ...]:
         """The axes covered: first those of `order` (the result's own dimensions), then any others by age."""
         present = self.index.axes | self.value.axes | guard_axes(self.guards)
+        if self.mode not in ("set", "flag"):  # every point counts, also along an axis nothing depends on
+            present |= frozenset(self.order)
         rest = sorted(present.difference(self.order), key=lambda a: a.id)
         return tuple(a for a in self.order if a in present) + tuple(rest)
 
