@@ -24,7 +24,7 @@ from kernelforge.views import source_index
 
 Place = tuple[Index, ...]
 Key = tuple[Node, Place, tuple[Guards, ...]]
-PASSED: Final = VIEWS | {"detach", "contiguous"}
+PASSED: Final = VIEWS | {"detach", "contiguous", "copy"}
 AXIS_NAMES: Final = "ijklmnopq"
 
 
@@ -42,7 +42,7 @@ class Demand:
     flat       position in memory of a load
     condition  of a pad: its value is 0 where this fails
     bound      axes a reduction binds; empty until they are chosen
-    stand_in   of a gather: the expression that takes its index's place until that is built
+    stand_in   of a gather's index: the expression that takes its place in indices until it is built
     axes       what its value depends on, once the walk is finished
     """
 
@@ -85,7 +85,7 @@ class Demands:
         self._known: dict[Key, Demand] = {}
         self._waiting: list[Demand] = []
         self._places: dict[Node, list[Place]] = {}
-        self._fresh = 0
+        self._fresh = self._stand_ins = 0
 
     def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
         """Demands nodes of one shape everywhere; the axes of that shape, shared with earlier stores where demands repeat."""
@@ -172,8 +172,9 @@ class Demands:
             demand.needs = [self._demand(node.src[0], source, source_guards, new, todo)]
         elif demand.kind == "gather":
             position = self._demand(node.src[1], index, guards, new, todo)
-            demand.stand_in = _stand_in(position)
-            place, checked = _picked(node, demand.stand_in, index, guards)
+            if position.stand_in is None:
+                position.stand_in = self._stand_in(position)
+            place, checked = _picked(node, position.stand_in, index, guards)
             demand.needs = [position, self._demand(node.src[0], place, checked, new, todo)]
         else:
             demand.needs = [self._demand(source, index, guards, new, todo) for source in node.src]
@@ -186,6 +187,14 @@ class Demands:
                 self._waiting.append(demand)
             if (place := _place(demand)) is not None:
                 self._places.setdefault(demand.node, []).append(place)
+
+    def _stand_in(self, position: Demand) -> ir.Expr:
+        """An expression over the axes of a gather's index that equals no other."""
+        self._stand_ins += 1
+        total = constant(0)
+        for axis in sorted(position.free, key=lambda a: a.id):
+            total = total + axis.index
+        return ir.load(ir.Param(f"?{self._stand_ins}", dtypes.int32, 1), total)
 
     # ---------------------------------------------------------------------------------------- choosing axes
 
@@ -338,11 +347,3 @@ def _axes(demand: Demand) -> frozenset[Axis]:
     if demand.kind == "reduce":
         return below - frozenset(demand.bound)
     return below | guard_axes(demand.condition)
-
-
-def _stand_in(position: Demand) -> ir.Expr:
-    """An expression over the axes of a gather's index that is equal only for equal demands."""
-    total = constant(0)
-    for axis in sorted(position.free, key=lambda a: a.id):
-        total = total + axis.index
-    return ir.load(ir.Param(f"?{id(position)}", dtypes.int32, 1), total)

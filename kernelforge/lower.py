@@ -70,7 +70,7 @@ class Lowering:
         self.params: dict[Node, Param] = {}
         self.checks: dict[tuple[Expr, int], tuple[Line | None, Guards]] = {}
         self._exprs: dict[int, Expr] = {}
-        self._gathers: dict[Expr, Demand] = {}
+        self._positions: dict[object, tuple[Demand, Line | None]] = {}
 
     def stores(self) -> list[Store]:
         """Plain stores of every output at its own axes, in row-major order."""
@@ -116,7 +116,9 @@ class Lowering:
     def _build(self) -> None:
         """Makes the expression of every demand, needs first."""
         order = self.demands.order()
-        self._gathers = {demand.stand_in: demand for demand in order if demand.stand_in is not None}
+        self._positions = {
+            demand.needs[0].stand_in: (demand.needs[0], demand.node.line) for demand in order if demand.kind == "gather"
+        }
         for demand in order:
             self._exprs[id(demand)] = self._expr(demand, [self._exprs[id(need)] for need in demand.needs])
 
@@ -146,9 +148,9 @@ class Lowering:
             return index
         real: dict[Expr, Expr] = {}
         for atom in index.atoms():
-            if atom.kind == "dynamic" and (gather := self._gathers.get(atom.of)) is not None:  # type: ignore[call-overload]
-                size = gather.node.src[0].shape[gather.node.attr]
-                real[gather.stand_in] = self._position(gather.needs[0], size, gather.node.line)  # type: ignore[index]
+            if atom.kind == "dynamic" and atom.of in self._positions:
+                demand, line = self._positions[atom.of]
+                real[atom.of] = self._position(demand, atom.by, line)
         return ir.replace(index, {}, real)
 
     def _guards(self, guards: Guards) -> Guards:
