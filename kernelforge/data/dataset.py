@@ -49,8 +49,8 @@ class TensorDataset(Dataset[tuple[NDArray, ...]]):
     arrays   NumPy arrays or tensors; tensors are computed and copied to NumPy once, here
     raises   ValueError when the lengths differ
 
-    >>> TensorDataset(np.arange(6).reshape(3, 2), np.array([7, 8, 9]))[1]
-    (array([2, 3]), 8)
+    >>> TensorDataset(np.arange(6).reshape(3, 2), np.ones((3, 1)))[1]
+    (array([2, 3]), array([1.]))
     """
 
     def __init__(self, *arrays: Any) -> None:

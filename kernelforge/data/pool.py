@@ -12,6 +12,7 @@ from typing import Any
 from weakref import finalize
 
 from kernelforge.data.source import Source
+from kernelforge.data.transport import Shared
 from kernelforge.data.worker import PATIENCE, Worker
 from kernelforge.data.worker_info import WorkerInfo
 
@@ -27,11 +28,12 @@ class WorkerPool:
     ) -> None:
         self.workers: list[Worker] = []
         self.passes = 0
-        self.close = finalize(self, _stop, self.workers)
+        shared = Shared(source)
+        self.close = finalize(self, _stop, self.workers, shared)
         try:
             for i in range(num_workers):
                 info = WorkerInfo(i, num_workers, seed=0, dataset=None)
-                self.workers.append(Worker(source, init, info, slots, context))
+                self.workers.append(Worker(shared, init, info, slots, context))
         except BaseException:
             self.close()
             raise
@@ -58,7 +60,8 @@ def _submit_next(tasks: Iterator[Any], worker: Worker, waiting: deque[Worker]) -
         waiting.append(worker)
 
 
-def _stop(workers: list[Worker]) -> None:
+def _stop(workers: list[Worker], shared: Shared) -> None:
+    shared.close()
     for worker in workers:
         worker.disconnect()
     deadline = monotonic() + PATIENCE

@@ -1,19 +1,24 @@
-"""How a batch travels between processes: through a slot of shared memory, written once and read once.
+"""How batches and datasets travel between processes: through memory both can see, not through a pipe.
 
-Comes in: any picklable value. Goes out: an equal one in the other process. The arrays in it are neither pickled nor
-sent through a pipe: protocol 5 hands their memory out, one system call writes it into the slot, one reads it into fresh
-memory. A slot is a file without a name, so nothing is left behind however a process ends, and it keeps its pages, so
-memory stays flat. It knows no batches and no loader.
+Comes in: any picklable value. Goes out: an equal one in the other process. Protocol 5 hands the memory of a value's
+arrays out of its pickle. A batch's arrays are written into a slot by one system call and read from it by another; a
+dataset's are mapped, so that all workers share one copy. The memory is a file without a name: nothing is left behind
+however a process ends. It knows no batches and no loader.
 """
 
+import mmap
 import os
 import pickle
 import tempfile
 from collections.abc import Callable
-from multiprocessing.reduction import DupFd
+from io import BytesIO
+from itertools import accumulate
+from multiprocessing.reduction import DupFd, ForkingPickler
 from typing import Any
 
 import numpy as np
+
+ALIGNMENT = 64  # bytes: where arrays in mapped memory may start
 
 
 class Slot:
@@ -32,11 +37,15 @@ class Slot:
         parts = [memoryview(head), *(buffer.raw() for buffer in buffers)]
         offset = 0
         for part in parts:
-            written = 0
-            while written < len(part):
-                written += os.pwrite(self.descriptor, part[written:], offset + written)
-            offset += written
+            self.write_at(offset, part)
+            offset += len(part)
         return [len(part) for part in parts]
+
+    def write_at(self, offset: int, part: memoryview) -> None:
+        """Store bytes."""
+        while part:
+            written = os.pwrite(self.descriptor, part, offset)
+            part, offset = part[written:], offset + written
 
     def read(self, sizes: list[int]) -> Any:
         """The value stored, in memory of its own."""
@@ -56,13 +65,59 @@ class Slot:
         os.close(self.descriptor)
 
 
+class Shared:
+    """A value to hand to new processes: pickled to them, it arrives as itself, with one copy of its arrays for all.
+
+    A process that writes to the arrays gets pages of its own.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.slot = Slot()
+        self.sizes: list[int] | None = None
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        # The pickle is made anew for each process, as handles in it are; the arrays' memory is stored the first time.
+        buffers: list[pickle.PickleBuffer] = []
+        head = BytesIO()
+        ForkingPickler(head, 5, True, buffers.append).dump(self.value)
+        if self.sizes is None:
+            self.sizes = self._store([buffer.raw() for buffer in buffers])
+        return _mapped, (head.getvalue(), self.slot, self.sizes)
+
+    def _store(self, parts: list[memoryview]) -> list[int]:
+        sizes = [len(part) for part in parts]
+        starts, end = _starts(sizes)
+        os.ftruncate(self.slot.descriptor, end)
+        for start, part in zip(starts, parts):
+            self.slot.write_at(start, part)
+        return sizes
+
+    def close(self) -> None:
+        """Give this process's hold on the arrays' second copy back."""
+        self.slot.close()
+
+
+def _starts(sizes: list[int]) -> tuple[list[int], int]:
+    """Where parts of the given sizes lie in mapped memory, and its whole size, which is never 0."""
+    *starts, end = accumulate((-(-size // ALIGNMENT) * ALIGNMENT for size in sizes), initial=0)
+    return starts, max(end, ALIGNMENT)
+
+
+def _mapped(head: bytes, slot: Slot, sizes: list[int]) -> Any:
+    starts, end = _starts(sizes)
+    memory = memoryview(mmap.mmap(slot.descriptor, end, mmap.MAP_PRIVATE))
+    slot.close()
+    return pickle.loads(head, buffers=[memory[start : start + size] for start, size in zip(starts, sizes)])
+
+
+def _received(descriptor: Any) -> Slot:
+    return Slot(descriptor.detach())
+
+
 def _anonymous_file() -> int:
     """A descriptor of a file in memory where the system has them, else of an unnamed temporary file."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("kernelforge-batch")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
-
-
-def _received(descriptor: Any) -> Slot:
-    return Slot(descriptor.detach())

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from kernelforge.data.source import END, Source
-from kernelforge.data.transport import Slot
+from kernelforge.data.transport import Shared, Slot
 from kernelforge.data.worker_info import WorkerInfo, set_worker_info
 
 Init: TypeAlias = Callable[[int], Any]
@@ -113,11 +113,12 @@ def _portable(error: Exception, worker: int) -> Exception:
 class Worker:
     """The parent's handle on one worker process.
 
+    source  a Source, shared with the other workers
     slots   how many answers may be outstanding in one pass
     raises  TypeError when the source cannot be sent to another process
     """
 
-    def __init__(self, source: Source, init: Init | None, info: WorkerInfo, slots: int, context: BaseContext) -> None:
+    def __init__(self, source: Shared, init: Init | None, info: WorkerInfo, slots: int, context: BaseContext) -> None:
         self.id = info.id
         self.slots = [Slot() for _ in range(slots)]
         self.connection, theirs = context.Pipe()
