@@ -2,7 +2,7 @@
 
 Comes in: element types.  Goes out: `SCALAR_OPS`, one row per operation with its arity, type rule, NumPy meaning and
 spellings, and `REDUCE_OPS`, the operations a reduction may use with their identities.  To add an operation, add a row
-here, its gradient in `kernelforge/grad.py` and a tensor method; the tests iterate over the rows.
+here, its gradient in `kernelforge/grad/scalar.py` and a tensor method; the tests iterate over the rows.
 
 In a spelling `{0} {1} {2}` are the operands.  A name that begins with `kf_` is a helper the printer defines, for the
 cases where the language's own operator does not mean what the table says (NaN in max, division by zero, wide shifts).

@@ -2,8 +2,8 @@
 
 Comes in: buffers, constants and other nodes.  Goes out: `Node` values with their shape, dtype and device; equal nodes
 are one object while any of them lives.  The constructors are strict: no broadcasting, no promotion, axes and shapes in
-normal form (the tensor methods and `shape.py` see to that); they fold what is trivial.  Nothing here knows how a node
-is computed.
+normal form (the tensor methods and `shape.py` see to that).  They fold identities only: a new node always hangs on the
+very nodes it was made from, or a gradient could not find them.  Nothing here knows how a node is computed.
 """
 
 from __future__ import annotations
@@ -170,15 +170,12 @@ def iota(n: int, dtype: DType = dtypes.int32) -> Node:
 
 def full(shape: Shape, value: Value, dtype: DType) -> Node:
     """An array with one value everywhere: a constant reshaped and expanded."""
-    return _spread(const(value, dtype), shape)
-
-
-def _spread(value: Node, shape: Shape) -> Node:
-    """A constant node in a given shape."""
+    found = const(value, dtype)
     if not shape:
-        return value
-    ones = _node("reshape", (value,), (1,) * len(shape), (1,) * len(shape), value.dtype)
-    return ones if shape == ones.shape else _node("expand", (ones,), shape, shape, value.dtype)
+        return found
+    ones = (1,) * len(shape)
+    found = _node("reshape", (found,), ones, ones, dtype)
+    return found if shape == ones else _node("expand", (found,), shape, shape, dtype)
 
 
 def uniform(x: Node) -> Node | None:
@@ -193,28 +190,20 @@ def uniform(x: Node) -> Node | None:
 # ----------------------------------------------------------------------------------------------------- views
 
 
-def _view(op: str, x: Node, attr: Any, shape: Shape) -> Node:
-    """A view that shows elements of x and nothing else, so that of a constant is the constant."""
-    value = uniform(x)
-    return _node(op, (x,), attr, shape, x.dtype) if value is None else _spread(value, shape)
-
-
 def reshape(x: Node, shape: Shape) -> Node:
     """x with another shape of the same size; attr is the shape."""
     if shape == x.shape:
         return x
-    if x.op == "reshape" and x.realized is None:
-        return reshape(x.src[0], shape)
     if prod(shape) != prod(x.shape):
         raise ShapeError(f"reshape of {x.shape} to {shape}: {prod(x.shape)} elements cannot fill {prod(shape)} places")
-    return _view("reshape", x, shape, shape)
+    return _node("reshape", (x,), shape, shape, x.dtype)
 
 
 def permute(x: Node, order: tuple[int, ...]) -> Node:
     """x with dimension order[i] in place i; attr is the order."""
     if order == tuple(range(len(order))):
         return x
-    return _view("permute", x, order, tuple([x.shape[i] for i in order]))
+    return _node("permute", (x,), order, tuple([x.shape[i] for i in order]), x.dtype)
 
 
 def expand(x: Node, shape: Shape) -> Node:
@@ -223,7 +212,7 @@ def expand(x: Node, shape: Shape) -> Node:
         return x
     if len(shape) != len(x.shape) or any(old not in (1, new) for old, new in zip(x.shape, shape)):
         raise ShapeError(f"expand of {x.shape} to {shape}: only dimensions of size 1 expand, and the rank must agree")
-    return _view("expand", x, shape, shape)
+    return _node("expand", (x,), shape, shape, x.dtype)
 
 
 def pad(x: Node, pads: tuple[tuple[int, int], ...]) -> Node:
@@ -231,18 +220,18 @@ def pad(x: Node, pads: tuple[tuple[int, int], ...]) -> Node:
     if not any(lo or hi for lo, hi in pads):
         return x
     shape = tuple([lo + n + hi for n, (lo, hi) in zip(x.shape, pads)])
-    return _zero_view("pad", x, pads, shape)
+    return _node("pad", (x,), pads, shape, x.dtype)
 
 
 def shrink(x: Node, bounds: tuple[tuple[int, int], ...]) -> Node:
     """The part of x with bounds[i] = (start, stop) along dimension i; attr is bounds."""
     shape = tuple([stop - start for start, stop in bounds])
-    return x if shape == x.shape else _view("shrink", x, bounds, shape)
+    return x if shape == x.shape else _node("shrink", (x,), bounds, shape, x.dtype)
 
 
 def flip(x: Node, dims: tuple[int, ...]) -> Node:
     """x reversed along the given dimensions, sorted; attr is dims."""
-    return _view("flip", x, dims, x.shape) if dims else x
+    return _node("flip", (x,), dims, x.shape, x.dtype) if dims else x
 
 
 def window(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Node:
@@ -255,7 +244,7 @@ def window(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> 
     n = x.shape[dim]
     count = max(0, (n - dilation * (size - 1) - 1) // stride + 1)
     shape = (*x.shape[:dim], count, size, *x.shape[dim + 1 :])
-    return _view("window", x, (dim, size, stride, dilation), shape)
+    return _node("window", (x,), (dim, size, stride, dilation), shape, x.dtype)
 
 
 def unwindow(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Node:
@@ -266,13 +255,7 @@ def unwindow(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -
     Its sum over k is the adjoint of `window`.  attr is (dim, size, stride, dilation)
     """
     shape = (*x.shape[:dim], size, *x.shape[dim + 1 :])
-    return _zero_view("unwindow", x, (dim, size, stride, dilation), shape)
-
-
-def _zero_view(op: str, x: Node, attr: Any, shape: Shape) -> Node:
-    """A view that shows elements of x and zeros, so that of zeros is zeros."""
-    value = uniform(x)
-    return _node(op, (x,), attr, shape, x.dtype) if value is None or value.attr else _spread(value, shape)
+    return _node("unwindow", (x,), (dim, size, stride, dilation), shape, x.dtype)
 
 
 # ------------------------------------------------------------------------------------------------ arithmetic
@@ -372,7 +355,7 @@ def contiguous(x: Node) -> Node:
 
 def detach(x: Node) -> Node:
     """x, as a constant to differentiation."""
-    return x if x.op in ("detach", "const", "iota") else _node("detach", (x,), None, x.shape, x.dtype)
+    return x if x.op == "detach" else _node("detach", (x,), None, x.shape, x.dtype)
 
 
 def copy(x: Node, device: str) -> Node:

@@ -234,9 +234,9 @@ def spread_size(count: int, window: int, stride: int, dilation: int, what: str) 
 def normal_pads(pads: Iterable[Sequence[int]], shape: Shape, what: str = "pad") -> tuple[tuple[int, int], ...]:
     """(before, after) for each axis.
 
-    raises ShapeError when their number is wrong or an axis would get a negative size
+    raises ShapeError when their number is wrong or one is negative
     """
     pairs = tuple((lo, hi) for lo, hi in pads)
-    if len(pairs) != len(shape) or any(lo + n + hi < 0 for n, (lo, hi) in zip(shape, pairs)):
-        raise ShapeError(f"{what} of {shape} with {pairs}: one (before, after) is needed for each axis")
+    if len(pairs) != len(shape) or any(lo < 0 or hi < 0 for lo, hi in pairs):
+        raise ShapeError(f"{what} of {shape} with {pairs}: one (before, after), not negative, is needed for each axis")
     return pairs

@@ -92,9 +92,9 @@ class Maker:
         self.rng, self.options = rng, options
         self.exact: set[Node] = set()
         self.pool: list[Node] = []
-        for _ in range(rng.randint(1, 3)):
+        leaves = rng.randint(1, 3)
+        while len(self.pool) < leaves:
             self._keep(self._leaf(), True)
-        assert self.pool, "a leaf has more elements than a node may have"
         steps: dict[str, Callable[[Node], Node | None]] = {
             "elementwise": self._elementwise, "view": self._view, "reduce": self._reduce,
             "cast": self._cast, "index": self._index, "marker": self._marker,

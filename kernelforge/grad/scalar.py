@@ -1,0 +1,154 @@
+"""Gradient rules of the scalar operations, in the order of their table.
+
+Comes in: a node and its cotangent dy.  Goes out: each source's cotangent.  Where a function has a kink, the rules do as
+torch does: 0 for abs at 0, half of dy to each of two equal operands of max and min.
+"""
+
+from __future__ import annotations
+
+import math
+
+from kernelforge.grad.table import Parts, add, div, equal, filled, less, mul, neg, rule, scaled, select, sub
+from kernelforge.graph import Node, cast, elementwise
+
+
+@rule("add")
+def _add(node: Node, dy: Node) -> Parts:
+    return lambda: dy, lambda: dy
+
+
+@rule("sub")
+def _sub(node: Node, dy: Node) -> Parts:
+    return lambda: dy, lambda: neg(dy)
+
+
+@rule("mul")
+def _mul(node: Node, dy: Node) -> Parts:
+    a, b = node.src
+    return lambda: mul(dy, b), lambda: mul(dy, a)
+
+
+@rule("div")
+def _div(node: Node, dy: Node) -> Parts:
+    b = node.src[1]
+    return lambda: div(dy, b), lambda: neg(div(mul(dy, node), b))
+
+
+@rule("mod")
+def _mod(node: Node, dy: Node) -> Parts:
+    """a mod b = a - b*floor(a/b), whose second term is piecewise linear in b."""
+    a, b = node.src
+    return lambda: dy, lambda: neg(mul(dy, elementwise("floor", div(a, b))))
+
+
+@rule("pow")
+def _pow(node: Node, dy: Node) -> Parts:
+    """d a^b = b*a^(b-1) da + a^b*log(a) db, with 0 for 0*0^-1 and for 0^b*log(0), b >= 0."""
+    a, b = node.src
+
+    def base() -> Node:
+        slope = mul(b, elementwise("pow", a, sub(b, filled(b, 1))))
+        return mul(dy, select(equal(b, filled(b, 0)), filled(b, 0), slope))
+
+    def exponent() -> Node:
+        vanishes = elementwise("and", equal(a, filled(a, 0)), elementwise("le", filled(b, 0), b))
+        return mul(dy, select(vanishes, filled(a, 0), mul(node, elementwise("log", a))))
+
+    return base, exponent
+
+
+@rule("max", "min")
+def _extremum(node: Node, dy: Node) -> Parts:
+    a, b = node.src
+
+    def share(x: Node, other: Node) -> Node:
+        wins = less(other, x) if node.op == "max" else less(x, other)
+        return select(equal(a, b), scaled(dy, 0.5), select(wins, dy, filled(dy, 0)))
+
+    return lambda: share(a, b), lambda: share(b, a)
+
+
+@rule("neg")
+def _neg(node: Node, dy: Node) -> Parts:
+    return (lambda: neg(dy),)
+
+
+@rule("abs")
+def _abs(node: Node, dy: Node) -> Parts:
+    (x,) = node.src
+    zero = filled(x, 0)
+    return (lambda: select(less(zero, x), dy, select(less(x, zero), neg(dy), zero)),)
+
+
+@rule("where")
+def _where(node: Node, dy: Node) -> Parts:
+    condition, zero = node.src[0], filled(dy, 0)
+    return None, lambda: select(condition, dy, zero), lambda: select(condition, zero, dy)
+
+
+@rule("cast")
+def _cast(node: Node, dy: Node) -> Parts:
+    return (lambda: cast(dy, node.src[0].dtype),)
+
+
+@rule("exp")
+def _exp(node: Node, dy: Node) -> Parts:
+    return (lambda: mul(dy, node),)
+
+
+@rule("exp2")
+def _exp2(node: Node, dy: Node) -> Parts:
+    return (lambda: scaled(mul(dy, node), math.log(2)),)
+
+
+@rule("expm1")
+def _expm1(node: Node, dy: Node) -> Parts:
+    return (lambda: mul(dy, add(node, filled(node, 1))),)
+
+
+@rule("log")
+def _log(node: Node, dy: Node) -> Parts:
+    return (lambda: div(dy, node.src[0]),)
+
+
+@rule("log2")
+def _log2(node: Node, dy: Node) -> Parts:
+    return (lambda: div(dy, scaled(node.src[0], math.log(2))),)
+
+
+@rule("log1p")
+def _log1p(node: Node, dy: Node) -> Parts:
+    (x,) = node.src
+    return (lambda: div(dy, add(x, filled(x, 1))),)
+
+
+@rule("sin")
+def _sin(node: Node, dy: Node) -> Parts:
+    return (lambda: mul(dy, elementwise("cos", node.src[0])),)
+
+
+@rule("cos")
+def _cos(node: Node, dy: Node) -> Parts:
+    return (lambda: neg(mul(dy, elementwise("sin", node.src[0]))),)
+
+
+@rule("tanh")
+def _tanh(node: Node, dy: Node) -> Parts:
+    return (lambda: mul(dy, sub(filled(node, 1), mul(node, node))),)
+
+
+@rule("erf")
+def _erf(node: Node, dy: Node) -> Parts:
+    """erf'(x) = 2/sqrt(pi) * exp(-x^2)."""
+    (x,) = node.src
+    return (lambda: mul(dy, scaled(elementwise("exp", neg(mul(x, x))), 2 / math.sqrt(math.pi))),)
+
+
+@rule("sqrt")
+def _sqrt(node: Node, dy: Node) -> Parts:
+    return (lambda: div(dy, scaled(node, 2)),)
+
+
+@rule("rsqrt")
+def _rsqrt(node: Node, dy: Node) -> Parts:
+    return (lambda: mul(dy, scaled(mul(node, mul(node, node)), -0.5)),)

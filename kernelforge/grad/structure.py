@@ -1,0 +1,214 @@
+"""Gradient rules of views, reductions, indexing and markers: most are another operation of the same kind.
+
+Comes in: a node and its cotangent dy.  Goes out: each source's cotangent.  An expand's adjoint is a sum, a sum's an
+expand; window and gather have unwindow and scatter as theirs.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from codegen.dtypes import dtypes
+from kernelforge import graph
+from kernelforge.grad.table import Parts, counted, div, equal, filled, mul, rule, select, summed, widened
+from kernelforge.graph import Node, Shape, cast, expand, gather, reduce, reshape, scatter
+
+# ----------------------------------------------------------------------------------------------------- views
+
+
+@rule("reshape")
+def _reshape(node: Node, dy: Node) -> Parts:
+    return (lambda: reshape(dy, node.src[0].shape),)
+
+
+@rule("permute")
+def _permute(node: Node, dy: Node) -> Parts:
+    order = node.attr
+    return (lambda: graph.permute(dy, tuple(order.index(d) for d in range(len(order)))),)
+
+
+@rule("expand")
+def _expand(node: Node, dy: Node) -> Parts:
+    (x,) = node.src
+    axes = tuple(d for d, (m, n) in enumerate(zip(x.shape, node.shape)) if m != n)
+    return (lambda: reshape(summed(dy, axes), x.shape),)
+
+
+@rule("pad")
+def _pad(node: Node, dy: Node) -> Parts:
+    bounds = tuple((lo, lo + n) for n, (lo, _) in zip(node.src[0].shape, node.attr))
+    return (lambda: graph.shrink(dy, bounds),)
+
+
+@rule("shrink")
+def _shrink(node: Node, dy: Node) -> Parts:
+    pads = tuple((start, n - stop) for n, (start, stop) in zip(node.src[0].shape, node.attr))
+    return (lambda: graph.pad(dy, pads),)
+
+
+@rule("flip")
+def _flip(node: Node, dy: Node) -> Parts:
+    return (lambda: graph.flip(dy, node.attr),)
+
+
+@rule("window")
+def _window(node: Node, dy: Node) -> Parts:
+    dim, _, stride, dilation = node.attr
+    size = node.src[0].shape[dim]
+    return (lambda: summed(graph.unwindow(dy, dim, size, stride, dilation), (dim + 1,)),)
+
+
+@rule("unwindow")
+def _unwindow(node: Node, dy: Node) -> Parts:
+    """dx[o, k] = dy[o*stride + k*dilation, k].
+
+    A dy that does not vary over k, as below the sum that follows every unwindow a gradient makes, is a plain window of
+    it.  Any other is the diagonal k = k' of the windows (o, k') of dy's rows k.
+    """
+    dim, _, stride, dilation = node.attr
+    (x,) = node.src
+    count, size = x.shape[dim : dim + 2]
+
+    def windows(y: Node) -> Node:
+        """The windows of y along dim, exactly count of them."""
+        length = (count - 1) * stride + dilation * (size - 1) + 1
+        return graph.window(_resized(y, dim, length), dim, size, stride, dilation)
+
+    def adjoint() -> Node:
+        if dy.op == "expand" and dy.src[0].shape[dim + 1] == 1:
+            row = expand(dy.src[0], (*dy.shape[: dim + 1], 1, *dy.shape[dim + 2 :]))
+            return windows(reshape(row, (*dy.shape[: dim + 1], *dy.shape[dim + 2 :])))
+        places = windows(dy)
+        diagonal = equal(_along(places, dim + 1), _along(places, dim + 2))
+        return summed(select(diagonal, places, filled(places, 0)), (dim + 1,))
+
+    return (adjoint if count else (lambda: filled(x, 0)),)
+
+
+def _resized(x: Node, dim: int, size: int) -> Node:
+    """x cut or padded with zeros at the end of dim."""
+    n = x.shape[dim]
+    x = graph.shrink(x, tuple((0, min(m, size) if d == dim else m) for d, m in enumerate(x.shape)))
+    return graph.pad(x, tuple((0, max(0, size - n) if d == dim else 0) for d in range(len(x.shape))))
+
+
+def _along(like: Node, dim: int) -> Node:
+    """The position along dim, in the shape of another node."""
+    n = like.shape[dim]
+    line = reshape(graph.iota(n, dtypes.int32), tuple(n if d == dim else 1 for d in range(len(like.shape))))
+    return expand(line, like.shape)
+
+
+# ------------------------------------------------------------------------------------------------- reductions
+
+
+@rule("reduce")
+def _reduce(node: Node, dy: Node) -> Parts:
+    (x,), (op, axes) = node.src, node.attr
+    if op == "add":
+        return (lambda: _spread(dy, x.shape, axes),)
+    if op == "mul":
+        return (lambda: _product_adjoint(x, dy, axes),)
+    return (lambda: _extremum_adjoint(node, dy),)
+
+
+def _spread(y: Node, shape: Shape, axes: tuple[int, ...]) -> Node:
+    """A reduced array repeated along the axes it lost."""
+    return expand(reshape(y, tuple(1 if d in axes else n for d, n in enumerate(shape))), shape)
+
+
+def _extremum_adjoint(node: Node, dy: Node) -> Node:
+    """dy shared equally by all elements that equal the extremum."""
+    (x,), (_, axes) = node.src, node.attr
+    hit = equal(x, _spread(node, x.shape, axes))
+    count = reduce("add", counted(hit, x.dtype.arithmetic), axes)
+    share = cast(div(widened(dy), count), x.dtype)
+    return select(hit, _spread(share, x.shape, axes), filled(x, 0))
+
+
+def _product_adjoint(x: Node, dy: Node, axes: tuple[int, ...]) -> Node:
+    """dy times the product of the other elements, by halves: no division, so zeros need no special case.
+
+    Going up, elements i and i + half are multiplied until one is left; going down, each takes what its parent got
+    times its partner.
+    """
+    kept = tuple(d for d in range(len(x.shape)) if d not in axes)
+    order = kept + axes
+    rows, n = prod(x.shape[d] for d in kept), prod(x.shape[d] for d in axes)
+    level = widened(reshape(graph.permute(x, order), (rows, n)))
+    levels = []
+    while level.shape[1] > 1:
+        level = _with_even_length(level)
+        levels.append(level)
+        half = level.shape[1] // 2
+        level = mul(_columns(level, 0, half), _columns(level, half, 2 * half))
+    result = reshape(widened(dy), (rows, 1)) if n else filled(level, 0)
+    for level in reversed(levels):
+        half = level.shape[1] // 2
+        result = _columns(result, 0, half)
+        twice = reshape(expand(reshape(result, (rows, 1, half)), (rows, 2, half)), (rows, 2 * half))
+        partner = reshape(graph.flip(reshape(level, (rows, 2, half)), (1,)), (rows, 2 * half))
+        result = mul(twice, partner)
+    result = reshape(_columns(result, 0, n), tuple(x.shape[d] for d in order))
+    return cast(graph.permute(result, tuple(order.index(d) for d in range(len(order)))), x.dtype)
+
+
+def _with_even_length(x: Node) -> Node:
+    """The rows of x, with a 1 at the end of each if their length is odd."""
+    rows, n = x.shape
+    if n % 2 == 0:
+        return x
+    one = graph.pad(graph.full((rows, 1), 1, x.dtype), ((0, 0), (n, 0)))
+    return graph.elementwise("add", graph.pad(x, ((0, 0), (0, 1))), one)
+
+
+def _columns(x: Node, start: int, stop: int) -> Node:
+    return graph.shrink(x, ((0, x.shape[0]), (start, stop)))
+
+
+# -------------------------------------------------------------------------------------------------- indexing
+
+
+@rule("gather")
+def _gather(node: Node, dy: Node) -> Parts:
+    x, index = node.src
+    return lambda: scatter(filled(x, 0), index, dy, node.attr, "add"), None
+
+
+@rule("scatter")
+def _scatter(node: Node, dy: Node) -> Parts:
+    """Elements of the base pass their cotangent unless replaced; scattered ones fetch theirs from their place.
+
+    max and min share it equally among all that equal the extremum.
+    """
+    base, index, x = node.src
+    dim, mode = node.attr
+    if mode == "set":
+        return lambda: scatter(dy, index, filled(x, 0), dim, "set"), None, lambda: gather(dy, index, dim)
+    if mode == "add":
+        return lambda: dy, None, lambda: gather(dy, index, dim)
+    if mode == "mul":
+        raise NotImplementedError("scatter with mode 'mul' has no gradient; gather, multiply and set instead")
+    wide = base.dtype.arithmetic
+    kept, hit = equal(base, node), equal(x, gather(node, index, dim))
+    count = scatter(counted(kept, wide), index, counted(hit, wide), dim, "add")
+    share = cast(div(widened(dy), count), base.dtype)
+    return (
+        lambda: select(kept, share, filled(base, 0)),
+        None,
+        lambda: select(hit, gather(share, index, dim), filled(x, 0)),
+    )
+
+
+# --------------------------------------------------------------------------------------------------- markers
+
+
+@rule("contiguous")
+def _contiguous(node: Node, dy: Node) -> Parts:
+    return (lambda: dy,)
+
+
+@rule("copy")
+def _copy(node: Node, dy: Node) -> Parts:
+    device = node.src[0].device
+    return (lambda: dy if device is None else graph.copy(dy, device),)
