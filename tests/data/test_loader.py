@@ -290,7 +290,7 @@ def test_tensors_from_a_collate_function() -> None:
         list(DataLoader(Squares(2), collate_fn=to_tensor, num_workers=1))
 
 
-PROGRAM = """
+PROGRAM = r"""
     import os, signal, sys
     from kernelforge.data import DataLoader
 
