@@ -1,0 +1,116 @@
+"""Activation functions, each one expression of its input.
+
+Comes in: tensors of any shape.  Goes out: tensors of the same shape.  Exponentials only see arguments that cannot
+overflow, so that values and gradients stay finite for large inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from kernelforge.tensor.functions import Functions
+
+
+class Activations(Functions):
+    """The functions that stand between the layers of a network."""
+
+    __slots__ = ()
+
+    def relu(self) -> Self:
+        """max(x, 0); its gradient at 0 is 0."""
+        return (self <= 0).where(0, self)
+
+    def relu6(self) -> Self:
+        """min(max(x, 0), 6)."""
+        return self.hardtanh(0, 6)
+
+    def leaky_relu(self, neg_slope: float = 0.01) -> Self:
+        """x where x > 0, else neg_slope * x."""
+        return (self > 0).where(self, self * neg_slope)
+
+    def sigmoid(self) -> Self:
+        """1 / (1 + exp(-x))."""
+        x = self._floating()
+        positive = x >= 0
+        small = positive.where(-x, x).exp()
+        return positive.where(1, small) / (1 + small)
+
+    def logsigmoid(self) -> Self:
+        """log(sigmoid(x)), accurate for large negative x."""
+        return -(-self).softplus()
+
+    def silu(self) -> Self:
+        """x * sigmoid(x)."""
+        return self * self.sigmoid()
+
+    def swish(self) -> Self:
+        """Another name of silu()."""
+        return self.silu()
+
+    def gelu(self, approximate: str = "tanh") -> Self:
+        """x times the normal distribution function of x.
+
+        tanh   0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+        none   0.5 x (1 + erf(x / sqrt(2)))
+        """
+        if approximate not in ("tanh", "none"):
+            raise ValueError(f"gelu() knows the forms 'tanh' and 'none', got {approximate!r}")
+        x = self._floating()
+        if approximate == "none":
+            return 0.5 * x * (1 + (x * math.sqrt(0.5)).erf())
+        return 0.5 * x * (1 + (math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)).tanh())
+
+    def quick_gelu(self) -> Self:
+        """x * sigmoid(1.702 x)."""
+        return self * (self * 1.702).sigmoid()
+
+    def elu(self, alpha: float = 1.0) -> Self:
+        """x where x > 0, else alpha (exp(x) - 1)."""
+        x = self._floating()
+        positive = x > 0
+        return positive.where(x, alpha * positive.where(0, x).expm1())
+
+    def celu(self, alpha: float = 1.0) -> Self:
+        """x where x > 0, else alpha (exp(x / alpha) - 1)."""
+        x = self._floating()
+        positive = x > 0
+        return positive.where(x, alpha * (positive.where(0, x) / alpha).expm1())
+
+    def selu(self, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Self:
+        """gamma * elu(x, alpha), which keeps mean 0 and variance 1."""
+        return gamma * self.elu(alpha)
+
+    def softplus(self, beta: float = 1.0) -> Self:
+        """log(1 + exp(beta x)) / beta."""
+        x = self._floating() * beta
+        positive = x >= 0
+        return (positive.where(x, 0) + positive.where(-x, x).exp().log1p()) / beta
+
+    def mish(self) -> Self:
+        """x * tanh(softplus(x))."""
+        return self * self.softplus().tanh()
+
+    def softsign(self) -> Self:
+        """x / (1 + |x|)."""
+        return self / (1 + self.abs())
+
+    def hardtanh(self, min_val: float = -1, max_val: float = 1) -> Self:
+        """x limited to at least min_val and at most max_val."""
+        return self.clamp(min_val, max_val)
+
+    def hardsigmoid(self, alpha: float = 1 / 6, beta: float = 0.5) -> Self:
+        """alpha x + beta limited to 0 .. 1."""
+        return (self * alpha + beta).clamp(0, 1)
+
+    def hardswish(self) -> Self:
+        """x * relu6(x + 3) / 6."""
+        return self * (self + 3).relu6() * (1 / 6)
+
+    def tanhshrink(self) -> Self:
+        """x - tanh(x)."""
+        return self - self.tanh()
+
+    def threshold(self, threshold: float, value: float) -> Self:
+        """x where x > threshold, else value."""
+        return (self > threshold).where(self, value)

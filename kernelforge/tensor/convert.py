@@ -1,0 +1,118 @@
+"""Leaving the lazy world: computing tensors and reading their values.
+
+Comes in: tensors.  Goes out: NumPy arrays, Python numbers and lists.  Once computed, a tensor no gradient flows through
+forgets how it was computed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from codegen.dtypes import dtypes, from_storage
+from kernelforge import graph, realize
+from kernelforge.tensor.core import Core, changed, leaves
+from kernelforge.tensor.random import Random
+
+
+class Convert(Random):
+    """Operations that compute."""
+
+    __slots__ = ()
+
+    def realize(self, *others: Self) -> Self:
+        """Itself, computed together with others."""
+        realize_tensors((self, *others))
+        return self
+
+    def numpy(self) -> NDArray:
+        """The values as a NumPy array of the tensor's shape, a copy; bfloat16 values come as float32.
+
+        raises IndexError when an index by a tensor was out of range
+        """
+        value = graph.uniform(self._node)
+        if value is not None:
+            kind = self.dtype.compute if self.dtype is dtypes.bfloat16 else self.dtype.numpy
+            return np.full(self.shape, value.attr, kind)
+        realize_tensors((self,))
+        stored = self._stored
+        assert stored is not None
+        return from_storage(realize.read(stored), self.dtype).reshape(self.shape)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def item(self) -> Any:
+        """The value of a tensor with one element, as a Python number.
+
+        raises ValueError when it has another number of elements
+        """
+        if self.numel() != 1:
+            raise ValueError(f"item() needs one element, this tensor of {self.shape} has {self.numel()}; use tolist()")
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; a number if there are no dimensions."""
+        return self.numpy().tolist()
+
+    def data(self) -> memoryview:
+        """The values as a memoryview of a copy."""
+        return self.numpy().data
+
+    def clone(self) -> Self:
+        """A tensor with the same values in memory of its own."""
+        return self._derived(graph.contiguous(self._node))
+
+    def __bool__(self) -> bool:
+        """The truth of a tensor with one element; of others it is ambiguous."""
+        if self.numel() != 1:
+            raise RuntimeError(
+                f"the truth value of a tensor of shape {self.shape} is ambiguous; use .any() or .all(), "
+                "and & | ~ instead of and, or, not"
+            )
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        if not self.dtype.is_int:
+            raise TypeError(f"only an integer tensor can be used as an index, this one is {self.dtype}")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.numel() == 1 else repr(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copy = type(self)(self._node)
+        memo[id(self)] = copy
+        if self._leaf:
+            copy.requires_grad = True
+        else:
+            copy._tracked = self._tracked
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.numpy(), self.dtype.name, self._tracked and self._leaf)
+
+
+def _rebuilt(cls: type[Core], values: NDArray, dtype: str, requires_grad: bool | None) -> Core:
+    return cls(values, dtype=dtype, requires_grad=requires_grad)
+
+
+def realize_tensors(tensors: tuple[Core, ...]) -> None:
+    """Compute tensors together, and let those no gradient flows through forget how."""
+    realize.realize([tensor._node for tensor in tensors if tensor._stored is None])
+    for tensor in tensors:
+        changed.pop(id(tensor), None)
+        node = tensor._node
+        if node.realized is None or (tensor._tracked and not tensor._leaf):
+            continue
+        stored = graph.reshape(graph.buffer(node.realized), node.shape)
+        if not tensor._leaf or stored not in leaves:
+            tensor._rename(stored)

@@ -1,0 +1,173 @@
+"""Convolution and its transpose, in any number of dimensions.
+
+Comes in: an input [N, C, ...spatial], weights and window parameters.  Goes out: a product of windows and weights summed
+over channels and window places, so that a convolution is a contraction like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+from codegen.dtypes import DType
+from kernelforge import graph
+from kernelforge import shape as shapes
+from kernelforge.errors import ShapeError
+from kernelforge.tensor.linalg import Linalg
+
+Sizes = int | Sequence[int]
+
+
+class Convolution(Linalg):
+    """Convolutions, written with windows."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _spatial_padding(padding: Sizes | str, window: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, int]]:
+        """(before, after) for each spatial dimension, of a padding given once, per dimension, in full, or by name.
+
+        raises ShapeError, ValueError
+        """
+        rank = len(window)
+        if isinstance(padding, str):
+            if padding not in ("valid", "same"):
+                raise ValueError(f"padding is a number, numbers, 'same' or 'valid', got {padding!r}")
+            total = [d * (k - 1) if padding == "same" else 0 for k, d in zip(window, dilation)]
+            return [(n // 2, n - n // 2) for n in total]
+        if not isinstance(padding, int) and len(padding) == 2 * rank != rank:
+            return [(padding[2 * i], padding[2 * i + 1]) for i in range(rank)][::-1]
+        return [(n, n) for n in shapes.per_axis(padding, rank, "convolution or pooling", "padding")]
+
+    def _windows(self, window: Sequence[int], stride: Sequence[int], dilation: Sequence[int], what: str) -> Self:
+        """The last len(window) dimensions each replaced by two: the windows' places, the places within a window."""
+        first = self.ndim - len(window)
+        node = self._node
+        for i, (k, s, d) in enumerate(zip(window, stride, dilation)):
+            shapes.window_count(node.shape[first + 2 * i], k, s, d, what)
+            node = graph.window(node, first + 2 * i, k, s, d)
+        return self._derived(node)
+
+    def conv2d(
+        self,
+        weight: Self,
+        bias: Self | None = None,
+        groups: int = 1,
+        stride: Sizes = 1,
+        dilation: Sizes = 1,
+        padding: Sizes | str = 0,
+        dtype: DType | str | None = None,
+    ) -> Self:
+        """The convolution of [N, C, H, W] with a weight of [O, C / groups, h, w]: [N, O, H', W'].
+
+            out[n,o,y,x] = bias[o] + sum_{c,r,s} in[n, c, y*stride + r*dilation - pad, ...] weight[o,c,r,s]
+
+        The number of spatial dimensions is that of the weight: three-dimensional tensors make a conv1d.  A padding of
+        2 numbers per dimension is (before, after), last dimension first; "same" keeps the size at stride 1.
+
+        raises ShapeError
+        """
+        rank = self._checked_convolution(weight, groups, weight.ndim > 1 and weight.shape[1] * groups, "conv2d")
+        window = weight.shape[2:]
+        strides = shapes.per_axis(stride, rank, "conv2d", "stride")
+        dilations = shapes.per_axis(dilation, rank, "conv2d", "dilation")
+        pads = self._spatial_padding(padding, window, dilations)
+        x = self.pad([(0, 0), (0, 0), *pads])._windows(window, strides, dilations, "conv2d")
+        batch, outputs = self.shape[0], weight.shape[0]
+        x = x.reshape(batch, groups, 1, weight.shape[1], *x.shape[2:])
+        places = [size for k in window for size in (1, k)]
+        w = weight.reshape(1, groups, outputs // groups, weight.shape[1], *places)
+        summed = (3, *range(5, 5 + 2 * rank, 2))
+        counts = x.shape[4::2]
+        result = x._contracted(w, summed, dtype).reshape(batch, outputs, *counts)
+        return result if bias is None else result + bias.reshape(1, outputs, *(1,) * rank)
+
+    def conv1d(
+        self,
+        weight: Self,
+        bias: Self | None = None,
+        groups: int = 1,
+        stride: Sizes = 1,
+        dilation: Sizes = 1,
+        padding: Sizes | str = 0,
+    ) -> Self:
+        """The convolution of [N, C, L] with a weight of [O, C / groups, k]: [N, O, L']."""
+        return self.conv2d(weight, bias, groups, stride, dilation, padding)
+
+    def _checked_convolution(self, weight: Self, groups: int, channels: int, what: str) -> int:
+        """The number of spatial dimensions.
+
+        raises ShapeError when input, weight and groups do not fit
+        """
+        if self.ndim < 3 or weight.ndim != self.ndim:
+            raise ShapeError(
+                f"{what} of {self.shape} with a weight of {weight.shape}: both need the same number of dimensions, "
+                "(batch, channels, spatial ...) and (output channels, input channels, window ...)"
+            )
+        divided = weight.shape[0] if what == "conv2d" else self.shape[1]
+        if channels != self.shape[1] or groups < 1 or divided % groups:
+            raise ShapeError(
+                f"{what} of {self.shape} with a weight of {weight.shape} and groups={groups}: the weight expects "
+                f"{channels} input channels, the input has {self.shape[1]}; groups must divide the channels"
+            )
+        return self.ndim - 2
+
+    def conv_transpose2d(
+        self,
+        weight: Self,
+        bias: Self | None = None,
+        groups: int = 1,
+        stride: Sizes = 1,
+        dilation: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+    ) -> Self:
+        """The transpose of conv2d: [N, C, H, W] with a weight of [C, O / groups, h, w] gives [N, O, H', W'].
+
+            H' = (H - 1) * stride - 2 * padding + dilation * (h - 1) + output_padding + 1
+
+        raises ShapeError
+        """
+        rank = self._checked_convolution(weight, groups, weight.ndim and weight.shape[0], "conv_transpose2d")
+        window, what = weight.shape[2:], "conv_transpose2d"
+        strides, dilations, extras = (
+            shapes.per_axis(value, rank, what, name)
+            for value, name in ((stride, "stride"), (dilation, "dilation"), (output_padding, "output_padding"))
+        )
+        pads = self._spatial_padding(padding, window, dilations)
+        batch, channels, outputs = self.shape[0], self.shape[1], weight.shape[1]
+        x = self.reshape(batch, groups, channels // groups, 1, *self.shape[2:])
+        for i, (k, s, d, extra) in enumerate(zip(window, strides, dilations, extras)):
+            x = x._spread(4 + 2 * i, k, s, d, pads[i], extra)
+        places = [size for k in window for size in (1, k)]
+        w = weight.reshape(1, groups, channels // groups, outputs, *places)
+        counts = x.shape[4::2]
+        result = x._contracted(w, (2, *range(5, 5 + 2 * rank, 2)), None).reshape(batch, groups * outputs, *counts)
+        return result if bias is None else result + bias.reshape(1, groups * outputs, *(1,) * rank)
+
+    def _spread(self, dim: int, k: int, stride: int, dilation: int, pads: tuple[int, int], extra: int) -> Self:
+        """Dimension dim replaced by two: the places of a transposed convolution's output, the places in the window."""
+        full = shapes.spread_size(self.shape[dim], k, stride, dilation, "conv_transpose2d")
+        shape = self.shape
+        size = full - pads[0] - pads[1] + extra
+        if size < 1 or extra >= max(stride, dilation):
+            raise ShapeError(
+                f"conv_transpose2d with padding {pads} and output_padding {extra} on an output of {full}: "
+                "output_padding must be smaller than stride or dilation, and something must be left"
+            )
+        repeated = self.unsqueeze(dim + 1).expand(*shape[: dim + 1], k, *shape[dim + 1 :])
+        wide = repeated._derived(graph.unwindow(repeated._node, dim, full + extra, stride, dilation))
+        return wide._between(dim, pads[0], pads[0] + size)
+
+    def conv_transpose1d(
+        self,
+        weight: Self,
+        bias: Self | None = None,
+        groups: int = 1,
+        stride: Sizes = 1,
+        dilation: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+    ) -> Self:
+        """The transpose of conv1d: [N, C, L] with a weight of [C, O / groups, k] gives [N, O, L']."""
+        return self.conv_transpose2d(weight, bias, groups, stride, dilation, padding, output_padding)

@@ -1,0 +1,395 @@
+"""What a tensor is: a handle on a graph node, with its part in gradients.
+
+Comes in: Python numbers, nested lists, NumPy arrays or graph nodes.  Goes out: `Core`, the lowest of the chain of
+classes that ends in `Tensor`, and the promotion and broadcasting all operations share.  A tensor is a name for a node:
+operations make new nodes, and assignment makes the tensor name another node.  Nothing here computes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextvars import ContextVar
+from typing import Any, Final, Self, TypeAlias
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.dtypes import DType, as_dtype, dtypes, promote
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.graph import Node
+from kernelforge.kernels import Device
+from kernelforge.shape import broadcast_shapes
+
+Operand: TypeAlias = "Core | int | float | bool | NDArray | np.generic"
+
+_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
+leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
+changed: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # tensors assigned to and not computed since
+
+
+def calling_line() -> graph.Line | None:
+    """File and line of the innermost frame outside this package: the user's call."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename.startswith(_PACKAGE):
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def broadcast(*nodes: Node) -> tuple[Node, ...]:
+    """The nodes expanded to their common shape, by NumPy's rules.
+
+    raises ShapeError
+    """
+    shape = broadcast_shapes(*[node.shape for node in nodes])
+    return tuple([expanded(node, shape) for node in nodes])
+
+
+def expanded(node: Node, shape: tuple[int, ...]) -> Node:
+    """A node expanded to a shape it broadcasts to."""
+    if node.shape == shape:
+        return node
+    missing = len(shape) - len(node.shape)
+    return graph.expand(graph.reshape(node, (1,) * missing + node.shape) if missing else node, shape)
+
+
+def literal_dtype(value: object, beside: DType) -> DType:
+    """The type a Python scalar takes beside a tensor: the tensor's own, unless its kind cannot hold the scalar.
+
+    raises DTypeError for an integer outside the tensor's range
+    """
+    if isinstance(value, bool):
+        return beside
+    if isinstance(value, int):
+        if beside is dtypes.bool:
+            return dtypes.default_int
+        if beside.is_int and not beside.min <= value <= beside.max:
+            raise DTypeError(f"{value} does not fit {beside} ({beside.min} to {beside.max}); cast the tensor first")
+        return beside
+    if isinstance(value, float):
+        return beside if beside.is_float else dtypes.default_float
+    raise DTypeError(f"a tensor cannot be combined with {type(value).__name__} {value!r}; wrap it in Tensor()")
+
+
+def own_storage(values: NDArray, dtype: DType, device: str) -> Node:
+    """A leaf node with the given values in a buffer nothing else shares."""
+    return graph.reshape(graph.buffer(Buffer.from_numpy(values, dtype, device)), tuple(values.shape))
+
+
+class Core:
+    """A tensor's state.
+
+    grad   the gradient backward() added up for a leaf, else None
+    """
+
+    __slots__ = ("__weakref__", "_leaf", "_node", "_tracked", "grad")
+
+    _node: Node
+    _tracked: bool | None
+    _leaf: bool
+    grad: Self | None
+
+    def __init__(
+        self,
+        data: Any,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> None:
+        """A tensor with the given data, which is copied.
+
+        data            a number, a nested list of numbers, a NumPy array or a tensor
+        device          a device's name; the default device when None
+        dtype           the element type; None keeps an array's and takes float32, int32 or bool for Python numbers
+        requires_grad   True: backward() computes its gradient; None: an optimiser may turn it on; False: never
+        raises          ShapeError for ragged lists, DTypeError for data that are no numbers
+        """
+        wanted = None if dtype is None else as_dtype(dtype)
+        place = Device.canonicalize(device)
+        if isinstance(data, Core):
+            data = data._node
+        if isinstance(data, Node):
+            node = data if device is None else graph.copy(data, place)
+            node = node if wanted is None else graph.cast(node, wanted)
+        elif isinstance(data, bool | int | float) and not isinstance(data, np.generic) and not requires_grad:
+            kind = wanted or literal_dtype(data, dtypes.bool if isinstance(data, bool) else dtypes.default_int)
+            node = pinned(graph.const(data, kind), device)
+        else:
+            array, found = as_array(data)
+            node = own_storage(array, wanted or found, place)
+        self._node, self._tracked, self._leaf, self.grad = node, None, False, None
+        if requires_grad is not None:
+            self.requires_grad = requires_grad
+
+    # Making results ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def _wrap(cls, node: Node, tracked: bool | None) -> Self:
+        """A tensor of a node; tracked says whether gradients flow through it."""
+        tensor = object.__new__(cls)
+        if tracked and not grad_enabled.get():
+            node, tracked = graph.detach(node), None
+        tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
+        if node.line is None:
+            line = calling_line()
+            while node.line is None:
+                node.line = line
+                if not node.src:
+                    break
+                node = node.src[0]
+        return tensor
+
+    def _derived(self, node: Node) -> Self:
+        """The tensor of a node computed from this tensor alone."""
+        return self._wrap(node, self._tracked or None)
+
+    def _as_tensor(self, value: Operand) -> Self:
+        """value as a tensor; a Python scalar becomes a constant of the type it takes beside this tensor."""
+        if isinstance(value, Core):
+            return value  # type: ignore[return-value]
+        if isinstance(value, np.ndarray):
+            return type(self)(value, device=self._node.device)
+        value = value.item() if isinstance(value, np.generic) else value
+        return self._wrap(graph.const(value, literal_dtype(value, self.dtype)), None)
+
+    def _full(self, value: int | float | bool) -> Node:
+        return graph.full(self._node.shape, value, self._node.dtype)
+
+    def _constant(self, value: int | float | bool) -> Self:
+        """A tensor of this one's shape and dtype with one value everywhere."""
+        return self._wrap(self._full(value), None)
+
+    def _operands(self, other: Operand, reverse: bool) -> tuple[Node, Node, bool | None]:
+        """This tensor and other as nodes of one shape and dtype, exchanged if reverse; whether either is tracked."""
+        a = self._node
+        if not isinstance(other, Core):
+            if isinstance(other, np.ndarray):
+                return self._operands(type(self)(other, device=a.device), reverse)
+            other = other.item() if isinstance(other, np.generic) else other
+            dtype = literal_dtype(other, a.dtype)
+            a, b = graph.cast(a, dtype), graph.full(a.shape, other, dtype)
+            return (b, a, self._tracked) if reverse else (a, b, self._tracked)
+        b = other._node
+        if a.dtype is not b.dtype:
+            dtype = promote(a.dtype, b.dtype)
+            a, b = graph.cast(a, dtype), graph.cast(b, dtype)
+        if a.shape != b.shape:
+            a, b = broadcast(a, b)
+        tracked = self._tracked or other._tracked or None
+        return (b, a, tracked) if reverse else (a, b, tracked)
+
+    def _pair(self, x: Operand, y: Operand) -> tuple[Node, Node, bool | None]:
+        """The nodes of two operands neither of which need be a tensor, of one shape and dtype."""
+        if isinstance(x, Core | np.ndarray):
+            return self._as_tensor(x)._operands(y, False)
+        if isinstance(y, Core | np.ndarray):
+            return self._as_tensor(y)._operands(x, True)
+        first, second = (v.item() if isinstance(v, np.generic) else v for v in (x, y))
+        dtype = literal_dtype(second, literal_dtype(first, dtypes.bool))
+        return graph.const(first, dtype), graph.const(second, dtype), None
+
+    # What it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each dimension."""
+        return self._node.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return self._node.dtype
+
+    @property
+    def device(self) -> str:
+        """The name of the device its elements are, or would be, computed on."""
+        return self._node.device or Device.DEFAULT
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self._node.shape)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._node.size
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self._node.dtype.itemsize
+
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.numel() * self.element_size()
+
+    def is_floating_point(self) -> bool:
+        """True for float types."""
+        return self._node.dtype.is_float
+
+    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
+        """The shape, or the size of one dimension."""
+        return self.shape if dim is None else self.shape[dim]
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor without dimensions; numel() gives its number of elements, 1")
+        return self.shape[0]
+
+    def __hash__(self) -> int:
+        return id(self) >> 4
+
+    def __repr__(self) -> str:
+        """The tensor in words, without computing it."""
+        state = "" if self._node.realized is not None or self._stored is not None else ", lazy"
+        grad = ", requires_grad" if self.requires_grad else ""
+        return f"<Tensor {list(self.shape)} {self.dtype} on {self.device}{state}{grad}>"
+
+    @property
+    def _stored(self) -> Buffer | None:
+        """The buffer this tensor is a plain row-major image of, or None while it is still to be computed."""
+        node = self._node
+        if node.realized is not None:
+            return node.realized
+        if node.op == "reshape":
+            node = node.src[0]
+        return node.attr if node.op == "buffer" else node.realized
+
+    # Gradients --------------------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool | None:
+        """True when backward() reaches it, False when it never shall, None when nobody said."""
+        return self._tracked
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool | None) -> None:
+        if not value:
+            self._tracked, self._leaf = value, False
+            if leaves.get(self._node) is self:
+                del leaves[self._node]
+            return
+        if not self._node.dtype.is_float:
+            raise DTypeError(f"only float tensors have gradients, this one is {self.dtype}; cast it first")
+        if not self._tracked or self._leaf:
+            self._become_leaf()
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Itself, with requires_grad set."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """True for a tensor made by the user, not computed from one that requires gradients."""
+        return self._leaf or not self._tracked
+
+    def _become_leaf(self) -> None:
+        """Start a gradient history at this tensor."""
+        if not self._leaf:
+            self._node = self._unshared(self._node)
+            self._tracked = self._leaf = True
+            leaves[self._node] = self
+
+    def _unshared(self, node: Node) -> Node:
+        """A node with the same values that is nobody else's: equal leaves would get each other's gradients."""
+        value = graph.uniform(node)
+        if value is not None:
+            return own_storage(np.full(node.shape, value.attr, node.dtype.compute), node.dtype, self.device)
+        if node.device is not None and leaves.get(node, self) is self:
+            return node
+        detached = graph.detach(node)
+        if node.device is not None and leaves.get(detached, self) is self:
+            return detached
+        return own_storage(self._wrap(node, None).numpy(), node.dtype, self.device)  # type: ignore[attr-defined]
+
+    def _rename(self, node: Node) -> None:
+        """Make this tensor a name of another node."""
+        if self._leaf:
+            node = self._unshared(node)
+            if leaves.get(self._node) is self:
+                del leaves[self._node]
+            leaves[node] = self
+        self._node = node
+
+    def _become(self, value: Self) -> Self:
+        """Take the value of another tensor of this one's shape: what every operation in place does."""
+        if self._leaf and grad_enabled.get():
+            raise RuntimeError("a leaf that requires grad cannot change in place; use no_grad(), or assign() to it")
+        self._rename(value._node)
+        if not self._leaf:
+            self._tracked = value._tracked or (None if self._tracked else self._tracked)
+        changed[id(self)] = self
+        return self
+
+    def assign(self, value: Any) -> Self:
+        """Itself, with the value of another tensor, which it keeps no gradient history of if it is a leaf.
+
+        Tensors computed from this one before, views included, keep the old value: an assignment changes what the name
+        stands for, not memory.
+
+        raises ShapeError, DTypeError when shape or dtype differ
+        """
+        new = self._as_tensor(value)
+        if new.shape != self.shape:
+            if broadcast_shapes(self.shape, new.shape, what="assign") != self.shape:
+                raise ShapeError(f"cannot assign {new.shape} to a tensor of shape {self.shape}")
+            new = new._derived(expanded(new._node, self.shape))
+        if new.dtype is not self.dtype:
+            raise DTypeError(f"cannot assign {new.dtype} to a tensor of {self.dtype}; cast() the value")
+        if new.device != self.device:
+            new = new._derived(graph.copy(new._node, self.device))
+        if self._leaf:
+            self._rename(new._node)
+            changed[id(self)] = self
+            return self
+        return self._become(new)
+
+    def detach(self) -> Self:
+        """The same values as a constant: gradients do not flow through it."""
+        return self._wrap(graph.detach(self._node), None)
+
+
+def pinned(node: Node, device: str | None) -> Node:
+    """A node computed from no buffer, on the device the user named; the default device needs no naming."""
+    if device is None or (place := Device.canonicalize(device)) == Device.DEFAULT:
+        return node
+    return graph.copy(node, place)
+
+
+def as_array(data: Any) -> tuple[NDArray, DType]:
+    """Anything array-like as a NumPy array, and the dtype a tensor of it takes.
+
+    raises ShapeError, DTypeError
+    """
+    if isinstance(data, np.ndarray | np.generic):
+        try:
+            return np.asarray(data), as_dtype(data.dtype)
+        except TypeError:
+            raise DTypeError(f"a tensor cannot hold NumPy's {data.dtype}; convert it with .astype(...)") from None
+    try:
+        array = np.array(_plain(data))
+    except ValueError:
+        raise ShapeError("the nested lists have different lengths; a tensor is rectangular") from None
+    if array.size == 0:
+        return array.astype(np.float32), dtypes.default_float
+    default = {"b": dtypes.bool, "i": dtypes.default_int, "u": dtypes.default_int, "f": dtypes.default_float}
+    found = default.get(array.dtype.kind)
+    if found is None:
+        raise DTypeError(f"a tensor is made of numbers, lists or arrays, not of {type(data).__name__} {str(data)[:60]}")
+    if found.is_int and not (found.min <= array.min() and array.max() <= found.max):
+        found = dtypes.int64
+    return array, found
+
+
+def _plain(data: Any) -> Any:
+    """data with every tensor inside nested lists replaced by its array."""
+    if isinstance(data, Core):
+        return data.numpy()  # type: ignore[attr-defined]
+    return [_plain(item) for item in data] if isinstance(data, list | tuple) else data

@@ -1,0 +1,191 @@
+"""Tensors made from nothing: constants, ranges and the identity matrix.
+
+Comes in: shapes, values, a device and a dtype.  Goes out: tensors that are expressions of constants and positions, so
+they cost no memory and join the kernel that uses them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+
+from codegen.dtypes import DType, as_dtype, dtypes
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.errors import ShapeError
+from kernelforge.kernels import Device
+from kernelforge.tensor.core import Core, expanded, literal_dtype, pinned
+
+
+def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape given either as separate sizes or as one tuple.
+
+    raises ShapeError for sizes that are negative or no integers
+    """
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+        sizes = tuple(sizes[0])
+    try:
+        shape = tuple([size.__index__() for size in sizes])
+    except AttributeError:
+        raise ShapeError(f"a shape is made of integers, got {sizes}") from None
+    if any(size < 0 for size in shape):
+        raise ShapeError(f"a shape has no negative sizes, got {shape}")
+    return shape
+
+
+def _ramp(count: int, step: float, start: float, dtype: DType) -> graph.Node:
+    """start + i * step for i from 0 to below count."""
+    node = graph.cast(graph.iota(count), dtype)
+    if step != 1:
+        node = graph.elementwise("mul", node, graph.full(node.shape, step, dtype))
+    return graph.elementwise("add", node, graph.full(node.shape, start, dtype)) if start else node
+
+
+class Create(Core):
+    """Class methods that make tensors of constants and positions."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _made(cls, node: graph.Node, device: str | None, requires_grad: bool | None) -> Self:
+        tensor = cls._wrap(pinned(node, device), None)
+        if requires_grad is not None:
+            tensor.requires_grad = requires_grad
+        return tensor
+
+    @classmethod
+    def empty(
+        cls,
+        *shape: Any,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """A tensor whose elements nobody has set: memory to be assigned to."""
+        sizes, kind = as_shape(shape), as_dtype(dtype or dtypes.default_float)
+        store = Buffer(math.prod(sizes), kind, Device.canonicalize(device))
+        return cls._made(graph.reshape(graph.buffer(store), sizes), None, requires_grad)
+
+    @classmethod
+    def full(
+        cls,
+        shape: Any,
+        fill_value: Any,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """A tensor with one value everywhere; dtype None takes the value's own type.
+
+        >>> Tensor.full((2, 2), 7).tolist()
+        [[7, 7], [7, 7]]
+        """
+        sizes = as_shape(shape if isinstance(shape, tuple) else (shape,))
+        if isinstance(fill_value, Core):
+            value = fill_value._node if dtype is None else graph.cast(fill_value._node, as_dtype(dtype))
+            return cls._made(expanded(value, sizes), device, requires_grad)
+        value = fill_value.item() if isinstance(fill_value, np.generic) else fill_value
+        beside = dtypes.bool if isinstance(value, bool) else dtypes.default_int
+        kind = literal_dtype(value, beside) if dtype is None else as_dtype(dtype)
+        return cls._made(graph.full(sizes, value, kind), device, requires_grad)
+
+    @classmethod
+    def zeros(
+        cls,
+        *shape: Any,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """A tensor of zeros."""
+        return cls.full(as_shape(shape), 0.0, device, dtype or dtypes.default_float, requires_grad)
+
+    @classmethod
+    def ones(
+        cls,
+        *shape: Any,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """A tensor of ones."""
+        return cls.full(as_shape(shape), 1.0, device, dtype or dtypes.default_float, requires_grad)
+
+    @classmethod
+    def arange(
+        cls,
+        start: float,
+        stop: float | None = None,
+        step: float = 1,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """The numbers from start, `step` apart, before stop; with one argument, from 0 before it.
+
+        >>> Tensor.arange(5, 0, -2).tolist()
+        [5, 3, 1]
+        """
+        if stop is None:
+            start, stop = 0, start
+        if step == 0:
+            raise ValueError("arange() with step 0 never ends; give a positive or negative step")
+        floating = any(isinstance(x, float) for x in (start, stop, step))
+        kind = as_dtype(dtype) if dtype is not None else dtypes.default_float if floating else dtypes.default_int
+        count = max(0, math.ceil((stop - start) / step))
+        work = kind.arithmetic if kind.is_float else kind if kind is dtypes.int64 else dtypes.default_int
+        return cls._made(graph.cast(_ramp(count, step, start, work), kind), device, requires_grad)
+
+    @classmethod
+    def linspace(
+        cls,
+        start: float,
+        stop: float,
+        steps: int,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """`steps` evenly spaced numbers, from start to stop, both included."""
+        if steps < 0:
+            raise ValueError(f"linspace() needs steps >= 0, got {steps}")
+        kind = as_dtype(dtype or dtypes.default_float)
+        work = kind.arithmetic if kind.is_float else dtypes.float32
+        node = _ramp(steps, (stop - start) / max(1, steps - 1), start, work)
+        return cls._made(graph.cast(node, kind), device, requires_grad)
+
+    @classmethod
+    def eye(
+        cls,
+        n: int,
+        m: int | None = None,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """The n by m matrix with ones on the diagonal, zeros elsewhere; m is n when not given."""
+        shape = as_shape((n, n if m is None else m))
+        rows = graph.expand(graph.reshape(graph.iota(shape[0]), (shape[0], 1)), shape)
+        same = graph.elementwise("eq", rows, expanded(graph.iota(shape[1]), shape))
+        return cls._made(graph.cast(same, as_dtype(dtype or dtypes.default_float)), device, requires_grad)
+
+    def full_like(self, fill_value: Any, **kwargs: Any) -> Self:
+        """A tensor of this one's shape, and its dtype and device unless given, with one value everywhere."""
+        return type(self).full(self.shape, fill_value, **self._likeness(kwargs))
+
+    def zeros_like(self, **kwargs: Any) -> Self:
+        """Zeros of this tensor's shape, dtype and device."""
+        return self.full_like(0, **kwargs)
+
+    def ones_like(self, **kwargs: Any) -> Self:
+        """Ones of this tensor's shape, dtype and device."""
+        return self.full_like(1, **kwargs)
+
+    def empty_like(self, **kwargs: Any) -> Self:
+        """A tensor of this one's shape, dtype and device whose elements nobody has set."""
+        return type(self).empty(self.shape, **self._likeness(kwargs))
+
+    def _likeness(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"device": self._node.device, "dtype": self.dtype, **given}

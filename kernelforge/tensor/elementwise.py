@@ -1,0 +1,412 @@
+"""Elementwise arithmetic, comparison, selection and the operators that spell them.
+
+Comes in: tensors, Python scalars and NumPy arrays.  Goes out: tensors of the broadcast shape and the promoted type.
+A Python scalar takes the type of the tensor beside it where that can hold it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+from codegen.dtypes import dtypes
+from kernelforge import graph
+from kernelforge.errors import DTypeError
+from kernelforge.tensor.casts import Casts
+from kernelforge.tensor.core import Operand, broadcast
+
+_LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
+_LARGEST_UNROLLED_POWER = 16
+
+
+class Elementwise(Casts):
+    """Operations that compute each element of the result from the elements at the same place."""
+
+    __slots__ = ()
+
+    # Arithmetic -------------------------------------------------------------------------------------------------
+
+    def _arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
+        a, b, tracked = self._operands(other, reverse)
+        if a.dtype is dtypes.bool:
+            if op == "sub":
+                raise DTypeError("- is not defined for bool tensors; use ^ or logical_not(), or cast() to a number")
+            op = _LOGICAL[op]
+        return self._wrap(graph.elementwise(op, a, b), tracked)
+
+    def add(self, other: Operand, reverse: bool = False) -> Self:
+        """The sum of both; logical or for two bool tensors."""
+        return self._arithmetic("add", other, reverse)
+
+    def sub(self, other: Operand, reverse: bool = False) -> Self:
+        """The difference self - other."""
+        return self._arithmetic("sub", other, reverse)
+
+    def mul(self, other: Operand, reverse: bool = False) -> Self:
+        """The product of both; logical and for two bool tensors."""
+        return self._arithmetic("mul", other, reverse)
+
+    def div(self, other: Operand, reverse: bool = False, rounding_mode: str | None = None) -> Self:
+        """The quotient self / other.
+
+        rounding_mode   None: true division, integers become floats; "trunc": towards zero; "floor": down
+        """
+        a, b, tracked = self._operands(other, reverse)
+        if rounding_mode not in (None, "trunc", "floor"):
+            raise ValueError(f"rounding_mode is None, 'trunc' or 'floor', got {rounding_mode!r}")
+        if rounding_mode is not None and a.dtype.is_int:
+            down = self._wrap(graph.elementwise("floordiv", a, b), tracked)
+            if rounding_mode == "floor" or a.dtype.kind == "u":
+                return down
+            left, right = self._wrap(a, tracked), self._wrap(b, tracked)
+            inexact = ((left < 0) ^ (right < 0)) & (left % right).ne(0)
+            return down + inexact.cast(a.dtype)
+        if not a.dtype.is_float:
+            a, b = graph.cast(a, dtypes.default_float), graph.cast(b, dtypes.default_float)
+        quotient = self._wrap(graph.elementwise("div", a, b), tracked)
+        return quotient if rounding_mode is None else quotient.floor() if rounding_mode == "floor" else quotient.trunc()
+
+    def mod(self, other: Operand, reverse: bool = False) -> Self:
+        """The remainder of floor division; it has the sign of the divisor, as in Python."""
+        a, b, tracked = self._operands(other, reverse)
+        if a.dtype is dtypes.bool:
+            raise DTypeError("% is not defined for bool tensors; cast() to an integer first")
+        return self._wrap(graph.elementwise("mod", a, b), tracked)
+
+    def fmod(self, other: Operand) -> Self:
+        """The remainder of truncating division; it has the sign of the dividend, as in C."""
+        return self - self.div(other, rounding_mode="trunc") * other
+
+    def maximum(self, other: Operand) -> Self:
+        """The larger of both at each place; NaN where either is NaN."""
+        a, b, tracked = self._operands(other, False)
+        return self._wrap(graph.elementwise("max", a, b), tracked)
+
+    def minimum(self, other: Operand) -> Self:
+        """The smaller of both at each place; NaN where either is NaN."""
+        a, b, tracked = self._operands(other, False)
+        return self._wrap(graph.elementwise("min", a, b), tracked)
+
+    def pow(self, exponent: Operand, reverse: bool = False) -> Self:
+        """self to the power of exponent; integer tensors stay integers for exponents >= 0.
+
+        Small whole exponents are multiplied out, so they are exact and their gradient has no logarithm.
+        """
+        if not reverse and isinstance(exponent, int | float) and not isinstance(exponent, bool):
+            return self._power_of_scalar(exponent)
+        a, b, tracked = self._operands(exponent, reverse)
+        if not a.dtype.is_float:
+            return self._wrap(a, tracked)._integer_power(self._wrap(b, tracked))
+        return self._wrap(graph.elementwise("pow", a, b), tracked)
+
+    def _power_of_scalar(self, exponent: int | float) -> Self:
+        if not self.dtype.is_float and (isinstance(exponent, float) or exponent < 0):
+            if not isinstance(exponent, float):
+                raise DTypeError(f"{self.dtype} ** {exponent}: an integer tensor needs an exponent >= 0; use .float()")
+            return self._floating()._power_of_scalar(exponent)
+        special = {0.5: "sqrt", -0.5: "rsqrt"}.get(float(exponent))
+        if special is not None:
+            return self._derived(graph.elementwise(special, self._floating()._node))
+        whole = float(exponent).is_integer()
+        if not self.dtype.is_float or (whole and abs(exponent) <= _LARGEST_UNROLLED_POWER):
+            power = self._repeated_product(abs(int(exponent)))
+            return power.reciprocal() if exponent < 0 else power
+        return self._wrap(graph.elementwise("pow", self._node, self._full(float(exponent))), self._tracked)
+
+    def _repeated_product(self, count: int) -> Self:
+        """self multiplied with itself count times, by squaring."""
+        if count == 0:
+            return self._constant(1)
+        base: Self = self if self.dtype is not dtypes.bool else self.cast(dtypes.default_int)
+        result: Self | None = None
+        while True:
+            if count & 1:
+                result = base if result is None else result * base
+            count >>= 1
+            if not count:
+                return base if result is None else result
+            base = base * base
+
+    def _integer_power(self, exponent: Self) -> Self:
+        """self ** exponent for integers, one squaring per bit of the exponent; 0 for negative exponents, as 1 // x."""
+        base = self
+        if base.dtype is dtypes.bool:
+            base, exponent = base.cast(dtypes.default_int), exponent.cast(dtypes.default_int)
+        result = base._constant(1)
+        for bit in range(base.dtype.bits - (base.dtype.kind == "i")):
+            result = (exponent.rshift(bit) & 1).ne(0).where(result * base, result)
+            base = base * base
+        return (exponent < 0).where(0, result)
+
+    def neg(self) -> Self:
+        """The negated values; logical not for bool."""
+        return self.logical_not() if self.dtype is dtypes.bool else self._derived(graph.elementwise("neg", self._node))
+
+    def abs(self) -> Self:
+        """The absolute values."""
+        return self if self.dtype.kind in "bu" else self._derived(graph.elementwise("abs", self._node))
+
+    def sign(self) -> Self:
+        """-1, 0 or 1 by the sign of each value; NaN stays NaN. Its gradient is zero."""
+        x = self.detach()
+        return (x > 0).where(1, (x < 0).where(-1, x.isnan().where(x, 0))).cast(self.dtype)
+
+    def square(self) -> Self:
+        """self * self."""
+        return self * self
+
+    def reciprocal(self) -> Self:
+        """1 / self."""
+        return self.div(1, reverse=True)
+
+    def lerp(self, end: Self, weight: Operand) -> Self:
+        """self + (end - self) * weight: self at weight 0, end at weight 1."""
+        return self + (end - self) * weight
+
+    def copysign(self, other: Operand) -> Self:
+        """The magnitude of self with the sign of other; the sign of a zero counts."""
+        source = self._as_tensor(other)._floating()
+        negative = (source < 0) | ((source.eq(0)) & (source.reciprocal() < 0))
+        magnitude = self._floating().abs()
+        return negative.where(-magnitude, magnitude)
+
+    # Bits and logic ---------------------------------------------------------------------------------------------
+
+    def _bitwise(self, op: str, other: Operand, reverse: bool = False) -> Self:
+        a, b, tracked = self._operands(other, reverse)
+        if a.dtype.is_float:
+            raise DTypeError(f"bitwise {op} is not defined for {a.dtype}; compare first, or cast() to an integer")
+        return self._wrap(graph.elementwise(op, a, b), tracked)
+
+    def bitwise_and(self, other: Operand, reverse: bool = False) -> Self:
+        """The bits set in both."""
+        return self._bitwise("and", other, reverse)
+
+    def bitwise_or(self, other: Operand, reverse: bool = False) -> Self:
+        """The bits set in either."""
+        return self._bitwise("or", other, reverse)
+
+    def bitwise_xor(self, other: Operand, reverse: bool = False) -> Self:
+        """The bits set in exactly one."""
+        return self._bitwise("xor", other, reverse)
+
+    def bitwise_not(self) -> Self:
+        """Every bit flipped."""
+        if self.dtype.is_float:
+            raise DTypeError(f"bitwise not is not defined for {self.dtype}; use logical_not() or cast() to an integer")
+        return self._derived(graph.elementwise("not", self._node))
+
+    def lshift(self, other: Operand, reverse: bool = False) -> Self:
+        """The bits moved up by other places; zero when other is at least the width."""
+        return self._shift("shl", other, reverse)
+
+    def rshift(self, other: Operand, reverse: bool = False) -> Self:
+        """The bits moved down by other places, keeping the sign."""
+        return self._shift("shr", other, reverse)
+
+    def _shift(self, op: str, other: Operand, reverse: bool) -> Self:
+        a, b, tracked = self._operands(other, reverse)
+        if not a.dtype.is_int:
+            raise DTypeError(f"shifts are not defined for {a.dtype}; cast() to an integer first")
+        return self._wrap(graph.elementwise(op, a, b), tracked)
+
+    def logical_not(self) -> Self:
+        """True where the value is zero."""
+        return self._derived(graph.elementwise("not", graph.cast(self._node, dtypes.bool)))
+
+    # Comparison and selection -----------------------------------------------------------------------------------
+
+    def _compare(self, op: str, other: Operand, reverse: bool = False) -> Self:
+        a, b, _ = self._operands(other, reverse)
+        return self._wrap(graph.elementwise(op, a, b), None)
+
+    def lt(self, other: Operand) -> Self:
+        """True where self < other."""
+        return self._compare("lt", other)
+
+    def le(self, other: Operand) -> Self:
+        """True where self <= other."""
+        return self._compare("le", other)
+
+    def gt(self, other: Operand) -> Self:
+        """True where self > other."""
+        return self._compare("lt", other, reverse=True)
+
+    def ge(self, other: Operand) -> Self:
+        """True where self >= other."""
+        return self._compare("le", other, reverse=True)
+
+    def eq(self, other: Operand) -> Self:
+        """True where both are equal; NaN equals nothing."""
+        return self._compare("eq", other)
+
+    def ne(self, other: Operand) -> Self:
+        """True where both differ."""
+        return self._compare("ne", other)
+
+    def where(self, x: Operand, y: Operand) -> Self:
+        """x where self is true, else y, all three broadcast together.
+
+        >>> (Tensor([1, 2, 3]) > 1).where(10, Tensor([4, 5, 6])).tolist()
+        [4, 10, 10]
+        """
+        a, b, tracked = self._pair(x, y)
+        condition = graph.cast(self._node, dtypes.bool)
+        if condition.shape != a.shape:
+            condition, a, b = broadcast(condition, a, b)
+        return self._wrap(graph.elementwise("where", condition, a, b), tracked)
+
+    def masked_fill(self, mask: Self, value: Operand) -> Self:
+        """value where mask is true, else self."""
+        return mask.where(value, self)
+
+    def clamp(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:
+        """The values limited to at least min_ and at most max_."""
+        if min_ is None and max_ is None:
+            raise ValueError("clamp() needs min_, max_ or both")
+        result = self if min_ is None else self.maximum(min_)
+        return result if max_ is None else result.minimum(max_)
+
+    def clip(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:
+        """Another name of clamp()."""
+        return self.clamp(min_, max_)
+
+    def isnan(self) -> Self:
+        """True where the value is NaN."""
+        return self.ne(self)
+
+    def isinf(self, detect_positive: bool = True, detect_negative: bool = True) -> Self:
+        """True where the value is infinite, of the signs asked for."""
+        positive, negative = self.eq(math.inf), self.eq(-math.inf)
+        return (positive & detect_positive) | (negative & detect_negative)
+
+    def isfinite(self) -> Self:
+        """True where the value is neither infinite nor NaN."""
+        return self._floating().abs() < math.inf
+
+    # Rounding ---------------------------------------------------------------------------------------------------
+
+    def _rounding(self, op: str) -> Self:
+        return self._derived(graph.elementwise(op, self._node)) if self.dtype.is_float else self
+
+    def floor(self) -> Self:
+        """The largest whole number not above each value."""
+        return self._rounding("floor")
+
+    def ceil(self) -> Self:
+        """The smallest whole number not below each value."""
+        return self._rounding("ceil")
+
+    def trunc(self) -> Self:
+        """Each value rounded towards zero."""
+        return self._rounding("trunc")
+
+    def round(self) -> Self:
+        """Each value rounded to the nearest whole number, halves to the even one."""
+        return self._rounding("round")
+
+    # Operators --------------------------------------------------------------------------------------------------
+
+    def __neg__(self) -> Self:
+        return self.neg()
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __abs__(self) -> Self:
+        return self.abs()
+
+    def __invert__(self) -> Self:
+        return self.bitwise_not()
+
+    def __add__(self, other: Operand) -> Self:
+        return self._arithmetic("add", other, False)
+
+    def __radd__(self, other: Operand) -> Self:
+        return self._arithmetic("add", other, True)
+
+    def __sub__(self, other: Operand) -> Self:
+        return self._arithmetic("sub", other, False)
+
+    def __rsub__(self, other: Operand) -> Self:
+        return self._arithmetic("sub", other, True)
+
+    def __mul__(self, other: Operand) -> Self:
+        return self._arithmetic("mul", other, False)
+
+    def __rmul__(self, other: Operand) -> Self:
+        return self._arithmetic("mul", other, True)
+
+    def __truediv__(self, other: Operand) -> Self:
+        return self.div(other)
+
+    def __rtruediv__(self, other: Operand) -> Self:
+        return self.div(other, reverse=True)
+
+    def __floordiv__(self, other: Operand) -> Self:
+        return self.div(other, rounding_mode="floor")
+
+    def __rfloordiv__(self, other: Operand) -> Self:
+        return self.div(other, reverse=True, rounding_mode="floor")
+
+    def __mod__(self, other: Operand) -> Self:
+        return self.mod(other)
+
+    def __rmod__(self, other: Operand) -> Self:
+        return self.mod(other, reverse=True)
+
+    def __pow__(self, other: Operand) -> Self:
+        return self.pow(other)
+
+    def __rpow__(self, other: Operand) -> Self:
+        return self.pow(other, reverse=True)
+
+    def __and__(self, other: Operand) -> Self:
+        return self._bitwise("and", other)
+
+    def __rand__(self, other: Operand) -> Self:
+        return self._bitwise("and", other, True)
+
+    def __or__(self, other: Operand) -> Self:
+        return self._bitwise("or", other)
+
+    def __ror__(self, other: Operand) -> Self:
+        return self._bitwise("or", other, True)
+
+    def __xor__(self, other: Operand) -> Self:
+        return self._bitwise("xor", other)
+
+    def __rxor__(self, other: Operand) -> Self:
+        return self._bitwise("xor", other, True)
+
+    def __lshift__(self, other: Operand) -> Self:
+        return self._shift("shl", other, False)
+
+    def __rlshift__(self, other: Operand) -> Self:
+        return self._shift("shl", other, True)
+
+    def __rshift__(self, other: Operand) -> Self:
+        return self._shift("shr", other, False)
+
+    def __rrshift__(self, other: Operand) -> Self:
+        return self._shift("shr", other, True)
+
+    def __lt__(self, other: Operand) -> Self:
+        return self._compare("lt", other)
+
+    def __le__(self, other: Operand) -> Self:
+        return self._compare("le", other)
+
+    def __gt__(self, other: Operand) -> Self:
+        return self._compare("lt", other, True)
+
+    def __ge__(self, other: Operand) -> Self:
+        return self._compare("le", other, True)
+
+    def __eq__(self, other: Any) -> Self:  # type: ignore[override]
+        return self._compare("eq", other)
+
+    def __ne__(self, other: Any) -> Self:  # type: ignore[override]
+        return self._compare("ne", other)
+
+    __hash__ = Casts.__hash__

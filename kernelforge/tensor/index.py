@@ -1,0 +1,349 @@
+"""Indexing: views by slices, elements by tensors of indices, masks, and assignment to each.
+
+Comes in: the index expressions of Python, with NumPy's meaning.  Goes out: views where integers, slices, None and ...
+are enough; gathers where tensors pick elements; for assignments, a tensor with the new elements in place.  An index out
+of range raises IndexError at once when Python knows it, else when the values are next synchronised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Self
+
+import numpy as np
+
+from codegen.dtypes import dtypes
+from kernelforge import graph
+from kernelforge.errors import ShapeError
+from kernelforge.graph import Node
+from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor.core import Core, Operand, expanded
+from kernelforge.tensor.scatter import Scatter, from_front
+
+
+@dataclass(frozen=True)
+class Part:
+    """The elements start, start + step, ... of one dimension, `count` of them; step may be negative."""
+
+    start: int
+    step: int
+    count: int
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The range that holds them."""
+        if not self.count:
+            return 0, 0
+        last = self.start + (self.count - 1) * self.step
+        return min(self.start, last), max(self.start, last) + 1
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An index expression taken apart.
+
+    parts    for each dimension of the tensor, the part of it that is viewed
+    shape    the view's shape once integers have dropped and None has added dimensions
+    picks    dimension of the view -> the int32 or int64 indices that pick from it
+    place    where the dimensions of the picks go in the result, counted without the picked ones
+    """
+
+    parts: tuple[Part, ...]
+    shape: tuple[int, ...]
+    picks: dict[int, Node]
+    place: int
+
+
+class Index(Scatter):
+    """Indexing with NumPy's rules."""
+
+    __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Self:
+        selection = self._selection(index)
+        viewed = self._viewed(selection)
+        return viewed if not selection.picks else viewed._picked(selection)
+
+    def __setitem__(self, index: Any, value: Operand) -> None:
+        """Replace elements.  This tensor becomes a new value; tensors made from it before keep the old one."""
+        source = self._as_tensor(value).cast(self.dtype)
+        mask = self._plain_mask(index, source)
+        if mask is not None:
+            result = mask.where(source, self)
+        else:
+            selection = self._selection(index)
+            if selection.picks:
+                source = self._viewed(selection)._with_picked(selection, source)
+            result = self._with_viewed(selection, source)
+        self._become(result)
+
+    def __iter__(self) -> Iterator[Self]:
+        if not self.shape:
+            raise TypeError("a tensor without dimensions cannot be iterated over; item() gives its value")
+        return (self[i] for i in range(self.shape[0]))
+
+    # Views ------------------------------------------------------------------------------------------------------
+
+    def _viewed(self, selection: Selection) -> Self:
+        """The elements of the selection's parts, before any picking."""
+        node = graph.shrink(self._node, tuple([part.bounds for part in selection.parts]))
+        node = graph.flip(node, tuple([i for i, part in enumerate(selection.parts) if part.step < 0 and part.count]))
+        for dim, part in enumerate(selection.parts):
+            if abs(part.step) > 1 and part.count > 1:
+                shape = (*node.shape[:dim], part.count, *node.shape[dim + 1 :])
+                node = graph.reshape(graph.window(node, dim, 1, abs(part.step)), shape)
+        return self._derived(graph.reshape(node, selection.shape))
+
+    def _with_viewed(self, selection: Selection, value: Self) -> Self:
+        """This tensor with the elements `_viewed` shows replaced by value, broadcast to them.
+
+        raises ShapeError
+        """
+        if broadcast_shapes(selection.shape, value.shape, what="assignment") != selection.shape:
+            raise ShapeError(f"cannot assign {value.shape} to a part of shape {selection.shape}: it does not broadcast")
+        placed = self._put_back(expanded(value._node, selection.shape), selection)
+        inside = self._put_back(graph.full(selection.shape, True, dtypes.bool), selection)
+        if graph.uniform(inside) is not None:
+            return value._derived(placed) if prod(selection.shape) else self
+        return self._wrap(inside, None).where(value._derived(placed), self)
+
+    def _put_back(self, node: Node, selection: Selection) -> Node:
+        """The elements of a view at the places of this tensor they came from, zeros elsewhere."""
+        parts = selection.parts
+        node = graph.reshape(node, tuple([part.count for part in parts]))
+        for dim, part in enumerate(parts):
+            if abs(part.step) > 1 and part.count > 1:
+                start, stop = part.bounds
+                wide = graph.reshape(node, (*node.shape[: dim + 1], 1, *node.shape[dim + 1 :]))
+                wide = graph.unwindow(wide, dim, stop - start, abs(part.step))
+                node = graph.reshape(wide, (*node.shape[:dim], stop - start, *node.shape[dim + 1 :]))
+        node = graph.flip(node, tuple([i for i, part in enumerate(parts) if part.step < 0 and part.count]))
+        pads = [(part.bounds[0], n - part.bounds[1]) for part, n in zip(parts, self.shape)]
+        return graph.pad(node, tuple(pads))
+
+    # Picks ------------------------------------------------------------------------------------------------------
+
+    def _merged(self, selection: Selection) -> tuple[tuple[int, ...], Self, int, Node]:
+        """The picked dimensions of this view brought together as one.
+
+        returns the order of dimensions that does so, the view in it, the merged dimension, and a flat index into it
+        """
+        dims = sorted(selection.picks)
+        adjacent = dims == list(range(dims[0], dims[-1] + 1))
+        first = dims[0] if adjacent else 0
+        rest = [dim for dim in range(self.ndim) if dim not in selection.picks]
+        order = (*rest[:first], *dims, *rest[first:])
+        sizes = [self.shape[dim] for dim in dims]
+        x = self.permute(order)
+        x = x.reshape(*x.shape[:first], prod(sizes), *x.shape[first + len(dims) :])
+        shape = broadcast_shapes(*[node.shape for node in selection.picks.values()], what="indexing")
+        picks = [self._wrap(expanded(selection.picks[dim], shape), None) for dim in dims]
+        index = _flat_index(picks, sizes) if len(picks) > 1 else picks[0]
+        return order, x, first, index._node
+
+    def _picked(self, selection: Selection) -> Self:
+        """The elements of this view at the selection's picks."""
+        _, x, dim, index = self._merged(selection)
+        count = index.size
+        aligned = graph.reshape(index, tuple([count if i == dim else 1 for i in range(x.ndim)]))
+        shape = tuple([count if i == dim else n for i, n in enumerate(x.shape)])
+        found = x._derived(graph.gather(x._node, graph.expand(aligned, shape), dim))
+        found = found.reshape(*shape[:dim], *index.shape, *shape[dim + 1 :])
+        return found._moved(dim, selection.place, len(index.shape))
+
+    def _with_picked(self, selection: Selection, value: Self) -> Self:
+        """This view with the elements at the selection's picks replaced by value, broadcast to them.
+
+        raises ShapeError
+        """
+        order, x, dim, index = self._merged(selection)
+        rest = [n for i, n in enumerate(x.shape) if i != dim]
+        place, count = selection.place, index.size
+        target = (*rest[:place], *index.shape, *rest[place:])
+        if broadcast_shapes(target, value.shape, what="assignment") != target:
+            raise ShapeError(f"cannot assign {value.shape} to picked elements of shape {target}")
+        source = value._derived(expanded(value._node, target))._moved(place, dim, len(index.shape))
+        shape = tuple([count if i == dim else n for i, n in enumerate(x.shape)])
+        aligned = graph.reshape(index, tuple([count if i == dim else 1 for i in range(x.ndim)]))
+        source = source.reshape(shape)
+        node = graph.scatter(x._node, graph.expand(aligned, shape), source._node, dim, "set")
+        result = self._wrap(node, self._tracked or value._tracked or None)
+        inverse = tuple([order.index(i) for i in range(self.ndim)])
+        return result.reshape([self.shape[i] for i in order]).permute(inverse)
+
+    def _moved(self, source: int, destination: int, count: int) -> Self:
+        """`count` neighbouring dimensions moved from one place to another."""
+        if source == destination:
+            return self
+        rest = [i for i in range(self.ndim) if not source <= i < source + count]
+        return self.permute(*rest[:destination], *range(source, source + count), *rest[destination:])
+
+    # Taking an index expression apart ---------------------------------------------------------------------------
+
+    def _selection(self, index: Any) -> Selection:
+        """The meaning of an index expression for this tensor's shape.
+
+        raises IndexError
+        """
+        items = self._filled(index)
+        parts: list[Part] = []
+        shape: list[int] = []
+        picks: dict[int, Node] = {}
+        advanced: list[tuple[int, int]] = []  # position in the expression, dimensions of the result before it
+        for position, item in enumerate(items):
+            dim = len(parts)
+            if item is None:
+                shape.append(1)
+            elif isinstance(item, slice):
+                parts.append(_part(item, self.shape[dim]))
+                shape.append(parts[-1].count)
+            elif isinstance(item, Node):
+                advanced.append((position, len(shape) - len(picks)))
+                picks[len(shape)] = item
+                parts.append(Part(0, 1, self.shape[dim]))
+                shape.append(self.shape[dim])
+            else:
+                advanced.append((position, len(shape) - len(picks)))
+                parts.append(Part(_checked(item, dim, self.shape), 1, 1))
+        together = not advanced or advanced[-1][0] - advanced[0][0] == len(advanced) - 1
+        place = advanced[0][1] if advanced and together else 0
+        return Selection(tuple(parts), tuple(shape), picks, place)
+
+    def _filled(self, index: Any) -> list[Any]:
+        """An item for each dimension, and the Nones between: integers, slices, and nodes of indices in normal form.
+
+        raises IndexError
+        """
+        items = [self._classified(item) for item in (index if isinstance(index, tuple) else (index,))]
+        widths = [_width(item) for item in items]
+        ellipses = sum(item is Ellipsis for item in items)
+        missing = self.ndim - sum(widths)
+        if missing < 0:
+            raise IndexError(f"{sum(widths)} indices for a tensor of shape {self.shape} with {self.ndim} dimensions")
+        if ellipses > 1:
+            raise IndexError("an index has at most one ellipsis (...)")
+        if not ellipses:
+            items, widths = [*items, Ellipsis], [*widths, 0]
+        result: list[Any] = []
+        dim = 0
+        for item, width in zip(items, widths):
+            if item is Ellipsis:
+                result += [slice(None)] * missing
+                dim += missing
+            else:
+                result += self._resolved(item, dim)
+                dim += width
+        return result
+
+    def _classified(self, item: Any) -> Any:
+        """One item of an index expression as None, Ellipsis, a slice, an int, an array or a tensor.
+
+        raises IndexError
+        """
+        if item is None or item is Ellipsis or isinstance(item, slice | Core):
+            return item
+        if isinstance(item, list | tuple | range | np.ndarray):
+            array = np.asarray(item)
+            array = array.astype(np.int32) if not array.size and array.dtype.kind == "f" else array
+            if array.dtype.kind not in "biu":
+                raise IndexError(f"arrays used as indices hold integers or bool, not {array.dtype}")
+            return array
+        if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
+            raise IndexError(f"an index is an integer, slice, None, ..., or a tensor or list of them, not {item!r}")
+        return item.__index__()
+
+    def _resolved(self, item: Any, dim: int) -> list[Any]:
+        """What an item means for dimension dim and, if it is a mask, for those after it.
+
+        raises IndexError
+        """
+        if isinstance(item, Core):
+            if item.dtype is dtypes.bool:
+                return self._resolved(item.numpy(), dim)  # type: ignore[attr-defined]
+            if not item.dtype.is_int:
+                raise IndexError(f"tensors used as indices hold integers or bool, not {item.dtype}; cast them")
+            return [from_front(item, self.shape[dim])._node]
+        if not isinstance(item, np.ndarray):
+            return [item]
+        if item.dtype != np.bool_:
+            return [self._index_array(item, dim)]
+        covered = self.shape[dim : dim + item.ndim]
+        if item.shape != covered or not item.ndim:
+            raise IndexError(f"a mask of {item.shape} does not fit dimensions {covered} of a tensor of {self.shape}")
+        return [self._index_array(places, dim + i) for i, places in enumerate(item.nonzero())]
+
+    def _index_array(self, array: np.ndarray, dim: int) -> Node:
+        """An array of indices as a node.
+
+        raises IndexError at once when one is out of range
+        """
+        n = self.shape[dim]
+        if array.size and not -n <= int(array.min()) <= int(array.max()) < n:
+            bad = array.min() if array.min() < -n else array.max()
+            raise IndexError(f"index {bad} is out of range for dimension {dim} of a tensor of shape {self.shape}")
+        kind = dtypes.int32 if n < 1 << 31 else dtypes.int64
+        return type(self)(np.where(array < 0, array + n, array), device=self._node.device, dtype=kind)._node
+
+    def _plain_mask(self, index: Any, value: Self) -> Self | None:
+        """The mask, aligned with this tensor, if index is one and value needs no counting of its true elements."""
+        if isinstance(index, np.ndarray) and index.dtype == np.bool_:
+            index = type(self)(index, device=self._node.device)
+        if not isinstance(index, Index) or index.dtype is not dtypes.bool or index.shape != self.shape[: index.ndim]:
+            return None
+        trailing = self.ndim - index.ndim
+        if value.ndim > trailing and value.numel() != 1:
+            return None
+        return index.reshape(*index.shape, *(1,) * trailing)  # type: ignore[return-value]
+
+    # Shorthands ---------------------------------------------------------------------------------------------------
+
+    def index_select(self, dim: int, index: Self) -> Self:
+        """The slices of dimension dim that a vector of indices names."""
+        dim = self._dim(dim, "index_select")
+        return self[(slice(None),) * dim + (index,)]
+
+    def masked_select(self, mask: Self) -> Self:
+        """A vector of the elements where mask, broadcast, is true; this computes the mask."""
+        both = self._broadcasted(mask)
+        return both[0][both[1].bool()]
+
+    def nonzero(self) -> Self:
+        """The int32 indices [count, ndim] of the elements that are not zero; this computes the tensor."""
+        return type(self)(np.argwhere(self.numpy()).astype(np.int32), device=self._node.device)
+
+
+def _part(item: slice, n: int) -> Part:
+    try:
+        start, stop, step = item.indices(n)
+    except TypeError:
+        raise IndexError(f"the bounds of a slice are integers or None, got {item}") from None
+    return Part(start, step, len(range(start, stop, step)))
+
+
+def _checked(index: int, dim: int, shape: tuple[int, ...]) -> int:
+    n = shape[dim]
+    if not -n <= index < n:
+        raise IndexError(f"index {index} is out of range for dimension {dim} of a tensor of shape {shape}")
+    return index + n if index < 0 else index
+
+
+def _width(item: Any) -> int:
+    """The number of dimensions an item of an index expression covers."""
+    if item is None or item is Ellipsis:
+        return 0
+    mask = item.dtype in (dtypes.bool, np.bool_) if isinstance(item, Core | np.ndarray) else False
+    return item.ndim if mask else 1
+
+
+def _flat_index(picks: list[Any], sizes: list[int]) -> Any:
+    """One index into dimensions of the given sizes taken as one; out of its range where any index is out of its own."""
+    total = prod(sizes)
+    kind = dtypes.int64 if total >= 1 << 31 or any(pick.dtype is dtypes.int64 for pick in picks) else dtypes.int32
+    flat = picks[0].cast(kind)
+    inside = (picks[0] >= 0) & (picks[0] < sizes[0])
+    for pick, n in zip(picks[1:], sizes[1:]):
+        flat = flat * n + pick.cast(kind)
+        inside = inside & (pick >= 0) & (pick < n)
+    return inside.where(flat, total)

@@ -1,0 +1,166 @@
+"""Loss functions: how far predictions are from targets.
+
+Comes in: predictions and targets.  Goes out: a number, or one for each element with reduction="none".
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.tensor.neural import Neural
+
+
+class Losses(Neural):
+    """Loss functions, methods of the prediction."""
+
+    __slots__ = ()
+
+    def _loss(self, reduction: str) -> Self:
+        """The elements themselves, their sum or their mean."""
+        if reduction not in ("none", "sum", "mean"):
+            raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+        return self.mean() if reduction == "mean" else self.sum() if reduction == "sum" else self
+
+    def _same_shape(self, target: Self, what: str) -> Self:
+        """target, checked: a loss never broadcasts.
+
+        raises ShapeError
+        """
+        target = self._as_tensor(target)
+        if target.shape != self.shape:
+            raise ShapeError(f"{what} of predictions {self.shape} and targets {target.shape}: the shapes must be equal")
+        return target
+
+    def cross_entropy(
+        self,
+        target: Self,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+        weight: Self | None = None,
+    ) -> Self:
+        """-log(softmax(self)[target]) for logits [N, C, ...].
+
+        target            integer classes [N, ...], or probabilities of self's shape
+        label_smoothing   the share of the target spread evenly over the classes
+        ignore_index      targets that do not count, also not in the mean
+        weight            [C] a factor for each class
+
+        source  torch.nn.functional.cross_entropy
+        """
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is a share from 0 to 1, got {label_smoothing}")
+        axis = 0 if self.ndim == 1 else 1
+        if target.dtype.is_float:
+            return self._probability_loss(target, axis, reduction, label_smoothing, weight)
+        logits = self._wide()
+        total = logits.logsumexp(axis)
+        loss, factor = logits._class_values(target, axis, ignore_index, weight)
+        loss = (total - loss) * factor
+        if label_smoothing:
+            smooth = logits._smoothed(total, axis, weight) * target.ne(ignore_index).cast(logits.dtype)
+            loss = loss * (1 - label_smoothing) + smooth * (label_smoothing / self.shape[axis])
+        result = loss.sum() / factor.sum() if reduction == "mean" else loss._loss(reduction)
+        return result.cast(self._floating().dtype)
+
+    def _smoothed(self, total: Self, axis: int, weight: Self | None) -> Self:
+        """The sum over classes of weighted negative log probabilities; self are logits, total their log-sum-exp."""
+        surprise = total.unsqueeze(axis) - self
+        return (surprise if weight is None else surprise * self._per_class(weight, axis)).sum(axis)
+
+    def _per_class(self, weight: Self, axis: int) -> Self:
+        """A factor for each class, aligned with the axis of classes."""
+        if weight.shape != (self.shape[axis],):
+            raise ShapeError(f"class weights of shape {weight.shape} for {self.shape[axis]} classes")
+        return weight.reshape([-1 if i == axis else 1 for i in range(self.ndim)])
+
+    def _class_values(
+        self, target: Self, axis: int, ignore_index: int | None, weight: Self | None
+    ) -> tuple[Self, Self]:
+        """The elements at the target classes, and each one's weight, 0 for ignored targets.
+
+        raises ShapeError, DTypeError
+        """
+        if not target.dtype.is_int:
+            raise DTypeError(
+                f"target classes are integers, got {target.dtype}; probabilities are floats of self's shape"
+            )
+        expected = (*self.shape[:axis], *self.shape[axis + 1 :])
+        if target.shape != expected:
+            raise ShapeError(f"predictions {self.shape} need target classes of shape {expected}, got {target.shape}")
+        counted = self._constant(1)._between(axis, 0, 1).reshape(expected)
+        if ignore_index is not None:
+            counts = target.ne(ignore_index)
+            target, counted = counts.where(target, 0), counts.cast(self.dtype)
+        if weight is not None:
+            counted = counted * weight.cast(self.dtype)[target]
+        return self.gather(axis, target.unsqueeze(axis)).squeeze(axis), counted
+
+    def _probability_loss(self, target: Self, axis: int, reduction: str, smoothing: float, weight: Self | None) -> Self:
+        target = self._same_shape(target, "cross_entropy")
+        classes = self.shape[axis]
+        mixed = target._wide() * (1 - smoothing) + smoothing / classes
+        terms = -self._wide().log_softmax(axis) * mixed
+        loss = (terms if weight is None else terms * self._per_class(weight, axis)).sum(axis)
+        return loss._loss(reduction).cast(self._floating().dtype)
+
+    def sparse_categorical_crossentropy(
+        self, target: Self, ignore_index: int = -1, label_smoothing: float = 0.0, reduction: str = "mean"
+    ) -> Self:
+        """cross_entropy() of logits [..., C] with integer classes [...]; the classes are the last dimension."""
+        rows = self.reshape(-1, self.shape[-1])
+        loss = rows.cross_entropy(target.reshape(-1), reduction, label_smoothing, ignore_index)
+        return loss.reshape(target.shape) if reduction == "none" else loss
+
+    def nll_loss(
+        self, target: Self, weight: Self | None = None, ignore_index: int | None = None, reduction: str = "mean"
+    ) -> Self:
+        """-self[target] for log probabilities [N, C, ...] and integer classes [N, ...]; weight is per class."""
+        values, factor = self._class_values(target, 0 if self.ndim == 1 else 1, ignore_index, weight)
+        loss = -values * factor
+        return loss.sum() / factor.sum() if reduction == "mean" else loss._loss(reduction)
+
+    def binary_crossentropy(self, target: Self, reduction: str = "mean") -> Self:
+        """-(target log(self) + (1 - target) log(1 - self)) for probabilities; logarithms are at least -100."""
+        target = self._same_shape(target, "binary_crossentropy")
+        hit, miss = self.log().maximum(-100), (-self).log1p().maximum(-100)
+        return (-(target * hit) - (1 - target) * miss)._loss(reduction)
+
+    def binary_crossentropy_logits(self, target: Self, reduction: str = "mean", pos_weight: Self | None = None) -> Self:
+        """binary_crossentropy() of sigmoid(self), without overflow; pos_weight scales the loss of positive targets."""
+        target = self._same_shape(target, "binary_crossentropy_logits")
+        miss = self.softplus()
+        hit = miss - self
+        positive = target * hit if pos_weight is None else target * hit * pos_weight
+        return (positive + (1 - target) * miss)._loss(reduction)
+
+    def mse_loss(self, target: Self, reduction: str = "mean") -> Self:
+        """(self - target)^2."""
+        return (self - self._same_shape(target, "mse_loss")).square()._loss(reduction)
+
+    def l1_loss(self, target: Self, reduction: str = "mean") -> Self:
+        """|self - target|."""
+        return (self - self._same_shape(target, "l1_loss")).abs()._loss(reduction)
+
+    def huber_loss(self, target: Self, delta: float = 1.0, reduction: str = "mean") -> Self:
+        """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), where d = self - target."""
+        gap = (self - self._same_shape(target, "huber_loss")).abs()
+        near = gap <= delta
+        return near.where(0.5 * gap.square(), delta * (gap - 0.5 * delta))._loss(reduction)
+
+    def smooth_l1_loss(self, target: Self, beta: float = 1.0, reduction: str = "mean") -> Self:
+        """huber_loss(delta=beta) / beta; l1_loss() for beta 0."""
+        if beta == 0:
+            return self.l1_loss(target, reduction)
+        return self.huber_loss(target, beta, reduction) / beta
+
+    def kl_div(self, target: Self, reduction: str = "mean", log_target: bool = False) -> Self:
+        """target (log(target) - self) for log probabilities self; "batchmean" divides the sum by the first size."""
+        target = self._same_shape(target, "kl_div")
+        if log_target:
+            terms = target.exp() * (target - self)
+        else:
+            positive = target > 0
+            terms = positive.where(target * (positive.where(target, 1).log() - self), 0)
+        return terms.sum() / float(self.shape[0]) if reduction == "batchmean" else terms._loss(reduction)

@@ -1,0 +1,102 @@
+"""What networks need beside layers: training mode, dropout, attention, sequences of functions.
+
+Comes in: tensors and callables.  Goes out: tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+from codegen.dtypes import dtypes
+from kernelforge.errors import ShapeError
+from kernelforge.settings import TRAINING, Context
+from kernelforge.tensor.index import Index
+
+
+class TrainingMode(type):
+    """Makes `Tensor.training` another name of the setting TRAINING."""
+
+    @property
+    def training(cls) -> bool:
+        """True while dropout drops and batch norm counts."""
+        return bool(TRAINING.value)
+
+    @training.setter
+    def training(cls, value: bool) -> None:
+        TRAINING.value = int(value)
+
+
+class train(Context):
+    """A context, or a decorator, in which Tensor.training is `mode`."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(TRAINING=int(mode))
+
+
+class Neural(Index, metaclass=TrainingMode):
+    """Operations with a meaning for networks only."""
+
+    __slots__ = ()
+    train: ClassVar[type[train]] = train
+
+    def dropout(self, p: float = 0.5) -> Self:
+        """While training, each element 0 with probability p, else divided by 1 - p; otherwise the tensor itself."""
+        if not 0 <= p <= 1:
+            raise ValueError(f"dropout() takes a probability from 0 to 1, got {p}")
+        if not TRAINING.value or p == 0:
+            return self
+        if p == 1:
+            return self._constant(0)
+        return self._kept(p).where(self * (1 / (1 - p)), 0)
+
+    def sequential(self, layers: Sequence[Callable[[Any], Any]]) -> Self:
+        """The tensor passed through functions one after another."""
+        x = self
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    def scaled_dot_product_attention(
+        self,
+        key: Self,
+        value: Self,
+        attn_mask: Self | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Self:
+        """softmax(self @ key.T * scale + mask) @ value, computed in at least float32.
+
+        self         queries [.., L, d]; key [.., S, d]; value [.., S, e]
+        attn_mask    bool [.., L, S], True where a query may look, or numbers to add
+        is_causal    query i looks at keys 0 .. i only
+        scale        1 / sqrt(d) when None
+        enable_gqa   repeat each head (dimension -3) of key and value for the queries that share it
+        returns      [.., L, e]; rows whose keys are all masked are NaN
+        """
+        if self.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+            raise ShapeError(
+                f"attention of queries {self.shape}, keys {key.shape} and values {value.shape}: queries and keys need "
+                "one last size, keys and values one size before it"
+            )
+        if enable_gqa:
+            shared = self.shape[-3] // key.shape[-3]
+            key, value = key.repeat_interleave(shared, dim=-3), value.repeat_interleave(shared, dim=-3)
+        work = self.dtype.arithmetic
+        factor = 1 / math.sqrt(self.shape[-1]) if scale is None else scale
+        scores = self.dot(key.transpose(-2, -1), dtype=work) * factor
+        if is_causal:
+            scores = scores._causal()
+        if attn_mask is not None:
+            boolean = attn_mask.dtype is dtypes.bool
+            scores = attn_mask.where(scores, -math.inf) if boolean else scores + attn_mask.cast(work)
+        return scores.softmax(-1).dropout(dropout_p).dot(value, dtype=work).cast(self.dtype)
+
+    def _causal(self) -> Self:
+        """-inf where the last index is larger than the one before it."""
+        queries, keys = self.shape[-2:]
+        allowed = type(self).arange(keys) <= type(self).arange(queries).unsqueeze(-1)
+        return allowed.where(self, -math.inf)

@@ -1,0 +1,270 @@
+"""Random tensors: a counter-based generator written as integer arithmetic on positions.
+
+Comes in: shapes and distribution parameters.  Goes out: expressions of a four-word leaf buffer (key and call counter)
+and of each element's position, so that random numbers are computed inside the kernel that uses them, are the same on
+every device, and a repeated program has the same graph at every call.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator
+from typing import Any, Final, Self
+
+import numpy as np
+
+from codegen.dtypes import DType, as_dtype, dtypes
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.graph import Node
+from kernelforge.kernels import Device
+from kernelforge.tensor.core import expanded
+from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.pooling import Pooling
+
+_PARITY: Final = 0x1BD11BDA
+_ROTATIONS: Final = ((13, 15, 26, 6), (17, 29, 16, 24))
+_FRACTION_BITS: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}
+
+
+class Generator:
+    """The seed and the number of calls so far; every call draws from its own stream."""
+
+    def __init__(self, seed: int) -> None:
+        self.restart(seed)
+
+    def restart(self, seed: int) -> None:
+        """Begin again with a seed."""
+        self.seed: int = seed & 0xFFFFFFFFFFFFFFFF
+        self.calls: Iterator[int] = itertools.count()
+
+    def state(self) -> np.ndarray:
+        """The next call's key and counter, four uint32 words."""
+        call = next(self.calls)
+        words = (self.seed, self.seed >> 32, call, call >> 32)
+        return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
+
+
+generator: Final = Generator(int.from_bytes(os.urandom(8), "little"))
+
+
+def threefry(key: tuple[Node, Node], counter: tuple[Node, Node]) -> tuple[Node, Node]:
+    """Threefry-2x32 with 20 rounds: two random uint32 words for each pair of counter words.
+
+    source  Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011, section 4.2
+    """
+    add, xor = (lambda a, b: graph.elementwise("add", a, b)), (lambda a, b: graph.elementwise("xor", a, b))
+    shape = counter[0].shape
+
+    def literal(value: int) -> Node:
+        return graph.full(shape, value, dtypes.uint32)
+
+    keys = (*key, xor(xor(*key), literal(_PARITY)))
+    x, y = add(counter[0], keys[0]), add(counter[1], keys[1])
+    for block in range(5):
+        for rotation in _ROTATIONS[block % 2]:
+            x = add(x, y)
+            high = graph.elementwise("shl", y, literal(rotation))
+            low = graph.elementwise("shr", y, literal(32 - rotation))
+            y = xor(graph.elementwise("or", high, low), x)
+        x = add(x, keys[(block + 1) % 3])
+        y = add(y, add(keys[(block + 2) % 3], literal(block + 1)))
+    return x, y
+
+
+def random_words(shape: tuple[int, ...], device: str | None) -> tuple[Node, Node]:
+    """Two independent uniform uint32 words for each place of a shape.
+
+    raises ShapeError for 2^32 elements or more
+    """
+    if math.prod(shape) >= 1 << 32:
+        raise ShapeError(
+            f"a random tensor of {shape} has {math.prod(shape)} elements, more than 2^32; make it in parts"
+        )
+    state = graph.buffer(Buffer.from_numpy(generator.state(), dtypes.uint32, Device.canonicalize(device)))
+    words = [graph.reshape(graph.shrink(state, ((i, i + 1),)), ()) for i in range(4)]
+    first, second, call, calls = (expanded(word, shape) for word in words)
+    places = graph.reshape(graph.cast(graph.iota(math.prod(shape)), dtypes.uint32), shape)
+    return threefry((first, graph.elementwise("xor", second, calls)), (places, call))
+
+
+class Random(Pooling):
+    """Random tensors and the operations that draw random numbers."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def manual_seed(seed: int = 0) -> None:
+        """Make the random numbers that follow the ones that follow this seed, on every device."""
+        generator.restart(seed)
+
+    @classmethod
+    def _drawn(cls, node: Node, dtype: DType, contiguous: bool, requires_grad: bool | None) -> Self:
+        node = graph.cast(node, dtype)
+        return cls._made(graph.contiguous(node) if contiguous else node, None, requires_grad)
+
+    @classmethod
+    def _fraction(cls, word: Node, other: Node, dtype: DType) -> Self:
+        """Uniform in [0, 1): every multiple of the smallest fraction the dtype resolves just below 1."""
+        if dtype is dtypes.float64:
+            high, low = cls._wrap(word, None).rshift(5).double(), cls._wrap(other, None).rshift(6).double()
+            return (high * 2.0**26 + low) * 2.0**-53
+        bits = _FRACTION_BITS[dtype]
+        return cls._wrap(word, None).rshift(32 - bits).float() * 2.0**-bits
+
+    @classmethod
+    def rand(
+        cls,
+        *shape: Any,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        contiguous: bool = True,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """Uniform random numbers in [0, 1).
+
+        contiguous   True: computed once, into memory; False: computed inside the kernels that use them
+        """
+        kind = _float_type(dtype)
+        values = cls._fraction(*random_words(as_shape(shape), device), kind)
+        return cls._drawn(values._node, kind, contiguous, requires_grad)
+
+    @classmethod
+    def randn(
+        cls,
+        *shape: Any,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        contiguous: bool = True,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """Normally distributed random numbers of mean 0 and variance 1, by the Box-Muller transform."""
+        kind = _float_type(dtype)
+        work = dtypes.float64 if kind is dtypes.float64 else dtypes.float32
+        first, second = (cls._fraction(word, word, work) for word in random_words(as_shape(shape), device))
+        values = (-2 * (1 - first).log()).sqrt() * (2 * math.pi * second).cos()
+        return cls._drawn(values._node, kind, contiguous, requires_grad)
+
+    @classmethod
+    def uniform(cls, *shape: Any, low: float = 0.0, high: float = 1.0, **kwargs: Any) -> Self:
+        """Uniform random numbers in [low, high)."""
+        return cls._scaled("rand", shape, high - low, low, kwargs)
+
+    @classmethod
+    def normal(cls, *shape: Any, mean: float = 0.0, std: float = 1.0, **kwargs: Any) -> Self:
+        """Normally distributed random numbers."""
+        return cls._scaled("randn", shape, std, mean, kwargs)
+
+    @classmethod
+    def _scaled(cls, method: str, shape: Any, scale: float, offset: float, kwargs: dict[str, Any]) -> Self:
+        """Numbers of rand() or randn(), times scale plus offset, rounded to their dtype once."""
+        kind, contiguous = _float_type(kwargs.pop("dtype", None)), kwargs.pop("contiguous", True)
+        requires_grad = kwargs.pop("requires_grad", None)
+        work = dtypes.float64 if kind is dtypes.float64 else dtypes.float32
+        values = getattr(cls, method)(*shape, dtype=work, contiguous=False, **kwargs) * scale + offset
+        return cls._drawn(values._node, kind, contiguous, requires_grad)
+
+    @classmethod
+    def randint(
+        cls,
+        *shape: Any,
+        low: int = 0,
+        high: int = 10,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
+        """Uniform random integers in [low, high)."""
+        kind = as_dtype(dtype or dtypes.default_int)
+        if not kind.is_int or not kind.min <= low < high <= kind.max + 1:
+            raise DTypeError(
+                f"randint() of {kind} from {low} to below {high}: these must be in order and fit an integer type"
+            )
+        first, second = (cls._wrap(word, None).cast(dtypes.uint64) for word in random_words(as_shape(shape), device))
+        span = high - low
+        if span <= 1 << 32:
+            drawn = (first * span).rshift(32)
+        else:
+            drawn = first.lshift(32) | second
+            drawn = drawn if span == 1 << 64 else drawn % span
+        return cls._drawn((drawn.cast(kind) + low)._node, kind, True, requires_grad)
+
+    @classmethod
+    def randperm(cls, n: int, device: str | None = None, dtype: DType | str | type | None = None) -> Self:
+        """The integers 0 .. n-1 in random order."""
+        order = np.random.Generator(np.random.Philox(key=generator.state().view(np.uint64))).permutation(n)
+        return cls(order, device=device, dtype=as_dtype(dtype or dtypes.default_int))
+
+    @classmethod
+    def scaled_uniform(cls, *shape: Any, **kwargs: Any) -> Self:
+        """Uniform in (-1, 1) / sqrt(number of elements)."""
+        bound = max(1, math.prod(as_shape(shape))) ** -0.5
+        return cls.uniform(*shape, low=-bound, high=bound, **kwargs)
+
+    @classmethod
+    def glorot_uniform(cls, *shape: Any, **kwargs: Any) -> Self:
+        """Uniform within sqrt(6 / (inputs + outputs)); shape is (outputs, inputs, window ...)."""
+        sizes = as_shape(shape)
+        bound = math.sqrt(6 / (sizes[0] + math.prod(sizes[1:])))
+        return cls.uniform(*shape, low=-bound, high=bound, **kwargs)
+
+    @classmethod
+    def xavier_uniform(cls, *shape: Any, **kwargs: Any) -> Self:
+        """Another name of glorot_uniform()."""
+        return cls.glorot_uniform(*shape, **kwargs)
+
+    @classmethod
+    def kaiming_uniform(cls, *shape: Any, a: float = 0.01, **kwargs: Any) -> Self:
+        """Uniform within sqrt(6 / ((1 + a^2) inputs)), for layers before a leaky ReLU of slope a."""
+        bound = math.sqrt(6 / ((1 + a * a) * max(1, math.prod(as_shape(shape)[1:]))))
+        return cls.uniform(*shape, low=-bound, high=bound, **kwargs)
+
+    @classmethod
+    def kaiming_normal(cls, *shape: Any, a: float = 0.01, **kwargs: Any) -> Self:
+        """Normal with standard deviation sqrt(2 / ((1 + a^2) inputs)), for layers before a leaky ReLU of slope a."""
+        std = math.sqrt(2 / ((1 + a * a) * max(1, math.prod(as_shape(shape)[1:]))))
+        return cls.normal(*shape, std=std, **kwargs)
+
+    def rand_like(self, **kwargs: Any) -> Self:
+        """rand() of this tensor's shape, dtype and device."""
+        return type(self).rand(self.shape, **self._likeness(kwargs))
+
+    def randn_like(self, **kwargs: Any) -> Self:
+        """randn() of this tensor's shape, dtype and device."""
+        return type(self).randn(self.shape, **self._likeness(kwargs))
+
+    def _kept(self, drop: float) -> Self:
+        """A bool tensor of this one's shape, each element False with the given probability below 1."""
+        word, _ = random_words(self.shape, self._node.device)
+        return self._wrap(word, None) >= min(round(drop * 2**32), 2**32 - 1)
+
+    def bernoulli(self) -> Self:
+        """1 with each element's probability, else 0, in this tensor's dtype."""
+        word, other = random_words(self.shape, self._node.device)
+        return (self._fraction(word, other, dtypes.float32) < self.detach()).cast(self.dtype)
+
+    def multinomial(self, num_samples: int = 1, replacement: bool = False) -> Self:
+        """int32 indices drawn with probabilities proportional to this vector, or to each row of this matrix.
+
+        raises ShapeError, and ValueError for several samples without replacement
+        """
+        if not 1 <= self.ndim <= 2:
+            raise ShapeError(f"multinomial() takes a vector or a matrix of weights, got {self.shape}")
+        if num_samples > 1 and not replacement:
+            raise ValueError("multinomial() draws several samples only with replacement=True")
+        rows = self.detach()._wide().reshape(-1, self.shape[-1])
+        limits = rows.cumsum(1)
+        total = limits._between(1, self.shape[-1] - 1, self.shape[-1])
+        draws = type(self).rand(rows.shape[0], num_samples, device=self._node.device) * total
+        places = (limits.unsqueeze(1) <= draws.unsqueeze(2)).sum(2).minimum(self.shape[-1] - 1)
+        return places.reshape(*self.shape[:-1], num_samples)
+
+
+def _float_type(dtype: DType | str | type | None) -> DType:
+    kind = as_dtype(dtype or dtypes.default_float)
+    if not kind.is_float:
+        raise DTypeError(f"random numbers of this distribution are floats, not {kind}; randint() makes integers")
+    return kind

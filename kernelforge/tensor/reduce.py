@@ -1,0 +1,245 @@
+"""Reductions, and what is made of them: statistics, softmax, cumulative sums, normalisation.
+
+Comes in: tensors and axes.  Goes out: tensors without those axes, or with size 1 there when keepdim is set.  Sums and
+statistics of 16-bit floats are computed in float32 and rounded once, at the end.  Composites are written so that one
+pass over the data can compute them: the maximum is a constant to gradients and is subtracted where it is finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Self
+
+from codegen.dtypes import DType, as_dtype, dtypes, promote
+from kernelforge import graph
+from kernelforge import shape as shapes
+from kernelforge.errors import ShapeError
+from kernelforge.tensor.core import Operand
+from kernelforge.tensor.movement import Movement
+
+Axis = int | Sequence[int] | None
+_BLOCK = 256
+
+
+class Reduce(Movement):
+    """Operations that combine the elements along axes."""
+
+    __slots__ = ()
+
+    def _reduce(self, op: str, axis: Axis, keepdim: bool, what: str) -> Self:
+        """The elements combined by op; the dtype stays."""
+        node = self._node
+        axes = shapes.normal_axes(axis, len(node.shape), what)
+        result = graph.reduce(op, node, axes)
+        return self._derived(graph.reshape(result, shapes.reduced_shape(node.shape, axes, True)) if keepdim else result)
+
+    def _count(self, axis: Axis, what: str) -> int:
+        """The number of elements combined into one."""
+        return prod([self.shape[i] for i in shapes.normal_axes(axis, self.ndim, what)])
+
+    def _summed_dtype(self) -> DType:
+        """The type a sum is computed in: at least float32, int32 or uint32."""
+        least = dtypes.uint32 if self.dtype.kind == "u" else dtypes.float32 if self.dtype.is_float else dtypes.int32
+        return promote(self.dtype, least)
+
+    def _accumulated(self, op: str, axis: Axis, keepdim: bool, dtype: DType | str | None) -> Self:
+        work = self._summed_dtype() if dtype is None else as_dtype(dtype).arithmetic
+        result = self.cast(work)._reduce(op, axis, keepdim, "sum" if op == "add" else "prod")
+        return result.cast(self.dtype if dtype is None and self.dtype.is_float else as_dtype(dtype or work))
+
+    def sum(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
+        """The sum over axes; all when None.
+
+        Integers narrower than 32 bits and bool are added up as int32 or uint32.
+
+        >>> Tensor([[1, 2], [3, 4]]).sum(axis=0).tolist()
+        [4, 6]
+        """
+        return self._accumulated("add", axis, keepdim, dtype)
+
+    def prod(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
+        """The product over axes; all when None."""
+        return self._accumulated("mul", axis, keepdim, dtype)
+
+    def _extreme(self, op: str, axis: Axis, keepdim: bool) -> Self:
+        if not self._count(axis, op):
+            raise ShapeError(f"{op} of {self.shape} over axis {axis}: there is no {op} of no elements")
+        return self._reduce(op, axis, keepdim, op)
+
+    def max(self, axis: Axis = None, keepdim: bool = False) -> Self:
+        """The largest element over axes; NaN if there is one."""
+        return self._extreme("max", axis, keepdim)
+
+    def min(self, axis: Axis = None, keepdim: bool = False) -> Self:
+        """The smallest element over axes; NaN if there is one."""
+        return self._extreme("min", axis, keepdim)
+
+    def any(self, axis: Axis = None, keepdim: bool = False) -> Self:
+        """True where any element over axes is not zero."""
+        return self.bool()._reduce("or", axis, keepdim, "any")
+
+    def all(self, axis: Axis = None, keepdim: bool = False) -> Self:
+        """True where no element over axes is zero."""
+        return self.bool()._reduce("and", axis, keepdim, "all")
+
+    def mean(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
+        """The arithmetic mean over axes; integers give floats, no elements NaN."""
+        x = self._floating() if dtype is None else self.cast(as_dtype(dtype))
+        total = x._wide()._reduce("add", axis, keepdim, "mean")
+        return (total / float(self._count(axis, "mean"))).cast(x.dtype)
+
+    def var(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
+        """The variance over axes, sum((x - mean)^2) / (count - correction), in two passes."""
+        return self.var_mean(axis, keepdim, correction)[0]
+
+    def std(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
+        """The standard deviation over axes, sqrt(var)."""
+        return self._wide().var(axis, keepdim, correction).sqrt().cast(self._floating().dtype)
+
+    def var_mean(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> tuple[Self, Self]:
+        """The variance and the mean over axes."""
+        x, dtype = self._wide(), self._floating().dtype
+        mean = x.mean(axis, keepdim=True)
+        count = float(max(0, self._count(axis, "var") - correction))
+        variance = (x - mean).square()._reduce("add", axis, keepdim, "var") / count
+        return variance.cast(dtype), mean.reshape(variance.shape).cast(dtype)
+
+    def std_mean(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> tuple[Self, Self]:
+        """The standard deviation and the mean over axes."""
+        variance, mean = self._wide().var_mean(axis, keepdim, correction)
+        dtype = self._floating().dtype
+        return variance.sqrt().cast(dtype), mean.cast(dtype)
+
+    def norm(self, p: float = 2.0, axis: Axis = None, keepdim: bool = False) -> Self:
+        """The p-norm over axes, sum(|x|^p)^(1/p); p may be infinite."""
+        x = self._wide()
+        if p == float("inf"):
+            return x.abs().max(axis, keepdim).cast(self._floating().dtype)
+        powers = x.square() if p == 2 else x.abs() ** p
+        return (powers.sum(axis, keepdim) ** (1 / p)).cast(self._floating().dtype)
+
+    def _found(self, op: str, axis: int | None, keepdim: bool) -> Self:
+        """The first place of the largest or smallest element, of the first NaN if there is one."""
+        if axis is None:
+            return self.flatten()._found(op, 0, False).reshape((1,) * self.ndim if keepdim else ())
+        axis = self._dim(axis, f"arg{op}")
+        n = self.shape[axis]
+        hit = self.eq(self._extreme(op, axis, True))
+        if self.dtype.is_float:
+            hit = hit | self.isnan()
+        column = graph.reshape(graph.iota(n), tuple([n if i == axis else 1 for i in range(self.ndim)]))
+        return hit.where(self._wrap(column, None), n).min(axis, keepdim)
+
+    def argmax(self, axis: int | None = None, keepdim: bool = False) -> Self:
+        """The int32 index of the first largest element along axis; of the flattened tensor when None."""
+        return self.detach()._found("max", axis, keepdim)
+
+    def argmin(self, axis: int | None = None, keepdim: bool = False) -> Self:
+        """The int32 index of the first smallest element along axis; of the flattened tensor when None."""
+        return self.detach()._found("min", axis, keepdim)
+
+    def isclose(self, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Self:
+        """True where |self - other| <= atol + rtol * |other|, or both are the same infinity."""
+        y = self._as_tensor(other)
+        both = self.isfinite() & y.isfinite()
+        close = (both & ((self - y).abs() <= atol + rtol * y.abs())) | (~both & self.eq(y))
+        return close | (self.isnan() & y.isnan()) if equal_nan else close
+
+    # Sums of exponentials ---------------------------------------------------------------------------------------
+
+    def _largest_finite(self, axis: Axis) -> Self:
+        """The maximum over axes as a constant, 0 where it is not finite: what to subtract before exp()."""
+        largest = self._reduce("max", axis, True, "max").detach()
+        return largest.isfinite().where(largest, 0)
+
+    def logsumexp(self, axis: Axis = None, keepdim: bool = False) -> Self:
+        """log(sum(exp(self))) over axes, without overflow; -inf where all elements are."""
+        x = self._wide()
+        shift = x._largest_finite(axis)
+        result = (x - shift).exp()._reduce("add", axis, True, "logsumexp").log() + shift
+        if not keepdim:
+            axes = shapes.normal_axes(axis, self.ndim, "logsumexp")
+            result = result.reshape(shapes.reduced_shape(self.shape, axes, False))
+        return result.cast(self._floating().dtype)
+
+    def softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
+        """exp(self) / sum(exp(self)) along axis: positive, adding up to 1; dtype is the result's."""
+        x = self._wide()
+        weights = (x - x._largest_finite(axis)).exp()
+        result = weights / weights._reduce("add", axis, True, "softmax")
+        return result.cast(self._floating().dtype if dtype is None else as_dtype(dtype))
+
+    def log_softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
+        """log(softmax(self)) along axis, accurate for small probabilities; dtype is the result's."""
+        x = self._wide()
+        centred = x - x._largest_finite(axis)
+        result = centred - centred.exp()._reduce("add", axis, True, "log_softmax").log()
+        return result.cast(self._floating().dtype if dtype is None else as_dtype(dtype))
+
+    # Normalisation ----------------------------------------------------------------------------------------------
+
+    def layernorm(self, axis: Axis = -1, eps: float = 1e-5) -> Self:
+        """(self - mean) / sqrt(var + eps) over axes, var with correction 0."""
+        x = self._wide()
+        centred = x - x.mean(axis, keepdim=True)
+        variance = centred.square().mean(axis, keepdim=True)
+        return (centred * (variance + eps).rsqrt()).cast(self._floating().dtype)
+
+    def rmsnorm(self, axis: Axis = -1, eps: float = 1e-6) -> Self:
+        """self / sqrt(mean(self^2) + eps) over axes."""
+        x = self._wide()
+        return (x * (x.square().mean(axis, keepdim=True) + eps).rsqrt()).cast(self._floating().dtype)
+
+    def batchnorm(
+        self, weight: Self | None, bias: Self | None, mean: Self, invstd: Self, axis: int | Sequence[int] = 1
+    ) -> Self:
+        """(self - mean) * invstd * weight + bias; the four hold one element per place along axis."""
+        axes = shapes.normal_axes(axis, self.ndim, "batchnorm")
+        shape = [n if i in axes else 1 for i, n in enumerate(self.shape)]
+        scale = invstd.reshape(shape) if invstd.ndim == len(axes) else invstd
+        if weight is not None:
+            scale = scale * weight.reshape(shape)
+        result = (self - mean.reshape(shape)) * scale
+        return result if bias is None else result + bias.reshape(shape)
+
+    # Cumulative -------------------------------------------------------------------------------------------------
+
+    def cumsum(self, axis: int = 0) -> Self:
+        """The sum of all elements up to each place along axis."""
+        result = self.cast(self._summed_dtype())._running("add", 0, axis)
+        return result.cast(self.dtype if self.dtype.is_float else result.dtype)
+
+    def cumprod(self, axis: int = 0) -> Self:
+        """The product of all elements up to each place along axis."""
+        result = self.cast(self._summed_dtype())._running("mul", 1, axis)
+        return result.cast(self.dtype if self.dtype.is_float else result.dtype)
+
+    def cummax(self, axis: int = 0) -> Self:
+        """The largest element up to each place along axis."""
+        return self._running("max", self.dtype.min, axis)
+
+    def cummin(self, axis: int = 0) -> Self:
+        """The smallest element up to each place along axis."""
+        return self._running("min", self.dtype.max, axis)
+
+    def _running(self, op: str, identity: int | float | bool, axis: int) -> Self:
+        """The elements up to each place combined: within blocks, then with the blocks before."""
+        if not self.shape or not self.numel():
+            return self
+        axis = self._dim(axis, "cumulative " + op)
+        x = self.movedim(axis, -1)
+        n, last = x.shape[-1], x.ndim - 1
+        if n <= _BLOCK:
+            return x._prefixes(op, identity).movedim(-1, axis)
+        blocks = x.pad((0, -n % _BLOCK), value=identity).unflatten(-1, (-1, _BLOCK))
+        inner = blocks._prefixes(op, identity)
+        totals = inner._between(last + 1, _BLOCK - 1, _BLOCK).reshape(inner.shape[:-1])
+        before = totals._running(op, identity, -1).pad((1, -1), value=identity).unsqueeze(-1)
+        combine = {"add": inner.add, "mul": inner.mul, "max": inner.maximum, "min": inner.minimum}[op]
+        return combine(before).flatten(-2)._between(last, 0, n).movedim(-1, axis)
+
+    def _prefixes(self, op: str, identity: int | float | bool) -> Self:
+        """Every prefix of the last axis combined, each a window that begins before the axis does."""
+        n = self.shape[-1]
+        return self.pad((n - 1, 0), value=identity)._window(self.ndim - 1, n)._reduce(op, -1, False, op)

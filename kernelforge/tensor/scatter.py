@@ -1,0 +1,103 @@
+"""Elements picked from, and put into, places that an integer tensor names along one dimension.
+
+Comes in: tensors and indices of as many dimensions, as torch has it; negative indices count from the end.  Goes out:
+tensors.  An index out of range raises IndexError when the values are next synchronised.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+from codegen.dtypes import dtypes
+from kernelforge import graph
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.tensor.convert import Convert
+from kernelforge.tensor.core import Core, Operand
+
+_REDUCTIONS: Final = {"sum": "add", "add": "add", "prod": "mul", "multiply": "mul", "amax": "max", "amin": "min"}
+
+
+class Scatter(Convert):
+    """gather() and scatter() with torch's meaning."""
+
+    __slots__ = ()
+
+    def _along(self, dim: int, index: Self, what: str) -> tuple[int, Self]:
+        """dim and index in normal form for gather and scatter.
+
+        raises ShapeError, DTypeError
+        """
+        dim = self._dim(dim, what)
+        if not index.dtype.is_int:
+            raise DTypeError(f"{what} needs an index of integers, got {index.dtype}")
+        too_large = any(m > n for i, (m, n) in enumerate(zip(index.shape, self.shape)) if i != dim)
+        if index.ndim != self.ndim or too_large:
+            raise ShapeError(
+                f"{what} along dimension {dim} of {self.shape} with an index of {index.shape}: "
+                "the index has as many dimensions, and is no larger in the others"
+            )
+        return dim, from_front(index, self.shape[dim])
+
+    def gather(self, dim: int, index: Self) -> Self:
+        """out[i, j, ..] = self[.., index[i, j, ..], ..], the index replacing the one of dimension dim.
+
+        >>> Tensor([[1, 2], [3, 4]]).gather(1, Tensor([[1], [0]])).tolist()
+        [[2], [3]]
+        """
+        dim, places = self._along(dim, index, "gather")
+        return self._derived(graph.gather(self._node, places._node, dim))
+
+    def scatter(self, dim: int, index: Self, src: Operand, reduce: str | None = None) -> Self:
+        """self with self[.., index[i, j, ..], ..] replaced by src[i, j, ..].
+
+        It is unspecified which of several values for one place remains; reduce "add" or "multiply" combines them all.
+        """
+        if reduce not in (None, "add", "multiply"):
+            raise ValueError(f"reduce is None, 'add' or 'multiply', got {reduce!r}; scatter_reduce() knows more")
+        return self._scattered(dim, index, src, "set" if reduce is None else _REDUCTIONS[reduce])
+
+    def _scattered(self, dim: int, index: Self, src: Operand, mode: str) -> Self:
+        dim, places = self._along(dim, index, "scatter")
+        if not isinstance(src, Core):
+            src = index._wrap(graph.full(index.shape, src, self.dtype), None)  # type: ignore[arg-type]
+        source: Self = src.cast(self.dtype)  # type: ignore[attr-defined]
+        if source.ndim != index.ndim or any(m > n for m, n in zip(index.shape, source.shape)):
+            raise ShapeError(f"scatter of {source.shape} with an index of {index.shape}: the source is smaller")
+        source = source.shrink([(0, n) for n in index.shape])
+        node = graph.scatter(self._node, places._node, source._node, dim, mode)
+        return self._wrap(node, self._tracked or source._tracked or None)
+
+    def scatter_add(self, dim: int, index: Self, src: Operand) -> Self:
+        """scatter() with reduce="add"."""
+        return self._scattered(dim, index, src, "add")
+
+    def scatter_reduce(self, dim: int, index: Self, src: Self, reduce: str, include_self: bool = True) -> Self:
+        """self with the elements src has for each place combined: by "sum", "prod", "mean", "amax" or "amin".
+
+        include_self   whether the old value of a place takes part
+        """
+        if reduce == "mean":
+            total = self.scatter_reduce(dim, index, src, "sum", include_self)
+            count = self._constant(1 if include_self else 0)._scattered(dim, index, 1, "add")
+            return (total / count.maximum(1)).cast(self.dtype)
+        mode = _REDUCTIONS.get(reduce)
+        if mode is None:
+            raise ValueError(f"reduce is 'sum', 'prod', 'mean', 'amax' or 'amin', got {reduce!r}")
+        identity = {"add": 0, "mul": 1, "max": self.dtype.min, "min": self.dtype.max}[mode]
+        base = self if include_self else self._scattered(dim, index, identity, "set")
+        return base._scattered(dim, index, src, mode)
+
+    def one_hot(self, num_classes: int = -1) -> Self:
+        """int32 1 at each element's value along a new last dimension, 0 elsewhere; -1 computes the largest value."""
+        if not self.dtype.is_int:
+            raise DTypeError(f"one_hot() takes integers, got {self.dtype}; cast first")
+        if num_classes == -1:
+            num_classes = int(self.max().item()) + 1
+        return self.unsqueeze(-1).eq(type(self).arange(num_classes, dtype=self.dtype)).cast(dtypes.default_int)
+
+
+def from_front(index: Any, n: int) -> Any:
+    """Indices as int32 or int64, negative ones counted from the end of a dimension of size n."""
+    wide = index.dtype.bits == 64 or index.dtype is dtypes.uint32
+    places = index.cast(dtypes.int64 if wide else dtypes.int32)
+    return places if index.dtype.kind == "u" else (places < 0).where(places + n, places)
