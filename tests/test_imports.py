@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A word is a file, a package, or a family of files: `choose` also places choose_cpu.py.
 ORDER = {
-    "codegen": """dtypes < ops < index < ir < program < interpret < rebuild < sharing merging < contract < scalar_rules
+    "codegen": """dtypes < ops < index < ir < program < interpret < bounds < rebuild < sharing merging < contract < scalar_rules
                   < rewrite < streaming < target < schedule < show < verify < access < choose < nodes < goals < legality < placing < nest
                   < triton opencl < generate""",
     "kernelforge": """settings errors counters buffer < graph views shape < grad simplify
