@@ -56,6 +56,8 @@ def spelling(op: ScalarOp, dtype: DType) -> str:
     if op.name in ("floordiv", "mod", "shr"):
         variant = {"i": "", "u": "_unsigned", "f": "_float"}[kind]
         return f"kf_{op.name}{variant}({{0}}, {{1}})"
+    if op.name == "sqrt" and dtype.bits == 64:
+        return "tl.sqrt({0})"  # the rounded square root there is only one; sqrt_rn takes float32 alone
     return op.triton
 
 

@@ -6,6 +6,7 @@ element, each a power of two; an axis of one element is a scalar.  What a block 
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
@@ -68,9 +69,9 @@ class Names:
     """Hands out identifiers that are used nowhere else in the source."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = {*taken, "tl", "triton", "libdevice", "range", "float"}
+        self.taken = {*taken, *keyword.kwlist, "tl", "triton", "libdevice", "range", "float"}
         self.counts: dict[str, int] = {}
-        self.plurals: dict[str, str] = {}
+        self.vectors: dict[str, str] = {}
 
     def numbered(self, stem: str) -> str:
         """stem with the next free number: t1, t2, ..."""
@@ -80,11 +81,11 @@ class Names:
                 self.taken.add(name)
                 return name
 
-    def plural(self, name: str) -> str:
-        """The name of the positions counted from a scalar: always the same one."""
-        if name not in self.plurals:
-            self.plurals[name] = self.own(f"{name}s")
-        return self.plurals[name]
+    def positions(self, name: str) -> str:
+        """The name of the positions of a tile: the same one whenever it is asked for."""
+        if name not in self.vectors:
+            self.vectors[name] = self.own(name)
+        return self.vectors[name]
 
     def own(self, name: str) -> str:
         """The name itself, or with underscores added until it is free."""
@@ -207,7 +208,7 @@ class Tiles:
             return Value(start)
         base = "" if start == "0" else f"{start} + "
         text = f"{base}tl.arange(0, {self.block(axis)})"
-        name = self.scope.names.plural(self.place.names[axis] if start == "0" else start)
+        name = self.scope.names.positions(self.place.names[axis] if start == "0" else f"{start}s")
         return self.scope.coordinate(start, name, text, Value(name, (axis,)))
 
     def offset(self, param: Param, index: Index, rank: Rank, want: Axes) -> str:
