@@ -52,11 +52,13 @@ class _Placer:
         self.needs = Needs(kernel, schedule)
         self.names = axis_names(kernel)
         self.axes = kernel.axes
-        self.common = order(schedule.loops, schedule.vector, target.lanes)
+        anchors = {inner.depth for inner in schedule.inner.values()}
+        self.common = order(schedule.loops, anchors, schedule.vector, target.lanes)
         self.grid = self.common.depths[schedule.grid]
         self.inner: dict[Expr | Store, tuple[int, Order]] = {}
         for sink, (depth, loops) in schedule.inner.items():
-            own = order((*schedule.loops[:depth], *loops), schedule.vector, target.lanes)
+            near = {anchor for anchor in anchors if anchor <= depth}
+            own = order((*schedule.loops[:depth], *loops), near, schedule.vector, target.lanes)
             self.inner[sink] = (max(own.depths[depth], self.grid), own)
         self.stages = [(max(self.common.depths[s.depth], self.grid), s) for s in schedule.stages]
         self.places: dict[tuple[Order, int], Place] = {}
@@ -73,6 +75,8 @@ class _Placer:
         body: list[Node] = []
         outermost = body
         for depth in range(self.grid):
+            if not self.common.real[depth]:
+                continue
             loop = self.loop(depth, self.common, grid=True)
             self.grid_loops.append(loop)
             body.append(loop)
@@ -119,7 +123,9 @@ class _Placer:
             return
         box = self.box("pack", stage.value, depth, loops, stage.value.axes, stage=stage)
         out += [Declare(box), Pack(box, self.place(depth, loops), dict(env))]
-        self.use_all((stage.value,), depth, loops, env)
+        for e in self.needs.reached((stage.value,), env):  # the copy loops run inside their tiles
+            if e in env and any(extent > 1 for extent in env[e].tile.values()):
+                env[e].array = True
         env[stage.value] = box
 
     def can_ride(self, value: Expr, depth: int, loops: Order, goals: list[Goal], env: Env) -> bool:
@@ -160,11 +166,7 @@ class _Placer:
                 goal, write_back = self.narrower(goal, depth, loops, out)
                 after.append(write_back)
             inside.append(goal)
-        if inside:
-            loop = self.loop(depth, loops)
-            loop.body = self.emit(depth + 1, loops, inside, env)
-            out.append(loop)
-        return out + after
+        return out + self.around(depth, loops, self.emit(depth + 1, loops, inside, env)) + after
 
     def wants_narrower(self, goal: Goal, axis: Axis, depth: int, loops: Order) -> bool:
         """True for an accumulator wider than the tile here when the next loop reduces."""
@@ -244,19 +246,19 @@ class _Placer:
         center = self.box("run", top, depth, loops, top.axes)
         boxes = [self.accumulator(r, depth, loops) for r, _ in sums]
         out += [Declare(box) for box in (running, center, *boxes)]
-        loop = self.loop(depth, loops)
+        body: list[Node] = []
         inside: Env = dict(env)
-        self.fill_stages(depth + 1, loops, [Goal("acc", top)], inside, loop.body)
+        self.fill_stages(depth + 1, loops, [Goal("acc", top)], inside, body)
         chunk = self.accumulator(top, depth + 1, loops)
-        loop.body += [Declare(chunk), *self.emit(depth + 1, loops, [Goal("acc", top, chunk)], inside)]
-        chunk = self.finished(chunk, depth + 1, loops, loop.body)
-        factors = self.factors(sums, top, depth + 1, loops, loop.body)
-        loop.body.append(Shift(running, chunk, center, tuple(factors.items())))
-        loop.body += [Scale(box, factors[degree]) for box, (_, degree) in zip(boxes, sums) if degree]
+        body += [Declare(chunk), *self.emit(depth + 1, loops, [Goal("acc", top, chunk)], inside)]
+        chunk = self.finished(chunk, depth + 1, loops, body)
+        factors = self.factors(sums, top, depth + 1, loops, body)
+        body.append(Shift(running, chunk, center, tuple(factors.items())))
+        body += [Scale(box, factors[degree]) for box, (_, degree) in zip(boxes, sums) if degree]
         inside[stream.shift] = center
         updates = [Goal("acc", r, box) for box, (r, _) in zip(boxes, sums)]
-        loop.body += self.emit(depth + 1, loops, updates, inside)
-        out.append(loop)
+        body += self.emit(depth + 1, loops, updates, inside)
+        out += self.around(depth, loops, body)
         self.groups.append([running, center, chunk, *factors.values(), *boxes])
         env[top] = running
         self.settle(stream, sums, boxes, center, depth, loops, env, out)
@@ -407,6 +409,14 @@ class _Placer:
         if found is None:
             found = self.places[loops, depth] = place_at(loops, depth, self.names)
         return found
+
+    def around(self, depth: int, loops: Order, body: list[Node]) -> list[Node]:
+        """The body inside the loop of this depth; as it is when the loop is virtual or there is nothing to do."""
+        if not body or not loops.real[depth]:
+            return body
+        loop = self.loop(depth, loops)
+        loop.body = body
+        return [loop]
 
     def loop(self, depth: int, loops: Order, grid: bool = False) -> Loop:
         axis, tile = loops.steps[depth]

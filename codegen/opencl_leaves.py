@@ -1,0 +1,358 @@
+"""The leaves of a nest as OpenCL C: tiles expanded into one statement per value.
+
+Comes in: leaf nodes and which axes are known not to overhang.  Goes out: lines of text.  Every axis of a tile is unrolled,
+its lane axis in whole vectors; values without the lane axis are scalars.  Equal values of one block of leaves are computed
+once.  Masks appear here and nowhere else: where a tile overhangs an axis' end, loads are guarded, operands of a reduce
+become its identity, and stores are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from codegen.dtypes import DType, dtypes
+from codegen.index import NO_GUARDS, Axis, Index
+from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid, children
+from codegen.nodes import Box, Environment, Keep, Leaf, Loop, Out, Place, Settle, Update
+from codegen.opencl_boxes import Boxes, Coords, chunks
+from codegen.opencl_index import Indices
+from codegen.opencl_masks import Conditions, Masks
+from codegen.opencl_stores import print_store
+from codegen.opencl_text import Speller, literal
+from codegen.ops import SCALAR_OPS
+
+Value = tuple[str, int]  # text and width
+_WHERE = SCALAR_OPS["where"]
+
+
+class Leaves:
+    """Prints blocks of leaves; `line` receives the text, `fresh` makes unused names."""
+
+    def __init__(
+        self,
+        speller: Speller,
+        indices: Indices,
+        boxes: Boxes,
+        vector: Sequence[Axis],
+        params: dict[str, str],
+        line: Callable[[str], None],
+        fresh: Callable[[str], str],
+    ) -> None:
+        self.speller, self.indices, self.boxes, self.vector, self.params = speller, indices, boxes, vector, params
+        self.lanes = speller.lanes
+        self.line, self.fresh = line, fresh
+        self.indices.value = self.value
+        self.masks = Masks(indices, line, fresh)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a new block: nothing is computed yet."""
+        self.memo: dict[object, Value] = {}
+        self.orders: dict[Expr, list[Expr]] = {}
+        self.tiled: dict[Expr, tuple[Axis, ...]] = {}
+        self.env: Environment = {}
+        self.at: Place | None = None
+
+    def enter(self, place: Place, env: Environment) -> None:
+        """Continue the block at a leaf; values carry over when they mean the same there."""
+        if self.at is not place or any(env.get(e, box) is not box for e, box in self.env.items()):
+            self.forget()
+        self.at, self.env, self.indices.place = place, env, place
+        self.orders = {}
+
+    # ---------------------------------------------------------------------------------------------- leaf nodes
+
+    def leaf(self, node: Leaf) -> None:
+        self.enter(node.place, node.env)
+        if isinstance(node, Update):
+            self.update(node)
+        elif isinstance(node, Keep):
+            self.keep(node)
+        elif isinstance(node, Settle):
+            self.settle(node)
+        else:
+            self.out(node)
+
+    def lane_among(self, axes: Iterable[Axis], place: Place) -> Axis | None:
+        """The first vector axis of these whose tile is whole vectors."""
+        axes = frozenset(axes)
+        return next((a for a in self.vector if a in axes and place.tile(a) % self.lanes == 0), None)
+
+    def points(self, axes: Iterable[Axis], place: Place, lane: Axis | None) -> Iterable[dict[Axis, int]]:
+        ordered = sorted(axes, key=lambda a: a.id)
+        return chunks(ordered, {a: place.tile(a) for a in ordered}, lane, self.lanes)
+
+    def update(self, node: Update) -> None:
+        box, r, place = node.box, node.reduce, node.place
+        lane = self.lane_among(r.arg.axes, place)
+        if not box.array:
+            lane = self.boxes.layout(box).lane or lane
+        for coords in self.points(r.arg.axes, place, lane):
+            if self.masks.outside(coords, r.bound):
+                continue
+            if box.array:
+                self.update_array(node, coords, lane)
+            else:
+                name = self.boxes.register(box, coords)
+                kept = lane is None or lane in box.tile
+                self.accumulate(name, r, coords, lane, self.boxes.width(box) if kept else 1)
+
+    def update_array(self, node: Update, coords: Coords, lane: Axis | None) -> None:
+        box = node.box
+        own = lane if lane in box.tile else None
+        text, width = self.boxes.read(box, node.place, coords, own)
+        name = self.fresh(box.name)
+        self.line(f"{self.speller.type(box.of.dtype, width)} {name} = {text};")
+        self.accumulate(name, node.reduce, coords, lane, width)
+        at = self.boxes.locals(box, node.place, coords)
+        self.lines(self.boxes.write(box, at, name, width, own))
+
+    def accumulate(self, name: str, r: Reduce, coords: Coords, lane: Axis | None, width: int) -> None:
+        """name = name combined with the operand at one point; width is that of name."""
+        dtype = r.dtype
+        factors = self.product(r, coords)
+        if factors is not None and (width > 1 or lane is None):
+            a, b = (self.wide(self.value(x, coords, lane), x.dtype, width) for x in factors)
+            self.line(f"{name} = fma({a}, {b}, {name});")
+            return
+        text, have = self.operand(r, coords, lane)
+        if have > 1 and width == 1:
+            text = self.speller.fold(r.op.name, dtype, text)
+        text = self.speller.widened(text, min(have, width), dtype, width)
+        combined = self.speller.combine(r.op.name, dtype, name, text, width)
+        self.line(f"{name} = {combined[1:-1] if combined.startswith('(') else combined};")
+
+    def product(self, r: Reduce, coords: Coords) -> tuple[Expr, ...] | None:
+        """The factors when the operand is a product of floats to be summed, needed nowhere else and not masked."""
+        e = r.arg
+        if r.op.name != "add" or not r.dtype.is_float or not isinstance(e, Apply) or e.op.name != "mul" or e in self.env:
+            return None
+        return e.args if all(self.masks.inside(a, coords.get(a, 0), self.lanes if a in self.vector else 1) for a in r.bound) else None
+
+    def keep(self, node: Keep) -> None:
+        box, place = node.box, node.place
+        lane = self.lane_among(box.of.axes, place)
+        if not box.array:
+            lane = self.boxes.layout(box).lane
+        for coords in self.points(box.of.axes, place, lane):
+            self.put(box, place, coords, lane, self.value(box.of, coords, lane))
+
+    def put(self, box: Box, place: Place, coords: Coords, lane: Axis | None, value: Value) -> None:
+        """Store a value into its place in a box."""
+        text, width = value
+        dtype = self.boxes.dtype(box)
+        if box.array:
+            self.lines(self.boxes.write(box, self.boxes.locals(box, place, coords), text, width, lane))
+        else:
+            whole = self.lanes if lane is not None else 1
+            text = self.speller.widened(text, width, dtype, whole)
+            self.line(f"{self.boxes.register(box, coords)} = {text};")
+
+    def settle(self, node: Settle) -> None:
+        """factor = exp(degree * (center - shift))."""
+        center, dtype, place = node.center, node.center.of.dtype, node.place
+        lane = self.lane_among(center.of.axes, place) if center.array else self.boxes.layout(center).lane
+        for coords in self.points(center.of.axes, place, lane):
+            width = 1 if lane is None else self.lanes
+            old = self.boxes.read(center, place, coords, lane)
+            shift = self.value(node.shift, coords, lane)
+            difference = f"({self.wide(old, dtype, width)} - {self.wide(shift, dtype, width)})"
+            for degree, box in node.factors:
+                scaled = difference if degree == 1 else f"{literal(degree, dtype)} * {difference}"
+                self.put(box, place, coords, lane, (f"exp({scaled})", width))
+
+    def out(self, node: Out) -> None:
+        print_store(self, node)
+
+    def lines(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self.line(text)
+
+    # ---------------------------------------------------------------------------------------------- values
+
+    def value(self, root: Expr, coords: Coords, lane: Axis | None) -> Value:
+        """The value at a point, a vector when it has the lane axis; computed once per block."""
+        found = self.memo.get(self.key(root, coords, lane))
+        if found is not None:
+            return found
+        for e in self.order(root):
+            key = self.key(e, coords, lane)
+            found = self.memo.get(key)
+            if found is None:
+                found = self.memo[key] = self.compute(e, coords, lane if lane in e.axes else None)
+        assert found is not None
+        return found
+
+    def key(self, e: Expr, coords: Coords, lane: Axis | None) -> object:
+        axes = self.tiled.get(e)
+        if axes is None:
+            assert self.at is not None
+            axes = self.tiled[e] = tuple(a for a in sorted(e.axes, key=lambda a: a.id) if self.at.tile(a) > 1)
+        return (e, tuple([coords.get(a, 0) for a in axes]), lane if lane in e.axes else None)
+
+    def order(self, root: Expr) -> list[Expr]:
+        """The nodes evaluated for a root, operands first; values in boxes and reduces are not looked into."""
+        found = self.orders.get(root)
+        if found is not None:
+            return found
+        found, seen, stack = [], set[Expr](), [(root, False)]
+        while stack:
+            e, expanded = stack.pop()
+            if expanded:
+                found.append(e)
+            elif e not in seen:
+                seen.add(e)
+                stack.append((e, True))
+                if e not in self.env and not isinstance(e, Reduce):
+                    # what indices hold is asked for by need: it may be wanted for the first lane only
+                    stack.extend((child, False) for child in reversed(e.args))
+        self.orders[root] = found
+        return found
+
+    def compute(self, e: Expr, coords: Coords, lane: Axis | None) -> Value:
+        width = 1 if lane is None else self.lanes
+        if e in self.env:
+            assert self.at is not None
+            text, width = self.boxes.read(self.env[e], self.at, coords, lane)
+            return (text, width) if text.isidentifier() else self.named(self.env[e].kind, text, e.dtype, width)
+        if isinstance(e, Const):
+            return literal(e.value, e.dtype), 1
+        if isinstance(e, Load):
+            return self.named(self.params[e.param.name], self.load(e, coords, lane), e.dtype, width)
+        if isinstance(e, Coord):
+            return self.named("position", self.coord(e, coords, lane), e.dtype, width)
+        if isinstance(e, Valid):
+            return self.named("valid", self.valid(e, coords, lane), e.dtype, width)
+        if isinstance(e, Reduce):
+            return self.whole_reduce(e, coords, lane), width
+        assert isinstance(e, Apply)
+        return self.named(e.op.name, self.apply(e, coords, lane, width), e.dtype, width)
+
+    def named(self, stem: str, text: str, dtype: DType, width: int) -> Value:
+        name = self.fresh(stem)
+        self.line(f"const {self.speller.type(dtype, width)} {name} = {text};")
+        return name, width
+
+    def wide(self, value: Value, dtype: DType, width: int) -> str:
+        return self.speller.widened(*value, dtype, width)
+
+    def apply(self, e: Apply, coords: Coords, lane: Axis | None, width: int) -> str:
+        args = [self.value(x, coords, lane) for x in e.args]
+        first = e.args[0].dtype
+        if e.op.rule in ("cast", "bitcast"):
+            convert = self.speller.cast if e.op.rule == "cast" else self.speller.bitcast
+            return convert(self.wide(args[0], first, width), first, e.dtype, width)
+        operands = e.dtype if e.op.name == "where" else first
+        return self.speller.operation(e.op, operands, args, width)
+
+    def coord(self, e: Coord, coords: Coords, lane: Axis | None) -> str:
+        base = dtypes.int32 if self.indices.base == "int" else dtypes.int64
+        if lane is None:
+            return self.speller.cast(f"({self.indices.scalar(e.index, coords)})", base, e.dtype, 1)
+        return self.speller.cast(f"({self.indices.vector(e.index, coords, lane)})", base, e.dtype, self.lanes)
+
+    def valid(self, e: Valid, coords: Coords, lane: Axis | None) -> str:
+        found = self.masks.conditions(e.guards, (), coords, lane)
+        scalars = " && ".join(found.scalars) or "1"
+        if lane is None:
+            return scalars
+        if not found.by_lane:
+            return self.speller.splat(f"({scalars})", dtypes.bool)
+        mask = self.masks.mask(found)
+        return f"({mask}) & {self.speller.splat(f'({scalars})', dtypes.bool)}" if found.scalars else mask
+
+    def whole_reduce(self, r: Reduce, coords: Coords, lane: Axis | None) -> str:
+        """A reduce over whole tiles, without a loop: its operand at every point, combined."""
+        assert self.at is not None
+        outer = {a: coords.get(a, 0) for a in r.axes}
+        inner = lane if lane is not None else self.lane_among(r.bound, self.at)
+        width = 1 if inner is None else self.lanes
+        name = self.fresh(r.op.name)
+        self.line(
+            f"{self.speller.type(r.dtype, width)} {name} = {self.identity(r, width)};"
+        )
+        for point in self.points(r.bound, self.at, inner):
+            if not self.masks.outside(point, r.bound):
+                self.accumulate(name, r, {**outer, **point}, inner, width)
+        if inner is not None and lane is None:
+            folded = self.speller.fold(r.op.name, r.dtype, name)
+            return self.named(r.op.name, folded, r.dtype, 1)[0]
+        return name
+
+    def identity(self, r: Reduce, width: int) -> str:
+        text = literal(r.op.identity(r.dtype), r.dtype)
+        return text if width == 1 else self.speller.splat(text, r.dtype)
+
+    def operand(self, r: Reduce, coords: Coords, lane: Axis | None) -> Value:
+        """A reduce's operand; its identity where a bound axis overhangs."""
+        text, width = self.value(r.arg, coords, lane)
+        inside = self.masks.conditions(NO_GUARDS, r.bound, coords, lane)
+        if inside.scalars:
+            text = f"({' && '.join(inside.scalars)}) ? {text} : {self.identity(r, width)}"
+            text = self.named("masked", text, r.dtype, width)[0]
+        if inside.by_lane:
+            text = self.wide((text, width), r.dtype, self.lanes)
+            width = self.lanes
+            condition = (self.masks.mask(inside), width)
+            text = self.speller.operation(
+                _WHERE, r.dtype, [condition, (text, width), (self.identity(r, width), width)], width
+            )
+            text = self.named("masked", text, r.dtype, width)[0]
+        return text, width
+
+    # ---------------------------------------------------------------------------------------------- loads
+
+    def load(self, e: Load, coords: Coords, lane: Axis | None) -> str:
+        """The text of a load; 0 where a guard fails or an axis overhangs."""
+        dtype, name = e.param.dtype, self.params[e.param.name]
+        zero = literal(0, dtype)
+        when = self.masks.conditions(e.guards, e.axes, coords, lane)
+        if lane is None:
+            if when.never:
+                return zero
+            text = self.speller.load(name, self.indices.scalar(e.index, coords), dtype, 1)
+            return f"({' && '.join(when.scalars)}) ? {text} : {zero}" if when.scalars else text
+        zero = self.speller.splat(zero, dtype)
+        if when.never:
+            return zero
+        text = self.vector_load(e, name, when, coords, lane)
+        return f"({' && '.join(when.scalars)}) ? {text} : {zero}" if when.scalars else text
+
+    def vector_load(self, e: Load, name: str, when: Conditions, coords: Coords, lane: Axis) -> str:
+        dtype = e.param.dtype
+        step = self.indices.stride(e.index, coords, lane)
+        if step == 1 and not when.masks:
+            start = self.indices.scalar(e.index, coords)
+            if when.by_lane:
+                return self.speller.bounded_load(name, start, *self.masks.bounds(when), dtype)
+            return self.speller.load(name, start, dtype, self.lanes)
+        mask = self.lane_mask(when)
+        if step == 0:
+            text = self.speller.load(name, self.indices.scalar(e.index, coords), dtype, 1)
+            if mask is None:
+                return self.speller.splat(f"({text})", dtype)
+            spread = self.speller.splat(f"(any({mask}) ? {text} : {literal(0, dtype)})", dtype)
+            zeros = self.speller.splat(literal(0, dtype), dtype)
+            return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, spread, zeros)], self.lanes)
+        parts = []
+        for i, index in enumerate(self.lane_indices(e.index, step, coords, lane)):
+            text = self.speller.load(name, index, dtype, 1)
+            parts.append(text if mask is None else f"({mask}.s{i:x} ? {text} : {literal(0, dtype)})")
+        return self.speller.gathered(parts, dtype)
+
+    def lane_indices(self, index: Index, step: int | None, coords: Coords, lane: Axis) -> list[str]:
+        """The index of every lane."""
+        if step is not None:
+            start = self.indices.scalar(index, coords)
+            return [f"{start} + {i * step}" if i else start for i in range(self.lanes)]
+        name = self.fresh("at")
+        self.line(f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};")
+        return [f"{name}.s{i:x}" for i in range(self.lanes)]
+
+    def lane_mask(self, when: Conditions) -> str | None:
+        """A variable that holds the conditions on lanes, or None when there are none."""
+        if not when.by_lane:
+            return None
+        name = self.fresh("inside")
+        self.line(f"const int{self.lanes} {name} = {self.masks.mask(when)};")
+        return name

@@ -1,0 +1,143 @@
+"""Where tiles overhang and guards fail: conditions on points and on lanes.
+
+Comes in: guards, axes and a point of a tile.  Goes out: `Conditions`, text by text, and their combinations.  What is known
+to hold is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from codegen.index import Axis, Guards, Index, in_order
+from codegen.opencl_index import Coords, Indices
+
+
+@dataclass
+class Conditions:
+    """When a point, or each lane of a vector, is inside: everything must hold."""
+
+    scalars: list[str] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
+    last: list[str] = field(default_factory=list)
+    masks: list[str] = field(default_factory=list)
+    never: bool = False
+
+    @property
+    def by_lane(self) -> bool:
+        return bool(self.first or self.last or self.masks)
+
+
+class Masks:
+    """Spells conditions at points of the place `indices` is at.
+
+    clear   axes whose current tile is known not to overhang
+    beyond  axes whose points may lie past the end although the tile does not say so
+    """
+
+    def __init__(self, indices: Indices, line: Callable[[str], None], fresh: Callable[[str], str]) -> None:
+        self.indices, self.line, self.fresh = indices, line, fresh
+        self.lanes = indices.lanes
+        self.clear: frozenset[Axis] = frozenset()
+        self.beyond: frozenset[Axis] = frozenset()
+
+    def inside(self, axis: Axis, offset: int, width: int) -> bool:
+        """True when `width` points from an offset on are surely before the axis' end, in every tile.
+
+        Tiles start at multiples of their extent, so all but the last are whole and the last has size % extent points.
+        """
+        if axis in self.clear:
+            return True
+        rest = axis.size % self.indices.place.tile(axis)
+        return axis not in self.beyond and (rest == 0 or offset + width <= rest)
+
+    def outside(self, coords: Coords, axes: Iterable[Axis]) -> bool:
+        """True when a point is past the end of an axis for certain."""
+        return any(self.indices.place.var(a) is None and coords.get(a, 0) >= a.size for a in axes)
+
+    def conditions(self, guards: Guards, axes: Iterable[Axis], coords: Coords, lane: Axis | None) -> Conditions:
+        """What must hold for guards, and for the axes not to overhang."""
+        found = Conditions()
+        for axis in sorted(axes, key=lambda a: a.id):
+            self._overhang(found, axis, coords, lane)
+        for guard in in_order(guards):
+            self._guard(found, guard.index, guard.lo, guard.hi, coords, lane)
+        return found
+
+    def _overhang(self, found: Conditions, axis: Axis, coords: Coords, lane: Axis | None) -> None:
+        offset = coords.get(axis, 0)
+        if self.inside(axis, offset, self.lanes if axis is lane else 1):
+            return
+        text = self.indices.scalar(axis.index, coords)
+        if axis is lane:
+            found.last.append(self._count(f"{axis.size} - {_operand(text)}"))
+        elif text.isdigit():
+            found.never |= int(text) >= axis.size
+            found.scalars += ["0"] if found.never else []
+        else:
+            found.scalars.append(f"{text} < {axis.size}")
+
+    def _guard(self, found: Conditions, index: Index, lo: int, hi: int, coords: Coords, lane: Axis | None) -> None:
+        lower, upper = index.lo < lo or index.is_dynamic, index.hi >= hi or index.is_dynamic
+        step = 0 if lane is None or lane not in index.axes else self.indices.stride(index, coords, lane)
+        if step == 0:
+            self._scalar_guard(found, index, lo if lower else None, hi if upper else None, coords)
+        elif step in (1, -1):
+            start = _operand(self.indices.scalar(index, coords))
+            if step == 1:
+                found.first += [self._count(f"{lo} - {start}")] if lower else []
+                found.last += [self._count(f"{hi} - {start}")] if upper else []
+            else:
+                found.first += [self._count(f"{start} - {hi - 1}")] if upper else []
+                found.last += [self._count(f"{start} - {lo - 1}")] if lower else []
+        else:
+            assert lane is not None
+            name = self.fresh("at")
+            self.line(
+                f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};"
+            )
+            tests = ([f"({name} >= {lo})"] if lower else []) + ([f"({name} < {hi})"] if upper else [])
+            text = " & ".join(tests)
+            found.masks.append(text if self.indices.base == "int" else f"convert_int{self.lanes}({text})")
+
+    def _scalar_guard(self, found: Conditions, index: Index, lo: int | None, hi: int | None, coords: Coords) -> None:
+        known = self.indices.constant(index, coords)
+        if known is not None:
+            if (lo is not None and known < lo) or (hi is not None and known >= hi):
+                found.never = True
+                found.scalars.append("0")
+            return
+        text = self.indices.scalar(index, coords)
+        found.scalars += [f"{text} >= {lo}"] if lo is not None else []
+        found.scalars += [f"{text} < {hi}"] if hi is not None else []
+
+    def _count(self, text: str) -> str:
+        """A number of lanes as int; with long indices it is limited before it is narrowed."""
+        if self.indices.base == "int":
+            return text
+        return f"(int)clamp((long)({text}), -1L, {self.lanes}L)"
+
+    def bounds(self, found: Conditions) -> tuple[str, str]:
+        """First and last lane of the conditions that are ranges."""
+        return _extreme("max", found.first, "0"), _extreme("min", found.last, str(self.lanes))
+
+    def mask(self, found: Conditions) -> str:
+        """All conditions on lanes as a vector of 0 and -1."""
+        parts = [f"({x})" for x in found.masks]
+        ramp = self.indices.prelude.lanes_constant("int")
+        parts += [f"({ramp} >= {_extreme('max', found.first, '0')})"] if found.first else []
+        parts += [f"({ramp} < {_extreme('min', found.last, '0')})"] if found.last else []
+        return " & ".join(parts)
+
+
+def _operand(text: str) -> str:
+    """Text that may follow a minus sign."""
+    return text if text.isidentifier() or text.isdigit() else f"({text})"
+
+
+def _extreme(function: str, texts: list[str], otherwise: str) -> str:
+    """max or min of the texts."""
+    result = texts[0] if texts else otherwise
+    for text in texts[1:]:
+        result = f"{function}({result}, {text})"
+    return result

@@ -1,0 +1,112 @@
+"""Stores as OpenCL C: plain, accumulating and flags, in whole vectors where memory allows.
+
+Comes in: an `Out` node and the printer of leaves it belongs to.  Goes out: lines of text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codegen.dtypes import dtypes
+from codegen.index import Axis
+from codegen.ir import Apply, Expr, Store
+from codegen.nodes import Out
+from codegen.opencl_masks import Conditions
+from codegen.ops import REDUCE_OPS
+
+if TYPE_CHECKING:
+    from codegen.opencl_boxes import Coords
+    from codegen.opencl_leaves import Leaves
+
+
+def print_store(leaves: Leaves, node: Out) -> None:
+    """Evaluate and store every point of a tile that is inside."""
+    store = node.store
+    lane = leaves.lane_among(store.axes, node.place)
+    for coords in leaves.points(store.axes, node.place, lane):
+        when = leaves.masks.conditions(store.guards, store.axes, coords, lane)
+        if when.never or leaves.masks.outside(coords, store.axes):
+            continue
+        when.scalars += [f"{loop.var} == 0" for loop in node.once]
+        if lane is None:
+            _print_scalar(leaves, store, when, coords)
+        else:
+            _print_vector(leaves, store, when, coords, lane)
+
+
+def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords) -> None:
+    value = _stored_value(leaves, store, coords, None)
+    index = leaves.indices.scalar(store.index, coords)
+    if store.mode == "flag":
+        when.scalars.append(value)
+    statement = _element_store(leaves, store, index, value)
+    leaves.line(_if(when.scalars, statement))
+
+
+def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:
+    value = _stored_value(leaves, store, coords, lane)
+    step = leaves.indices.stride(store.index, coords, lane)
+    if step == 1 and not when.masks and store.mode != "flag":
+        leaves.line(_if(when.scalars, _run_store(leaves, store, when, coords, value)))
+        return
+    if store.mode == "flag":
+        when.masks.append(value)
+    mask = leaves.lane_mask(when)
+    if store.mode == "flag" and step == 0:
+        index = leaves.indices.scalar(store.index, coords)
+        leaves.line(_if([*when.scalars, f"any({mask})"], _element_store(leaves, store, index, value)))
+        return
+    if not value.isidentifier():
+        value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
+    indices = leaves.lane_indices(store.index, step, coords, lane)
+    for i, index in enumerate(indices):
+        conditions = [*when.scalars, *([f"{mask}.s{i:x}"] if mask is not None else [])]
+        element = leaves.speller.element_of(value, i, store.param.dtype)
+        leaves.line(_if(conditions, _element_store(leaves, store, index, element)))
+
+
+def _stored_value(leaves: Leaves, store: Store, coords: Coords, lane: Axis | None) -> str:
+    """The value in the type it is stored as; storing rounds to 16-bit floats, so a last cast to them is left out."""
+    e: Expr = store.value
+    to = dtypes.bool if store.mode == "flag" else store.param.dtype
+    width = 1 if lane is None else leaves.lanes
+    if isinstance(e, Apply) and e.op.name == "cast" and e.dtype is to and to.is_narrow_float and e not in leaves.env:
+        source = e.args[0].dtype
+        if source is dtypes.float32:
+            return leaves.wide(leaves.value(e.args[0], coords, lane), source, width)
+    text = leaves.wide(leaves.value(e, coords, lane), e.dtype, width)
+    if e.dtype is to or (to.is_narrow_float and e.dtype is dtypes.float32):
+        return text
+    return leaves.speller.cast(text, e.dtype, to, width)
+
+
+def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, value: str) -> str:
+    """The statement for a vector of consecutive places."""
+    dtype, name = store.param.dtype, leaves.params[store.param.name]
+    start = leaves.indices.scalar(store.index, coords)
+    bounds = leaves.masks.bounds(when) if when.by_lane else None
+    if store.mode != "set":
+        if bounds is None:
+            old = leaves.speller.load(name, start, dtype, leaves.lanes)
+        else:
+            old = leaves.speller.bounded_load(name, start, *bounds, dtype)
+        op = REDUCE_OPS[store.mode].name
+        value = leaves.speller.combine(op, dtype.arithmetic, old, value, leaves.lanes)
+    if bounds is None:
+        return leaves.speller.store(name, start, value, dtype, leaves.lanes)
+    return leaves.speller.bounded_store(name, start, value, *bounds, dtype)
+
+
+def _element_store(leaves: Leaves, store: Store, index: str, value: str) -> str:
+    """The statement for one place."""
+    dtype, name = store.param.dtype, leaves.params[store.param.name]
+    if store.mode == "flag":
+        value = "1"
+    elif store.mode != "set":
+        old = leaves.speller.load(name, index, dtype, 1)
+        value = leaves.speller.combine(store.mode, dtype.arithmetic, old, value, 1)
+    return leaves.speller.store(name, index, value, dtype, 1)
+
+
+def _if(conditions: list[str], statement: str) -> str:
+    return f"if ({' && '.join(conditions)}) {statement}" if conditions else statement

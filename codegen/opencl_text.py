@@ -1,0 +1,233 @@
+"""Single values as OpenCL C text: literals, operations, conversions, memory accesses.
+
+Comes in: element types, widths (1 or the number of lanes) and the texts of operands, each a name or a literal.  Goes out:
+an expression's text.  Helpers it needs are defined in the prelude.  It knows no tiles and no loops.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from codegen.dtypes import DType, dtypes
+from codegen.opencl_prelude import Prelude, element, helper_name, mask_element, memory_element
+from codegen.ops import SCALAR_OPS, ScalarOp
+
+_SUFFIX = {"uint32": "u", "int64": "l", "uint64": "ul"}
+_ALWAYS_HELPED = frozenset(("max", "min", "abs", "not", "shl", "shr", "rsqrt", "sin", "erf", "mod", "floordiv"))
+_SOMETIMES_HELPED = frozenset(("add", "sub", "mul", "neg", "lt", "le"))
+
+
+def literal(value: int | float | bool, dtype: DType) -> str:
+    """A constant of the type values of dtype are computed in."""
+    if dtype.is_float:
+        return _float_literal(float(value), dtype)
+    value = int(value)
+    if dtype is dtypes.bool:
+        return str(int(bool(value)))
+    if value == dtype.min and value < 0:
+        text = f"({value + 1}{_SUFFIX.get(dtype.name, '')} - 1)"
+    else:
+        text = f"{value}{_SUFFIX.get(dtype.name, '')}"
+    return text if dtype.bits >= 32 else f"({element(dtype)}){text}" if value >= 0 else f"({element(dtype)})({text})"
+
+
+def _float_literal(value: float, dtype: DType) -> str:
+    double = dtype is dtypes.float64
+    if math.isnan(value):
+        return "(double)NAN" if double else "NAN"
+    if math.isinf(value):
+        text = "INFINITY" if value > 0 else "-INFINITY"
+        return f"(double)({text})" if double else text
+    if double:
+        return repr(value)
+    with np.errstate(over="ignore"):
+        rounded = np.float32(value)
+    if np.isinf(rounded):
+        return _float_literal(float(rounded), dtype)
+    return f"{rounded!s}f" if "e" in str(rounded) or "." in str(rounded) else f"{rounded!s}.0f"
+
+
+class Speller:
+    """Spells operations on names, for one number of lanes."""
+
+    def __init__(self, prelude: Prelude) -> None:
+        self.prelude = prelude
+        self.lanes = prelude.lanes
+
+    def type(self, dtype: DType, width: int) -> str:
+        """The type of a value: `float`, `float16`; masks are int vectors."""
+        return self.prelude.vector(element(dtype), width)
+
+    def splat(self, text: str, dtype: DType) -> str:
+        """A scalar in every lane."""
+        return f"({self.type(dtype, self.lanes)})({'-' if dtype is dtypes.bool else ''}{text})"
+
+    def element_of(self, text: str, lane: int, dtype: DType) -> str:
+        """One lane of a vector as a scalar."""
+        digit = "0123456789abcdef"[lane]
+        return f"({text}.s{digit} & 1)" if dtype is dtypes.bool else f"{text}.s{digit}"
+
+    def gathered(self, texts: list[str], dtype: DType) -> str:
+        """A vector made of scalars."""
+        sign = "-" if dtype is dtypes.bool else ""
+        return f"({self.type(dtype, self.lanes)})({', '.join(sign + x for x in texts)})"
+
+    def operation(self, op: ScalarOp, dtype: DType, args: list[tuple[str, int]], width: int) -> str:
+        """op on operands of type dtype (for `where` that of the branches), each a text with its width."""
+        if op.name == "where":
+            return self._where(dtype, args, width)
+        helped = op.name in _ALWAYS_HELPED or (
+            op.name in _SOMETIMES_HELPED and self.prelude.scalar_op(op.name, dtype, width)
+        )
+        call = helped or "(" in op.opencl
+        texts = [self.widened(x, w, dtype, width, call or i == 0) for i, (x, w) in enumerate(args)]
+        if width > 1 and not call and dtype is dtypes.bool:
+            texts = [self.widened(x, w, dtype, width, True) for x, w in args]
+        if helped:
+            self.prelude.scalar_op(op.name, dtype, width)
+            text = f"{helper_name(op.name, dtype)}({', '.join(texts)})"
+        else:
+            text = op.opencl.format(*texts)
+        if op.rule == "compare" and width > 1 and mask_element(dtype) != "int":
+            return f"convert_int{width}({text})"
+        return text
+
+    def widened(self, text: str, have: int, dtype: DType, width: int, needed: bool = True) -> str:
+        """An operand as a vector if the operation is one; scalars widen by themselves beside a vector operand."""
+        return self.splat(text, dtype) if width > 1 and have == 1 and needed else text
+
+    def _where(self, dtype: DType, args: list[tuple[str, int]], width: int) -> str:
+        (condition, wide), *branches = args
+        if wide == 1:
+            a, b = (self.widened(x, w, dtype, width) for x, w in branches)
+            return f"{condition} ? {a} : {b}"
+        a, b = (self.widened(x, w, dtype, width) for x, w in branches)
+        mask = mask_element(dtype)
+        condition = condition if mask == "int" else f"convert_{mask}{width}({condition})"
+        return f"select({b}, {a}, {condition})"
+
+    def combine(self, name: str, dtype: DType, a: str, b: str, width: int) -> str:
+        """One step of a reduction on two operands of the same width."""
+        text = self.operation(SCALAR_OPS[name], dtype, [(a, width), (b, width)], width)
+        return text if text.startswith("kf_") else f"({text})"
+
+    def fold(self, name: str, dtype: DType, text: str) -> str:
+        """The lanes of a vector combined to a scalar."""
+        width, spelling = self.lanes, ""
+        while width > 1:
+            width //= 2
+            spelling = self.combine(name, dtype, "{0}", "{1}", width)
+        self.prelude.fold(name, dtype, spelling)
+        return f"{helper_name(f'fold_{name}', dtype)}({text})"
+
+    # -------------------------------------------------------------------------------------------- conversions
+
+    def cast(self, text: str, source: DType, to: DType, width: int) -> str:
+        """A value converted; 16-bit floats are rounded and held as float."""
+        if to is dtypes.bool:
+            zero = literal(0, source)
+            compared = f"{text} != {zero if width == 1 else self.splat(zero, source)}"
+            return compared if width == 1 or mask_element(source) == "int" else f"convert_int{width}({compared})"
+        if to.is_narrow_float:
+            name = "half" if to is dtypes.float16 else "bfloat"
+            text = self.cast(text, source, dtypes.float32, width)
+            return f"kf_{self._round(name, width)}({text})" if name == "half" else self._rounded_bfloat(text, width)
+        if source is dtypes.bool:
+            text = text if width == 1 else f"({text} & 1)"
+            return text if element(to) == "int" else f"convert_{self.type(to, width)}({text})"
+        if element(source) == element(to):
+            return text
+        return f"convert_{self.type(to, width)}({text})"
+
+    def _round(self, name: str, width: int) -> str:
+        return self.prelude.narrow(f"round_{name}", width).removeprefix("kf_")
+
+    def _rounded_bfloat(self, text: str, width: int) -> str:
+        return f"{self.prelude.narrow('bfloat_value', width)}({self.prelude.narrow('bfloat_bits', width)}({text}))"
+
+    def bitcast(self, text: str, source: DType, to: DType, width: int) -> str:
+        """The same bits as another type."""
+        if source.is_narrow_float:
+            kind = "half" if source is dtypes.float16 else "bfloat"
+            text, source = f"{self.prelude.narrow(kind + '_bits', width)}({text})", dtypes.uint16
+        if to.is_narrow_float:
+            kind = "half" if to is dtypes.float16 else "bfloat"
+            bits = text if source is dtypes.uint16 else f"as_{self.type(dtypes.uint16, width)}({text})"
+            return f"{self.prelude.narrow(kind + '_value', width)}({bits})"
+        return text if source is to else f"as_{self.type(to, width)}({text})"
+
+    # -------------------------------------------------------------------------------------------- memory
+
+    def load(self, name: str, index: str, dtype: DType, width: int) -> str:
+        """Elements of a parameter, consecutive ones for a vector."""
+        if width == 1:
+            if dtype is dtypes.float16:
+                return f"vload_half({index}, {name})"
+            if dtype is dtypes.bfloat16:
+                return f"{self.prelude.narrow('bfloat_value', 1)}({name}[{index}])"
+            return f"({name}[{index}] != 0)" if dtype is dtypes.bool else f"{name}[{index}]"
+        return self._vector_load(_pointer(name, index), dtype)
+
+    def _vector_load(self, pointer: str, dtype: DType) -> str:
+        n = self.lanes
+        if dtype is dtypes.float16:
+            return f"vload_half{n}(0, {pointer})"
+        text = f"vload{n}(0, {pointer})"
+        if dtype is dtypes.bfloat16:
+            return f"{self.prelude.narrow('bfloat_value', n)}({text})"
+        return f"(convert_int{n}({text}) != 0)" if dtype is dtypes.bool else text
+
+    def store(self, name: str, index: str, value: str, dtype: DType, width: int) -> str:
+        """The statement that writes a value to a parameter."""
+        if width == 1:
+            if dtype is dtypes.float16:
+                return f"vstore_half_rte({value}, {index}, {name});"
+            if dtype is dtypes.bfloat16:
+                value = f"{self.prelude.narrow('bfloat_bits', 1)}({value})"
+            return f"{name}[{index}] = {value};"
+        return self._vector_store(_pointer(name, index), value, dtype)
+
+    def _vector_store(self, pointer: str, value: str, dtype: DType) -> str:
+        n = self.lanes
+        if dtype is dtypes.float16:
+            return f"vstore_half{n}_rte({value}, 0, {pointer});"
+        if dtype is dtypes.bfloat16:
+            value = f"{self.prelude.narrow('bfloat_bits', n)}({value})"
+        if dtype is dtypes.bool:
+            value = f"convert_uchar{n}({value} & 1)"
+        return f"vstore{n}({value}, 0, {pointer});"
+
+    def bounded_load(self, name: str, index: str, first: str, last: str, dtype: DType) -> str:
+        """The lanes first <= l < last of consecutive elements; 0 elsewhere, whose memory is not touched."""
+        n, vector = self.lanes, self.type(dtype, self.lanes)
+        one = self.load("p", "l", dtype, 1)
+        one = f"-{one}" if dtype is dtypes.bool else one
+        body = (
+            f"if (first <= 0 && last >= {n}) return {self._vector_load('p', dtype)}; "
+            f"{element(dtype)} t[{n}]; for (int l = 0; l < {n}; l++) t[l] = first <= l && l < last ? {one} : 0; "
+            f"return vload{n}(0, t);"
+        )
+        helper = f"kf_load_{dtype}"
+        self.prelude.define(helper, vector, f"__global const {memory_element(dtype)} *p, int first, int last", body)
+        return f"{helper}({_pointer(name, index)}, {first}, {last})"
+
+    def bounded_store(self, name: str, index: str, value: str, first: str, last: str, dtype: DType) -> str:
+        """The statement that writes the lanes first <= l < last of a vector to consecutive elements."""
+        n, vector = self.lanes, self.type(dtype, self.lanes)
+        one = self.store("p", "l", "(t[l] & 1)" if dtype is dtypes.bool else "t[l]", dtype, 1)
+        body = (
+            f"if (first <= 0 && last >= {n}) {{ {self._vector_store('p', 'v', dtype)} return; }} "
+            f"{element(dtype)} t[{n}]; vstore{n}(v, 0, t); "
+            f"for (int l = max(first, 0); l < min(last, {n}); l++) {one}"
+        )
+        helper = f"kf_store_{dtype}"
+        self.prelude.define(
+            helper, "void", f"{vector} v, __global {memory_element(dtype)} *p, int first, int last", body
+        )
+        return f"{helper}({value}, {_pointer(name, index)}, {first}, {last});"
+
+
+def _pointer(name: str, index: str) -> str:
+    return name if index == "0" else f"{name} + {index}"
