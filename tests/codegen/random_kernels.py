@@ -1,0 +1,348 @@
+"""Random valid kernels and arrays to run them on, for every test of the form "for all kernels".
+
+`random_kernel(seed)` is a small kernel of one of the families below; `random_arrays(kernel, seed)` are its arguments;
+`run(kernel, arrays)` is what the interpreter makes of them.  Values are built so that rounding cannot decide anything:
+floats stay moderate, only integers and loaded floats are compared.  `kernels()` is the hypothesis strategy.
+
+    elementwise  several stores, casts, where, views: flips, strides, pads, windows, flattened and split axes, gathers
+    reduction    nested and sibling reduces of any operation     contraction  with batch, prologue and epilogue
+    softmax      a max and sums that hang on it, streams         accumulate   stores that add, take the max, raise flags
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from math import prod
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from codegen.bounds import bounds
+from codegen.dtypes import ALL, DType, dtypes, to_storage
+from codegen.index import Axis, Guard, Index, constant, dynamic
+from codegen.interpret import interpret
+from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
+from codegen.merging import flattened
+
+SIZES = (1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 12, 17)
+FLOATS = (dtypes.float32, dtypes.float16, dtypes.bfloat16, dtypes.float64)
+INTEGERS = tuple(d for d in ALL if d.is_int)
+
+
+def kernels(*families: str) -> st.SearchStrategy[Kernel]:
+    """A strategy for random kernels, of the named families or of all."""
+    return st.builds(lambda seed: random_kernel(seed, *families), st.integers(0, 1 << 32))
+
+
+def random_kernel(seed: int, *families: str) -> Kernel:
+    """A random valid kernel of one of the named families, or of any; the same for the same seed."""
+    make = _Maker(random.Random(seed))
+    family = make.rng.choice(families or tuple(FAMILIES))
+    stores = FAMILIES[family](make)
+    return Kernel(family, tuple(make.params), tuple(stores))
+
+
+def random_arrays(kernel: Kernel, seed: int = 0) -> dict[str, NDArray]:
+    """Arguments for a kernel: floats in (-2, 2), integers around 0 (some outside the range of a gather)."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for param in kernel.params:
+        if param.dtype.is_float:
+            values = rng.uniform(-2, 2, param.size)
+        elif param.dtype is dtypes.bool:
+            values = rng.integers(0, 2, param.size)
+        else:
+            values = rng.integers(0 if param.dtype.kind == "u" else -3, 12, param.size)
+        arrays[param.name] = to_storage(values, param.dtype)
+    return arrays
+
+
+def run(kernel: Kernel, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+    """The written arrays after the kernel ran on copies of the arguments."""
+    copies = {param.name: arrays[param.name].copy() for param in kernel.params}
+    interpret(kernel, copies)
+    return {name: copies[name] for name in sorted(kernel.written)}
+
+
+class _Maker:
+    """Random pieces of one kernel; its parameters grow as loads are made."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.params: list[Param] = []
+        self.loadable: list[Param] = []
+        self.axis_count = 0
+
+    # ------------------------------------------------------------------------------------------- small choices
+
+    def axis(self, size: int | None = None) -> Axis:
+        self.axis_count += 1
+        return Axis(f"a{self.axis_count}", size or self.rng.choice(SIZES))
+
+    def axes(self, least: int, most: int, volume: int = 600) -> list[Axis]:
+        """Fresh axes with a bounded product of sizes."""
+        found: list[Axis] = []
+        for _ in range(self.rng.randint(least, most)):
+            room = volume // prod(a.size for a in found)
+            found.append(self.axis(self.rng.choice([s for s in SIZES if s <= max(1, room)])))
+        return found
+
+    def some(self, axes: Sequence[Axis]) -> list[Axis]:
+        """A random subset in random order, mostly large."""
+        chosen = [a for a in axes if self.rng.random() < 0.8]
+        self.rng.shuffle(chosen)
+        return chosen
+
+    def param(self, dtype: DType, size: int) -> Param:
+        made = Param(f"p{len(self.params)}", dtype, size)
+        self.params.append(made)
+        return made
+
+    # ------------------------------------------------------------------------------------------------- places
+
+    def place(self, axes: Sequence[Axis], depth: int = 1) -> tuple[Index, set[Guard], int]:
+        """A random view: an index over axes, its guards, and the size of a parameter that holds it."""
+        index, guards = constant(0), set()
+        for dim in self.dims(axes):
+            low, high = dim.lo, dim.hi
+            view = self.rng.random()
+            if view < 0.1:
+                dim = constant(dim.hi) - dim
+            elif view < 0.2:
+                dim = dim * 2 + self.rng.randint(0, 2)
+            elif view < 0.35:
+                dim = dim - self.rng.randint(1, 2)
+                high = max(0, high - self.rng.randint(0, 2))
+                guards.add(Guard(dim, 0, high + 1))
+                index = index * (high + 1) + dim
+                continue
+            elif view < 0.42 and depth:
+                picked = dynamic(self.integer(axes), high + 1)
+                guards.add(Guard(picked, 0, high + 1))
+                dim = picked
+            high = max(dim.hi, low)
+            index = index * (high + 1) + dim
+        _, highest = bounds(index, frozenset(guards))
+        return index, guards, max(1, highest + 1 + self.rng.randint(0, 1))
+
+    def dims(self, axes: Sequence[Axis]) -> list[Index]:
+        """One index per dimension: an axis, a window over two, or a reshape of the flattened axes."""
+        dims = [a.index for a in axes]
+        if len(dims) >= 2 and self.rng.random() < 0.2:
+            first, second, *rest = dims
+            return [first + second, *rest]
+        if len(axes) >= 2 and self.rng.random() < 0.25:
+            total = prod(a.size for a in axes)
+            inner = self.rng.choice([d for d in range(1, total + 1) if total % d == 0])
+            flat = flattened(axes)
+            return [flat // inner, flat % inner][:: self.rng.choice((1, -1))]
+        return dims
+
+    # ------------------------------------------------------------------------------------------------- values
+
+    def loaded(self, axes: Sequence[Axis], dtype: DType, depth: int = 1) -> Expr:
+        """A load of a random storage type, cast to dtype."""
+        index, guards, size = self.place(axes, depth)
+        stored = self.stored(dtype)
+        known = [p for p in self.loadable if p.dtype is stored and p.size >= size and self.rng.random() < 0.5]
+        if not known:
+            known.append(self.param(stored, size))
+            self.loadable.append(known[0])
+        return self.cast(load(known[0], index, guards), dtype)
+
+    def stored(self, dtype: DType) -> DType:
+        """A storage type whose values dtype holds."""
+        if self.rng.random() < 0.6:
+            return dtype
+        if dtype.is_float:
+            return self.rng.choice(FLOATS[:3])
+        return self.rng.choice((dtypes.bool, dtypes.int8, dtypes.uint8, dtype))
+
+    def cast(self, e: Expr, dtype: DType) -> Expr:
+        return apply("cast", e, dtype=dtype)
+
+    def integer(self, axes: Sequence[Axis]) -> Expr:
+        """A small int32 value."""
+        if axes and self.rng.random() < 0.3:
+            return coord(self.rng.choice(list(axes)).index + self.rng.randint(-1, 1))
+        return self.loaded(self.some(axes), dtypes.int32, depth=0)
+
+    def condition(self, axes: Sequence[Axis]) -> Expr:
+        if axes and self.rng.random() < 0.4:
+            axis = self.rng.choice(list(axes))
+            return valid([Guard(axis.index, self.rng.randint(0, 1), self.rng.randint(1, axis.size))])
+        name = self.rng.choice(("lt", "le", "eq", "ne"))
+        return apply(name, self.integer(axes), const(self.rng.randint(0, 4), dtypes.int32))
+
+    def value(self, axes: Sequence[Axis], dtype: DType, depth: int) -> Expr:
+        """A random expression over (some of) the axes."""
+        if depth == 0 or self.rng.random() < 0.15:
+            leaf = self.rng.random()
+            if leaf < 0.1:
+                return const(self.rng.randint(0, 3), dtype)
+            if leaf < 0.2 and axes:
+                return self.cast(coord(self.rng.choice(list(axes)).index), dtype)
+            return self.loaded(self.some(axes), dtype)
+        if self.rng.random() < 0.15:
+            branches = (self.value(axes, dtype, depth - 1), self.value(axes, dtype, depth - 1))
+            return apply("where", self.condition(axes), *branches)
+        x = self.value(axes, dtype, depth - 1)
+        if self.rng.random() < 0.4:
+            return self.float_unary(x) if dtype.is_float else self.integer_unary(x)
+        y = x if self.rng.random() < 0.15 else self.value(axes, dtype, depth - 1)
+        return self.float_binary(x, y) if dtype.is_float else self.integer_binary(x, y)
+
+    def float_unary(self, x: Expr) -> Expr:
+        name = self.rng.choice(("neg", "abs", "sin", "cos", "tanh", "erf", "exp", "sqrt", "rsqrt", "log"))
+        if name == "exp":
+            return apply("exp", apply("tanh", x))
+        if name in ("sqrt", "rsqrt", "log"):
+            return apply(name, apply("add", apply("abs", x), const(1, x.dtype)))
+        return apply(name, x)
+
+    def float_binary(self, x: Expr, y: Expr) -> Expr:
+        name = self.rng.choice(("add", "add", "sub", "mul", "mul", "div", "max", "min"))
+        if name == "div":
+            y = apply("add", apply("abs", y), const(1, y.dtype))
+        if name == "mul":
+            y = apply("tanh", y)
+        return apply(name, x, y)
+
+    def integer_unary(self, x: Expr) -> Expr:
+        name = self.rng.choice(("neg", "not", "shl", "shr", *(["abs"] if x.dtype.kind == "i" else [])))
+        if name in ("shl", "shr"):
+            return apply(name, x, const(self.rng.choice((0, 1, x.dtype.bits - 1, x.dtype.bits)), x.dtype))
+        return apply(name, x)
+
+    def integer_binary(self, x: Expr, y: Expr) -> Expr:
+        names = ("add", "sub", "mul", "floordiv", "mod", "max", "min", "and", "or", "xor")
+        return apply(self.rng.choice(names), x, y)
+
+    def reduced(self, axes: Sequence[Axis], dtype: DType, depth: int) -> Expr:
+        """A random reduce over fresh axes, perhaps of a value that holds another."""
+        bound = self.axes(1, 2, volume=40)
+        names = ("add", "add", "max", "min") if dtype.is_float else ("add", "mul", "max", "min", "and", "or", "xor")
+        body = self.value([*axes, *bound], dtype, depth)
+        if self.rng.random() < 0.4:
+            body = apply("add", body, self.reduced(self.some([*axes, *bound]), dtype, 1))
+        return reduce(self.rng.choice(names), body, bound)
+
+    # ------------------------------------------------------------------------------------------------- stores
+
+    def store(self, axes: Sequence[Axis], value: Expr) -> Store:
+        """A plain store over axes in a random memory order."""
+        memory = list(axes)
+        if self.rng.random() < 0.3:
+            self.rng.shuffle(memory)
+        index = flattened(memory) + self.rng.choice((0, 0, 1))
+        stored = value.dtype
+        if value.dtype is dtypes.float32 and self.rng.random() < 0.3:
+            stored = self.rng.choice((dtypes.float16, dtypes.bfloat16))
+        guards = frozenset[Guard]()
+        if memory and self.rng.random() < 0.15:
+            guards = frozenset([Guard(memory[0].index, 0, max(1, memory[0].size - 1))])
+        return Store(self.param(stored, index.hi + 1), index, value, guards, order=tuple(axes))
+
+    def accumulation(self, axes: Sequence[Axis], value: Expr) -> Store:
+        """A store at whose places points meet: some axes are missing in its index, or the place is gathered."""
+        index, guards = flattened([a for a in axes if self.rng.random() < 0.5]), frozenset[Guard]()
+        if self.rng.random() < 0.4:
+            picked = dynamic(self.integer(axes), 9)
+            index, guards = index * 9 + picked, frozenset([Guard(picked, 0, 9)])
+        mode = self.rng.choice(("add", "max", "min"))
+        return Store(self.param(value.dtype, index.hi + 1), index, value, guards, mode, tuple(axes))
+
+    def dtype(self) -> DType:
+        return self.rng.choice((dtypes.float32,) * 6 + (dtypes.float64, dtypes.int32, dtypes.int32, *INTEGERS))
+
+
+# ------------------------------------------------------------------------------------------------------ families
+
+
+def _elementwise(make: _Maker) -> list[Store]:
+    axes = make.axes(0, 3)
+    values = [make.value(axes, make.dtype(), make.rng.randint(0, 4)) for _ in range(make.rng.randint(1, 3))]
+    stores = [make.store(axes, value) for value in values]
+    if make.rng.random() < 0.3:
+        stores.append(make.store(axes, make.condition(axes)))
+    return stores
+
+
+def _reduction(make: _Maker) -> list[Store]:
+    stores = []
+    for _ in range(make.rng.randint(1, 2)):
+        axes, dtype = make.axes(0, 2, volume=60), make.dtype()
+        value = make.reduced(axes, dtype, 2)
+        for _ in range(make.rng.randint(0, 2)):
+            value = apply("add", value, make.rng.choice((make.reduced, make.value))(axes, dtype, 1))
+        stores.append(make.store(axes, value))
+    return stores
+
+
+def _contraction(make: _Maker) -> list[Store]:
+    batch, rows, columns = make.axes(0, 1, 3), make.axes(1, 2, 20), make.axes(1, 2, 20)
+    summed, dtype = make.axes(1, 2, 20), make.rng.choice((dtypes.float32, dtypes.float32, dtypes.float64, dtypes.int32))
+    operands = []
+    for own in (rows, columns):
+        axes = [*batch, *own, *summed]
+        make.rng.shuffle(axes)
+        operand = make.loaded(axes, dtype, depth=0)
+        if make.rng.random() < 0.3 and dtype.is_float:
+            operand = make.float_unary(operand)
+        operands.append(operand)
+    value = reduce("add", apply("mul", *operands), summed)
+    axes = [*batch, *rows, *columns]
+    if make.rng.random() < 0.5:
+        value = apply("add", value, make.loaded(columns, dtype, depth=0))
+    if make.rng.random() < 0.3 and dtype.is_float:
+        value = make.float_unary(value)
+    return [make.store(axes, value)]
+
+
+def _softmax(make: _Maker) -> list[Store]:
+    """Statistics of rows: exp(c * (s - max s)), its sum, weighted sums, the log of the sum."""
+    rows, summed = make.axes(0, 2, volume=20), make.axes(1, 2, volume=30)
+    dtype = make.rng.choice((dtypes.float32, dtypes.float32, dtypes.float64))
+    score = make.value([*rows, *summed], dtype, 1)
+    if make.rng.random() < 0.4:
+        masked = make.condition([*rows, *summed])
+        score = apply("where", masked, score, const(-1e4, dtype))
+    top = reduce("max", score, summed)
+    if make.rng.random() < 0.4:
+        finite = apply("lt", apply("abs", top), const(float("inf"), dtype))
+        top = apply("where", finite, top, const(0, dtype))
+    weight = apply("exp", apply("mul", apply("sub", score, top), const(make.rng.choice((1, 1, 2, 0.5)), dtype)))
+    total = reduce("add", weight, summed)
+    results: list[Callable[[], tuple[list[Axis], Expr]]] = [
+        lambda: ([*rows, *summed], apply("div", weight, total)),
+        lambda: (rows, apply("add", apply("log", total), top)),
+    ]
+
+    def weighted() -> tuple[list[Axis], Expr]:
+        columns = make.axes(0, 1, volume=8)
+        product = apply("mul", apply("div", weight, total), make.loaded([*summed, *columns], dtype, depth=0))
+        return [*rows, *columns], reduce("add", product, summed)
+
+    chosen = make.rng.sample([*results, weighted], make.rng.randint(1, 3))
+    return [make.store(*result()) for result in chosen]
+
+
+def _accumulate(make: _Maker) -> list[Store]:
+    stores = []
+    for _ in range(make.rng.randint(1, 2)):
+        axes = make.axes(1, 3, volume=200)
+        stores.append(make.accumulation(axes, make.value(axes, make.dtype(), 2)))
+    if make.rng.random() < 0.5:
+        stores.append(Store(make.param(dtypes.int32, 1), constant(0), make.condition(make.axes(1, 2)), mode="flag"))
+    return stores
+
+
+FAMILIES: dict[str, Callable[[_Maker], list[Store]]] = {
+    "elementwise": _elementwise,
+    "reduction": _reduction,
+    "contraction": _contraction,
+    "softmax": _softmax,
+    "accumulate": _accumulate,
+}
