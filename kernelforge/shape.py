@@ -213,7 +213,7 @@ def window_count(size: int, window: int, stride: int, dilation: int, what: str) 
         raise ShapeError(f"{what} with window {window}, stride {stride}, dilation {dilation}: each is at least 1")
     if span > size:
         spread = f", {span} with dilation {dilation}" if dilation > 1 else ""
-        raise ShapeError(f"{what}: a window of {window}{spread} on an axis of {size}; pad it or use a smaller window")
+        raise ShapeError(f"{what}: a window of {window}{spread} on an axis of {size}: pad it or use a smaller window")
     return (size - span) // stride + 1
 
 
