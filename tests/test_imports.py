@@ -10,12 +10,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A word is a file, a package, or a family of files: `choose` also places choose_cpu.py.
 ORDER = {
-    "codegen": """dtypes < ops < index < ir < program < interpret < bounds < rebuild < sharing merging < contract < scalar_rules
-                  < rewrite < streaming < target < schedule < show < verify < access < choose < nodes < goals < legality < placing < nest
-                  < triton opencl < generate""",
-    "kernelforge": """settings errors counters buffer < graph views shape < grad simplify
-                      < group axes demand naming < fuse split lower < memory < kernels < realize jit
-                      < tensor < nn optim data io < inspect cli""",
+    "codegen": """dtypes < ops < index < ir < streaming < target schedule program < interpret show < bounds < verify
+                  < rebuild < scalar_rules sharing merging < contract < rewrite
+                  < access < nodes < goals legality < placing < nest < choose < triton opencl < generate""",
+    "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
+                      < cuts split < axes demand naming group < questions merging < fuse lower
+                      < memory < kernels < plan < realize jit < tensor < nn optim data io < inspect cli""",
 }
 RANK = {
     (package, room): (package, rank)

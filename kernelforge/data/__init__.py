@@ -8,9 +8,11 @@ batches, in the parent process only, so workers never open a device. Read the fi
 
     dataset      what can be indexed or iterated, and ways to combine it
     sampler      in which order, and how many at a time
-    collate      samples -> batch -> tensors; the one file that knows `Tensor`
-    transport    how a batch travels between processes
-    worker       the process behind the loader and the parent's handle on it
+    collate      samples -> batch -> tensors
+    source       dataset and collate function together: from a task to a batch
+    transport    how batches and datasets travel between processes
+    worker       a process that makes batches, and the parent's handle on it; worker_info: what it tells a dataset
+    pool         the workers of one loader and their turns
     loader       DataLoader
 """
 

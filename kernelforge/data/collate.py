@@ -1,7 +1,7 @@
 """Samples -> batch -> tensors.
 
 Comes in: samples as a dataset hands them out. Goes out: a batch of the same structure, first in NumPy (in whichever
-process), then as tensors (in the parent only). The only file of this room that knows `Tensor`.
+process), then as tensors (in the parent only). The only file of this room that makes a `Tensor`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

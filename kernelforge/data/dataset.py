@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelforge.data.collate import as_array
-from kernelforge.data.sampler import Seed
+from kernelforge.data.sampler import Seed, seeded
 
 Sample = TypeVar("Sample", covariant=True)
 
@@ -116,14 +116,14 @@ def random_split(dataset: Any, lengths: Sequence[int | float], generator: Seed =
 
     lengths    sizes that add up to len(dataset), or fractions that add up to 1; a fraction's size is rounded down, what
                remains goes to the first subsets one by one
-    generator  a seed or a NumPy generator
+    generator  a seed or a NumPy generator; None: it follows from `Tensor.manual_seed`
     raises     ValueError when the lengths do not add up
 
     >>> [len(part) for part in random_split(range(10), [0.75, 0.25], generator=0)]
     [8, 2]
     """
     sizes = _sizes(len(dataset), lengths)
-    order = np.random.default_rng(generator).permutation(len(dataset)).tolist()
+    order = seeded(generator).permutation(len(dataset)).tolist()
     return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, accumulate(sizes))]
 
 

@@ -35,8 +35,8 @@ class DataLoader:
     worker_init_fn      called with the worker's number in each new worker process
     prefetch_factor     batches each worker makes ahead
     persistent_workers  keep the processes between passes
-    generator           a seed or a NumPy generator for the order and the workers' seeds; None takes a seed from NumPy's
-                        global state
+    generator           a seed or a NumPy generator for the order and the workers' seeds; None: both follow from
+                        `Tensor.manual_seed`
     multiprocessing_context  "forkserver" or "spawn"; the first where there is one
     raises              ValueError for options that exclude each other. The loop re-raises a worker's exception with the
                         worker's traceback, and raises RuntimeError when a worker dies.

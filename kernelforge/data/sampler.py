@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from kernelforge.tensor.random import generator as library_generator
+
 Seed: TypeAlias = "int | np.random.Generator | None"
 Item = TypeVar("Item", covariant=True)
 
@@ -41,7 +43,7 @@ class RandomSampler(Sampler[int]):
 
     num_samples  how many a pass draws; all of them when None. Without replacement more than all means one random order
                  after the other
-    generator    a seed or a NumPy generator; None: each pass takes a seed from NumPy's global state
+    generator    a seed or a NumPy generator; None: each pass takes a seed that follows from `Tensor.manual_seed`
     """
 
     def __init__(
@@ -131,8 +133,8 @@ def batch_count(total: int, size: int, drop_last: bool) -> int:
 
 
 def seeded(generator: Seed) -> np.random.Generator:
-    """A generator from a seed; None takes one from NumPy's global state, which `numpy.random.seed` fixes."""
-    return np.random.default_rng(np.random.randint(2**31) if generator is None else generator)
+    """A generator from a seed; None takes one from the library's random numbers, which `Tensor.manual_seed` fixes."""
+    return np.random.default_rng(library_generator.state() if generator is None else generator)
 
 
 def _numbers(order: np.ndarray) -> Iterator[int]:

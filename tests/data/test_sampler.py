@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kernelforge.data import BatchSampler, RandomSampler, SequentialSampler, WeightedRandomSampler
 from kernelforge.data.sampler import CHUNK
+from kernelforge.tensor import Tensor
 
 sizes = st.integers(0, 40)
 seeds = st.integers(0, 2**32)
@@ -32,11 +33,11 @@ def test_each_pass_is_another_order() -> None:
     assert list(sampler) != list(sampler)
 
 
-def test_numpys_global_seed_fixes_the_order_when_no_other_is_given() -> None:
+def test_the_librarys_seed_fixes_the_order_when_no_other_is_given() -> None:
     orders = []
     for _ in range(2):
         sampler = RandomSampler(range(100))
-        np.random.seed(5)
+        Tensor.manual_seed(5)
         orders.append([list(sampler), list(sampler)])
     assert orders[0] == orders[1] and orders[0][0] != orders[0][1]
 
