@@ -35,6 +35,7 @@ class Limits:
     repeats     most values of a tile a reduction may be repeated over
     cheap       cost per element up to which a value is computed again rather than stored
     cheap_small the same where everything the value is computed from is much smaller than the value
+    prologue    the same for an operand of a contraction, which is computed again for every tile
     cores       processors to keep busy
     program     elements one program may work through alone when there are too few programs
     """
@@ -45,6 +46,7 @@ class Limits:
     repeats: int = 256
     cheap: int = 12
     cheap_small: int = 64
+    prologue: int = 2
     cores: int = 2
     program: int = 1 << 16
 
@@ -57,6 +59,11 @@ class Limits:
 def is_leaf(node: Node) -> bool:
     """True for a node that is read or known, not computed."""
     return node.op in LEAVES or node.realized is not None or 0 in node.shape
+
+
+def is_transfer(node: Node) -> bool:
+    """True for a copy between two devices; the copy of what no device holds is computed where it is needed."""
+    return node.op == "copy" and node.realized is None and node.src[0].device is not None
 
 
 def through(node: Node, ops: frozenset[str]) -> Node:
@@ -135,9 +142,9 @@ class Cuts:
         for node in self.order:
             if node in self.outputs:
                 self.reasons[node] = "output"
-            elif node.op in FORCED and node.realized is None:
+            elif node.op in FORCED and node.realized is None and (node.op != "copy" or is_transfer(node)):
                 self.reasons[node] = FORCED[node.op]
-            if node.op == "copy" and node.realized is None:
+            if is_transfer(node):
                 self.cut(through(node.src[0], frozenset(("reshape", "detach"))), "read by another device")
 
     def _cut_reductions(self) -> None:
@@ -262,7 +269,7 @@ class Cuts:
             if node.op in SCALAR_OPS or node.op == "gather" or node in self.scores:
                 if len(found) > 1 and not self._is_cheap(node):
                     self.cut(node, "used by several kernels and not cheap")
-                elif self._is_factor(node) and not self._is_cheap(node):
+                elif self._is_factor(node) and not self._is_cheap(node, self.limits.prologue):
                     self.cut(node, "too dear to repeat in a contraction")
             roots[node] = frozenset(list(found)[:2])
 
@@ -275,10 +282,11 @@ class Cuts:
                 return True
         return False
 
-    def _is_cheap(self, node: Node) -> bool:
-        """True when computing a node again costs little more than reading it would."""
+    def _is_cheap(self, node: Node, limit: int | None = None) -> bool:
+        """True when computing a node again costs little more than reading it would: at most limit per element."""
         if node in self.scores:
             return True
+        cheap, small = (self.limits.cheap, self.limits.cheap_small) if limit is None else (limit, limit)
         cost, read, score = 0.0, 0, False
         seen, pending = {node}, [node]
         while pending:
@@ -288,7 +296,7 @@ class Cuts:
                 continue
             row = SCALAR_OPS.get(current.op)
             cost += (row.cost if row else 0) * current.size / node.size
-            if cost > self.limits.cheap_small:
+            if cost > small and not score:
                 return False
             for source in sources(current):
                 if source not in seen:
@@ -298,7 +306,7 @@ class Cuts:
                     else:
                         pending.append(source)
         written = node.size * node.dtype.itemsize
-        return score or 4 * read <= written or (cost <= self.limits.cheap and 2 * read <= 3 * written)
+        return score or 4 * read <= written or (cost <= cheap and 2 * read <= 3 * written)
 
 
 def sources(node: Node) -> tuple[Node, ...]:

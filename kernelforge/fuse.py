@@ -16,7 +16,7 @@ import heapq
 from collections.abc import Sequence
 
 from codegen.target import Target
-from kernelforge.cuts import Cuts, Limits, through
+from kernelforge.cuts import Cuts, Limits, is_transfer, through
 from kernelforge.graph import Node
 from kernelforge.group import Group
 from kernelforge.merging import Merging, Part
@@ -44,7 +44,7 @@ def _cuts(outputs: Sequence[Node], limits: Limits) -> Cuts:
         for node in cuts.reasons if cuts.scores else ():
             inside, loads = cuts.region([node])
             used = cuts.scores.intersection(inside)
-            if used and questions.ask([node], loads).refusal is not None:
+            if used and questions.ask([node], inside, loads).refusal is not None:
                 failed |= used
         if not failed:
             return cuts
@@ -79,7 +79,7 @@ def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
     """The launches of a part: one, or two for a scatter, whose base comes first."""
     reasons = {node: cuts.reasons[node] for node in part.outputs}
     (node, *_) = part.outputs
-    if node.op == "copy":
+    if is_transfer(node):
         source = through(node.src[0], frozenset(("reshape", "detach")))
         return [Group("copy", part.outputs, (source,), reasons)]
     if node.op != "scatter":

@@ -18,7 +18,7 @@ from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.rewrite import prepare
 from kernelforge.demand import Demand, Demands, everywhere, flat_index
 from kernelforge.errors import InternalError
-from kernelforge.graph import Line, Node
+from kernelforge.graph import Node
 from kernelforge.group import Group
 from kernelforge.naming import kernel_name
 
@@ -27,10 +27,10 @@ FAULT = "fault"
 
 @dataclass(frozen=True)
 class Check:
-    """What one fault flag stands for: an index along a dimension of `size` elements that must lie in 0 <= index < size."""
+    """What one fault flag stands for: an index of `node` that must lie in 0 <= index < size."""
 
     size: int
-    line: Line | None
+    node: Node
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +39,11 @@ class Lowered:
 
     nodes   the node behind each parameter, by name; the fault array has none
     checks  one for each element of the fault array
-    lines   the user's lines its nodes come from
     """
 
     kernel: Kernel
     nodes: dict[str, Node]
     checks: tuple[Check, ...]
-    lines: tuple[Line, ...]
 
 
 def lower(group: Group) -> Lowered:
@@ -57,8 +55,8 @@ def lower(group: Group) -> Lowered:
     nodes = {param.name: node for node, param in lowering.params.items()}
     kernel = prepare(Kernel("kernel", tuple(params.values()), tuple(stores)))
     kernel = Kernel(kernel_name(kernel), kernel.params, kernel.stores)
-    checks = tuple(Check(size, line) for (_, size), (line, _) in lowering.checks.items())
-    return Lowered(kernel, nodes, checks, lowering.lines())
+    checks = tuple(Check(size, node) for (_, size), (node, _) in lowering.checks.items())
+    return Lowered(kernel, nodes, checks)
 
 
 class Lowering:
@@ -68,9 +66,9 @@ class Lowering:
         self.group = group
         self.demands = Demands(frozenset(group.inputs))
         self.params: dict[Node, Param] = {}
-        self.checks: dict[tuple[Expr, int], tuple[Line | None, Guards]] = {}
+        self.checks: dict[tuple[Expr, int], tuple[Node, Guards]] = {}
         self._exprs: dict[int, Expr] = {}
-        self._positions: dict[object, tuple[Demand, Line | None]] = {}
+        self._positions: dict[object, tuple[Demand, Node]] = {}
 
     def stores(self) -> list[Store]:
         """Plain stores of every output at its own axes, in row-major order."""
@@ -89,7 +87,7 @@ class Lowering:
         _, position_node, source = node.src
         axes = self.demands.add_store([position_node, source])
         self._build()
-        position = self._position(self.demands.roots[0], node.shape[dim], node.line)
+        position = self._position(self.demands.roots[0], node.shape[dim], node)
         value = self._exprs[id(self.demands.roots[1])]
         place = list(everywhere(axes)[0])
         place[dim] = dynamic(position, node.shape[dim])
@@ -107,17 +105,13 @@ class Lowering:
             stores.append(Store(param, constant(slot), outside, guards, mode="flag"))
         return stores
 
-    def lines(self) -> tuple[Line, ...]:
-        """The user's lines, each once, in the order of computation."""
-        return tuple(dict.fromkeys(d.node.line for d in self.demands.order() if d.node.line is not None))
-
     # --------------------------------------------------------------------------------------- expressions
 
     def _build(self) -> None:
         """Makes the expression of every demand, needs first."""
         order = self.demands.order()
         self._positions = {
-            demand.needs[0].stand_in: (demand.needs[0], demand.node.line) for demand in order if demand.kind == "gather"
+            demand.needs[0].stand_in: (demand.needs[0], demand.node) for demand in order if demand.kind == "gather"
         }
         for demand in order:
             self._exprs[id(demand)] = self._expr(demand, [self._exprs[id(need)] for need in demand.needs])
@@ -149,18 +143,18 @@ class Lowering:
         real: dict[Expr, Expr] = {}
         for atom in index.atoms():
             if atom.kind == "dynamic" and atom.of in self._positions:
-                demand, line = self._positions[atom.of]
-                real[atom.of] = self._position(demand, atom.by, line)
+                demand, gather = self._positions[atom.of]
+                real[atom.of] = self._position(demand, atom.by, gather)
         return ir.replace(index, {}, real)
 
     def _guards(self, guards: Guards) -> Guards:
         return frozenset(Guard(self._index(guard.index), guard.lo, guard.hi) for guard in guards)
 
-    def _position(self, demand: Demand, size: int, line: Line | None) -> Expr:
+    def _position(self, demand: Demand, size: int, node: Node) -> Expr:
         """The value of an index taken from data; a check reports the values outside 0 <= value < size."""
         expr = self._exprs[id(demand)]
         if not within(expr, size):
-            self.checks.setdefault((expr, size), (line, self._guards(demand.all_guards)))
+            self.checks.setdefault((expr, size), (node, self._guards(demand.all_guards)))
         return expr
 
     def _input(self, node: Node) -> Param:

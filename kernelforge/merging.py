@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kernelforge.cuts import FORCED, Cuts
+from kernelforge.cuts import Cuts, is_transfer
 from kernelforge.graph import Node
 from kernelforge.questions import Answer, Questions
 
@@ -31,7 +31,7 @@ class Part:
         self.inside, self.loads = cuts.region(outputs, ignored=frozenset(outputs) | frozenset(computed))
         positions = [cuts.position[node] for node in outputs]
         self.first, self.last = min(positions), max(positions)
-        self.special = any(node.op in FORCED and node.op != "contiguous" for node in outputs)
+        self.special = any(node.op == "scatter" or is_transfer(node) for node in outputs)
         self.answer: Answer | None = None
 
 
@@ -136,7 +136,7 @@ class Merging:
         if any(node.op == "contiguous" and node in earlier.outputs for node in later.loads):
             return None
         key = frozenset(earlier.outputs), frozenset(later.outputs)
-        if key in self.refused or self._depends(later, earlier, via):
+        if key in self.refused or not self._fits(earlier, later) or self._depends(later, earlier, via):
             return None
         part = Part(self._needed(earlier, later), self.cuts, (*earlier.outputs, *later.outputs))
         if self._is_refused(part, earlier, later):
@@ -159,10 +159,13 @@ class Merging:
             if node in self.cuts.outputs or node.op == "contiguous" or not self.users.get(node, {}).keys() <= parts
         )
 
+    def _fits(self, earlier: Part, later: Part) -> bool:
+        """True when the two together stay below the cap on operations."""
+        most = self.cuts.limits.operations
+        return len(earlier.inside) + len(later.inside) <= most or len({*earlier.inside, *later.inside}) <= most
+
     def _is_refused(self, part: Part, earlier: Part, later: Part) -> bool:
-        if len(part.inside) > self.cuts.limits.operations:
-            return True
-        part.answer = self.questions.ask(part.outputs, part.loads)
+        part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
         if part.answer.refusal is not None:
             return True
         alone = min(self._parallel(earlier), self._parallel(later))
@@ -170,5 +173,5 @@ class Merging:
 
     def _parallel(self, part: Part) -> int:
         if part.answer is None:
-            part.answer = self.questions.ask(part.outputs, part.loads)
+            part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
         return part.answer.parallel

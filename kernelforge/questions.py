@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from math import prod
 
 from codegen.index import Axis
+from codegen.ops import SCALAR_OPS
 from kernelforge.cuts import Limits
 from kernelforge.demand import Demand, Demands, TooManyDemands
-from kernelforge.graph import Node
+from kernelforge.graph import LEAVES, VIEWS, Node
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ class Questions:
     def __init__(self, limits: Limits, contractions: Collection[Node], scores: Collection[Node]) -> None:
         self.limits, self.contractions, self.scores = limits, contractions, scores
 
-    def ask(self, outputs: Sequence[Node], loads: Sequence[Node]) -> Answer:
-        """The answer for a group with these outputs, which loads these nodes."""
+    def ask(self, outputs: Sequence[Node], inside: Sequence[Node], loads: Sequence[Node]) -> Answer:
+        """The answer for a group with these outputs, which computes the nodes inside and loads others."""
         if len(outputs) + len(loads) > self.limits.params:
             return Answer("too many arrays")
+        if is_pointwise(outputs, inside):
+            return Answer(None, outputs[0].size)
         demands = Demands(frozenset(loads), cap=4 * self.limits.operations)
         try:
             stores = [demands.add_store([node]) for node in sorted(outputs, key=lambda node: -node.size)]
@@ -105,6 +108,23 @@ class Questions:
         if points >= self.limits.cores or widest <= points * self.limits.program:
             return None
         return "too few parallel programs"
+
+
+def is_pointwise(outputs: Sequence[Node], inside: Sequence[Node]) -> bool:
+    """True when all is computed element by element in one shape: nothing to ask about.
+
+    Views then show stored nodes and constants alone.
+    """
+    computed = frozenset(inside)
+    return all(output.shape == outputs[0].shape for output in outputs) and all(
+        node.op in SCALAR_OPS or node.op in LEAVES or (node.op in VIEWS and is_plain(node.src[0], computed))
+        for node in inside
+    )
+
+
+def is_plain(node: Node, computed: frozenset[Node]) -> bool:
+    """True when a node is no result of an operation of the group."""
+    return node not in computed or node.op in VIEWS or node.op in LEAVES
 
 
 def parallel_axes(stores: Sequence[tuple[Axis, ...]], order: Sequence[Demand]) -> frozenset[Axis]:

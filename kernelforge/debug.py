@@ -1,0 +1,73 @@
+"""What kernelforge prints while it works, by level.
+
+    KF_DEBUG=1   each new plan: launches, memory
+             2   each launch: name, grid, milliseconds, GFLOP/s, GB/s
+             3   each new plan's groups, with the reason why each output is stored
+             4   kernels and their schedules
+             5   generated sources
+
+Everything goes to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from codegen.show import show
+from kernelforge.plan import Launch, Plan
+from kernelforge.settings import DEBUG
+
+
+def level() -> int:
+    """The debug level in force."""
+    return int(DEBUG.value)
+
+
+def show_plan(plan: Plan) -> None:
+    """Prints a new plan."""
+    if not level():
+        return
+    scratch, unshared = sum(b.nbytes for b in plan.blocks), sum(s.nbytes for s in plan.slots if s.role == "scratch")
+    results = sum(s.nbytes for s in plan.slots if s.role == "result")
+    write(
+        f"plan: {len(plan.launches)} kernels ({len({step.program for step in plan.launches})} different), "
+        f"results {size(results)}, intermediate {size(scratch)} ({size(unshared)} before reuse)"
+    )
+    shown = set()
+    for step in plan.launches:
+        if level() >= 3:
+            write(f"  {step.kernel.name}")
+            for reason in step.reasons:
+                write(f"      stores {reason}")
+            for file, line in step.lines[:4]:
+                write(f"      from {file}:{line}")
+        if step.program not in shown:
+            shown.add(step.program)
+            if level() >= 4:
+                write(show(step.kernel))
+            if level() >= 5:
+                write(step.program.source)
+
+
+def show_launch(step: Launch, seconds: float) -> None:
+    """Prints one launch and its speed."""
+    program = step.program
+    grid = "x".join(str(n) for n in program.grid)
+    rates = f"{program.flops / seconds / 1e9:9.2f} GFLOP/s {program.nbytes / seconds / 1e9:8.2f} GB/s"
+    write(f"{step.device:6s} {step.kernel.name:60s} {grid:>12s} {seconds * 1e3:9.3f} ms {rates}")
+
+
+def size(nbytes: int) -> str:
+    """A number of bytes for people.
+
+    >>> size(2048), size(5 << 20)
+    ('2.0 KiB', '5.0 MiB')
+    """
+    value, units = float(nbytes), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def write(text: str) -> None:
+    print(text, file=sys.stderr)

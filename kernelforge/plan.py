@@ -1,0 +1,260 @@
+"""The plan: a graph's kernels with their arguments, ready to run on any buffers.
+
+Comes in: nodes to compute.  Goes out: `Plan`, a list of steps over numbered slots.  It holds no graph node and no buffer,
+so the same plan serves every graph of the same structure.  Lowering and code generation are done once for groups of equal
+structure, for instance the layers of a deep network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from codegen.dtypes import DType, dtypes
+from codegen.generate import generate
+from codegen.ir import Kernel
+from codegen.program import Program
+from codegen.target import Target
+from kernelforge.buffer import Buffer
+from kernelforge.counters import GlobalCounters
+from kernelforge.fuse import groups
+from kernelforge.graph import Line, Node
+from kernelforge.group import Group
+from kernelforge.kernels import Device
+from kernelforge.lower import FAULT, lower
+from kernelforge.memory import Block, Lifetime, assign
+from kernelforge.simplify import simplify
+from kernelforge.split import split
+from kernelforge.structure import structure
+
+
+@dataclass(slots=True)
+class Slot:
+    """One array of a plan.
+
+    role   "leaf"     a buffer the graph reads
+           "result"   a buffer the plan makes for its caller
+           "scratch"  an intermediate result, in a block of memory shared over time
+           "fault"    flags of indices out of range; they stay until they are looked at
+    """
+
+    size: int
+    dtype: DType
+    device: str
+    role: str
+    block: int = -1
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a fault flag says: an index was not in 0 <= index < size."""
+
+    size: int
+    line: Line | None
+
+
+@dataclass(slots=True)
+class Launch:
+    """One kernel on its arguments.
+
+    executable  what the runtime made of the program
+    checks      the meanings of its fault flags, if it has any
+    reasons     why each of its outputs is stored, for people
+    """
+
+    device: str
+    program: Program
+    kernel: Kernel
+    arguments: tuple[int, ...]
+    checks: tuple[Check, ...] = ()
+    reasons: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+    executable: Any = None
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return tuple(slot for slot, p in zip(self.arguments, self.program.params) if p.name in self.program.written)
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A copy from one slot to another, on different devices."""
+
+    source: int
+    target: int
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        return self.source, self.target
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to run.
+
+    results  the slot of each requested node
+    """
+
+    slots: list[Slot] = field(default_factory=list)
+    steps: list[Launch | Transfer] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    results: tuple[int, ...] = ()
+    faults: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def launches(self) -> list[Launch]:
+        return [step for step in self.steps if isinstance(step, Launch)]
+
+
+@dataclass(frozen=True)
+class Template:
+    """The kernel of a group, for all groups of its structure.
+
+    arguments  for each parameter: the number of its node in the structure, or None for the fault flags
+    checks     for each fault flag: the size, and the number of the node it belongs to
+    """
+
+    kernel: Kernel
+    program: Program
+    arguments: tuple[int | None, ...]
+    checks: tuple[tuple[int, int], ...]
+
+
+_templates: Final[dict[tuple[object, ...], Template]] = {}
+
+
+def make_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str) -> Plan:
+    """The plan that computes nodes.
+
+    leaves  the buffers they are computed from, in the order the plan's caller will pass them
+    device  where to compute what names no device
+    """
+    GlobalCounters.plans += 1
+    target = Device[device].target
+    planner = Planner(leaves, device)
+    wanted = [storage(node) for node in split(simplify(nodes), target)]
+    computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
+    for group in groups(computed, target) if computed else ():
+        planner.add(group)
+    return planner.finish(wanted)
+
+
+def storage(node: Node) -> Node:
+    """The node whose row-major elements are those of node: itself, or what lies behind reshapes of it."""
+    while node.realized is None and node.op in ("reshape", "detach"):
+        node = node.src[0]
+    if node.op == "contiguous" and node.realized is None and is_stored(behind := storage(node.src[0])):
+        return behind
+    return node
+
+
+def is_stored(node: Node) -> bool:
+    """True when the node's elements are in a buffer."""
+    return node.op == "buffer" or node.realized is not None
+
+
+class Planner:
+    """A plan being made."""
+
+    def __init__(self, leaves: Sequence[Buffer], device: str) -> None:
+        self.device = device
+        self.plan = Plan(slots=[Slot(b.size, b.dtype, b.device, "leaf") for b in leaves])
+        self.leaf = {id(buffer): slot for slot, buffer in enumerate(leaves)}
+        self.slot: dict[Node, int] = {}
+        self.moved: dict[tuple[int, str], int] = {}
+
+    def add(self, group: Group) -> None:
+        """Appends a group's step."""
+        device = group.device or self.device
+        if group.kind == "copy":
+            source = self._slot(group.inputs[0], self.device)
+            self.plan.steps.append(Transfer(source, self._slot(group.outputs[0], device)))
+            return
+        template, numbered = template_of(group, Device[device].target, device)
+        arguments, faults = [], []
+        for number in template.arguments:
+            if number is None:
+                faults.append(self._new(Slot(len(template.checks), dtypes.int32, device, "fault")))
+                arguments.append(faults[-1])
+            else:
+                arguments.append(self._argument(numbered[number], device, group))
+        checks = tuple(Check(size, numbered[number].line) for size, number in template.checks)
+        reasons = tuple(f"{node!r}: {reason}" for node, reason in group.reasons.items())
+        lines = tuple(dict.fromkeys(node.line for node in numbered if node.line is not None))
+        step = Launch(device, template.program, template.kernel, tuple(arguments), checks, reasons, lines)
+        self.plan.steps.append(step)
+
+    def finish(self, wanted: Sequence[Node]) -> Plan:
+        """The plan, with memory assigned."""
+        plan = self.plan
+        for node in wanted:
+            slot = self._slot(node, self.device)
+            if plan.slots[slot].role == "scratch":
+                plan.slots[slot].role = "result"
+        plan.results = tuple(self._slot(node, self.device) for node in wanted)
+        self._assign_memory()
+        return plan
+
+    def _slot(self, node: Node, device: str) -> int:
+        """The slot of a node's elements."""
+        if is_stored(node):
+            return self.leaf[id(node.attr if node.op == "buffer" else node.realized)]
+        if node not in self.slot:
+            self.slot[node] = self._new(Slot(node.size, node.dtype, node.device or device, "scratch"))
+        return self.slot[node]
+
+    def _argument(self, node: Node, device: str, group: Group) -> int:
+        """The slot of a kernel's argument, moved to the kernel's device if it is elsewhere."""
+        slot = self._slot(node, device)
+        if self.plan.slots[slot].device == device or node in group.outputs:
+            return slot
+        if (slot, device) not in self.moved:
+            here = self.plan.slots[slot]
+            self.moved[slot, device] = self._new(Slot(here.size, here.dtype, device, "scratch"))
+            self.plan.steps.append(Transfer(slot, self.moved[slot, device]))
+        return self.moved[slot, device]
+
+    def _new(self, slot: Slot) -> int:
+        self.plan.slots.append(slot)
+        return len(self.plan.slots) - 1
+
+    def _assign_memory(self) -> None:
+        """Gives every scratch slot a block."""
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for number, step in enumerate(self.plan.steps):
+            for slot in step.arguments:
+                first.setdefault(slot, number)
+                last[slot] = number
+        scratch = [slot for slot in first if self.plan.slots[slot].role == "scratch"]
+        lifetimes = [
+            Lifetime(self.plan.slots[s].nbytes, self.plan.slots[s].device, first[s], last[s]) for s in scratch
+        ]
+        chosen, self.plan.blocks = assign(lifetimes)
+        for slot, block in zip(scratch, chosen):
+            self.plan.slots[slot].block = block
+
+
+def template_of(group: Group, target: Target, device: str) -> tuple[Template, list[Node]]:
+    """A group's kernel, and the group's nodes by number."""
+    shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
+    nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
+    key = (group.kind, device, group.outputs[0].attr if group.kind == "scatter" else None, shape.key,
+           tuple((node.shape, node.dtype) for node in group.outputs))  # fmt: skip
+    template = _templates.get(key)
+    if template is None:
+        template = _templates[key] = _make_template(group, target, nodes)
+    return template, nodes
+
+
+def _make_template(group: Group, target: Target, nodes: Sequence[Node]) -> Template:
+    number = {node: i for i, node in enumerate(nodes)}
+    lowered = lower(group)
+    arguments = tuple(None if p.name == FAULT else number[lowered.nodes[p.name]] for p in lowered.kernel.params)
+    checks = tuple((check.size, number[check.node]) for check in lowered.checks)
+    return Template(lowered.kernel, generate(lowered.kernel, target), arguments, checks)

@@ -1,0 +1,170 @@
+"""Computing nodes: find or make the plan for a graph, and run it.
+
+Comes in: nodes.  Goes out: nothing; each node's `realized` is its buffer.  A graph of a structure met before is run
+without planning or compiling anything: its buffers take the places of the earlier ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.dtypes import from_storage
+from kernelforge import debug, faults
+from kernelforge.buffer import Buffer
+from kernelforge.counters import GlobalCounters
+from kernelforge.errors import InternalError
+from kernelforge.graph import Node
+from kernelforge.kernels import Device
+from kernelforge.plan import Plan, Transfer, is_stored, make_plan
+from kernelforge.structure import structure
+
+_plans: Final[dict[tuple[object, ...], Plan]] = {}
+
+
+def realize(nodes: Sequence[Node]) -> None:
+    """Computes nodes, all that share work together; afterwards each has its buffer in `realized`."""
+    pending = [node for node in dict.fromkeys(nodes) if not is_stored(node)]
+    if not pending:
+        return
+    shape = structure(pending)
+    leaves: list[Buffer] = [leaf for leaf in shape.leaves if isinstance(leaf, Buffer)]
+    device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
+    key = (device, shape.key)
+    plan = _plans.get(key)
+    if plan is None:
+        plan = make_plan(pending, leaves, device)
+        compile_all(plan)
+        _plans[key] = plan
+        debug.show_plan(plan)
+    for node, buffer in zip(pending, run(plan, leaves)):
+        node.realized = buffer
+
+
+def stored(node: Node) -> Buffer:
+    """The buffer of a node, computed if need be."""
+    if node.op == "buffer":
+        buffer: Buffer = node.attr
+        return buffer
+    realize([node])
+    if node.realized is None:
+        raise InternalError(f"{node!r} has no buffer after it was realized")
+    return node.realized
+
+
+def read(node: Node) -> NDArray:
+    """The elements of a node on the host, in its shape; float32 for bfloat16.
+
+    raises IndexError for an index out of range in anything computed since the last synchronisation
+    """
+    buffer = stored(node)
+    flat = contents(buffer)
+    return from_storage(flat, buffer.dtype).reshape(node.shape)
+
+
+def contents(buffer: Buffer) -> NDArray:
+    """A copy of a buffer's elements in storage form."""
+    faults.raise_pending()
+    if buffer.host is not None:
+        return buffer.host.copy()
+    flat = np.empty(buffer.size, buffer.dtype.numpy)
+    if buffer.size:
+        Device[buffer.device].copy_out(resident(buffer), flat)
+    return flat
+
+
+def synchronize(device: str | None = None) -> None:
+    """Waits until all launches on a device, by default all devices in use, are done.
+
+    raises IndexError for an index out of range in anything computed since the last synchronisation
+    """
+    for name in [device] if device is not None else Device.opened():
+        Device[name].synchronize()
+    faults.raise_pending()
+
+
+def compile_all(plan: Plan) -> None:
+    """Compiles the programs of a plan that are not compiled yet, all of one device together."""
+    for device in dict.fromkeys(step.device for step in plan.launches):
+        steps = [step for step in plan.launches if step.device == device]
+        programs = list(dict.fromkeys(step.program for step in steps))
+        compiled = dict(zip(programs, Device[device].compile(programs)))
+        GlobalCounters.compiled += len(programs)
+        for step in steps:
+            step.executable = compiled[step.program]
+
+
+def run(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
+    """Runs a plan on buffers; the buffer of each result."""
+    memories, results = _memories(plan, leaves)
+    timed = debug.level() >= 2
+    for step in plan.steps:
+        arguments = [memories[slot] for slot in step.arguments]
+        if isinstance(step, Transfer):
+            _transfer(plan, step, arguments)
+            continue
+        start = time.perf_counter()
+        Device[step.device].launch(step.executable, arguments)
+        GlobalCounters.kernel_count += 1
+        GlobalCounters.global_ops += step.program.flops
+        GlobalCounters.global_mem += step.program.nbytes
+        if timed:
+            Device[step.device].synchronize()
+            seconds = time.perf_counter() - start
+            GlobalCounters.time_sum_s += seconds
+            debug.show_launch(step, seconds)
+        if step.checks:
+            faults.expect(plan.faults[step.arguments[-1]])
+    return [results[slot] if slot in results else leaves[slot] for slot in plan.results]
+
+
+def resident(buffer: Buffer) -> Any:
+    """The device memory of a buffer, which takes its elements from the host the first time."""
+    if buffer.memory is None:
+        runtime = Device[buffer.device]
+        buffer.memory = runtime.allocate(buffer.nbytes)
+        if buffer.host is not None:
+            runtime.copy_in(buffer.memory, buffer.host)
+            buffer.host = None
+    return buffer.memory
+
+
+def _memories(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], dict[int, Buffer]]:
+    """The memory of every slot, and the new buffers among them."""
+    blocks = [Device[block.device].allocate(block.nbytes) for block in plan.blocks]
+    results: dict[int, Buffer] = {}
+    memories: list[Any] = []
+    for number, slot in enumerate(plan.slots):
+        if slot.role == "leaf":
+            memories.append(resident(leaves[number]) if slot.size else None)
+        elif slot.role == "scratch":
+            memories.append(blocks[slot.block] if slot.block >= 0 else None)
+        elif slot.role == "fault":
+            memories.append(_fault(plan, number).memory)
+        else:
+            results[number] = Buffer(slot.size, slot.dtype, slot.device)
+            memories.append(resident(results[number]) if slot.size else None)
+    return memories, results
+
+
+def _fault(plan: Plan, slot: int) -> faults.Fault:
+    """The fault flags behind a slot; they live as long as the plan."""
+    if slot not in plan.faults:
+        step = next(step for step in plan.launches if slot in step.arguments)
+        sizes, lines = [check.size for check in step.checks], [check.line for check in step.checks]
+        plan.faults[slot] = faults.Fault(step.device, sizes, lines)
+    return plan.faults[slot]
+
+
+def _transfer(plan: Plan, step: Transfer, memories: Sequence[Any]) -> None:
+    """Copies an array between devices, by way of the host."""
+    source, target = plan.slots[step.source], plan.slots[step.target]
+    flat = np.empty(source.size, source.dtype.numpy)
+    Device[source.device].copy_out(memories[0], flat)
+    Device[target.device].copy_in(memories[1], flat)
+
+
