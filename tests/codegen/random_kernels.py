@@ -31,14 +31,14 @@ FLOATS = (dtypes.float32, dtypes.float16, dtypes.bfloat16, dtypes.float64)
 INTEGERS = tuple(d for d in ALL if d.is_int)
 
 
-def kernels(*families: str) -> st.SearchStrategy[Kernel]:
+def kernels(*families: str, sizes: Sequence[int] = SIZES) -> st.SearchStrategy[Kernel]:
     """A strategy for random kernels, of the named families or of all."""
-    return st.builds(lambda seed: random_kernel(seed, *families), st.integers(0, 1 << 32))
+    return st.builds(lambda seed: random_kernel(seed, *families, sizes=sizes), st.integers(0, 1 << 32))
 
 
-def random_kernel(seed: int, *families: str) -> Kernel:
-    """A random valid kernel of one of the named families, or of any; the same for the same seed."""
-    make = _Maker(random.Random(seed))
+def random_kernel(seed: int, *families: str, sizes: Sequence[int] = SIZES) -> Kernel:
+    """A random valid kernel of one of the named families, or of any; the same for the same arguments."""
+    make = _Maker(random.Random(seed), sizes)
     family = make.rng.choice(families or tuple(FAMILIES))
     stores = FAMILIES[family](make)
     return Kernel(family, tuple(make.params), tuple(stores))
@@ -69,8 +69,8 @@ def run(kernel: Kernel, arrays: dict[str, NDArray]) -> dict[str, NDArray]:
 class _Maker:
     """Random pieces of one kernel; its parameters grow as loads are made."""
 
-    def __init__(self, rng: random.Random) -> None:
-        self.rng = rng
+    def __init__(self, rng: random.Random, sizes: Sequence[int]) -> None:
+        self.rng, self.sizes = rng, sizes
         self.params: list[Param] = []
         self.loadable: list[Param] = []
         self.axis_count = 0
@@ -79,14 +79,14 @@ class _Maker:
 
     def axis(self, size: int | None = None) -> Axis:
         self.axis_count += 1
-        return Axis(f"a{self.axis_count}", size or self.rng.choice(SIZES))
+        return Axis(f"a{self.axis_count}", size or self.rng.choice(self.sizes))
 
     def axes(self, least: int, most: int, volume: int = 600) -> list[Axis]:
         """Fresh axes with a bounded product of sizes."""
         found: list[Axis] = []
         for _ in range(self.rng.randint(least, most)):
             room = volume // prod(a.size for a in found)
-            found.append(self.axis(self.rng.choice([s for s in SIZES if s <= max(1, room)])))
+            found.append(self.axis(self.rng.choice([s for s in self.sizes if s <= room] or [1])))
         return found
 
     def some(self, axes: Sequence[Axis]) -> list[Axis]:
