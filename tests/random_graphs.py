@@ -65,7 +65,7 @@ def tolerance(outputs: Sequence[Node]) -> float:
     """How far two correct ways to compute the outputs may differ, absolutely: 16-bit floats round or stay wider."""
     order = graph.toposort(outputs)
     floats = [node for node in order if node.dtype.is_float]
-    largest = max([1.0, *(float(np.abs(v).max(initial=0)) for v in evaluate_all(floats))])
+    largest = max([1.0, *(float(np.abs(v[np.isfinite(v)]).max(initial=0)) for v in evaluate_all(floats))])
     step = {dtypes.bfloat16: 2.0**-8, dtypes.float16: 2.0**-11, dtypes.float32: 2.0**-24, dtypes.float64: 2.0**-53}
     return 64 * largest * max([0.0, *(step[node.dtype] for node in floats)])
 
