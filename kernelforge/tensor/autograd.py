@@ -10,15 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
 from typing import Any, Self
-from weakref import ref
 
 from kernelforge import grad, graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
-from kernelforge.tensor.core import Core, grad_enabled, leaves
+from kernelforge.tensor.core import Core, grad_enabled, leaves, pending
 from kernelforge.tensor.losses import Losses
-
-differentiated: list[ref[Core]] = []  # tensors backward() was called on, until an optimiser computes them
 
 
 class no_grad:
@@ -119,7 +116,7 @@ class Autograd(Losses):
                 tensor.grad = added if tensor.grad is None else tensor.grad + added
         if not self._leaf:
             self._tracked = None
-        differentiated.append(ref(self))
+        pending[id(self)] = self
         return self
 
     def _cotangents(self, targets: Sequence[Node], gradient: Core | None) -> list[Node | None]:

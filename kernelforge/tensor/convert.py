@@ -6,6 +6,7 @@ forgets how it was computed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
-from kernelforge.tensor.core import Core, changed, leaves
+from kernelforge.tensor.core import Core, leaves, pending
 from kernelforge.tensor.random import Random
 
 
@@ -39,7 +40,7 @@ class Convert(Random):
         realize_tensors((self,))
         stored = self._stored
         assert stored is not None
-        return from_storage(realize.read(stored), self.dtype).reshape(self.shape)
+        return from_storage(realize.contents(stored), self.dtype).reshape(self.shape)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
@@ -105,14 +106,25 @@ def _rebuilt(cls: type[Core], values: NDArray, dtype: str, requires_grad: bool |
     return cls(values, dtype=dtype, requires_grad=requires_grad)
 
 
+def realize_pending(tensors: Iterable[Core]) -> None:
+    """Compute tensors together with every tensor assigned to or differentiated and not computed since.
+
+    A training step so computes its loss and the running statistics with the parameters, in one plan.
+    """
+    realize_tensors((*tensors, *pending.values()))
+
+
 def realize_tensors(tensors: tuple[Core, ...]) -> None:
     """Compute tensors together, and let those no gradient flows through forget how."""
+    for tensor in tensors:
+        if graph.uniform(tensor._node) is not None:
+            tensor._rename(tensor._unshared(tensor._node))
     realize.realize([tensor._node for tensor in tensors if tensor._stored is None])
     for tensor in tensors:
-        changed.pop(id(tensor), None)
-        node = tensor._node
-        if node.realized is None or (tensor._tracked and not tensor._leaf):
+        pending.pop(id(tensor), None)
+        stored = tensor._stored
+        if stored is None or (tensor._tracked and not tensor._leaf):
             continue
-        stored = graph.reshape(graph.buffer(node.realized), node.shape)
-        if not tensor._leaf or stored not in leaves:
-            tensor._rename(stored)
+        node = graph.reshape(graph.buffer(stored), tensor.shape)
+        if not tensor._leaf or node not in leaves:
+            tensor._rename(node)

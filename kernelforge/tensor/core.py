@@ -30,7 +30,7 @@ _PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + 
 
 grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
 leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
-changed: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # tensors assigned to and not computed since
+pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # what the next optimiser step also computes
 
 
 def calling_line() -> graph.Line | None:
@@ -325,7 +325,12 @@ class Core:
         self._rename(value._node)
         if not self._leaf:
             self._tracked = value._tracked or (None if self._tracked else self._tracked)
-        changed[id(self)] = self
+        pending[id(self)] = self
+        return self
+
+    def replace(self, value: Self) -> Self:
+        """Itself, with the value of another tensor of any shape, dtype and device, detached if it is a leaf."""
+        self._rename(value._node)
         return self
 
     def assign(self, value: Any) -> Self:
@@ -347,7 +352,7 @@ class Core:
             new = new._derived(graph.copy(new._node, self.device))
         if self._leaf:
             self._rename(new._node)
-            changed[id(self)] = self
+            pending[id(self)] = self
             return self
         return self._become(new)
 

@@ -363,6 +363,11 @@ class Movement(Activations):
         place = Device.canonicalize(device)
         return self if place == self.device else self._derived(graph.copy(self._node, place))
 
+    def to_(self, device: str | None) -> Self:
+        """Itself, its values moved to another device."""
+        self._rename(self.detach().to(device)._node)
+        return self
+
 
 def _sequence(value: int | Sequence[int]) -> Sequence[int]:
     return (value,) if isinstance(value, int) else value

@@ -1,0 +1,85 @@
+"""The base of optimisers: parameters, learning rate, and one plan for a whole step.
+
+Comes in: tensors with gradients.  Goes out: the same tensors with new values.  What changes from step to step (learning
+rate, step count, averages) is in tensors, so every step has the same graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from kernelforge.tensor import Tensor, no_grad
+from kernelforge.tensor.convert import realize_pending
+
+
+def stored(shape: tuple[int, ...], value: float, device: str | None = None) -> Tensor:
+    """A float32 tensor in memory of its own, whose value the graph does not show."""
+    return Tensor(np.full(shape, value, np.float32), device=device, requires_grad=False)
+
+
+class Optimizer:
+    """What all optimisers share.
+
+    params   the tensors it changes: those given that do not have requires_grad=False; the others are only computed
+             together with them
+    lr       the learning rate, a tensor without dimensions; setting it takes a number too
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
+        given = list({id(tensor): tensor for tensor in params}.values())
+        self.params = [tensor for tensor in given if tensor.requires_grad is not False]
+        self.buffers = [tensor for tensor in given if tensor.requires_grad is False]
+        if not self.params:
+            raise ValueError("an optimiser needs at least one parameter that does not have requires_grad=False")
+        for tensor in self.params:
+            tensor.requires_grad = True
+        self.device = self.params[0].device
+        self._lr = stored((), lr, self.device)
+        self.params[0].realize(*self.params[1:], *self.buffers)
+
+    @property
+    def lr(self) -> Tensor:
+        """The learning rate."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float | Tensor) -> None:
+        self._lr.replace(value if isinstance(value, Tensor) else stored((), value, self.device))
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for tensor in self.params:
+            tensor.grad = None
+
+    def _like(self) -> list[Tensor]:
+        """For each parameter zeros of its shape, in at least float32."""
+        return [
+            Tensor(np.zeros(p.shape, p.dtype.arithmetic.numpy), device=p.device, requires_grad=False)
+            for p in self.params
+        ]
+
+    @no_grad()
+    def step(self) -> None:
+        """Change the parameters that have gradients.
+
+        Computes them, the loss and everything else assigned to since the last step in one plan.
+        """
+        changed = self._shared()
+        for place, tensor in enumerate(self.params):
+            if tensor.grad is not None:
+                value = tensor.detach().cast(tensor.dtype.arithmetic)
+                gradient = tensor.grad.cast(value.dtype)
+                new, state = self._updated(place, value, gradient)
+                tensor.assign(new.cast(tensor.dtype))
+                changed += [tensor, *state]
+        realize_pending([*changed, *self.buffers])
+
+    def _shared(self) -> list[Tensor]:
+        """Update what is common to all parameters; the tensors that changed."""
+        return []
+
+    def _updated(self, place: int, value: Tensor, gradient: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The new value of parameter number `place`, and the state that was assigned to."""
+        raise NotImplementedError
