@@ -7,13 +7,17 @@ with contractions, with other reduces.  The figures come from measurements on AV
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from codegen.access import flops, lane_votes, loads_of, main_stores, parallel_axes, reused_values
+from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reused_values
+from codegen.choose_contraction import single
+from codegen.choose_staged import staged
+from codegen.contract import Contraction, contractions
 from codegen.index import Axis
-from codegen.ir import Kernel, Load, Reduce
+from codegen.ir import Kernel, Load
+from codegen.nest import plain_schedule
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
@@ -156,16 +160,22 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     return Schedule(loops.steps(), len(loops.grid), (lane,))
 
 
-def work(kernel: Kernel, reduce: Reduce) -> int:
-    """Steps of one reduce."""
-    return prod(a.size for a in reduce.arg.axes)
+def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
+    """Schedules for a kernel on a CPU, the preferred one first; the last is always legal."""
+    found = {c.reduce: c for c in contractions(kernel) if worth_tiling(c)}
+    if found and len(found) == len(kernel.reduces) == 1:
+        ((reduce, c),) = found.items()
+        yield single(kernel, reduce, c, target)
+    elif found:
+        yield from staged(kernel, found, target)
+    if kernel.reduces:
+        yield rows(kernel, target)
+    else:
+        yield elementwise(kernel, target)
+    yield plain_schedule(kernel)
 
 
-def choose(kernel: Kernel, target: Target) -> Schedule:
-    """The default schedule of a kernel on a CPU."""
-    if not kernel.reduces:
-        return elementwise(kernel, target)
-    return rows(kernel, target)
-
-
-__all__ = ["choose", "flops"]
+def worth_tiling(c: Contraction) -> bool:
+    """True when the product is large enough for a register tile, and its operands are values of the kernel."""
+    m, n, k = (prod(a.size for a in role) for role in (c.m, c.n, c.k))
+    return set(c.reduce.arg.args) == {c.left, c.right} and n >= 4 and m >= 4 and k >= 4

@@ -1,0 +1,31 @@
+"""The default schedule of a kernel: one choice per language.
+
+Comes in: a kernel and a target.  Goes out: a `Schedule` that is legal for both.  What suits a CPU and what suits a GPU
+differ too much for one recipe; each has files of its own, and the plain schedule stands behind them.
+"""
+
+from __future__ import annotations
+
+from codegen import choose_cpu, choose_triton
+from codegen.ir import Kernel
+from codegen.nest import build
+from codegen.nodes import Nest
+from codegen.schedule import Schedule, ScheduleError
+from codegen.target import Target
+
+
+def placed(kernel: Kernel, target: Target) -> Nest:
+    """The kernel placed by the first of the target's recipes that is legal for it."""
+    recipes = choose_triton.recipes if target.language == "triton" else choose_cpu.recipes
+    refused = []
+    for schedule in recipes(kernel, target):
+        try:
+            return build(kernel, schedule, target)
+        except ScheduleError as error:
+            refused.append(str(error))
+    raise ScheduleError(f"no recipe for {kernel.name} is legal on {target.name}: {'; '.join(refused)}")
+
+
+def choose(kernel: Kernel, target: Target) -> Schedule:
+    """The default schedule of a kernel for a target."""
+    return placed(kernel, target).schedule
