@@ -28,9 +28,7 @@ def check_written(kernel: Kernel, schedule: Schedule, target: Target) -> None:
 
 def check_placed(nest: Nest) -> None:
     """Raise ScheduleError unless the nest can be printed in its target's language."""
-    if nest.target.language == "triton":
-        _check_blocks(nest)
-    elif nest.target.language == "opencl":
+    if nest.target.language == "opencl":
         _check_expansion(nest)
 
 
@@ -146,13 +144,6 @@ def separated(index: Index) -> frozenset[Axis]:
 
 
 # ------------------------------------------------------------------------------------------------------ as placed
-
-
-def _check_blocks(nest: Nest) -> None:
-    """Triton's tiles are values: they cannot be sliced, so none may live in memory."""
-    for box in nest.boxes:
-        if box.array:
-            raise ScheduleError(f"{box.name} would have to be an array: a loop over one of its axes lies inside its life")
 
 
 def _check_expansion(nest: Nest) -> None:

@@ -6,12 +6,16 @@ legal for the kernel in the target's language.  It knows no text of any language
 
 from __future__ import annotations
 
-from codegen.ir import Kernel
-from codegen.legality import check_placed, check_written
+from codegen.index import Axis
+from codegen.ir import Kernel, Store
+from codegen.legality import check_placed, check_written, separated
 from codegen.nodes import Nest
 from codegen.placing import place
-from codegen.schedule import Schedule
+from codegen.schedule import Schedule, Step
 from codegen.target import Target
+
+GROUPS = 64  # groups the plain schedule spreads an axis over, at most
+from codegen.triton_limits import check_blocks
 
 
 def build(kernel: Kernel, schedule: Schedule, target: Target) -> Nest:
@@ -22,9 +26,29 @@ def build(kernel: Kernel, schedule: Schedule, target: Target) -> Nest:
     check_written(kernel, schedule, target)
     nest = place(kernel, schedule, target)
     check_placed(nest)
+    if target.language == "triton":
+        check_blocks(nest)
     return nest
 
 
 def check(kernel: Kernel, schedule: Schedule, target: Target) -> None:
     """Raise ScheduleError, with the reason, when the schedule is not legal for the kernel in the target's language."""
     build(kernel, schedule, target)
+
+
+def plain_schedule(kernel: Kernel) -> Schedule:
+    """A simple schedule that is legal for every kernel on every CPU target.
+
+    Every axis is looped by one, but the last axis of the first store, whose tile are the lanes.  The first axis that all
+    stores cover and tell apart, and no reduce binds, is spread over groups.
+    """
+    bound = {axis for r in kernel.reduces for axis in r.bound}
+    lane = kernel.stores[0].axes[-1:] if kernel.stores else ()
+    shared = [a for a in kernel.axes if a not in bound and all(_tells_apart(store, a) for store in kernel.stores)]
+    grid = [Step(a, -(-a.size // (16 * GROUPS)) * 16 if a in lane else -(-a.size // GROUPS)) for a in shared[:1]]
+    loops = [Step(a, 16 if a in lane else 1) for a in sorted(kernel.axes, key=lambda a: a in bound)]
+    return Schedule((*grid, *loops), len(grid), lane)
+
+
+def _tells_apart(store: Store, axis: Axis) -> bool:
+    return axis in store.axes and (store.mode in ("set", "flag") or axis in separated(store.index))

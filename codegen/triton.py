@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import prod
 from typing import Final
 
 from codegen.access import flops, moved_bytes
-from codegen.dtypes import dtypes
-from codegen.index import Axis, Index
-from codegen.ir import Kernel, Reduce
+from codegen.index import Index
+from codegen.ir import Apply, Expr, Kernel, Reduce, children
 from codegen.nodes import (
     Box,
     Declare,
@@ -34,11 +33,12 @@ from codegen.nodes import (
 from codegen.program import Program
 from codegen.show import show, show_schedule
 from codegen.triton_expr import Context, Leaf
+from codegen.triton_limits import DEFAULT_WARPS
+from codegen.triton_scope import Axes, Names, Scope, Value
 from codegen.triton_store import print_store
 from codegen.triton_text import full, helpers_used, reduction, spelling
-from codegen.triton_tiles import Axes, Names, Scope, Tiles, Value, block_size
+from codegen.triton_tiles import block_size
 
-DEFAULT_WARPS: Final = 4
 DEFAULT_STAGES: Final = 3
 _LAUNCH: Final = ("num_warps", "num_stages")
 
@@ -148,29 +148,31 @@ class _Printer:
 
     # ------------------------------------------------------------------------------------------------ nodes
 
-    def body(self, body: Iterable[Node], scope: Scope) -> None:
+    def body(self, body: Sequence[Node], scope: Scope) -> None:
+        repeated = _repeated(body)
         for node in body:
             if isinstance(node, Loop):
                 self.loop(node, scope)
             elif isinstance(node, Declare):
                 self.declare(node.box, scope)
             elif isinstance(node, Update):
-                self.update(node, scope)
+                self.update(node, scope, repeated)
             elif isinstance(node, Keep):
-                leaf = Leaf(self.context, node.place, node.env, scope)
+                leaf = Leaf(self.context, node.place, node.env, scope, repeated)
                 scope.line(f"{self.name(node.box)} = {leaf.value(node.box.of).text}")
             elif isinstance(node, Finish):
                 self.finish(node.box, node.to, scope)
             elif isinstance(node, Shift):
                 self.shift(node, scope)
             elif isinstance(node, Settle):
-                self.settle(node, scope)
+                self.settle(node, scope, repeated)
             elif isinstance(node, Scale):
                 box, factor = node.box, node.factor
                 turned = Value(self.name(factor), self.dimensions(factor)).over(self.dimensions(box))
                 scope.line(f"{self.name(box)} = {self.name(box)} * {turned}")
             elif isinstance(node, Out):
-                print_store(node, Leaf(self.context, node.place, node.env, scope), self.starts(node.once), self.nest)
+                leaf = Leaf(self.context, node.place, node.env, scope, repeated)
+                print_store(node, leaf, self.starts(node.once), self.nest)
             else:
                 raise AssertionError(f"a Triton nest has no {type(node).__name__}: boxes are values")
 
@@ -183,6 +185,7 @@ class _Printer:
         if counter != var:
             inner.define(var, f"{start} + {counter}")
         self.body(loop.body, inner)
+        inner.close()
 
     def declare(self, box: Box, scope: Scope) -> None:
         shape = [block_size(box.tile[a]) for a in self.dimensions(box)]
@@ -192,9 +195,9 @@ class _Printer:
         elif box in self.centers:
             scope.line(f"{self.name(box)} = {full(shape, 0.0, box.of.dtype)}")
 
-    def update(self, node: Update, scope: Scope) -> None:
+    def update(self, node: Update, scope: Scope, repeated: Collection[Expr]) -> None:
         r, name = node.reduce, self.name(node.box)
-        leaf = Leaf(self.context, node.place, node.env, scope)
+        leaf = Leaf(self.context, node.place, node.env, scope, repeated)
         dot = None if node.box.partial else leaf.dot(r)
         if dot is not None:
             scope.line(f"{name} = {leaf.dot_update(dot, name)}")
@@ -221,8 +224,8 @@ class _Printer:
             scope.line(f"{self.name(factor)} = {_decay(degree, running, center)}")
         scope.line(f"{running} = {moved}")
 
-    def settle(self, node: Settle, scope: Scope) -> None:
-        shift = Leaf(self.context, node.place, node.env, scope).value(node.shift)
+    def settle(self, node: Settle, scope: Scope, repeated: Collection[Expr]) -> None:
+        shift = Leaf(self.context, node.place, node.env, scope, repeated).value(node.shift)
         asked = shift.over(self.dimensions(node.center))
         for degree, factor in node.factors:
             scope.line(f"{self.name(factor)} = {_decay(degree, self.name(node.center), asked)}")
@@ -242,6 +245,35 @@ class _Printer:
 
     def starts(self, loops: Iterable[Loop]) -> list[str]:
         return [self.context.variables[loop.var] for loop in loops]
+
+
+def _repeated(body: Sequence[Node]) -> frozenset[Expr]:
+    """The outermost values that several leaves of one body need: they are computed once."""
+    seen: Counter[Expr] = Counter()
+    wanted: set[Expr] = set()
+    for node in body:
+        if isinstance(node, Update | Keep | Settle | Out):
+            stack = list(_roots(node))
+            wanted.update(stack)
+            found: set[Expr] = set()
+            while stack:
+                e = stack.pop()
+                if e not in found and e not in node.env:
+                    found.add(e)
+                    stack.extend(children(e))
+            seen.update(found)
+    for e, count in seen.items():
+        if count == 1:
+            wanted.update(children(e))
+    return frozenset(e for e, count in seen.items() if count > 1 and e in wanted and isinstance(e, Apply))
+
+
+def _roots(node: Update | Keep | Settle | Out) -> Sequence[Expr]:
+    if isinstance(node, Out):
+        return node.store.roots
+    if isinstance(node, Update):
+        return node.reduce.args
+    return (node.box.of,) if isinstance(node, Keep) else (node.shift,)
 
 
 def _decay(degree: float, old: str, new: str) -> str:

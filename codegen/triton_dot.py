@@ -1,6 +1,6 @@
 """Contractions on the matrix unit: when a reduce at some place is a `tl.dot`, and its text.
 
-Comes in: a reduce and the tiles at its place.  Goes out: `Dot`, or None when the tile is no product of two matrices.
+Comes in: a reduce and the blocks at its place.  Goes out: `Dot`, or None when the tile is no product of two matrices.
 Nothing here asks what the kernel computes: a sum of a product is a dot when, of the axes that are dimensions of its
 tile, one is bound and in both factors and each factor has one of its own.
 """
@@ -16,9 +16,13 @@ from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Reduce, apply
 from codegen.nodes import Environment
-from codegen.triton_tiles import Axes, Rank, Tiles
+from codegen.triton_scope import Axes, Value
+from codegen.triton_tiles import Blocks, Rank
 
 _LEAST: Final = 16  # the least block of a dot along any axis; 32 along the bound one for 8-bit operands
+
+
+Ranked = tuple[tuple[Expr, Rank], tuple[Expr, Rank]]
 
 
 @dataclass(frozen=True)
@@ -34,44 +38,46 @@ class Dot:
 
     reduce: Reduce
     axes: Axes
-    operands: tuple[tuple[Expr, Rank], tuple[Expr, Rank]]
+    operands: Ranked
     narrow: DType | None = None
     mixed: int | None = None
 
 
-def find_dot(r: Reduce, tiles: Tiles, env: Environment) -> Dot | None:
+def find_dot(r: Reduce, blocks: Blocks, env: Environment) -> Dot | None:
     """The dot that computes r's tile, or None."""
     if r.op.name != "add" or r.arg in env:
         return None
-    bound = tiles.order(r.bound)
-    free = tiles.order(r.axes)
+    bound = blocks.order(r.bound)
+    free = blocks.order(r.axes)
     if len(bound) != 1 or len(free) != 2:
         return None
     sides = _sides(_factors(r.arg, env), bound[0], free)
-    if sides is None or any(tiles.block(a) < _LEAST for a in (*bound, *free)):
+    if sides is None or any(blocks.block(a) < _LEAST for a in (*bound, *free)):
         return None
     ranks: tuple[Rank, Rank] = (
-        {**tiles.rank, free[0]: -2, bound[0]: -1},
-        {**tiles.rank, bound[0]: -2, free[1]: -1},
+        {**blocks.rank, free[0]: -2, bound[0]: -1},
+        {**blocks.rank, bound[0]: -2, free[1]: -1},
     )
-    return _typed(r, free, sides, ranks, env, tiles.block(bound[0]))
+    return _typed(r, free, sides, ranks, env, blocks.block(bound[0]))
 
 
-def dot_text(dot: Dot, left: str, right: str, into: str, options: Mapping[str, int | str]) -> str:
+def dot_text(dot: Dot, left: Value, right: Value, into: str, options: Mapping[str, int | str]) -> str:
     """The text of into + left . right; with an empty `into` that of left . right."""
     precise = str(options.get("precision", "tf32x3"))
     rounded = options.get("narrow") == "round"
-    if dot.narrow is dtypes.bfloat16 and dot.mixed is not None:
+    is_bfloat = dot.narrow is dtypes.bfloat16
+    texts = [left.text, right.text]
+    if dot.mixed is not None and is_bfloat:
         if not rounded:
-            start = into or f"tl.zeros([{left}.shape[0], {right}.shape[1]], tl.float32)"
-            return f"kf_dot_split_{'left' if dot.mixed == 0 else 'right'}({left}, {right}, {start})"
-        left, right = (f"({x}).to(tl.bfloat16)" if side == dot.mixed else x for side, x in enumerate((left, right)))
-    elif dot.narrow is dtypes.float16 and dot.mixed is not None:
-        precise = "tf32" if rounded else precise
-    parts = [left, right, *([into] if into else [])]
+            start = into or f"tl.zeros([{left.operand}.shape[0], {right.operand}.shape[1]], tl.float32)"
+            return f"kf_dot_split_{'right' if dot.mixed else 'left'}({left.text}, {right.text}, {start})"
+        texts[dot.mixed] = f"{(left, right)[dot.mixed].operand}.to(tl.bfloat16)"
+    elif dot.mixed is not None and rounded:
+        precise = "tf32"
+    parts = [*texts, *([into] if into else [])]
     if dot.narrow is dtypes.int8:
         parts.append("out_dtype=tl.int32")
-    elif dot.reduce.dtype is dtypes.float32 and (dot.narrow is None or dot.narrow is dtypes.float16 and dot.mixed is not None):
+    elif dot.reduce.dtype is dtypes.float32 and (dot.narrow is None or (dot.mixed is not None and not is_bfloat)):
         parts.append(f'input_precision="{precise}"')
     return f"tl.dot({', '.join(parts)})"
 
@@ -111,26 +117,27 @@ def _typed(
     r: Reduce, free: Axes, sides: tuple[Expr, Expr], ranks: tuple[Rank, Rank], env: Environment, depth: int
 ) -> Dot | None:
     """The dot with its operands in the types the matrix unit takes; None for integers it does not."""
-    stored = [_storage(e, env) for e in sides]
+    left, right = sides
+    stored = (_storage(left, env), _storage(right, env))
     types = [None if e is None else e.dtype for e in stored]
-    if r.dtype is dtypes.int32:
-        if types != [dtypes.int8, dtypes.int8] or depth < 2 * _LEAST:
-            return None
-        return Dot(r, free, tuple(zip(stored, ranks)), dtypes.int8)  # type: ignore[arg-type]
+    if r.dtype is dtypes.int32 and types == [dtypes.int8, dtypes.int8] and depth >= 2 * _LEAST:
+        return Dot(r, free, _ranked(stored, sides, ranks), dtypes.int8)
     if not r.dtype.is_float:
         return None
     narrow = [t is not None and t.is_narrow_float and r.dtype is dtypes.float32 for t in types]
-    plain = tuple(zip(sides, ranks))
     if not any(narrow) or (all(narrow) and types[0] is not types[1]):
-        return Dot(r, free, plain)
+        return Dot(r, free, _ranked((None, None), sides, ranks))
     kind = types[narrow.index(True)]
     if all(narrow):
-        return Dot(r, free, tuple(zip(stored, ranks)), kind)  # type: ignore[arg-type]
-    mixed = narrow.index(False)
-    if kind is dtypes.float16:
-        return Dot(r, free, plain, kind, mixed)
-    kept = tuple((stored[side] if narrow[side] else e, rank) for side, (e, rank) in enumerate(plain))
-    return Dot(r, free, kept, kind, mixed)  # type: ignore[arg-type]
+        return Dot(r, free, _ranked(stored, sides, ranks), kind)
+    kept = stored if kind is dtypes.bfloat16 else (None, None)
+    kept = (kept[0] if narrow[0] else None, kept[1] if narrow[1] else None)
+    return Dot(r, free, _ranked(kept, sides, ranks), kind, narrow.index(False))
+
+
+def _ranked(stored: tuple[Expr | None, Expr | None], sides: tuple[Expr, Expr], ranks: tuple[Rank, Rank]) -> Ranked:
+    """Each side as it is stored, where that is given, with its order of axes."""
+    return (stored[0] or sides[0], ranks[0]), (stored[1] or sides[1], ranks[1])
 
 
 def _storage(e: Expr, env: Environment) -> Expr | None:

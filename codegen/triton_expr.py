@@ -1,7 +1,7 @@
 """Expressions in Triton: the values one leaf of a nest needs, as named statements and a final text.
 
-Comes in: expressions with the boxes that already hold some of them.  Goes out: lines in a scope and `Value`s.  Loads and
-values used twice get a name, the rest is written in place.  It walks without recursion over operands: a chain of any
+Comes in: expressions, and the boxes that already hold some of them.  Goes out: lines in a scope and `Value`s.  Loads
+and values used twice get a name, the rest is written in place.  Operands are walked without recursion: a chain of any
 length is fine.  It knows no nest nodes.
 """
 
@@ -16,8 +16,9 @@ from codegen.index import Axis, Index
 from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Valid, index_exprs
 from codegen.nodes import Environment, Place
 from codegen.triton_dot import Dot, dot_text, find_dot
+from codegen.triton_scope import Scope, Value
 from codegen.triton_text import full, literal, reduction, spelling, type_name
-from codegen.triton_tiles import Axes, Rank, Scope, Tiles, Value
+from codegen.triton_tiles import Rank, Tiles
 
 LONGEST: Final = 72  # a text longer than this gets a name
 _UNTYPED: Final = ("kf_max", "kf_min")  # helpers that take a literal beside an operand with a type
@@ -41,10 +42,12 @@ class Context:
 
 
 class Leaf:
-    """Prints the values needed at one place of a nest."""
+    """Prints the values needed at one place of a nest; `repeated` are those that other leaves of the body need, too."""
 
-    def __init__(self, context: Context, place: Place, env: Environment, scope: Scope) -> None:
-        self.context, self.env, self.scope = context, env, scope
+    def __init__(
+        self, context: Context, place: Place, env: Environment, scope: Scope, repeated: Collection[Expr] = ()
+    ) -> None:
+        self.context, self.env, self.scope, self.repeated = context, env, scope, repeated
         self.tiles = Tiles(context.rank, place, scope, context.variables, context.shared, self.value)
         self.written: dict[Hashable, Value] = {}
         self.dots: dict[Reduce, Dot | None] = {}
@@ -57,8 +60,8 @@ class Leaf:
             key = self._key(e, ranked)
             if self._known(key) is None:
                 value = self._print(e, ranked)
-                if _wants_name(e, value, uses[key]):
-                    value = self.scope.name(key, _stem(e), value.text, value.axes)
+                if _wants_name(e, value, uses[key] + (e in self.repeated)):
+                    value = self._home(e).name(key, _stem(e), value.text, value.axes)
                 self.written[key] = value
         found = self._known(self._key(root, rank))
         assert found is not None
@@ -72,7 +75,7 @@ class Leaf:
 
     def dot_update(self, dot: Dot, into: str) -> str:
         """The text of `into` + dot."""
-        left, right = (self._dot_operand(dot, side) for side in (0, 1))
+        left, right = self._dot_operand(dot, 0), self._dot_operand(dot, 1)
         return dot_text(dot, left, right, into, self.context.options)
 
     def reduce_operand(self, r: Reduce, rank: Rank | None = None) -> Value:
@@ -97,6 +100,12 @@ class Leaf:
         return Value(text, tuple(a for a in axes if a not in r.bound or a in kept))
 
     # ------------------------------------------------------------------------------------------------ the walk
+
+    def _home(self, e: Expr) -> Scope:
+        """The body a value is named in: loads leave the loops they do not depend on."""
+        if not isinstance(e, Load):
+            return self.scope
+        return self.tiles.home(e.axes, (e.index, *(guard.index for guard in e.guards)))
 
     def _key(self, e: Expr, rank: Rank) -> Hashable:
         return (e, self.tiles.order(e.axes, rank), self.tiles.variables_of(e.axes))
@@ -168,14 +177,14 @@ class Leaf:
         want = self.tiles.order(e.axes, rank)
         return Value(value.over(want), want)
 
-    def _dot_operand(self, dot: Dot, side: int) -> str:
+    def _dot_operand(self, dot: Dot, side: int) -> Value:
         e, rank = dot.operands[side]
         value = self.value(e, rank)
         axes = self.tiles.order(e.axes, rank)
         outside = self.tiles.inside(frozenset(dot.reduce.bound) & e.axes, rank)
         if outside is None or _is_masked_load(e):
-            return value.alone(axes)
-        return f"tl.where({outside.alone(axes)}, {value.alone(axes)}, {literal(0, e.dtype)})"
+            return Value(value.alone(axes), axes, value.tight or value.axes != axes)
+        return Value(f"tl.where({outside.alone(axes)}, {value.alone(axes)}, {literal(0, e.dtype)})", axes)
 
     def _apply(self, e: Apply, rank: Rank) -> Value:
         want = self.tiles.order(e.axes, rank)

@@ -1,27 +1,21 @@
 """Stores in Triton: plain, accumulating and reporting ones.
 
-Comes in: a store at its place in a nest.  Goes out: lines.  An accumulating store reads, combines and writes when no two
-points of the launch can meet, otherwise it uses the hardware's atomic operation; where there is none the schedule is at
-fault.
+Comes in: a store at its place in a nest.  Goes out: lines.  An accumulating store reads, combines and writes when no
+two points of the launch can meet, otherwise it uses the hardware's atomic operation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-from codegen.dtypes import DType
 from codegen.index import Axis, guard_axes
 from codegen.ir import Store
-from codegen.legality import separated
 from codegen.nodes import Nest, Out
 from codegen.ops import REDUCE_OPS, ReduceOp
-from codegen.schedule import ScheduleError
 from codegen.triton_expr import LONGEST, Leaf
+from codegen.triton_limits import atomic_name, is_exclusive
+from codegen.triton_scope import Value
 from codegen.triton_text import full, literal, reduction, spelling, type_name
-from codegen.triton_tiles import Value
-
-_INTEGER_ATOMICS: Final = ("add", "max", "min", "and", "or", "xor")
 
 
 def print_store(node: Out, leaf: Leaf, once: Sequence[str], nest: Nest) -> None:
@@ -51,12 +45,11 @@ def _print_flag(store: Store, leaf: Leaf, value: Value, first: list[Value]) -> N
 
 def _print_accumulation(store: Store, leaf: Leaf, value: Value, first: list[Value], nest: Nest) -> None:
     op, dtype = REDUCE_OPS[store.mode], store.param.dtype
-    atomic = _atomic_name(op, dtype)
-    if _is_exclusive(store, leaf, nest):
+    atomic = atomic_name(op, dtype)
+    if is_exclusive(store, leaf.tiles, nest):
         _print_read_combine_write(store, leaf, value, first)
         return
-    if atomic is None:
-        raise ScheduleError(f"{store.mode} into {dtype} {store.param} has no atomic operation, and its points may meet")
+    assert atomic is not None, "a legal schedule keeps such points apart"
     value, axes = _met(store, leaf, value, op)
     want = leaf.tiles.order(axes)
     pointer = leaf.tiles.offset(store.param, store.index, leaf.context.rank, want)
@@ -80,18 +73,6 @@ def _print_read_combine_write(store: Store, leaf: Leaf, value: Value, first: lis
     name = leaf.scope.names.numbered("total")
     leaf.scope.line(f"{name} = {spelling(op.combine, dtype.arithmetic).format(before, operand)}")
     leaf.scope.line(f"tl.store({pointer}, {_stored(Value(name, want), store, want)}{masked})")
-
-
-def _is_exclusive(store: Store, leaf: Leaf, nest: Nest) -> bool:
-    """True when different threads of the launch never touch one place of the store's parameter.
-
-    A place then belongs to one position of the tiles and one program: what a later step of a loop adds is added by the
-    thread that came before.
-    """
-    if sum(other.param is store.param for other in nest.kernel.stores) > 1:
-        return False
-    spread = {a for a in store.axes if leaf.tiles.block(a) > 1} | {loop.axis for loop in nest.grid}
-    return spread.intersection(store.axes) <= separated(store.index)
 
 
 def _met(store: Store, leaf: Leaf, value: Value, op: ReduceOp) -> tuple[Value, tuple[Axis, ...]]:
@@ -128,14 +109,3 @@ def _stored(value: Value, store: Store, want: tuple[Axis, ...]) -> str:
     if value.const is not None:
         return full([], value.const.value, dtype)
     return value.alone(want) if store.value.dtype is dtype else f"{value.over(want)}.to({type_name(dtype)})"
-
-
-def _atomic_name(op: ReduceOp, dtype: DType) -> str | None:
-    """The function that combines atomically with memory, or None where the hardware has none."""
-    if dtype.is_int and dtype.bits >= 32 and op.name in _INTEGER_ATOMICS:
-        return f"tl.atomic_{op.name}"
-    if dtype.is_float and op.name == "add":
-        return "tl.atomic_add"
-    if dtype.is_float and dtype.bits >= 32 and op.name in ("max", "min"):
-        return f"kf_atomic_{op.name}_float"
-    return None

@@ -72,7 +72,8 @@ def reduction(op: ReduceOp, dtype: DType, x: str, position: int) -> str:
 def combine_name(op: ReduceOp, dtype: DType) -> str:
     """The helper function that combines two values of a reduction."""
     if op.name in ("max", "min"):
-        return f"kf_{op.name}{dict(f='', b='_bool').get(dtype.kind, '_int')}"
+        variant = {"f": "", "b": "_bool"}.get(dtype.kind, "_int")
+        return f"kf_{op.name}{variant}"
     return f"kf_{op.name}"
 
 

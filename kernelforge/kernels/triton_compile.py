@@ -56,7 +56,8 @@ def compile_program(program: Program, capability: int) -> Binary:
 
     raises CompileError when Triton or ptxas refuses it
     """
-    return compile_source(program.source, program.entry, [p.dtype for p in program.params], dict(program.options), capability)
+    types = [p.dtype for p in program.params]
+    return compile_source(program.source, program.entry, types, dict(program.options), capability)
 
 
 def compile_source(

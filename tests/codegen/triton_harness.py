@@ -55,9 +55,8 @@ def close(actual: NDArray, expected: NDArray, dtype: DType, source: str) -> None
         return
     finite = np.abs(want[np.isfinite(want)]).astype(np.float64)
     allowed = TOLERANCE[dtype.name]
-    np.testing.assert_allclose(
-        got.astype(np.float64), want.astype(np.float64), rtol=allowed, atol=allowed * max(finite, default=0), err_msg=source
-    )
+    atol = allowed * max(finite, default=0)
+    np.testing.assert_allclose(got.astype(float), want.astype(float), rtol=allowed, atol=atol, err_msg=source)
 
 
 def run(program: Program, arrays: Arrays) -> dict[str, NDArray]:
@@ -124,7 +123,9 @@ def compiled(program: Program, capability: int) -> Machine:
         capability,
     )
     binary = job.result()
-    tools = Path(str(importlib.util.find_spec("triton").origin)).parent / "backends/nvidia/bin"
+    spec = importlib.util.find_spec("triton")
+    assert spec is not None and spec.origin is not None
+    tools = Path(spec.origin).parent / "backends/nvidia/bin"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary.code)
         file.flush()

@@ -5,7 +5,9 @@ not as a 16-bit word; a loop bound may be an array of one element; integers wrap
 own combine function is done in halves, and helper functions are called as they are, both for speed.
 """
 
+import importlib.util
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,21 +21,36 @@ from triton.runtime import interpreter
 
 from codegen.dtypes import DType, as_dtype, dtypes, from_storage, round_to_bfloat16
 from codegen.triton_text import short_name
-from kernelforge.kernels.triton_compile import load_function
 
 Handle = interpreter.TensorHandle
 
 
-def run(
-    source: str, entry: str, grid: Sequence[int], memory: Sequence[tuple[str, NDArray]]
-) -> list[NDArray]:
+def run(source: str, entry: str, grid: Sequence[int], memory: Sequence[tuple[str, NDArray]]) -> list[NDArray]:
     """The arrays, given with the names of their types, after one launch of the source on copies of them."""
-    function = load_function(source, entry)
+    function = _load(source, entry)
     function.fn.__globals__.update(libdevice=Libdevice(), core=tl.core)
     arrays = [array.copy() for _, array in memory]
     with np.errstate(all="ignore"):
         function[tuple(grid)](*(Memory(array, as_dtype(name)) for (name, _), array in zip(memory, arrays)))
     return arrays
+
+
+def _load(source: str, entry: str) -> Any:
+    """The jitted function of a source; Triton reads its lines from a file."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py", delete=False) as file:
+        file.write(source)
+    try:
+        spec = importlib.util.spec_from_file_location(entry, file.name)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        function = getattr(module, entry)
+        for jitted in list(vars(module).values()):
+            if isinstance(jitted, interpreter.InterpretedFunction):
+                jitted.rewrite()
+        return function
+    finally:
+        os.unlink(file.name)
 
 
 class Memory:
@@ -80,12 +97,9 @@ class Memory:
 class Libdevice:
     """NumPy's versions of the device functions that sources call."""
 
-    trunc, rint, expm1, log1p, tanh, abs = (
-        staticmethod(lambda x, f=f: _elementwise(f, x)) for f in (np.trunc, np.rint, np.expm1, np.log1p, np.tanh, np.abs)
-    )
-    fmod, pow, copysign = (
-        staticmethod(lambda x, y, f=f: _elementwise(f, x, y)) for f in (np.fmod, np.power, np.copysign)
-    )
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = getattr(np, {"pow": "power"}.get(name, name))
+        return lambda *operands: _elementwise(function, *operands)
 
 
 def _elementwise(function: Callable[..., NDArray], *operands: Any) -> Any:
@@ -99,20 +113,16 @@ def _numbers(handle: Any) -> NDArray:
     return from_storage(handle.data, dtypes.bfloat16) if handle.dtype.scalar == tl.bfloat16 else handle.data
 
 
-class _Builder:
-    """The methods that replace the interpreter's own."""
+def _cast(self: Any, source: Any, target: Any) -> Any:
+    values, kind = _numbers(source), target.scalar
+    if kind == tl.bfloat16:
+        return Handle(round_to_bfloat16(np.asarray(values, np.float32)), kind)
+    return Handle(values.astype(interpreter._get_np_dtype(kind)), kind)
 
-    @staticmethod
-    def cast_impl(self: Any, source: Any, target: Any) -> Any:
-        values, kind = _numbers(source), target.scalar
-        if kind == tl.bfloat16:
-            return Handle(round_to_bfloat16(np.asarray(values, np.float32)), kind)
-        return Handle(values.astype(interpreter._get_np_dtype(kind)), kind)
 
-    @staticmethod
-    def create_dot(self: Any, a: Any, b: Any, into: Any, *_: object) -> Any:
-        product = np.matmul(_numbers(a), _numbers(b), dtype=into.data.dtype)
-        return Handle(product + into.data, into.dtype.scalar)
+def _dot(self: Any, a: Any, b: Any, into: Any, *_: object) -> Any:
+    product = np.matmul(_numbers(a), _numbers(b), dtype=into.data.dtype)
+    return Handle(product + into.data, into.dtype.scalar)
 
 
 def _reduce_in_halves(self: Any, operands: Sequence[Any]) -> list[Any]:
@@ -149,8 +159,8 @@ def _repair_index() -> None:
 
 def _repair() -> None:
     assert triton.knobs.runtime.interpret, "triton was imported before, as a compiler"
-    interpreter.InterpreterBuilder.cast_impl = _Builder.cast_impl
-    interpreter.InterpreterBuilder.create_dot = _Builder.create_dot
+    interpreter.InterpreterBuilder.cast_impl = _cast
+    interpreter.InterpreterBuilder.create_dot = _dot
     interpreter.InterpretedFunction.__call__ = _call_helper
     interpreter.ReduceOps.generic_reduce = _reduce_in_halves
     options = interpreter.interpreter_builder.options
