@@ -210,15 +210,25 @@ class Cuts:
         return seen, reduced, contracted
 
     def _leads_to_contraction(self, node: Node, factor: Node) -> bool:
-        """True when node is the factor repeated, and what uses it is a contraction."""
+        """True when node is the factor repeated, and a contraction is among what uses it."""
         factor = through(factor, REPEATING | {"cast"})
-        for _ in range(6):
-            if node in self.contractions:
-                return factor in self.contractions[node]
-            if len(self.users[node]) != 1 or node.op not in REPEATING | {"cast", "mul"}:
-                return False
-            node = self.users[node][0]
-        return False
+        return any(factor in self.contractions[user] for user in self._contractions_of(node, REPEATING | {"cast"}))
+
+    def _contractions_of(self, node: Node, views: frozenset[str]) -> list[Node]:
+        """The contractions that multiply a node, or what the given views show of it, with something."""
+        found = []
+        seen, pending = {node}, [node]
+        while pending and len(seen) < 32:
+            current = pending.pop()
+            for user in self.users[current]:
+                if user in seen:
+                    continue
+                seen.add(user)
+                if user in self.contractions:
+                    found.append(user)
+                elif user.op in views or user.op == "mul":
+                    pending.append(user)
+        return found
 
     def _cut_long_regions(self) -> None:
         """No kernel grows past the cap on operations or arrays.
@@ -275,28 +285,28 @@ class Cuts:
 
     def _is_factor(self, node: Node) -> bool:
         """True when a contraction repeats the node."""
-        for user in self.users[node]:
-            while user.op in SEE_THROUGH and len(self.users[user]) == 1:
-                user = self.users[user][0]
-            if user.op == "mul" and user.size > node.size and any(x in self.contractions for x in self.users[user]):
-                return True
-        return False
+        factor = through(node, frozenset(("cast",)))
+        return any(
+            factor in self.contractions[user]
+            for repeated in self.users[node]
+            if repeated.size > node.size or repeated.op in SEE_THROUGH
+            for user in self._contractions_of(repeated, SEE_THROUGH | {"cast"})
+        )
 
     def _is_cheap(self, node: Node, limit: int | None = None) -> bool:
         """True when computing a node again costs little more than reading it would: at most limit per element."""
         if node in self.scores:
             return True
         cheap, small = (self.limits.cheap, self.limits.cheap_small) if limit is None else (limit, limit)
-        cost, read, score = 0.0, 0, False
+        cost, read = 0.0, 0
         seen, pending = {node}, [node]
         while pending:
             current = pending.pop()
             if current in self.scores:
-                score = True
-                continue
+                return True
             row = SCALAR_OPS.get(current.op)
             cost += (row.cost if row else 0) * current.size / node.size
-            if cost > small and not score:
+            if cost > small and (not self.scores or len(seen) > 96):
                 return False
             for source in sources(current):
                 if source not in seen:
@@ -306,7 +316,7 @@ class Cuts:
                     else:
                         pending.append(source)
         written = node.size * node.dtype.itemsize
-        return score or 4 * read <= written or (cost <= cheap and 2 * read <= 3 * written)
+        return cost <= small and (4 * read <= written or (cost <= cheap and 2 * read <= 3 * written))
 
 
 def sources(node: Node) -> tuple[Node, ...]:

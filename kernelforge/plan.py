@@ -63,7 +63,7 @@ class Launch:
     """One kernel on its arguments.
 
     executable  what the runtime made of the program
-    checks      the meanings of its fault flags, if it has any
+    fault       the slot of its fault flags, -1 if it has none; `checks` are their meanings
     reasons     why each of its outputs is stored, for people
     """
 
@@ -71,6 +71,7 @@ class Launch:
     program: Program
     kernel: Kernel
     arguments: tuple[int, ...]
+    fault: int = -1
     checks: tuple[Check, ...] = ()
     reasons: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
@@ -176,17 +177,12 @@ class Planner:
             self.plan.steps.append(Transfer(source, self._slot(group.outputs[0], device)))
             return
         template, numbered = template_of(group, Device[device].target, device)
-        arguments, faults = [], []
-        for number in template.arguments:
-            if number is None:
-                faults.append(self._new(Slot(len(template.checks), dtypes.int32, device, "fault")))
-                arguments.append(faults[-1])
-            else:
-                arguments.append(self._argument(numbered[number], device, group))
+        fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
+        arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
         checks = tuple(Check(size, numbered[number].line) for size, number in template.checks)
         reasons = tuple(f"{node!r}: {reason}" for node, reason in group.reasons.items())
         lines = tuple(dict.fromkeys(node.line for node in numbered if node.line is not None))
-        step = Launch(device, template.program, template.kernel, tuple(arguments), checks, reasons, lines)
+        step = Launch(device, template.program, template.kernel, tuple(arguments), fault, checks, reasons, lines)
         self.plan.steps.append(step)
 
     def finish(self, wanted: Sequence[Node]) -> Plan:

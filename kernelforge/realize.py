@@ -117,8 +117,8 @@ def run(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
             seconds = time.perf_counter() - start
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)
-        if step.checks:
-            faults.expect(plan.faults[step.arguments[-1]])
+        if step.fault >= 0:
+            faults.expect(plan.faults[step.fault])
     return [results[slot] if slot in results else leaves[slot] for slot in plan.results]
 
 
@@ -154,7 +154,7 @@ def _memories(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], dict[int
 def _fault(plan: Plan, slot: int) -> faults.Fault:
     """The fault flags behind a slot; they live as long as the plan."""
     if slot not in plan.faults:
-        step = next(step for step in plan.launches if slot in step.arguments)
+        step = next(step for step in plan.launches if step.fault == slot)
         sizes, lines = [check.size for check in step.checks], [check.line for check in step.checks]
         plan.faults[slot] = faults.Fault(step.device, sizes, lines)
     return plan.faults[slot]
