@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Final
 
 from codegen import ir
 from codegen.dtypes import dtypes
-from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, guard_axes
+from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, guard_axes, needed
 from kernelforge.axes import matches
 from kernelforge.graph import VIEWS, Node
 from kernelforge.views import source_index
@@ -91,11 +92,15 @@ class Demands:
         """Demands nodes of one shape everywhere; the axes of that shape, shared with earlier stores where demands repeat."""
         axes = self._store_axes(nodes)
         self.stores.append(axes)
+        self.add_roots(nodes, *everywhere(axes))
+        return axes
+
+    def add_roots(self, nodes: Sequence[Node], index: Place, guards: tuple[Guards, ...]) -> None:
+        """Demands nodes at a given place."""
         new: dict[Key, Demand] = {}
-        self.roots += [self._walk(node, *everywhere(axes), new) for node in nodes]
+        self.roots += [self._walk(node, index, guards, new) for node in nodes]
         self._commit(new)
         self._solve()
-        return axes
 
     def order(self) -> list[Demand]:
         """Every demand below the roots, needs before users; fills in their axes."""
@@ -279,6 +284,17 @@ class Demands:
 def everywhere(axes: Sequence[Axis]) -> tuple[Place, tuple[Guards, ...]]:
     """The index and guards that cover a whole shape: one axis per dimension, 0 where its size is 1."""
     return tuple(axis.index if axis.size > 1 else constant(0) for axis in axes), (NO_GUARDS,) * len(axes)
+
+
+def flattened(axis: Axis, shape: Sequence[int]) -> tuple[Place, tuple[Guards, ...]]:
+    """The index and guards of a shape whose row-major positions an axis, perhaps longer, runs through."""
+    guards = needed([Guard(axis.index, 0, prod(shape))])
+    place, rest = [], axis.index
+    for d in reversed(range(len(shape))):
+        outermost = prod(shape[:d]) == 1
+        place.append(constant(0) if shape[d] == 1 else rest if outermost else rest % shape[d])
+        rest = rest // shape[d]
+    return tuple(reversed(place)), tuple(guards if size > 1 else NO_GUARDS for size in shape)
 
 
 def bound_axes(demand: Demand, new: object) -> tuple[Axis, ...]:

@@ -83,7 +83,7 @@ def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
         source = through(node.src[0], frozenset(("reshape", "detach")))
         return [Group("copy", part.outputs, (source,), reasons)]
     if node.op != "scatter":
-        return [Group("compute", part.outputs, tuple(part.loads), reasons)]
+        return [Group("flat" if part.is_flat else "compute", part.outputs, tuple(part.loads), reasons)]
     base, *rest = node.src
     return [
         Group("base", (node,), _loads(cuts, [base]), reasons),

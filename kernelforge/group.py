@@ -15,6 +15,7 @@ class Group:
     """What one launch stores.
 
     kind     "compute"  every output is computed from the inputs and stored
+             "flat"     the same, over one axis as long as the largest output; the outputs may differ in shape
              "base"     the output is a scatter; its base is computed and stored in its place
              "scatter"  the output is a scatter whose base is in place; its values are combined with it
              "copy"     the output is the input on another device

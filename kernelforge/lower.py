@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from codegen import ir
 from codegen.dtypes import DType, dtypes
-from codegen.index import Guard, Guards, Index, constant, dynamic, needed
+from codegen.index import Axis, Guard, Guards, Index, constant, dynamic, needed
 from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.rewrite import prepare
-from kernelforge.demand import Demand, Demands, everywhere, flat_index
+from kernelforge.demand import Demand, Demands, everywhere, flat_index, flattened
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node
 from kernelforge.group import Group
@@ -49,7 +49,8 @@ class Lowered:
 def lower(group: Group) -> Lowered:
     """The kernel that computes a group."""
     lowering = Lowering(group)
-    stores = lowering.scatter() if group.kind == "scatter" else lowering.stores()
+    ways = {"scatter": lowering.scatter, "flat": lowering.flat_stores}
+    stores = ways.get(group.kind, lowering.stores)()
     stores += lowering.fault_stores()
     params = {store.param.name: store.param for store in stores} | {p.name: p for p in lowering.params.values()}
     nodes = {param.name: node for node, param in lowering.params.items()}
@@ -79,6 +80,19 @@ class Lowering:
             index = flat_index(everywhere(order)[0], node.shape)
             found[node] = Store(self._output(node), index, stored(self._exprs[id(root)], node.dtype), order=order)
         return [found[node] for node in self.group.outputs]
+
+    def flat_stores(self) -> list[Store]:
+        """Stores over one axis: each output as far as it has elements."""
+        axis = Axis("i", max(node.size for node in self.group.outputs))
+        for node in self.group.outputs:
+            self.demands.add_roots([node], *flattened(axis, node.shape))
+        self._build()
+        found = []
+        for node, root in zip(self.group.outputs, self.demands.roots):
+            guards = needed([Guard(axis.index, 0, node.size)])
+            value = stored(self._exprs[id(root)], node.dtype)
+            found.append(Store(self._output(node), axis.index, value, guards, order=(axis,)))
+        return found
 
     def scatter(self) -> list[Store]:
         """The accumulating store of a scatter into its base, which is in place."""

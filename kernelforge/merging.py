@@ -11,10 +11,11 @@ from collections.abc import Iterable
 
 from kernelforge.cuts import Cuts, is_transfer
 from kernelforge.graph import Node
-from kernelforge.questions import Answer, Questions
+from kernelforge.questions import Answer, Questions, is_pointwise
 
 FARTHEST = 400
 NEIGHBOURS = 6
+SMALL = 1 << 16
 
 
 class Part:
@@ -22,9 +23,10 @@ class Part:
 
     inside  the nodes it computes
     first, last  positions of its outputs in the graph's order
+    is_flat      its outputs differ in shape: they are computed along one axis
     """
 
-    __slots__ = ("answer", "first", "inside", "last", "loads", "outputs", "special")
+    __slots__ = ("answer", "first", "inside", "is_flat", "last", "loads", "outputs", "special")
 
     def __init__(self, outputs: tuple[Node, ...], cuts: Cuts, computed: Iterable[Node] = ()) -> None:
         self.outputs = outputs
@@ -33,6 +35,12 @@ class Part:
         self.first, self.last = min(positions), max(positions)
         self.special = any(node.op == "scatter" or is_transfer(node) for node in outputs)
         self.answer: Answer | None = None
+        self.is_flat = False
+
+    @property
+    def arrays(self) -> tuple[Node, ...]:
+        """What it loads and stores."""
+        return (*self.outputs, *self.loads)
 
 
 class Merging:
@@ -54,6 +62,7 @@ class Merging:
             if node in self.owner:
                 self._join_producers(node)
         self._join_siblings()
+        self._join_updates()
         return list(dict.fromkeys(self.owner.values()))
 
     # ------------------------------------------------------------------------------------------- bookkeeping
@@ -119,8 +128,37 @@ class Merging:
                 else:
                     done.append(part)
 
+    def _join_updates(self) -> None:
+        """Joins parts whose elementwise results nothing here uses, such as an optimiser's updates of many parameters.
+
+        They need not have one shape: small ones are joined whatever their sizes, large ones if their sizes are equal.
+        """
+        current: dict[tuple[str | None, int], Part] = {}
+        for node in self.cuts.order:
+            part = self.owner.get(node)
+            if part is None or part.last != self.cuts.position[node] or not self._is_update(part):
+                continue
+            size = part.outputs[0].size
+            key = part.outputs[0].device, size if size > SMALL else 0
+            other = current.get(key)
+            if other is part:
+                continue
+            if other is not None and self._fits(other, part) and len({*other.arrays, *part.arrays}) <= self.cuts.limits.params:
+                part = self._replace(other, part, Part((*other.outputs, *part.outputs), self.cuts))
+                part.is_flat = len({output.shape for output in part.outputs}) > 1
+            current[key] = part
+
+    def _is_update(self, part: Part) -> bool:
+        """True when a part's outputs, all of one size, are results no other part uses, each computed element by element."""
+        return (
+            not part.special
+            and all(node.size == part.outputs[0].size and node in self.cuts.outputs for node in part.outputs)
+            and not any(self.users.get(node) for node in part.outputs)
+            and is_pointwise(part.outputs, part.inside)
+        )
+
     def _is_large(self, node: Node, *parts: Part) -> bool:
-        return 4 * node.size >= max(output.size for part in parts for output in part.outputs)
+        return node.size > 1 and 4 * node.size >= max(output.size for part in parts for output in part.outputs)
 
     def _are_apart(self, earlier: Part, later: Part) -> bool:
         """True when neither part needs the other."""
@@ -138,10 +176,15 @@ class Merging:
         key = frozenset(earlier.outputs), frozenset(later.outputs)
         if key in self.refused or not self._fits(earlier, later) or self._depends(later, earlier, via):
             return None
-        part = Part(self._needed(earlier, later), self.cuts, (*earlier.outputs, *later.outputs))
+        outputs = self._needed(earlier, later)
+        part = Part(outputs, self.cuts, (*earlier.outputs, *later.outputs))
         if self._is_refused(part, earlier, later):
             self.refused.add(key)
             return None
+        return self._replace(earlier, later, part)
+
+    def _replace(self, earlier: Part, later: Part, part: Part) -> Part:
+        """Puts a part in the place of two; what it does not store is not stored any more."""
         dropped = [node for node in (*earlier.outputs, *later.outputs) if node not in part.outputs]
         self._remove(earlier)
         self._remove(later)
