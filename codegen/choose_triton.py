@@ -1,0 +1,209 @@
+"""Default schedules for Triton on GPUs.
+
+Comes in: a kernel and the target's facts.  Goes out: schedules, best first; the first legal one is used.  Kernels are told
+apart by their axes alone: without reduces, with contractions (`choose_triton_dots`), with other reduces.  One program
+runs one tile; the figures (elements per thread, rows kept whole) are those that gave 16-byte accesses without spills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, permutations
+from math import prod
+from typing import Final
+
+from codegen.access import bound_axes, lane_votes, main_stores
+from codegen.choose_triton_dots import contracted
+from codegen.index import Axis
+from codegen.ir import Kernel, Store
+from codegen.legality import separated
+from codegen.nest import build
+from codegen.ops import REDUCE_OPS
+from codegen.schedule import Schedule, ScheduleError, Step
+from codegen.streaming import find_streams
+from codegen.target import Target
+from codegen.triton_limits import atomic_name
+from codegen.triton_tiles import block_size
+
+BLOCK: Final = 1024  # elements of an elementwise tile: 8 per thread on 4 warps, 16 bytes of 16-bit floats
+SQUARE: Final = 64  # side of a tile that is read along one axis and written along another
+WHOLE: Final = 16_384  # elements of a row kept in registers
+SHORT: Final = 2048  # elements of a tile of several short rows
+CHUNK: Final = 4096  # elements of a tile of a looped reduce
+COLUMNS: Final = 128  # columns of a tile that is reduced across them
+_ORDERS: Final = 24
+
+
+def choose(kernel: Kernel, target: Target) -> Schedule:
+    """The default schedule: the first of `recipes` that is legal."""
+    for schedule in recipes(kernel, target):
+        try:
+            return build(kernel, schedule, target).schedule
+        except ScheduleError:
+            continue
+    raise ScheduleError(f"no schedule of {kernel.name} is legal in Triton")
+
+
+def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
+    """Schedules for a kernel, best first; the last ones are slow and almost always legal."""
+    free = grid_axes(kernel)
+    lane = lane_axis(kernel)
+    yield from contracted(kernel, free, target)
+    if not kernel.reduces:
+        yield elementwise(kernel, free, lane, target)
+    else:
+        yield from reduced(kernel, free, lane, target)
+    yield from plain(kernel, free)
+
+
+def grid_axes(kernel: Kernel) -> tuple[Axis, ...]:
+    """The axes that may be spread over programs: in every result and bound by no reduce.
+
+    Of a store that accumulates without an atomic operation only axes along which its places differ.
+    """
+    stores = main_stores(kernel)
+    bound = bound_axes(kernel)
+    common = [a for a in stores[0].axes if a not in bound and all(a in s.axes for s in stores)]
+    return tuple(a for a in common if all(_spreads(s, a) for s in stores))
+
+
+def _spreads(store: Store, axis: Axis) -> bool:
+    if store.mode not in REDUCE_OPS or atomic_name(REDUCE_OPS[store.mode], store.param.dtype) is not None:
+        return True
+    return axis in separated(store.index)
+
+
+def lane_axis(kernel: Kernel) -> Axis | None:
+    """The axis along which most bytes lie side by side."""
+    votes = lane_votes(kernel, 1)
+    return max(votes, key=lambda a: votes[a], default=None)
+
+
+# ------------------------------------------------------------------------------------------------------ elementwise
+
+
+def elementwise(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target: Target) -> Schedule:
+    """No reduces: tiles of about BLOCK elements, from the unit stride outwards; square ones for transposes."""
+    lane = lane if lane in free else (free[-1] if free else None)
+    points = prod(a.size for a in free)
+    elements = BLOCK
+    while elements > BLOCK // 4 and points < elements * target.cores * 2:
+        elements //= 2
+    turned = _unit_axis(kernel, free, lane)
+    tiles: dict[Axis, int] = {}
+    if lane is not None and turned is not None:
+        tiles = {a: min(SQUARE, block_size(a.size)) for a in (lane, turned)}
+        elements = max(elements, prod(tiles.values()))
+    order = [a for a in (lane, *reversed(free)) if a is not None]
+    for axis in dict.fromkeys(order):
+        if axis not in tiles:
+            tiles[axis] = min(block_size(axis.size), max(1, elements // prod(tiles.values())))
+    rest = [Step(a, 1) for a in kernel.axes if a not in free]
+    return _schedule(kernel, [Step(a, tiles[a]) for a in free], rest, elements // 8)
+
+
+def _unit_axis(kernel: Kernel, free: Sequence[Axis], lane: Axis | None) -> Axis | None:
+    """The axis along which some load or store, that the lane axis strides through, has its unit stride."""
+    places = [(e.index, e.axes) for e in kernel.loads] + [(s.index, frozenset(s.axes)) for s in main_stores(kernel)]
+    for index, axes in places:
+        if lane in axes and lane is not None and index.stride(lane) not in (0, 1):
+            unit = [a for a in free if a is not lane and index.stride(a) == 1 and a.size >= 16]
+            if unit and lane.size >= 16:
+                return unit[0]
+    return None
+
+
+def _schedule(kernel: Kernel, grid: Sequence[Step], loops: Sequence[Step], threads: int, **more: object) -> Schedule:
+    warps = max(1, min(16, block_size(max(1, threads)) // 32))
+    options = {"num_warps": warps}
+    return Schedule((*grid, *loops), len(grid), options=options, **more)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------------ reduces
+
+
+def reduced(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target: Target) -> Iterator[Schedule]:
+    """Rows held whole while they fit, several short ones at a time; otherwise loops over chunks.
+
+    Columns, when the unit stride lies along a kept axis: strips of the reduced axis, as wide as memory likes.
+    """
+    inner = [a for a in kernel.axes if a not in free]
+    width = _width(kernel, inner)
+    if lane in free and width > 1:
+        yield from _columns(kernel, free, lane, inner, width, target)
+    if width <= WHOLE:
+        yield _rows(kernel, free, width, target)
+    for order in _orders(kernel, inner):
+        yield _looped(kernel, free, lane, order, streams=True)
+        yield _looped(kernel, free, lane, order, streams=False)
+
+
+def _width(kernel: Kernel, axes: Sequence[Axis]) -> int:
+    """The most elements a value has along some axes."""
+    wanted = frozenset(axes)
+    return max((prod(block_size(a.size) for a in e.axes & wanted) for e in kernel.exprs), default=1)
+
+
+def _rows(kernel: Kernel, free: Sequence[Axis], width: int, target: Target) -> Schedule:
+    """Whole rows, several at a time when they are short and many."""
+    points = prod(a.size for a in free)
+    rows = max(1, SHORT // width)
+    while rows > 1 and points < rows * target.cores * 2:
+        rows //= 2
+    tiles = {}
+    for axis in reversed(free):
+        tiles[axis] = min(rows, block_size(axis.size))
+        rows = max(1, rows // tiles[axis])
+    elements = width * prod(tiles.values())
+    return _schedule(kernel, [Step(a, tiles[a]) for a in free], (), max(128, elements // 16))
+
+
+def _columns(
+    kernel: Kernel, free: Sequence[Axis], lane: Axis | None, inner: Sequence[Axis], width: int, target: Target
+) -> Iterator[Schedule]:
+    """The lane axis in strips over programs, the reduced axes in chunks that fill the tile."""
+    assert lane is not None
+    others = prod(a.size for a in free if a is not lane)
+    columns = min(COLUMNS, block_size(lane.size))
+    while columns > 32 and others * -(-lane.size // columns) < target.cores:
+        columns //= 2
+    grid = [Step(a, columns if a is lane else 1) for a in free]
+    if width * columns <= 2 * CHUNK:
+        yield _schedule(kernel, grid, (), width * columns // 16)
+    for order in _orders(kernel, inner):
+        loops = [Step(a, 1) for a in order[:-1]] + [Step(order[-1], min(CHUNK // columns, block_size(order[-1].size)))]
+        yield _schedule(kernel, grid, loops, CHUNK // 16)
+
+
+def _looped(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, order: Sequence[Axis], streams: bool) -> Schedule:
+    """One row a program; the innermost axis in chunks, the others too as far as the chunk has room."""
+    tiles: dict[Axis, int] = {}
+    room = CHUNK
+    for axis in sorted(order, key=lambda a: (a is not lane, -order.index(a))):
+        tiles[axis] = min(block_size(axis.size), room)
+        room //= tiles[axis]
+    grid = [Step(a, 1) for a in free]
+    found = find_streams(kernel) if streams else ()
+    return _schedule(kernel, grid, [Step(a, tiles[a]) for a in order], CHUNK // 16, streams=found)
+
+
+def _orders(kernel: Kernel, inner: Sequence[Axis]) -> Iterator[tuple[Axis, ...]]:
+    """Orders of the loops inside a program: axes that values reduced inside depend on come first."""
+    needed = {a: sum(a in r.axes for r in kernel.reduces) for a in inner}
+    size = {a: a.size for a in inner}
+    first = sorted(inner, key=lambda a: (-needed[a], size[a]))
+    yield from islice(permutations(first), _ORDERS) if inner else iter([()])
+
+
+# ------------------------------------------------------------------------------------------------------ whatever else
+
+
+def plain(kernel: Kernel, free: Sequence[Axis]) -> Iterator[Schedule]:
+    """Schedules that ask for little: everything whole, then loops by one."""
+    inner = [a for a in kernel.axes if a not in free]
+    yield Schedule(tuple(Step(a, 1) for a in free), len(free))
+    for order in _orders(kernel, inner):
+        yield Schedule(tuple(Step(a, 1) for a in (*free, *order)), len(free))
+    everything = tuple(Step(a, 1) for a in kernel.axes)
+    yield Schedule(everything, 0)
+    yield Schedule()

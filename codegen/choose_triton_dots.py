@@ -1,0 +1,187 @@
+"""Default Triton schedules for contractions: tiles for the matrix unit.
+
+Comes in: a kernel, the axes that may be spread over programs, the target's facts.  Goes out: schedules, best first.  One
+contraction alone becomes the classic grid of tiles with a loop over k.  When a later contraction reduces over an axis of
+an earlier one (attention and its gradients), that axis is walked in blocks and everything between stays in registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Final, NamedTuple
+
+from codegen.access import cost, loads_of, main_stores
+from codegen.choose_staged import form_of
+from codegen.contract import Contraction, contractions
+from codegen.dtypes import dtypes
+from codegen.index import Axis
+from codegen.ir import Apply, Expr, Kernel, Reduce
+from codegen.schedule import Schedule, Step
+from codegen.streaming import find_streams
+from codegen.target import Target
+from codegen.triton_tiles import block_size
+
+LEAST: Final = 16  # the least extent of a tile of the matrix unit
+GROUP: Final = 8  # rows of tiles that run together, so that they share operands in the second-level cache
+
+
+class Tile(NamedTuple):
+    """Rows, columns and depth of one step, the warps that share it, and the steps loaded ahead."""
+
+    m: int
+    n: int
+    k: int
+    warps: int
+    stages: int
+
+
+# Largest first; the first that gives every processor a tile is taken.
+NARROW: Final = (  # 16-bit operands
+    Tile(128, 256, 64, 8, 3), Tile(128, 128, 64, 8, 3), Tile(64, 128, 64, 4, 4), Tile(64, 64, 64, 4, 4),
+    Tile(32, 64, 64, 4, 4), Tile(16, 64, 128, 4, 4),
+)  # fmt: skip
+SINGLE: Final = (Tile(128, 128, 32, 8, 3), Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 4, 3), Tile(32, 64, 32, 4, 3))
+DOUBLE: Final = (Tile(64, 64, 16, 8, 2), Tile(32, 32, 16, 4, 2))
+EPILOGUE: Final = 24  # cost above which, or with operands of its own, the largest tile would spill
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The tiled axis of each role; `rest` are the other free axes, `deep` the other summed ones."""
+
+    m: Axis
+    n: Axis
+    k: Axis
+    rest: tuple[Axis, ...]
+    deep: tuple[Axis, ...]
+
+
+def contracted(kernel: Kernel, free: Sequence[Axis], target: Target) -> Iterator[Schedule]:
+    """Schedules for a kernel with contractions; nothing when it has none, or none fit for the matrix unit."""
+    found = {c.reduce: c for c in contractions(kernel) if suits(c)}
+    if len(found) == 1 and len(kernel.reduces) == 1:
+        yield from single(kernel, next(iter(found.values())), free, target)
+    elif len(found) > 1:
+        yield from staged(kernel, found, free, target)
+
+
+def suits(c: Contraction) -> bool:
+    """True when the matrix unit takes the operands' type and every role has an axis long enough."""
+    longest = (max(a.size for a in axes) for axes in (c.m, c.n, c.k))
+    return all(block_size(size) >= LEAST for size in longest) and (c.reduce.dtype.is_float or _is_bytes(c))
+
+
+def _is_bytes(c: Contraction) -> bool:
+    return c.reduce.dtype is dtypes.int32 and all(_stored_type(e) is dtypes.int8 for e in (c.left, c.right))
+
+
+def _stored_type(e: Expr) -> object:
+    return e.args[0].dtype if isinstance(e, Apply) and e.op.name == "cast" else e.dtype
+
+
+def roles_of(kernel: Kernel, c: Contraction) -> Roles:
+    """The longest axis of m and n; of k the one an operand has unit stride along, if it is long enough."""
+    order = {a: i for i, a in enumerate(kernel.axes)}
+    m, n = (max(axes, key=lambda a: (a.size, order[a])) for axes in (c.m, c.n))
+    loads = [e for operand in (c.left, c.right) for e in loads_of(operand)]
+    k = max(c.k, key=lambda a: (a.size >= LEAST, any(e.index.stride(a) == 1 for e in loads), a.size))
+    if order[m] > order[n]:
+        m, n = n, m
+    rest = tuple(a for a in (*c.batch, *c.m, *c.n) if a is not m and a is not n)
+    return Roles(m, n, k, rest, tuple(a for a in c.k if a is not k))
+
+
+def single(kernel: Kernel, c: Contraction, free: Sequence[Axis], target: Target) -> Iterator[Schedule]:
+    """The grid of tiles with a loop over k, and smaller tiles in case the first is too large."""
+    roles = roles_of(kernel, c)
+    if not {roles.m, roles.n, *roles.rest} <= set(free):
+        return
+    outer = [Step(a, 1) for a in free if a is not roles.m and a is not roles.n]
+    programs = prod(a.size for a in free if a is not roles.m and a is not roles.n)
+    for tile in _preferred(kernel, c, roles, programs, target):
+        grid = [*outer, Step(roles.m, tile.m), Step(roles.n, tile.n)]
+        loops = [Step(a, 1) for a in roles.deep] + [Step(roles.k, tile.k)]
+        options: dict[str, int | str] = {"num_warps": tile.warps, "num_stages": tile.stages, "group": GROUP}
+        yield Schedule((*grid, *loops), len(grid), options=options | _rounding(kernel))
+
+
+def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target: Target) -> list[Tile]:
+    """The tiles to try: the largest that occupies the machine first, then the smaller ones."""
+    tiles = [_clamped(tile, roles) for tile in _tiles(c)]
+    if _is_heavy(kernel, c, roles):
+        tiles = [t for t in tiles if t.m * t.n <= 128 * 128] or tiles
+    for position, tile in enumerate(tiles):
+        if others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n) >= target.cores:
+            return tiles[position:]
+    return tiles[::-1]
+
+
+def _tiles(c: Contraction) -> tuple[Tile, ...]:
+    if c.reduce.dtype.bits == 64:
+        return DOUBLE
+    wide = [e for e in (c.left, c.right) if _bits(e) > 16]
+    return SINGLE if wide else NARROW
+
+
+def _bits(e: Expr) -> int:
+    """The width in memory of what an operand is made of."""
+    return max((x.param.dtype.bits for x in loads_of(e)), default=e.dtype.bits)
+
+
+def _clamped(tile: Tile, roles: Roles) -> Tile:
+    """No tile reaches further than the next power of two of its axis; warps shrink with it."""
+    m, n = (min(t, max(LEAST, block_size(a.size))) for t, a in ((tile.m, roles.m), (tile.n, roles.n)))
+    k = min(tile.k, max(LEAST, block_size(roles.k.size)))
+    warps = tile.warps if m * n * 2 > tile.m * tile.n else min(tile.warps, 4)
+    return Tile(m, n, k, warps, tile.stages)
+
+
+def _is_heavy(kernel: Kernel, c: Contraction, roles: Roles) -> bool:
+    """True when what follows the contraction needs many registers: operands over the whole tile, or much arithmetic."""
+    values = [s.value for s in main_stores(kernel)]
+    tiled = any(roles.m in e.axes and roles.n in e.axes for value in values for e in loads_of(value))
+    return tiled or any(cost(value) > EPILOGUE for value in values)
+
+
+def _rounding(kernel: Kernel) -> dict[str, int | str]:
+    """When all results are 16-bit floats, an operand computed in float32 may be rounded to the other operand's 16 bits."""
+    return {"narrow": "round"} if all(s.param.dtype.is_narrow_float for s in main_stores(kernel)) else {}
+
+
+# ------------------------------------------------------------------------------------------------------ several
+
+
+def staged(
+    kernel: Kernel, found: dict[Reduce, Contraction], free: Sequence[Axis], target: Target
+) -> Iterator[Schedule]:
+    """Rows over programs, the axis the later contractions sum over in blocks, all other axes whole."""
+    form = form_of(kernel, found)
+    if form is None or form.walk is None or form.rows not in free:
+        return
+    across = {a for c in found.values() for a in (*c.m, *c.n)}
+    others = [a for a in free if a not in across]
+    whole = [a for a in kernel.axes if a is not form.rows and a is not form.walk and a not in others]
+    depth = max((block_size(a.size) for a in whole), default=LEAST)
+    wide = any(_bits(e) > 16 for c in found.values() for e in (c.left, c.right))
+    programs = prod(a.size for a in others)
+    for rows, columns, warps, stages in _blocks(depth, wide):
+        if rows > 64 and programs * -(-form.rows.size // rows) < target.cores:
+            continue
+        grid = [*(Step(a, 1) for a in others), Step(form.rows, min(rows, max(LEAST, block_size(form.rows.size))))]
+        loops = [Step(form.walk, min(columns, max(LEAST, block_size(form.walk.size))))]
+        options: dict[str, int | str] = {"num_warps": warps, "num_stages": stages}
+        for streams in (find_streams(kernel), ()):
+            yield Schedule(
+                (*grid, *loops), len(grid), partial=frozenset(), streams=streams, options=options | _rounding(kernel)
+            )
+
+
+def _blocks(depth: int, wide: bool) -> tuple[tuple[int, int, int, int], ...]:
+    """(rows, columns, warps, stages) to try, by the extent of the axes held whole."""
+    if wide:
+        return ((128, 32, 8, 2), (64, 64, 8, 2), (64, 32, 4, 2), (32, 32, 4, 2), (16, 16, 4, 1))
+    if depth <= 64:
+        return ((128, 128, 8, 3), (64, 64, 4, 3), (64, 32, 4, 2), (16, 16, 4, 1))
+    return ((128, 64, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2), (16, 16, 4, 1))
