@@ -11,7 +11,7 @@ Renaming = dict[Axis, Axis]
 
 
 def matches(pattern: tuple[Index, ...], known: tuple[Index, ...], fresh: frozenset[Axis]) -> Renaming | None:
-    """The renaming of fresh axes, one to one and onto axes of the same size, that turns pattern into known; None if none.
+    """The renaming of fresh axes, one to one and onto axes of equal size, that turns pattern into known, or None.
 
     >>> i, j, r = Axis("i", 2), Axis("j", 3), Axis("r", 3)
     >>> matches((i.index * 3 + r.index,), (i.index * 3 + j.index,), frozenset([r]))

@@ -1,7 +1,7 @@
 """Which nodes are stored: the first half of fusion.
 
-Comes in: the outputs of a graph.  Goes out: `Cuts`, the set of nodes that get memory of their own, each with the reason;
-every other node is computed inside the kernels of its users.  The rules look at neighbours and sizes only, in one pass
+Comes in: the outputs of a graph.  Goes out: `Cuts`, the nodes that get memory of their own, each with the reason; every
+other node is computed inside the kernels of its users.  The rules look at neighbours and sizes only, in one pass
 each, and cut too much rather than too little: `merging` joins what belongs together and drops the stores nobody needs.
 """
 
@@ -17,7 +17,7 @@ from kernelforge.graph import LEAVES, Node, toposort
 
 BIJECTIVE: Final = frozenset(("reshape", "permute", "detach"))
 REPEATING: Final = BIJECTIVE | {"expand"}
-SEE_THROUGH: Final = REPEATING | frozenset("pad shrink flip window unwindow".split())
+SEE_THROUGH: Final = REPEATING | frozenset(("pad", "shrink", "flip", "window", "unwindow"))
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
     "scatter": "scattered into in place",
@@ -160,7 +160,7 @@ class Cuts:
             self.cut(end, "a contraction and its epilogue" if node in self.contractions else "a reduction")
 
     def _epilogue(self, node: Node) -> Node | None:
-        """The elementwise node, of the same size, that alone uses a node, perhaps through views that only rearrange it."""
+        """The elementwise node of the same size that alone uses a node, perhaps through views that rearrange it."""
         if node in self.reasons:
             return None
         after = node
@@ -175,10 +175,9 @@ class Cuts:
         return None
 
     def _scores(self) -> set[Node]:
-        """The scores of attentions: short contractions whose values, in their own shape, are reduced and contracted again.
+        """The scores of attentions: short contractions whose values are both reduced and contracted again.
 
-        They feed a maximum, which a single pass over them can rescale by; or they meet values that do (their gradients).
-        Other statistics would need the contraction once per pass, so there it is stored.
+        They feed a maximum, which a single pass can rescale by; or they meet values that do (their gradients).  Other statistics would need the contraction once per pass, so there it is stored.
         """
         uses = {}
         for node in self.contractions:
@@ -322,5 +321,3 @@ class Cuts:
 def sources(node: Node) -> tuple[Node, ...]:
     """The nodes a node is computed from; none for a leaf."""
     return () if node.realized is not None or 0 in node.shape else node.src
-
-

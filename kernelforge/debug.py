@@ -20,7 +20,7 @@ from kernelforge.settings import DEBUG
 
 def level() -> int:
     """The debug level in force."""
-    return int(DEBUG.value)
+    return int(DEBUG)
 
 
 def show_plan(plan: Plan) -> None:

@@ -5,8 +5,8 @@ Comes in: nodes to store, and the nodes that are read from memory instead of com
 vanish here: they only change the index.  No expression is built, so `fuse` can afford to ask about tentative groups.
 
 The rule for axes: a reduction is only put on a list.  One whose body, tried with known axes, demands something already
-demanded, comes first and takes these axes; when there is none the oldest gets fresh ones.  So softmax's maximum, its sum
-and its result come out over one axis, whatever the order in which they are met.
+demanded, comes first and takes these axes; when there is none the oldest gets fresh ones.  So softmax's maximum, its
+sum and its result come out over one axis, whatever the order in which they are met.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Demands:
         self._fresh = self._stand_ins = 0
 
     def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
-        """Demands nodes of one shape everywhere; the axes of that shape, shared with earlier stores where demands repeat."""
+        """Demands nodes of one shape everywhere; the axes of that shape, those of earlier stores where demands repeat."""
         axes = self._store_axes(nodes)
         self.stores.append(axes)
         self.add_roots(nodes, *everywhere(axes))
@@ -248,7 +248,7 @@ class Demands:
         return chosen
 
     def _store_axes(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
-        """The axes of a store: those of repeated demands, else those of an earlier store of the same shape, else new ones."""
+        """The axes of a store: those of repeated demands, else those of an earlier store of its shape, else new."""
         shape = nodes[0].shape
         names = AXIS_NAMES if not self.stores else [f"{letter}{len(self.stores)}" for letter in AXIS_NAMES]
         fresh = tuple(Axis(names[d] if d < len(names) else f"d{d}", size) for d, size in enumerate(shape))

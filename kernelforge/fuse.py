@@ -1,13 +1,13 @@
 """Fusion: a graph is cut into the groups of nodes that become one kernel each.
 
 Comes in: the nodes to compute.  Goes out: `Group`s in an order of execution, with the reason why each stored node is
-stored.  `cuts` says what must be stored at least, `merging` joins kernels, `questions` what may be joined.  Nothing here
-knows how a kernel is written or run.
+stored.  `cuts` says what must be stored at least, `merging` joins kernels, `questions` what may be joined.  Nothing
+here knows how a kernel is written or run.
 
 The policy, in words: views are never stored; an elementwise node is computed by its users unless there are several and
-it is not cheap; a reduction takes its elementwise epilogue, and what reads it over the same axes stays with it (softmax,
-norms); a contraction takes epilogues and cheap prologues; an attention's scores are never stored; reductions and updates
-that read the same values become one kernel with several stores.
+it is not cheap; a reduction takes its elementwise epilogue, and what reads it over the same axes stays with it
+(softmax, norms); a contraction takes epilogues and cheap prologues; an attention's scores are never stored; reductions
+that read the same values, and an optimiser's updates, become one kernel with several stores.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class Lowering:
             return index
         real: dict[Expr, Expr] = {}
         for atom in index.atoms():
-            if atom.kind == "dynamic" and atom.of in self._positions:
+            if isinstance(atom.of, Expr) and atom.of in self._positions:
                 demand, gather = self._positions[atom.of]
                 real[atom.of] = self._position(demand, atom.by, gather)
         return ir.replace(index, {}, real)

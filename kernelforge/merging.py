@@ -1,7 +1,7 @@
 """Joining of kernels: the second half of fusion.
 
-Comes in: the nodes `cuts` wants stored.  Goes out: `Part`s, each a set of stored nodes one kernel computes.  A part joins
-the part whose values it loads, or one that loads the same values, when the questions allow it and no parallelism is
+Comes in: the nodes `cuts` wants stored.  Goes out: `Part`s, each a set of stored nodes one kernel computes.  A part
+joins the part whose values it loads, or one that loads the same values, when the questions allow it and no parallelism is
 lost; a stored node that no other part needs is then not stored any more.
 """
 
@@ -143,13 +143,13 @@ class Merging:
             other = current.get(key)
             if other is part:
                 continue
-            if other is not None and self._fits(other, part) and len({*other.arrays, *part.arrays}) <= self.cuts.limits.params:
+            if other is not None and self._fits(other, part):
                 part = self._replace(other, part, Part((*other.outputs, *part.outputs), self.cuts))
                 part.is_flat = len({output.shape for output in part.outputs}) > 1
             current[key] = part
 
     def _is_update(self, part: Part) -> bool:
-        """True when a part's outputs, all of one size, are results no other part uses, each computed element by element."""
+        """True when a part's outputs, of one size, are results no other part uses, computed element by element."""
         return (
             not part.special
             and all(node.size == part.outputs[0].size and node in self.cuts.outputs for node in part.outputs)
@@ -203,9 +203,16 @@ class Merging:
         )
 
     def _fits(self, earlier: Part, later: Part) -> bool:
-        """True when the two together stay below the cap on operations."""
-        most = self.cuts.limits.operations
+        """True when the two together stay below the caps on operations and arrays."""
+        limits = self.cuts.limits
+        if len({*earlier.arrays, *later.arrays}) - len(self._inner(earlier, later)) > limits.params:
+            return False
+        most = limits.operations
         return len(earlier.inside) + len(later.inside) <= most or len({*earlier.inside, *later.inside}) <= most
+
+    def _inner(self, earlier: Part, later: Part) -> list[Node]:
+        """What the later part loads from the earlier one."""
+        return [node for node in later.loads if node in earlier.outputs]
 
     def _is_refused(self, part: Part, earlier: Part, later: Part) -> bool:
         part.answer = self.questions.ask(part.outputs, part.inside, part.loads)

@@ -12,7 +12,27 @@ from codegen.ir import Apply, Expr, Kernel, Reduce
 from codegen.ops import SCALAR_OPS
 
 LONGEST = 60
-PLAIN = frozenset("add sub mul div neg cast where lt le eq ne and or not max min bitcast".split())
+PLAIN = frozenset(
+    (
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "neg",
+        "cast",
+        "where",
+        "lt",
+        "le",
+        "eq",
+        "ne",
+        "and",
+        "or",
+        "not",
+        "max",
+        "min",
+        "bitcast",
+    )
+)
 SHORT_DTYPES = {"float": "f", "bfloat": "bf", "int": "i", "uint": "u"}
 
 
@@ -59,5 +79,3 @@ def reuses(e: Reduce) -> bool:
     if not isinstance(body, Apply) or body.op is not SCALAR_OPS["mul"]:
         return False
     return all(arg.axes != body.axes and not arg.axes.isdisjoint(e.bound) for arg in body.args)
-
-

@@ -1,8 +1,8 @@
 """The plan: a graph's kernels with their arguments, ready to run on any buffers.
 
-Comes in: nodes to compute.  Goes out: `Plan`, a list of steps over numbered slots.  It holds no graph node and no buffer,
-so the same plan serves every graph of the same structure.  Lowering and code generation are done once for groups of equal
-structure, for instance the layers of a deep network.
+Comes in: nodes to compute.  Goes out: `Plan`, a list of steps over numbered slots.  It holds no graph node and no
+buffer, so the same plan serves every graph of the same structure.  Lowering and code generation are done once for groups
+of equal structure, for instance the layers of a deep network.
 """
 
 from __future__ import annotations
@@ -228,9 +228,7 @@ class Planner:
                 first.setdefault(slot, number)
                 last[slot] = number
         scratch = [slot for slot in first if self.plan.slots[slot].role == "scratch"]
-        lifetimes = [
-            Lifetime(self.plan.slots[s].nbytes, self.plan.slots[s].device, first[s], last[s]) for s in scratch
-        ]
+        lifetimes = [Lifetime(self.plan.slots[s].nbytes, self.plan.slots[s].device, first[s], last[s]) for s in scratch]
         chosen, self.plan.blocks = assign(lifetimes)
         for slot, block in zip(scratch, chosen):
             self.plan.slots[slot].block = block

@@ -166,5 +166,3 @@ def _transfer(plan: Plan, step: Transfer, memories: Sequence[Any]) -> None:
     flat = np.empty(source.size, source.dtype.numpy)
     Device[source.device].copy_out(memories[0], flat)
     Device[target.device].copy_in(memories[1], flat)
-
-

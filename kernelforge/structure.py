@@ -1,7 +1,7 @@
 """The structure of a graph: what stays the same from one training step to the next.
 
-Comes in: nodes.  Goes out: `Structure`, whose key is equal for graphs that differ only in the buffers they read, and the
-buffers in the order in which they are met.  One pass; every realize() pays for it, so it is written for speed.
+Comes in: nodes.  Goes out: `Structure`, whose key is equal for graphs that differ only in the buffers they read, and
+the buffers in the order in which they are met.  One pass; every realize() pays for it, so it is written for speed.
 """
 
 from __future__ import annotations
