@@ -18,6 +18,7 @@ from kernelforge.graph import LEAVES, Node, toposort
 BIJECTIVE: Final = frozenset(("reshape", "permute", "detach"))
 REPEATING: Final = BIJECTIVE | {"expand"}
 SEE_THROUGH: Final = REPEATING | frozenset(("pad", "shrink", "flip", "window", "unwindow"))
+LONGEST_DIAMOND: Final = 32
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
     "scatter": "scattered into in place",
@@ -41,7 +42,7 @@ class Limits:
     """
 
     operations: int = 200
-    params: int = 48
+    params: int = 96
     tile: int = 128
     repeats: int = 256
     cheap: int = 12
@@ -160,24 +161,29 @@ class Cuts:
             self.cut(end, "a contraction and its epilogue" if node in self.contractions else "a reduction")
 
     def _epilogue(self, node: Node) -> Node | None:
-        """The elementwise node of the same size that alone uses a node, perhaps through views that rearrange it."""
+        """The elementwise node, of the same size, that all uses of a node lead to, by elementwise nodes of that size.
+
+        Views that only rearrange may lie between; where they lead to an output, it is the end.
+        """
         if node in self.reasons:
             return None
-        after = node
-        while len(self.users[after]) == 1:
-            after = self.users[after][0]
-            if after.op in SCALAR_OPS and after.size == node.size:
+        ahead = set(self.users[node])
+        for _ in range(LONGEST_DIAMOND):
+            after = min(ahead, key=self.position.__getitem__)
+            is_scalar = after.op in SCALAR_OPS and after.size == node.size
+            if len(ahead) == 1 and (is_scalar or (after.op in BIJECTIVE and after in self.reasons)):
                 return after
-            if after.op not in BIJECTIVE:
+            if after in self.reasons or not (is_scalar or after.op in BIJECTIVE):
                 return None
-            if after in self.reasons:
-                return after
+            ahead.remove(after)
+            ahead.update(self.users[after])
         return None
 
     def _scores(self) -> set[Node]:
         """The scores of attentions: short contractions whose values are both reduced and contracted again.
 
-        They feed a maximum, which a single pass can rescale by; or they meet values that do (their gradients).  Other statistics would need the contraction once per pass, so there it is stored.
+        They feed a maximum, which a single pass can rescale by; or they meet values that do (their gradients).  Other
+        statistics would need the contraction once per pass, so there it is stored.
         """
         uses = {}
         for node in self.contractions:

@@ -89,7 +89,7 @@ class Demands:
         self._fresh = self._stand_ins = 0
 
     def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
-        """Demands nodes of one shape everywhere; the axes of that shape, those of earlier stores where demands repeat."""
+        """Demands nodes of one shape everywhere; returns its axes, those of earlier stores where demands repeat."""
         axes = self._store_axes(nodes)
         self.stores.append(axes)
         self.add_roots(nodes, *everywhere(axes))

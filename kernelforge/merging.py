@@ -1,8 +1,8 @@
 """Joining of kernels: the second half of fusion.
 
 Comes in: the nodes `cuts` wants stored.  Goes out: `Part`s, each a set of stored nodes one kernel computes.  A part
-joins the part whose values it loads, or one that loads the same values, when the questions allow it and no parallelism is
-lost; a stored node that no other part needs is then not stored any more.
+joins the part whose values it loads, or one that loads the same values, when the questions allow it and no parallelism
+is lost; a stored node that no other part needs is then not stored any more.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The plan: a graph's kernels with their arguments, ready to run on any buffers.
 
 Comes in: nodes to compute.  Goes out: `Plan`, a list of steps over numbered slots.  It holds no graph node and no
-buffer, so the same plan serves every graph of the same structure.  Lowering and code generation are done once for groups
-of equal structure, for instance the layers of a deep network.
+buffer, so the same plan serves every graph of the same structure.  Lowering and code generation are done once for
+groups of equal structure, for instance the layers of a deep network.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Questions:
         return None
 
     def _contractions(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
-        """A contraction is parallel over its whole result and reads no reduction, except around an attention's scores."""
+        """A contraction is parallel over its result and reads no reduction, except around an attention's scores."""
         below = reductions_below(order)
         long = 0
         for demand in order:
