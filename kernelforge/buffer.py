@@ -38,9 +38,7 @@ class Buffer:
     @staticmethod
     def from_numpy(values: NDArray, dtype: DType, device: str) -> Buffer:
         """A buffer with the given values, converted to dtype and flattened; it shares no memory with values."""
-        stored = to_storage(values, dtype).reshape(-1)
-        if stored.base is not None or stored is values:
-            stored = stored.copy()
+        stored = to_storage(values, dtype).reshape(-1)  # always a copy
         return Buffer(stored.size, dtype, device, host=stored)
 
     @property

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codegen.dtypes import dtypes
+from codegen.dtypes import DType, dtypes
 from codegen.ops import SCALAR_OPS
 from kernelforge import graph
 from kernelforge.buffer import Buffer
@@ -24,7 +24,7 @@ Build = Callable[..., Node]
 STEP = 1e-6
 
 
-def leaf(values: NDArray, dtype=dtypes.float64) -> Node:
+def leaf(values: NDArray, dtype: DType = dtypes.float64) -> Node:
     values = np.asarray(values)
     return graph.reshape(graph.buffer(Buffer.from_numpy(values, dtype, "CPU")), values.shape)
 
@@ -147,6 +147,26 @@ def test_the_adjoint_of_an_unwindow_below_a_sum_is_a_window() -> None:
     (dx,) = gradient(graph.reduce("add", graph.unwindow(x, 0, 6), (1,)), leaf(spread(6)), [x])
     assert not any(node.op in ("reduce", "eq") for node in graph.toposort([dx]))
     check(lambda x: graph.reduce("add", graph.unwindow(x, 0, 4), (1,)), spread(4, 3))
+
+
+def convolution(x: Node, w: Node) -> Node:
+    """[4, 6] windows of [3, 2] with strides 1 and 2, times weights."""
+    places = graph.window(graph.window(x, 0, 3), 2, 2, 2)
+    weights = graph.expand(graph.reshape(w, (1, 3, 1, 2)), places.shape)
+    return graph.reduce("add", elementwise("mul", places, weights), (1, 3))
+
+
+def test_a_convolution() -> None:
+    check(lambda x, w: convolution(square(x), square(w)), spread(4, 6), spread(3, 2))
+
+
+@pytest.mark.parametrize("dtype", [dtypes.float32, dtypes.bfloat16])
+def test_the_second_derivative_of_a_convolution_is_made_of_windows(dtype: DType) -> None:
+    x, w, v = leaf(spread(4, 6), dtype), leaf(spread(3, 2), dtype), leaf(spread(4, 6), dtype)
+    (dx,) = gradient(convolution(x, w), leaf(spread(2, 3), dtype), [x])
+    (dw,) = gradient(dx, v, [w])
+    assert "unwindow" in {node.op for node in graph.toposort([dx])}
+    assert "eq" not in {node.op for node in graph.toposort([dw])}
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 2), (0, 1, 2)])

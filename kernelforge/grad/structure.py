@@ -75,14 +75,25 @@ def _unwindow(node: Node, dy: Node) -> Parts:
         return graph.window(_resized(y, dim, length), dim, size, stride, dilation)
 
     def adjoint() -> Node:
-        if dy.op == "expand" and dy.src[0].shape[dim + 1] == 1:
-            row = expand(dy.src[0], (*dy.shape[: dim + 1], 1, *dy.shape[dim + 2 :]))
-            return windows(reshape(row, (*dy.shape[: dim + 1], *dy.shape[dim + 2 :])))
+        row = _one_of(dy, dim + 1)
+        if row is not None:
+            return windows(row)
         places = windows(dy)
         diagonal = equal(_along(places, dim + 1), _along(places, dim + 2))
         return summed(select(diagonal, places, filled(places, 0)), (dim + 1,))
 
     return (adjoint if count else (lambda: filled(x, 0)),)
+
+
+def _one_of(x: Node, dim: int) -> Node | None:
+    """x at any one place along dim, without that dimension, if it is visibly the same at all of them."""
+    if x.op == "cast":
+        inner = _one_of(x.src[0], dim)
+        return None if inner is None else cast(inner, x.dtype)
+    if x.op != "expand" or x.src[0].shape[dim] != 1:
+        return None
+    before, after = x.shape[:dim], x.shape[dim + 1 :]
+    return reshape(expand(x.src[0], (*before, 1, *after)), (*before, *after))
 
 
 def _resized(x: Node, dim: int, size: int) -> Node:
