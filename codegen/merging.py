@@ -25,17 +25,17 @@ def without_unit_axes(kernel: Kernel) -> Kernel:
     return replace_axes(kernel, dict.fromkeys(unit, constant(0)), dict.fromkeys(unit, ()))
 
 
-def split_axes(kernel: Kernel) -> Kernel:
-    """The kernel with axes split where an index divides them, or where another load of the buffer has several for one.
+def split_axes(kernel: Kernel, match: bool = True) -> Kernel:
+    """The kernel with axes split where an index divides them, or (match) where another load has several for one.
 
         f[j//4 + j%4*6], j 24                  ->  f[jo + ji*6], jo 6, ji 4
         x[r] and x[a*9 + b*3 + c], r 18        ->  x[r0*9 + r1*3 + r2] and x[a*9 + b*3 + c]
 
-    The first holds when the divisors of an axis divide its size and each other; the second when the axes' coefficients
-    are a mixed radix of exactly the one axis's span.
+    The first holds when the divisors of an axis divide its size and each other; the second, for loads of one buffer,
+    when the axes' coefficients are a mixed radix of exactly the one axis's span.
     """
     while True:
-        parts = _divided(kernel) or _matched(kernel)
+        parts = _divided(kernel) or (_matched(kernel) if match else {})
         if not parts:
             return kernel
         replacement: dict[Axis, Index] = {}

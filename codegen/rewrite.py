@@ -22,10 +22,13 @@ from codegen.sharing import share
 def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
-    normalise, split, share, merge, then the canonical names and order of axes and parameters.
+    normalise, split, share, merge; again where a merged axis is one that indices divide (a reshape of a reshape); then
+    the canonical names and order of axes and parameters.
     """
     kernel = normalise(without_unit_axes(kernel))
     kernel = merge_axes(share(split_axes(kernel)))
+    while (divided := split_axes(kernel, match=False)) is not kernel:
+        kernel = merge_axes(share(divided))
     return canonical(kernel)
 
 
