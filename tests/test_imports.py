@@ -12,10 +12,12 @@ ROOT = Path(__file__).parent.parent
 ORDER = {
     "codegen": """dtypes < ops < index < ir < streaming < target schedule program < interpret show < bounds < verify
                   < rebuild < scalar_rules sharing merging < contract < rewrite
-                  < access < nodes < goals triton_limits legality < placing < nest < choose < triton opencl < generate""",
+                  < access < nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
+                  < placing < nest < choose < triton opencl < generate""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split < axes demand naming group < questions merging < fuse lower
-                      < memory < kernels < plan < debug faults < realize jit < tensor < nn optim data io < inspect cli""",
+                      < memory < kernels < plan < debug faults < realize jit < tensor
+                      < nn optim data io < inspect cli""",
 }
 RANK = {
     (package, room): (package, rank)
