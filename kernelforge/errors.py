@@ -16,5 +16,9 @@ class DeviceError(RuntimeError):
     """Tensors on different devices, or a device that cannot be used."""
 
 
+class CompileError(RuntimeError):
+    """A kernel the driver refuses; the message names the kernel, where its source lies and what the driver said."""
+
+
 class InternalError(AssertionError):
     """An invariant of kernelforge itself that does not hold: a fault to report."""
