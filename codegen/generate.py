@@ -1,0 +1,43 @@
+"""The whole pipeline from a kernel to its source, in one function.
+
+Comes in: a kernel, a target and perhaps a schedule.  Goes out: a `Program`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+from codegen import opencl, triton
+from codegen.access import flops
+from codegen.choose import placed
+from codegen.ir import Kernel
+from codegen.nest import build
+from codegen.program import Program
+from codegen.schedule import Schedule
+from codegen.show import show
+from codegen.target import Target
+
+
+def generate(kernel: Kernel, target: Target, schedule: Schedule | None = None) -> Program:
+    """The program of a kernel for a target, under the given schedule or the default one.
+
+    raises ScheduleError when the given schedule is not legal for the kernel in the target's language
+    """
+    if target.language == "interpreted":
+        program = Program("interpreted", show(kernel), kernel.name, (1,), kernel.params, kernel.written, kernel)
+    else:
+        nest = placed(kernel, target) if schedule is None else build(kernel, schedule, target)
+        program = triton.render(nest) if target.language == "triton" else opencl.render_nest(nest)
+    return replace(program, flops=flops(kernel), nbytes=least_bytes(kernel))
+
+
+def least_bytes(kernel: Kernel) -> int:
+    """The bytes one launch must at least move: what it can touch of each array, once."""
+    touched: dict[str, int] = {}
+    places = [(e.param, e.axes) for e in kernel.loads]
+    places += [(store.param, frozenset(store.axes)) for store in kernel.stores]
+    for param, axes in places:
+        points = prod(a.size for a in axes)
+        touched[param.name] = max(touched.get(param.name, 0), min(param.size, points) * param.dtype.itemsize)
+    return sum(touched.values())
