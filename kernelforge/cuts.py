@@ -119,6 +119,17 @@ class Cuts:
         if not self.is_stored(node):
             self.reasons[node] = reason
 
+    def stored_factors(self, contraction: Node) -> list[Node]:
+        """The factors of a contraction that are read from memory as they are, at most converted."""
+        body = through(contraction.src[0], BIJECTIVE | {"cast"})
+        found = []
+        for factor in body.src:
+            while factor.op in SEE_THROUGH | {"cast"} and not self.is_stored(factor):
+                factor = factor.src[0]
+            if self.is_stored(factor):
+                found.append(factor)
+        return found
+
     def region(self, roots: Iterable[Node], ignored: frozenset[Node] = frozenset()) -> tuple[list[Node], list[Node]]:
         """What computing roots takes: the nodes computed, and those read from memory; `ignored` are not stored."""
         inside: dict[Node, None] = dict.fromkeys(roots)

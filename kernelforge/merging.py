@@ -171,7 +171,7 @@ class Merging:
         """One part in place of two, if that is allowed."""
         if earlier.special or later.special or earlier.outputs[0].device != later.outputs[0].device:
             return None
-        if any(node.op == "contiguous" and node in earlier.outputs for node in later.loads):
+        if self._must_be_read(earlier, later):
             return None
         key = frozenset(earlier.outputs), frozenset(later.outputs)
         if key in self.refused or not self._fits(earlier, later) or self._depends(later, earlier, via):
@@ -182,6 +182,19 @@ class Merging:
             self.refused.add(key)
             return None
         return self._replace(earlier, later, part)
+
+    def _must_be_read(self, earlier: Part, later: Part) -> bool:
+        """True when the later part loads what has to be in memory: by the user's word, or as operand of a contraction."""
+        between = self._inner(earlier, later)
+        if any(node.op == "contiguous" for node in between):
+            return True
+        contractions = self.cuts.contractions
+        return bool(between) and any(
+            factor in between
+            for node in later.inside
+            if node in contractions
+            for factor in self.cuts.stored_factors(node)
+        )
 
     def _replace(self, earlier: Part, later: Part, part: Part) -> Part:
         """Puts a part in the place of two; what it does not store is not stored any more."""
