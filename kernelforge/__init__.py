@@ -1,1 +1,18 @@
-"""A lazy tensor library that fuses whole expressions into kernels and writes readable OpenCL and Triton."""
+"""A lazy tensor library that fuses whole expressions into kernels and writes readable OpenCL and Triton.
+
+    from kernelforge import Tensor
+    x = Tensor.rand(4, 3, requires_grad=True)
+    (x @ Tensor.ones(3, 2)).gelu().sum().backward()
+    print(x.grad.numpy())
+
+Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Read the rooms in the order of docs/architecture.md.
+"""
+
+from codegen.dtypes import dtypes
+from kernelforge import nn
+from kernelforge.counters import GlobalCounters
+from kernelforge.kernels import Device
+from kernelforge.settings import Context
+from kernelforge.tensor import Tensor, no_grad
+
+__all__ = ["Context", "Device", "GlobalCounters", "Tensor", "dtypes", "nn", "no_grad"]
