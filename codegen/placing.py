@@ -95,7 +95,7 @@ class _Placer:
                 out += [self.leaf(goal, depth, loops, env) for goal in goals]
                 return out
             pending = self.pending(goals, env)
-            ready = self.ready(loops.steps[depth].axis, pending, env)
+            ready = self.ready(loops.steps[depth].axis, goals, pending, env)
             if not ready:
                 return out + self.enter(depth, loops, goals, env)
             self.compute(depth, loops, ready, pending, env, out)
@@ -149,9 +149,13 @@ class _Placer:
     def pending(self, goals: list[Goal], env: Env) -> list[Reduce]:
         return self.needs.pending([root for goal in goals for root in goal.roots], env)
 
-    def ready(self, axis: Axis, pending: list[Reduce], env: Env) -> list[Reduce]:
-        """The pending reduces that a loop over axis walks over, or would repeat, and that wait for no other such reduce."""
-        found = [r for r in pending if axis in r.bound or axis not in r.arg.axes]
+    def ready(self, axis: Axis, goals: list[Goal], pending: list[Reduce], env: Env) -> list[Reduce]:
+        """The pending reduces that a loop over axis walks over, or would repeat, and that wait for no other such reduce.
+
+        A loop repeats what the goals that enter it need.
+        """
+        inside = self.pending([goal for goal in goals if axis in goal.axes], env)
+        found = [r for r in pending if axis in r.bound or (axis not in r.arg.axes and r in inside)]
         return [r for r in found if not any(q is not r and self.needs.reaches(r.args, q, env) for q in found)]
 
     def enter(self, depth: int, loops: Order, goals: list[Goal], env: Env) -> list[Node]:

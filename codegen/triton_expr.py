@@ -94,6 +94,8 @@ class Leaf:
     def combined(self, r: Reduce, value: Value, kept: Collection[Axis] = ()) -> Value:
         """A tile combined along the bound axes that are dimensions of it, but for those kept."""
         axes, text = value.axes, value.text
+        if not any(a in r.bound and a not in kept for a in axes):
+            return value
         for position in reversed(range(len(axes))):
             if axes[position] in r.bound and axes[position] not in kept:
                 text = reduction(r.op, r.dtype, text, position)

@@ -58,7 +58,7 @@ def _print_accumulation(store: Store, leaf: Leaf, value: Value, first: list[Valu
     if not atomic.startswith("kf_"):
         leaf.scope.line(f'{atomic}({pointer}, {stored}{_masked(mask, want)}, sem="relaxed")')
     else:
-        masked = "True" if mask is None else mask.alone(want)
+        masked = "None" if mask is None else mask.alone(want)
         leaf.scope.line(f"{atomic}({pointer}, {stored}, {masked})")
 
 

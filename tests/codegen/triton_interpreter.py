@@ -1,7 +1,7 @@
 """Triton's interpreter over NumPy memory, with its faults put right.  Importing this makes `triton` interpret.
 
 Only the harness' worker process imports it.  The repairs: bfloat16 is rounded, multiplied and accumulated as a number,
-not as a 16-bit word; a loop bound may be an array of one element; integers wrap without a check; a reduction with its
+not as a 16-bit word; the result of a comparison is a bool also as a scalar; a loop bound may be an array of one element; integers wrap without a check; a reduction with its
 own combine function is done in halves, and helper functions are called as they are, both for speed.
 """
 
@@ -23,6 +23,7 @@ from codegen.dtypes import DType, as_dtype, dtypes, from_storage, round_to_bfloa
 from codegen.triton_text import short_name
 
 Handle = interpreter.TensorHandle
+_original_binary = interpreter.InterpreterBuilder.binary_op
 
 
 def run(source: str, entry: str, grid: Sequence[int], memory: Sequence[tuple[str, NDArray]]) -> list[NDArray]:
@@ -125,6 +126,11 @@ def _dot(self: Any, a: Any, b: Any, into: Any, *_: object) -> Any:
     return Handle(product + into.data, into.dtype.scalar)
 
 
+def _binary(self: Any, a: Any, b: Any, function: Callable[..., NDArray]) -> Any:
+    made = _original_binary(self, a, b, function)
+    return Handle(made.data, tl.int1) if made.data.dtype == np.bool_ else made
+
+
 def _reduce_in_halves(self: Any, operands: Sequence[Any]) -> list[Any]:
     (operand,), axis = self.unravel(operands, self.axis)
     assert not self.keep_dims
@@ -161,6 +167,7 @@ def _repair() -> None:
     assert triton.knobs.runtime.interpret, "triton was imported before, as a compiler"
     interpreter.InterpreterBuilder.cast_impl = _cast
     interpreter.InterpreterBuilder.create_dot = _dot
+    interpreter.InterpreterBuilder.binary_op = _binary
     interpreter.InterpretedFunction.__call__ = _call_helper
     interpreter.ReduceOps.generic_reduce = _reduce_in_halves
     options = interpreter.interpreter_builder.options
