@@ -18,35 +18,46 @@ from codegen.schedule import Schedule, Step
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """A loop list in force, without steps of one iteration.
+    """A loop list in force.  A step of one iteration is dropped, or virtual when sinks with their own loops begin after it:
+    reduces are placed around it as around a loop, but none is made.
 
-    steps   the steps that remain
+    steps   the steps that remain; a virtual one has its enclosing extent as tile
+    real    per step whether it is a loop
     depths  position in the written list -> position here
     whole   see `Place.whole`
     """
 
     steps: tuple[Step, ...]
+    real: tuple[bool, ...]
     depths: tuple[int, ...]
     whole: Mapping[Axis, int]
 
 
-def order(steps: Sequence[Step], vector: Iterable[Axis], lanes: int) -> Order:
-    """The list without steps that cover their axis or repeat the enclosing tile.
+def order(steps: Sequence[Step], anchors: Container[int], vector: Iterable[Axis], lanes: int) -> Order:
+    """The list without loops of one iteration: those that cover their axis or repeat the enclosing tile.
 
-    An axis left without steps is held whole; if it may be a lane its extent is rounded up to whole vectors, as far as the
-    dropped step's tile allows.
+    An axis left without loops is held whole; if it may be a lane its extent is rounded up to whole vectors, as far as the
+    tile written for it allows.  anchors are the depths at which sinks leave for their own loops.
     """
-    kept: list[Step] = []
+    loops: dict[Axis, int] = {}
+    written: dict[Axis, int] = {}
+    kept: list[tuple[Axis, int | None]] = []
     depths = [0]
-    current: dict[Axis, int] = {}
-    for step in steps:
-        if step.tile < step.axis.size and step.tile != current.get(step.axis):
-            kept.append(step)
-        current[step.axis] = step.tile
+    for position, (axis, tile) in enumerate(steps, 1):
+        if tile < axis.size and tile != written.get(axis):
+            kept.append((axis, tile))
+            loops[axis] = tile
+        elif position in anchors:
+            kept.append((axis, None))
+        written[axis] = tile
         depths.append(len(kept))
-    looped = {step.axis for step in kept}
-    whole = {a: min(current[a], -(-a.size // lanes) * lanes) for a in vector if a in current and a not in looped}
-    return Order(tuple(kept), tuple(depths), whole)
+    whole = {a: min(written[a], -(-a.size // lanes) * lanes) for a in vector if a in written and a not in loops}
+    current: dict[Axis, int] = {}
+    filled: list[Step] = []
+    for axis, step_tile in kept:
+        current[axis] = step_tile or current.get(axis) or whole.get(axis, axis.size)
+        filled.append(Step(axis, current[axis]))
+    return Order(tuple(filled), tuple(tile is not None for _, tile in kept), tuple(depths), whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,4 +154,6 @@ def axis_names(kernel: Kernel) -> dict[Axis, str]:
 
 def place_at(order: Order, depth: int, names: Mapping[Axis, str]) -> Place:
     """The place reached after the first `depth` steps of a list."""
-    return Place(order.steps[:depth], order.steps[depth:], order.whole, names)
+    taken = (step for step, real in zip(order.steps[:depth], order.real) if real)
+    todo = (step for step, real in zip(order.steps[depth:], order.real[depth:]) if real)
+    return Place(tuple(taken), tuple(todo), order.whole, names)

@@ -7,7 +7,7 @@ and for the rest, when its body touches memory along the axis; else only the sto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 from codegen.index import Axis
@@ -43,6 +43,8 @@ from codegen.schedule import Schedule
 from codegen.show import show, show_schedule
 from codegen.target import Target
 
+_PRAGMA = "#pragma OPENCL FP_CONTRACT OFF\n"  # a * b + c rounds twice, as everywhere else; sums of products use fma
+_KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
 TWINS = 2  # loops on one path that may be written twice; beyond, one masked body serves all tiles
 _RESERVED = frozenset(
     "auto break case char const constant continue default do double else enum event exp exp2 expm1 extern float floor for "
@@ -75,6 +77,29 @@ def render_nest(nest: Nest) -> Program:
         kernel.written,
         kernel,
     )
+
+
+def joined(sources: Iterable[str]) -> str:
+    """One source text of several whose kernels have different names: each helper is defined once."""
+    helpers: dict[str, None] = {}
+    kernels: list[str] = []
+    for source in sources:
+        before, kernel = source.split(_KERNEL, 1)
+        comment, _, definitions = before.partition(_PRAGMA)
+        helpers.update(dict.fromkeys(_definitions(definitions)))
+        kernels.append(comment + _KERNEL + kernel)
+    return _PRAGMA + "".join(helpers) + "\n".join(kernels)
+
+
+def _definitions(text: str) -> list[str]:
+    """The helpers of a prelude, each with all its lines."""
+    found: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith(("static", "__constant")):
+            found.append(line)
+        else:
+            found[-1] += line
+    return found
 
 
 class _Printer:
@@ -126,8 +151,7 @@ class _Printer:
         comment = "".join(f"// {line}".rstrip() + "\n" for part in header for line in part.rstrip().split("\n"))
         signature = f"__kernel void {self.entry}({', '.join(map(self.parameter, self.kernel.params))})"
         return (
-            f"{comment}#pragma OPENCL FP_CONTRACT OFF\n{self.prelude.text}"
-            f"__attribute__((reqd_work_group_size(1, 1, 1)))\n{signature} {{\n" + "\n".join(self.text) + "\n}\n"
+            f"{comment}{_PRAGMA}{self.prelude.text}{_KERNEL}{signature} {{\n" + "\n".join(self.text) + "\n}\n"
         )
 
     def parameter(self, param: object) -> str:

@@ -8,6 +8,7 @@ Vectors of bool are masks: int vectors of 0 and -1.  Scalars of bool are int 0 a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from codegen.dtypes import DType, dtypes
@@ -25,18 +26,16 @@ _MASKS: Final[dict[int, str]] = {8: "char", 16: "short", 32: "int", 64: "long"}
 _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
     ("max", "f"): ("a, b", "a > b || a != a ? a : b", "select(b, a, (a > b) | (a != a))"),
     ("min", "f"): ("a, b", "a < b || a != a ? a : b", "select(b, a, (a < b) | (a != a))"),
-    ("max", "i"): ("a, b", "max(a, b)", "max(a, b)"),
-    ("min", "i"): ("a, b", "min(a, b)", "min(a, b)"),
     ("max", "b"): ("a, b", "a | b", "a | b"),
     ("min", "b"): ("a, b", "a & b", "a & b"),
     ("add", "i"): ("a, b", "(T)((C)a + (C)b)", "as_T(as_U(a) + as_U(b))"),
     ("sub", "i"): ("a, b", "(T)((C)a - (C)b)", "as_T(as_U(a) - as_U(b))"),
     ("mul", "i"): ("a, b", "(T)((C)a * (C)b)", "as_T(as_U(a) * as_U(b))"),
+    ("not", "i"): ("a", "(T)~a", "~a"),
     ("neg", "i"): ("a", "(T)(0 - (C)a)", "as_T((U)(0) - as_U(a))"),
     ("abs", "f"): ("a", "fabs(a)", "fabs(a)"),
     ("abs", "i"): ("a", "(T)abs(a)", "as_T(abs(a))"),
     ("not", "b"): ("a", "!a", "~a"),
-    ("not", "i"): ("a", "(T)~a", "~a"),
     ("lt", "b"): ("a, b", "!a & b", "~a & b"),
     ("le", "b"): ("a, b", "!a | b", "~a | b"),
     ("shl", "i"): ("a, b", "b < W ? (T)((C)a << b) : (T)0", "select(as_T(as_U(a) << as_U(b)), (T)(0), b >= (T)(W))"),
@@ -48,6 +47,9 @@ _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
 }
 # The same for helpers of several statements; they end in `return`.
 _LONG: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
+    # The empty assembly hides the operand: one CPU compiler crashes on, or gets wrong, scalar chains of max and min.
+    ("max", "i"): ("a, b", '__asm__("" : "+r"(b)); return max(a, b);', "return max(a, b);"),
+    ("min", "i"): ("a, b", '__asm__("" : "+r"(b)); return min(a, b);', "return min(a, b);"),
     ("floordiv", "u"): (
         "a, b",
         "return b == 0 ? (T)0 : (T)(a / b);",
@@ -148,7 +150,7 @@ class Prelude:
         """Define the helper for an operation on values of dtype; False when the language's own operator will do."""
         kind = dtype.kind
         entry = (
-            _SAME.get((name, kind)) or _LONG.get((name, kind)) or (_SAME.get((name, "i")) if kind == "u" else None)
+            _SAME.get((name, kind)) or _LONG.get((name, kind)) or (_SAME.get((name, "i")) or _LONG.get((name, "i")) if kind == "u" else None)
         )
         if entry is None or (name == "abs" and kind == "u"):
             return False
@@ -166,15 +168,15 @@ class Prelude:
         self.define(helper_name(name, dtype), t, ", ".join(f"{t} {x}" for x in operands.split(", ")), body)
         return True
 
-    def fold(self, op: str, dtype: DType, combine: str) -> None:
-        """Define the fold of a vector's lanes to a scalar; combine spells the operation on {0} and {1}."""
+    def fold(self, op: str, dtype: DType, combine: Callable[[str, str, int], str]) -> None:
+        """Define the fold of a vector's lanes to a scalar; combine spells the operation on two operands of a width."""
         base, steps, value, width = element(dtype), [], "v", self.lanes
         while width > 2:
             width //= 2
             name = f"h{width}"
-            steps.append(f"const {base}{width} {name} = {combine.format(value + '.lo', value + '.hi')};")
+            steps.append(f"const {base}{width} {name} = {combine(value + '.lo', value + '.hi', width)};")
             value = name
-        last = combine.format(value + ".lo", value + ".hi")
+        last = combine(value + ".lo", value + ".hi", 1)
         if dtype is dtypes.bool:
             last = f"({last}) & 1"
         self.define(helper_name(f"fold_{op}", dtype), base, f"{base}{self.lanes} v", " ".join([*steps, f"return {last};"]))

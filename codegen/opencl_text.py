@@ -115,11 +115,7 @@ class Speller:
 
     def fold(self, name: str, dtype: DType, text: str) -> str:
         """The lanes of a vector combined to a scalar."""
-        width, spelling = self.lanes, ""
-        while width > 1:
-            width //= 2
-            spelling = self.combine(name, dtype, "{0}", "{1}", width)
-        self.prelude.fold(name, dtype, spelling)
+        self.prelude.fold(name, dtype, lambda a, b, width: self.combine(name, dtype, a, b, width))
         return f"{helper_name(f'fold_{name}', dtype)}({text})"
 
     # -------------------------------------------------------------------------------------------- conversions

@@ -1,0 +1,95 @@
+"""Run OpenCL programs on a CPU runtime, directly through pyopencl.
+
+`run_all` builds many programs as one source, since building is what takes the time, and returns the arrays each wrote.
+"""
+
+import functools
+import importlib.metadata
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from codegen.dtypes import DType, dtypes, from_storage
+from codegen.opencl import joined
+from codegen.program import Program
+
+Arrays = Mapping[str, NDArray]
+RELATIVE = {dtypes.float16: 2e-3, dtypes.bfloat16: 1.6e-2, dtypes.float32: 2e-5, dtypes.float64: 1e-9}
+
+
+@functools.cache
+def device() -> tuple[Any, Any]:
+    """A context on the first CPU device and a queue in it; skips the test when there is no runtime."""
+    pytest.importorskip("pyopencl")
+    _find_runtime()
+    import pyopencl as cl
+
+    try:
+        devices = [d for p in cl.get_platforms() for d in p.get_devices(cl.device_type.CPU)]
+    except cl.Error:
+        devices = []
+    if not devices:
+        pytest.skip("no OpenCL CPU runtime")
+    context = cl.Context(devices[:1])
+    return context, cl.CommandQueue(context)
+
+
+def _find_runtime() -> None:
+    """Name the loader the driver that pip installed: its own registration may hold a wrong path."""
+    os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
+    if "OCL_ICD_VENDORS" in os.environ:
+        return
+    try:
+        files = importlib.metadata.files("intel-opencl-rt") or []
+        found = [Path(str(f.locate())).resolve() for f in files if f.name == "libintelocl.so"]
+    except importlib.metadata.PackageNotFoundError:
+        return
+    if found and found[0].exists():
+        folder = Path(tempfile.mkdtemp(prefix="icd-"))
+        (folder / "cpu.icd").write_text(f"{found[0]}\n")
+        os.environ["OCL_ICD_VENDORS"] = str(folder)
+
+
+def run_all(programs: Sequence[Program], arrays: Sequence[Arrays]) -> list[dict[str, NDArray]]:
+    """What each program, run on copies of its arrays, left in the parameters it writes; entries must differ."""
+    import pyopencl as cl
+
+    context, commands = device()
+    built = cl.Program(context, joined(p.source for p in programs)).build()
+    results = []
+    for program, given in zip(programs, arrays):
+        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+        buffers = [cl.Buffer(context, flags, hostbuf=given[p.name]) for p in program.params]
+        kernel = getattr(built, program.entry)
+        kernel.set_args(*buffers)
+        cl.enqueue_nd_range_kernel(commands, kernel, program.grid, (1,) * len(program.grid))
+        left = {}
+        for param, buffer in zip(program.params, buffers):
+            if param.name in program.written:
+                left[param.name] = np.empty_like(given[param.name])
+                cl.enqueue_copy(commands, left[param.name], buffer)
+        commands.finish()
+        results.append(left)
+    return results
+
+
+def difference(actual: NDArray, expected: NDArray, dtype: DType) -> str | None:
+    """What differs beyond rounding between two storage arrays, or None."""
+    if not dtype.is_float:
+        wrong = np.flatnonzero(actual != expected)
+    else:
+        with np.errstate(all="ignore"):
+            actual, expected = (from_storage(x, dtype).astype(np.float64) for x in (actual, expected))
+            scale = np.maximum(np.abs(expected), np.abs(expected[np.isfinite(expected)]).max(initial=1.0))
+            same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+            wrong = np.flatnonzero(~(same | (np.abs(actual - expected) <= RELATIVE[dtype] * scale)))
+    if not wrong.size:
+        return None
+    at = int(wrong[0])
+    return f"{wrong.size} of {expected.size} differ, first at {at}: {actual[at]} instead of {expected[at]}"

@@ -1,0 +1,45 @@
+"""The central property: random kernel x random legal schedule, printed as OpenCL and run, equals the interpreter."""
+
+import dataclasses
+import os
+
+import pytest
+
+from codegen.opencl import render
+from codegen.program import Program
+from codegen.show import show_schedule
+from codegen.target import CPU
+from tests.codegen.opencl_harness import device, difference, run_all
+from tests.codegen.random_kernels import FAMILIES, random_arrays, random_kernel, run
+from tests.codegen.random_schedules import random_schedule
+
+BATCH = 40
+
+
+def _cases(config: pytest.Config) -> int:
+    """Cases per family: more with --cases or KF_TEST_CASES, which count all families together."""
+    asked = int(os.environ.get("KF_TEST_CASES") or config.getoption("--cases"))
+    return max(520, asked) // len(FAMILIES)
+
+
+def _program(seed: int, family: str) -> Program:
+    kernel = dataclasses.replace(random_kernel(seed, family), name=f"{family}_{seed}")
+    return render(kernel, random_schedule(kernel, CPU, seed), CPU)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_printed_equals_interpreted(family: str, pytestconfig: pytest.Config) -> None:
+    device()
+    start = int(os.environ.get("KF_TEST_SEED", "0"))
+    for first in range(start, start + _cases(pytestconfig), BATCH):
+        seeds = range(first, min(first + BATCH, start + _cases(pytestconfig)))
+        programs = [_program(seed, family) for seed in seeds]
+        kernels = [p.kernel for p in programs]
+        arrays = [random_arrays(k, seed) for k, seed in zip(kernels, seeds) if k is not None]
+        for seed, program, given, left in zip(seeds, programs, arrays, run_all(programs, arrays)):
+            assert program.kernel is not None
+            expected = run(program.kernel, given)
+            for param in program.params:
+                if param.name in expected:
+                    wrong = difference(left[param.name], expected[param.name], param.dtype)
+                    assert wrong is None, f"{family} {seed}: {param.name}: {wrong}\n{program.source}"
