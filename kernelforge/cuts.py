@@ -19,6 +19,7 @@ BIJECTIVE: Final = frozenset(("reshape", "permute", "detach"))
 REPEATING: Final = BIJECTIVE | {"expand"}
 SEE_THROUGH: Final = REPEATING | frozenset(("pad", "shrink", "flip", "window", "unwindow"))
 LONGEST_DIAMOND: Final = 32
+USING_ONCE: Final = BIJECTIVE | frozenset("pad shrink flip unwindow".split())
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
     "scatter": "scattered into in place",
@@ -165,19 +166,38 @@ class Cuts:
         for node in self.order:
             if node.op != "reduce" or is_leaf(node) or node in self.scores or node in self.reasons:
                 continue
+            if self._continues(node):
+                continue
             end = node
             while (after := self._epilogue(end)) is not None and after not in taken:
                 taken.add(after)
                 end = after
             self.cut(end, "a contraction and its epilogue" if node in self.contractions else "a reduction")
 
+    def _continues(self, node: Node) -> bool:
+        """True for a sum that is only summed on, a few values at a time, none of them used twice: both are one sum.
+
+        So it is with the input gradient of a convolution: products summed over the channels, then over the taps.
+        """
+        after = node
+        while after not in self.reasons and len(self.users[after]) == 1:
+            after = self.users[after][0]
+            if after.op == "reduce":
+                return node.attr[0] == after.attr[0] == "add" and node.size <= self.limits.tile * after.size
+            if after.op not in USING_ONCE:
+                return False
+        return False
+
     def _epilogue(self, node: Node) -> Node | None:
         """The elementwise node, of the same size, that all uses of a node lead to, by elementwise nodes of that size.
 
-        Views that only rearrange may lie between; where they lead to an output, it is the end.
+        Views that only rearrange may lie between; where they lead to an output, it is the end.  When only a part of the
+        node is used, that part is the end: the rest need not be computed.
         """
         if node in self.reasons:
             return None
+        if len(self.users[node]) == 1 and self.users[node][0].op == "shrink":
+            return self.users[node][0]
         ahead = set(self.users[node])
         for _ in range(LONGEST_DIAMOND):
             after = min(ahead, key=self.position.__getitem__)

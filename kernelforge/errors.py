@@ -1,24 +1,55 @@
 """The errors users see, and the one that is never their fault.
 
-A user error says what was attempted, the shapes and dtypes received, what was expected and the usual fix.
+A user error says what was attempted, the shapes and dtypes received, what was expected and the usual fix.  Every one is
+a `KernelForgeError`, and also the built-in error of its kind, so that ordinary `except ValueError` works.
 """
 
 
-class ShapeError(ValueError):
+class KernelForgeError(Exception):
+    """Anything kernelforge itself reports."""
+
+
+class ShapeError(KernelForgeError, ValueError):
     """Shapes, axes or sizes that do not fit the operation."""
 
 
-class DTypeError(TypeError):
+class DTypeError(KernelForgeError, TypeError):
     """Element types the operation is not defined for."""
 
 
-class DeviceError(RuntimeError):
+class SettingError(KernelForgeError, ValueError):
+    """A switch that does not exist, or a value it cannot take."""
+
+
+class DeviceError(KernelForgeError, RuntimeError):
     """Tensors on different devices, or a device that cannot be used."""
 
 
-class CompileError(RuntimeError):
-    """A kernel the driver refuses; the message names the kernel, where its source lies and what the driver said."""
+class CompileError(KernelForgeError, RuntimeError):
+    """A kernel whose source the device's compiler refused.
+
+    kernel  its entry name
+    path    where its source was written, or None where nothing could be written
+    log     what the compiler said
+    """
+
+    def __init__(self, kernel: str, device: str, path: str | None, log: str) -> None:
+        self.kernel, self.device, self.path, self.log = kernel, device, path, log
+        place = f"its source is in {path}" if path else "its source could not be written to disk"
+        super().__init__(f"{device} cannot compile kernel {kernel}; {place}\n{_relevant(log)}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (CompileError, (self.kernel, self.device, self.path, self.log))
 
 
-class InternalError(AssertionError):
+class InternalError(KernelForgeError, AssertionError):
     """An invariant of kernelforge itself that does not hold: a fault to report."""
+
+
+def _relevant(log: str, limit: int = 20) -> str:
+    """The lines of a build log from its first error on, at most `limit` of them."""
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    first = next((number for number, line in enumerate(lines) if "error" in line.lower()), 0)
+    chosen = lines[first : first + limit]
+    rest = len(lines) - first - len(chosen)
+    return "\n".join([*chosen, f"... {rest} more lines"] if rest else chosen)

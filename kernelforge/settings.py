@@ -1,91 +1,118 @@
-"""The switches: one table, each readable from the environment and changeable for a while by `Context`.
+"""The switches of kernelforge, in one table.
 
-    name         environment    default  meaning
-    DEBUG        KF_DEBUG       0        1..5: print plans, launches, groups, kernels, sources
-    DEVICE       KF_DEVICE      CPU      the default device
-    OPENCL       KF_OPENCL      ""       part of the name of the OpenCL platform to use: "intel", "pocl"
-    THREADS      KF_THREADS     0        threads of a CPU device; 0: all cores.  Read before the first device is opened
-    CACHE        KF_CACHE       1        0: compile anew, keep nothing on disk
-    CACHE_DIR    KF_CACHE_DIR   ""       where compiled kernels are kept; "": the user's cache directory
-    CACHE_SIZE   KF_CACHE_SIZE  1024     most megabytes kept there
-    POOL_SIZE    KF_POOL_SIZE   4096     most megabytes of freed device memory kept for reuse, per device
-    TRAINING     TRAINING       0        1: dropout drops, batch normalisation uses the batch's statistics
-
-    with Context(DEBUG=2):
-        x.realize()
+Comes in: the environment (`KF_` + name) when this module is first imported, and `Context`.  Goes out: `Setting` objects
+whose `value` the code reads where it needs it.  A switch set by `Context` holds for the current thread (or task) and for
+the body of its `with`.
 """
 
 from __future__ import annotations
 
 import os
-from types import TracebackType
-from typing import Final
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
+from typing import Any, Final, Generic, TypeVar
+
+from kernelforge.errors import SettingError
+
+T = TypeVar("T", bool, int, str)
 
 
-class Setting:
-    """One switch: a number or a text, taken from the environment when the library is imported."""
+class Setting(Generic[T]):
+    """A switch: its value is the innermost `Context`'s, else the environment's, else the default.
 
-    def __init__(self, name: str, environment: str, default: int | str) -> None:
-        self.name = name
-        text = os.environ.get(environment)
-        self.value: int | str = default
-        if text is not None and text != "":
-            try:
-                self.value = int(text) if isinstance(default, int) else text
-            except ValueError:
-                raise ValueError(f"{environment}={text!r}: a whole number is expected") from None
-
-    def __bool__(self) -> bool:
-        return bool(self.value)
-
-    def __int__(self) -> int:
-        return int(self.value)
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-    def __repr__(self) -> str:
-        return f"{self.name}={self.value!r}"
-
-
-DEBUG: Final = Setting("DEBUG", "KF_DEBUG", 0)
-DEVICE: Final = Setting("DEVICE", "KF_DEVICE", "CPU")
-OPENCL: Final = Setting("OPENCL", "KF_OPENCL", "")
-THREADS: Final = Setting("THREADS", "KF_THREADS", 0)
-CACHE: Final = Setting("CACHE", "KF_CACHE", 1)
-CACHE_DIR: Final = Setting("CACHE_DIR", "KF_CACHE_DIR", "")
-CACHE_SIZE: Final = Setting("CACHE_SIZE", "KF_CACHE_SIZE", 1024)
-POOL_SIZE: Final = Setting("POOL_SIZE", "KF_POOL_SIZE", 4096)
-TRAINING: Final = Setting("TRAINING", "TRAINING", 0)
-
-SETTINGS: Final = {
-    s.name: s for s in (DEBUG, DEVICE, OPENCL, THREADS, CACHE, CACHE_DIR, CACHE_SIZE, POOL_SIZE, TRAINING)
-}
-
-
-class Context:
-    """Sets switches for the duration of a `with` block.
-
-    raises KeyError for a name that is no switch
-
-    >>> with Context(TRAINING=1):
-    ...     print(TRAINING)
-    1
+    name     as in `Context(NAME=...)`; the environment variable is KF_NAME
+    default  its value when nobody sets it, which also decides its type
+    meaning  what it does, for the table that `describe` prints
     """
 
-    def __init__(self, **values: int | str) -> None:
-        unknown = values.keys() - SETTINGS.keys()
-        if unknown:
-            raise KeyError(f"no setting {', '.join(sorted(unknown))}; there are {', '.join(SETTINGS)}")
-        self.values = values
-        self._before: list[dict[str, int | str]] = []
+    def __init__(self, name: str, default: T, meaning: str) -> None:
+        self.name, self.default, self.meaning = name, default, meaning
+        text = os.environ.get(self.variable)
+        initial = default if text is None else self.convert(text)
+        self._current: ContextVar[T] = ContextVar(name, default=initial)
 
-    def __enter__(self) -> Context:
-        self._before.append({name: SETTINGS[name].value for name in self.values})
-        for name, value in self.values.items():
-            SETTINGS[name].value = value
-        return self
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"KF_{self.name}"
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for name, value in self._before.pop().items():
-            SETTINGS[name].value = value
+    @property
+    def value(self) -> T:
+        return self._current.get()
+
+    def __bool__(self) -> bool:
+        return bool(self._current.get())
+
+    def __int__(self) -> int:
+        return int(self._current.get())
+
+    def convert(self, value: object) -> T:
+        """A value of the switch's type; raises SettingError when `value` does not mean one."""
+        kind: Callable[[Any], T] = type(self.default)
+        try:
+            return kind(int(value) if kind is bool else value)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            wanted = {bool: "0 or 1", int: "an integer"}[kind]  # type: ignore[index]
+            raise SettingError(f"{self.name} ({self.variable}) must be {wanted}, not {value!r}") from None
+
+    def set(self, value: object) -> Token[T]:
+        """Gives the switch a value from here on; `reset` with the result takes it back."""
+        return self._current.set(self.convert(value))
+
+    def reset(self, token: Token[T]) -> None:
+        self._current.reset(token)
+
+    def __repr__(self) -> str:
+        return f"Setting({self.name}={self.value!r})"
+
+
+DEBUG: Final = Setting("DEBUG", 0, "1: devices opened; 2: every launch with its time; 4: every kernel's source")
+DEVICE: Final = Setting("DEVICE", "CPU", "device of new tensors: CPU, GPU, CL:<i>, NUMPY")
+OPENCL: Final = Setting("OPENCL", "", "OpenCL runtime behind CPU: intel, pocl, or part of a platform's name")
+THREADS: Final = Setting("THREADS", 0, "CPU threads that run kernels, 0 for all; read when a device is first opened")
+POOL: Final = Setting("POOL", -1, "MiB of freed memory kept for reuse per device, -1 for a quarter of its memory")
+CACHE: Final = Setting("CACHE", True, "keep compiled kernels on disk")
+CACHE_DIR: Final = Setting("CACHE_DIR", "", "where, instead of kernelforge/ in the user's cache directory")
+CACHE_SIZE: Final = Setting("CACHE_SIZE", 1024, "MiB of compiled kernels kept; the least recently used go first")
+TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch norm behave as in training")
+
+SETTINGS: Final[dict[str, Setting[Any]]] = {
+    setting.name: setting
+    for setting in (DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_DIR, CACHE_SIZE, TRAINING)
+}  # fmt: skip
+
+
+class Context(ContextDecorator):
+    """Gives switches a value for the body of a `with` statement or of a decorated function.
+
+    >>> with Context(DEBUG=2):
+    ...     DEBUG.value
+    2
+
+    raises SettingError for a switch that does not exist or a value it cannot take
+    """
+
+    def __init__(self, **values: object) -> None:
+        for name in values:
+            if name not in SETTINGS:
+                raise SettingError(f"there is no switch {name}; there are {', '.join(SETTINGS)}")
+        self._values = {SETTINGS[name]: SETTINGS[name].convert(value) for name, value in values.items()}
+        self._tokens: list[list[tuple[Setting[Any], Token[Any]]]] = []
+
+    def _recreate_cm(self) -> Context:
+        return Context(**{setting.name: value for setting, value in self._values.items()})
+
+    def __enter__(self) -> None:
+        self._tokens.append([(setting, setting.set(value)) for setting, value in self._values.items()])
+
+    def __exit__(self, *_: object) -> None:
+        for setting, token in reversed(self._tokens.pop()):
+            setting.reset(token)
+
+
+def describe() -> str:
+    """The table of switches: environment variable, value now, meaning."""
+    rows = [(setting.variable, repr(setting.value), setting.meaning) for setting in SETTINGS.values()]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return "\n".join(f"{name:{widths[0]}}  {value:{widths[1]}}  {meaning}" for name, value, meaning in rows)

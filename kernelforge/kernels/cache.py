@@ -69,7 +69,7 @@ def _user_cache() -> Path:
 
 def cache_directory() -> Path:
     """The directory for files that outlive the process; a temporary one, with one notice, when it cannot be written."""
-    return _writable(str(CACHE_DIR))
+    return _writable(CACHE_DIR.value)
 
 
 def key_of(*parts: str) -> str:
@@ -84,7 +84,7 @@ def key_of(*parts: str) -> str:
 
 def load(key: str) -> bytes | None:
     """The content of an entry, or None; a damaged one is removed."""
-    if not CACHE:
+    if not CACHE.value:
         return None
     path = _path(key)
     try:
@@ -109,7 +109,7 @@ def forget(key: str) -> None:
 
 def save(key: str, content: bytes) -> None:
     """Store an entry; a full or unwritable disk is not an error: the kernel is compiled again next time."""
-    if not CACHE:
+    if not CACHE.value:
         return
     path = _path(key)
     try:
@@ -153,7 +153,7 @@ def _bound_size() -> None:
         except OSError:  # another process removed it
             continue
         files.append((state.st_mtime, state.st_size, path))
-    total, limit = sum(size for _, size, _ in files), int(CACHE_SIZE) << 20
+    total, limit = sum(size for _, size, _ in files), CACHE_SIZE.value << 20
     if total <= limit:
         return
     for _, size, path in sorted(files):

@@ -33,7 +33,7 @@ _lock: Final = threading.RLock()
 
 def canonicalize(name: str | None) -> str:
     """See `Device.canonicalize`."""
-    name = str(DEVICE) if name is None else name
+    name = DEVICE.value if name is None else name
     known = _KNOWN.get(name)
     if known is not None:
         return known
@@ -61,11 +61,11 @@ class _Registry(type):
     @property
     def DEFAULT(cls) -> str:
         """The device of tensors that name none: KF_DEVICE, or the CPU."""
-        return canonicalize(str(DEVICE))
+        return canonicalize(DEVICE.value)
 
     @DEFAULT.setter
     def DEFAULT(cls, name: str) -> None:
-        DEVICE.value = canonicalize(name)
+        DEVICE.set(canonicalize(name))
 
 
 class Device(metaclass=_Registry):

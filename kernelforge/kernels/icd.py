@@ -53,9 +53,9 @@ def vendors() -> dict[str, str]:
 def expose_drivers() -> None:
     """Tell the OpenCL loader about every driver; does nothing when the user has, or when pyopencl is loaded already."""
     os.environ.setdefault("PYOPENCL_NO_CACHE", "1")  # the own cache replaces it; on PoCL its binaries cost up to a second
-    if int(THREADS) > 0:
+    if THREADS.value > 0:
         for name in ("CL_CONFIG_CPU_TBB_NUM_WORKERS", "DPCPP_CPU_NUM_CUS", "POCL_MAX_PTHREAD_COUNT"):
-            os.environ.setdefault(name, str(int(THREADS)))
+            os.environ.setdefault(name, str(THREADS.value))
     if "pyopencl" in sys.modules or os.environ.get("OCL_ICD_VENDORS") or intel_library() is None:
         return
     os.environ["OCL_ICD_VENDORS"] = str(_directory(vendors()))

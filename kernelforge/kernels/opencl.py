@@ -68,7 +68,7 @@ def _all_devices() -> tuple[DeviceInfo, ...]:
 
 def devices() -> list[DeviceInfo]:
     """The OpenCL devices of this machine, those of the platform KF_OPENCL names, the preferred ones first."""
-    wanted = str(OPENCL).lower()
+    wanted = OPENCL.value.lower()
     aliases = {"pocl": "portable computing language"}
     return [d for d in _all_devices() if aliases.get(wanted, wanted) in d.platform.lower()]
 

@@ -21,7 +21,6 @@ from kernelforge.kernels import cache
 from kernelforge.kernels.icd import cl
 
 FORMAT: Final = "2"
-LOG_LINES: Final = 12
 
 
 @dataclass(slots=True)
@@ -136,8 +135,4 @@ def renamed(source: str, entry: str, name: str) -> str:
 def _refused(program: Program, error: Any) -> CompileError:
     """What to tell of a program the driver refuses: its name, its source file, the first lines of the log."""
     path = cache.write_source(program.entry, program.source, ".cl")
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower()] or lines
-    return CompileError(
-        f"the driver refuses kernel {program.entry}; its source is {path}\n  " + "\n  ".join(telling[:LOG_LINES])
-    )
+    return CompileError(program.entry, "OpenCL", str(path), str(error))

@@ -14,10 +14,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kernelforge.kernels.runtime import Memory
-from kernelforge.settings import POOL_SIZE
+from kernelforge.settings import POOL
 
 Block = tuple[Any, "NDArray | None"]
 SMALLEST = 256
+DEFAULT_LIMIT = 6 << 30
 
 
 def size_class(nbytes: int) -> int:
@@ -81,11 +82,14 @@ class Pool:
                 f"free tensors or work in smaller batches ({error})"
             ) from None
 
+    def _limit(self) -> int:
+        return int(POOL.value) << 20 if POOL.value >= 0 else DEFAULT_LIMIT
+
     def give_back(self, capacity: int, handle: Any, host: NDArray | None, last_use: int) -> None:
         """Keep a block for reuse, or let it go when enough are kept."""
         with self._lock:
             self.bytes_used -= capacity
-            if self.bytes_free + capacity <= int(POOL_SIZE) << 20:
+            if self.bytes_free + capacity <= self._limit():
                 self.bytes_free += capacity
                 self._free.setdefault(capacity, deque()).append((handle, host, last_use))
 

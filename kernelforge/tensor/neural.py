@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
 from typing import Any, ClassVar, Self
 
 from codegen.dtypes import dtypes
@@ -25,10 +26,10 @@ class TrainingMode(type):
 
     @training.setter
     def training(cls, value: bool) -> None:
-        TRAINING.value = int(value)
+        TRAINING.set(value)
 
 
-class train(Context):
+class train(Context, ContextDecorator):
     """A context, or a decorator, in which Tensor.training is `mode`."""
 
     def __init__(self, mode: bool = True) -> None:
