@@ -39,6 +39,7 @@ class Options:
     elements  most elements of any node
     families  kinds of operation
     outputs   most outputs
+    device    where the leaves are
     """
 
     steps: int = 8
@@ -48,6 +49,7 @@ class Options:
     elements: int = 400
     families: tuple[str, ...] = tuple(FAMILIES)
     outputs: int = 2
+    device: str = "CPU"
 
 
 def graphs(**options: object) -> st.SearchStrategy[list[Node]]:
@@ -80,9 +82,9 @@ def values(rng: random.Random, shape: Shape, dtype: DType) -> NDArray:
     return generator.integers(0 if dtype.kind == "u" else -6, 7, shape)
 
 
-def leaf(rng: random.Random, shape: Shape, dtype: DType) -> Node:
+def leaf(rng: random.Random, shape: Shape, dtype: DType, device: str = "CPU") -> Node:
     """A buffer with random values, in a shape."""
-    return graph.reshape(graph.buffer(Buffer.from_numpy(values(rng, shape, dtype), dtype, "CPU")), shape)
+    return graph.reshape(graph.buffer(Buffer.from_numpy(values(rng, shape, dtype), dtype, device)), shape)
 
 
 class Maker:
@@ -147,7 +149,7 @@ class Maker:
             return graph.full(shape, values(self.rng, (), dtype).item(), dtype)
         if chance < 0.25 and dtype in (dtypes.int32, dtypes.int64):
             return graph.iota(self.rng.choice(self.options.sizes), dtype)
-        return leaf(self.rng, shape, dtype)
+        return leaf(self.rng, shape, dtype, self.options.device)
 
     def fit(self, x: Node, shape: Shape) -> Node:
         """x brought to a shape: surplus leading dimensions reduced, others expanded, shrunk or padded."""
@@ -248,7 +250,7 @@ class Maker:
     def _places(self, shape: Shape, size: int) -> Node:
         """An index of a shape with values 0 .. size-1: data, or computed."""
         dtype = self.rng.choice((dtypes.int32, dtypes.int64))
-        index = leaf(self.rng, shape, dtype)
+        index = leaf(self.rng, shape, dtype, self.options.device)
         return graph.elementwise("mod", index, graph.full(shape, size, dtype))
 
     def _distinct_places(self, shape: Shape, dim: int, size: int) -> Node:

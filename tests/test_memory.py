@@ -1,0 +1,50 @@
+"""Reuse of memory: results that are alive together never share a block, and dead ones are reused."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernelforge.memory import Lifetime, assign
+
+
+@st.composite
+def lifetimes(draw: st.DrawFn) -> list[Lifetime]:
+    found = []
+    for _ in range(draw(st.integers(0, 12))):
+        first = draw(st.integers(0, 10))
+        last = first + draw(st.integers(0, 6))
+        found.append(
+            Lifetime(draw(st.sampled_from([0, 4, 64, 1000])), draw(st.sampled_from(["CPU", "GPU"])), first, last)
+        )
+    return found
+
+
+@given(lifetimes())
+def test_what_is_alive_together_has_blocks_of_its_own(needs: list[Lifetime]) -> None:
+    chosen, blocks = assign(needs)
+    for i, a in enumerate(needs):
+        assert blocks[chosen[i]].nbytes >= a.nbytes
+        assert blocks[chosen[i]].device == a.device
+        for j in range(i):
+            b = needs[j]
+            if chosen[i] == chosen[j]:
+                assert a.last < b.first or b.last < a.first
+
+
+@given(lifetimes())
+def test_there_are_no_more_blocks_than_results_alive_at_once(needs: list[Lifetime]) -> None:
+    _, blocks = assign(needs)
+    for device in ("CPU", "GPU"):
+        mine = [need for need in needs if need.device == device]
+        alive = max((sum(n.first <= t <= n.last for n in mine) for t in range(20)), default=0)
+        assert sum(block.device == device for block in blocks) == alive
+
+
+def test_a_chain_needs_two_blocks() -> None:
+    chosen, blocks = assign([Lifetime(100, "CPU", i, i + 1) for i in range(50)])
+    assert len(blocks) == 2
+    assert chosen == [0, 1] * 25
+
+
+def test_the_best_fitting_free_block_is_taken() -> None:
+    needs = [Lifetime(10, "CPU", 0, 0), Lifetime(100, "CPU", 0, 0), Lifetime(9, "CPU", 1, 1), Lifetime(50, "CPU", 1, 1)]
+    assert assign(needs)[0] == [0, 1, 0, 1]

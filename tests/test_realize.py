@@ -1,0 +1,276 @@
+"""Realisation: values on every device, the plan cache, memory reuse, aliases, errors found while running."""
+
+import gc
+import random
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen.dtypes import dtypes
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.counters import GlobalCounters
+from kernelforge.plan import make_plan
+from kernelforge.realize import read, realize, synchronize
+from kernelforge.structure import structure
+from tests.evaluate import evaluate_all
+from tests.random_graphs import Options, random_graph, tolerance
+
+
+@pytest.fixture(params=["NUMPY", "CPU"])
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def leaf(values, device: str = "NUMPY", dtype=dtypes.float32) -> graph.Node:
+    values = np.asarray(values)
+    return graph.reshape(graph.buffer(Buffer.from_numpy(values, dtype, device)), values.shape)
+
+
+def matrix(seed: int, shape=(8, 8), device: str = "NUMPY") -> graph.Node:
+    return leaf(np.random.default_rng(seed).standard_normal(shape), device)
+
+
+def add(a: graph.Node, b: graph.Node) -> graph.Node:
+    return graph.elementwise("add", a, b)
+
+
+def contraction(a: graph.Node, b: graph.Node) -> graph.Node:
+    (m, k), n = a.shape, b.shape[1]
+    left = graph.expand(graph.reshape(a, (m, k, 1)), (m, k, n))
+    right = graph.expand(graph.reshape(b, (1, k, n)), (m, k, n))
+    return graph.reduce("add", graph.elementwise("mul", left, right), (1,))
+
+
+def check(outputs, atol: float = 1e-4) -> None:
+    expected = evaluate_all(outputs)
+    realize(outputs)
+    for node, values in zip(outputs, expected):
+        np.testing.assert_allclose(read(node).astype(np.float64), values.astype(np.float64), rtol=1e-5, atol=atol)
+
+
+# ------------------------------------------------------------------------------------------------- values
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_random_graphs_interpreted(seed: int) -> None:
+    outputs = random_graph(random.Random(seed), Options(steps=12, device="NUMPY"))
+    check(outputs, tolerance(outputs))
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 2**32 - 1))
+def test_random_graphs_on_the_cpu(seed: int) -> None:
+    outputs = random_graph(random.Random(seed), Options(steps=12))
+    check(outputs, tolerance(outputs))
+
+
+def test_outputs_that_share_work_are_computed_together(device: str) -> None:
+    x = matrix(0, device=device)
+    e = graph.elementwise("exp", x)
+    check([add(e, x), graph.reduce("add", e, (1,)), e])
+
+
+def test_nothing_is_computed_twice(device: str) -> None:
+    x = add(matrix(0, device=device), matrix(1, device=device))
+    realize([x])
+    buffer = x.realized
+    GlobalCounters.reset()
+    realize([x, x])
+    assert x.realized is buffer
+    assert GlobalCounters.kernel_count == 0
+    y = graph.elementwise("exp", x)
+    realize([y])
+    assert GlobalCounters.kernel_count == 1
+    np.testing.assert_allclose(read(y), np.exp(read(x)), rtol=1e-5)
+
+
+def test_empty_results_need_no_kernel(device: str) -> None:
+    x = matrix(0, (0, 3), device)
+    GlobalCounters.reset()
+    check([graph.elementwise("exp", x), graph.reduce("add", x, (1,))])
+    assert GlobalCounters.kernel_count == 0
+    check([graph.reduce("add", x, (0,)), graph.pad(x, ((1, 0), (0, 0)))])
+
+
+def test_graphs_without_buffers() -> None:
+    check(
+        [graph.full((3, 4), 2.5, dtypes.float32), graph.iota(5), graph.elementwise("mul", graph.iota(3), graph.iota(3))]
+    )
+
+
+def test_several_names_of_one_result() -> None:
+    x = add(matrix(0), matrix(1))
+    names = [x, graph.reshape(x, (64,)), graph.detach(x), graph.contiguous(x)]
+    realize(names)
+    assert len({id(node.realized) for node in names[:3]}) == 1
+    for node in names:
+        np.testing.assert_array_equal(read(node).reshape(8, 8), read(x))
+
+
+def test_a_reshaped_buffer_stays_where_it_is() -> None:
+    x = leaf(np.arange(6.0))
+    y = graph.reshape(x, (2, 3))
+    GlobalCounters.reset()
+    realize([y])
+    assert y.realized is x.attr
+    assert GlobalCounters.kernel_count == 0
+
+
+def test_a_permuted_buffer_is_copied(device: str) -> None:
+    x = matrix(0, (4, 6), device)
+    check([graph.permute(x, (1, 0))])
+
+
+def test_copies_between_devices() -> None:
+    x = matrix(0, device="NUMPY")
+    moved = graph.copy(graph.elementwise("exp", x), "CPU")
+    result = add(moved, matrix(1, device="CPU"))
+    check([result, graph.copy(result, "NUMPY")])
+    assert result.realized is not None
+    assert result.realized.device == "CPU"
+
+
+def test_a_constant_moved_to_a_device_is_computed_there() -> None:
+    x = graph.copy(graph.full((4,), 3.0, dtypes.float32), "CPU")
+    check([add(x, x)])
+
+
+# --------------------------------------------------------------------------------------------- plan cache
+
+
+def test_equal_graphs_on_other_buffers_plan_and_compile_nothing(device: str) -> None:
+    def step(seed: int) -> list[graph.Node]:
+        x, w = matrix(seed, device=device), matrix(seed + 1, device=device)
+        y = graph.elementwise("exp", graph.elementwise("neg", graph.elementwise("abs", contraction(x, w))))
+        return [contraction(y, x), graph.reduce("add", y, (0,))]
+
+    check(step(0))
+    GlobalCounters.reset()
+    for seed in range(5, 8):
+        check(step(seed))
+    assert (GlobalCounters.plans, GlobalCounters.compiled) == (0, 0)
+    assert GlobalCounters.kernel_count > 0
+
+
+def test_which_buffers_are_the_same_is_part_of_the_structure() -> None:
+    for pair in ((0, 1), (0, 0), (1, 0)):
+        leaves = [leaf(np.ones(4)), leaf(np.full(4, 2.0))]
+        check([add(*(leaves[i] for i in pair))])
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (lambda x: graph.full(x.shape, 0.0, x.dtype), lambda x: graph.full(x.shape, -0.0, x.dtype)),
+        (lambda x: graph.full(x.shape, 1.0, x.dtype), lambda x: graph.full(x.shape, 2.0, x.dtype)),
+        (lambda x: graph.flip(x, (0,)), lambda x: graph.flip(x, (1,))),
+        (lambda x: graph.permute(x, (1, 0)), lambda x: x),
+    ],
+)
+def test_different_graphs_have_different_keys(one, other) -> None:
+    x = matrix(3)
+    assert structure([add(x, one(x))]).key != structure([add(x, other(x))]).key
+
+
+def test_nan_constants_have_one_key() -> None:
+    x = matrix(3)
+    keys = {structure([add(x, graph.full(x.shape, float("nan"), x.dtype))]).key for _ in range(2)}
+    assert len(keys) == 1
+
+
+def test_layers_of_one_structure_are_lowered_once() -> None:
+    x = matrix(0, (8, 32))
+    for seed in range(6):
+        x = graph.elementwise("tanh", contraction(x, matrix(seed + 1, (32, 32))))
+    plan = make_plan([x], structure([x]).leaves, "NUMPY")  # type: ignore[arg-type]
+    assert len(plan.launches) == 6
+    assert len({id(step.program) for step in plan.launches}) == 2, "the first reads a buffer in another shape"
+
+
+def test_a_plan_keeps_no_buffer_alive() -> None:
+    x = matrix(12, (5, 7))
+    y = graph.elementwise("sin", graph.elementwise("cos", x))
+    realize([y])
+    watched = weakref.ref(y.realized)
+    del x, y
+    gc.collect()
+    assert watched() is None
+
+
+# ----------------------------------------------------------------------------------------------- memory
+
+
+def test_intermediate_results_share_memory(device: str) -> None:
+    x, w = matrix(0, (16, 16), device), matrix(1, (16, 16), device)
+    y = x
+    for _ in range(12):
+        y = graph.elementwise("tanh", contraction(y, w))
+    plan = make_plan([y], structure([y]).leaves, device)  # type: ignore[arg-type]
+    assert len(plan.launches) == 12
+    assert len(plan.blocks) == 2
+    check([y])
+
+
+def test_a_result_needed_late_keeps_its_block() -> None:
+    x = matrix(0, (16, 16))
+    first = contraction(x, x)
+    y = first
+    for seed in range(5):
+        y = graph.elementwise("tanh", contraction(y, matrix(seed, (16, 16))))
+    check([contraction(y, first)])
+
+
+# ----------------------------------------------------------------------------------------------- faults
+
+
+def test_an_index_out_of_range_is_reported_at_the_next_synchronisation(device: str) -> None:
+    x, index = leaf(np.arange(5.0), device), leaf([0, 5], device, dtypes.int32)
+    with graph.user_line(("model.py", 42)):
+        bad = graph.gather(x, index, 0)
+    realize([bad])
+    with pytest.raises(IndexError, match=r"model.py, line 42.*0 <= index < 5"):
+        synchronize()
+    synchronize()
+
+
+def test_a_good_index_after_a_bad_one_is_good(device: str) -> None:
+    def pick(values) -> graph.Node:
+        return graph.gather(leaf(np.arange(5.0), device), leaf(values, device, dtypes.int32), 0)
+
+    with pytest.raises(IndexError):
+        read(pick([7, 0]))
+    good = pick([4, 0])
+    np.testing.assert_array_equal(read(good), [4.0, 0.0])
+
+
+def test_a_scatter_out_of_range_is_reported(device: str) -> None:
+    base, index = leaf(np.zeros(3), device), leaf([3], device, dtypes.int32)
+    with pytest.raises(IndexError):
+        read(graph.scatter(base, index, leaf([1.0], device), 0, "add"))
+
+
+# --------------------------------------------------------------------------------------------- counters
+
+
+def test_counters_count(device: str) -> None:
+    x = matrix(0, (32, 32), device)
+    GlobalCounters.reset()
+    realize([contraction(x, x)])
+    assert GlobalCounters.kernel_count == 1
+    assert GlobalCounters.global_ops >= 2 * 32**3
+    assert GlobalCounters.global_mem == 2 * 4 * 32 * 32
+
+
+def test_a_chain_of_ten_thousand_operations() -> None:
+    x = leaf(np.ones(16))
+    factor, term = graph.full((16,), 0.5, x.dtype), graph.full((16,), 1.0, x.dtype)
+    for _ in range(5000):
+        x = add(graph.elementwise("mul", x, factor), term)
+    GlobalCounters.reset()
+    realize([x])
+    np.testing.assert_allclose(read(x), np.full(16, 2.0), rtol=1e-6)
+    assert GlobalCounters.compiled <= 4, "identical pieces are compiled once"

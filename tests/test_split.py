@@ -1,0 +1,76 @@
+"""Splitting of large reductions: where it is done, and that it changes no value."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.dtypes import dtypes
+from codegen.target import CPU, SM90
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.fuse import groups
+from kernelforge.split import partition, split
+from tests.evaluate import evaluate
+from tests.planning import interpreted, planned, tensor
+
+
+def leaf(shape: tuple[int, ...], dtype=dtypes.float32) -> graph.Node:
+    values = np.random.default_rng(1).integers(0, 7, shape)
+    return graph.reshape(graph.buffer(Buffer.from_numpy(values, dtype, "NUMPY")), shape)
+
+
+@pytest.mark.parametrize(
+    "shape, axes, splits",
+    [
+        ((1 << 20,), (0,), True),
+        ((1000,), (0,), False),
+        ((4096, 1024), (1,), False),
+        ((4, 300_000), (1,), False),
+        ((1, 300_000), (1,), True),
+        ((300_000, 2), (0,), True),
+        ((0,), (0,), False),
+    ],
+)
+def test_only_large_reductions_to_few_results_are_split(shape, axes, splits) -> None:
+    node = graph.reduce("add", graph.full(shape, 1.0, dtypes.float32), axes)
+    assert (partition(node, CPU) is not None) == splits
+
+
+def test_more_processors_split_more() -> None:
+    node = graph.reduce("add", graph.full((64, 1 << 16), 1.0, dtypes.float32), (1,))
+    assert partition(node, CPU) is None
+    assert partition(node, SM90) is not None
+
+
+@given(
+    st.sampled_from(["add", "max", "min"]),
+    st.sampled_from([1 << 18, 999_983, (1 << 19) + 1]),
+    st.sampled_from([dtypes.float32, dtypes.int32, dtypes.float16]),
+)
+def test_values_stay(op: str, size: int, dtype) -> None:
+    if (op, dtype) == ("add", dtypes.float16):
+        size = 1 << 18  # larger sums are infinite
+    x = leaf((size,), dtype)
+    node = graph.reduce(op, x if op != "add" or dtype is not dtypes.float16 else graph.cast(leaf((size,)), dtype), (0,))
+    (new,) = split([node], CPU)
+    assert new is not node
+    plan = groups([new], CPU)
+    assert len(plan) == 2
+    np.testing.assert_allclose(interpreted(plan, [new])[0], evaluate(node), rtol=1e-6)
+
+
+def test_a_dimension_among_others_is_split() -> None:
+    node = graph.reduce("add", leaf((700, 2, 500)), (0, 2))
+    (new,) = split([node], CPU)
+    np.testing.assert_array_equal(interpreted(groups([new], CPU), [new])[0], evaluate(node))
+
+
+def test_a_contraction_to_few_results_is_split() -> None:
+    a, b = tensor(8, 20_000), tensor(20_000, 8)
+    assert len(planned(a @ b)) == 2
+
+
+def test_a_graph_without_large_reductions_stays_as_it_is() -> None:
+    node = graph.reduce("add", leaf((100, 100)), (1,))
+    assert split([node], CPU) == [node]
