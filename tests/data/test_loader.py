@@ -14,9 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernelforge import Device
 from kernelforge.data import ConcatDataset, DataLoader, Subset, TensorDataset, default_collate
+from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.tensor import Tensor
-from tests.data.sets import Counting, Fails, Marker, Modules, RandomNumbers, Squares, double, fail_to_start, to_tensor
+from tests.data.sets import (
+    Counting,
+    Drivers,
+    Fails,
+    Marker,
+    RandomNumbers,
+    Squares,
+    double,
+    drivers,
+    fail_to_start,
+    to_tensor,
+)
 
 
 def lists(loader: DataLoader) -> list:
@@ -153,8 +166,11 @@ def test_options_that_exclude_each_other(options: dict) -> None:
 # Worker processes -------------------------------------------------------------------------------------------------
 
 
-def test_workers_load_no_device_runtime() -> None:
-    assert lists(DataLoader(Modules(), num_workers=2)) == [[0]] * 4
+def test_workers_open_no_device() -> None:
+    (Tensor([1.0]) + 1).numpy()
+    if Device.DEFAULT == "CPU" and isinstance(Device["CPU"], OpenCLRuntime):
+        assert drivers()
+    assert lists(DataLoader(Drivers(), num_workers=2)) == [[0]] * 4
 
 
 def test_seeds_differ_between_workers_and_passes_and_repeat_with_the_generator() -> None:
