@@ -57,6 +57,17 @@ def show_launch(step: Launch, seconds: float) -> None:
     write(f"{step.device:6s} {step.kernel.name:60s} {grid:>12s} {seconds * 1e3:9.3f} ms {rates}")
 
 
+def describe(plan: Plan) -> str:
+    """A plan for people: every launch with the reasons for its boundaries, the user's lines, and its source."""
+    parts = [f"{len(plan.launches)} kernels"]
+    for step in plan.launches:
+        parts.append(f"\n{step.kernel.name} on {step.device}, grid {'x'.join(map(str, step.program.grid))}")
+        parts += [f"    stores {reason}" for reason in step.reasons]
+        parts += [f"    from {file}:{line}" for file, line in step.lines[:4]]
+        parts.append(step.program.source)
+    return "\n".join(parts)
+
+
 def size(nbytes: int) -> str:
     """A number of bytes for people.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import debug, faults
+from kernelforge import debug, dump, faults
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
@@ -41,8 +41,19 @@ def realize(nodes: Sequence[Node]) -> None:
         compile_all(plan)
         _plans[key] = plan
         debug.show_plan(plan)
+    dump.dump_plan(plan)
     for node, buffer in zip(pending, run(plan, leaves)):
         node.realized = buffer
+
+
+def explain(nodes: Sequence[Node]) -> str:
+    """What computing nodes would run: launches, boundary reasons, sources; nothing is compiled or run."""
+    pending = [node for node in dict.fromkeys(nodes) if not is_stored(node)]
+    if not pending:
+        return "0 kernels: every value is in memory"
+    leaves = [leaf for leaf in structure(pending).leaves if isinstance(leaf, Buffer)]
+    device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
+    return debug.describe(make_plan(pending, leaves, device))
 
 
 def stored(node: Node) -> Buffer:

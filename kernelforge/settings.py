@@ -67,7 +67,7 @@ class Setting(Generic[T]):
         return f"Setting({self.name}={self.value!r})"
 
 
-DEBUG: Final = Setting("DEBUG", 0, "1: devices opened; 2: every launch with its time; 4: every kernel's source")
+DEBUG: Final = Setting("DEBUG", 0, "1: plans; 2: launches with times; 3: groups and reasons; 4: kernels; 5: sources")
 DEVICE: Final = Setting("DEVICE", "CPU", "device of new tensors: CPU, GPU, CL:<i>, NUMPY")
 OPENCL: Final = Setting("OPENCL", "", "OpenCL runtime behind CPU: intel, pocl, or part of a platform's name")
 THREADS: Final = Setting("THREADS", 0, "CPU threads that run kernels, 0 for all; read when a device is first opened")
@@ -75,11 +75,13 @@ POOL: Final = Setting("POOL", -1, "MiB of freed memory kept for reuse per device
 CACHE: Final = Setting("CACHE", True, "keep compiled kernels on disk")
 CACHE_DIR: Final = Setting("CACHE_DIR", "", "where, instead of kernelforge/ in the user's cache directory")
 CACHE_SIZE: Final = Setting("CACHE_SIZE", 1024, "MiB of compiled kernels kept; the least recently used go first")
+DUMP: Final = Setting("DUMP", "", "folder to write the generated sources to")
+DUMP_LANGUAGE: Final = Setting("DUMP_LANGUAGE", "", "language of those: opencl, triton, both; empty: the device's own")
 TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch norm behave as in training")
 
 SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
-    for setting in (DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_DIR, CACHE_SIZE, TRAINING)
+    for setting in (DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE, TRAINING)
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ ORDER = {
                   < placing < nest < choose < triton opencl < generate""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split < axes demand naming group < questions merging < fuse lower
-                      < memory < kernels < plan < debug faults < realize jit < tensor
+                      < memory < kernels < plan < debug dump faults < realize jit < tensor
                       < nn optim data io < inspect cli""",
 }
 RANK = {

@@ -28,6 +28,15 @@ class Convert(Random):
         realize_tensors((self, *others))
         return self
 
+    def explain(self, *others: Self) -> str:
+        """What computing the tensor would run, as text: kernels, why each begins and ends where it does, sources.
+
+        >>> from kernelforge import Tensor
+        >>> (Tensor.rand(4, 4) @ Tensor.rand(4, 4)).gelu().explain().splitlines()[0]
+        '1 kernels'
+        """
+        return realize.explain([tensor._node for tensor in (self, *others)])
+
     def numpy(self) -> NDArray:
         """The values as a NumPy array of the tensor's shape, a copy; bfloat16 values come as float32.
 
