@@ -1,21 +1,22 @@
 """Default schedules for Triton on GPUs.
 
-Comes in: a kernel and the target's facts.  Goes out: schedules, best first; the first legal one is used.  Kernels are told
-apart by their axes alone: without reduces, with contractions (`choose_triton_dots`), with other reduces.  One program
-runs one tile; the figures (elements per thread, rows kept whole) are those that gave 16-byte accesses without spills.
+Comes in: a kernel and the target's facts.  Goes out: schedules, best first; the first legal one is used.  Kernels are
+told apart by their axes alone: without reduces, with contractions (`choose_triton_dots`), with other reduces.  One
+program runs one tile; the figures (elements per thread, rows kept whole) gave 16-byte accesses without spills.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice, permutations
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from math import prod
 from typing import Final
 
 from codegen.access import bound_axes, lane_votes, main_stores
 from codegen.choose_triton_dots import contracted
 from codegen.index import Axis
-from codegen.ir import Kernel, Store
+from codegen.ir import Expr, Kernel, Reduce, Store, walk
 from codegen.legality import separated
 from codegen.nest import build
 from codegen.ops import REDUCE_OPS
@@ -31,7 +32,6 @@ WHOLE: Final = 16_384  # elements of a row kept in registers
 SHORT: Final = 2048  # elements of a tile of several short rows
 CHUNK: Final = 4096  # elements of a tile of a looped reduce
 COLUMNS: Final = 128  # columns of a tile that is reduced across them
-_ORDERS: Final = 24
 
 
 def choose(kernel: Kernel, target: Target) -> Schedule:
@@ -170,15 +170,17 @@ def _columns(
     grid = [Step(a, columns if a is lane else 1) for a in free]
     if width * columns <= 2 * CHUNK:
         yield _schedule(kernel, grid, (), width * columns // 16)
-    for order in _orders(kernel, inner):
-        loops = [Step(a, 1) for a in order[:-1]] + [Step(order[-1], min(CHUNK // columns, block_size(order[-1].size)))]
+    for order in filter(None, _orders(kernel, inner)):
+        chunk = min(CHUNK // columns, block_size(order[-1].size))
+        loops = [*(Step(a, 1) for a in order[:-1]), Step(order[-1], chunk)]
         yield _schedule(kernel, grid, loops, CHUNK // 16)
 
 
 def _looped(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, order: Sequence[Axis], streams: bool) -> Schedule:
     """One row a program; the innermost axis in chunks, the others too as far as the chunk has room."""
     tiles: dict[Axis, int] = {}
-    room = CHUNK
+    held = frozenset(kernel.axes).difference(free, order)
+    room = max(1, CHUNK // prod(block_size(a.size) for a in held))
     for axis in sorted(order, key=lambda a: (a is not lane, -order.index(a))):
         tiles[axis] = min(block_size(axis.size), room)
         room //= tiles[axis]
@@ -188,11 +190,36 @@ def _looped(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, order: Sequ
 
 
 def _orders(kernel: Kernel, inner: Sequence[Axis]) -> Iterator[tuple[Axis, ...]]:
-    """Orders of the loops inside a program: axes that values reduced inside depend on come first."""
-    needed = {a: sum(a in r.axes for r in kernel.reduces) for a in inner}
-    size = {a: a.size for a in inner}
-    first = sorted(inner, key=lambda a: (-needed[a], size[a]))
-    yield from islice(permutations(first), _ORDERS) if inner else iter([()])
+    """Orders of the loops inside a program, most wanted first; axes left out are held whole.
+
+    The axes a reduce keeps come before those it binds.  They also come before those its users have and it lacks: a loop
+    over such an axis needs the reduce for all places inside; where both cannot be, the kept axis gets no loop.
+    """
+    binds, lacks = _before(kernel, inner)
+    for axes in [inner, inner[::-1]] if len(inner) > 1 else [inner]:
+        for edges in ({a: binds[a] | lacks[a] for a in axes}, binds):
+            with suppress(CycleError):
+                order = list(TopologicalSorter({a: [x for x in axes if x in edges[a]] for a in axes}).static_order())
+                place = {a: position for position, a in enumerate(order)}
+                whole = {x for a in order for x in lacks[a] if place[x] > place[a]}
+                yield tuple(a for a in order if a not in whole)
+
+
+def _before(kernel: Kernel, inner: Sequence[Axis]) -> tuple[dict[Axis, set[Axis]], dict[Axis, set[Axis]]]:
+    """Per axis: what the reduces that bind it keep, and what those keep that lack it though their users have it."""
+    binds: dict[Axis, set[Axis]] = {a: set() for a in inner}
+    lacks: dict[Axis, set[Axis]] = {a: set() for a in inner}
+    users: list[tuple[frozenset[Axis], tuple[Expr, ...]]] = [(r.arg.axes, r.args) for r in kernel.reduces]
+    users += [(frozenset(s.axes), s.roots) for s in kernel.stores]
+    for axes, roots in users:
+        for r in walk(roots):
+            if isinstance(r, Reduce):
+                kept = r.axes & binds.keys()
+                for axis in r.bound:
+                    binds[axis] |= kept
+                for axis in (axes - r.arg.axes) & lacks.keys():
+                    lacks[axis] |= kept
+    return binds, lacks
 
 
 # ------------------------------------------------------------------------------------------------------ whatever else

@@ -1,8 +1,8 @@
 """Default Triton schedules for contractions: tiles for the matrix unit.
 
-Comes in: a kernel, the axes that may be spread over programs, the target's facts.  Goes out: schedules, best first.  One
-contraction alone becomes the classic grid of tiles with a loop over k.  When a later contraction reduces over an axis of
-an earlier one (attention and its gradients), that axis is walked in blocks and everything between stays in registers.
+Comes in: a kernel, the axes that may be spread over programs, the target's facts.  Goes out: schedules, best first.
+One contraction alone becomes the classic grid of tiles with a loop over k.  When a later contraction reduces over an
+axis of an earlier one (attention and its gradients), that axis is walked in blocks and all between stays in registers.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _is_heavy(kernel: Kernel, c: Contraction, roles: Roles) -> bool:
 
 
 def _rounding(kernel: Kernel) -> dict[str, int | str]:
-    """When all results are 16-bit floats, an operand computed in float32 may be rounded to the other operand's 16 bits."""
+    """When all results are 16-bit floats, an operand computed in float32 may be rounded to the other's 16 bits."""
     return {"narrow": "round"} if all(s.param.dtype.is_narrow_float for s in main_stores(kernel)) else {}
 
 
