@@ -80,22 +80,6 @@ def flops(kernel: Kernel) -> int:
     return total
 
 
-def moved_bytes(kernel: Kernel) -> int:
-    """Bytes one launch must at least move: each place a load or store can touch once, accumulated places twice."""
-    touched: dict[tuple[str, bool], int] = {}
-    for e in kernel.loads:
-        touched[e.param.name, False] = touched.get((e.param.name, False), 0) + prod(a.size for a in e.index.axes)
-    for store in kernel.stores:
-        twice = 1 if store.mode in ("set", "flag") else 2
-        points = twice * prod(a.size for a in store.index.axes)
-        touched[store.param.name, True] = touched.get((store.param.name, True), 0) + points
-    params = {p.name: p for p in kernel.params}
-    return sum(
-        min(count, params[name].size * (2 if written else 1)) * params[name].dtype.itemsize
-        for (name, written), count in touched.items()
-    )
-
-
 def passes(kernel: Kernel) -> list[Expr]:
     """The values computed in passes of their own: every reduce's operand, every stored value."""
     return [r.arg for r in kernel.reduces] + [s.value for s in kernel.stores]

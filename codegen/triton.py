@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Sequence
 from math import prod
 from typing import Final
 
-from codegen.access import flops, moved_bytes
 from codegen.index import Index
 from codegen.ir import Apply, Expr, Kernel, Reduce, children
 from codegen.nodes import (
@@ -56,8 +55,6 @@ def render(nest: Nest) -> Program:
         params=kernel.params,
         written=kernel.written,
         kernel=kernel,
-        flops=flops(kernel),
-        nbytes=moved_bytes(kernel),
         options=tuple((name, int(options[name])) for name in _LAUNCH),
     )
 
