@@ -152,7 +152,9 @@ def _facing(index: Index, other: Index) -> tuple[Axis, list[int]] | None:
     """An axis of index whose span is a chain of axes of other, after equal terms are dropped, and the chain's sizes."""
     ours, theirs = dict(index.terms), dict(other.terms)
     common = [atom for atom, k in ours.items() if theirs.get(atom) == k]
-    rest = sorted((k, y.id, y.size) for y, k in theirs.items() if y not in common and isinstance(y, Axis))
+    rest = sorted(
+        (k, y.id, y.size) for y, k in theirs.items() if isinstance(y, Axis) and y.size > 1 and y not in common
+    )
     for axis, k in ours.items():
         if axis in common or not isinstance(axis, Axis):
             continue
