@@ -37,6 +37,7 @@ class Limits:
     repeats     most values of a tile a reduction may be repeated over
     cheap       cost per element up to which a value is computed again rather than stored
     cheap_small the same where everything the value is computed from is much smaller than the value
+    small       elements a value, with all it is computed from, may have to be cheap up to that larger cost as well
     prologue    the same for an operand of a contraction, which is computed again for every tile
     cores       processors to keep busy
     program     elements one program may work through alone when there are too few programs
@@ -48,6 +49,7 @@ class Limits:
     repeats: int = 256
     cheap: int = 12
     cheap_small: int = 64
+    small: int = 4096
     prologue: int = 2
     cores: int = 2
     program: int = 1 << 16
@@ -348,11 +350,13 @@ class Cuts:
                 if source not in seen:
                     seen.add(source)
                     if self.is_stored(source):
-                        read += source.size * source.dtype.itemsize
+                        read += source.size
                     else:
                         pending.append(source)
-        written = node.size * node.dtype.itemsize
-        return cost <= small and (4 * read <= written or (cost <= cheap and 2 * read <= 3 * written))
+        if cost > small:
+            return False
+        is_small = limit is None and read + node.size <= self.limits.small
+        return is_small or 4 * read <= node.size or (cost <= cheap and 2 * read <= 3 * node.size)
 
 
 def sources(node: Node) -> tuple[Node, ...]:

@@ -42,7 +42,8 @@ def kernel_name(kernel: Kernel) -> str:
     reduces first ("contract" where operands are used more than once), then the telling scalar operations, the shape of
     the largest store and the sizes reduced, and the type stored
     """
-    largest = max(kernel.stores, key=lambda store: prod(axis.size for axis in store.axes))
+    plain = [store for store in kernel.stores if store.mode != "flag"] or kernel.stores
+    largest = max(plain, key=lambda store: prod(axis.size for axis in store.axes))
     words = list(dict.fromkeys(_reduce_word(e) for e in kernel.reduces))
     words += dict.fromkeys(e.op.name for e in kernel.exprs if isinstance(e, Apply) and e.op.name not in PLAIN)
     if not words:

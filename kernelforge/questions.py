@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Final
 
 from codegen.index import Axis
 from codegen.ops import SCALAR_OPS
 from kernelforge.cuts import Limits
 from kernelforge.demand import Demand, Demands, TooManyDemands
 from kernelforge.graph import LEAVES, VIEWS, Node
+
+
+IN_ORDER: Final = LEAVES | {"reshape", "detach", "contiguous", "copy"}
 
 
 @dataclass(frozen=True)
@@ -111,20 +115,22 @@ class Questions:
 
 
 def is_pointwise(outputs: Sequence[Node], inside: Sequence[Node]) -> bool:
-    """True when all is computed element by element in one shape: nothing to ask about.
+    """True when all is computed element by element in one order: nothing to ask about.
 
-    Views then show stored nodes and constants alone.
+    Views other than a reshape then show stored nodes and constants alone.
     """
     computed = frozenset(inside)
     return all(output.shape == outputs[0].shape for output in outputs) and all(
-        node.op in SCALAR_OPS or node.op in LEAVES or (node.op in VIEWS and is_plain(node.src[0], computed))
+        node.op in SCALAR_OPS or node.op in IN_ORDER or (node.op in VIEWS and is_plain(node.src[0], computed))
         for node in inside
     )
 
 
 def is_plain(node: Node, computed: frozenset[Node]) -> bool:
-    """True when a node is no result of an operation of the group."""
-    return node not in computed or node.op in VIEWS or node.op in LEAVES
+    """True when a node shows no result of an operation of the group."""
+    while node in computed and node.op in VIEWS:
+        node = node.src[0]
+    return node not in computed or node.op in LEAVES
 
 
 def parallel_axes(stores: Sequence[tuple[Axis, ...]], order: Sequence[Demand]) -> frozenset[Axis]:

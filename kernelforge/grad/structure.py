@@ -182,8 +182,15 @@ def _columns(x: Node, start: int, stop: int) -> Node:
 
 @rule("gather")
 def _gather(node: Node, dy: Node) -> Parts:
+    """Each element goes back to its place.  One element per line does so by comparison, which fuses with its users."""
     x, index = node.src
-    return lambda: scatter(filled(x, 0), index, dy, node.attr, "add"), None
+    dim, n = node.attr, x.shape[node.attr]
+    if index.shape == (*x.shape[:dim], 1, *x.shape[dim + 1 :]):
+        places = reshape(graph.iota(n, index.dtype), (n,) + (1,) * (len(x.shape) - dim - 1))
+        places = expand(reshape(places, (1,) * dim + places.shape), x.shape)
+        hit = graph.elementwise("eq", places, expand(index, x.shape))
+        return lambda: select(hit, expand(dy, x.shape), filled(x, 0)), None
+    return lambda: scatter(filled(x, 0), index, dy, dim, "add"), None
 
 
 @rule("scatter")
