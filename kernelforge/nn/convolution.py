@@ -1,7 +1,6 @@
 """Convolution layers.
 
-Comes in: channel numbers and window parameters.  Goes out: modules whose parameters are named and initialised as torch's
-are.
+Comes in: channel numbers, window parameters.  Goes out: modules with parameters named and initialised as torch's are.
 """
 
 from __future__ import annotations

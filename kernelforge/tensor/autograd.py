@@ -6,7 +6,7 @@ differentiated again.  The derivative of each operation is in kernelforge/grad.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
 from typing import Any, Self
@@ -74,6 +74,7 @@ class Autograd(Losses):
 
         raises RuntimeError for a target this tensor does not depend on, ShapeError without a needed cotangent
         """
+        cotangent = self._cotangent(gradient)
         places = _places(self._node)
         nodes = [_place(places, target._node) for target in targets]
         missing = [i for i, node in enumerate(nodes) if node is None]
@@ -82,13 +83,12 @@ class Autograd(Losses):
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
                 "not depend on it; pass materialize_grads=True to get zeros"
             )
-        cotangents = self._cotangents([node for node in nodes if node is not None], gradient)
-        found = iter(cotangents)
-        results: list[Self] = []
-        for node, target in zip(nodes, targets):
-            cotangent = next(found) if node is not None else None
-            results.append(target._constant(0) if cotangent is None else self._wrap(cotangent, self._tracked))
-        return results
+        found = iter(grad.gradient(self._node, cotangent, [node for node in nodes if node is not None]))
+        parts = [next(found) if node is not None else None for node in nodes]
+        return [
+            target._constant(0) if part is None else self._wrap(part, self._tracked)
+            for part, target in zip(parts, targets)
+        ]
 
     def backward(self, gradient: Self | None = None) -> Self:
         """Add the derivative of this tensor to .grad of every leaf with requires_grad=True it depends on.
@@ -99,54 +99,57 @@ class Autograd(Losses):
 
         raises RuntimeError when it depends on no leaf, ShapeError without a needed cotangent
         """
+        cotangent = self._cotangent(gradient)
         places = _places(self._node)
-        reached: list[tuple[Node, Self]] = []
-        for node, tensor in list(leaves.items()):
-            place = _place(places, node)
-            if place is not None:
-                reached.append((place, tensor))  # type: ignore[arg-type]
-        if not reached:
+        reached = [(_place(places, node), tensor) for node, tensor in list(leaves.items())]
+        targets: dict[Node, Self] = {node: tensor for node, tensor in reached if node is not None}  # type: ignore[misc]
+        if not targets and not self._tracked:
             raise RuntimeError(
                 "backward() of a tensor that depends on no leaf with requires_grad=True: make the inputs with "
                 "requires_grad=True, and compute outside no_grad()"
             )
-        for (_, tensor), cotangent in zip(reached, self._cotangents([node for node, _ in reached], gradient)):
-            if cotangent is not None:
-                added = self._wrap(cotangent, None)
-                tensor.grad = added if tensor.grad is None else tensor.grad + added
+        for tensor, part in zip(targets.values(), grad.gradient(self._node, cotangent, list(targets))):
+            added = tensor._constant(0) if part is None else self._wrap(part, None)
+            tensor.grad = added if tensor.grad is None else tensor.grad + added
         if not self._leaf:
             self._tracked = None
         pending[id(self)] = self
         return self
 
-    def _cotangents(self, targets: Sequence[Node], gradient: Core | None) -> list[Node | None]:
-        """The derivative of this tensor for each target node, in the target's dtype.
+    def _cotangent(self, given: Core | None) -> Node:
+        """The cotangent of this tensor, 1 if it has no dimensions and none is given.
 
         raises ShapeError, DTypeError
         """
         if not self.dtype.is_float:
             raise DTypeError(f"gradient of a tensor of {self.dtype}: only floats can be differentiated")
-        if gradient is None:
+        if given is None:
             if self.shape:
                 raise ShapeError(
                     f"gradient of a tensor of shape {self.shape}: only one without dimensions needs no cotangent; pass "
                     "gradient= with a tensor of its shape, or reduce it with .sum() or .mean()"
                 )
-            cotangent = graph.const(1, self.dtype)
-        elif gradient.shape != self.shape:
-            raise ShapeError(f"the cotangent has shape {gradient.shape}, the tensor {self.shape}: they must be equal")
-        else:
-            cotangent = graph.cast(gradient._node, self.dtype)
-        return grad.gradient(self._node, cotangent, targets)
+            return graph.const(1, self.dtype)
+        if given.shape != self.shape:
+            raise ShapeError(f"the cotangent has shape {given.shape}, the tensor {self.shape}: they must be equal")
+        return graph.cast(given._node, self.dtype)
 
 
 def _places(root: Node) -> dict[object, Node]:
-    """Every node root is computed from, found by itself and, once computed, by its buffer."""
+    """Every node a gradient of root can reach, found by itself and, once computed, by its buffer."""
     places: dict[object, Node] = {}
-    for node in graph.toposort((root,)):
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node in places or not node.dtype.is_float:
+            continue
         places[node] = node
         if node.realized is not None:
             places[node.realized] = node
+        if node.op == "buffer":
+            places[node.attr] = node
+        if node.op != "detach":
+            stack += node.src
     return places
 
 

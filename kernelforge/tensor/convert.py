@@ -31,8 +31,7 @@ class Convert(Random):
     def explain(self, *others: Self) -> str:
         """What computing the tensor would run, as text: kernels, why each begins and ends where it does, sources.
 
-        >>> from kernelforge import Tensor
-        >>> (Tensor.rand(4, 4) @ Tensor.rand(4, 4)).gelu().explain().splitlines()[0]
+        >>> (Tensor([[1.0, 2.0]]) @ Tensor([[3.0], [4.0]])).gelu().explain().splitlines()[0]
         '1 kernels'
         """
         return realize.explain([tensor._node for tensor in (self, *others)])

@@ -91,6 +91,8 @@ class Core:
 
     __slots__ = ("__weakref__", "_leaf", "_node", "_tracked", "grad")
 
+    __array_ufunc__ = None  # array + tensor is the tensor's business
+
     _node: Node
     _tracked: bool | None
     _leaf: bool

@@ -1,0 +1,268 @@
+"""Indexing and assignment to parts against NumPy; gather and scatter against their definitions; gradients."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import basic_indices, integer_array_indices
+
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.kernels import Device
+from kernelforge.tensor import Tensor, no_grad
+from tests.tensor.checks import assert_all_same, assert_gradient, assert_same, values
+
+X = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+MASK = X % 3 == 0
+VIEWS = [
+    0,
+    -1,
+    (1, 2),
+    (1, 2, 3),
+    slice(1, None),
+    (slice(None), slice(None, None, -1)),
+    (..., slice(3, 0, -2)),
+    (..., 0),
+    (None, ..., None),
+    (slice(None, None, 2), None, 1, slice(1, 10, 3)),
+    slice(0, 0),
+    (slice(2, 1), 0),
+    (),
+    ...,
+]
+PICKS = [
+    [0, 2],
+    ([0, 1], slice(None), [1, 2]),
+    (0, slice(None), [1, 2]),
+    (slice(None), [0, 2], [1, 3]),
+    ([[0, 1], [1, 0]],),
+    (np.array([0, -1]), 2, slice(1, 3)),
+    (slice(None), np.array([True, False, True, False])),
+    MASK,
+    MASK[:, 0, 0],
+    (MASK[:, :, 0],),
+    (slice(None), MASK[0]),
+    (..., [0, 4, -1]),
+    (slice(None, None, -1), [0, 1], slice(None, None, 2)),
+    ([[0], [2]], [0, 1, 3]),
+    (None, [1, 0]),
+    (slice(1, 3), None, [3, 3, 0]),
+    ([], slice(1, 2)),
+    ([0, 1], ..., [1, 2]),
+    (slice(None), 1, [0, 2]),
+    (np.array(1), slice(None), [0, 1]),
+    (np.uint8([1, 2]),),
+]
+
+
+ASSIGNED = [(slice(1, 3),), (..., slice(None, None, -2)), ([0, 2], slice(None), [1, 3]), MASK]
+
+
+def as_tensors(index):
+    """The index with every array in it a tensor."""
+    items = index if isinstance(index, tuple) else (index,)
+    return tuple(Tensor(np.asarray(i)) if isinstance(i, list | np.ndarray) and np.size(i) else i for i in items)
+
+
+def test_views(device):
+    assert_all_same([Tensor(X)[index] for index in VIEWS], [X[index] for index in VIEWS])
+
+
+def test_picks(device):
+    found = [Tensor(X)[index] for index in PICKS] + [Tensor(X)[as_tensors(index)] for index in PICKS]
+    assert_all_same(found, [X[index] for index in PICKS] * 2)
+
+
+@pytest.mark.parametrize("index", VIEWS + PICKS, ids=str)
+def test_gradient(index, numpy_device):
+    if X[index].size:
+        assert_gradient(lambda x: x[index], X)
+
+
+@pytest.mark.parametrize("scalar", [True, False])
+def test_assignment(scalar, device):
+    found, expected = [], []
+    for index in VIEWS + PICKS:
+        x, t = X.copy(), Tensor(X)
+        x[index] = value = (
+            np.float32(-7) if scalar else -1 - np.arange(X[index].size, dtype=np.float32).reshape(X[index].shape)
+        )
+        t[index] = -7 if scalar else Tensor(value)
+        found.append(t)
+        expected.append(x)
+    assert_all_same(found, expected)
+
+
+def test_assignment_broadcasts_and_casts(numpy_device):
+    x, t = X.copy(), Tensor(X)
+    x[1:, ::2] = t[1:, ::2] = np.arange(5)
+    x[..., 0] = t[..., 0] = np.arange(3)[:, None]
+    x[MASK] = t[MASK] = 9
+    x[MASK[:, :, 0]] = t[Tensor(MASK[:, :, 0])] = np.arange(5)
+    assert_same(t, x)
+    assert str(t.dtype) == "float32"
+
+
+@pytest.mark.parametrize("index", ASSIGNED, ids=str)
+def test_gradient_of_assignment(index, numpy_device):
+    def assigned(x, v):
+        y = x * 1
+        y[index] = v
+        return y
+
+    value = values(*(() if index is MASK else X[index].shape))
+    assert_gradient(assigned, X / 10, value)
+
+
+def test_assignment_to_leaves():
+    leaf = Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="leaf"):
+        leaf[0] = 3
+    with no_grad():
+        leaf[0] = 3
+    assert leaf.tolist() == [3, 2]
+
+
+@given(st.data())
+def test_random_indices(data):
+    before, Device.DEFAULT = Device.DEFAULT, "NUMPY"
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+    x = np.arange(np.prod(shape)).reshape(shape)
+    index = data.draw(basic_indices(shape, allow_newaxis=True) | integer_array_indices(shape))
+    t = Tensor(x)
+    assert_same(t[index], x[index])
+    t[index] = -1
+    x[index] = -1
+    assert_same(t, x)
+    Device.DEFAULT = before
+
+
+def test_gather_and_scatter(device):
+    rng = np.random.default_rng(0)
+    x = values(4, 5)
+    index = rng.integers(0, 4, (3, 5))
+    wide = rng.permuted(np.tile(np.arange(5), (4, 1)), axis=1)[:, :3]
+    source = values(4, 3, seed=1)
+    rows = np.arange(4)[:, None]
+    put, added = x.copy(), x.copy()
+    np.put_along_axis(put, wide, source, 1)
+    np.add.at(added, (rows, wide), source)
+    many = np.array([[0, 0, 1], [2, 2, 2], [4, 4, 4], [1, 1, 1]])
+    summed, product, largest = x.copy(), x.copy(), x.copy()
+    np.add.at(summed, (rows, many), source)
+    np.multiply.at(product, (rows, many), source)
+    np.maximum.at(largest, (rows, many), source)
+    t, s, i = Tensor(x), Tensor(source), Tensor(many)
+    found = [
+        t.gather(0, Tensor(index)),
+        t.gather(1, Tensor(wide - 5)),
+        t.scatter(1, Tensor(wide), s),
+        t.scatter_add(1, Tensor(wide), s),
+        t.scatter(1, Tensor(wide[:, :1]), 7.0),
+        t.scatter(1, i, s, reduce="add"),
+        t.scatter(1, i, s, reduce="multiply"),
+        t.scatter_reduce(1, i, s, "amax"),
+        t.scatter_reduce(1, i, s, "sum"),
+    ]
+    first = x.copy()
+    np.put_along_axis(first, wide[:, :1], 7, 1)
+    expected = [
+        np.take_along_axis(x, index, 0),
+        np.take_along_axis(x, wide, 1),
+        put,
+        added,
+        first,
+        summed,
+        product,
+        largest,
+        summed,
+    ]
+    assert_all_same(found, expected)
+
+
+def test_scatter_reduce_against_torch(numpy_device):
+    torch = pytest.importorskip("torch")
+    x, source = values(4, 5), values(4, 3, seed=1)
+    index = np.array([[0, 0, 1], [2, 2, 2], [4, 4, 4], [1, 1, 1]])
+    for reduce in ("sum", "prod", "mean", "amax", "amin"):
+        for include in (True, False):
+            expected = torch.tensor(x).scatter_reduce(
+                1, torch.tensor(index), torch.tensor(source), reduce, include_self=include
+            )
+            found = Tensor(x).scatter_reduce(1, Tensor(index), Tensor(source), reduce, include_self=include)
+            assert_same(found, expected.numpy())
+
+
+def test_gradients_of_gather_and_scatter(numpy_device):
+    x, source = values(4, 5), values(4, 3, seed=1)
+    index = Tensor(np.array([[0, 0, 1], [2, 2, 2], [4, 4, 4], [1, 1, 1]]))
+    distinct = Tensor(np.array([[0, 2, 1], [2, 3, 4], [4, 1, 0], [1, 0, 3]]))
+    assert_gradient(lambda t: t.gather(1, index), x)
+    assert_gradient(lambda t, s: t.scatter(1, distinct, s), x, source)
+    assert_gradient(lambda t, s: t.scatter_add(1, index, s), x, source)
+    assert_gradient(lambda t: t[index], x[:, 0].repeat(2))
+
+
+def test_shorthands(numpy_device):
+    t = Tensor(X)
+    found = [
+        t.index_select(1, Tensor([2, 0])),
+        t.masked_select(Tensor(MASK)),
+        t.nonzero(),
+        Tensor([0, 2, 1]).one_hot(4),
+        Tensor([[0, 2]]).one_hot(),
+    ]
+    expected = [X[:, [2, 0]], X[MASK], np.argwhere(X), np.eye(4)[[0, 2, 1]], np.eye(3)[[[0, 2]]]]
+    assert_all_same(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (3, "index 3 is out of range for dimension 0"),
+        ((0, -5), "index -5 .* dimension 1"),
+        ([0, 3], "index 3 .* dimension 0"),
+        ((0, 0, 0, 0), "4 indices"),
+        ((..., ...), "at most one ellipsis"),
+        (1.5, "integer, slice"),
+        ("a", "integer, slice"),
+        (np.ones((2, 2), bool), "mask of"),
+        ([0.5], "integers or bool"),
+        (slice(0.5, 1), "bounds of a slice"),
+    ],
+)
+def test_errors_are_immediate(index, message):
+    with pytest.raises(IndexError, match=message):
+        Tensor(X)[index]
+
+
+def test_errors_of_tensor_indices(device):
+    with pytest.raises(IndexError, match="float32"):
+        Tensor(X)[Tensor([0.5])]
+    picked = Tensor(X)[Tensor([0, 3])]
+    with pytest.raises(IndexError, match="out of range"):
+        picked.numpy()
+    both = Tensor(X)[Tensor([0, 1]), Tensor([0, 4])]
+    with pytest.raises(IndexError, match="out of range"):
+        both.numpy()
+    with pytest.raises(IndexError, match="out of range"):
+        Tensor(X).gather(0, Tensor([[[-4]]])).numpy()
+
+
+def test_errors_of_gather_scatter_and_assignment():
+    t = Tensor(X)
+    with pytest.raises(ShapeError, match="as many dimensions"):
+        t.gather(0, Tensor([0, 1]))
+    with pytest.raises(DTypeError, match="integers"):
+        t.gather(0, Tensor([[[0.5]]]))
+    with pytest.raises(ShapeError, match="smaller"):
+        t.scatter(0, Tensor(np.zeros((2, 2, 2), np.int32)), Tensor.zeros(1, 2, 2))
+    with pytest.raises(ValueError, match="reduce"):
+        t.scatter(0, Tensor([[[0]]]), 1.0, reduce="max")
+    with pytest.raises(ValueError, match="amax"):
+        t.scatter_reduce(0, Tensor([[[0]]]), Tensor([[[1.0]]]), "median")
+    with pytest.raises(ShapeError, match="assign"):
+        t[0] = Tensor.zeros(3)
+    with pytest.raises(ShapeError, match="assign"):
+        t[[0, 1]] = Tensor.zeros(3, 4, 5)
+    with pytest.raises(DTypeError, match="one_hot"):
+        Tensor([0.5]).one_hot(3)

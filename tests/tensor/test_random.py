@@ -1,0 +1,141 @@
+"""Random numbers: the generator's known answers, distributions, reproducibility, equality on every device."""
+
+import math
+
+import numpy as np
+import pytest
+
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.structure import structure
+from kernelforge.tensor import Tensor
+from kernelforge.tensor.random import threefry
+from tests.tensor.checks import assert_same
+
+ANSWERS = [  # key, counter, result: the generator's published test vectors
+    ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+    ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+    ((0x13198A2E, 0x03707344), (0x243F6A88, 0x85A308D3), (0xC4923A9C, 0x483DF7A0)),
+]
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_known_answers(case, device):
+    key, counter, expected = (Tensor(np.array(words, np.uint32)) for words in case)
+    words = threefry((key[0]._node, key[1]._node), (counter[0]._node, counter[1]._node))
+    assert [Tensor(word).item() for word in words] == expected.tolist()
+
+
+def draws():
+    Tensor.manual_seed(42)
+    return [
+        Tensor.rand(7, 11),
+        Tensor.randn(5, 3),
+        Tensor.randint(20, low=-3, high=4),
+        Tensor.rand(6, dtype="float16"),
+        Tensor.rand(4, dtype="float64"),
+        Tensor.randperm(9),
+        Tensor.full(30, 0.3).bernoulli(),
+        Tensor.rand(3, dtype="bfloat16"),
+        Tensor.randint(4, low=0, high=1 << 40, dtype="int64"),
+        Tensor.uniform(5, low=2, high=3),
+        Tensor.normal(5, mean=9, std=2),
+    ]
+
+
+def test_same_seed_same_numbers(device):
+    first, second = draws(), draws()
+    for x, y in zip(first, second):
+        np.testing.assert_array_equal(x.numpy(), y.numpy())
+    Tensor.manual_seed(43)
+    assert (Tensor.rand(7, 11).numpy() != first[0].numpy()).all()
+    assert (Tensor.rand(7, 11).numpy() != Tensor.rand(7, 11).numpy()).any()
+
+
+def test_golden_numbers(device):
+    Tensor.manual_seed(1)
+    assert_same(Tensor.randint(6, low=0, high=1000), [703, 57, 10, 926, 389, 491], 0, 0)
+    assert_same(Tensor.rand(4), [0.909642994, 0.795188248, 0.0712918639, 0.301254928], rtol=1e-7)
+
+
+def test_distributions(numpy_device):
+    Tensor.manual_seed(0)
+    n = 4000
+    u, g, i = Tensor.rand(n).numpy(), Tensor.randn(n).numpy(), Tensor.randint(n, low=-2, high=3).numpy()
+    assert 0 <= u.min() < 0.01 and 0.99 < u.max() < 1
+    assert abs(u.mean() - 0.5) < 0.02 and abs(u.var() - 1 / 12) < 0.005
+    assert abs(g.mean()) < 0.05 and abs(g.std() - 1) < 0.05 and 3 < g.max() < 6
+    assert abs((g**3).mean()) < 0.2 and abs((g**4).mean() - 3) < 0.5
+    counts = np.bincount(i + 2, minlength=5)
+    assert len(counts) == 5 and (abs(counts - n / 5) < 5 * math.sqrt(n / 5)).all()
+    assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 0.05
+    assert sorted(Tensor.randperm(100).tolist()) == list(range(100))
+    assert abs(Tensor.full(n, 0.3).bernoulli().mean().item() - 0.3) < 0.03
+
+
+def test_initialisers(numpy_device):
+    Tensor.manual_seed(0)
+    for made, bound in (
+        (Tensor.kaiming_uniform(40, 50, a=0), math.sqrt(6 / 50)),
+        (Tensor.glorot_uniform(40, 50), math.sqrt(6 / 90)),
+        (Tensor.xavier_uniform(40, 50), math.sqrt(6 / 90)),
+        (Tensor.scaled_uniform(40, 50), 2000**-0.5),
+    ):
+        x = made.numpy()
+        assert 0.95 * bound < np.abs(x).max() <= bound and abs(x.mean()) < 0.1 * bound
+    assert Tensor.kaiming_normal(40, 50, a=0).numpy().std() == pytest.approx(math.sqrt(2 / 50), rel=0.05)
+
+
+def test_half_precision_stays_below_one(numpy_device):
+    for dtype in ("float16", "bfloat16"):
+        assert Tensor.rand(5000, dtype=dtype).numpy().max() < 1
+
+
+def test_multinomial(numpy_device):
+    Tensor.manual_seed(0)
+    weights = Tensor([0.0, 1.0, 3.0, 0.0])
+    found = np.bincount(weights.multinomial(2000, replacement=True).numpy(), minlength=4)
+    assert found[0] == found[3] == 0 and abs(found[2] / 2000 - 0.75) < 0.05
+    assert Tensor([[0.0, 1.0], [1.0, 0.0]]).multinomial().tolist() == [[1], [0]]
+    with pytest.raises(ValueError, match="replacement"):
+        weights.multinomial(2)
+
+
+def test_every_call_has_the_same_structure():
+    keys = {structure([Tensor.randn(3, 4, contiguous=False)._node]).key for _ in range(3)}
+    assert len(keys) == 1
+
+
+def test_dropout(numpy_device):
+    Tensor.manual_seed(0)
+    x = Tensor.ones(50, 40, requires_grad=True)
+    assert x.dropout(0.4) is x
+    with Tensor.train():
+        y = x.dropout(0.4)
+        assert x.dropout(0) is x and x.dropout(1).sum().item() == 0
+    y.sum().backward()
+    kept = y.numpy() != 0
+    assert abs(kept.mean() - 0.6) < 0.04
+    np.testing.assert_allclose(y.numpy()[kept], 1 / 0.6, rtol=1e-6)
+    np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
+    with pytest.raises(ValueError, match="probability"):
+        x.dropout(1.5)
+
+
+def test_training_mode():
+    assert not Tensor.training
+    with Tensor.train():
+        assert Tensor.training
+        with Tensor.train(False):
+            assert not Tensor.training
+    Tensor.training = True
+    assert Tensor.training
+    Tensor.training = False
+
+
+def test_errors():
+    with pytest.raises(DTypeError, match="randint"):
+        Tensor.rand(3, dtype="int32")
+    with pytest.raises(DTypeError, match="in order"):
+        Tensor.randint(3, low=5, high=5)
+    with pytest.raises(ShapeError, match="2\\^32"):
+        Tensor.rand(1 << 20, 1 << 12)
