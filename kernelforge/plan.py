@@ -7,7 +7,8 @@ groups of equal structure, for instance the layers of a deep network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from codegen.target import Target
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.fuse import groups
-from kernelforge.graph import Line, Node
+from kernelforge.graph import Line, Node, toposort
 from kernelforge.group import Group
 from kernelforge.kernels import Device
 from kernelforge.lower import FAULT, lower
@@ -138,11 +139,38 @@ def make_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str) -> P
     GlobalCounters.plans += 1
     target = Device[device].target
     planner = Planner(leaves, device)
-    wanted = [storage(node) for node in split(simplify(nodes), target)]
-    computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
-    for group in groups(computed, target) if computed else ():
-        planner.add(group)
-    return planner.finish(wanted)
+    with _reading_only(leaves, nodes, target) as simple:
+        wanted = [storage(node) for node in simple]
+        computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
+        for group in groups(computed, target) if computed else ():
+            planner.add(group)
+        return planner.finish(wanted)
+
+
+@contextmanager
+def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Target) -> Iterator[Sequence[Node]]:
+    """The simplified nodes, with every buffer but the leaves forgotten for the duration.
+
+    Simplification can arrive at a node that happens to be interned and computed already.  A plan that read its buffer
+    would be wrong for the next graph of the same structure, where it need not be.
+    """
+    known = {id(buffer) for buffer in leaves}
+    forgotten: list[tuple[Node, Buffer]] = []
+    try:
+        simple: Sequence[Node] = nodes
+        while True:
+            simple = split(simplify(simple), target)
+            strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
+            if not strays:
+                break
+            for node in strays:
+                assert node.realized is not None
+                forgotten.append((node, node.realized))
+                node.realized = None
+        yield simple
+    finally:
+        for node, buffer in forgotten:
+            node.realized = buffer
 
 
 def storage(node: Node) -> Node:

@@ -63,7 +63,7 @@ def _carrying(output: Node, wanted: set[Node]) -> dict[Node, None]:
 
 def _pass_on(node: Node, dy: Node, cotangents: dict[Node, list[Node]], carrying: dict[Node, None]) -> None:
     """Adds what node's rule gives each of its sources to their cotangents."""
-    if not any(x in carrying for x in node.src):
+    if node.op not in RULES or not any(x in carrying for x in node.src):
         return
     for x, part in zip(node.src, RULES[node.op](node, dy)):
         if part is not None and x in carrying:
