@@ -19,6 +19,8 @@ BIJECTIVE: Final = frozenset(("reshape", "permute", "detach"))
 REPEATING: Final = BIJECTIVE | {"expand"}
 SEE_THROUGH: Final = REPEATING | frozenset(("pad", "shrink", "flip", "window", "unwindow"))
 LONGEST_DIAMOND: Final = 32
+SHARED: Final = "used by several kernels and not cheap"
+FACTOR: Final = "too dear to repeat in a contraction"
 USING_ONCE: Final = BIJECTIVE | frozenset("pad shrink flip unwindow".split())
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
@@ -47,7 +49,7 @@ class Limits:
     params: int = 96
     tile: int = 128
     repeats: int = 256
-    cheap: int = 12
+    cheap: int = 32
     cheap_small: int = 64
     small: int = 4096
     prologue: int = 2
@@ -113,6 +115,7 @@ class Cuts:
         self._cut_reductions()
         self._cut_long_regions()
         self._cut_shared()
+        self._keep_needed()
 
     def is_stored(self, node: Node) -> bool:
         """True when users of the node read it from memory."""
@@ -316,10 +319,23 @@ class Cuts:
                 found |= {user} if self.is_stored(user) else roots.get(user, frozenset())
             if node.op in SCALAR_OPS or node.op == "gather" or node in self.scores:
                 if len(found) > 1 and not self._is_cheap(node):
-                    self.cut(node, "used by several kernels and not cheap")
-                elif self._is_factor(node) and not self._is_cheap(node, self.limits.prologue):
-                    self.cut(node, "too dear to repeat in a contraction")
+                    self.cut(node, SHARED)
+                elif self._is_dear_factor(node):
+                    self.cut(node, FACTOR)
             roots[node] = frozenset(list(found)[:2])
+
+    def _keep_needed(self) -> None:
+        """A shared value that is cheap now that others before it are stored need not be stored."""
+        for node in self.order:
+            if self.reasons.get(node) == SHARED and self._is_cheap(node):
+                if self._is_dear_factor(node):
+                    self.reasons[node] = FACTOR
+                else:
+                    del self.reasons[node]
+
+    def _is_dear_factor(self, node: Node) -> bool:
+        """True when a contraction repeats the node, and that costs more than reading it would."""
+        return self._is_factor(node) and not self._is_cheap(node, self.limits.prologue)
 
     def _is_factor(self, node: Node) -> bool:
         """True when a contraction repeats the node."""

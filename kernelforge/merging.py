@@ -16,6 +16,7 @@ from kernelforge.questions import Answer, Questions, is_pointwise
 FARTHEST = 400
 NEIGHBOURS = 6
 SMALL = 1 << 16
+PROGRAMS = 16
 
 
 class Part:
@@ -228,11 +229,14 @@ class Merging:
         return [node for node in later.loads if node in earlier.outputs]
 
     def _is_refused(self, part: Part, earlier: Part, later: Part) -> bool:
+        """True when the questions say no, or parallelism is lost: a user may wait for the other, siblings may not."""
         part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
         if part.answer.refusal is not None:
             return True
-        alone = min(self._parallel(earlier), self._parallel(later))
-        return part.answer.parallel < alone
+        alone = self._parallel(earlier), self._parallel(later)
+        if self._inner(earlier, later):
+            return part.answer.parallel < min(alone)
+        return part.answer.parallel < min(max(alone), PROGRAMS * self.cuts.limits.cores)
 
     def _parallel(self, part: Part) -> int:
         if part.answer is None:
