@@ -9,10 +9,24 @@ Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Read the roo
 """
 
 from codegen.dtypes import dtypes
-from kernelforge import nn
+from kernelforge import nn, optim
 from kernelforge.counters import GlobalCounters
+from kernelforge.errors import DeviceError, DTypeError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.settings import Context
-from kernelforge.tensor import Tensor, no_grad
+from kernelforge.tensor import Tensor, enable_grad, no_grad
 
-__all__ = ["Context", "Device", "GlobalCounters", "Tensor", "dtypes", "nn", "no_grad"]
+__all__ = [
+    "Context",
+    "DTypeError",
+    "Device",
+    "DeviceError",
+    "GlobalCounters",
+    "ShapeError",
+    "Tensor",
+    "dtypes",
+    "enable_grad",
+    "nn",
+    "no_grad",
+    "optim",
+]
