@@ -6,7 +6,10 @@ differ too much for one recipe; each has files of its own, and the plain schedul
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from codegen import choose_cpu, choose_triton
+from codegen.apart import bound_apart
 from codegen.ir import Kernel
 from codegen.nest import build
 from codegen.nodes import Nest
@@ -15,15 +18,26 @@ from codegen.target import Target
 
 
 def placed(kernel: Kernel, target: Target) -> Nest:
-    """The kernel placed by the first of the target's recipes that is legal for it."""
+    """The kernel placed by the first of the target's recipes that is legal for it.
+
+    When there is none, the same is tried with its bound axes apart from the stored ones.
+    """
     recipes = choose_triton.recipes if target.language == "triton" else choose_cpu.recipes
     refused = []
-    for schedule in recipes(kernel, target):
-        try:
-            return build(kernel, schedule, target)
-        except ScheduleError as error:
-            refused.append(str(error))
+    for form in _forms(kernel):
+        for schedule in recipes(form, target):
+            try:
+                return build(form, schedule, target)
+            except ScheduleError as error:
+                refused.append(str(error))
     raise ScheduleError(f"no recipe for {kernel.name} is legal on {target.name}: {'; '.join(refused)}")
+
+
+def _forms(kernel: Kernel) -> Iterator[Kernel]:
+    yield kernel
+    apart = bound_apart(kernel)
+    if apart is not kernel:
+        yield apart
 
 
 def choose(kernel: Kernel, target: Target) -> Schedule:

@@ -18,9 +18,8 @@ from codegen.choose_triton_dots import contracted
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Reduce, Store, walk
 from codegen.legality import separated
-from codegen.nest import build
 from codegen.ops import REDUCE_OPS
-from codegen.schedule import Schedule, ScheduleError, Step
+from codegen.schedule import Schedule, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
 from codegen.triton_limits import atomic_name
@@ -32,16 +31,6 @@ WHOLE: Final = 16_384  # elements of a row kept in registers
 SHORT: Final = 2048  # elements of a tile of several short rows
 CHUNK: Final = 4096  # elements of a tile of a looped reduce
 COLUMNS: Final = 128  # columns of a tile that is reduced across them
-
-
-def choose(kernel: Kernel, target: Target) -> Schedule:
-    """The default schedule: the first of `recipes` that is legal."""
-    for schedule in recipes(kernel, target):
-        try:
-            return build(kernel, schedule, target).schedule
-        except ScheduleError:
-            continue
-    raise ScheduleError(f"no schedule of {kernel.name} is legal in Triton")
 
 
 def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
@@ -99,7 +88,7 @@ def elementwise(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target:
         if axis not in tiles:
             tiles[axis] = min(block_size(axis.size), max(1, elements // prod(tiles.values())))
     rest = [Step(a, 1) for a in kernel.axes if a not in free]
-    return _schedule(kernel, [Step(a, tiles[a]) for a in free], rest, elements // 8)
+    return _schedule(kernel, [Step(a, tiles[a]) for a in free], rest, elements // (16 if turned else 8))
 
 
 def _unit_axis(kernel: Kernel, free: Sequence[Axis], lane: Axis | None) -> Axis | None:

@@ -17,7 +17,7 @@ from codegen.choose_staged import form_of
 from codegen.contract import Contraction, contractions
 from codegen.dtypes import dtypes
 from codegen.index import Axis
-from codegen.ir import Apply, Expr, Kernel, Reduce
+from codegen.ir import Apply, Expr, Kernel, Load, Reduce, walk
 from codegen.schedule import Schedule, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
@@ -37,14 +37,14 @@ class Tile(NamedTuple):
     stages: int
 
 
-# Largest first; the first that gives every processor a tile is taken.
+# Largest first; the first that gives every processor a tile is taken, a small one also if it occupies a quarter of them.
 NARROW: Final = (  # 16-bit operands
     Tile(128, 256, 64, 8, 3), Tile(128, 128, 64, 8, 3), Tile(64, 128, 64, 4, 4), Tile(64, 64, 64, 4, 4),
     Tile(32, 64, 64, 4, 4), Tile(16, 64, 128, 4, 4),
 )  # fmt: skip
 SINGLE: Final = (Tile(128, 128, 32, 8, 3), Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 4, 3), Tile(32, 64, 32, 4, 3))
 DOUBLE: Final = (Tile(64, 64, 16, 8, 2), Tile(32, 32, 16, 4, 2))
-EPILOGUE: Final = 24  # cost above which, or with operands of its own, the largest tile would spill
+EPILOGUE: Final = 12  # cost above which, or with operands of its own, the largest tile would spill
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target
     if _is_heavy(kernel, c, roles):
         tiles = [t for t in tiles if t.m * t.n <= 128 * 128] or tiles
     for position, tile in enumerate(tiles):
-        if others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n) >= target.cores:
+        count = others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n)
+        if count >= target.cores or (tile.m <= 64 and count >= target.cores // 4):
             return tiles[position:]
     return tiles[::-1]
 
@@ -127,7 +128,7 @@ def _tiles(c: Contraction) -> tuple[Tile, ...]:
 
 def _bits(e: Expr) -> int:
     """The width in memory of what an operand is made of."""
-    return max((x.param.dtype.bits for x in loads_of(e)), default=e.dtype.bits)
+    return max((x.param.dtype.bits for x in walk([e]) if isinstance(x, Load)), default=e.dtype.bits)
 
 
 def _clamped(tile: Tile, roles: Roles) -> Tile:
@@ -180,8 +181,10 @@ def staged(
 
 def _blocks(depth: int, wide: bool) -> tuple[tuple[int, int, int, int], ...]:
     """(rows, columns, warps, stages) to try, by the extent of the axes held whole."""
+    if wide and depth > 64:
+        return ((64, 32, 8, 2), (32, 32, 4, 2), (16, 16, 4, 1))
     if wide:
-        return ((128, 32, 8, 2), (64, 64, 8, 2), (64, 32, 4, 2), (32, 32, 4, 2), (16, 16, 4, 1))
+        return ((64, 64, 8, 2), (64, 32, 4, 2), (32, 32, 4, 2), (16, 16, 4, 1))
     if depth <= 64:
         return ((128, 128, 8, 3), (64, 64, 4, 3), (64, 32, 4, 2), (16, 16, 4, 1))
     return ((128, 64, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2), (16, 16, 4, 1))

@@ -1,0 +1,65 @@
+"""Bound axes told apart from stored ones: the way out where no schedule suits a kernel that shares them.
+
+Comes in: a kernel.  Goes out: a kernel of the same meaning.  Sharing an axis lets a store and a reduce run in one loop,
+but a reduce over a stored axis cannot be spread over programs along it; apart, the reduce is recomputed per program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from codegen.index import Axis, Guard, Index, in_order
+from codegen.ir import Expr, Kernel, Reduce, Store, children, reduce, replace, with_axes
+
+Axes = frozenset[Axis]
+
+
+def bound_apart(kernel: Kernel) -> Kernel:
+    """The kernel whose reduces bind no axis that a store covers; the same kernel when that is so already.
+
+    out[i] = x[i] / sum over i of x[i]  ->  out[i] = x[i] / sum over j of x[j]
+    """
+    stored = {axis for store in kernel.stores for axis in store.axes}
+    twins = {a: Axis(a.name, a.size) for r in kernel.reduces for a in r.bound if a in stored}
+    if not twins:
+        return kernel
+    made: dict[tuple[Expr, Axes], Expr] = {}
+    for root in kernel.roots:
+        _make(root, twins, made)
+    outside = {e: new for (e, renamed), new in made.items() if not renamed}
+    stores = tuple(
+        Store(
+            s.param,
+            replace(s.index, {}, outside),
+            outside[s.value],
+            frozenset(Guard(replace(g.index, {}, outside), g.lo, g.hi) for g in in_order(s.guards)),
+            s.mode,
+            s.order,
+        )
+        for s in kernel.stores
+    )
+    return Kernel(kernel.name, kernel.params, stores)
+
+
+def _make(root: Expr, twins: Mapping[Axis, Axis], made: dict[tuple[Expr, Axes], Expr]) -> None:
+    """Put root and all it needs into `made`: each expression with some of its free axes renamed to their twins."""
+    stack: list[tuple[Expr, Axes]] = [(root, frozenset())]
+    while stack:
+        e, renamed = stack[-1]
+        below = renamed | twins.keys() & set(e.bound) if isinstance(e, Reduce) else renamed
+        parts = [(x, below & x.axes) for x in children(e)]
+        if (e, renamed) in made:
+            stack.pop()
+        elif missing := [part for part in parts if part not in made]:
+            stack.extend(missing)
+        else:
+            made[stack.pop()] = _rebuilt(e, renamed, {part[0]: made[part] for part in parts}, twins)
+
+
+def _rebuilt(e: Expr, renamed: Axes, parts: dict[Expr, Expr], twins: Mapping[Axis, Axis]) -> Expr:
+    if isinstance(e, Reduce):
+        return reduce(e.op, parts[e.arg], [twins.get(a, a) for a in e.bound])
+    if e.args:
+        return with_axes(e, tuple(parts[x] for x in e.args), {}, {})
+    replacement: dict[Axis, Index] = {a: twins[a].index for a in renamed}
+    return with_axes(e, (), replacement, parts)
