@@ -1,4 +1,4 @@
-"""Layers are tested on the interpreter: their kernels are those of the tensor methods, which other tests run everywhere."""
+"""Layers are tested on the interpreter; the kernels of the tensor methods they call are tested on every device."""
 
 from collections.abc import Iterator
 
