@@ -255,9 +255,10 @@ class Demands:
         if not self.stores:
             return fresh
         shared = self._repeated_by_stores(nodes, fresh)
-        if shared:
-            return tuple(shared.get(axis, axis) for axis in fresh)
-        return next((axes for axes in self.stores if tuple(a.size for a in axes) == shape), fresh)
+        for axes in self.stores:
+            if tuple(a.size for a in axes) == shape and all(shared.get(x, y) is y for x, y in zip(fresh, axes)):
+                return axes
+        return tuple(shared.get(axis, axis) for axis in fresh)
 
     def _repeated_by_stores(self, nodes: Sequence[Node], fresh: tuple[Axis, ...]) -> dict[Axis, Axis]:
         """Known axes for the axes of a store, looking below its reductions, whose axes are free to follow."""
