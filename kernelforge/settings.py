@@ -1,21 +1,20 @@
 """The switches of kernelforge, in one table.
 
-Comes in: the environment (`KF_` + name) when this module is first imported, and `Context`.  Goes out: `Setting` objects
-whose `value` the code reads where it needs it.  A switch set by `Context` holds for the current thread (or task) and for
-the body of its `with`.
+Comes in: the environment (`KF_` + name) when this module is first imported, and `Context`.  Goes out: `Setting`
+objects whose `value` the code reads where it needs it.  A switch set by `Context` holds in the current thread (or
+task), for the body of its `with`; one given another value by `set` holds in the whole process.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
 from typing import Any, Final, Generic, TypeVar
 
 from kernelforge.errors import SettingError
 
-T = TypeVar("T", bool, int, str)
+T = TypeVar("T", bound=int | str)
 
 
 class Setting(Generic[T]):
@@ -29,8 +28,8 @@ class Setting(Generic[T]):
     def __init__(self, name: str, default: T, meaning: str) -> None:
         self.name, self.default, self.meaning = name, default, meaning
         text = os.environ.get(self.variable)
-        initial = default if text is None else self.convert(text)
-        self._current: ContextVar[T] = ContextVar(name, default=initial)
+        self._base = default if text is None or text == "" else self.convert(text)
+        self._override: ContextVar[T | None] = ContextVar(name, default=None)
 
     @property
     def variable(self) -> str:
@@ -39,29 +38,39 @@ class Setting(Generic[T]):
 
     @property
     def value(self) -> T:
-        return self._current.get()
+        override = self._override.get()
+        return self._base if override is None else override
 
     def __bool__(self) -> bool:
-        return bool(self._current.get())
+        return bool(self.value)
 
     def __int__(self) -> int:
-        return int(self._current.get())
+        return int(self.value)
 
-    def convert(self, value: object) -> T:
+    def convert(self, value: Any) -> T:
         """A value of the switch's type; raises SettingError when `value` does not mean one."""
-        kind: Callable[[Any], T] = type(self.default)
         try:
-            return kind(int(value) if kind is bool else value)  # type: ignore[call-overload]
+            if isinstance(self.default, bool):
+                number = int(value)
+                if number not in (0, 1):
+                    raise ValueError
+                return bool(number)  # type: ignore[return-value]
+            return type(self.default)(value)
         except (TypeError, ValueError):
-            wanted = {bool: "0 or 1", int: "an integer"}[kind]  # type: ignore[index]
+            wanted = "0 or 1" if isinstance(self.default, bool) else "an integer"
             raise SettingError(f"{self.name} ({self.variable}) must be {wanted}, not {value!r}") from None
 
-    def set(self, value: object) -> Token[T]:
-        """Gives the switch a value from here on; `reset` with the result takes it back."""
-        return self._current.set(self.convert(value))
+    def set(self, value: object) -> None:
+        """Gives the switch a value in the whole process, wherever no `Context` is in force."""
+        self._base = self.convert(value)
 
-    def reset(self, token: Token[T]) -> None:
-        self._current.reset(token)
+    def push(self, value: T) -> Token[T | None]:
+        """Gives the switch a value in this thread; `pop` with the result takes it back."""
+        return self._override.set(value)
+
+    def pop(self, token: Token[T | None]) -> None:
+        """Undoes the `push` that returned token."""
+        self._override.reset(token)
 
     def __repr__(self) -> str:
         return f"Setting({self.name}={self.value!r})"
@@ -106,11 +115,11 @@ class Context(ContextDecorator):
         return Context(**{setting.name: value for setting, value in self._values.items()})
 
     def __enter__(self) -> None:
-        self._tokens.append([(setting, setting.set(value)) for setting, value in self._values.items()])
+        self._tokens.append([(setting, setting.push(value)) for setting, value in self._values.items()])
 
     def __exit__(self, *_: object) -> None:
         for setting, token in reversed(self._tokens.pop()):
-            setting.reset(token)
+            setting.pop(token)
 
 
 def describe() -> str:
