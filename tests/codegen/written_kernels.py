@@ -10,7 +10,21 @@ from collections.abc import Callable, Sequence
 
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis, Guard, Index, constant
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
+from codegen.ir import (
+    Expr,
+    Kernel,
+    Param,
+    Store,
+    apply,
+    children,
+    const,
+    coord,
+    load,
+    reduce,
+    valid,
+    walk,
+    with_axes,
+)
 from codegen.merging import flattened
 
 Field = Callable[..., Expr]
@@ -73,6 +87,15 @@ def div(x: Expr, y: Expr) -> Expr:
 
 def exp(x: Expr) -> Expr:
     return apply("exp", x)
+
+
+def swapped(e: Expr, swap: dict[Expr, Expr]) -> Expr:
+    """e with some expressions in place of others."""
+    made: dict[Expr, Expr] = {}
+    for x in walk([e]):
+        changed = any(made[child] is not child for child in children(x))
+        made[x] = swap.get(x) or (with_axes(x, tuple(made[a] for a in x.args), {}, made) if changed else x)
+    return made[e]
 
 
 # -------------------------------------------------------------------------------------------- rows of a matrix
