@@ -17,6 +17,7 @@ from codegen.ops import SCALAR_OPS
 from kernelforge.cuts import Limits
 from kernelforge.demand import Demand, Demands, TooManyDemands
 from kernelforge.graph import LEAVES, VIEWS, Node
+from kernelforge.structure import structure
 
 
 IN_ORDER: Final = LEAVES | {"reshape", "detach", "contiguous", "copy"}
@@ -35,13 +36,14 @@ class Answer:
 
 
 class Questions:
-    """Asks about groups of one graph.
+    """Asks about groups of one graph.  Groups of equal structure, such as a network's layers, have one answer.
 
     contractions  its contractions; `scores` are those that are computed again wherever they are needed
     """
 
     def __init__(self, limits: Limits, contractions: Collection[Node], scores: Collection[Node]) -> None:
         self.limits, self.contractions, self.scores = limits, contractions, scores
+        self._answers: dict[tuple[object, ...], Answer] = {}
 
     def ask(self, outputs: Sequence[Node], inside: Sequence[Node], loads: Sequence[Node]) -> Answer:
         """The answer for a group with these outputs, which computes the nodes inside and loads others."""
@@ -49,6 +51,13 @@ class Questions:
             return Answer("too many arrays")
         if is_pointwise(outputs, inside):
             return Answer(None, outputs[0].size)
+        shape = structure(outputs, frozenset(loads))
+        key = shape.key, tuple(i for i, node in enumerate(shape.nodes) if node in self.scores)
+        if key not in self._answers:
+            self._answers[key] = self._answer(outputs, loads)
+        return self._answers[key]
+
+    def _answer(self, outputs: Sequence[Node], loads: Sequence[Node]) -> Answer:
         demands = Demands(frozenset(loads), cap=4 * self.limits.operations)
         try:
             stores = [demands.add_store([node]) for node in sorted(outputs, key=lambda node: -node.size)]
