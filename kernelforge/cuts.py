@@ -21,7 +21,7 @@ SEE_THROUGH: Final = REPEATING | frozenset(("pad", "shrink", "flip", "window", "
 LONGEST_DIAMOND: Final = 32
 SHARED: Final = "used by several kernels and not cheap"
 FACTOR: Final = "too dear to repeat in a contraction"
-USING_ONCE: Final = BIJECTIVE | frozenset("pad shrink flip unwindow".split())
+USING_ONCE: Final = BIJECTIVE | frozenset(("pad", "shrink", "flip", "unwindow"))
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
     "scatter": "scattered into in place",

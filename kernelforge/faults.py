@@ -25,8 +25,7 @@ class Fault:
 
     def __init__(self, device: str, sizes: Sequence[int], lines: Sequence[Line | None]) -> None:
         self.device, self.sizes, self.lines = device, tuple(sizes), tuple(lines)
-        runtime = Device[device]
-        self.memory: Any = runtime.allocate(4 * len(self.sizes))
+        self.memory: Any = Device[device].allocate(4 * len(self.sizes))
         self.clear()
 
     def clear(self) -> None:

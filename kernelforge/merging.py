@@ -185,7 +185,7 @@ class Merging:
         return self._replace(earlier, later, part)
 
     def _must_be_read(self, earlier: Part, later: Part) -> bool:
-        """True when the later part loads what has to be in memory: by the user's word, or as operand of a contraction."""
+        """True when the later part loads what has to be in memory: the user said so, or a contraction reads it."""
         between = self._inner(earlier, later)
         if any(node.op == "contiguous" for node in between):
             return True

@@ -19,7 +19,6 @@ from kernelforge.demand import Demand, Demands, TooManyDemands
 from kernelforge.graph import LEAVES, VIEWS, Node
 from kernelforge.structure import structure
 
-
 IN_ORDER: Final = LEAVES | {"reshape", "detach", "contiguous", "copy"}
 
 

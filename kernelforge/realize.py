@@ -136,10 +136,9 @@ def run(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
 def resident(buffer: Buffer) -> Any:
     """The device memory of a buffer, which takes its elements from the host the first time."""
     if buffer.memory is None:
-        runtime = Device[buffer.device]
-        buffer.memory = runtime.allocate(buffer.nbytes)
+        buffer.memory = Device[buffer.device].allocate(buffer.nbytes)
         if buffer.host is not None:
-            runtime.copy_in(buffer.memory, buffer.host)
+            Device[buffer.device].copy_in(buffer.memory, buffer.host)
             buffer.host = None
     return buffer.memory
 
