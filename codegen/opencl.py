@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Load, Reduce, children
+from codegen.ir import Expr, Kernel, Load, Param, Reduce, children
 from codegen.nest import build
 from codegen.nodes import (
     Declare,
@@ -154,10 +154,7 @@ class _Printer:
             f"{comment}{_PRAGMA}{self.prelude.text}{_KERNEL}{signature} {{\n" + "\n".join(self.text) + "\n}\n"
         )
 
-    def parameter(self, param: object) -> str:
-        from codegen.ir import Param
-
-        assert isinstance(param, Param)
+    def parameter(self, param: Param) -> str:
         written = param.name in self.kernel.written
         read = any(e.param is param for e in self.kernel.loads)
         const = "" if written else "const "
