@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.settings import TRAINING, Context
-from kernelforge.tensor.index import Index
+from kernelforge.tensor.sorting import Sorting
 
 
 class TrainingMode(type):
@@ -36,7 +36,7 @@ class train(Context, ContextDecorator):
         super().__init__(TRAINING=int(mode))
 
 
-class Neural(Index, metaclass=TrainingMode):
+class Neural(Sorting, metaclass=TrainingMode):
     """Operations with a meaning for networks only."""
 
     __slots__ = ()
