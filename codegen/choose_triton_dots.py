@@ -37,14 +37,47 @@ class Tile(NamedTuple):
     stages: int
 
 
-# Largest first; the first that gives every processor a tile is taken, a small one also if it occupies a quarter of them.
+# Largest first; the first that gives every processor a tile is taken, a small one if it occupies a quarter of them.
 NARROW: Final = (  # 16-bit operands
     Tile(128, 256, 64, 8, 3), Tile(128, 128, 64, 8, 3), Tile(64, 128, 64, 4, 4), Tile(64, 64, 64, 4, 4),
     Tile(32, 64, 64, 4, 4), Tile(16, 64, 128, 4, 4),
 )  # fmt: skip
 SINGLE: Final = (Tile(128, 128, 32, 8, 3), Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 4, 3), Tile(32, 64, 32, 4, 3))
 DOUBLE: Final = (Tile(64, 64, 16, 8, 2), Tile(32, 32, 16, 4, 2))
+SINGLE_OLDER: Final = (Tile(64, 128, 32, 8, 3), *SINGLE[2:])  # operands of the matrix unit in registers
 EPILOGUE: Final = 12  # cost above which, or with operands of its own, the largest tile would spill
+
+
+class Block(NamedTuple):
+    """Rows of a block, steps of the walked axis, warps, steps loaded ahead."""
+
+    rows: int
+    columns: int
+    warps: int
+    stages: int
+
+
+_SMALL: Final = Block(16, 16, 4, 1)
+# By warp-group matrix unit and 32-bit operands: up to which extent of the other axes, the blocks to try.
+WALKS: Final[dict[tuple[bool, bool], tuple[tuple[int, tuple[Block, ...]], ...]]] = {
+    (True, False): (
+        (64, (Block(128, 128, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
+        (128, (Block(128, 64, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
+        (256, (Block(128, 32, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 4, 2), _SMALL)),
+    ),
+    (True, True): (
+        (64, (Block(128, 64, 8, 2), Block(64, 64, 4, 2), Block(64, 32, 4, 2), _SMALL)),
+        (128, (Block(128, 32, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 8, 2), _SMALL)),
+    ),
+    (False, False): (
+        (64, (Block(128, 64, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
+        (128, (Block(128, 64, 8, 2), Block(64, 64, 4, 2), Block(64, 32, 4, 2), _SMALL)),
+    ),
+    (False, True): (
+        (64, (Block(128, 32, 8, 2), Block(64, 32, 8, 2), Block(32, 32, 4, 2), _SMALL)),
+        (128, (Block(32, 32, 8, 1), _SMALL)),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +142,7 @@ def single(kernel: Kernel, c: Contraction, free: Sequence[Axis], target: Target)
 
 def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target: Target) -> list[Tile]:
     """The tiles to try: the largest that occupies the machine first, then the smaller ones."""
-    tiles = [_clamped(tile, roles) for tile in _tiles(c)]
+    tiles = [_clamped(tile, roles) for tile in _tiles(c, target)]
     if _is_heavy(kernel, c, roles):
         tiles = [t for t in tiles if t.m * t.n <= 128 * 128] or tiles
     for position, tile in enumerate(tiles):
@@ -119,11 +152,13 @@ def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target
     return tiles[::-1]
 
 
-def _tiles(c: Contraction) -> tuple[Tile, ...]:
+def _tiles(c: Contraction, target: Target) -> tuple[Tile, ...]:
     if c.reduce.dtype.bits == 64:
         return DOUBLE
     wide = [e for e in (c.left, c.right) if _bits(e) > 16]
-    return SINGLE if wide else NARROW
+    if not wide:
+        return NARROW
+    return SINGLE if _has_warpgroups(target) else SINGLE_OLDER
 
 
 def _bits(e: Expr) -> int:
@@ -167,7 +202,7 @@ def staged(
     depth = max((block_size(a.size) for a in whole), default=LEAST)
     wide = any(_bits(e) > 16 for c in found.values() for e in (c.left, c.right))
     programs = prod(a.size for a in others)
-    for rows, columns, warps, stages in _blocks(depth, wide):
+    for rows, columns, warps, stages in _blocks(target, wide, depth):
         if rows > 64 and programs * -(-form.rows.size // rows) < target.cores:
             continue
         grid = [*(Step(a, 1) for a in others), Step(form.rows, min(rows, max(LEAST, block_size(form.rows.size))))]
@@ -179,12 +214,12 @@ def staged(
             )
 
 
-def _blocks(depth: int, wide: bool) -> tuple[tuple[int, int, int, int], ...]:
-    """(rows, columns, warps, stages) to try, by the extent of the axes held whole."""
-    if wide and depth > 64:
-        return ((64, 32, 8, 2), (32, 32, 4, 2), (16, 16, 4, 1))
-    if wide:
-        return ((64, 64, 8, 2), (64, 32, 4, 2), (32, 32, 4, 2), (16, 16, 4, 1))
-    if depth <= 64:
-        return ((128, 128, 8, 3), (64, 64, 4, 3), (64, 32, 4, 2), (16, 16, 4, 1))
-    return ((128, 64, 8, 3), (64, 64, 4, 2), (64, 32, 4, 2), (16, 16, 4, 1))
+def _blocks(target: Target, wide: bool, depth: int) -> tuple[Block, ...]:
+    """The blocks to try, by the operands' type and the extent of the axes held whole."""
+    table = WALKS[_has_warpgroups(target), wide]
+    return next((blocks for most, blocks in table if depth <= most), table[-1][1])
+
+
+def _has_warpgroups(target: Target) -> bool:
+    """True when the matrix unit reads its operands from shared memory, which leaves more registers."""
+    return target.name.startswith("sm_") and int(target.name[3:]) >= 90
