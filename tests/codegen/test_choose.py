@@ -1,0 +1,120 @@
+"""The default schedules: always there, legal, right at every size, and of the form each class of kernel needs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen.choose import choose, placed
+from codegen.dtypes import dtypes
+from codegen.index import Axis, Guard
+from codegen.interpret import interpret
+from codegen.ir import Kernel, Param, Store, apply, load, reduce
+from codegen.nest import build
+from codegen.opencl import render_nest
+from codegen.rewrite import prepare
+from codegen.target import CPU
+from tests.codegen import written_kernels as written
+from tests.codegen.opencl_harness import run_all
+from tests.codegen.random_kernels import kernels, random_arrays
+
+F32 = dtypes.float32
+
+
+def product(m: int, n: int, k: int, form: str = "NN", batch: int = 0) -> Kernel:
+    """A matrix product, either operand stored transposed, perhaps batched."""
+    b, i, j, r = Axis("b", max(1, batch)), Axis("i", m), Axis("j", n), Axis("r", k)
+    x, y, out = (Param(name, F32, max(1, batch) * size) for name, size in (("x", m * k), ("y", k * n), ("out", m * n)))
+    left = r.index * m + i.index if form[0] == "T" else i.index * k + r.index
+    right = j.index * k + r.index if form[1] == "T" else r.index * n + j.index
+    to = i.index * n + j.index
+    if batch:
+        left, right, to = left + b.index * (m * k), right + b.index * (k * n), to + b.index * (m * n)
+    value = reduce("add", apply("mul", load(x, left), load(y, right)), [r])
+    return prepare(Kernel("product", (x, y, out), (Store(out, to, value, order=(b, i, j)),)))
+
+
+def convolution(images: int, channels: int, outputs: int, plane: int, taps: int, stride: int) -> Kernel:
+    """A padded two-dimensional convolution."""
+    size = (plane + 2 * (taps // 2) - taps) // stride + 1
+    b, o, h, w = (Axis(name, n) for name, n in zip("bohw", (images, outputs, size, size)))
+    c, r, s = (Axis(name, n) for name, n in zip("crs", (channels, taps, taps)))
+    x, f = Param("x", F32, images * channels * plane**2), Param("f", F32, outputs * channels * taps**2)
+    out = Param("out", F32, images * outputs * size**2)
+    row, column = (p.index * stride + t.index - taps // 2 for p, t in ((h, r), (w, s)))
+    place = (b.index * channels + c.index) * plane**2 + row * plane + column
+    pixel = load(x, place, [Guard(row, 0, plane), Guard(column, 0, plane)])
+    tap = load(f, ((o.index * channels + c.index) * taps + r.index) * taps + s.index)
+    value = reduce("add", apply("mul", pixel, tap), [c, r, s])
+    to = ((b.index * outputs + o.index) * size + h.index) * size + w.index
+    return prepare(Kernel("convolution", (x, f, out), (Store(out, to, value, order=(b, o, h, w)),)))
+
+
+def check(*kernels_: Kernel) -> None:
+    """The default schedule of each kernel, printed and run, gives what the interpreter gives."""
+    named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(kernels_)]
+    arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(named)]
+    found = run_all([render_nest(placed(kernel, CPU)) for kernel in named], arrays)
+    for kernel, given_, got in zip(named, arrays, found):
+        wanted = {name: array.copy() for name, array in given_.items()}
+        interpret(kernel, wanted)
+        for name in kernel.written:
+            np.testing.assert_allclose(got[name], wanted[name], rtol=1e-4, atol=1e-4, err_msg=kernel.name)
+
+
+@given(kernels())
+@settings(max_examples=150, deadline=None)
+def test_every_kernel_has_a_legal_schedule(kernel):
+    prepared = prepare(kernel)
+    build(prepared, choose(prepared, CPU), CPU)
+
+
+@pytest.mark.parametrize("form", ["NN", "TN", "NT", "TT"])
+def test_products_of_many_sizes(form):
+    sizes = [(1, 5, 7), (4, 4, 4), (8, 32, 16), (17, 33, 5), (64, 10, 70), (7, 130, 65), (70, 67, 600), (300, 40, 20)]
+    check(*(product(*size, form) for size in sizes), product(5, 19, 23, form, batch=3))
+
+
+@given(st.tuples(*[st.integers(1, 90)] * 3), st.sampled_from(["NN", "TN", "NT", "TT"]), st.integers(0, 3))
+@settings(max_examples=15, deadline=None)
+def test_products_of_random_sizes(size, form, batch):
+    check(product(*size, form, batch))
+
+
+def test_convolutions():
+    check(
+        convolution(2, 3, 8, 9, 3, 1),
+        convolution(1, 16, 20, 8, 3, 1),
+        convolution(2, 1, 32, 8, 3, 1),
+        convolution(1, 5, 7, 17, 5, 2),
+        convolution(2, 20, 33, 6, 1, 1),
+        convolution(1, 3, 16, 33, 7, 2),
+    )
+
+
+def test_a_large_product_packs_both_operands():
+    schedule = choose(product(512, 512, 512), CPU)
+    assert [stage.layout is not None for stage in schedule.stages] == [True, True]
+    assert len(schedule.vector) == 1 and schedule.grid == 2
+
+
+def test_a_softmax_keeps_its_exponentials():
+    x = written.tensor("x", 64, 256)
+    schedule = choose(prepare(written.kernel("softmax", (64, 256), written.softmax(x, 256))), CPU)
+    assert any(stage.layout is None for stage in schedule.stages)
+
+
+@pytest.mark.parametrize(("queries", "keys", "depth"), [(40, 40, 16), (65, 200, 24), (8, 130, 64), (3, 5, 7)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_blocks(queries, keys, depth, masked):
+    q, k, v = (written.tensor(name, rows, depth) for name, rows in (("q", queries), ("k", keys), ("v", keys)))
+    mask = written.tensor("mask", queries, keys) if masked else None
+    body = written.attention(q, k, v, keys, depth, mask)
+    check(prepare(written.kernel("attention", (queries, depth), body)))
+
+
+@pytest.mark.parametrize(("n", "depth"), [(40, 16), (70, 33)])
+def test_attention_gradients_one_by_one(n, depth):
+    q, k, v, do = (written.tensor(name, n, depth) for name in ("q", "k", "v", "do"))
+    fields = written.attention_gradients(q, k, v, do, n, n, depth)
+    check(*(prepare(written.kernel("gradient", (n, depth), field)) for field in fields))
