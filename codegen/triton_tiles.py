@@ -16,7 +16,7 @@ from codegen.triton_scope import Axes, Scope, Value
 
 Rank = Mapping[Axis, int]
 
-_WIDE: Final = 1 << 31
+WIDE: Final = 1 << 31
 
 
 def block_size(extent: int) -> int:
@@ -101,7 +101,7 @@ class Tiles(Blocks):
 
     def offset(self, param: Param, index: Index, rank: Rank, want: Axes) -> str:
         """The text of param + index, as a pointer or a block of them over all axes of `want`."""
-        wide = param.size > _WIDE or _is_wide(index)
+        wide = param.size > WIDE or _is_wide(index)
         value = self.index(index, rank, wide)
         if value.axes != want:
             filled = f"tl.full({self.shape(want)}, {value.text}, tl.int{64 if wide else 32})"
@@ -211,4 +211,4 @@ class Tiles(Blocks):
 def _is_wide(index: Index) -> bool:
     """True when the index, or something it is made of, needs 64 bits."""
     reach = max(abs(index.lo), abs(index.hi)) + sum(abs(k) for _, k in index.terms) * 1024
-    return reach >= _WIDE or any(_is_wide(atom.inner) for atom in index.atoms() if atom.kind != "dynamic")
+    return reach >= WIDE or any(_is_wide(atom.inner) for atom in index.atoms() if atom.kind != "dynamic")

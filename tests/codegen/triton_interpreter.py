@@ -1,8 +1,9 @@
 """Triton's interpreter over NumPy memory, with its faults put right.  Importing this makes `triton` interpret.
 
 Only the harness' worker process imports it.  The repairs: bfloat16 is rounded, multiplied and accumulated as a number,
-not as a 16-bit word; the result of a comparison is a bool also as a scalar; a loop bound may be an array of one element; integers wrap without a check; a reduction with its
-own combine function is done in halves, and helper functions are called as they are, both for speed.
+not as a 16-bit word; the result of a comparison is a bool also as a scalar; a loop bound may be an array of one
+element; integers wrap without a check.  For speed a reduction with its own combine function is done in halves, and
+helper functions are called as they are.
 """
 
 import importlib.util
