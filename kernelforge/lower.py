@@ -175,7 +175,9 @@ class Lowering:
         return self.params.setdefault(node, Param(f"x{len(self.params)}", node.dtype, node.size))
 
     def _output(self, node: Node) -> Param:
-        return self.params.setdefault(node, Param(f"out{len(self.params)}", node.dtype, node.size))
+        """The parameter of an output: out, out1, out2, ..."""
+        before = sum(param.name.startswith("out") for param in self.params.values())
+        return self.params.setdefault(node, Param(f"out{before or ''}", node.dtype, node.size))
 
 
 def by_size(group: Group) -> list[tuple[Node, Node]]:

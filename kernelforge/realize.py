@@ -23,6 +23,8 @@ from kernelforge.kernels import Device
 from kernelforge.plan import Plan, Transfer, is_stored, make_plan
 from kernelforge.structure import structure
 
+MOST_PLANS: Final = 4096
+
 _plans: Final[dict[tuple[object, ...], Plan]] = {}
 
 
@@ -39,6 +41,8 @@ def realize(nodes: Sequence[Node]) -> None:
     if plan is None:
         plan = make_plan(pending, leaves, device)
         compile_all(plan)
+        if len(_plans) >= MOST_PLANS:
+            del _plans[next(iter(_plans))]
         _plans[key] = plan
         debug.show_plan(plan)
     dump.dump_plan(plan)
