@@ -59,7 +59,7 @@ class Limits:
     @staticmethod
     def of(target: Target) -> Limits:
         """The limits for a machine."""
-        return Limits(cores=target.cores, program=(1 << 17) // max(1, target.cores))
+        return Limits(cores=target.cores, program=max(1 << 14, (1 << 17) // max(1, target.cores)))
 
 
 def is_leaf(node: Node) -> bool:

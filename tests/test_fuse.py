@@ -57,12 +57,13 @@ ONE_KERNEL = {
 }
 
 
+@pytest.mark.parametrize("target", [CPU, SM90], ids=lambda target: target.name)
 @pytest.mark.parametrize("name", ONE_KERNEL)
-def test_is_one_kernel(name: str) -> None:
+def test_is_one_kernel(name: str, target) -> None:
     result = ONE_KERNEL[name]()
-    plan = planned(result)
+    plan = planned(result, target=target)
     assert len(plan) == 1, [group.reasons for group in plan]
-    nodes = to_compute(result)
+    nodes = to_compute(result, target=target)
     for got, expected in zip(interpreted(plan, nodes), evaluate_all(nodes)):
         np.testing.assert_allclose(got, expected, rtol=2e-3, atol=1e-4)
 
