@@ -1,7 +1,7 @@
 """Kernels in, source text out.
 
-This room turns a `Kernel` (axes and expressions, exact sizes, no hardware) and a `Schedule` (pure data) into the text of
-a Triton or OpenCL kernel.  It knows no tensors, devices or buffers.  Read the files in this order:
+This room turns a `Kernel` (axes and expressions, exact sizes, no hardware) and a `Schedule` (pure data) into the text
+of a Triton or OpenCL kernel.  It knows no tensors, devices or buffers.  Read the files in this order:
 
     dtypes ops index ir        the language: element types, the scalar-op table, index algebra, kernel IR
     program                    what comes out: source text with its grid and parameters

@@ -68,7 +68,7 @@ def _sub(args: tuple[Expr, ...], dtype: DType) -> Expr | None:
 
 
 def _mul(args: tuple[Expr, ...], dtype: DType) -> Expr | None:
-    """x * 1 -> x,  x * -1 -> -x,  and x * 0 -> 0 for integers"""
+    """x * 1 -> x,  x * -1 -> -x,  -x * c -> x * -c,  and x * 0 -> 0 for integers"""
     for x, y in (args, args[::-1]):
         if _is(y, 1):
             return x
@@ -76,6 +76,8 @@ def _mul(args: tuple[Expr, ...], dtype: DType) -> Expr | None:
             return apply("neg", x)
         if _is(y, 0) and dtype.is_int:
             return y
+        if isinstance(y, Const) and (positive := _operand(x, "neg")) is not None:
+            return apply("mul", positive, const(-y.value, dtype))
     return None
 
 

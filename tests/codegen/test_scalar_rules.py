@@ -50,6 +50,8 @@ RULES = [
     ("mul", (number(1), F), F),
     ("mul", (F, number(-1)), NEG),
     ("mul", (INT, number(0, dtypes.int32)), number(0, dtypes.int32)),
+    ("mul", (NEG, number(0.3)), apply("mul", F, number(-0.3))),
+    ("mul", (number(-3, dtypes.int32), apply("neg", INT)), apply("mul", INT, number(3, dtypes.int32))),
     ("mul", (F, number(0)), apply("mul", F, number(0))),  # nan * 0 is nan
     ("sub", (F, F), apply("sub", F, F)),  # inf - inf is nan
     ("div", (F, number(1)), F),
