@@ -7,7 +7,13 @@ import torch
 from kernelforge import Device, Tensor
 
 # images, channels in, channels out, plane, taps, stride
-CASES = [(64, 32, 64, 8, 3, 1), (16, 64, 64, 56, 3, 1), (16, 256, 256, 14, 3, 1), (16, 64, 256, 56, 1, 1), (8, 3, 64, 224, 7, 2)]
+CASES = [
+    (64, 32, 64, 8, 3, 1),
+    (16, 64, 64, 56, 3, 1),
+    (16, 256, 256, 14, 3, 1),
+    (16, 64, 256, 56, 1, 1),
+    (8, 3, 64, 224, 7, 2),
+]
 
 
 def name(case):

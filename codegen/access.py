@@ -94,11 +94,7 @@ def reused_values(kernel: Kernel, axis: Axis, least_cost: int) -> list[Expr]:
     for root in passes(kernel):
         for e in _own(root):
             uses[e] = uses.get(e, 0) + 1
-    wanted = {
-        e
-        for e, n in uses.items()
-        if n > 1 and isinstance(e, Apply) and axis in e.axes and cost(e) >= least_cost
-    }
+    wanted = {e for e, n in uses.items() if n > 1 and isinstance(e, Apply) and axis in e.axes and cost(e) >= least_cost}
     inner = {x for e in wanted for x in _own(e) if x is not e}
     return sorted(wanted - inner, key=lambda e: e.id)
 

@@ -1,19 +1,19 @@
 """Default CPU schedules for kernels whose work is one contraction: a register tile, cache blocks, packed operands.
 
-Comes in: a kernel, its heaviest contraction and the target's facts.  Goes out: a schedule.  The form is the classic one:
-blocks of m and n over groups, k in blocks whose operands are packed into scratch, an 8 x 32 tile of accumulators inside.
-Axes of a role that are not tiled are looped by one.
+Comes in: a kernel, its heaviest contraction and the target's facts.  Goes out: a schedule.  The form is the
+classic one: blocks of m and n over groups, k in blocks whose operands are packed into scratch, a tile of 8 x 32
+accumulators inside.  Axes of a role that are not tiled are looped by one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 
 from codegen.access import is_plain_load, loads_of, main_stores, parallel_axes
 from codegen.contract import Contraction
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Reduce
+from codegen.ir import Expr, Kernel
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
@@ -30,14 +30,14 @@ UNROLL = 9  # steps of the smaller summed axes written out inside the loop over 
 class Roles:
     """The contraction seen from the store: n holds the lanes.
 
-    m, n, k  the tiled axis of each role; m and k may be missing
+    m, n, k  the tiled axis of each role
     rest     the other axes of m and n, deep: the other axes of k
     left, right  the operands over m k and over k n
     """
 
-    m: Axis | None
+    m: Axis
     n: Axis
-    k: Axis | None
+    k: Axis
     rest: tuple[Axis, ...]
     deep: tuple[Axis, ...]
     left: Expr
@@ -63,8 +63,8 @@ def roles_of(kernel: Kernel, c: Contraction, lanes: int) -> Roles:
                 best = (weight, m_axes, left, n, n_axes, right)
     assert best is not None
     _, m_axes, left, n, n_axes, right = best
-    m = max(m_axes, key=lambda a: (min(a.size, ROWS), -_jump(left, a)), default=None)
-    k = max(c.k, key=lambda a: (a.size, -a.id), default=None)
+    m = max(m_axes, key=lambda a: (min(a.size, ROWS), -_jump(left, a)))
+    k = max(c.k, key=lambda a: (a.size, -a.id))
     order = {a: i for i, a in enumerate(kernel.axes)}
     rest = tuple(sorted((a for a in (*m_axes, *n_axes) if a is not m and a is not n), key=order.__getitem__))
     deep = tuple(sorted((a for a in c.k if a is not k), key=order.__getitem__))
@@ -76,49 +76,57 @@ def _jump(operand: Expr, axis: Axis) -> int:
     return min((abs(e.index.stride(axis) or 1 << 30) for e in loads_of(operand) if axis in e.axes), default=0)
 
 
-def block_of(size: int, most: int, unit: int) -> int:
-    """The even block size, a multiple of unit and at most `most`, that cuts size into the fewest pieces."""
-    pieces = -(-size // most)
-    return -(-(-(-size // pieces)) // unit) * unit
+def even(size: int, most: int, unit: int) -> int:
+    """The block size, a multiple of unit and at most `most`, that cuts size evenly into the fewest pieces.
+
+    >>> even(1000, 256, 8), even(300, 256, 32)
+    (256, 160)
+    """
+    pieces = ceil(size / most)
+    return ceil(ceil(size / pieces) / unit) * unit
 
 
 def blocks(roles: Roles, others: int, columns: int, cores: int) -> tuple[int, int]:
     """Block sizes of m and n: 256 when that gives two groups a core, otherwise 128, otherwise 64."""
-    m_size = roles.m.size if roles.m else 1
     for most in (BLOCK, BLOCK // 2, BLOCK // 4):
-        mc, nc = block_of(m_size, most, ROWS), block_of(roles.n.size, max(most, columns), columns)
-        if others * -(-m_size // mc) * -(-roles.n.size // nc) >= 2 * cores:
+        mc, nc = even(roles.m.size, most, ROWS), even(roles.n.size, max(most, columns), columns)
+        if others * ceil(roles.m.size / mc) * ceil(roles.n.size / nc) >= 2 * cores:
             break
     return mc, nc
 
 
-def single(kernel: Kernel, reduce: Reduce, c: Contraction, target: Target) -> Schedule:
+def single(kernel: Kernel, c: Contraction, target: Target) -> Schedule:
     """The schedule of a kernel with one contraction, an elementwise epilogue and elementwise operands."""
-    lanes = target.lanes
-    roles = roles_of(kernel, c, lanes)
-    columns = lanes * (1 if roles.n.size <= lanes or reduce.dtype.bits > 32 else COLUMNS)
+    roles = roles_of(kernel, c, target.lanes)
+    columns = target.lanes * (1 if roles.n.size <= target.lanes or c.reduce.dtype.bits > 32 else COLUMNS)
     parallel = parallel_axes(kernel)
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
     mc, nc = blocks(roles, prod(a.size for a in outer), columns, target.cores)
     grid = [Step(a, 1) for a in outer]
-    grid += [Step(a, tile) for a, tile in ((roles.m, mc), (roles.n, nc)) if a is not None and a in parallel]
-    known = {s.axis for s in grid} | {*c.k, roles.n, roles.m}
-    loose = [Step(a, 1) for a in kernel.axes if a not in known]
-    unrolled = [a for a in roles.deep if a.size <= UNROLL]
-    while prod(a.size for a in unrolled) > UNROLL:
-        unrolled.pop(0)
-    looped = [a for a in roles.deep if a not in unrolled]
-    total = prod(a.size for a in c.k)
-    ahead: list[Step] = []
-    if total > DEPTH and roles.k is not None:
-        ahead = [Step(roles.k, block_of(roles.k.size, max(1, DEPTH * roles.k.size // total), 1))]
-    depth = len(grid) + len(loose) + len(ahead)
-    tile = [Step(roles.n, columns)]
-    tile += [Step(roles.m, ROWS)] if roles.m is not None else []
-    tile += [Step(a, 1) for a in (*looped, *((roles.k,) if roles.k is not None else ()))]
-    fixed = {s.axis for s in (*grid, *loose) if s.tile == 1}
-    stages = packs(kernel, roles, depth, (mc, nc, columns), fixed)
-    return Schedule((*grid, *loose, *ahead, *tile), len(grid), (roles.n,), tuple(stages))
+    grid += [Step(a, tile) for a, tile in ((roles.m, mc), (roles.n, nc)) if a in parallel]
+    known = {*parallel, *c.k, roles.n, roles.m}
+    outside = [*grid, *(Step(a, 1) for a in kernel.axes if a not in known)]
+    ahead = k_blocks(roles, prod(a.size for a in c.k))
+    tile = [Step(roles.n, columns), Step(roles.m, ROWS), *(Step(a, 1) for a in looped(roles))]
+    fixed = {step.axis for step in outside if step.tile == 1}
+    stages = packs(kernel, roles, len(outside) + len(ahead), (mc, nc, columns), fixed)
+    return Schedule((*outside, *ahead, *tile), len(grid), (roles.n,), tuple(stages))
+
+
+def k_blocks(roles: Roles, steps: int) -> list[Step]:
+    """The loop over blocks of k, when its steps are too many to pack at once."""
+    if steps <= DEPTH:
+        return []
+    return [Step(roles.k, even(roles.k.size, max(1, DEPTH * roles.k.size // steps), 1))]
+
+
+def looped(roles: Roles) -> list[Axis]:
+    """The summed axes walked one by one inside the register tile; small ones are written out instead."""
+    written: list[Axis] = []
+    for axis in sorted(roles.deep, key=lambda a: a.size):
+        if prod(a.size for a in written) * axis.size <= UNROLL:
+            written.append(axis)
+    return [*(a for a in roles.deep if a not in written), roles.k]
 
 
 def packs(kernel: Kernel, roles: Roles, depth: int, tile: tuple[int, int, int], fixed: set[Axis]) -> list[Stage]:
@@ -127,8 +135,6 @@ def packs(kernel: Kernel, roles: Roles, depth: int, tile: tuple[int, int, int], 
     left   rows as they lie (the k row or the m row, whichever has unit stride), reused for every column panel
     right  panels of the tile's columns, reused for every block of rows
     """
-    if roles.m is None or roles.k is None:
-        return []
     mc, nc, columns = tile
     found = []
     if not is_plain_load(roles.left) or (nc > columns and _is_spread(roles.left, roles.m, roles.k, mc)):

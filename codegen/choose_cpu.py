@@ -1,8 +1,8 @@
 """Default schedules for OpenCL on CPUs.
 
-Comes in: a kernel and the target's facts.  Goes out: a schedule.  One work-item runs one group, so a schedule here is a
-choice of register tile, cache blocks and operands to pack.  Kernels are told apart by their axes alone: without reduces,
-with contractions, with other reduces.  The figures come from measurements on AVX-512 cores with 32 registers.
+Comes in: a kernel and the target's facts.  Goes out: a schedule.  One work-item runs one group, so a schedule here is
+a choice of register tile, cache blocks and operands to pack.  Kernels are told apart by their axes alone: without
+reduces, with contractions, with other reduces.  The figures come from measurements on AVX-512 cores with 32 registers.
 """
 
 from __future__ import annotations
@@ -36,14 +36,9 @@ class Loops:
         return (*self.grid, *self.inside)
 
 
-def lanes_for(kernel: Kernel, target: Target) -> int:
-    """Elements per vector: one number for the whole kernel, set by 4-byte elements."""
-    return target.vector_bytes // 4
-
-
 def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis]) -> Axis | None:
     """The axis most of the memory traffic has unit stride along, or the last one when none has."""
-    votes = lane_votes(kernel, lanes_for(kernel, target))
+    votes = lane_votes(kernel, target.lanes)
     voted = [a for a in among if votes.get(a)]
     if voted:
         return max(voted, key=lambda a: votes[a])
@@ -61,9 +56,9 @@ def spread(loops: Loops, axes: Sequence[Axis], groups: int, smallest: int = 1) -
 
 
 def elementwise(kernel: Kernel, target: Target) -> Schedule:
-    """No reduces: chunks of the outer axes over groups, lanes along the unit stride, transposed loads through registers."""
+    """No reduces: chunks of the outer axes over groups, lanes along the unit stride; transposed loads are packed."""
     axes = list(main_stores(kernel)[0].axes)
-    lanes = lanes_for(kernel, target)
+    lanes = target.lanes
     parallel = parallel_axes(kernel)
     lane = lane_axis(kernel, target, [a for a in axes if a in parallel or not parallel])
     points = prod(a.size for a in axes)
@@ -103,7 +98,7 @@ def _transposing(kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, 
     others = [a for a in outer if a is not unit]
     block = 64
     grid = [Step(a, 1) for a in others] + [Step(unit, block), Step(lane, block)]
-    inside = [Step(unit, 1), Step(lane, lanes_for(kernel, target))]
+    inside = [Step(unit, 1), Step(lane, target.lanes)]
     stages = tuple(
         Stage(e, len(grid), ((unit, 1), (lane, 1))) for e, along in turned.items() if along is unit and len(e.axes) >= 2
     )
@@ -117,7 +112,7 @@ def rows(kernel: Kernel, target: Target) -> Schedule:
     assert lane is not None
     if lane in parallel:
         return _columns(kernel, target, lane, parallel)
-    lanes = lanes_for(kernel, target)
+    lanes = target.lanes
     loops = Loops()
     spread(loops, parallel, target.cores * GROUPS_PER_CORE * 4)
     loops.inside += [Step(a, _shared_rows(kernel, a, lane) if a is parallel[-1] else 1) for a in parallel]
@@ -145,7 +140,7 @@ def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
 
 def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...]) -> Schedule:
     """Lanes along a kept axis: a stripe of columns per group, all reduced axes looped by one."""
-    lanes = lanes_for(kernel, target)
+    lanes = target.lanes
     reduces = max(1, sum(1 for r in kernel.reduces if lane in r.axes))
     stripe = lanes * max(1, 16 // reduces)
     others = [a for a in parallel if a is not lane]
@@ -164,8 +159,8 @@ def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
     """Schedules for a kernel on a CPU, the preferred one first; the last is always legal."""
     found = {c.reduce: c for c in contractions(kernel) if worth_tiling(c)}
     if found and len(found) == len(kernel.reduces) == 1:
-        ((reduce, c),) = found.items()
-        yield single(kernel, reduce, c, target)
+        (c,) = found.values()
+        yield single(kernel, c, target)
     elif found:
         yield from staged(kernel, found, target)
     if kernel.reduces:

@@ -159,7 +159,7 @@ class _Tiles:
         return found
 
     def stages(self) -> list[Stage]:
-        """Early results and the computed operands of late contractions are kept, operands with scattered lanes packed."""
+        """Early results and computed operands of late contractions are kept, operands with scattered lanes packed."""
         found = [Stage(e, self.depth) for e in self._kept()]
         for r in (*self.form.early, *self.form.late):
             c, lane = self.contractions[r], self.lane_of(r)
