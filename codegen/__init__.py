@@ -5,8 +5,11 @@ of a Triton or OpenCL kernel.  It knows no tensors, devices or buffers.  Read th
 
     dtypes ops index ir        the language: element types, the scalar-op table, index algebra, kernel IR
     program                    what comes out: source text with its grid and parameters
-    verify interpret show      the language's laws, its meaning (NumPy), its readable form
-    rewrite contract streaming rewrites that hold for every input; roles in a contraction; one-pass rescaling
+    interpret show             the language's meaning (NumPy), its readable form
+    bounds verify              what is certain about an index under guards; the language's laws
+    rebuild scalar_rules       kernels built anew; identities of single operations
+    sharing merging contract   which axes become one; which are split or merged; the roles of a contraction's axes
+    rewrite streaming          the canonical form of a kernel; one-pass rescaling
     target schedule choose     hardware facts; schedule as data and its legality; default schedules
     nest                       kernel + schedule -> loop nest
     opencl triton              the printers
