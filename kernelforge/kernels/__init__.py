@@ -2,15 +2,19 @@
 
 A device is a runtime of five methods (see `runtime`), and one line in `device`.  Read the files in this order:
 
-    runtime      what a runtime is; memory handles
-    pool         freed memory kept for reuse
-    cache        compiled kernels on disk
-    icd          finding the OpenCL drivers a package index delivers
-    opencl       any OpenCL device
-    interpreted  NumPy, always there
-    device       names users write -> runtimes
+    runtime         what a runtime is; memory handles
+    pool            freed memory kept for reuse
+    interpreted     NumPy, always there: the smallest runtime
+    cache           compiled kernels on disk
+    icd             finding the OpenCL drivers a package index delivers
+    opencl_devices  the OpenCL devices of this machine, and what they can do
+    opencl_build    many programs, one build
+    opencl          any OpenCL device
+    device          names users write -> runtimes
+    triton_compile  Triton sources to machine code, without a GPU
 """
 
 from kernelforge.kernels.device import Device
+from kernelforge.kernels.runtime import Executable, Facts, Memory, Runtime
 
-__all__ = ["Device"]
+__all__ = ["Device", "Executable", "Facts", "Memory", "Runtime"]

@@ -1,26 +1,34 @@
 """Compiled kernels on disk.
 
-Comes in: a key made of everything a binary depends on, and the binary.  Goes out: the same binary, in this process or the
-next.  One file per entry, written aside and moved into place, with a checksum that is verified on reading: a damaged
-file counts as absent and is removed.  Any number of processes may share the directory.
+Comes in: a key made of everything a binary depends on, and the binary.  Goes out: the same binary, in this process or
+the next.  One file per entry, written aside and moved into place, with a checksum that is verified on reading: a
+damaged file counts as absent and is removed.  Any number of processes may share the directory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import os
+import stat
 import struct
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from kernelforge.settings import CACHE, CACHE_DIR, CACHE_SIZE
 
-MAGIC: Final = b"KFC2"
-HEADER: Final = struct.Struct("<4s32sQ")
+VERSION: Final = 3
+HEADER: Final = struct.Struct("<8sIQ32s")  # magic, version, bytes of content, their sha256
+MAGIC: Final = b"KFKERNEL"
+SAVES_PER_SWEEP: Final = 64
+FAILED_KEPT: Final = 64
+ABANDONED: Final = 3600.0  # seconds after which a file being written was left behind by a process that died
 
 
 @dataclass
@@ -28,7 +36,7 @@ class Statistics:
     """What happened to kernels since the process began.
 
     compiled  built by the driver's compiler; disk: loaded from the cache; memory: found in this process
-    healed    damaged or refused entries that were replaced
+    healed    damaged or refused entries that were removed
     """
 
     compiled: int = 0
@@ -38,21 +46,30 @@ class Statistics:
 
 
 statistics: Final = Statistics()
+_saves: Final = itertools.count()
 
 
-@lru_cache(maxsize=8)
+# ---------------------------------------------------------------------------------------------------------- where
+
+
+def cache_directory() -> Path:
+    """The directory for files that outlive the process; one in the system's temporary directory, with one notice, when
+    the user's cannot be written."""
+    return _writable(CACHE_DIR.value)
+
+
+@cache
 def _writable(wanted: str) -> Path:
     base = Path(wanted) if wanted else _user_cache() / "kernelforge"
     try:
         base.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=base):
+        with tempfile.TemporaryFile(dir=base):
             return base
     except OSError as error:
-        fallback = Path(tempfile.mkdtemp(prefix="kernelforge-"))
-        print(
-            f"kernelforge: {base} cannot be written ({error.strerror}); compiled kernels are kept in {fallback} for this "
-            "run. Set KF_CACHE_DIR to a directory that can.",
-            file=sys.stderr,
+        fallback = _temporary()
+        _notice(
+            f"{base} cannot be written ({error.strerror}); compiled kernels are kept in {fallback}. "
+            "Set KF_CACHE_DIR to a directory that can, or KF_CACHE=0 to keep none"
         )
         return fallback
 
@@ -63,13 +80,28 @@ def _user_cache() -> Path:
         return Path(os.environ["XDG_CACHE_HOME"])
     try:
         return Path.home() / ".cache"
-    except RuntimeError:
+    except RuntimeError:  # no home directory is known
         return Path(tempfile.gettempdir())
 
 
-def cache_directory() -> Path:
-    """The directory for files that outlive the process; a temporary one, with one notice, when it cannot be written."""
-    return _writable(CACHE_DIR.value)
+def _temporary() -> Path:
+    """A directory of this user alone: code is loaded from it, so one that somebody else made will not do."""
+    path = Path(tempfile.gettempdir()) / f"kernelforge-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        path.mkdir(mode=0o700, exist_ok=True)
+        state = path.lstat()
+        if stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022:
+            return path
+    return Path(tempfile.mkdtemp(prefix="kernelforge-"))
+
+
+@cache
+def _notice(text: str) -> None:
+    """Tells the user something, once."""
+    print(f"kernelforge: {text}", file=sys.stderr)
+
+
+# -------------------------------------------------------------------------------------------------------- entries
 
 
 def key_of(*parts: str) -> str:
@@ -91,82 +123,91 @@ def load(key: str) -> bytes | None:
         data = path.read_bytes()
     except OSError:
         return None
-    if len(data) >= HEADER.size:
-        magic, digest, length = HEADER.unpack_from(data)
-        content = data[HEADER.size :]
-        if magic == MAGIC and length == len(content) and hashlib.sha256(content).digest() == digest:
-            os.utime(path)
-            return content
-    forget(key)
-    return None
+    content = data[HEADER.size :]
+    if data[: HEADER.size] != _header(content):
+        forget(key)
+        return None
+    with contextlib.suppress(OSError):  # another process may have removed it since; the content is good
+        os.utime(path)
+    return content
 
 
 def forget(key: str) -> None:
-    """Remove an entry that cannot be used."""
+    """Removes an entry that cannot be used."""
     statistics.healed += 1
-    _path(key).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        _path(key).unlink()
 
 
 def save(key: str, content: bytes) -> None:
-    """Store an entry; a full or unwritable disk is not an error: the kernel is compiled again next time."""
+    """Stores an entry; a full or unwritable disk is not an error: the kernel is compiled again next time."""
     if not CACHE.value:
         return
     path = _path(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+        handle, written = tempfile.mkstemp(dir=path.parent, prefix=".")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(HEADER.pack(MAGIC, hashlib.sha256(content).digest(), len(content)) + content)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
+                file.write(_header(content) + content)
+            os.replace(written, path)
+        except BaseException:  # Ctrl-C too
+            Path(written).unlink(missing_ok=True)
             raise
     except OSError as error:
-        _notice_once(f"compiled kernels cannot be kept in {path.parent}: {error.strerror}")
+        _notice(f"compiled kernels cannot be kept in {path.parent.parent}: {error.strerror}")
         return
-    _bound_size()
+    if next(_saves) % SAVES_PER_SWEEP == 0:
+        sweep()
 
 
-@lru_cache(maxsize=1)
-def _notice_once(text: str) -> None:
-    print(f"kernelforge: {text}", file=sys.stderr)
+def _header(content: bytes) -> bytes:
+    return HEADER.pack(MAGIC, VERSION, len(content), hashlib.sha256(content).digest())
 
 
 def _path(key: str) -> Path:
     return cache_directory() / "kernels" / key[:2] / key
 
 
-_saved = 0
+# ----------------------------------------------------------------------------------------------------------- size
 
-
-def _bound_size() -> None:
-    """Now and then remove the entries unused for longest, down to three quarters of the limit."""
-    global _saved
-    _saved += 1
-    if _saved % 64 != 1:
-        return
-    files = []
+def sweep() -> None:
+    """Removes the entries unused for longest, down to three quarters of KF_CACHE_SIZE, when it is exceeded; and what
+    processes that died while writing left behind."""
+    entries = []
     for path in (cache_directory() / "kernels").glob("*/*"):
-        try:
+        with contextlib.suppress(OSError):  # another process removed it
             state = path.stat()
-        except OSError:  # another process removed it
-            continue
-        files.append((state.st_mtime, state.st_size, path))
-    total, limit = sum(size for _, size, _ in files), CACHE_SIZE.value << 20
+            if not path.name.startswith("."):
+                entries.append((state.st_mtime, state.st_size, path))
+            elif state.st_mtime < time.time() - ABANDONED:
+                path.unlink()
+    total, limit = sum(size for _, size, _ in entries), CACHE_SIZE.value << 20
     if total <= limit:
         return
-    for _, size, path in sorted(files):
+    for _, size, path in sorted(entries):
         path.unlink(missing_ok=True)
         total -= size
         if total <= limit * 3 // 4:
             break
 
 
-def write_source(entry: str, source: str, suffix: str) -> Path:
-    """Put a source where a person can look at it, named by the kernel and its content."""
+# ------------------------------------------------------------------------------------------------- failed sources
+
+
+def write_source(entry: str, source: str, suffix: str) -> Path | None:
+    """Puts a source where a person can look at it, named by the kernel and its content; None when that is impossible.
+
+    The newest ones are kept.
+    """
     directory = cache_directory() / "failed"
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{entry}-{key_of(source)[:8]}{suffix}"
-    path.write_text(source)
+    path = directory / f"{entry[:100]}-{key_of(source)[:8]}{suffix}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+        oldest_first = sorted(directory.iterdir(), key=lambda file: file.stat().st_mtime)
+        for old in oldest_first[:-FAILED_KEPT]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return path if path.exists() else None
     return path

@@ -10,53 +10,38 @@ Comes in: a name.  Goes out: its runtime, opened when first asked for.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final
 
-from kernelforge.errors import DeviceError
+from kernelforge.errors import CompileError, DeviceError
 from kernelforge.kernels.interpreted import InterpretedRuntime
-from kernelforge.kernels.opencl import OpenCLRuntime, devices
+from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.kernels.opencl_devices import candidates, platforms
 from kernelforge.kernels.runtime import Runtime
-from kernelforge.settings import DEVICE
+from kernelforge.settings import DEVICE, OPENCL
 
 NO_OPENCL: Final = (
-    "kernelforge: no OpenCL runtime for the CPU was found; kernels are interpreted with NumPy, which is slow. "
+    "kernelforge: {reason}; kernels are interpreted with NumPy, which is slow. "
     "Fix: pip install 'kernelforge[cpu]'  (what was found: kernelforge doctor)"
 )
+FORKED: Final = (
+    "device {name} was opened before this process was forked, and OpenCL does not survive a fork: start processes with "
+    "the method 'spawn' or 'forkserver', or use the device NUMPY here"
+)
 
-
-_KNOWN: Final = {"CPU": "CPU", "NUMPY": "NUMPY", "GPU": "GPU"}
 _opened: Final[dict[str, Runtime]] = {}
+_lost: Final[dict[str, Runtime]] = {}  # devices of the parent of a forked process; kept, for releasing them may hang
 _lock: Final = threading.RLock()
-
-
-def canonicalize(name: str | None) -> str:
-    """See `Device.canonicalize`."""
-    name = DEVICE.value if name is None else name
-    known = _KNOWN.get(name)
-    if known is not None:
-        return known
-    kind, _, number = name.upper().partition(":")
-    if kind in _KNOWN and number in ("", "0"):
-        return kind
-    if kind == "CL" and (number.isdigit() or not number):
-        return f"CL:{int(number or 0)}"
-    raise DeviceError(f"there is no device {name!r}; there are {', '.join(Device.available())}")
 
 
 class _Registry(type):
     """What makes `Device["CPU"]` and `Device.DEFAULT` work."""
 
     def __getitem__(cls, name: str) -> Runtime:
-        runtime = _opened.get(name)
-        if runtime is None:
-            name = canonicalize(name)
-            with _lock:
-                runtime = _opened.get(name)
-                if runtime is None:
-                    runtime = _opened[name] = _open(name)
-        return runtime
+        return _opened.get(name) or _open(canonicalize(name))
 
     @property
     def DEFAULT(cls) -> str:
@@ -71,24 +56,23 @@ class _Registry(type):
 class Device(metaclass=_Registry):
     """The devices: `Device["CPU"]` is a runtime, `Device.DEFAULT` the name of the default one.
 
+    raises DeviceError for a name that is none, and for a device that is not here or does not work
+
     >>> Device.canonicalize("cpu"), Device.canonicalize("cl")
     ('CPU', 'CL:0')
     """
 
     @staticmethod
     def canonicalize(name: str | None) -> str:
-        """The one spelling of a device name; the default device's for None.
-
-        raises DeviceError for a name that is none
-        """
+        """The one spelling of a device name; the default device's for None."""
         return canonicalize(name)
 
     @staticmethod
     def available() -> list[str]:
         """The names of the devices of this machine."""
-        found = devices()
-        names = ["CPU", "NUMPY", *(f"CL:{i}" for i in range(len(found)))]
-        return [*names, "GPU"] if any(d.is_gpu for d in found) else names
+        found = candidates()
+        gpu = ["GPU"] if any(candidate.facts.kind == "gpu" for candidate in found) else []
+        return ["CPU", *gpu, *(f"CL:{number}" for number in range(len(found))), "NUMPY"]
 
     @staticmethod
     def opened() -> list[str]:
@@ -96,22 +80,72 @@ class Device(metaclass=_Registry):
         return list(_opened)
 
 
+def canonicalize(name: str | None) -> str:
+    """See `Device.canonicalize`."""
+    if name is None:
+        name = DEVICE.value
+    if name in _OPENERS:
+        return name
+    kind, _, number = name.upper().partition(":")
+    if kind in _OPENERS and number in ("", "0"):
+        return kind
+    if kind == "CL" and (number.isdecimal() or not number):
+        return f"CL:{int(number or 0)}"
+    raise DeviceError(f"there is no device {name!r}; there are {', '.join(Device.available())}")
+
+
 def _open(name: str) -> Runtime:
-    if name == "NUMPY":
-        return InterpretedRuntime()
-    found = devices()
-    if name == "CPU":
-        processors = [d for d in found if not d.is_gpu]
-        if not processors:
-            print(NO_OPENCL, file=sys.stderr)
-            return InterpretedRuntime("CPU")
-        return OpenCLRuntime(name, min(processors, key=lambda d: d.preference))
-    if name == "GPU":
-        graphics = [d for d in found if d.is_gpu]
-        if not graphics:
-            raise DeviceError("there is no OpenCL GPU here; `kernelforge doctor` tells what was found and what is missing")
-        return OpenCLRuntime(name, graphics[0])
-    number = int(name.partition(":")[2])
+    """The runtime of a device, made by the first thread that asks."""
+    with _lock:
+        if name not in _opened:
+            if isinstance(_lost.get(name), OpenCLRuntime):
+                raise DeviceError(FORKED.format(name=name))
+            opener = _OPENERS.get(name)
+            _opened[name] = opener() if opener else _open_numbered(name)
+        return _opened[name]
+
+
+def _open_cpu() -> Runtime:
+    """The preferred OpenCL runtime for the processor that works, else the interpreter."""
+    failures = []
+    for candidate in candidates():
+        if candidate.facts.kind == "cpu":
+            try:
+                return OpenCLRuntime("CPU", candidate)
+            except (DeviceError, CompileError) as error:
+                failures.append(str(error))
+    if failures:
+        reason = "; ".join(failures)
+    elif OPENCL.value and platforms():
+        reason = f"KF_OPENCL={OPENCL.value} matches none of the OpenCL platforms {', '.join(platforms())}"
+    else:
+        reason = "no OpenCL runtime for the CPU was found"
+    print(NO_OPENCL.format(reason=reason), file=sys.stderr)
+    return InterpretedRuntime("CPU")
+
+
+def _open_gpu() -> Runtime:
+    for candidate in candidates():
+        if candidate.facts.kind == "gpu":
+            return OpenCLRuntime("GPU", candidate)
+    raise DeviceError("there is no OpenCL GPU here; `kernelforge doctor` tells what was found and what is missing")
+
+
+def _open_numbered(name: str) -> Runtime:
+    found, number = candidates(), int(name.partition(":")[2])
     if number >= len(found):
-        raise DeviceError(f"there is no device {name}: {len(found)} OpenCL devices were found")
+        raise DeviceError(f"there is no device {name}; there are {', '.join(Device.available())}")
     return OpenCLRuntime(name, found[number])
+
+
+_OPENERS: Final[dict[str, Callable[[], Runtime]]] = {"CPU": _open_cpu, "GPU": _open_gpu, "NUMPY": InterpretedRuntime}
+
+
+def _lose_all() -> None:
+    _lost.update(_opened)
+    _opened.clear()
+    _lock.release()
+
+
+# The lock is held over a fork, so that no other thread is in the middle of opening a device.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lose_all)

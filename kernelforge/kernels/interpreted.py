@@ -5,9 +5,10 @@ Comes in: programs with their kernels.  Goes out: their results in host memory.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,10 @@ from codegen.program import Program
 from codegen.target import Target
 from kernelforge.errors import InternalError
 from kernelforge.kernels.pool import Pool
-from kernelforge.kernels.runtime import Memory
+from kernelforge.kernels.runtime import Block, Facts, Memory
 
-TARGET = Target("interpreted", "numpy", cores=1)
+TARGET: Final = Target("interpreted", "numpy", cores=1)
+KEPT: Final = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class InterpretedRuntime:
 
     def __init__(self, name: str = "NUMPY") -> None:
         self.name, self.target = name, TARGET
-        self.facts: dict[str, Any] = {"device": "NumPy interpreter", "version": np.__version__}
-        self._pool = Pool(lambda nbytes: (None, np.empty(nbytes, np.uint8)))
+        self.facts = Facts("NumPy interpreter", driver=np.__version__)
+        self.pool = Pool(lambda n: Block(n, None, np.empty(n, np.uint8)), wait=lambda launch: None, limit=KEPT)
 
     def allocate(self, nbytes: int) -> Memory:
-        return self._pool.take(nbytes)
+        return self.pool.take(nbytes)
 
     def copy_in(self, memory: Memory, array: NDArray) -> None:
         _bytes(memory)[: array.nbytes] = array.reshape(-1).view(np.uint8)
@@ -49,7 +51,7 @@ class InterpretedRuntime:
     def compile(self, programs: Sequence[Program]) -> list[Interpreted]:
         return [Interpreted(program) for program in programs]
 
-    def launch(self, executable: Interpreted, memories: Sequence[Memory]) -> None:
+    def launch(self, executable: Interpreted, memories: Sequence[Memory], timed: bool = False) -> float | None:
         program = executable.program
         if program.kernel is None:
             raise InternalError(f"{program.entry} has no kernel to interpret")
@@ -57,13 +59,16 @@ class InterpretedRuntime:
             param.name: _bytes(memory)[: param.size * param.dtype.itemsize].view(param.dtype.numpy)
             for param, memory in zip(program.params, memories, strict=True)
         }
+        start = time.perf_counter()
         with np.errstate(all="ignore"):
             interpret(program.kernel, arrays)
+        return time.perf_counter() - start if timed else None
 
     def synchronize(self) -> None:
         """Launches are done when they return."""
 
 
 def _bytes(memory: Memory) -> NDArray:
-    assert memory.host is not None
-    return memory.host
+    host = memory.host
+    assert host is not None
+    return host

@@ -1,150 +1,155 @@
 """Any OpenCL device as a runtime.
 
-Comes in: OpenCL programs.  Goes out: launches on one in-order queue.  On a CPU every block of memory is host memory the
-device works on in place, so copies are NumPy copies and reading needs no transfer.  What a device can do is tried out
-once (`Facts`), not assumed from its name.
+Comes in: OpenCL programs.  Goes out: launches on one in-order queue.  On a CPU every block of memory is host memory
+the device works on in place, so copies are NumPy copies and reading needs no transfer.  Whether the device computes
+right is tried with a small kernel when it is opened, not assumed.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codegen.dtypes import dtypes
+from codegen.ir import Param
 from codegen.program import Program
-from codegen.target import Target
 from kernelforge.errors import DeviceError
-from kernelforge.kernels.icd import cl
+from kernelforge.kernels.icd import opencl
 from kernelforge.kernels.opencl_build import Builder, Compiled
-from kernelforge.kernels.pool import Block, Pool
-from kernelforge.kernels.runtime import Memory
-from kernelforge.settings import OPENCL
+from kernelforge.kernels.opencl_devices import Candidate
+from kernelforge.kernels.pool import Pool
+from kernelforge.kernels.runtime import Block, Memory
 
 ALIGNMENT: Final = 64
-PREFERRED: Final = ("intel", "portable computing language")
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """One OpenCL device of this machine."""
-
-    platform: str
-    name: str
-    driver: str
-    is_gpu: bool
-    handle: Any
-
-    @property
-    def preference(self) -> int:
-        """Lower is better: Intel's CPU runtime, then PoCL, then others."""
-        platform = self.platform.lower()
-        return next((i for i, name in enumerate(PREFERRED) if name in platform), len(PREFERRED))
-
-
-@lru_cache(maxsize=1)
-def _all_devices() -> tuple[DeviceInfo, ...]:
-    if cl is None:
-        return ()
-    try:
-        platforms = cl.get_platforms()
-    except cl.Error:  # the loader found no driver
-        return ()
-    found = []
-    for platform in platforms:
-        try:
-            handles = platform.get_devices()
-        except cl.Error:  # a platform without devices
-            continue
-        for handle in handles:
-            is_gpu = bool(handle.type & cl.device_type.GPU)
-            found.append(DeviceInfo(platform.name, handle.name.strip(), handle.driver_version, is_gpu, handle))
-    return tuple(sorted(found, key=lambda d: d.preference))
-
-
-def devices() -> list[DeviceInfo]:
-    """The OpenCL devices of this machine, those of the platform KF_OPENCL names, the preferred ones first."""
-    wanted = OPENCL.value.lower()
-    aliases = {"pocl": "portable computing language"}
-    return [d for d in _all_devices() if aliases.get(wanted, wanted) in d.platform.lower()]
 
 
 class OpenCLRuntime:
-    """One OpenCL device with its context, queue and memory pool."""
+    """One OpenCL device with its context, queue and memory pool.
 
-    def __init__(self, name: str, info: DeviceInfo) -> None:
-        self.name, self.info = name, info
+    raises DeviceError when the device cannot be opened or computes wrong results
+    """
+
+    def __init__(self, name: str, candidate: Candidate) -> None:
+        self.name, self.facts, self.target = name, candidate.facts, candidate.target
+        self._cl = cl = opencl()
         try:
-            self._context = cl.Context([info.handle])
+            self._context = cl.Context([candidate.handle])
             self._queue = cl.CommandQueue(self._context)
         except cl.Error as error:
-            raise DeviceError(f"device {name} ({info.name}, {info.platform}) cannot be opened: {error}") from error
-        self._shares_memory = not info.is_gpu
-        self._pool = Pool(self._make)
-        self._builder = Builder(self._context, info.handle, info.platform, info.driver)
-        self._lock = threading.RLock()
+            raise DeviceError(f"device {name} ({self.facts.device}) cannot be opened: {error}") from error
+        self._profiled: Any = None
+        self._enqueue = cl.enqueue_nd_range_kernel
+        self._shares_memory = candidate.shares_memory
+        self.pool = Pool(self._make, self._wait, limit=self.facts.memory // 4)
+        self._builder = Builder(
+            cl, self._context, candidate.handle, name, candidate.identity, keeps=not candidate.is_pocl
+        )
+        self._launching, self._compiling = threading.RLock(), threading.RLock()
         self._launched = 0
         self._finished = 0
-        self.facts = _facts(info)
-        self.target = _target(info)
+        self._process = os.getpid()
+        _try_out(self)
+        atexit.register(self._wait, 1 << 63)  # memory that launches still use must not go before they are done
 
-    # ---------------------------------------------------------------------------------------------- memory
+    # ------------------------------------------------------------------------------------------------- memory
 
     def _make(self, nbytes: int) -> Block:
-        flags = cl.mem_flags
+        flags = self._cl.mem_flags
+        if nbytes > self.facts.max_allocation:
+            raise MemoryError(f"{self.name} gives at most {self.facts.max_allocation:,} bytes at a time")
         try:
             if not self._shares_memory:
-                return cl.Buffer(self._context, flags.READ_WRITE, nbytes), None
+                return Block(nbytes, self._cl.Buffer(self._context, flags.READ_WRITE, nbytes), None)
             host = _aligned(nbytes)
-            return cl.Buffer(self._context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host), host
-        except cl.Error as error:
-            raise MemoryError(str(error)) from error
+            handle = self._cl.Buffer(self._context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
+            return Block(nbytes, handle, host)
+        except self._cl.Error as error:
+            raise MemoryError(f"{self.name}: {error}") from error
+
+    def _wait(self, launch: int) -> None:
+        """Returns when a launch is done; at once in a forked process, where the driver's threads do not exist."""
+        if launch > self._finished and os.getpid() == self._process:
+            self.synchronize()
 
     def allocate(self, nbytes: int) -> Memory:
-        return self._pool.take(max(1, nbytes))
+        return self.pool.take(nbytes)
 
     def copy_in(self, memory: Memory, array: NDArray) -> None:
-        if memory.host is None:
-            cl.enqueue_copy(self._queue, memory.handle, array, is_blocking=True)
+        if not array.nbytes:
             return
-        if memory.last_use > self._finished:
-            self.synchronize()
-        np.copyto(memory.host[: array.nbytes], array.reshape(-1).view(np.uint8))
+        host = memory.host
+        if host is None:
+            self._transfer(memory.block.handle, array)
+            return
+        self._wait(memory.block.last_use)
+        np.copyto(host[: array.nbytes], array.reshape(-1).view(np.uint8))
 
     def copy_out(self, memory: Memory, array: NDArray) -> None:
-        if memory.host is None:
-            cl.enqueue_copy(self._queue, array, memory.handle, is_blocking=True)
+        if not array.nbytes:
             return
-        if memory.last_use > self._finished:
-            self.synchronize()
-        np.copyto(array.reshape(-1).view(np.uint8), memory.host[: array.nbytes])
+        host = memory.host
+        if host is None:
+            self._transfer(array, memory.block.handle)
+            return
+        self._wait(memory.block.last_use)
+        np.copyto(array.reshape(-1).view(np.uint8), host[: array.nbytes])
 
-    # ---------------------------------------------------------------------------------------------- programs
+    def _transfer(self, target: Any, source: Any) -> None:
+        try:
+            self._cl.enqueue_copy(self._queue, target, source, is_blocking=True)
+        except self._cl.Error as error:
+            raise self._failure("copy", error) from error
+
+    # ----------------------------------------------------------------------------------------------- programs
 
     def compile(self, programs: Sequence[Program]) -> list[Compiled]:
-        with self._lock:
+        with self._compiling:
             return self._builder.compile(programs)
 
-    def launch(self, executable: Compiled, memories: Sequence[Memory]) -> None:
-        with self._lock:
+    def launch(self, executable: Compiled, memories: Sequence[Memory], timed: bool = False) -> float | None:
+        with self._launching:
             self._launched = number = self._launched + 1
-            kernel, last = executable.kernel, executable.arguments
+            kernel, bound = executable.kernel, executable.bound
             for i, memory in enumerate(memories):
-                memory.last_use = number
-                if last[i] is not memory.handle:
-                    kernel.set_arg(i, memory.handle)
-                    last[i] = memory.handle
-            cl.enqueue_nd_range_kernel(self._queue, kernel, executable.global_size, executable.local_size)
+                block = memory.block
+                block.last_use = number
+                if bound[i] != block.serial:
+                    bound[i] = 0  # whatever interrupts the next line, the argument is set again
+                    kernel.set_arg(i, block.handle)
+                    bound[i] = block.serial
+            try:
+                if timed:
+                    return self._timed(executable)
+                self._enqueue(self._queue, kernel, executable.global_size, executable.local_size)
+            except self._cl.Error as error:
+                raise self._failure(f"launch {executable.program.entry}", error) from error
+        return None
+
+    def _timed(self, executable: Compiled) -> float:
+        """Seconds on the device, by its own clock, on a queue of its own: profiling makes every launch dearer."""
+        if self._profiled is None:
+            properties = self._cl.command_queue_properties.PROFILING_ENABLE
+            self._profiled = self._cl.CommandQueue(self._context, properties=properties)
+        self._queue.finish()
+        event = self._enqueue(self._profiled, executable.kernel, executable.global_size, executable.local_size)
+        event.wait()
+        return float(event.profile.end - event.profile.start) * 1e-9
+
+    def _failure(self, attempt: str, error: Any) -> Exception:
+        if isinstance(error, self._cl.MemoryError):
+            return MemoryError(f"{self.name} cannot {attempt}: {error}; {self.pool.bytes_used:,} bytes are in use")
+        return DeviceError(f"{self.name} ({self.facts.device}) cannot {attempt}: {error}")
 
     def synchronize(self) -> None:
-        with self._lock:
-            launched = self._launched
-            self._queue.finish()
-            self._finished = launched
+        launched = self._launched
+        self._queue.finish()
+        self._finished = max(self._finished, launched)
 
 
 def _aligned(nbytes: int) -> NDArray:
@@ -154,27 +159,38 @@ def _aligned(nbytes: int) -> NDArray:
     return whole[start : start + nbytes]
 
 
-def _facts(info: DeviceInfo) -> dict[str, Any]:
-    """What the device says of itself, for people."""
-    d = info.handle
-    return {
-        "platform": info.platform,
-        "device": info.name,
-        "driver": info.driver,
-        "kind": "GPU" if info.is_gpu else "CPU",
-        "compute units": d.max_compute_units,
-        "memory": d.global_mem_size,
-        "largest allocation": d.max_mem_alloc_size,
-        "float64": bool(d.double_fp_config),
-    }
+# -------------------------------------------------------------------------------------------------------- the probe
+
+_PROBE_LANES: Final = 16
+_PROBE_SOURCE: Final = """\
+__attribute__((reqd_work_group_size(1, 1, 1)))
+__kernel void kf_probe(__global const float *restrict x, __global float *restrict y, __global half *restrict h) {
+  const int group = get_group_id(0);
+  float __attribute__((aligned(64))) kept[16];
+  const float16 v = vload16(0, x + 16 * group + 1);
+  vstore16(fma(v, v, (float16)(0.5f)), 0, kept);
+  for (int i = 0; i < 16; i++) y[16 * group + i] = kept[15 - i];
+  vstore_half16_rte(v, 0, h + 16 * group);
+}
+"""
 
 
-def _target(info: DeviceInfo) -> Target:
-    d = info.handle
-    return Target(
-        "opencl",
-        "gpu" if info.is_gpu else "cpu",
-        cores=max(1, d.max_compute_units),
-        float64=bool(d.double_fp_config),
-        fast_erf="intel" in info.platform.lower(),
-    )
+def _try_out(runtime: OpenCLRuntime, groups: int = 4) -> None:
+    """raises DeviceError unless a small kernel builds and gives the right values on the device"""
+    size = _PROBE_LANES * groups
+    sizes = (("x", dtypes.float32, size + 1), ("y", dtypes.float32, size), ("h", dtypes.float16, size))
+    params = tuple(Param(*parameter) for parameter in sizes)
+    program = Program("opencl", _PROBE_SOURCE, "kf_probe", (groups,), params, frozenset(("y", "h")))
+    x = np.arange(size + 1, dtype=np.float32) / 8
+    y, h = np.zeros(size, np.float32), np.zeros(size, np.float16)
+    arrays: tuple[NDArray, ...] = (x, y, h)
+    memories = [runtime.allocate(array.nbytes) for array in arrays]
+    for memory, array in zip(memories, arrays):
+        runtime.copy_in(memory, array)
+    (executable,) = runtime.compile([program])
+    runtime.launch(executable, memories)
+    for memory, array in zip(memories[1:], arrays[1:]):
+        runtime.copy_out(memory, array)
+    expected = (x[1:] ** 2 + np.float32(0.5)).reshape(groups, -1)[:, ::-1].reshape(-1)
+    if not (np.allclose(y, expected, rtol=1e-6) and np.array_equal(h, x[1:].astype(np.float16))):
+        raise DeviceError(f"device {runtime.name} ({runtime.facts.device}) computes wrong results: it is not used")

@@ -1,9 +1,9 @@
 """Compiling OpenCL programs: one build for many kernels, binaries kept on disk, errors that name the kernel.
 
-Comes in: programs.  Goes out: `Compiled` kernels.  All programs that neither this process nor the disk holds are built as
-one source, several times faster than one by one; their names are made unique for that.  On disk a kernel's entry names
-the binary it is in.  PoCL keeps binaries itself and takes up to a second to hand one out, so there only the process
-remembers.
+Comes in: programs.  Goes out: `Compiled` kernels.  All programs that neither this process nor the disk holds are built
+as one source, several times faster than one by one; their names are made unique for that.  On disk a kernel's entry
+names the binary it is in.  PoCL keeps binaries itself and takes up to a second to hand one out, so there only the
+process remembers.
 """
 
 from __future__ import annotations
@@ -11,116 +11,135 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from codegen.opencl import joined
 from codegen.program import Program
 from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
-from kernelforge.kernels.icd import cl
 
-FORMAT: Final = "2"
+FORMAT: Final = "3"  # of the entries on disk
+OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
 
 
 @dataclass(slots=True)
 class Compiled:
-    """A program and its kernel object; `arguments` are those set last."""
+    """A program and a kernel object of its own; `bound` are the serial numbers of the blocks set as its arguments.
+
+    The driver does not retain arguments, and neither does this: a block that is gone can never be bound again, for its
+    number is never used again, so its argument is set before the next launch.
+    """
 
     program: Program
     kernel: Any
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
-    arguments: list[Any] = field(default_factory=list)
+    bound: list[int]
+
+
+class Built(NamedTuple):
+    """A kernel in a binary that the driver has taken."""
+
+    binary: Any
+    name: str
 
 
 class Builder:
-    """The compiler of one device, with what it has built."""
+    """The compiler of one device, with what it has built.
 
-    def __init__(self, context: Any, device: Any, platform: str, driver: str) -> None:
-        self._context, self._device = context, device
-        self._identity = (FORMAT, platform, device.name.strip(), driver)
-        self._keeps_binaries = "portable computing" not in platform.lower()
-        self._built: dict[str, Compiled] = {}
+    device     how the user calls it, for messages
+    identity   everything about the device that binaries depend on
+    keeps      True when binaries are to be kept on disk
+    """
+
+    def __init__(self, cl: Any, context: Any, handle: Any, device: str, identity: Sequence[str], keeps: bool) -> None:
+        self._cl, self._context, self._handle = cl, context, handle
+        self._device, self._identity, self._keeps = device, (FORMAT, OPTIONS, *identity), keeps
+        self._built: dict[str, Built] = {}
         self._binaries: dict[str, Any] = {}
 
     def compile(self, programs: Sequence[Program]) -> list[Compiled]:
-        """The kernels of programs: from this process, the disk, or the driver's compiler.
+        """One kernel per program: from this process, the disk, or the driver's compiler.
 
-        raises CompileError for the first program the driver refuses
+        raises CompileError for the first program the driver refuses; those before it stay compiled
         """
-        keys = [cache.key_of(*self._identity, program.source, repr(program.grid)) for program in programs]
+        keys = [cache.key_of(*self._identity, program.source) for program in programs]
         missing: dict[str, Program] = {}
         for key, program in zip(keys, programs):
             if key in self._built:
                 cache.statistics.memory += 1
-            elif key not in missing and not self._load(key, program):
+            elif key not in missing and not (self._keeps and self._load(key)):
                 missing[key] = program
         if missing:
             self._build(missing)
-        return [self._built[key] for key in keys]
+        return [self._executable(program, self._built[key]) for key, program in zip(keys, programs)]
 
-    def _add(self, key: str, program: Program, binary: Any, name: str) -> None:
+    def _executable(self, program: Program, built: Built) -> Compiled:
         local = program.local or (1,) * len(program.grid)
         size = tuple(groups * items for groups, items in zip(program.grid, local))
-        kernel = cl.Kernel(binary, name)
-        self._built[key] = Compiled(program, kernel, size, local, [None] * len(program.params))
+        return Compiled(program, self._cl.Kernel(built.binary, built.name), size, local, [0] * len(program.params))
 
-    # ---------------------------------------------------------------------------------------------- from disk
+    # ---------------------------------------------------------------------------------------------- the disk
 
-    def _load(self, key: str, program: Program) -> bool:
+    def _load(self, key: str) -> bool:
         """True when the kernel was found on disk."""
-        record = cache.load(key) if self._keeps_binaries else None
+        record = cache.load(key)
         if record is None:
             return False
         binary_key, name = record.decode().split(" ")
-        try:
-            if binary_key not in self._binaries:
-                content = cache.load(binary_key)
-                if content is None:
-                    return False
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    self._binaries[binary_key] = cl.Program(self._context, [self._device], [content]).build()
-            self._add(key, program, self._binaries[binary_key], name)
-        except cl.Error:  # a binary this driver does not take: build it again
-            cache.forget(binary_key)
-            return False
+        if binary_key not in self._binaries:
+            content = cache.load(binary_key)
+            if content is None:
+                return False
+            try:
+                self._binaries[binary_key] = self._accepted(content)
+            except self._cl.Error:  # a binary that this driver refuses heals by being built again
+                cache.forget(binary_key)
+                return False
+        self._built[key] = Built(self._binaries[binary_key], name)
         cache.statistics.disk += 1
         return True
 
+    def _accepted(self, content: bytes) -> Any:
+        return self._quietly(self._cl.Program(self._context, [self._handle], [content]))
+
     def _save(self, keys: Sequence[str], binary: Any, names: Sequence[str]) -> None:
-        if not self._keeps_binaries:
-            return
-        (content,) = binary.get_info(cl.program_info.BINARIES)
+        (content,) = binary.get_info(self._cl.program_info.BINARIES)
         binary_key = cache.key_of(*self._identity, "binary", *keys)
         cache.save(binary_key, content)
         for key, name in zip(keys, names):
             cache.save(key, f"{binary_key} {name}".encode())
 
-    # ---------------------------------------------------------------------------------------------- compiling
+    # ---------------------------------------------------------------------------------------------- the compiler
 
     def _build(self, missing: dict[str, Program]) -> None:
+        """Compiles programs together; one by one when that fails, to keep the good ones and name the bad one."""
         names = [f"{program.entry}_{key[:12]}" for key, program in missing.items()]
         sources = [renamed(program.source, program.entry, name) for program, name in zip(missing.values(), names)]
         try:
-            binary = self._compiled(joined(sources) if len(sources) > 1 else sources[0])
-        except cl.Error as error:
+            source = sources[0] if len(sources) == 1 else joined(sources)
+            binary = self._quietly(self._cl.Program(self._context, source))
+        except (self._cl.Error, ValueError) as error:  # ValueError: a source that cannot be joined
             if len(missing) == 1:
-                ((_, program),) = missing.items()
-                raise _refused(program, error) from None
-            for key, program in missing.items():  # one by one, to keep the good ones and name the bad one
+                raise self._refusal(next(iter(missing.values())), error) from None
+            for key, program in missing.items():
                 self._build({key: program})
             return
-        for (key, program), name in zip(missing.items(), names):
-            self._add(key, program, binary, name)
+        self._built.update((key, Built(binary, name)) for key, name in zip(missing, names))
         cache.statistics.compiled += len(missing)
-        self._save(list(missing), binary, names)
+        if self._keeps:
+            self._save(list(missing), binary, names)
 
-    def _compiled(self, source: str) -> Any:
+    def _quietly(self, program: Any) -> Any:
+        """The program, built; pyopencl would warn of every log that is not empty, and Intel's never is."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return cl.Program(self._context, source).build(devices=[self._device])
+            return program.build(OPTIONS, [self._handle])
+
+    def _refusal(self, program: Program, error: Exception) -> CompileError:
+        path = cache.write_source(program.entry, program.source, ".cl")
+        return CompileError(program.entry, self._device, str(path) if path else None, str(error))
 
 
 def renamed(source: str, entry: str, name: str) -> str:
@@ -129,10 +148,4 @@ def renamed(source: str, entry: str, name: str) -> str:
     >>> renamed("__kernel void f(__global float *x) {}", "f", "g")
     '__kernel void g(__global float *x) {}'
     """
-    return re.sub(rf"(__kernel\s+(?:\S+\s+)*?void\s+){re.escape(entry)}\b", rf"\g<1>{name}", source, count=1)
-
-
-def _refused(program: Program, error: Any) -> CompileError:
-    """What to tell of a program the driver refuses: its name, its source file, the first lines of the log."""
-    path = cache.write_source(program.entry, program.source, ".cl")
-    return CompileError(program.entry, "OpenCL", str(path), str(error))
+    return re.sub(rf"(\bvoid\s+){re.escape(entry)}(?=\s*\()", rf"\g<1>{name}", source, count=1)

@@ -1,7 +1,7 @@
 """Freed device memory, kept for reuse: fresh pages cost more than the arithmetic done on them.
 
-Comes in: blocks given back by `Memory` handles.  Goes out: blocks of the same size class.  Sizes are rounded up to one of
-eight steps per power of two, so at most an eighth is wasted.  It knows no driver: a runtime gives it functions.
+Comes in: blocks given back by `Memory` handles.  Goes out: blocks of the same size class.  Sizes are rounded up to one
+of eight steps per power of two, so less than an eighth is wasted.  It knows no driver: a runtime gives it functions.
 """
 
 from __future__ import annotations
@@ -9,92 +9,105 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Final
 
-from numpy.typing import NDArray
-
-from kernelforge.kernels.runtime import Memory
+from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import POOL
 
-Block = tuple[Any, "NDArray | None"]
-SMALLEST = 256
-DEFAULT_LIMIT = 6 << 30
+SMALLEST: Final = 256
 
 
 def size_class(nbytes: int) -> int:
     """The number of bytes taken for a request: the next of eight steps per power of two.
 
-    >>> size_class(1), size_class(4096), size_class(5000)
+    >>> size_class(0), size_class(4096), size_class(5000)
     (256, 4096, 5120)
     """
     if nbytes <= SMALLEST:
         return SMALLEST
-    step = 1 << max(0, (nbytes - 1).bit_length() - 4)
+    step = 1 << ((nbytes - 1).bit_length() - 4)
     return -(-nbytes // step) * step
 
 
 class Pool:
     """Blocks of one device.
 
-    make  makes a block of so many bytes: (handle, host array or None); raises MemoryError
+    make   makes a block of so many bytes; raises MemoryError
+    wait   returns when the launch of that number is done, so that its memory may go
+    limit  bytes kept for reuse unless KF_POOL says otherwise
+
+    `give_back` runs whenever Python collects a handle, also in the middle of the methods here, so it never waits for
+    the lock: it leaves the block where the next holder of the lock finds it.
     """
 
-    def __init__(self, make: Callable[[int], Block]) -> None:
-        self._make = make
-        self._free: dict[int, deque[tuple[Any, NDArray | None, int]]] = {}
+    def __init__(self, make: Callable[[int], Block], wait: Callable[[int], None], limit: int) -> None:
+        self._make, self._wait, self._default_limit = make, wait, limit
+        self._returned: deque[Block] = deque()
+        self._free: dict[int, list[Block]] = {}  # by capacity, the one freed last at the end
         self._lock = threading.Lock()
         self.bytes_free = 0
         self.bytes_used = 0
 
     def take(self, nbytes: int) -> Memory:
-        """Memory of at least nbytes: the block freed longest ago, or a new one.
+        """Memory of nbytes: the block of its class that was freed last, or a new one.
 
         raises MemoryError with the sizes when the device has no more, even after the free blocks were released
         """
         capacity = size_class(nbytes)
         with self._lock:
+            self._collect()
             free = self._free.get(capacity)
-            found = free.popleft() if free else None
-            if found is not None:
+            if free:
                 self.bytes_free -= capacity
+                block = free.pop()
+            else:
+                block = self._fresh(capacity)
             self.bytes_used += capacity
-        if found is None:
+        return Memory(nbytes, block, self)
+
+    def give_back(self, block: Block) -> None:
+        """Keeps a block for reuse; releases those unused for longest when too many are kept."""
+        self._returned.append(block)
+        if self._lock.acquire(blocking=False):
             try:
-                found = (*self._fresh(capacity), 0)
-            except BaseException:
-                self.bytes_used -= capacity
-                raise
-        handle, host, last_use = found
-        memory = Memory(nbytes, capacity, handle, host, self)
-        memory.last_use = last_use
-        return memory
+                self._collect()
+                self._trim(self._limit())
+            finally:
+                self._lock.release()
+
+    def clear(self) -> None:
+        """Releases every free block."""
+        with self._lock:
+            self._collect()
+            self._trim(0)
+
+    def _collect(self) -> None:
+        while self._returned:
+            block = self._returned.popleft()
+            self.bytes_used -= block.capacity
+            self._free.setdefault(block.capacity, []).append(block)
+            self.bytes_free += block.capacity
+
+    def _trim(self, limit: int) -> None:
+        """Releases blocks until at most `limit` free bytes are left: of the largest class, the one freed first."""
+        while self.bytes_free > limit:
+            capacity = max(size for size, blocks in self._free.items() if blocks)
+            self.bytes_free -= capacity  # before the block goes: Ctrl-C here must never leave fewer blocks than counted
+            block = self._free[capacity].pop(0)
+            self._wait(block.last_use)
+
+    def _limit(self) -> int:
+        return self._default_limit if POOL.value < 0 else POOL.value << 20
 
     def _fresh(self, capacity: int) -> Block:
         try:
             return self._make(capacity)
         except MemoryError:
-            self.clear()
+            self._trim(0)
         try:
             return self._make(capacity)
         except MemoryError as error:
             raise MemoryError(
-                f"the device has no {capacity:,} bytes left; {self.bytes_used - capacity:,} bytes are in use: "
-                f"free tensors or work in smaller batches ({error})"
+                f"cannot allocate {capacity:,} bytes: {error}; {self.bytes_used:,} bytes are in use by live tensors. "
+                "Free tensors, or work in smaller batches"
             ) from None
-
-    def _limit(self) -> int:
-        return int(POOL.value) << 20 if POOL.value >= 0 else DEFAULT_LIMIT
-
-    def give_back(self, capacity: int, handle: Any, host: NDArray | None, last_use: int) -> None:
-        """Keep a block for reuse, or let it go when enough are kept."""
-        with self._lock:
-            self.bytes_used -= capacity
-            if self.bytes_free + capacity <= self._limit():
-                self.bytes_free += capacity
-                self._free.setdefault(capacity, deque()).append((handle, host, last_use))
-
-    def clear(self) -> None:
-        """Release every free block."""
-        with self._lock:
-            self._free.clear()
-            self.bytes_free = 0

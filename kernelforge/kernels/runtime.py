@@ -7,36 +7,98 @@ into.  A runtime knows no graph and no tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
 from codegen.program import Program
 from codegen.target import Target
 
+_serials: Final = count(1)
 
-class Memory:
-    """Device memory of at least nbytes; it goes back to its pool when the last reference is gone.
 
-    handle   what the driver calls it
-    host     the same bytes as a NumPy array, where the device shares the host's memory; else None
-    last_use the number of the last launch that used it
+class Block:
+    """A piece of device memory, whoever uses it at the moment.
+
+    capacity  bytes
+    handle    what the driver calls it; None where the host array is all there is
+    host      the same bytes as a NumPy array, where the device works on the host's memory; else None
+    serial    a number no other block of this process ever has
+    last_use  the number of the last launch that used it, 0 for none
     """
 
-    __slots__ = ("__weakref__", "capacity", "handle", "host", "last_use", "nbytes", "pool")
+    __slots__ = ("capacity", "handle", "host", "last_use", "serial")
 
-    def __init__(self, nbytes: int, capacity: int, handle: Any, host: NDArray | None, pool: Any) -> None:
-        self.nbytes, self.capacity, self.handle, self.host, self.pool = nbytes, capacity, handle, host, pool
+    def __init__(self, capacity: int, handle: Any, host: NDArray | None) -> None:
+        self.capacity, self.handle, self.host = capacity, handle, host
+        self.serial = next(_serials)
         self.last_use = 0
 
+
+class Owner(Protocol):
+    """Whoever takes a block back."""
+
+    def give_back(self, block: Block) -> None: ...
+
+
+class Memory:
+    """Device memory of nbytes bytes; its block goes back to its pool when the last reference is gone.
+
+    A view of `host` does not keep the block from being used again: hold the Memory as long as the view.
+    """
+
+    __slots__ = ("__weakref__", "_owner", "block", "nbytes")
+
+    def __init__(self, nbytes: int, block: Block, owner: Owner) -> None:
+        self.nbytes, self.block, self._owner = nbytes, block, owner
+
+    @property
+    def host(self) -> NDArray | None:
+        """Its bytes in place, valid after `synchronize`; None on devices with memory of their own."""
+        host = self.block.host
+        return None if host is None else host[: self.nbytes]
+
     def __del__(self) -> None:
-        pool = self.pool
-        if pool is not None:
-            pool.give_back(self.capacity, self.handle, self.host, self.last_use)
+        self._owner.give_back(self.block)
+
+    def __repr__(self) -> str:
+        return f"Memory({self.nbytes} bytes)"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a device is and can do, as found by asking it and by running a small kernel on it.
+
+    device, platform, vendor, driver  names and versions as the driver gives them
+    kind              "cpu" | "gpu" | "other" | "interpreter"
+    compute_units     processors that run work-groups at a time
+    memory            bytes in all; max_allocation: of one block; local_memory: shared by a work-group
+    work_group        most work-items in a group
+    float64, float16  arithmetic in these types; float16 can always be stored
+    vector_bytes      width of the vector registers; l1, l2: bytes of the nearest caches
+    """
+
+    device: str
+    platform: str = ""
+    vendor: str = ""
+    driver: str = ""
+    kind: str = "interpreter"
+    compute_units: int = 1
+    memory: int = 0
+    max_allocation: int = 0
+    local_memory: int = 0
+    work_group: int = 1
+    float64: bool = True
+    float16: bool = True
+    vector_bytes: int = 64
+    l1: int = 32 << 10
+    l2: int = 1 << 20
 
 
 class Executable(Protocol):
-    """A compiled program."""
+    """A compiled program, to be launched by the runtime that made it; not by two threads with different arguments."""
 
     program: Program
 
@@ -46,31 +108,31 @@ class Runtime(Protocol):
 
     name    as users write it
     target  what code generation should know of it
-    facts   what the probe found, for people: names, versions, sizes, abilities
+    facts   what the probe found
     """
 
     name: str
     target: Target
-    facts: dict[str, Any]
+    facts: Facts
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory with undefined content; raises MemoryError when there is none."""
         ...
 
     def copy_in(self, memory: Memory, array: NDArray) -> None:
-        """Fill memory with a contiguous array's bytes, after everything launched so far."""
+        """Fill the beginning of memory with a contiguous array's bytes, after everything launched that uses it."""
         ...
 
     def copy_out(self, memory: Memory, array: NDArray) -> None:
-        """Fill a contiguous array with memory's bytes, after everything launched so far."""
+        """Fill a contiguous array from the beginning of memory, after everything launched that uses it."""
         ...
 
     def compile(self, programs: Sequence[Program]) -> list[Any]:
-        """The executables of programs, from memory, disk or the driver's compiler; raises CompileError."""
+        """One executable per program, from this process, the disk or the driver's compiler; raises CompileError."""
         ...
 
-    def launch(self, executable: Any, memories: Sequence[Memory]) -> None:
-        """Start a program on its arguments; does not wait."""
+    def launch(self, executable: Any, memories: Sequence[Memory], timed: bool = False) -> float | None:
+        """Start a program on its arguments; does not wait unless timed, then the seconds it took on the device."""
         ...
 
     def synchronize(self) -> None:

@@ -1,0 +1,155 @@
+"""The OpenCL devices of this machine, and what they can do.
+
+Comes in: the drivers' answers, and the processor's own description where the device is the processor.  Goes out: a
+`Candidate` per device with its `Facts`, and the `Target` that code generation needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from codegen.target import Target
+from kernelforge.kernels.icd import opencl
+from kernelforge.kernels.runtime import Facts
+from kernelforge.settings import OPENCL, THREADS
+
+PREFERRED: Final = ("intel", "portable computing language")
+ALIASES: Final = {"pocl": "portable computing language"}
+GPU_SCRATCH: Final = 16 << 10  # private memory of a work-item beyond its registers is slow memory on a GPU
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A device that can be opened; handle is the driver's name of it."""
+
+    facts: Facts
+    handle: Any = field(repr=False)
+
+    @property
+    def is_pocl(self) -> bool:
+        return ALIASES["pocl"] in self.facts.platform.lower()
+
+    @property
+    def shares_memory(self) -> bool:
+        """True when the device works on the host's memory in place."""
+        return self.facts.kind == "cpu"
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Everything about the device that a binary may depend on: machines that share a home directory may have the
+        same device name and other instructions."""
+        facts = self.facts
+        return facts.platform, facts.device, facts.driver, _instructions() if self.shares_memory else ""
+
+    @property
+    def target(self) -> Target:
+        """The device as code generation sees it."""
+        facts = self.facts
+        on_cpu = facts.kind == "cpu"
+        return Target(
+            "opencl",
+            "cpu" if on_cpu else "gpu",
+            cores=facts.compute_units,
+            vector_bytes=facts.vector_bytes,
+            registers=32 if facts.vector_bytes >= 64 else 16,
+            scratch=Target.scratch if on_cpu else GPU_SCRATCH,
+            l1=facts.l1,
+            l2=facts.l2,
+            float64=facts.float64,
+            fast_erf=not self.is_pocl,
+        )
+
+
+def candidates() -> list[Candidate]:
+    """The devices of the platforms KF_OPENCL allows, preferred platforms first."""
+    wanted = OPENCL.value.lower()
+    wanted = ALIASES.get(wanted, wanted)
+    return [candidate for candidate in _all() if wanted in candidate.facts.platform.lower()]
+
+
+def platforms() -> list[str]:
+    """The names of all platforms that have a device."""
+    return list(dict.fromkeys(candidate.facts.platform for candidate in _all()))
+
+
+@cache
+def _all() -> tuple[Candidate, ...]:
+    cl = opencl()
+    if cl is None:
+        return ()
+    try:
+        handles = [(platform, handle) for platform in cl.get_platforms() for handle in _devices(cl, platform)]
+    except cl.Error:  # the loader found no driver
+        return ()
+    found = [Candidate(_facts(cl, platform, handle), handle) for platform, handle in handles]
+    return tuple(sorted(found, key=_preference))
+
+
+def _devices(cl: Any, platform: Any) -> list[Any]:
+    try:
+        return list(platform.get_devices())
+    except cl.Error:  # a platform without devices
+        return []
+
+
+def _preference(candidate: Candidate) -> int:
+    platform = candidate.facts.platform.lower()
+    return next((place for place, name in enumerate(PREFERRED) if name in platform), len(PREFERRED))
+
+
+def _facts(cl: Any, platform: Any, handle: Any) -> Facts:
+    kinds = {cl.device_type.CPU: "cpu", cl.device_type.GPU: "gpu"}
+    kind = next((name for bit, name in kinds.items() if handle.type & bit), "other")
+    units = max(1, handle.max_compute_units)
+    if kind == "cpu" and THREADS.value > 0:  # PoCL reports all cores however few it uses
+        units = min(units, THREADS.value)
+    l1, l2 = _caches() if kind == "cpu" else (Facts.l1, Facts.l2)
+    return Facts(
+        device=handle.name.strip(),
+        platform=platform.name.strip(),
+        vendor=handle.vendor.strip(),
+        driver=handle.driver_version.strip(),
+        kind=kind,
+        compute_units=units,
+        memory=handle.global_mem_size,
+        max_allocation=handle.max_mem_alloc_size,
+        local_memory=handle.local_mem_size,
+        work_group=handle.max_work_group_size,
+        float64=bool(handle.double_fp_config),
+        float16="cl_khr_fp16" in handle.extensions.split(),
+        vector_bytes=min(64, max(16, 4 * handle.native_vector_width_float)),
+        l1=l1,
+        l2=l2,
+    )
+
+
+# ------------------------------------------------------------------------------------------------- the processor
+
+
+@cache
+def _instructions() -> str:
+    """A digest of the instruction sets of this processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    kept = sorted({line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))})
+    return hashlib.sha256("\n".join(kept).encode()).hexdigest()
+
+
+@cache
+def _caches() -> tuple[int, int]:
+    """Bytes of the first core's L1 data cache and L2 cache; those of a common processor where the system tells none."""
+    found: dict[str, int] = {}
+    for entry in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            level, kind, size = ((entry / name).read_text().strip() for name in ("level", "type", "size"))
+        except OSError:
+            continue
+        if kind != "Instruction" and size.endswith("K") and size[:-1].isdigit():
+            found[level] = int(size[:-1]) << 10
+    return found.get("1", Facts.l1), found.get("2", Facts.l2)
