@@ -6,7 +6,6 @@ without planning or compiling anything: its buffers take the places of the earli
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -122,14 +121,11 @@ def run(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
         if isinstance(step, Transfer):
             _transfer(plan, step, arguments)
             continue
-        start = time.perf_counter()
-        Device[step.device].launch(step.executable, arguments)
+        seconds = Device[step.device].launch(step.executable, arguments, timed)
         GlobalCounters.kernel_count += 1
         GlobalCounters.global_ops += step.program.flops
         GlobalCounters.global_mem += step.program.nbytes
-        if timed:
-            Device[step.device].synchronize()
-            seconds = time.perf_counter() - start
+        if seconds is not None:
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)
         if step.fault >= 0:

@@ -139,7 +139,7 @@ class OpenCLRuntime:
         self._queue.finish()
         event = self._enqueue(self._profiled, executable.kernel, executable.global_size, executable.local_size)
         event.wait()
-        return float(event.profile.end - event.profile.start) * 1e-9
+        return max(1, event.profile.end - event.profile.start) * 1e-9
 
     def _failure(self, attempt: str, error: Any) -> Exception:
         if isinstance(error, self._cl.MemoryError):

@@ -25,7 +25,7 @@ OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 38
 
 @dataclass(slots=True)
 class Compiled:
-    """A program and a kernel object of its own; `bound` are the serial numbers of the blocks set as its arguments.
+    """A program and its kernel object; `bound` are the serial numbers of the blocks set as its arguments.
 
     The driver does not retain arguments, and neither does this: a block that is gone can never be bound again, for its
     number is never used again, so its argument is set before the next launch.
@@ -56,6 +56,7 @@ class Builder:
     def __init__(self, cl: Any, context: Any, handle: Any, device: str, identity: Sequence[str], keeps: bool) -> None:
         self._cl, self._context, self._handle = cl, context, handle
         self._device, self._identity, self._keeps = device, (FORMAT, OPTIONS, *identity), keeps
+        self._compiled: dict[Program, Compiled] = {}
         self._built: dict[str, Built] = {}
         self._binaries: dict[str, Any] = {}
 
@@ -64,16 +65,17 @@ class Builder:
 
         raises CompileError for the first program the driver refuses; those before it stay compiled
         """
-        keys = [cache.key_of(*self._identity, program.source) for program in programs]
+        new = dict.fromkeys(program for program in programs if program not in self._compiled)
+        cache.statistics.memory += len(programs) - len(new)
+        keys = {program: cache.key_of(*self._identity, program.source) for program in new}
         missing: dict[str, Program] = {}
-        for key, program in zip(keys, programs):
-            if key in self._built:
-                cache.statistics.memory += 1
-            elif key not in missing and not (self._keeps and self._load(key)):
+        for program, key in keys.items():
+            if key not in self._built and not (self._keeps and self._load(key)):
                 missing[key] = program
         if missing:
             self._build(missing)
-        return [self._executable(program, self._built[key]) for key, program in zip(keys, programs)]
+        self._compiled.update((program, self._executable(program, self._built[key])) for program, key in keys.items())
+        return [self._compiled[program] for program in programs]
 
     def _executable(self, program: Program, built: Built) -> Compiled:
         local = program.local or (1,) * len(program.grid)

@@ -98,7 +98,7 @@ class Facts:
 
 
 class Executable(Protocol):
-    """A compiled program, to be launched by the runtime that made it; not by two threads with different arguments."""
+    """A compiled program, to be launched by the runtime that made it."""
 
     program: Program
 
@@ -128,7 +128,10 @@ class Runtime(Protocol):
         ...
 
     def compile(self, programs: Sequence[Program]) -> list[Any]:
-        """One executable per program, from this process, the disk or the driver's compiler; raises CompileError."""
+        """One executable per program, from this process, the disk or the driver's compiler; equal programs share one.
+
+        raises CompileError when the compiler refuses a program
+        """
         ...
 
     def launch(self, executable: Any, memories: Sequence[Memory], timed: bool = False) -> float | None:
