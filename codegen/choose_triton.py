@@ -87,8 +87,9 @@ def elementwise(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target:
     for axis in dict.fromkeys(order):
         if axis not in tiles:
             tiles[axis] = min(block_size(axis.size), max(1, elements // prod(tiles.values())))
-    rest = [Step(a, 1) for a in kernel.axes if a not in free]
-    return _schedule(kernel, [Step(a, tiles[a]) for a in free], rest, elements // (16 if turned else 8))
+    grid = [Step(a, tiles[a]) for a in free]
+    rest = _filled(kernel, grid, [a for a in kernel.axes if a not in free], lane)
+    return _schedule(kernel, grid, rest, elements // (16 if turned else 8))
 
 
 def _unit_axis(kernel: Kernel, free: Sequence[Axis], lane: Axis | None) -> Axis | None:
@@ -159,23 +160,28 @@ def _columns(
     grid = [Step(a, columns if a is lane else 1) for a in free]
     if width * columns <= 2 * CHUNK:
         yield _schedule(kernel, grid, (), width * columns // 16)
-    for order in filter(None, _orders(kernel, inner)):
-        chunk = min(CHUNK // columns, block_size(order[-1].size))
-        loops = [*(Step(a, 1) for a in order[:-1]), Step(order[-1], chunk)]
-        yield _schedule(kernel, grid, loops, CHUNK // 16)
+    for order in _orders(kernel, inner):
+        yield _schedule(kernel, grid, _filled(kernel, grid, order, lane), CHUNK // 16)
 
 
 def _looped(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, order: Sequence[Axis], streams: bool) -> Schedule:
-    """One row a program; the innermost axis in chunks, the others too as far as the chunk has room."""
-    tiles: dict[Axis, int] = {}
-    held = frozenset(kernel.axes).difference(free, order)
-    room = max(1, CHUNK // prod(block_size(a.size) for a in held))
-    for axis in sorted(order, key=lambda a: (a is not lane, -order.index(a))):
-        tiles[axis] = min(block_size(axis.size), room)
-        room //= tiles[axis]
+    """One row a program, walked in chunks."""
     grid = [Step(a, 1) for a in free]
     found = find_streams(kernel) if streams else ()
-    return _schedule(kernel, grid, [Step(a, tiles[a]) for a in order], CHUNK // 16, streams=found)
+    return _schedule(kernel, grid, _filled(kernel, grid, order, lane), CHUNK // 16, streams=found)
+
+
+def _filled(kernel: Kernel, grid: Sequence[Step], order: Sequence[Axis], lane: Axis | None) -> list[Step]:
+    """Loops in an order, with tiles as large as the chunk has room for in every value: first along unit strides."""
+    tiles = {**{a: block_size(a.size) for a in kernel.axes}, **{step.axis: step.tile for step in grid}}
+    tiles.update(dict.fromkeys(order, 1))
+    spaces = {e.axes for e in kernel.exprs} | {frozenset(s.axes) for s in kernel.stores}
+    indices = [e.index for e in kernel.loads] + [s.index for s in kernel.stores]
+    unit = {a for a in order if any(index.stride(a) == 1 for index in indices)}
+    for axis in sorted(order, key=lambda a: (a is not lane, a not in unit, -order.index(a))):
+        largest = max(prod(tiles[a] for a in axes) for axes in spaces if axis in axes)
+        tiles[axis] = min(block_size(axis.size), max(1, CHUNK // largest))
+    return [Step(a, tiles[a]) for a in order]
 
 
 def _orders(kernel: Kernel, inner: Sequence[Axis]) -> Iterator[tuple[Axis, ...]]:

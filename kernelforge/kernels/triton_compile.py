@@ -21,14 +21,11 @@ from typing import Any, Final
 from codegen.dtypes import DType
 from codegen.program import Program
 from codegen.triton_text import short_name
+from kernelforge.errors import CompileError
 
 ALIGNMENT: Final = 16  # bytes; what every buffer starts at a multiple of
 _FAILED: Final = ("PTXASError", "CompilationError", "RuntimeError", "OutOfResources", "AssertionError")
 _output: Final = threading.Lock()
-
-
-class CompileError(RuntimeError):
-    """Triton or ptxas refused a source; the message ends with what they printed."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def compile_source(
         except Exception as error:
             if type(error).__name__ not in _FAILED:
                 raise
-            raise CompileError(f"compiling {entry} for sm_{capability}: {error}\n{printed()[-2000:]}") from error
+            raise CompileError(entry, f"sm_{capability}", None, f"{error}\n{printed()[-2000:]}") from error
     data = made.metadata
     return Binary(
         code=made.asm["cubin"],

@@ -162,5 +162,8 @@ def _start(interprets: bool) -> None:
 
 
 def _call(module: str, function: str, *args: Any) -> Any:
-    """Call a function of a module that only a worker may import."""
-    return getattr(importlib.import_module(module), function)(*args)
+    """Call a function of a module that only a worker may import; what it raises becomes an error that can travel."""
+    try:
+        return getattr(importlib.import_module(module), function)(*args)
+    except Exception as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
