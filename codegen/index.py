@@ -329,8 +329,6 @@ def _divide(e: Index, c: int) -> Index:
     rest = _linear({atom: k for atom, k in e.terms if k % c}, e.const % c)
     if rest.lo // c == rest.hi // c:
         return whole + rest.lo // c
-    if e.lo // c == e.hi // c:
-        return constant(e.lo // c)
     if (split := _common_factor(rest, c)) is not None:
         g, y, _ = split
         return whole + _divide(y, c // g)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 
-from codegen.contract import canonical
+from codegen.contract import canonical, contraction
 from codegen.index import Axis
 from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Valid, apply, children, const, load, reduce, with_axes
 from codegen.merging import merge_axes, split_axes, without_unit_axes
@@ -66,9 +66,14 @@ def _normal(e: Expr, made: dict[Expr, Expr], uses: Counter[Expr]) -> Expr:
 
 
 def _normal_reduce(e: Reduce, arg: Expr, alone: bool) -> Expr:
-    """A reduce of a reduce with one operation is one, if nothing else needs the inner one; factors leave sums."""
+    """A reduce of a reduce with one operation is one, if nothing else needs the inner one; factors leave sums.
+
+    A contraction stays one: axes only one operand has are not added to those it sums.
+    """
     if alone and isinstance(arg, Reduce) and arg.op is e.op:
-        return reduce(e.op, arg.arg, e.bound + arg.bound)
+        inner = contraction(arg)
+        if inner is None or frozenset(e.bound) <= inner.left.axes & inner.right.axes:
+            return reduce(e.op, arg.arg, e.bound + arg.bound)
     return _without_free_factors(e, arg) if e.op.name == "add" else reduce(e.op, arg, e.bound)
 
 

@@ -25,7 +25,7 @@ class Stream:
 
     Per block:  m' = max(m, max s),  rho' = m' if finite else 0,  A = A * exp(m - rho')**d + sum body(shift := rho').
     At the end: A * exp(d * (rho - shift)).  With rho in place of m' a row whose first blocks are masked (-inf)
-    recovers.
+    recovers.  A row whose max is +inf becomes nan, as unstreamed; also where a body selects none of its infinities.
     """
 
     max: Reduce

@@ -69,6 +69,12 @@ def test_trying_finds_what_intervals_do_not() -> None:
     assert tried_bounds(both, frozenset()) == _exact(both, frozenset()) == (0, 23)
 
 
+def test_trying_has_a_limit_and_an_empty_case() -> None:
+    wide = Axis("wide", 1 << 21)
+    assert tried_bounds(wide.index // 2, frozenset()) is None
+    assert tried_bounds(H.index, frozenset([Guard(H.index, 0, 3), Guard(H.index, 5, 8)])) == (0, 0)
+
+
 def _int(value: int) -> Expr:
     return const(value, dtypes.int32)
 
@@ -86,6 +92,7 @@ def _int(value: int) -> Expr:
         (apply("add", coord(H.index), const(2**31 - 1, dtypes.int32)), (-(2**31), 2**31 - 1)),
         (apply("mul", PLACES, PLACES), (-(2**31), 2**31 - 1)),
         (load(Param("x", dtypes.uint8, 8), H.index), (0, 255)),
+        (apply("cast", load(Param("f", dtypes.float32, 8), H.index), dtype=dtypes.int8), (-128, 127)),
     ],
 )
 def test_ranges_of_integer_expressions(e: Expr, expected: tuple[int, int]) -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codegen.contract import contraction
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard, Index
-from codegen.ir import Const, Expr, Kernel, Load, Param, Store, apply, const, load, reduce, valid
+from codegen.ir import Apply, Const, Expr, Kernel, Load, Param, Store, apply, const, load, reduce, valid
 from codegen.rewrite import normalise, prepare
 from codegen.show import show
 from codegen.verify import verify
@@ -100,6 +101,23 @@ def test_a_factor_leaves_the_inner_of_two_sums_first() -> None:
     assert inner in outer.arg.args
 
 
+def test_the_sum_of_a_product_of_matrices_stays_one() -> None:
+    kernel = _row_kernel(lambda j: w.over("add", N, lambda i: w.matmul(X, Y, N)(i, j)))
+    inner, _ = kernel.reduces
+    assert contraction(inner) is not None
+
+
+def test_a_sum_over_axes_of_both_operands_joins_the_contraction() -> None:
+    a, b = w.tensor("a", 3, N, N), w.tensor("b", 3, N, N)
+
+    def body(i: Index, j: Index) -> Expr:
+        return w.over("add", 3, lambda h: w.over("add", N, lambda r: w.mul(a(h, i, r), b(h, r, j))))
+
+    (total,) = normalise(w.kernel("joined", (N, N), body)).reduces
+    assert len(total.bound) == 2
+    assert contraction(total) is not None
+
+
 def test_a_max_of_sums_stays() -> None:
     kernel = _row_kernel(lambda i: w.over("max", N, lambda r: w.over("add", N, lambda s: w.add(X(i, r), Y(r, s)))))
     assert [e.op.name for e in kernel.reduces] == ["add", "max"]
@@ -168,6 +186,35 @@ def test_a_guard_moves_under_a_sum_that_has_its_axes() -> None:
     assert isinstance(right, Load)
     assert left.guards
     assert not right.guards
+
+
+def test_a_guard_stops_at_an_operand_that_is_no_load() -> None:
+    """exp of a guarded load is 1 where the guard fails, so the condition stays around it."""
+
+    def body(i: Index) -> Expr:
+        total = w.over("add", N, lambda r: w.mul(w.exp(X(i, r)), Y(r, r)))
+        return _guarded(apply("neg", total), Guard(i, 1, N))
+
+    kernel = _row_kernel(body)
+    (total,) = kernel.reduces
+    assert isinstance(total.arg, Apply)
+    assert total.arg.args[0].args[0] is valid([Guard(kernel.axes[0].index, 1, N)])
+    assert_same_results(w.kernel("rows", (N,), body), kernel)
+
+
+def test_a_guard_stays_around_other_operations() -> None:
+    kernel = _row_kernel(lambda i: _guarded(w.exp(X(i, i)), Guard(i, 0, 2)))
+    assert kernel.stores[0].value.args[0] is valid([Guard(kernel.axes[0].index, 0, 2)])
+
+
+def test_a_guard_passes_a_finite_constant_and_a_cast() -> None:
+    def body(i: Index) -> Expr:
+        e = X(i, i)
+        wide = apply("cast", w.mul(w.number(2), e), dtype=dtypes.float64)
+        return apply("cast", _guarded(wide, Guard(i, 0, 2)), dtype=dtypes.float32)
+
+    (read,) = _row_kernel(body).loads
+    assert len(read.guards) == 1
 
 
 def test_a_guard_stays_outside_a_sum_that_lacks_its_axes() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard, Index
-from codegen.ir import Expr, Kernel, Param, Store, apply, load, reduce
+from codegen.ir import Expr, Kernel, Param, Store, apply, coord, load, reduce, valid
 from codegen.rebuild import rename
 from codegen.rewrite import normalise, prepare
 from codegen.sharing import clashes, share
@@ -144,6 +144,63 @@ def test_two_axes_of_a_load_are_renamed_together_or_not_at_all() -> None:
     """x[a, b] and x[b, a] would become equal by exchanging a and b, which clash."""
     kernel = w.kernel("sum with transposed", (N, N), lambda i, j: w.add(X(i, j), X(j, i)))
     assert share(kernel) is kernel
+
+
+def _two_reads(one: w.Field, other: w.Field) -> Kernel:
+    """Two sums over axes of their own, of two reads of one buffer."""
+    return w.kernel("two", (N,), lambda i: w.add(w.over("add", N, lambda r: w.exp(one(i, r))),
+                                                 w.over("add", N, lambda s: apply("sin", other(i, s)))))  # fmt: skip
+
+
+def _read(*guards: Guard, index: Index) -> Expr:
+    return load(Param("x", dtypes.float32, 4 * N * N), index, guards)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda i, r: _read(index=i * 6 + r // 2), lambda i, r: _read(index=i * 6 + r // 2)),
+        (lambda i, r: _read(index=(i + r) // 5 % 2), lambda i, r: _read(index=(i + r) // 5 % 2)),
+        (
+            lambda i, r: _read(Guard(r - 1, 0, 4), Guard(i, 0, 4), index=i * 6 + r),
+            lambda i, r: _read(Guard(i, 0, 4), Guard(r - 1, 0, 4), index=i * 6 + r),
+        ),
+        (lambda i, r: coord_of(i * 2 + r), lambda i, r: coord_of(i * 2 + r)),
+        (lambda i, r: condition_of(Guard(r - i, 0, 2)), lambda i, r: condition_of(Guard(r - i, 0, 2))),
+    ],
+    ids=["quotients", "nested", "guards", "positions", "conditions"],
+)
+def test_equal_forms_are_united(one: w.Field, other: w.Field) -> None:
+    kernel = _two_reads(one, other)
+    assert len(share(kernel).axes) == 2
+    assert_same_results(kernel, share(kernel))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda i, r: _read(index=i * 6 + r // 2), lambda i, r: _read(index=i * 6 + r // 3)),
+        (lambda i, r: _read(index=(i + r) // 5 % 2), lambda i, r: _read(index=(i + r + 1) // 5 % 2)),
+        (
+            lambda i, r: _read(Guard(r, 0, 4), index=i * 6 + r),
+            lambda i, r: _read(Guard(i, 0, 4), index=i * 6 + r),
+        ),
+        (lambda i, r: _read(Guard(r, 0, 4), index=i * 6 + r), lambda i, r: _read(Guard(r, 0, 3), index=i * 6 + r)),
+        (lambda i, r: coord_of(i * 2 + r), lambda i, r: coord_of(i * 2 + r + 1)),
+        (lambda i, r: _read(index=i * 6 + r), lambda i, r: _read(index=r * 6 + i)),
+    ],
+    ids=["quotients", "nested", "which axis is guarded", "how far", "positions", "transposed"],
+)
+def test_different_forms_are_not(one: w.Field, other: w.Field) -> None:
+    assert len(share(_two_reads(one, other)).axes) == 3
+
+
+def coord_of(index: Index) -> Expr:
+    return apply("cast", coord(index), dtype=dtypes.float32)
+
+
+def condition_of(*guards: Guard) -> Expr:
+    return apply("cast", valid(guards), dtype=dtypes.float32)
 
 
 def test_sharing_is_linear_in_loads_of_different_buffers() -> None:
