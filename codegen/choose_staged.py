@@ -32,7 +32,7 @@ class Form:
 
     rows   the parallel axis that gives a block's rows
     batch  the other parallel axes, which every contraction has in both operands
-    walk   the axis walked in blocks: bound by contractions of earlier results; None: everything fits in a block
+    walk   the axis walked in blocks: bound by reduces of earlier results and not stored; None: a block holds everything
     early  contractions computed per block; late: contractions over the walked axis
     other  the remaining reduces
     """
@@ -50,7 +50,9 @@ def form_of(kernel: Kernel, contractions: Mapping[Reduce, Contraction]) -> Form 
     parallel = parallel_axes(kernel)
     late = tuple(r for r in contractions if _reaches(r, contractions))
     early = tuple(r for r in contractions if r not in late)
-    walked = {a for r in late for a in r.bound}
+    stored = {a for s in main_stores(kernel) for a in s.axes}
+    statistics = [r for r in kernel.reduces if r not in contractions and _reaches(r, contractions)]
+    walked = {a for r in (late or statistics) for a in r.bound} - stored
     rows = [a for a in parallel if all(a in r.axes and _on_one_side(contractions[r], a) for r in contractions)]
     if not rows or len(walked) > 1:
         return None
@@ -76,7 +78,7 @@ def staged(kernel: Kernel, contractions: Mapping[Reduce, Contraction], target: T
     grid = [Step(a, 1) for a in form.batch]
     rows = _row_block(form, prod(a.size for a in form.batch), target)
     grid.append(Step(form.rows, rows))
-    common = [Step(form.walk, WALK_BLOCK)] if form.walk is not None and form.walk.size > WALK_BLOCK else []
+    common = [Step(form.walk, WALK_BLOCK)] if form.walk is not None else []
     depth = len(grid) + len(common)
     plan = _Tiles(kernel, form, contractions, lanes, depth)
     streams = find_streams(kernel)
