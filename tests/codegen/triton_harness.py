@@ -47,15 +47,18 @@ def check(program: Program, arrays: Arrays) -> None:
             close(actual[param.name], expected[param.name], param.dtype, program.source)
 
 
-def close(actual: NDArray, expected: NDArray, dtype: DType, source: str) -> None:
-    """Assert equality of integers, near equality of floats, relative to the largest value where sums cancel."""
+def close(actual: NDArray, expected: NDArray, dtype: DType, source: str, scale: float = 0.0) -> None:
+    """Assert equality of integers, near equality of floats: relative to the largest value, or to `scale` if that is more.
+
+    A sum that cancels is as exact as its terms, whose size only the caller may know.
+    """
     got, want = from_storage(actual, dtype), from_storage(expected, dtype)
     if not dtype.is_float:
         np.testing.assert_array_equal(got, want, err_msg=source)
         return
     finite = np.abs(want[np.isfinite(want)]).astype(np.float64)
     allowed = TOLERANCE[dtype.name]
-    atol = allowed * max(finite, default=0)
+    atol = allowed * max(scale, max(finite, default=0.0))
     np.testing.assert_allclose(got.astype(float), want.astype(float), rtol=allowed, atol=atol, err_msg=source)
 
 

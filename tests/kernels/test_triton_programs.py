@@ -1,0 +1,80 @@
+"""Whole programs on a device that runs Triton: what the graph's kernels compute there equals the NumPy device."""
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kernelforge import Device, Tensor, dtypes, nn, optim
+from kernelforge.kernels import device
+from tests.triton_device import TritonDevice
+
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+
+
+@pytest.fixture
+def triton_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of the device; at least one of its launches must have run as Triton."""
+    opened = TritonDevice()
+    monkeypatch.setitem(device._OPENERS, "TRITON", lambda: opened)
+    yield "TRITON"
+    device._opened.pop("TRITON", None)
+    assert opened.launched > 0
+
+
+def numbers(*shape: int) -> NDArray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def training_step() -> list[Tensor]:
+    """Two steps of a small network."""
+    model = nn.Sequential(nn.Linear(12, 24), nn.ReLU(), nn.Linear(24, 10))
+    for number, parameter in enumerate(model.parameters()):
+        parameter.assign(Tensor(numbers(*parameter.shape) / (number + 3)))
+    adam = optim.Adam(model.parameters(), lr=0.01)
+    x, labels = Tensor(numbers(20, 12)), Tensor(np.arange(20, dtype=np.int32) % 10)
+    for _ in range(2):
+        adam.zero_grad()
+        loss = model(x).cross_entropy(labels)
+        loss.backward()
+        adam.step()
+    return [loss, *model.parameters()]
+
+
+def attention_block() -> list[Tensor]:
+    """Causal attention in bfloat16 with its gradients."""
+    q, k, v = (Tensor(numbers(2, 20, 16) + shift, requires_grad=True) for shift in (0, 0.1, 0.2))
+    narrow = (t.cast(dtypes.bfloat16) for t in (q, k, v))
+    out = next(narrow).scaled_dot_product_attention(next(narrow), next(narrow), is_causal=True)
+    (out.cast(dtypes.float32) ** 2).sum().backward()
+    return [out, *(t.grad for t in (q, k, v) if t.grad is not None)]
+
+
+def convolution() -> list[Tensor]:
+    x, w = Tensor(numbers(2, 3, 9, 8), requires_grad=True), Tensor(numbers(4, 3, 3, 3), requires_grad=True)
+    out = x.conv2d(w, padding=1).relu().max_pool2d(2)
+    out.sum().backward()
+    return [out, *(t.grad for t in (x, w) if t.grad is not None)]
+
+
+def embedding_and_norm() -> list[Tensor]:
+    table = Tensor(numbers(30, 17), requires_grad=True)
+    index = Tensor(np.array([[3, 3, 29, 0], [7, 3, 1, 7]], np.int32))
+    out = table[index].layernorm().softmax(-1)
+    (out * Tensor(numbers(2, 4, 17))).sum().backward()
+    assert table.grad is not None
+    return [out, table.grad]
+
+
+@pytest.mark.parametrize("program", [training_step, attention_block, convolution, embedding_and_norm])
+def test_program(program: Callable[[], list[Tensor]], triton_device: str) -> None:
+    results = []
+    before = Device.DEFAULT
+    for name in (triton_device, "NUMPY"):
+        Device.DEFAULT = name
+        results.append([t.cast(dtypes.float32).numpy() for t in program()])
+    Device.DEFAULT = before
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2 * np.abs(expected).max())
