@@ -48,7 +48,7 @@ def check(program: Program, arrays: Arrays) -> None:
 
 
 def close(actual: NDArray, expected: NDArray, dtype: DType, source: str, scale: float = 0.0) -> None:
-    """Assert equality of integers, near equality of floats: relative to the largest value, or to `scale` if that is more.
+    """Assert equality of integers, near equality of floats: relative to the largest value, or to `scale` if larger.
 
     A sum that cancels is as exact as its terms, whose size only the caller may know.
     """
