@@ -40,5 +40,9 @@ class Target:
 
 
 CPU: Final = Target("opencl", "cpu", cores=2)
-SM80: Final = Target("triton", "sm_80", cores=108, vector_bytes=16, registers=255, scratch=166_912, l1=166_912, l2=40 << 20)
-SM90: Final = Target("triton", "sm_90", cores=132, vector_bytes=16, registers=255, scratch=232_448, l1=232_448, l2=50 << 20)
+SM80: Final = Target(
+    "triton", "sm_80", cores=108, vector_bytes=16, registers=255, scratch=166_912, l1=166_912, l2=40 << 20
+)
+SM90: Final = Target(
+    "triton", "sm_90", cores=132, vector_bytes=16, registers=255, scratch=232_448, l1=232_448, l2=50 << 20
+)

@@ -7,6 +7,7 @@ DUMP names the folder; DUMP_LANGUAGE adds the other language's text, which this 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,8 @@ def programs(program: Program, language: str) -> list[Program]:
             try:
                 found.append(generate(program.kernel, TARGETS[name]))
             except ScheduleError as error:
-                found.append(Program(name, f"# {program.entry}: {error}\n", program.entry, (1,), program.params, program.written))
+                reason = f"# {program.entry}: {error}\n"
+                found.append(replace(program, language=name, source=reason))
     return found
 
 

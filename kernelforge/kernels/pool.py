@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from kernelforge.counters import GlobalCounters
 from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import POOL
 
@@ -62,7 +63,7 @@ class Pool:
                 block = free.pop()
             else:
                 block = self._fresh(capacity)
-            self.bytes_used += capacity
+            self._count(capacity)
         return Memory(nbytes, block, self)
 
     def give_back(self, block: Block) -> None:
@@ -84,9 +85,13 @@ class Pool:
     def _collect(self) -> None:
         while self._returned:
             block = self._returned.popleft()
-            self.bytes_used -= block.capacity
+            self._count(-block.capacity)
             self._free.setdefault(block.capacity, []).append(block)
             self.bytes_free += block.capacity
+
+    def _count(self, nbytes: int) -> None:
+        self.bytes_used += nbytes
+        GlobalCounters.mem_used += nbytes
 
     def _trim(self, limit: int) -> None:
         """Releases blocks until at most `limit` free bytes are left: of the largest class, the one freed first."""
