@@ -116,14 +116,14 @@ class OpenCLRuntime:
         with self._launching:
             self._launched = number = self._launched + 1
             kernel, bound = executable.kernel, executable.bound
-            for i, memory in enumerate(memories):
-                block = memory.block
-                block.last_use = number
-                if bound[i] != block.serial:
-                    bound[i] = 0  # whatever interrupts the next line, the argument is set again
-                    kernel.set_arg(i, block.handle)
-                    bound[i] = block.serial
             try:
+                for i, memory in enumerate(memories):
+                    block = memory.block
+                    block.last_use = number
+                    if bound[i] != block.serial:
+                        bound[i] = 0  # whatever interrupts the next line, the argument is set again
+                        kernel.set_arg(i, block.handle)
+                        bound[i] = block.serial
                 if timed:
                     return self._timed(executable)
                 self._enqueue(self._queue, kernel, executable.global_size, executable.local_size)

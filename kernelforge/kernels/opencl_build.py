@@ -80,7 +80,11 @@ class Builder:
     def _executable(self, program: Program, built: Built) -> Compiled:
         local = program.local or (1,) * len(program.grid)
         size = tuple(groups * items for groups, items in zip(program.grid, local))
-        return Compiled(program, self._cl.Kernel(built.binary, built.name), size, local, [0] * len(program.params))
+        try:
+            kernel = self._cl.Kernel(built.binary, built.name)
+        except self._cl.Error as error:  # the source does not define what it says
+            raise self._refusal(program, error) from None
+        return Compiled(program, kernel, size, local, [0] * len(program.params))
 
     # ---------------------------------------------------------------------------------------------- the disk
 

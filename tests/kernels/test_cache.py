@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelforge.kernels import cache
@@ -36,7 +37,6 @@ def keeps_binaries() -> bool:
 
 
 @given(st.binary(max_size=300), st.data())
-@settings(max_examples=60, deadline=None)
 def test_any_damage_counts_as_absence(tmp_path_factory, content, data):
     with Context(CACHE_DIR=str(tmp_path_factory.mktemp("cache"))):
         key = cache.key_of("some", "source")
@@ -59,11 +59,114 @@ def test_keys_depend_on_every_part():
     assert len(keys) == 5
 
 
+@pytest.mark.parametrize("position", range(cache.HEADER.size))
+def test_every_byte_of_the_header_counts(tmp_path, position):
+    with Context(CACHE_DIR=str(tmp_path)):
+        key = cache.key_of("x")
+        cache.save(key, b"content")
+        (path,) = tmp_path.glob("kernels/*/*")
+        data = bytearray(path.read_bytes())
+        data[position] ^= 0xFF
+        path.write_bytes(data)
+        assert cache.load(key) is None
+
+
 def test_entries_unused_for_longest_go_first(tmp_path):
     with Context(CACHE_DIR=str(tmp_path), CACHE_SIZE=1):
-        for number in range(200):
-            cache.save(cache.key_of(str(number)), bytes(16 << 10))
-        assert sum(p.stat().st_size for p in tmp_path.glob("kernels/*/*")) <= 2 << 20
+        keys = [cache.key_of(str(number)) for number in range(80)]
+        for age, key in enumerate(reversed(keys)):
+            cache.save(key, bytes(16 << 10))
+            os.utime(cache._path(key), (1000 - age, 1000 - age))
+        assert cache.load(keys[0]) is not None, "used now, though written first"
+        cache.sweep()
+        kept = [key for key in keys if cache._path(key).exists()]
+        assert keys[0] in kept and kept[1:] == keys[-len(kept) + 1 :]
+        assert (1 << 19) < sum(path.stat().st_size for path in tmp_path.glob("kernels/*/*")) <= 3 << 18
+
+
+def test_saving_sweeps_now_and_then(tmp_path):
+    with Context(CACHE_DIR=str(tmp_path), CACHE_SIZE=1):
+        for number in range(2 * cache.SAVES_PER_SWEEP):
+            cache.save(cache.key_of(str(number)), bytes(64 << 10))
+        most = (1 << 20) + cache.SAVES_PER_SWEEP * (65 << 10)
+        assert sum(path.stat().st_size for path in tmp_path.glob("kernels/*/*")) <= most
+
+
+def test_what_a_dead_process_left_is_swept_up_and_what_a_living_one_writes_is_not(tmp_path):
+    with Context(CACHE_DIR=str(tmp_path)):
+        cache.save(cache.key_of("x"), b"content")
+        (entry,) = tmp_path.glob("kernels/*/*")
+        left, fresh = entry.with_name(".left"), entry.with_name(".fresh")
+        left.touch()
+        fresh.touch()
+        os.utime(left, (0, 0))
+        cache.sweep()
+        assert (left.exists(), fresh.exists(), entry.exists()) == (False, True, True)
+
+
+def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with Context(CACHE_DIR=str(tmp_path)):
+        monkeypatch.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cache.save(cache.key_of("x"), b"content")
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_disk_that_fills_up_is_said_once_and_is_no_error(tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with Context(CACHE_DIR=str(tmp_path)):
+        cache.cache_directory()
+        monkeypatch.setattr(tempfile, "mkstemp", full)
+        for name in "ab":
+            cache.save(cache.key_of(name), b"content")
+        assert cache.load(cache.key_of("a")) is None
+    assert capsys.readouterr().err.count("No space left") == 1
+
+
+def test_an_entry_that_vanishes_while_it_is_read_is_still_good(tmp_path, monkeypatch):
+    with Context(CACHE_DIR=str(tmp_path)):
+        cache.save(cache.key_of("x"), b"content")
+
+        def vanish(path):
+            path.unlink()
+            raise FileNotFoundError(path)
+
+        monkeypatch.setattr(os, "utime", vanish)
+        assert cache.load(cache.key_of("x")) == b"content"
+
+
+def test_without_the_cache_nothing_is_read_or_written(tmp_path):
+    with Context(CACHE_DIR=str(tmp_path)):
+        with Context(CACHE=0):
+            cache.save(cache.key_of("x"), b"content")
+        assert cache.load(cache.key_of("x")) is None
+        cache.save(cache.key_of("x"), b"content")
+        with Context(CACHE=0):
+            assert cache.load(cache.key_of("x")) is None
+
+
+def test_a_temporary_directory_that_others_can_write_is_not_trusted(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    own = cache._temporary()
+    assert own == cache._temporary() and own.stat().st_mode & 0o777 == 0o700
+    own.chmod(0o777)
+    assert cache._temporary() != own
+    own.rmdir()
+    own.symlink_to(tmp_path)
+    assert cache._temporary() != own
+
+
+def test_failed_sources_are_bounded(tmp_path):
+    with Context(CACHE_DIR=str(tmp_path)):
+        for number in range(cache.FAILED_KEPT + 9):
+            path = cache.write_source("k" * 300, f"source {number}", ".cl")
+            assert path is not None and path.read_text() == f"source {number}"
+        assert len(list((tmp_path / "failed").iterdir())) == cache.FAILED_KEPT
 
 
 def test_a_second_process_compiles_nothing(tmp_path):
@@ -90,7 +193,9 @@ def test_damaged_entries_are_compiled_again(tmp_path):
 def test_eight_processes_at_once(tmp_path):
     environment = {**os.environ, "KF_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     running = [
-        subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         for _ in range(8)
     ]
     for process in running:

@@ -1,6 +1,7 @@
 """What every runtime must do, on every device of this machine."""
 
-import gc
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from kernelforge.errors import CompileError, DeviceError
 from kernelforge.kernels import Device
 from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.settings import Context
 from tests.kernels.conftest import increment
 
 
@@ -59,11 +61,10 @@ def test_several_programs_of_one_name(runtime):
 
 
 def test_memory_is_reused(runtime):
-    del (first := [runtime.allocate(1 << 16)])[0]
-    gc.collect()
-    free = runtime.pool.bytes_free
-    block = runtime.allocate(1 << 16)
-    assert runtime.pool.bytes_free == free - block.block.capacity
+    memory = runtime.allocate(1 << 16)
+    serial = memory.block.serial
+    del memory
+    assert runtime.allocate(1 << 16).block.serial == serial
 
 
 def test_memory_runs_out_with_sizes(runtime):
@@ -79,11 +80,80 @@ def test_bad_source_names_kernel_and_file_and_leaves_the_process_usable(runtime)
     bad = increment(4, "broken", "__kernel void NAME(__global float *out, __global const float *x) { out[0] = y; }")
     with pytest.raises(CompileError, match="broken") as caught:
         runtime.compile([increment(4, "fine"), bad])
-    assert caught.value.path is not None and "out[0] = y" in open(caught.value.path).read()
+    assert caught.value.path is not None and "out[0] = y" in Path(caught.value.path).read_text()
     (program,) = runtime.compile([increment(4, "fine")])
     x, y = filled(runtime, np.zeros(4, np.float32)), runtime.allocate(16)
     runtime.launch(program, [y, x])
     assert contents(runtime, y, np.zeros(4, np.float32)).tolist() == [1, 1, 1, 1]
+
+
+def test_timed_launches_take_time(runtime):
+    (program,) = runtime.compile([increment(1000)])
+    x, y = filled(runtime, np.zeros(1000, np.float32)), runtime.allocate(4000)
+    seconds = runtime.launch(program, [y, x], timed=True)
+    assert seconds is not None and 0 < seconds < 1
+    assert runtime.launch(program, [x, y]) is None
+    assert np.array_equal(contents(runtime, x, np.zeros(1000, np.float32)), np.full(1000, 2, np.float32))
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+def test_arguments_may_go_between_launches_and_while_they_run(runtime, kept):
+    values = np.arange(5000, dtype=np.float32)
+    (program,) = runtime.compile([increment(5000)])
+    with Context(POOL=kept):
+        for _ in range(50):
+            x = filled(runtime, values)
+            for _ in range(3):
+                y = runtime.allocate(values.nbytes)
+                runtime.launch(program, [y, x])
+                x = y
+            assert np.array_equal(contents(runtime, x, values), values + 3)
+            del x, y
+            runtime.pool.clear()
+
+
+def test_threads_launch_the_same_program(runtime):
+    (program,) = runtime.compile([increment(300)])
+    wrong = []
+
+    def work(start):
+        values = np.arange(300, dtype=np.float32) + start
+        for _ in range(30):
+            x, y = filled(runtime, values), runtime.allocate(values.nbytes)
+            runtime.launch(program, [y, x])
+            if not np.array_equal(contents(runtime, y, values), values + 1):
+                wrong.append(start)
+
+    threads = [threading.Thread(target=work, args=(1000 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_no_bytes_are_copied_too(runtime):
+    nothing = np.empty(0, np.float32)
+    assert contents(runtime, filled(runtime, nothing), nothing).size == 0
+
+
+def test_shared_memory_is_visible_without_a_copy(runtime):
+    (program,) = runtime.compile([increment(64)])
+    x, y = filled(runtime, np.zeros(64, np.float32)), runtime.allocate(256)
+    if y.host is None:
+        pytest.skip("the device has memory of its own")
+    runtime.launch(program, [y, x])
+    runtime.synchronize()
+    assert np.array_equal(y.host.view(np.float32), np.ones(64)) and y.host.nbytes == 256
+
+
+def test_facts_describe_the_device(runtime):
+    facts, target = runtime.facts, runtime.target
+    assert facts.device and facts.compute_units == target.cores >= 1
+    assert target.language == ("opencl" if isinstance(runtime, OpenCLRuntime) else "interpreted")
+    if facts.kind != "interpreter":
+        assert facts.platform and facts.driver and facts.memory >= facts.max_allocation > 0 and facts.work_group >= 1
+        assert facts.vector_bytes in (16, 32, 64) and facts.l1 < facts.l2
 
 
 def test_unknown_devices_are_named():

@@ -1,0 +1,195 @@
+"""What is compiled, when, and how often; the driver is counted, not trusted."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.program import Program
+from kernelforge.errors import CompileError
+from kernelforge.kernels import cache
+from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.kernels.opencl_build import Builder, renamed
+from kernelforge.kernels.opencl_devices import Candidate, candidates
+from kernelforge.settings import Context
+from tests.kernels.conftest import increment
+
+CPUS = [candidate for candidate in candidates() if candidate.facts.kind == "cpu"]
+
+
+@pytest.fixture(params=CPUS, ids=lambda candidate: candidate.facts.platform)
+def candidate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Candidate]:
+    """Each CPU driver in turn, with an empty cache on disk."""
+    with Context(CACHE_DIR=str(tmp_path)):
+        yield request.param
+
+
+@pytest.fixture
+def intel(tmp_path: Path) -> Iterator[Candidate]:
+    """A driver whose binaries are kept on disk, with an empty cache."""
+    keeping = [candidate for candidate in CPUS if not candidate.is_pocl]
+    if not keeping:
+        pytest.skip("no driver here has binaries worth keeping")
+    with Context(CACHE_DIR=str(tmp_path)):
+        yield keeping[0]
+
+
+class Counted:
+    """What happened to kernels in the body of a `with`."""
+
+    def __enter__(self) -> "Counted":
+        self._before = asdict(cache.statistics)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        now = asdict(cache.statistics)
+        self.compiled, self.disk, self.memory, self.healed = (now[name] - self._before[name] for name in now)
+
+
+def result(runtime: OpenCLRuntime, program: Program) -> list[float]:
+    """What the program makes of 0, 1, 2, ..."""
+    (executable,) = runtime.compile([program])
+    x = np.arange(program.grid[0], dtype=np.float32)
+    memories = [runtime.allocate(x.nbytes), runtime.allocate(x.nbytes)]
+    runtime.copy_in(memories[1], x)
+    runtime.launch(executable, memories)
+    y = np.empty_like(x)
+    runtime.copy_out(memories[0], y)
+    return y.tolist()
+
+
+def plus(amount: int, name: str = "plus") -> Program:
+    """out = x + amount."""
+    program = increment(4, name)
+    return replace(program, source=program.source.replace("1.0f", f"{amount}.0f"))
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry per call of the driver's compiler or loader."""
+    calls: list[int] = []
+    original = Builder._quietly
+    monkeypatch.setattr(Builder, "_quietly", lambda self, program: calls.append(1) or original(self, program))
+    return calls
+
+
+def test_many_programs_of_one_name_are_one_build(candidate: Candidate, builds: list[int]) -> None:
+    runtime = OpenCLRuntime("CPU", candidate)
+    builds.clear()
+    programs = [plus(amount) for amount in range(20)]
+    with Counted() as counted:
+        runtime.compile([*programs, *programs])
+    assert len(builds) == 1 and counted.compiled == 20
+    assert [result(runtime, program)[0] for program in programs] == list(range(20))
+
+
+def test_equal_programs_share_an_executable(candidate: Candidate) -> None:
+    runtime = OpenCLRuntime("CPU", candidate)
+    with Counted() as counted:
+        first, second = runtime.compile([plus(1), plus(1)])
+        (third,) = runtime.compile([plus(1)])
+    assert first is second is third and first.program == plus(1)
+    assert (counted.compiled, counted.memory) == (1, 2)
+
+
+def test_one_source_with_two_grids_is_compiled_once(candidate: Candidate) -> None:
+    runtime = OpenCLRuntime("CPU", candidate)
+    small = plus(1)
+    large = replace(small, grid=(9,), params=tuple(replace(param, size=9) for param in small.params))
+    with Counted() as counted:
+        assert result(runtime, small) == [1, 2, 3, 4]
+        assert result(runtime, large) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert counted.compiled == 1
+
+
+def test_helpers_of_one_name_that_differ_do_not_mix(candidate: Candidate) -> None:
+    runtime = OpenCLRuntime("CPU", candidate)
+    programs = []
+    for amount in (3, 5):
+        helper = f"static float more(float x) {{ return x + {amount}.0f; }}\n"
+        source = helper + plus(0).source.replace("x[i] + 0.0f", "more(x[i])")
+        programs.append(replace(plus(0), source=source))
+    runtime.compile(programs)
+    assert [result(runtime, program)[0] for program in programs] == [3, 5]
+
+
+def test_a_second_runtime_loads_from_disk(intel: Candidate, builds: list[int]) -> None:
+    programs = [plus(amount) for amount in range(5)]
+    OpenCLRuntime("CPU", intel).compile(programs)
+    builds.clear()
+    with Counted() as counted:
+        again = OpenCLRuntime("CPU", intel)
+        assert [result(again, program)[0] for program in programs] == list(range(5))
+    assert counted.compiled == 0 and counted.disk == 6  # the probe too
+    assert len(builds) == 2, "the five share a binary"
+
+
+def test_nothing_is_kept_when_told_so(intel: Candidate, tmp_path: Path) -> None:
+    with Context(CACHE=0):
+        OpenCLRuntime("CPU", intel).compile([plus(1)])
+        assert not (tmp_path / "kernels").exists()
+        with Counted() as counted:
+            OpenCLRuntime("CPU", intel)
+    assert counted.compiled == 1
+
+
+def test_a_binary_the_driver_refuses_is_built_again(intel: Candidate, tmp_path: Path) -> None:
+    OpenCLRuntime("CPU", intel).compile([plus(1)])
+    for path in (tmp_path / "kernels").glob("*/*"):
+        if path.stat().st_size > 500:  # a binary, not the record that names it
+            cache.save(path.name, b"no binary at all, but with the right checksum")
+    with Counted() as counted:
+        runtime = OpenCLRuntime("CPU", intel)
+        assert result(runtime, plus(1)) == [1, 2, 3, 4]
+    assert counted.compiled == counted.healed == 2
+    with Counted() as counted:
+        OpenCLRuntime("CPU", intel).compile([plus(1)])
+    assert counted.compiled == 0
+
+
+def test_a_binary_that_was_evicted_is_built_again(intel: Candidate, tmp_path: Path) -> None:
+    OpenCLRuntime("CPU", intel).compile([plus(1)])
+    for path in (tmp_path / "kernels").glob("*/*"):
+        if path.stat().st_size > 500:
+            path.unlink()
+    with Counted() as counted:
+        assert result(OpenCLRuntime("CPU", intel), plus(1)) == [1, 2, 3, 4]
+    assert counted.compiled == 2
+
+
+def test_binaries_of_one_processor_are_not_used_on_another(intel: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    OpenCLRuntime("CPU", intel)
+    monkeypatch.setattr("kernelforge.kernels.opencl_devices._instructions", lambda: "another")
+    with Counted() as counted:
+        OpenCLRuntime("CPU", intel)
+    assert counted.disk == 0 and counted.compiled == 1
+
+
+def test_the_bad_program_is_named_and_the_good_ones_stay(candidate: Candidate, tmp_path: Path) -> None:
+    runtime = OpenCLRuntime("CPU", candidate)
+    bad = replace(plus(1, "bad"), source=plus(1, "bad").source.replace("x[i]", "nowhere[i]"))
+    with pytest.raises(CompileError) as caught:
+        runtime.compile([plus(1), bad, plus(2)])
+    error = caught.value
+    assert (error.kernel, error.device) == ("bad", "CPU") and "nowhere" in str(error)
+    assert error.path is not None and Path(error.path).read_text() == bad.source
+    assert Path(error.path).parent == tmp_path / "failed"
+    with Counted() as counted:
+        assert result(runtime, plus(1)) == [1, 2, 3, 4]
+    assert counted.compiled == 0
+    assert result(runtime, plus(2)) == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("source", ["", "garbage {", "__kernel void other(__global float *x) { x[0] = 1; }"])
+def test_sources_without_the_kernel_are_refused(candidate: Candidate, source: str) -> None:
+    runtime = OpenCLRuntime("CPU", candidate)
+    with pytest.raises(CompileError, match="plus"):
+        runtime.compile([plus(1), replace(plus(2), source=source)])
+    assert result(runtime, plus(1)) == [1, 2, 3, 4]
+
+
+def test_only_the_kernel_is_renamed() -> None:
+    source = "static float f_(float f) { return f; }\n__kernel\nvoid  f (__global float *f1) { f1[0] = f_(1.0f); } // f"
+    assert renamed(source, "f", "g") == source.replace("void  f (", "void  g (")

@@ -1,0 +1,148 @@
+"""The pool hands out no block twice, keeps what it may, and lets nothing go that a launch still uses."""
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernelforge.counters import GlobalCounters
+from kernelforge.kernels import Device
+from kernelforge.kernels.pool import SMALLEST, Pool, size_class
+from kernelforge.kernels.runtime import Block
+from kernelforge.settings import Context
+
+UNLIMITED = 1 << 40
+
+
+def pool_of(limit: int = UNLIMITED, capacity: int = UNLIMITED) -> tuple[Pool, list[int], list[int]]:
+    """A pool on a device of `capacity` bytes; the sizes made so far, and the launches waited for."""
+    made: list[int] = []
+    waits: list[int] = []
+
+    def make(nbytes: int) -> Block:
+        if pool.bytes_used + pool.bytes_free + nbytes > capacity:
+            raise MemoryError("full")
+        made.append(nbytes)
+        return Block(nbytes, None, np.empty(0, np.uint8))
+
+    pool = Pool(make, waits.append, limit)
+    return pool, made, waits
+
+
+@given(st.integers(0, 1 << 40))
+def test_size_classes_hold_the_request_and_waste_less_than_an_eighth(nbytes: int) -> None:
+    size = size_class(nbytes)
+    assert size >= nbytes and size_class(size) == size
+    assert size == SMALLEST or (size - nbytes) * 8 < nbytes
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5000)), max_size=60), st.sampled_from([0, 4096, UNLIMITED]))
+def test_live_memories_share_no_block_and_the_counts_add_up(steps: list[tuple[bool, int]], limit: int) -> None:
+    pool, _, _ = pool_of(limit)
+    live = []
+    for drop, number in steps:
+        if drop and live:
+            live.pop(number % len(live))
+        else:
+            live.append(pool.take(number))
+        assert len({memory.block.serial for memory in live}) == len(live)
+        assert all(memory.block.capacity >= memory.nbytes for memory in live)
+        assert pool.bytes_used == sum(memory.block.capacity for memory in live)
+        assert 0 <= pool.bytes_free <= limit
+
+
+def test_the_block_freed_last_is_used_first() -> None:
+    pool, made, _ = pool_of()
+    first, second = pool.take(1000), pool.take(1000)
+    serial = second.block.serial
+    del first, second
+    assert pool.take(1000).block.serial == serial and len(made) == 2
+
+
+def test_the_limit_is_a_setting() -> None:
+    pool, _, _ = pool_of()
+    with Context(POOL=0):
+        pool.take(1 << 20)
+        assert pool.bytes_free == 0
+    pool.take(1 << 20)
+    assert pool.bytes_free == 1 << 20
+
+
+def test_a_block_is_released_only_after_its_last_launch() -> None:
+    pool, _, waits = pool_of(limit=0)
+    memory = pool.take(100)
+    memory.block.last_use = 17
+    assert not waits
+    del memory
+    assert waits == [17]
+
+
+def test_a_full_device_is_tried_again_without_the_free_blocks() -> None:
+    pool, made, _ = pool_of(capacity=3 << 20)
+    del (kept := [pool.take(1 << 20), pool.take(1 << 19), pool.take(1 << 20)])[1:]
+    big = pool.take(2 << 20)
+    assert made[-1] == 2 << 20 and pool.bytes_free == 0
+    with pytest.raises(MemoryError, match=r"cannot allocate 1,048,576 bytes: full; 3,145,728 bytes are in use"):
+        pool.take(1 << 20)
+    del big, kept
+    assert pool.take(1 << 20).nbytes == 1 << 20
+
+
+def test_collection_in_the_middle_of_an_allocation_does_not_hang() -> None:
+    """Python may collect a handle anywhere, also while its pool holds the lock."""
+    cycles: list[object] = []
+
+    def make(nbytes: int) -> Block:
+        if cycles:
+            cycles.clear()
+            gc.collect()
+        return Block(nbytes, None, None)
+
+    pool = Pool(make, lambda launch: None, UNLIMITED)
+    memory = pool.take(64)
+    cycle: list[object] = [memory]
+    cycle.append(cycle)
+    cycles.append(cycle)
+    del memory, cycle
+    thread = threading.Thread(target=lambda: pool.take(1 << 20), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    pool.clear()
+    assert (pool.bytes_free, pool.bytes_used) == (0, 0)
+
+
+def test_threads_share_a_pool() -> None:
+    pool, _, _ = pool_of(limit=1 << 16)
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        random = np.random.default_rng(seed)
+        held = []
+        try:
+            for _ in range(500):
+                held.append(pool.take(int(random.integers(1, 1 << 14))))
+                if len(held) > 8:
+                    held.pop(int(random.integers(len(held))))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pool.clear()
+    assert not failures and (pool.bytes_free, pool.bytes_used) == (0, 0)
+
+
+def test_memory_in_use_is_counted() -> None:
+    before = GlobalCounters.mem_used
+    memory = Device["NUMPY"].allocate(1 << 20)
+    assert GlobalCounters.mem_used >= before + (1 << 20)
+    del memory
+    Device["NUMPY"].allocate(1)
+    assert GlobalCounters.mem_used < before + (1 << 20)
