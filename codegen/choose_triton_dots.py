@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from codegen.access import cost, loads_of, main_stores
 from codegen.choose_staged import form_of
 from codegen.contract import Contraction, contractions
-from codegen.dtypes import dtypes
+from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Kernel, Load, Reduce, walk
 from codegen.schedule import Schedule, Step
@@ -110,7 +110,8 @@ def _is_bytes(c: Contraction) -> bool:
     return c.reduce.dtype is dtypes.int32 and all(_stored_type(e) is dtypes.int8 for e in (c.left, c.right))
 
 
-def _stored_type(e: Expr) -> object:
+def _stored_type(e: Expr) -> DType:
+    """The type an operand has before it is widened."""
     return e.args[0].dtype if isinstance(e, Apply) and e.op.name == "cast" else e.dtype
 
 
@@ -155,13 +156,17 @@ def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target
 def _tiles(c: Contraction, target: Target) -> tuple[Tile, ...]:
     if c.reduce.dtype.bits == 64:
         return DOUBLE
-    wide = [e for e in (c.left, c.right) if _bits(e) > 16]
-    if not wide:
-        return NARROW
+    if not _is_wide(c):
+        return NARROW if all(_loaded_bits(e) <= 16 for e in (c.left, c.right)) else NARROW[1:]
     return SINGLE if _has_warpgroups(target) else SINGLE_OLDER
 
 
-def _bits(e: Expr) -> int:
+def _is_wide(c: Contraction) -> bool:
+    """True when an operand reaches the matrix unit as float32."""
+    return any(not _stored_type(e).is_narrow_float and _loaded_bits(e) > 16 for e in (c.left, c.right))
+
+
+def _loaded_bits(e: Expr) -> int:
     """The width in memory of what an operand is made of."""
     return max((x.param.dtype.bits for x in walk([e]) if isinstance(x, Load)), default=e.dtype.bits)
 
@@ -170,7 +175,7 @@ def _clamped(tile: Tile, roles: Roles) -> Tile:
     """No tile reaches further than the next power of two of its axis; warps shrink with it."""
     m, n = (min(t, max(LEAST, block_size(a.size))) for t, a in ((tile.m, roles.m), (tile.n, roles.n)))
     k = min(tile.k, max(LEAST, block_size(roles.k.size)))
-    warps = tile.warps if m * n * 2 > tile.m * tile.n else min(tile.warps, 4)
+    warps = tile.warps if m * n * 2 >= tile.m * tile.n else min(tile.warps, 4)
     return Tile(m, n, k, warps, tile.stages)
 
 
@@ -200,7 +205,7 @@ def staged(
     others = [a for a in free if a not in across]
     whole = [a for a in kernel.axes if a is not form.rows and a is not form.walk and a not in others]
     depth = max((block_size(a.size) for a in whole), default=LEAST)
-    wide = any(_bits(e) > 16 for c in found.values() for e in (c.left, c.right))
+    wide = any(map(_is_wide, found.values()))
     programs = prod(a.size for a in others)
     for rows, columns, warps, stages in _blocks(target, wide, depth):
         if rows > 64 and programs * -(-form.rows.size // rows) < target.cores:
