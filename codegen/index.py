@@ -27,15 +27,23 @@ _interned: Final[WeakValueDictionary[tuple[object, ...], Atom | Index]] = WeakVa
 class Axis:
     """A named range 0 <= value < size.  Two axes are the same only if they are one object."""
 
-    __slots__ = ("__weakref__", "axes", "hi", "id", "index", "lo", "name", "size")
+    __slots__ = ("__weakref__", "hi", "id", "lo", "name", "size")
 
     def __init__(self, name: str, size: int) -> None:
         if size < 1:
             raise ValueError(f"axis {name} must have a size of at least 1, got {size}")
         self.name, self.size, self.id = name, size, next(_numbers)
         self.lo, self.hi = 0, size - 1
-        self.axes = frozenset((self,))
-        self.index = _linear({self: 1}, 0)
+
+    @property
+    def index(self) -> Index:
+        """The index that is this axis.  It is not kept: an axis that refers to what refers to it would never die."""
+        return _intern_index(((self, 1),), 0)
+
+    @property
+    def axes(self) -> frozenset[Axis]:
+        """Itself, as every part of an index has its axes."""
+        return frozenset((self,))
 
     def __repr__(self) -> str:
         return self.name
@@ -88,15 +96,14 @@ class Index:
 
     def __init__(self, terms: tuple[tuple[Term, int], ...], const: int) -> None:
         self.terms, self.const, self.id = terms, const, next(_numbers)
-        self.axes: frozenset[Axis] = frozenset().union(*(atom.axes for atom, _ in terms)) if terms else frozenset()
-        self.lo = const + sum(min(k * atom.lo, k * atom.hi) for atom, k in terms)
-        self.hi = const + sum(max(k * atom.lo, k * atom.hi) for atom, k in terms)
+        self.axes: frozenset[Axis] = frozenset().union(*[atom.axes for atom, _ in terms])
+        self.lo, self.hi = _bounds(terms, const)
 
     def __add__(self, other: Index | int) -> Index:
         if isinstance(other, int):
             return _intern_index(self.terms, self.const + other)
-        if not other.terms:
-            return _intern_index(self.terms, self.const + other.const)
+        if not other.terms or not self.terms:
+            return _intern_index(self.terms or other.terms, self.const + other.const)
         total = dict(self.terms)
         for atom, k in other.terms:
             total[atom] = total.get(atom, 0) + k
@@ -108,7 +115,8 @@ class Index:
     def __mul__(self, factor: int) -> Index:
         if factor == 1:
             return self
-        return _linear({atom: k * factor for atom, k in self.terms}, self.const * factor)
+        terms = tuple([(atom, k * factor) for atom, k in self.terms]) if factor else ()
+        return _intern_index(terms, self.const * factor)
 
     def __floordiv__(self, divisor: int) -> Index:
         return _divide(self, divisor)
@@ -178,14 +186,29 @@ def dynamic(expr: Expr, size: int) -> Index:
     return _linear({_atom("dynamic", expr, size): 1}, 0)
 
 
+def combination(parts: Iterable[tuple[Index, int]], const: int = 0) -> Index:
+    """const + the sum of index * factor.
+
+    >>> i, j = Axis("i", 4), Axis("j", 6)
+    >>> combination([(i.index + 1, 6), (j.index, 1)], 2)
+    i*6+j+8
+    """
+    total: dict[Term, int] = {}
+    for index, factor in parts:
+        const += index.const * factor
+        for atom, k in index.terms:
+            total[atom] = total.get(atom, 0) + k * factor
+    return _linear(total, const)
+
+
 def substitute(index: Index, replacement: Mapping[Axis, Index], expr: Callable[[Expr], Expr] | None = None) -> Index:
     """The index with axes replaced, simplified again; expr is applied to the expressions inside it."""
-    if not index.axes & replacement.keys() and (expr is None or not index.is_dynamic):
+    if index.axes.isdisjoint(replacement) and (expr is None or not index.is_dynamic):
         return index
-    result = constant(index.const)
+    parts: list[tuple[Index, int]] = []
     for atom, k in index.terms:
         if isinstance(atom, Axis):
-            part = replacement.get(atom, atom.index)
+            part = replacement[atom] if atom in replacement else atom.index
         elif atom.kind == "div":
             part = _divide(substitute(atom.inner, replacement, expr), atom.by)
         elif atom.kind == "mod":
@@ -194,8 +217,8 @@ def substitute(index: Index, replacement: Mapping[Axis, Index], expr: Callable[[
             if expr is None:
                 raise TypeError("substitution into a dynamic index needs a function for its expression")
             part = dynamic(expr(atom.of), atom.by)  # type: ignore[arg-type]
-        result = result + part * k
-    return result
+        parts.append((part, k))
+    return combination(parts, index.const)
 
 
 class Guard(NamedTuple):
@@ -272,11 +295,27 @@ def _atom(kind: str, of: Index | Expr, by: int) -> Atom:
 
 
 def _linear(total: dict[Term, int], const: int) -> Index:
-    if any(isinstance(atom, Atom) and atom.kind == "mod" for atom in total):
-        const = _join_quotients(total, const)
+    """The index with these terms, which need not be in normal form."""
+    if len(total) > 1:
+        for atom in total:
+            if isinstance(atom, Atom) and atom.kind == "mod":
+                const = _join_quotients(total, const)
+                break
     kept = [(atom, k) for atom, k in total.items() if k]
-    kept.sort(key=_by_age)
+    if len(kept) > 1:
+        kept.sort(key=_by_age)
     return _intern_index(tuple(kept), const)
+
+
+def _bounds(terms: Iterable[tuple[Term, int]], const: int) -> tuple[int, int]:
+    """The least and the largest value of a sum."""
+    lo = hi = const
+    for atom, k in terms:
+        if k > 0:
+            lo, hi = lo + k * atom.lo, hi + k * atom.hi
+        else:
+            lo, hi = lo + k * atom.hi, hi + k * atom.lo
+    return lo, hi
 
 
 def _by_age(term: tuple[Term, int]) -> int:
@@ -314,19 +353,27 @@ def _common_factor(e: Index, c: int) -> tuple[int, Index, Index] | None:
     for g in sorted(factors, reverse=True):
         if g <= 1:
             break
-        y = _linear({atom: k // g for atom, k in e.terms if k % g == 0}, e.const // g)
-        z = _linear({atom: k for atom, k in e.terms if k % g}, e.const % g)
-        if y.terms and z.lo >= 0 and z.hi < g:
-            return g, y, z
+        rest = tuple([term for term in e.terms if term[1] % g])
+        lo, hi = _bounds(rest, e.const % g)
+        if len(rest) < len(e.terms) and lo >= 0 and hi < g:
+            return g, _quotient(e, g), _intern_index(rest, e.const % g)
     return None
+
+
+def _quotient(e: Index, c: int) -> Index:
+    """What is left of e // c when the terms that c does not divide are left out.
+
+    Like every part of a normal form, divided by a number or not, it is in normal form.
+    """
+    return _intern_index(tuple([(atom, k // c) for atom, k in e.terms if k % c == 0]), e.const // c)
 
 
 def _divide(e: Index, c: int) -> Index:
     """e // c: multiples of c leave, bounds decide, common factors cancel, nested divisions and remainders merge."""
     if c == 1:
         return e
-    whole = _linear({atom: k // c for atom, k in e.terms if k % c == 0}, e.const // c)
-    rest = _linear({atom: k for atom, k in e.terms if k % c}, e.const % c)
+    whole = _quotient(e, c)
+    rest = _intern_index(tuple([term for term in e.terms if term[1] % c]), e.const % c)
     if rest.lo // c == rest.hi // c:
         return whole + rest.lo // c
     if (split := _common_factor(rest, c)) is not None:
@@ -345,17 +392,13 @@ def _remainder(e: Index, c: int) -> Index:
     """e % c: multiples of c vanish, inner remainders by multiples of c open, bounds decide, common factors leave."""
     if c == 1:
         return constant(0)
-    total: dict[Term, int] = {}
-    const = e.const
-    for atom, k in e.terms:
-        if k % c == 0:
-            continue
-        if isinstance(atom, Atom) and atom.kind == "mod" and (k * atom.by) % c == 0:
+    total, const = {atom: k for atom, k in e.terms if k % c}, e.const
+    for atom, k in list(total.items()):
+        if isinstance(atom, Atom) and atom.kind == "mod" and k * atom.by % c == 0:
+            del total[atom]
             const += k * atom.inner.const
             for part, factor in atom.inner.terms:
                 total[part] = total.get(part, 0) + k * factor
-        else:
-            total[atom] = total.get(atom, 0) + k
     rest = _linear({atom: k for atom, k in total.items() if k % c}, const % c)
     if rest.lo // c == rest.hi // c:
         return rest - (rest.lo // c) * c
