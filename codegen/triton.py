@@ -72,7 +72,7 @@ class _Printer:
         self.names = Names([*(p.name for p in kernel.params), entry])
         loops = [node.var for node in nodes(nest.body) if isinstance(node, Loop)]
         variables = {name: self.names.own(name) for name in dict.fromkeys([*loops, *(b.name for b in nest.boxes)])}
-        self.context = Context(kernel, self.rank, variables, _shared_indices(kernel), nest.schedule.options)
+        self.context = Context(self.rank, variables, _shared_indices(kernel), nest.schedule.options)
         self.centers = {node.center for node in nodes(nest.body) if isinstance(node, Shift)}
 
     def source(self) -> str:

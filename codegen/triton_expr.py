@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from codegen.index import Axis, Index
-from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Valid, index_exprs
+from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid, index_exprs
 from codegen.nodes import Environment, Place
 from codegen.triton_dot import Dot, dot_text, find_dot
 from codegen.triton_scope import Scope, Value
@@ -34,7 +34,6 @@ class Context:
     options    the schedule's options
     """
 
-    kernel: Kernel
     rank: Rank
     variables: Mapping[str, str]
     shared: Collection[Index]

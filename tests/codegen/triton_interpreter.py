@@ -6,6 +6,7 @@ element; integers wrap without a check.  For speed a reduction with its own comb
 helper functions are called as they are.
 """
 
+import ctypes
 import importlib.util
 import os
 import tempfile
@@ -25,6 +26,7 @@ from codegen.triton_text import short_name
 
 Handle = interpreter.TensorHandle
 _original_binary = interpreter.InterpreterBuilder.binary_op
+_original_atomic = interpreter.InterpreterBuilder.create_atomic_rmw
 
 
 def run(source: str, entry: str, grid: Sequence[int], memory: Sequence[tuple[str, NDArray]]) -> list[NDArray]:
@@ -132,6 +134,20 @@ def _binary(self: Any, a: Any, b: Any, function: Callable[..., NDArray]) -> Any:
     return Handle(made.data, tl.int1) if made.data.dtype == np.bool_ else made
 
 
+def _atomic(self: Any, operation: Any, pointers: Any, values: Any, mask: Any, *order: object) -> Any:
+    """Atomic addition of bfloat16, the one operation on it that sources use."""
+    if values.dtype.scalar != tl.bfloat16:
+        return _original_atomic(self, operation, pointers, values, mask, *order)
+    before = np.zeros_like(values.data)
+    for place, address in np.ndenumerate(pointers.data):
+        if np.broadcast_to(mask.data, pointers.data.shape)[place]:
+            cell = np.frombuffer((ctypes.c_uint16 * 1).from_address(int(address)), np.uint16)
+            before[place] = cell[0]
+            total = from_storage(cell, dtypes.bfloat16) + _numbers(values)[place]
+            cell[:] = round_to_bfloat16(total)
+    return Handle(before, tl.bfloat16)
+
+
 def _reduce_in_halves(self: Any, operands: Sequence[Any]) -> list[Any]:
     (operand,), axis = self.unravel(operands, self.axis)
     assert not self.keep_dims
@@ -169,6 +185,7 @@ def _repair() -> None:
     interpreter.InterpreterBuilder.cast_impl = _cast
     interpreter.InterpreterBuilder.create_dot = _dot
     interpreter.InterpreterBuilder.binary_op = _binary
+    interpreter.InterpreterBuilder.create_atomic_rmw = _atomic
     interpreter.InterpretedFunction.__call__ = _call_helper
     interpreter.ReduceOps.generic_reduce = _reduce_in_halves
     options = interpreter.interpreter_builder.options
