@@ -5,7 +5,7 @@ Comes in: a kernel with a schedule, before and after placement.  Goes out: nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 from codegen.index import Axis, Index
@@ -14,7 +14,7 @@ from codegen.nodes import Environment, Keep, Nest, Out, Pack, Place, Settle, Upd
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.target import Target
 
-UNROLLED = 4096  # values one leaf may expand into before its text, and its build, take too long
+UNROLLED = 512  # values or vectors one leaf may expand into before its text, and its build, take too long
 ACCUMULATING = frozenset({"add", "mul", "max", "min", "and", "or", "xor"})
 
 
@@ -151,29 +151,35 @@ def _check_expansion(nest: Nest) -> None:
     scratch = sum(prod(box.tile.values()) * box.of.dtype.arithmetic.itemsize for box in nest.boxes if box.array)
     if scratch > nest.target.scratch:
         raise ScheduleError(f"the boxes need {scratch} bytes of scratch, more than the target's {nest.target.scratch}")
-    total = sum(prod(box.tile.values()) for box in nest.boxes if not box.array)
+    total = sum(_written_out(nest, box.tile) for box in nest.boxes if not box.array)
     if total > UNROLLED:
-        raise ScheduleError(f"the tiles held in registers have {total} elements, more than {UNROLLED}")
+        raise ScheduleError(f"the tiles held in registers are {total} variables, more than {UNROLLED}")
     for node in nodes(nest.body):
         if isinstance(node, Update):
-            _check_leaf(node.place, node.reduce.arg.axes, (node.reduce.arg,), node.env)
+            _check_leaf(nest, node.place, node.reduce.arg.axes, node.reduce.args, node.env)
         elif isinstance(node, Keep):
-            _check_leaf(node.place, node.box.of.axes, (node.box.of,), node.env)
+            _check_leaf(nest, node.place, node.box.of.axes, (node.box.of,), node.env)
         elif isinstance(node, Out):
-            _check_leaf(node.place, node.store.axes, (node.store.value,), node.env)
+            _check_leaf(nest, node.place, node.store.axes, (node.store.value,), node.env)
         elif isinstance(node, Settle):
-            _check_leaf(node.place, node.center.of.axes, (node.shift,), node.env)
+            _check_leaf(nest, node.place, node.center.of.axes, (node.shift,), node.env)
         elif isinstance(node, Pack):
-            _check_leaf(node.place, (), (node.box.of,), node.env)
+            _check_leaf(nest, node.place, (), (node.box.of,), node.env)
             missing = [a for a, extent in node.box.tile.items() if extent > 1 and (a, 1) not in (node.box.layout or ())]
             if missing:
                 raise ScheduleError(f"the layout of {node.box.name} lacks {missing[0]}, of which it holds more than one")
 
 
-def _check_leaf(place: Place, axes: Iterable[Axis], roots: Iterable[Expr], env: Environment) -> None:
-    count = prod(place.tile(a) for a in axes)
-    if count > UNROLLED:
-        raise ScheduleError(f"a tile of {count} elements would be written out, more than {UNROLLED}")
+def _written_out(nest: Nest, tile: Mapping[Axis, int]) -> int:
+    """Values or vectors a tile expands into."""
+    lanes = nest.target.lanes
+    whole = any(tile.get(a, 1) % lanes == 0 for a in nest.schedule.vector if a in tile)
+    return prod(tile.values()) // (lanes if whole else 1)
+
+
+def _check_leaf(nest: Nest, place: Place, axes: Iterable[Axis], roots: Iterable[Expr], env: Environment) -> None:
+    """A leaf's own tile, multiplied by the tiles of the reduces written out inside it."""
+    tiles = [frozenset(axes)]
     stack, seen = list(roots), set[Expr]()
     while stack:
         e = stack.pop()
@@ -181,7 +187,8 @@ def _check_leaf(place: Place, axes: Iterable[Axis], roots: Iterable[Expr], env: 
             continue
         seen.add(e)
         if isinstance(e, Reduce):
-            inside = prod(place.tile(a) for a in e.arg.axes)
-            if inside > UNROLLED:
-                raise ScheduleError(f"a reduce over a tile of {inside} elements would be written out")
+            tiles.append(e.arg.axes)
         stack.extend(children(e))
+    total = sum(_written_out(nest, {a: place.tile(a) for a in tile}) for tile in tiles)
+    if total > UNROLLED:
+        raise ScheduleError(f"a leaf would be written out as {total} values, more than {UNROLLED}")

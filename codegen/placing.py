@@ -136,15 +136,21 @@ class _Placer:
         )
 
     def depart(self, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]) -> list[Goal]:
-        """Sinks with their own loops leave the common list here; returns the goals that stay."""
+        """Sinks with their own loops leave the list here; returns the goals that stay."""
         stay: list[Goal] = []
         for goal in goals:
-            at, own = self.inner.get(goal.sink, (-1, loops))
-            if at == depth and own is not loops:
+            own = self.own_loops(goal.sink, depth, loops)
+            if own is not loops and self.inner[goal.sink][0] == depth:
                 out += self.emit(depth, own, [goal], env)
             else:
                 stay.append(goal)
         return stay
+
+    def own_loops(self, sink: Expr | Store, depth: int, loops: Order) -> Order:
+        """The loops a sink will run from this depth of a list on: its own when they are still ahead of the same steps."""
+        at, own = self.inner.get(sink, (-1, loops))
+        same = at >= depth and own.steps[:at] == loops.steps[:at] and own.real[:at] == loops.real[:at]
+        return own if same else loops
 
     def pending(self, goals: list[Goal], env: Env) -> list[Reduce]:
         return self.needs.pending([root for goal in goals for root in goal.roots], env)
@@ -248,7 +254,7 @@ class _Placer:
         top = stream.max
         running = self.box("acc", top, depth, loops, top.axes)
         center = self.box("run", top, depth, loops, top.axes)
-        boxes = [self.accumulator(r, depth, loops) for r, _ in sums]
+        boxes = [self.accumulator(r, depth, loops, begin=depth + 1) for r, _ in sums]
         out += [Declare(box) for box in (running, center, *boxes)]
         body: list[Node] = []
         inside: Env = dict(env)
@@ -297,9 +303,9 @@ class _Placer:
         out += [Declare(box) for box in factors.values()]
         return factors
 
-    def accumulator(self, r: Reduce, depth: int, loops: Order) -> Box:
-        at, own = self.inner.get(r, (0, loops))
-        own = own if at >= depth else loops
+    def accumulator(self, r: Reduce, depth: int, loops: Order, begin: int | None = None) -> Box:
+        """The box of a reduce declared here whose own loops may begin at depth `begin`, here unless given."""
+        own = self.own_loops(r, depth if begin is None else begin, loops)
         return self.box("acc", r, depth, loops, r.axes, partial=self.partial(r, depth, own), sink_loops=own)
 
     def finished(self, box: Box, depth: int, loops: Order, out: list[Node]) -> Box:
