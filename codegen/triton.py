@@ -39,6 +39,7 @@ from codegen.triton_text import full, helpers_used, reduction, spelling
 from codegen.triton_tiles import block_size
 
 DEFAULT_STAGES: Final = 3
+WIDEST_ACCESS: Final = 8  # elements of 16 bits in the widest access of a thread
 _LAUNCH: Final = ("num_warps", "num_stages")
 
 
@@ -79,7 +80,7 @@ class _Printer:
         """The whole text: a comment that says what it computes and how, imports, helpers, the kernel."""
         scope = Scope(self.names)
         self.grid(scope)
-        self.body(self.inside_grid(), scope)
+        self.inside_grid(scope)
         body = "\n".join(scope.text()) + "\n"
         helpers = helpers_used(body)
         nest = self.nest
@@ -95,9 +96,34 @@ class _Printer:
         ]
         return "\n\n".join(parts)
 
-    def inside_grid(self) -> Sequence[Node]:
+    def inside_grid(self, scope: Scope) -> None:
+        """What one program does; twice, with and without masks, when a mask would break up 16-byte accesses.
+
+        A mask leaves an access whole only when its bound is a multiple of the access' length.
+        """
         grid = self.nest.grid
-        return grid[-1].body if grid else self.nest.body
+        body = grid[-1].body if grid else self.nest.body
+        ragged = self.ragged_loop()
+        if ragged is None:
+            self.body(body, scope)
+            return
+        start = self.context.variables[ragged.var]
+        for header, whole in ((f"if {start} + {ragged.tile} <= {ragged.axis.size}:", {ragged.axis}), ("else:", set())):
+            inner = scope.inner(header)
+            inner.branch, inner.whole = True, scope.whole | whole
+            self.body(body, inner)
+            inner.close()
+
+    def ragged_loop(self) -> Loop | None:
+        """The innermost grid loop of an elementwise kernel, if accesses lie along it and its size breaks the last up."""
+        kernel, grid = self.nest.kernel, self.nest.grid
+        if not grid or kernel.reduces or any(isinstance(node, Loop) for node in grid[-1].body):
+            return None
+        loop = grid[-1]
+        indices = [*(e.index for e in kernel.loads), *(store.index for store in kernel.stores)]
+        along = any(index.stride(loop.axis) == 1 for index in indices)
+        odd = loop.axis.size % WIDEST_ACCESS != 0 and loop.tile >= WIDEST_ACCESS
+        return loop if along and odd else None
 
     def grid(self, scope: Scope) -> None:
         """Each grid loop's variable from the one program id, the innermost loop running fastest."""

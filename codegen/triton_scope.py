@@ -91,10 +91,14 @@ class Scope:
 
     parts   lines and the bodies inside
     starts  the loop variables that hold where a tile starts and that belong to this body
+    whole   axes whose tiles are known to lie within the axis' size here
+    branch  True for one side of a condition: nothing leaves it
     """
 
     def __init__(self, names: Names, outer: Scope | None = None) -> None:
         self.names, self.outer = names, outer
+        self.whole: frozenset[Axis] = outer.whole if outer else frozenset()
+        self.branch = False
         self.parts: list[str | Scope] = []
         self.known: ChainMap[Hashable, Value] = outer.known.new_child() if outer else ChainMap()
         self.starts: set[str] = set()
@@ -134,7 +138,7 @@ class Scope:
         """The outermost body in which all these starts hold."""
         wanted = set(starts) - {"0"}
         scope = self
-        while scope.outer is not None and not scope.starts & wanted:
+        while scope.outer is not None and not scope.branch and not scope.starts & wanted:
             scope = scope.outer
         return scope
 

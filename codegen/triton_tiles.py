@@ -86,6 +86,9 @@ class Tiles(Blocks):
             return self.scope
         return self.scope.home(self.variables_of(axes))
 
+    def overhangs(self, axis: Axis) -> bool:
+        return axis not in self.scope.whole and super().overhangs(axis)
+
     # ------------------------------------------------------------------------------------------------ indices
 
     def coordinate(self, axis: Axis) -> Value:

@@ -173,6 +173,12 @@ def test_convolution_and_its_gradient() -> None:
     check_default(written.kernel("gradient", (2, 5, 9, 10), gradient))
 
 
+@pytest.mark.parametrize("size", [1, 7, 255, 256, 257, 1003, 2048])
+def test_vectors_of_any_length(size: int) -> None:
+    x, y = tensor("x", size), half("y", size)
+    check_default(written.kernel("chain", (size,), lambda i: exp(add(x(i), y(i)))))
+
+
 def test_transpose() -> None:
     x = tensor("x", 50, 70)
     check_default(written.kernel("transpose", (70, 50), lambda i, j: exp(x(j, i))))

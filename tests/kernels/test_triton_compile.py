@@ -47,6 +47,13 @@ def test_elementwise_moves_16_bytes(target: str) -> None:
     machine(kernel, TARGETS[target]).assert_wide()
 
 
+def test_odd_sizes_move_16_bytes_but_for_the_last_tile() -> None:
+    size = 1_000_003
+    x = values("x", size, dtype=HALF)
+    made = machine(written.kernel("odd", (size,), lambda i: gelu(x(i)), dtype=HALF), SM90)
+    assert made.count(r"LDG.*128") and made.count(r"STG.*128")
+
+
 def test_transposes_move_16_bytes() -> None:
     x = values("x", SIZE, SIZE, dtype=HALF)
     machine(written.kernel("turned", (SIZE, SIZE), lambda i, j: x(j, i), dtype=HALF), SM90).assert_wide()
