@@ -218,7 +218,7 @@ def substitute(index: Index, replacement: Mapping[Axis, Index], expr: Callable[[
                 raise TypeError("substitution into a dynamic index needs a function for its expression")
             part = dynamic(expr(atom.of), atom.by)  # type: ignore[arg-type]
         parts.append((part, k))
-    return combination(parts, index.const)
+    return parts[0][0] * parts[0][1] + index.const if len(parts) == 1 else combination(parts, index.const)
 
 
 class Guard(NamedTuple):

@@ -18,7 +18,7 @@ from typing import Final
 
 from codegen import ir
 from codegen.dtypes import dtypes
-from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, guard_axes, needed
+from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, combination, constant, dynamic, guard_axes, needed
 from kernelforge.axes import matches
 from kernelforge.graph import VIEWS, Node
 from kernelforge.views import source_index
@@ -322,11 +322,12 @@ def body(demand: Demand, bound: Sequence[Axis]) -> tuple[Place, tuple[Guards, ..
 
 def flat_index(index: Sequence[Index], shape: Sequence[int]) -> Index:
     """The position in row-major order."""
-    flat = constant(0)
-    for place, size in zip(index, shape):
+    parts, step = [], 1
+    for place, size in zip(reversed(index), reversed(shape)):
         if size > 1:
-            flat = flat * size + place
-    return flat
+            parts.append((place, step))
+            step *= size
+    return combination(parts)
 
 
 def _through(node: Node, index: Place, guards: tuple[Guards, ...]) -> tuple[Place, tuple[Guards, ...], Guards]:

@@ -11,6 +11,7 @@ the group becomes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, needed, substitute
@@ -111,12 +112,12 @@ def _unwindow(view: Node, index: Indices, guards: GuardsPerDim) -> Source:
 def _reshape(view: Node, index: Indices, guards: GuardsPerDim) -> Source:
     result_index: list[Index] = []
     result_guards: list[Guards] = []
-    for dims, source_dims in matching_groups(view.shape, view.src[0].shape):
-        sizes = [view.src[0].shape[d] for d in source_dims]
-        joined = NO_GUARDS.union(*(guards[d] for d in dims if view.shape[d] > 1))
-        parts = _regrouped([view.shape[d] for d in dims], [index[d] for d in dims], sizes)
-        result_index += parts
-        result_guards += [joined if size > 1 else NO_GUARDS for size in sizes]
+    for axes, places in _regrouped(view.shape, view.src[0].shape):
+        joined = NO_GUARDS.union(*[guards[dim] for dim in axes])
+        actual = {axis: index[dim] for dim, axis in axes.items()}
+        for place in places:
+            result_index.append(substitute(place, actual))
+            result_guards.append(NO_GUARDS if place.is_constant else joined)
     return Source(tuple(result_index), tuple(result_guards), NO_GUARDS)
 
 
@@ -146,24 +147,32 @@ def matching_groups(shape: Shape, other: Shape) -> list[tuple[list[int], list[in
     return groups
 
 
-def _regrouped(sizes: list[int], index: list[Index], new_sizes: list[int]) -> list[Index]:
-    """The indices into new_sizes of the element that index names in sizes, both row-major.
+class _Group(NamedTuple):
+    """Dimensions of a view that become dimensions of its source.
+
+    axes    for each dimension of the view longer than 1, the axis that stands for its index
+    places  for each dimension of the source, its index
+    """
+
+    axes: dict[int, Axis]
+    places: list[Index]
+
+
+@lru_cache(maxsize=1024)
+def _regrouped(shape: Shape, source: Shape) -> list[_Group]:
+    """How an index into a shape becomes one into a source of the same row-major elements.
 
     The algebra is done on placeholder axes with the dimensions' own bounds: the indices may leave them (where some
     guard fails), and then a remainder could not be simplified away.
     """
-    if sizes == new_sizes:
-        return index
-    flat = constant(0)
-    actual: dict[Axis, Index] = {}
-    for size, i in zip(sizes, index):
-        flat = flat * size
-        if size > 1:
-            axis = Axis("_", size)
-            actual[axis] = i
-            flat = flat + axis.index
-    result = []
-    for size in reversed(new_sizes):
-        result.append(substitute(flat % size, actual) if size > 1 else constant(0))
-        flat = flat // size
-    return result[::-1]
+    found = []
+    for dims, source_dims in matching_groups(shape, source):
+        axes = {dim: Axis("_", shape[dim]) for dim in dims if shape[dim] > 1}
+        flat, places = constant(0), []
+        for dim, axis in axes.items():
+            flat = flat * shape[dim] + axis.index
+        for dim in reversed(source_dims):
+            places.append(flat % source[dim] if source[dim] > 1 else constant(0))
+            flat = flat // source[dim]
+        found.append(_Group(axes, places[::-1]))
+    return found
