@@ -36,9 +36,9 @@ def _div(node: Node, dy: Node) -> Parts:
 
 @rule("mod")
 def _mod(node: Node, dy: Node) -> Parts:
-    """a mod b = a - b*floor(a/b), whose second term is piecewise linear in b."""
+    """a mod b = a - b*n with the whole number n = floor(a/b), which the rounded a/b may miss."""
     a, b = node.src
-    return lambda: dy, lambda: neg(mul(dy, elementwise("floor", div(a, b))))
+    return lambda: dy, lambda: neg(mul(dy, elementwise("round", div(sub(a, node), b))))
 
 
 @rule("pow")

@@ -96,12 +96,13 @@ class Activations(Functions):
         return self / (1 + self.abs())
 
     def hardtanh(self, min_val: float = -1, max_val: float = 1) -> Self:
-        """x limited to at least min_val and at most max_val."""
-        return self.clamp(min_val, max_val)
+        """x limited to at least min_val and at most max_val; its gradient at both is 0."""
+        raised = (self <= min_val).where(min_val, self)
+        return (raised >= max_val).where(max_val, raised)
 
     def hardsigmoid(self, alpha: float = 1 / 6, beta: float = 0.5) -> Self:
         """alpha x + beta limited to 0 .. 1."""
-        return (self * alpha + beta).clamp(0, 1)
+        return (self * alpha + beta).hardtanh(0, 1)
 
     def hardswish(self) -> Self:
         """x * relu6(x + 3) / 6."""

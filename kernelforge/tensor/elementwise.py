@@ -13,7 +13,7 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.casts import Casts
-from kernelforge.tensor.core import Operand, broadcast
+from kernelforge.tensor.core import Core, Operand, broadcast
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
 _LARGEST_UNROLLED_POWER = 16
@@ -64,7 +64,15 @@ class Elementwise(Casts):
         if not a.dtype.is_float:
             a, b = graph.cast(a, dtypes.default_float), graph.cast(b, dtypes.default_float)
         quotient = self._wrap(graph.elementwise("div", a, b), tracked)
-        return quotient if rounding_mode is None else quotient.floor() if rounding_mode == "floor" else quotient.trunc()
+        if rounding_mode == "floor":
+            return quotient._floor_of_exact(self._wrap(a, tracked), self._wrap(b, tracked))
+        return quotient if rounding_mode is None else quotient.trunc()
+
+    def _floor_of_exact(self, a: Self, b: Self) -> Self:
+        """The floor of a / b before rounding makes it this tensor: 1.0 // 0.1 is 9, though 1.0 / 0.1 is 10."""
+        rest = a.fmod(b)
+        below = rest.ne(0) & ((rest < 0) ^ (b < 0))
+        return b.eq(0).where(self.floor(), ((a - rest) / b).round() - below.cast(a.dtype))
 
     def mod(self, other: Operand, reverse: bool = False) -> Self:
         """The remainder of floor division; it has the sign of the divisor, as in Python."""
@@ -75,7 +83,13 @@ class Elementwise(Casts):
 
     def fmod(self, other: Operand) -> Self:
         """The remainder of truncating division; it has the sign of the dividend, as in C."""
-        return self - self.div(other, rounding_mode="trunc") * other
+        a, b, tracked = self._operands(other, False)
+        x, y = self._wrap(a, tracked), self._wrap(b, tracked)
+        if not a.dtype.is_float:
+            return x - x.div(y, rounding_mode="trunc") * y
+        negative = x < 0
+        rest = negative.where(-x, x).mod(y.abs())
+        return negative.where(-rest, rest)
 
     def maximum(self, other: Operand) -> Self:
         """The larger of both at each place; NaN where either is NaN."""
@@ -261,11 +275,15 @@ class Elementwise(Casts):
         return mask.where(value, self)
 
     def clamp(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:
-        """The values limited to at least min_ and at most max_."""
+        """The values limited to at least min_ and at most max_; the gradient at a limit that is a number is 1."""
         if min_ is None and max_ is None:
             raise ValueError("clamp() needs min_, max_ or both")
-        result = self if min_ is None else self.maximum(min_)
-        return result if max_ is None else result.minimum(max_)
+        result = self
+        if min_ is not None:
+            result = result.maximum(min_) if isinstance(min_, Core) else (result < min_).where(min_, result)
+        if max_ is not None:
+            result = result.minimum(max_) if isinstance(max_, Core) else (result > max_).where(max_, result)
+        return result
 
     def clip(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:
         """Another name of clamp()."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Self
 
+from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.elementwise import Elementwise
@@ -88,11 +89,14 @@ class Functions(Elementwise):
 
     def asin(self) -> Self:
         """The angle in radians whose sine is each value."""
-        return (self / (1 + ((1 - self) * (1 + self)).sqrt())).atan() * 2
+        return (self / (1 + (1 - self).sqrt() * (1 + self).sqrt())).atan() * 2
 
     def acos(self) -> Self:
         """The angle in radians whose cosine is each value."""
-        return math.pi / 2 - self.asin()
+        negative = self < 0
+        magnitude = negative.where(-self, self)
+        angle = ((1 - magnitude).sqrt() / (1 + magnitude).sqrt()).atan() * 2
+        return negative.where(math.pi - angle, angle)
 
     def atan(self) -> Self:
         """The angle in radians whose tangent is each value.
@@ -110,17 +114,30 @@ class Functions(Elementwise):
         for odd in range(21, 0, -2):
             series = series * square + (1 if odd % 4 == 1 else -1) / odd
         angle = small * series * 4
-        return outside.where(positive.where(math.pi / 2, -math.pi / 2) - angle, angle)
+        return outside.where(positive.where(x._constant(math.pi / 2), -math.pi / 2) - angle, angle)
 
     def asinh(self) -> Self:
         """The inverse of sinh."""
-        magnitude = self.abs()
-        result = (magnitude + magnitude.square() / (1 + (magnitude.square() + 1).sqrt())).log1p()
-        return (self < 0).where(-result, result)
+        x = self._floating()
+        negative = x < 0
+        magnitude = negative.where(-x, x)
+        large = magnitude._beyond_one_in_square()
+        small = large.where(2, magnitude)
+        result = (small * (1 + small / (1 + (small.square() + 1).sqrt()))).log1p()
+        result = large.where(large.where(magnitude, 2).log() + math.log(2), result)
+        return negative.where(-result, result)
 
     def acosh(self) -> Self:
         """The inverse of cosh."""
-        return (self + (self.square() - 1).sqrt()).log()
+        x = self._floating()
+        large = x._beyond_one_in_square()
+        above = large.where(1, x - 1)
+        result = (above + above.sqrt() * (above + 2).sqrt()).log1p()
+        return large.where(large.where(x, 2).log() + math.log(2), result)
+
+    def _beyond_one_in_square(self) -> Self:
+        """True where adding 1 to the square of a value does not change its logarithm."""
+        return self > (1e8 if self.dtype is dtypes.float64 else 1e4)
 
     def atanh(self) -> Self:
         """The inverse of tanh."""

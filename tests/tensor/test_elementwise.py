@@ -240,3 +240,24 @@ def test_errors():
         Tensor([1.0]).clamp()
     with pytest.raises(DTypeError, match="shifts"):
         Tensor([1.0]) << 1
+
+
+def test_whole_quotients_of_floats_agree_with_their_remainders(device):
+    """Quotients near a whole number, and operands that are infinite or zero."""
+    x = np.array([1, 1, -1, 0.3, 6, 7.5, -7.5, 7.5, 0, 5, -5, np.inf, -3], np.float64)
+    y = np.array([0.1, -0.1, 0.1, 0.1, 0.1, 2, 2, -2, 3, np.inf, np.inf, 2, np.nan], np.float64)
+    for dtype in (np.float64, np.float32):
+        a, b = x.astype(dtype), y.astype(dtype)
+        with np.errstate(invalid="ignore"):
+            expected = [a // b, np.fmod(a, b), a % b]
+        assert_all_same([Tensor(a) // Tensor(b), Tensor(a).fmod(Tensor(b)), Tensor(a) % Tensor(b)], expected)
+    assert (Tensor([1.0, -1.0]) // 0).tolist() == [np.inf, -np.inf]
+    divisor = Tensor(y[:4], requires_grad=True)
+    assert (Tensor(x[:4]) % divisor).sum().gradient(divisor)[0].tolist() == (-(x[:4] // y[:4])).tolist()
+
+
+def test_slopes_of_clamp_at_its_limits(numpy_device):
+    x = Tensor([-2.0, -1.0, 0.0, 1.0, 2.0, np.nan], requires_grad=True)
+    limited = x.clamp(-1, 1)
+    assert_same(limited, np.array([-1, -1, 0, 1, 1, np.nan], np.float32))
+    assert limited.sum().gradient(x)[0].tolist() == [0, 1, 1, 1, 0, 1]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from codegen.dtypes import dtypes
 from kernelforge.tensor import Tensor
 from tests.tensor.checks import assert_all_same, assert_gradient, values
 
@@ -138,3 +139,51 @@ def test_logaddexp(numpy_device):
     others = np.array([-np.inf, 0, 3, -1e4], np.float32)
     assert_all_same([Tensor(edges).logaddexp(Tensor(others))], [np.logaddexp(edges, others)])
     assert_gradient(Tensor.logaddexp, x, y)
+
+
+def test_double_precision(device):
+    ranges = [between for _, between in TABLE.values()]
+    inputs = [values(31, seed=i, low=low, high=high).astype(np.float64) for i, (low, high) in enumerate(ranges)]
+    found = [getattr(Tensor(x), name)() for name, x in zip(TABLE, inputs)]
+    expected = [reference(x) for (reference, _), x in zip(TABLE.values(), inputs)]
+    assert_all_same(found, expected, rtol=1e-13, atol=1e-14)
+
+
+def test_sixteen_bit_floats_keep_their_type(numpy_device):
+    for name in TABLE:
+        assert getattr(Tensor([0.5], dtype="float16"), name)().dtype is dtypes.float16, name
+
+
+def test_inverse_functions_at_the_ends_of_their_range(device):
+    largest = np.array([0.0, 1.0, 2e4, 1e10, 1e30, 3e38, np.inf], np.float32)
+    ends = np.array([-1.0, -0.9999999, 0.0, 0.9999999, 1.0], np.float32)
+    both = np.concatenate([-largest, largest])
+    near_one = np.array([1.0, 1.0000001, 1.001, *largest[2:]], np.float32)
+    exact = [np.arcsinh(both.astype(np.float64)), np.arccosh(near_one.astype(np.float64))]
+    exact += [np.arcsin(ends.astype(np.float64)), np.arccos(ends.astype(np.float64))]
+    exact += [np.arctan(both.astype(np.float64))]
+    found = [Tensor(both).asinh(), Tensor(near_one).acosh()]
+    found += [Tensor(ends).asin(), Tensor(ends).acos(), Tensor(both).atan()]
+    assert_all_same(found, [x.astype(np.float32) for x in exact], rtol=2e-6, atol=0)
+
+
+SLOPES = {
+    "asinh": ([-np.inf, -3e38, 0, 3e38, np.inf], [0, 1 / 3e38, 1, 1 / 3e38, 0]),
+    "acosh": ([1, 3e38, np.inf], [np.inf, 1 / 3e38, 0]),
+    "asin": ([-1, 0, 1], [np.inf, 1, np.inf]),
+    "acos": ([-1, 0, 1], [-np.inf, -1, -np.inf]),
+    "atan": ([-np.inf, 0, np.inf], [0, 1, 0]),
+    "relu": ([0], [0]),
+    "relu6": ([0, 6], [0, 0]),
+    "hardtanh": ([-1, 1], [0, 0]),
+    "hardsigmoid": ([-3, 3], [0, 0]),
+    "hardswish": ([-3, 3], [0, 1]),
+    "elu": ([0], [1]),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_slope_at_edges_and_kinks(name, numpy_device):
+    points, slopes = SLOPES[name]
+    x = Tensor(np.array(points, np.float64), requires_grad=True)
+    np.testing.assert_allclose(getattr(x, name)().sum().gradient(x)[0].numpy(), slopes, rtol=1e-12)
