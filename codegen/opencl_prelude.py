@@ -26,6 +26,8 @@ _MASKS: Final[dict[int, str]] = {8: "char", 16: "short", 32: "int", 64: "long"}
 _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
     ("max", "f"): ("a, b", "a > b || a != a ? a : b", "select(b, a, (a > b) | (a != a))"),
     ("min", "f"): ("a, b", "a < b || a != a ? a : b", "select(b, a, (a < b) | (a != a))"),
+    ("max", "i"): ("a, b", "max(a, b)", "max(a, b)"),
+    ("min", "i"): ("a, b", "min(a, b)", "min(a, b)"),
     ("max", "b"): ("a, b", "a | b", "a | b"),
     ("min", "b"): ("a, b", "a & b", "a & b"),
     ("add", "i"): ("a, b", "(T)((C)a + (C)b)", "as_T(as_U(a) + as_U(b))"),
@@ -47,9 +49,6 @@ _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
 }
 # The same for helpers of several statements; they end in `return`.
 _LONG: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
-    # The empty assembly hides the operand: one CPU compiler crashes on, or gets wrong, scalar chains of max and min.
-    ("max", "i"): ("a, b", '__asm__("" : "+r"(b)); return max(a, b);', "return max(a, b);"),
-    ("min", "i"): ("a, b", '__asm__("" : "+r"(b)); return min(a, b);', "return min(a, b);"),
     ("floordiv", "u"): (
         "a, b",
         "return b == 0 ? (T)0 : (T)(a / b);",
@@ -141,16 +140,17 @@ class Prelude:
         width = self.lanes if width is None else width
         return base if width == 1 else f"{base}{width}"
 
-    def define(self, name: str, result: str, operands: str, body: str) -> None:
+    def define(self, name: str, result: str, operands: str, body: str, inline: bool = True) -> None:
         """Define one overload; asking again for the same does nothing."""
-        signature = f"static inline {result} __attribute__((overloadable)) {name}({operands})"
+        kind = "inline" if inline else "__attribute__((noinline))"
+        signature = f"static {kind} {result} __attribute__((overloadable)) {name}({operands})"
         self.definitions.setdefault(signature, f"{signature} {{ {body} }}")
 
     def scalar_op(self, name: str, dtype: DType, width: int) -> bool:
         """Define the helper for an operation on values of dtype; False when the language's own operator will do."""
         kind = dtype.kind
         entry = (
-            _SAME.get((name, kind)) or _LONG.get((name, kind)) or (_SAME.get((name, "i")) or _LONG.get((name, "i")) if kind == "u" else None)
+            _SAME.get((name, kind)) or _LONG.get((name, kind)) or (_SAME.get((name, "i")) if kind == "u" else None)
         )
         if entry is None or (name == "abs" and kind == "u"):
             return False
@@ -165,7 +165,10 @@ class Prelude:
         wide = "ulong" if dtype.bits == 64 else "uint"
         for symbol, meaning in (("T", t), ("U", unsigned), ("C", wide), ("W", str(dtype.bits))):
             body = _replace(body, symbol, meaning)
-        self.define(helper_name(name, dtype), t, ", ".join(f"{t} {x}" for x in operands.split(", ")), body)
+        parameters = ", ".join(f"{t} {x}" for x in operands.split(", "))
+        # One CPU compiler crashes on, or gets wrong, long scalar chains of max and min it can see into.
+        seen_through = not (name in ("max", "min") and width == 1 and dtype.is_int)
+        self.define(helper_name(name, dtype), t, parameters, body, seen_through)
         return True
 
     def fold(self, op: str, dtype: DType, combine: Callable[[str, str, int], str]) -> None:
