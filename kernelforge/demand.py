@@ -86,18 +86,23 @@ class Demands:
         self._known: dict[Key, Demand] = {}
         self._waiting: list[Demand] = []
         self._places: dict[Node, list[Place]] = {}
+        self._attempts: dict[Demand, tuple[tuple[Axis, ...], dict[Key, Demand]]] = {}
         self._fresh = self._stand_ins = 0
 
     def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
         """Demands nodes of one shape everywhere; returns its axes, those of earlier stores where demands repeat."""
-        axes = self._store_axes(nodes)
+        axes, tried = self._store_axes(nodes)
         self.stores.append(axes)
-        self.add_roots(nodes, *everywhere(axes))
+        self._add_roots(nodes, *everywhere(axes), tried)
         return axes
 
     def add_roots(self, nodes: Sequence[Node], index: Place, guards: tuple[Guards, ...]) -> None:
         """Demands nodes at a given place."""
-        new: dict[Key, Demand] = {}
+        self._add_roots(nodes, index, guards, {})
+
+    def _add_roots(
+        self, nodes: Sequence[Node], index: Place, guards: tuple[Guards, ...], new: dict[Key, Demand]
+    ) -> None:
         self.roots += [self._walk(node, index, guards, new) for node in nodes]
         self._commit(new)
         self._solve()
@@ -211,24 +216,28 @@ class Demands:
         """Gives every waiting reduction its axes: repeated demands first, then the oldest."""
         while self._waiting:
             for demand in self._waiting:
-                shared, fresh = self._shared_axes(demand)
+                fresh, tried = self._attempt(demand)
+                shared = self._repeated(tried.values(), fresh, demand.free)
                 if shared:
                     break
             else:
-                demand = self._waiting[0]
-                shared, fresh = {}, bound_axes(demand, self._axis)
+                demand, shared = self._waiting[0], {}
+                fresh, tried = self._attempt(demand)
             self._waiting.remove(demand)
+            del self._attempts[demand]
             demand.bound = tuple(shared.get(axis, axis) for axis in fresh)
-            new: dict[Key, Demand] = {}
+            new = {} if shared or not tried.keys().isdisjoint(self._known) else tried
             demand.needs = [self._walk(demand.node.src[0], *body(demand, demand.bound), new)]
             self._commit(new)
 
-    def _shared_axes(self, demand: Demand) -> tuple[dict[Axis, Axis], tuple[Axis, ...]]:
-        """Known axes for the fresh axes of a waiting reduction, from the demands its body would repeat."""
-        fresh = bound_axes(demand, self._axis)
-        tried: dict[Key, Demand] = {}
-        self._walk(demand.node.src[0], *body(demand, fresh), tried)
-        return self._repeated(tried.values(), fresh, demand.free), fresh
+    def _attempt(self, demand: Demand) -> tuple[tuple[Axis, ...], dict[Key, Demand]]:
+        """Fresh axes for a waiting reduction, and what its body demands over them; the same until it has its axes."""
+        if demand not in self._attempts:
+            fresh = bound_axes(demand, self._axis)
+            tried: dict[Key, Demand] = {}
+            self._walk(demand.node.src[0], *body(demand, fresh), tried)
+            self._attempts[demand] = fresh, tried
+        return self._attempts[demand]
 
     def _repeated(self, tried: Iterable[Demand], fresh: Sequence[Axis], excluded: frozenset[Axis]) -> dict[Axis, Axis]:
         """The renaming of fresh axes that repeats most known demands, the ones that settle most axes first."""
@@ -247,35 +256,37 @@ class Demands:
                 chosen = union
         return chosen
 
-    def _store_axes(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
-        """The axes of a store: those of repeated demands, else those of an earlier store of its shape, else new."""
+    def _store_axes(self, nodes: Sequence[Node]) -> tuple[tuple[Axis, ...], dict[Key, Demand]]:
+        """The axes of a store: those of repeated demands, else those of an earlier store of its shape, else new.
+
+        The second result is what the store demands where that is known already: it need not be walked again.
+        """
         shape = nodes[0].shape
         names = AXIS_NAMES if not self.stores else [f"{letter}{len(self.stores)}" for letter in AXIS_NAMES]
         fresh = tuple(Axis(names[d] if d < len(names) else f"d{d}", size) for d, size in enumerate(shape))
         if not self.stores:
-            return fresh
-        shared = self._repeated_by_stores(nodes, fresh)
-        for axes in self.stores:
-            if tuple(a.size for a in axes) == shape and all(shared.get(x, y) is y for x, y in zip(fresh, axes)):
-                return axes
-        return tuple(shared.get(axis, axis) for axis in fresh)
-
-    def _repeated_by_stores(self, nodes: Sequence[Node], fresh: tuple[Axis, ...]) -> dict[Axis, Axis]:
-        """Known axes for the axes of a store, looking below its reductions, whose axes are free to follow."""
+            return fresh, {}
         tried: dict[Key, Demand] = {}
         for node in nodes:
             self._walk(node, *everywhere(fresh), tried)
+        shared = self._repeated_by_stores(tried, fresh)
+        for axes in self.stores:
+            if tuple(a.size for a in axes) == shape and all(shared.get(x, y) is y for x, y in zip(fresh, axes)):
+                return axes, {}
+        return tuple(shared.get(axis, axis) for axis in fresh), {} if shared else tried
+
+    def _repeated_by_stores(self, tried: dict[Key, Demand], fresh: tuple[Axis, ...]) -> dict[Axis, Axis]:
+        """Known axes for the axes of a store, looking below its reductions, whose axes are free to follow."""
         axes, looked_at = list(fresh), 0
-        waiting = [d for d in tried.values() if d.kind == "reduce" and not d.needs]
+        found = list(tried.values())
+        waiting = [d for d in found if d.kind == "reduce" and not d.needs]
         while waiting and looked_at < 16:
             demand, looked_at = waiting.pop(0), looked_at + 1
-            bound = bound_axes(demand, self._axis)
-            below: dict[Key, Demand] = {}
-            self._walk(demand.node.src[0], *body(demand, bound), below)
+            bound, below = self._attempt(demand)
             axes += bound
             waiting += [d for d in below.values() if d.kind == "reduce" and not d.needs]
-            tried |= below
-        shared = self._repeated(tried.values(), axes, frozenset())
+            found += below.values()
+        shared = self._repeated(found, axes, frozenset())
         return {axis: shared[axis] for axis in fresh if axis in shared}
 
 

@@ -57,8 +57,8 @@ def _permute(view: Node, index: Indices, guards: GuardsPerDim) -> Source:
 def _expand(view: Node, index: Indices, guards: GuardsPerDim) -> Source:
     kept = [old == new for old, new in zip(view.src[0].shape, view.shape)]
     return Source(
-        tuple(i if same else constant(0) for i, same in zip(index, kept)),
-        tuple(g if same else NO_GUARDS for g, same in zip(guards, kept)),
+        tuple([i if same else constant(0) for i, same in zip(index, kept)]),
+        tuple([g if same else NO_GUARDS for g, same in zip(guards, kept)]),
         NO_GUARDS,
     )
 
@@ -113,7 +113,7 @@ def _reshape(view: Node, index: Indices, guards: GuardsPerDim) -> Source:
     result_index: list[Index] = []
     result_guards: list[Guards] = []
     for axes, places in _regrouped(view.shape, view.src[0].shape):
-        joined = NO_GUARDS.union(*[guards[dim] for dim in axes])
+        joined = guards[next(iter(axes))] if len(axes) == 1 else NO_GUARDS.union(*[guards[dim] for dim in axes])
         actual = {axis: index[dim] for dim, axis in axes.items()}
         for place in places:
             result_index.append(substitute(place, actual))
