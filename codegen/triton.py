@@ -73,7 +73,10 @@ class _Printer:
         self.names = Names([*(p.name for p in kernel.params), entry])
         loops = [node.var for node in nodes(nest.body) if isinstance(node, Loop)]
         variables = {name: self.names.own(name) for name in dict.fromkeys([*loops, *(b.name for b in nest.boxes)])}
-        self.context = Context(self.rank, variables, _shared_indices(kernel), nest.schedule.options)
+        hanging = {stream.shift: _hanging(kernel, stream.shift) for stream in nest.schedule.streams}
+        self.context = Context(
+            frozenset(kernel.exprs), self.rank, variables, _shared_indices(kernel), hanging, nest.schedule.options
+        )
         self.centers = {node.center for node in nodes(nest.body) if isinstance(node, Shift)}
 
     def source(self) -> str:
@@ -115,7 +118,7 @@ class _Printer:
             inner.close()
 
     def ragged_loop(self) -> Loop | None:
-        """The innermost grid loop of an elementwise kernel, if accesses lie along it and its size breaks the last up."""
+        """The innermost grid loop of an elementwise kernel, if accesses lie along it and its size breaks them up."""
         kernel, grid = self.nest.kernel, self.nest.grid
         if not grid or kernel.reduces or any(isinstance(node, Loop) for node in grid[-1].body):
             return None
@@ -303,6 +306,15 @@ def _decay(degree: float, old: str, new: str) -> str:
     """exp(degree * (old - new))."""
     factor = "" if degree == 1 else f"{float(degree)!r} * "
     return f"tl.exp({factor}({old} - {new}))" if factor else f"tl.exp({old} - {new})"
+
+
+def _hanging(kernel: Kernel, value: Expr) -> frozenset[Expr]:
+    """The expressions that depend on a value, and itself."""
+    found = {value}
+    for e in kernel.exprs:
+        if any(x in found for x in children(e)):
+            found.add(e)
+    return frozenset(found)
 
 
 def _shared_indices(kernel: Kernel) -> frozenset[Index]:

@@ -28,15 +28,19 @@ _UNTYPED: Final = ("kf_max", "kf_min")  # helpers that take a literal beside an 
 class Context:
     """What every leaf of a source shares.
 
-    rank       the kernel's axes in canonical order
+    exprs      the kernel's expressions
+    rank       its axes in canonical order
     variables  the text of each loop variable and box
     shared     indices used more than once
+    hanging    per shift of a stream, the expressions that depend on it
     options    the schedule's options
     """
 
+    exprs: Collection[Expr]
     rank: Rank
     variables: Mapping[str, str]
     shared: Collection[Index]
+    hanging: Mapping[Expr, Collection[Expr]]
     options: Mapping[str, int | str]
 
 
@@ -48,6 +52,7 @@ class Leaf:
     ) -> None:
         self.context, self.env, self.scope, self.repeated = context, env, scope, repeated
         self.tiles = Tiles(context.rank, place, scope, context.variables, context.shared, self.value)
+        self.centers = [(e, box.name) for e, box in env.items() if box.kind == "run"]
         self.written: dict[Hashable, Value] = {}
         self.dots: dict[Reduce, Dot | None] = {}
 
@@ -109,7 +114,10 @@ class Leaf:
         return self.tiles.home(e.axes, (e.index, *(guard.index for guard in e.guards)))
 
     def _key(self, e: Expr, rank: Rank) -> Hashable:
-        return (e, self.tiles.order(e.axes, rank), self.tiles.variables_of(e.axes))
+        """What tells values apart: expression, block and place, and inside a stream what stands for the max."""
+        hanging = self.context.hanging
+        centers = tuple(name for shift, name in self.centers if e in hanging[shift] or e not in self.context.exprs)
+        return (e, self.tiles.order(e.axes, rank), self.tiles.spans(e.axes), centers)
 
     def _known(self, key: Hashable) -> Value | None:
         return self.written.get(key) or self.scope.known.get(key)

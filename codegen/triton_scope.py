@@ -59,7 +59,7 @@ class Names:
     def __init__(self, taken: Iterable[str]) -> None:
         self.taken = {*taken, *keyword.kwlist, "tl", "triton", "libdevice", "range", "float"}
         self.counts: dict[str, int] = {}
-        self.vectors: dict[str, str] = {}
+        self.vectors: dict[tuple[str, int], str] = {}
 
     def numbered(self, stem: str) -> str:
         """stem with the next free number: t1, t2, ..."""
@@ -69,11 +69,11 @@ class Names:
                 self.taken.add(name)
                 return name
 
-    def positions(self, name: str) -> str:
-        """The name of the positions of a tile: the same one whenever it is asked for."""
-        if name not in self.vectors:
-            self.vectors[name] = self.own(name)
-        return self.vectors[name]
+    def positions(self, name: str, block: int) -> str:
+        """The name of the positions in a block of some length: the same one whenever it is asked for."""
+        if (name, block) not in self.vectors:
+            self.vectors[name, block] = self.own(name)
+        return self.vectors[name, block]
 
     def own(self, name: str) -> str:
         """The name itself, or with underscores added until it is free."""

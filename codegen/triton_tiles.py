@@ -6,7 +6,7 @@ element, each a power of two; an axis of one element is a scalar.  What a block 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from codegen.index import Atom, Axis, Guard, Index, Term, in_order
@@ -76,15 +76,15 @@ class Tiles(Blocks):
         var = self.place.var(axis)
         return "0" if var is None else self.variables[var]
 
-    def variables_of(self, axes: Iterable[Axis]) -> tuple[str, ...]:
-        """What tells apart values of one expression at different places of one body."""
-        return tuple(self.start(a) for a in sorted(axes, key=self.rank.__getitem__))
+    def spans(self, axes: Iterable[Axis]) -> tuple[tuple[str, int], ...]:
+        """Where the tiles of the axes start and how long they are: what tells apart one expression's values."""
+        return tuple((self.start(a), self.block(a)) for a in sorted(axes, key=self.rank.__getitem__))
 
     def home(self, axes: Iterable[Axis], indices: Iterable[Index]) -> Scope:
         """The outermost body a value over some axes can be computed in; here, if its indices hold expressions."""
         if any(index.is_dynamic for index in indices):
             return self.scope
-        return self.scope.home(self.variables_of(axes))
+        return self.scope.home(map(self.start, axes))
 
     def overhangs(self, axis: Axis) -> bool:
         return axis not in self.scope.whole and super().overhangs(axis)
@@ -97,7 +97,8 @@ class Tiles(Blocks):
         if self.block(axis) == 1:
             return Value(start)
         base = "" if start == "0" else f"{start} + "
-        name = self.scope.names.positions(self.place.names[axis] if start == "0" else f"{start}s")
+        stem = self.place.names[axis] if start == "0" else f"{start}s"
+        name = self.scope.names.positions(stem, self.block(axis))
         if (known := self.scope.known.get(name)) is not None:
             return known
         return self.scope.home((start,)).remember(name, name, f"{base}tl.arange(0, {self.block(axis)})", (axis,))
@@ -114,7 +115,7 @@ class Tiles(Blocks):
     def index(self, index: Index, rank: Rank, wide: bool = False) -> Value:
         """The value of an index over its own axes."""
         axes = self.order(index.axes, rank)
-        key = (index, axes, wide, self.variables_of(index.axes))
+        key = (index, axes, wide, self.spans(index.axes))
         if (known := self.scope.known.get(key)) is not None:
             return known
         value = self._sum(index, rank, wide, axes)
@@ -153,7 +154,7 @@ class Tiles(Blocks):
     def _quotient(self, atom: Atom, rank: Rank, wide: bool) -> Value:
         """inner // by or inner % by; Triton truncates, so an inner index that can be negative is moved up first."""
         axes = self.order(atom.axes, rank)
-        key = (atom, axes, wide, self.variables_of(atom.axes))
+        key = (atom, axes, wide, self.spans(atom.axes))
         if (known := self.scope.known.get(key)) is not None:
             return known
         up = max(0, -(atom.inner.lo // atom.by))
@@ -168,25 +169,20 @@ class Tiles(Blocks):
     def mask(self, axes: Iterable[Axis], indices: Iterable[Index], guards: Iterable[Guard], rank: Rank) -> Value | None:
         """Where the axes are within their sizes, all guards hold and the values inside the indices are in range.
 
-        None when that is everywhere.
+        None when that is everywhere.  It is computed in the outermost body that has all it depends on.
         """
-        axes, indices, guards = frozenset(axes), tuple(indices), in_order(frozenset(guards))
-        parts = self._bounds(axes)
-        for index in (*indices, *(guard.index for guard in guards)):
-            for atom in index.atoms():
-                if atom.kind == "dynamic":
-                    value = self.dynamic(cast(Expr, atom.of), rank)
-                    parts += [Value(f"{value.text} {limit}", value.axes, False) for limit in (">= 0", f"< {atom.by}")]
+        guards = in_order(frozenset(guards))
+        inner = [*indices, *(guard.index for guard in guards)]
+        parts = [*self._bounds(axes), *(part for index in inner for part in self._ranges(index, rank))]
         for guard in guards:
             parts += self._sides(guard, rank)
-        inner = [*indices, *(guard.index for guard in guards)]
-        home = self.home(axes.union(*(guard.index.axes for guard in guards)), inner)
-        return self.all_of(list(dict.fromkeys(parts)), rank, home)
+        used = {a for a in axes if self.overhangs(a)}.union(*(guard.index.axes for guard in guards))
+        return self.all_of(list(dict.fromkeys(parts)), rank, self.home(used, inner))
 
     def inside(self, axes: Iterable[Axis], rank: Rank) -> Value | None:
         """Where the axes are within their sizes; None when no block of theirs overhangs."""
-        axes = tuple(axes)
-        return self.all_of(self._bounds(axes), rank, self.home(axes, ()))
+        used = [a for a in axes if self.overhangs(a)]
+        return self.all_of(self._bounds(used), rank, self.home(used, ()))
 
     def all_of(self, parts: Sequence[Value], rank: Rank, home: Scope | None = None) -> Value | None:
         """Where all conditions hold; more than one get a name together, in the body `home` or else here."""
@@ -204,6 +200,14 @@ class Tiles(Blocks):
                 position = self.coordinate(axis)
                 parts.append(Value(f"{position.text} < {axis.size}", position.axes, False))
         return parts
+
+    def _ranges(self, index: Index, rank: Rank) -> Iterator[Value]:
+        """Where the values inside an index are what its parameter allows."""
+        for atom in index.atoms():
+            if atom.kind == "dynamic":
+                value = self.dynamic(cast(Expr, atom.of), rank)
+                for limit in (">= 0", f"< {atom.by}"):
+                    yield Value(f"{value.operand} {limit}", value.axes, False)
 
     def _sides(self, guard: Guard, rank: Rank) -> list[Value]:
         value = self.index(guard.index, rank, _is_wide(guard.index))
