@@ -10,11 +10,11 @@ from math import prod
 
 from codegen.index import Axis, Index
 from codegen.ir import Expr, Kernel, Reduce, Store, children
-from codegen.nodes import Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
+from codegen.nodes import Box, Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.target import Target
 
-UNROLLED = 512  # values or vectors one leaf may expand into before its text, and its build, take too long
+STATEMENTS = 2000  # values and vectors a kernel's tiles may be written out as: beyond, building takes seconds
 ACCUMULATING = frozenset({"add", "mul", "max", "min", "and", "or", "xor"})
 
 
@@ -151,44 +151,52 @@ def _check_expansion(nest: Nest) -> None:
     scratch = sum(prod(box.tile.values()) * box.of.dtype.arithmetic.itemsize for box in nest.boxes if box.array)
     if scratch > nest.target.scratch:
         raise ScheduleError(f"the boxes need {scratch} bytes of scratch, more than the target's {nest.target.scratch}")
+    for node in nodes(nest.body):
+        if isinstance(node, Pack):
+            _check_layout_whole(node.box)
+    total = statements(nest)
+    if total > STATEMENTS:
+        raise ScheduleError(f"the tiles would be written out as {total} statements, more than {STATEMENTS}")
+
+
+def statements(nest: Nest) -> int:
+    """About how many statements a nest's tiles are written out as: one per value or vector, without twins for tails."""
     total = sum(_written_out(nest, box.tile) for box in nest.boxes if not box.array)
-    if total > UNROLLED:
-        raise ScheduleError(f"the tiles held in registers are {total} variables, more than {UNROLLED}")
     for node in nodes(nest.body):
         if isinstance(node, Update):
-            _check_leaf(nest, node.place, node.reduce.arg.axes, node.reduce.args, node.env)
+            total += _statements(nest, node.place, node.reduce.arg.axes, node.reduce.args, node.env)
         elif isinstance(node, Keep):
-            _check_leaf(nest, node.place, node.box.of.axes, (node.box.of,), node.env)
+            total += _statements(nest, node.place, node.box.of.axes, (node.box.of,), node.env)
         elif isinstance(node, Out):
-            _check_leaf(nest, node.place, node.store.axes, (node.store.value,), node.env)
+            total += _statements(nest, node.place, node.store.axes, (node.store.value,), node.env)
         elif isinstance(node, Settle):
-            _check_leaf(nest, node.place, node.center.of.axes, (node.shift,), node.env)
-        elif isinstance(node, Pack):
-            _check_leaf(nest, node.place, (), (node.box.of,), node.env)
-            missing = [a for a, extent in node.box.tile.items() if extent > 1 and (a, 1) not in (node.box.layout or ())]
-            if missing:
-                raise ScheduleError(f"the layout of {node.box.name} lacks {missing[0]}, of which it holds more than one")
+            total += _statements(nest, node.place, node.center.of.axes, (node.shift,), node.env)
+    return total
+
+
+def _check_layout_whole(box: Box) -> None:
+    missing = [a for a, extent in box.tile.items() if extent > 1 and (a, 1) not in (box.layout or ())]
+    if missing:
+        raise ScheduleError(f"the layout of {box.name} lacks {missing[0]}, of which it holds more than one")
 
 
 def _written_out(nest: Nest, tile: Mapping[Axis, int]) -> int:
     """Values or vectors a tile expands into."""
     lanes = nest.target.lanes
-    whole = any(tile.get(a, 1) % lanes == 0 for a in nest.schedule.vector if a in tile)
+    whole = any(tile[a] % lanes == 0 for a in nest.schedule.vector if a in tile)
     return prod(tile.values()) // (lanes if whole else 1)
 
 
-def _check_leaf(nest: Nest, place: Place, axes: Iterable[Axis], roots: Iterable[Expr], env: Environment) -> None:
-    """A leaf's own tile, multiplied by the tiles of the reduces written out inside it."""
+def _statements(nest: Nest, place: Place, axes: Iterable[Axis], roots: Iterable[Expr], env: Environment) -> int:
+    """The same for one leaf: its own points, and every expression's."""
     tiles = [frozenset(axes)]
     stack, seen = list(roots), set[Expr]()
     while stack:
         e = stack.pop()
-        if e in seen or e in env:
+        if e in seen:
             continue
         seen.add(e)
-        if isinstance(e, Reduce):
-            tiles.append(e.arg.axes)
-        stack.extend(children(e))
-    total = sum(_written_out(nest, {a: place.tile(a) for a in tile}) for tile in tiles)
-    if total > UNROLLED:
-        raise ScheduleError(f"a leaf would be written out as {total} values, more than {UNROLLED}")
+        if e not in env:
+            tiles += [e.axes, *([e.arg.axes] if isinstance(e, Reduce) else [])]
+            stack.extend(children(e))
+    return sum(_written_out(nest, {a: place.tile(a) for a in tile}) for tile in tiles)
