@@ -141,11 +141,17 @@ def _open_numbered(name: str) -> Runtime:
 _OPENERS: Final[dict[str, Callable[[], Runtime]]] = {"CPU": _open_cpu, "GPU": _open_gpu, "NUMPY": InterpretedRuntime}
 
 
+def _settle() -> None:
+    """Before a fork: no device is being opened, and no thread of a driver holds a lock that the child would inherit."""
+    _lock.acquire()
+    for runtime in _opened.values():
+        runtime.synchronize()
+
+
 def _lose_all() -> None:
     _lost.update(_opened)
     _opened.clear()
     _lock.release()
 
 
-# The lock is held over a fork, so that no other thread is in the middle of opening a device.
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lose_all)
+os.register_at_fork(before=_settle, after_in_parent=_lock.release, after_in_child=_lose_all)
