@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.nn.module import Module
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.scatter import from_front_only
 
 
 def uniform_parameter(*shape: int, bound: float) -> Tensor:
@@ -61,8 +62,13 @@ class Embedding(Module):
         self.weight = weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """Integers [..] -> [.., embedding_dim]."""
-        rows = self.weight[x]
+        """Integers [..] -> [.., embedding_dim].
+
+        raises DTypeError; IndexError, when the result is used, for one that is negative or not below num_embeddings
+        """
+        if not x.dtype.is_int:
+            raise DTypeError(f"{self!r} of {x.dtype}: rows are looked up by integers; cast() to int32")
+        rows = self.weight[from_front_only(x, self.num_embeddings)]
         return rows if self.padding_idx is None else (x == self.padding_idx).unsqueeze(-1).where(rows.detach(), rows)
 
     def extra_repr(self) -> str:

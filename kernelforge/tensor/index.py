@@ -194,6 +194,8 @@ class Index(Scatter):
         advanced: list[tuple[int, int]] = []  # position in the expression, dimensions of the result before it
         for position, item in enumerate(items):
             dim = len(parts)
+            if item is Ellipsis:
+                continue
             if item is None:
                 shape.append(1)
             elif isinstance(item, slice):
@@ -212,7 +214,9 @@ class Index(Scatter):
         return Selection(tuple(parts), tuple(shape), picks, place)
 
     def _filled(self, index: Any) -> list[Any]:
-        """An item for each dimension, and the Nones between: integers, slices, and nodes of indices in normal form.
+        """An item for each dimension: integers, slices, and nodes of indices in normal form; between them None and ....
+
+        The ... stays, after the slices it stands for: even where it stands for none, it parts picks on its two sides.
 
         raises IndexError
         """
@@ -230,7 +234,7 @@ class Index(Scatter):
         dim = 0
         for item, width in zip(items, widths):
             if item is Ellipsis:
-                result += [slice(None)] * missing
+                result += [slice(None)] * missing + [Ellipsis]
                 dim += missing
             else:
                 result += self._resolved(item, dim)

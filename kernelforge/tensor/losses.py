@@ -9,6 +9,7 @@ from typing import Self
 
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor.neural import Neural
+from kernelforge.tensor.scatter import as_index, from_front_only
 
 
 class Losses(Neural):
@@ -59,7 +60,7 @@ class Losses(Neural):
         loss, factor = logits._class_values(target, axis, ignore_index, weight)
         loss = (total - loss) * factor
         if label_smoothing:
-            smooth = logits._smoothed(total, axis, weight) * target.ne(ignore_index).cast(logits.dtype)
+            smooth = logits._smoothed(total, axis, weight) * as_index(target).ne(ignore_index).cast(logits.dtype)
             loss = loss * (1 - label_smoothing) + smooth * (label_smoothing / self.shape[axis])
         result = loss.sum() / factor.sum() if reduction == "mean" else loss._loss(reduction)
         return result.cast(self._floating().dtype)
@@ -89,10 +90,11 @@ class Losses(Neural):
         expected = (*self.shape[:axis], *self.shape[axis + 1 :])
         if target.shape != expected:
             raise ShapeError(f"predictions {self.shape} need target classes of shape {expected}, got {target.shape}")
-        counted = self._constant(1)._between(axis, 0, 1).reshape(expected)
+        target, counted = as_index(target), self._constant(1)._between(axis, 0, 1).reshape(expected)
         if ignore_index is not None:
             counts = target.ne(ignore_index)
             target, counted = counts.where(target, 0), counts.cast(self.dtype)
+        target = from_front_only(target, self.shape[axis])
         if weight is not None:
             counted = counted * weight.cast(self.dtype)[target]
         return self.gather(axis, target.unsqueeze(axis)).squeeze(axis), counted

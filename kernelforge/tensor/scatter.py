@@ -96,8 +96,19 @@ class Scatter(Convert):
         return self.unsqueeze(-1).eq(type(self).arange(num_classes, dtype=self.dtype)).cast(dtypes.default_int)
 
 
+def as_index(index: Any) -> Any:
+    """Integers as int32 or int64, the types of indices."""
+    wide = index.dtype.bits == 64 or index.dtype is dtypes.uint32
+    return index.cast(dtypes.int64 if wide else dtypes.int32)
+
+
 def from_front(index: Any, n: int) -> Any:
     """Indices as int32 or int64, negative ones counted from the end of a dimension of size n."""
-    wide = index.dtype.bits == 64 or index.dtype is dtypes.uint32
-    places = index.cast(dtypes.int64 if wide else dtypes.int32)
+    places = as_index(index)
     return places if index.dtype.kind == "u" else (places < 0).where(places + n, places)
+
+
+def from_front_only(index: Any, n: int) -> Any:
+    """Indices as int32 or int64, negative ones put out of range in a dimension of size n."""
+    places = as_index(index)
+    return places if index.dtype.kind == "u" else (places < 0).where(n, places)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernelforge import ShapeError, Tensor, dtypes, nn
+from kernelforge import DTypeError, ShapeError, Tensor, dtypes, nn
 
 torch = pytest.importorskip("torch")
 
@@ -95,6 +95,17 @@ def test_embedding():
     found.square().sum().backward()
     (expected**2).sum().backward()
     same(ours.weight.grad, theirs.weight.grad)
+
+
+def test_embedding_takes_every_integer_type_and_no_row_outside():
+    rows = nn.Embedding(1000, 3)
+    for dtype in ("uint8", "int8", "uint32", "int64"):
+        same(rows(Tensor([3, 0], dtype=dtype)), rows.weight.numpy()[[3, 0]])
+    for bad in (-1, 1000):
+        with pytest.raises(IndexError, match="out of range"):
+            rows(Tensor([0, bad])).numpy()
+    with pytest.raises(DTypeError, match="integers"):
+        rows(Tensor([0.5]))
 
 
 @pytest.mark.parametrize("batch_first", [False, True])

@@ -122,6 +122,18 @@ def test_assignment_to_leaves():
     assert leaf.tolist() == [3, 2]
 
 
+PARTED = [(slice(2), 3, ..., [1, 0, 1]), (slice(2), [0, 1, 2], ..., -1), ([0], ..., 1, 2), (slice(2), ..., 0, [1])]
+
+
+@pytest.mark.parametrize("index", PARTED, ids=str)
+def test_an_ellipsis_of_no_dimensions_parts_picks(index, numpy_device):
+    x, t = X.copy(), Tensor(X)
+    assert_same(t[index], x[index])
+    new = values(*x[index].shape)
+    x[index], t[index] = new, Tensor(new)
+    assert_same(t, x)
+
+
 @given(st.data())
 def test_random_indices(data):
     before, Device.DEFAULT = Device.DEFAULT, "NUMPY"

@@ -152,3 +152,22 @@ def test_errors():
         x.mse_loss(x, reduction="avg")
     with pytest.raises(ValueError, match="label_smoothing"):
         x.cross_entropy(Tensor(CLASSES), label_smoothing=2)
+
+
+@pytest.mark.parametrize("classes", [[0, 4, 1], [0, -1, 1], [-4, 0, 1], [-100, -99, 1]])
+def test_classes_out_of_range(classes, device):
+    """Neither past the last class nor, as indices would, counted from the end; unless ignored."""
+    logits, target = Tensor(values(3, 4)), Tensor(classes)
+    with pytest.raises(IndexError, match=r"out of range in .*test_losses.py"):
+        logits.cross_entropy(target).item()
+    with pytest.raises(IndexError, match="out of range"):
+        logits.log_softmax().nll_loss(target, ignore_index=-100).item()
+    allowed = logits.cross_entropy(Tensor([0, -1, 1]), ignore_index=-1).item()
+    assert np.isfinite(allowed)
+
+
+def test_classes_of_every_integer_type(numpy_device):
+    logits = Tensor(values(2, 300))
+    expected = logits.cross_entropy(Tensor([3, 100]), label_smoothing=0.1).item()
+    for dtype in ("int8", "uint8", "uint32", "int64"):
+        assert logits.cross_entropy(Tensor([3, 100], dtype=dtype), label_smoothing=0.1).item() == expected
