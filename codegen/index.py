@@ -11,7 +11,7 @@ follow Python: they round down, also for negative values.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import gcd
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
@@ -81,6 +81,7 @@ class Atom:
 
 
 Term = Axis | Atom
+NO_AXES: Final[frozenset[Axis]] = frozenset()
 
 
 class Index:
@@ -96,7 +97,7 @@ class Index:
 
     def __init__(self, terms: tuple[tuple[Term, int], ...], const: int) -> None:
         self.terms, self.const, self.id = terms, const, next(_numbers)
-        self.axes: frozenset[Axis] = frozenset().union(*[atom.axes for atom, _ in terms])
+        self.axes = union([atom.axes for atom, _ in terms])
         self.lo, self.hi = _bounds(terms, const)
 
     def __add__(self, other: Index | int) -> Index:
@@ -208,7 +209,7 @@ def substitute(index: Index, replacement: Mapping[Axis, Index], expr: Callable[[
     parts: list[tuple[Index, int]] = []
     for atom, k in index.terms:
         if isinstance(atom, Axis):
-            part = replacement[atom] if atom in replacement else atom.index
+            part = replacement.get(atom) or atom.index
         elif atom.kind == "div":
             part = _divide(substitute(atom.inner, replacement, expr), atom.by)
         elif atom.kind == "mod":
@@ -272,7 +273,13 @@ def _structure(index: Index) -> tuple[object, ...]:
 
 def guard_axes(guards: Guards) -> frozenset[Axis]:
     """The axes a set of guards depends on."""
-    return frozenset().union(*(guard.index.axes for guard in guards)) if guards else frozenset()
+    return union([guard.index.axes for guard in guards]) if guards else NO_AXES
+
+
+def union(sets: Sequence[frozenset[Axis]]) -> frozenset[Axis]:
+    """The union of sets of axes; one of them where it holds the others, so that few sets are made."""
+    whole = max(sets, key=len, default=NO_AXES)
+    return whole if all(axes <= whole for axes in sets) else whole.union(*sets)
 
 
 # ---------------------------------------------------------------------------------------------- normal form

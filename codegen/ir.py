@@ -25,7 +25,7 @@ from typing import Final, cast
 from weakref import WeakValueDictionary
 
 from codegen.dtypes import DType, dtypes
-from codegen.index import NO_GUARDS, Atom, Axis, Guard, Guards, Index, guard_axes, in_order, needed, substitute
+from codegen.index import NO_GUARDS, Atom, Axis, Guard, Guards, Index, guard_axes, in_order, needed, substitute, union
 from codegen.ops import REDUCE_OPS, SCALAR_OPS, ReduceOp, ScalarOp, result_dtype
 
 _numbers = itertools.count()
@@ -92,7 +92,7 @@ class Load(Expr):
     __slots__ = ("guards", "index", "param")
 
     def __init__(self, param: Param, index: Index, guards: Guards) -> None:
-        super().__init__((), index.axes | guard_axes(guards), param.dtype)
+        super().__init__((), union([index.axes, guard_axes(guards)]), param.dtype)
         self.param, self.index, self.guards = param, index, guards
 
 
@@ -102,7 +102,7 @@ class Apply(Expr):
     __slots__ = ("op",)
 
     def __init__(self, op: ScalarOp, args: tuple[Expr, ...], dtype: DType) -> None:
-        super().__init__(args, frozenset().union(*(a.axes for a in args)), dtype)
+        super().__init__(args, union([a.axes for a in args]), dtype)
         self.op = op
 
 

@@ -76,11 +76,12 @@ def user_line(line: Line | None) -> Iterator[None]:
 
 # ------------------------------------------------------------------------------------------------- interning
 #
-# The table holds nodes weakly.  The callback of a dead reference is `table.pop(key, reference)`, all of it in C: it
+# The table holds nodes weakly.  The callback of a dead reference is `_forget(key, reference)`, all of it in C: it
 # costs a fraction of a WeakValueDictionary's.  Freeing a long chain frees keys and nodes in turn, which CPython does
 # without deep recursion.
 
 _table: Final[dict[tuple[Any, ...], ref[Node]]] = {}
+_forget: Final = _table.pop
 
 
 def _find(key: tuple[Any, ...]) -> Node | None:
@@ -89,7 +90,7 @@ def _find(key: tuple[Any, ...]) -> Node | None:
 
 
 def _add(key: tuple[Any, ...], node: Node) -> Node:
-    _table[key] = ref(node, partial(_table.pop, key))
+    _table[key] = ref(node, partial(_forget, key))
     return node
 
 
