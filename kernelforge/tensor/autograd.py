@@ -1,7 +1,7 @@
 """Gradients: of one tensor with respect to others, and accumulated in leaves.
 
 Comes in: a tensor and its history in the graph.  Goes out: tensors that are ordinary expressions, so gradients can be
-differentiated again.  The derivative of each operation is in kernelforge/grad.py.
+differentiated again.  The derivative of each operation is in kernelforge/grad/.
 """
 
 from __future__ import annotations
