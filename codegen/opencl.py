@@ -43,7 +43,12 @@ from codegen.schedule import Schedule
 from codegen.show import show, show_schedule
 from codegen.target import Target
 
-_PRAGMA = "#pragma OPENCL FP_CONTRACT OFF\n"  # a * b + c rounds twice, as everywhere else; sums of products use fma
+# a * b + c rounds twice, as everywhere else; sums of products ask for fma.  Loops are vectorised here, by hand: a compiler
+# that tries again gains nothing, and one of them crashes on loops with reads under conditions.
+_PRAGMA = (
+    "#pragma OPENCL FP_CONTRACT OFF\n"
+    '#define kf_for _Pragma("clang loop vectorize(disable)") for\n'
+)
 _KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
 TWINS = 2  # loops on one path that may be written twice; beyond, one masked body serves all tiles
 _RESERVED = frozenset(
@@ -199,7 +204,7 @@ class _Printer:
             self.twin_loop(node)
         else:
             first, last = self.bounds(node)
-            self.line(f"for ({self.indices.base} {node.var} = {first}; {node.var} < {last}; {node.var} += {node.tile}) {{")
+            self.line(f"kf_for ({self.indices.base} {node.var} = {first}; {node.var} < {last}; {node.var} += {node.tile}) {{")
             self.inside(node, clear if overhangs else clear | {axis})
             self.line("}")
 
@@ -245,7 +250,7 @@ class _Printer:
         self.line("{")
         self.line(f"const {base} {end} = {last};")
         self.line(f"{base} {node.var} = {first};")
-        self.line(f"for (; {node.var} + {node.tile} <= {end}; {node.var} += {node.tile}) {{")
+        self.line(f"kf_for (; {node.var} + {node.tile} <= {end}; {node.var} += {node.tile}) {{")
         self.inside(node, clear | {node.axis}, 1)
         self.line("}")
         self.line(f"if ({node.var} < {end}) {{")

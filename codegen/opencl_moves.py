@@ -59,10 +59,10 @@ class Moves:
         """Every element of an array becomes the identity."""
         total = self.boxes.layout(box).total
         if total % self.lanes == 0 and private_element(box.of.dtype) != "uchar":
-            self.line(f"for (int z = 0; z < {total}; z += {self.lanes})")
+            self.line(f"kf_for (int z = 0; z < {total}; z += {self.lanes})")
             self.line(f"  vstore{self.lanes}({self.identity(box, self.lanes)}, 0, {box.name} + z);")
         else:
-            self.line(f"for (int z = 0; z < {total}; z++) {box.name}[z] = {self.identity(box, 1)};")
+            self.line(f"kf_for (int z = 0; z < {total}; z++) {box.name}[z] = {self.identity(box, 1)};")
 
     # ---------------------------------------------------------------------------------------------- wide and narrow
 
@@ -106,7 +106,7 @@ class Moves:
                 continue
             var = self.fresh("z")
             step = self.lanes if axis is lane else 1
-            self.line(f"for (int {var} = 0; {var} < {box.tile[axis]}; {var} += {step}) {{")
+            self.line(f"kf_for (int {var} = 0; {var} < {box.tile[axis]}; {var} += {step}) {{")
             at[axis] = Local(var, step, 0)
             opened += 1
         return at, opened
@@ -193,7 +193,7 @@ class Moves:
         width = self.lanes if total % self.lanes == 0 else 1
         kind = self.speller.type(node.running.of.dtype, width)
         z = self.fresh("z")
-        self.line(f"for (int {z} = 0; {z} < {total}; {z} += {width}) {{")
+        self.line(f"kf_for (int {z} = 0; {z} < {total}; {z} += {width}) {{")
         names = [self.fresh(box.name) for box in boxes]
         for name, box in zip(names[:2], boxes[:2]):
             text = f"{box.name}[{z}]" if width == 1 else f"vload{width}(0, {box.name} + {z})"

@@ -82,7 +82,7 @@ def _loop_order(box: Box, stored: Axis | None, read: Axis | None) -> list[Axis]:
 def _for(var: str, start: str | None, extent: int, step: int, base: str) -> str:
     first = start or "0"
     last = f"{start} + {extent}" if start else str(extent)
-    return f"for ({base} {var} = {first}; {var} < {last}; {var} += {step}) {{"
+    return f"kf_for ({base} {var} = {first}; {var} < {last}; {var} += {step}) {{"
 
 
 def _print_square(

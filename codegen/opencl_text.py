@@ -1,6 +1,7 @@
 """Single values as OpenCL C text: literals, operations, conversions, memory accesses.
 
-Comes in: element types, widths (1 or the number of lanes) and the texts of operands, each a name or a literal.  Goes out:
+Comes in: element types, widths (1 or the number of lanes) and the texts of operands, each a name or a literal.  Goes
+out:
 an expression's text.  Helpers it needs are defined in the prelude.  It knows no tiles and no loops.
 """
 
