@@ -118,3 +118,16 @@ def test_attention_gradients_one_by_one(n, depth):
     q, k, v, do = (written.tensor(name, n, depth) for name in ("q", "k", "v", "do"))
     fields = written.attention_gradients(q, k, v, do, n, n, depth)
     check(*(prepare(written.kernel("gradient", (n, depth), field)) for field in fields))
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_a_kernel_of_many_values_has_a_legal_schedule(reduced):
+    """The bound on text is one on what tiles multiply, not on what the program itself says."""
+    i, j = Axis("i", 5), Axis("j", 40)
+    x, out = Param("x", F32, 200), Param("out", F32, 5 if reduced else 200)
+    place = i.index * 40 + j.index
+    value = load(x, place)
+    for _ in range(2500):
+        value = apply("sin", value)
+    store = Store(out, i.index, reduce("add", value, [j])) if reduced else Store(out, place, value)
+    assert placed(Kernel("chain", (x, out), (store,)), CPU)
