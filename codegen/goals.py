@@ -1,7 +1,7 @@
 """What the placer works on: goals, loop lists in normal form, and who needs which value.
 
-Comes in: a kernel and a schedule.  Goes out: `Order` (a loop list without loops of one iteration), `Goal` (store, update
-or keep something) and `Needs` (which reduces and staged values an expression reaches).  It knows no nodes.
+Comes in: a kernel and a schedule.  Goes out: `Order` (a loop list without loops of one iteration), `Goal` (store,
+update or keep something) and `Needs` (which reduces and staged values an expression reaches).  It knows no nodes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from codegen.schedule import Schedule, Step
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """A loop list in force.  A step of one iteration is dropped, or virtual when sinks with their own loops begin after it:
+    """A loop list in force.  A step of one iteration is dropped, or virtual when sinks with their own loops begin
+    after it:
     reduces are placed around it as around a loop, but none is made.
 
     steps   the steps that remain; a virtual one has its enclosing extent as tile
@@ -36,8 +37,8 @@ class Order:
 def order(steps: Sequence[Step], anchors: Container[int], vector: Iterable[Axis], lanes: int) -> Order:
     """The list without loops of one iteration: those that cover their axis or repeat the enclosing tile.
 
-    An axis left without loops is held whole; if it may be a lane its extent is rounded up to whole vectors, as far as the
-    tile written for it allows.  anchors are the depths at which sinks leave for their own loops.
+    An axis left without loops is held whole; if it may be a lane its extent is rounded up to whole vectors, as far
+    as the tile written for it allows.  anchors are the depths at which sinks leave for their own loops.
     """
     loops: dict[Axis, int] = {}
     written: dict[Axis, int] = {}

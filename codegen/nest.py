@@ -1,7 +1,7 @@
 """Kernel + schedule -> loop nest: the one lowering, shared by all printers.
 
-Comes in: a kernel, a schedule and a target.  Goes out: a `Nest` (see `nodes`), or ScheduleError when the schedule is not
-legal for the kernel in the target's language.  It knows no text of any language.
+Comes in: a kernel, a schedule and a target.  Goes out: a `Nest` (see `nodes`), or ScheduleError when the schedule is
+not legal for the kernel in the target's language.  It knows no text of any language.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from codegen.nodes import Nest
 from codegen.placing import place
 from codegen.schedule import Schedule, Step
 from codegen.target import Target
+from codegen.triton_limits import check_blocks
 
 GROUPS = 64  # groups the plain schedule spreads an axis over, at most
-from codegen.triton_limits import check_blocks
 
 
 def build(kernel: Kernel, schedule: Schedule, target: Target) -> Nest:
@@ -39,8 +39,8 @@ def check(kernel: Kernel, schedule: Schedule, target: Target) -> None:
 def plain_schedule(kernel: Kernel) -> Schedule:
     """A simple schedule that is legal for every kernel on every CPU target.
 
-    Every axis is looped by one, but the last axis of the first store, whose tile are the lanes.  The first axis that all
-    stores cover and tell apart, and no reduce binds, is spread over groups.
+    Every axis is looped by one, but the last axis of the first store, whose tile are the lanes.  The first axis that
+    all stores cover and tell apart, and no reduce binds, is spread over groups.
     """
     bound = {axis for r in kernel.reduces for axis in r.bound}
     lane = kernel.stores[0].axes[-1:] if kernel.stores else ()

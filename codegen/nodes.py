@@ -22,7 +22,8 @@ class Place:
 
     taken   steps already entered, outermost first (steps of axes the goal does not use are counted too, without a Loop)
     todo    the rest of the list
-    whole   per axis the extent before any step: the size, or the tile of a step that was dropped because it covers the size
+    whole   per axis the extent before any step: the size, or the tile of a step that was dropped because it covers
+            the size
     names   per axis a unique identifier, valid in every language
     """
 
@@ -71,7 +72,8 @@ class Box:
     place    where it is declared; a local coordinate is the loop variable at the use minus the one here
     tile     per axis its extent: whole inner tiles, so it may exceed the axis' size
     partial  reduced axes that stay in the box until Finish; their lanes are not positions: loops do not move them
-    layout   packs only: ordered (axis, block) from outer to inner, as in the schedule; None: the printer's natural order
+    layout   packs only: ordered (axis, block) from outer to inner, as in the schedule; None: the printer's natural
+             order
     pad      packs only: elements added to the innermost extent
     init     the wider box a narrow accumulator starts from; None: the reduce's identity
     array    True: memory, False: registers (settled after placement)
@@ -123,7 +125,8 @@ class Loop:
 
 @dataclass(eq=False)
 class Declare:
-    """Make a box.  An accumulator starts as the identity of its reduce, or as a slice of `box.init`; others hold nothing."""
+    """Make a box.  An accumulator starts as the identity of its reduce, or as a slice of `box.init`; others hold
+    nothing."""
 
     box: Box
 

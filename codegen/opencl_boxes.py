@@ -67,7 +67,9 @@ def layout_of(box: Box, vector: Sequence[Axis], lanes: int) -> Layout:
     return Layout(tuple(reversed(digits)), stride, lane)
 
 
-def chunks(axes: Sequence[Axis], extents: Mapping[Axis, int], lane: Axis | None, lanes: int) -> Iterator[dict[Axis, int]]:
+def chunks(
+    axes: Sequence[Axis], extents: Mapping[Axis, int], lane: Axis | None, lanes: int
+) -> Iterator[dict[Axis, int]]:
     """The coordinates of a tile, the lane axis in whole vectors."""
     ranges = [range(0, extents[a], lanes if a is lane else 1) for a in axes]
     for point in itertools.product(*ranges):
@@ -140,7 +142,8 @@ class Boxes:
     # ---------------------------------------------------------------------------------------------- reads
 
     def read(self, box: Box, place: Place, coords: Coords, lane: Axis | None) -> tuple[str, int]:
-        """The element at an offset from a place, or the vector along lane when the box has that axis; with its width."""
+        """The element at an offset from a place, or the vector along lane when the box has that axis; with its
+        width."""
         if lane is not None and lane not in box.tile:
             lane = None
         if box.array:

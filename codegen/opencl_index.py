@@ -1,7 +1,8 @@
 """Indices as OpenCL C text, at a point of a tile and along its lanes.
 
 Comes in: an index and where it is asked for: a place of the nest, constant offsets from where its tiles start, the lane
-axis.  Goes out: text of the index type.  Values of expressions inside an index come from a function given by the caller.
+axis.  Goes out: text of the index type.  Values of expressions inside an index come from a function given by the
+       caller.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ class Indices:
         return total
 
     def _atom_stride(self, atom: Atom, coords: Coords, lane: Axis) -> int | None:
-        """A vector that begins at a multiple of the lanes and does not cross a multiple of the divisor has one quotient."""
+        """A vector that begins at a multiple of the lanes and does not cross a multiple of the divisor has one
+        quotient."""
         if atom.kind == "dynamic":
             return None
         inner = self.stride(atom.inner, coords, lane)

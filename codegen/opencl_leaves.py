@@ -1,7 +1,8 @@
 """The leaves of a nest as OpenCL C: tiles expanded into one statement per value.
 
-Comes in: leaf nodes and which axes are known not to overhang.  Goes out: lines of text.  Every axis of a tile is unrolled,
-its lane axis in whole vectors; values without the lane axis are scalars.  Equal values of one block of leaves are computed
+Comes in: leaf nodes and which axes are known not to overhang.  Goes out: lines of text.  Every axis of a tile is
+unrolled, its lane axis in whole vectors; values without the lane axis are scalars.  Equal values of one block of
+leaves are computed
 once.  Masks appear here and nowhere else: where a tile overhangs an axis' end, loads are guarded, operands of a reduce
 become its identity, and stores are skipped.
 """
@@ -12,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
-from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid, children
-from codegen.nodes import Box, Environment, Keep, Leaf, Loop, Out, Place, Settle, Update
+from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid
+from codegen.nodes import Box, Environment, Keep, Leaf, Out, Place, Settle, Update
 from codegen.opencl_boxes import Boxes, Coords, chunks
 from codegen.opencl_index import Indices
 from codegen.opencl_masks import Conditions, Masks
@@ -125,9 +126,12 @@ class Leaves:
     def product(self, r: Reduce, coords: Coords) -> tuple[Expr, ...] | None:
         """The factors when the operand is a product of floats to be summed, needed nowhere else and not masked."""
         e = r.arg
-        if r.op.name != "add" or not r.dtype.is_float or not isinstance(e, Apply) or e.op.name != "mul" or e in self.env:
+        if r.op.name != "add" or not r.dtype.is_float or not isinstance(e, Apply) or e.op.name != "mul":
             return None
-        return e.args if all(self.masks.inside(a, coords.get(a, 0), self.lanes if a in self.vector else 1) for a in r.bound) else None
+        if e in self.env:
+            return None
+        widths = {a: self.lanes if a in self.vector else 1 for a in r.bound}
+        return e.args if all(self.masks.inside(a, coords.get(a, 0), width) for a, width in widths.items()) else None
 
     def keep(self, node: Keep) -> None:
         box, place = node.box, node.place

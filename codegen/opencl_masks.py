@@ -1,7 +1,7 @@
 """Where tiles overhang and guards fail: conditions on points and on lanes.
 
-Comes in: guards, axes and a point of a tile.  Goes out: `Conditions`, text by text, and their combinations.  What is known
-to hold is left out.
+Comes in: guards, axes and a point of a tile.  Goes out: `Conditions`, text by text, and their combinations.  What is
+known to hold is left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The helper functions of OpenCL kernels: what the language's own operators do not mean, as text.
 
-Comes in: requests (a helper's name, an element type, scalar or vector).  Goes out: the definitions of exactly those helpers.
+Comes in: requests (a helper's name, an element type, scalar or vector).  Goes out: the definitions of exactly those
+helpers.
 All helpers are overloaded functions whose names begin with `kf_`.
 
 Vectors of bool are masks: int vectors of 0 and -1.  Scalars of bool are int 0 and 1.  16-bit floats are held as float.
@@ -182,7 +183,8 @@ class Prelude:
         last = combine(value + ".lo", value + ".hi", 1)
         if dtype is dtypes.bool:
             last = f"({last}) & 1"
-        self.define(helper_name(f"fold_{op}", dtype), base, f"{base}{self.lanes} v", " ".join([*steps, f"return {last};"]))
+        body = " ".join([*steps, f"return {last};"])
+        self.define(helper_name(f"fold_{op}", dtype), base, f"{base}{self.lanes} v", body)
 
     def narrow(self, name: str, width: int) -> str:
         """Define a helper between 16-bit floats, their bits and the float values that stand for them."""

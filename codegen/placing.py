@@ -1,9 +1,9 @@
 """Placement: which loops and boxes a schedule means, in one walk over its loop lists.
 
 Comes in: a kernel, a schedule and a target.  Goes out: a `Nest`.  It decides where every value is computed and kept; it
-knows no masks, no bounds and no text.  The walk (`_Placer.emit`) carries goals (see `goals`) down the loops of a list; at
-each depth, in this order: staged values are filled, sinks with their own loops leave, reduces that the next loop would
-repeat are computed, and the goals that use the next loop's axis enter it.
+knows no masks, no bounds and no text.  The walk (`_Placer.emit`) carries goals (see `goals`) down the loops of a
+list; at each depth, in this order: staged values are filled, sinks with their own loops leave, reduces that the next
+loop would repeat are computed, and the goals that use the next loop's axis enter it.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ class _Placer:
         return stay
 
     def own_loops(self, sink: Expr | Store, depth: int, loops: Order) -> Order:
-        """The loops a sink will run from this depth of a list on: its own when they are still ahead of the same steps."""
+        """The loops a sink will run from this depth of a list on: its own when they are still ahead of the same
+        steps."""
         at, own = self.inner.get(sink, (-1, loops))
         same = at >= depth and own.steps[:at] == loops.steps[:at] and own.real[:at] == loops.real[:at]
         return own if same else loops
@@ -156,7 +157,8 @@ class _Placer:
         return self.needs.pending([root for goal in goals for root in goal.roots], env)
 
     def ready(self, axis: Axis, goals: list[Goal], pending: list[Reduce], env: Env) -> list[Reduce]:
-        """The pending reduces that a loop over axis walks over, or would repeat, and that wait for no other such reduce.
+        """The pending reduces that a loop over axis walks over, or would repeat, and that wait for no other such
+        reduce.
 
         A loop repeats what the goals that enter it need.
         """
@@ -320,8 +322,8 @@ class _Placer:
     def partial(self, r: Reduce, depth: int, loops: Order) -> tuple[Axis, ...]:
         """The bound axes of r that stay in its accumulator.
 
-        On CPUs only the lanes: the first vector axis of the operand with whole vectors.  Elsewhere every tiled bound axis,
-        except in a contraction or when no loop over a bound axis remains.
+        On CPUs only the lanes: the first vector axis of the operand with whole vectors.  Elsewhere every tiled bound
+        axis, except in a contraction or when no loop over a bound axis remains.
         """
         chosen = self.schedule.partial
         if chosen is not None and r not in chosen:

@@ -44,7 +44,8 @@ class Stage:
 
 
 class Inner(NamedTuple):
-    """From `depth` on, a sink (a reduce, a kept value or a store) runs its own loops instead of the common list's rest."""
+    """From `depth` on, a sink (a reduce, a kept value or a store) runs its own loops instead of the common list's
+    rest."""
 
     depth: int
     loops: tuple[Step, ...]

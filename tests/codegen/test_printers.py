@@ -7,7 +7,6 @@ import pytest
 
 from codegen.opencl import render
 from codegen.program import Program
-from codegen.show import show_schedule
 from codegen.target import CPU
 from tests.codegen.opencl_harness import device, difference, run_all
 from tests.codegen.random_kernels import FAMILIES, random_arrays, random_kernel, run
