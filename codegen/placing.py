@@ -8,11 +8,9 @@ loop would repeat are computed, and the goals that use the next loop's axis ente
 
 from __future__ import annotations
 
-import itertools
-
-from codegen.goals import Goal, Needs, Order, axis_names, order, place_at
+from codegen.goals import Goal, Needs, Order, order
 from codegen.index import Axis
-from codegen.ir import Apply, Expr, Kernel, Reduce, Store
+from codegen.ir import Expr, Kernel, Reduce, Store
 from codegen.nodes import (
     Box,
     Declare,
@@ -23,13 +21,13 @@ from codegen.nodes import (
     Node,
     Out,
     Pack,
-    Place,
     Scale,
     Settle,
     Shift,
     Update,
     WriteBack,
 )
+from codegen.placing_boxes import PlacedBoxes
 from codegen.schedule import Schedule, Stage
 from codegen.streaming import Stream
 from codegen.target import Target
@@ -39,8 +37,8 @@ def place(kernel: Kernel, schedule: Schedule, target: Target) -> Nest:
     """The nest of a kernel under a schedule whose tiles divide each other; not yet checked for the language."""
     placer = _Placer(kernel, schedule, target)
     body = placer.nest()
-    placer.settle_memory()
-    return Nest(kernel, schedule, target, body, placer.boxes, placer.names)
+    placer.boxes.settle_memory()
+    return Nest(kernel, schedule, target, body, placer.boxes.all, placer.boxes.names)
 
 
 Env = dict[Expr, Box]
@@ -50,8 +48,6 @@ class _Placer:
     def __init__(self, kernel: Kernel, schedule: Schedule, target: Target) -> None:
         self.kernel, self.schedule, self.target = kernel, schedule, target
         self.needs = Needs(kernel, schedule)
-        self.names = axis_names(kernel)
-        self.axes = kernel.axes
         anchors = {inner.depth for inner in schedule.inner.values()}
         self.common = order(schedule.loops, anchors, schedule.vector, target.lanes)
         self.grid = self.common.depths[schedule.grid]
@@ -61,10 +57,7 @@ class _Placer:
             own = order((*schedule.loops[:depth], *loops), near, schedule.vector, target.lanes)
             self.inner[sink] = (max(own.depths[depth], self.grid), own)
         self.stages = [(max(self.common.depths[s.depth], self.grid), s) for s in schedule.stages]
-        self.places: dict[tuple[Order, int], Place] = {}
-        self.boxes: list[Box] = []
-        self.groups: list[list[Box]] = []  # all registers or all arrays
-        self.finishes: list[tuple[Box, Box]] = []  # what an array finishes into is an array
+        self.boxes = PlacedBoxes(kernel, schedule, target, [self.common, *(own for _, own in self.inner.values())])
         self.grid_loops: list[Loop] = []
 
     # ------------------------------------------------------------------------------------------------ the walk
@@ -114,15 +107,15 @@ class _Placer:
             elif isinstance(value, Reduce):
                 self.together([value], depth, loops, env, out)
             elif not self.can_ride(value, depth, loops, goals, env):
-                box = self.box("keep", value, depth, loops, value.axes)
+                box = self.boxes.make("keep", value, depth, loops, value.axes)
                 out += [Declare(box), *self.emit(depth, loops, [Goal("keep", value, box)], env)]
                 env[value] = box
 
     def pack(self, stage: Stage, depth: int, loops: Order, env: Env, out: list[Node]) -> None:
         if self.needs.pending((stage.value,), env):
             return
-        box = self.box("pack", stage.value, depth, loops, stage.value.axes, stage=stage)
-        out += [Declare(box), Pack(box, self.place(depth, loops), dict(env))]
+        box = self.boxes.make("pack", stage.value, depth, loops, stage.value.axes, stage=stage)
+        out += [Declare(box), Pack(box, self.boxes.place(depth, loops), dict(env))]
         for e in self.needs.reached((stage.value,), env):  # the copy loops run inside their tiles
             if e in env and any(extent > 1 for extent in env[e].tile.values()):
                 env[e].array = True
@@ -184,17 +177,17 @@ class _Placer:
         """True for an accumulator wider than the tile here when the next loop reduces."""
         if goal.kind != "acc" or goal.box is None or not isinstance(goal.sink, Reduce) or axis not in goal.sink.bound:
             return False
-        here = self.place(depth, loops)
-        return any(self.extent(a, here.tile(a)) != goal.box.tile[a] for a in goal.box.free)
+        here = self.boxes.place(depth, loops)
+        return any(self.boxes.extent(a, here.tile(a)) != goal.box.tile[a] for a in goal.box.free)
 
     def narrower(self, goal: Goal, depth: int, loops: Order, out: list[Node]) -> tuple[Goal, WriteBack]:
         wide = goal.box
         assert wide is not None and isinstance(goal.sink, Reduce)
-        box = self.box("acc", goal.sink, depth, loops, goal.sink.axes, partial=wide.partial, sink_loops=loops)
+        box = self.boxes.make("acc", goal.sink, depth, loops, goal.sink.axes, partial=wide.partial, sink_loops=loops)
         box.init, wide.array = wide, True
-        self.use(wide, depth, loops)
+        self.boxes.use(wide, depth, loops)
         out.append(Declare(box))
-        return Goal("acc", goal.sink, box), WriteBack(wide, box, self.place(depth, loops))
+        return Goal("acc", goal.sink, box), WriteBack(wide, box, self.boxes.place(depth, loops))
 
     # ------------------------------------------------------------------------------------------------ reduces
 
@@ -238,7 +231,7 @@ class _Placer:
             if self.needs.pending((value,), env):
                 continue
             if any(self.needs.reaches(goal.roots, value, env) for goal in goals):
-                box = self.box("keep", value, depth, loops, value.axes)
+                box = self.boxes.make("keep", value, depth, loops, value.axes)
                 out.append(Declare(box))
                 riders.append(Goal("keep", value, box))
         out += self.emit(depth, loops, goals + riders, env)
@@ -254,8 +247,8 @@ class _Placer:
     ) -> None:
         """One loop for a max and the sums relative to it: chunk max, shift, rescale, then the ordinary updates."""
         top = stream.max
-        running = self.box("acc", top, depth, loops, top.axes)
-        center = self.box("run", top, depth, loops, top.axes)
+        running = self.boxes.make("acc", top, depth, loops, top.axes)
+        center = self.boxes.make("run", top, depth, loops, top.axes)
         boxes = [self.accumulator(r, depth, loops, begin=depth + 1) for r, _ in sums]
         out += [Declare(box) for box in (running, center, *boxes)]
         body: list[Node] = []
@@ -271,7 +264,7 @@ class _Placer:
         updates = [Goal("acc", r, box) for box, (r, _) in zip(boxes, sums)]
         body += self.emit(depth + 1, loops, updates, inside)
         out += self.around(depth, loops, body)
-        self.groups.append([running, center, chunk, *factors.values(), *boxes])
+        self.boxes.together([running, center, chunk, *factors.values(), *boxes])
         env[top] = running
         self.settle(stream, sums, boxes, center, depth, loops, env, out)
 
@@ -293,7 +286,7 @@ class _Placer:
             goal = Goal("settle", stream.shift, center=center, factors=tuple(factors.items()))
             out += self.emit(depth, loops, [goal], env)
         out += [Scale(box, factors[degree]) for box, (_, degree) in zip(done, sums) if degree]
-        self.groups.append([center, *factors.values(), *done])
+        self.boxes.together([center, *factors.values(), *done])
         env.update({r: box for box, (r, _) in zip(done, sums)})
 
     def factors(
@@ -301,50 +294,32 @@ class _Placer:
     ) -> dict[float, Box]:
         """A declared box for the factor of every degree that occurs."""
         degrees = dict.fromkeys(degree for _, degree in sums if degree)
-        factors = {degree: self.box("run", top, depth, loops, top.axes) for degree in degrees}
+        factors = {degree: self.boxes.make("run", top, depth, loops, top.axes) for degree in degrees}
         out += [Declare(box) for box in factors.values()]
         return factors
 
     def accumulator(self, r: Reduce, depth: int, loops: Order, begin: int | None = None) -> Box:
         """The box of a reduce declared here whose own loops may begin at depth `begin`, here unless given."""
         own = self.own_loops(r, depth if begin is None else begin, loops)
-        return self.box("acc", r, depth, loops, r.axes, partial=self.partial(r, depth, own), sink_loops=own)
+        return self.boxes.make("acc", r, depth, loops, r.axes, partial=self.boxes.partial(r, depth, own), sink_loops=own)
 
     def finished(self, box: Box, depth: int, loops: Order, out: list[Node]) -> Box:
         """The box with its partial axes combined: itself when it has none."""
         if not box.partial:
             return box
-        done = self.box("fin", box.of, depth, loops, box.of.axes)
+        done = self.boxes.make("fin", box.of, depth, loops, box.of.axes)
         out += [Declare(done), Finish(box, done)]
-        self.finishes.append((box, done))
+        self.boxes.pairs.append((box, done))
         return done
 
-    def partial(self, r: Reduce, depth: int, loops: Order) -> tuple[Axis, ...]:
-        """The bound axes of r that stay in its accumulator.
-
-        On CPUs only the lanes: the first vector axis of the operand with whole vectors.  Elsewhere every tiled bound
-        axis, except in a contraction or when no loop over a bound axis remains.
-        """
-        chosen = self.schedule.partial
-        if chosen is not None and r not in chosen:
-            return ()
-        place = self.place(depth, loops)
-        if self.target.language == "opencl":
-            lanes = (a for a in self.schedule.vector if a in r.arg.axes and place.innermost(a) % self.target.lanes == 0)
-            lane = next(lanes, None)
-            return (lane,) if lane in r.bound else ()
-        if chosen is None and (is_contraction(r) or not any(step.axis in r.bound for step in place.todo)):
-            return ()
-        return tuple(a for a in r.bound if place.innermost(a) > 1)
-
-    # ------------------------------------------------------------------------------------------------ leaves and boxes
+    # ------------------------------------------------------------------------------------------------ leaves and loops
 
     def leaf(self, goal: Goal, depth: int, loops: Order, env: Env) -> Node:
-        place = self.place(depth, loops)
+        place = self.boxes.place(depth, loops)
         self.use_all(goal.roots, depth, loops, env)
         for box in (goal.box, goal.center, *(factor for _, factor in goal.factors)):
             if box is not None:
-                self.use(box, depth, loops)
+                self.boxes.use(box, depth, loops)
         if isinstance(goal.sink, Store):
             once = tuple(loop for loop in self.grid_loops if loop.axis not in goal.axes)
             return Out(goal.sink, place, env, once)
@@ -360,67 +335,7 @@ class _Placer:
     def use_all(self, roots: tuple[Expr, ...], depth: int, loops: Order, env: Env) -> None:
         for e in self.needs.reached(roots, env):
             if e in env:
-                self.use(env[e], depth, loops)
-
-    def use(self, box: Box, depth: int, loops: Order) -> None:
-        """Note a use of a box: it can be registers only if every use sees exactly the whole tile."""
-        here = self.place(depth, loops)
-        between = {step.axis for step in here.taken[len(box.place.taken) :]}
-        if any(a in between or here.tile(a) != box.tile[a] for a in box.free):
-            box.array = True
-
-    def settle_memory(self) -> None:
-        """Boxes that are combined elementwise are all registers or all arrays."""
-        pairs = [pair for group in self.groups for pair in itertools.permutations(group, 2)] + self.finishes
-        changed = True
-        while changed:
-            changed = False
-            for source, other in pairs:
-                if source.array and not other.array:
-                    other.array = changed = True
-
-    def box(
-        self,
-        kind: str,
-        of: Expr,
-        depth: int,
-        loops: Order,
-        axes: frozenset[Axis],
-        *,
-        partial: tuple[Axis, ...] = (),
-        sink_loops: Order | None = None,
-        stage: Stage | None = None,
-    ) -> Box:
-        place = self.place(depth, loops)
-        layout, pad = (stage.layout, stage.pad) if stage is not None else (None, 0)
-        tile: dict[Axis, int] = {}
-        for a in self.axes:
-            if a in partial:
-                tile[a] = self.place(depth, sink_loops or loops).innermost(a)
-            elif a in axes:
-                tile[a] = self.extent(a, place.tile(a))
-                block = next((block for b, block in layout or () if b is a), 1)
-                tile[a] = -(-tile[a] // block) * block
-        name = f"{kind}{len(self.boxes)}"
-        box = Box(name, kind, of, place, tile, partial, layout, pad, array=layout is not None)
-        self.boxes.append(box)
-        return box
-
-    def extent(self, axis: Axis, tile: int) -> int:
-        """tile rounded up to whole innermost tiles of every loop list."""
-        for loops in (self.common, *(own for _, own in self.inner.values())):
-            inner = self.place(0, loops).innermost(axis)
-            if inner < tile:
-                tile = -(-tile // inner) * inner
-            elif loops.whole.get(axis, 0) > tile:
-                tile = loops.whole[axis]
-        return tile
-
-    def place(self, depth: int, loops: Order) -> Place:
-        found = self.places.get((loops, depth))
-        if found is None:
-            found = self.places[loops, depth] = place_at(loops, depth, self.names)
-        return found
+                self.boxes.use(env[e], depth, loops)
 
     def around(self, depth: int, loops: Order, body: list[Node]) -> list[Node]:
         """The body inside the loop of this depth; as it is when the loop is virtual or there is nothing to do."""
@@ -432,13 +347,4 @@ class _Placer:
 
     def loop(self, depth: int, loops: Order, grid: bool = False) -> Loop:
         axis, tile = loops.steps[depth]
-        return Loop(axis, tile, grid, self.place(depth, loops), self.place(depth + 1, loops))
-
-
-def is_contraction(r: Reduce) -> bool:
-    """True for a sum of a product whose factors share the bound axes and each have an axis of their own."""
-    product = r.arg
-    if r.op.name != "add" or not isinstance(product, Apply) or product.op.name != "mul":
-        return False
-    a, b = (x.axes for x in product.args)
-    return bool(a - b) and bool(b - a) and (a & b).issuperset(r.bound)
+        return Loop(axis, tile, grid, self.boxes.place(depth, loops), self.boxes.place(depth + 1, loops))

@@ -1,0 +1,118 @@
+"""Boxes while a nest is being placed: their extents, their partial axes, whether they are registers or memory.
+
+Comes in: requests of the placer.  Goes out: boxes.  It knows loop lists and places, not goals.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from codegen.goals import Order, axis_names, place_at
+from codegen.index import Axis
+from codegen.ir import Apply, Expr, Kernel, Reduce
+from codegen.nodes import Box, Place
+from codegen.schedule import Schedule, Stage
+from codegen.target import Target
+
+
+class PlacedBoxes:
+    """The boxes of one nest; `orders` are all loop lists of its schedule."""
+
+    def __init__(self, kernel: Kernel, schedule: Schedule, target: Target, orders: Iterable[Order]) -> None:
+        self.schedule, self.target, self.orders = schedule, target, tuple(orders)
+        self.axes, self.names = kernel.axes, axis_names(kernel)
+        self.places: dict[tuple[Order, int], Place] = {}
+        self.all: list[Box] = []
+        self.pairs: list[tuple[Box, Box]] = []  # when the first is an array, the second is one
+
+    def together(self, boxes: Sequence[Box]) -> None:
+        """Note boxes that are combined elementwise: all are registers or all are arrays."""
+        self.pairs += itertools.permutations(boxes, 2)
+
+    def place(self, depth: int, loops: Order) -> Place:
+        found = self.places.get((loops, depth))
+        if found is None:
+            found = self.places[loops, depth] = place_at(loops, depth, self.names)
+        return found
+
+    def make(
+        self,
+        kind: str,
+        of: Expr,
+        depth: int,
+        loops: Order,
+        axes: frozenset[Axis],
+        *,
+        partial: tuple[Axis, ...] = (),
+        sink_loops: Order | None = None,
+        stage: Stage | None = None,
+    ) -> Box:
+        """A new box at a depth of a loop list; sink_loops are those whose innermost tiles its partial axes have."""
+        place = self.place(depth, loops)
+        layout, pad = (stage.layout, stage.pad) if stage is not None else (None, 0)
+        tile: dict[Axis, int] = {}
+        for a in self.axes:
+            if a in partial:
+                tile[a] = self.place(depth, sink_loops or loops).innermost(a)
+            elif a in axes:
+                tile[a] = self.extent(a, place.tile(a))
+                block = next((block for b, block in layout or () if b is a), 1)
+                tile[a] = -(-tile[a] // block) * block
+        name = f"{kind}{len(self.all)}"
+        box = Box(name, kind, of, place, tile, partial, layout, pad, array=layout is not None)
+        self.all.append(box)
+        return box
+
+    def extent(self, axis: Axis, tile: int) -> int:
+        """tile rounded up to whole innermost tiles of every loop list."""
+        for loops in self.orders:
+            inner = self.place(0, loops).innermost(axis)
+            if inner < tile:
+                tile = -(-tile // inner) * inner
+            elif loops.whole.get(axis, 0) > tile:
+                tile = loops.whole[axis]
+        return tile
+
+    def partial(self, r: Reduce, depth: int, loops: Order) -> tuple[Axis, ...]:
+        """The bound axes of r that stay in its accumulator.
+
+        On CPUs only the lanes: the first vector axis of the operand with whole vectors.  Elsewhere every tiled bound
+        axis, except in a contraction or when no loop over a bound axis remains.
+        """
+        chosen = self.schedule.partial
+        if chosen is not None and r not in chosen:
+            return ()
+        place = self.place(depth, loops)
+        if self.target.language == "opencl":
+            lanes = (a for a in self.schedule.vector if a in r.arg.axes and place.innermost(a) % self.target.lanes == 0)
+            lane = next(lanes, None)
+            return (lane,) if lane in r.bound else ()
+        if chosen is None and (is_contraction(r) or not any(step.axis in r.bound for step in place.todo)):
+            return ()
+        return tuple(a for a in r.bound if place.innermost(a) > 1)
+
+    def use(self, box: Box, depth: int, loops: Order) -> None:
+        """Note a use of a box: it can be registers only if every use sees exactly the whole tile."""
+        here = self.place(depth, loops)
+        between = {step.axis for step in here.taken[len(box.place.taken) :]}
+        if any(a in between or here.tile(a) != box.tile[a] for a in box.free):
+            box.array = True
+
+    def settle_memory(self) -> None:
+        """Carry over that boxes are arrays to those that must be when they are."""
+        changed = True
+        while changed:
+            changed = False
+            for source, other in self.pairs:
+                if source.array and not other.array:
+                    other.array = changed = True
+
+
+def is_contraction(r: Reduce) -> bool:
+    """True for a sum of a product whose factors share the bound axes and each have an axis of their own."""
+    product = r.arg
+    if r.op.name != "add" or not isinstance(product, Apply) or product.op.name != "mul":
+        return False
+    a, b = (x.axes for x in product.args)
+    return bool(a - b) and bool(b - a) and (a & b).issuperset(r.bound)
