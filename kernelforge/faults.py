@@ -13,6 +13,7 @@ import numpy as np
 
 from kernelforge.graph import Line
 from kernelforge.kernels import Device
+from kernelforge.kernels.runtime import reports
 
 
 class Fault:
@@ -64,3 +65,6 @@ def raise_pending() -> None:
     messages = [message for fault in faults if (message := fault.message()) is not None]
     if messages:
         raise IndexError(messages[0])
+
+
+reports.append(raise_pending)

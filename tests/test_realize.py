@@ -13,9 +13,11 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
+from kernelforge.kernels import Device
 from kernelforge.plan import make_plan
 from kernelforge.realize import read, realize, synchronize
 from kernelforge.structure import structure
+from kernelforge.tensor import Tensor
 from tests.evaluate import evaluate_all
 from tests.random_graphs import Options, random_graph, tolerance
 
@@ -274,3 +276,12 @@ def test_a_chain_of_ten_thousand_operations() -> None:
     realize([x])
     np.testing.assert_allclose(read(x), np.full(16, 2.0), rtol=1e-6)
     assert GlobalCounters.compiled <= 4, "identical pieces are compiled once"
+
+
+@pytest.mark.parametrize("device", ["NUMPY", "CPU"])
+def test_waiting_for_a_device_reports_indices_out_of_range(device):
+    x = Tensor(np.arange(10, dtype=np.float32), device=device)
+    x[Tensor(np.array([1, 12]), device=device)].realize()
+    with pytest.raises(IndexError, match="test_realize"):
+        Device[device].synchronize()
+    Device[device].synchronize()

@@ -145,7 +145,7 @@ def _settle() -> None:
     """Before a fork: no device is being opened, and no thread of a driver holds a lock that the child would inherit."""
     _lock.acquire()
     for runtime in _opened.values():
-        runtime.synchronize()
+        runtime.wait()
 
 
 def _lose_all() -> None:

@@ -18,7 +18,7 @@ from codegen.program import Program
 from codegen.target import Target
 from kernelforge.errors import InternalError
 from kernelforge.kernels.pool import Pool
-from kernelforge.kernels.runtime import Block, Facts, Memory
+from kernelforge.kernels.runtime import Block, Facts, Memory, report
 
 TARGET: Final = Target("interpreted", "numpy", cores=1)
 KEPT: Final = 1 << 30
@@ -64,8 +64,11 @@ class InterpretedRuntime:
             interpret(program.kernel, arrays)
         return time.perf_counter() - start if timed else None
 
-    def synchronize(self) -> None:
+    def wait(self) -> None:
         """Launches are done when they return."""
+
+    def synchronize(self) -> None:
+        report()
 
 
 def _bytes(memory: Memory) -> NDArray:

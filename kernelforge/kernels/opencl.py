@@ -24,7 +24,7 @@ from kernelforge.kernels.icd import opencl
 from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.pool import Pool
-from kernelforge.kernels.runtime import Block, Memory
+from kernelforge.kernels.runtime import Block, Memory, report
 
 ALIGNMENT: Final = 64
 
@@ -75,7 +75,7 @@ class OpenCLRuntime:
     def _wait(self, launch: int) -> None:
         """Returns when a launch is done; at once in a forked process, where the driver's threads do not exist."""
         if launch > self._finished and os.getpid() == self._process:
-            self.synchronize()
+            self.wait()
 
     def allocate(self, nbytes: int) -> Memory:
         return self.pool.take(nbytes)
@@ -147,6 +147,10 @@ class OpenCLRuntime:
         return DeviceError(f"{self.name} ({self.facts.device}) cannot {attempt}: {error}")
 
     def synchronize(self) -> None:
+        self.wait()
+        report()
+
+    def wait(self) -> None:
         launched = self._launched
         self._queue.finish()
         self._finished = max(self._finished, launched)

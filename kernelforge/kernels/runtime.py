@@ -6,7 +6,7 @@ into.  A runtime knows no graph and no tensor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Protocol
@@ -138,6 +138,20 @@ class Runtime(Protocol):
         """Start a program on its arguments; does not wait unless timed, then the seconds it took on the device."""
         ...
 
-    def synchronize(self) -> None:
+    def wait(self) -> None:
         """Wait for everything launched so far."""
         ...
+
+    def synchronize(self) -> None:
+        """Wait for everything launched so far, then let `reports` speak."""
+        ...
+
+
+reports: Final[list[Callable[[], None]]] = []
+"""What to call when a user waits for a device: each may raise an error that a kernel found."""
+
+
+def report() -> None:
+    """Call every function in `reports`."""
+    for call in reports:
+        call()
