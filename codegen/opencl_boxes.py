@@ -61,7 +61,7 @@ def layout_of(box: Box, vector: Sequence[Axis], lanes: int) -> Layout:
         axis, block = written[position]
         upper = next((b for a, b in reversed(written[:position]) if a is axis), None)
         digits.append(Digit(axis, block, upper, stride))
-        stride *= (upper or box.tile[axis]) // block
+        stride *= -(-(upper or box.tile[axis]) // block)
         if position == len(written) - 1:
             stride += box.pad
     return Layout(tuple(reversed(digits)), stride, lane)

@@ -56,22 +56,23 @@ class PlacedBoxes:
             if a in partial:
                 tile[a] = self.place(depth, sink_loops or loops).innermost(a)
             elif a in axes:
-                tile[a] = self.extent(a, place.tile(a))
-                block = next((block for b, block in layout or () if b is a), 1)
-                tile[a] = -(-tile[a] // block) * block
+                tile[a] = self.extent(a, depth, loops)
         name = f"{kind}{len(self.all)}"
         box = Box(name, kind, of, place, tile, partial, layout, pad, array=layout is not None)
         self.all.append(box)
         return box
 
-    def extent(self, axis: Axis, tile: int) -> int:
-        """tile rounded up to whole innermost tiles of every loop list."""
-        for loops in self.orders:
-            inner = self.place(0, loops).innermost(axis)
-            if inner < tile:
-                tile = -(-tile // inner) * inner
-            elif loops.whole.get(axis, 0) > tile:
-                tile = loops.whole[axis]
+    def extent(self, axis: Axis, depth: int, loops: Order) -> int:
+        """The current tile of axis; without a step yet, its size rounded up to whole innermost tiles of every list that
+        may still follow."""
+        place = self.place(depth, loops)
+        tile = place.tile(axis)
+        if axis in place.tiles:
+            return tile
+        for other in self.orders:
+            if other.steps[:depth] == loops.steps[:depth] and other.real[:depth] == loops.real[:depth]:
+                inner = self.place(0, other).innermost(axis)
+                tile = -(-tile // inner) * inner if inner < tile else max(tile, other.whole.get(axis, 0))
         return tile
 
     def partial(self, r: Reduce, depth: int, loops: Order) -> tuple[Axis, ...]:
