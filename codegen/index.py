@@ -247,8 +247,20 @@ NO_GUARDS: Final[Guards] = frozenset()
 
 
 def needed(guards: Iterable[Guard]) -> Guards:
-    """The guards that can fail."""
-    return frozenset(guard for guard in guards if not guard.always)
+    """The guards that can fail, on as few axes as they need."""
+    return frozenset([_on_fewer_axes(guard) for guard in guards if not guard.always])
+
+
+def _on_fewer_axes(guard: Guard) -> Guard:
+    """lo <= g*y + z < hi  ->  lo/g <= y < hi/g, for 0 <= z < g where g divides the bounds that can fail."""
+    index, lo, hi = guard
+    if len(index.terms) < 2 or index.is_dynamic:
+        return guard
+    common = gcd(lo if index.lo < lo else 0, hi if index.hi >= hi else 0)
+    split = _common_factor(index, common)
+    if split is None or not split[2].terms:
+        return guard
+    return Guard(split[1], lo // split[0], -(-hi // split[0]))
 
 
 def in_order(guards: Guards) -> list[Guard]:

@@ -112,7 +112,7 @@ def test_guards_know_when_they_are_decided(pair: Pair, lo: int, hi: int) -> None
     holds = {lo <= meaning(place) < hi for place in _places()}
     assert not guard.always or holds == {True}
     assert not guard.never or holds == {False}
-    assert needed([guard]) == (frozenset() if guard.always else frozenset([guard]))
+    assert bool(needed([guard])) != guard.always
 
 
 @given(INDICES, INDICES)
@@ -210,3 +210,20 @@ def test_guards_have_one_order() -> None:
     assert len(orders) == 1
     assert guard_axes(frozenset(guards)) == set(AXES[:4])
     assert guard_axes(frozenset()) == frozenset()
+
+
+@given(pair=INDICES, lo=st.integers(-30, 30), size=st.integers(0, 40), by=st.sampled_from([1, 2, 3, 4, 6, 12]))
+def test_guards_that_can_fail_hold_where_the_guard_does(pair: Pair, lo: int, size: int, by: int) -> None:
+    index, value = pair
+    guard = Guard(index, lo * by, (lo + size) * by)
+    kept = needed([guard])
+    for place in _places():
+        held = all(g.lo <= _value(g.index, place) < g.hi for g in kept)
+        assert held == (guard.lo <= value(place) < guard.hi)
+
+
+def test_a_guard_drops_axes_that_do_not_decide_it() -> None:
+    block, inside = Axis("block", 12), Axis("inside", 32)
+    assert needed([Guard(block.index * 32 + inside.index - 256, 0, 128)]) == {Guard(block.index - 8, 0, 4)}
+    uneven = Guard(block.index * 32 + inside.index, 0, 100)
+    assert needed([uneven]) == {uneven}
