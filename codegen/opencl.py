@@ -1,8 +1,8 @@
 """The OpenCL printer: a nest as the text of one kernel for CPUs.
 
-Comes in: a kernel, a schedule and a target, or their nest.  Goes out: a `Program`.  One work-item runs a group; tiles are
-expanded into named vectors; all sizes are constants.  A loop whose last step overhangs is written twice, for whole tiles
-and for the rest, when its body touches memory along the axis; else only the stores are guarded.
+Comes in: a kernel, a schedule and a target, or their nest.  Goes out: a `Program`.  One work-item runs a group;
+tiles are expanded into named vectors; all sizes are constants.  A loop whose last step overhangs is written twice, for
+whole tiles and for the rest, when its body touches memory along the axis; else only the stores are guarded.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Load, Param, Reduce, children
 from codegen.nest import build
 from codegen.nodes import (
-    Declare,
     Environment,
-    Finish,
     Keep,
     Leaf,
     Loop,
@@ -24,16 +22,14 @@ from codegen.nodes import (
     Node,
     Out,
     Pack,
-    Scale,
     Settle,
-    Shift,
     Update,
-    WriteBack,
     nodes,
 )
 from codegen.opencl_boxes import Boxes
 from codegen.opencl_index import Indices
 from codegen.opencl_leaves import Leaves
+from codegen.opencl_lines import Lines
 from codegen.opencl_moves import Moves
 from codegen.opencl_pack import print_pack
 from codegen.opencl_prelude import Prelude, memory_element
@@ -43,21 +39,11 @@ from codegen.schedule import Schedule
 from codegen.show import show, show_schedule
 from codegen.target import Target
 
-# a * b + c rounds twice, as everywhere else; sums of products ask for fma.  Loops are vectorised here, by hand: a compiler
-# that tries again gains nothing, and one of them crashes on loops with reads under conditions.
-_PRAGMA = (
-    "#pragma OPENCL FP_CONTRACT OFF\n"
-    '#define kf_for _Pragma("clang loop vectorize(disable)") for\n'
-)
+# a * b + c rounds twice, as everywhere else; sums of products ask for fma.  Tiles are vectors already: a compiler that
+# vectorises loops again gains nothing, and one of them crashes on loops with reads under conditions.
+_PRAGMA = '#pragma OPENCL FP_CONTRACT OFF\n#define kf_for _Pragma("clang loop vectorize(disable)") for\n'
 _KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
 TWINS = 2  # loops on one path that may be written twice; beyond, one masked body serves all tiles
-_RESERVED = frozenset(
-    "auto break case char const constant continue default do double else enum event exp exp2 expm1 extern float floor for "
-    "global goto half if image2d_t inline int kernel local log log1p log2 long pipe pow private register restrict return "
-    "rint sampler_t select short signed sizeof sqrt static struct switch trunc typedef uchar uint ulong union unsigned "
-    "ushort volatile void while abs fabs fma fmod any ceil cos sin tanh erf max min clamp isfinite copysign main bool "
-    "quad complex imaginary true false NULL NAN INFINITY size_t".split()
-)
 
 
 def render(kernel: Kernel, schedule: Schedule, target: Target) -> Program:
@@ -110,61 +96,35 @@ def _definitions(text: str) -> list[str]:
 class _Printer:
     def __init__(self, nest: Nest) -> None:
         self.nest, self.kernel = nest, nest.kernel
-        self.prelude = Prelude(nest.target.lanes)
-        self.text: list[str] = []
-        self.depth = 1
-        self.count = 0
-        self.axis_names = frozenset(nest.names.values())
-        self.entry = self.identifier(self.kernel.name)
-        self.params = {p.name: self.identifier(p.name) for p in self.kernel.params}
-        wide = any(p.size >= 1 << 31 for p in self.kernel.params) or any(a.size >= 1 << 31 for a in self.kernel.axes)
+        self.prelude = Prelude(nest.target.lanes, nest.target.fast_erf)
+        self.lines = Lines(nest.names.values())
+        self.entry = self.lines.identifier(self.kernel.name)
+        params = {p.name: self.lines.identifier(p.name) for p in self.kernel.params}
+        largest = max((*(p.size for p in self.kernel.params), *(a.size for a in self.kernel.axes)), default=0)
+        self.base = "long" if largest >= 1 << 31 else "int"
         speller = Speller(self.prelude)
-        self.indices = Indices(self.prelude, "long" if wide else "int")
-        vector = nest.schedule.vector
-        self.boxes = Boxes(speller, vector)
-        self.leaves = Leaves(speller, self.indices, self.boxes, vector, self.params, self.line, self.fresh)
-        self.moves = Moves(speller, self.boxes, self.line, self.fresh)
-        self.twins = 0
+        boxes = Boxes(speller, nest.schedule.vector)
+        indices = Indices(self.prelude, self.base)
+        self.leaves = Leaves(speller, indices, boxes, nest.schedule.vector, params, self.lines)
+        self.moves = Moves(speller, boxes, self.lines)
         self.grid = nest.grid
-
-    def identifier(self, name: str) -> str:
-        """A name as a C identifier that is no keyword and can be no loop variable or box."""
-        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in name) or "_"
-        name = name if not name[0].isdigit() else "_" + name
-        stem = name.rstrip("0123456789")
-        clash = name in _RESERVED or name.startswith("kf_") or (
-            stem != name and (stem in self.axis_names or stem in ("acc", "pack", "keep", "fin", "run"))
-        )
-        return name + "_" if clash else name
-
-    def fresh(self, stem: str) -> str:
-        """A name not used before."""
-        self.count += 1
-        return f"{stem}v_{self.count}" if f"{stem}_" in self.axis_names else f"{stem}_{self.count}"
-
-    def line(self, text: str) -> None:
-        if text:
-            self.text.append("  " * self.depth + text)
-
-    # ---------------------------------------------------------------------------------------------- structure
+        self.twins = 0
 
     def source(self) -> str:
         """The whole program: comment, helpers, kernel."""
         self.body(self.nest.body)
-        n = self.nest
-        header = [show(self.kernel), "", show_schedule(self.kernel, n.schedule)]
+        header = [show(self.kernel), "", show_schedule(self.kernel, self.nest.schedule)]
         comment = "".join(f"// {line}".rstrip() + "\n" for part in header for line in part.rstrip().split("\n"))
         signature = f"__kernel void {self.entry}({', '.join(map(self.parameter, self.kernel.params))})"
-        return (
-            f"{comment}{_PRAGMA}{self.prelude.text}{_KERNEL}{signature} {{\n" + "\n".join(self.text) + "\n}\n"
-        )
+        text = "\n".join(self.lines.text)
+        return f"{comment}{_PRAGMA}{self.prelude.text}{_KERNEL}{signature} {{\n{text}\n}}\n"
 
     def parameter(self, param: Param) -> str:
         written = param.name in self.kernel.written
         read = any(e.param is param for e in self.kernel.loads)
         const = "" if written else "const "
         restrict = "" if written and read else "restrict "
-        return f"__global {const}{memory_element(param.dtype)} *{restrict}{self.params[param.name]}"
+        return f"__global {const}{memory_element(param.dtype)} *{restrict}{self.leaves.params[param.name]}"
 
     def body(self, body: Sequence[Node]) -> None:
         for node in body:
@@ -175,88 +135,66 @@ class _Printer:
             if isinstance(node, Loop):
                 self.loop(node)
             elif isinstance(node, Pack):
-                print_pack(self.leaves, self.boxes, node, self.line)
+                print_pack(self.leaves, node)
             else:
-                self.move(node)
+                self.moves.move(node)
         self.leaves.forget()
-
-    def move(self, node: Declare | WriteBack | Finish | Shift | Scale) -> None:
-        if isinstance(node, Declare):
-            self.moves.declare(node)
-        elif isinstance(node, WriteBack):
-            self.moves.write_back(node)
-        elif isinstance(node, Finish):
-            self.moves.finish(node)
-        elif isinstance(node, Shift):
-            self.moves.shift(node)
-        else:
-            self.moves.scale(node)
 
     # ---------------------------------------------------------------------------------------------- loops
 
     def loop(self, node: Loop) -> None:
         axis, clear = node.axis, self.leaves.masks.clear
         overhangs = axis not in clear and axis.size % node.tile != 0
-        twin = overhangs and self.twins < TWINS and self.wants_twin(node)
+        inside = clear if overhangs else clear | {axis}
+        twin = overhangs and self.twins < TWINS and _wants_twin(node, self.nest.schedule.vector)
         if node.grid:
-            self.grid_loop(node, overhangs, twin)
-        elif twin:
-            self.twin_loop(node)
+            self.lines.add(f"const {self.base} {node.var} = {self.program_id(node)} * {node.tile};")
+        if twin:
+            self.twin(node)
+        elif node.grid:
+            self.inside(node, inside)
         else:
             first, last = self.bounds(node)
-            self.line(f"kf_for ({self.indices.base} {node.var} = {first}; {node.var} < {last}; {node.var} += {node.tile}) {{")
-            self.inside(node, clear if overhangs else clear | {axis})
-            self.line("}")
+            with self.lines.block(self.head(node, f"{self.base} {node.var} = {first}", f"{node.var} < {last}")):
+                self.inside(node, inside)
 
-    def inside(self, node: Loop, clear: frozenset[Axis], twins: int = 0) -> None:
+    def head(self, node: Loop, start: str, condition: str) -> str:
+        return f"kf_for ({start}; {condition}; {node.var} += {node.tile})"
+
+    def inside(self, node: Loop, clear: frozenset[Axis]) -> None:
         """The body, where the given axes are known not to overhang."""
         before = self.leaves.masks.clear
         self.leaves.masks.clear = clear
-        self.depth += not (node.grid and not twins)
-        self.twins += twins
         self.body(node.body)
-        self.twins -= twins
-        self.depth -= not (node.grid and not twins)
         self.leaves.masks.clear = before
 
-    def grid_loop(self, node: Loop, overhangs: bool, twin: bool) -> None:
-        clear = self.leaves.masks.clear
-        self.line(f"const {self.indices.base} {node.var} = {self.program_id(node)} * {node.tile};")
-        if twin:
-            self.line(f"if ({node.var} + {node.tile} <= {node.axis.size}) {{")
-            self.inside(node, clear | {node.axis}, 1)
-            self.line("} else {")
-            self.inside(node, clear, 1)
-            self.line("}")
+    def twin(self, node: Loop) -> None:
+        """The body twice: for whole tiles, in a loop unless programs are the loop, and masked for the rest."""
+        clear, var = self.leaves.masks.clear, node.var
+        self.twins += 1
+        if node.grid:
+            with self.lines.block(f"if ({var} + {node.tile} <= {node.axis.size})"):
+                self.inside(node, clear | {node.axis})
+            with self.lines.block("else"):
+                self.inside(node, clear)
         else:
-            self.inside(node, clear if overhangs else clear | {node.axis})
+            first, last = self.bounds(node)
+            end = self.lines.fresh("end")
+            with self.lines.block(""):
+                self.lines.add(f"const {self.base} {end} = {last};", f"{self.base} {var} = {first};")
+                with self.lines.block(self.head(node, "", f"{var} + {node.tile} <= {end}")):
+                    self.inside(node, clear | {node.axis})
+                with self.lines.block(f"if ({var} < {end})"):
+                    self.inside(node, clear)
+        self.twins -= 1
 
     def program_id(self, node: Loop) -> str:
-        """Which tile of the axis this group does: one dimension per grid loop, or all in one when there are more than 3."""
+        """Which tile of its axis a group does: a dimension per grid loop, or all in one when there are more than 3."""
         position = len(self.grid) - 1 - self.grid.index(node)
         if len(self.grid) <= 3:
-            text = f"get_group_id({position})"
-        else:
-            counts = [-(-loop.axis.size // loop.tile) for loop in self.grid]
-            inner = prod(counts[len(counts) - position :])
-            text = "get_group_id(0)" if inner == 1 else f"(get_group_id(0) / {inner})"
-            text = f"({text} % {counts[len(counts) - 1 - position]})"
-        return f"({self.indices.base}){text}"
-
-    def twin_loop(self, node: Loop) -> None:
-        """Whole tiles in a loop, then the rest once, masked."""
-        first, last = self.bounds(node)
-        base, clear, end = self.indices.base, self.leaves.masks.clear, self.fresh("end")
-        self.line("{")
-        self.line(f"const {base} {end} = {last};")
-        self.line(f"{base} {node.var} = {first};")
-        self.line(f"kf_for (; {node.var} + {node.tile} <= {end}; {node.var} += {node.tile}) {{")
-        self.inside(node, clear | {node.axis}, 1)
-        self.line("}")
-        self.line(f"if ({node.var} < {end}) {{")
-        self.inside(node, clear, 1)
-        self.line("}")
-        self.line("}")
+            return f"({self.base})get_group_id({position})"
+        counts = [-(-loop.axis.size // loop.tile) for loop in reversed(self.grid)]
+        return f"({self.base})(get_group_id(0) / {prod(counts[:position])} % {counts[position]})"
 
     def bounds(self, node: Loop) -> tuple[str, str]:
         """Where the loop begins and ends: the enclosing tile, cut at the axis' end if it may overhang."""
@@ -268,21 +206,21 @@ class _Printer:
         whole = axis in self.leaves.masks.clear or axis.size % extent == 0
         return start, last if whole else f"min({last}, {axis.size})"
 
-    def wants_twin(self, node: Loop) -> bool:
-        """True when masks would cost: the body touches memory along the axis or reduces over it, at this loop's tile."""
-        axis = node.axis
-        inner = list(nodes(node.body))
-        if any(isinstance(n, Loop) and n.axis is axis for n in inner):
-            return False
-        plain = not any(isinstance(n, Loop) for n in inner)
-        for n in inner:
-            if isinstance(n, (Update, Keep, Settle, Out, Pack)) and _touches(_roots(n), axis, n.env):
-                return True
-            if isinstance(n, Update) and axis in n.reduce.bound:
-                return True
-            if plain and isinstance(n, Out) and axis in self.nest.schedule.vector and axis in n.store.axes:
-                return True
+
+def _wants_twin(loop: Loop, vector: Sequence[Axis]) -> bool:
+    """True when masks would cost: the body loads along the axis, or reduces over it, or stores with it as the lane."""
+    axis, inner = loop.axis, list(nodes(loop.body))
+    if any(isinstance(n, Loop) and n.axis is axis for n in inner):
         return False
+    plain = not any(isinstance(n, Loop) for n in inner)
+    for n in inner:
+        if isinstance(n, (Update, Keep, Settle, Out, Pack)) and _touches(_roots(n), axis, n.env):
+            return True
+        if isinstance(n, Update) and axis in n.reduce.bound:
+            return True
+        if plain and isinstance(n, Out) and axis in vector and axis in n.store.axes:
+            return True
+    return False
 
 
 def _roots(node: Leaf | Pack) -> tuple[Expr, ...]:

@@ -9,7 +9,7 @@ become its identity, and stores are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
@@ -17,6 +17,7 @@ from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid
 from codegen.nodes import Box, Environment, Keep, Leaf, Out, Place, Settle, Update
 from codegen.opencl_boxes import Boxes, Coords, chunks
 from codegen.opencl_index import Indices
+from codegen.opencl_lines import Lines
 from codegen.opencl_masks import Conditions, Masks
 from codegen.opencl_stores import print_store
 from codegen.opencl_text import Speller, literal
@@ -27,7 +28,7 @@ _WHERE = SCALAR_OPS["where"]
 
 
 class Leaves:
-    """Prints blocks of leaves; `line` receives the text, `fresh` makes unused names."""
+    """Prints blocks of leaves."""
 
     def __init__(
         self,
@@ -36,14 +37,13 @@ class Leaves:
         boxes: Boxes,
         vector: Sequence[Axis],
         params: dict[str, str],
-        line: Callable[[str], None],
-        fresh: Callable[[str], str],
+        lines: Lines,
     ) -> None:
         self.speller, self.indices, self.boxes, self.vector, self.params = speller, indices, boxes, vector, params
         self.lanes = speller.lanes
-        self.line, self.fresh = line, fresh
+        self.lines, self.fresh = lines, lines.fresh
         self.indices.value = self.value
-        self.masks = Masks(indices, line, fresh)
+        self.masks = Masks(indices, lines)
         self.forget()
 
     def forget(self) -> None:
@@ -103,10 +103,10 @@ class Leaves:
         own = lane if lane in box.tile else None
         text, width = self.boxes.read(box, node.place, coords, own)
         name = self.fresh(box.name)
-        self.line(f"{self.speller.type(box.of.dtype, width)} {name} = {text};")
+        self.lines.add(f"{self.speller.type(box.of.dtype, width)} {name} = {text};")
         self.accumulate(name, node.reduce, coords, lane, width)
         at = self.boxes.locals(box, node.place, coords)
-        self.lines(self.boxes.write(box, at, name, width, own))
+        self.lines.extend(self.boxes.write(box, at, name, width, own))
 
     def accumulate(self, name: str, r: Reduce, coords: Coords, lane: Axis | None, width: int) -> None:
         """name = name combined with the operand at one point; width is that of name."""
@@ -114,14 +114,14 @@ class Leaves:
         factors = self.product(r, coords)
         if factors is not None and (width > 1 or lane is None):
             a, b = (self.wide(self.value(x, coords, lane), x.dtype, width) for x in factors)
-            self.line(f"{name} = fma({a}, {b}, {name});")
+            self.lines.add(f"{name} = fma({a}, {b}, {name});")
             return
         text, have = self.operand(r, coords, lane)
         if have > 1 and width == 1:
             text = self.speller.fold(r.op.name, dtype, text)
         text = self.speller.widened(text, min(have, width), dtype, width)
         combined = self.speller.combine(r.op.name, dtype, name, text, width)
-        self.line(f"{name} = {combined[1:-1] if combined.startswith('(') else combined};")
+        self.lines.add(f"{name} = {combined[1:-1] if combined.startswith('(') else combined};")
 
     def product(self, r: Reduce, coords: Coords) -> tuple[Expr, ...] | None:
         """The factors when the operand is a product of floats to be summed, needed nowhere else and not masked."""
@@ -146,11 +146,11 @@ class Leaves:
         text, width = value
         dtype = self.boxes.dtype(box)
         if box.array:
-            self.lines(self.boxes.write(box, self.boxes.locals(box, place, coords), text, width, lane))
+            self.lines.extend(self.boxes.write(box, self.boxes.locals(box, place, coords), text, width, lane))
         else:
             whole = self.lanes if lane is not None else 1
             text = self.speller.widened(text, width, dtype, whole)
-            self.line(f"{self.boxes.register(box, coords)} = {text};")
+            self.lines.add(f"{self.boxes.register(box, coords)} = {text};")
 
     def settle(self, node: Settle) -> None:
         """factor = exp(degree * (center - shift))."""
@@ -167,10 +167,6 @@ class Leaves:
 
     def out(self, node: Out) -> None:
         print_store(self, node)
-
-    def lines(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            self.line(text)
 
     # ---------------------------------------------------------------------------------------------- values
 
@@ -234,7 +230,7 @@ class Leaves:
 
     def named(self, stem: str, text: str, dtype: DType, width: int) -> Value:
         name = self.fresh(stem)
-        self.line(f"const {self.speller.type(dtype, width)} {name} = {text};")
+        self.lines.add(f"const {self.speller.type(dtype, width)} {name} = {text};")
         return name, width
 
     def wide(self, value: Value, dtype: DType, width: int) -> str:
@@ -252,7 +248,8 @@ class Leaves:
     def coord(self, e: Coord, coords: Coords, lane: Axis | None) -> str:
         base = dtypes.int32 if self.indices.base == "int" else dtypes.int64
         if lane is None:
-            return self.speller.cast(f"({self.indices.scalar(e.index, coords)})", base, e.dtype, 1)
+            text = self.indices.scalar(e.index, coords)
+            return text if e.dtype is base else self.speller.cast(f"({text})", base, e.dtype, 1)
         return self.speller.cast(f"({self.indices.vector(e.index, coords, lane)})", base, e.dtype, self.lanes)
 
     def valid(self, e: Valid, coords: Coords, lane: Axis | None) -> str:
@@ -272,9 +269,7 @@ class Leaves:
         inner = lane if lane is not None else self.lane_among(r.bound, self.at)
         width = 1 if inner is None else self.lanes
         name = self.fresh(r.op.name)
-        self.line(
-            f"{self.speller.type(r.dtype, width)} {name} = {self.identity(r, width)};"
-        )
+        self.lines.add(f"{self.speller.type(r.dtype, width)} {name} = {self.identity(r, width)};")
         for point in self.points(r.bound, self.at, inner):
             if not self.masks.outside(point, r.bound):
                 self.accumulate(name, r, {**outer, **point}, inner, width)
@@ -350,7 +345,7 @@ class Leaves:
             start = self.indices.scalar(index, coords)
             return [f"{start} + {i * step}" if i else start for i in range(self.lanes)]
         name = self.fresh("at")
-        self.line(f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};")
+        self.lines.add(f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};")
         return [f"{name}.s{i:x}" for i in range(self.lanes)]
 
     def lane_mask(self, when: Conditions) -> str | None:
@@ -358,5 +353,5 @@ class Leaves:
         if not when.by_lane:
             return None
         name = self.fresh("inside")
-        self.line(f"const int{self.lanes} {name} = {self.masks.mask(when)};")
+        self.lines.add(f"const int{self.lanes} {name} = {self.masks.mask(when)};")
         return name

@@ -6,11 +6,12 @@ known to hold is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from codegen.index import Axis, Guards, Index, in_order
 from codegen.opencl_index import Coords, Indices
+from codegen.opencl_lines import Lines
 
 
 @dataclass
@@ -35,8 +36,8 @@ class Masks:
     beyond  axes whose points may lie past the end although the tile does not say so
     """
 
-    def __init__(self, indices: Indices, line: Callable[[str], None], fresh: Callable[[str], str]) -> None:
-        self.indices, self.line, self.fresh = indices, line, fresh
+    def __init__(self, indices: Indices, lines: Lines) -> None:
+        self.indices, self.lines = indices, lines
         self.lanes = indices.lanes
         self.clear: frozenset[Axis] = frozenset()
         self.beyond: frozenset[Axis] = frozenset()
@@ -92,8 +93,8 @@ class Masks:
                 found.last += [self._count(f"{start} - {lo - 1}")] if lower else []
         else:
             assert lane is not None
-            name = self.fresh("at")
-            self.line(
+            name = self.lines.fresh("at")
+            self.lines.add(
                 f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};"
             )
             tests = ([f"({name} >= {lo})"] if lower else []) + ([f"({name} < {hi})"] if upper else [])

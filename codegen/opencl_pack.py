@@ -7,56 +7,55 @@ The overhang is filled with zeros, or what the operand makes of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 from codegen.index import Axis
 from codegen.ir import Expr, Load, walk
 from codegen.nodes import Box, Pack, Place
-from codegen.opencl_boxes import Boxes, Local
+from codegen.opencl_boxes import Boxes
 from codegen.opencl_leaves import Leaves
 from codegen.schedule import Step
 
 
-def print_pack(leaves: Leaves, boxes: Boxes, node: Pack, line: Callable[[str], None]) -> None:
+def print_pack(leaves: Leaves, node: Pack) -> None:
     """The loops that fill a packed box."""
-    box = node.box
-    stored = _stored_axis(box, leaves.lanes)
-    read = _read_axis(box.of, box, leaves.lanes)
-    square = stored is not None and read is not None and read is not stored
-    if square and boxes.lane_stride(box, stored) != 1:
-        square, stored = False, None
-    axes = _loop_order(box, stored, read if square else None)
-    steps = {a: leaves.lanes if a is stored or (square and a is read) else 1 for a in axes}
+    box, boxes = node.box, leaves.boxes
+    stored = _stored_axis(box, boxes, leaves.lanes)
+    read = _read_axis(box.of, box, leaves.lanes) if stored is not None else None
+    read = None if read is stored else read
+    axes = _loop_order(box, stored, read)
+    steps = {a: leaves.lanes if a is stored or a is read else 1 for a in axes}
     place = replace(node.place, taken=(*node.place.taken, *(Step(a, steps[a]) for a in axes)))
-    clear, beyond = leaves.masks.clear, leaves.masks.beyond
+    masks = leaves.masks
+    clear, beyond = masks.clear, masks.beyond
     whole = {a for a in box.tile if box.tile[a] == node.place.tile(a) and (a in clear or a.size % box.tile[a] == 0)}
-    leaves.masks.clear, leaves.masks.beyond = frozenset(whole), frozenset(box.tile) - whole
+    masks.clear, masks.beyond = frozenset(whole), frozenset(box.tile) - whole
     leaves.forget()
     leaves.enter(place, node.env)
-    for a in axes:
-        line(_for(place.var(a) or "", node.place.var(a), box.tile[a], steps[a], leaves.indices.base))
-    if square and stored is not None and read is not None:
-        _print_square(leaves, boxes, box, place, stored, read, line)
-    else:
-        value = leaves.value(box.of, {}, stored)
-        for text in boxes.write(box, boxes.locals(box, place, {}), *value, stored):
-            line(text)
-    for _ in axes:
-        line("}")
-    leaves.masks.clear, leaves.masks.beyond = clear, beyond
+    with ExitStack() as loops:
+        for a in axes:
+            head = _for(place.var(a), node.place.var(a), box.tile[a], steps[a], leaves)
+            loops.enter_context(leaves.lines.block(head))
+        if stored is not None and read is not None:
+            _print_square(leaves, box, place, stored, read)
+        else:
+            value = leaves.value(box.of, {}, stored)
+            leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, stored))
+    masks.clear, masks.beyond = clear, beyond
     leaves.forget()
 
 
-def _stored_axis(box: Box, lanes: int) -> Axis | None:
-    """The innermost axis of the layout, when the box has whole vectors along it."""
+def _stored_axis(box: Box, boxes: Boxes, lanes: int) -> Axis | None:
+    """The innermost axis of the layout, when the box has whole vectors of consecutive elements along it."""
     assert box.layout is not None
     axis = next((a for a, _ in reversed(box.layout) if box.tile[a] > 1), None)
-    return axis if axis is not None and box.tile[axis] % lanes == 0 else None
+    whole = axis is not None and box.tile[axis] % lanes == 0 and boxes.lane_stride(box, axis) == 1
+    return axis if whole else None
 
 
 def _read_axis(value: Expr, box: Box, lanes: int) -> Axis | None:
-    """The axis along which most loads of the value read consecutive elements, when the box has whole vectors along it."""
+    """The axis along which most loads of the value read consecutive elements, if the box has whole vectors along it."""
     votes: dict[Axis, int] = {}
     for e in walk((value,)):
         if isinstance(e, Load):
@@ -79,28 +78,22 @@ def _loop_order(box: Box, stored: Axis | None, read: Axis | None) -> list[Axis]:
     return sorted(others, key=distance, reverse=True) + last
 
 
-def _for(var: str, start: str | None, extent: int, step: int, base: str) -> str:
-    first = start or "0"
+def _for(var: str | None, start: str | None, extent: int, step: int, leaves: Leaves) -> str:
     last = f"{start} + {extent}" if start else str(extent)
-    return f"kf_for ({base} {var} = {first}; {var} < {last}; {var} += {step}) {{"
+    return f"kf_for ({leaves.indices.base} {var} = {start or 0}; {var} < {last}; {var} += {step})"
 
 
-def _print_square(
-    leaves: Leaves, boxes: Boxes, box: Box, place: Place, stored: Axis, read: Axis, line: Callable[[str], None]
-) -> None:
+def _print_square(leaves: Leaves, box: Box, place: Place, stored: Axis, read: Axis) -> None:
     """lanes vectors along the read axis become lanes vectors along the stored one."""
-    n, dtype = leaves.lanes, box.of.dtype.arithmetic
-    name = leaves.fresh("square")
+    n, dtype, lines = leaves.lanes, box.of.dtype.arithmetic, leaves.lines
+    name = lines.fresh("square")
     kind = leaves.speller.type(dtype, n)
     leaves.speller.prelude.transpose(kind.removesuffix(str(n)))
-    line(f"{kind} {name}[{n}];")
+    lines.add(f"{kind} {name}[{n}];")
     for i in range(n):
         text, width = leaves.value(box.of, {stored: i}, read)
-        line(f"{name}[{i}] = {leaves.speller.widened(text, width, dtype, n)};")
-    line(f"kf_transpose({name});")
+        lines.add(f"{name}[{i}] = {leaves.speller.widened(text, width, dtype, n)};")
+    lines.add(f"kf_transpose({name});")
     for i in range(n):
-        at: dict[Axis, Local] = boxes.locals(box, place, {read: i})
-        for text in boxes.write(box, at, f"{name}[{i}]", n, stored):
-            line(text)
-
-
+        at = leaves.boxes.locals(box, place, {read: i})
+        lines.extend(leaves.boxes.write(box, at, f"{name}[{i}]", n, stored))

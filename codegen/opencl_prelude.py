@@ -128,8 +128,8 @@ def helper_name(name: str, dtype: DType) -> str:
 class Prelude:
     """Collects the helpers a kernel asks for; `text` defines each once, in the order of first use."""
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: int, fast_erf: bool = True) -> None:
+        self.lanes, self.fast_erf = lanes, fast_erf
         self.definitions: dict[str, str] = {}
 
     @property
@@ -150,9 +150,7 @@ class Prelude:
     def scalar_op(self, name: str, dtype: DType, width: int) -> bool:
         """Define the helper for an operation on values of dtype; False when the language's own operator will do."""
         kind = dtype.kind
-        entry = (
-            _SAME.get((name, kind)) or _LONG.get((name, kind)) or (_SAME.get((name, "i")) if kind == "u" else None)
-        )
+        entry = _SAME.get((name, kind)) or _LONG.get((name, kind)) or (_SAME.get((name, "i")) if kind == "u" else None)
         if entry is None or (name == "abs" and kind == "u"):
             return False
         if width > 1 and kind == "u" and name in ("add", "sub", "mul"):
@@ -215,21 +213,18 @@ class Prelude:
         return name
 
     def transpose(self, base: str) -> None:
-        """Define `kf_transpose`: a square of vectors transposed in place by rounds of interleaving shuffles."""
+        """Define `kf_transpose`: a square of vectors transposed in place by rounds of interleaving."""
         n, t = self.lanes, f"{base}{self.lanes}"
-        digits = "0123456789abcdef"
+        for half, name in enumerate(("kf_low", "kf_high")):
+            lanes = range(half * n // 2, (half + 1) * n // 2)
+            mixed = ", ".join(f"a.s{x:x}, b.s{x:x}" for x in lanes)
+            self.define(name, t, f"{t} a, {t} b", f"return ({t})({mixed});")
         rows = [f"v[{i}]" for i in range(n)]
         steps: list[str] = []
         for step in range(n.bit_length() - 1):
-            new: list[str] = []
-            for i in range(n // 2):
-                a, b = rows[i], rows[i + n // 2]
-                for half in range(2):
-                    lanes = range(half * n // 2, (half + 1) * n // 2)
-                    mixed = ", ".join(f"{a}.s{digits[x]}, {b}.s{digits[x]}" for x in lanes)
-                    name = f"r{step}_{2 * i + half}"
-                    steps.append(f"  const {t} {name} = ({t})({mixed});")
-                    new.append(name)
+            new = [f"r{step}_{i}" for i in range(n)]
+            for i, (a, b) in enumerate(zip(rows, rows[n // 2 :])):
+                steps.append(f"  const {t} {new[2 * i]} = kf_low({a}, {b}), {new[2 * i + 1]} = kf_high({a}, {b});")
             rows = new
         steps += [f"  v[{i}] = {row};" for i, row in enumerate(rows)]
         self.define("kf_transpose", "void", f"{t} *v", "\n" + "\n".join(steps) + "\n")

@@ -40,21 +40,21 @@ def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     if store.mode == "flag":
         when.scalars.append(value)
     statement = _element_store(leaves, store, index, value)
-    leaves.line(_if(when.scalars, statement))
+    leaves.lines.add(_if(when.scalars, statement))
 
 
 def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:
     value = _stored_value(leaves, store, coords, lane)
     step = leaves.indices.stride(store.index, coords, lane)
     if step == 1 and not when.masks and store.mode != "flag":
-        leaves.line(_if(when.scalars, _run_store(leaves, store, when, coords, value)))
+        leaves.lines.add(_if(when.scalars, _run_store(leaves, store, when, coords, value)))
         return
     if store.mode == "flag":
         when.masks.append(value)
     mask = leaves.lane_mask(when)
     if store.mode == "flag" and step == 0:
         index = leaves.indices.scalar(store.index, coords)
-        leaves.line(_if([*when.scalars, f"any({mask})"], _element_store(leaves, store, index, value)))
+        leaves.lines.add(_if([*when.scalars, f"any({mask})"], _element_store(leaves, store, index, value)))
         return
     if not value.isidentifier():
         value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
@@ -62,7 +62,7 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     for i, index in enumerate(indices):
         conditions = [*when.scalars, *([f"{mask}.s{i:x}"] if mask is not None else [])]
         element = leaves.speller.element_of(value, i, store.param.dtype)
-        leaves.line(_if(conditions, _element_store(leaves, store, index, element)))
+        leaves.lines.add(_if(conditions, _element_store(leaves, store, index, element)))
 
 
 def _stored_value(leaves: Leaves, store: Store, coords: Coords, lane: Axis | None) -> str:
