@@ -253,10 +253,10 @@ class _Placer:
         body: list[Node] = []
         inside: Env = dict(env)
         self.fill_stages(depth + 1, loops, [Goal("acc", top)], inside, body)
-        chunk = self.accumulator(top, depth + 1, loops)
+        chunk = self.accumulator(top, depth + 1, loops, like=running)
         body += [Declare(chunk), *self.emit(depth + 1, loops, [Goal("acc", top, chunk)], inside)]
         chunk = self.finished(chunk, depth + 1, loops, body)
-        factors = self.factors(sums, top, depth + 1, loops, body)
+        factors = self.factors(sums, running, depth + 1, loops, body)
         body.append(Shift(running, chunk, center, tuple(factors.items())))
         body += [Scale(box, factors[degree]) for box, (_, degree) in zip(boxes, sums) if degree]
         inside[stream.shift] = center
@@ -280,7 +280,7 @@ class _Placer:
     ) -> None:
         """After the loop: exchange what the sums were kept relative to for what the kernel subtracts."""
         done = [self.finished(box, depth, loops, out) for box in boxes]
-        factors = self.factors(sums, stream.max, depth, loops, out)
+        factors = self.factors(sums, center, depth, loops, out)
         if factors:
             goal = Goal("settle", stream.shift, center=center, factors=tuple(factors.items()))
             out += self.emit(depth, loops, [goal], env)
@@ -289,24 +289,27 @@ class _Placer:
         env.update({r: box for box, (r, _) in zip(done, sums)})
 
     def factors(
-        self, sums: list[tuple[Reduce, float]], top: Reduce, depth: int, loops: Order, out: list[Node]
+        self, sums: list[tuple[Reduce, float]], like: Box, depth: int, loops: Order, out: list[Node]
     ) -> dict[float, Box]:
         """A declared box for the factor of every degree that occurs."""
         degrees = dict.fromkeys(degree for _, degree in sums if degree)
-        factors = {degree: self.boxes.make("run", top, depth, loops, top.axes) for degree in degrees}
+        factors = {d: self.boxes.make("run", like.of, depth, loops, like.of.axes, like=like) for d in degrees}
         out += [Declare(box) for box in factors.values()]
         return factors
 
-    def accumulator(self, r: Reduce, depth: int, loops: Order, begin: int | None = None) -> Box:
+    def accumulator(
+        self, r: Reduce, depth: int, loops: Order, begin: int | None = None, like: Box | None = None
+    ) -> Box:
         """The box of a reduce declared here whose own loops may begin at depth `begin`, here unless given."""
         own = self.own_loops(r, depth if begin is None else begin, loops)
-        return self.boxes.make("acc", r, depth, loops, r.axes, partial=self.boxes.partial(r, depth, own), sink_loops=own)
+        partial = self.boxes.partial(r, depth, own)
+        return self.boxes.make("acc", r, depth, loops, r.axes, partial=partial, sink_loops=own, like=like)
 
     def finished(self, box: Box, depth: int, loops: Order, out: list[Node]) -> Box:
         """The box with its partial axes combined: itself when it has none."""
         if not box.partial:
             return box
-        done = self.boxes.make("fin", box.of, depth, loops, box.of.axes)
+        done = self.boxes.make("fin", box.of, depth, loops, box.of.axes, like=box)
         out += [Declare(done), Finish(box, done)]
         self.boxes.pairs.append((box, done))
         return done

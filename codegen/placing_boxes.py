@@ -47,8 +47,14 @@ class PlacedBoxes:
         partial: tuple[Axis, ...] = (),
         sink_loops: Order | None = None,
         stage: Stage | None = None,
+        like: Box | None = None,
     ) -> Box:
-        """A new box at a depth of a loop list; sink_loops are those whose innermost tiles its partial axes have."""
+        """A new box at a depth of a loop list.
+
+        sink_loops  whose innermost tiles its partial axes have
+        stage       whose layout it has
+        like        a box that it will be combined with elementwise: the extents of axes they share are equal
+        """
         place = self.place(depth, loops)
         layout, pad = (stage.layout, stage.pad) if stage is not None else (None, 0)
         tile: dict[Axis, int] = {}
@@ -56,7 +62,7 @@ class PlacedBoxes:
             if a in partial:
                 tile[a] = self.place(depth, sink_loops or loops).innermost(a)
             elif a in axes:
-                tile[a] = self.extent(a, depth, loops)
+                tile[a] = self.extent(a, depth, loops) if like is None else like.tile[a]
         name = f"{kind}{len(self.all)}"
         box = Box(name, kind, of, place, tile, partial, layout, pad, array=layout is not None)
         self.all.append(box)
