@@ -14,7 +14,7 @@ from typing import Any, Self
 from kernelforge import grad, graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
-from kernelforge.tensor.core import Core, grad_enabled, leaves, pending
+from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.losses import Losses
 
 
@@ -86,7 +86,7 @@ class Autograd(Losses):
         found = iter(grad.gradient(self._node, cotangent, [node for node in nodes if node is not None]))
         parts = [next(found) if node is not None else None for node in nodes]
         return [
-            target._constant(0) if part is None else self._wrap(part, self._tracked)
+            target._as_gradient(target._full(0) if part is None else part, None if part is None else self._tracked)
             for part, target in zip(parts, targets)
         ]
 
@@ -109,12 +109,16 @@ class Autograd(Losses):
                 "requires_grad=True, and compute outside no_grad()"
             )
         for tensor, part in zip(targets.values(), grad.gradient(self._node, cotangent, list(targets))):
-            added = tensor._constant(0) if part is None else self._wrap(part, None)
+            added = tensor._as_gradient(tensor._full(0) if part is None else part, None)
             tensor.grad = added if tensor.grad is None else tensor.grad + added
         if not self._leaf:
             self._tracked = None
         pending[id(self)] = self
         return self
+
+    def _as_gradient(self, node: Node, tracked: bool | None) -> Self:
+        """A gradient of this tensor, on its device even where it is a constant."""
+        return self._wrap(pinned(node, self._node.device), tracked)
 
     def _cotangent(self, given: Core | None) -> Node:
         """The cotangent of this tensor, 1 if it has no dimensions and none is given.

@@ -324,7 +324,7 @@ class Core:
         """Take the value of another tensor of this one's shape: what every operation in place does."""
         if self._leaf and grad_enabled.get():
             raise RuntimeError("a leaf that requires grad cannot change in place; use no_grad(), or assign() to it")
-        self._rename(value._node)
+        self._rename(pinned(value._node, self._node.device))
         if not self._leaf:
             self._tracked = value._tracked or (None if self._tracked else self._tracked)
         pending[id(self)] = self
@@ -364,8 +364,8 @@ class Core:
 
 
 def pinned(node: Node, device: str | None) -> Node:
-    """A node computed from no buffer, on the device the user named; the default device needs no naming."""
-    if device is None or (place := Device.canonicalize(device)) == Device.DEFAULT:
+    """A node, if computed from no buffer, on the device the user named; the default device needs no naming."""
+    if device is None or node.device is not None or (place := Device.canonicalize(device)) == Device.DEFAULT:
         return node
     return graph.copy(node, place)
 

@@ -13,7 +13,7 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.casts import Casts
-from kernelforge.tensor.core import Core, Operand, broadcast
+from kernelforge.tensor.core import Core, Operand, broadcast, pinned
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
 _LARGEST_UNROLLED_POWER = 16
@@ -130,7 +130,7 @@ class Elementwise(Casts):
     def _repeated_product(self, count: int) -> Self:
         """self multiplied with itself count times, by squaring."""
         if count == 0:
-            return self._constant(1)
+            return self._wrap(pinned(self._full(1), self._node.device), None)
         base: Self = self if self.dtype is not dtypes.bool else self.cast(dtypes.default_int)
         result: Self | None = None
         while True:

@@ -251,3 +251,28 @@ def test_nodes_know_the_users_line():
     file, number = result._node.line
     assert file == __file__
     assert "this line" in Path(file).read_text().splitlines()[number - 1]
+
+
+def _filled(x):
+    y = x * 1
+    y[:] = 2.0
+    return y
+
+
+STAYING = {
+    "a power that is 1": lambda x: x**0,
+    "assigned everywhere": _filled,
+    "a gradient of ones": lambda x: x.sum().gradient(x)[0],
+    "a gradient of zeros": lambda x: (x * 0).sum().gradient(Tensor([1.0], device="NUMPY"), materialize_grads=True)[0],
+    "zeros alike": Tensor.zeros_like,
+    "random alike": Tensor.rand_like,
+}
+
+
+@pytest.mark.parametrize("name", STAYING)
+def test_results_that_read_nothing_stay_on_their_device(name, device):
+    """Also once computed, so that they combine with tensors there, whichever device is the default."""
+    x = Tensor([1.0, 2.0], device="NUMPY", requires_grad=True)
+    y = STAYING[name](x).realize()
+    assert y.device == "NUMPY"
+    assert (x + y).numpy().shape == (2,)
