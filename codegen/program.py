@@ -19,7 +19,7 @@ class Program:
     grid      number of work-groups or programs per dimension, 1 to 3 of them, fastest first
     params    in argument order
     written   names of the parameters the kernel writes
-    kernel    the algebra it was made from
+    kernel    the algebra it was made from; None where only the text is needed
     flops     arithmetic operations of one launch; nbytes: bytes it must at least move
     local     work-items per group; () means one
     options   launch options of the language (Triton: num_warps, num_stages)

@@ -36,15 +36,15 @@ def show_plan(plan: Plan) -> None:
     shown = set()
     for step in plan.launches:
         if level() >= 3:
-            write(f"  {step.kernel.name}")
+            write(f"  {step.program.entry}")
             for reason in step.reasons:
                 write(f"      stores {reason}")
             for file, line in step.lines[:4]:
                 write(f"      from {file}:{line}")
         if step.program not in shown:
             shown.add(step.program)
-            if level() >= 4:
-                write(show(step.kernel))
+            if level() >= 4 and step.program.kernel is not None:
+                write(show(step.program.kernel))
             if level() >= 5:
                 write(step.program.source)
 
@@ -54,14 +54,14 @@ def show_launch(step: Launch, seconds: float) -> None:
     program = step.program
     grid = "x".join(str(n) for n in program.grid)
     rates = f"{program.flops / seconds / 1e9:9.2f} GFLOP/s {program.nbytes / seconds / 1e9:8.2f} GB/s"
-    write(f"{step.device:6s} {step.kernel.name:60s} {grid:>12s} {seconds * 1e3:9.3f} ms {rates}")
+    write(f"{step.device:6s} {program.entry:60s} {grid:>12s} {seconds * 1e3:9.3f} ms {rates}")
 
 
 def describe(plan: Plan) -> str:
     """A plan for people: every launch with the reasons for its boundaries, the user's lines, and its source."""
     parts = [f"{len(plan.launches)} kernels"]
     for step in plan.launches:
-        parts.append(f"\n{step.kernel.name} on {step.device}, grid {'x'.join(map(str, step.program.grid))}")
+        parts.append(f"\n{step.program.entry} on {step.device}, grid {'x'.join(map(str, step.program.grid))}")
         parts += [f"    stores {reason}" for reason in step.reasons]
         parts += [f"    from {file}:{line}" for file, line in step.lines[:4]]
         parts.append(step.program.source)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from codegen.dtypes import DType, dtypes
 from codegen.generate import generate
-from codegen.ir import Kernel
 from codegen.program import Program
 from codegen.target import Target
 from kernelforge.buffer import Buffer
@@ -23,8 +22,10 @@ from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort
 from kernelforge.group import Group
 from kernelforge.kernels import Device
+from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
 from kernelforge.memory import Block, Lifetime, assign
+from kernelforge.settings import DEBUG, DUMP_LANGUAGE
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.structure import structure
@@ -70,7 +71,6 @@ class Launch:
 
     device: str
     program: Program
-    kernel: Kernel
     arguments: tuple[int, ...]
     fault: int = -1
     checks: tuple[Check, ...] = ()
@@ -115,17 +115,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Template:
-    """The kernel of a group, for all groups of its structure.
+    """The program of a group, for all groups of its structure.
 
     arguments  for each parameter: the number of its node in the structure, or None for the fault flags
     checks     for each fault flag: the size, and the number of the node it belongs to
     """
 
-    kernel: Kernel
     program: Program
     arguments: tuple[int | None, ...]
     checks: tuple[tuple[int, int], ...]
 
+
+MOST_TEMPLATES: Final = 4096
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}
 
@@ -210,7 +211,7 @@ class Planner:
         checks = tuple(Check(size, numbered[number].line) for size, number in template.checks)
         reasons = tuple(f"{node!r}: {reason}" for node, reason in group.reasons.items())
         lines = tuple(dict.fromkeys(node.line for node in numbered if node.line is not None))
-        step = Launch(device, template.program, template.kernel, tuple(arguments), fault, checks, reasons, lines)
+        step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines)
         self.plan.steps.append(step)
 
     def finish(self, wanted: Sequence[Node]) -> Plan:
@@ -266,17 +267,26 @@ def template_of(group: Group, target: Target, device: str) -> tuple[Template, li
     """A group's kernel, and the group's nodes by number."""
     shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
     nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
-    key = (group.kind, device, group.outputs[0].attr if group.kind == "scatter" else None, shape.key,
+    keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
+    key = (group.kind, device, keeps, group.outputs[0].attr if group.kind == "scatter" else None, shape.key,
            tuple((node.shape, node.dtype) for node in group.outputs))  # fmt: skip
     template = _templates.get(key)
     if template is None:
-        template = _templates[key] = _make_template(group, target, nodes)
+        if len(_templates) >= MOST_TEMPLATES:
+            del _templates[next(iter(_templates))]
+        template = _templates[key] = _make_template(group, target, nodes, keeps)
     return template, nodes
 
 
-def _make_template(group: Group, target: Target, nodes: Sequence[Node]) -> Template:
+def shows_kernels() -> bool:
+    """True when programs must hold the kernels they were made from: to print these, or other languages' sources."""
+    return bool(DUMP_LANGUAGE.value) or int(DEBUG) >= 4
+
+
+def _make_template(group: Group, target: Target, nodes: Sequence[Node], keeps: bool) -> Template:
     number = {node: i for i, node in enumerate(nodes)}
     lowered = lower(group)
     arguments = tuple(None if p.name == FAULT else number[lowered.nodes[p.name]] for p in lowered.kernel.params)
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
-    return Template(lowered.kernel, generate(lowered.kernel, target), arguments, checks)
+    program = replace(generate(lowered.kernel, target), kernel=lowered.kernel if keeps else None)
+    return Template(program, arguments, checks)

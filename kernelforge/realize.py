@@ -19,7 +19,7 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
-from kernelforge.plan import Plan, Transfer, is_stored, make_plan
+from kernelforge.plan import Plan, Transfer, is_stored, make_plan, shows_kernels
 from kernelforge.structure import structure
 
 MOST_PLANS: Final = 4096
@@ -35,7 +35,7 @@ def realize(nodes: Sequence[Node]) -> None:
     shape = structure(pending)
     leaves: list[Buffer] = [leaf for leaf in shape.leaves if isinstance(leaf, Buffer)]
     device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
-    key = (device, shape.key)
+    key = (device, shows_kernels(), shape.key)
     plan = _plans.get(key)
     if plan is None:
         plan = make_plan(pending, leaves, device)

@@ -10,7 +10,7 @@ from codegen.generate import generate
 from codegen.ir import Kernel
 from codegen.show import show
 from codegen.target import CPU, SM90
-from kernelforge import Tensor
+from kernelforge import Context, Tensor
 from kernelforge.kernels import Device
 from kernelforge.plan import make_plan
 from kernelforge.structure import structure
@@ -23,8 +23,10 @@ def kernel() -> Kernel:
     """The kernel of the expression that docs/architecture.md follows."""
     x, w, b = (Tensor(np.zeros(shape, np.float32)).realize() for shape in ((512, 768), (768, 3072), (3072,)))
     node = (x @ w + b).gelu()._node
-    (step,) = make_plan([node], structure([node]).leaves, Device.DEFAULT).launches
-    return step.kernel
+    with Context(DUMP_LANGUAGE="both"):
+        (step,) = make_plan([node], structure([node]).leaves, Device.DEFAULT).launches
+    assert step.program.kernel is not None
+    return step.program.kernel
 
 
 def quoted() -> list[str]:

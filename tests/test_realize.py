@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.dtypes import dtypes
+from codegen.index import Axis
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
 from kernelforge.plan import make_plan
 from kernelforge.realize import read, realize, synchronize
+from kernelforge.settings import Context
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
 from tests.evaluate import evaluate_all
@@ -201,6 +203,26 @@ def test_a_plan_keeps_no_buffer_alive() -> None:
     del x, y
     gc.collect()
     assert watched() is None
+
+
+def test_a_plan_keeps_no_algebra_where_text_is_enough() -> None:
+    x = matrix(4, (13, 11), "CPU")
+    y = graph.elementwise("sin", contraction(x, matrix(5, (11, 17), "CPU")))
+    gc.collect()
+    before = axes_alive()
+    plan = make_plan([y], structure([y]).leaves, "CPU")  # type: ignore[arg-type]
+    assert plan.launches and all(step.program.kernel is None for step in plan.launches)
+    gc.collect()
+    assert axes_alive() <= before
+    with Context(DUMP_LANGUAGE="both"):
+        shown = make_plan([y], structure([y]).leaves, "CPU")  # type: ignore[arg-type]
+    assert all(step.program.kernel is not None for step in shown.launches)
+    assert [step.program for step in shown.launches] == [step.program for step in plan.launches]
+
+
+def axes_alive() -> int:
+    """The axes of kernels in memory; those that only stand for the dimensions of a reshape are few and kept."""
+    return sum(isinstance(found, Axis) and found.name != "_" for found in gc.get_objects())
 
 
 # ----------------------------------------------------------------------------------------------- memory
