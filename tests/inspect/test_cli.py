@@ -1,0 +1,86 @@
+"""The command line and what it shows: sources of a script, the state of the machine, explanations."""
+
+import ast
+
+import numpy as np
+import pytest
+
+from codegen.program import Program
+from kernelforge import Context, Tensor
+from kernelforge.cli import main
+from kernelforge.dump import programs, write_program
+
+SCRIPT = """
+import sys
+import numpy as np
+from kernelforge import Tensor
+x, w = (Tensor(np.ones((64, 64), np.float32)) for _ in range(2))
+print(sys.argv[1:], (x @ w).softmax().numpy().sum())
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def test_dump_writes_every_kernel_in_both_languages(script, tmp_path, capsys):
+    folder = tmp_path / "sources"
+    assert main(["dump", str(script), "-o", str(folder), "--language", "both", "--steps", "3"]) == 0
+    assert "['--steps', '3'] 64.0" in capsys.readouterr().out
+    names = sorted(path.name for path in folder.iterdir())
+    assert {name.rpartition(".")[2] for name in names} == {"cl", "py"}
+    assert any(name.startswith("contract_64x64_k64") for name in names), "a name tells the content"
+    for path in folder.iterdir():
+        text = path.read_text()
+        assert "kernel" in text.splitlines()[0], "the algebra stands in the header"
+        if path.suffix == ".py":
+            ast.parse(text)
+
+
+def test_dump_of_a_missing_script_says_so(tmp_path, capsys):
+    assert main(["dump", str(tmp_path / "none.py")]) == 2
+    assert "none.py" in capsys.readouterr().err
+
+
+def test_dump_passes_on_errors_of_the_script(tmp_path):
+    path = tmp_path / "bad.py"
+    path.write_text("raise RuntimeError('mine')")
+    with pytest.raises(RuntimeError, match="mine"):
+        main(["dump", str(path), "-o", str(tmp_path)])
+
+
+def test_unknown_arguments_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["doctor", "--nonsense"])
+    assert "--nonsense" in capsys.readouterr().err
+
+
+def test_doctor_tries_every_device(capsys):
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "NUMPY" in text and "works" in text and "WRONG" not in text and "KF_DEBUG" in text
+
+
+def test_sources_of_one_name_and_different_text_both_stay(tmp_path):
+    x = Tensor(np.ones(64, np.float32))
+    with Context(DUMP=str(tmp_path)):
+        (x * 2 + 1).realize()
+        (x * 3 + 1).realize()
+    texts = {path.read_text() for path in tmp_path.iterdir()}
+    assert len(texts) == len(list(tmp_path.iterdir())) == 2
+
+
+def test_explain_names_boundaries_lines_and_sources():
+    x = Tensor(np.ones((8, 8), np.float32))
+    text = (x @ x).relu().explain()
+    assert text.startswith("1 kernels") and "output" in text and "test_cli.py" in text
+    assert x.realize().explain().startswith("0 kernels")
+
+
+def test_a_program_without_its_kernel_is_written_in_its_own_language(tmp_path):
+    program = Program("opencl", "text", "entry", (1,), (), frozenset())
+    assert [p.language for p in programs(program, "both")] == ["opencl"]
+    assert write_program(tmp_path, program).read_text() == "text"
