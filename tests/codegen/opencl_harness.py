@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,6 @@ def device() -> tuple[Any, Any]:
 
 def _find_runtime() -> None:
     """Name the loader the driver that pip installed: its own registration may hold a wrong path."""
-    os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
     if "OCL_ICD_VENDORS" in os.environ:
         return
     try:
@@ -61,7 +61,9 @@ def run_all(programs: Sequence[Program], arrays: Sequence[Arrays]) -> list[dict[
     import pyopencl as cl
 
     context, commands = device()
-    built = cl.Program(context, joined(p.source for p in programs)).build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cl.CompilerWarning)  # the compiler's log of successful builds
+        built = cl.Program(context, joined(p.source for p in programs)).build()
     results = []
     for program, given in zip(programs, arrays):
         flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
