@@ -94,8 +94,8 @@ class Reduce(Movement):
         return self.var_mean(axis, keepdim, correction)[0]
 
     def std(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
-        """The standard deviation over axes, sqrt(var)."""
-        return self._wide().var(axis, keepdim, correction).sqrt().cast(self._floating().dtype)
+        """The standard deviation over axes, sqrt(var); its gradient is 0 where all elements are equal."""
+        return self._wide().var(axis, keepdim, correction)._power_from_zero(0.5).cast(self._floating().dtype)
 
     def var_mean(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> tuple[Self, Self]:
         """The variance and the mean over axes."""
@@ -109,15 +109,20 @@ class Reduce(Movement):
         """The standard deviation and the mean over axes."""
         variance, mean = self._wide().var_mean(axis, keepdim, correction)
         dtype = self._floating().dtype
-        return variance.sqrt().cast(dtype), mean.cast(dtype)
+        return variance._power_from_zero(0.5).cast(dtype), mean.cast(dtype)
 
     def norm(self, p: float = 2.0, axis: Axis = None, keepdim: bool = False) -> Self:
-        """The p-norm over axes, sum(|x|^p)^(1/p); p may be infinite."""
+        """The p-norm over axes, sum(|x|^p)^(1/p); p may be infinite.  Its gradient is 0 where all elements are 0."""
         x = self._wide()
         if p == float("inf"):
             return x.abs().max(axis, keepdim).cast(self._floating().dtype)
         powers = x.square() if p == 2 else x.abs() ** p
-        return (powers.sum(axis, keepdim) ** (1 / p)).cast(self._floating().dtype)
+        return powers.sum(axis, keepdim)._power_from_zero(1 / p).cast(self._floating().dtype)
+
+    def _power_from_zero(self, exponent: float) -> Self:
+        """A power of values that are at least 0, with gradient 0 at 0 where a root's would be infinite."""
+        zero = self.eq(0)
+        return zero.where(0, zero.where(1, self) ** exponent)
 
     def _found(self, op: str, axis: int | None, keepdim: bool) -> Self:
         """The first place of the largest or smallest element, of the first NaN if there is one."""

@@ -213,3 +213,16 @@ def test_isclose(numpy_device):
     y = np.array([1.0 + 1e-6, 1.1, np.inf, np.nan, 1e-9], np.float32)
     assert_same(Tensor(x).isclose(Tensor(y)), np.isclose(x, y))
     assert_same(Tensor(x).isclose(Tensor(y), equal_nan=True), np.isclose(x, y, equal_nan=True))
+
+
+@pytest.mark.parametrize("name", ["norm", "std"])
+def test_no_gradient_where_nothing_spreads(name, numpy_device):
+    """The root of 0 has an infinite slope, of which elements that are all alike get none."""
+    data = np.array([[0.0, 0.0, 0.0], [3.0, 0.0, 4.0]], np.float32)
+    x = Tensor(data, requires_grad=True)
+    lengths = getattr(x, name)(axis=1)
+    expected = {"norm": [0, 5], "std": data.std(1, ddof=1)}[name]
+    assert_same(lengths, np.array(expected, np.float32))
+    slopes = lengths.sum().gradient(x)[0].numpy()
+    assert slopes[0].tolist() == [0, 0, 0]
+    assert np.isfinite(slopes).all() and slopes[1].any()
