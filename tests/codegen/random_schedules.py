@@ -60,7 +60,7 @@ def _few(rng: random.Random, wild: float) -> int:
 def _loops(rng: random.Random, axes: Sequence[Axis], begun: Sequence[Step], skip: float) -> list[Step]:
     """The begun list followed by a random order of random tile chains, one per axis."""
     loops = list(begun)
-    enclosing = {axis: tile for axis, tile in begun}
+    enclosing: dict[Axis, int] = dict(begun)
     waiting = [axis for axis in axes for _ in range(rng.choice((1, 1, 2))) if rng.random() >= skip]
     rng.shuffle(waiting)
     for axis in waiting:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import ALL, DType, dtypes, from_storage, to_storage
 from codegen.index import Axis, Guard
 from codegen.interpret import interpret
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, load, reduce
+from codegen.ir import Expr, Kernel, Param, Store, apply, load, reduce
 from codegen.opencl import joined, render
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.program import Program
@@ -168,7 +168,8 @@ def test_reduce_of_every_operation_on_every_type() -> None:
             value = reduce(op, load(x, i.index * SIZE + j.index), [j])
             kernel = Kernel(f"{op.name}_{dtype}_", (x, out), (Store(out, i.index, value),))
             rng = np.random.default_rng(1)
-            values = rng.uniform(0.9, 1.1, x.size) if dtype.is_float else rng.integers(0, 2 if dtype.kind == "b" else 9, x.size)
+            numbers = rng.integers(0, 2 if dtype is dtypes.bool else 9, x.size)
+            values = rng.uniform(0.9, 1.1, x.size) if dtype.is_float else numbers
             given = {"x": values.astype(dtype.numpy), "out": np.zeros(3, dtype.numpy)}
             for n, schedule in enumerate((
                 Schedule(steps((i, 1), (j, 32)), 1, (j,)),
@@ -187,7 +188,8 @@ def test_erf_by_polynomial_where_the_compilers_own_is_slow() -> None:
     axis = kernel.stores[0].axes[0]
     program = render(kernel, Schedule(steps((axis, 16)), vector=(axis,)), slow)
     assert "return erf(a)" not in program.source
-    assert_runs_right([program], [{"x0": edge_values(dtypes.float32, 2), "out": np.zeros(SIZE, np.float32)}], slack=5e-7)
+    given = {"x0": edge_values(dtypes.float32, 2), "out": np.zeros(SIZE, np.float32)}
+    assert_runs_right([program], [given], slack=5e-7)
 
 
 # ------------------------------------------------------------------------------------------------ tails and guards
@@ -276,7 +278,8 @@ def test_a_split_index_keeps_vector_loads_when_vectors_do_not_cross_a_row() -> N
     i = Axis("i", 256)
     x, out = Param("x", dtypes.float32, 8 * 40), Param("out", dtypes.float32, 256)
     value = load(x, i.index // 32 * 40 + i.index % 32)
-    program = render(Kernel("rows", (x, out), (Store(out, i.index, value),)), Schedule(steps((i, 16)), vector=(i,)), CPU)
+    kernel = Kernel("rows", (x, out), (Store(out, i.index, value),))
+    program = render(kernel, Schedule(steps((i, 16)), vector=(i,)), CPU)
     assert "vload16(0, x" in program.source
     assert_runs_right([program], [{"x": np.arange(320, dtype=np.float32), "out": np.zeros(256, np.float32)}])
 
