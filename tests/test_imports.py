@@ -17,7 +17,7 @@ ORDER = {
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split < axes demand naming group < questions merging < fuse lower
                       < memory < kernels < plan < debug dump faults < realize jit < tensor
-                      < nn optim data io < inspect cli""",
+                      < nn optim data io < inspect < cli < __main__""",
 }
 RANK = {
     (package, room): (package, rank)
