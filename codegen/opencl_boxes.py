@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple
 
 from codegen.dtypes import DType, dtypes
@@ -207,9 +206,6 @@ class Boxes:
     def array(self, box: Box) -> str:
         """The declaration of a box in memory."""
         return f"{private_element(box.of.dtype)} {box.name}[{self.layout(box).total}] __attribute__((aligned(64)));"
-
-    def count(self, box: Box) -> int:
-        return prod(box.tile.values())
 
 
 def _digit(local: Local, digit: Digit) -> tuple[str | None, int]:

@@ -14,8 +14,8 @@ _WORDS: Final = """
 auto break case char const constant continue default do double else enum event extern float for global goto half if
 image2d_t inline int kernel local long pipe private register restrict return sampler_t short signed sizeof static struct
 switch typedef uchar uint ulong union unsigned ushort void volatile while bool quad complex imaginary true false NULL
-NAN INFINITY size_t main abs any ceil clamp copysign cos erf exp exp2 expm1 fabs floor fma fmod isfinite log log1p log2 max
-min pow rint select sin sqrt tanh trunc
+NAN INFINITY size_t main abs any ceil clamp copysign cos erf exp exp2 expm1 fabs floor fma fmod isfinite log log1p
+log2 max min pow rint select sin sqrt tanh trunc
 """
 RESERVED: Final = frozenset(_WORDS.split())
 

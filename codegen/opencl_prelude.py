@@ -115,7 +115,8 @@ def _horner(coefficients: tuple[float, ...], x: str) -> str:
 
 _POLYNOMIAL_ERF: Final = (
     "const T s = a * a, x = fabs(a), x1 = select(x, (T)(4.1f), x > (T)(4.1f)); "
-    f"const T p = {_horner(_ERF_INNER, 's')}, q = {_horner(_ERF_OUTER, 'x1')}; return select(copysign((T)(1.0f) - exp(-q), a), a * p, x < (T)(1.0f));"
+    f"const T p = {_horner(_ERF_INNER, 's')}, q = {_horner(_ERF_OUTER, 'x1')}; "
+    "return select(copysign((T)(1.0f) - exp(-q), a), a * p, x < (T)(1.0f));"
 )
 
 

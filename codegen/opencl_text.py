@@ -128,21 +128,17 @@ class Speller:
             compared = f"{text} != {zero if width == 1 else self.splat(zero, source)}"
             return compared if width == 1 or mask_element(source) == "int" else f"convert_int{width}({compared})"
         if to.is_narrow_float:
-            name = "half" if to is dtypes.float16 else "bfloat"
             text = self.cast(text, source, dtypes.float32, width)
-            return f"kf_{self._round(name, width)}({text})" if name == "half" else self._rounded_bfloat(text, width)
+            if to is dtypes.float16:
+                return f"{self.prelude.narrow('round_half', width)}({text})"
+            bits = self.prelude.narrow("bfloat_bits", width)
+            return f"{self.prelude.narrow('bfloat_value', width)}({bits}({text}))"
         if source is dtypes.bool:
             text = text if width == 1 else f"({text} & 1)"
             return text if element(to) == "int" else f"convert_{self.type(to, width)}({text})"
         if element(source) == element(to):
             return text
         return f"convert_{self.type(to, width)}({text})"
-
-    def _round(self, name: str, width: int) -> str:
-        return self.prelude.narrow(f"round_{name}", width).removeprefix("kf_")
-
-    def _rounded_bfloat(self, text: str, width: int) -> str:
-        return f"{self.prelude.narrow('bfloat_value', width)}({self.prelude.narrow('bfloat_bits', width)}({text}))"
 
     def bitcast(self, text: str, source: DType, to: DType, width: int) -> str:
         """The same bits as another type."""
