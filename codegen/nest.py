@@ -37,17 +37,25 @@ def check(kernel: Kernel, schedule: Schedule, target: Target) -> None:
 
 
 def plain_schedule(kernel: Kernel) -> Schedule:
-    """A simple schedule that is legal for every kernel on every CPU target.
+    """A simple schedule that is legal for every kernel on every CPU target, unless results inside results are so large
+    that no scratch holds them.
 
-    Every axis is looped by one, but the last axis of the first store, whose tile are the lanes.  The first axis that
-    all stores cover and tell apart, and no reduce binds, is spread over groups.
+    Every axis is looped by one, but the last axis of the first store, whose tile are the lanes if it fills them half.
+    Bound axes are inside the others, those of outer reduces first.  The first axis that all stores cover and tell
+    apart, and no reduce binds, is spread over groups.
     """
     bound = {axis for r in kernel.reduces for axis in r.bound}
-    lane = kernel.stores[0].axes[-1:] if kernel.stores else ()
+    lane = [a for store in kernel.stores[:1] for a in store.axes[-1:] if a.size >= 8]
     shared = [a for a in kernel.axes if a not in bound and all(_tells_apart(store, a) for store in kernel.stores)]
     grid = [Step(a, -(-a.size // (16 * GROUPS)) * 16 if a in lane else -(-a.size // GROUPS)) for a in shared[:1]]
-    loops = [Step(a, 16 if a in lane else 1) for a in sorted(kernel.axes, key=lambda a: a in bound)]
-    return Schedule((*grid, *loops), len(grid), lane)
+    order = dict.fromkeys([*(a for a in kernel.axes if a not in bound), *reversed(_bound_inside_out(kernel))])
+    loops = [Step(a, 16 if a in lane else 1) for a in order]
+    return Schedule((*grid, *loops), len(grid), tuple(lane))
+
+
+def _bound_inside_out(kernel: Kernel) -> list[Axis]:
+    """Bound axes, those of inner reduces first: looped the other way round, inner results need no arrays."""
+    return [a for r in kernel.reduces for a in r.bound]
 
 
 def _tells_apart(store: Store, axis: Axis) -> bool:
