@@ -2,8 +2,8 @@
 
 Comes in: leaf nodes and which axes are known not to overhang.  Goes out: lines of text.  Every axis of a tile is
 unrolled, its lane axis in whole vectors; values without the lane axis are scalars.  Equal values of one block of
-leaves are computed once.  Masks appear here and in stores alone: where a tile overhangs an axis' end, loads are guarded,
-operands of a reduce become its identity, and stores are skipped.
+leaves are computed once.  Masks appear here and in stores alone: where a tile overhangs an axis' end, loads are
+guarded, operands of a reduce become its identity, and stores are skipped.
 """
 
 from __future__ import annotations
