@@ -182,6 +182,27 @@ def test_reduce_of_every_operation_on_every_type() -> None:
         assert_runs_right(programs[start : start + 60], arrays[start : start + 60], slack=1e-5)
 
 
+def test_accumulating_stores_of_every_mode_on_every_type() -> None:
+    """Into consecutive places, into every other place, and all into one."""
+    kernels = []
+    for op in REDUCE_OPS.values():
+        for dtype in ALL:
+            if dtype.kind not in op.combine.kinds:
+                continue
+            i = Axis("i", SIZE)
+            params = [Param(name, dtype, 2 * SIZE) for name in ("x", "near", "apart", "one")]
+            value = load(params[0], i.index)
+            places = (i.index, i.index * 2, i.index * 0)
+            stores = tuple(Store(p, place, value, mode=op.name, order=(i,)) for p, place in zip(params[1:], places))
+            rng = np.random.default_rng(2)
+            numbers = rng.choice([0.5, 1, 2], 2 * SIZE) if dtype.is_float else rng.integers(0, 3, 2 * SIZE)
+            given = {p.name: to_storage(rng.permutation(numbers), dtype) for p in params}
+            kernels.append((Kernel(f"{op.name}_{dtype}_", tuple(params), stores), given))
+    programs, arrays = _programs_of(kernels)
+    for start in range(0, len(programs), 40):
+        assert_runs_right(programs[start : start + 40], arrays[start : start + 40], slack=1.6e-2)
+
+
 def test_erf_by_polynomial_where_the_compilers_own_is_slow() -> None:
     kernel = elementwise("erf", lambda x: apply("erf", x), dtypes.float32, dtypes.float32)
     slow = dataclasses.replace(CPU, fast_erf=False)
