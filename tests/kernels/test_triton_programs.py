@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import Device, Tensor, dtypes, nn, optim
+from kernelforge import Context, Tensor, dtypes, nn, optim
 from kernelforge.kernels import device
 from tests.triton_device import TritonDevice
 
@@ -71,10 +71,8 @@ def embedding_and_norm() -> list[Tensor]:
 @pytest.mark.parametrize("program", [training_step, attention_block, convolution, embedding_and_norm])
 def test_program(program: Callable[[], list[Tensor]], triton_device: str) -> None:
     results = []
-    before = Device.DEFAULT
     for name in (triton_device, "NUMPY"):
-        Device.DEFAULT = name
-        results.append([t.cast(dtypes.float32).numpy() for t in program()])
-    Device.DEFAULT = before
+        with Context(DEVICE=name):
+            results.append([t.cast(dtypes.float32).numpy() for t in program()])
     for found, expected in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2 * np.abs(expected).max())

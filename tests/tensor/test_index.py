@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import basic_indices, integer_array_indices
 
 from kernelforge.errors import DTypeError, ShapeError
-from kernelforge.kernels import Device
+from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, no_grad
 from tests.tensor.checks import assert_all_same, assert_gradient, assert_same, values
 
@@ -136,16 +136,15 @@ def test_an_ellipsis_of_no_dimensions_parts_picks(index, numpy_device):
 
 @given(st.data())
 def test_random_indices(data):
-    before, Device.DEFAULT = Device.DEFAULT, "NUMPY"
-    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
-    x = np.arange(np.prod(shape)).reshape(shape)
-    index = data.draw(basic_indices(shape, allow_newaxis=True) | integer_array_indices(shape))
-    t = Tensor(x)
-    assert_same(t[index], x[index])
-    t[index] = -1
-    x[index] = -1
-    assert_same(t, x)
-    Device.DEFAULT = before
+    with Context(DEVICE="NUMPY"):
+        shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
+        x = np.arange(np.prod(shape)).reshape(shape)
+        index = data.draw(basic_indices(shape, allow_newaxis=True) | integer_array_indices(shape))
+        t = Tensor(x)
+        assert_same(t[index], x[index])
+        t[index] = -1
+        x[index] = -1
+        assert_same(t, x)
 
 
 def test_gather_and_scatter(device):
