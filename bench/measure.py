@@ -21,6 +21,7 @@ import numpy as np
 Clock = Literal["wall", "cpu"]
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 THREADS = min(2, os.cpu_count() or 1)  # both sides use as many
+SETTLE = 10e-3  # seconds between the sides: a library's threads spin for a while after their last work
 LEAST = 2e-3  # seconds one timing lasts at least: shorter calls are repeated, so that the clock's grain does not show
 
 
@@ -38,7 +39,9 @@ class Ratio:
 
 
 def ratio(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int = 20, clock: Clock = "wall") -> Ratio:
-    """The best times of two callables over rounds in which each runs once, in changing order.
+    """The best times of two callables over rounds in which each runs in turn, in changing order.
+
+    Each timing comes after a pause, in which the other side's threads go to sleep, and a call that is not timed.
 
     rounds  how many timings of each; both run once before, for compilation and caches
     clock   "wall": time that passes. "cpu": time all threads of the process compute, blind to other processes, for
@@ -48,6 +51,8 @@ def ratio(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int = 20, 
     least = dict.fromkeys(repeats, np.inf)
     for number in range(rounds):
         for side in (ours, theirs) if number % 2 else (theirs, ours):
+            time.sleep(SETTLE)
+            side()
             least[side] = min(least[side], seconds(side, repeats[side], clock))
     return Ratio(least[ours], least[theirs])
 
