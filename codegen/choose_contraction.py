@@ -14,14 +14,15 @@ from codegen.access import is_plain_load, loads_of, main_stores, parallel_axes
 from codegen.contract import Contraction
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel
+from codegen.picks import Pick, either
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
-ROWS = 8  # rows of the register tile
-COLUMNS = 2  # vectors of the register tile: with 8 rows 16 accumulators, half the registers
-BLOCK = 256  # rows and columns of a group's block
-DEPTH = 512  # steps of k whose operands are packed together
-ROW_PAD = 16  # elements added to packed rows: breaks strides that are powers of two
+TILE = (8, 2)  # rows and vectors of the register tile: 16 accumulators, half the registers
+TILES = ((8, 3), (12, 2), (6, 4), (4, 4), (14, 2), (8, 1), (16, 1), (4, 2), (4, 1), (2, 4), (1, 8))
+BLOCKS = (256, 128, 64)  # rows and columns of a group's block
+DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed together
+ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are powers of two
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
 UNROLL = 9  # steps of the smaller summed axes written out inside the loop over the largest
 
@@ -52,18 +53,13 @@ def unit_weight(kernel: Kernel, axis: Axis, operand: Expr, lanes: int) -> float:
     return filled * (1 + 2 * bool(stored) + loaded) + min(axis.size, 64) / 1024
 
 
-def roles_of(kernel: Kernel, c: Contraction, lanes: int) -> Roles:
+def roles_of(kernel: Kernel, c: Contraction, lanes: int, pick: Pick) -> Roles:
     """Which side of the contraction holds the lanes, and the axis of each role to tile."""
-    sides = [(c.m, c.left, c.n, c.right), (c.n, c.right, c.m, c.left)]
-    best = None
-    for m_axes, left, n_axes, right in sides:
-        for n in n_axes:
-            weight = unit_weight(kernel, n, right, lanes)
-            if best is None or weight > best[0]:
-                best = (weight, m_axes, left, n, n_axes, right)
-    assert best is not None
-    _, m_axes, left, n, n_axes, right = best
-    m = max(m_axes, key=lambda a: (min(a.size, ROWS), -_jump(left, a)))
+    sides = ((c.m, c.left, c.n, c.right), (c.n, c.right, c.m, c.left))
+    ways = [(*side, n) for side in sides for n in side[2]]
+    ways.sort(key=lambda way: -unit_weight(kernel, way[4], way[3], lanes))
+    m_axes, left, n_axes, right, n = pick("lanes", ways)
+    m = max(m_axes, key=lambda a: (min(a.size, TILE[0]), -_jump(left, a)))
     k = max(c.k, key=lambda a: (a.size, -a.id))
     order = {a: i for i, a in enumerate(kernel.axes)}
     rest = tuple(sorted((a for a in (*m_axes, *n_axes) if a is not m and a is not n), key=order.__getitem__))
@@ -86,38 +82,49 @@ def even(size: int, most: int, unit: int) -> int:
     return ceil(ceil(size / pieces) / unit) * unit
 
 
-def blocks(roles: Roles, others: int, columns: int, cores: int) -> tuple[int, int]:
+def blocks(roles: Roles, others: int, tile: tuple[int, int], cores: int, pick: Pick) -> tuple[int, int]:
     """Block sizes of m and n: 256 when that gives two groups a core, otherwise 128, otherwise 64."""
-    for most in (BLOCK, BLOCK // 2, BLOCK // 4):
-        mc, nc = even(roles.m.size, most, ROWS), even(roles.n.size, max(most, columns), columns)
-        if others * ceil(roles.m.size / mc) * ceil(roles.n.size / nc) >= 2 * cores:
-            break
-    return mc, nc
+    rows, columns = tile
+    ways = [(even(roles.m.size, most, rows), even(roles.n.size, max(most, columns), columns)) for most in BLOCKS]
+    groups = [others * ceil(roles.m.size / mc) * ceil(roles.n.size / nc) for mc, nc in ways]
+    model = next((way for way, count in zip(ways, groups) if count >= 2 * cores), ways[-1])
+    mixed = [(mc, nc) for mc, _ in ways for _, nc in ways]
+    return pick("block", either(model, (*ways, *mixed)))
 
 
-def single(kernel: Kernel, c: Contraction, target: Target) -> Schedule:
+def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedule:
     """The schedule of a kernel with one contraction, an elementwise epilogue and elementwise operands."""
-    roles = roles_of(kernel, c, target.lanes)
-    columns = target.lanes * (1 if roles.n.size <= target.lanes or c.reduce.dtype.bits > 32 else COLUMNS)
+    roles = roles_of(kernel, c, target.lanes, pick)
+    rows, vectors = pick("tile", either((TILE[0], 1 if _is_narrow(roles, c, target) else TILE[1]), TILES))
+    columns = target.lanes * vectors
     parallel = parallel_axes(kernel)
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
-    mc, nc = blocks(roles, prod(a.size for a in outer), columns, target.cores)
+    mc, nc = blocks(roles, prod(a.size for a in outer), (rows, columns), target.cores, pick)
     grid = [Step(a, 1) for a in outer]
     grid += [Step(a, tile) for a, tile in ((roles.m, mc), (roles.n, nc)) if a in parallel]
     known = {*parallel, *c.k, roles.n, roles.m}
     outside = [*grid, *(Step(a, 1) for a in kernel.axes if a not in known)]
-    ahead = k_blocks(roles, prod(a.size for a in c.k))
-    tile = [Step(roles.n, columns), Step(roles.m, ROWS), *(Step(a, 1) for a in looped(roles))]
+    ahead = k_blocks(roles, prod(a.size for a in c.k), pick)
+    register = [Step(roles.n, columns), Step(roles.m, rows)]
+    tile = [*pick("order", (register, register[::-1])), *(Step(a, 1) for a in looped(roles))]
     fixed = {step.axis for step in outside if step.tile == 1}
-    stages = packs(kernel, roles, len(outside) + len(ahead), (mc, nc, columns), fixed)
+    stages = packs(kernel, roles, len(outside) + len(ahead), (mc, nc, rows, columns), fixed, pick)
     return Schedule((*outside, *ahead, *tile), len(grid), (roles.n,), tuple(stages))
 
 
-def k_blocks(roles: Roles, steps: int) -> list[Step]:
+def _is_narrow(roles: Roles, c: Contraction, target: Target) -> bool:
+    """True when a tile should have one vector: the lanes do not fill two, or each takes two registers anyway."""
+    return roles.n.size <= target.lanes or c.reduce.dtype.bits > 32
+
+
+def k_blocks(roles: Roles, steps: int, pick: Pick) -> list[Step]:
     """The loop over blocks of k, when its steps are too many to pack at once."""
-    if steps <= DEPTH:
-        return []
-    return [Step(roles.k, even(roles.k.size, max(1, DEPTH * roles.k.size // steps), 1))]
+
+    def block(depth: int) -> int | None:
+        return even(roles.k.size, max(1, depth * roles.k.size // steps), 1) if steps > depth else None
+
+    size = pick("depth", dict.fromkeys(map(block, DEPTHS)))
+    return [] if size is None else [Step(roles.k, size)]
 
 
 def looped(roles: Roles) -> list[Axis]:
@@ -129,20 +136,24 @@ def looped(roles: Roles) -> list[Axis]:
     return [*(a for a in roles.deep if a not in written), roles.k]
 
 
-def packs(kernel: Kernel, roles: Roles, depth: int, tile: tuple[int, int, int], fixed: set[Axis]) -> list[Stage]:
+def packs(
+    kernel: Kernel, roles: Roles, depth: int, tile: tuple[int, int, int, int], fixed: set[Axis], pick: Pick
+) -> list[Stage]:
     """The operands worth packing: those read again often enough, or whose lanes are not contiguous.
 
     left   rows as they lie (the k row or the m row, whichever has unit stride), reused for every column panel
     right  panels of the tile's columns, reused for every block of rows
     """
-    mc, nc, columns = tile
+    mc, nc, rows, columns = tile
     found = []
-    if not is_plain_load(roles.left) or (nc > columns and _is_spread(roles.left, roles.m, roles.k, mc)):
+    spread = not is_plain_load(roles.left) or (nc > columns and _is_spread(roles.left, roles.m, roles.k, mc))
+    if pick("pack left", (spread, not spread)):
         along_m = any(e.index.stride(roles.m) == 1 for e in loads_of(roles.left))
-        rows = [a for a in kernel.axes if a in roles.left.axes and a not in fixed and a not in (roles.m, roles.k)]
-        axes = (*rows, roles.k, roles.m) if along_m else (roles.m, *rows, roles.k)
-        found.append(Stage(roles.left, depth, tuple((a, 1) for a in axes), ROW_PAD))
-    if mc > ROWS or not _is_straight(roles.right, roles.n):
+        inner = [a for a in kernel.axes if a in roles.left.axes and a not in fixed and a not in (roles.m, roles.k)]
+        axes = (*inner, roles.k, roles.m) if along_m else (roles.m, *inner, roles.k)
+        found.append(Stage(roles.left, depth, tuple((a, 1) for a in axes), pick("row pad", ROW_PADS)))
+    again = mc > rows or not _is_straight(roles.right, roles.n)
+    if pick("pack right", (again, not again)):
         deep = [(a, 1) for a in kernel.axes if a in roles.right.axes and a not in fixed and a is not roles.n]
         found.append(Stage(roles.right, depth, ((roles.n, columns), *deep, (roles.n, 1))))
     return found

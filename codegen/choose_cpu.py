@@ -7,9 +7,10 @@ reduces, with contractions, with other reduces.  The figures come from measureme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from types import MappingProxyType
 
 from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reused_values
 from codegen.choose_contraction import single
@@ -18,11 +19,15 @@ from codegen.contract import Contraction, contractions
 from codegen.index import Axis
 from codegen.ir import Kernel, Load
 from codegen.nest import plain_schedule
+from codegen.picks import Pick, either, first
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
 GROUPS_PER_CORE = 4
+SQUARES = (64, 32, 128, 16)  # side of a transposed block
+STRIPES = (16, 8, 32, 4, 64, 2, 1)  # vectors of a stripe of columns
+UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
 
 
 @dataclass
@@ -36,38 +41,38 @@ class Loops:
         return (*self.grid, *self.inside)
 
 
-def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis]) -> Axis | None:
+def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis], pick: Pick) -> Axis | None:
     """The axis most of the memory traffic has unit stride along, or the last one when none has."""
     votes = lane_votes(kernel, target.lanes)
-    voted = [a for a in among if votes.get(a)]
-    if voted:
-        return max(voted, key=lambda a: votes[a])
-    return among[-1] if among else None
+    voted = sorted((a for a in among if votes.get(a)), key=lambda a: -votes[a])
+    return pick("lanes", voted or among[-1:] or [None])
 
 
-def spread(loops: Loops, axes: Sequence[Axis], groups: int, smallest: int = 1) -> None:
-    """Cut the axes, outermost first, into grid steps until there are about `groups` of them."""
+def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis, int] = MappingProxyType({})) -> None:
+    """Cut the axes, outermost first, into grid steps of whole units until there are about `groups` of them."""
     for axis in axes:
         if groups <= 1:
             break
-        tile = max(smallest, -(-axis.size // groups))
+        unit = units.get(axis, 1)
+        tile = -(-axis.size // (groups * unit)) * unit
         loops.grid.append(Step(axis, tile))
         groups //= -(-axis.size // tile)
 
 
-def elementwise(kernel: Kernel, target: Target) -> Schedule:
+def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     """No reduces: chunks of the outer axes over groups, lanes along the unit stride; transposed loads are packed."""
     axes = list(main_stores(kernel)[0].axes)
     lanes = target.lanes
     parallel = parallel_axes(kernel)
-    lane = lane_axis(kernel, target, [a for a in axes if a in parallel or not parallel])
+    lane = lane_axis(kernel, target, [a for a in axes if a in parallel or not parallel], pick)
     points = prod(a.size for a in axes)
-    groups = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
+    model = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
+    groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))
     loops = Loops()
     outer = [a for a in axes if a is not lane]
     turned = transposed(kernel, lane, lanes)
     if turned and lane:
-        return _transposing(kernel, target, lane, turned, outer)
+        return _transposing(kernel, target, lane, turned, outer, pick)
     spread(loops, [a for a in outer if a in parallel], groups)
     have = prod(-(-s.axis.size // s.tile) for s in loops.grid)
     if lane is not None and lane in parallel and have < groups:
@@ -75,7 +80,7 @@ def elementwise(kernel: Kernel, target: Target) -> Schedule:
         loops.grid.append(Step(lane, -(-chunk // lanes) * lanes))
     loops.inside += [Step(a, 1) for a in outer]
     if lane is not None:
-        loops.inside.append(Step(lane, lanes))
+        loops.inside.append(Step(lane, lanes * pick("unroll", (1, 2, 4))))
     return Schedule(loops.steps(), len(loops.grid), (lane,) if lane else ())
 
 
@@ -92,11 +97,13 @@ def transposed(kernel: Kernel, lane: Axis | None, lanes: int) -> dict[Load, Axis
     return found
 
 
-def _transposing(kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, Axis], outer: list[Axis]) -> Schedule:
-    """Blocks of 64 x 64: each transposed load is packed into scratch through register transposes."""
+def _transposing(
+    kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, Axis], outer: list[Axis], pick: Pick
+) -> Schedule:
+    """Square blocks: each transposed load is packed into scratch through register transposes."""
     unit = next(iter(turned.values()))
     others = [a for a in outer if a is not unit]
-    block = 64
+    block = pick("block", SQUARES)
     grid = [Step(a, 1) for a in others] + [Step(unit, block), Step(lane, block)]
     inside = [Step(unit, 1), Step(lane, target.lanes)]
     stages = tuple(
@@ -105,23 +112,28 @@ def _transposing(kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, 
     return Schedule((*grid, *inside), len(grid), (lane,), stages)
 
 
-def rows(kernel: Kernel, target: Target) -> Schedule:
+def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     """Reduces that are no contractions: rows (lanes along the reduced axis) or columns (lanes along a kept one)."""
     parallel = parallel_axes(kernel)
-    lane = lane_axis(kernel, target, kernel.axes)
+    lane = lane_axis(kernel, target, kernel.axes, pick)
     assert lane is not None
     if lane in parallel:
-        return _columns(kernel, target, lane, parallel)
+        return _columns(kernel, target, lane, parallel, pick)
     lanes = target.lanes
     loops = Loops()
-    spread(loops, parallel, target.cores * GROUPS_PER_CORE * 4)
-    loops.inside += [Step(a, _shared_rows(kernel, a, lane) if a is parallel[-1] else 1) for a in parallel]
+    units = dict.fromkeys(parallel, 1)
+    if parallel:
+        units[parallel[-1]] = pick("rows", either(_shared_rows(kernel, parallel[-1], lane), (1, 2, 4, 8)))
+    spread(loops, parallel, target.cores * pick("groups", (16, 4, 64, 256)), units)
+    loops.inside += [Step(a, units[a]) for a in parallel]
     depth = len(loops.grid) + len(loops.inside)
     loops.inside += [Step(a, 1) for a in kernel.axes if a not in parallel and a is not lane]
-    loops.inside.append(Step(lane, lanes * _unroll(lane, lanes)))
+    loops.inside.append(Step(lane, lanes * pick("unroll", either(_unroll(lane, lanes), UNROLLS))))
     held = prod(a.size for a in kernel.axes if a not in parallel)
-    kept = reused_values(kernel, lane, least_cost=8) if held * 4 <= target.l2 // 2 else []
-    stages = tuple(Stage(e, depth) for e in kept)
+    reused = reused_values(kernel, lane, least_cost=8)
+    fits = held * 4 <= target.l2 // 2
+    keeps = bool(reused) and pick("keep", (fits, not fits))
+    stages = tuple(Stage(e, depth) for e in reused if keeps)
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages)
 
 
@@ -138,7 +150,7 @@ def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
     return 4 if shared else 1
 
 
-def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...]) -> Schedule:
+def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...], pick: Pick) -> Schedule:
     """Lanes along a kept axis: a stripe of columns per group, all reduced axes looped by one."""
     lanes = target.lanes
     reduces = max(1, sum(1 for r in kernel.reduces if lane in r.axes))
@@ -148,25 +160,26 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     groups = target.cores * GROUPS_PER_CORE
     while stripe > lanes and prod(a.size for a in others) * (lane.size // stripe) < groups:
         stripe //= 2
-    spread(loops, others, groups * 4)
+    stripe = pick("stripe", either(stripe, (lanes * vectors for vectors in STRIPES)))
+    spread(loops, others, groups * pick("groups", (4, 1, 16)))
     loops.grid.append(Step(lane, stripe))
     loops.inside += [Step(a, 1) for a in others]
     loops.inside += [Step(a, 1) for a in kernel.axes if a not in parallel]
     return Schedule(loops.steps(), len(loops.grid), (lane,))
 
 
-def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
+def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel on a CPU, the preferred one first; the last is always legal."""
     found = {c.reduce: c for c in contractions(kernel) if worth_tiling(c)}
     if found and len(found) == len(kernel.reduces) == 1:
         (c,) = found.values()
-        yield single(kernel, c, target)
+        yield single(kernel, c, target, pick)
     elif found:
-        yield from staged(kernel, found, target)
+        yield from staged(kernel, found, target, pick)
     if kernel.reduces:
-        yield rows(kernel, target)
+        yield rows(kernel, target, pick)
     else:
-        yield elementwise(kernel, target)
+        yield elementwise(kernel, target, pick)
     yield plain_schedule(kernel)
 
 

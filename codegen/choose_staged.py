@@ -16,14 +16,15 @@ from codegen.access import is_plain_load, loads_of, main_stores, parallel_axes
 from codegen.contract import Contraction
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Reduce, Store, walk
+from codegen.picks import Pick, either
 from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.streaming import Stream, find_streams
 from codegen.target import Target
 
-ROWS = 8
-COLUMNS = 2
-ROW_BLOCK = 64
-WALK_BLOCK = 128
+TILES = ((8, 2), (12, 2), (4, 4), (8, 1), (4, 2))  # rows and vectors of the register tiles
+ROW_BLOCKS = (128, 64, 32)  # rows of a group's block
+LEAST_ROWS = 16
+WALK_BLOCKS = (128, 64, 256, 512)  # steps of the walked axis that are computed together
 
 
 @dataclass(frozen=True)
@@ -69,40 +70,48 @@ def _on_one_side(c: Contraction, axis: Axis) -> bool:
     return axis in c.m or axis in c.n
 
 
-def staged(kernel: Kernel, contractions: Mapping[Reduce, Contraction], target: Target) -> Iterator[Schedule]:
+def staged(
+    kernel: Kernel, contractions: Mapping[Reduce, Contraction], target: Target, pick: Pick
+) -> Iterator[Schedule]:
     """The schedule of a kernel of this form; nothing when it has another form."""
     form = form_of(kernel, contractions)
     if form is None:
         return
     lanes = target.lanes
     grid = [Step(a, 1) for a in form.batch]
-    rows = _row_block(form, prod(a.size for a in form.batch), target)
-    grid.append(Step(form.rows, rows))
-    common = [Step(form.walk, WALK_BLOCK)] if form.walk is not None else []
+    tile = pick("tile", TILES)
+    rows = _row_block(form, prod(a.size for a in form.batch), target, pick)
+    grid.append(Step(form.rows, -(-rows // tile[0]) * tile[0]))
+    common = [Step(form.walk, pick("walk", WALK_BLOCKS))] if form.walk is not None else []
     depth = len(grid) + len(common)
-    plan = _Tiles(kernel, form, contractions, lanes, depth)
+    plan = _Tiles(kernel, form, contractions, lanes, depth, tile)
     streams = find_streams(kernel)
     inner = plan.inner(streams)
     vector = tuple(dict.fromkeys([plan.lane_of(r) for r in (*form.early, *form.late)] + plan.store_lanes()))
     yield Schedule((*grid, *common, *plan.tail()), len(grid), vector, tuple(plan.stages()), inner, None, streams)
 
 
-def _row_block(form: Form, groups: int, target: Target) -> int:
-    """Rows per group: 128 or 64 when that leaves two groups a core, less otherwise."""
-    for rows in (2 * ROW_BLOCK, ROW_BLOCK, ROW_BLOCK // 2):
-        if groups * -(-form.rows.size // rows) >= 2 * target.cores:
-            return rows
-    return ROW_BLOCK // 4
+def _row_block(form: Form, groups: int, target: Target, pick: Pick) -> int:
+    """Rows per group: 128, 64 or 32 when that leaves two groups a core, less otherwise."""
+    enough = (rows for rows in ROW_BLOCKS if groups * -(-form.rows.size // rows) >= 2 * target.cores)
+    return pick("rows", either(next(enough, LEAST_ROWS), (*ROW_BLOCKS, LEAST_ROWS)))
 
 
 class _Tiles:
     """The loops of every sink below the common ones, and what is kept between sinks."""
 
     def __init__(
-        self, kernel: Kernel, form: Form, contractions: Mapping[Reduce, Contraction], lanes: int, depth: int
+        self,
+        kernel: Kernel,
+        form: Form,
+        contractions: Mapping[Reduce, Contraction],
+        lanes: int,
+        depth: int,
+        tile: tuple[int, int],
     ) -> None:
         self.kernel, self.form, self.contractions = kernel, form, contractions
         self.lanes, self.depth = lanes, depth
+        self.rows, self.vectors = tile
         self.outside = {form.rows, *form.batch}
 
     def lane_of(self, r: Reduce) -> Axis:
@@ -112,10 +121,10 @@ class _Tiles:
         return max(side, key=lambda a: (a.size, -a.id))
 
     def columns(self, axis: Axis) -> int:
-        return self.lanes * (COLUMNS if axis.size > self.lanes else 1)
+        return self.lanes * (self.vectors if axis.size > self.lanes else 1)
 
     def tile(self, lane: Axis) -> tuple[Step, ...]:
-        return (Step(self.form.rows, ROWS), Step(lane, self.columns(lane)))
+        return (Step(self.form.rows, self.rows), Step(lane, self.columns(lane)))
 
     def contraction_loops(self, r: Reduce) -> tuple[Step, ...]:
         """Outer free axes by one, the register tile, then the bound axes by one."""
@@ -131,7 +140,7 @@ class _Tiles:
     def store_loops(self, store: Store) -> tuple[Step, ...]:
         lane = self.store_lane(store)
         free = [Step(a, 1) for a in store.axes if a not in self.outside and a is not lane]
-        return (*free, Step(self.form.rows, ROWS), *((Step(lane, self.columns(lane)),) if lane else ()))
+        return (*free, Step(self.form.rows, self.rows), *((Step(lane, self.columns(lane)),) if lane else ()))
 
     def store_lane(self, store: Store) -> Axis | None:
         free = [a for a in store.axes if a not in self.outside]

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = {
     "codegen": """dtypes < ops < index < ir < streaming < target schedule program < interpret show < bounds < verify
                   < rebuild < scalar_rules sharing merging apart < contract < rewrite
-                  < access < nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
+                  < access picks < nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
                   < placing < nest < choose < triton opencl < generate""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split < axes demand naming group < questions merging < fuse lower
