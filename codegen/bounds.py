@@ -18,7 +18,11 @@ from codegen.interpret import index_values
 from codegen.ir import Apply, Const, Coord, Expr, walk
 
 Interval = tuple[int, int]
-_FEW: Final = 1 << 20  # points that may be tried one by one
+FEW: Final = 1 << 14  # points that may be tried one by one: a fraction of a millisecond
+
+
+class TooManyPointsError(Exception):
+    """Trying all points would take too long."""
 
 
 def bounds(index: Index, guards: Guards) -> Interval:
@@ -43,9 +47,11 @@ def bounds(index: Index, guards: Guards) -> Interval:
 
 
 def tried_bounds(index: Index, guards: Guards) -> Interval | None:
-    """Exact bounds by evaluating every point of the axes that guards or divisions tie together; None if too many.
+    """Exact bounds by evaluating every point of the axes that guards or divisions tie together.
 
-    (0, 0) where the guards hold nowhere.
+    (0, 0) where the guards hold nowhere; None where they leave a value that depends on data unbounded.
+
+    raises TooManyPointsError
     """
     static = [atom.inner for atom in index.atoms() if atom.kind != "dynamic"]
     tied = frozenset().union(*(_own_axes(i) for i in (*static, *(guard.index for guard in guards))))
@@ -57,8 +63,8 @@ def tried_bounds(index: Index, guards: Guards) -> Interval | None:
         return None
     stand_ins = {cast(Expr, atom.of): Axis("value", atom.by) for atom in values}
     space = [*sorted(tied, key=lambda a: a.id), *stand_ins.values()]
-    if prod(a.size for a in space) > _FEW:
-        return None
+    if prod(a.size for a in space) > FEW:
+        raise TooManyPointsError
     points, holds = _points(index, guards, space, stand_ins)
     inside = np.broadcast_to(points, holds.shape)[holds]
     if not inside.size:

@@ -1,25 +1,21 @@
 """Contractions: sums of products, and the roles m, n, k and batch their axes play.
 
 Comes in: a reduce, or a kernel.  Goes out: which axes belong to the left operand, the right one, both, or are summed;
-kernels whose axes are named after their roles; kernels whose roles have one axis each, which turns a convolution into a
-matrix product.  Nothing here asks what the sum was called: membership of axes decides.
+kernels whose axes are named after their roles.  Nothing here asks what the sum was called: membership of axes decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, pairwise, permutations
+from itertools import count
 from math import prod
 from typing import Final
 
-from codegen.index import Axis, Index
+from codegen.index import Axis
 from codegen.ir import Apply, Expr, Kernel, Reduce, apply
-from codegen.merging import merged, twins
-from codegen.rebuild import indices, rename
+from codegen.rebuild import rename
 
-_TILE: Final = 128  # an axis of this size fills a tile alone: merging its role would only add divisions to indices
-_ORDERS: Final = 24  # orders of a role's axes to compare, all those of four axes
 _STORED: Final = "ijlopq"  # m, n, k and b are kept for the roles of a contraction
 _BOUND: Final = "rstuvw"
 Axes = tuple[Axis, ...]
@@ -74,20 +70,6 @@ def contraction(reduce: Reduce) -> Contraction | None:
 def contractions(kernel: Kernel) -> list[Contraction]:
     """The kernel's contractions, operands before users."""
     return [found for e in kernel.reduces if (found := contraction(e)) is not None]
-
-
-def merge_roles(kernel: Kernel) -> Kernel:
-    """The kernel with the axes of each role m, n, k of each contraction merged into one, where they are twins.
-
-        x[c*64 + h*8 + w + r*8 + s] * f[o*27 + c*9 + r*3 + s] summed over c r s, stored over h w o
-        ->  m = (h w), n = o, k = (c r s): a matrix product whose loads divide m and k
-
-    The order inside a role is the one that most indices take as it is.  A role is left alone when one of its axes fills
-    a tile by itself.
-    """
-    while (axes := _mergeable(kernel)) is not None:
-        kernel = canonical(merged(kernel, _best_order(kernel, axes)))
-    return kernel
 
 
 def canonical(kernel: Kernel) -> Kernel:
@@ -163,34 +145,6 @@ def _product(factors: Sequence[Expr]) -> Expr:
     for factor in factors[1:]:
         result = apply("mul", result, factor)
     return result
-
-
-# ----------------------------------------------------------------------------------------------------- merging
-
-
-def _mergeable(kernel: Kernel) -> Axes | None:
-    """The axes of a role worth merging, of the largest contraction that has one."""
-    by_work = sorted(contractions(kernel), key=lambda c: -prod(a.size for role in c.roles().values() for a in role))
-    for found in by_work:
-        for axes in (found.m, found.n, found.k):
-            if len(axes) > 1 and max(a.size for a in axes) < _TILE and twins(kernel, axes):
-                return axes
-    return None
-
-
-def _best_order(kernel: Kernel, axes: Axes) -> Axes:
-    """The order, outer first, in which the axes are one axis already in most indices; the given order among equals."""
-    used = [index for index in indices(kernel) if index.axes & frozenset(axes)]
-    orders = [order for order, _ in zip(permutations(axes), range(_ORDERS))]
-    return max(orders, key=lambda order: sum(_joined(index, order) for index in used))
-
-
-def _joined(index: Index, order: Axes) -> int:
-    """How many neighbours of the order the index takes as one axis."""
-    return sum(
-        index.coefficient(inner) != 0 and index.coefficient(outer) == index.coefficient(inner) * inner.size
-        for outer, inner in pairwise(order)
-    )
 
 
 # ------------------------------------------------------------------------------------------------------- names

@@ -1,6 +1,7 @@
 """The whole pipeline from a kernel to its source, in one function.
 
-Comes in: a kernel, a target and perhaps a schedule.  Goes out: a `Program`.
+Comes in: a kernel, a target and perhaps a schedule.  Goes out: a `Program`.  No kernel that breaks a law of the
+language reaches a printer.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from codegen.program import Program
 from codegen.schedule import Schedule
 from codegen.show import show
 from codegen.target import Target
+from codegen.verify import verify
 
 
 def generate(kernel: Kernel, target: Target, schedule: Schedule | None = None) -> Program:
     """The program of a kernel for a target, under the given schedule or the default one.
 
-    raises ScheduleError when the given schedule is not legal for the kernel in the target's language
+    raises VerifyError when the kernel breaks a law of the language, ScheduleError when the given schedule is not legal
+    for it in the target's language
     """
+    verify(kernel)
     if target.language == "interpreted":
         program = Program("interpreted", show(kernel), kernel.name, (1,), kernel.params, kernel.written, kernel)
     else:

@@ -6,7 +6,7 @@ merging after it (it makes tiles wide).  `merged` is the one primitive that merg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
@@ -78,26 +78,6 @@ def merge_axes(kernel: Kernel) -> Kernel:
             replacement[axis], become[axis] = constant(0), ()
         replacement[chain[-1]], become[chain[-1]] = whole.index, (whole,)
     return replace_axes(kernel, replacement, become)
-
-
-def twins(kernel: Kernel, axes: Iterable[Axis]) -> bool:
-    """Whether each reduce binds all of the axes or none, and each store covers all or none."""
-    wanted = frozenset(axes)
-    groups = [frozenset(e.bound) for e in kernel.reduces] + [frozenset(store.axes) for store in kernel.stores]
-    return all(wanted <= group or not wanted & group for group in groups)
-
-
-def merged(kernel: Kernel, axes: Sequence[Axis]) -> Kernel:
-    """The kernel with twins (outer first) merged into one axis, which indices take apart where they must.
-
-    holds when  twins(kernel, axes)
-    """
-    whole = Axis("".join(axis.name for axis in axes), prod(axis.size for axis in axes))
-    replacement, rest = {}, whole.index
-    for axis in reversed(axes):
-        replacement[axis] = rest % axis.size
-        rest = rest // axis.size
-    return replace_axes(kernel, replacement, dict.fromkeys(axes, (whole,)))
 
 
 # ------------------------------------------------------------------------------------------------------ splits

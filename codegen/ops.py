@@ -36,7 +36,6 @@ class ScalarOp:
     opencl      its spelling in OpenCL C, for scalars and vectors alike
     triton      its spelling in Triton
     cost        rough cost in fused multiply-adds, for the fusion and schedule rules
-    commutes    True when its two operands may be exchanged
     """
 
     name: str
@@ -47,7 +46,6 @@ class ScalarOp:
     opencl: str
     triton: str
     cost: int = 1
-    commutes: bool = False
 
     def __repr__(self) -> str:
         return f"ScalarOp({self.name})"
@@ -107,27 +105,27 @@ def _unary(name: str, numpy: Callable[..., Array], opencl: str, triton: str, cos
 
 
 _ROWS: Final[tuple[ScalarOp, ...]] = (
-    ScalarOp("add", 2, "iuf", "same", np.add, "{0} + {1}", "{0} + {1}", commutes=True),
+    ScalarOp("add", 2, "iuf", "same", np.add, "{0} + {1}", "{0} + {1}"),
     ScalarOp("sub", 2, "iuf", "same", np.subtract, "{0} - {1}", "{0} - {1}"),
-    ScalarOp("mul", 2, "iuf", "same", np.multiply, "{0} * {1}", "{0} * {1}", commutes=True),
+    ScalarOp("mul", 2, "iuf", "same", np.multiply, "{0} * {1}", "{0} * {1}"),
     ScalarOp("div", 2, "f", "same", np.divide, "{0} / {1}", "{0} / {1}", cost=4),
     ScalarOp("floordiv", 2, "iu", "same", _floor_divide, "kf_floordiv({0}, {1})", "kf_floordiv({0}, {1})", cost=20),
     ScalarOp("mod", 2, "iuf", "same", np.mod, "kf_mod({0}, {1})", "kf_mod({0}, {1})", cost=20),
     ScalarOp("pow", 2, "f", "same", np.power, "pow({0}, {1})", "kf_pow({0}, {1})", cost=30),
-    ScalarOp("max", 2, "biuf", "same", np.maximum, "kf_max({0}, {1})", "kf_max({0}, {1})", commutes=True),
-    ScalarOp("min", 2, "biuf", "same", np.minimum, "kf_min({0}, {1})", "kf_min({0}, {1})", commutes=True),
+    ScalarOp("max", 2, "biuf", "same", np.maximum, "kf_max({0}, {1})", "kf_max({0}, {1})"),
+    ScalarOp("min", 2, "biuf", "same", np.minimum, "kf_min({0}, {1})", "kf_min({0}, {1})"),
     ScalarOp("neg", 1, "iuf", "same", np.negative, "-{0}", "-{0}"),
     ScalarOp("abs", 1, "if", "same", np.abs, "kf_abs({0})", "tl.abs({0})"),
-    ScalarOp("and", 2, "biu", "same", np.bitwise_and, "{0} & {1}", "{0} & {1}", commutes=True),
-    ScalarOp("or", 2, "biu", "same", np.bitwise_or, "{0} | {1}", "{0} | {1}", commutes=True),
-    ScalarOp("xor", 2, "biu", "same", np.bitwise_xor, "{0} ^ {1}", "{0} ^ {1}", commutes=True),
+    ScalarOp("and", 2, "biu", "same", np.bitwise_and, "{0} & {1}", "{0} & {1}"),
+    ScalarOp("or", 2, "biu", "same", np.bitwise_or, "{0} | {1}", "{0} | {1}"),
+    ScalarOp("xor", 2, "biu", "same", np.bitwise_xor, "{0} ^ {1}", "{0} ^ {1}"),
     ScalarOp("not", 1, "biu", "same", _not, "kf_not({0})", "~{0}"),
     ScalarOp("shl", 2, "iu", "same", _shift_left, "kf_shl({0}, {1})", "kf_shl({0}, {1})"),
     ScalarOp("shr", 2, "iu", "same", np.right_shift, "kf_shr({0}, {1})", "kf_shr({0}, {1})"),
     ScalarOp("lt", 2, "biuf", "compare", np.less, "{0} < {1}", "{0} < {1}"),
     ScalarOp("le", 2, "biuf", "compare", np.less_equal, "{0} <= {1}", "{0} <= {1}"),
-    ScalarOp("eq", 2, "biuf", "compare", np.equal, "{0} == {1}", "{0} == {1}", commutes=True),
-    ScalarOp("ne", 2, "biuf", "compare", np.not_equal, "{0} != {1}", "{0} != {1}", commutes=True),
+    ScalarOp("eq", 2, "biuf", "compare", np.equal, "{0} == {1}", "{0} == {1}"),
+    ScalarOp("ne", 2, "biuf", "compare", np.not_equal, "{0} != {1}", "{0} != {1}"),
     ScalarOp("where", 3, "biuf", "where", np.where, "kf_where({0}, {1}, {2})", "tl.where({0}, {1}, {2})"),
     ScalarOp("cast", 1, "biuf", "cast", _unsupported, "", ""),
     ScalarOp("bitcast", 1, "iuf", "bitcast", _unsupported, "", ""),

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
+from codegen.contract import contraction
 from codegen.goals import Order, axis_names, place_at
 from codegen.index import Axis
-from codegen.ir import Apply, Expr, Kernel, Reduce
+from codegen.ir import Expr, Kernel, Reduce
 from codegen.nodes import Box, Place
 from codegen.schedule import Schedule, Stage
 from codegen.target import Target
@@ -95,7 +96,7 @@ class PlacedBoxes:
             lanes = (a for a in self.schedule.vector if a in r.arg.axes and place.innermost(a) % self.target.lanes == 0)
             lane = next(lanes, None)
             return (lane,) if lane in r.bound else ()
-        if chosen is None and (is_contraction(r) or not any(step.axis in r.bound for step in place.todo)):
+        if chosen is None and (contraction(r) or not any(step.axis in r.bound for step in place.todo)):
             return ()
         return tuple(a for a in r.bound if place.innermost(a) > 1)
 
@@ -114,12 +115,3 @@ class PlacedBoxes:
             for source, other in self.pairs:
                 if source.array and not other.array:
                     other.array = changed = True
-
-
-def is_contraction(r: Reduce) -> bool:
-    """True for a sum of a product whose factors share the bound axes and each have an axis of their own."""
-    product = r.arg
-    if r.op.name != "add" or not isinstance(product, Apply) or product.op.name != "mul":
-        return False
-    a, b = (x.axes for x in product.args)
-    return bool(a - b) and bool(b - a) and (a & b).issuperset(r.bound)

@@ -17,7 +17,6 @@ class Target:
     name          "cpu", "gpu", or an architecture such as "sm_90"
     cores         processors that run work-groups at a time (CPU cores, SMs)
     vector_bytes  width of the vector registers the printer expands tiles into
-    registers     number of vector registers (per thread on a GPU: 32-bit ones)
     scratch       bytes of private (CPU) or shared (GPU) memory a group may use
     cache         bytes of the nearest cache (CPU: L1, then L2)
     """
@@ -26,7 +25,6 @@ class Target:
     name: str
     cores: int
     vector_bytes: int = 64
-    registers: int = 32
     scratch: int = 2 << 20
     l1: int = 32 << 10
     l2: int = 1 << 20
@@ -41,8 +39,8 @@ class Target:
 
 CPU: Final = Target("opencl", "cpu", cores=2)
 SM80: Final = Target(
-    "triton", "sm_80", cores=108, vector_bytes=16, registers=255, scratch=166_912, l1=166_912, l2=40 << 20
+    "triton", "sm_80", cores=108, vector_bytes=16, scratch=166_912, l1=166_912, l2=40 << 20
 )
 SM90: Final = Target(
-    "triton", "sm_90", cores=132, vector_bytes=16, registers=255, scratch=232_448, l1=232_448, l2=50 << 20
+    "triton", "sm_90", cores=132, vector_bytes=16, scratch=232_448, l1=232_448, l2=50 << 20
 )

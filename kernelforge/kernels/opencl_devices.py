@@ -55,7 +55,6 @@ class Candidate:
             "cpu" if on_cpu else "gpu",
             cores=facts.compute_units,
             vector_bytes=facts.vector_bytes,
-            registers=32 if facts.vector_bytes >= 64 else 16,
             scratch=Target.scratch if on_cpu else GPU_SCRATCH,
             l1=facts.l1,
             l2=facts.l2,

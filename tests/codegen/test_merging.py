@@ -1,14 +1,12 @@
 """Splits and merges keep results, find reshapes, and leave apart what some index takes apart."""
 
-import random
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard, Index, dynamic
 from codegen.ir import Expr, Kernel, Param, Store, apply, coord, load
-from codegen.merging import flattened, merge_axes, merged, split_axes, twins, without_unit_axes
+from codegen.merging import flattened, merge_axes, split_axes, without_unit_axes
 from codegen.rewrite import normalise, prepare
 from codegen.sharing import share
 from tests.codegen import written_kernels as w
@@ -25,14 +23,6 @@ def test_splitting_and_merging_change_no_result(kernel: Kernel, seed: int) -> No
     assert_same_results(kernel, split_axes(kernel), seed)
     assert_same_results(kernel, merge_axes(kernel), seed)
     assert_same_results(kernel, without_unit_axes(kernel), seed)
-
-
-@given(kernels(), st.randoms(use_true_random=False))
-def test_any_twins_may_be_merged(kernel: Kernel, rng: random.Random) -> None:
-    """Also where no index takes the pair as one axis."""
-    pairs = [(a, b) for a in kernel.axes for b in kernel.axes if a is not b and twins(kernel, (a, b))]
-    if pairs:
-        assert_same_results(kernel, merged(kernel, rng.choice(pairs)))
 
 
 def _copy(source: Index, size: int, axes: tuple[Axis, ...]) -> Kernel:
@@ -124,12 +114,10 @@ def test_positions_keep_axes_apart() -> None:
     assert merge_axes(kernel) is kernel
 
 
-def test_twins_only() -> None:
+def test_axes_with_different_roles_stay_apart() -> None:
     """j is summed in one place, i is not: i*6 + j is one index but never one axis."""
     kernel = w.kernel("rows", (4, 6), w.softmax(w.tensor("x", 4, 6), 6))
     assert _sizes(prepare(kernel)) == [4, 6]
-    i, j = share(normalise(kernel)).axes
-    assert not twins(share(normalise(kernel)), (i, j))
 
 
 def test_a_gather_lets_the_axes_of_its_index_merge() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from codegen import triton_tiles
 from codegen.dtypes import ALL, DType, dtypes, from_storage, to_storage
 from codegen.generate import generate
-from codegen.index import Axis, Index, dynamic
+from codegen.index import Axis, Guard, Index, dynamic
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, load, reduce
 from codegen.nest import build
 from codegen.ops import REDUCE_OPS, SCALAR_OPS, ScalarOp
@@ -286,7 +286,8 @@ def accumulating(mode: str, dtype: DType, gathered: bool) -> tuple[Kernel, dict[
         "places": rng.integers(0, 3, 30).astype(np.int32),
         "out": to_storage(np.array([1, 2, 3]), dtype),
     }
-    return Kernel("accumulate", (x, places, out), (Store(out, index, value, mode=mode),)), arrays
+    guards = frozenset([Guard(index, 0, 3)] if gathered else [])
+    return Kernel("accumulate", (x, places, out), (Store(out, index, value, guards, mode),)), arrays
 
 
 @pytest.mark.parametrize("gathered", [False, True])
@@ -316,7 +317,8 @@ def test_nan_wins_atomic_maxima() -> None:
 def test_gather_outside_touches_no_memory() -> None:
     i = Axis("i", 40)
     places, x, out = Param("places", dtypes.int64, 40), Param("x", dtypes.float32, 8), Param("out", dtypes.float32, 40)
-    value = load(x, dynamic(load(places, i.index), 8))
+    place = dynamic(load(places, i.index), 8)
+    value = load(x, place, [Guard(place, 0, 8)])
     wrong = apply("not", apply("lt", load(places, i.index), const(8, dtypes.int64)))
     error = Param("error", dtypes.int32, 1)
     stores = (Store(out, i.index, value), Store(error, i.index * 0, wrong, mode="flag"))

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.contract import merge_roles
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis, Guard, Index, constant, dynamic
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, load
@@ -40,7 +39,6 @@ def _law(kernel: Kernel) -> str:
 def test_random_kernels_obey_the_laws(kernel: Kernel) -> None:
     verify(kernel)
     verify(prepare(kernel))
-    verify(merge_roles(prepare(kernel)))
 
 
 @given(kernels("elementwise", "reduction"), st.data())
