@@ -39,7 +39,7 @@ def verify(kernel: Kernel) -> None:
     - parameters and axes have distinct names; what is loaded or stored is declared
     - values inside indices are int32 or int64
     - every load and store is inside its parameter wherever its guards hold
-    - a "set" store writes different places at different points, unless the places depend on data
+    - a "set" store writes different places at different points, unless places or guards depend on data
     - stored values have the parameter's type, or float32 where that is a 16-bit float
 
     What more points than can be tried would show is taken to hold.
@@ -97,7 +97,8 @@ def _place(index: Index, guards: Guards) -> str:
 def _check_store(store: Store) -> None:
     _check_place(store.param, store.index, store.guards)
     _check_stored_type(store)
-    if store.mode == "set" and not store.index.is_dynamic and not _one_to_one(store):
+    by_data = store.index.is_dynamic or any(guard.index.is_dynamic for guard in store.guards)
+    if store.mode == "set" and not by_data and not _one_to_one(store):
         raise _Broken(
             f"store to {store.param.name}[{_place(store.index, store.guards)}] over "
             f"{' '.join(a.name for a in store.axes)} writes a place more than once"
@@ -131,8 +132,6 @@ def _one_to_one(store: Store) -> bool:
     shape = [a.size for a in store.axes]
     holds = np.ones(shape, np.bool_)
     for guard in store.guards:
-        if guard.index.is_dynamic:
-            continue  # taken to hold: more points than are written
         values = index_values(guard.index, store.axes, places, _no_value)
         holds = holds & (guard.lo <= values) & (values < guard.hi)
     written = np.broadcast_to(index_values(store.index, store.axes, places, _no_value), shape)[holds]

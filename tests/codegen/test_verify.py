@@ -105,6 +105,7 @@ def test_a_guard_can_make_a_store_one_to_one() -> None:
 def test_places_that_depend_on_data_are_the_programs_affair() -> None:
     place = dynamic(load(Param("p", dtypes.int32, 24), FLAT), 24)
     verify(_stored(place, guards=frozenset([Guard(place, 0, 24)])))
+    verify(_stored(constant(0), guards=frozenset([Guard(place, 0, 1)])))
 
 
 @pytest.mark.parametrize(
