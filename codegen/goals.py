@@ -56,7 +56,7 @@ def order(steps: Sequence[Step], anchors: Container[int], vector: Iterable[Axis]
     current: dict[Axis, int] = {}
     filled: list[Step] = []
     for axis, step_tile in kept:
-        current[axis] = step_tile or current.get(axis) or whole.get(axis, axis.size)
+        current[axis] = step_tile or current.get(axis) or axis.size
         filled.append(Step(axis, current[axis]))
     return Order(tuple(filled), tuple(tile is not None for _, tile in kept), tuple(depths), whole)
 

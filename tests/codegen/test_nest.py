@@ -260,9 +260,10 @@ def test_each_contraction_of_attention_runs_its_own_loops() -> None:
     assert "shift acc0 by fin9" in text and "settle run1" in text
 
 
-def test_a_loop_of_one_iteration_still_splits_sinks_with_their_own_loops() -> None:
+@pytest.mark.parametrize("keys", (33, 64, 100))
+def test_a_loop_of_one_iteration_still_splits_sinks_with_their_own_loops(keys: int) -> None:
     """With fewer keys than the block the placing stays: scores once, not once per feature tile."""
-    text = placed(*attention(256, 100, 64))
+    text = placed(*attention(256, keys, 64))
     assert text.count("loop d") == 1 and "loop j1 by 128" not in text
 
 
