@@ -1,5 +1,6 @@
 """Placement: the nests that schedules mean, written as outlines."""
 
+import dataclasses
 import textwrap
 from collections.abc import Sequence
 
@@ -260,11 +261,21 @@ def test_each_contraction_of_attention_runs_its_own_loops() -> None:
     assert "shift acc0 by fin9" in text and "settle run1" in text
 
 
-@pytest.mark.parametrize("keys", (33, 64, 100))
-def test_a_loop_of_one_iteration_still_splits_sinks_with_their_own_loops(keys: int) -> None:
+def test_a_loop_of_one_iteration_still_splits_sinks_with_their_own_loops() -> None:
     """With fewer keys than the block the placing stays: scores once, not once per feature tile."""
-    text = placed(*attention(256, keys, 64))
+    text = placed(*attention(256, 100, 64))
     assert text.count("loop d") == 1 and "loop j1 by 128" not in text
+
+
+@pytest.mark.parametrize("keys", (33, 64, 100))
+def test_own_loops_begin_after_a_dropped_loop_though_its_axis_is_ragged(keys: int) -> None:
+    """Only the sinks' own lists walk the keys below the block; they agree on it whatever they hold whole."""
+    kernel, schedule = attention(256, keys, 64)
+    mixed, _ = schedule.streams[0].sums[1]
+    *common, last = schedule.loops
+    inner = {**schedule.inner, mixed: Inner(2, (*common[2:], last))}
+    text = placed(kernel, dataclasses.replace(schedule, loops=tuple(common), inner=inner))
+    assert text.count("loop j2 by 32") == 4 and text.count("loop d3 by 1") == 1
 
 
 def test_a_store_that_lacks_a_grid_axis_runs_in_the_first_program_alone() -> None:
