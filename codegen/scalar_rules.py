@@ -1,13 +1,13 @@
 """Identities of single scalar operations: constants folded, neutral operands and needless casts dropped.
 
 Comes in: an operation and operands already simplified.  Goes out: an equal expression, simpler where a rule holds.  For
-floats only rules that are exact for every value are here, up to the sign of a zero; so x * 0 and x - x stay.
+floats only rules that are exact for every value are here; so x + 0.0 (x may be -0.0), x * 0 and x - x stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import frexp, isfinite
+from math import copysign, frexp, isfinite
 from typing import Final
 
 import numpy as np
@@ -40,7 +40,8 @@ def _folded(op: ScalarOp, args: tuple[Expr, ...], dtype: DType) -> Expr | None:
 
 
 def _is(e: Expr, value: float) -> bool:
-    return isinstance(e, Const) and e.value == value
+    """Whether e is a given constant; -0.0 is not 0.0."""
+    return isinstance(e, Const) and e.value == value and copysign(1, e.value) == copysign(1, value)
 
 
 def _operand(e: Expr, name: str) -> Expr | None:
@@ -49,9 +50,9 @@ def _operand(e: Expr, name: str) -> Expr | None:
 
 
 def _add(args: tuple[Expr, ...], dtype: DType) -> Expr | None:
-    """x + 0 -> x,  x + -y -> x - y"""
+    """x + 0 -> x (for floats x + -0.0),  x + -y -> x - y"""
     for x, y in (args, args[::-1]):
-        if _is(y, 0):
+        if _is(y, -0.0 if dtype.is_float else 0):
             return x
         if (positive := _operand(y, "neg")) is not None:
             return apply("sub", x, positive)

@@ -9,7 +9,7 @@ looked into.  Gradients are taken before, so detach is only an identity here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
+from math import copysign, prod
 from typing import Final
 
 import numpy as np
@@ -148,8 +148,7 @@ def _view_of_a_constant(node: Node) -> Node | None:
 @rule("pad", "unwindow")
 def _padded_zeros(node: Node) -> Node | None:
     """pad(0), unwindow(0) -> 0."""
-    value = uniform(node.src[0])
-    return _filled(node, 0) if value is not None and not value.attr else None
+    return _filled(node, 0) if _same(_constant(node.src[0]), 0) else None
 
 
 @rule("reduce")
@@ -177,17 +176,18 @@ def _constant(x: Node) -> Value | None:
 
 
 def _same(value: Value | None, other: Value) -> bool:
-    return value is not None and value == other
+    """Whether a constant is a given value; -0.0 is not 0.0."""
+    return value is not None and value == other and copysign(1, value) == copysign(1, other)
 
 
 @rule(*REDUCE_OPS)
 def _identity_operand(node: Node) -> Node | None:
     """x + 0, x * 1, max(x, lowest), min(x, highest), x & ones, x | 0, x ^ 0, and the same exchanged -> x.
 
-    -0.0 + 0 becomes -0.0: the two zeros count as equal.
+    For floats that 0 is -0.0, since -0.0 + 0.0 is 0.0.
     """
     a, b = node.src
-    identity = REDUCE_OPS[node.op].identity(node.dtype)
+    identity = -0.0 if node.op == "add" and node.dtype.is_float else REDUCE_OPS[node.op].identity(node.dtype)
     return a if _same(_constant(b), identity) else b if _same(_constant(a), identity) else None
 
 

@@ -1,14 +1,18 @@
-"""What every test shares: options, markers and the number of cases of a property test.
+"""What every test shares: options, markers, devices and the number of cases of a property test.
 
     --slow        also run tests marked slow
     --cases N     examples per property test (default 50); tests leave max_examples alone so that N decides
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from kernelforge.errors import DeviceError
+from kernelforge.kernels import Device
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,3 +40,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name, reason in skips.items():
             if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(params=["NUMPY", "CPU"])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each device that needs no special hardware in turn, as the default."""
+    try:
+        Device[request.param]
+    except DeviceError as reason:
+        pytest.skip(str(reason))
+    before, Device.DEFAULT = Device.DEFAULT, request.param
+    yield request.param
+    Device.DEFAULT = before
+
+
+@pytest.fixture
+def numpy_device() -> Iterator[None]:
+    """The interpreter as the default device."""
+    before, Device.DEFAULT = Device.DEFAULT, "NUMPY"
+    yield
+    Device.DEFAULT = before

@@ -85,8 +85,9 @@ EXAMPLES: dict[str, list[tuple[Node, Node]]] = {
         (graph.reduce("mul", k(1), (0,)), full((4,), 1, F)),
     ],
     "_identity_operand": [
-        (op("add", X, k(0)), X), (op("mul", k(1), X), X), (op("max", X, k(float("-inf"))), X),
-        (op("and", N, k(-1, N)), N), (op("or", k(False, C), C), C), (op("xor", N, k(0, N)), N),
+        (op("add", X, k(-0.0)), X), (op("add", N, k(0, N)), N), (op("mul", k(1), X), X),
+        (op("max", X, k(float("-inf"))), X), (op("xor", N, k(0, N)), N),
+        (op("and", N, k(-1, N)), N), (op("or", k(False, C), C), C),
         (op("and", leaf(2, dtype=dtypes.uint8), full((2,), 255, dtypes.uint8)), leaf(2, dtype=dtypes.uint8)),
     ],
     "_absorbing_operand": [
@@ -187,6 +188,7 @@ def test_the_rule_itself_holds_for_one_of_its_examples(name: str, number: int) -
         op("not", op("lt", X, Y)), graph.cast(graph.cast(X, I32), F), graph.cast(graph.cast(N, dtypes.int16), I32),
         graph.cast(graph.cast(X, dtypes.bfloat16), F), graph.contiguous(k(1)), graph.pad(k(1), ((1, 0), (0, 0))),
         graph.gather(X, full((3, 2), 0, I32), 1), graph.pad(graph.shrink(X, ((0, 2), (0, 4))), ((0, 1), (0, 0))),
+        op("add", X, k(0.0)), op("sub", X, k(-0.0)),
         op("max", X, k(float("inf"))), graph.reduce("mul", k(2), (0,)), graph.copy(X, "CUDA"),
     ],
 )  # fmt: skip
@@ -254,7 +256,7 @@ def test_a_long_chain_takes_linear_time() -> None:
     def seconds(length: int) -> float:
         y = X
         for _ in range(length):
-            y = op("exp", op("add", y, k(0)))
+            y = op("exp", op("sub", y, k(0)))
         start = time.perf_counter()
         assert len(graph.toposort([one(y)])) == length + 2
         return time.perf_counter() - start

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from kernelforge.optim.optimizer import Optimizer, stored
+from kernelforge.optim.optimizer import Optimizer, check_not_negative, stored
 from kernelforge.tensor import Tensor
 
 
@@ -19,12 +19,14 @@ class Adam(Optimizer):
         m = b1 * m + (1 - b1) * g            v = b2 * v + (1 - b2) * g^2
         p = p - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
-    betas   (b1, b2), as torch spells them
+    weight_decay   0 when None; 0.01 for AdamW
+    betas          (b1, b2), as torch spells them
 
     source  Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1
     """
 
     decoupled = False
+    default_decay = 0.0
 
     def __init__(
         self,
@@ -33,12 +35,15 @@ class Adam(Optimizer):
         b1: float = 0.9,
         b2: float = 0.999,
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
         betas: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(params, lr)
         self.b1, self.b2 = betas or (b1, b2)
-        self.eps, self.weight_decay = eps, weight_decay
+        self.eps, self.weight_decay = eps, self.default_decay if weight_decay is None else weight_decay
+        check_not_negative(self, b1=self.b1, b2=self.b2, eps=eps, weight_decay=self.weight_decay)
+        if max(self.b1, self.b2) >= 1:
+            raise ValueError(f"{type(self).__name__} with betas {self.b1, self.b2}: they must be below 1")
         self.m, self.v = self._like(), self._like()
         self.t = stored((), 0.0, self.device)
 
@@ -69,15 +74,4 @@ class AdamW(Adam):
     """
 
     decoupled = True
-
-    def __init__(
-        self,
-        params: Iterable[Tensor],
-        lr: float = 0.001,
-        b1: float = 0.9,
-        b2: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-        betas: tuple[float, float] | None = None,
-    ) -> None:
-        super().__init__(params, lr, b1, b2, eps, weight_decay, betas)
+    default_decay = 0.01

@@ -19,6 +19,13 @@ def stored(shape: tuple[int, ...], value: float, device: str | None = None) -> T
     return Tensor(np.full(shape, value, np.float32), device=device, requires_grad=False)
 
 
+def check_not_negative(optimizer: Optimizer, **values: float) -> None:
+    """raises ValueError when a value is negative or NaN"""
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{type(optimizer).__name__} with {name}={value}: it must be at least 0")
+
+
 class Optimizer:
     """What all optimisers share.
 
@@ -35,6 +42,7 @@ class Optimizer:
             raise ValueError("an optimiser needs at least one parameter that does not have requires_grad=False")
         for tensor in self.params:
             tensor.requires_grad = True
+        check_not_negative(self, lr=lr)
         self.device = self.params[0].device
         self._lr = stored((), lr, self.device)
         self.params[0].realize(*self.params[1:], *self.buffers)
@@ -46,6 +54,8 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float | Tensor) -> None:
+        if not isinstance(value, Tensor):
+            check_not_negative(self, lr=value)
         self._lr.replace(value if isinstance(value, Tensor) else stored((), value, self.device))
 
     def zero_grad(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kernelforge.optim.optimizer import Optimizer
+from kernelforge.optim.optimizer import Optimizer, check_not_negative
 from kernelforge.tensor import Tensor
 
 
@@ -32,6 +32,7 @@ class SGD(Optimizer):
         super().__init__(params, lr)
         if nesterov and not momentum:
             raise ValueError("SGD with nesterov=True needs a momentum")
+        check_not_negative(self, momentum=momentum, weight_decay=weight_decay)
         self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
         self.b = self._like() if momentum else []
 

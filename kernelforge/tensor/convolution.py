@@ -73,14 +73,25 @@ class Convolution(Linalg):
         dilations = shapes.per_axis(dilation, rank, "conv2d", "dilation")
         pads = self._spatial_padding(padding, window, dilations)
         x = self.pad([(0, 0), (0, 0), *pads])._windows(window, strides, dilations, "conv2d")
-        batch, outputs = self.shape[0], weight.shape[0]
-        x = x.reshape(batch, groups, 1, weight.shape[1], *x.shape[2:])
-        places = [size for k in window for size in (1, k)]
-        w = weight.reshape(1, groups, outputs // groups, weight.shape[1], *places)
-        summed = (3, *range(5, 5 + 2 * rank, 2))
-        counts = x.shape[4::2]
-        result = x._contracted(w, summed, dtype).reshape(batch, outputs, *counts)
-        return result if bias is None else result + bias.reshape(1, outputs, *(1,) * rank)
+        outputs, channels = weight.shape[:2]
+        x = x.reshape(self.shape[0], groups, 1, channels, *x.shape[2:])
+        return x._weighted(weight, (outputs // groups, channels), 3, bias, dtype)
+
+    def _weighted(
+        self, weight: Self, channels: tuple[int, int], summed: int, bias: Self | None, dtype: DType | str | None
+    ) -> Self:
+        """Windows [N, groups, .., .., places, window, ...] times a weight, summed over the windows and axis `summed`.
+
+        channels   the sizes of the weight's axes 2 and 3, one of which is summed
+        """
+        batch, groups, counts = self.shape[0], self.shape[1], self.shape[4::2]
+        window = [size for k in weight.shape[2:] for size in (1, k)]
+        product = self._contracted(
+            weight.reshape(1, groups, *channels, *window), (summed, *range(5, self.ndim, 2)), dtype
+        )
+        outputs = groups * channels[3 - summed]
+        result = product.reshape(batch, outputs, *counts)
+        return result if bias is None else result + bias.reshape(1, outputs, *(1,) * len(counts))
 
     def conv1d(
         self,
@@ -135,15 +146,11 @@ class Convolution(Linalg):
             for value, name in ((stride, "stride"), (dilation, "dilation"), (output_padding, "output_padding"))
         )
         pads = self._spatial_padding(padding, window, dilations)
-        batch, channels, outputs = self.shape[0], self.shape[1], weight.shape[1]
+        batch, channels = self.shape[:2]
         x = self.reshape(batch, groups, channels // groups, 1, *self.shape[2:])
         for i, (k, s, d, extra) in enumerate(zip(window, strides, dilations, extras)):
             x = x._spread(4 + 2 * i, k, s, d, pads[i], extra)
-        places = [size for k in window for size in (1, k)]
-        w = weight.reshape(1, groups, channels // groups, outputs, *places)
-        counts = x.shape[4::2]
-        result = x._contracted(w, (2, *range(5, 5 + 2 * rank, 2)), None).reshape(batch, groups * outputs, *counts)
-        return result if bias is None else result + bias.reshape(1, groups * outputs, *(1,) * rank)
+        return x._weighted(weight, (channels // groups, weight.shape[1]), 2, bias, None)
 
     def _spread(self, dim: int, k: int, stride: int, dilation: int, pads: tuple[int, int], extra: int) -> Self:
         """Dimension dim replaced by two: the places of a transposed convolution's output, the places in the window."""

@@ -76,7 +76,7 @@ class Neural(Sorting, metaclass=TrainingMode):
         is_causal    query i looks at keys 0 .. i only
         scale        1 / sqrt(d) when None
         enable_gqa   repeat each head (dimension -3) of key and value for the queries that share it
-        returns      [.., L, e]; rows whose keys are all masked are NaN
+        returns      [.., L, e]; 0 for queries that may look at no key
         """
         if self.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
             raise ShapeError(
@@ -94,7 +94,7 @@ class Neural(Sorting, metaclass=TrainingMode):
         if attn_mask is not None:
             boolean = attn_mask.dtype is dtypes.bool
             scores = attn_mask.where(scores, -math.inf) if boolean else scores + attn_mask.cast(work)
-        return scores.softmax(-1).dropout(dropout_p).dot(value, dtype=work).cast(self.dtype)
+        return scores._softmax_or_zero(-1).dropout(dropout_p).dot(value, dtype=work).cast(self.dtype)
 
     def _causal(self) -> Self:
         """-inf where the last index is larger than the one before it."""

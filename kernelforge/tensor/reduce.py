@@ -2,11 +2,12 @@
 
 Comes in: tensors and axes.  Goes out: tensors without those axes, or with size 1 there when keepdim is set.  Sums and
 statistics of 16-bit floats are computed in float32 and rounded once, at the end.  Composites are written so that one
-pass over the data can compute them: the maximum is a constant to gradients and is subtracted where it is finite.
+pass over the data can compute them: the maximum is a constant to gradients.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from math import prod
 from typing import Self
@@ -153,15 +154,15 @@ class Reduce(Movement):
 
     # Sums of exponentials ---------------------------------------------------------------------------------------
 
-    def _largest_finite(self, axis: Axis) -> Self:
-        """The maximum over axes as a constant, 0 where it is not finite: what to subtract before exp()."""
-        largest = self._reduce("max", axis, True, "max").detach()
-        return largest.isfinite().where(largest, 0)
+    def _largest(self, axis: Axis) -> Self:
+        """The maximum over axes as a constant to gradients."""
+        return self._reduce("max", axis, True, "max").detach()
 
     def logsumexp(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """log(sum(exp(self))) over axes, without overflow; -inf where all elements are."""
         x = self._wide()
-        shift = x._largest_finite(axis)
+        largest = x._largest(axis)
+        shift = largest.isfinite().where(largest, 0)
         result = (x - shift).exp()._reduce("add", axis, True, "logsumexp").log() + shift
         if not keepdim:
             axes = shapes.normal_axes(axis, self.ndim, "logsumexp")
@@ -169,16 +170,26 @@ class Reduce(Movement):
         return result.cast(self._floating().dtype)
 
     def softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
-        """exp(self) / sum(exp(self)) along axis: positive, adding up to 1; dtype is the result's."""
+        """exp(self) / sum(exp(self)) along axis: positive, adding up to 1; dtype is the result's.
+
+        NaN where a +inf, or nothing but -inf, is among the elements along axis.
+        """
         x = self._wide()
-        weights = (x - x._largest_finite(axis)).exp()
+        weights = (x - x._largest(axis)).exp()
         result = weights / weights._reduce("add", axis, True, "softmax")
         return result.cast(self._floating().dtype if dtype is None else as_dtype(dtype))
+
+    def _softmax_or_zero(self, axis: Axis) -> Self:
+        """softmax() with 0 where all elements along axis are -inf, which also have no gradient."""
+        largest = self._largest(axis)
+        weights = (self - largest.eq(-math.inf).where(0, largest)).exp()
+        total = weights._reduce("add", axis, True, "softmax")
+        return weights / total.eq(0).where(1, total)
 
     def log_softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
         """log(softmax(self)) along axis, accurate for small probabilities; dtype is the result's."""
         x = self._wide()
-        centred = x - x._largest_finite(axis)
+        centred = x - x._largest(axis)
         result = centred - centred.exp()._reduce("add", axis, True, "log_softmax").log()
         return result.cast(self._floating().dtype if dtype is None else as_dtype(dtype))
 

@@ -42,8 +42,11 @@ def cast(e: Expr, dtype: DType) -> Expr:
 NEG = apply("neg", F)
 GUARDS = [Guard(AXIS.index, 1, 7), Guard(AXIS.index, 0, 5)]
 RULES = [
-    ("add", (F, number(0)), F),
-    ("add", (number(0), F), F),
+    ("add", (F, number(-0.0)), F),
+    ("add", (number(-0.0), F), F),
+    ("add", (INT, number(0, dtypes.int32)), INT),
+    ("add", (F, number(0)), apply("add", F, number(0))),  # -0.0 + 0.0 is 0.0
+    ("sub", (F, number(-0.0)), apply("sub", F, number(-0.0))),
     ("add", (INT, apply("neg", _load("j", dtypes.int32))), apply("sub", INT, _load("j", dtypes.int32))),
     ("sub", (F, number(0)), F),
     ("sub", (F, NEG), apply("add", F, F)),
@@ -156,7 +159,7 @@ def test_no_rule_changes_a_value(name: str, dtype: DType, data: st.DataObject) -
 def test_rules_give_fewer_operations() -> None:
     e: Expr = F
     for _ in range(3):
-        e = simple("neg", simple("mul", simple("add", e, number(0)), number(1)))
+        e = simple("neg", simple("mul", simple("sub", e, number(0)), number(1)))
     assert isinstance(e, Apply)
     assert e.args == (F,)
     assert not isinstance(e, Const)

@@ -1,15 +1,10 @@
 """Layers are tested on the interpreter; the kernels of the tensor methods they call are tested on every device."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from kernelforge import Device, Tensor
+from kernelforge import Tensor
 
 
 @pytest.fixture(autouse=True)
-def _interpreted() -> Iterator[None]:
-    before, Device.DEFAULT = Device.DEFAULT, "NUMPY"
+def _interpreted(numpy_device: None) -> None:
     Tensor.manual_seed(0)
-    yield
-    Device.DEFAULT = before

@@ -109,6 +109,37 @@ def test_narrow_parameters_have_wide_averages():
     assert str(x.dtype) == "float16" and str(optimizer.m[0].dtype) == "float32"
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("SGD", {"lr": -1}),
+        ("SGD", {"lr": 1, "momentum": -1}),
+        ("SGD", {"lr": 1, "weight_decay": -1}),
+        ("Adam", {"lr": float("nan")}),
+        ("Adam", {"eps": -1}),
+        ("Adam", {"betas": (0.9, 1)}),
+        ("AdamW", {"betas": (-0.1, 0.9)}),
+        ("AdamW", {"weight_decay": -1}),
+    ],
+)
+def test_senseless_options_are_refused_as_torch_does(kind, options):
+    with pytest.raises(ValueError, match=kind):
+        getattr(optim, kind)([Tensor([1.0])], **options)
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match="Invalid"):
+        getattr(torch.optim, kind)([torch.ones(1)], **options)
+
+
+def test_a_learning_rate_stays_at_least_zero():
+    optimizer = optim.SGD([Tensor([1.0])], lr=0.5)
+    with pytest.raises(ValueError, match="lr=-1"):
+        optimizer.lr = -1
+
+
+def test_default_weight_decay():
+    assert [make([Tensor([1.0])]).weight_decay for make in (optim.SGD, optim.Adam, optim.AdamW)] == [0, 0, 0.01]
+
+
 def test_errors():
     with pytest.raises(ValueError, match="at least one parameter"):
         optim.SGD([Tensor([1.0], requires_grad=False)])
