@@ -7,12 +7,13 @@ reduces, with contractions, with other reduces.  The figures come from measureme
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
 
-from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reused_values
+from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, passes, reused_values
 from codegen.choose_contraction import single
 from codegen.choose_staged import staged
 from codegen.contract import Contraction, contractions
@@ -20,7 +21,7 @@ from codegen.index import Axis
 from codegen.ir import Kernel, Load
 from codegen.nest import plain_schedule
 from codegen.picks import Pick, either, first
-from codegen.schedule import Schedule, Stage, Step
+from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
@@ -134,7 +135,22 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     fits = held * 4 <= target.l2 // 2
     keeps = bool(reused) and pick("keep", (fits, not fits))
     stages = tuple(Stage(e, depth) for e in reused if keeps)
-    return Schedule(loops.steps(), len(loops.grid), (lane,), stages)
+    early = _ahead(kernel, target, lane, parallel)
+    asks = bool(early) and pick("ahead", (not keeps, keeps))
+    return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())
+
+
+def _ahead(kernel: Kernel, target: Target, lane: Axis, parallel: Sequence[Axis]) -> tuple[Ahead, ...]:
+    """Rows that several cheap passes read from the cache: during the first, memory can bring the next row."""
+    if not parallel:
+        return ()
+    row, fits = parallel[-1], target.l2 // 4
+    uses = Counter(e for root in passes(kernel) for e in set(loads_of(root)))
+    return tuple(
+        Ahead(e, row)
+        for e, count in uses.items()
+        if count > 1 and e.index.stride(lane) == 1 and e.index.stride(row) and lane.size * e.dtype.itemsize <= fits
+    )
 
 
 def _unroll(lane: Axis, lanes: int) -> int:

@@ -23,6 +23,7 @@ def check_written(kernel: Kernel, schedule: Schedule, target: Target) -> None:
     _check_loops(kernel, schedule)
     _check_stages(kernel, schedule)
     _check_streams(kernel, schedule)
+    _check_ahead(kernel, schedule)
     _check_grid(kernel, schedule, target)
 
 
@@ -73,6 +74,15 @@ def _check_stages(kernel: Kernel, schedule: Schedule) -> None:
             raise ScheduleError(f"a stage at depth {stage.depth}, outside the {len(schedule.loops)} loops")
         if stage.layout is not None:
             _check_layout(stage)
+
+
+def _check_ahead(kernel: Kernel, schedule: Schedule) -> None:
+    loads, looped = set(kernel.loads), {step.axis for step in schedule.loops}
+    for load, axis in schedule.ahead:
+        if load not in loads:
+            raise ScheduleError(f"{load!r}, to be loaded ahead, is no load of the kernel")
+        if axis not in looped or not load.index.stride(axis):
+            raise ScheduleError(f"{load!r} does not move evenly along a loop over {axis}: it cannot be loaded ahead")
 
 
 def _check_layout(stage: Stage) -> None:

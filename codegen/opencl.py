@@ -105,7 +105,7 @@ class _Printer:
         speller = Speller(self.prelude)
         boxes = Boxes(speller, nest.schedule.vector)
         indices = Indices(self.prelude, self.base)
-        self.leaves = Leaves(speller, indices, boxes, nest.schedule.vector, params, self.lines)
+        self.leaves = Leaves(speller, indices, boxes, nest.schedule, params, self.lines)
         self.moves = Moves(speller, boxes, self.lines)
         self.grid = nest.grid
         self.twins = 0

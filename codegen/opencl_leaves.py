@@ -8,7 +8,7 @@ guarded, operands of a reduce become its identity, and stores are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
@@ -21,6 +21,7 @@ from codegen.opencl_masks import Conditions, Masks
 from codegen.opencl_stores import print_store
 from codegen.opencl_text import Speller, literal
 from codegen.ops import SCALAR_OPS
+from codegen.schedule import Schedule
 
 Value = tuple[str, int]  # text and width
 _WHERE = SCALAR_OPS["where"]
@@ -34,11 +35,13 @@ class Leaves:
         speller: Speller,
         indices: Indices,
         boxes: Boxes,
-        vector: Sequence[Axis],
+        schedule: Schedule,
         params: dict[str, str],
         lines: Lines,
     ) -> None:
-        self.speller, self.indices, self.boxes, self.vector, self.params = speller, indices, boxes, vector, params
+        self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
+        self.vector, self.ahead = schedule.vector, dict(schedule.ahead)
+        self.asking: dict[Load, Place] = {}
         self.lanes = speller.lanes
         self.lines, self.fresh = lines, lines.fresh
         self.indices.value = self.value
@@ -323,6 +326,7 @@ class Leaves:
             start = self.indices.scalar(e.index, coords)
             if when.by_lane:
                 return self.speller.bounded_load(name, start, *self.masks.bounds(when), dtype)
+            self.ask_ahead(e, f"{name} + {start}")
             return self.speller.load(name, start, dtype, self.lanes)
         mask = self.lane_mask(when)
         if step == 0:
@@ -337,6 +341,13 @@ class Leaves:
             text = self.speller.load(name, index, dtype, 1)
             parts.append(text if mask is None else f"({mask}.s{i:x} ? {text} : {literal(0, dtype)})")
         return self.speller.gathered(parts, dtype)
+
+    def ask_ahead(self, e: Load, address: str) -> None:
+        """Where a load is met first, ask the cache for what the next step of a loop will read there."""
+        axis, place = self.ahead.get(e), self.at
+        if axis is not None and place is not None and self.asking.setdefault(e, place) is place:
+            distance = (e.index.stride(axis) or 0) * place.tile(axis)
+            self.lines.add(f"__builtin_prefetch({address} + {distance});")
 
     def lane_indices(self, index: Index, step: int | None, coords: Coords, lane: Axis) -> list[str]:
         """The index of every lane."""

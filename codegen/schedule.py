@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from codegen.index import Axis
-from codegen.ir import Expr, Reduce, Store
+from codegen.ir import Expr, Load, Reduce, Store
 from codegen.streaming import Stream
 
 
@@ -51,6 +51,16 @@ class Inner(NamedTuple):
     loops: tuple[Step, ...]
 
 
+class Ahead(NamedTuple):
+    """The pass that first reads `load` asks the cache for what the next step along `axis` will read.
+
+    It pays where several passes work on a row in the cache: memory would be idle during all but the first.
+    """
+
+    load: Load
+    axis: Axis
+
+
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """How to run one kernel.
@@ -61,6 +71,7 @@ class Schedule:
     inner    per sink: its own loop list from a depth on (two contractions in one kernel need it on CPUs)
     partial  reduces whose tile axes stay partial (lanes) until the end of their loop; None: the target's rule
     streams  groups of a max and its rescaled sums that run in one pass
+    ahead    loads to ask for one loop step early, in languages that can
     options  launch options of the language, such as num_warps
 
     Axes in no loop are held whole in the tile.  Law: along each axis every tile divides the enclosing one; the size
@@ -74,4 +85,5 @@ class Schedule:
     inner: Mapping[Expr | Store, Inner] = field(default_factory=lambda: MappingProxyType({}))
     partial: frozenset[Reduce] | None = None
     streams: tuple[Stream, ...] = ()
+    ahead: tuple[Ahead, ...] = ()
     options: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))

@@ -57,6 +57,7 @@ def show_schedule(kernel: Kernel, schedule: Schedule) -> str:
             ("stream", f"{text.name(s.max)}, sums {', '.join(f'{text.name(r)} ({d:g})' for r, d in s.sums)}")
             for s in schedule.streams
         ),
+        ("ahead", ", ".join(f"{e.param.name} along {axis.name}" for e, axis in schedule.ahead)),
         ("options", ", ".join(f"{key} {value}" for key, value in sorted(schedule.options.items()))),
     ]
     return "\n".join(f"{kind:<{_COLUMN}}{row}" for kind, row in rows if row)

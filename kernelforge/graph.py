@@ -171,6 +171,12 @@ def iota(n: int, dtype: DType = dtypes.int32) -> Node:
 
 def full(shape: Shape, value: Value, dtype: DType) -> Node:
     """An array with one value everywhere: a constant reshaped and expanded."""
+    return _full(shape, value, dtype, "" if value else str(value))
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _full(shape: Shape, value: Value, dtype: DType, zero: str) -> Node:
+    """`full`, kept for the next step of a loop; `zero` tells the zeros of both signs apart."""
     found = const(value, dtype)
     if not shape:
         return found

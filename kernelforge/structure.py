@@ -1,7 +1,9 @@
 """The structure of a graph: what stays the same from one training step to the next.
 
 Comes in: nodes.  Goes out: `Structure`, whose key is equal for graphs that differ only in the buffers they read, and
-the buffers in the order in which they are met.  One pass; every realize() pays for it, so it is written for speed.
+the buffers in the order in which they are met.  One pass; every realize() pays for it, so it is written for speed: the
+shape and dtype of a computed node follow from the rest, and a node that reads no buffer stands for itself, as equal
+ones are one object while a key holds them.
 """
 
 from __future__ import annotations
@@ -10,13 +12,13 @@ from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from kernelforge.buffer import Buffer
-from kernelforge.graph import Node
+from kernelforge.graph import Node, uniform
 
 
 class Structure(NamedTuple):
     """A graph without its buffers.
 
-    key     operations, attributes, shapes, dtypes and edges; buffers by number
+    key     operations, attributes and edges; buffers by number, with their shapes and dtypes; constants
     leaves  the buffers, and the nodes of `inputs`, by number
     nodes   all nodes, sources before users
     """
@@ -31,7 +33,7 @@ def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset()) -> S
 
     inputs  nodes to treat as leaves, like buffers and realized nodes
     """
-    number: dict[Node, int] = {}
+    number: dict[Node, int] = {}  # -1 while its sources come first
     leaves: dict[Buffer | Node, int] = {}
     nodes: list[Node] = []
     parts: list[object] = []
@@ -39,32 +41,27 @@ def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset()) -> S
     stack = list(roots)
     stack.reverse()
     while stack:
-        node = stack[-1]
-        if node in number:
-            stack.pop()
-            continue
-        op = node.op
-        leaf = node.attr if op == "buffer" else node if node in inputs else node.realized
-        if leaf is None:
-            open_sources = [x for x in node.src if x not in number]
-            if open_sources:
-                open_sources.reverse()
-                stack += open_sources
+        node = stack.pop()
+        state = number.get(node)
+        if state is None:
+            op = node.op
+            leaf = node.attr if op == "buffer" else node if node in inputs else node.realized
+            if leaf is not None:
+                parts += ("leaf", leaves.setdefault(leaf, len(leaves)), node.device, node.shape, node.dtype)
+            elif node.device is None and (op == "iota" or uniform(node) is not None):
+                add(node)
+            else:
+                number[node] = -1
+                stack.append(node)
+                stack += node.src[::-1]
                 continue
-        stack.pop()
-        number[node] = len(nodes)
-        nodes.append(node)
-        if leaf is not None:
-            add("leaf")
-            add(leaves.setdefault(leaf, len(leaves)))
-            add(node.device)
-        else:
-            add(op)
-            # Zeros of either sign are equal, and a NaN is not equal to itself; their texts are.
-            add(repr(node.attr) if op == "const" else node.attr)
+        elif state < 0:
+            parts += (node.op, node.attr)
             for x in node.src:
                 add(number[x])
-        add(node.shape)
-        add(node.dtype)
-    add(tuple(number[node] for node in roots))
+        else:
+            continue
+        number[node] = len(nodes)
+        nodes.append(node)
+    add(tuple([number[node] for node in roots]))
     return Structure(tuple(parts), list(leaves), nodes)

@@ -6,6 +6,7 @@ into.  A runtime knows no graph and no tensor.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -60,8 +61,9 @@ class Memory:
         host = self.block.host
         return None if host is None else host[: self.nbytes]
 
-    def __del__(self) -> None:
-        self._owner.give_back(self.block)
+    def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not _ending():  # when Python ends, the modules a pool needs may be gone already
+            self._owner.give_back(self.block)
 
     def __repr__(self) -> str:
         return f"Memory({self.nbytes} bytes)"

@@ -10,7 +10,7 @@ from codegen.index import Axis
 from codegen.ir import Const, Expr, Kernel, Reduce
 from codegen.legality import statements
 from codegen.nest import build, plain_schedule
-from codegen.schedule import Inner, Schedule, ScheduleError, Stage, Step
+from codegen.schedule import Ahead, Inner, Schedule, ScheduleError, Stage, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
 
@@ -50,7 +50,12 @@ def _attempt(kernel: Kernel, rng: random.Random, wild: float) -> Schedule:
     if rng.random() < 0.2:
         partial = frozenset[Reduce](r for r in kernel.reduces if rng.random() < 0.5)
     streams = find_streams(kernel) if rng.random() < 0.6 else ()
-    return Schedule(tuple(loops), len(grid), tuple(vector), tuple(stages), inner, partial, streams)  # type: ignore[arg-type]
+    ahead = tuple(
+        Ahead(e, rng.choice(moving))
+        for e in kernel.loads
+        if rng.random() < 0.3 and (moving := [step.axis for step in loops if e.index.stride(step.axis)])
+    )
+    return Schedule(tuple(loops), len(grid), tuple(vector), tuple(stages), inner, partial, streams, ahead)  # type: ignore[arg-type]
 
 
 def _few(rng: random.Random, wild: float) -> int:
