@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import prod
 
-from codegen.index import Axis, Index
+from codegen.index import Axis, Index, separated
 from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Store, children, walk
 
 
@@ -31,7 +31,7 @@ def parallel_axes(kernel: Kernel) -> tuple[Axis, ...]:
     stores = main_stores(kernel)
     bound = bound_axes(kernel)
     common = [a for a in stores[0].axes if a not in bound and all(a in s.axes for s in stores)]
-    return tuple(a for a in common if all(s.mode == "set" or s.index.stride(a) for s in stores))
+    return tuple(a for a in common if all(s.mode == "set" or a in separated(s.index) for s in stores))
 
 
 def strides(kernel: Kernel) -> list[tuple[Index, frozenset[Axis], int]]:

@@ -35,6 +35,7 @@ def bound_apart(kernel: Kernel) -> Kernel:
             frozenset(Guard(replace(g.index, {}, outside), g.lo, g.hi) for g in in_order(s.guards)),
             s.mode,
             s.order,
+            s.before,
         )
         for s in kernel.stores
     )

@@ -15,9 +15,8 @@ from typing import Final
 
 from codegen.access import bound_axes, lane_votes, main_stores
 from codegen.choose_triton_dots import contracted
-from codegen.index import Axis
+from codegen.index import Axis, separated
 from codegen.ir import Expr, Kernel, Reduce, Store, walk
-from codegen.legality import separated
 from codegen.ops import REDUCE_OPS
 from codegen.schedule import Schedule, Step
 from codegen.streaming import find_streams

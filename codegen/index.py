@@ -425,3 +425,21 @@ def _remainder(e: Index, c: int) -> Index:
         g, y, z = split
         return _remainder(y, c // g) * g + z
     return _linear({_atom("mod", rest, c): 1}, 0)
+
+
+def separated(index: Index) -> frozenset[Axis]:
+    """The axes whose value follows from the index' value, whatever the others are.
+
+    Holds when the terms form a mixed radix: each coefficient exceeds what all smaller ones can add up to.  A term that
+    is an axis then tells its value, even when other terms depend on it too.
+
+    >>> i, j, r = Axis("i", 4), Axis("j", 6), Axis("r", 3)
+    >>> sorted(a.name for a in separated(i.index * 6 + j.index)), separated(i.index + r.index)
+    (['i', 'j'], frozenset())
+    """
+    reach = 0
+    for atom, k in sorted(index.terms, key=lambda term: abs(term[1])):
+        if abs(k) <= reach:
+            return frozenset()
+        reach += abs(k) * (atom.hi - atom.lo)
+    return frozenset(a for a, _ in index.terms if isinstance(a, Axis))

@@ -246,5 +246,12 @@ def _write(store: Store, tiles: _Tiles, array: NDArray) -> None:
         array[index[values]] = 1
     elif store.mode == "set":
         array[index] = to_storage(values, store.param.dtype)
-    else:
+    elif store.before is None:
         cast(np.ufunc, REDUCE_OPS[store.mode].combine.numpy).at(array, index, values)
+    else:
+        found = np.broadcast_to(index_values(store.before, axes, places, tiles.over), holds.shape)[holds]
+        _check_places(store.param.name, store.param.size, found)
+        combine = REDUCE_OPS[store.mode].combine.numpy
+        for place, before, value in zip(index.tolist(), found.tolist(), values):
+            array[before] = array[place]
+            array[place] = combine(array[place], value)

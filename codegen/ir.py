@@ -242,6 +242,8 @@ class Store:
     mode  "set"            different points write different places
           a reduce name    ("add", "max", ...) combines with what the place holds; points may share a place
           "flag"           writes 1 where value (a bool) is true; how errors found inside a kernel are reported
+    before  of an accumulating store: param[before] gets what the place held when the point came.  Points that share a
+            place then come in the order of the axes; at most one axis leads to shared places
     """
 
     param: Param
@@ -250,6 +252,7 @@ class Store:
     guards: Guards = NO_GUARDS
     mode: str = "set"
     order: tuple[Axis, ...] = ()
+    before: Index | None = None
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:

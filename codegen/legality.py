@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
-from codegen.index import Axis, Index
+from codegen.index import Axis, separated
 from codegen.ir import Expr, Kernel, Reduce, Store, children
 from codegen.nodes import Box, Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
@@ -133,24 +133,6 @@ def _check_accumulation(kernel: Kernel, store: Store, grid: Iterable[Axis]) -> N
             raise ScheduleError(f"programs along {axis} may accumulate into the same place of {store.param}")
         if sum(other.param is store.param for other in kernel.stores) > 1:
             raise ScheduleError(f"several stores go to {store.param}, one of which accumulates: no grid is allowed")
-
-
-def separated(index: Index) -> frozenset[Axis]:
-    """The axes whose value follows from the index' value, whatever the others are.
-
-    Holds when the terms form a mixed radix: each coefficient exceeds what all smaller ones can add up to.
-
-    >>> i, j, r = Axis("i", 4), Axis("j", 6), Axis("r", 3)
-    >>> sorted(a.name for a in separated(i.index * 6 + j.index)), separated(i.index + r.index)
-    (['i', 'j'], frozenset())
-    """
-    reach = 0
-    for atom, k in sorted(index.terms, key=lambda term: abs(term[1])):
-        if abs(k) <= reach:
-            return frozenset()
-        reach += abs(k) * (atom.hi - atom.lo)
-    alone = [a for a, _ in index.terms if isinstance(a, Axis) and index.is_affine_in(a)]
-    return frozenset(alone)
 
 
 # ------------------------------------------------------------------------------------------------------ as placed

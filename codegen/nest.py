@@ -6,9 +6,9 @@ not legal for the kernel in the target's language.  It knows no text of any lang
 
 from __future__ import annotations
 
-from codegen.index import Axis
+from codegen.index import Axis, separated
 from codegen.ir import Kernel, Store
-from codegen.legality import check_placed, check_written, separated
+from codegen.legality import check_placed, check_written
 from codegen.nodes import Nest
 from codegen.placing import place
 from codegen.schedule import Schedule, Step

@@ -5,6 +5,7 @@ Comes in: an `Out` node and the printer of leaves it belongs to.  Goes out: line
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from codegen.dtypes import dtypes
@@ -39,14 +40,15 @@ def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     index = leaves.indices.scalar(store.index, coords)
     if store.mode == "flag":
         when.scalars.append(value)
-    statement = _element_store(leaves, store, index, value)
+    before = None if store.before is None else leaves.indices.scalar(store.before, coords)
+    statement = _element_store(leaves, store, index, value, before)
     leaves.lines.add(_if(when.scalars, statement))
 
 
 def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:
     value = _stored_value(leaves, store, coords, lane)
     step = leaves.indices.stride(store.index, coords, lane)
-    if step == 1 and not when.masks and store.mode != "flag":
+    if step == 1 and not when.masks and store.mode != "flag" and store.before is None:
         leaves.lines.add(_if(when.scalars, _run_store(leaves, store, when, coords, value)))
         return
     if store.mode == "flag":
@@ -59,10 +61,13 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     if not value.isidentifier():
         value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
     indices = leaves.lane_indices(store.index, step, coords, lane)
-    for i, index in enumerate(indices):
+    old: Sequence[str | None] = [None] * leaves.lanes
+    if store.before is not None:
+        old = leaves.lane_indices(store.before, leaves.indices.stride(store.before, coords, lane), coords, lane)
+    for i, (index, before) in enumerate(zip(indices, old)):
         conditions = [*when.scalars, *([f"{mask}.s{i:x}"] if mask is not None else [])]
         element = leaves.speller.element_of(value, i, store.param.dtype)
-        leaves.lines.add(_if(conditions, _element_store(leaves, store, index, element)))
+        leaves.lines.add(_if(conditions, _element_store(leaves, store, index, element, before)))
 
 
 def _stored_value(leaves: Leaves, store: Store, coords: Coords, lane: Axis | None) -> str:
@@ -97,13 +102,19 @@ def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, v
     return leaves.speller.bounded_store(name, start, value, *bounds, dtype)
 
 
-def _element_store(leaves: Leaves, store: Store, index: str, value: str) -> str:
-    """The statement for one place."""
+def _element_store(leaves: Leaves, store: Store, index: str, value: str, before: str | None = None) -> str:
+    """The statement for one place; `before` is where its old value goes."""
     dtype, name = store.param.dtype, leaves.params[store.param.name]
     if store.mode == "flag":
         value = "1"
     elif store.mode != "set":
         old = leaves.speller.load(name, index, dtype, 1)
+        if before is not None:
+            found = leaves.lines.fresh("found")
+            value = leaves.speller.combine(store.mode, dtype.arithmetic, found, value, 1)
+            kept = leaves.speller.store(name, before, found, dtype, 1)
+            whole = f"const {leaves.speller.type(dtype.arithmetic, 1)} {found} = {old}; {kept}"
+            return f"{{ {whole} {leaves.speller.store(name, index, value, dtype, 1)} }}"
         value = leaves.speller.combine(store.mode, dtype.arithmetic, old, value, 1)
     return leaves.speller.store(name, index, value, dtype, 1)
 

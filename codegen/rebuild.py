@@ -62,6 +62,8 @@ def indices(kernel: Kernel) -> Iterator[Index]:
             yield from (guard.index for guard in in_order(e.guards))
     for store in kernel.stores:
         yield store.index
+        if store.before is not None:
+            yield store.before
         yield from (guard.index for guard in in_order(store.guards))
 
 
@@ -71,4 +73,5 @@ def _moved(
     guards = needed(Guard(replace(g.index, replacement, made), g.lo, g.hi) for g in in_order(store.guards))
     order = tuple(dict.fromkeys(new for a in store.order for new in become.get(a, (a,))))
     index = replace(store.index, replacement, made)
-    return Store(store.param, index, made[store.value], guards, store.mode, order)
+    before = None if store.before is None else replace(store.before, replacement, made)
+    return Store(store.param, index, made[store.value], guards, store.mode, order, before)

@@ -128,7 +128,8 @@ class _Text:
 
     def _store(self, store: Store) -> str:
         sign = {"set": "=", "add": "+=", "mul": "*="}.get(store.mode, f"{store.mode}=")
-        return f"{store.param.name}[{self._place(store.index, store.guards)}] {sign} {self.texts[store.value][0]}"
+        text = f"{store.param.name}[{self._place(store.index, store.guards)}] {sign} {self.texts[store.value][0]}"
+        return text if store.before is None else f"{text}, {store.param.name}[{self._index(store.before)}] = before"
 
     def _place(self, index: Index, guards: Guards) -> str:
         text = self._index(index)

@@ -11,8 +11,8 @@ from math import prod
 from typing import Final
 
 from codegen.dtypes import DType
+from codegen.index import separated
 from codegen.ir import Expr, Reduce, Store, children
-from codegen.legality import separated
 from codegen.nodes import Environment, Keep, Nest, Out, Place, Settle, Update, nodes
 from codegen.ops import REDUCE_OPS, ReduceOp
 from codegen.schedule import ScheduleError
@@ -84,6 +84,8 @@ def _check_size(elements: int, of: str) -> None:
 
 def _check_store(store: Store, blocks: Blocks, nest: Nest) -> None:
     dtype = store.param.dtype
+    if store.before is not None:
+        raise ScheduleError(f"a store to {store.param} tells what was before, but the lanes of a program have no order")
     if store.mode not in REDUCE_OPS or atomic_name(REDUCE_OPS[store.mode], dtype) is not None:
         return
     if not is_exclusive(store, blocks, nest):

@@ -25,6 +25,7 @@ USING_ONCE: Final = BIJECTIVE | frozenset(("pad", "shrink", "flip", "unwindow"))
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
     "scatter": "scattered into in place",
+    "tally": "counted in place",
     "copy": "copied between devices",
 }
 

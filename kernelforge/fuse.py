@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from codegen.target import Target
 from kernelforge.cuts import Cuts, Limits, is_transfer, through
-from kernelforge.graph import Node
+from kernelforge.graph import SCATTERS, Node
 from kernelforge.group import Group
 from kernelforge.merging import Merging, Part
 from kernelforge.questions import Questions
@@ -76,19 +76,17 @@ def _in_order(parts: list[Part]) -> list[Part]:
 
 
 def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
-    """The launches of a part: one, or two for a scatter, whose base comes first."""
+    """The launches of a part: one, or two for a scatter, whose base comes first unless nothing is left of it."""
     reasons = {node: cuts.reasons[node] for node in part.outputs}
     (node, *_) = part.outputs
     if is_transfer(node):
         source = through(node.src[0], frozenset(("reshape", "detach")))
         return [Group("copy", part.outputs, (source,), reasons)]
-    if node.op != "scatter":
+    if node.op not in SCATTERS:
         return [Group("flat" if part.is_flat else "compute", part.outputs, tuple(part.loads), reasons)]
     base, *rest = node.src
-    return [
-        Group("base", (node,), _loads(cuts, [base]), reasons),
-        Group("scatter", (node,), _loads(cuts, rest), reasons),
-    ]
+    scatter = Group("scatter", (node,), _loads(cuts, rest), reasons)
+    return [scatter] if node.attr[1] == "place" else [Group("base", (node,), _loads(cuts, [base]), reasons), scatter]
 
 
 def _loads(cuts: Cuts, values: Sequence[Node]) -> tuple[Node, ...]:

@@ -29,6 +29,7 @@ Value = int | float | bool
 
 VIEWS: Final = frozenset(("reshape", "permute", "expand", "pad", "shrink", "flip", "window", "unwindow"))
 LEAVES: Final = frozenset(("buffer", "const", "iota"))
+SCATTERS: Final = frozenset(("scatter", "tally"))
 
 current_line: Final[ContextVar[Line | None]] = ContextVar("current_line", default=None)
 
@@ -36,8 +37,8 @@ current_line: Final[ContextVar[Line | None]] = ContextVar("current_line", defaul
 class Node:
     """One operation of the graph and, at the same time, the array it stands for.
 
-    op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "gather" "scatter"; "contiguous"
-              "detach" "copy"
+    op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "gather" "scatter" "tally";
+              "contiguous" "detach" "copy"
     src       the nodes it is computed from
     attr      what else it takes; the constructor of the same name says what
     shape     dtype, device: what follows from these; device is None where no buffer is involved
@@ -331,14 +332,33 @@ def gather(x: Node, index: Node, dim: int) -> Node:
 def scatter(base: Node, index: Node, x: Node, dim: int, mode: str) -> Node:
     """base with base[i.., with i[dim] replaced by index[i..]] combined with x[i..] for all i; attr is (dim, mode).
 
-    mode  "set", or a name of REDUCE_OPS; with "set" it is unspecified which of several values for one place remains
+    mode  "set", or a name of REDUCE_OPS; with "set" it is unspecified which of several values for one place remains;
+          "place" promises that every place gets exactly one value, so that the base is of no account
     """
-    _check_index("scatter", base, index, dim)
-    if index.shape != x.shape:
-        raise ShapeError(f"scatter of {x.shape} at an index of {index.shape}: the two shapes must be equal")
-    if base.dtype is not x.dtype:
-        raise DTypeError(f"scatter of {x.dtype} into {base.dtype}: cast it first")
+    _check_scatter("scatter", base, index, x, dim)
     return _node("scatter", (base, index, x), (dim, mode), base.shape, base.dtype)
+
+
+def tally(base: Node, index: Node, x: Node, dim: int, mode: str = "add") -> Node:
+    """A scatter and its history, one after the other along dim: first scatter(base, index, x, dim, mode), then for
+    each x[i..] what its place held before, when the elements come one by one; attr is (dim, mode).
+
+    With zeros and ones, it counts the elements of each index and numbers the elements of equal index from 0.
+    """
+    _check_scatter("tally", base, index, x, dim)
+    longer = base.shape[dim] + index.shape[dim]
+    shape = (*index.shape[:dim], longer, *index.shape[dim + 1 :])
+    if shape != (*base.shape[:dim], longer, *base.shape[dim + 1 :]):
+        raise ShapeError(f"tally of {x.shape} into {base.shape}: the shapes may differ in dimension {dim} alone")
+    return _node("tally", (base, index, x), (dim, mode), shape, base.dtype)
+
+
+def _check_scatter(what: str, base: Node, index: Node, x: Node, dim: int) -> None:
+    _check_index(what, base, index, dim)
+    if index.shape != x.shape:
+        raise ShapeError(f"{what} of {x.shape} at an index of {index.shape}: the two shapes must be equal")
+    if base.dtype is not x.dtype:
+        raise DTypeError(f"{what} of {x.dtype} into {base.dtype}: cast it first")
 
 
 def _check_index(what: str, x: Node, index: Node, dim: int) -> None:
@@ -387,8 +407,8 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return reduce(attr[0], x, attr[1])
     if op == "gather":
         return gather(x, src[1], attr)
-    if op == "scatter":
-        return scatter(x, src[1], src[2], *attr)
+    if op in ("scatter", "tally"):
+        return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
     if op in ("contiguous", "detach"):
         return (contiguous if op == "contiguous" else detach)(x)
     return elementwise(op, *src)

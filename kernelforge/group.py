@@ -16,8 +16,8 @@ class Group:
 
     kind     "compute"  every output is computed from the inputs and stored
              "flat"     the same, over one axis as long as the largest output; the outputs may differ in shape
-             "base"     the output is a scatter; its base is computed and stored in its place
-             "scatter"  the output is a scatter whose base is in place; its values are combined with it
+             "base"     the output is a scatter or a tally; its base is computed and stored in its place
+             "scatter"  the output is such a node with its base in place; its values are combined with it
              "copy"     the output is the input on another device
     outputs  nodes it stores
     inputs   nodes it loads: buffers, realized nodes and outputs of earlier groups

@@ -95,19 +95,23 @@ class Lowering:
         return found
 
     def scatter(self) -> list[Store]:
-        """The accumulating store of a scatter into its base, which is in place."""
+        """The accumulating store of a scatter, or a tally, into its base, which is in place."""
         (node,) = self.group.outputs
         dim, mode = node.attr
-        _, position_node, source = node.src
+        base, position_node, source = node.src
+        size = base.shape[dim]
         axes = self.demands.add_store([position_node, source])
         self._build()
-        position = self._position(self.demands.roots[0], node.shape[dim], node)
-        value = self._exprs[id(self.demands.roots[1])]
-        place = list(everywhere(axes)[0])
-        place[dim] = dynamic(position, node.shape[dim])
-        guards = needed([Guard(place[dim], 0, node.shape[dim])])
-        index = flat_index(place, node.shape)
-        return [Store(self._output(node), index, stored(value, node.dtype), guards, mode, axes)]
+        position = self._position(self.demands.roots[0], size, node)
+        value = stored(self._exprs[id(self.demands.roots[1])], node.dtype)
+        here = everywhere(axes)[0]
+        place = dynamic(position, size)
+        guards = frozenset() if within(position, size) else needed([Guard(place, 0, size)])
+        index = flat_index((*here[:dim], place, *here[dim + 1 :]), node.shape)
+        after = (*here[:dim], here[dim] + size, *here[dim + 1 :])
+        before = flat_index(after, node.shape) if node.op == "tally" else None
+        mode = "set" if mode == "place" else mode
+        return [Store(self._output(node), index, value, guards, mode, axes, before)]
 
     def fault_stores(self) -> list[Store]:
         """One flag per distinct index taken from data."""
@@ -217,7 +221,11 @@ def applied(node: Node, args: list[Expr]) -> Expr:
 
 
 def within(expr: Expr, size: int) -> bool:
-    """True when an index is visibly in 0 <= value < size."""
+    """True when an index is visibly in 0 <= value < size: a constant, a coordinate, or masked by a constant."""
     if isinstance(expr, ir.Const):
         return 0 <= expr.value < size
+    if isinstance(expr, ir.Apply):
+        if expr.op.name == "cast" and expr.args[0].dtype.is_int and expr.dtype.is_int:
+            return size <= expr.dtype.max and within(expr.args[0], size)
+        return expr.op.name == "and" and any(isinstance(x, ir.Const) and 0 <= x.value < size for x in expr.args)
     return isinstance(expr, ir.Coord) and expr.index.lo >= 0 and expr.index.hi < size and not expr.index.is_dynamic

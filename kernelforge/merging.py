@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kernelforge.cuts import Cuts, is_transfer
-from kernelforge.graph import Node
+from kernelforge.graph import SCATTERS, Node
 from kernelforge.questions import Answer, Questions, is_pointwise
 
 FARTHEST = 400
@@ -34,7 +34,7 @@ class Part:
         self.inside, self.loads = cuts.region(outputs, ignored=frozenset(outputs) | frozenset(computed))
         positions = [cuts.position[node] for node in outputs]
         self.first, self.last = min(positions), max(positions)
-        self.special = any(node.op == "scatter" or is_transfer(node) for node in outputs)
+        self.special = any(node.op in SCATTERS or is_transfer(node) for node in outputs)
         self.answer: Answer | None = None
         self.is_flat = False
 

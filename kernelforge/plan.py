@@ -29,6 +29,7 @@ from kernelforge.settings import DEBUG, DUMP_LANGUAGE
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.structure import structure
+from kernelforge.tallies import without_tallies
 
 
 @dataclass(slots=True)
@@ -160,7 +161,7 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
     try:
         simple: Sequence[Node] = nodes
         while True:
-            simple = split(simplify(simple), target)
+            simple = split(without_tallies(simplify(simple), target), target)
             strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
             if not strays:
                 break
@@ -268,7 +269,8 @@ def template_of(group: Group, target: Target, device: str) -> tuple[Template, li
     shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
     nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
     keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
-    key = (group.kind, device, keeps, group.outputs[0].attr if group.kind == "scatter" else None, shape.key,
+    way = (group.outputs[0].op, group.outputs[0].attr) if group.kind == "scatter" else None
+    key = (group.kind, device, keeps, way, shape.key,
            tuple((node.shape, node.dtype) for node in group.outputs))  # fmt: skip
     template = _templates.get(key)
     if template is None:

@@ -85,7 +85,8 @@ def _filled(like: Node, value: Value) -> Node:
 
 # -------------------------------------------------------------------------------------------------- no elements
 
-_WITH_SOURCES: Final = ("reduce", "gather", "scatter", "contiguous", "detach", *sorted(graph.VIEWS), *SCALAR_OPS)
+_MARKERS: Final = ("contiguous", "detach")
+_WITH_SOURCES: Final = ("reduce", "gather", *sorted(graph.SCATTERS), *_MARKERS, *sorted(graph.VIEWS), *SCALAR_OPS)
 
 
 @rule(*_WITH_SOURCES)
@@ -102,9 +103,9 @@ def _of_no_elements(node: Node) -> Node | None:
     return _filled(node, REDUCE_OPS[node.attr[0]].identity(node.dtype) if node.op == "reduce" else 0)
 
 
-@rule("scatter")
+@rule("scatter", "tally")
 def _scatter_of_no_elements(node: Node) -> Node | None:
-    """scatter(base, index, x) -> base, for x of size 0."""
+    """scatter(base, index, x), tally(base, index, x) -> base, for x of size 0."""
     return node.src[0] if 0 in node.src[2].shape else None
 
 

@@ -155,11 +155,24 @@ def _scatter(node: Node, base: NDArray, index: NDArray, x: NDArray) -> NDArray:
     dim, mode = node.attr
     result = base.astype(np.float64) if node.dtype.is_float else base.copy()
     places = _places(index, dim, base.shape[dim])
-    if mode == "set":
+    if mode in ("set", "place"):
         result[places] = x
     else:
         SCALAR_OPS[mode].numpy.at(result, places, x)
     return result
+
+
+@_rule
+def _tally(node: Node, base: NDArray, index: NDArray, x: NDArray) -> NDArray:
+    dim, mode = node.attr
+    held = base.astype(np.float64) if node.dtype.is_float else base.copy()
+    found = np.empty(index.shape, held.dtype)
+    places = np.broadcast_arrays(*_places(index, dim, base.shape[dim]))
+    for point in np.ndindex(index.shape):
+        place = tuple(axis[point] for axis in places)
+        found[point] = held[place]
+        held[place] = SCALAR_OPS[mode].numpy(held[place], x[point])
+    return np.concatenate([held, found], dim)
 
 
 def _places(index: NDArray, dim: int, size: int) -> tuple[NDArray, ...]:

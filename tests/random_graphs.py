@@ -245,6 +245,9 @@ class Maker:
         if rng.random() < 0.4:
             mode, index = "set", self._distinct_places(shape, dim, x.shape[dim])
         source = self._operand(graph.full(index.shape, 0, x.dtype))
+        alike = all(m == n for d, (m, n) in enumerate(zip(index.shape, x.shape)) if d != dim)
+        if mode != "set" and alike and rng.random() < 0.5:
+            return graph.tally(x, index, source, dim, mode)
         return graph.scatter(x, index, source, dim, mode)
 
     def _places(self, shape: Shape, size: int) -> Node:

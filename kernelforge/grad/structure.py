@@ -201,6 +201,8 @@ def _scatter(node: Node, dy: Node) -> Parts:
     """
     base, index, x = node.src
     dim, mode = node.attr
+    if mode == "place":
+        return None, None, lambda: gather(dy, index, dim)
     if mode == "set":
         return lambda: scatter(dy, index, filled(x, 0), dim, "set"), None, lambda: gather(dy, index, dim)
     if mode == "add":

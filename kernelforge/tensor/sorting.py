@@ -11,10 +11,10 @@ from typing import Self
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
-from kernelforge.tensor.index import Index
+from kernelforge.tensor.ordering import Ordering
 
 
-class Sorting(Index):
+class Sorting(Ordering):
     """Operations that depend on the order of elements."""
 
     __slots__ = ()
@@ -28,20 +28,7 @@ class Sorting(Index):
         if not self.shape:
             return self._constant(0).cast(dtypes.default_int)
         dim = self._dim(dim, "sort")
-        x = self.detach().movedim(dim, -1)
-        n = x.shape[-1]
-        mine, other = x.unsqueeze(-1), x.unsqueeze(-2)
-        before = mine < other if descending else other < mine
-        equal = mine.eq(other)
-        if x.dtype.is_float:
-            first, last = (other, mine) if descending else (mine, other)
-            before = before | (first.isnan() & ~last.isnan())
-            equal = equal | (first.isnan() & last.isnan())
-        places = type(self).arange(n)
-        earlier = places.unsqueeze(0) < places.unsqueeze(1)
-        ranks = (before | (equal & earlier)).sum(-1)
-        order = ranks._constant(0).scatter(-1, ranks, places.expand(ranks.shape))
-        return order.movedim(-1, dim)
+        return self.movedim(dim, -1)._order(descending).movedim(-1, dim)
 
     def sort(self, dim: int = -1, descending: bool = False) -> tuple[Self, Self]:
         """The elements in order along dim, and the int32 indices they came from; see argsort()."""

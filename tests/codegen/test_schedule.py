@@ -5,9 +5,8 @@ import dataclasses
 import pytest
 
 from codegen.dtypes import dtypes
-from codegen.index import Axis, dynamic
+from codegen.index import Axis, dynamic, separated
 from codegen.ir import Kernel, Param, Store, apply, const, load, reduce
-from codegen.legality import separated
 from codegen.nest import check
 from codegen.schedule import Inner, Schedule, ScheduleError, Stage, Step
 from codegen.streaming import Stream

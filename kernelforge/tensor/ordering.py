@@ -1,0 +1,121 @@
+"""Where elements go when they are sorted: the machinery below sort(), topk() and their like.
+
+Comes in: tensors.  Goes out: int32 indices along the last dimension.  Elements become unsigned keys of the same order.
+Short rows count for each element the keys below it; longer ones are sorted by their digits, the lowest first: each
+block of a row counts its digits and numbers equal ones, a running sum over digits and blocks says where each run of
+equal digits begins, and every element moves to its place.  Both are stable: equal elements keep their order.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Final, Self
+
+from codegen.dtypes import DType, dtypes
+from kernelforge import graph
+from kernelforge.kernels import Device
+from kernelforge.tensor.index import Index
+
+_SHORT: Final = 48  # elements of a row that are compared each with each
+_DIGIT: Final = 8  # bits of a digit
+_WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
+_LONG: Final = 1 << 14
+_BLOCK: Final = 1 << 12  # elements a block should have before a row is cut into several
+_UNORDERED_BLOCK: Final = 256  # elements of a block where programs run in no order and compare each with each
+_UNSIGNED: Final = {8: dtypes.uint8, 16: dtypes.uint16, 32: dtypes.uint32, 64: dtypes.uint64}
+_SIGNED: Final = {8: dtypes.int8, 16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}
+
+
+class Ordering(Index):
+    """Ranks and orders along the last dimension."""
+
+    __slots__ = ()
+
+    def _order(self, descending: bool = False) -> Self:
+        """The int32 indices that sort the last dimension; equal elements keep their order, NaN counts as largest."""
+        shape, n = self.shape, self.shape[-1]
+        if not self.numel() or n == 1:
+            return self._integers(self.shape)
+        bits = 1 if self.dtype is dtypes.bool else self.dtype.bits
+        keys = self.detach().reshape(prod(shape[:-1]), n)._keys(descending)
+        order = keys._order_by_ranks() if n <= _SHORT else keys._order_by_digits(bits)
+        return order.reshape(shape)
+
+    def _integers(self, shape: tuple[int, ...], dtype: DType = dtypes.int32) -> Self:
+        """0, 1, 2, ... along the last dimension."""
+        return self._wrap(graph.iota(shape[-1], dtype), None).expand(shape)
+
+    def _keys(self, descending: bool = False) -> Self:
+        """Unsigned integers in the order of the elements: uint64 for 64-bit types, else uint32.
+
+        Of floats, zeros of either sign are equal and NaNs largest and equal.
+        """
+        bits = self.dtype.bits
+        wide = dtypes.uint64 if bits == 64 else dtypes.uint32
+        if self.dtype.kind in "bu":
+            keys, top = self.cast(wide), (1 << (1 if self.dtype is dtypes.bool else bits)) - 1
+        else:
+            x = self.eq(0).where(0, self) if self.dtype.is_float else self
+            image = x.bitcast(_SIGNED[bits])
+            keys, top = image.bitcast(_UNSIGNED[bits]).cast(wide) ^ (1 << (bits - 1)), (1 << bits) - 1
+            if self.dtype.is_float:
+                keys = (image < 0).where(keys ^ (top >> 1), keys)
+                keys = self.isnan().where(top, keys)
+        return keys ^ top if descending else keys
+
+    def _order_by_ranks(self) -> Self:
+        """The order of rows of keys: an element's rank is the number of elements before it."""
+        n = self.shape[-1]
+        mine, other = self.unsqueeze(-1), self.unsqueeze(-2)
+        places = self._integers((n,))
+        earlier = places.unsqueeze(0) < places.unsqueeze(1)
+        ranks = ((other < mine) | (other.eq(mine) & earlier)).sum(-1)
+        return places.expand(self.shape)._placed(ranks)
+
+    def _order_by_digits(self, bits: int) -> Self:
+        """The order of rows [rows, n] of keys that have no more than the given bits."""
+        rows, n = self.shape
+        blocks, size = self._blocks(rows, n)
+        width = (n - 1).bit_length()
+        digit = _WIDE_DIGIT if size >= _LONG and Device[self.device].target.language != "triton" else _DIGIT
+        x = self.pad((0, blocks * size - n), value=(1 << bits) - 1)
+        places = x._integers(x.shape, dtypes.uint64 if bits + width > 32 else dtypes.uint32)
+        if bits + width > 64:
+            order = x._integers(x.shape)
+            for low in range(0, bits, digit):
+                keys = x._fetched(order)
+                order = order._moved_by_digit(keys, low, min(digit, bits - low), blocks)
+            return order._between(1, 0, n)
+        packed = (x.cast(places.dtype) << width) | (places & ((1 << width) - 1))
+        for low in range(width, width + bits, digit):
+            packed = packed._moved_by_digit(packed, low, min(digit, width + bits - low), blocks)
+        return (packed._between(1, 0, n) & ((1 << width) - 1)).cast(dtypes.int32)
+
+    def _blocks(self, rows: int, n: int) -> tuple[int, int]:
+        """How many blocks a row of n is cut into, and their size."""
+        target = Device[self.device].target
+        if target.language == "triton":
+            return -(-n // _UNORDERED_BLOCK), _UNORDERED_BLOCK
+        blocks = max(1, min(-(-4 * target.cores // rows), n // _BLOCK))
+        return blocks, -(-n // blocks)
+
+    def _moved_by_digit(self, keys: Self, low: int, bits: int, blocks: int) -> Self:
+        """Rows stably sorted by the bits of their keys from `low` on."""
+        (rows, n), count = self.shape, 1 << bits
+        digits = ((keys >> low) & (count - 1)).cast(dtypes.int32).reshape(rows, blocks, n // blocks)
+        zeros = graph.full((rows, blocks, count), 0, dtypes.int32)
+        ones = graph.full(digits.shape, 1, dtypes.int32)
+        tally = self._wrap(graph.tally(zeros, digits._node, ones, 2), None)
+        counts = tally._between(2, 0, count).permute(0, 2, 1).reshape(rows, count * blocks)
+        starts = (counts.cumsum(1) - counts).reshape(rows, count, blocks).permute(0, 2, 1)
+        places = starts._fetched(digits) + tally._between(2, count, count + n // blocks)
+        return self._placed(places.reshape(rows, n))
+
+    def _placed(self, places: Self) -> Self:
+        """The elements moved along the last dimension, each to a place of its own."""
+        last = self.ndim - 1
+        return self._derived(graph.scatter(self._node, places._node, self._node, last, "place"))
+
+    def _fetched(self, places: Self) -> Self:
+        """gather() along the last dimension, for places that are known to be inside."""
+        return self._derived(graph.gather(self._node, places._node, self.ndim - 1))
