@@ -150,7 +150,7 @@ def _common_multiple(index: Index, part: Index) -> int:
 
 
 def value_range(e: Expr) -> Interval:
-    """Bounds of an integer expression's value, from constants, positions, min, max, mod and where."""
+    """Bounds of an integer expression's value, from constants, positions, min, max, mod, and, shifts, where."""
     found: dict[Expr, Interval] = {}
     for x in walk([e]):
         found[x] = _range(x, found)
@@ -184,6 +184,10 @@ def _apply_range(e: Apply, ranges: Sequence[Interval]) -> Interval | None:
         return ranges[0]
     if name == "mod" and ranges[1][0] > 0:
         return 0, ranges[1][1] - 1
+    if name == "and" and max(low for low, _ in ranges) >= 0:
+        return 0, min(high for low, high in ranges if low >= 0)
+    if name == "shr" and min(low for low, _ in ranges) >= 0:
+        return ranges[0][0] >> ranges[1][1], ranges[0][1] >> ranges[1][0]
     return None
 
 

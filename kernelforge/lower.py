@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen import ir
+from codegen.bounds import value_range
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis, Guard, Guards, Index, constant, dynamic, needed
 from codegen.ir import Expr, Kernel, Param, Store
@@ -221,11 +222,6 @@ def applied(node: Node, args: list[Expr]) -> Expr:
 
 
 def within(expr: Expr, size: int) -> bool:
-    """True when an index is visibly in 0 <= value < size: a constant, a coordinate, or masked by a constant."""
-    if isinstance(expr, ir.Const):
-        return 0 <= expr.value < size
-    if isinstance(expr, ir.Apply):
-        if expr.op.name == "cast" and expr.args[0].dtype.is_int and expr.dtype.is_int:
-            return size <= expr.dtype.max and within(expr.args[0], size)
-        return expr.op.name == "and" and any(isinstance(x, ir.Const) and 0 <= x.value < size for x in expr.args)
-    return isinstance(expr, ir.Coord) and expr.index.lo >= 0 and expr.index.hi < size and not expr.index.is_dynamic
+    """True when an index is visibly in 0 <= value < size: a constant, a position, or masked by a constant."""
+    low, high = value_range(expr)
+    return low >= 0 and high < size

@@ -6,7 +6,7 @@ import pytest
 from codegen.choose import choose
 from codegen.dtypes import DType, dtypes
 from codegen.generate import generate
-from codegen.index import Axis, dynamic
+from codegen.index import Axis, Guard, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, load
 from codegen.nest import check
@@ -25,8 +25,9 @@ def history(dtype: DType, mode: str) -> Kernel:
     p, x = Param("p", dtypes.int32, ROWS * COUNT), Param("x", dtype, ROWS * COUNT)
     out = Param("out", dtype, ROWS * (PLACES + COUNT))
     here, line = row.index * COUNT + i.index, row.index * (PLACES + COUNT)
-    place = dynamic(load(p, here), PLACES)
-    store = Store(out, line + place, load(x, here), mode=mode, order=(row, i), before=line + PLACES + i.index)
+    place, after = dynamic(load(p, here), PLACES), line + i.index + PLACES
+    inside = frozenset((Guard(place, 0, PLACES),))
+    store = Store(out, line + place, load(x, here), inside, mode, order=(row, i), before=after)
     return Kernel(f"history_{mode}_{dtype}", (out, p, x), (store,))
 
 
@@ -77,7 +78,8 @@ def test_points_may_meet_along_one_axis_only() -> None:
     row, i = Axis("row", ROWS), Axis("i", COUNT)
     p, out = Param("p", dtypes.int32, COUNT), Param("out", dtypes.int32, PLACES + ROWS * COUNT)
     value = load(p, i.index)
-    after = PLACES + row.index * COUNT + i.index
-    store = Store(out, dynamic(value, PLACES), value, mode="add", order=(row, i), before=after)
+    after = row.index * COUNT + i.index + PLACES
+    inside = frozenset((Guard(dynamic(value, PLACES), 0, PLACES),))
+    store = Store(out, dynamic(value, PLACES), value, inside, "add", order=(row, i), before=after)
     with pytest.raises(VerifyError, match="points meet along several axes"):
         verify(Kernel("several", (out, p), (store,)))

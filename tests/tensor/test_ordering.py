@@ -1,0 +1,61 @@
+"""Orders of rows of every length and type against NumPy's stable sort."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from codegen.dtypes import dtypes
+from kernelforge.tensor import Tensor
+
+KINDS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32")
+SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0)
+
+
+def rows(count: int, n: int, kind: str, seed: int) -> NDArray:
+    """Rows with many equal elements, the type's extremes and every special value."""
+    rng, dtype = np.random.default_rng((seed, n)), np.dtype(kind)
+    few = rng.integers(0, 2 if kind == "bool" else 50, (count, n)).astype(dtype)
+    if dtype.kind == "f":
+        wide = (rng.normal(size=(count, n)) * 100).astype(dtype)
+        wide = np.where(rng.random((count, n)) < 0.2, rng.choice(SPECIAL, (count, n)).astype(dtype), wide)
+    elif kind == "bool":
+        wide = few
+    else:
+        info = np.iinfo(dtype)
+        wide = rng.integers(info.min, info.max, (count, n), dtype, endpoint=True)
+    return np.where(rng.random((count, n)) < 0.5, few, wide)
+
+
+def expected(x: NDArray, descending: bool) -> NDArray:
+    """The stable order, NaN the largest; descending order keeps the order of equal elements too."""
+    ranks = np.unique(x, return_inverse=True)[1].reshape(x.shape)
+    return np.argsort(-ranks if descending else ranks, -1, kind="stable")
+
+
+@pytest.mark.parametrize("kind", (*KINDS, "float64"))
+def test_every_type(device: str, kind: str) -> None:
+    """Short rows compare, longer ones count digits."""
+    for n in (31, 389):
+        x = rows(2, n, kind, 1)
+        for descending in (False, True):
+            np.testing.assert_array_equal(Tensor(x)._order(descending).numpy(), expected(x, descending))
+
+
+@given(st.sampled_from([(3, 49), (1, 997), (2, 8193), (1, 40_009)]), st.sampled_from(KINDS))
+def test_rows_in_several_blocks(shape: tuple[int, int], kind: str) -> None:
+    x = rows(*shape, kind, 2)
+    np.testing.assert_array_equal(Tensor(x)._order().numpy(), expected(x, False))
+
+
+def test_bfloat16() -> None:
+    x = Tensor(rows(2, 300, "float32", 3)).bfloat16()
+    np.testing.assert_array_equal(x._order().numpy(), expected(x.float().numpy(), False))
+
+
+def test_nothing_to_order() -> None:
+    assert Tensor(np.zeros((0, 3)))._order().shape == (0, 3)
+    assert Tensor(np.zeros((3, 0)))._order().shape == (3, 0)
+    assert Tensor(np.zeros((2, 1)))._order().numpy().tolist() == [[0], [0]]
+    assert Tensor(np.zeros((2, 1)))._order().dtype is dtypes.int32
