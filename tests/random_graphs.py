@@ -246,7 +246,7 @@ class Maker:
             mode, index = "set", self._distinct_places(shape, dim, x.shape[dim])
         source = self._operand(graph.full(index.shape, 0, x.dtype))
         alike = all(m == n for d, (m, n) in enumerate(zip(index.shape, x.shape)) if d != dim)
-        if mode != "set" and alike and rng.random() < 0.5:
+        if mode != "set" and alike and not x.dtype.is_float and rng.random() < 0.5:
             return graph.tally(x, index, source, dim, mode)
         return graph.scatter(x, index, source, dim, mode)
 
