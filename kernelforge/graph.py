@@ -38,7 +38,7 @@ class Node:
     """One operation of the graph and, at the same time, the array it stands for.
 
     op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "gather" "scatter" "tally";
-              "contiguous" "detach" "copy"
+              "contiguous" "detach" "surrogate" "copy"
     src       the nodes it is computed from
     attr      what else it takes; the constructor of the same name says what
     shape     dtype, device: what follows from these; device is None where no buffer is involved
@@ -385,6 +385,11 @@ def detach(x: Node) -> Node:
     return x if x.op == "detach" else _node("detach", (x,), None, x.shape, x.dtype)
 
 
+def surrogate(x: Node, y: Node) -> Node:
+    """x, to differentiation y: an array of x's shape and dtype with the same values."""
+    return _node("surrogate", (x, y), None, x.shape, x.dtype)
+
+
 def copy(x: Node, device: str) -> Node:
     """x on another device; attr is the device's name."""
     if x.device == device:
@@ -411,6 +416,8 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
     if op in ("contiguous", "detach"):
         return (contiguous if op == "contiguous" else detach)(x)
+    if op == "surrogate":
+        return surrogate(*src)
     return elementwise(op, *src)
 
 

@@ -3,7 +3,8 @@
 Comes in: output nodes.  Goes out: equal ones.  `simplify` walks the graph once, sources first, and applies to each node
 the rules registered for its operation until none holds.  A rule takes a node whose sources are simplified and returns
 its replacement or None; its docstring says  before -> after  and when.  Realized nodes are leaves: never changed, never
-looked into.  Gradients are taken before, so detach is only an identity here.
+looked into.  Gradients are taken before, so detach and surrogate are
+only identities here.
 """
 
 from __future__ import annotations
@@ -273,9 +274,9 @@ def _negated_condition(node: Node) -> Node | None:
     return elementwise("where", inner.src[0], node.src[2], node.src[1]) if inner else None
 
 
-@rule("detach")
-def _detached(node: Node) -> Node | None:
-    """detach(x) -> x."""
+@rule("detach", "surrogate")
+def _marker(node: Node) -> Node | None:
+    """detach(x) -> x, surrogate(x, y) -> x."""
     return node.src[0]
 
 

@@ -187,4 +187,8 @@ def _same(_: Node, x: NDArray) -> NDArray:
     return x
 
 
-RULES |= {"contiguous": _same, "detach": _same, "copy": _same}
+def _first(_: Node, x: NDArray, __: NDArray) -> NDArray:
+    return x
+
+
+RULES |= {"contiguous": _same, "detach": _same, "copy": _same, "surrogate": _first}

@@ -196,11 +196,30 @@ def test_gather() -> None:
     check(lambda x: graph.gather(square(x), leaf(INDEX, dtypes.int32), 0), spread(3, 4))
 
 
-@pytest.mark.parametrize("mode", ["add", "max", "min"])
+@pytest.mark.parametrize("mode", ["add", "mul", "max", "min"])
 def test_scatter(mode: str) -> None:
     index = leaf(INDEX, dtypes.int64)
     build: Build = lambda base, x: graph.scatter(square(base), index, square(x), 0, mode)  # noqa: E731
     check(build, spread(4, 3), spread(3, 3, seed=1) + 0.03)
+
+
+def test_zeros_in_a_scattered_product() -> None:
+    """A lone zero has the product of the others as its slope, two zeros have none."""
+    index = leaf(np.array([0, 0, 1, 1, 2]), dtypes.int32)
+    x, base = leaf(np.array([0.0, 3.0, 0.0, 0.0, 5.0])), leaf(np.array([2.0, 3.0, 0.0]))
+    y = graph.scatter(base, index, x, 0, "mul")
+    dx, dbase = gradient(y, leaf(np.array([1.0, 10.0, 100.0])), [x, base])
+    assert evaluate(dx).tolist() == [6, 0, 0, 0, 0]
+    assert evaluate(dbase).tolist() == [0, 0, 500]
+
+
+def test_the_gradient_of_a_surrogate() -> None:
+    """The value is the first's, the slope the second's."""
+    x = leaf(np.array([2.0, 3.0]))
+    y = graph.surrogate(elementwise("mul", x, x), elementwise("neg", x))
+    assert evaluate(y).tolist() == [4, 9]
+    (dx,) = gradient(y, None, [x])
+    assert evaluate(dx).tolist() == [-1, -1]
 
 
 def test_scatter_that_replaces() -> None:

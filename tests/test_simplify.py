@@ -121,7 +121,7 @@ EXAMPLES: dict[str, list[tuple[Node, Node]]] = {
     "_negated_condition": [
         (op("where", op("not", C), X, Y), op("where", C, Y, X)),
     ],
-    "_detached": [(graph.detach(op("exp", X)), op("exp", X))],
+    "_marker": [(graph.detach(X), X), (graph.surrogate(X, Y), X)],
     "_cast_of_a_cast": [
         (graph.cast(graph.cast(N, dtypes.float64), I32), N),
         (graph.cast(graph.cast(N, dtypes.int16), dtypes.int8), graph.cast(N, dtypes.int8)),

@@ -197,7 +197,7 @@ def _gather(node: Node, dy: Node) -> Parts:
 def _scatter(node: Node, dy: Node) -> Parts:
     """Elements of the base pass their cotangent unless replaced; scattered ones fetch theirs from their place.
 
-    max and min share it equally among all that equal the extremum.
+    max and min share it equally among all that equal the extremum; mul gives each the product of the others.
     """
     base, index, x = node.src
     dim, mode = node.attr
@@ -208,7 +208,7 @@ def _scatter(node: Node, dy: Node) -> Parts:
     if mode == "add":
         return lambda: dy, None, lambda: gather(dy, index, dim)
     if mode == "mul":
-        raise NotImplementedError("scatter with mode 'mul' has no gradient; gather, multiply and set instead")
+        return lambda: _others_product(node, dy), None, lambda: _scattered_product_adjoint(node, dy)
     wide = base.dtype.arithmetic
     kept, hit = equal(base, node), equal(x, gather(node, index, dim))
     count = scatter(counted(kept, wide), index, counted(hit, wide), dim, "add")
@@ -220,12 +220,38 @@ def _scatter(node: Node, dy: Node) -> Parts:
     )
 
 
+def _others_product(node: Node, dy: Node) -> Node:
+    """dy times the product of what was scattered to each place, without what the base had there."""
+    base, index, x = node.src
+    return mul(dy, scatter(filled(base, 1), index, x, node.attr[0], "mul"))
+
+
+def _scattered_product_adjoint(node: Node, dy: Node) -> Node:
+    """dy at each element's place times the product of what else meets there.
+
+    That is the whole product divided by the element; for a zero, the product without any of the zeros, if it is alone.
+    """
+    base, index, x = node.src
+    dim = node.attr[0]
+    zero, one = equal(x, filled(x, 0)), filled(x, 1)
+    zeros = gather(scatter(filled(base, 0), index, cast(zero, x.dtype), dim, "add"), index, dim)
+    kept = select(zero, one, x)
+    others = gather(scatter(base, index, kept, dim, "mul"), index, dim)
+    alone = equal(zeros, cast(zero, x.dtype))  # none but the element itself is zero
+    return mul(gather(dy, index, dim), select(alone, div(others, kept), filled(x, 0)))
+
+
 # --------------------------------------------------------------------------------------------------- markers
 
 
 @rule("contiguous")
 def _contiguous(node: Node, dy: Node) -> Parts:
     return (lambda: dy,)
+
+
+@rule("surrogate")
+def _surrogate(node: Node, dy: Node) -> Parts:
+    return None, lambda: dy
 
 
 @rule("copy")

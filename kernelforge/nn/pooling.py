@@ -55,16 +55,30 @@ class AvgPool2d(_Pooling):
     method = "avg_pool2d"
 
 
-class AdaptiveAvgPool2d(Module):
-    """Tensor.adaptive_avg_pool2d as a module."""
+class _AdaptivePooling(Module):
+    """A module that calls one adaptive pooling method."""
 
-    def __init__(self, output_size: Sizes) -> None:
+    method: str
+
+    def __init__(self, output_size: int | Sequence[int | None]) -> None:
         self.output_size = output_size
 
     def forward(self, x: Tensor) -> Tensor:
         """[.., H, W] -> [.., *output_size]."""
-        return x.adaptive_avg_pool2d(self.output_size)
+        return getattr(x, self.method)(self.output_size)
 
     def extra_repr(self) -> str:
         """The output size."""
         return f"{self.output_size}"
+
+
+class AdaptiveAvgPool2d(_AdaptivePooling):
+    """Tensor.adaptive_avg_pool2d as a module."""
+
+    method = "adaptive_avg_pool2d"
+
+
+class AdaptiveMaxPool2d(_AdaptivePooling):
+    """Tensor.adaptive_max_pool2d as a module."""
+
+    method = "adaptive_max_pool2d"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
+import numpy as np
+
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError
@@ -50,7 +52,13 @@ class Elementwise(Casts):
         """The quotient self / other.
 
         rounding_mode   None: true division, integers become floats; "trunc": towards zero; "floor": down
+
+        An integer rounded after division by a zero in a tensor is 0, as in NumPy.
+
+        raises ZeroDivisionError when integers are divided by the number 0 and rounded
         """
+        if rounding_mode is not None and not reverse:
+            self._check_divisor(other)
         a, b, tracked = self._operands(other, reverse)
         if rounding_mode not in (None, "trunc", "floor"):
             raise ValueError(f"rounding_mode is None, 'trunc' or 'floor', got {rounding_mode!r}")
@@ -74,19 +82,33 @@ class Elementwise(Casts):
         below = rest.ne(0) & ((rest < 0) ^ (b < 0))
         return b.eq(0).where(self.floor(), ((a - rest) / b).round() - below.cast(a.dtype))
 
+    def _check_divisor(self, other: Operand) -> None:
+        """raises ZeroDivisionError when other is the number 0 and this tensor has no floats, which could be infinite"""
+        if not self.dtype.is_float and isinstance(other, int | np.integer) and other == 0:
+            raise ZeroDivisionError(f"division of a tensor of {self.dtype} by 0: only floats have infinity; cast()")
+
     def mod(self, other: Operand, reverse: bool = False) -> Self:
-        """The remainder of floor division; it has the sign of the divisor, as in Python."""
+        """The remainder of floor division; it has the sign of the divisor, as in Python.
+
+        An integer's remainder of division by a zero in a tensor is 0, as in NumPy.
+
+        raises ZeroDivisionError when integers are divided by the number 0
+        """
+        if not reverse:
+            self._check_divisor(other)
         a, b, tracked = self._operands(other, reverse)
         if a.dtype is dtypes.bool:
             raise DTypeError("% is not defined for bool tensors; cast() to an integer first")
         return self._wrap(graph.elementwise("mod", a, b), tracked)
 
     def fmod(self, other: Operand) -> Self:
-        """The remainder of truncating division; it has the sign of the dividend, as in C."""
+        """The remainder of truncating division; it has the sign of the dividend, as in C; see mod() for zeros."""
+        self._check_divisor(other)
         a, b, tracked = self._operands(other, False)
         x, y = self._wrap(a, tracked), self._wrap(b, tracked)
         if not a.dtype.is_float:
-            return x - x.div(y, rounding_mode="trunc") * y
+            rest = x.mod(y)
+            return (rest.ne(0) & ((rest < 0) ^ (x < 0))).where(rest - y, rest)
         negative = x < 0
         rest = negative.where(-x, x).mod(y.abs())
         return negative.where(-rest, rest)

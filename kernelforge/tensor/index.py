@@ -16,11 +16,11 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ShapeError
+from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.core import Core, Operand, expanded
-from kernelforge.tensor.scatter import Scatter, from_front
+from kernelforge.tensor.scatter import Scatter, from_front, from_front_only
 
 
 @dataclass(frozen=True)
@@ -312,6 +312,17 @@ class Index(Scatter):
         """A vector of the elements where mask, broadcast, is true; this computes the mask."""
         both = self._broadcasted(mask)
         return both[0][both[1].bool()]
+
+    def one_hot(self, num_classes: int = -1) -> Self:
+        """int32 1 at each element's value along a new last dimension, 0 elsewhere; -1 computes the largest value.
+
+        raises DTypeError, IndexError when the values are next synchronised, if one is not in 0 <= value < num_classes
+        """
+        if not self.dtype.is_int:
+            raise DTypeError(f"one_hot() takes integers, got {self.dtype}; cast first")
+        if num_classes == -1:
+            num_classes = int(self.max().item()) + 1
+        return type(self).eye(num_classes, dtype=dtypes.default_int)[from_front_only(self, num_classes)]
 
     def nonzero(self) -> Self:
         """The int32 indices [count, ndim] of the elements that are not zero; this computes the tensor."""

@@ -47,6 +47,7 @@ class Losses(Neural):
         label_smoothing   the share of the target spread evenly over the classes
         ignore_index      targets that do not count, also not in the mean
         weight            [C] a factor for each class
+        raises            IndexError when the values are next synchronised, if a target is out of range and not ignored
 
         source  torch.nn.functional.cross_entropy
         """
@@ -77,7 +78,7 @@ class Losses(Neural):
         return weight.reshape([-1 if i == axis else 1 for i in range(self.ndim)])
 
     def _class_values(
-        self, target: Self, axis: int, ignore_index: int | None, weight: Self | None
+        self, target: Self, axis: int, ignore_index: int, weight: Self | None
     ) -> tuple[Self, Self]:
         """The elements at the target classes, and each one's weight, 0 for ignored targets.
 
@@ -90,11 +91,10 @@ class Losses(Neural):
         expected = (*self.shape[:axis], *self.shape[axis + 1 :])
         if target.shape != expected:
             raise ShapeError(f"predictions {self.shape} need target classes of shape {expected}, got {target.shape}")
-        target, counted = as_index(target), self._constant(1)._between(axis, 0, 1).reshape(expected)
-        if ignore_index is not None:
-            counts = target.ne(ignore_index)
-            target, counted = counts.where(target, 0), counts.cast(self.dtype)
-        target = from_front_only(target, self.shape[axis])
+        target = as_index(target)
+        counts = target.ne(ignore_index)
+        counted = counts.cast(self.dtype)
+        target = from_front_only(counts.where(target, 0), self.shape[axis])
         if weight is not None:
             counted = counted * weight.cast(self.dtype)[target]
         return self.gather(axis, target.unsqueeze(axis)).squeeze(axis), counted
@@ -116,9 +116,12 @@ class Losses(Neural):
         return loss.reshape(target.shape) if reduction == "none" else loss
 
     def nll_loss(
-        self, target: Self, weight: Self | None = None, ignore_index: int | None = None, reduction: str = "mean"
+        self, target: Self, weight: Self | None = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> Self:
-        """-self[target] for log probabilities [N, C, ...] and integer classes [N, ...]; weight is per class."""
+        """-self[target] for log probabilities [N, C, ...] and integer classes [N, ...]; weight is per class.
+
+        raises IndexError when the values are next synchronised, if a target is out of range and not ignore_index
+        """
         values, factor = self._class_values(target, 0 if self.ndim == 1 else 1, ignore_index, weight)
         loss = -values * factor
         return loss.sum() / factor.sum() if reduction == "mean" else loss._loss(reduction)

@@ -14,6 +14,8 @@ from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.convolution import Convolution, Sizes
 
+OutputSizes = int | Sequence[int | None]
+
 
 class Pooling(Convolution):
     """Maxima and means over windows."""
@@ -50,6 +52,8 @@ class Pooling(Convolution):
     ) -> Self | tuple[Self, Self]:
         """The maximum of each window of the last dimensions, as many as kernel_size has; padding never wins.
 
+        Of several equal maxima the first one gets the gradient, as in torch.
+
         stride           the kernel_size when None
         ceil_mode        also the partial windows at the end
         return_indices   also the place of each maximum in the flattened spatial dimensions, int32
@@ -59,14 +63,22 @@ class Pooling(Convolution):
         full_pads = [(0, 0)] * (self.ndim - rank) + pads
         x = self.pad(full_pads, value=self.dtype.min)._windows(window, strides, dilations, "max_pool2d")
         axes = tuple(range(self.ndim - rank + 1, self.ndim + rank, 2))
-        largest = x.max(axes)
-        if not return_indices:
-            return largest
         n = prod(self.shape[-rank:])
         places = self._wrap(graph.reshape(graph.iota(n), self.shape[-rank:]), None)
         places = places.pad(pads, value=n)._windows(window, strides, dilations, "max_pool2d")
-        hit = x.eq(x.max(axes, keepdim=True)) | x.isnan()
-        return largest, hit.where(places, n).min(axes)
+        largest, first = x._largest_at(places, n, axes)
+        return (largest, first) if return_indices else largest
+
+    def _largest_at(self, places: Self, n: int, axes: tuple[int, ...]) -> tuple[Self, Self]:
+        """The maximum over axes, and the smallest of the places below n where it is; that one gets the gradient."""
+        x = self.detach()
+        largest = self.max(axes, keepdim=True)
+        first = (x.eq(largest.detach()) | x.isnan()).where(places, n).min(axes, keepdim=True)
+        result = largest.reshape([size for i, size in enumerate(self.shape) if i not in axes])
+        if self.dtype.is_float:
+            picked = places.eq(first).where(self, 0)._reduce("add", axes, False, "max")
+            result = result._derived(graph.surrogate(result._node, picked._node))
+        return result, first.reshape(result.shape)
 
     def avg_pool2d(
         self,
@@ -122,16 +134,71 @@ class Pooling(Convolution):
         window = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
         return self.avg_pool2d(window, stride, 1, padding, ceil_mode, count_include_pad)
 
-    def adaptive_avg_pool2d(self, output_size: Sizes) -> Self:
-        """The mean of output_size windows that divide the last dimensions evenly.
+    def adaptive_avg_pool2d(self, output_size: OutputSizes) -> Self:
+        """The mean of each of the windows that cover the last dimensions, output_size of them; None keeps a size.
 
-        raises ShapeError when a size is no multiple of its output size
+        Window i of m on n elements begins at floor(i * n / m) and ends before ceil((i + 1) * n / m).
+
+        raises ShapeError
+        """
+        sizes = self._adaptive_sizes(output_size, "adaptive_avg_pool2d")
+        if (window := self._even_window(sizes)) is not None:
+            return self.avg_pool2d(window)
+        x = self._floating()._wide()
+        for dim, m in enumerate(sizes, start=self.ndim - len(sizes)):
+            places = x._adaptive_places(dim, m)
+            inside = places < x.shape[dim]
+            total = inside.where(x._adaptive_windows(dim, places), 0)._reduce("add", dim + 1, False, "pooling")
+            x = total / inside.sum(1).cast(x.dtype).reshape(m, *(1,) * (self.ndim - dim - 1))
+        return x.cast(self._floating().dtype)
+
+    def adaptive_max_pool2d(self, output_size: OutputSizes) -> Self:
+        """The maximum of each of the windows adaptive_avg_pool2d() takes; the first of equal ones gets the gradient.
+
+        raises ShapeError
+        """
+        sizes = self._adaptive_sizes(output_size, "adaptive_max_pool2d")
+        if (window := self._even_window(sizes)) is not None:
+            return self.max_pool2d(window)  # type: ignore[return-value]
+        x = self
+        for dim, m in reversed(list(enumerate(sizes, start=self.ndim - len(sizes)))):
+            n, places = x.shape[dim], x._adaptive_places(dim, m)
+            windows = (places < n).where(x._adaptive_windows(dim, places), self.dtype.min)
+            x, _ = windows._largest_at(places, n, (dim + 1,))
+        return x
+
+    def _adaptive_sizes(self, output_size: OutputSizes, what: str) -> list[int]:
+        """The size to be of each of the last dimensions.
+
+        raises ShapeError
         """
         sizes = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
-        spatial = self.shape[-len(sizes) :]
-        if any(n % m for n, m in zip(spatial, sizes)):
-            raise ShapeError(f"adaptive_avg_pool2d of {self.shape} to {sizes}: sizes must be multiples of the output's")
-        return self.avg_pool2d([n // m for n, m in zip(spatial, sizes)])
+        before = self.shape[max(0, self.ndim - len(sizes)) :]
+        wanted = [n if m is None else m for n, m in zip(before, sizes)]
+        if len(before) < len(sizes) or min([1, *before, *wanted]) < 1:
+            raise ShapeError(f"{what} of {self.shape} to {sizes}: it takes last dimensions, each at least 1 long")
+        return wanted
+
+    def _even_window(self, sizes: Sequence[int]) -> list[int] | None:
+        """The one window that divides the last dimensions into the given numbers of parts, if there is one."""
+        pairs = list(zip(self.shape[self.ndim - len(sizes) :], sizes))
+        return None if any(n % m for n, m in pairs) else [n // m for n, m in pairs]
+
+    def _adaptive_places(self, dim: int, m: int) -> Self:
+        """The places [m, longest, 1, ..] in dimension dim that its m windows hold; its size where one is shorter."""
+        n, rest = self.shape[dim], (1,) * (self.ndim - dim - 1)
+        longest = max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+        number, offset = type(self).arange(m).reshape(m, 1), type(self).arange(longest)
+        places = number * n // m + offset
+        return (places < ((number + 1) * n + m - 1) // m).where(places, n).reshape(m, longest, *rest)
+
+    def _adaptive_windows(self, dim: int, places: Self) -> Self:
+        """Dimension dim as windows of the elements at the given places, the last one for places outside."""
+        n, before, after = self.shape[dim], self.shape[:dim], self.shape[dim + 1 :]
+        index = places.minimum(n - 1).reshape(places.numel(), *(1,) * len(after))
+        index = index.expand(*before, places.numel(), *after)
+        found = self._derived(graph.gather(self._node, index._node, dim))
+        return found.unflatten(dim, places.shape[:2])
 
 
 def _ceiling_pads(size: int, window: int, stride: int, dilation: int, pads: tuple[int, int]) -> tuple[int, int]:

@@ -74,26 +74,20 @@ class Scatter(Convert):
     def scatter_reduce(self, dim: int, index: Self, src: Self, reduce: str, include_self: bool = True) -> Self:
         """self with the elements src has for each place combined: by "sum", "prod", "mean", "amax" or "amin".
 
+        Equal extrema share their gradient equally; the mean of integers is rounded down.
+
         include_self   whether the old value of a place takes part
         """
         if reduce == "mean":
             total = self.scatter_reduce(dim, index, src, "sum", include_self)
             count = self._constant(1 if include_self else 0)._scattered(dim, index, 1, "add")
-            return (total / count.maximum(1)).cast(self.dtype)
+            return total.div(count.maximum(1), rounding_mode=None if self.dtype.is_float else "floor")
         mode = _REDUCTIONS.get(reduce)
         if mode is None:
             raise ValueError(f"reduce is 'sum', 'prod', 'mean', 'amax' or 'amin', got {reduce!r}")
         identity = {"add": 0, "mul": 1, "max": self.dtype.min, "min": self.dtype.max}[mode]
         base = self if include_self else self._scattered(dim, index, identity, "set")
         return base._scattered(dim, index, src, mode)
-
-    def one_hot(self, num_classes: int = -1) -> Self:
-        """int32 1 at each element's value along a new last dimension, 0 elsewhere; -1 computes the largest value."""
-        if not self.dtype.is_int:
-            raise DTypeError(f"one_hot() takes integers, got {self.dtype}; cast first")
-        if num_classes == -1:
-            num_classes = int(self.max().item()) + 1
-        return self.unsqueeze(-1).eq(type(self).arange(num_classes, dtype=self.dtype)).cast(dtypes.default_int)
 
 
 def as_index(index: Any) -> Any:

@@ -64,3 +64,95 @@ def test_attention_of_queries_that_may_look_nowhere(kind, device):
     expected.square().sum().backward()
     for x, y in zip(ours, theirs):
         assert_equal(x.grad, y.grad, atol=1e-5)
+
+
+def test_ties_of_maxima(device):
+    """Pooling and maxima along a dimension differ: one element takes all of the gradient, or equal ones share it."""
+    x = np.round(np.random.default_rng(0).normal(size=(2, 3, 7, 8))).astype(np.float32)
+    for arguments in ((2,), (3, 1), (3, 2, 1)):
+        assert_gradients_equal(lambda t, a=arguments: _pooled(t, "max_pool2d", *a), x)
+    assert_gradients_equal(lambda t: t.max(3) if isinstance(t, Tensor) else t.amax(3), x)
+    assert_gradients_equal(lambda t: t.max(), x)
+    assert_gradients_equal(lambda t: t.min(), x)
+
+
+def _pooled(x, name, *arguments, **options):
+    if isinstance(x, Tensor):
+        names = ("kernel_size", "stride", "padding") if "adaptive" not in name else ("output_size",)
+        return getattr(x, name)(**dict(zip(names, arguments)), **options)
+    return getattr(F, name)(x, *arguments, **options)
+
+
+@pytest.mark.parametrize("name", ["adaptive_avg_pool2d", "adaptive_max_pool2d"])
+@pytest.mark.parametrize("size", [1, 3, (7, 8), (2, 5), (None, 3), (9, 11)])
+def test_adaptive_pooling(name, size, device):
+    x = np.round(np.random.default_rng(1).normal(size=(2, 3, 7, 8)) * 2).astype(np.float32)
+    assert_gradients_equal(lambda t: _pooled(t, name, size), x)
+
+
+@pytest.mark.parametrize("reduce", ["sum", "prod", "mean", "amax", "amin"])
+@pytest.mark.parametrize("include", [True, False])
+def test_scatter_reduce(reduce, include, device):
+    rng = np.random.default_rng(2)
+    x, source = (np.round(rng.normal(size=shape) * 2).astype(np.float32) for shape in ((4, 5), (4, 6)))
+    index = rng.integers(0, 5, (4, 6))
+
+    def reduced(t, s):
+        places = Tensor(index) if isinstance(t, Tensor) else torch.tensor(index)
+        return t.scatter_reduce(1, places, s, reduce, include_self=include)
+
+    if reduce == "prod":
+        source[0, 1], source[source == 0] = 0, 1  # torch has no second derivative, and so no gradient, of two zeros
+        assert_gradients_equal(reduced, np.where(x == 0, 1, x), source)
+    else:  # an extremum that equals the old value, which does not count, loses gradient in torch
+        assert_gradients_equal(reduced, x if include else x + 0.25, source)
+    whole = [a.astype(np.int32) for a in (x * 3, source * 3)]
+    assert_equal(reduced(*map(Tensor, whole)), reduced(*map(torch.tensor, whole)))
+
+
+@pytest.mark.parametrize("reduce", [None, "add", "multiply"])
+def test_scatter(reduce, device):
+    index = np.array([[0, 2, 1], [4, 3, 0]])
+    x, source = np.arange(10, dtype=np.float32).reshape(2, 5), np.full((2, 4), 2.0, np.float32)
+    options = {"reduce": reduce} if reduce else {}
+    found = Tensor(x).scatter(1, Tensor(index), Tensor(source), **options)
+    assert_equal(found, torch.tensor(x).scatter(1, torch.tensor(index), torch.tensor(source), **options))
+    found = Tensor(x).scatter(1, Tensor(index), 3.0, **options)
+    assert_equal(found, torch.tensor(x).scatter(1, torch.tensor(index), 3.0, **options))
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 100])
+def test_classes_out_of_range(wrong, device):
+    """Also where they meet a weight; the class to ignore is never out of range."""
+    target, scores, weight = Tensor(np.array([0, wrong])), Tensor(np.zeros((2, 3), np.float32)), Tensor([1.0, 2.0, 3.0])
+    for make in (
+        lambda: target.one_hot(3),
+        lambda: scores.cross_entropy(target),
+        lambda: scores.cross_entropy(target, weight=weight),
+        lambda: scores.nll_loss(target),
+        lambda: scores.nll_loss(target, weight=weight, reduction="sum"),
+    ):
+        with pytest.raises(IndexError, match=r"test_edges.py, line .* 0 <= index < 3"):
+            make().numpy()
+    ignored = scores.cross_entropy(target, ignore_index=wrong, weight=weight)
+    assert_equal(ignored, F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, wrong]), ignore_index=wrong))
+
+
+def test_nothing_but_ignored_classes(numpy_device):
+    assert math.isnan(Tensor.zeros(2, 3).cross_entropy(Tensor([-100, -100])).item())
+    assert Tensor.zeros(2, 3).nll_loss(Tensor([-100, -100]), reduction="sum").item() == 0
+
+
+def test_division_of_integers_by_zero(device):
+    """By the number: an error at once, as in torch.  By a zero in a tensor: 0, as in NumPy, for kernels cannot stop."""
+    x, zero = Tensor([7, -7, 0]), Tensor([0, 0, 0])
+    for divide in (
+        lambda a, b: a // b, lambda a, b: a % b, lambda a, b: a.fmod(b), lambda a, b: a.div(b, rounding_mode="trunc")
+    ):  # fmt: skip
+        with pytest.raises(ZeroDivisionError, match="int32"):
+            divide(x, 0)
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            divide(torch.tensor([7]), 0)
+        assert divide(x, zero).tolist() == [0, 0, 0]
+    assert (x / 0).tolist()[:2] == [INF, -INF]
+    assert (x.float() // 0).tolist()[:2] == [INF, -INF]
