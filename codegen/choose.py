@@ -13,6 +13,7 @@ from codegen.apart import bound_apart
 from codegen.ir import Kernel
 from codegen.nest import build
 from codegen.nodes import Nest
+from codegen.picks import Pick, first
 from codegen.schedule import Schedule, ScheduleError
 from codegen.target import Target
 
@@ -22,9 +23,8 @@ def placed(kernel: Kernel, target: Target) -> Nest:
 
     When there is none, the same is tried with its bound axes apart from the stored ones.
     """
-    recipes = choose_triton.recipes if target.language == "triton" else choose_cpu.recipes
     refused = []
-    for form in _forms(kernel):
+    for form in forms(kernel):
         for schedule in recipes(form, target):
             try:
                 return build(form, schedule, target)
@@ -33,7 +33,15 @@ def placed(kernel: Kernel, target: Target) -> Nest:
     raise ScheduleError(f"no recipe for {kernel.name} is legal on {target.name}: {'; '.join(refused)}")
 
 
-def _forms(kernel: Kernel) -> Iterator[Kernel]:
+def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
+    """Schedules for a kernel, the preferred one first; the last is what is left where no other is legal."""
+    if target.language == "triton":
+        return choose_triton.recipes(kernel, target)
+    return choose_cpu.recipes(kernel, target, pick)
+
+
+def forms(kernel: Kernel) -> Iterator[Kernel]:
+    """The kernel, and the same with its bound axes apart from the stored ones where that differs."""
     yield kernel
     apart = bound_apart(kernel)
     if apart is not kernel:

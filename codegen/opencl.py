@@ -36,7 +36,8 @@ from codegen.opencl_prelude import Prelude, memory_element
 from codegen.opencl_text import Speller
 from codegen.program import Program
 from codegen.schedule import Schedule
-from codegen.show import show, show_schedule
+from codegen.show import show
+from codegen.show_schedule import show_schedule
 from codegen.target import Target
 
 # a * b + c rounds twice, as everywhere else; sums of products ask for fma.  Tiles are vectors already: a compiler that

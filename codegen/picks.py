@@ -53,3 +53,8 @@ class Script:
             return found[0]
         self.taken[name] = position
         return found[position]
+
+    def forget(self, kept: str) -> None:
+        """Starts again with the questions of another recipe; only one question stays."""
+        self.met = {name: options for name, options in self.met.items() if name == kept}
+        self.taken = {name: position for name, position in self.taken.items() if name == kept}

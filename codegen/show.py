@@ -1,13 +1,12 @@
-"""The readable form of kernels and schedules.
+"""The readable form of kernels.
 
-Comes in: a kernel, perhaps a schedule.  Goes out: text that says all of it and depends on nothing else, so equal
-kernels in canonical form (`rewrite.prepare`) have equal text.  It knows no languages.
+Comes in: a kernel.  Goes out: text that says all of it and depends on nothing else, so equal kernels in canonical form
+(`rewrite.prepare`) have equal text.  It knows no schedules and no languages.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Final, cast
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy as np
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guards, Index, in_order
 from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Store, Valid, children
-from codegen.schedule import Schedule, Stage, Step
 
 _SIGNS: Final = {
     "mul": ("*", 9), "div": ("/", 9), "floordiv": ("//", 9), "mod": ("%", 9), "add": ("+", 8), "sub": ("-", 8),
@@ -25,7 +23,7 @@ _SIGNS: Final = {
 _PREFIXES: Final = {"neg": "-", "not": "~"}
 _TIGHT: Final = 10  # binds tighter than any sign: names, calls, prefixed values
 _WIDEST: Final = 72
-_COLUMN: Final = 9
+COLUMN: Final = 9
 
 
 def show(kernel: Kernel) -> str:
@@ -37,41 +35,10 @@ def show(kernel: Kernel) -> str:
              t1 = add over j (exp(x[i*6+j] - t0))     {i}
              out[i*6+j] = exp(x[i*6+j] - t0) / t1     {i j}
     """
-    return _Text(kernel).kernel_text()
+    return Text(kernel).kernel_text()
 
 
-def show_schedule(kernel: Kernel, schedule: Schedule) -> str:
-    """The schedule's choices, one kind a line, with the names `show` gives the kernel's values."""
-    text = _Text(kernel)
-    rows = [
-        ("grid", ", ".join(map(_step, schedule.loops[: schedule.grid]))),
-        ("loop", ", ".join(map(_step, schedule.loops[schedule.grid :]))),
-        ("vector", " ".join(a.name for a in schedule.vector)),
-        *(("stage", text.stage(stage)) for stage in schedule.stages),
-        *(
-            ("inner", f"{text.sink(sink)} from {inner.depth}: {', '.join(map(_step, inner.loops))}")
-            for sink, inner in schedule.inner.items()
-        ),
-        ("partial", "none" if schedule.partial == frozenset() else ", ".join(map(text.name, _aged(schedule.partial)))),
-        *(
-            ("stream", f"{text.name(s.max)}, sums {', '.join(f'{text.name(r)} ({d:g})' for r, d in s.sums)}")
-            for s in schedule.streams
-        ),
-        ("ahead", ", ".join(f"{e.param.name} along {axis.name}" for e, axis in schedule.ahead)),
-        ("options", ", ".join(f"{key} {value}" for key, value in sorted(schedule.options.items()))),
-    ]
-    return "\n".join(f"{kind:<{_COLUMN}}{row}" for kind, row in rows if row)
-
-
-def _aged(values: Iterable[Reduce] | None) -> list[Reduce]:
-    return sorted(values or (), key=lambda e: e.id)
-
-
-def _step(step: Step) -> str:
-    return f"{step.axis.name} by {step.tile}"
-
-
-class _Text:
+class Text:
     """The text of a kernel's expressions: reduces, values used twice and long ones get a line and a name."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -95,26 +62,17 @@ class _Text:
         width = min(_WIDEST, max((len(text) for text, _ in rows), default=0))
         order = {axis: position for position, axis in enumerate(self.kernel.axes)}
         lines = [
-            f"{'kernel':<{_COLUMN}}{self.kernel.name}: {', '.join(f'{a.name} {a.size}' for a in self.kernel.axes)}",
-            f"{'params':<{_COLUMN}}{', '.join(self._param(p.name) for p in self.kernel.params)}",
+            f"{'kernel':<{COLUMN}}{self.kernel.name}: {', '.join(f'{a.name} {a.size}' for a in self.kernel.axes)}",
+            f"{'params':<{COLUMN}}{', '.join(self._param(p.name) for p in self.kernel.params)}",
         ]
         for text, axes in rows:
             names = " ".join(a.name for a in sorted(axes, key=order.__getitem__))
-            lines.append(f"{'':<{_COLUMN}}{text:<{width}}     {{{names}}}")
+            lines.append(f"{'':<{COLUMN}}{text:<{width}}     {{{names}}}")
         return "\n".join(lines)
 
     def name(self, e: Expr) -> str:
         """How the text calls a value."""
         return self.texts[e][0] if e in self.texts else repr(e)
-
-    def sink(self, sink: Expr | Store) -> str:
-        return self.name(sink) if isinstance(sink, Expr) else f"store {sink.param.name}"
-
-    def stage(self, stage: Stage) -> str:
-        if stage.layout is None:
-            return f"keep {self.name(stage.value)} at {stage.depth}"
-        layout = "".join(f"({axis.name},{block})" for axis, block in stage.layout)
-        return f"pack {self.name(stage.value)} at {stage.depth} as {layout} pad {stage.pad}"
 
     def _fresh(self) -> str:
         while True:

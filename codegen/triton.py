@@ -30,7 +30,8 @@ from codegen.nodes import (
     nodes,
 )
 from codegen.program import Program
-from codegen.show import show, show_schedule
+from codegen.show import show
+from codegen.show_schedule import show_schedule
 from codegen.triton_expr import Context, Leaf
 from codegen.triton_limits import DEFAULT_WARPS
 from codegen.triton_scope import Axes, Names, Scope, Value

@@ -12,7 +12,7 @@ ORDER = {
     "codegen": """dtypes < ops < index < ir < streaming < target schedule program < interpret show < bounds < verify
                   < rebuild < scalar_rules sharing merging apart < contract < rewrite
                   < access picks < nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
-                  < placing < nest < choose < triton opencl < generate < __init__""",
+                  < placing < nest < choose < candidates < triton opencl < generate < __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split tallies < axes demand naming group < questions merging < fuse lower
                       < memory < kernels < plan < debug dump faults < realize jit < tensor

@@ -7,7 +7,8 @@ from codegen.index import Axis, Guard, constant, dynamic
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
 from codegen.rewrite import prepare
 from codegen.schedule import Inner, Schedule, Stage, Step
-from codegen.show import show, show_schedule
+from codegen.show import show
+from codegen.show_schedule import show_schedule
 from codegen.streaming import find_streams
 from tests.codegen import written_kernels as w
 from tests.codegen.random_kernels import kernels
