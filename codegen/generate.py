@@ -14,6 +14,7 @@ from codegen.access import flops
 from codegen.choose import placed
 from codegen.ir import Kernel
 from codegen.nest import build
+from codegen.nodes import Nest
 from codegen.program import Program
 from codegen.schedule import Schedule
 from codegen.show import show
@@ -31,8 +32,17 @@ def generate(kernel: Kernel, target: Target, schedule: Schedule | None = None) -
     if target.language == "interpreted":
         program = Program("interpreted", show(kernel), kernel.name, (1,), kernel.params, kernel.written, kernel)
     else:
-        nest = placed(kernel, target) if schedule is None else build(kernel, schedule, target)
-        program = triton.render(nest) if target.language == "triton" else opencl.render_nest(nest)
+        return render(placed(kernel, target) if schedule is None else build(kernel, schedule, target))
+    return _counted(program, kernel)
+
+
+def render(nest: Nest) -> Program:
+    """The program of a placed kernel, in its target's language."""
+    program = triton.render(nest) if nest.target.language == "triton" else opencl.render_nest(nest)
+    return _counted(program, nest.kernel)
+
+
+def _counted(program: Program, kernel: Kernel) -> Program:
     return replace(program, flops=flops(kernel), nbytes=least_bytes(kernel))
 
 

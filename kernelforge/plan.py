@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from codegen.dtypes import DType, dtypes
-from codegen.generate import generate
 from codegen.program import Program
 from codegen.target import Target
+from kernelforge import tune
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.fuse import groups
@@ -270,13 +270,13 @@ def template_of(group: Group, target: Target, device: str) -> tuple[Template, li
     nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
     keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
     way = (group.outputs[0].op, group.outputs[0].attr) if group.kind == "scatter" else None
-    key = (group.kind, device, keeps, way, shape.key,
+    key = (group.kind, device, keeps, way, tune.state(), shape.key,
            tuple((node.shape, node.dtype) for node in group.outputs))  # fmt: skip
     template = _templates.get(key)
     if template is None:
         if len(_templates) >= MOST_TEMPLATES:
             del _templates[next(iter(_templates))]
-        template = _templates[key] = _make_template(group, target, nodes, keeps)
+        template = _templates[key] = _make_template(group, target, nodes, device, keeps)
     return template, nodes
 
 
@@ -285,10 +285,10 @@ def shows_kernels() -> bool:
     return bool(DUMP_LANGUAGE.value) or int(DEBUG) >= 4
 
 
-def _make_template(group: Group, target: Target, nodes: Sequence[Node], keeps: bool) -> Template:
+def _make_template(group: Group, target: Target, nodes: Sequence[Node], device: str, keeps: bool) -> Template:
     number = {node: i for i, node in enumerate(nodes)}
     lowered = lower(group)
     arguments = tuple(None if p.name == FAULT else number[lowered.nodes[p.name]] for p in lowered.kernel.params)
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
-    program = replace(generate(lowered.kernel, target), kernel=lowered.kernel if keeps else None)
+    program = replace(tune.program(lowered.kernel, target, device), kernel=lowered.kernel if keeps else None)
     return Template(program, arguments, checks)

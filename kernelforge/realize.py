@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import debug, dump, faults
+from kernelforge import debug, dump, faults, tune
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
 from kernelforge.plan import Plan, Transfer, is_stored, make_plan, shows_kernels
+from kernelforge.settings import Context
 from kernelforge.structure import structure
 
 MOST_PLANS: Final = 4096
@@ -35,7 +36,7 @@ def realize(nodes: Sequence[Node]) -> None:
     shape = structure(pending)
     leaves: list[Buffer] = [leaf for leaf in shape.leaves if isinstance(leaf, Buffer)]
     device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
-    key = (device, shows_kernels(), shape.key)
+    key = (device, shows_kernels(), tune.state(), shape.key)
     plan = _plans.get(key)
     if plan is None:
         plan = make_plan(pending, leaves, device)
@@ -56,7 +57,8 @@ def explain(nodes: Sequence[Node]) -> str:
         return "0 kernels: every value is in memory"
     leaves = [leaf for leaf in structure(pending).leaves if isinstance(leaf, Buffer)]
     device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
-    return debug.describe(make_plan(pending, leaves, device))
+    with Context(TUNE=0):
+        return debug.describe(make_plan(pending, leaves, device))
 
 
 def stored(node: Node) -> Buffer:

@@ -86,11 +86,17 @@ CACHE_DIR: Final = Setting("CACHE_DIR", "", "where, instead of kernelforge/ in t
 CACHE_SIZE: Final = Setting("CACHE_SIZE", 1024, "MiB of compiled kernels kept; the least recently used go first")
 DUMP: Final = Setting("DUMP", "", "folder to write the generated sources to")
 DUMP_LANGUAGE: Final = Setting("DUMP_LANGUAGE", "", "language of those: opencl, triton, both; empty: the device's own")
+TUNE: Final = Setting("TUNE", 0, "1: measure schedules of kernels that have none in the lock file; 2: of all kernels")
+TUNE_LOCK: Final = Setting("TUNE_LOCK", "", "file of measured schedules, or none; empty: the nearest tune.lock")
+TUNE_SECONDS: Final = Setting("TUNE_SECONDS", 5, "seconds the search for one kernel's schedule may take")
 TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch norm behave as in training")
 
 SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
-    for setting in (DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE, TRAINING)
+    for setting in (
+        DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE, TUNE, TUNE_LOCK,
+        TUNE_SECONDS, TRAINING,
+    )
 }  # fmt: skip
 
 

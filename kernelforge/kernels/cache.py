@@ -67,7 +67,7 @@ def _writable(wanted: str) -> Path:
             return base
     except OSError as error:
         fallback = _temporary()
-        _notice(
+        notice(
             f"{base} cannot be written ({error.strerror}); compiled kernels are kept in {fallback}. "
             "Set KF_CACHE_DIR to a directory that can, or KF_CACHE=0 to keep none"
         )
@@ -96,7 +96,7 @@ def _temporary() -> Path:
 
 
 @cache
-def _notice(text: str) -> None:
+def notice(text: str) -> None:
     """Tells the user something, once."""
     print(f"kernelforge: {text}", file=sys.stderr)
 
@@ -155,7 +155,7 @@ def save(key: str, content: bytes) -> None:
             Path(written).unlink(missing_ok=True)
             raise
     except OSError as error:
-        _notice(f"compiled kernels cannot be kept in {path.parent.parent}: {error.strerror}")
+        notice(f"compiled kernels cannot be kept in {path.parent.parent}: {error.strerror}")
         return
     if next(_saves) % SAVES_PER_SWEEP == 0:
         sweep()

@@ -1,0 +1,143 @@
+"""Processes that compile: a driver compiles under one lock, so that threads do not help.
+
+Comes in: programs.  Goes out: nothing but the binaries they leave in the disk cache, where this process finds them.
+Workers are started when first needed, serve the whole process and end with it: their pipe closes.  This process
+compiles as well, so that nothing waits for a worker to start.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import cache
+from multiprocessing.connection import wait
+from typing import Any, Final, NamedTuple, cast
+
+from codegen.program import Program
+from kernelforge.settings import CACHE, SETTINGS
+
+MOST: Final = 8
+SILENT: Final = {"KF_DEBUG": "0", "KF_TUNE": "0", "KF_DUMP": ""}
+
+
+class Order(NamedTuple):
+    """What a worker is to compile."""
+
+    entry: str
+    source: str
+
+
+class Worker:
+    """One process, with at most one order in work; its first answer says that it has started."""
+
+    def __init__(self, device: str) -> None:
+        switches = {s.variable: str(int(s.value) if isinstance(s.value, bool) else s.value) for s in SETTINGS.values()}
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kernelforge.tune.worker", device],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | switches | SILENT | {"PYTHONPATH": paths},
+        )
+
+    @property
+    def answers(self) -> Any:
+        return self.process.stdout
+
+    def send(self, order: Order) -> bool:
+        """False when the process is gone."""
+        try:
+            pickle.dump(tuple(order), cast(Any, self.process.stdin))
+            cast(Any, self.process.stdin).flush()
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> bool:
+        """True when the order in work, or the start, succeeded; waits for it."""
+        with suppress(EOFError, pickle.UnpicklingError):
+            return bool(pickle.load(self.answers))
+        return False
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+class Crew:
+    """This process and some others that compile for one device."""
+
+    def __init__(self, device: str, workers: int) -> None:
+        self.device, self.workers = device, min(workers, MOST)
+        self.starting: list[Worker] = []
+        self.idle: list[Worker] = []
+
+    @property
+    def size(self) -> int:
+        """How many programs are compiled at a time."""
+        return 1 + self.workers
+
+    def start(self) -> None:
+        """Begins to start what workers are missing, which takes them a second; returns at once."""
+        self.idle = [worker for worker in self.idle if worker.alive]
+        self.starting = [worker for worker in self.starting if worker.alive]
+        missing = self.workers - len(self.idle) - len(self.starting)
+        self.starting += [Worker(self.device) for _ in range(missing)]
+
+    def compile(
+        self, programs: Iterable[Program], here: Callable[[Program], bool], deadline: float
+    ) -> Iterator[Program]:
+        """The programs that are compiled, as they get ready; none is begun after the deadline.
+
+        A program whose compiler refused it, or died with it, is not among them.
+
+        here  compiles in this process; the workers leave their binaries in the disk cache
+        """
+        waiting = iter(programs)
+        busy: dict[Any, tuple[Worker, Program]] = {}
+        try:
+            while True:
+                self._welcome()
+                while self.idle and (program := _next(waiting, deadline)) is not None:
+                    self._send(self.idle.pop(), program, busy)
+                mine = _next(waiting, deadline)
+                if mine is None and not busy:
+                    return
+                if mine is not None and here(mine):
+                    yield mine
+                for pipe in wait(list(busy), timeout=0 if mine is not None else None):
+                    worker, program = busy.pop(pipe)
+                    done = worker.receive()
+                    self.idle.append(worker)
+                    if done:
+                        yield program
+        finally:
+            for worker, _ in busy.values():  # interrupted: their answers would be taken for those of later orders
+                worker.process.kill()
+
+    def _welcome(self) -> None:
+        """Workers that have started become idle; those that ended are forgotten."""
+        for worker in [w for w in self.starting if wait([w.answers], timeout=0)]:
+            self.starting.remove(worker)
+            if worker.receive():
+                self.idle.append(worker)
+        self.idle = [worker for worker in self.idle if worker.alive]
+
+    def _send(self, worker: Worker, program: Program, busy: dict[Any, tuple[Worker, Program]]) -> None:
+        if worker.send(Order(program.entry, program.source)):
+            busy[worker.answers] = worker, program
+
+
+def _next(programs: Iterator[Program], deadline: float) -> Program | None:
+    return next(programs, None) if time.perf_counter() < deadline else None
+
+
+@cache
+def crew(device: str, cores: int) -> Crew:
+    """The crew of a device, of this process alone where no disk cache hands binaries over."""
+    return Crew(device, cores - 1 if CACHE.value and sys.executable else 0)
