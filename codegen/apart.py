@@ -6,7 +6,7 @@ but a reduce over a stored axis cannot be spread over programs along it; apart, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from codegen.index import Axis, Guard, Index, in_order
 from codegen.ir import Expr, Kernel, Reduce, Store, children, reduce, replace, with_axes
@@ -20,9 +20,12 @@ def bound_apart(kernel: Kernel) -> Kernel:
     out[i] = x[i] / sum over i of x[i]  ->  out[i] = x[i] / sum over j of x[j]
     """
     stored = {axis for store in kernel.stores for axis in store.axes}
-    twins = {a: Axis(a.name, a.size) for r in kernel.reduces for a in r.bound if a in stored}
-    if not twins:
+    shared = dict.fromkeys(a for r in kernel.reduces for a in r.bound if a in stored)
+    if not shared:
         return kernel
+    twins: dict[Axis, Axis] = {}
+    for axis in shared:
+        twins[axis] = Axis(_free_name(axis, (*kernel.axes, *twins.values())), axis.size)
     made: dict[tuple[Expr, Axes], Expr] = {}
     for root in kernel.roots:
         _make(root, twins, made)
@@ -40,6 +43,13 @@ def bound_apart(kernel: Kernel) -> Kernel:
         for s in kernel.stores
     )
     return Kernel(kernel.name, kernel.params, stores)
+
+
+def _free_name(axis: Axis, others: Iterable[Axis]) -> str:
+    taken, name = {a.name for a in others}, axis.name
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _make(root: Expr, twins: Mapping[Axis, Axis], made: dict[tuple[Expr, Axes], Expr]) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 from heapq import heappop, heappush
 from itertools import count, islice
 from types import MappingProxyType
-from typing import cast
 
 from codegen.choose import forms, recipes
 from codegen.ir import Kernel
@@ -144,5 +143,6 @@ def _frozen(value: object) -> Hashable:
     if isinstance(value, tuple):
         return tuple(map(_frozen, value))
     if isinstance(value, Mapping):
-        return tuple((key, _frozen(content)) for key, content in value.items())
-    return cast(Hashable, value)
+        return frozenset((key, _frozen(content)) for key, content in value.items())
+    assert isinstance(value, Hashable)
+    return value

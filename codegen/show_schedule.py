@@ -22,7 +22,8 @@ from codegen.streaming import Stream, find_streams
 
 T = TypeVar("T")
 
-_STAGE: Final = re.compile(r"(keep|pack) (.*) at (\d+)(?: as (\S+) pad (\d+))?")
+_KEEP: Final = re.compile(r"keep (.*) at (\d+)")
+_PACK: Final = re.compile(r"pack (.*) at (\d+) as (\S+) pad (\d+)")
 _INNER: Final = re.compile(r"(.*) from (\d+):(.*)")
 _AHEAD: Final = re.compile(r"(.*) along (\S+)")
 _STEP: Final = re.compile(r"(\S+) by (\d+)")
@@ -124,9 +125,12 @@ class _Words:
         return tuple(Step(_found(self.axes, name), int(tile)) for name, tile in found)
 
     def _read_stage(self, text: str) -> Stage:
-        kind, value, depth, layout, pad = _matched(_STAGE, text)
-        blocks = tuple((_found(self.axes, axis), int(block)) for axis, block in _LAYOUT.findall(layout or ""))
-        return Stage(_found(self.values, value), int(depth), blocks if kind == "pack" else None, int(pad or 0))
+        if text.startswith("keep"):
+            value, depth = _matched(_KEEP, text)
+            return Stage(_found(self.values, value), int(depth))
+        value, depth, layout, pad = _matched(_PACK, text)
+        blocks = tuple((_found(self.axes, axis), int(block)) for axis, block in _LAYOUT.findall(layout))
+        return Stage(_found(self.values, value), int(depth), blocks, int(pad))
 
     def _read_inner(self, text: str) -> tuple[Expr | Store, Inner]:
         name, depth, loops = _matched(_INNER, text)
@@ -141,7 +145,6 @@ class _Words:
 
     def _read_stream(self, text: str) -> Stream:
         return _found({self._stream(stream): stream for stream in find_streams(self.kernel)}, text)
-
 
     def _read_ahead(self, text: str) -> Ahead:
         load, axis = _matched(_AHEAD, text)

@@ -7,6 +7,7 @@ from codegen.dtypes import dtypes
 from codegen.index import Axis
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
 from codegen.rewrite import prepare
+from codegen.verify import verify
 from tests.codegen import written_kernels as written
 from tests.codegen.compare import assert_same_results
 from tests.codegen.random_kernels import kernels
@@ -50,3 +51,8 @@ def test_a_share_of_the_sum() -> None:
     assert apart.reduces[0].bound[0] is not i
     assert apart.stores[0].axes == (i,)
     assert_same_results(kernel, apart)
+
+
+@given(kernels("reduction", "softmax"))
+def test_no_law_is_broken(kernel: Kernel) -> None:
+    verify(bound_apart(prepare(kernel)))
