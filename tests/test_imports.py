@@ -14,13 +14,8 @@ ORDER = {
                   < access picks < nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
                   < placing < nest < choose < candidates < triton opencl < generate < __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
-<<<<<<< HEAD
                       < cuts split tallies < axes demand naming group < questions merging < fuse lower
-                      < memory < kernels < plan < debug dump faults < realize jit < tensor
-=======
-                      < cuts split < axes demand naming group < questions merging < fuse lower
                       < memory < kernels < tune < plan < debug dump faults < realize jit < tensor
->>>>>>> 11cba29 (KF_TUNE measures schedules and keeps winners in a lock file)
                       < nn optim data io < inspect < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]

@@ -1,4 +1,4 @@
-"""Tuning from outside: winners are kept and used again, with the same lock come the same bits, bad entries are harmless."""
+"""Tuning from outside: winners are kept and used again, the same lock gives the same bits, bad entries do no harm."""
 
 import os
 import re
