@@ -3,7 +3,7 @@
 from itertools import islice
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from codegen.candidates import Space, identity_of
@@ -13,6 +13,7 @@ from codegen.ir import Kernel
 from codegen.nest import check
 from codegen.picks import Script, either, first
 from codegen.rewrite import prepare
+from codegen.schedule import ScheduleError
 from codegen.target import CPU, SM90, Target
 from tests.codegen.opencl_harness import difference, run_all
 from tests.codegen.random_kernels import kernels, random_arrays, random_kernel, run
@@ -25,7 +26,11 @@ SIZES = (1, 2, 3, 5, 8, 16, 17, 33, 64)
 @pytest.mark.parametrize("target", [CPU, SM90], ids=lambda t: t.name)
 @given(kernel=kernels(sizes=SIZES))
 def test_candidates_are_legal_and_different(target: Target, kernel: Kernel) -> None:
-    space = Space(prepare(kernel), target)
+    try:
+        space = Space(prepare(kernel), target)
+    except ScheduleError:  # a few kernels are too wide for a GPU
+        assert target is SM90
+        reject()
     found = list(islice(space, FEW))
     for candidate in found:
         check(space.kernel, candidate.schedule, target)

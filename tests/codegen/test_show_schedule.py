@@ -1,7 +1,7 @@
 """Schedules as text: what was written is read back as the same choices, and nothing else is taken for a schedule."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from codegen.candidates import identity_of
@@ -31,7 +31,11 @@ def test_random_schedules_return(kernel, seed):
 @pytest.mark.parametrize("target", [CPU, SM90], ids=lambda t: t.name)
 @given(kernel=kernels())
 def test_default_schedules_return(target: Target, kernel):
-    nest = placed(prepare(kernel), target)
+    try:
+        nest = placed(prepare(kernel), target)
+    except ScheduleError:  # a few kernels are too wide for a GPU
+        assert target is SM90
+        reject()
     returns(nest.kernel, nest.schedule)
 
 
