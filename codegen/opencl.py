@@ -144,49 +144,49 @@ class _Printer:
     # ---------------------------------------------------------------------------------------------- loops
 
     def loop(self, node: Loop) -> None:
-        axis, clear = node.axis, self.leaves.masks.clear
-        overhangs = axis not in clear and axis.size % node.tile != 0
-        inside = clear if overhangs else clear | {axis}
-        twin = overhangs and self.twins < TWINS and _wants_twin(node, self.nest.schedule.vector)
+        axis, masks = node.axis, self.leaves.masks
+        overhangs = axis not in masks.clear and axis.size % node.tile != 0
         if node.grid:
             self.lines.add(f"const {self.base} {node.var} = {self.program_id(node)} * {node.tile};")
-        if twin:
+        if overhangs and self.twins < TWINS and _wants_twin(node, self.nest.schedule.vector):
             self.twin(node)
         elif node.grid:
-            self.inside(node, inside)
+            self.inside(node, whole=not overhangs)
         else:
             first, last = self.bounds(node)
-            with self.lines.block(self.head(node, f"{self.base} {node.var} = {first}", f"{node.var} < {last}")):
-                self.inside(node, inside)
+            with self.lines.block(self.head(node, first, last)):
+                self.inside(node, whole=not overhangs)
 
-    def head(self, node: Loop, start: str, condition: str) -> str:
-        return f"kf_for ({start}; {condition}; {node.var} += {node.tile})"
+    def head(self, node: Loop, first: str, last: str) -> str:
+        return f"kf_for ({self.base} {node.var} = {first}; {node.var} < {last}; {node.var} += {node.tile})"
 
-    def inside(self, node: Loop, clear: frozenset[Axis]) -> None:
-        """The body, where the given axes are known not to overhang."""
-        before = self.leaves.masks.clear
-        self.leaves.masks.clear = clear
+    def inside(self, node: Loop, whole: bool = False, rest: int | None = None) -> None:
+        """The body, where the loop's tile is known to be whole, or to be the last with `rest` points."""
+        masks = self.leaves.masks
+        before = masks.clear, masks.rest
+        masks.clear = masks.clear | {node.axis} if whole else masks.clear
+        masks.rest = masks.rest if rest is None else {**masks.rest, node.axis: rest}
         self.body(node.body)
-        self.leaves.masks.clear = before
+        masks.clear, masks.rest = before
 
     def twin(self, node: Loop) -> None:
-        """The body twice: for whole tiles, in a loop unless programs are the loop, and masked for the rest."""
-        clear, var = self.leaves.masks.clear, node.var
+        """The body twice: for whole tiles, in a loop unless programs are the loop, and for what the last one holds."""
+        var, size = node.var, node.axis.size
+        rest = size % node.tile
         self.twins += 1
         if node.grid:
-            with self.lines.block(f"if ({var} + {node.tile} <= {node.axis.size})"):
-                self.inside(node, clear | {node.axis})
-            with self.lines.block("else"):
-                self.inside(node, clear)
+            with self.lines.block(f"if ({var} < {size - rest})"):
+                self.inside(node, whole=True)
+            head = "else"
         else:
-            first, last = self.bounds(node)
-            end = self.lines.fresh("end")
-            with self.lines.block(""):
-                self.lines.add(f"const {self.base} {end} = {last};", f"{self.base} {var} = {first};")
-                with self.lines.block(self.head(node, "", f"{var} + {node.tile} <= {end}")):
-                    self.inside(node, clear | {node.axis})
-                with self.lines.block(f"if ({var} < {end})"):
-                    self.inside(node, clear)
+            start, extent = node.place.var(node.axis), node.place.tile(node.axis)
+            last = str(size - rest) if start is None else f"min({start} + {extent}, {size - rest})"
+            with self.lines.block(self.head(node, start or "0", last)):
+                self.inside(node, whole=True)
+            head = "" if start is None else f"if ({start} + {extent} > {size})"
+        with self.lines.block(head):
+            self.lines.add(f"const {self.base} {var} = {size - rest};")
+            self.inside(node, rest=rest)
         self.twins -= 1
 
     def program_id(self, node: Loop) -> str:

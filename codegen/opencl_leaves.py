@@ -91,7 +91,7 @@ class Leaves:
         if not box.array:
             lane = self.boxes.layout(box).lane or lane
         for coords in self.points(r.arg.axes, place, lane):
-            if self.masks.outside(coords, r.bound):
+            if self.masks.outside(coords, r.arg.axes):
                 continue
             if box.array:
                 self.update_array(node, coords, lane)
@@ -141,6 +141,8 @@ class Leaves:
         if not box.array:
             lane = self.boxes.layout(box).lane
         for coords in self.points(box.of.axes, place, lane):
+            if self.masks.outside(coords, box.of.axes):
+                continue
             self.put(box, place, coords, lane, self.value(box.of, coords, lane))
 
     def put(self, box: Box, place: Place, coords: Coords, lane: Axis | None, value: Value) -> None:
@@ -159,6 +161,8 @@ class Leaves:
         center, dtype, place = node.center, node.center.of.dtype, node.place
         lane = self.lane_among(center.of.axes, place) if center.array else self.boxes.layout(center).lane
         for coords in self.points(center.of.axes, place, lane):
+            if self.masks.outside(coords, center.of.axes):
+                continue
             width = 1 if lane is None else self.lanes
             old = self.boxes.read(center, place, coords, lane)
             shift = self.value(node.shift, coords, lane)

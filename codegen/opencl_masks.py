@@ -6,7 +6,7 @@ known to hold is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from codegen.index import Axis, Guards, Index, in_order
@@ -33,6 +33,7 @@ class Masks:
     """Spells conditions at points of the place `indices` is at.
 
     clear   axes whose current tile is known not to overhang
+    rest    axes whose current tile is known to be the last, with the number of its points that are inside
     beyond  axes whose points may lie past the end although the tile does not say so
     """
 
@@ -40,6 +41,7 @@ class Masks:
         self.indices, self.lines = indices, lines
         self.lanes = indices.lanes
         self.clear: frozenset[Axis] = frozenset()
+        self.rest: Mapping[Axis, int] = {}
         self.beyond: frozenset[Axis] = frozenset()
 
     def inside(self, axis: Axis, offset: int, width: int) -> bool:
@@ -49,12 +51,18 @@ class Masks:
         """
         if axis in self.clear:
             return True
-        rest = axis.size % self.indices.place.tile(axis)
+        rest = self.rest.get(axis, axis.size % self.indices.place.tile(axis))
         return axis not in self.beyond and (rest == 0 or offset + width <= rest)
 
     def outside(self, coords: Coords, axes: Iterable[Axis]) -> bool:
         """True when a point is past the end of an axis for certain."""
-        return any(self.indices.place.var(a) is None and coords.get(a, 0) >= a.size for a in axes)
+        return any(coords.get(a, 0) >= self._end(a) for a in axes)
+
+    def _end(self, axis: Axis) -> int:
+        """Offsets from here on are past the end of an axis for certain."""
+        if self.indices.place.var(axis) is None:
+            return axis.size
+        return self.rest.get(axis, self.indices.place.tile(axis))
 
     def conditions(self, guards: Guards, axes: Iterable[Axis], coords: Coords, lane: Axis | None) -> Conditions:
         """What must hold for guards, and for the axes not to overhang."""
@@ -70,7 +78,14 @@ class Masks:
         if self.inside(axis, offset, self.lanes if axis is lane else 1):
             return
         text = self.indices.scalar(axis.index, coords)
-        if axis is lane:
+        if axis in self.rest and axis not in self.beyond:
+            left = self.rest[axis] - offset
+            if axis is lane and left > 0:
+                found.last.append(str(left))
+            else:
+                found.never = True
+                found.scalars.append("0")
+        elif axis is lane:
             found.last.append(self._count(f"{axis.size} - {_operand(text)}"))
         elif text.isdigit():
             found.never |= int(text) >= axis.size

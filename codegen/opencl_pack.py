@@ -28,9 +28,10 @@ def print_pack(leaves: Leaves, node: Pack) -> None:
     steps = {a: leaves.lanes if a is stored or a is read else 1 for a in axes}
     place = replace(node.place, taken=(*node.place.taken, *(Step(a, steps[a]) for a in axes)))
     masks = leaves.masks
-    clear, beyond = masks.clear, masks.beyond
+    clear, beyond, rest = masks.clear, masks.beyond, masks.rest
     whole = {a for a in box.tile if box.tile[a] == node.place.tile(a) and (a in clear or a.size % box.tile[a] == 0)}
     masks.clear, masks.beyond = frozenset(whole), frozenset(box.tile) - whole
+    masks.rest = {a: points for a, points in rest.items() if a not in box.tile}
     leaves.forget()
     leaves.enter(place, node.env)
     with ExitStack() as loops:
@@ -42,7 +43,7 @@ def print_pack(leaves: Leaves, node: Pack) -> None:
         else:
             value = leaves.value(box.of, {}, stored)
             leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, stored))
-    masks.clear, masks.beyond = clear, beyond
+    masks.clear, masks.beyond, masks.rest = clear, beyond, rest
     leaves.forget()
 
 

@@ -8,6 +8,7 @@ an expression's text.  Helpers it needs are defined in the prelude.  It knows no
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -163,8 +164,8 @@ class Speller:
             return f"({name}[{index}] != 0)" if dtype is dtypes.bool else f"{name}[{index}]"
         return self._vector_load(_pointer(name, index), dtype)
 
-    def _vector_load(self, pointer: str, dtype: DType) -> str:
-        n = self.lanes
+    def _vector_load(self, pointer: str, dtype: DType, width: int = 0) -> str:
+        n = width or self.lanes
         if dtype is dtypes.float16:
             return f"vload_half{n}(0, {pointer})"
         text = f"vload{n}(0, {pointer})"
@@ -182,8 +183,8 @@ class Speller:
             return f"{name}[{index}] = {value};"
         return self._vector_store(_pointer(name, index), value, dtype)
 
-    def _vector_store(self, pointer: str, value: str, dtype: DType) -> str:
-        n = self.lanes
+    def _vector_store(self, pointer: str, value: str, dtype: DType, width: int = 0) -> str:
+        n = width or self.lanes
         if dtype is dtypes.float16:
             return f"vstore_half{n}_rte({value}, 0, {pointer});"
         if dtype is dtypes.bfloat16:
@@ -192,8 +193,37 @@ class Speller:
             value = f"convert_uchar{n}({value} & 1)"
         return f"vstore{n}({value}, 0, {pointer});"
 
+    def first_load(self, name: str, index: str, count: int, dtype: DType) -> str:
+        """The first `count` of a vector of consecutive elements; 0 in the other lanes, whose memory is not touched."""
+        parts = []
+        for start, width in _pieces(count):
+            one = self.load("p", str(start), dtype, 1)
+            scalar = f"-{one}" if dtype is dtypes.bool else one
+            parts.append(scalar if width == 1 else self._vector_load(_pointer("p", str(start)), dtype, width))
+        parts += ["0"] * (self.lanes - count)
+        vector, helper = self.type(dtype, self.lanes), f"kf_load{count}_{dtype}"
+        body = f"return ({vector})({', '.join(parts)});"
+        self.prelude.define(helper, vector, f"__global const {memory_element(dtype)} *p", body)
+        return f"{helper}({_pointer(name, index)})"
+
+    def first_store(self, name: str, index: str, value: str, count: int, dtype: DType) -> str:
+        """The statement that writes the first `count` lanes of a vector to consecutive elements."""
+        lines = []
+        for start, width in _pieces(count):
+            lanes = "".join(f"{lane:x}" for lane in range(start, start + width))
+            if width == 1:
+                one = self.element_of("v", start, dtype)
+                lines.append(self.store("p", str(start), one, dtype, 1))
+            else:
+                lines.append(self._vector_store(_pointer("p", str(start)), f"v.s{lanes}", dtype, width))
+        vector, helper = self.type(dtype, self.lanes), f"kf_store{count}_{dtype}"
+        self.prelude.define(helper, "void", f"{vector} v, __global {memory_element(dtype)} *p", " ".join(lines))
+        return f"{helper}({value}, {_pointer(name, index)});"
+
     def bounded_load(self, name: str, index: str, first: str, last: str, dtype: DType) -> str:
         """The lanes first <= l < last of consecutive elements; 0 elsewhere, whose memory is not touched."""
+        if first == "0" and last.isdigit():
+            return self.first_load(name, index, int(last), dtype)
         n, vector = self.lanes, self.type(dtype, self.lanes)
         one = self.load("p", "l", dtype, 1)
         one = f"-{one}" if dtype is dtypes.bool else one
@@ -208,6 +238,8 @@ class Speller:
 
     def bounded_store(self, name: str, index: str, value: str, first: str, last: str, dtype: DType) -> str:
         """The statement that writes the lanes first <= l < last of a vector to consecutive elements."""
+        if first == "0" and last.isdigit():
+            return self.first_store(name, index, value, int(last), dtype)
         n, vector = self.lanes, self.type(dtype, self.lanes)
         one = self.store("p", "l", "(t[l] & 1)" if dtype is dtypes.bool else "t[l]", dtype, 1)
         body = (
@@ -220,6 +252,16 @@ class Speller:
             helper, "void", f"{vector} v, __global {memory_element(dtype)} *p, int first, int last", body
         )
         return f"{helper}({value}, {_pointer(name, index)}, {first}, {last});"
+
+
+def _pieces(count: int) -> Iterator[tuple[int, int]]:
+    """Starts and widths of the vectors that make up `count` elements, the widest first."""
+    start, width = 0, 1 << max(0, count.bit_length() - 1)
+    while start < count:
+        while width > count - start:
+            width //= 2
+        yield start, width
+        start += width
 
 
 def _pointer(name: str, index: str) -> str:
