@@ -24,6 +24,7 @@ from codegen.target import Target
 TILES = ((8, 2), (12, 2), (4, 4), (8, 1), (4, 2))  # rows and vectors of the register tiles
 ROW_BLOCKS = (128, 64, 32)  # rows of a group's block
 LEAST_ROWS = 16
+ROW_VECTORS = 2  # vectors done together where rows are walked one by one
 WALK_BLOCKS = (128, 64, 256, 512)  # steps of the walked axis that are computed together
 
 
@@ -123,15 +124,17 @@ class _Tiles:
     def columns(self, axis: Axis) -> int:
         return self.lanes * (self.vectors if axis.size > self.lanes else 1)
 
-    def tile(self, lane: Axis) -> tuple[Step, ...]:
-        return (Step(self.form.rows, self.rows), Step(lane, self.columns(lane)))
-
     def contraction_loops(self, r: Reduce) -> tuple[Step, ...]:
         """Outer free axes by one, the register tile, then the bound axes by one."""
         lane = self.lane_of(r)
         free = [Step(a, 1) for a in self.kernel.axes if a in r.axes and a not in self.outside and a is not lane]
         bound = [Step(a, 1) for a in self.kernel.axes if a in r.bound]
-        return (*free, *self.tile(lane), *bound)
+        return (*free, Step(self.form.rows, self.rows), Step(lane, self.columns(lane)), *bound)
+
+    def row_loops(self, value: Expr, across: Axis) -> tuple[Step, ...]:
+        """What is no contraction shares nothing between rows: row by row, other bound axes by one."""
+        bound = [Step(a, 1) for a in value.bound if a is not across] if isinstance(value, Reduce) else []
+        return (Step(self.form.rows, 1), Step(across, ROW_VECTORS * self.lanes), *bound)
 
     def tail(self) -> tuple[Step, ...]:
         """The loops of the stores, when they have no list of their own."""
@@ -140,7 +143,7 @@ class _Tiles:
     def store_loops(self, store: Store) -> tuple[Step, ...]:
         lane = self.store_lane(store)
         free = [Step(a, 1) for a in store.axes if a not in self.outside and a is not lane]
-        return (*free, Step(self.form.rows, self.rows), *((Step(lane, self.columns(lane)),) if lane else ()))
+        return (*free, Step(self.form.rows, 1), *((Step(lane, self.columns(lane)),) if lane else ()))
 
     def store_lane(self, store: Store) -> Axis | None:
         free = [a for a in store.axes if a not in self.outside]
@@ -163,7 +166,7 @@ class _Tiles:
         if across is not None:
             for value in (*self.form.other, *(s.value for s in self.stages() if s.layout is None)):
                 if value not in found and across in (value.args[0].axes if isinstance(value, Reduce) else value.axes):
-                    found[value] = Inner(self.depth, self.tile(across))
+                    found[value] = Inner(self.depth, self.row_loops(value, across))
         for store in self.kernel.stores[1:]:
             if store.mode == "set":
                 found[store] = Inner(self.depth, self.store_loops(store))
