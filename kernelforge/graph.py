@@ -109,8 +109,8 @@ def _device(op: str, src: tuple[Node, ...]) -> str | None:
     return device
 
 
-def _node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType) -> Node:
-    """The node of an operation whose shape and dtype follow from op, src and attr."""
+def node_of(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType) -> Node:
+    """The node of an operation whose shape and dtype are known to follow from op, src and attr."""
     key = (op, src, attr)
     found = _table.get(key)
     if found is not None and (node := found()) is not None:
@@ -182,8 +182,8 @@ def _full(shape: Shape, value: Value, dtype: DType, zero: str) -> Node:
     if not shape:
         return found
     ones = (1,) * len(shape)
-    found = _node("reshape", (found,), ones, ones, dtype)
-    return found if shape == ones else _node("expand", (found,), shape, shape, dtype)
+    found = node_of("reshape", (found,), ones, ones, dtype)
+    return found if shape == ones else node_of("expand", (found,), shape, shape, dtype)
 
 
 def uniform(x: Node) -> Node | None:
@@ -204,14 +204,14 @@ def reshape(x: Node, shape: Shape) -> Node:
         return x
     if prod(shape) != prod(x.shape):
         raise ShapeError(f"reshape of {x.shape} to {shape}: {prod(x.shape)} elements cannot fill {prod(shape)} places")
-    return _node("reshape", (x,), shape, shape, x.dtype)
+    return node_of("reshape", (x,), shape, shape, x.dtype)
 
 
 def permute(x: Node, order: tuple[int, ...]) -> Node:
     """x with dimension order[i] in place i; attr is the order."""
     if order == tuple(range(len(order))):
         return x
-    return _node("permute", (x,), order, tuple([x.shape[i] for i in order]), x.dtype)
+    return node_of("permute", (x,), order, tuple([x.shape[i] for i in order]), x.dtype)
 
 
 def expand(x: Node, shape: Shape) -> Node:
@@ -220,7 +220,7 @@ def expand(x: Node, shape: Shape) -> Node:
         return x
     if len(shape) != len(x.shape) or any(old not in (1, new) for old, new in zip(x.shape, shape)):
         raise ShapeError(f"expand of {x.shape} to {shape}: only dimensions of size 1 expand, and the rank must agree")
-    return _node("expand", (x,), shape, shape, x.dtype)
+    return node_of("expand", (x,), shape, shape, x.dtype)
 
 
 def pad(x: Node, pads: tuple[tuple[int, int], ...]) -> Node:
@@ -228,18 +228,18 @@ def pad(x: Node, pads: tuple[tuple[int, int], ...]) -> Node:
     if not any(lo or hi for lo, hi in pads):
         return x
     shape = tuple([lo + n + hi for n, (lo, hi) in zip(x.shape, pads)])
-    return _node("pad", (x,), pads, shape, x.dtype)
+    return node_of("pad", (x,), pads, shape, x.dtype)
 
 
 def shrink(x: Node, bounds: tuple[tuple[int, int], ...]) -> Node:
     """The part of x with bounds[i] = (start, stop) along dimension i; attr is bounds."""
     shape = tuple([stop - start for start, stop in bounds])
-    return x if shape == x.shape else _node("shrink", (x,), bounds, shape, x.dtype)
+    return x if shape == x.shape else node_of("shrink", (x,), bounds, shape, x.dtype)
 
 
 def flip(x: Node, dims: tuple[int, ...]) -> Node:
     """x reversed along the given dimensions, sorted; attr is dims."""
-    return _node("flip", (x,), dims, x.shape, x.dtype) if dims else x
+    return node_of("flip", (x,), dims, x.shape, x.dtype) if dims else x
 
 
 def window(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Node:
@@ -252,7 +252,7 @@ def window(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> 
     n = x.shape[dim]
     count = max(0, (n - dilation * (size - 1) - 1) // stride + 1)
     shape = (*x.shape[:dim], count, size, *x.shape[dim + 1 :])
-    return _node("window", (x,), (dim, size, stride, dilation), shape, x.dtype)
+    return node_of("window", (x,), (dim, size, stride, dilation), shape, x.dtype)
 
 
 def unwindow(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Node:
@@ -263,7 +263,7 @@ def unwindow(x: Node, dim: int, size: int, stride: int = 1, dilation: int = 1) -
     Its sum over k is the adjoint of `window`.  attr is (dim, size, stride, dilation)
     """
     shape = (*x.shape[:dim], size, *x.shape[dim + 1 :])
-    return _node("unwindow", (x,), (dim, size, stride, dilation), shape, x.dtype)
+    return node_of("unwindow", (x,), (dim, size, stride, dilation), shape, x.dtype)
 
 
 # ------------------------------------------------------------------------------------------------ arithmetic
@@ -296,14 +296,14 @@ def elementwise(op: str, *src: Node) -> Node:
 
 def cast(x: Node, dtype: DType) -> Node:
     """x converted to dtype; attr is dtype.  Floats become integers by truncation, integers wrap."""
-    return x if x.dtype is dtype else _node("cast", (x,), dtype, x.shape, dtype)
+    return x if x.dtype is dtype else node_of("cast", (x,), dtype, x.shape, dtype)
 
 
 def bitcast(x: Node, dtype: DType) -> Node:
     """The bits of x read as another dtype of the same width; attr is dtype."""
     if x.dtype.bits != dtype.bits or dtypes.bool in (x.dtype, dtype):
         raise DTypeError(f"bitcast from {x.dtype} to {dtype}: both must be numbers of the same width")
-    return x if x.dtype is dtype else _node("bitcast", (x,), dtype, x.shape, dtype)
+    return x if x.dtype is dtype else node_of("bitcast", (x,), dtype, x.shape, dtype)
 
 
 def reduce(op: str, x: Node, axes: tuple[int, ...]) -> Node:
@@ -313,7 +313,7 @@ def reduce(op: str, x: Node, axes: tuple[int, ...]) -> Node:
     if x.dtype.kind not in REDUCE_OPS[op].combine.kinds:
         raise DTypeError(f"reduce {op} is not defined for {x.dtype}")
     shape = tuple([n for i, n in enumerate(x.shape) if i not in axes])
-    return _node("reduce", (x,), (op, axes), shape, x.dtype)
+    return node_of("reduce", (x,), (op, axes), shape, x.dtype)
 
 
 # -------------------------------------------------------------------------------------------------- indexing
@@ -326,7 +326,7 @@ def gather(x: Node, index: Node, dim: int) -> Node:
     returns index's shape
     """
     _check_index("gather", x, index, dim)
-    return _node("gather", (x, index), dim, index.shape, x.dtype)
+    return node_of("gather", (x, index), dim, index.shape, x.dtype)
 
 
 def scatter(base: Node, index: Node, x: Node, dim: int, mode: str) -> Node:
@@ -336,7 +336,7 @@ def scatter(base: Node, index: Node, x: Node, dim: int, mode: str) -> Node:
           "place" promises that every place gets exactly one value, so that the base is of no account
     """
     _check_scatter("scatter", base, index, x, dim)
-    return _node("scatter", (base, index, x), (dim, mode), base.shape, base.dtype)
+    return node_of("scatter", (base, index, x), (dim, mode), base.shape, base.dtype)
 
 
 def tally(base: Node, index: Node, x: Node, dim: int, mode: str = "add") -> Node:
@@ -350,7 +350,7 @@ def tally(base: Node, index: Node, x: Node, dim: int, mode: str = "add") -> Node
     shape = (*index.shape[:dim], longer, *index.shape[dim + 1 :])
     if shape != (*base.shape[:dim], longer, *base.shape[dim + 1 :]):
         raise ShapeError(f"tally of {x.shape} into {base.shape}: the shapes may differ in dimension {dim} alone")
-    return _node("tally", (base, index, x), (dim, mode), shape, base.dtype)
+    return node_of("tally", (base, index, x), (dim, mode), shape, base.dtype)
 
 
 def _check_scatter(what: str, base: Node, index: Node, x: Node, dim: int) -> None:
@@ -377,17 +377,17 @@ def _check_index(what: str, x: Node, index: Node, dim: int) -> None:
 
 def contiguous(x: Node) -> Node:
     """x, computed and stored in an array of its own."""
-    return x if x.op in ("contiguous", "buffer") else _node("contiguous", (x,), None, x.shape, x.dtype)
+    return x if x.op in ("contiguous", "buffer") else node_of("contiguous", (x,), None, x.shape, x.dtype)
 
 
 def detach(x: Node) -> Node:
     """x, as a constant to differentiation."""
-    return x if x.op == "detach" else _node("detach", (x,), None, x.shape, x.dtype)
+    return x if x.op == "detach" else node_of("detach", (x,), None, x.shape, x.dtype)
 
 
 def surrogate(x: Node, y: Node) -> Node:
     """x, to differentiation y: an array of x's shape and dtype with the same values."""
-    return _node("surrogate", (x, y), None, x.shape, x.dtype)
+    return node_of("surrogate", (x, y), None, x.shape, x.dtype)
 
 
 def copy(x: Node, device: str) -> Node:

@@ -17,6 +17,7 @@ from codegen.program import Program
 from codegen.target import Target
 from kernelforge import tune
 from kernelforge.buffer import Buffer
+from kernelforge.calls import expanded
 from kernelforge.counters import GlobalCounters
 from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort
@@ -159,7 +160,7 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
     known = {id(buffer) for buffer in leaves}
     forgotten: list[tuple[Node, Buffer]] = []
     try:
-        simple: Sequence[Node] = nodes
+        simple: Sequence[Node] = expanded(nodes)
         while True:
             simple = split(without_tallies(simplify(simple), target), target)
             strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]

@@ -28,10 +28,13 @@ class Structure(NamedTuple):
     nodes: list[Node]
 
 
-def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset()) -> Structure:
+def structure(
+    roots: Sequence[Node], inputs: Container[Node] = frozenset(), history: bool = False
+) -> Structure:
     """The structure of what roots are computed from.
 
-    inputs  nodes to treat as leaves, like buffers and realized nodes
+    inputs   nodes to treat as leaves, like buffers and realized nodes
+    history  True: also how realized nodes were computed, which gradients ask for; a graph with a gradient has it
     """
     number: dict[Node, int] = {}  # -1 while its sources come first
     leaves: dict[Buffer | Node, int] = {}
@@ -48,9 +51,15 @@ def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset()) -> S
             leaf = node.attr if op == "buffer" else node if node in inputs else node.realized
             if leaf is not None:
                 parts += ("leaf", leaves.setdefault(leaf, len(leaves)), node.device, node.shape, node.dtype)
+                follow = history and leaf is node.realized and bool(node.src)
+            elif op == "gradient" and not history:
+                return structure(roots, inputs, True)
             elif node.device is None and (op == "iota" or uniform(node) is not None):
                 add(node)
+                follow = False
             else:
+                follow = True
+            if follow:
                 number[node] = -1
                 stack.append(node)
                 stack += node.src[::-1]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import from_storage
 from codegen.interpret import interpret
 from codegen.target import CPU, Target
+from kernelforge.calls import expanded
 from kernelforge.fuse import groups
 from kernelforge.graph import Node
 from kernelforge.group import Group
@@ -25,7 +26,7 @@ def tensor(*shape: int, seed: int = 0) -> Tensor:
 
 def to_compute(*tensors: Tensor, target: Target = CPU) -> list[Node]:
     """The nodes a realisation of tensors has to store, as `realize` hands them to `groups`."""
-    nodes = [storage(node) for node in split(simplify([x._node for x in tensors]), target)]
+    nodes = [storage(node) for node in split(simplify(expanded([x._node for x in tensors])), target)]
     return [node for node in dict.fromkeys(nodes) if not is_stored(node) and node.size]
 
 

@@ -15,7 +15,7 @@ ORDER = {
                   < placing < nest < choose < candidates < triton opencl < generate < __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split tallies < axes demand naming group < questions merging < fuse lower
-                      < memory < kernels < tune < plan < debug dump faults < realize jit < tensor
+                      < calls < memory < kernels < tune < plan < debug dump faults < realize jit < tensor
                       < nn optim data io < inspect < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Self
 
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.functions import Functions
 
 
@@ -21,14 +22,17 @@ class Activations(Functions):
         """max(x, 0); its gradient at 0 is 0."""
         return (self <= 0).where(0, self)
 
+    @composite
     def relu6(self) -> Self:
         """min(max(x, 0), 6)."""
         return self.hardtanh(0, 6)
 
+    @composite
     def leaky_relu(self, neg_slope: float = 0.01) -> Self:
         """x where x > 0, else neg_slope * x."""
         return (self > 0).where(self, self * neg_slope)
 
+    @composite
     def sigmoid(self) -> Self:
         """1 / (1 + exp(-x))."""
         x = self._floating()
@@ -36,10 +40,12 @@ class Activations(Functions):
         small = positive.where(-x, x).exp()
         return positive.where(1, small) / (1 + small)
 
+    @composite
     def logsigmoid(self) -> Self:
         """log(sigmoid(x)), accurate for large negative x."""
         return -(-self).softplus()
 
+    @composite
     def silu(self) -> Self:
         """x * sigmoid(x)."""
         return self * self.sigmoid()
@@ -48,6 +54,7 @@ class Activations(Functions):
         """Another name of silu()."""
         return self.silu()
 
+    @composite
     def gelu(self, approximate: str = "tanh") -> Self:
         """x times the normal distribution function of x.
 
@@ -61,57 +68,69 @@ class Activations(Functions):
             return 0.5 * x * (1 + (x * math.sqrt(0.5)).erf())
         return 0.5 * x * (1 + (math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)).tanh())
 
+    @composite
     def quick_gelu(self) -> Self:
         """x * sigmoid(1.702 x)."""
         return self * (self * 1.702).sigmoid()
 
+    @composite
     def elu(self, alpha: float = 1.0) -> Self:
         """x where x > 0, else alpha (exp(x) - 1)."""
         x = self._floating()
         positive = x > 0
         return positive.where(x, alpha * positive.where(0, x).expm1())
 
+    @composite
     def celu(self, alpha: float = 1.0) -> Self:
         """x where x > 0, else alpha (exp(x / alpha) - 1)."""
         x = self._floating()
         positive = x > 0
         return positive.where(x, alpha * (positive.where(0, x) / alpha).expm1())
 
+    @composite
     def selu(self, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Self:
         """gamma * elu(x, alpha), which keeps mean 0 and variance 1."""
         return gamma * self.elu(alpha)
 
+    @composite
     def softplus(self, beta: float = 1.0) -> Self:
         """log(1 + exp(beta x)) / beta."""
         x = self._floating() * beta
         positive = x >= 0
         return (positive.where(x, 0) + positive.where(-x, x).exp().log1p()) / beta
 
+    @composite
     def mish(self) -> Self:
         """x * tanh(softplus(x))."""
         return self * self.softplus().tanh()
 
+    @composite
     def softsign(self) -> Self:
         """x / (1 + |x|)."""
         return self / (1 + self.abs())
 
+    @composite
     def hardtanh(self, min_val: float = -1, max_val: float = 1) -> Self:
         """x limited to at least min_val and at most max_val; its gradient at both is 0."""
         raised = (self <= min_val).where(min_val, self)
         return (raised >= max_val).where(max_val, raised)
 
+    @composite
     def hardsigmoid(self, alpha: float = 1 / 6, beta: float = 0.5) -> Self:
         """alpha x + beta limited to 0 .. 1."""
         return (self * alpha + beta).hardtanh(0, 1)
 
+    @composite
     def hardswish(self) -> Self:
         """x * relu6(x + 3) / 6."""
         return self * (self + 3).relu6() * (1 / 6)
 
+    @composite
     def tanhshrink(self) -> Self:
         """x - tanh(x)."""
         return self - self.tanh()
 
+    @composite
     def threshold(self, threshold: float, value: float) -> Self:
         """x where x > threshold, else value."""
         return (self > threshold).where(self, value)

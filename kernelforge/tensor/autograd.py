@@ -6,14 +6,17 @@ differentiated again.  The derivative of each operation is in kernelforge/grad/.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from kernelforge import grad, graph
+from kernelforge import graph
+from kernelforge.calls import depends, derivative
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
+from kernelforge.realize import MOST_PLANS
+from kernelforge.structure import structure
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.losses import Losses
 
@@ -83,7 +86,7 @@ class Autograd(Losses):
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
                 "not depend on it; pass materialize_grads=True to get zeros"
             )
-        found = iter(grad.gradient(self._node, cotangent, [node for node in nodes if node is not None]))
+        found = iter(_derivatives(self._node, cotangent, [node for node in nodes if node is not None]))
         parts = [next(found) if node is not None else None for node in nodes]
         return [
             target._as_gradient(target._full(0) if part is None else part, None if part is None else self._tracked)
@@ -108,7 +111,7 @@ class Autograd(Losses):
                 "backward() of a tensor that depends on no leaf with requires_grad=True: make the inputs with "
                 "requires_grad=True, and compute outside no_grad()"
             )
-        for tensor, part in zip(targets.values(), grad.gradient(self._node, cotangent, list(targets))):
+        for tensor, part in zip(targets.values(), _derivatives(self._node, cotangent, list(targets))):
             added = tensor._as_gradient(tensor._full(0) if part is None else part, None)
             tensor.grad = added if tensor.grad is None else tensor.grad + added
         if not self._leaf:
@@ -137,6 +140,25 @@ class Autograd(Losses):
         if given.shape != self.shape:
             raise ShapeError(f"the cotangent has shape {given.shape}, the tensor {self.shape}: they must be equal")
         return graph.cast(given._node, self.dtype)
+
+
+_dependent: Final[dict[tuple[object, ...], list[bool]]] = {}
+
+
+def _derivatives(output: Node, cotangent: Node, targets: Sequence[Node]) -> list[Node | None]:
+    """The derivative with respect to each target; None where the output does not depend on it.
+
+    Rules are applied when a plan is made, and here, for their errors, when the structure of the graph is new.
+    """
+    key = structure([output, cotangent, *targets], history=True).key
+    if key not in _dependent:
+        if len(_dependent) >= MOST_PLANS:
+            del _dependent[next(iter(_dependent))]
+        _dependent[key] = depends(output, cotangent, targets)
+    return [
+        derivative(output, cotangent, target) if has_one else None
+        for target, has_one in zip(targets, _dependent[key])
+    ]
 
 
 def _places(root: Node) -> dict[object, Node]:

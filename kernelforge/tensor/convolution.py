@@ -13,6 +13,7 @@ from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.linalg import Linalg
 
 Sizes = int | Sequence[int]
@@ -48,6 +49,7 @@ class Convolution(Linalg):
             node = graph.window(node, first + 2 * i, k, s, d)
         return self._derived(node)
 
+    @composite
     def conv2d(
         self,
         weight: Self,
@@ -123,6 +125,7 @@ class Convolution(Linalg):
             )
         return self.ndim - 2
 
+    @composite
     def conv_transpose2d(
         self,
         weight: Self,

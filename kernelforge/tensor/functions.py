@@ -11,6 +11,7 @@ from typing import Self
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.elementwise import Elementwise
 
@@ -67,14 +68,17 @@ class Functions(Elementwise):
         """The cosine of an angle in radians."""
         return self._function("cos")
 
+    @composite
     def tan(self) -> Self:
         """The tangent of an angle in radians."""
         return self.sin() / self.cos()
 
+    @composite
     def sinh(self) -> Self:
         """The hyperbolic sine."""
         return (self.expm1() - (-self).expm1()) * 0.5
 
+    @composite
     def cosh(self) -> Self:
         """The hyperbolic cosine."""
         return (self.exp() + (-self).exp()) * 0.5
@@ -87,10 +91,12 @@ class Functions(Elementwise):
         """The error function."""
         return self._function("erf")
 
+    @composite
     def asin(self) -> Self:
         """The angle in radians whose sine is each value."""
         return (self / (1 + (1 - self).sqrt() * (1 + self).sqrt())).atan() * 2
 
+    @composite
     def acos(self) -> Self:
         """The angle in radians whose cosine is each value."""
         negative = self < 0
@@ -98,6 +104,7 @@ class Functions(Elementwise):
         angle = ((1 - magnitude).sqrt() / (1 + magnitude).sqrt()).atan() * 2
         return negative.where(math.pi - angle, angle)
 
+    @composite
     def atan(self) -> Self:
         """The angle in radians whose tangent is each value.
 
@@ -116,6 +123,7 @@ class Functions(Elementwise):
         angle = small * series * 4
         return outside.where(positive.where(x._constant(math.pi / 2), -math.pi / 2) - angle, angle)
 
+    @composite
     def asinh(self) -> Self:
         """The inverse of sinh."""
         x = self._floating()
@@ -127,6 +135,7 @@ class Functions(Elementwise):
         result = large.where(large.where(magnitude, 2).log() + math.log(2), result)
         return negative.where(-result, result)
 
+    @composite
     def acosh(self) -> Self:
         """The inverse of cosh."""
         x = self._floating()
@@ -139,10 +148,12 @@ class Functions(Elementwise):
         """True where adding 1 to the square of a value does not change its logarithm."""
         return self > (1e8 if self.dtype is dtypes.float64 else 1e4)
 
+    @composite
     def atanh(self) -> Self:
         """The inverse of tanh."""
         return (self.log1p() - (-self).log1p()) * 0.5
 
+    @composite
     def logaddexp(self, other: Operand) -> Self:
         """log(exp(self) + exp(other)) without overflow."""
         larger, smaller = self.maximum(other), self.minimum(other)

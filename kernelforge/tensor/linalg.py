@@ -12,6 +12,7 @@ from typing import Self
 from codegen.dtypes import DType, as_dtype, promote
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.reduce import Reduce
 
 
@@ -28,6 +29,7 @@ class Linalg(Reduce):
         product = self.cast(work) * other.cast(work)
         return product._reduce("or" if work.kind == "b" else "add", axes, False, "sum").cast(wanted)
 
+    @composite
     def dot(self, w: Self, dtype: DType | str | None = None) -> Self:
         """The matrix product, as NumPy's matmul: [.., m, k] @ [.., k, n] -> [.., m, n]; vectors act as rows or columns.
 
@@ -62,16 +64,19 @@ class Linalg(Reduce):
     def __rmatmul__(self, other: Self) -> Self:
         return self.matmul(other, reverse=True)
 
+    @composite
     def outer(self, other: Self) -> Self:
         """The product of every element of this vector with every one of other."""
         return self.reshape(-1, 1) * other.reshape(1, -1)
 
+    @composite
     def linear(self, weight: Self, bias: Self | None = None, dtype: DType | str | None = None) -> Self:
         """self @ weight + bias, for a weight of [in, out]; a weight vector scales instead."""
         x = self * weight if weight.ndim == 1 else self.dot(weight, dtype)
         return x if bias is None else x + bias
 
     @classmethod
+    @composite
     def einsum(cls, formula: str, *operands: Self, dtype: DType | str | None = None) -> Self:
         """Products of the operands summed over the letters the output lacks, in Einstein's notation.
 

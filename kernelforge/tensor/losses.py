@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Self
 
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.neural import Neural
 from kernelforge.tensor.scatter import as_index, from_front_only
 
@@ -33,6 +34,7 @@ class Losses(Neural):
             raise ShapeError(f"{what} of predictions {self.shape} and targets {target.shape}: the shapes must be equal")
         return target
 
+    @composite
     def cross_entropy(
         self,
         target: Self,
@@ -107,6 +109,7 @@ class Losses(Neural):
         loss = (terms if weight is None else terms * self._per_class(weight, axis)).sum(axis)
         return loss._loss(reduction).cast(self._floating().dtype)
 
+    @composite
     def sparse_categorical_crossentropy(
         self, target: Self, ignore_index: int = -1, label_smoothing: float = 0.0, reduction: str = "mean"
     ) -> Self:
@@ -115,6 +118,7 @@ class Losses(Neural):
         loss = rows.cross_entropy(target.reshape(-1), reduction, label_smoothing, ignore_index)
         return loss.reshape(target.shape) if reduction == "none" else loss
 
+    @composite
     def nll_loss(
         self, target: Self, weight: Self | None = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> Self:
@@ -126,12 +130,14 @@ class Losses(Neural):
         loss = -values * factor
         return loss.sum() / factor.sum() if reduction == "mean" else loss._loss(reduction)
 
+    @composite
     def binary_crossentropy(self, target: Self, reduction: str = "mean") -> Self:
         """-(target log(self) + (1 - target) log(1 - self)) for probabilities; logarithms are at least -100."""
         target = self._same_shape(target, "binary_crossentropy")
         hit, miss = self.log().maximum(-100), (-self).log1p().maximum(-100)
         return (-(target * hit) - (1 - target) * miss)._loss(reduction)
 
+    @composite
     def binary_crossentropy_logits(self, target: Self, reduction: str = "mean", pos_weight: Self | None = None) -> Self:
         """binary_crossentropy() of sigmoid(self), without overflow; pos_weight scales the loss of positive targets."""
         target = self._same_shape(target, "binary_crossentropy_logits")
@@ -140,26 +146,31 @@ class Losses(Neural):
         positive = target * hit if pos_weight is None else target * hit * pos_weight
         return (positive + (1 - target) * miss)._loss(reduction)
 
+    @composite
     def mse_loss(self, target: Self, reduction: str = "mean") -> Self:
         """(self - target)^2."""
         return (self - self._same_shape(target, "mse_loss")).square()._loss(reduction)
 
+    @composite
     def l1_loss(self, target: Self, reduction: str = "mean") -> Self:
         """|self - target|."""
         return (self - self._same_shape(target, "l1_loss")).abs()._loss(reduction)
 
+    @composite
     def huber_loss(self, target: Self, delta: float = 1.0, reduction: str = "mean") -> Self:
         """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), where d = self - target."""
         gap = (self - self._same_shape(target, "huber_loss")).abs()
         near = gap <= delta
         return near.where(0.5 * gap.square(), delta * (gap - 0.5 * delta))._loss(reduction)
 
+    @composite
     def smooth_l1_loss(self, target: Self, beta: float = 1.0, reduction: str = "mean") -> Self:
         """huber_loss(delta=beta) / beta; l1_loss() for beta 0."""
         if beta == 0:
             return self.l1_loss(target, reduction)
         return self.huber_loss(target, beta, reduction) / beta
 
+    @composite
     def kl_div(self, target: Self, reduction: str = "mean", log_target: bool = False) -> Self:
         """target (log(target) - self) for log probabilities self; "batchmean" divides the sum by the first size."""
         target = self._same_shape(target, "kl_div")

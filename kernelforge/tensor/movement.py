@@ -18,6 +18,7 @@ from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
 from kernelforge.kernels import Device
 from kernelforge.tensor.activations import Activations
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import broadcast, expanded
 from kernelforge.tensor.create import as_shape
 
@@ -131,6 +132,7 @@ class Movement(Activations):
         """Reversed along the given dimensions."""
         return self._derived(graph.flip(self._node, shapes.normal_axes(flat(dims), self.ndim, "flip")))
 
+    @composite
     def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
         """Shifted along dims; what leaves at the end comes in at the front. Without dims the flattened tensor rolls."""
         if dims is None:
@@ -181,6 +183,7 @@ class Movement(Activations):
         n = self.shape[self._dim(dim, "chunk")]
         return list(self.split(-(-n // chunks), dim)) if n else [self] * chunks
 
+    @composite
     def unfold(self, dim: int, size: int, step: int = 1) -> Self:
         """All windows of `size` elements, `step` apart, of dimension dim; a last dimension runs within a window.
 
@@ -194,6 +197,7 @@ class Movement(Activations):
     def _window(self, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Self:
         return self._derived(graph.window(self._node, dim, size, stride, dilation))
 
+    @composite
     def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
         """The elements [i, i + offset] of dimensions dim1 and dim2, which one last dimension replaces."""
         dim1, dim2 = self._dim(dim1, "diagonal"), self._dim(dim2, "diagonal")
@@ -223,6 +227,7 @@ class Movement(Activations):
         pads = tuple([(before, after) if i == dim else (0, 0) for i in range(self.ndim)])
         return self._derived(graph.pad(self._node, pads))
 
+    @composite
     def pad(self, padding: Sequence[Any], mode: str = "constant", value: float = 0.0) -> Self:
         """Enlarged by elements around each dimension; negative amounts crop.
 
@@ -274,6 +279,7 @@ class Movement(Activations):
             front, back = front.flip(dim), back.flip(dim)
         return front.cat(self, back, dim=dim)
 
+    @composite
     def repeat(self, *repeats: Any) -> Self:
         """The whole tensor repeated along each dimension; new dimensions may be added in front."""
         times = as_shape(repeats)
@@ -284,6 +290,7 @@ class Movement(Activations):
         repeated = [size for count, n in zip(times, shape) for size in (count, n)]
         return self.reshape(pairs).expand(repeated).reshape([count * n for count, n in zip(times, shape)])
 
+    @composite
     def repeat_interleave(self, repeats: int, dim: int | None = None) -> Self:
         """Each element along dim repeated in place; without dim, of the flattened tensor."""
         x, dim = (self.flatten(), 0) if dim is None else (self, self._dim(dim, "repeat_interleave"))
@@ -291,6 +298,7 @@ class Movement(Activations):
         wide = x.unsqueeze(dim + 1).expand(*shape[: dim + 1], repeats, *shape[dim + 1 :])
         return wide.reshape(*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :])
 
+    @composite
     def cat(self, *others: Self, dim: int = 0) -> Self:
         """This tensor and others joined along dim; Tensor.cat(a, b, c, dim=...) as well.
 
@@ -319,6 +327,7 @@ class Movement(Activations):
             result = (position < stop).where(x, result)
         return result
 
+    @composite
     def stack(self, *others: Self, dim: int = 0) -> Self:
         """This tensor and others, of one shape, along a new dimension; Tensor.stack(a, b, c, dim=...) as well."""
         tensors = [x.unsqueeze(dim) for x in (self, *others)]
@@ -344,10 +353,12 @@ class Movement(Activations):
         kept = columns <= rows + diagonal if lower else columns >= rows + diagonal
         return kept.where(self, 0)
 
+    @composite
     def tril(self, diagonal: int = 0) -> Self:
         """Zero above the given diagonal."""
         return self._triangle(diagonal, lower=True)
 
+    @composite
     def triu(self, diagonal: int = 0) -> Self:
         """Zero below the given diagonal."""
         return self._triangle(diagonal, lower=False)

@@ -16,6 +16,7 @@ from codegen.dtypes import DType, as_dtype, dtypes, promote
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.movement import Movement
 
@@ -84,16 +85,19 @@ class Reduce(Movement):
         """True where no element over axes is zero."""
         return self.bool()._reduce("and", axis, keepdim, "all")
 
+    @composite
     def mean(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
         """The arithmetic mean over axes; integers give floats, no elements NaN."""
         x = self._floating() if dtype is None else self.cast(as_dtype(dtype))
         total = x._wide()._reduce("add", axis, keepdim, "mean")
         return (total / float(self._count(axis, "mean"))).cast(x.dtype)
 
+    @composite
     def var(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
         """The variance over axes, sum((x - mean)^2) / (count - correction), in two passes."""
         return self.var_mean(axis, keepdim, correction)[0]
 
+    @composite
     def std(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
         """The standard deviation over axes, sqrt(var); its gradient is 0 where all elements are equal."""
         return self._wide().var(axis, keepdim, correction)._power_from_zero(0.5).cast(self._floating().dtype)
@@ -112,6 +116,7 @@ class Reduce(Movement):
         dtype = self._floating().dtype
         return variance._power_from_zero(0.5).cast(dtype), mean.cast(dtype)
 
+    @composite
     def norm(self, p: float = 2.0, axis: Axis = None, keepdim: bool = False) -> Self:
         """The p-norm over axes, sum(|x|^p)^(1/p); p may be infinite.  Its gradient is 0 where all elements are 0."""
         x = self._wide()
@@ -137,14 +142,17 @@ class Reduce(Movement):
         column = graph.reshape(graph.iota(n), tuple([n if i == axis else 1 for i in range(self.ndim)]))
         return hit.where(self._wrap(column, None), n).min(axis, keepdim)
 
+    @composite
     def argmax(self, axis: int | None = None, keepdim: bool = False) -> Self:
         """The int32 index of the first largest element along axis; of the flattened tensor when None."""
         return self.detach()._found("max", axis, keepdim)
 
+    @composite
     def argmin(self, axis: int | None = None, keepdim: bool = False) -> Self:
         """The int32 index of the first smallest element along axis; of the flattened tensor when None."""
         return self.detach()._found("min", axis, keepdim)
 
+    @composite
     def isclose(self, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Self:
         """True where |self - other| <= atol + rtol * |other|, or both are the same infinity."""
         y = self._as_tensor(other)
@@ -158,6 +166,7 @@ class Reduce(Movement):
         """The maximum over axes as a constant to gradients."""
         return self._reduce("max", axis, True, "max").detach()
 
+    @composite
     def logsumexp(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """log(sum(exp(self))) over axes, without overflow; -inf where all elements are."""
         x = self._wide()
@@ -169,6 +178,7 @@ class Reduce(Movement):
             result = result.reshape(shapes.reduced_shape(self.shape, axes, False))
         return result.cast(self._floating().dtype)
 
+    @composite
     def softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
         """exp(self) / sum(exp(self)) along axis: positive, adding up to 1; dtype is the result's.
 
@@ -186,6 +196,7 @@ class Reduce(Movement):
         total = weights._reduce("add", axis, True, "softmax")
         return weights / total.eq(0).where(1, total)
 
+    @composite
     def log_softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
         """log(softmax(self)) along axis, accurate for small probabilities; dtype is the result's."""
         x = self._wide()
@@ -195,6 +206,7 @@ class Reduce(Movement):
 
     # Normalisation ----------------------------------------------------------------------------------------------
 
+    @composite
     def layernorm(self, axis: Axis = -1, eps: float = 1e-5) -> Self:
         """(self - mean) / sqrt(var + eps) over axes, var with correction 0."""
         x = self._wide()
@@ -202,11 +214,13 @@ class Reduce(Movement):
         variance = centred.square().mean(axis, keepdim=True)
         return (centred * (variance + eps).rsqrt()).cast(self._floating().dtype)
 
+    @composite
     def rmsnorm(self, axis: Axis = -1, eps: float = 1e-6) -> Self:
         """self / sqrt(mean(self^2) + eps) over axes."""
         x = self._wide()
         return (x * (x.square().mean(axis, keepdim=True) + eps).rsqrt()).cast(self._floating().dtype)
 
+    @composite
     def batchnorm(
         self, weight: Self | None, bias: Self | None, mean: Self, invstd: Self, axis: int | Sequence[int] = 1
     ) -> Self:
@@ -221,20 +235,24 @@ class Reduce(Movement):
 
     # Cumulative -------------------------------------------------------------------------------------------------
 
+    @composite
     def cumsum(self, axis: int = 0) -> Self:
         """The sum of all elements up to each place along axis."""
         result = self.cast(self._summed_dtype())._running("add", 0, axis)
         return result.cast(self.dtype if self.dtype.is_float else result.dtype)
 
+    @composite
     def cumprod(self, axis: int = 0) -> Self:
         """The product of all elements up to each place along axis."""
         result = self.cast(self._summed_dtype())._running("mul", 1, axis)
         return result.cast(self.dtype if self.dtype.is_float else result.dtype)
 
+    @composite
     def cummax(self, axis: int = 0) -> Self:
         """The largest element up to each place along axis."""
         return self._running("max", self.dtype.min, axis)
 
+    @composite
     def cummin(self, axis: int = 0) -> Self:
         """The smallest element up to each place along axis."""
         return self._running("min", self.dtype.max, axis)

@@ -1,0 +1,86 @@
+"""Operations made of others, as one node each.
+
+Comes in: functions of tensors that are written in tensor operations.  Goes out: the same functions, which spell
+themselves out once for each shape, dtype and option they meet and are a single node of the graph afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
+
+from codegen.dtypes import dtypes
+from kernelforge.calls import Recipe, call, placeholders
+from kernelforge.tensor.core import Core, grad_enabled
+
+MOST_RECIPES: Final = 4096  # of one function
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_spelling: Final[ContextVar[bool]] = ContextVar("spelling", default=False)
+_UNKNOWN: Final = object()
+
+
+def composite(function: Callable[P, T]) -> Callable[P, T]:
+    """A function of tensors, numbers and names that gives one tensor, made to add a single node to the graph.
+
+    The function must depend on its arguments alone: no random numbers, no mode, no other tensors.  It is as it was
+    where it gives something else, and for arguments that cannot be hashed, such as arrays.
+    """
+    recipes: dict[tuple[object, ...], tuple[Recipe, bool | None] | None] = {}
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if _spelling.get():
+            return function(*args, **kwargs)
+        tensors: list[Core] = []
+        key: list[object] = [dtypes.default_float, *kwargs]
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Core):
+                node = value._node
+                tensors.append(value)
+                key += (node.shape, node.dtype, node.device, value._tracked)
+            elif value.__class__ is list:
+                key += (list, tuple(value))
+            else:
+                key += (type(value), str(value) if value.__class__ is float and not value else value)
+        known = tuple(key)
+        try:
+            found = recipes.get(known, _UNKNOWN)
+        except TypeError:
+            return function(*args, **kwargs)
+        if found is _UNKNOWN:
+            if len(recipes) >= MOST_RECIPES:
+                del recipes[next(iter(recipes))]
+            found = recipes[known] = _recorded(function, tensors, args, kwargs)
+        if found is None:
+            return function(*args, **kwargs)
+        recipe, tracked = found
+        if recipe.result < len(tensors):
+            return tensors[recipe.result]
+        return tensors[0]._wrap(call(recipe, [tensor._node for tensor in tensors]), tracked)
+
+    return called  # type: ignore[return-value]
+
+
+def _recorded(
+    function: Callable[..., Any], tensors: list[Core], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Recipe, bool | None] | None:
+    """The recipe of a call, and whether gradients flow through its result; None when it must be spelled out."""
+    if not tensors:
+        return None
+    inputs = placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
+    spelling, enabled = _spelling.set(True), grad_enabled.set(True)
+    try:
+        given = iter([tensor._wrap(node, tensor._tracked) for node, tensor in zip(inputs, tensors)])
+        stand_ins = [next(given) if isinstance(value, Core) else value for value in (*args, *kwargs.values())]
+        result = function(*stand_ins[: len(args)], **dict(zip(kwargs, stand_ins[len(args) :])))
+    finally:
+        _spelling.reset(spelling)
+        grad_enabled.reset(enabled)
+    if not isinstance(result, Core):
+        return None
+    recipe = Recipe(function.__name__, inputs, result._node)
+    return (recipe, result._tracked) if recipe.is_sound else None
