@@ -14,10 +14,42 @@ import numpy as np
 from kernelforge.errors import ShapeError
 from kernelforge.nn.module import Module
 from kernelforge.tensor import Tensor, no_grad
+from kernelforge.tensor.composite import composite
 
 
 def _parameter(shape: Sequence[int], value: float, wanted: bool) -> Tensor | None:
     return Tensor.full(tuple(shape), value, requires_grad=True) if wanted else None
+
+
+@composite
+def _layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, rank: int, eps: float) -> Tensor:
+    """Layer norm over the last `rank` dimensions."""
+    result = x.cast(x.dtype.arithmetic).layernorm(tuple(range(-rank, 0)), eps)
+    result = result if weight is None else result * weight
+    return (result if bias is None else result + bias).cast(x.dtype)
+
+
+@composite
+def _rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    result = x.cast(x.dtype.arithmetic).rmsnorm(-1, eps)
+    return (result if weight is None else result * weight).cast(x.dtype)
+
+
+@composite
+def _group_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float) -> Tensor:
+    inner = x.shape[1] // groups * math.prod(x.shape[2:])
+    grouped = x.cast(x.dtype.arithmetic).reshape(x.shape[0], groups, inner)
+    result = grouped.layernorm(-1, eps).reshape(x.shape)
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    if weight is not None and bias is not None:
+        result = result * weight.reshape(shape) + bias.reshape(shape)
+    return result.cast(x.dtype)
+
+
+@composite
+def _followed(average: Tensor, new: Tensor, momentum: float) -> Tensor:
+    """The running average after a batch."""
+    return (average * (1 - momentum) + new * momentum).cast(average.dtype)
 
 
 class BatchNorm(Module):
@@ -55,8 +87,7 @@ class BatchNorm(Module):
         wide = x.cast(x.dtype.arithmetic)
         if self.training or not self.track_running_stats:
             axes = tuple(i for i in range(x.ndim) if i != 1)
-            mean = wide.mean(axes)
-            variance = (wide - mean.reshape(1, -1, *(1,) * (x.ndim - 2))).square().mean(axes)
+            mean, variance = wide.mean(axes), wide.var(axes, correction=0)
             if self.track_running_stats:
                 self._follow(mean, variance, x.numel() // max(1, self.num_features))
         else:
@@ -68,7 +99,7 @@ class BatchNorm(Module):
         """Move the running averages towards a batch's statistics, the variance unbiased."""
         unbiased = variance * (count / max(1, count - 1))
         for average, new in ((self.running_mean, mean), (self.running_var, unbiased)):
-            average.assign((average * (1 - self.momentum) + new * self.momentum).cast(average.dtype))
+            average.assign(_followed(average, new, self.momentum))
         self.num_batches_tracked.assign(self.num_batches_tracked + 1)
 
     def extra_repr(self) -> str:
@@ -102,9 +133,7 @@ class LayerNorm(Module):
         rank = len(self.normalized_shape)
         if x.shape[-rank:] != self.normalized_shape:
             raise ShapeError(f"{self!r} of {x.shape}: the last dimensions must be {self.normalized_shape}")
-        result = x.cast(x.dtype.arithmetic).layernorm(tuple(range(-rank, 0)), self.eps)
-        result = result if self.weight is None else result * self.weight
-        return (result if self.bias is None else result + self.bias).cast(x.dtype)
+        return _layer_norm(x, self.weight, self.bias, rank, self.eps)
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -125,8 +154,7 @@ class RMSNorm(Module):
         """
         if not x.ndim or x.shape[-1] != self.dim:
             raise ShapeError(f"{self!r} of {x.shape}: the last dimension must be {self.dim}")
-        result = x.cast(x.dtype.arithmetic).rmsnorm(-1, self.eps)
-        return (result if self.weight is None else result * self.weight).cast(x.dtype)
+        return _rms_norm(x, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -150,13 +178,7 @@ class GroupNorm(Module):
         """
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(f"{self!r} of {x.shape}: dimension 1 must be {self.num_channels}")
-        inner = self.num_channels // self.num_groups * math.prod(x.shape[2:])
-        grouped = x.cast(x.dtype.arithmetic).reshape(x.shape[0], self.num_groups, inner)
-        result = grouped.layernorm(-1, self.eps).reshape(x.shape)
-        shape = (1, -1, *(1,) * (x.ndim - 2))
-        if self.weight is not None and self.bias is not None:
-            result = result * self.weight.reshape(shape) + self.bias.reshape(shape)
-        return result.cast(x.dtype)
+        return _group_norm(x, self.weight, self.bias, self.num_groups, self.eps)
 
     def extra_repr(self) -> str:
         """The sizes."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from kernelforge.optim.optimizer import Optimizer, check_not_negative, stored
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import composite
 
 
 class Adam(Optimizer):
@@ -51,20 +52,37 @@ class Adam(Optimizer):
         self.t.assign(self.t + 1)
         return [self.t]
 
-    def _correction(self, rate: float) -> Tensor:
-        """1 - rate^t, without the cancellation of that form."""
-        return -(self.t * math.log(rate)).expm1() if rate else Tensor(1.0)
-
     def _updated(self, place: int, value: Tensor, gradient: Tensor) -> tuple[Tensor, list[Tensor]]:
         if self.weight_decay and not self.decoupled:
             gradient = gradient + value * self.weight_decay
         m, v = self.m[place], self.v[place]
-        m.assign(m * self.b1 + gradient * (1 - self.b1))
-        v.assign(v * self.b2 + gradient * gradient * (1 - self.b2))
-        if self.decoupled:
-            value = value * (1 - self._lr * self.weight_decay)
-        step = (m / self._correction(self.b1)) / ((v / self._correction(self.b2)).sqrt() + self.eps)
-        return value - self._lr * step, [m, v]
+        m.assign(_averaged(m, gradient, self.b1))
+        v.assign(_averaged(v, gradient.square(), self.b2))
+        step = _direction(m, v, self.t, self.b1, self.b2, self.eps)
+        return _moved(value, step, self._lr, self.weight_decay if self.decoupled else 0.0), [m, v]
+
+
+@composite
+def _averaged(average: Tensor, new: Tensor, rate: float) -> Tensor:
+    """rate * average + (1 - rate) * new."""
+    return average * rate + new * (1 - rate)
+
+
+@composite
+def _direction(m: Tensor, v: Tensor, t: Tensor, b1: float, b2: float, eps: float) -> Tensor:
+    """The averages without their bias towards their start at 0, divided."""
+    return m / _correction(t, b1) / ((v / _correction(t, b2)).sqrt() + eps)
+
+
+def _correction(t: Tensor, rate: float) -> Tensor:
+    """1 - rate^t, without the cancellation of that form."""
+    return -(t * math.log(rate)).expm1() if rate else Tensor(1.0)
+
+
+@composite
+def _moved(value: Tensor, step: Tensor, lr: Tensor, weight_decay: float) -> Tensor:
+    """The value after weight decay and a step against the direction."""
+    return value * (1 - lr * weight_decay) - lr * step if weight_decay else value - lr * step
 
 
 class AdamW(Adam):

@@ -20,7 +20,6 @@ MOST_RECIPES: Final = 4096  # of one function
 P = ParamSpec("P")
 T = TypeVar("T")
 _spelling: Final[ContextVar[bool]] = ContextVar("spelling", default=False)
-_UNKNOWN: Final = object()
 
 
 def composite(function: Callable[P, T]) -> Callable[P, T]:
@@ -48,13 +47,13 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
                 key += (type(value), str(value) if value.__class__ is float and not value else value)
         known = tuple(key)
         try:
-            found = recipes.get(known, _UNKNOWN)
-        except TypeError:
-            return function(*args, **kwargs)
-        if found is _UNKNOWN:
+            found = recipes[known]
+        except KeyError:
             if len(recipes) >= MOST_RECIPES:
                 del recipes[next(iter(recipes))]
             found = recipes[known] = _recorded(function, tensors, args, kwargs)
+        except TypeError:
+            found = None
         if found is None:
             return function(*args, **kwargs)
         recipe, tracked = found
@@ -62,7 +61,7 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
             return tensors[recipe.result]
         return tensors[0]._wrap(call(recipe, [tensor._node for tensor in tensors]), tracked)
 
-    return called  # type: ignore[return-value]
+    return called
 
 
 def _recorded(

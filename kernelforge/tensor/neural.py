@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.settings import TRAINING, Context
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.sorting import Sorting
 
 
@@ -86,15 +87,21 @@ class Neural(Sorting, metaclass=TrainingMode):
         if enable_gqa:
             shared = self.shape[-3] // key.shape[-3]
             key, value = key.repeat_interleave(shared, dim=-3), value.repeat_interleave(shared, dim=-3)
+        weights = self._attention_weights(key, attn_mask, is_causal, scale).dropout(dropout_p)
+        return weights.dot(value, dtype=self.dtype.arithmetic).cast(self.dtype)
+
+    @composite
+    def _attention_weights(self, key: Self, mask: Self | None, is_causal: bool, scale: float | None) -> Self:
+        """What each query (self) takes of each value, [.., L, S]."""
         work = self.dtype.arithmetic
         factor = 1 / math.sqrt(self.shape[-1]) if scale is None else scale
         scores = self.dot(key.transpose(-2, -1), dtype=work) * factor
         if is_causal:
             scores = scores._causal()
-        if attn_mask is not None:
-            boolean = attn_mask.dtype is dtypes.bool
-            scores = attn_mask.where(scores, -math.inf) if boolean else scores + attn_mask.cast(work)
-        return scores._softmax_or_zero(-1).dropout(dropout_p).dot(value, dtype=work).cast(self.dtype)
+        if mask is not None:
+            boolean = mask.dtype is dtypes.bool
+            scores = mask.where(scores, -math.inf) if boolean else scores + mask.cast(work)
+        return scores._softmax_or_zero(-1)
 
     def _causal(self) -> Self:
         """-inf where the last index is larger than the one before it."""

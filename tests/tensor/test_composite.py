@@ -1,0 +1,140 @@
+"""Composite operations: the same values, gradients and kernels as the operations they are made of."""
+
+import numpy as np
+import pytest
+
+from kernelforge import GlobalCounters, Tensor, no_grad
+from kernelforge.calls import expanded
+from kernelforge.errors import ShapeError
+from kernelforge.graph import toposort
+from kernelforge.structure import structure
+from kernelforge.tensor import composite as room
+from kernelforge.tensor.composite import composite
+
+RNG = np.random.default_rng(5)
+TARGET = Tensor(np.array([1, 0, 3, 2], np.int32)).realize()
+CALLS = {
+    "softmax": lambda x: x.softmax(-1),
+    "log_softmax over the first": lambda x: x.log_softmax(axis=0),
+    "layernorm": lambda x: x.layernorm((-2, -1), eps=1e-3),
+    "std": lambda x: x.std(axis=[1], keepdim=True),
+    "gelu of a mean": lambda x: (x - x.mean(1, keepdim=True)).gelu(),
+    "cross_entropy": lambda x: x.cross_entropy(TARGET),
+    "a product with itself": lambda x: x.dot(x.T),
+    "nested": lambda x: x.softmax(-1).softmax(0).dot(x.silu().T).layernorm(),
+    "convolution": lambda x: x.reshape(1, 1, 4, 5).conv2d(x.reshape(1, 1, 4, 5).pad((1, 1, 1, 1))[:, :, :3, :3], padding=1),
+    "cat": lambda x: x.cat(x.exp(), dim=1).tril(),
+}  # fmt: skip
+
+
+def leaf() -> Tensor:
+    return Tensor(RNG.standard_normal((4, 5)).astype(np.float32), requires_grad=True)
+
+
+def spelled_out(function, *args):
+    token = room._spelling.set(True)
+    try:
+        return function(*args)
+    finally:
+        room._spelling.reset(token)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_is_what_it_stands_for(name) -> None:
+    """The very same nodes: values, gradients and kernels cannot differ."""
+    x, function = leaf(), CALLS[name]
+    called, spelled = function(x), spelled_out(function, x)
+    assert expanded([called._node]) == [spelled._node]
+    assert len(toposort([called._node])) < len(toposort([spelled._node]))
+    gradients = [y.square().sum().gradient(x)[0] for y in (called, spelled)]
+    assert len(set(expanded([g._node for g in gradients]))) == 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_gradients_of_gradients(name) -> None:
+    x, function = leaf(), CALLS[name]
+
+    def twice() -> np.ndarray:
+        first = function(x).square().sum().gradient(x)[0]
+        return (first * first).sum().gradient(x)[0].numpy()
+
+    np.testing.assert_allclose(twice(), spelled_out(twice), rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_of_known_structure_spells_nothing_out() -> None:
+    def step() -> tuple[Tensor, Tensor]:
+        x = leaf()
+        loss = x.softmax(-1).layernorm().square().mean()
+        return loss, loss.gradient(x)[0]
+
+    loss, slope = step()
+    loss.realize(slope)
+    plans = GlobalCounters.plans
+    loss, slope = step()
+    assert len(structure([loss._node, slope._node]).nodes) < 12
+    loss.realize(slope)
+    assert GlobalCounters.plans == plans
+
+
+def test_gradients_go_through_what_was_computed_before() -> None:
+    x = leaf()
+    y = x.softmax(-1)
+    before = y.numpy()
+    slope = y.square().sum().gradient(x)[0]
+    y.realize()
+    expected = 2 * before * (before - (before**2).sum(-1, keepdims=True))
+    np.testing.assert_allclose(slope.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_computed_before_its_gradient_does_not_hide_the_graph() -> None:
+    """Two graphs whose outputs are both computed already differ in how."""
+    slopes = []
+    for function in (lambda x: x.exp(), lambda x: x.square()):
+        x = Tensor(np.full(3, 2.0, np.float32), requires_grad=True)
+        loss = function(x).sum()
+        slope = loss.gradient(x)[0]
+        loss.realize()
+        slopes.append(slope.numpy()[0])
+    np.testing.assert_allclose(slopes, [np.exp(2.0), 4.0], rtol=1e-6)
+
+
+def test_arguments_that_are_equal_but_not_alike_are_told_apart() -> None:
+    @composite
+    def plus(x: Tensor, y: float) -> Tensor:
+        return x * 2 + y
+
+    x = Tensor([1, 2])
+    assert [plus(x, y).dtype.name for y in (1, 1.0, 1)] == ["int32", "float32", "int32"]
+
+    @composite
+    def scaled(x: Tensor, y: float) -> Tensor:
+        return x.exp() * y
+
+    assert [np.signbit(scaled(Tensor([1.0]), y).item()) for y in (0.0, -0.0)] == [False, True]
+
+
+def test_what_reads_other_tensors_is_spelled_out() -> None:
+    hidden = Tensor([1.0, 2.0]).realize()
+
+    @composite
+    def secretive(x: Tensor) -> Tensor:
+        return x.exp() * hidden
+
+    x = Tensor([0.0, 0.0])
+    assert secretive(x).tolist() == [1, 2]
+    hidden = Tensor([3.0, 4.0]).realize()
+    assert secretive(x).tolist() == [3, 4]
+
+
+def test_errors_are_raised_every_time() -> None:
+    for _ in range(2):
+        with pytest.raises(ShapeError):
+            Tensor.zeros(2, 3).dot(Tensor.zeros(2, 3))
+
+
+def test_no_gradient_passes_without_permission() -> None:
+    x = leaf()
+    x.softmax(-1)
+    with no_grad():
+        assert x.softmax(-1).requires_grad is None
+    assert x.softmax(-1).requires_grad
