@@ -257,9 +257,9 @@ def test_a_long_chain_takes_linear_time() -> None:
         y = X
         for _ in range(length):
             y = op("exp", op("sub", y, k(0)))
-        start = time.perf_counter()
+        start = time.process_time()
         assert len(graph.toposort([one(y)])) == length + 2
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     short = min(seconds(2000) for _ in range(3))
     assert seconds(20_000) < 40 * short
