@@ -16,6 +16,7 @@ from types import MappingProxyType
 from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, passes, reused_values
 from codegen.choose_contraction import single
 from codegen.choose_staged import staged
+from codegen.choose_window import windowed
 from codegen.contract import Contraction, contractions
 from codegen.index import Axis
 from codegen.ir import Kernel, Load
@@ -190,6 +191,7 @@ def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Sche
     found = {c.reduce: c for c in contractions(kernel) if worth_tiling(c)}
     if found and len(found) == len(kernel.reduces) == 1:
         (c,) = found.values()
+        yield from windowed(kernel, c, target, pick)
         yield single(kernel, c, target, pick)
     elif found:
         yield from staged(kernel, found, target, pick)

@@ -88,8 +88,10 @@ def _check_ahead(kernel: Kernel, schedule: Schedule) -> None:
 def _check_layout(stage: Stage) -> None:
     """The blocks of each axis divide from outer to inner and end with 1."""
     blocks: dict[Axis, int] = {}
+    if stage.image is not None and not stage.image.holds(stage.value):
+        raise ScheduleError(f"the image is none of the staged value {stage.value!r}")
     for axis, block in stage.layout or ():
-        if axis not in stage.value.axes:
+        if axis not in stage.packed.axes:
             raise ScheduleError(f"the layout names {axis}, which the staged value {stage.value!r} lacks")
         if block < 1 or blocks.get(axis, block) % block:
             raise ScheduleError(f"the block {block} of {axis} does not divide the block outside it")

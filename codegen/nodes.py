@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from codegen.image import Image
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Reduce, Store
 from codegen.schedule import Schedule, Step
@@ -25,12 +26,14 @@ class Place:
     whole   per axis the extent before any step: the size, or the tile of a step that was dropped because it covers
             the size
     names   per axis a unique identifier, valid in every language
+    loose   axes whose tiles may start anywhere, not only at multiples of their extent
     """
 
     taken: tuple[Step, ...]
     todo: tuple[Step, ...]
     whole: Mapping[Axis, int]
     names: Mapping[Axis, str]
+    loose: frozenset[Axis] = frozenset()
 
     @cached_property
     def tiles(self) -> dict[Axis, int]:
@@ -75,6 +78,9 @@ class Box:
     layout   packs only: ordered (axis, block) from outer to inner, as in the schedule; None: the printer's natural
              order
     pad      packs only: elements added to the innermost extent
+    image    packs only: the image of the value that is held instead; `tile` names its axes, of which the new ones
+             have a step in `place`: they begin where the first element read lies
+    covers   per axis of the value the extent held
     init     the wider box a narrow accumulator starts from; None: the reduce's identity
     array    True: memory, False: registers (settled after placement)
     """
@@ -87,6 +93,8 @@ class Box:
     partial: tuple[Axis, ...] = ()
     layout: tuple[tuple[Axis, int], ...] | None = None
     pad: int = 0
+    image: Image | None = None
+    covers: Mapping[Axis, int] = field(default_factory=dict)
     init: Box | None = None
     array: bool = False
 
@@ -155,11 +163,17 @@ class Keep:
 
 @dataclass(eq=False)
 class Pack:
-    """Evaluate box.of over the whole box, in the box's layout; anything finite may stand in the overhang."""
+    """Evaluate box.of, or its image, over the whole box, in the box's layout; anything finite may stand in the
+    overhang."""
 
     box: Box
     place: Place
     env: Environment
+
+    @property
+    def value(self) -> Expr:
+        """What fills the box."""
+        return self.box.of if self.box.image is None else self.box.image.source
 
 
 @dataclass(eq=False)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import NamedTuple
 
 from codegen.dtypes import DType, dtypes
-from codegen.index import Axis
+from codegen.index import Axis, Index
 from codegen.nodes import Box, Place
 from codegen.opencl_prelude import private_element
 from codegen.opencl_text import Speller
@@ -112,6 +113,9 @@ class Boxes:
         for axis in box.tile:
             const = coords.get(axis, 0)
             here, start = place.var(axis), box.place.var(axis)
+            if here is None and box.image is not None and axis in box.image.at:
+                found[axis] = _seen(box, box.image.at[axis], place, coords)
+                continue
             if axis in box.partial or here == start:
                 found[axis] = Local(None, 1, const)
             else:
@@ -133,17 +137,22 @@ class Boxes:
 
     def lane_stride(self, box: Box, lane: Axis) -> int | None:
         """The distance of neighbours along an axis inside one vector, or None when it is not constant."""
-        digit = next((d for d in reversed(self.layout(box).digits) if d.axis is lane), None)
-        if digit is None or digit.block != 1 or (digit.upper is not None and digit.upper % self.lanes):
+        steps = lane_steps(box, lane)
+        if len(steps) != 1:
             return None
-        return digit.stride
+        ((axis, step),) = steps.items()
+        digit = next((d for d in reversed(self.layout(box).digits) if d.axis is axis), None)
+        if digit is None or digit.block != 1:
+            return None
+        split = digit.upper is not None and (digit.upper % self.lanes != 0 or axis is not lane)
+        return None if split else digit.stride * step
 
     # ---------------------------------------------------------------------------------------------- reads
 
     def read(self, box: Box, place: Place, coords: Coords, lane: Axis | None) -> tuple[str, int]:
         """The element at an offset from a place, or the vector along lane when the box has that axis; with its
         width."""
-        if lane is not None and lane not in box.tile:
+        if lane is not None and not lane_steps(box, lane):
             lane = None
         if box.array:
             at = self.locals(box, place, coords)
@@ -173,12 +182,13 @@ class Boxes:
         if self.lane_stride(box, lane) == 1:
             text = f"vload{self.lanes}(0, {self.pointer(box, at)})"
             return f"(convert_int{self.lanes}({text}) != 0)" if self.dtype(box) is dtypes.bool else text
-        return self.speller.gathered([self.read_element(box, x) for x in self.lane_locals(at, lane)], self.dtype(box))
+        places = self.lane_locals(at, lane_steps(box, lane))
+        return self.speller.gathered([self.read_element(box, x) for x in places], self.dtype(box))
 
-    def lane_locals(self, at: Mapping[Axis, Local], lane: Axis) -> Iterator[dict[Axis, Local]]:
+    def lane_locals(self, at: Mapping[Axis, Local], steps: Mapping[Axis, int]) -> Iterator[dict[Axis, Local]]:
         """The coordinates of each lane of a vector."""
         for i in range(self.lanes):
-            yield {**at, lane: at[lane]._replace(const=at[lane].const + i)}
+            yield {**at, **{a: at[a]._replace(const=at[a].const + i * step) for a, step in steps.items()}}
 
     def pointer(self, box: Box, at: Mapping[Axis, Local]) -> str:
         address = self.address(box, at)
@@ -198,7 +208,7 @@ class Boxes:
                 value = f"convert_uchar{self.lanes}({value} & 1)"
             return [f"vstore{self.lanes}({value}, 0, {self.pointer(box, at)});"]
         lines = [f"{{ const {self.speller.type(dtype, self.lanes)} lane_values = {value};"]
-        for i, x in enumerate(self.lane_locals(at, lane)):
+        for i, x in enumerate(self.lane_locals(at, {lane: 1})):
             element = self.speller.element_of("lane_values", i, dtype)
             lines.append(f"  {box.name}[{self.address(box, x)}] = {element};")
         return [*lines, "}"]
@@ -206,6 +216,28 @@ class Boxes:
     def array(self, box: Box) -> str:
         """The declaration of a box in memory."""
         return f"{private_element(box.of.dtype)} {box.name}[{self.layout(box).total}] __attribute__((aligned(64)));"
+
+
+def lane_steps(box: Box, lane: Axis) -> dict[Axis, int]:
+    """How each coordinate of a box changes from one lane to the next: those of an image along the axes it sums."""
+    if lane in box.tile or box.image is None:
+        return {lane: 1} if lane in box.tile else {}
+    return {axis: step for axis, index in box.image.at.items() if (step := index.coefficient(lane))}
+
+
+def _seen(box: Box, index: Index, place: Place, coords: Coords) -> Local:
+    """The coordinate of an image's axis that a point of the value's axes has; 0 is the least one held."""
+    texts: list[str] = []
+    step = const = 0
+    for axis in sorted(index.axes, key=lambda a: a.id):
+        k, here, start = index.coefficient(axis), place.var(axis), box.place.var(axis)
+        const += k * coords.get(axis, 0) - min(k, 0) * (box.covers[axis] - 1)
+        if here is not None and here != start:
+            text = here if start is None else f"({here} - {start})"
+            texts.append(text if k == 1 else f"{text} * {k}")
+            step = gcd(step, k * place.tile(axis))
+    text = f"({' + '.join(texts)})" if len(texts) > 1 or (texts and "*" in texts[0]) else "".join(texts)
+    return Local(text or None, step or 1, const)
 
 
 def _digit(local: Local, digit: Digit) -> tuple[str | None, int]:

@@ -51,7 +51,12 @@ class Indices:
 
     def scalar(self, index: Index, coords: Coords, shift: int = 0) -> str:
         """The value at a point, plus shift; along a lane that of the first lane."""
-        const, parts = index.const + shift, []
+        text, const = self.split(index, coords)
+        return _sum([text] if text else [], const + shift)
+
+    def split(self, index: Index, coords: Coords) -> tuple[str, int]:
+        """The value at a point as text, empty if there is none, plus a constant."""
+        const, parts = index.const, []
         for atom, k in index.terms:
             if isinstance(atom, Axis):
                 text, offset = self.position(atom, coords)
@@ -61,7 +66,7 @@ class Indices:
                 const += k * offset
             if text is not None:
                 parts.append(_times(text, k))
-        return _sum(parts, const)
+        return (_sum(parts, 0) if parts else ""), const
 
     def atom(self, atom: Atom, coords: Coords) -> tuple[str | None, int]:
         """A division, remainder or expression at a point: text, if any, and a constant."""
@@ -86,11 +91,11 @@ class Indices:
 
     def alignment(self, index: Index, coords: Coords, lane: Axis) -> int:
         """A number the value at the first lane is certainly a multiple of; 0 when it is 0."""
-        found = abs(index.const)
+        found, loose = abs(index.const), self.place.loose
         for atom, k in index.terms:
             if isinstance(atom, Axis):
                 text, const = self.position(atom, coords)
-                step = gcd(self.place.tile(atom) if text is not None else 0, const)
+                step = gcd(self.place.tile(atom) if text is not None else 0, const) if atom not in loose else 1
             else:
                 known = None if atom.kind == "dynamic" else self.constant(atom.inner, coords)
                 step = 1 if known is None else known // atom.by if atom.kind == "div" else known % atom.by

@@ -18,11 +18,27 @@ from codegen.opencl_lines import Lines
 class Conditions:
     """When a point, or each lane of a vector, is inside: everything must hold."""
 
+    ranges: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
     scalars: list[str] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
     last: list[str] = field(default_factory=list)
     masks: list[str] = field(default_factory=list)
     never: bool = False
+
+    def bound(self, text: str, lo: int | None, hi: int | None) -> None:
+        """Add lo <= text < hi; of several bounds of one text the tightest counts, the others would only confuse
+        compilers."""
+        first, last = self.ranges.get(text, (None, None))
+        lows = [x for x in (lo, first) if x is not None]
+        highs = [x for x in (hi, last) if x is not None]
+        self.ranges[text] = (max(lows, default=None), min(highs, default=None))
+
+    def spell(self) -> None:
+        """Turn the ranges into conditions."""
+        for text, (lo, hi) in self.ranges.items():
+            self.scalars += [f"{text} >= {lo}"] if lo is not None else []
+            self.scalars += [f"{text} < {hi}"] if hi is not None else []
+        self.ranges.clear()
 
     @property
     def by_lane(self) -> bool:
@@ -34,7 +50,7 @@ class Masks:
 
     clear   axes whose current tile is known not to overhang
     rest    axes whose current tile is known to be the last, with the number of its points that are inside
-    beyond  axes whose points may lie past the end although the tile does not say so
+    beyond  axes whose points may lie past the end although the tile does not say so, or before 0 when they are loose
     """
 
     def __init__(self, indices: Indices, lines: Lines) -> None:
@@ -51,8 +67,10 @@ class Masks:
         """
         if axis in self.clear:
             return True
+        if axis in self.beyond:
+            return False
         rest = self.rest.get(axis, axis.size % self.indices.place.tile(axis))
-        return axis not in self.beyond and (rest == 0 or offset + width <= rest)
+        return rest == 0 or offset + width <= rest
 
     def outside(self, coords: Coords, axes: Iterable[Axis]) -> bool:
         """True when a point is past the end of an axis for certain."""
@@ -71,13 +89,14 @@ class Masks:
             self._overhang(found, axis, coords, lane)
         for guard in in_order(guards):
             self._guard(found, guard.index, guard.lo, guard.hi, coords, lane)
+        found.spell()
         return found
 
     def _overhang(self, found: Conditions, axis: Axis, coords: Coords, lane: Axis | None) -> None:
         offset = coords.get(axis, 0)
         if self.inside(axis, offset, self.lanes if axis is lane else 1):
             return
-        text = self.indices.scalar(axis.index, coords)
+        loose = axis in self.indices.place.loose
         if axis in self.rest and axis not in self.beyond:
             left = self.rest[axis] - offset
             if axis is lane and left > 0:
@@ -86,12 +105,11 @@ class Masks:
                 found.never = True
                 found.scalars.append("0")
         elif axis is lane:
-            found.last.append(self._count(f"{axis.size} - {_operand(text)}"))
-        elif text.isdigit():
-            found.never |= int(text) >= axis.size
-            found.scalars += ["0"] if found.never else []
+            text = _operand(self.indices.scalar(axis.index, coords))
+            found.first += [self._count(f"-{text}")] if loose else []
+            found.last.append(self._count(f"{axis.size} - {text}"))
         else:
-            found.scalars.append(f"{text} < {axis.size}")
+            self._scalar_guard(found, axis.index, 0 if loose else None, axis.size, coords)
 
     def _guard(self, found: Conditions, index: Index, lo: int, hi: int, coords: Coords, lane: Axis | None) -> None:
         lower, upper = index.lo < lo or index.is_dynamic, index.hi >= hi or index.is_dynamic
@@ -123,9 +141,8 @@ class Masks:
                 found.never = True
                 found.scalars.append("0")
             return
-        text = self.indices.scalar(index, coords)
-        found.scalars += [f"{text} >= {lo}"] if lo is not None else []
-        found.scalars += [f"{text} < {hi}"] if hi is not None else []
+        text, const = self.indices.split(index, coords)
+        found.bound(text, None if lo is None else lo - const, None if hi is None else hi - const)
 
     def _count(self, text: str) -> str:
         """A number of lanes as int; with long indices it is limited before it is narrowed."""

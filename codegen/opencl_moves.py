@@ -154,7 +154,7 @@ class Moves:
         for point in self.partial_points(box, across):
             here = {**at, **{a: Local(None, 1, c) for a, c in point.items()}}
             if lane is not None and across is not None:
-                each = self.boxes.lane_locals(here, lane)
+                each = self.boxes.lane_locals(here, {lane: 1})
                 folded = [self.fold(box, self.boxes.read_vector(box, x, across)) for x in each]
                 texts.append(self.speller.gathered(folded, box.of.dtype))
             elif lane is not None:

@@ -2,14 +2,17 @@
 
 Comes in: a `Pack` node.  Goes out: copy loops.  The lanes run along the innermost axis of the layout.  Where memory is
 consecutive along another axis, squares of lanes x lanes values are read along that one and transposed in registers.
-The overhang is filled with zeros, or what the operand makes of them.
+Axes that lie behind each other in memory and in the box are copied as one.  The overhang is filled with zeros, or what
+the operand makes of them.  An image's loops begin where its first element lies.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from codegen.image import indices_of
 from codegen.index import Axis
 from codegen.ir import Expr, Load, walk
 from codegen.nodes import Box, Pack, Place
@@ -17,82 +20,179 @@ from codegen.opencl_boxes import Boxes
 from codegen.opencl_leaves import Leaves
 from codegen.schedule import Step
 
+Extents = Mapping[Axis, int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a box and how it is copied.
+
+    begin, end  per axis the part's bounds, counted from where the box begins
+    stored      the axis along which vectors are stored; None: element by element
+    read        the axis along which squares are read; None: vectors are read along `stored`
+    """
+
+    begin: Extents
+    end: Extents
+    stored: Axis | None
+    read: Axis | None
+
 
 def print_pack(leaves: Leaves, node: Pack) -> None:
     """The loops that fill a packed box."""
-    box, boxes = node.box, leaves.boxes
-    stored = _stored_axis(box, boxes, leaves.lanes)
-    read = _read_axis(box.of, box, leaves.lanes) if stored is not None else None
-    read = None if read is stored else read
-    axes = _loop_order(box, stored, read)
-    steps = {a: leaves.lanes if a is stored or a is read else 1 for a in axes}
-    place = replace(node.place, taken=(*node.place.taken, *(Step(a, steps[a]) for a in axes)))
     masks = leaves.masks
     clear, beyond, rest = masks.clear, masks.beyond, masks.rest
-    whole = {a for a in box.tile if box.tile[a] == node.place.tile(a) and (a in clear or a.size % box.tile[a] == 0)}
-    masks.clear, masks.beyond = frozenset(whole), frozenset(box.tile) - whole
-    masks.rest = {a: points for a, points in rest.items() if a not in box.tile}
+    whole = _whole(node, clear)
+    masks.clear, masks.beyond = frozenset(whole), frozenset(node.box.tile) - whole
+    masks.rest = {a: points for a, points in rest.items() if a not in node.box.tile}
     leaves.forget()
-    leaves.enter(place, node.env)
-    with ExitStack() as loops:
-        for a in axes:
-            head = _for(place.var(a), node.place.var(a), box.tile[a], steps[a], leaves)
-            loops.enter_context(leaves.lines.block(head))
-        if stored is not None and read is not None:
-            _print_square(leaves, box, place, stored, read)
-        else:
-            value = leaves.value(box.of, {}, stored)
-            leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, stored))
+    leaves.enter(node.place, node.env)
+    _print_starts(leaves, node)
+    for piece in _pieces(node, _joined(node, leaves.boxes, whole), leaves.boxes, leaves.lanes):
+        _print_piece(leaves, node, piece)
     masks.clear, masks.beyond, masks.rest = clear, beyond, rest
     leaves.forget()
 
 
-def _stored_axis(box: Box, boxes: Boxes, lanes: int) -> Axis | None:
-    """The innermost axis of the layout, when the box has whole vectors of consecutive elements along it."""
-    assert box.layout is not None
-    axis = next((a for a, _ in reversed(box.layout) if box.tile[a] > 1), None)
-    whole = axis is not None and box.tile[axis] % lanes == 0 and boxes.lane_stride(box, axis) == 1
-    return axis if whole else None
+def _whole(node: Pack, clear: frozenset[Axis]) -> set[Axis]:
+    """The axes along which nothing of the box overhangs; new ones of an image when those they sum do not."""
+    box, place = node.box, node.place
+    fits = {a for a, n in box.covers.items() if n == place.tile(a) and (a in clear or a.size % n == 0)}
+    if box.image is not None:
+        exact = box.image.extents(box.covers)
+        fits |= {new for new, index in box.image.at.items() if index.axes <= fits and box.tile[new] == exact[new]}
+    return fits & box.tile.keys()
 
 
-def _read_axis(value: Expr, box: Box, lanes: int) -> Axis | None:
-    """The axis along which most loads of the value read consecutive elements, if the box has whole vectors along it."""
+def _print_starts(leaves: Leaves, node: Pack) -> None:
+    """Where the new axes of an image begin: at the least position any point of the tile reads."""
+    for new, index in node.box.image.at.items() if node.box.image is not None else ():
+        last = {a: node.box.covers[a] - 1 for a in index.axes if index.coefficient(a) < 0}
+        leaves.lines.add(f"const {leaves.indices.base} {node.place.var(new)} = {leaves.indices.scalar(index, last)};")
+
+
+# ------------------------------------------------------------------------------------------------------- pieces
+
+
+def _joined(node: Pack, boxes: Boxes, whole: set[Axis]) -> dict[Axis, int]:
+    """The extents to copy: axes that continue the next inner one, in the box and in every index, are part of that."""
+    indices = indices_of(node.value)
+    digits = boxes.layout(node.box).digits[::-1]
+    places = [d.axis for d in digits]
+    found = {a: n for a, n in node.box.tile.items() if n > 1}
+    inner = None
+    for digit in digits:
+        axis = digit.axis
+        single = places.count(axis) == 1 and axis in whole and indices is not None
+        if single and inner is not None and indices is not None:
+            extent = found[inner.axis]
+            if digit.stride == inner.stride * extent and all(
+                i.is_affine_in(axis)
+                and i.is_affine_in(inner.axis)
+                and i.coefficient(axis) == i.coefficient(inner.axis) * extent
+                for i in indices
+            ):
+                found[inner.axis] = extent * found.pop(axis)
+                continue
+        inner = digit if single else None
+    return found
+
+
+def _pieces(node: Pack, extents: Extents, boxes: Boxes, lanes: int) -> Iterator[Piece]:
+    """Whole vectors or squares first, then what is left of their axis."""
+    begin = dict.fromkeys(extents, 0)
+    stored = _stored_axis(node.box, extents, boxes, lanes)
+    read = _read_axis(node.value, extents, lanes) if stored is not None else None
+    read = None if read is stored or (stored is not None and extents[stored] % lanes) else read
+    cut = read or stored
+    if cut is None:
+        yield Piece(begin, extents, None, None)
+        return
+    full = extents[cut] // lanes * lanes
+    yield Piece(begin, {**extents, cut: full}, stored, read)
+    if full < extents[cut]:
+        yield Piece({**begin, cut: full}, extents, stored if read is not None else None, None)
+
+
+def _stored_axis(box: Box, extents: Extents, boxes: Boxes, lanes: int) -> Axis | None:
+    """The innermost axis of the layout, when the box has vectors of consecutive elements along it."""
+    axis = next((a for a, _ in reversed(box.layout or ()) if extents.get(a, 1) > 1), None)
+    fills = axis is not None and extents[axis] >= lanes and boxes.lane_stride(box, axis) == 1
+    return axis if fills else None
+
+
+def _read_axis(value: Expr, extents: Extents, lanes: int) -> Axis | None:
+    """The axis along which most loads of the value read consecutive elements, if there are vectors of them."""
     votes: dict[Axis, int] = {}
     for e in walk((value,)):
         if isinstance(e, Load):
-            for a in box.tile:
-                if box.tile[a] % lanes == 0 and a in e.axes and e.index.stride(a) == 1:
+            for a, extent in extents.items():
+                if extent >= lanes and a in e.axes and e.index.stride(a) == 1:
                     votes[a] = votes.get(a, 0) + len(e.axes)
     return max(votes, key=lambda a: votes[a], default=None)
 
 
-def _loop_order(box: Box, stored: Axis | None, read: Axis | None) -> list[Axis]:
+# ------------------------------------------------------------------------------------------------------- loops
+
+
+def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
+    box, boxes = node.box, leaves.boxes
+    axes = _loop_order(node, piece)
+    steps = {a: leaves.lanes if a is piece.stored or a is piece.read else 1 for a in axes}
+    loose = {a for a in axes if box.tile.get(a, 0) % steps[a]}
+    place = replace(
+        node.place,
+        taken=(*node.place.taken, *(Step(a, steps[a]) for a in axes)),
+        loose=node.place.loose | loose,
+    )
+    leaves.forget()
+    leaves.enter(place, node.env)
+    with ExitStack() as loops:
+        for a in axes:
+            loops.enter_context(leaves.lines.block(_for(leaves, node, place, piece, a, steps[a])))
+        if piece.stored is not None and piece.read is not None:
+            _print_square(leaves, node, place, piece.stored, piece.read)
+        else:
+            value = leaves.value(node.value, {}, piece.stored)
+            leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, piece.stored))
+    leaves.forget()
+
+
+def _loop_order(node: Pack, piece: Piece) -> list[Axis]:
     """Axes of the copy loops, outermost first: large strides of the largest load outside, the lanes inside."""
-    loads = [e for e in walk((box.of,)) if isinstance(e, Load)]
+    loads = [e for e in walk((node.value,)) if isinstance(e, Load)]
     largest = max(loads, key=lambda e: len(e.axes), default=None)
 
     def distance(a: Axis) -> int:
         return abs(largest.index.coefficient(a)) if largest is not None else 0
 
-    last = [a for a in (stored, read) if a is not None]
-    others = [a for a, extent in box.tile.items() if extent > 1 and a not in last]
+    last = [a for a in (piece.stored, piece.read) if a is not None]
+    others = [a for a, extent in piece.end.items() if extent > 1 and a not in last]
     return sorted(others, key=distance, reverse=True) + last
 
 
-def _for(var: str | None, start: str | None, extent: int, step: int, leaves: Leaves) -> str:
-    last = f"{start} + {extent}" if start else str(extent)
-    return f"kf_for ({leaves.indices.base} {var} = {start or 0}; {var} < {last}; {var} += {step})"
+def _for(leaves: Leaves, node: Pack, place: Place, piece: Piece, axis: Axis, step: int) -> str:
+    start, var = node.place.var(axis), place.var(axis)
+
+    def shifted(offset: int) -> str:
+        if start is None:
+            return str(offset)
+        return f"{start} + {offset}" if offset else start
+
+    first, last = shifted(piece.begin[axis]), shifted(piece.end[axis])
+    return f"kf_for ({leaves.indices.base} {var} = {first}; {var} < {last}; {var} += {step})"
 
 
-def _print_square(leaves: Leaves, box: Box, place: Place, stored: Axis, read: Axis) -> None:
+def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: Axis) -> None:
     """lanes vectors along the read axis become lanes vectors along the stored one."""
+    box = node.box
     n, dtype, lines = leaves.lanes, box.of.dtype.arithmetic, leaves.lines
     name = lines.fresh("square")
     kind = leaves.speller.type(dtype, n)
     leaves.speller.prelude.transpose(kind.removesuffix(str(n)))
     lines.add(f"{kind} {name}[{n}];")
     for i in range(n):
-        text, width = leaves.value(box.of, {stored: i}, read)
+        text, width = leaves.value(node.value, {stored: i}, read)
         lines.add(f"{name}[{i}] = {leaves.speller.widened(text, width, dtype, n)};")
     lines.add(f"kf_transpose({name});")
     for i in range(n):

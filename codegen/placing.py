@@ -115,7 +115,7 @@ class _Placer:
         if self.needs.pending((stage.value,), env):
             return
         box = self.boxes.make("pack", stage.value, depth, loops, stage.value.axes, stage=stage)
-        out += [Declare(box), Pack(box, self.boxes.place(depth, loops), dict(env))]
+        out += [Declare(box), Pack(box, box.place, dict(env))]
         for e in self.needs.reached((stage.value,), env):  # the copy loops run inside their tiles
             if e in env and any(extent > 1 for extent in env[e].tile.values()):
                 env[e].array = True

@@ -6,14 +6,16 @@ Comes in: requests of the placer.  Goes out: boxes.  It knows loop lists and pla
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from codegen.contract import contraction
 from codegen.goals import Order, axis_names, place_at
+from codegen.image import Image
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Reduce
 from codegen.nodes import Box, Place
-from codegen.schedule import Schedule, Stage
+from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
 
@@ -57,17 +59,28 @@ class PlacedBoxes:
         like        a box that it will be combined with elementwise: the extents of axes they share are equal
         """
         place = self.place(depth, loops)
-        layout, pad = (stage.layout, stage.pad) if stage is not None else (None, 0)
+        layout, pad, image = (stage.layout, stage.pad, stage.image) if stage is not None else (None, 0, None)
         tile: dict[Axis, int] = {}
         for a in self.axes:
             if a in partial:
                 tile[a] = self.place(depth, sink_loops or loops).innermost(a)
             elif a in axes:
                 tile[a] = self.extent(a, depth, loops) if like is None else like.tile[a]
-        name = f"{kind}{len(self.all)}"
-        box = Box(name, kind, of, place, tile, partial, layout, pad, array=layout is not None)
+        name, covers = f"{kind}{len(self.all)}", tile
+        if stage is not None and image is not None:
+            tile = self.seen(stage, image, covers)
+            place = _windows(place, name, {new: tile[new] for new in image.at})
+        box = Box(name, kind, of, place, tile, partial, layout, pad, image, covers, array=layout is not None)
         self.all.append(box)
         return box
+
+    def seen(self, stage: Stage, image: Image, covers: Mapping[Axis, int]) -> dict[Axis, int]:
+        """The extents of an image's box; rows of whole vectors are copied fastest."""
+        tile = image.extents(covers)
+        last = next((a for a, _ in reversed(stage.layout or ()) if tile[a] > 1), None)
+        if last is not None and last in image.at and tile[last] > self.target.lanes // 2:
+            tile[last] = -(-tile[last] // self.target.lanes) * self.target.lanes
+        return tile
 
     def extent(self, axis: Axis, depth: int, loops: Order) -> int:
         """The current tile of axis; without a step yet, its size rounded up to whole innermost tiles of every list that
@@ -115,3 +128,10 @@ class PlacedBoxes:
             for source, other in self.pairs:
                 if source.array and not other.array:
                     other.array = changed = True
+
+
+def _windows(place: Place, box: str, extents: Mapping[Axis, int]) -> Place:
+    """The place with a step into the part of each of an image's axes that a box holds."""
+    names = {**place.names, **{axis: f"{box}_u{number}_" for number, axis in enumerate(extents)}}
+    steps = tuple(Step(axis, extent) for axis, extent in extents.items())
+    return replace(place, taken=(*place.taken, *steps), names=names, loose=place.loose | extents.keys())

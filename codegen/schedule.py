@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from codegen.image import Image
 from codegen.index import Axis
 from codegen.ir import Expr, Load, Reduce, Store
 from codegen.streaming import Stream
@@ -35,12 +36,19 @@ class Stage:
     depth   number of enclosing loops at which the box is filled
     layout  ordered (axis, block) from outer to inner, an axis may occur twice; None: keep
     pad     elements added to the innermost extent of a packed box (breaks power-of-two strides)
+    image   packs only: pack the value's image, whose axes the layout names, instead of the value
     """
 
     value: Expr
     depth: int
     layout: tuple[tuple[Axis, int], ...] | None = None
     pad: int = 0
+    image: Image | None = None
+
+    @property
+    def packed(self) -> Expr:
+        """The expression a packed box is filled with."""
+        return self.value if self.image is None else self.image.source
 
 
 class Inner(NamedTuple):

@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, TypeVar, cast
 
+from codegen.image import Image, image_of
+from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Load, Reduce, Store
 from codegen.schedule import Ahead, Inner, Schedule, ScheduleError, Stage, Step
 from codegen.show import COLUMN, Text
@@ -84,7 +86,8 @@ class _Words:
     def _stage(self, stage: Stage) -> str:
         if stage.layout is None:
             return f"keep {self._name(stage.value)} at {stage.depth}"
-        layout = "".join(f"({self.axis_names[axis]},{block})" for axis, block in stage.layout)
+        names = self.axis_names | {axis: name for name, axis in _image_names(stage.image).items()}
+        layout = "".join(f"({names[axis]},{block})" for axis, block in stage.layout)
         return f"pack {self._name(stage.value)} at {stage.depth} as {layout} pad {stage.pad}"
 
     def _partial(self, partial: frozenset[Reduce] | None) -> str:
@@ -129,8 +132,11 @@ class _Words:
             value, depth = _matched(_KEEP, text)
             return Stage(_found(self.values, value), int(depth))
         value, depth, layout, pad = _matched(_PACK, text)
-        blocks = tuple((_found(self.axes, axis), int(block)) for axis, block in _LAYOUT.findall(layout))
-        return Stage(_found(self.values, value), int(depth), blocks, int(pad))
+        written, packed = _LAYOUT.findall(layout), _found(self.values, value)
+        image = image_of(packed) if any(axis not in self.axes for axis, _ in written) else None
+        axes = self.axes | _image_names(image)
+        blocks = tuple((_found(axes, axis), int(block)) for axis, block in written)
+        return Stage(packed, int(depth), blocks, int(pad), image)
 
     def _read_inner(self, text: str) -> tuple[Expr | Store, Inner]:
         name, depth, loops = _matched(_INNER, text)
@@ -149,6 +155,11 @@ class _Words:
     def _read_ahead(self, text: str) -> Ahead:
         load, axis = _matched(_AHEAD, text)
         return Ahead(cast(Load, _found(self.values, load)), _found(self.axes, axis))
+
+
+def _image_names(image: Image | None) -> dict[str, Axis]:
+    """The new axes of an image, called by the sums they stand for."""
+    return _named((repr(index), axis) for axis, index in image.at.items()) if image is not None else {}
 
 
 def _named(things: Iterable[tuple[str, T]]) -> dict[str, T]:

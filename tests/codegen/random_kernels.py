@@ -6,7 +6,8 @@ floats stay moderate, only integers and loaded floats are compared.  `kernels()`
 
     elementwise  several stores, casts, where, views: flips, strides, pads, windows, flattened and split axes, gathers
     reduction    nested and sibling reduces of any operation     contraction  with batch, prologue and epilogue
-    softmax      a max and sums that hang on it, streams         accumulate   stores that add, take the max, raise flags
+    softmax      a max and sums that hang on it, streams         window       sums of products over windows
+    accumulate   stores that add, take the max, raise flags
 """
 
 from __future__ import annotations
@@ -301,6 +302,32 @@ def _contraction(make: _Maker) -> list[Store]:
     return [make.store(axes, value)]
 
 
+def _window(make: _Maker) -> list[Store]:
+    """Sums of products over windows: over the places within them, or over where they are."""
+    rank = make.rng.choice((1, 1, 2))
+    places, taps = (make.axes(rank, rank, volume=volume) for volume in (60, 9))
+    others, columns = make.axes(0, 2, volume=12), make.axes(1, 1, volume=40)
+    dtype = make.rng.choice((dtypes.float32, dtypes.float32, dtypes.float64, dtypes.int32))
+    index, guards = flattened(others), set()
+    for place, tap in zip(places, taps):
+        at = place.index * make.rng.choice((1, 1, 2)) + tap.index * make.rng.choice((1, 1, -1, 2))
+        at -= make.rng.randint(0, 2) + min(0, at.lo)
+        if make.rng.random() < 0.2:
+            guards.add(Guard(at % 2, 0, 1))
+            at = at // 2
+        size = at.hi + 1 - make.rng.randint(0, 2)
+        guards.add(Guard(at, 0, max(1, size)))
+        index = index * max(1, size) + at
+    stored = make.stored(dtype)
+    _, highest = bounds(index, frozenset(guards))
+    seen = make.cast(load(make.param(stored, max(1, highest + 1)), index, guards), dtype)
+    summed, free = ([*taps], [*places]) if make.rng.random() < 0.6 else ([*places], [*taps])
+    for axis in others:
+        (summed if make.rng.random() < 0.6 else free).append(axis)
+    value = reduce("add", apply("mul", seen, make.loaded([*columns, *summed], dtype, depth=0)), summed)
+    return [make.store([*free, *columns], value)]
+
+
 def _softmax(make: _Maker) -> list[Store]:
     """Statistics of rows: exp(c * (s - max s)), its sum, weighted sums, the log of the sum."""
     rows, summed = make.axes(0, 2, volume=20), make.axes(1, 2, volume=30)
@@ -343,6 +370,7 @@ FAMILIES: dict[str, Callable[[_Maker], list[Store]]] = {
     "elementwise": _elementwise,
     "reduction": _reduction,
     "contraction": _contraction,
+    "window": _window,
     "softmax": _softmax,
     "accumulate": _accumulate,
 }

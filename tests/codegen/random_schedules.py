@@ -6,6 +6,7 @@
 import random
 from collections.abc import Sequence
 
+from codegen.image import image_of
 from codegen.index import Axis
 from codegen.ir import Const, Expr, Kernel, Reduce
 from codegen.legality import statements
@@ -40,6 +41,8 @@ def _attempt(kernel: Kernel, rng: random.Random, wild: float) -> Schedule:
     loops = _loops(rng, kernel.axes, grid, skip=0.2 * wild)
     vector = rng.sample(kernel.axes, min(len(kernel.axes), rng.choice((0, 1, 1, 1, 2, 3))))
     values = [e for e in kernel.exprs if e.axes and not isinstance(e, Const)]
+    if rng.random() < 0.4:
+        values = [e for e in values if image_of(e) is not None] or values
     stages = [_stage(rng, rng.choice(values), len(grid), len(loops)) for _ in range(_few(rng, wild)) if values]
     sinks = [*kernel.reduces, *kernel.stores, *(s.value for s in stages if s.layout is None)]
     inner: dict[object, Inner] = {}
@@ -76,13 +79,16 @@ def _loops(rng: random.Random, axes: Sequence[Axis], begun: Sequence[Step], skip
 
 
 def _stage(rng: random.Random, value: Expr, least: int, most: int) -> Stage:
-    """Keep or pack a value at a random depth; a pack's layout may split its axes into panels."""
+    """Keep or pack a value, or its image, at a random depth; a pack's layout may split its axes into panels."""
     depth = rng.randint(least, most)
     if rng.random() < 0.4:
         return Stage(value, depth)
-    axes = sorted(value.axes, key=lambda a: a.id)
+    image = image_of(value) if rng.random() < 0.7 else None
+    axes = sorted((value if image is None else image.source).axes, key=lambda a: a.id)
+    if not axes:
+        return Stage(value, depth)
     rng.shuffle(axes)
     layout = [(axis, 1) for axis in axes]
     if rng.random() < 0.5:
         layout.insert(0, (rng.choice(axes), rng.choice((2, 16, 32))))
-    return Stage(value, depth, tuple(layout), rng.choice((0, 0, 3, 16)))
+    return Stage(value, depth, tuple(layout), rng.choice((0, 0, 3, 16)), image)

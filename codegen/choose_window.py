@@ -1,0 +1,229 @@
+"""Default CPU schedules for contractions one operand of which is read through a window: convolutions of any rank, their
+gradients, sums over neighbours.
+
+Comes in: a kernel, its contraction and the target's facts.  Goes out: a schedule, or none when no operand has an
+image worth keeping.  The windowed operand is packed as its image, so that each element is copied once and the places of a
+window are constant offsets; lanes run along an axis of the other operand, whose panels are packed; a tile of rows along
+the windowed operand's axes is accumulated.  Blocks are chosen by an estimate of cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+
+from codegen.access import loads_of, parallel_axes
+from codegen.choose_contraction import TILE, UNROLL, even
+from codegen.contract import Contraction
+from codegen.image import Image, image_of
+from codegen.index import Axis
+from codegen.ir import Expr, Kernel
+from codegen.picks import Pick
+from codegen.schedule import Schedule, Stage, Step
+from codegen.target import Target
+
+Extents = dict[Axis, int]
+
+ROWS, COLUMNS = TILE
+FILLED = 6  # rows that keep the arithmetic units busy
+PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level cache
+ACCUMULATED = 1 << 17  # elements of a group's accumulators
+GATHERED = 1.5  # cycles to pack an element of the panels
+COPIED = 0.3  # cycles to pack an element of the image
+CANDIDATES = 12  # ways to cut worth measuring
+LAUNCHED = 2000  # cycles to start a group
+
+
+@dataclass(frozen=True)
+class Window:
+    """A contraction seen from its windowed operand.
+
+    value, image, other  the windowed operand, its image, the other operand
+    n        the axis of the other operand that holds the lanes, in panels of `columns`
+    shared   the axes every group has one position of: of both operands, and the other's but n
+    free     the axes of the windowed operand alone, those with large steps first
+    bound    the summed axes, those with large steps in the windowed operand first
+    """
+
+    value: Expr
+    image: Image
+    other: Expr
+    n: Axis
+    columns: int
+    shared: tuple[Axis, ...]
+    free: tuple[Axis, ...]
+    bound: tuple[Axis, ...]
+
+
+def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
+    """The schedule of a kernel with one contraction over a window and an elementwise epilogue; nothing without one."""
+    window = window_of(kernel, c, target.lanes)
+    if window is not None:
+        rows = rows_of(window)
+        found = sorted(candidates(window, rows), key=lambda blocks: cycles(window, rows, blocks, target))
+        yield scheduled(window, rows, pick("window", found[:CANDIDATES]))
+
+
+def window_of(kernel: Kernel, c: Contraction, lanes: int) -> Window | None:
+    """The window of a contraction all of whose free axes may be spread over groups; None when nothing is gained.
+
+    Something is gained when an element is read for several values of summed axes and of free ones, and the other
+    operand has an axis that fills most lanes.
+    """
+    parallel = set(parallel_axes(kernel))
+    for value, other, free, side in ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m)):
+        n = max(side, key=lambda a: (a.size, -a.id))
+        image = image_of(value) if n.size > lanes // 2 and parallel.issuperset(c.reduce.axes) else None
+        if image is None:
+            continue
+        mixed = [i.axes for i in image.at.values() if not i.axes.isdisjoint(free) and not i.axes.isdisjoint(c.k)]
+        if not mixed:
+            continue
+        steps = {a: abs(e.index.coefficient(a)) for e in loads_of(value) for a in e.axes}
+        wide = c.reduce.dtype.bits > 32 or n.size <= lanes
+        return Window(
+            value,
+            image,
+            other,
+            n,
+            lanes * (1 if wide else COLUMNS),
+            (*c.batch, *(a for a in side if a is not n)),
+            tuple(sorted(free, key=lambda a: -steps.get(a, 0))),
+            tuple(sorted(c.k, key=lambda a: -steps.get(a, 0))),
+        )
+    return None
+
+
+def rows_of(window: Window) -> Extents:
+    """The rows of the register tile: along the free axis with the smallest steps that suffices, else several."""
+    found: Extents = {}
+    inside_out = window.free[::-1]
+    enough = next((a for a in inside_out if _rows(a) >= FILLED), None)
+    if enough is not None:
+        return {enough: _rows(enough)}
+    left = ROWS + 1
+    for axis in sorted(inside_out, key=lambda a: -_rows(a)):
+        found[axis] = min(axis.size, left)
+        left //= found[axis]
+    return {a: n for a, n in found.items() if n > 1}
+
+
+def _rows(axis: Axis) -> int:
+    return even(axis.size, ROWS, 1)
+
+
+# ------------------------------------------------------------------------------------------------------- blocks
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a group's work is cut.
+
+    group   per axis of n and free the extent of a group
+    packed  per summed axis the extent packed at a time
+    steps   per free axis the extent whose image is packed at a time
+    """
+
+    group: Extents
+    packed: Extents
+    steps: Extents
+
+
+def candidates(window: Window, rows: Extents) -> Iterator[Blocks]:
+    """Blocks worth comparing: n and the two longest free axes are cut, the others left whole."""
+    choices = {window.n: [even(window.n.size, most, window.columns) for most in (128, 64, 32)]}
+    longest = sorted(window.free, key=lambda a: -a.size)[:2]
+    for axis in window.free:
+        unit = rows.get(axis, 1)
+        cuts = (1, 2, 4, 8, 16) if axis in longest else (1,)
+        choices[axis] = [even(axis.size, max(unit, ceil(axis.size / cut)), unit) for cut in cuts]
+    options = [dict.fromkeys(sizes) for sizes in choices.values()]
+    smallest = prod(min(sizes) for sizes in options)
+    for sizes in product(*options):
+        if prod(sizes) <= max(ACCUMULATED, smallest):
+            yield _blocks(window, rows, dict(zip(choices, sizes)))
+
+
+def _blocks(window: Window, rows: Extents, group: Extents) -> Blocks:
+    """Summed axes are cut until the panels are small enough, then free ones until the image is."""
+    packed = {a: a.size for a in window.bound}
+    steps = {a: group[a] for a in window.free}
+    for axis in window.bound:
+        while packed[axis] > 1 and _panels(window, group, packed) > PACKED:
+            packed[axis] = ceil(packed[axis] / 2)
+    for axis in window.free:
+        while steps[axis] > rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
+            steps[axis] = _smaller(steps[axis], rows.get(axis, 1))
+    for axis in window.bound:
+        while packed[axis] > 1 and _image(window, steps, packed) > PACKED:
+            packed[axis] = ceil(packed[axis] / 2)
+    return Blocks(group, packed, steps)
+
+
+def _smaller(extent: int, unit: int) -> int:
+    """The largest part of an extent that divides it and is a multiple of unit."""
+    return max(n for n in range(unit, extent, unit) if extent % n == 0)
+
+
+def _panels(window: Window, group: Extents, packed: Extents) -> int:
+    """Elements of the other operand's box."""
+    return group[window.n] * prod(packed[a] for a in window.bound if a in window.other.axes)
+
+
+def _image(window: Window, steps: Extents, packed: Extents) -> int:
+    """Elements of the image's box."""
+    tile = {a: steps.get(a) or packed.get(a, 1) for a in window.value.axes}
+    return prod(window.image.extents(tile).values())
+
+
+def cycles(window: Window, rows: Extents, blocks: Blocks, target: Target) -> float:
+    """An estimate of the time of a launch: products, packing, accumulators kept between blocks, stores."""
+    group, packed, steps = blocks.group, blocks.packed, blocks.steps
+    groups = prod(a.size for a in window.shared) * prod(ceil(a.size / size) for a, size in group.items())
+    columns, accumulated = window.columns // target.lanes, prod(group.values())
+    busy = max(1.0, FILLED / prod(rows.values()) * COLUMNS / columns)
+    products = accumulated / target.lanes * prod(a.size for a in window.bound) / 2 * busy
+    pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
+    images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
+    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * COPIED
+    kept = 2 * pieces * accumulated / target.lanes if pieces > 1 else 0
+    return ceil(groups / target.cores) * (products + packing + kept + accumulated + LAUNCHED)
+
+
+# ------------------------------------------------------------------------------------------------------- loops
+
+
+def scheduled(window: Window, rows: Extents, blocks: Blocks) -> Schedule:
+    """Groups; inside blocks of the summed axes, whose panels are packed; then of free ones, whose image is packed; then
+    register tiles."""
+    n, group = window.n, blocks.group
+    grid = [*(Step(a, 1) for a in window.shared), *(Step(a, group[a]) for a in window.free), Step(n, group[n])]
+    summed = [Step(a, blocks.packed[a]) for a in window.bound if blocks.packed[a] < a.size]
+    free = [Step(a, blocks.steps[a]) for a in window.free if blocks.steps[a] < group[a]]
+    tile = [Step(n, window.columns), *(Step(a, 1) for a in window.free if a not in rows)]
+    tile += [*(Step(a, rows[a]) for a in window.free if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
+    depth = len(grid) + len(summed)
+    panels = [(n, window.columns), *((a, 1) for a in window.bound if a in window.other.axes), (n, 1)]
+    stages = (
+        Stage(window.other, depth, tuple(panels)),
+        Stage(window.value, depth + len(free), tuple((a, 1) for a in _image_order(window)), 0, window.image),
+    )
+    return Schedule((*grid, *summed, *free, *tile), len(grid), (n,), stages)
+
+
+def _looped(window: Window, blocks: Blocks) -> list[Axis]:
+    """The summed axes walked one by one inside the register tile; short ones are written out instead."""
+    written: list[Axis] = []
+    for axis in reversed(window.bound):
+        if blocks.packed[axis] == axis.size and prod(a.size for a in written) * axis.size <= UNROLL:
+            written.append(axis)
+    return [a for a in window.bound if a not in written]
+
+
+def _image_order(window: Window) -> list[Axis]:
+    """The axes of the image in the order they have in memory: large steps outside."""
+    source = window.image.source
+    steps = {a: max(abs(e.index.coefficient(a)) for e in loads_of(source) if a in e.axes) for a in source.axes}
+    return sorted((a for a in source.axes if a not in window.shared), key=lambda a: (-steps[a], a.id))
