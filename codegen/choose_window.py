@@ -1,8 +1,8 @@
 """Default CPU schedules for contractions one operand of which is read through a window: convolutions of any rank, their
 gradients, sums over neighbours.
 
-Comes in: a kernel, its contraction and the target's facts.  Goes out: a schedule, or none when no operand has an
-image worth keeping.  The windowed operand is packed as its image, so that each element is copied once and the places of a
+Comes in: a kernel, its contraction and the target's facts.  Goes out: a schedule, or none when no operand has an image
+worth keeping.  The windowed operand is packed as its image, so that each element is copied once and the places of a
 window are constant offsets; lanes run along an axis of the other operand, whose panels are packed; a tile of rows along
 the windowed operand's axes is accumulated.  Blocks are chosen by an estimate of cycles.
 """

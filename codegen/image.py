@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 from codegen.index import Axis, Index, combination, constant, in_order
 from codegen.ir import Coord, Expr, Load, Reduce, Valid, walk, with_axes
 
-
 _images: Final[WeakKeyDictionary[Expr, Image | None]] = WeakKeyDictionary()
 
 
