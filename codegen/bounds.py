@@ -6,9 +6,10 @@ is known only as far as a guard or the expression itself bounds it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Final, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from codegen.interpret import index_values
 from codegen.ir import Apply, Const, Coord, Expr, walk
 
 Interval = tuple[int, int]
+_ranges: Final[WeakKeyDictionary[Expr, Interval]] = WeakKeyDictionary()
 FEW: Final = 1 << 14  # points that may be tried one by one: a fraction of a millisecond
 
 
@@ -151,13 +153,14 @@ def _common_multiple(index: Index, part: Index) -> int:
 
 def value_range(e: Expr) -> Interval:
     """Bounds of an integer expression's value, from constants, positions, min, max, mod, and, shifts, where."""
-    found: dict[Expr, Interval] = {}
-    for x in walk([e]):
-        found[x] = _range(x, found)
-    return found[e]
+    if e not in _ranges:
+        for x in walk([e]):
+            if x not in _ranges:
+                _ranges[x] = _range(x, _ranges)
+    return _ranges[e]
 
 
-def _range(e: Expr, found: dict[Expr, Interval]) -> Interval:
+def _range(e: Expr, found: Mapping[Expr, Interval]) -> Interval:
     if e.dtype.is_float:
         return 0, 0
     widest = int(e.dtype.min), int(e.dtype.max)
@@ -178,6 +181,8 @@ def _apply_range(e: Apply, ranges: Sequence[Interval]) -> Interval | None:
         return choose(r[0] for r in ranges), choose(r[1] for r in ranges)
     if name == "add":
         return sum(r[0] for r in ranges), sum(r[1] for r in ranges)
+    if name == "sub":
+        return ranges[0][0] - ranges[1][1], ranges[0][1] - ranges[1][0]
     if name == "where":
         return _hull(ranges[1:])
     if name == "cast":

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen import ir
-from codegen.bounds import value_range
+from codegen.bounds import bounds, value_range
 from codegen.dtypes import DType, dtypes
-from codegen.index import Axis, Guard, Guards, Index, constant, dynamic, needed
+from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, needed
 from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.rewrite import prepare
@@ -167,7 +167,9 @@ class Lowering:
         return ir.replace(index, {}, real)
 
     def _guards(self, guards: Guards) -> Guards:
-        return frozenset(Guard(self._index(guard.index), guard.lo, guard.hi) for guard in guards)
+        """The guards with real positions; those that hold whatever the data are left out."""
+        moved = [Guard(self._index(guard.index), guard.lo, guard.hi) for guard in guards]
+        return frozenset(g for g in moved if not g.index.is_dynamic or not _always(g))
 
     def _position(self, demand: Demand, size: int, node: Node) -> Expr:
         """The value of an index taken from data; a check reports the values outside 0 <= value < size."""
@@ -219,6 +221,11 @@ def applied(node: Node, args: list[Expr]) -> Expr:
     if node.op in SCALAR_OPS:
         return ir.apply(node.op, *args)
     raise InternalError(f"{node!r} cannot be computed inside a kernel")
+
+
+def _always(guard: Guard) -> bool:
+    low, high = bounds(guard.index, NO_GUARDS)
+    return guard.lo <= low and high < guard.hi
 
 
 def within(expr: Expr, size: int) -> bool:

@@ -14,7 +14,7 @@ from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.settings import TRAINING, Context
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.sorting import Sorting
+from kernelforge.tensor.resizing import Resizing
 
 
 class TrainingMode(type):
@@ -37,7 +37,7 @@ class train(Context, ContextDecorator):
         super().__init__(TRAINING=int(mode))
 
 
-class Neural(Sorting, metaclass=TrainingMode):
+class Neural(Resizing, metaclass=TrainingMode):
     """Operations with a meaning for networks only."""
 
     __slots__ = ()

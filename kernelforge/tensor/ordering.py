@@ -17,8 +17,9 @@ from kernelforge.kernels import Device
 from kernelforge.tensor.index import Index
 
 _SHORT: Final = 48  # elements of a row that are compared each with each
+_FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
 _DIGIT: Final = 8  # bits of a digit
-_WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
+WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
 _LONG: Final = 1 << 14
 _BLOCK: Final = 1 << 12  # elements a block should have before a row is cut into several
 _UNORDERED_BLOCK: Final = 256  # elements of a block where programs run in no order and compare each with each
@@ -36,10 +37,35 @@ class Ordering(Index):
         shape, n = self.shape, self.shape[-1]
         if not self.numel() or n == 1:
             return self._integers(self.shape)
-        bits = 1 if self.dtype is dtypes.bool else self.dtype.bits
         keys = self.detach().reshape(prod(shape[:-1]), n)._keys(descending)
-        order = keys._order_by_ranks() if n <= _SHORT else keys._order_by_digits(bits)
-        return order.reshape(shape)
+        return keys._order_of_keys(self._key_bits).reshape(shape)
+
+    def _first_in_order(self, k: int, descending: bool) -> Self:
+        """The first k of the int32 indices that sort the last dimension."""
+        shape, n = self.shape, self.shape[-1]
+        if not self.numel() or not k:
+            return self._integers((*shape[:-1], k))
+        if k * _FEW > n:
+            return self._order(descending)._between(self.ndim - 1, 0, k)
+        keys = self.detach().reshape(prod(shape[:-1]), n)._keys(descending)
+        return keys._first_keys(k, self._key_bits).reshape(*shape[:-1], k)
+
+    def _first_keys(self, k: int, bits: int) -> Self:
+        """The indices of the k smallest of each row of keys of the given bits, in order.
+
+        They lie in the k blocks with the smallest least keys, which are found in the same way.
+        """
+        rows, n = self.shape
+        if k * _FEW > n:
+            return self._order_of_keys(bits)._between(1, 0, k)
+        size = 1 << ((n // k).bit_length() // 2)
+        count = -(-n // size)
+        blocks = self.pad((0, count * size - n), value=(1 << bits) - 1).reshape(rows, count, size)
+        chosen = blocks.min(2)._first_keys(k, bits)
+        chosen = chosen._fetched(chosen.cast(dtypes.uint32)._order_of_keys(count.bit_length()))
+        places = (chosen.unsqueeze(-1) * size + self._integers((size,))).reshape(rows, k * size)
+        candidates = blocks.reshape(rows, count * size)._fetched(places).contiguous()
+        return places._fetched(candidates._first_keys(k, bits))
 
     def _integers(self, shape: tuple[int, ...], dtype: DType = dtypes.int32) -> Self:
         """0, 1, 2, ... along the last dimension."""
@@ -53,7 +79,7 @@ class Ordering(Index):
         bits = self.dtype.bits
         wide = dtypes.uint64 if bits == 64 else dtypes.uint32
         if self.dtype.kind in "bu":
-            keys, top = self.cast(wide), (1 << (1 if self.dtype is dtypes.bool else bits)) - 1
+            keys, top = self.cast(wide), (1 << self._key_bits) - 1
         else:
             x = self.eq(0).where(0, self) if self.dtype.is_float else self
             image = x.bitcast(_SIGNED[bits])
@@ -62,6 +88,15 @@ class Ordering(Index):
                 keys = (image < 0).where(keys ^ (top >> 1), keys)
                 keys = self.isnan().where(top, keys)
         return keys ^ top if descending else keys
+
+    @property
+    def _key_bits(self) -> int:
+        """The bits the keys of this type of elements have at most."""
+        return 1 if self.dtype is dtypes.bool else self.dtype.bits
+
+    def _order_of_keys(self, bits: int) -> Self:
+        """The order of rows [rows, n] of keys that have no more than the given bits."""
+        return self._order_by_ranks() if self.shape[1] <= _SHORT else self._order_by_digits(bits)
 
     def _order_by_ranks(self) -> Self:
         """The order of rows of keys: an element's rank is the number of elements before it."""
@@ -77,7 +112,7 @@ class Ordering(Index):
         rows, n = self.shape
         blocks, size = self._blocks(rows, n)
         width = (n - 1).bit_length()
-        digit = _WIDE_DIGIT if size >= _LONG and Device[self.device].target.language != "triton" else _DIGIT
+        digit = WIDE_DIGIT if size >= _LONG and Device[self.device].target.language != "triton" else _DIGIT
         x = self.pad((0, blocks * size - n), value=(1 << bits) - 1)
         places = x._integers(x.shape, dtypes.uint64 if bits + width > 32 else dtypes.uint32)
         if bits + width > 64:
@@ -116,6 +151,10 @@ class Ordering(Index):
         last = self.ndim - 1
         return self._derived(graph.scatter(self._node, places._node, self._node, last, "place"))
 
+    def _picked_along(self, dim: int, places: Self) -> Self:
+        """gather() for places that are known to be inside."""
+        return self._derived(graph.gather(self._node, places._node, self._dim(dim, "gather")))
+
     def _fetched(self, places: Self) -> Self:
-        """gather() along the last dimension, for places that are known to be inside."""
-        return self._derived(graph.gather(self._node, places._node, self.ndim - 1))
+        """The same along the last dimension."""
+        return self._picked_along(-1, places)

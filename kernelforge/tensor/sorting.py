@@ -1,15 +1,13 @@
-"""Order: sorting, the largest elements, and resizing by neighbours.
+"""Sorted elements: sort(), the largest and smallest, the median.
 
-Comes in: tensors.  Goes out: tensors whose elements are gathered from places computed from their ranks.  An element's
-rank is the number of elements before it in order, counted by comparing each with each: n^2 comparisons in one kernel,
-and the result differentiates like any gather.
+Comes in: tensors.  Goes out: tensors whose elements are picked at places computed from the elements' order, so that
+they differentiate like any gather.  Equal elements keep their order, NaN counts as largest.
 """
 
 from __future__ import annotations
 
 from typing import Self
 
-from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.ordering import Ordering
 
@@ -26,48 +24,69 @@ class Sorting(Ordering):
         [1, 2, 0]
         """
         if not self.shape:
-            return self._constant(0).cast(dtypes.default_int)
+            return self._integers((1,)).reshape(())
         dim = self._dim(dim, "sort")
         return self.movedim(dim, -1)._order(descending).movedim(-1, dim)
 
     def sort(self, dim: int = -1, descending: bool = False) -> tuple[Self, Self]:
         """The elements in order along dim, and the int32 indices they came from; see argsort()."""
         order = self.argsort(dim, descending)
-        return (self.gather(dim, order) if self.shape else self), order
+        return (self._picked_along(dim, order) if self.shape else self), order
+
+    def msort(self) -> Self:
+        """The elements in order along the first dimension.
+
+        >>> Tensor([[3, 1], [2, 5]]).msort().tolist()
+        [[2, 1], [3, 5]]
+        """
+        return self.sort(0)[0]
 
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted_: bool = True) -> tuple[Self, Self]:
-        """The k largest, or smallest, elements along dim in order, and their int32 indices."""
+        """The k largest, or smallest, elements along dim in order, and their int32 indices.
+
+        raises ShapeError when there are fewer than k
+        """
         dim = self._dim(dim, "topk")
         if not 0 <= k <= self.shape[dim]:
             raise ShapeError(f"topk({k}) along dimension {dim} of {self.shape}: there are {self.shape[dim]} elements")
-        order = self.argsort(dim, descending=largest)._between(dim, 0, k)
-        return self.gather(dim, order), order
+        order = self.movedim(dim, -1)._first_in_order(k, largest).movedim(-1, dim)
+        return self._picked_along(dim, order), order
 
-    def interpolate(self, size: tuple[int, ...], mode: str = "linear", align_corners: bool = False) -> Self:
-        """The last dimensions resized to size.
+    def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Self, Self]:
+        """The k-th smallest element along dim, counted from 1, and its int32 index.
 
-        mode            "linear" between the two nearest neighbours of each dimension, or "nearest"
-        align_corners   the corner elements keep their places
+        >>> [found.item() for found in Tensor([30, 10, 20]).kthvalue(2)]
+        [20, 2]
+
+        raises ShapeError when there are fewer than k
         """
-        if mode not in ("linear", "nearest"):
-            raise ValueError(f"interpolate() knows the modes linear and nearest, got {mode!r}")
-        if len(size) > self.ndim or 0 in self.shape[self.ndim - len(size) :] or min(size, default=1) < 1:
-            raise ShapeError(f"interpolate of {self.shape} to {tuple(size)}: give last dimensions, at least 1")
-        x = self._floating()
-        for dim, n in enumerate(size, start=self.ndim - len(size)):
-            x = x._resized(dim, n, mode, align_corners)
-        return x
+        dim = self._dim(dim, "kthvalue")
+        if not 1 <= k <= self.shape[dim]:
+            raise ShapeError(f"kthvalue({k}) along dimension {dim} of {self.shape}: k is from 1 to {self.shape[dim]}")
+        places = self.movedim(dim, -1)._first_in_order(k, False).movedim(-1, dim)._between(dim, k - 1, k)
+        return self._at_one_place(dim, places, keepdim)
 
-    def _resized(self, dim: int, size: int, mode: str, align_corners: bool) -> Self:
-        n = self.shape[dim]
-        places = type(self).arange(size)
-        index = (slice(None),) * dim
-        if mode == "nearest":
-            return self[(*index, places * n // size)]
-        if align_corners:
-            position = places.float() * ((n - 1) / max(1, size - 1))
-        else:
-            position = ((places.float() + 0.5) * (n / size) - 0.5).clamp(0, n - 1)
-        low = position.floor().int().minimum(n - 1)
-        share = (position - low.float()).cast(self.dtype).reshape(-1, *(1,) * (self.ndim - dim - 1))
-        return self[(*index, low)].lerp(self[(*index, (low + 1).minimum(n - 1))], share)
+    def median(self, dim: int | None = None, keepdim: bool = False) -> Self | tuple[Self, Self]:
+        """The lower median of all elements; along dim, the medians and their int32 indices.  NaN if there is a NaN.
+
+        >>> Tensor([1, 7, 3, 5]).median().item()
+        3
+
+        raises ShapeError when there is no element
+        """
+        x = self.flatten() if dim is None else self
+        along = x._dim(-1 if dim is None else dim, "median")
+        if not x.shape[along]:
+            raise ShapeError(f"median of {self.shape} along {dim}: there are no elements")
+        middle = (x.shape[along] - 1) // 2
+        places = x.argsort(along)._between(along, middle, middle + 1)
+        if x.dtype.is_float:
+            missing = x.isnan()
+            places = missing.any(along, keepdim=True).where(missing.argmax(along, keepdim=True), places)
+        found = x._at_one_place(along, places, keepdim)
+        return found[0] if dim is None else found
+
+    def _at_one_place(self, dim: int, places: Self, keepdim: bool) -> tuple[Self, Self]:
+        """The elements at one place of dim, and the places."""
+        values = self._picked_along(dim, places)
+        return (values, places) if keepdim else (values.squeeze(dim), places.squeeze(dim))

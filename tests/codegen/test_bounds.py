@@ -87,6 +87,7 @@ def _int(value: int) -> Expr:
         (coord(ROW), (-1, 8)),
         (apply("min", apply("max", PLACES, _int(0)), _int(4)), (0, 4)),
         (apply("mod", PLACES, _int(7)), (0, 6)),
+        (apply("sub", _int(2), coord(H.index)), (-5, 2)),
         (apply("and", PLACES, _int(7)), (0, 7)),
         (apply("and", PLACES, _int(-2)), (-(2**31), 2**31 - 1)),
         (apply("shr", coord(H.index), _int(1)), (0, 3)),

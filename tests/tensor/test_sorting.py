@@ -1,4 +1,4 @@
-"""Sorting, largest elements and resizing against NumPy and torch."""
+"""Sorting, largest elements and medians against NumPy and torch."""
 
 import numpy as np
 import pytest
@@ -45,27 +45,40 @@ def test_gradients(numpy_device):
     x = values(3, 5)
     assert_gradient(lambda t: t.sort()[0], x)
     assert_gradient(lambda t: t.topk(2, dim=0)[0], x)
-    assert_gradient(lambda t: t.interpolate((4, 7)), x)
+    assert_gradient(lambda t: t.kthvalue(2)[0], x)
+    assert_gradient(lambda t: t.median(0)[0], x)
 
 
-def test_interpolate_against_torch(numpy_device):
-    torch = pytest.importorskip("torch")
-    x = values(2, 3, 5, 4)
-    function = torch.nn.functional.interpolate
+def test_topk_looks_into_few_blocks(device):
+    """Small k of many: ties are those of the stable order, and NaN is the largest."""
+    x = values(2, 700, low=-9, high=9).round()
+    x[0, 5:60:7] = np.nan
+    ranks = np.unique(x, return_inverse=True)[1].reshape(x.shape)
     found, expected = [], []
-    for size in ((10, 7), (3, 2), (5, 4), (1, 9)):
-        for corners in (False, True):
-            found.append(Tensor(x).interpolate(size, align_corners=corners))
-            expected.append(function(torch.tensor(x), size, mode="bilinear", align_corners=corners).numpy())
-        found.append(Tensor(x).interpolate(size, mode="nearest"))
-        expected.append(function(torch.tensor(x), size, mode="nearest").numpy())
-    assert_all_same(found, expected, rtol=1e-4, atol=1e-5)
+    for k in (1, 5, 30):
+        for largest in (False, True):
+            found.append(Tensor(x).topk(k, largest=largest)[1])
+            expected.append(np.argsort(-ranks if largest else ranks, 1, kind="stable")[:, :k])
+    assert_all_same(found, expected, 0, 0)
+
+
+def test_kthvalue_and_median(numpy_device):
+    torch = pytest.importorskip("torch")
+    x = values(5, 8, 3)
+    x[1, 2, 0] = np.nan
+    t = torch.tensor(x)
+    found = [Tensor(x).median(), Tensor(x[0]).median(), Tensor(x).msort()]
+    expected = [t.median(), t[0].median(), t.msort()]
+    for dim in range(3):
+        found += [*Tensor(x).kthvalue(2, dim), *Tensor(x).median(dim, keepdim=True)]
+        expected += [*t.kthvalue(2, dim), *t.median(dim, keepdim=True)]
+    assert_all_same(found, [e.numpy() for e in expected], 0, 0)
 
 
 def test_errors():
     with pytest.raises(ShapeError, match="there are 3 elements"):
         Tensor([1, 2, 3]).topk(4)
-    with pytest.raises(ShapeError, match="interpolate"):
-        Tensor([1.0, 2.0]).interpolate((2, 2))
-    with pytest.raises(ValueError, match="modes"):
-        Tensor([1.0]).interpolate((2,), mode="cubic")
+    with pytest.raises(ShapeError, match="k is from 1 to 3"):
+        Tensor([1, 2, 3]).kthvalue(0)
+    with pytest.raises(ShapeError, match="no elements"):
+        Tensor(np.zeros((0,))).median()

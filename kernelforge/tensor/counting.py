@@ -1,0 +1,197 @@
+"""Where values fall among others, and how often: searches, histograms, distinct elements.
+
+Comes in: tensors.  Goes out: tensors.  How many distinct elements there are, or how large the largest is, decides a
+shape: unique(), unique_consecutive() and bincount() compute for it.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from codegen.dtypes import dtypes, promote
+from kernelforge import graph
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.tensor.ordering import WIDE_DIGIT
+from kernelforge.tensor.sorting import Sorting
+
+
+class Counting(Sorting):
+    """Operations that count."""
+
+    __slots__ = ()
+
+    # Searching --------------------------------------------------------------------------------------------------
+
+    def searchsorted(self, values: Self, right: bool = False) -> Self:
+        """int32 places in the sorted last dimension before which values can be put without breaking the order.
+
+        right    the last such place instead of the first: after equal elements instead of before them
+        values   of any shape for a vector; else of the same leading dimensions
+
+        >>> Tensor([1, 3, 3, 5]).searchsorted(Tensor([3, 9])).tolist()
+        [1, 4]
+
+        raises ShapeError
+        """
+        if not self.ndim or (self.ndim > 1 and self.shape[:-1] != values.shape[:-1]):
+            raise ShapeError(f"searchsorted of {values.shape} in {self.shape}: the leading dimensions must agree")
+        n, kind = self.shape[-1], promote(self.dtype, values.dtype)
+        rows = self.numel() // n if n else 1
+        wanted = values.detach().cast(kind).reshape(rows, -1) if values.numel() else values
+        if not n or not values.numel():
+            return self._wrap(graph.full(values.shape, 0, dtypes.int32), None)
+        line = self.detach().cast(kind).reshape(rows, n)
+        found = self._wrap(graph.full(wanted.shape, 0, dtypes.int32), None)
+        for step in [1 << bit for bit in reversed(range(n.bit_length()))]:
+            ahead = found + step
+            element = line._fetched((ahead - 1).minimum(n - 1))
+            passed = element > wanted if right else element >= wanted
+            found = (passed.logical_not() & (ahead <= n)).where(ahead, found)
+        return found.reshape(values.shape)
+
+    def bucketize(self, boundaries: Self, right: bool = False) -> Self:
+        """searchsorted() of the elements in a vector of boundaries.
+
+        >>> Tensor([0.5, 1.0, 4.0]).bucketize(Tensor([1.0, 2.0])).tolist()
+        [0, 0, 2]
+        """
+        if boundaries.ndim != 1:
+            raise ShapeError(f"bucketize() takes a vector of boundaries, got {boundaries.shape}")
+        return boundaries.searchsorted(self, right)
+
+    # Histograms -------------------------------------------------------------------------------------------------
+
+    def bincount(self, weights: Self | None = None, minlength: int = 0) -> Self:
+        """How often each of 0 .. the largest value occurs, or the weights of its occurrences added up.
+
+        This computes the largest value.
+
+        >>> Tensor([0, 2, 2]).bincount(minlength=4).tolist()
+        [1, 0, 2, 0]
+
+        raises ShapeError, DTypeError, and ValueError for negative values
+        """
+        if self.ndim != 1 or (weights is not None and weights.shape != self.shape):
+            raise ShapeError(f"bincount of {self.shape}: it takes a vector, and weights of the same shape")
+        if not self.dtype.is_int:
+            raise DTypeError(f"bincount() takes integers, got {self.dtype}")
+        if not self.numel():
+            return self._wrap(graph.full((minlength,), 0, dtypes.int32 if weights is None else weights.dtype), None)
+        low, high = self.min(), self.max()
+        low.realize(high)
+        if low.item() < 0:
+            raise ValueError(f"bincount() counts values from 0 up, got {low.item()}")
+        count = max(int(high.item()) + 1, minlength)
+        return self._occurrences(1 << (count - 1).bit_length(), weights)._between(0, 0, count)
+
+    def _occurrences(self, count: int, weights: Self | None = None) -> Self:
+        """How often each of 0 .. count-1 occurs in a vector of such integers, or the sums of weights."""
+        kind = dtypes.int32 if weights is None else weights.dtype
+        places = self.cast(dtypes.int64 if self.dtype.bits == 64 else dtypes.int32)
+        each = graph.full(self.shape, 1, kind) if weights is None else weights._node
+        node = graph.scatter(graph.full((count,), 0, kind), places._node, each, 0, "add")
+        return self._wrap(node, None if weights is None else weights._tracked)
+
+    def histc(self, bins: int = 100, min: float = 0, max: float = 0) -> Self:
+        """How many elements fall into each of equal parts of min .. max, in the tensor's own type.
+
+        min, max   both equal: the smallest and the largest element; elements outside are not counted
+        """
+        if bins < 1 or max < min:
+            raise ValueError(f"histc() needs at least one bin and min <= max, got {bins} bins from {min} to {max}")
+        x = self.detach().flatten()
+        wide = x._wide()
+        low, high = (wide.min(), wide.max()) if min == max and self.numel() else (x._scalar(min), x._scalar(max))
+        equal = low.eq(high)
+        low, high = equal.where(low - 1, low), equal.where(high + 1, high)
+        inside = (wide >= low) & (wide <= high)
+        place = ((wide - low) / (high - low) * bins).int().minimum(bins - 1)
+        return inside.where(place, bins)._occurrences(bins + 1)._between(0, 0, bins).cast(self.dtype)
+
+    def _scalar(self, value: float) -> Self:
+        return self._wrap(graph.const(value, self._wide().dtype), None)
+
+    def histogram(
+        self, bins: int | Self, range: tuple[float, float] | None = None, weight: Self | None = None
+    ) -> tuple[Self, Self]:
+        """The number, or weight, of the elements between each two neighbouring edges, and the edges.
+
+        bins     a number of equal parts of range, or of the smallest to the largest element; or the edges themselves
+        returns  [bins], and [bins + 1]; the last part includes its upper edge
+        """
+        x = self.detach()._floating().flatten()
+        edges = x._equal_parts(bins, range) if isinstance(bins, int) else bins.cast(x.dtype)
+        count = edges.shape[0] - 1
+        if count < 1:
+            raise ShapeError(f"histogram() needs at least two edges, got {edges.shape}")
+        last = edges[count]
+        place = edges.searchsorted(x, right=True) - 1
+        place = x.eq(last).where(count - 1, place)
+        inside = (x >= edges[0]) & (x <= last)
+        weights = None if weight is None else weight.flatten()
+        found = inside.where(place, count)._occurrences(count + 1, weights)._between(0, 0, count)
+        return found.cast(x.dtype), edges
+
+    def _equal_parts(self, bins: int, range: tuple[float, float] | None) -> Self:
+        """bins + 1 edges from one end of the range to the other."""
+        low, high = (self.min(), self.max()) if range is None else (self._scalar(range[0]), self._scalar(range[1]))
+        steps = self._integers((bins + 1,))
+        return steps.eq(bins).where(high, low + (high - low) * (steps.cast(self.dtype) / bins)).cast(self.dtype)
+
+    # Distinct elements ------------------------------------------------------------------------------------------
+
+    def unique(self, return_inverse: bool = False, return_counts: bool = False) -> Self | tuple[Self, ...]:
+        """The distinct elements in order; this computes the tensor.  Each NaN is distinct.
+
+        return_inverse   also for each element the int32 place of its value in the result
+        return_counts    also how often each occurs
+
+        >>> [x.tolist() for x in Tensor([3, 1, 3]).unique(return_inverse=True, return_counts=True)]
+        [[1, 3], [1, 0, 1], [1, 2]]
+        """
+        x = self.detach().flatten()
+        order = x._order_in_range() if x.dtype.is_int and x.numel() else x._order()
+        return x._fetched(order).contiguous()._runs(return_inverse, return_counts, order, self.shape)
+
+    def _order_in_range(self) -> Self:
+        """_order() of a vector of integers, whose smallest and largest are computed: few digits may tell them apart."""
+        low = self.min()
+        bits = (int(self.max().realize(low).item()) - int(low.item())).bit_length()
+        wide = dtypes.uint64 if self.dtype.bits == 64 else dtypes.uint32
+        keys = (self.cast(wide) - low.cast(wide)).reshape(1, -1)
+        return keys._order_of_keys(min(self.dtype.bits, max(1, -(-bits // WIDE_DIGIT)) * WIDE_DIGIT)).flatten()
+
+    def unique_consecutive(self, return_inverse: bool = False, return_counts: bool = False) -> Self | tuple[Self, ...]:
+        """The first of each run of equal elements; this computes the tensor.  See unique().
+
+        >>> Tensor([1, 1, 2, 1]).unique_consecutive().tolist()
+        [1, 2, 1]
+        """
+        return self.detach().flatten()._runs(return_inverse, return_counts, None, self.shape)
+
+    def _runs(self, inverse: bool, counts: bool, order: Self | None, shape: tuple[int, ...]) -> Self | tuple[Self, ...]:
+        """The first of each run of equal elements of a vector, and what else is asked for.
+
+        inverse   also for each element its run, brought back from `order` into `shape`
+        counts    also how long each run is
+        """
+        n = self.numel()
+        if not n:
+            empty = self._integers((0,))
+            return (self, *[empty.reshape(shape)] * inverse, *[empty] * counts) if inverse or counts else self
+        first = self._between(0, 1, n).ne(self._between(0, 0, n - 1)).pad((1, 0), value=True)
+        runs = (first.cast(dtypes.int32).cumsum(0) - 1).contiguous()
+        # Where each run begins; n behind the last, and one place for the elements that begin none.
+        places, base = first.where(runs, n + 1), graph.full((n + 2,), n, dtypes.int32)
+        starts = self._wrap(graph.scatter(base, places._node, self._integers((n,))._node, 0, "set"), None)
+        found = [runs._between(0, n - 1, n), self._fetched(starts._between(0, 0, n).minimum(n - 1))]
+        found += [(runs if order is None else runs._placed(order)).reshape(shape)] * inverse
+        found += [starts._between(0, 1, n + 1) - starts._between(0, 0, n)] * counts
+        found[0].realize(*found[1:])
+        count = int(found[0].item()) + 1
+        short = [x if inverse and i == 1 else x._beginning(count) for i, x in enumerate(found[1:])]
+        return tuple(short) if len(short) > 1 else short[0]
+
+    def _beginning(self, count: int) -> Self:
+        """The first elements of a vector as data: kernels would be made anew for each count that comes from data."""
+        return type(self)(self.numpy()[:count], device=self.device, dtype=self.dtype)
