@@ -32,13 +32,15 @@ def normal_axis(axis: int, rank: int, what: str) -> int:
 
 
 def normal_axes(axes: int | Sequence[int] | None, rank: int, what: str) -> tuple[int, ...]:
-    """Distinct axes, sorted and counted from the front; None means all.
+    """Distinct axes, sorted and counted from the front; None means all.  A scalar has none, which 0 and -1 name too.
 
     raises ShapeError when one is out of range or given twice
     """
     if axes is None:
         return tuple(range(rank))
     given = (axes,) if isinstance(axes, int) else tuple(axes)
+    if not rank and given in ((0,), (-1,)):
+        return ()
     found = sorted(normal_axis(axis, rank, what) for axis in given)
     if len(set(found)) < len(found):
         raise ShapeError(f"{what} along axes {given}: an axis is given twice")

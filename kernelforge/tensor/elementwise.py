@@ -185,6 +185,8 @@ class Elementwise(Casts):
     def sign(self) -> Self:
         """-1, 0 or 1 by the sign of each value; NaN stays NaN. Its gradient is zero."""
         x = self.detach()
+        if self.dtype.kind in "bu":
+            return x.ne(0).cast(self.dtype)
         return (x > 0).where(1, (x < 0).where(-1, x.isnan().where(x, 0))).cast(self.dtype)
 
     def square(self) -> Self:

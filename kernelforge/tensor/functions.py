@@ -76,12 +76,14 @@ class Functions(Elementwise):
     @composite
     def sinh(self) -> Self:
         """The hyperbolic sine."""
-        return (self.expm1() - (-self).expm1()) * 0.5
+        x = self._floating()
+        return (x.expm1() - (-x).expm1()) * 0.5
 
     @composite
     def cosh(self) -> Self:
         """The hyperbolic cosine."""
-        return (self.exp() + (-self).exp()) * 0.5
+        x = self._floating()
+        return (x.exp() + (-x).exp()) * 0.5
 
     def tanh(self) -> Self:
         """The hyperbolic tangent."""
@@ -94,13 +96,15 @@ class Functions(Elementwise):
     @composite
     def asin(self) -> Self:
         """The angle in radians whose sine is each value."""
-        return (self / (1 + (1 - self).sqrt() * (1 + self).sqrt())).atan() * 2
+        x = self._floating()
+        return (x / (1 + (1 - x).sqrt() * (1 + x).sqrt())).atan() * 2
 
     @composite
     def acos(self) -> Self:
         """The angle in radians whose cosine is each value."""
-        negative = self < 0
-        magnitude = negative.where(-self, self)
+        x = self._floating()
+        negative = x < 0
+        magnitude = negative.where(-x, x)
         angle = ((1 - magnitude).sqrt() / (1 + magnitude).sqrt()).atan() * 2
         return negative.where(math.pi - angle, angle)
 
@@ -151,7 +155,8 @@ class Functions(Elementwise):
     @composite
     def atanh(self) -> Self:
         """The inverse of tanh."""
-        return (self.log1p() - (-self).log1p()) * 0.5
+        x = self._floating()
+        return (x.log1p() - (-x).log1p()) * 0.5
 
     @composite
     def logaddexp(self, other: Operand) -> Self:

@@ -129,6 +129,7 @@ class Index(Scatter):
         """The picked dimensions of this view brought together as one.
 
         returns the order of dimensions that does so, the view in it, the merged dimension, and a flat index into it
+        raises  IndexError when there is nothing to pick from
         """
         dims = sorted(selection.picks)
         adjacent = dims == list(range(dims[0], dims[-1] + 1))
@@ -139,6 +140,8 @@ class Index(Scatter):
         x = self.permute(order)
         x = x.reshape(*x.shape[:first], prod(sizes), *x.shape[first + len(dims) :])
         shape = broadcast_shapes(*[node.shape for node in selection.picks.values()], what="indexing")
+        if 0 in sizes and 0 not in shape:
+            raise IndexError(f"indexing a tensor of shape {self.shape}: dimensions {dims} have no elements to pick")
         picks = [self._wrap(expanded(selection.picks[dim], shape), None) for dim in dims]
         index = _flat_index(picks, sizes) if len(picks) > 1 else picks[0]
         return order, x, first, index._node
@@ -310,8 +313,8 @@ class Index(Scatter):
 
     def masked_select(self, mask: Self) -> Self:
         """A vector of the elements where mask, broadcast, is true; this computes the mask."""
-        both = self._broadcasted(mask)
-        return both[0][both[1].bool()]
+        x, kept = self._broadcasted(mask)
+        return x.flatten()[kept.bool().flatten()]
 
     def one_hot(self, num_classes: int = -1) -> Self:
         """int32 1 at each element's value along a new last dimension, 0 elsewhere; -1 computes the largest value.

@@ -70,14 +70,10 @@ class Movement(Activations):
         inner = shapes.reshaped((self.shape[dim],), sizes, "unflatten")
         return self.reshape(*self.shape[:dim], *inner, *self.shape[dim + 1 :])
 
-    def squeeze(self, dim: int | None = None) -> Self:
-        """Without dimensions of size 1: all of them, or dim if its size is 1."""
-        if dim is None:
-            return self.reshape(tuple([size for size in self.shape if size != 1]))
-        dim = self._dim(dim, "squeeze")
-        if self.shape[dim] != 1:
-            return self
-        return self.reshape(self.shape[:dim] + self.shape[dim + 1 :])
+    def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
+        """Without dimensions of size 1: all of them, or those among dim."""
+        dims = shapes.normal_axes(dim, self.ndim, "squeeze")
+        return self.reshape(tuple([size for i, size in enumerate(self.shape) if size != 1 or i not in dims]))
 
     def unsqueeze(self, dim: int) -> Self:
         """With a dimension of size 1 at dim."""
@@ -351,7 +347,7 @@ class Movement(Activations):
         rows = self._wrap(graph.reshape(graph.iota(self.shape[-2]), (self.shape[-2], 1)), None)
         columns = self._wrap(graph.iota(self.shape[-1]), None)
         kept = columns <= rows + diagonal if lower else columns >= rows + diagonal
-        return kept.where(self, 0)
+        return kept.where(self, self._constant(0))
 
     @composite
     def tril(self, diagonal: int = 0) -> Self:

@@ -132,7 +132,7 @@ class Reduce(Movement):
 
     def _found(self, op: str, axis: int | None, keepdim: bool) -> Self:
         """The first place of the largest or smallest element, of the first NaN if there is one."""
-        if axis is None:
+        if axis is None or (not self.shape and axis in (0, -1)):
             return self.flatten()._found(op, 0, False).reshape((1,) * self.ndim if keepdim else ())
         axis = self._dim(axis, f"arg{op}")
         n = self.shape[axis]

@@ -25,7 +25,7 @@ class Scatter(Convert):
     def _along(self, dim: int, index: Self, what: str) -> tuple[int, Self]:
         """dim and index in normal form for gather and scatter.
 
-        raises ShapeError, DTypeError
+        raises ShapeError, DTypeError, IndexError when there is nothing to index
         """
         dim = self._dim(dim, what)
         if not index.dtype.is_int:
@@ -36,6 +36,8 @@ class Scatter(Convert):
                 f"{what} along dimension {dim} of {self.shape} with an index of {index.shape}: "
                 "the index has as many dimensions, and is no larger in the others"
             )
+        if not self.shape[dim] and index.numel():
+            raise IndexError(f"{what} along dimension {dim} of {self.shape}: there are no elements to index")
         return dim, from_front(index, self.shape[dim])
 
     def gather(self, dim: int, index: Self) -> Self:
