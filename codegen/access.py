@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from math import prod
 
 from codegen.index import Axis, Index, separated
-from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Store, children, walk
+from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Scan, Store, children, walk
 
 
 def main_stores(kernel: Kernel) -> tuple[Store, ...]:
@@ -23,14 +23,19 @@ def bound_axes(kernel: Kernel) -> frozenset[Axis]:
     return frozenset(axis for r in kernel.reduces for axis in r.bound)
 
 
+def sequential_axes(kernel: Kernel) -> frozenset[Axis]:
+    """Every axis one program must walk through: bound by some reduce, or scanned."""
+    return bound_axes(kernel) | {e.axis for e in kernel.scans}
+
+
 def parallel_axes(kernel: Kernel) -> tuple[Axis, ...]:
-    """The axes that may be spread over groups: covered by every result and bound by no reduce, in store order.
+    """The axes that may be spread over groups: covered by every result, not sequential, in store order.
 
     An accumulating store lets go only of axes along which its places differ, whatever the rest of its index does.
     """
     stores = main_stores(kernel)
-    bound = bound_axes(kernel)
-    common = [a for a in stores[0].axes if a not in bound and all(a in s.axes for s in stores)]
+    sequential = sequential_axes(kernel)
+    common = [a for a in stores[0].axes if a not in sequential and all(a in s.axes for s in stores)]
     return tuple(a for a in common if all(s.mode == "set" or a in separated(s.index) for s in stores))
 
 
@@ -75,7 +80,7 @@ def flops(kernel: Kernel) -> int:
     for e in walk(kernel.roots):
         if isinstance(e, Apply) and e.op.rule == "same":
             total += prod(a.size for a in e.axes)
-        elif isinstance(e, Reduce):
+        elif isinstance(e, Reduce | Scan):
             total += prod(a.size for a in e.arg.axes)
     return total
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from codegen.index import Axis, Guard, Index, in_order
-from codegen.ir import Expr, Kernel, Reduce, Store, children, reduce, replace, with_axes
+from codegen.ir import Expr, Kernel, Reduce, Scan, Store, children, reduce, replace, scan, with_axes
 
 Axes = frozenset[Axis]
 
@@ -70,6 +70,8 @@ def _make(root: Expr, twins: Mapping[Axis, Axis], made: dict[tuple[Expr, Axes], 
 def _rebuilt(e: Expr, renamed: Axes, parts: dict[Expr, Expr], twins: Mapping[Axis, Axis]) -> Expr:
     if isinstance(e, Reduce):
         return reduce(e.op, parts[e.arg], [twins.get(a, a) for a in e.bound])
+    if isinstance(e, Scan):
+        return scan(e.op, parts[e.arg], twins[e.axis] if e.axis in renamed else e.axis, e.reverse)
     if e.args:
         return with_axes(e, tuple(parts[x] for x in e.args), {}, {})
     replacement: dict[Axis, Index] = {a: twins[a].index for a in renamed}

@@ -1,8 +1,8 @@
 """Default schedules for OpenCL on CPUs.
 
 Comes in: a kernel and the target's facts.  Goes out: a schedule.  One work-item runs one group, so a schedule here is
-a choice of register tile, cache blocks and operands to pack.  Kernels are told apart by their axes alone: without
-reduces, with contractions, with other reduces.  The figures come from measurements on AVX-512 cores with 32 registers.
+a choice of register tile, cache blocks and operands to pack.  Kernels are told apart by their axes alone: elementwise,
+with contractions, with other reduces or scans.  The figures come from measurements on AVX-512 cores with 32 registers.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis,
 
 
 def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
-    """No reduces: chunks of the outer axes over groups, lanes along the unit stride; transposed loads are packed."""
+    """Neither reduces nor scans: the outer axes in chunks, lanes along the unit stride; transposed loads are packed."""
     axes = list(main_stores(kernel)[0].axes)
     lanes = target.lanes
     parallel = parallel_axes(kernel)
@@ -116,7 +116,7 @@ def _transposing(
 
 
 def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
-    """Reduces that are no contractions: rows (lanes along the reduced axis) or columns (lanes along a kept one)."""
+    """Other reduces, and scans: rows, with lanes along the axis walked, or columns, with lanes along a kept one."""
     parallel = parallel_axes(kernel)
     lane = lane_axis(kernel, target, kernel.axes, pick)
     assert lane is not None
@@ -169,10 +169,10 @@ def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
 
 
 def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...], pick: Pick) -> Schedule:
-    """Lanes along a kept axis: a stripe of columns per group, all reduced axes looped by one."""
+    """Lanes along a kept axis: a stripe of columns per group, all reduced and scanned axes looped by one."""
     lanes = target.lanes
-    reduces = max(1, sum(1 for r in kernel.reduces if lane in r.axes))
-    stripe = lanes * max(1, 16 // reduces)
+    held = max(1, sum(1 for e in (*kernel.reduces, *kernel.scans) if lane in e.axes))
+    stripe = lanes * max(1, 16 // held)
     others = [a for a in parallel if a is not lane]
     loops = Loops()
     groups = target.cores * GROUPS_PER_CORE
@@ -195,7 +195,7 @@ def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Sche
         yield single(kernel, c, target, pick)
     elif found:
         yield from staged(kernel, found, target, pick)
-    if kernel.reduces:
+    if kernel.reduces or kernel.scans:
         yield rows(kernel, target, pick)
     else:
         yield elementwise(kernel, target, pick)

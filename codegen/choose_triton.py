@@ -1,7 +1,7 @@
 """Default schedules for Triton on GPUs.
 
 Comes in: a kernel and the target's facts.  Goes out: schedules, best first; the first legal one is used.  Kernels are
-told apart by their axes alone: without reduces, with contractions (`choose_triton_dots`), with other reduces.  One
+told apart by their axes alone: without reduces and scans, with contractions (`choose_triton_dots`), with others.  One
 program runs one tile; the figures (elements per thread, rows kept whole) gave 16-byte accesses without spills.
 """
 
@@ -13,10 +13,10 @@ from graphlib import CycleError, TopologicalSorter
 from math import prod
 from typing import Final
 
-from codegen.access import bound_axes, lane_votes, main_stores
+from codegen.access import lane_votes, main_stores, sequential_axes
 from codegen.choose_triton_dots import contracted
 from codegen.index import Axis, separated
-from codegen.ir import Expr, Kernel, Reduce, Store, walk
+from codegen.ir import Expr, Kernel, Reduce, Scan, Store, walk
 from codegen.ops import REDUCE_OPS
 from codegen.schedule import Schedule, Step
 from codegen.streaming import find_streams
@@ -37,7 +37,7 @@ def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
     free = grid_axes(kernel)
     lane = lane_axis(kernel)
     yield from contracted(kernel, free, target)
-    if not kernel.reduces:
+    if not kernel.reduces and not kernel.scans:
         yield elementwise(kernel, free, lane, target)
     else:
         yield from reduced(kernel, free, lane, target)
@@ -45,13 +45,13 @@ def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
 
 
 def grid_axes(kernel: Kernel) -> tuple[Axis, ...]:
-    """The axes that may be spread over programs: in every result and bound by no reduce.
+    """The axes that may be spread over programs: in every result, bound by no reduce and walked by no scan.
 
     Of a store that accumulates without an atomic operation only axes along which its places differ.
     """
     stores = main_stores(kernel)
-    bound = bound_axes(kernel)
-    common = [a for a in stores[0].axes if a not in bound and all(a in s.axes for s in stores)]
+    sequential = sequential_axes(kernel)
+    common = [a for a in stores[0].axes if a not in sequential and all(a in s.axes for s in stores)]
     return tuple(a for a in common if all(_spreads(s, a) for s in stores))
 
 
@@ -186,8 +186,9 @@ def _filled(kernel: Kernel, grid: Sequence[Step], order: Sequence[Axis], lane: A
 def _orders(kernel: Kernel, inner: Sequence[Axis]) -> Iterator[tuple[Axis, ...]]:
     """Orders of the loops inside a program, most wanted first; axes left out are held whole.
 
-    The axes a reduce keeps come before those it binds.  They also come before those its users have and it lacks: a loop
-    over such an axis needs the reduce for all places inside; where both cannot be, the kept axis gets no loop.
+    The axes a reduce keeps come before those it binds, and those a scan carries before the one it walks.  They also
+    come before those its users have and it lacks: a loop over such an axis needs the reduce for all places inside;
+    where both cannot be, the kept axis gets no loop.
     """
     binds, lacks = _before(kernel, inner)
     for axes in [inner, inner[::-1]] if len(inner) > 1 else [inner]:
@@ -200,18 +201,23 @@ def _orders(kernel: Kernel, inner: Sequence[Axis]) -> Iterator[tuple[Axis, ...]]
 
 
 def _before(kernel: Kernel, inner: Sequence[Axis]) -> tuple[dict[Axis, set[Axis]], dict[Axis, set[Axis]]]:
-    """Per axis: what the reduces that bind it keep, and what those keep that lack it though their users have it."""
+    """Per axis: what the reduces that bind it keep, and what those keep that lack it though their users have it.
+
+    A scan counts as a reduce over the axis it walks.
+    """
     binds: dict[Axis, set[Axis]] = {a: set() for a in inner}
     lacks: dict[Axis, set[Axis]] = {a: set() for a in inner}
     users: list[tuple[frozenset[Axis], tuple[Expr, ...]]] = [(r.arg.axes, r.args) for r in kernel.reduces]
+    users += [(s.axes, s.args) for s in kernel.scans]
     users += [(frozenset(s.axes), s.roots) for s in kernel.stores]
     for axes, roots in users:
         for r in walk(roots):
-            if isinstance(r, Reduce):
-                kept = r.axes & binds.keys()
-                for axis in r.bound:
+            if isinstance(r, Reduce | Scan):
+                walked = r.bound if isinstance(r, Reduce) else (r.axis,)
+                kept = (r.axes - frozenset(walked)) & binds.keys()
+                for axis in binds.keys() & walked:
                     binds[axis] |= kept
-                for axis in (axes - r.arg.axes) & lacks.keys():
+                for axis in (axes - r.arg.axes - frozenset(walked)) & lacks.keys():
                     lacks[axis] |= kept
     return binds, lacks
 
@@ -220,11 +226,13 @@ def _before(kernel: Kernel, inner: Sequence[Axis]) -> tuple[dict[Axis, set[Axis]
 
 
 def plain(kernel: Kernel, free: Sequence[Axis]) -> Iterator[Schedule]:
-    """Schedules that ask for little: everything whole, then loops by one."""
+    """Schedules that ask for little: everything whole, then loops by one; scans across each other have none."""
     inner = [a for a in kernel.axes if a not in free]
+    scanned = {scan.axis for scan in kernel.scans}
     yield Schedule(tuple(Step(a, 1) for a in free), len(free))
-    for order in _orders(kernel, inner):
-        yield Schedule(tuple(Step(a, 1) for a in (*free, *order)), len(free))
+    for axes in (inner, [a for a in inner if a not in scanned]):
+        for order in _orders(kernel, axes):
+            yield Schedule(tuple(Step(a, 1) for a in (*free, *order)), len(free))
     everything = tuple(Step(a, 1) for a in kernel.axes)
     yield Schedule(everything, 0)
     yield Schedule()

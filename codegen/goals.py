@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from codegen.index import Axis, Index
-from codegen.ir import Expr, Kernel, Reduce, Store, children
-from codegen.nodes import Box, Place
+from codegen.ir import Expr, Kernel, Reduce, Scan, Store, children
+from codegen.nodes import BOXES, Box, Place
 from codegen.schedule import Schedule, Step
 
 
@@ -66,7 +66,7 @@ class Goal:
     """Something to be reached by the loops that remain.
 
     kind  "out": evaluate and store; "acc": update box with a reduce; "keep": put a value into box;
-          "settle": the closing factors of a stream
+          "scan": put a scan's values into box; "settle": the closing factors of a stream
     sink  the store, the reduce, or the value
     """
 
@@ -81,25 +81,23 @@ class Goal:
         """The expressions evaluated where the loops end."""
         if isinstance(self.sink, Store):
             return (self.sink.value, *dynamic_exprs(self.sink.index, *(guard.index for guard in self.sink.guards)))
-        if self.kind == "acc":
-            return self.sink.args
-        return (self.sink,)
+        return self.sink.args if self.kind in ("acc", "scan") else (self.sink,)
 
     @cached_property
     def axes(self) -> frozenset[Axis]:
         if isinstance(self.sink, Store):
             return frozenset(self.sink.axes)
-        axes = frozenset[Axis]().union(*(root.axes for root in self.roots))
+        axes = self.sink.axes.union(*(root.axes for root in self.roots))
         return axes if self.center is None else axes | self.center.of.axes
 
 
 class Needs:
-    """Which of a kernel's marked values (reduces, staged values, shifts of streams) an expression reaches."""
+    """Which of a kernel's marked values (reduces, scans, staged values, shifts of streams) an expression reaches."""
 
     def __init__(self, kernel: Kernel, schedule: Schedule) -> None:
         marked: set[Expr] = {stage.value for stage in schedule.stages} | {s.shift for s in schedule.streams}
         self.direct: dict[Expr, tuple[Expr, ...]] = {}
-        self.marked = {e for e in kernel.exprs if isinstance(e, Reduce) or e in marked}
+        self.marked = {e for e in kernel.exprs if isinstance(e, Reduce | Scan) or e in marked}
         for e in kernel.exprs:
             found: dict[Expr, None] = {}
             for child in children(e):
@@ -126,6 +124,10 @@ class Needs:
         """The reduces below the roots that are still to be computed."""
         return [e for e in self.reached(roots, env) if isinstance(e, Reduce) and e not in env]
 
+    def scans(self, roots: Iterable[Expr], env: Container[Expr]) -> list[Scan]:
+        """The scans below the roots that are still to be computed, operands before users."""
+        return [e for e in self.reached(roots, env) if isinstance(e, Scan) and e not in env]
+
     def reaches(self, roots: Iterable[Expr], value: Expr, env: Container[Expr]) -> bool:
         """True when evaluating the roots evaluates value."""
         return value not in env and value in self.reached(roots, env)
@@ -140,7 +142,7 @@ def dynamic_exprs(*indices: Index) -> tuple[Expr, ...]:
 def axis_names(kernel: Kernel) -> dict[Axis, str]:
     """Per axis an identifier; followed by a number it is unique in the nest and no keyword."""
     names: dict[Axis, str] = {}
-    taken = {"acc", "pack", "keep", "fin", "run"}
+    taken = set(BOXES)
     for axis in kernel.axes:
         base = "".join(c if c.isascii() and c.isalnum() else "_" for c in axis.name) or "axis"
         base = base if base[0].isalpha() else "axis_" + base

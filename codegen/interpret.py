@@ -2,7 +2,7 @@
 
 Comes in: a kernel and one array per parameter.  Goes out: nothing, the arrays of stored parameters change.  It knows
 no schedules.  All loads see the arrays as they were before the launch.  Tiles wider than `WIDEST` elements are done in
-parts, so memory stays bounded; sums of floats are accumulated in float64.
+parts, so memory stays bounded, but for axes a scan walks; sums of floats are accumulated in float64.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import DType, from_storage, to_storage
 from codegen.index import Axis, Guards, Index, in_order
-from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Store, Valid, children
+from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Scan, Store, Valid, children
 from codegen.ops import REDUCE_OPS, ReduceOp
 
 WIDEST: Final = 1 << 18
@@ -36,14 +36,15 @@ def interpret(kernel: Kernel, arrays: Arrays) -> None:
             raise ValueError(f"{param.name} is {array.dtype}{array.shape}, expected {param.dtype.numpy}({param.size},)")
     read = {e.param.name for e in kernel.loads}
     before = {name: array.copy() if name in read & kernel.written else array for name, array in arrays.items()}
+    scanned = frozenset(e.axis for e in kernel.scans)
     with np.errstate(all="ignore"):
         for store in kernel.stores:
             dtype, array = store.param.dtype, arrays[store.param.name]
             combines = store.mode not in ("set", "flag") and dtype.is_narrow_float
             target = from_storage(array, dtype).astype(np.float32) if combines else array
-            whole = _Tiles(before, {})
-            for ranges in _parts(store.axes, store.axes, {}):
-                _write(store, _Tiles(before, ranges, whole), target)
+            whole = _Tiles(before, {}, scanned)
+            for ranges in _parts(store.axes, store.axes, {}, scanned):
+                _write(store, _Tiles(before, ranges, scanned, whole), target)
             if combines:
                 array[:] = to_storage(target, dtype)
 
@@ -79,12 +80,13 @@ def index_values(
 class _Tiles:
     """Values of expressions over one range of each axis.
 
-    ranges  the axes restricted here; an axis not restricted anywhere has its whole range
-    outer   the tiles that hold the values of expressions without these axes
+    ranges   the axes restricted here; an axis not restricted anywhere has its whole range
+    scanned  the axes never restricted
+    outer    the tiles that hold the values of expressions without these axes
     """
 
-    def __init__(self, arrays: Arrays, ranges: Ranges, outer: _Tiles | None = None) -> None:
-        self.arrays, self.outer, self.narrowed = arrays, outer, frozenset(ranges)
+    def __init__(self, arrays: Arrays, ranges: Ranges, scanned: frozenset[Axis], outer: _Tiles | None = None) -> None:
+        self.arrays, self.scanned, self.outer, self.narrowed = arrays, scanned, outer, frozenset(ranges)
         self.ranges: Ranges = {**(outer.ranges if outer else {}), **ranges}
         self.known: dict[Expr, NDArray] = {}
 
@@ -164,6 +166,8 @@ class _Tiles:
             return self._load(e, axes)
         if isinstance(e, Apply):
             return self._full(self._apply(e, axes), axes)
+        if isinstance(e, Scan):
+            return self._scan(e, axes)
         return self._reduce(cast(Reduce, e))
 
     def _full(self, values: NDArray, axes: Sequence[Axis]) -> NDArray:
@@ -189,12 +193,21 @@ class _Tiles:
         if not self._in_parts(e):
             return _combine(e.op, self.known_at(e.arg), e.arg, e.bound).astype(e.dtype.compute)
         total: NDArray | None = None
-        for ranges in _parts(e.bound, tuple(e.arg.axes), self.ranges):
-            inner = _Tiles(self.arrays, ranges, self)
+        for ranges in _parts(e.bound, tuple(e.arg.axes), self.ranges, self.scanned):
+            inner = _Tiles(self.arrays, ranges, self.scanned, self)
             inner.evaluate([e.arg])
             part = _combine(e.op, inner.known_at(e.arg), e.arg, e.bound)
             total = part if total is None else e.op.combine.numpy(total, part)
         return np.asarray(total, e.dtype.compute)
+
+    def _scan(self, e: Scan, axes: Sequence[Axis]) -> NDArray:
+        """Sums and products of floats are accumulated in float64, like a reduce's."""
+        position = list(axes).index(e.axis)
+        tile = self._full(self.over(e.arg, axes), axes)
+        ufunc = cast(np.ufunc, e.op.combine.numpy)
+        ordered = np.flip(tile, position) if e.reverse else tile
+        found = ufunc.accumulate(ordered, axis=position, dtype=_accumulator(e.op, tile.dtype))
+        return (np.flip(found, position) if e.reverse else found).astype(e.dtype.compute)
 
     def known_at(self, e: Expr) -> NDArray:
         return self._home(e).known[e]
@@ -207,19 +220,22 @@ def _order(axes: Iterable[Axis]) -> tuple[Axis, ...]:
 def _combine(op: ReduceOp, tile: NDArray, arg: Expr, bound: tuple[Axis, ...]) -> NDArray:
     """One tile reduced over its bound axes; float sums and products stay in float64."""
     positions = tuple(p for p, a in enumerate(_order(arg.axes)) if a in bound)
-    wide = np.dtype(np.float64) if tile.dtype.kind == "f" and op.name in ("add", "mul") else tile.dtype
     ufunc = cast(np.ufunc, op.combine.numpy)
-    return np.asarray(ufunc.reduce(tile, axis=positions, dtype=wide))
+    return np.asarray(ufunc.reduce(tile, axis=positions, dtype=_accumulator(op, tile.dtype)))
 
 
-def _parts(split: Sequence[Axis], tile: Sequence[Axis], outer: Ranges) -> Iterator[Ranges]:
+def _accumulator(op: ReduceOp, dtype: np.dtype) -> np.dtype:
+    return np.dtype(np.float64) if dtype.kind == "f" and op.name in ("add", "mul") else dtype
+
+
+def _parts(split: Sequence[Axis], tile: Sequence[Axis], outer: Ranges, scanned: frozenset[Axis]) -> Iterator[Ranges]:
     """Ranges of the axes in `split` that together cover them and leave a tile of at most WIDEST elements if possible.
 
-    An axis that is whole is left out, unless `outer` restricts it.
+    Scanned axes stay whole.  An axis that is whole is left out, unless `outer` restricts it.
     """
     step = {a: a.size for a in split}
     width = prod(a.size if a in step else len(outer.get(a, range(a.size))) for a in tile)
-    for axis in sorted(split, key=lambda a: -a.size):
+    for axis in sorted(set(split) - scanned, key=lambda a: (-a.size, a.id)):
         rest = width // axis.size
         step[axis] = max(1, min(axis.size, WIDEST // max(1, rest)))
         width = rest * step[axis]

@@ -5,11 +5,13 @@
            | Load(Param, Index, Guards)              0 where a guard fails; the Index may hold an Expr (a gather)
            | Apply(op, args)                         axes: union of its operands'
            | Reduce(op, arg, axes)                   axes: its operand's minus those it binds
+           | Scan(op, arg, axis, reverse)            axes: its operand's and the one it accumulates along
     Store  = Store(Param, Index, value, axes, Guards, mode)
     Kernel = name, params, stores
 
 Every value is a tile over a set of named axes; sizes live only in the axes.  The constructors (`const`, `coord`,
-`valid`, `load`, `apply`, `reduce`) infer axes and dtype and refuse what has none: no ill-typed expression can be built.
+`valid`, `load`, `apply`, `reduce`, `scan`) infer axes and dtype and refuse what has none: no ill-typed expression can
+be built.
 Expressions are hash-consed: equal ones are one object.  16-bit floats are storage types: only `load`, `cast`, `bitcast`
 and a store see them, all arithmetic is done in float32 or wider.
 """
@@ -120,6 +122,25 @@ class Reduce(Expr):
         return self.args[0]
 
 
+class Scan(Expr):
+    """The combination of its operand over all places up to each one along an axis; from each one on when reverse."""
+
+    __slots__ = ("axis", "op", "reverse")
+
+    def __init__(self, op: ReduceOp, arg: Expr, axis: Axis, reverse: bool) -> None:
+        super().__init__((arg,), arg.axes | {axis}, arg.dtype)
+        self.op, self.axis, self.reverse = op, axis, reverse
+
+    @property
+    def arg(self) -> Expr:
+        return self.args[0]
+
+    @property
+    def carried(self) -> frozenset[Axis]:
+        """The axes of what is carried along the scanned axis."""
+        return self.axes - {self.axis}
+
+
 # ---------------------------------------------------------------------------------------------- constructors
 
 
@@ -215,6 +236,23 @@ def reduce(op: ReduceOp | str, arg: Expr, axes: Iterable[Axis]) -> Expr:
     return _repeated(row, result, repeats)
 
 
+def scan(op: ReduceOp | str, arg: Expr, axis: Axis, reverse: bool = False) -> Expr:
+    """arg combined over the places 0 .. p of axis, for every place p; over p .. size-1 when reverse.
+
+    An axis arg lacks repeats the value; one of size 1 leaves it as it is.
+
+    raises TypeError for 16-bit floats and for types the operation is not defined for
+    """
+    row = REDUCE_OPS[op] if isinstance(op, str) else op
+    result_dtype(row.combine, (arg.dtype, arg.dtype))
+    if arg.dtype.is_narrow_float:
+        raise TypeError(f"scan {row.name} on {arg.dtype}: cast to float32 first")
+    if axis.size == 1 or (axis not in arg.axes and row.name in ("max", "min", "and", "or")):
+        return arg
+    key = ("scan", row.name, arg, axis, reverse)
+    return _interned.get(key) or _intern(key, Scan(row, arg, axis, reverse))
+
+
 def _repeated(op: ReduceOp, value: Expr, times: int) -> Expr:
     """value combined with itself, `times` in all."""
     if times == 1 or op.name in ("max", "min", "and", "or"):
@@ -292,13 +330,15 @@ class Kernel:
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
-        """Every axis in canonical order: the stores' axes first, then bound axes as their reduces are met."""
+        """Every axis in canonical order: the stores' axes first, then others as their reduces and scans are met."""
         found: dict[Axis, None] = {}
         for store in self.stores:
             found.update(dict.fromkeys(store.axes))
         for e in self.exprs:
             if isinstance(e, Reduce):
                 found.update(dict.fromkeys(e.bound))
+            elif isinstance(e, Scan):
+                found.setdefault(e.axis)
         return tuple(found)
 
     @cached_property
@@ -308,6 +348,10 @@ class Kernel:
     @cached_property
     def reduces(self) -> tuple[Reduce, ...]:
         return tuple(e for e in self.exprs if isinstance(e, Reduce))
+
+    @cached_property
+    def scans(self) -> tuple[Scan, ...]:
+        return tuple(e for e in self.exprs if isinstance(e, Scan))
 
     @cached_property
     def written(self) -> frozenset[str]:
@@ -359,13 +403,15 @@ def with_axes(e: Expr, args: tuple[Expr, ...], replacement: dict[Axis, Index], i
     """One node built anew from new operands, with the axes in its indices and guards replaced.
 
     args         the new operands (the same number as before)
-    replacement  what each axis of an index or guard becomes; bound axes of a Reduce are not touched
+    replacement  what each axis of an index or guard becomes; the axes of a Reduce or Scan itself are not touched
     inside       what each expression inside an index becomes
     """
     if isinstance(e, Apply):
         return apply(e.op, *args, dtype=e.dtype)
     if isinstance(e, Reduce):
         return reduce(e.op, args[0], e.bound)
+    if isinstance(e, Scan):
+        return scan(e.op, args[0], e.axis, e.reverse)
     if not replacement and not inside:
         return e
 

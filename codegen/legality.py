@@ -10,8 +10,9 @@ from math import prod
 
 from codegen.index import Axis, separated
 from codegen.ir import Expr, Kernel, Reduce, Store, children
-from codegen.nodes import Box, Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
+from codegen.nodes import Advance, Box, Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
+from codegen.streaming import scans_within
 from codegen.target import Target
 
 STATEMENTS = 2000  # values and vectors that tiles may add to a kernel's text: beyond, building takes seconds
@@ -110,6 +111,8 @@ def _check_streams(kernel: Kernel, schedule: Schedule) -> None:
             raise ScheduleError("a stream is a max of floats and sums")
         if any(set(r.bound) != set(stream.max.bound) for r in sums):
             raise ScheduleError("the reduces of a stream must run over the same axes")
+        if any(map(scans_within, (stream.max, *sums))):
+            raise ScheduleError("a reduce of a stream scans along the stream's axes")
 
 
 def _check_grid(kernel: Kernel, schedule: Schedule, target: Target) -> None:
@@ -120,6 +123,11 @@ def _check_grid(kernel: Kernel, schedule: Schedule, target: Target) -> None:
         for axis in r.bound:
             if axis in grid:
                 raise ScheduleError(f"grid loop over {axis}, which a reduce binds: no program would see all of it")
+    for scan in kernel.scans:
+        if scan.reverse:
+            raise ScheduleError(f"a scan runs back along {scan.axis}: loops only count up")
+        if scan.axis in grid:
+            raise ScheduleError(f"grid loop over {scan.axis}, which is scanned: no program would see what comes before")
     if target.language == "opencl":
         for store in kernel.stores:
             _check_accumulation(kernel, store, grid)
@@ -164,6 +172,8 @@ def statements(nest: Nest) -> int:
             total += _statements(nest, node.place, node.reduce.arg.axes, node.reduce.args, node.env)
         elif isinstance(node, Keep):
             total += _statements(nest, node.place, node.box.of.axes, (node.box.of,), node.env)
+        elif isinstance(node, Advance):
+            total += _statements(nest, node.place, node.scan.axes, node.scan.args, node.env)
         elif isinstance(node, Out):
             total += _statements(nest, node.place, node.store.axes, (node.store.value,), node.env)
         elif isinstance(node, Settle):

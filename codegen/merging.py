@@ -32,10 +32,12 @@ def split_axes(kernel: Kernel, match: bool = True) -> Kernel:
         x[r] and x[a*9 + b*3 + c], r 18        ->  x[r0*9 + r1*3 + r2] and x[a*9 + b*3 + c]
 
     The first holds when the divisors of an axis divide its size and each other; the second, for loads of one buffer,
-    when the axes' coefficients are a mixed radix of exactly the one axis's span.
+    when the axes' coefficients are a mixed radix of exactly the one axis's span.  A scanned axis is never split.
     """
+    scanned = {e.axis for e in kernel.scans}
     while True:
-        parts = _divided(kernel) or (_matched(kernel) if match else {})
+        found = _divided(kernel) or (_matched(kernel) if match else {})
+        parts = {axis: sizes for axis, sizes in found.items() if axis not in scanned}
         if not parts:
             return kernel
         replacement: dict[Axis, Index] = {}
@@ -64,8 +66,8 @@ def merge_axes(kernel: Kernel) -> Kernel:
 
         x[i*6 + j] * y[i*6 + j]  ->  x[ij] * y[ij]
 
-    Axes are twins when each reduce binds both or neither and each store covers both or neither; (outer, inner) is clean
-    when everywhere the outer's coefficient is the inner's times its size.
+    Axes are twins when each reduce binds both or neither, each store covers both or neither and no scan walks one;
+    (outer, inner) is clean when everywhere the outer's coefficient is the inner's times its size.
     """
     chains = _clean_chains(kernel)
     if not chains:
@@ -176,11 +178,13 @@ def _clean_chains(kernel: Kernel) -> list[list[Axis]]:
 
 
 def _binders(kernel: Kernel) -> dict[Axis, list[tuple[str, int]]]:
-    """Which reduces bind each axis and which stores cover it."""
+    """Which reduces bind each axis, which scans walk it and which stores cover it."""
     found: dict[Axis, list[tuple[str, int]]] = {axis: [] for axis in kernel.axes}
     for number, e in enumerate(kernel.reduces):
         for axis in e.bound:
             found[axis].append(("reduce", number))
+    for number, scan in enumerate(kernel.scans):
+        found[scan.axis].append(("scan", number))
     for number, store in enumerate(kernel.stores):
         for axis in store.axes:
             found[axis].append(("store", number))

@@ -42,11 +42,13 @@ def plain_schedule(kernel: Kernel) -> Schedule:
 
     Every axis is looped by one, but the last axis of the first store, whose tile are the lanes if it fills them half.
     Bound axes are inside the others, those of outer reduces first.  The first axis that all stores cover and tell
-    apart, and no reduce binds, is spread over groups.
+    apart, and no reduce binds and no scan walks, is spread over groups.
     """
     bound = {axis for r in kernel.reduces for axis in r.bound}
+    scanned = {scan.axis for scan in kernel.scans}
     lane = [a for store in kernel.stores[:1] for a in store.axes[-1:] if a.size >= 8]
-    shared = [a for a in kernel.axes if a not in bound and all(_tells_apart(store, a) for store in kernel.stores)]
+    free = [a for a in kernel.axes if a not in bound and a not in scanned]
+    shared = [a for a in free if all(_tells_apart(store, a) for store in kernel.stores)]
     grid = [Step(a, -(-a.size // (16 * GROUPS)) * 16 if a in lane else -(-a.size // GROUPS)) for a in shared[:1]]
     order = dict.fromkeys([*(a for a in kernel.axes if a not in bound), *reversed(_bound_inside_out(kernel))])
     loops = [Step(a, 16 if a in lane else 1) for a in order]

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from codegen.image import Image
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Reduce, Store
+from codegen.ir import Expr, Kernel, Reduce, Scan, Store
 from codegen.schedule import Schedule, Step
 from codegen.target import Target
+
+BOXES: Final = ("acc", "pack", "keep", "fin", "run", "scan", "carry")  # the kinds of boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +73,9 @@ class Box:
 
     name     unique in the nest, begins with the letter of its kind
     kind     "acc" accumulator of a reduce, "pack" packed operand, "keep" kept value, "fin" the value of a finished
-             accumulator, "run" a running quantity of a stream (center or factor)
-    of       the value it holds; a reduce for acc and fin, the stream's max for run
+             accumulator, "run" a running quantity of a stream (center or factor), "scan" the values of a scan,
+             "carry" what the scan has combined so far
+    of       the value it holds; a reduce for acc and fin, the stream's max for run, a scan for scan and carry
     place    where it is declared; a local coordinate is the loop variable at the use minus the one here
     tile     per axis its extent: whole inner tiles, so it may exceed the axis' size
     partial  reduced axes that stay in the box until Finish; their lanes are not positions: loops do not move them
@@ -133,8 +137,8 @@ class Loop:
 
 @dataclass(eq=False)
 class Declare:
-    """Make a box.  An accumulator starts as the identity of its reduce, or as a slice of `box.init`; others hold
-    nothing."""
+    """Make a box.  An accumulator starts as the identity of its reduce, or as a slice of `box.init`; a carry starts as
+    the identity of its scan; others hold nothing."""
 
     box: Box
 
@@ -157,6 +161,22 @@ class Keep:
     """Store this tile of the value box.of into its place in the box."""
 
     box: Box
+    place: Place
+    env: Environment
+
+
+@dataclass(eq=False)
+class Advance:
+    """box = this tile of the scan's values: carry combined with each prefix of scan.arg along the scanned axis; then
+    carry = what the tile's last place holds.
+
+    Tiles along the scanned axis come in order, each once; what lies beyond the axis' end comes last and may be
+    anything.
+    """
+
+    box: Box
+    carry: Box
+    scan: Scan
     place: Place
     env: Environment
 
@@ -240,8 +260,19 @@ class Out:
     once: tuple[Loop, ...] = ()
 
 
-Node = Loop | Declare | Update | Keep | Pack | WriteBack | Finish | Shift | Settle | Scale | Out
-Leaf = Update | Keep | Settle | Out
+Node = Loop | Declare | Update | Keep | Advance | Pack | WriteBack | Finish | Shift | Settle | Scale | Out
+Leaf = Update | Keep | Advance | Settle | Out
+
+
+def leaf_roots(node: Leaf | Pack) -> tuple[Expr, ...]:
+    """The expressions a node evaluates, but for those inside the index and guards of a store."""
+    if isinstance(node, Update):
+        return node.reduce.args
+    if isinstance(node, Advance):
+        return node.scan.args
+    if isinstance(node, Out):
+        return (node.store.value,)
+    return (node.shift,) if isinstance(node, Settle) else (node.box.of,)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Load, Param, Reduce, children
 from codegen.nest import build
 from codegen.nodes import (
+    Advance,
     Environment,
     Keep,
-    Leaf,
     Loop,
     Nest,
     Node,
@@ -24,6 +24,7 @@ from codegen.nodes import (
     Pack,
     Settle,
     Update,
+    leaf_roots,
     nodes,
 )
 from codegen.opencl_boxes import Boxes
@@ -129,7 +130,7 @@ class _Printer:
 
     def body(self, body: Sequence[Node]) -> None:
         for node in body:
-            if isinstance(node, (Update, Keep, Settle, Out)):
+            if isinstance(node, (Update, Keep, Advance, Settle, Out)):
                 self.leaves.leaf(node)
                 continue
             self.leaves.forget()
@@ -215,21 +216,13 @@ def _wants_twin(loop: Loop, vector: Sequence[Axis]) -> bool:
         return False
     plain = not any(isinstance(n, Loop) for n in inner)
     for n in inner:
-        if isinstance(n, (Update, Keep, Settle, Out, Pack)) and _touches(_roots(n), axis, n.env):
+        if isinstance(n, (Update, Keep, Advance, Settle, Out, Pack)) and _touches(leaf_roots(n), axis, n.env):
             return True
         if isinstance(n, Update) and axis in n.reduce.bound:
             return True
         if plain and isinstance(n, Out) and axis in vector and axis in n.store.axes:
             return True
     return False
-
-
-def _roots(node: Leaf | Pack) -> tuple[Expr, ...]:
-    if isinstance(node, Update):
-        return node.reduce.args
-    if isinstance(node, Out):
-        return (node.store.value,)
-    return (node.shift,) if isinstance(node, Settle) else (node.box.of,)
 
 
 def _touches(roots: Sequence[Expr], axis: Axis, env: Environment) -> bool:

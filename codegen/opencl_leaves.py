@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
 from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid
-from codegen.nodes import Box, Environment, Keep, Leaf, Out, Place, Settle, Update
+from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Out, Place, Settle, Update
 from codegen.opencl_boxes import Boxes, Coords, chunks
 from codegen.opencl_index import Indices
 from codegen.opencl_lines import Lines
 from codegen.opencl_masks import Conditions, Masks
+from codegen.opencl_scans import print_advance
 from codegen.opencl_stores import print_store
 from codegen.opencl_text import Speller, literal
 from codegen.ops import SCALAR_OPS
@@ -71,6 +72,8 @@ class Leaves:
             self.update(node)
         elif isinstance(node, Keep):
             self.keep(node)
+        elif isinstance(node, Advance):
+            print_advance(self, node)
         elif isinstance(node, Settle):
             self.settle(node)
         else:
@@ -326,12 +329,14 @@ class Leaves:
     def vector_load(self, e: Load, name: str, when: Conditions, coords: Coords, lane: Axis) -> str:
         dtype = e.param.dtype
         step = self.indices.stride(e.index, coords, lane)
-        if step == 1 and not when.masks:
-            start = self.indices.scalar(e.index, coords)
-            if when.by_lane:
-                return self.speller.bounded_load(name, start, *self.masks.bounds(when), dtype)
-            self.ask_ahead(e, f"{name} + {start}")
-            return self.speller.load(name, start, dtype, self.lanes)
+        if step in (1, -1) and not when.masks:
+            start, bounds = self.run(e.index, when, coords, step)
+            if bounds is None:
+                self.ask_ahead(e, f"{name} + {start}")
+                text = self.speller.load(name, start, dtype, self.lanes)
+            else:
+                text = self.speller.bounded_load(name, start, *bounds, dtype)
+            return text if step == 1 else self.speller.turned(text)
         mask = self.lane_mask(when)
         if step == 0:
             text = self.speller.load(name, self.indices.scalar(e.index, coords), dtype, 1)
@@ -352,6 +357,14 @@ class Leaves:
         if axis is not None and place is not None and self.asking.setdefault(e, place) is place:
             distance = (e.index.stride(axis) or 0) * place.tile(axis)
             self.lines.add(f"__builtin_prefetch({address} + {distance});")
+
+    def run(self, index: Index, when: Conditions, coords: Coords, step: int) -> tuple[str, tuple[str, str] | None]:
+        """Where a run of consecutive elements, in either direction, begins in memory, and which of them are inside."""
+        bounds = self.masks.bounds(when) if when.by_lane else None
+        if step == 1:
+            return self.indices.scalar(index, coords), bounds
+        start = self.indices.scalar(index - (self.lanes - 1), coords)
+        return start, bounds and (f"{self.lanes} - ({bounds[1]})", f"{self.lanes} - ({bounds[0]})")
 
     def lane_indices(self, index: Index, step: int | None, coords: Coords, lane: Axis) -> list[str]:
         """The index of every lane."""

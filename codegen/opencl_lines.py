@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-BOXES: Final = ("acc", "pack", "keep", "fin", "run")
+from codegen.nodes import BOXES
+
 _WORDS: Final = """
 auto break case char const constant continue default do double else enum event extern float for global goto half if
 image2d_t inline int kernel local long pipe private register restrict return sampler_t short signed sizeof static struct

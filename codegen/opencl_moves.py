@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import product
 
 from codegen.index import Axis
-from codegen.ir import Reduce
+from codegen.ir import Reduce, Scan
 from codegen.nodes import Box, Declare, Finish, Scale, Shift, WriteBack
 from codegen.opencl_boxes import Boxes, Coords, Local
 from codegen.opencl_lines import Lines
@@ -48,7 +48,7 @@ class Moves:
             self.lines.add(self.boxes.array(box))
             if box.kind == "acc" and box.init is not None:
                 self.copy(box.init, box, box)
-            elif box.kind == "acc":
+            elif box.kind in ("acc", "carry"):
                 self.fill(box)
             return
         dtype, width = self.boxes.dtype(box), self.boxes.width(box)
@@ -56,7 +56,7 @@ class Moves:
         lane = self.boxes.layout(box).lane
         for coords in self.boxes.chunks(box):
             name = self.boxes.register(box, coords)
-            if box.kind != "acc":
+            if box.kind not in ("acc", "carry"):
                 self.lines.add(f"{kind} {name};")
             elif box.init is not None:
                 text, _ = self.boxes.read(box.init, box.place, coords, lane)
@@ -65,7 +65,7 @@ class Moves:
                 self.lines.add(f"{kind} {name} = {self.identity(box, width)};")
 
     def identity(self, box: Box, width: int) -> str:
-        assert isinstance(box.of, Reduce)
+        assert isinstance(box.of, Reduce | Scan)
         text = literal(box.of.op.identity(box.of.dtype), box.of.dtype)
         return text if width == 1 else self.speller.splat(text, box.of.dtype)
 

@@ -25,8 +25,8 @@ _MASKS: Final[dict[int, str]] = {8: "char", 16: "short", 32: "int", 64: "long"}
 # name -> operand names, body for scalars, body for vectors.  T is the operands' type, U its unsigned form, C the type
 # integer arithmetic on it is done in without overflow, S its mask element; W the bits of an element.
 _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
-    ("max", "f"): ("a, b", "a > b || a != a ? a : b", "select(b, a, (a > b) | (a != a))"),
-    ("min", "f"): ("a, b", "a < b || a != a ? a : b", "select(b, a, (a < b) | (a != a))"),
+    ("max", "f"): ("a, b", "a > b || a != a ? a : b", "select(select(b, a, a > b), a, a != a)"),
+    ("min", "f"): ("a, b", "a < b || a != a ? a : b", "select(select(b, a, a < b), a, a != a)"),
     ("max", "i"): ("a, b", "max(a, b)", "max(a, b)"),
     ("min", "i"): ("a, b", "min(a, b)", "min(a, b)"),
     ("max", "b"): ("a, b", "a | b", "a | b"),
@@ -205,6 +205,20 @@ class Prelude:
             last = f"({last}) & 1"
         body = " ".join([*steps, f"return {last};"])
         self.define(helper_name(f"fold_{op}", dtype), base, f"{base}{self.lanes} v", body)
+
+    def prefixes(self, op: str, dtype: DType, identity: str, combine: Callable[[str, str], str]) -> None:
+        """Define the scan of a vector's lanes: in log2 steps each is combined with the one 1, 2, 4, ... before."""
+        t, steps, value, distance = (
+            f"{element(dtype)}{self.lanes}",
+            [f"const {element(dtype)}{self.lanes} e = {identity};"],
+            "v",
+            1,
+        )
+        while distance < self.lanes:
+            moved = ", ".join(f"{value}.s{i - distance:x}" if i >= distance else f"e.s{i:x}" for i in range(self.lanes))
+            steps.append(f"const {t} m{distance} = ({t})({moved}), p{distance} = {combine(f'm{distance}', value)};")
+            value, distance = f"p{distance}", 2 * distance
+        self.define(helper_name(f"scan_{op}", dtype), t, f"{t} v", " ".join([*steps, f"return {value};"]))
 
     def narrow(self, name: str, width: int) -> str:
         """Define a helper between 16-bit floats, their bits and the float values that stand for them."""

@@ -48,8 +48,9 @@ def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords
 def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:
     value = _stored_value(leaves, store, coords, lane)
     step = leaves.indices.stride(store.index, coords, lane)
-    if step == 1 and not when.masks and store.mode != "flag" and store.before is None:
-        leaves.lines.add(_if(when.scalars, _run_store(leaves, store, when, coords, value)))
+    if step in (1, -1) and not when.masks and store.mode != "flag" and store.before is None:
+        value = value if step == 1 else leaves.speller.turned(value)
+        leaves.lines.add(_if(when.scalars, _run_store(leaves, store, when, coords, step, value)))
         return
     if store.mode == "flag":
         when.masks.append(value)
@@ -85,11 +86,10 @@ def _stored_value(leaves: Leaves, store: Store, coords: Coords, lane: Axis | Non
     return leaves.speller.cast(text, e.dtype, to, width)
 
 
-def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, value: str) -> str:
+def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, step: int, value: str) -> str:
     """The statement for a vector of consecutive places."""
     dtype, name = store.param.dtype, leaves.params[store.param.name]
-    start = leaves.indices.scalar(store.index, coords)
-    bounds = leaves.masks.bounds(when) if when.by_lane else None
+    start, bounds = leaves.run(store.index, when, coords, step)
     if store.mode != "set":
         if bounds is None:
             old = leaves.speller.load(name, start, dtype, leaves.lanes)

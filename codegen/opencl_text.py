@@ -76,6 +76,10 @@ class Speller:
         sign = "-" if dtype is dtypes.bool else ""
         return f"({self.type(dtype, self.lanes)})({', '.join(sign + x for x in texts)})"
 
+    def turned(self, text: str) -> str:
+        """A vector with its lanes in reverse order."""
+        return f"({text}).s{''.join(f'{lane:x}' for lane in reversed(range(self.lanes)))}"
+
     def operation(self, op: ScalarOp, dtype: DType, args: list[tuple[str, int]], width: int) -> str:
         """op on operands of type dtype (for `where` that of the branches), each a text with its width."""
         if op.name == "where":
@@ -119,6 +123,16 @@ class Speller:
         """The lanes of a vector combined to a scalar."""
         self.prelude.fold(name, dtype, lambda a, b, width: self.combine(name, dtype, a, b, width))
         return f"{helper_name(f'fold_{name}', dtype)}({text})"
+
+    def prefixes(self, name: str, dtype: DType, identity: int | float | bool, text: str) -> str:
+        """The lanes of a vector, each combined with all before it."""
+        self.prelude.prefixes(
+            name,
+            dtype,
+            self.splat(literal(identity, dtype), dtype),
+            lambda a, b: self.combine(name, dtype, a, b, self.lanes),
+        )
+        return f"{helper_name(f'scan_{name}', dtype)}({text})"
 
     # -------------------------------------------------------------------------------------------- conversions
 

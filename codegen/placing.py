@@ -2,16 +2,17 @@
 
 Comes in: a kernel, a schedule and a target.  Goes out: a `Nest`.  It decides where every value is computed and kept; it
 knows no masks, no bounds and no text.  The walk (`_Placer.emit`) carries goals (see `goals`) down the loops of a
-list; at each depth, in this order: staged values are filled, sinks with their own loops leave, reduces that the next
-loop would repeat are computed, and the goals that use the next loop's axis enter it.
+list; at each depth, in this order: scans are settled before goals part, staged values are filled, sinks with their own
+loops leave, reduces that the next loop would repeat are computed, and the goals that use the next loop's axis enter it.
 """
 
 from __future__ import annotations
 
 from codegen.goals import Goal, Needs, Order, order
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Reduce, Store
+from codegen.ir import Expr, Kernel, Reduce, Scan, Store
 from codegen.nodes import (
+    Advance,
     Box,
     Declare,
     Finish,
@@ -59,6 +60,7 @@ class _Placer:
         self.stages = [(max(self.common.depths[s.depth], self.grid), s) for s in schedule.stages]
         self.boxes = PlacedBoxes(kernel, schedule, target, [self.common, *(own for _, own in self.inner.values())])
         self.grid_loops: list[Loop] = []
+        self.carries: dict[Scan, Box] = {}  # of the scans whose axis the loops around are walking
 
     # ------------------------------------------------------------------------------------------------ the walk
 
@@ -82,6 +84,7 @@ class _Placer:
         out: list[Node] = []
         env = dict(env)
         while goals:
+            self.settle_scans(depth, loops, goals, env, out)
             self.fill_stages(depth, loops, goals, env, out)
             goals = self.depart(depth, loops, goals, env, out)
             if depth == len(loops.steps):
@@ -112,7 +115,7 @@ class _Placer:
                 env[value] = box
 
     def pack(self, stage: Stage, depth: int, loops: Order, env: Env, out: list[Node]) -> None:
-        if self.needs.pending((stage.value,), env):
+        if self.needs.pending((stage.value,), env) or self.needs.scans((stage.value,), env):
             return
         box = self.boxes.make("pack", stage.value, depth, loops, stage.value.axes, stage=stage)
         out += [Declare(box), Pack(box, box.place, dict(env))]
@@ -171,7 +174,11 @@ class _Placer:
                 goal, write_back = self.narrower(goal, depth, loops, out)
                 after.append(write_back)
             inside.append(goal)
-        return out + self.around(depth, loops, self.emit(depth + 1, loops, inside, env)) + after
+        opened = self.open_carries(axis, depth, loops, inside, env, out)
+        body = self.emit(depth + 1, loops, inside, env)
+        for scan in opened:
+            del self.carries[scan]
+        return out + self.around(depth, loops, body) + after
 
     def wants_narrower(self, goal: Goal, axis: Axis, depth: int, loops: Order) -> bool:
         """True for an accumulator wider than the tile here when the next loop reduces."""
@@ -187,6 +194,55 @@ class _Placer:
         self.boxes.use(wide, depth, loops)
         out.append(Declare(box))
         return Goal("acc", goal.sink, box), WriteBack(wide, box, self.boxes.place(depth, loops))
+
+    # ------------------------------------------------------------------------------------------------ scans
+
+    def open_carries(
+        self, axis: Axis, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]
+    ) -> list[Scan]:
+        """Declare what the scans along axis carry, outside the outermost loop over it; returns these scans."""
+        scans = self.needs.scans([root for goal in goals for root in goal.roots], env)
+        opened = [scan for scan in scans if scan.axis is axis and scan not in self.carries]
+        for scan in opened:
+            self.carries[scan] = self.boxes.make("carry", scan, depth, loops, scan.carried)
+            out.append(Declare(self.carries[scan]))
+        return opened
+
+    def settle_scans(self, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]) -> None:
+        """Put into boxes the scans that would be advanced more than once from here on: a tile is advanced once.
+
+        Where the loops end every scan is, one without a loop over its axis with a carry of its own.
+        """
+        scans = self.needs.scans([root for goal in goals for root in goal.roots], env)
+        ends = depth == len(loops.steps)
+        wanted = [s for s in scans if ends or (s in self.carries and self.parts(s, depth, loops, goals, env))]
+        found = []
+        for scan in wanted:
+            if scan not in self.carries:
+                found += self.open_carries(scan.axis, depth, loops, goals, env, out)
+        boxes = {scan: self.boxes.make("scan", scan, depth, loops, scan.axes) for scan in wanted}
+        out += [Declare(box) for box in boxes.values()]
+        for scan, box in boxes.items():
+            out += self.emit(depth, loops, [Goal("scan", scan, box)], env)
+            env[scan] = box
+        for scan in found:
+            del self.carries[scan]
+
+    def parts(self, scan: Scan, depth: int, loops: Order, goals: list[Goal], env: Env) -> bool:
+        """True when the goals that need a scan do not all enter the next loop together, or it would repeat the scan."""
+
+        def needs(e: Expr) -> bool:
+            return e is scan or self.needs.reaches((e,), scan, env)
+
+        if any(at == depth and stage.value not in env and needs(stage.value) for at, stage in self.stages):
+            return True
+        reaching = [goal for goal in goals if any(map(needs, goal.roots))]
+        if any(self.own_loops(goal.sink, depth, loops) is not loops for goal in reaching):
+            return True
+        axis, pending = loops.steps[depth].axis, self.pending(goals, env)
+        if axis not in scan.axes:
+            return any(axis in goal.axes for goal in reaching)
+        return any(map(needs, pending)) and bool(self.ready(axis, goals, pending, env))
 
     # ------------------------------------------------------------------------------------------------ reduces
 
@@ -331,6 +387,11 @@ class _Placer:
         assert goal.box is not None
         if goal.kind == "keep":
             return Keep(goal.box, place, env)
+        if isinstance(goal.sink, Scan):
+            carry = self.carries[goal.sink]
+            self.boxes.use(carry, depth, loops)
+            self.boxes.align(carry, goal.box)
+            return Advance(goal.box, carry, goal.sink, place, env)
         assert isinstance(goal.sink, Reduce)
         return Update(goal.box, goal.sink, place, env)
 

@@ -120,6 +120,15 @@ class PlacedBoxes:
         if any(a in between or here.tile(a) != box.tile[a] for a in box.free):
             box.array = True
 
+    def align(self, carry: Box, values: Box) -> None:
+        """Make a carry whose own lanes differ from those of the scan's values memory, where any lanes can be read."""
+        lanes = [
+            next((a for a in self.schedule.vector if box.tile.get(a, 1) % self.target.lanes == 0), None)
+            for box in (carry, values)
+        ]
+        if self.target.language == "opencl" and lanes[0] is not None and lanes[0] is not lanes[1]:
+            carry.array = True
+
     def settle_memory(self) -> None:
         """Carry over that boxes are arrays to those that must be when they are."""
         changed = True

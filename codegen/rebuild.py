@@ -9,7 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from codegen.index import Axis, Guard, Index, in_order, needed
-from codegen.ir import Coord, Expr, Kernel, Load, Reduce, Store, Valid, index_exprs, reduce, replace, with_axes
+from codegen.ir import (
+    Coord,
+    Expr,
+    Kernel,
+    Load,
+    Reduce,
+    Scan,
+    Store,
+    Valid,
+    index_exprs,
+    reduce,
+    replace,
+    scan,
+    with_axes,
+)
 
 
 def with_exprs(kernel: Kernel, made: dict[Expr, Expr]) -> Kernel:
@@ -26,7 +40,8 @@ def replace_axes(kernel: Kernel, replacement: Mapping[Axis, Index], become: Mapp
     """The kernel with axes replaced wherever they occur.
 
     replacement  what an axis becomes in indices and guards
-    become       the axes a reduce binds or a store covers in place of it: all those of the replacement, or ()
+    become       the axes a reduce binds or a store covers in place of it: all those of the replacement, or (); one axis
+                 in place of one that is scanned
     """
     made: dict[Expr, Expr] = {}
     replaced = dict(replacement)
@@ -35,6 +50,9 @@ def replace_axes(kernel: Kernel, replacement: Mapping[Axis, Index], become: Mapp
         if isinstance(e, Reduce):
             bound = [new for a in e.bound for new in become.get(a, (a,))]
             made[e] = reduce(e.op, args[0], bound)
+        elif isinstance(e, Scan):
+            (along,) = become.get(e.axis, (e.axis,))
+            made[e] = scan(e.op, args[0], along, e.reverse)
         elif e.args:
             made[e] = e if args == e.args else with_axes(e, args, {}, {})
         elif e.axes & replaced.keys() or any(made[x] is not x for x in index_exprs(e)):

@@ -12,20 +12,37 @@ from math import isfinite
 
 from codegen.contract import canonical, contraction
 from codegen.index import Axis
-from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Valid, apply, children, const, load, reduce, with_axes
+from codegen.ir import (
+    Apply,
+    Const,
+    Expr,
+    Kernel,
+    Load,
+    Reduce,
+    Scan,
+    Valid,
+    apply,
+    children,
+    const,
+    load,
+    reduce,
+    scan,
+    with_axes,
+)
 from codegen.merging import merge_axes, split_axes, without_unit_axes
 from codegen.rebuild import with_exprs
 from codegen.scalar_rules import simplified
+from codegen.scanning import forward
 from codegen.sharing import share
 
 
 def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
-    normalise, split, share, merge; again where a merged axis is one that indices divide (a reshape of a reshape); then
-    the canonical names and order of axes and parameters.
+    normalise, turn scans forward, split, share, merge; again where a merged axis is one that indices divide (a reshape
+    of a reshape); then the canonical names and order of axes and parameters.
     """
-    kernel = normalise(without_unit_axes(kernel))
+    kernel = forward(normalise(without_unit_axes(kernel)))
     kernel = merge_axes(share(split_axes(kernel)))
     while (divided := split_axes(kernel, match=False)) is not kernel:
         kernel = merge_axes(share(divided))
@@ -58,6 +75,8 @@ def _normal(e: Expr, made: dict[Expr, Expr], uses: Counter[Expr]) -> Expr:
         if e.op.name == "where" and (guarded := _guards_inward(args, alone=uses[e.args[1]] == 1)) is not None:
             return guarded
         return simplified(e.op, args, e.dtype)
+    if isinstance(e, Scan):
+        return scan(e.op, args[0], e.axis, e.reverse)
     inside = children(e)
     return e if all(made[x] is x for x in inside) else with_axes(e, (), {}, made)
 

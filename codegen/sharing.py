@@ -23,8 +23,9 @@ Pairs = dict[Axis, Axis]
 def clashes(kernel: Kernel) -> set[tuple[Axis, Axis]]:
     """The pairs of axes that may not become one, in both orders.
 
-    Each axis a reduce binds clashes with the free axes of its result and with the other axes it binds; axes of one
-    store clash with each other.  Axes of a value include those of its guards.
+    Each axis a reduce binds clashes with the free axes of its result and with the other axes it binds; the axis a scan
+    walks clashes with the others of its result; axes of one store clash with each other.  Axes of a value include those
+    of its guards.
     """
     found: set[tuple[Axis, Axis]] = set()
     for store in kernel.stores:
@@ -34,13 +35,16 @@ def clashes(kernel: Kernel) -> set[tuple[Axis, Axis]]:
         for bound, free in itertools.product(e.bound, e.axes):
             found.add((bound, free))
             found.add((free, bound))
+    for scan in kernel.scans:
+        for other in scan.carried:
+            found.update(((scan.axis, other), (other, scan.axis)))
     return found
 
 
 def share(kernel: Kernel) -> Kernel:
     """The kernel with axes united wherever that makes two loads, coordinates or conditions one.
 
-        exp(x[i,j] - max_r x[i,r])  ->  exp(x[i,j] - max_j x[i,j])
+    exp(x[i,j] - max_r x[i,r])  ->  exp(x[i,j] - max_j x[i,j])
     """
     while candidates := sorted(_candidates(kernel)):
         classes = _Classes(kernel)

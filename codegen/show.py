@@ -13,7 +13,7 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guards, Index, in_order
-from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Store, Valid, children
+from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Scan, Store, Valid, children
 
 _SIGNS: Final = {
     "mul": ("*", 9), "div": ("/", 9), "floordiv": ("//", 9), "mod": ("%", 9), "add": ("+", 8), "sub": ("-", 8),
@@ -39,7 +39,7 @@ def show(kernel: Kernel) -> str:
 
 
 class Text:
-    """The text of a kernel's expressions: reduces, values used twice and long ones get a line and a name."""
+    """The text of a kernel's expressions: reduces, scans, values used twice and long ones get a line and a name."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -50,7 +50,7 @@ class Text:
         uses = Counter(child for e in kernel.exprs for child in children(e))
         for e in kernel.exprs:
             text, strength = self._written(e)
-            if isinstance(e, Reduce) or (isinstance(e, Apply) and (uses[e] > 1 or len(text) > _WIDEST)):
+            if isinstance(e, Reduce | Scan) or (isinstance(e, Apply) and (uses[e] > 1 or len(text) > _WIDEST)):
                 name = self._fresh()
                 self.rows.append((f"{name} = {text}", e.axes))
                 text, strength = name, _TIGHT
@@ -125,6 +125,9 @@ class Text:
             return f"{e.param.name}[{self._place(e.index, e.guards)}]", _TIGHT
         if isinstance(e, Reduce):
             return f"{e.op.name} over {' '.join(a.name for a in e.bound)} ({self.texts[e.arg][0]})", _TIGHT
+        if isinstance(e, Scan):
+            way = "back along" if e.reverse else "along"
+            return f"{e.op.name} {way} {e.axis.name} ({self.texts[e.arg][0]})", _TIGHT
         return self._apply(cast(Apply, e))
 
     def _apply(self, e: Apply) -> tuple[str, int]:

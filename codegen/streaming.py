@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from math import isfinite, log
 
-from codegen.ir import Apply, Const, Expr, Kernel, Reduce, children, walk
+from codegen.ir import Apply, Const, Expr, Kernel, Reduce, Scan, children, walk
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,8 @@ def find_streams(kernel: Kernel) -> tuple[Stream, ...]:
         product: sum of degrees     quotient: difference      sum, difference, where: equal, or a literal 0
         -x, a cast between floats, a sum over axes that neither the max nor its operand's row has: unchanged
 
-    Anything else that hangs on the max is refused, above all another reduce over the same axes.
+    Anything else that hangs on the max is refused, above all another reduce over the same axes; so is a reduce whose
+    body scans along them.
     """
     streams: list[Stream] = []
     taken: set[Reduce] = set()
@@ -58,6 +59,7 @@ def find_streams(kernel: Kernel) -> tuple[Stream, ...]:
 def _stream(kernel: Kernel, top: Reduce, taken: set[Reduce]) -> Stream | None:
     """The stream of one max: the shift most sums agree on, and those sums."""
     sums = [e for e in kernel.reduces if e.op.name == "add" and set(e.bound) == set(top.bound) and e not in taken]
+    sums = [] if scans_within(top) else [e for e in sums if not scans_within(e)]
     hanging = _hanging(kernel, top)
     best: tuple[Expr, list[tuple[Reduce, float]]] | None = None
     for shift in _shifts(kernel, top, hanging) if sums else ():
@@ -69,6 +71,11 @@ def _stream(kernel: Kernel, top: Reduce, taken: set[Reduce]) -> Stream | None:
         return None
     riding = _riding(top, [e for e, _ in best[1]], [e for e in sums if e not in hanging])
     return Stream(top, best[0], (*best[1], *((e, 0.0) for e in riding)))
+
+
+def scans_within(e: Reduce) -> bool:
+    """Whether the reduce's body scans along an axis the reduce binds."""
+    return any(isinstance(x, Scan) and x.axis in e.bound for x in walk([e.arg]))
 
 
 def _hanging(kernel: Kernel, top: Reduce) -> set[Expr]:

@@ -13,8 +13,9 @@ from math import prod
 from typing import Final
 
 from codegen.index import Index
-from codegen.ir import Apply, Expr, Kernel, Reduce, children
+from codegen.ir import Apply, Expr, Kernel, Reduce, Scan, children
 from codegen.nodes import (
+    Advance,
     Box,
     Declare,
     Finish,
@@ -27,6 +28,7 @@ from codegen.nodes import (
     Settle,
     Shift,
     Update,
+    leaf_roots,
     nodes,
 )
 from codegen.program import Program
@@ -36,7 +38,7 @@ from codegen.triton_expr import Context, Leaf
 from codegen.triton_limits import DEFAULT_WARPS
 from codegen.triton_scope import Axes, Names, Scope, Value
 from codegen.triton_store import print_store
-from codegen.triton_text import full, helpers_used, reduction, spelling
+from codegen.triton_text import combine_name, full, helpers_used, reduction, spelling
 from codegen.triton_tiles import block_size
 
 DEFAULT_STAGES: Final = 3
@@ -121,7 +123,7 @@ class _Printer:
     def ragged_loop(self) -> Loop | None:
         """The innermost grid loop of an elementwise kernel, if accesses lie along it and its size breaks them up."""
         kernel, grid = self.nest.kernel, self.nest.grid
-        if not grid or kernel.reduces or any(isinstance(node, Loop) for node in grid[-1].body):
+        if not grid or kernel.reduces or kernel.scans or any(isinstance(node, Loop) for node in grid[-1].body):
             return None
         loop = grid[-1]
         indices = [*(e.index for e in kernel.loads), *(store.index for store in kernel.stores)]
@@ -187,6 +189,8 @@ class _Printer:
             elif isinstance(node, Keep):
                 leaf = Leaf(self.context, node.place, node.env, scope, repeated)
                 scope.line(f"{self.name(node.box)} = {leaf.value(node.box.of).text}")
+            elif isinstance(node, Advance):
+                self.advance(node, scope, repeated)
             elif isinstance(node, Finish):
                 self.finish(node.box, node.to, scope)
             elif isinstance(node, Shift):
@@ -216,8 +220,8 @@ class _Printer:
 
     def declare(self, box: Box, scope: Scope) -> None:
         shape = [block_size(box.tile[a]) for a in self.dimensions(box)]
-        if box.kind == "acc":
-            assert isinstance(box.of, Reduce)
+        if box.kind in ("acc", "carry"):
+            assert isinstance(box.of, Reduce | Scan)
             scope.line(f"{self.name(box)} = {full(shape, box.of.op.identity(box.of.dtype), box.of.dtype)}")
         elif box in self.centers:
             scope.line(f"{self.name(box)} = {full(shape, 0.0, box.of.dtype)}")
@@ -232,6 +236,25 @@ class _Printer:
         value = leaf.combined(r, leaf.reduce_operand(r), kept=node.box.partial)
         operand = value.over(self.dimensions(node.box))
         scope.line(f"{name} = {spelling(r.op.combine, r.dtype).format(name, operand)}")
+
+    def advance(self, node: Advance, scope: Scope, repeated: Collection[Expr]) -> None:
+        """The tile's own prefixes combined with the carry; the carry combined with the tile's total."""
+        scan, op, dtype = node.scan, node.scan.op, node.scan.dtype
+        leaf = Leaf(self.context, node.place, node.env, scope, repeated)
+        dimensions, combine = self.dimensions(node.box), spelling(op.combine, dtype)
+        value, carry = leaf.value(scan.arg), Value(self.name(node.carry), self.dimensions(node.carry))
+        shape = [block_size(node.box.tile[a]) for a in dimensions]
+        own = value.over(dimensions) if value.const is None else full(shape, value.const.value, dtype)
+        if scan.axis in dimensions:
+            position, tile = dimensions.index(scan.axis), self.names.numbered("tile")
+            if value.const is None and value.axes != dimensions:
+                own = f"tl.broadcast_to({own}, {shape})"
+            scope.line(f"{tile} = {own}")
+            own = f"tl.associative_scan({tile}, {position}, {combine_name(op, dtype)})"
+            total = reduction(op, dtype, tile, position)
+        scope.line(f"{self.name(node.box)} = {combine.format(carry.over(dimensions), own)}")
+        after = combine.format(carry.text, total) if scan.axis in dimensions else self.name(node.box)
+        scope.line(f"{carry.text} = {after}")
 
     def finish(self, box: Box, to: Box, scope: Scope) -> None:
         assert isinstance(box.of, Reduce)
@@ -279,7 +302,7 @@ def _repeated(body: Sequence[Node]) -> frozenset[Expr]:
     seen: Counter[Expr] = Counter()
     wanted: set[Expr] = set()
     for node in body:
-        if isinstance(node, Update | Keep | Settle | Out):
+        if isinstance(node, Update | Keep | Advance | Settle | Out):
             stack = list(_roots(node))
             wanted.update(stack)
             found: set[Expr] = set()
@@ -295,12 +318,8 @@ def _repeated(body: Sequence[Node]) -> frozenset[Expr]:
     return frozenset(e for e, count in seen.items() if count > 1 and e in wanted and isinstance(e, Apply))
 
 
-def _roots(node: Update | Keep | Settle | Out) -> Sequence[Expr]:
-    if isinstance(node, Out):
-        return node.store.roots
-    if isinstance(node, Update):
-        return node.reduce.args
-    return (node.box.of,) if isinstance(node, Keep) else (node.shift,)
+def _roots(node: Update | Keep | Advance | Settle | Out) -> Sequence[Expr]:
+    return node.store.roots if isinstance(node, Out) else leaf_roots(node)
 
 
 def _decay(degree: float, old: str, new: str) -> str:

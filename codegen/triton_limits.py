@@ -13,7 +13,7 @@ from typing import Final
 from codegen.dtypes import DType
 from codegen.index import separated
 from codegen.ir import Expr, Reduce, Store, children
-from codegen.nodes import Environment, Keep, Nest, Out, Place, Settle, Update, nodes
+from codegen.nodes import Advance, Environment, Keep, Nest, Out, Place, Settle, Update, nodes
 from codegen.ops import REDUCE_OPS, ReduceOp
 from codegen.schedule import ScheduleError
 from codegen.triton_dot import find_dot
@@ -37,6 +37,9 @@ def check_blocks(nest: Nest) -> None:
             _check_leaf(Blocks(rank, node.place), (node.reduce,), node.env)
         elif isinstance(node, Keep):
             _check_leaf(Blocks(rank, node.place), (node.box.of,), node.env)
+        elif isinstance(node, Advance):
+            _check_size(prod(Blocks(rank, node.place).shape(node.scan.axes)), node.box.name)
+            _check_leaf(Blocks(rank, node.place), node.scan.args, node.env)
         elif isinstance(node, Settle):
             _check_leaf(Blocks(rank, node.place), (node.shift,), node.env)
         elif isinstance(node, Out):
@@ -51,7 +54,7 @@ def _check_held(nest: Nest) -> None:
     threads = 32 * int(nest.schedule.options.get("num_warps", DEFAULT_WARPS))
     held = 0
     for box in nest.boxes:
-        if box.kind in ("acc", "keep"):
+        if box.kind in ("acc", "keep", "scan", "carry"):
             held += prod(map(block_size, box.tile.values())) * max(32, box.of.dtype.arithmetic.bits) // 32
     if held > MOST_HELD * threads:
         raise ScheduleError(f"the boxes take {held // threads} registers of a thread, more than {MOST_HELD}")

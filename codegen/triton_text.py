@@ -102,6 +102,7 @@ _HELPERS: Final[dict[str, str]] = {
     "kf_min_int": _BINARY.format("tl.minimum(a, b)"),
     "kf_max_bool": _BINARY.format("a | b"),
     "kf_min_bool": _BINARY.format("a & b"),
+    "kf_add": _BINARY.format("a + b"),
     "kf_mul": _BINARY.format("a * b"),
     "kf_and": _BINARY.format("a & b"),
     "kf_or": _BINARY.format("a | b"),

@@ -97,6 +97,7 @@ class Cuts:
     order    every node, sources before users
     reasons  for each stored node, why
     scores   short contractions that are never stored: see `_scores`
+    scans    scans that are stored only at the end of their epilogue; others that `stored` names are stored themselves
     """
 
     def __init__(self, outputs: Sequence[Node], limits: Limits, stored: Iterable[Node] = ()) -> None:
@@ -113,14 +114,17 @@ class Cuts:
         self.reasons: dict[Node, str] = {}
         self._cut_forced()
         self.scores = self._scores() - set(stored)
+        self.scans = {node for node in self.order if node.op == "scan" and node.realized is None} - set(stored)
         self._cut_reductions()
         self._cut_long_regions()
         self._cut_shared()
         self._keep_needed()
 
     def is_stored(self, node: Node) -> bool:
-        """True when users of the node read it from memory."""
-        return node in self.reasons or node.op == "buffer" or node.realized is not None
+        """True when users of the node read it from memory; a constant they know, even if it is an output."""
+        if node.op == "buffer" or node.realized is not None:
+            return True
+        return node in self.reasons and node.op not in LEAVES
 
     def cut(self, node: Node, reason: str) -> None:
         if not self.is_stored(node):
@@ -167,18 +171,25 @@ class Cuts:
                 self.cut(through(node.src[0], frozenset(("reshape", "detach"))), "read by another device")
 
     def _cut_reductions(self) -> None:
-        """A reduction takes its elementwise epilogue: stored is the last of the elementwise nodes only it leads to."""
+        """A reduction takes its elementwise epilogue: stored is the last of the elementwise nodes only it leads to.
+
+        So does a scan, if its places are needed in its own order there.
+        """
         taken: set[Node] = set()
         for node in self.order:
-            if node.op != "reduce" or is_leaf(node) or node in self.scores or node in self.reasons:
+            if node.op not in ("reduce", "scan") or is_leaf(node) or node in self.scores or node in self.reasons:
                 continue
             if self._continues(node):
                 continue
             end = node
+            if node.op == "scan" and node not in self.scans:
+                self.cut(node, "a scan")
+                continue
             while (after := self._epilogue(end)) is not None and after not in taken:
                 taken.add(after)
                 end = after
-            self.cut(end, "a contraction and its epilogue" if node in self.contractions else "a reduction")
+            kind = "a scan" if node.op == "scan" else "a reduction"
+            self.cut(end, "a contraction and its epilogue" if node in self.contractions else kind)
 
     def _continues(self, node: Node) -> bool:
         """True for a sum that is only summed on, a few values at a time, none of them used twice: both are one sum.
@@ -186,7 +197,7 @@ class Cuts:
         So it is with the input gradient of a convolution: products summed over the channels, then over the taps.
         """
         after = node
-        while after not in self.reasons and len(self.users[after]) == 1:
+        while node.op == "reduce" and after not in self.reasons and len(self.users[after]) == 1:
             after = self.users[after][0]
             if after.op == "reduce":
                 return node.attr[0] == after.attr[0] == "add" and node.size <= self.limits.tile * after.size

@@ -37,12 +37,14 @@ class TooManyDemands(Exception):
 class Demand:
     """A node needed at an index.
 
-    kind       "load" "const" "iota" "zero" "pad" "gather" "reduce" "apply"
+    kind       "load" "const" "iota" "zero" "pad" "gather" "reduce" "scan" "apply"
     needs      the demands it is computed from, in operand order
     guards     under which it is needed, per dimension; index likewise
     flat       position in memory of a load
     condition  of a pad: its value is 0 where this fails
-    bound      axes a reduction binds; empty until they are chosen
+    bound      axes a reduction binds; empty until they are chosen.  Of a scan the axis it walks; empty when its places
+               are needed in an order no walk gives
+    backward   of a scan: it walks against the axis
     stand_in   of a gather's index: the expression that takes its place in indices until it is built
     axes       what its value depends on, once the walk is finished
     """
@@ -55,6 +57,7 @@ class Demand:
     flat: Index | None = None
     condition: Guards = NO_GUARDS
     bound: tuple[Axis, ...] = ()
+    backward: bool = False
     stand_in: ir.Expr | None = None
     axes: frozenset[Axis] = frozenset()
 
@@ -170,7 +173,11 @@ class Demands:
             return Demand(node, index, guards, node.op)
         if node.op == "reduce":
             return Demand(node, index, guards, "zero" if 0 in node.src[0].shape else "reduce")
-        found = Demand(node, index, guards, "gather" if node.op == "gather" else "apply")
+        if node.op == "scan":
+            walk, backward = _walk_of(node, index, guards)
+            found = Demand(node, index, guards, "scan", bound=walk, backward=backward)
+        else:
+            found = Demand(node, index, guards, "gather" if node.op == "gather" else "apply")
         todo.append(found)
         return found
 
@@ -331,6 +338,23 @@ def body(demand: Demand, bound: Sequence[Axis]) -> tuple[Place, tuple[Guards, ..
     return tuple(index), tuple(guards)
 
 
+def _walk_of(node: Node, index: Place, guards: tuple[Guards, ...]) -> tuple[tuple[Axis, ...], bool]:
+    """The axis that runs through a scan's places from its first one on, and whether the scan walks against it.
+
+    No axis if there is none, or if other dimensions or guards move with it.
+    """
+    (_, dim, reverse), n = node.attr, node.shape[node.attr[1]]
+    place = index[dim]
+    from_first = place.hi == n - 1 if reverse else place.lo == 0
+    rest = frozenset().union(*(i.axes for d, i in enumerate(index) if d != dim), *map(guard_axes, guards))
+    for axis in place.axes - rest if from_first else ():
+        if place == axis.index + place.const:
+            return (axis,), reverse
+        if place == axis.index * -1 + place.const:
+            return (axis,), not reverse
+    return (), False
+
+
 def flat_index(index: Sequence[Index], shape: Sequence[int]) -> Index:
     """The position in row-major order."""
     parts, step = [], 1
@@ -375,4 +399,6 @@ def _axes(demand: Demand) -> frozenset[Axis]:
     below = frozenset().union(*(need.axes for need in demand.needs)) if demand.needs else frozenset()
     if demand.kind == "reduce":
         return below - frozenset(demand.bound)
+    if demand.kind == "scan":
+        return below | frozenset(demand.bound)
     return below | guard_axes(demand.condition)

@@ -35,15 +35,16 @@ def groups(outputs: Sequence[Node], target: Target) -> list[Group]:
 
 
 def _cuts(outputs: Sequence[Node], limits: Limits) -> Cuts:
-    """The nodes to store, with those scores stored that cannot be computed where they are needed."""
+    """The nodes to store, with those scores and scans stored that cannot be computed where they are needed."""
     stored: set[Node] = set()
     while True:
         cuts = Cuts(outputs, limits, stored)
         questions = Questions(limits, cuts.contractions, cuts.scores)
         failed: set[Node] = set()
-        for node in cuts.reasons if cuts.scores else ():
+        open_nodes = (cuts.scores | cuts.scans) - cuts.reasons.keys()
+        for node in cuts.reasons if open_nodes else ():
             inside, loads = cuts.region([node])
-            used = cuts.scores.intersection(inside)
+            used = open_nodes.intersection(inside)
             if used and questions.ask([node], inside, loads).refusal is not None:
                 failed |= used
         if not failed:

@@ -37,8 +37,8 @@ current_line: Final[ContextVar[Line | None]] = ContextVar("current_line", defaul
 class Node:
     """One operation of the graph and, at the same time, the array it stands for.
 
-    op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "gather" "scatter" "tally";
-              "contiguous" "detach" "surrogate" "copy"
+    op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "scan" "gather" "scatter"
+              "tally" "contiguous" "detach" "surrogate" "copy"
     src       the nodes it is computed from
     attr      what else it takes; the constructor of the same name says what
     shape     dtype, device: what follows from these; device is None where no buffer is involved
@@ -316,6 +316,13 @@ def reduce(op: str, x: Node, axes: tuple[int, ...]) -> Node:
     return node_of("reduce", (x,), (op, axes), shape, x.dtype)
 
 
+def scan(op: str, x: Node, dim: int, reverse: bool = False) -> Node:
+    """The elements of x combined up to each place along dim, from each on when reverse; attr (op, dim, reverse)."""
+    if x.dtype.kind not in REDUCE_OPS[op].combine.kinds:
+        raise DTypeError(f"scan {op} is not defined for {x.dtype}")
+    return x if x.shape[dim] <= 1 else node_of("scan", (x,), (op, dim, reverse), x.shape, x.dtype)
+
+
 # -------------------------------------------------------------------------------------------------- indexing
 
 
@@ -410,6 +417,8 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return (window if op == "window" else unwindow)(x, *attr)
     if op == "reduce":
         return reduce(attr[0], x, attr[1])
+    if op == "scan":
+        return scan(attr[0], x, *attr[1:])
     if op == "gather":
         return gather(x, src[1], attr)
     if op in ("scatter", "tally"):

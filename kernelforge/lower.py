@@ -153,6 +153,8 @@ class Lowering:
             return args[1]
         if demand.kind == "reduce":
             return ir.reduce(node.attr[0], args[0], demand.bound)
+        if demand.kind == "scan":
+            return ir.scan(node.attr[0], args[0], demand.bound[0], demand.backward)
         return applied(node, args)
 
     def _index(self, index: Index) -> Index:

@@ -45,6 +45,7 @@ def kernel_name(kernel: Kernel) -> str:
     plain = [store for store in kernel.stores if store.mode != "flag"] or kernel.stores
     largest = max(plain, key=lambda store: prod(axis.size for axis in store.axes))
     words = list(dict.fromkeys(_reduce_word(e) for e in kernel.reduces))
+    words += dict.fromkeys(f"cum{_plain_word(e.op.name)}" for e in kernel.scans)
     words += dict.fromkeys(e.op.name for e in kernel.exprs if isinstance(e, Apply) and e.op.name not in PLAIN)
     if not words:
         words = list(dict.fromkeys(e.op.name for e in kernel.exprs if isinstance(e, Apply)))[:3] or ["copy"]
@@ -71,7 +72,11 @@ def short_dtype(name: str) -> str:
 def _reduce_word(e: Reduce) -> str:
     if e.op.name == "add":
         return "contract" if reuses(e) else "sum"
-    return "prod" if e.op.name == "mul" else e.op.name
+    return _plain_word(e.op.name)
+
+
+def _plain_word(name: str) -> str:
+    return {"add": "sum", "mul": "prod"}.get(name, name)
 
 
 def reuses(e: Reduce) -> bool:

@@ -27,7 +27,7 @@ class Answer:
     """What fusion needs to know of a group.
 
     refusal   the reason why it cannot be one kernel, or None
-    parallel  number of independent points: the sizes of the axes every store covers and no reduction binds
+    parallel  number of independent points: the sizes of the axes every store covers and no reduction or scan walks
     """
 
     refusal: str | None
@@ -66,18 +66,29 @@ class Questions:
         parallel = parallel_axes(stores, order)
         points = prod(axis.size for axis in parallel)
         refusal = (
-            self._images(order, outputs)
+            self._walks(order)
+            or self._images(order, outputs)
             or self._repeats(order, parallel)
             or self._contractions(order, parallel)
             or self._programs(order, points)
         )
         return Answer(refusal, points)
 
+    def _walks(self, order: Sequence[Demand]) -> str | None:
+        """Scans are needed in the order of an axis, one axis in a kernel, and in one direction."""
+        scans = [demand for demand in order if demand.kind == "scan"]
+        if not all(demand.bound for demand in scans):
+            return "a scan is needed in another order"
+        ways = {(demand.bound[0], demand.backward) for demand in scans}
+        if len({axis for axis, _ in ways}) < len(ways):
+            return "an axis would be scanned both ways"
+        return "scans would run across each other" if len(ways) > 1 else None
+
     def _images(self, order: Sequence[Demand], outputs: Sequence[Node]) -> str | None:
-        """One image: every reduction, and every stored node, is needed at one place only."""
+        """One image: every reduction, scan and stored node is needed at one place only."""
         stored, met = frozenset(outputs), set()
         for demand in order:
-            if demand.kind == "reduce" or demand.node in stored:
+            if demand.kind in ("reduce", "scan") or demand.node in stored:
                 if demand.node in met:
                     return "needed at several places"
                 met.add(demand.node)
@@ -86,7 +97,7 @@ class Questions:
     def _repeats(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
         """No replication: no reduction is repeated over parallel axes it does not have, unless they fit one tile."""
         for demand in order:
-            if demand.kind != "reduce":
+            if demand.kind not in ("reduce", "scan"):
                 continue
             lacking = [axis.size for axis in parallel - demand.axes]
             if max(lacking, default=1) > self.limits.tile or prod(lacking) > self.limits.repeats:
@@ -142,15 +153,15 @@ def is_plain(node: Node, computed: frozenset[Node]) -> bool:
 
 
 def parallel_axes(stores: Sequence[tuple[Axis, ...]], order: Sequence[Demand]) -> frozenset[Axis]:
-    """The axes that every store covers and no reduction binds."""
+    """The axes that every store covers, no reduction binds and no scan walks."""
     covered = frozenset.intersection(*(frozenset(axis for axis in axes if axis.size > 1) for axes in stores))
     return covered.difference(*(demand.bound for demand in order))
 
 
 def reductions_below(order: Sequence[Demand]) -> Mapping[int, frozenset[Node]]:
-    """For each demand, by id, the reductions its value is computed from, itself included."""
+    """For each demand, by id, the reductions and scans its value is computed from, itself included."""
     below: dict[int, frozenset[Node]] = {}
     for demand in order:
         found: frozenset[Node] = frozenset().union(*(below[id(need)] for need in demand.needs))
-        below[id(demand)] = found | {demand.node} if demand.kind == "reduce" else found
+        below[id(demand)] = found | {demand.node} if demand.kind in ("reduce", "scan") else found
     return below

@@ -86,8 +86,8 @@ def _filled(like: Node, value: Value) -> Node:
 
 # -------------------------------------------------------------------------------------------------- no elements
 
-_MARKERS: Final = ("contiguous", "detach")
-_WITH_SOURCES: Final = ("reduce", "gather", *sorted(graph.SCATTERS), *_MARKERS, *sorted(graph.VIEWS), *SCALAR_OPS)
+_OTHERS: Final = ("reduce", "scan", "gather", "contiguous", "detach")
+_WITH_SOURCES: Final = (*_OTHERS, *sorted(graph.SCATTERS), *sorted(graph.VIEWS), *SCALAR_OPS)
 
 
 @rule(*_WITH_SOURCES)
@@ -166,6 +166,17 @@ def _reduction_of_a_constant(node: Node) -> Node | None:
     if op == "xor":
         return _filled(node, c if count % 2 else 0)
     return _filled(node, c) if op != "mul" or c in (0, 1) else None
+
+
+@rule("scan")
+def _scan_of_a_constant(node: Node) -> Node | None:
+    """scan of c -> c, for max, min, and, or, and for what leaves c as it is."""
+    value = uniform(node.src[0])
+    if value is None:
+        return None
+    op, c = node.attr[0], value.attr
+    kept = op in ("max", "min", "and", "or") or (op in ("add", "xor") and not c) or (op == "mul" and c in (0, 1))
+    return _filled(node, c) if kept else None
 
 
 # ------------------------------------------------------------------------------------------------------ identities

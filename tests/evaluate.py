@@ -146,6 +146,15 @@ def _reduce(node: Node, x: NDArray) -> NDArray:
 
 
 @_rule
+def _scan(node: Node, x: NDArray) -> NDArray:
+    op, dim, reverse = node.attr
+    compute = np.dtype(np.float64) if node.dtype.is_float else node.dtype.compute
+    ordered = np.flip(x, dim) if reverse else x
+    found = REDUCE_OPS[op].combine.numpy.accumulate(ordered.astype(compute), axis=dim, dtype=compute)
+    return np.flip(found, dim) if reverse else found
+
+
+@_rule
 def _gather(node: Node, x: NDArray, index: NDArray) -> NDArray:
     return x[_places(index, node.attr, x.shape[node.attr])]
 

@@ -25,7 +25,7 @@ LIMIT = 1000.0
 POSITIVE = ("log", "log2", "log1p", "sqrt", "rsqrt")
 EXACT = frozenset(("max", "min", "neg", "abs", "where", "lt", "le", "eq", "ne", "not", "and", "or", "xor"))
 DISCONTINUOUS = frozenset(("mod", "lt", "le", "eq", "ne", "floor", "ceil", "trunc", "round"))
-FAMILIES = {"elementwise": 5, "view": 4, "reduce": 2, "cast": 1, "index": 1, "marker": 1}
+FAMILIES = {"elementwise": 5, "view": 4, "reduce": 2, "scan": 1, "cast": 1, "index": 1, "marker": 1}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Maker:
             self._keep(self._leaf(), True)
         steps: dict[str, Callable[[Node], Node | None]] = {
             "elementwise": self._elementwise, "view": self._view, "reduce": self._reduce,
-            "cast": self._cast, "index": self._index, "marker": self._marker,
+            "scan": self._scan, "cast": self._cast, "index": self._index, "marker": self._marker,
         }  # fmt: skip
         for family in rng.choices(options.families, [FAMILIES[name] for name in options.families], k=options.steps):
             made = steps[family](rng.choice(self.pool[-4:] if rng.random() < 0.8 else self.pool))
@@ -129,7 +129,7 @@ class Maker:
         kept = node.op in graph.VIEWS | EXACT | {"gather", "contiguous", "detach"} or not node.dtype.is_float
         if node.op == "cast":
             kept = node.dtype.is_float <= (node.src[0].dtype.bits <= node.dtype.bits and node.src[0].dtype.is_float)
-        if node.op == "reduce":
+        if node.op in ("reduce", "scan"):
             kept = not node.dtype.is_float or node.attr[0] in ("max", "min")
         return kept and all(self._is_exact(x) for x in node.src)
 
@@ -209,6 +209,12 @@ class Maker:
         made = graph.reduce(name, x, axes)
         kept = tuple(1 if d in axes else n for d, n in enumerate(x.shape))
         return graph.expand(graph.reshape(made, kept), x.shape) if self.rng.random() < 0.4 else made
+
+    def _scan(self, x: Node) -> Node | None:
+        if not x.shape:
+            return None
+        names = [n for n, row in REDUCE_OPS.items() if x.dtype.kind in row.combine.kinds and n != "mul"]
+        return graph.scan(self.rng.choice(names), x, self.rng.randrange(len(x.shape)), self.rng.random() < 0.4)
 
     def _cast(self, x: Node) -> Node | None:
         dtype = self._dtype()

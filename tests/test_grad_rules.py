@@ -142,6 +142,26 @@ def test_views(name: str) -> None:
     check(lambda x: VIEWS[name](square(x)), spread(4, 6))
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("dim", [0, 1])
+@pytest.mark.parametrize("op", ["add", "mul", "max", "min"])
+def test_scans(op: str, dim: int, reverse: bool) -> None:
+    check(lambda x: graph.scan(op, elementwise("exp", x), dim, reverse), spread(4, 5))
+
+
+def test_a_running_product_with_zeros() -> None:
+    x = spread(3, 6)
+    x[0, 2] = x[1, 0] = x[1, 5] = x[2, 1] = x[2, 3] = 0
+    check(lambda x: graph.scan("mul", x, 1), x, order=1)
+    check(lambda x: graph.scan("mul", x, 1, reverse=True), x, order=1)
+
+
+def test_a_running_maximum_hands_its_cotangent_to_the_last_of_equals() -> None:
+    x = leaf(np.array([1.0, 3.0, 2.0, 3.0, np.nan, 4.0]))
+    (dx,) = gradient(graph.scan("max", x, 0), leaf(np.array([1.0, 2, 3, 4, 5, 6])), [x])
+    assert evaluate(dx).tolist() == [1, 5, 0, 4, 11, 0]
+
+
 def test_the_adjoint_of_an_unwindow_below_a_sum_is_a_window() -> None:
     x = leaf(spread(4, 3))
     (dx,) = gradient(graph.reduce("add", graph.unwindow(x, 0, 6), (1,)), leaf(spread(6)), [x])

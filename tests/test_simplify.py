@@ -76,6 +76,11 @@ EXAMPLES: dict[str, list[tuple[Node, Node]]] = {
         (graph.pad(full((2,), 0, F), ((1, 1),)), full((4,), 0, F)),
         (graph.unwindow(full((2, 2), 0, F), 0, 3), full((3, 2), 0, F)),
     ],
+    "_scan_of_a_constant": [
+        (graph.scan("add", k(0), 1), k(0)),
+        (graph.scan("max", k(3), 0, True), k(3)),
+        (graph.scan("mul", k(1), 0), k(1)),
+    ],
     "_reduction_of_a_constant": [
         (graph.reduce("add", k(2), (0,)), full((4,), 6, F)),
         (graph.reduce("add", full((200,), 2, dtypes.uint8), (0,)), full((), 144, dtypes.uint8)),

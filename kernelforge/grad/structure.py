@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
-from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.grad.table import Parts, counted, div, equal, filled, mul, rule, select, summed, widened
+from kernelforge.grad.table import Parts, along, counted, div, equal, filled, mul, rule, select, summed, widened
 from kernelforge.graph import Node, Shape, cast, expand, gather, reduce, reshape, scatter
 
 # ----------------------------------------------------------------------------------------------------- views
@@ -79,7 +78,7 @@ def _unwindow(node: Node, dy: Node) -> Parts:
         if row is not None:
             return windows(row)
         places = windows(dy)
-        diagonal = equal(_along(places, dim + 1), _along(places, dim + 2))
+        diagonal = equal(along(places, dim + 1), along(places, dim + 2))
         return summed(select(diagonal, places, filled(places, 0)), (dim + 1,))
 
     return (adjoint if count else (lambda: filled(x, 0)),)
@@ -101,13 +100,6 @@ def _resized(x: Node, dim: int, size: int) -> Node:
     n = x.shape[dim]
     x = graph.shrink(x, tuple((0, min(m, size) if d == dim else m) for d, m in enumerate(x.shape)))
     return graph.pad(x, tuple((0, max(0, size - n) if d == dim else 0) for d in range(len(x.shape))))
-
-
-def _along(like: Node, dim: int) -> Node:
-    """The position along dim, in the shape of another node."""
-    n = like.shape[dim]
-    line = reshape(graph.iota(n, dtypes.int32), tuple(n if d == dim else 1 for d in range(len(like.shape))))
-    return expand(line, like.shape)
 
 
 # ------------------------------------------------------------------------------------------------- reductions

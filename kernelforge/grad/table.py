@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from codegen.dtypes import DType
-from kernelforge.graph import Node, Value, cast, elementwise, full, reduce
+from codegen.dtypes import DType, dtypes
+from kernelforge.graph import Node, Value, cast, elementwise, expand, full, iota, reduce, reshape
 
 # One entry per source: its cotangent, made when asked for, or None where no gradient passes.
 Parts = tuple[Callable[[], Node] | None, ...]
@@ -86,3 +86,10 @@ def widened(x: Node) -> Node:
 def counted(condition: Node, dtype: DType) -> Node:
     """1 where condition holds, else 0."""
     return cast(condition, dtype)
+
+
+def along(like: Node, dim: int) -> Node:
+    """The position along dim, in the shape of another node."""
+    n = like.shape[dim]
+    line = reshape(iota(n, dtypes.int32), tuple(n if d == dim else 1 for d in range(len(like.shape))))
+    return expand(line, like.shape)

@@ -21,7 +21,6 @@ from kernelforge.tensor.core import Operand
 from kernelforge.tensor.movement import Movement
 
 Axis = int | Sequence[int] | None
-_BLOCK = 256
 
 
 class Reduce(Movement):
@@ -235,45 +234,38 @@ class Reduce(Movement):
 
     # Cumulative -------------------------------------------------------------------------------------------------
 
-    @composite
-    def cumsum(self, axis: int = 0) -> Self:
-        """The sum of all elements up to each place along axis."""
-        result = self.cast(self._summed_dtype())._running("add", 0, axis)
-        return result.cast(self.dtype if self.dtype.is_float else result.dtype)
+    def cumsum(self, axis: int = 0, dtype: DType | str | None = None) -> Self:
+        """The sum of all elements up to each place along axis.
 
-    @composite
-    def cumprod(self, axis: int = 0) -> Self:
-        """The product of all elements up to each place along axis."""
-        result = self.cast(self._summed_dtype())._running("mul", 1, axis)
-        return result.cast(self.dtype if self.dtype.is_float else result.dtype)
+        Integers and bool are added up as int64, 16-bit floats in float32.
 
-    @composite
+        >>> Tensor([3, 1, 2]).cumsum().tolist()
+        [3, 4, 6]
+        """
+        return self._running_total("add", axis, dtype)
+
+    def cumprod(self, axis: int = 0, dtype: DType | str | None = None) -> Self:
+        """The product of all elements up to each place along axis; integers and bool give int64."""
+        return self._running_total("mul", axis, dtype)
+
     def cummax(self, axis: int = 0) -> Self:
-        """The largest element up to each place along axis."""
-        return self._running("max", self.dtype.min, axis)
+        """The largest element up to each place along axis; NaN from the first one on.
 
-    @composite
+        Its gradient goes to the last of equal elements.
+        """
+        return self._scan("max", axis)
+
     def cummin(self, axis: int = 0) -> Self:
-        """The smallest element up to each place along axis."""
-        return self._running("min", self.dtype.max, axis)
+        """The smallest element up to each place along axis; NaN from the first one on."""
+        return self._scan("min", axis)
 
-    def _running(self, op: str, identity: int | float | bool, axis: int) -> Self:
-        """The elements up to each place combined: within blocks, then with the blocks before."""
-        if not self.shape or not self.numel():
-            return self
-        axis = self._dim(axis, "cumulative " + op)
-        x = self.movedim(axis, -1)
-        n, last = x.shape[-1], x.ndim - 1
-        if n <= _BLOCK:
-            return x._prefixes(op, identity).movedim(-1, axis)
-        blocks = x.pad((0, -n % _BLOCK), value=identity).unflatten(-1, (-1, _BLOCK))
-        inner = blocks._prefixes(op, identity)
-        totals = inner._between(last + 1, _BLOCK - 1, _BLOCK).reshape(inner.shape[:-1])
-        before = totals._running(op, identity, -1).pad((1, -1), value=identity).unsqueeze(-1)
-        combine = {"add": inner.add, "mul": inner.mul, "max": inner.maximum, "min": inner.minimum}[op]
-        return combine(before).flatten(-2)._between(last, 0, n).movedim(-1, axis)
+    def _running_total(self, op: str, axis: int, dtype: DType | str | None) -> Self:
+        if dtype is None:
+            dtype = self.dtype if self.dtype.is_float or self.dtype is dtypes.uint64 else dtypes.int64
+        result = as_dtype(dtype)
+        return self.cast(result.arithmetic)._scan(op, axis).cast(result)
 
-    def _prefixes(self, op: str, identity: int | float | bool) -> Self:
-        """Every prefix of the last axis combined, each a window that begins before the axis does."""
-        n = self.shape[-1]
-        return self.pad((n - 1, 0), value=identity)._window(self.ndim - 1, n)._reduce(op, -1, False, op)
+    def _scan(self, op: str, axis: int) -> Self:
+        """The elements up to each place along axis combined by op; a scalar is its own."""
+        dim = self._dim(axis, "cumulative " + op) if self.shape else 0
+        return self._derived(graph.scan(op, self._node, dim)) if self.shape else self

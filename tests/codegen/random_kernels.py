@@ -8,6 +8,7 @@ floats stay moderate, only integers and loaded floats are compared.  `kernels()`
     reduction    nested and sibling reduces of any operation     contraction  with batch, prologue and epilogue
     softmax      a max and sums that hang on it, streams         window       sums of products over windows
     accumulate   stores that add, take the max, raise flags
+    scan         scans of scans and of reduces, and reduces of them, along any axis
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from codegen.bounds import bounds
 from codegen.dtypes import ALL, DType, dtypes, to_storage
 from codegen.index import Axis, Guard, Index, constant, dynamic
 from codegen.interpret import interpret
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
+from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, scan, valid
 from codegen.merging import flattened
 
 SIZES = (1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 12, 17)
@@ -230,6 +231,17 @@ class _Maker:
             body = apply("add", body, self.reduced(self.some([*axes, *bound]), dtype, 1))
         return reduce(self.rng.choice(names), body, bound)
 
+    def scanned(self, axes: Sequence[Axis], dtype: DType, depth: int) -> Expr:
+        """A random scan along one of the axes, perhaps of a value that holds a reduce or another scan."""
+        names = ("add", "add", "max", "min") if dtype.is_float else ("add", "mul", "max", "min", "and", "or", "xor")
+        body = self.value(axes, dtype, depth)
+        inner = self.rng.random()
+        if inner < 0.3:
+            body = apply("add", body, self.scanned(axes, dtype, 1))
+        elif inner < 0.5:
+            body = apply("add", body, self.reduced(self.some(axes), dtype, 1))
+        return scan(self.rng.choice(names), body, self.rng.choice(list(axes)))
+
     # ------------------------------------------------------------------------------------------------- stores
 
     def store(self, axes: Sequence[Axis], value: Expr) -> Store:
@@ -279,6 +291,24 @@ def _reduction(make: _Maker) -> list[Store]:
         for _ in range(make.rng.randint(0, 2)):
             value = apply("add", value, make.rng.choice((make.reduced, make.value))(axes, dtype, 1))
         stores.append(make.store(axes, value))
+    return stores
+
+
+def _scan(make: _Maker) -> list[Store]:
+    stores = []
+    axes, dtype = make.axes(1, 3, volume=300), make.dtype()
+    for _ in range(make.rng.randint(1, 2)):
+        value = make.scanned(axes, dtype, 2)
+        chance = make.rng.random()
+        if chance < 0.4:
+            value = apply("add", value, make.rng.choice((make.scanned, make.value))(axes, dtype, 1))
+        if chance > 0.8:
+            bound = make.some(axes)
+            total = reduce(make.rng.choice(("add", "max")), value, bound)
+            rest = [a for a in axes if a not in bound]
+            stores.append(make.store(*make.rng.choice(((rest, total), (axes, apply("sub", value, total))))))
+        else:
+            stores.append(make.store(axes, value))
     return stores
 
 
@@ -369,6 +399,7 @@ def _accumulate(make: _Maker) -> list[Store]:
 FAMILIES: dict[str, Callable[[_Maker], list[Store]]] = {
     "elementwise": _elementwise,
     "reduction": _reduction,
+    "scan": _scan,
     "contraction": _contraction,
     "window": _window,
     "softmax": _softmax,

@@ -133,7 +133,8 @@ def test_result_types(numpy_device):
     ]
     for given, expected in cases:
         assert str(Tensor([1, 0, 1], dtype=given).sum().dtype) == expected
-        assert str(Tensor([1, 0, 1], dtype=given).cumsum().dtype) == expected
+        cumulative = given if "float" in given else "int64"
+        assert str(Tensor([1, 0, 1], dtype=given).cumsum().dtype) == cumulative
     assert str(Tensor([1, 2]).mean().dtype) == "float32"
     assert str(Tensor([1, 2]).sum(dtype="float64").dtype) == "float64"
     assert str(Tensor([1, 2]).max().dtype) == "int32"
