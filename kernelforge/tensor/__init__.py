@@ -1,8 +1,8 @@
 """Tensors: what users call.
 
 Read `core.py` first (a tensor is a name for a graph node), then any subject, each building on those before: create,
-casts, elementwise, functions, activations, movement, reduce, linalg, convolution, pooling, random, convert, scatter,
-index, ordering, sorting, counting, resizing, neural, losses, autograd.  `_tensor.py` puts them together.
+casts, bits, elementwise, functions, activations, movement, reduce, linalg, convolution, pooling, random, convert,
+scatter, index, ordering, sorting, counting, resizing, neural, losses, autograd.  `_tensor.py` puts them together.
 """
 
 from kernelforge.tensor._tensor import Tensor

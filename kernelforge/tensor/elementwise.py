@@ -14,14 +14,14 @@ import numpy as np
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError
-from kernelforge.tensor.casts import Casts
+from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.core import Core, Operand, broadcast, pinned
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
 _LARGEST_UNROLLED_POWER = 16
 
 
-class Elementwise(Casts):
+class Elementwise(Bits):
     """Operations that compute each element of the result from the elements at the same place."""
 
     __slots__ = ()
@@ -208,50 +208,6 @@ class Elementwise(Casts):
         magnitude = self._floating().abs()
         return negative.where(-magnitude, magnitude)
 
-    # Bits and logic ---------------------------------------------------------------------------------------------
-
-    def _bitwise(self, op: str, other: Operand, reverse: bool = False) -> Self:
-        a, b, tracked = self._operands(other, reverse)
-        if a.dtype.is_float:
-            raise DTypeError(f"bitwise {op} is not defined for {a.dtype}; compare first, or cast() to an integer")
-        return self._wrap(graph.elementwise(op, a, b), tracked)
-
-    def bitwise_and(self, other: Operand, reverse: bool = False) -> Self:
-        """The bits set in both."""
-        return self._bitwise("and", other, reverse)
-
-    def bitwise_or(self, other: Operand, reverse: bool = False) -> Self:
-        """The bits set in either."""
-        return self._bitwise("or", other, reverse)
-
-    def bitwise_xor(self, other: Operand, reverse: bool = False) -> Self:
-        """The bits set in exactly one."""
-        return self._bitwise("xor", other, reverse)
-
-    def bitwise_not(self) -> Self:
-        """Every bit flipped."""
-        if self.dtype.is_float:
-            raise DTypeError(f"bitwise not is not defined for {self.dtype}; use logical_not() or cast() to an integer")
-        return self._derived(graph.elementwise("not", self._node))
-
-    def lshift(self, other: Operand, reverse: bool = False) -> Self:
-        """The bits moved up by other places; zero when other is at least the width."""
-        return self._shift("shl", other, reverse)
-
-    def rshift(self, other: Operand, reverse: bool = False) -> Self:
-        """The bits moved down by other places, keeping the sign."""
-        return self._shift("shr", other, reverse)
-
-    def _shift(self, op: str, other: Operand, reverse: bool) -> Self:
-        a, b, tracked = self._operands(other, reverse)
-        if not a.dtype.is_int:
-            raise DTypeError(f"shifts are not defined for {a.dtype}; cast() to an integer first")
-        return self._wrap(graph.elementwise(op, a, b), tracked)
-
-    def logical_not(self) -> Self:
-        """True where the value is zero."""
-        return self._derived(graph.elementwise("not", graph.cast(self._node, dtypes.bool)))
-
     # Comparison and selection -----------------------------------------------------------------------------------
 
     def _compare(self, op: str, other: Operand, reverse: bool = False) -> Self:
@@ -358,9 +314,6 @@ class Elementwise(Casts):
     def __abs__(self) -> Self:
         return self.abs()
 
-    def __invert__(self) -> Self:
-        return self.bitwise_not()
-
     def __add__(self, other: Operand) -> Self:
         return self._arithmetic("add", other, False)
 
@@ -403,36 +356,6 @@ class Elementwise(Casts):
     def __rpow__(self, other: Operand) -> Self:
         return self.pow(other, reverse=True)
 
-    def __and__(self, other: Operand) -> Self:
-        return self._bitwise("and", other)
-
-    def __rand__(self, other: Operand) -> Self:
-        return self._bitwise("and", other, True)
-
-    def __or__(self, other: Operand) -> Self:
-        return self._bitwise("or", other)
-
-    def __ror__(self, other: Operand) -> Self:
-        return self._bitwise("or", other, True)
-
-    def __xor__(self, other: Operand) -> Self:
-        return self._bitwise("xor", other)
-
-    def __rxor__(self, other: Operand) -> Self:
-        return self._bitwise("xor", other, True)
-
-    def __lshift__(self, other: Operand) -> Self:
-        return self._shift("shl", other, False)
-
-    def __rlshift__(self, other: Operand) -> Self:
-        return self._shift("shl", other, True)
-
-    def __rshift__(self, other: Operand) -> Self:
-        return self._shift("shr", other, False)
-
-    def __rrshift__(self, other: Operand) -> Self:
-        return self._shift("shr", other, True)
-
     def __lt__(self, other: Operand) -> Self:
         return self._compare("lt", other)
 
@@ -451,4 +374,4 @@ class Elementwise(Casts):
     def __ne__(self, other: Any) -> Self:  # type: ignore[override]
         return self._compare("ne", other)
 
-    __hash__ = Casts.__hash__
+    __hash__ = Bits.__hash__

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Self
 
@@ -180,6 +180,20 @@ class Movement(Activations):
         return list(self.split(-(-n // chunks), dim)) if n else [self] * chunks
 
     @composite
+    def tensor_split(self, parts: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """Exactly `parts` parts of dimension dim, the first ones longer by 1 if need be; or its parts between places.
+
+        >>> [part.tolist() for part in Tensor.arange(5).tensor_split(3)]
+        [[0, 1], [2, 3], [4]]
+        """
+        n = self.shape[self._dim(dim, "tensor_split")]
+        if isinstance(parts, int):
+            if parts < 1:
+                raise ShapeError(f"tensor_split() needs at least one part, got {parts}")
+            return self.split([n // parts + (i < n % parts) for i in range(parts)], dim)
+        places = [0, *(slice(place).indices(n)[1] for place in parts), n]
+        return tuple([self._between(dim % self.ndim, lo, max(lo, hi)) for lo, hi in pairwise(places)])
+
     def unfold(self, dim: int, size: int, step: int = 1) -> Self:
         """All windows of `size` elements, `step` apart, of dimension dim; a last dimension runs within a window.
 

@@ -182,6 +182,9 @@ SHAPES: dict[str, Case] = {
     "repeat_interleave all": named("if", "repeat_interleave", integer(0, 3)),
     "split": named("if", "split", integer_and_dim(1, 4)),
     "chunk": named("if", "chunk", integer_and_dim(1, 4)),
+    "tensor_split": named("if", "tensor_split", integer_and_dim(0, 4)),
+    "tensor_split at places": named("if", "tensor_split", lambda d, s, t: (
+        tuple(d(st.lists(st.integers(-6, 6), max_size=3))), a_dim(d, s))),
     "narrow": named("if", "narrow", lambda d, s, t: (a_dim(d, s), d(st.integers(-2, 2)), d(st.integers(0, 2)))),
     "unfold": named("if", "unfold", lambda d, s, t: (a_dim(d, s), d(st.integers(1, 3)), d(st.integers(1, 2)))),
     "diagonal": named("if", "diagonal", lambda d, s, t: (d(st.integers(-2, 2)), a_dim(d, s), a_dim(d, s))),
