@@ -2,7 +2,7 @@
 
 Comes in: a kernel, a runtime and a budget.  Goes out: the fastest schedule found, the default where none is clearly
 faster.  The search starts at the analytical model's choice and tries what differs from it in one choice, nearest
-first; whenever something faster is found it goes on from there.
+first; whenever something faster is found it goes on from there.  With time enough it tries everything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from codegen.candidates import Candidate, Space, identity_of
@@ -76,6 +76,7 @@ class Search:
         self.trial = Trial(runtime, self.space.kernel)
         self.identities: set[Hashable] = {identity_of(self.space.first.schedule)}
         self.sources: set[str] = set()
+        self.everything = iter(self.space)
         self.entrants: list[Entrant] = []
 
     def run(self) -> Found:
@@ -114,17 +115,17 @@ class Search:
         return True
 
     def _fresh(self) -> Iterator[tuple[Candidate, Program]]:
-        """Candidates that differ in one choice from one of the best, and from everything tried."""
-        for entrant in sorted(self.entrants, key=lambda e: e.seconds)[:FINALISTS]:
-            for picks in self.space.around(entrant.candidate.picks):
-                candidate = self.space.candidate(picks)
-                if candidate is None or (identity := identity_of(candidate.schedule)) in self.identities:
-                    continue
-                self.identities.add(identity)
-                program = render(candidate.nest)
-                if program.source not in self.sources:
-                    self.sources.add(program.source)
-                    yield candidate, program
+        """Candidates not tried yet, those first that differ in one choice from one of the best."""
+        best = sorted(self.entrants, key=lambda e: e.seconds)[:FINALISTS]
+        near = (self.space.candidate(picks) for e in best for picks in self.space.around(e.candidate.picks))
+        for candidate in chain(near, self.everything):
+            if candidate is None or (identity := identity_of(candidate.schedule)) in self.identities:
+                continue
+            self.identities.add(identity)
+            program = render(candidate.nest)
+            if program.source not in self.sources:
+                self.sources.add(program.source)
+                yield candidate, program
 
     # ------------------------------------------------------------------------------------------ trying
 
