@@ -55,7 +55,7 @@ class Space:
     def __init__(self, kernel: Kernel, target: Target) -> None:
         self.target = target
         self._made: dict[frozenset[tuple[str, int]], Candidate | None] = {}
-        self._met: dict[frozenset[tuple[str, int]], Picks] = {}
+        self._met: dict[frozenset[tuple[str, int]], Mapping[str, int]] = {}  # per choice the number of options
         self.kernel, self._recipe, self._recipes = self._model(kernel)
         found = self.candidate(MappingProxyType({}))
         assert found is not None
@@ -80,7 +80,7 @@ class Space:
         if key not in self._made:
             script = Script(picks)
             self._made[key] = self._make(picks, script)
-            self._met[key] = script.met
+            self._met[key] = script.met if script.taken.keys() == picks.keys() else {}
         return self._made[key]
 
     def _make(self, picks: Picks, script: Script) -> Candidate | None:
@@ -110,16 +110,22 @@ class Space:
 
     def __iter__(self) -> Iterator[Candidate]:
         """Every candidate once: fewest departures from the model first; equal schedules count as one."""
+        return (candidate for candidate in self.walk() if candidate is not None)
+
+    def walk(self) -> Iterator[Candidate | None]:
+        """The same with None for whatever is met that is no new candidate: there may be many of these in a row."""
         numbers = count()
-        start: dict[str, int] = {}
-        waiting: list[tuple[tuple[int, int], int, Picks]] = [(_distance(start), next(numbers), start)]
-        known, given = {frozenset(start.items())}, set[Hashable]()
+        waiting: list[tuple[tuple[int, int], int, Picks]] = [((0, 0), next(numbers), {})]
+        known, given = {frozenset[tuple[str, int]]()}, set[Hashable]()
         while waiting:
             _, _, picks = heappop(waiting)
             candidate = self.candidate(picks)
-            if candidate is not None and (identity := identity_of(candidate.schedule)) not in given:
+            if candidate is not None and (identity := identity_of(candidate.schedule)) in given:
+                yield None
+                continue
+            if candidate is not None:
                 given.add(identity)
-                yield candidate
+            yield candidate
             for further in self.around(picks):
                 key = frozenset(further.items())
                 if len(further) > len(picks) and key not in known:

@@ -76,7 +76,7 @@ class Search:
         self.trial = Trial(runtime, self.space.kernel)
         self.identities: set[Hashable] = {identity_of(self.space.first.schedule)}
         self.sources: set[str] = set()
-        self.everything = iter(self.space)
+        self.everything = self.space.walk()
         self.entrants: list[Entrant] = []
 
     def run(self) -> Found:
@@ -119,6 +119,8 @@ class Search:
         best = sorted(self.entrants, key=lambda e: e.seconds)[:FINALISTS]
         near = (self.space.candidate(picks) for e in best for picks in self.space.around(e.candidate.picks))
         for candidate in chain(near, self.everything):
+            if time.perf_counter() > self.deadline:
+                return
             if candidate is None or (identity := identity_of(candidate.schedule)) in self.identities:
                 continue
             self.identities.add(identity)

@@ -96,3 +96,9 @@ def test_script_answers_by_position() -> None:
     assert (script.met, script.taken) == ({"b": 2}, {"b": 1})
     assert first("x", iter((3, 4))) == 3
     assert either(4, (1, 2, 4)) == (4, 1, 2)
+
+
+def test_small_spaces_end() -> None:
+    """Choices that change nothing are not combined with each other."""
+    kernel = prepare(random_kernel(3, "elementwise", sizes=(2, 3)))
+    assert 1 <= len(list(Space(kernel, CPU))) < 1000

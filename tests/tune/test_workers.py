@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,18 @@ def crew(tmp_path: Path) -> Iterator[Crew]:
         pytest.skip("needs a driver whose binaries the disk cache keeps")
     with Context(CACHE_DIR=str(tmp_path)):
         made = Crew("CPU", 1)
-        made.start()
-        while not made.idle:
-            made._welcome()
+        start(made)
         yield made
         for worker in made.idle:
             worker.process.kill()
+
+
+def start(crew: Crew) -> None:
+    """Start the missing workers and wait for them."""
+    crew.start()
+    assert wait([worker.answers for worker in crew.starting], timeout=60)
+    crew._welcome()
+    assert crew.idle
 
 
 def programs(count: int) -> list[Program]:
@@ -70,7 +77,5 @@ def test_workers_that_died_are_replaced(crew: Crew) -> None:
     crew.idle[0].process.kill()
     crew.idle[0].process.wait()
     assert compiled(crew, programs(1)) == []
-    crew.start()
-    while not crew.idle:
-        crew._welcome()
+    start(crew)
     assert compiled(crew, programs(1)) == programs(1)
