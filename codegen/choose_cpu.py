@@ -66,8 +66,9 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     axes = list(main_stores(kernel)[0].axes)
     lanes = target.lanes
     parallel = parallel_axes(kernel)
-    votes = lane_votes(kernel, lanes)
-    lane = lane_axis(kernel, target, [a for a in axes if a in parallel and votes.get(a)] or axes, pick)
+    votes, looped = lane_votes(kernel, lanes), {a for s in kernel.stores for a in s.sequential[:-1]}
+    voted = [a for a in axes if a in parallel and votes.get(a)]
+    lane = lane_axis(kernel, target, voted or [a for a in axes if a not in looped], pick)
     points = prod(a.size for a in axes)
     model = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
     groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))

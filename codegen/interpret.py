@@ -43,7 +43,7 @@ def interpret(kernel: Kernel, arrays: Arrays) -> None:
             combines = store.mode not in ("set", "flag") and dtype.is_narrow_float
             target = from_storage(array, dtype).astype(np.float32) if combines else array
             whole = _Tiles(before, {}, scanned)
-            for ranges in _parts(store.axes, store.axes, {}, scanned):
+            for ranges in _store_parts(store, scanned):
                 _write(store, _Tiles(before, ranges, scanned, whole), target)
             if combines:
                 array[:] = to_storage(target, dtype)
@@ -244,6 +244,23 @@ def _parts(split: Sequence[Axis], tile: Sequence[Axis], outer: Ranges, scanned: 
         yield {a: span for a, span in zip(split, chosen) if len(span) < a.size or a in outer}
 
 
+def _store_parts(store: Store, scanned: frozenset[Axis]) -> Iterator[Ranges]:
+    """The parts a store is done in: in row-major order, if that counts, with axes from the first scanned one on whole.
+    """
+    axes = store.axes
+    if not store.sequential:
+        yield from _parts(axes, axes, {}, scanned)
+        return
+    cut = next((i for i, a in enumerate(axes) if a in scanned), len(axes))
+    while cut and prod(a.size for a in axes[cut - 1 :]) <= WIDEST:
+        cut -= 1
+    rest = prod(a.size for a in axes[cut:])
+    steps = [max(1, WIDEST // rest) if position == cut - 1 else 1 for position in range(cut)]
+    spans = [[range(i, min(i + step, a.size)) for i in range(0, a.size, step)] for a, step in zip(axes, steps)]
+    for chosen in itertools.product(*spans):
+        yield dict(zip(axes, chosen))
+
+
 def _check_places(name: str, size: int, index: NDArray) -> None:
     if index.size and (index.min() < 0 or index.max() >= size):
         raise IndexError(f"{name}[{index.min()} .. {index.max()}] is outside its {size} elements")
@@ -252,7 +269,7 @@ def _check_places(name: str, size: int, index: NDArray) -> None:
 def _write(store: Store, tiles: _Tiles, array: NDArray) -> None:
     """Combine one part of a store's points with the array."""
     tiles.evaluate(store.roots)
-    axes = _order(store.axes)
+    axes = store.axes
     places = tiles.places(axes)
     holds = np.broadcast_to(tiles.holds(store.guards, axes), tiles.extents(axes))
     index = np.broadcast_to(index_values(store.index, axes, places, tiles.over), holds.shape)[holds]

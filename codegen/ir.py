@@ -27,7 +27,20 @@ from typing import Final, cast
 from weakref import WeakValueDictionary
 
 from codegen.dtypes import DType, dtypes
-from codegen.index import NO_GUARDS, Atom, Axis, Guard, Guards, Index, guard_axes, in_order, needed, substitute, union
+from codegen.index import (
+    NO_GUARDS,
+    Atom,
+    Axis,
+    Guard,
+    Guards,
+    Index,
+    guard_axes,
+    in_order,
+    needed,
+    separated,
+    substitute,
+    union,
+)
 from codegen.ops import REDUCE_OPS, SCALAR_OPS, ReduceOp, ScalarOp, result_dtype
 
 _numbers = itertools.count()
@@ -281,7 +294,7 @@ class Store:
           a reduce name    ("add", "max", ...) combines with what the place holds; points may share a place
           "flag"           writes 1 where value (a bool) is true; how errors found inside a kernel are reported
     before  of an accumulating store: param[before] gets what the place held when the point came.  Points that share a
-            place then come in the order of the axes; at most one axis leads to shared places
+            place then come in the order of the axes
     """
 
     param: Param
@@ -300,6 +313,14 @@ class Store:
             present |= frozenset(self.order)
         rest = sorted(present.difference(self.order), key=lambda a: a.id)
         return tuple(a for a in self.order if a in present) + tuple(rest)
+
+    @cached_property
+    def sequential(self) -> tuple[Axis, ...]:
+        """The axes along which the order of the points counts: those that lead to one place, if `before` is asked."""
+        if self.before is None:
+            return ()
+        apart = separated(self.index)
+        return tuple(a for a in self.axes if a not in apart and a.size > 1)
 
     @cached_property
     def roots(self) -> tuple[Expr, ...]:

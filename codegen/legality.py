@@ -6,6 +6,7 @@ Comes in: a kernel with a schedule, before and after placement.  Goes out: nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from math import prod
 
 from codegen.index import Axis, separated
@@ -131,6 +132,7 @@ def _check_grid(kernel: Kernel, schedule: Schedule, target: Target) -> None:
     if target.language == "opencl":
         for store in kernel.stores:
             _check_accumulation(kernel, store, grid)
+            _check_order(store, schedule)
 
 
 def _check_accumulation(kernel: Kernel, store: Store, grid: Iterable[Axis]) -> None:
@@ -143,6 +145,17 @@ def _check_accumulation(kernel: Kernel, store: Store, grid: Iterable[Axis]) -> N
             raise ScheduleError(f"programs along {axis} may accumulate into the same place of {store.param}")
         if sum(other.param is store.param for other in kernel.stores) > 1:
             raise ScheduleError(f"several stores go to {store.param}, one of which accumulates: no grid is allowed")
+
+
+def _check_order(store: Store, schedule: Schedule) -> None:
+    """Points that come in an order do so when all their axes but the last are looped one by one, outer ones first."""
+    ordered = store.sequential
+    depth, own = schedule.inner.get(store, (len(schedule.loops), ()))
+    steps = [step for step in (*schedule.loops[:depth], *own) if step.axis in ordered]
+    if list(dict.fromkeys(step.axis for step in steps)) != list(ordered) or any(
+        step.axis is not before.axis and before.tile > 1 for before, step in pairwise(steps)
+    ):
+        raise ScheduleError(f"the points of a store to {store.param} would not come in the order of its axes")
 
 
 # ------------------------------------------------------------------------------------------------------ as placed

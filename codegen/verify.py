@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from codegen.bounds import FEW, TooManyPointsError, bounds, tried_bounds
 from codegen.dtypes import dtypes
-from codegen.index import Axis, Guards, Index, in_order, separated
+from codegen.index import Axis, Guards, Index, in_order
 from codegen.interpret import index_values
 from codegen.ir import Coord, Expr, Kernel, Load, Param, Store, Valid, index_exprs
 from codegen.ops import REDUCE_OPS, result_dtype
@@ -99,8 +99,8 @@ def _check_store(store: Store) -> None:
     _check_stored_type(store)
     if store.before is not None:
         _check_place(store.param, store.before, store.guards)
-        if store.mode not in REDUCE_OPS or len(store.axes) - len(separated(store.index)) > 1:
-            raise _Broken(f"store to {store.param.name} tells what was before, but points meet along several axes")
+        if store.mode not in REDUCE_OPS:
+            raise _Broken(f"store to {store.param.name} tells what was before, but does not accumulate")
     by_data = store.index.is_dynamic or any(guard.index.is_dynamic for guard in store.guards)
     if store.mode == "set" and not by_data and not _one_to_one(store):
         raise _Broken(

@@ -8,12 +8,11 @@ from codegen.dtypes import DType, dtypes
 from codegen.generate import generate
 from codegen.index import Axis, Guard, dynamic
 from codegen.interpret import interpret
-from codegen.ir import Kernel, Param, Store, load
+from codegen.ir import Kernel, Param, Store, const, load
 from codegen.nest import check
 from codegen.schedule import Schedule, ScheduleError, Step
 from codegen.show import show
 from codegen.target import CPU, SM90
-from codegen.verify import VerifyError, verify
 from tests.codegen.opencl_harness import difference, run_all
 
 ROWS, COUNT, PLACES = 3, 41, 7
@@ -74,12 +73,21 @@ def test_lanes_of_a_program_have_no_order() -> None:
         check(KERNELS[0], Schedule((Step(row, 1), Step(i, 1)), 1), SM90)
 
 
-def test_points_may_meet_along_one_axis_only() -> None:
-    row, i = Axis("row", ROWS), Axis("i", COUNT)
-    p, out = Param("p", dtypes.int32, COUNT), Param("out", dtypes.int32, PLACES + ROWS * COUNT)
-    value = load(p, i.index)
-    after = row.index * COUNT + i.index + PLACES
-    inside = frozenset((Guard(dynamic(value, PLACES), 0, PLACES),))
-    store = Store(out, dynamic(value, PLACES), value, inside, "add", order=(row, i), before=after)
-    with pytest.raises(VerifyError, match="points meet along several axes"):
-        verify(Kernel("several", (out, p), (store,)))
+def test_points_that_meet_along_several_axes_come_in_order() -> None:
+    """out[p[i, j]] += 1, and what was there goes to out[PLACES + j * 6 + i]: i is the outer axis all the same."""
+    i, j = Axis("i", 6), Axis("j", 32)
+    p, out = Param("p", dtypes.int32, 192), Param("out", dtypes.int32, PLACES + 192)
+    place, after = dynamic(load(p, i.index * 32 + j.index), PLACES), j.index * 6 + i.index + PLACES
+    inside = frozenset((Guard(place, 0, PLACES),))
+    kernel = Kernel("several", (out, p), (Store(out, place, const(1, dtypes.int32), inside, "add", (i, j), after),))
+    places = np.random.default_rng(5).integers(0, PLACES, 192).astype(np.int32)
+    left = {"out": np.zeros(PLACES + 192, np.int32), "p": places}
+    (found,) = run_all([generate(kernel, CPU)], [left])
+    interpret(kernel, left)
+    expected = [(places[:n] == places[n]).sum() for n in range(192)]
+    np.testing.assert_array_equal(left["out"][PLACES:].reshape(32, 6).T.ravel(), expected)
+    np.testing.assert_array_equal(found["out"], left["out"])
+    for loops in ([Step(j, 1), Step(i, 1)], [Step(i, 2), Step(j, 1), Step(i, 1)], [Step(i, 1)]):
+        with pytest.raises(ScheduleError, match="in the order of its axes"):
+            check(kernel, Schedule(tuple(loops)), CPU)
+    check(kernel, Schedule((Step(i, 1), Step(j, 16)), vector=(j,)), CPU)
