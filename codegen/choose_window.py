@@ -28,6 +28,7 @@ Extents = dict[Axis, int]
 
 ROWS, COLUMNS = TILE
 FILLED = 6  # rows that keep the arithmetic units busy
+DEPTH = 640  # steps of the summed axes whose panels are packed together: a panel of 80 KB
 PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level cache
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
 GATHERED = 1.5  # cycles to pack an element of the panels
@@ -132,12 +133,11 @@ class Blocks:
 
 
 def candidates(window: Window, rows: Extents) -> Iterator[Blocks]:
-    """Blocks worth comparing: n and the two longest free axes are cut, the others left whole."""
+    """Blocks worth comparing: n and the two outermost free axes are cut, the others left whole."""
     choices = {window.n: [even(window.n.size, most, window.columns) for most in (128, 64, 32)]}
-    longest = sorted(window.free, key=lambda a: -a.size)[:2]
     for axis in window.free:
         unit = rows.get(axis, 1)
-        cuts = (1, 2, 4, 8, 16) if axis in longest else (1,)
+        cuts = (1, 2, 4, 8, 16) if axis in window.free[:2] else (1,)
         choices[axis] = [even(axis.size, max(unit, ceil(axis.size / cut)), unit) for cut in cuts]
     options = [dict.fromkeys(sizes) for sizes in choices.values()]
     smallest = prod(min(sizes) for sizes in options)
@@ -151,7 +151,7 @@ def _blocks(window: Window, rows: Extents, group: Extents) -> Blocks:
     packed = {a: a.size for a in window.bound}
     steps = {a: group[a] for a in window.free}
     for axis in window.bound:
-        while packed[axis] > 1 and _panels(window, group, packed) > PACKED:
+        while packed[axis] > 1 and (_panels(window, group, packed) > PACKED or prod(packed.values()) > DEPTH):
             packed[axis] = ceil(packed[axis] / 2)
     for axis in window.free:
         while steps[axis] > rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
