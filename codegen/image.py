@@ -15,7 +15,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from codegen.index import Axis, Index, combination, constant, in_order
-from codegen.ir import Coord, Expr, Load, Reduce, Valid, walk, with_axes
+from codegen.ir import Coord, Expr, Load, Reduce, Scan, Valid, walk, with_axes
 
 _images: Final[WeakKeyDictionary[Expr, Image | None]] = WeakKeyDictionary()
 
@@ -44,7 +44,7 @@ class Image:
 
 
 def image_of(value: Expr) -> Image | None:
-    """The image of a value without reduces and gathers, or None when no two of its axes come in sums that overlap.
+    """The image of a value without reduces, scans and gathers, or None when no two of its axes come in sums that overlap.
 
     Axes are summed when every index and guard has them in one proportion.  The same value has the same image.
     """
@@ -86,10 +86,10 @@ def _moved(root: Expr, replacement: Mapping[Axis, Index]) -> Expr:
 
 
 def indices_of(value: Expr) -> list[Index] | None:
-    """Every index and guard of a value; None when it holds a reduce, or an index holds an expression."""
+    """Every index and guard of a value; None when it holds a reduce or a scan, or an index holds an expression."""
     found: list[Index] = []
     for e in walk((value,)):
-        if isinstance(e, Reduce):
+        if isinstance(e, Reduce | Scan):
             return None
         if isinstance(e, Load | Coord):
             found.append(e.index)

@@ -335,7 +335,7 @@ class Leaves:
                 self.ask_ahead(e, f"{name} + {start}")
                 text = self.speller.load(name, start, dtype, self.lanes)
             else:
-                text = self.speller.bounded_load(name, start, *bounds, dtype)
+                text = self.speller.bounded_load(e.param, name, start, *bounds)
             return text if step == 1 else self.speller.turned(text)
         mask = self.lane_mask(when)
         if step == 0:

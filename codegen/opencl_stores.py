@@ -94,7 +94,7 @@ def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, s
         if bounds is None:
             old = leaves.speller.load(name, start, dtype, leaves.lanes)
         else:
-            old = leaves.speller.bounded_load(name, start, *bounds, dtype)
+            old = leaves.speller.bounded_load(store.param, name, start, *bounds)
         op = REDUCE_OPS[store.mode].name
         value = leaves.speller.combine(op, dtype.arithmetic, old, value, leaves.lanes)
     if bounds is None:

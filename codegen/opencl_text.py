@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from codegen.dtypes import DType, dtypes
+from codegen.ir import Param
 from codegen.opencl_prelude import Prelude, element, helper_name, mask_element, memory_element
 from codegen.ops import SCALAR_OPS, ScalarOp
 
@@ -234,21 +235,32 @@ class Speller:
         self.prelude.define(helper, "void", f"{vector} v, __global {memory_element(dtype)} *p", " ".join(lines))
         return f"{helper}({value}, {_pointer(name, index)});"
 
-    def bounded_load(self, name: str, index: str, first: str, last: str, dtype: DType) -> str:
-        """The lanes first <= l < last of consecutive elements; 0 elsewhere, whose memory is not touched."""
+    def bounded_load(self, param: Param, name: str, index: str, first: str, last: str) -> str:
+        """The lanes first <= l < last of consecutive elements of an array; 0 elsewhere.
+
+        A vector that lies inside the array is loaded whole; of others only the lanes asked for are touched.
+        """
+        dtype = param.dtype
         if first == "0" and last.isdigit():
             return self.first_load(name, index, int(last), dtype)
         n, vector = self.lanes, self.type(dtype, self.lanes)
-        one = self.load("p", "l", dtype, 1)
+        one = self.load("p", "at + l", dtype, 1)
         one = f"-{one}" if dtype is dtypes.bool else one
-        body = (
-            f"if (first <= 0 && last >= {n}) return {self._vector_load('p', dtype)}; "
+        body = f"if (first <= 0 && last >= {n}) return {self._vector_load('p + at', dtype)}; "
+        if dtype.bits == 32:
+            ramp = self.prelude.lanes_constant("int")
+            body += (
+                f"if (at >= 0 && at + {n} <= size) return select(({vector})(0), vload{n}(0, p + at), "
+                f"({ramp} >= first) & ({ramp} < last)); "
+            )
+        body += (
             f"{element(dtype)} t[{n}]; for (int l = 0; l < {n}; l++) t[l] = first <= l && l < last ? {one} : 0; "
             f"return vload{n}(0, t);"
         )
         helper = f"kf_load_{dtype}"
-        self.prelude.define(helper, vector, f"__global const {memory_element(dtype)} *p, int first, int last", body)
-        return f"{helper}({_pointer(name, index)}, {first}, {last})"
+        pointer = f"__global const {memory_element(dtype)} *p"
+        self.prelude.define(helper, vector, f"{pointer}, long at, long size, int first, int last", body)
+        return f"{helper}({name}, {index}, {param.size}, {first}, {last})"
 
     def bounded_store(self, name: str, index: str, value: str, first: str, last: str, dtype: DType) -> str:
         """The statement that writes the lanes first <= l < last of a vector to consecutive elements."""
