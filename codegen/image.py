@@ -44,7 +44,7 @@ class Image:
 
 
 def image_of(value: Expr) -> Image | None:
-    """The image of a value without reduces, scans and gathers, or None when no two of its axes come in sums that overlap.
+    """The image of a value without reduces, scans and gathers; None when no two of its axes come in overlapping sums.
 
     Axes are summed when every index and guard has them in one proportion.  The same value has the same image.
     """
