@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, passes, reused_values
 from codegen.choose_contraction import single
+from codegen.choose_hoisted import hoisted
 from codegen.choose_staged import staged
 from codegen.choose_window import windowed
 from codegen.contract import Contraction, contractions
@@ -189,6 +190,14 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
 
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel on a CPU, the preferred one first; the last is always legal."""
+    for schedule in _recipes(kernel, target, pick):
+        better = hoisted(kernel, schedule)
+        if better is not schedule:
+            yield better
+        yield schedule
+
+
+def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     found = {c.reduce: c for c in contractions(kernel) if worth_tiling(c)}
     if found and len(found) == len(kernel.reduces) == 1:
         (c,) = found.values()
