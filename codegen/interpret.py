@@ -92,7 +92,8 @@ class _Tiles:
 
     def over(self, e: Expr, axes: Sequence[Axis]) -> NDArray:
         """The value of e in a shape that broadcasts over `axes`."""
-        value = self._home(e).known[e]
+        own = _order(e.axes)
+        value = self._home(e).known[e].transpose([own.index(a) for a in axes if a in e.axes])
         extents = iter(value.shape)
         return value.reshape([next(extents) if a in e.axes else 1 for a in axes])
 

@@ -93,20 +93,28 @@ class Demands:
         self._fresh = self._stand_ins = 0
 
     def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
-        """Demands nodes of one shape everywhere; returns its axes, those of earlier stores where demands repeat."""
+        """Demands nodes of one shape everywhere; returns its axes, those of earlier stores where demands repeat.
+
+        There is one for each dimension, but where a scan below walks a part of a dimension: several, outer first.
+        """
         axes, tried = self._store_axes(nodes)
+        place, guards = everywhere(axes)
+        roots = [self._walk(node, place, guards, tried) for node in nodes]
+        if (parts := _walked_parts(axes, tried.values())) is not None:
+            place = tuple(combination(_mixed_radix(part)) for part in parts)
+            axes, tried = tuple(axis for part in parts for axis in part), {}
+            roots = [self._walk(node, place, guards, tried) for node in nodes]
         self.stores.append(axes)
-        self._add_roots(nodes, *everywhere(axes), tried)
+        self._finish(roots, tried)
         return axes
 
     def add_roots(self, nodes: Sequence[Node], index: Place, guards: tuple[Guards, ...]) -> None:
         """Demands nodes at a given place."""
-        self._add_roots(nodes, index, guards, {})
+        new: dict[Key, Demand] = {}
+        self._finish([self._walk(node, index, guards, new) for node in nodes], new)
 
-    def _add_roots(
-        self, nodes: Sequence[Node], index: Place, guards: tuple[Guards, ...], new: dict[Key, Demand]
-    ) -> None:
-        self.roots += [self._walk(node, index, guards, new) for node in nodes]
+    def _finish(self, roots: Sequence[Demand], new: dict[Key, Demand]) -> None:
+        self.roots += roots
         self._commit(new)
         self._solve()
 
@@ -353,6 +361,34 @@ def _walk_of(node: Node, index: Place, guards: tuple[Guards, ...]) -> tuple[tupl
         if place == axis.index * -1 + place.const:
             return (axis,), not reverse
     return (), False
+
+
+def _walked_parts(axes: Sequence[Axis], demands: Iterable[Demand]) -> list[tuple[Axis, ...]] | None:
+    """Axes to put in place of each, outer first, so that scans needed along quotients or remainders walk one of them.
+
+    None if there is no such scan, or a divisor does not divide.
+    """
+    cuts: dict[Axis, set[int]] = {}
+    for demand in demands:
+        if demand.kind == "scan" and not demand.bound:
+            for atom in (atom for index in demand.index for atom in index.atoms() if atom.kind != "dynamic"):
+                for axis in atom.axes & frozenset(axes):
+                    cuts.setdefault(axis, set()).add(atom.by)
+    parts = []
+    for axis in axes:
+        sizes, rest = [], axis.size
+        for by in sorted(cuts.get(axis, ()), reverse=True):
+            if rest % by:
+                return None
+            sizes.append(rest // by)
+            rest = by
+        parts.append(tuple(Axis(f"{axis.name}{i}", n) for i, n in enumerate([*sizes, rest])) if sizes else (axis,))
+    return parts if cuts else None
+
+
+def _mixed_radix(axes: Sequence[Axis]) -> list[tuple[Index, int]]:
+    """The terms of the row-major position over some axes."""
+    return [(axis.index, prod(a.size for a in axes[i + 1 :])) for i, axis in enumerate(axes) if axis.size > 1]
 
 
 def flat_index(index: Sequence[Index], shape: Sequence[int]) -> Index:

@@ -78,7 +78,7 @@ class Lowering:
         self._build()
         found = {}
         for (node, order), root in zip(axes.items(), self.demands.roots):
-            index = flat_index(everywhere(order)[0], node.shape)
+            index = flat_index(everywhere(order)[0], [axis.size for axis in order])
             found[node] = Store(self._output(node), index, stored(self._exprs[id(root)], node.dtype), order=order)
         return [found[node] for node in self.group.outputs]
 

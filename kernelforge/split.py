@@ -1,8 +1,9 @@
-"""Large reductions to few results become two: partial results in parallel, then their combination.
+"""Large reductions to few results, and scans of few long lines, become two: partial results in parallel first.
 
-Comes in: a graph.  Goes out: the same graph with such reductions replaced, before -> after
+Comes in: a graph.  Goes out: the same graph with these replaced, before -> after
 
     reduce(x, n)  ->  reduce(contiguous(reduce(x as (parts, n / parts), n / parts)), parts)
+    scan(x, n)    ->  scan(x as (parts, n / parts), n / parts) combined with the totals of the parts before
 
 so that all processors take part.  The number of parts follows from the sizes alone: results are the same in every run.
 """
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
 from kernelforge.cuts import contraction_operands
@@ -20,20 +22,24 @@ from kernelforge.graph import Node, rebuild, toposort
 
 CHUNK = 4096
 CHUNK_CONTRACTION = 1024
+CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs as much as some 2^14
+FEW = 4  # processors that are too few to split a scan
+COLUMNS = 64  # lines across memory one program walks together
 
 
 @dataclass(frozen=True)
 class Part:
-    """How to split a reduction: the dimension of its operand, and the number of parts."""
+    """How to split a reduction or a scan: the dimension of its operand, and the number of parts."""
 
     dim: int
     parts: int
 
 
 def split(outputs: Sequence[Node], target: Target) -> list[Node]:
-    """The outputs with large reductions to few results split; the same nodes where there is none."""
+    """The outputs with large reductions to few results and long scans split; the same nodes where there is none."""
     order = toposort(outputs, into_realized=False)
-    parts = {node: part for node in order if node.op == "reduce" and (part := partition(node, target)) is not None}
+    rules = {"reduce": partition, "scan": scan_partition}
+    parts = {node: part for node in order if node.op in rules and (part := rules[node.op](node, target)) is not None}
     if not parts:
         return list(outputs)
     made: dict[Node, Node] = {}
@@ -42,7 +48,9 @@ def split(outputs: Sequence[Node], target: Target) -> list[Node]:
             made[node] = node
             continue
         new = rebuild(node, [made[x] for x in node.src])
-        made[node] = _split(new, parts[node]) if node in parts else new
+        if node in parts:
+            new = (_split if node.op == "reduce" else _split_scan)(new, parts[node])
+        made[node] = new
     return [made[node] for node in outputs]
 
 
@@ -83,6 +91,54 @@ def _split(node: Node, part: Part) -> Node:
         rest = graph.reduce(op, _between(wide, part.dim, each * part.parts, size), dims)
         result = graph.elementwise(op, result, rest)
     return graph.cast(result, node.dtype)
+
+
+def scan_partition(node: Node, target: Target) -> Part | None:
+    """How to split a scan, or None if its lines keep the processors busy, are short or cannot be cut evenly.
+
+    Lines that lie across memory are walked many at a time.  Parts read everything once more, which few processors do
+    not make up for: one alone copies almost as fast as memory allows.
+    """
+    dim = node.attr[1]
+    if node.realized is not None or not node.size or target.cores < FEW:
+        return None
+    n, last = node.shape[dim], dim == len(node.shape) - 1
+    programs = node.size // n // (1 if last else COLUMNS)
+    if programs >= target.cores:
+        return None
+    least = -(-target.cores // max(1, programs))
+    most = min(2 * least, n // (CHUNK if target.language == "triton" else CHUNK_SCAN))
+    parts = next((parts for parts in range(most, least - 1, -1) if n % parts == 0), None)
+    return None if parts is None else Part(dim, parts)
+
+
+def _split_scan(node: Node, part: Part) -> Node:
+    """The scan in two steps: the totals of all parts, then every part combined with the totals before it."""
+    (x,), (op, dim, reverse) = node.src, node.attr
+    wide = graph.cast(x, x.dtype.arithmetic)
+    shape = (*x.shape[:dim], part.parts, x.shape[dim] // part.parts, *x.shape[dim + 1 :])
+    blocks = graph.reshape(wide, shape)
+    before = _before(graph.contiguous(graph.reduce(op, blocks, (dim + 1,))), op, dim, reverse)
+    line = tuple(1 if d == dim + 1 else size for d, size in enumerate(shape))
+    before = graph.expand(graph.reshape(before, line), shape)
+    result = graph.elementwise(op, before, graph.scan(op, blocks, dim + 1, reverse))
+    return graph.cast(graph.reshape(result, x.shape), node.dtype)
+
+
+def _before(totals: Node, op: str, dim: int, reverse: bool) -> Node:
+    """For every part along dim the combination of the totals of those before it, after it when reverse."""
+    parts = totals.shape[dim]
+    square = (*totals.shape[:dim], parts, *totals.shape[dim:])
+
+    def places(along: int) -> Node:
+        line = tuple(parts if d == along else 1 for d in range(len(square)))
+        return graph.expand(graph.reshape(graph.iota(parts), line), square)
+
+    own, other = places(dim), places(dim + 1)
+    counts = graph.elementwise("lt", own, other) if reverse else graph.elementwise("lt", other, own)
+    each = graph.expand(graph.reshape(totals, (*totals.shape[:dim], 1, *totals.shape[dim:])), square)
+    identity = graph.full(square, REDUCE_OPS[op].identity(totals.dtype), totals.dtype)
+    return graph.reduce(op, graph.elementwise("where", counts, each, identity), (dim + 1,))
 
 
 def _between(x: Node, dim: int, start: int, stop: int) -> Node:

@@ -1,4 +1,6 @@
-"""Splitting of large reductions: where it is done, and that it changes no value."""
+"""Splitting of large reductions and scans: where it is done, and that it changes no value."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from codegen.target import CPU, SM90
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.fuse import groups
-from kernelforge.split import partition, split
+from kernelforge.split import partition, scan_partition, split
 from tests.evaluate import evaluate
 from tests.planning import interpreted, planned, tensor
 
@@ -74,3 +76,35 @@ def test_a_contraction_to_few_results_is_split() -> None:
 def test_a_graph_without_large_reductions_stays_as_it_is() -> None:
     node = graph.reduce("add", leaf((100, 100)), (1,))
     assert split([node], CPU) == [node]
+
+
+MANY = dataclasses.replace(CPU, cores=8)
+
+
+def test_long_lines_are_scanned_in_parts_where_processors_are_many() -> None:
+    node = graph.scan("add", graph.full((1 << 20,), 1.0, dtypes.float32), 0)
+    assert scan_partition(node, CPU) is None
+    assert scan_partition(node, MANY) is not None and scan_partition(node, SM90) is not None
+    rows = graph.scan("add", graph.full((64, 1 << 20), 1.0, dtypes.float32), 1)
+    assert scan_partition(rows, MANY) is None and scan_partition(graph.scan("add", rows, 0), MANY) is None
+    assert scan_partition(graph.scan("add", graph.full((999_983,), 1.0, dtypes.float32), 0), MANY) is None
+
+
+@given(
+    st.sampled_from(["add", "max", "min"]),
+    st.sampled_from([(1 << 18,), (3 << 17,), (2, 1 << 18), (1 << 18, 2)]),
+    st.booleans(),
+    st.sampled_from([dtypes.float32, dtypes.int32, dtypes.bfloat16]),
+)
+def test_split_scans_have_the_same_values(op, shape, reverse, dtype) -> None:
+    axis = max(range(len(shape)), key=shape.__getitem__)
+    x = leaf(shape, dtype)
+    x = graph.elementwise("mul", x, graph.full(shape, -2, dtype))
+    node = graph.scan(op, x, axis, reverse)
+    doubled = graph.elementwise("add", node, node)
+    (result,) = split([doubled], MANY)
+    assert result is not doubled
+    parts = groups([result], MANY)
+    assert [group.reasons[group.outputs[0]] for group in parts] == ["asked to be contiguous", "output"]
+    expected = evaluate(doubled).astype(np.float64)
+    np.testing.assert_allclose(evaluate(result), expected, rtol=1e-2 if dtype is dtypes.bfloat16 else 1e-5)

@@ -27,6 +27,7 @@ from codegen.index import Axis, Guard, Index, constant, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, scan, valid
 from codegen.merging import flattened
+from codegen.scanning import forward
 
 SIZES = (1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 12, 17)
 FLOATS = (dtypes.float32, dtypes.float16, dtypes.bfloat16, dtypes.float64)
@@ -43,7 +44,7 @@ def random_kernel(seed: int, *families: str, sizes: Sequence[int] = SIZES) -> Ke
     make = _Maker(random.Random(seed), sizes)
     family = make.rng.choice(families or tuple(FAMILIES))
     stores = FAMILIES[family](make)
-    return Kernel(family, tuple(make.params), tuple(stores))
+    return forward(Kernel(family, tuple(make.params), tuple(stores)))
 
 
 def random_arrays(kernel: Kernel, seed: int = 0) -> dict[str, NDArray]:
@@ -76,6 +77,7 @@ class _Maker:
         self.params: list[Param] = []
         self.loadable: list[Param] = []
         self.axis_count = 0
+        self.backward: dict[Axis, bool] = {}  # the axes scanned, and which way
 
     # ------------------------------------------------------------------------------------------- small choices
 
@@ -232,7 +234,7 @@ class _Maker:
         return reduce(self.rng.choice(names), body, bound)
 
     def scanned(self, axes: Sequence[Axis], dtype: DType, depth: int) -> Expr:
-        """A random scan along one of the axes, perhaps of a value that holds a reduce or another scan."""
+        """A random scan along one of the axes, always one way, perhaps of a value that holds a reduce or a scan."""
         names = ("add", "add", "max", "min") if dtype.is_float else ("add", "mul", "max", "min", "and", "or", "xor")
         body = self.value(axes, dtype, depth)
         inner = self.rng.random()
@@ -240,7 +242,8 @@ class _Maker:
             body = apply("add", body, self.scanned(axes, dtype, 1))
         elif inner < 0.5:
             body = apply("add", body, self.reduced(self.some(axes), dtype, 1))
-        return scan(self.rng.choice(names), body, self.rng.choice(list(axes)))
+        axis = self.rng.choice(list(axes))
+        return scan(self.rng.choice(names), body, axis, self.backward.setdefault(axis, self.rng.random() < 0.3))
 
     # ------------------------------------------------------------------------------------------------- stores
 

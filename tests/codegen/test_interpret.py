@@ -12,7 +12,7 @@ from codegen import interpret as interpreter
 from codegen.dtypes import ALL, DType, dtypes, from_storage, to_storage
 from codegen.index import Axis, Guard, Index, constant, dynamic
 from codegen.interpret import interpret
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
+from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, scan, valid
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from tests.codegen import written_kernels as w
 from tests.codegen.compare import assert_close
@@ -60,6 +60,20 @@ def test_convolution() -> None:
     fields = (w.tensor("x", 2, 3, 6, 5), w.tensor("f", 4, 3, 3, 3))
     found = _run(w.kernel("convolution", (2, 4, 6, 5), w.convolution(*fields, 3, 3, 1, (6, 5))), x=x, f=f)
     np.testing.assert_allclose(found.reshape(2, 4, 6, 5), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("op", ["add", "max"])
+def test_scans(op: str, axis: int, reverse: bool) -> None:
+    x, i, j = _floats(5, 7), Axis("i", 5), Axis("j", 7)
+    place, param = i.index * 7 + j.index, Param("x", dtypes.float32, 35)
+    out = Param("out", dtypes.float32, 35)
+    value = scan(op, load(param, place), (i, j)[axis], reverse)
+    found = _run(Kernel("scan", (out, param), (Store(out, place, value, order=(i, j)),)), x=x).reshape(5, 7)
+    ordered = np.flip(x, axis) if reverse else x
+    expected = REDUCE_OPS[op].combine.numpy.accumulate(ordered, axis=axis)
+    np.testing.assert_allclose(found, np.flip(expected, axis) if reverse else expected, rtol=1e-5, atol=1e-6)
 
 
 @given(kernels(sizes=(2, 3, 4)), st.sampled_from([5, 10, 40]))

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from codegen.dtypes import dtypes
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, load, reduce
+from codegen.ir import Expr, Kernel, Param, Store, apply, const, load, reduce, scan
 from codegen.nest import build, check, plain_schedule
 from codegen.nodes import Box, Declare, Finish, Loop, Node, Out, Scale, Settle, Shift, WriteBack, nodes
-from codegen.schedule import Inner, Schedule, Stage, Step
+from codegen.schedule import Inner, Schedule, ScheduleError, Stage, Step
 from codegen.streaming import Stream, find_streams
 from codegen.target import CPU
 from tests.codegen.random_kernels import kernels
@@ -329,3 +329,64 @@ def test_chains_of_reduces_do_not_reach_the_recursion_limit(depth: int) -> None:
         value = apply("sub", load(x, i.index * 3 + j.index), reduce("max", value, [j]))
     kernel = Kernel("chain", (x, out), (Store(out, i.index, reduce("add", value, [j])),))
     build(kernel, Schedule(steps((i, 1), (j, 1))), CPU)
+
+
+# ------------------------------------------------------------------------------------------------------ scans
+
+
+def running_sum(rows: int, columns: int, along: int) -> tuple[Kernel, tuple[Axis, Axis]]:
+    """out = x * (sum of x up to each place along one of its two axes)."""
+    i, j = Axis("i", rows), Axis("j", columns)
+    x, out = array("x", rows, columns), array("out", rows, columns)
+    value = load(x, i.index * columns + j.index)
+    stored = apply("mul", value, scan("add", value, (i, j)[along]))
+    return Kernel("scan", (x, out), (Store(out, i.index * columns + j.index, stored, order=(i, j)),)), (i, j)
+
+
+def test_a_scan_carries_what_comes_before_around_its_loop() -> None:
+    kernel, (i, j) = running_sum(64, 256, along=1)
+    assert placed(kernel, Schedule(steps((i, 8), (i, 1), (j, 16)), 1, (j,))) == expected("""
+        grid i0 by 8
+          loop i1 by 1
+            box carry0{i1}
+            loop j2 by 16
+              box scan1{i1 j16}
+              advance scan1
+              store out
+    """)
+
+
+def test_a_carry_across_columns_is_as_wide_as_the_stripe() -> None:
+    kernel, (i, j) = running_sum(64, 256, along=0)
+    assert placed(kernel, Schedule(steps((j, 64), (i, 1)), 1, (j,))) == expected("""
+        grid j0 by 64
+          box carry0{j64}
+          loop i1 by 1
+            box scan1{i1 j64}
+            advance scan1
+            store out
+    """)
+    narrow = placed(kernel, Schedule(steps((j, 64), (i, 1), (j, 16)), 1, (j,)))
+    assert "box carry0{j64} array" in narrow
+
+
+def test_a_scan_two_passes_need_is_advanced_once() -> None:
+    """Inside the loop over i a sum over j and the store both need the tile: it is kept for them."""
+    i, j = Axis("i", 8), Axis("j", 64)
+    x, out = array("x", 8, 64), array("out", 8, 64)
+    total = scan("add", load(x, i.index * 64 + j.index), i)
+    value = apply("div", total, reduce("add", total, [j]))
+    kernel = Kernel("scan", (x, out), (Store(out, i.index * 64 + j.index, value, order=(i, j)),))
+    text = placed(kernel, Schedule(steps((i, 1), (j, 16)), 0, (j,)))
+    assert text.count("advance") == 1
+    assert "box scan1{i1 j64} array" in text
+
+
+def test_scans_refuse_grids_along_them_and_ways_back() -> None:
+    kernel, (_, j) = running_sum(8, 64, along=1)
+    with pytest.raises(ScheduleError, match="which is scanned"):
+        check(kernel, Schedule(steps((j, 16)), 1), CPU)
+    out = array("out", 64)
+    back = scan("add", load(array("x", 64), j.index), j, reverse=True)
+    with pytest.raises(ScheduleError, match="runs back along j"):
+        check(Kernel("back", (out, array("x", 64)), (Store(out, j.index, back),)), Schedule(), CPU)

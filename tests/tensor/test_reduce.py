@@ -227,3 +227,49 @@ def test_no_gradient_where_nothing_spreads(name, numpy_device):
     slopes = lengths.sum().gradient(x)[0].numpy()
     assert slopes[0].tolist() == [0, 0, 0]
     assert np.isfinite(slopes).all() and slopes[1].any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_cumulative_operations(axis, device):
+    x = values(37, 70)
+    wide = x.astype(np.float64)
+    t = Tensor(x)
+    found = [t.cumsum(axis), t.cumprod(axis), t.cummax(axis), t.cummin(axis), t.exp().cumsum(axis) * 2]
+    found.append(t.cumsum(axis)[-1])
+    expected = [
+        wide.cumsum(axis),
+        wide.cumprod(axis),
+        np.maximum.accumulate(x, axis),
+        np.minimum.accumulate(x, axis),
+        np.exp(wide).cumsum(axis) * 2,
+        wide.cumsum(axis)[-1],
+    ]
+    assert_all_same(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_cumulative_operations_of_hard_values(device):
+    x = np.array([[1, np.nan, 2, 0], [-np.inf, 3, np.inf, 1], [2, 2, -0.0, 5]], np.float32)
+    t = Tensor(x)
+    found = [t.cummax(1), t.cummin(1), t.cumsum(1), Tensor([True, False, True]).cumsum(), Tensor([]).cumsum()]
+    expected = [np.maximum.accumulate(x, 1), np.minimum.accumulate(x, 1), x.cumsum(1), [1, 1, 2], []]
+    assert_all_same(found, expected)
+
+
+def test_cumulative_operations_have_the_types_asked_for(device):
+    x = np.full(300, 100, np.int8)
+    assert_same(Tensor(x).cumsum(), x.cumsum(dtype=np.int64), 0, 0)
+    assert_same(Tensor(x).cumsum(dtype="int8"), x.cumsum(dtype=np.int8), 0, 0)
+    assert str(Tensor(x).cumsum(dtype="float32").dtype) == "float32"
+    assert str(Tensor(x).cumprod().dtype) == "int64"
+    assert str(Tensor(x).cummax().dtype) == "int8"
+    ones = Tensor(np.ones(5000, np.float16))
+    assert ones.cumsum()[-1].item() == 5000
+    assert Tensor(3.5).cumsum().item() == 3.5
+    with pytest.raises(ShapeError, match="cumulative add"):
+        Tensor([1, 2]).cumsum(1)
+
+
+def test_gradients_of_running_extrema_go_to_one_place(numpy_device):
+    x = Tensor([1.0, 3.0, 3.0, 2.0], requires_grad=True)
+    x.cummax().sum().backward()
+    assert x.grad.tolist() == [1, 1, 2, 0]
