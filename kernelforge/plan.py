@@ -26,6 +26,7 @@ from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
 from kernelforge.memory import Block, Lifetime, assign
+from kernelforge.privatise import privatise
 from kernelforge.settings import DEBUG, DUMP_LANGUAGE
 from kernelforge.simplify import simplify
 from kernelforge.split import split
@@ -162,7 +163,7 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
     try:
         simple: Sequence[Node] = expanded(nodes)
         while True:
-            simple = split(without_tallies(simplify(simple), target), target)
+            simple = split(privatise(without_tallies(simplify(simple), target), target), target)
             strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
             if not strays:
                 break

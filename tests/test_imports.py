@@ -14,7 +14,7 @@ ORDER = {
                   < access picks < nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
                   < placing < nest < choose < candidates < triton opencl < generate < __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
-                      < cuts split tallies < axes demand naming group < questions merging < fuse lower
+                      < cuts split tallies privatise < axes demand naming group < questions merging < fuse lower
                       < calls < memory < kernels < tune < plan < debug dump faults < realize jit < tensor
                       < nn optim data io < inspect < cli < __main__ __init__""",
 }

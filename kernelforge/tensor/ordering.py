@@ -14,9 +14,10 @@ from typing import Final, Self
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.kernels import Device
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.index import Index
 
-_SHORT: Final = 48  # elements of a row that are compared each with each
+_SHORT: Final = 256  # elements of a row that are compared each with each
 _FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
 _DIGIT: Final = 8  # bits of a digit
 WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
@@ -32,6 +33,7 @@ class Ordering(Index):
 
     __slots__ = ()
 
+    @composite
     def _order(self, descending: bool = False) -> Self:
         """The int32 indices that sort the last dimension; equal elements keep their order, NaN counts as largest."""
         shape, n = self.shape, self.shape[-1]
@@ -40,6 +42,7 @@ class Ordering(Index):
         keys = self.detach().reshape(prod(shape[:-1]), n)._keys(descending)
         return keys._order_of_keys(self._key_bits).reshape(shape)
 
+    @composite
     def _first_in_order(self, k: int, descending: bool) -> Self:
         """The first k of the int32 indices that sort the last dimension."""
         shape, n = self.shape, self.shape[-1]
@@ -108,23 +111,26 @@ class Ordering(Index):
         return places.expand(self.shape)._placed(ranks)
 
     def _order_by_digits(self, bits: int) -> Self:
-        """The order of rows [rows, n] of keys that have no more than the given bits."""
+        """The order of rows [rows, n] of keys that have no more than the given bits.
+
+        Keys move together with their places, packed into one integer; of wide keys as many bits at a time as fit.
+        """
         rows, n = self.shape
         blocks, size = self._blocks(rows, n)
-        width = (n - 1).bit_length()
+        width = (blocks * size - 1).bit_length()
         digit = WIDE_DIGIT if size >= _LONG and Device[self.device].target.language != "triton" else _DIGIT
         x = self.pad((0, blocks * size - n), value=(1 << bits) - 1)
-        places = x._integers(x.shape, dtypes.uint64 if bits + width > 32 else dtypes.uint32)
-        if bits + width > 64:
-            order = x._integers(x.shape)
-            for low in range(0, bits, digit):
-                keys = x._fetched(order)
-                order = order._moved_by_digit(keys, low, min(digit, bits - low), blocks)
-            return order._between(1, 0, n)
-        packed = (x.cast(places.dtype) << width) | (places & ((1 << width) - 1))
-        for low in range(width, width + bits, digit):
-            packed = packed._moved_by_digit(packed, low, min(digit, width + bits - low), blocks)
-        return (packed._between(1, 0, n) & ((1 << width) - 1)).cast(dtypes.int32)
+        kind = dtypes.uint64 if bits + width > 32 else dtypes.uint32
+        most = bits if bits + width <= 64 else (64 - width) // digit * digit
+        order = x._integers(x.shape, kind)
+        for first in range(0, bits, most):
+            some = min(most, bits - first)
+            keys = ((x._fetched(order.cast(dtypes.int32)) if first else x) >> first) & ((1 << some) - 1)
+            packed = (keys.cast(kind) << width) | order
+            for low in range(0, some, digit):
+                packed = packed._moved_by_digit(width + low, min(digit, some - low), blocks)
+            order = packed & ((1 << width) - 1)
+        return order._between(1, 0, n).cast(dtypes.int32)
 
     def _blocks(self, rows: int, n: int) -> tuple[int, int]:
         """How many blocks a row of n is cut into, and their size."""
@@ -134,10 +140,10 @@ class Ordering(Index):
         blocks = max(1, min(-(-4 * target.cores // rows), n // _BLOCK))
         return blocks, -(-n // blocks)
 
-    def _moved_by_digit(self, keys: Self, low: int, bits: int, blocks: int) -> Self:
-        """Rows stably sorted by the bits of their keys from `low` on."""
+    def _moved_by_digit(self, low: int, bits: int, blocks: int) -> Self:
+        """Rows stably sorted by their bits from `low` on."""
         (rows, n), count = self.shape, 1 << bits
-        digits = ((keys >> low) & (count - 1)).cast(dtypes.int32).reshape(rows, blocks, n // blocks)
+        digits = ((self >> low) & (count - 1)).cast(dtypes.int32).reshape(rows, blocks, n // blocks)
         zeros = graph.full((rows, blocks, count), 0, dtypes.int32)
         ones = graph.full(digits.shape, 1, dtypes.int32)
         tally = self._wrap(graph.tally(zeros, digits._node, ones, 2), None)

@@ -1,0 +1,78 @@
+"""Scatters that few programs could share become several, each with a copy of the places of its own.
+
+Comes in: a graph and a target.  Goes out: the same graph with such scatters replaced, before -> after
+
+    scatter(base, index, x, "add")  ->  base + sum over parts of scatter(zeros, part of index, part of x, "add")
+
+Points that share a place are combined one after the other by one program; here each part is a program.  The number of
+parts follows from the sizes alone: results are the same in every run.  Where hardware combines atomically, nothing is
+to be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from codegen.ops import REDUCE_OPS
+from codegen.target import Target
+from kernelforge import graph
+from kernelforge.graph import Node, rebuild, toposort
+
+PARTS_PER_CORE = 2
+CHUNK = 1 << 15  # elements of a part at least: a launch more must pay
+SHARE = 4  # elements of a part for each place of its copy
+
+
+def privatise(outputs: Sequence[Node], target: Target) -> list[Node]:
+    """The outputs with such scatters replaced; the same nodes where there is none."""
+    order = toposort(outputs, into_realized=False)
+    parts = {node: count for node in order if node.op == "scatter" and (count := copies(node, target)) > 1}
+    if not parts:
+        return list(outputs)
+    made: dict[Node, Node] = {}
+    for node in order:
+        if node.realized is not None:
+            made[node] = node
+            continue
+        new = rebuild(node, [made[x] for x in node.src])
+        made[node] = _in_parts(new, parts[node]) if node in parts else new
+    return [made[node] for node in outputs]
+
+
+def copies(node: Node, target: Target) -> int:
+    """How many programs should share a scatter's points; 1 if it is better left alone."""
+    base, index, _ = node.src
+    dim, mode = node.attr
+    lines = prod(n for d, n in enumerate(index.shape) if d != dim)
+    alike = lines * base.shape[dim] == base.size
+    if node.realized is not None or mode not in REDUCE_OPS or target.language != "opencl" or not alike:
+        return 1
+    if lines >= target.cores:
+        return 1
+    wanted = -(-PARTS_PER_CORE * target.cores // lines)
+    return max(1, min(wanted, index.size // CHUNK, index.size // (SHARE * max(1, base.size))))
+
+
+def _in_parts(node: Node, parts: int) -> Node:
+    """The scatter in parts; elements that do not fill the parts evenly are scattered last."""
+    (base, index, x), (dim, mode) = node.src, node.attr
+    each = index.shape[dim] // parts
+    wide = x.dtype.arithmetic
+    head = (parts, each)
+    own_index, own_x = (
+        graph.reshape(_between(y, dim, 0, parts * each), (*y.shape[:dim], *head, *y.shape[dim + 1 :]))
+        for y in (index, graph.cast(x, wide))
+    )
+    shape = (*base.shape[:dim], parts, base.shape[dim], *base.shape[dim + 1 :])
+    zeros = graph.full(shape, REDUCE_OPS[mode].identity(wide), wide)
+    partial = graph.scatter(zeros, own_index, own_x, dim + 1, mode)
+    total = graph.elementwise(mode, graph.cast(base, wide), graph.reduce(mode, partial, (dim,)))
+    if parts * each < index.shape[dim]:
+        rest, last = (_between(y, dim, parts * each, y.shape[dim]) for y in (index, graph.cast(x, wide)))
+        total = graph.scatter(total, rest, last, dim, mode)
+    return graph.cast(total, node.dtype)
+
+
+def _between(x: Node, dim: int, start: int, stop: int) -> Node:
+    return graph.shrink(x, tuple((start, stop) if d == dim else (0, n) for d, n in enumerate(x.shape)))
