@@ -29,7 +29,8 @@ from codegen.target import Target
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
 GROUPS_PER_CORE = 4
 SQUARES = (64, 32, 128, 16)  # side of a transposed block
-STRIPES = (16, 8, 32, 4, 64, 2, 1)  # vectors of a stripe of columns
+WIDE = 32  # vectors of the widest stripe of columns
+STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
 
 
@@ -173,19 +174,24 @@ def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
 def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...], pick: Pick) -> Schedule:
     """Lanes along a kept axis: a stripe of columns per group, all reduced and scanned axes looped by one."""
     lanes = target.lanes
-    held = max(1, sum(1 for e in (*kernel.reduces, *kernel.scans) if lane in e.axes))
-    stripe = lanes * max(1, 16 // held)
     others = [a for a in parallel if a is not lane]
     loops = Loops()
     groups = target.cores * GROUPS_PER_CORE
-    while stripe > lanes and prod(a.size for a in others) * (lane.size // stripe) < groups:
-        stripe //= 2
-    stripe = pick("stripe", either(stripe, (lanes * vectors for vectors in STRIPES)))
+    stripe = pick("stripe", either(_stripe(kernel, target, lane, others), (lanes * vectors for vectors in STRIPES)))
     spread(loops, others, groups * pick("groups", (4, 1, 16)))
     loops.grid.append(Step(lane, stripe))
     loops.inside += [Step(a, 1) for a in others]
     loops.inside += [Step(a, 1) for a in kernel.axes if a not in parallel]
     return Schedule(loops.steps(), len(loops.grid), (lane,))
+
+
+def _stripe(kernel: Kernel, target: Target, lane: Axis, others: Sequence[Axis]) -> int:
+    """Columns of a group: long runs of memory, results that stay in the nearest cache, a share for every core."""
+    held = max(1, sum(1 for e in (*kernel.reduces, *kernel.scans) if lane in e.axes))
+    widest = target.lanes * max(1, WIDE // held)
+    share = -(-target.cores // prod(a.size for a in others))
+    stripes = -(-lane.size // (widest * share)) * share
+    return -(-lane.size // (stripes * target.lanes)) * target.lanes
 
 
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:

@@ -93,9 +93,27 @@ def test_convolutions():
 
 
 def test_a_large_product_packs_both_operands():
-    schedule = choose(product(512, 512, 512), CPU)
+    schedule = choose(product(1024, 1024, 1024), CPU)
     assert [stage.layout is not None for stage in schedule.stages] == [True, True]
     assert len(schedule.vector) == 1 and schedule.grid == 2
+
+
+def test_an_operand_that_lies_near_is_read_in_place():
+    kernel = product(256, 256, 256)
+    packed = [stage.value for stage in choose(kernel, CPU).stages]
+    right = next(e for e in kernel.loads if e.param.name == "y")
+    assert right not in packed
+    assert right not in [stage.value for stage in choose(product(127, 129, 131), CPU).stages]
+
+
+@pytest.mark.parametrize("columns", [40, 64, 512, 600, 1000, 4096])
+def test_columns_are_cut_evenly_among_cores(columns):
+    x = written.tensor("x", 300, columns)
+    kernel = prepare(written.kernel("sum", (columns,), lambda j: written.over("add", 300, lambda r: x(r, j))))
+    (stripe,) = (step.tile for step in choose(kernel, CPU).loops[:1])
+    groups = -(-columns // stripe)
+    assert groups % CPU.cores == 0
+    assert stripe % CPU.lanes == 0 and stripe <= 32 * CPU.lanes
 
 
 def test_a_softmax_keeps_its_exponentials():
