@@ -5,6 +5,7 @@ Comes in: a kernel, its contraction and the target's facts.  Goes out: a schedul
 worth keeping.  The windowed operand is packed as its image, so that each element is copied once and the places of a
 window are constant offsets; lanes run along an axis of the other operand, whose panels are packed; a tile of rows along
 the windowed operand's axes is accumulated.  Blocks are chosen by an estimate of cycles.
+The same form, without an image, serves products whose results lie in lines too short for lanes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 
-from codegen.access import loads_of, parallel_axes
+from codegen.access import loads_of, main_stores, parallel_axes
 from codegen.choose_contraction import TILE, UNROLL, even
 from codegen.contract import Contraction
 from codegen.image import Image, image_of
@@ -70,17 +71,19 @@ def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
 def window_of(kernel: Kernel, c: Contraction, lanes: int) -> Window | None:
     """The window of a contraction all of whose free axes may be spread over groups; None when nothing is gained.
 
-    Something is gained when an element is read for several values of summed axes and of free ones, and the other
-    operand has an axis that fills most lanes.
+    Something is gained when an element is read for several values of summed axes and of free ones, or when what is
+    stored in consecutive places fills few lanes; and the other operand has an axis that fills most lanes.
     """
     parallel = set(parallel_axes(kernel))
+    lines = {a for store in main_stores(kernel) for a in store.axes if store.index.stride(a) == 1}
     for value, other, free, side in ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m)):
         n = max(side, key=lambda a: (a.size, -a.id))
-        image = image_of(value) if n.size > lanes // 2 and parallel.issuperset(c.reduce.axes) else None
-        if image is None:
+        if n.size <= lanes // 2 or not parallel.issuperset(c.reduce.axes):
             continue
+        image = image_of(value) or Image(value, {})
         mixed = [i.axes for i in image.at.values() if not i.axes.isdisjoint(free) and not i.axes.isdisjoint(c.k)]
-        if not mixed:
+        short = n.size >= lanes and any(a in free and a.size < lanes // 2 for a in lines)
+        if not mixed and not short:
             continue
         steps = {a: abs(e.index.coefficient(a)) for e in loads_of(value) for a in e.axes}
         wide = c.reduce.dtype.bits > 32 or n.size <= lanes
@@ -206,9 +209,10 @@ def scheduled(window: Window, rows: Extents, blocks: Blocks) -> Schedule:
     tile += [*(Step(a, rows[a]) for a in window.free if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
     depth = len(grid) + len(summed)
     panels = [(n, window.columns), *((a, 1) for a in window.bound if a in window.other.axes), (n, 1)]
+    image = window.image if window.image.at else None
     stages = (
         Stage(window.other, depth, tuple(panels)),
-        Stage(window.value, depth + len(free), tuple((a, 1) for a in _image_order(window)), 0, window.image),
+        Stage(window.value, depth + len(free), tuple((a, 1) for a in _image_order(window)), 0, image),
     )
     return Schedule((*grid, *summed, *free, *tile), len(grid), (n,), stages)
 

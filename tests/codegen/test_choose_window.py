@@ -88,6 +88,13 @@ def test_no_window_without_overlap_or_lanes() -> None:
     assert window(convolution("forward", 2, 16, 4, 8)) is None
 
 
+def test_short_lines_leave_the_lanes_to_the_other_operand() -> None:
+    kernel = convolution("forward", 2, 24, 48, 7, taps=1)
+    schedule = choose(kernel, CPU)
+    assert [axis.size for axis in schedule.vector] == [48]
+    assert all(stage.image is None for stage in schedule.stages)
+
+
 def test_groups_for_every_core() -> None:
     for kernel in (convolution("forward", 1, 64, 64, 56), convolution("weight", 8, 32, 64, 8)):
         (found,) = contractions(kernel)
@@ -97,12 +104,12 @@ def test_groups_for_every_core() -> None:
 
 
 def test_results() -> None:
-    sizes = [(1, 1, 9, 1), (2, 3, 17, 7), (3, 5, 33, 6), (1, 16, 20, 13), (2, 1, 32, 4)]
+    sizes = [(1, 1, 9, 1), (2, 6, 32, 7), (2, 3, 17, 7), (3, 5, 33, 6), (1, 16, 20, 13), (2, 1, 32, 4)]
     found = [
         convolution(form, *shape, taps=taps, stride=stride)
         for shape in sizes
         for form in ("forward", "input", "weight")
-        for taps, stride in ((3, 1), (3, 2), (5, 1))
+        for taps, stride in ((1, 1), (3, 1), (3, 2), (5, 1))
     ]
     named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(found)]
     arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(named)]
