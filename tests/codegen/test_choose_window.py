@@ -89,7 +89,7 @@ def test_no_window_without_overlap_or_lanes() -> None:
 
 
 def test_short_lines_leave_the_lanes_to_the_other_operand() -> None:
-    kernel = convolution("forward", 2, 24, 48, 7, taps=1)
+    kernel = convolution("forward", 2, 24, 48, 14, taps=1, stride=2)
     schedule = choose(kernel, CPU)
     assert [axis.size for axis in schedule.vector] == [48]
     assert all(stage.image is None for stage in schedule.stages)
