@@ -14,9 +14,9 @@ from math import ceil, prod
 from codegen.access import is_plain_load, loads_of, main_stores, parallel_axes
 from codegen.contract import Contraction
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Load
+from codegen.ir import Apply, Expr, Kernel, Load, Store, walk
 from codegen.picks import Pick, either
-from codegen.schedule import Schedule, Stage, Step
+from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.target import Target
 
 TILE = (8, 2)  # rows and vectors of the register tile: 16 accumulators, half the registers
@@ -25,6 +25,7 @@ BLOCKS = (256, 128, 64)  # rows and columns of a group's block
 DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed together
 ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are powers of two
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
+EPILOGUE = 16  # operations on the sums from which on they get loops of their own
 UNROLL = 9  # steps of the smaller summed axes written out inside the loop over the largest
 
 
@@ -112,7 +113,19 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     walked = {a: a.size for a in c.k} | dict(ahead)
     near = _is_near(roles.right, walked, target.l2)
     stages = packs(kernel, roles, len(outside) + len(ahead), (mc, nc, rows, columns), fixed, near, pick)
-    return Schedule((*outside, *ahead, *tile), len(grid), (roles.n,), tuple(stages))
+    inner: dict[Expr | Store, Inner] = {}
+    if {roles.m, roles.n} <= set(parallel) and pick("epilogue", either(_is_long(kernel, c), (True, False))):
+        stages.insert(0, Stage(c.reduce, len(outside)))
+        loops = (Step(roles.m, 1), Step(roles.n, columns))
+        inner = {store: Inner(len(outside), loops) for store in kernel.stores if roles.n in store.axes}
+    return Schedule((*outside, *ahead, *tile), len(grid), (roles.n,), tuple(stages), inner)
+
+
+def _is_long(kernel: Kernel, c: Contraction) -> bool:
+    """True when so much is computed from the sums that writing it out for every vector of a tile is too much text."""
+    before = set(walk((c.reduce,)))
+    after = [e for e in walk(tuple(s.value for s in kernel.stores)) if isinstance(e, Apply) and e not in before]
+    return len(after) >= EPILOGUE
 
 
 def _is_narrow(roles: Roles, c: Contraction, target: Target) -> bool:

@@ -42,8 +42,10 @@ from codegen.show_schedule import show_schedule
 from codegen.target import Target
 
 # a * b + c rounds twice, as everywhere else; sums of products ask for fma.  Tiles are vectors already: a compiler that
-# vectorises loops again gains nothing, and one of them crashes on loops with reads under conditions.
-_PRAGMA = '#pragma OPENCL FP_CONTRACT OFF\n#define kf_for _Pragma("clang loop vectorize(disable)") for\n'
+# vectorises or unrolls loops again gains nothing and takes longer, and one of them crashes on loops with reads under
+# conditions.
+_LOOP = '_Pragma("clang loop vectorize(disable) unroll(disable)") for'
+_PRAGMA = f"#pragma OPENCL FP_CONTRACT OFF\n#define kf_for {_LOOP}\n"
 _KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
 TWINS = 2  # loops on one path that may be written twice; beyond, one masked body serves all tiles
 
