@@ -106,7 +106,7 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     grid += [Step(a, tile) for a, tile in ((roles.m, mc), (roles.n, nc)) if a in parallel]
     known = {*parallel, *c.k, roles.n, roles.m}
     outside = [*grid, *(Step(a, 1) for a in kernel.axes if a not in known)]
-    ahead = k_blocks(roles, prod(a.size for a in c.k), pick)
+    ahead = k_blocks(roles, prod(a.size for a in c.k), target.lanes, pick)
     register = [Step(roles.n, columns), Step(roles.m, rows)]
     tile = [*pick("order", (register, register[::-1])), *(Step(a, 1) for a in looped(roles))]
     fixed = {step.axis for step in outside if step.tile == 1}
@@ -133,11 +133,12 @@ def _is_narrow(roles: Roles, c: Contraction, target: Target) -> bool:
     return roles.n.size <= target.lanes or c.reduce.dtype.bits > 32
 
 
-def k_blocks(roles: Roles, steps: int, pick: Pick) -> list[Step]:
-    """The loop over blocks of k, when its steps are too many to pack at once."""
+def k_blocks(roles: Roles, steps: int, lanes: int, pick: Pick) -> list[Step]:
+    """The loop over blocks of k, when its steps are too many to pack at once: whole vectors, if they are long."""
 
     def block(depth: int) -> int | None:
-        return even(roles.k.size, max(1, depth * roles.k.size // steps), 1) if steps > depth else None
+        most = max(1, depth * roles.k.size // steps)
+        return even(roles.k.size, most, lanes if most >= 4 * lanes else 1) if steps > depth else None
 
     size = pick("depth", dict.fromkeys(map(block, DEPTHS)))
     return [] if size is None else [Step(roles.k, size)]

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import prod
 
-from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Load, Param, Reduce, children
+from codegen.ir import Kernel, Param
 from codegen.nest import build
 from codegen.nodes import (
     Advance,
-    Environment,
     Keep,
     Loop,
     Nest,
@@ -24,8 +22,6 @@ from codegen.nodes import (
     Pack,
     Settle,
     Update,
-    leaf_roots,
-    nodes,
 )
 from codegen.opencl_boxes import Boxes
 from codegen.opencl_index import Indices
@@ -34,6 +30,7 @@ from codegen.opencl_lines import Lines
 from codegen.opencl_moves import Moves
 from codegen.opencl_pack import print_pack
 from codegen.opencl_prelude import Prelude, memory_element
+from codegen.opencl_tails import overlaps, wants_twin
 from codegen.opencl_text import Speller
 from codegen.program import Program
 from codegen.schedule import Schedule
@@ -148,20 +145,32 @@ class _Printer:
 
     def loop(self, node: Loop) -> None:
         axis, masks = node.axis, self.leaves.masks
-        overhangs = axis not in masks.clear and axis.size % node.tile != 0
-        if node.grid:
-            self.lines.add(f"const {self.base} {node.var} = {self.program_id(node)} * {node.tile};")
-        if overhangs and self.twins < TWINS and _wants_twin(node, self.nest.schedule.vector):
+        ragged = axis not in masks.clear and axis.size % node.tile != 0
+        if ragged and overlaps(node, self.nest):
+            self.overlapping(node)
+        elif ragged and self.twins < TWINS and wants_twin(node, self.nest):
             self.twin(node)
         elif node.grid:
-            self.inside(node, whole=not overhangs)
+            self.lines.add(f"const {self.base} {node.var} = {self.program_id(node)} * {node.tile};")
+            self.inside(node, whole=not ragged)
         else:
-            first, last = self.bounds(node)
-            with self.lines.block(self.head(node, first, last)):
-                self.inside(node, whole=not overhangs)
+            with self.lines.block(self.head(node, node.var, *self.bounds(node))):
+                self.inside(node, whole=not ragged)
 
-    def head(self, node: Loop, first: str, last: str) -> str:
-        return f"kf_for ({self.base} {node.var} = {first}; {node.var} < {last}; {node.var} += {node.tile})"
+    def head(self, node: Loop, var: str, first: str, last: str) -> str:
+        return f"kf_for ({self.base} {var} = {first}; {var} < {last}; {var} += {node.tile})"
+
+    def overlapping(self, node: Loop) -> None:
+        """The body once: the last tile is moved back to end with the axis, over points done already."""
+        last = f"({self.base}){node.axis.size - node.tile}"
+        if node.grid:
+            self.lines.add(f"const {self.base} {node.var} = min({self.program_id(node)} * {node.tile}, {last});")
+            self.inside(node, whole=True)
+            return
+        next_var = self.lines.fresh("next")
+        with self.lines.block(self.head(node, next_var, *self.bounds(node))):
+            self.lines.add(f"const {self.base} {node.var} = min({next_var}, {last});")
+            self.inside(node, whole=True)
 
     def inside(self, node: Loop, whole: bool = False, rest: int | None = None) -> None:
         """The body, where the loop's tile is known to be whole, or to be the last with `rest` points."""
@@ -178,13 +187,14 @@ class _Printer:
         rest = size % node.tile
         self.twins += 1
         if node.grid:
+            self.lines.add(f"const {self.base} {var} = {self.program_id(node)} * {node.tile};")
             with self.lines.block(f"if ({var} < {size - rest})"):
                 self.inside(node, whole=True)
             head = "else"
         else:
             start, extent = node.place.var(node.axis), node.place.tile(node.axis)
             last = str(size - rest) if start is None else f"min({start} + {extent}, {size - rest})"
-            with self.lines.block(self.head(node, start or "0", last)):
+            with self.lines.block(self.head(node, var, start or "0", last)):
                 self.inside(node, whole=True)
             head = "" if start is None else f"if ({start} + {extent} > {size})"
         with self.lines.block(head):
@@ -209,33 +219,3 @@ class _Printer:
         last = f"{start} + {extent}"
         whole = axis in self.leaves.masks.clear or axis.size % extent == 0
         return start, last if whole else f"min({last}, {axis.size})"
-
-
-def _wants_twin(loop: Loop, vector: Sequence[Axis]) -> bool:
-    """True when masks would cost: the body loads along the axis, or reduces over it, or stores with it as the lane."""
-    axis, inner = loop.axis, list(nodes(loop.body))
-    if any(isinstance(n, Loop) and n.axis is axis for n in inner):
-        return False
-    plain = not any(isinstance(n, Loop) for n in inner)
-    for n in inner:
-        if isinstance(n, (Update, Keep, Advance, Settle, Out, Pack)) and _touches(leaf_roots(n), axis, n.env):
-            return True
-        if isinstance(n, Update) and axis in n.reduce.bound:
-            return True
-        if plain and isinstance(n, Out) and axis in vector and axis in n.store.axes:
-            return True
-    return False
-
-
-def _touches(roots: Sequence[Expr], axis: Axis, env: Environment) -> bool:
-    """True when evaluating the roots loads along the axis or reduces over it."""
-    stack, seen = list(roots), set[Expr]()
-    while stack:
-        e = stack.pop()
-        if e in seen or e in env:
-            continue
-        seen.add(e)
-        if (isinstance(e, Load) and axis in e.axes) or (isinstance(e, Reduce) and axis in e.bound):
-            return True
-        stack.extend(children(e))
-    return False
