@@ -1,8 +1,8 @@
 """The OpenCL printer: a nest as the text of one kernel for CPUs.
 
 Comes in: a kernel, a schedule and a target, or their nest.  Goes out: a `Program`.  One work-item runs a group;
-tiles are expanded into named vectors; all sizes are constants.  A loop whose last step overhangs is written twice, for
-whole tiles and for the rest, when its body touches memory along the axis; else only the stores are guarded.
+tiles are expanded into named vectors; all sizes are constants.  `opencl_tails` says what becomes of a last tile that
+overhangs.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class _Printer:
 
     def overlapping(self, node: Loop) -> None:
         """The body once: the last tile is moved back to end with the axis, over points done already."""
-        last = f"({self.base}){node.axis.size - node.tile}"
+        last = self.number(node.axis.size - node.tile)
         if node.grid:
             self.lines.add(f"const {self.base} {node.var} = min({self.program_id(node)} * {node.tile}, {last});")
             self.inside(node, whole=True)
@@ -193,7 +193,7 @@ class _Printer:
             head = "else"
         else:
             start, extent = node.place.var(node.axis), node.place.tile(node.axis)
-            last = str(size - rest) if start is None else f"min({start} + {extent}, {size - rest})"
+            last = str(size - rest) if start is None else f"min({start} + {extent}, {self.number(size - rest)})"
             with self.lines.block(self.head(node, var, start or "0", last)):
                 self.inside(node, whole=True)
             head = "" if start is None else f"if ({start} + {extent} > {size})"
@@ -210,6 +210,10 @@ class _Printer:
         counts = [-(-loop.axis.size // loop.tile) for loop in reversed(self.grid)]
         return f"({self.base})(get_group_id(0) / {prod(counts[:position])} % {counts[position]})"
 
+    def number(self, value: int) -> str:
+        """A constant of the index type: the operands of `min` must agree."""
+        return f"{value}l" if self.base == "long" else str(value)
+
     def bounds(self, node: Loop) -> tuple[str, str]:
         """Where the loop begins and ends: the enclosing tile, cut at the axis' end if it may overhang."""
         axis, start = node.axis, node.place.var(node.axis)
@@ -218,4 +222,4 @@ class _Printer:
         extent = node.place.tile(axis)
         last = f"{start} + {extent}"
         whole = axis in self.leaves.masks.clear or axis.size % extent == 0
-        return start, last if whole else f"min({last}, {axis.size})"
+        return start, last if whole else f"min({last}, {self.number(axis.size)})"
