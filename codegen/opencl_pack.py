@@ -75,8 +75,12 @@ def _print_starts(leaves: Leaves, node: Pack) -> None:
 
 
 def _joined(node: Pack, boxes: Boxes, whole: set[Axis]) -> dict[Axis, int]:
-    """The extents to copy: axes that continue the next inner one, in the box and in every index, are part of that."""
-    indices = indices_of(node.value)
+    """The extents to copy: axes that continue the next inner one, in the box and in every index, are part of that.
+
+    What other boxes hold lies in them in orders of their own.
+    """
+    boxed = any(e in node.env for e in walk((node.value,)))
+    indices = None if boxed else indices_of(node.value)
     digits = boxes.layout(node.box).digits[::-1]
     places = [d.axis for d in digits]
     found = {a: n for a, n in node.box.tile.items() if n > 1}

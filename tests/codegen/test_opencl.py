@@ -246,6 +246,19 @@ def test_packed_contraction_at_sizes_around_its_tiles(transposed: bool) -> None:
         assert difference(left["out"], expected["out"], dtypes.float32) is None, program.source
 
 
+def test_a_pack_of_what_another_pack_holds_keeps_to_the_order_of_that() -> None:
+    """The rows of the first lie apart, those of the second do not: its copy may not run over both as over one."""
+    i, j = Axis("i", 4), Axis("j", 3)
+    x, out = Param("x", dtypes.uint8, 12), Param("out", dtypes.int32, 12)
+    value = load(x, i.index * 3 + j.index)
+    wide = apply("cast", value, dtype=dtypes.int32)
+    kernel = Kernel("packs", (x, out), (Store(out, i.index * 3 + j.index, wide),))
+    stages = (Stage(value, 0, ((i, 1), (j, 1)), 16), Stage(wide, 0, ((i, 1), (j, 1))))
+    program = render(kernel, Schedule(steps((i, 1), (j, 1)), stages=stages), CPU)
+    given = {"x": np.arange(12, dtype=np.uint8), "out": np.zeros(12, np.int32)}
+    assert_runs_right([program], [given])
+
+
 def softmax(rows: int, size: int) -> tuple[Kernel, Axis, Axis]:
     i, j = Axis("i", rows), Axis("j", size)
     x = load(Param("x", dtypes.float32, rows * size), i.index * size + j.index)
