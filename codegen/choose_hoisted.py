@@ -20,11 +20,12 @@ def hoisted(kernel: Kernel, schedule: Schedule) -> Schedule:
     staged = {stage.value for stage in schedule.stages}
     found: dict[Expr, int] = {}
     for root in passes(kernel):
-        stack = [root]
+        stack, seen = [root], set[Expr]()
         while stack:
             e = stack.pop()
-            if e in staged or e in found or isinstance(e, Reduce):
+            if e in seen or e in staged or e in found or isinstance(e, Reduce):
                 continue
+            seen.add(e)
             depth = _settled(e, schedule)
             again = e.axes < root.axes and any(step.axis in root.axes for step in schedule.loops[depth:])
             if again and isinstance(e, Apply) and cost(e) >= LEAST_COST and _is_pure(e, schedule):
