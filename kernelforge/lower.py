@@ -8,6 +8,7 @@ tells when the guard failed.  It does not decide what belongs to a group, nor ho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen import ir
@@ -17,7 +18,7 @@ from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynam
 from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.rewrite import prepare
-from kernelforge.demand import Demand, Demands, everywhere, flat_index, flattened
+from kernelforge.demand import Demand, Demands, flat_index, flattened
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node
 from kernelforge.group import Group
@@ -74,11 +75,12 @@ class Lowering:
 
     def stores(self) -> list[Store]:
         """Plain stores of every output at its own axes, in row-major order."""
-        axes = {node: self.demands.add_store([value]) for node, value in by_size(self.group)}
+        values = by_size(self.group)
+        axes = [self.demands.add_store([value]) for _, value in values]
         self._build()
         found = {}
-        for (node, order), root in zip(axes.items(), self.demands.roots):
-            index = flat_index(everywhere(order)[0], [axis.size for axis in order])
+        for (node, value), order, root in zip(values, axes, self.demands.roots):
+            index = flat_index(_by_dimension(order, value.shape), node.shape)
             found[node] = Store(self._output(node), index, stored(self._exprs[id(root)], node.dtype), order=order)
         return [found[node] for node in self.group.outputs]
 
@@ -105,7 +107,7 @@ class Lowering:
         self._build()
         position = self._position(self.demands.roots[0], size, node)
         value = stored(self._exprs[id(self.demands.roots[1])], node.dtype)
-        here = everywhere(axes)[0]
+        here = _by_dimension(axes, source.shape)
         place = dynamic(position, size)
         guards = frozenset() if within(position, size) else needed([Guard(place, 0, size)])
         index = flat_index((*here[:dim], place, *here[dim + 1 :]), node.shape)
@@ -187,6 +189,18 @@ class Lowering:
         """The parameter of an output: out, out1, out2, ..."""
         before = sum(param.name.startswith("out") for param in self.params.values())
         return self.params.setdefault(node, Param(f"out{before or ''}", node.dtype, node.size))
+
+
+def _by_dimension(axes: Sequence[Axis], shape: Sequence[int]) -> list[Index]:
+    """The index along each dimension, which has one axis or several of the axes, outer first."""
+    rest, found = list(axes), []
+    for size in shape:
+        place = rest.pop(0).index
+        while place.hi + 1 < size:
+            inner = rest.pop(0)
+            place = place * inner.size + inner.index
+        found.append(place if size > 1 else constant(0))
+    return found
 
 
 def by_size(group: Group) -> list[tuple[Node, Node]]:
