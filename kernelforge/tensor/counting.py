@@ -180,7 +180,7 @@ class Counting(Sorting):
             empty = self._integers((0,))
             return (self, *[empty.reshape(shape)] * inverse, *[empty] * counts) if inverse or counts else self
         first = self._between(0, 1, n).ne(self._between(0, 0, n - 1)).pad((1, 0), value=True)
-        runs = (first.cast(dtypes.int32).cumsum(0) - 1).contiguous()
+        runs = (first.cast(dtypes.int32).cumsum(0).cast(dtypes.int32) - 1).contiguous()
         # Where each run begins; n behind the last, and one place for the elements that begin none.
         places, base = first.where(runs, n + 1), graph.full((n + 2,), n, dtypes.int32)
         starts = self._wrap(graph.scatter(base, places._node, self._integers((n,))._node, 0, "set"), None)

@@ -148,7 +148,7 @@ class Ordering(Index):
         ones = graph.full(digits.shape, 1, dtypes.int32)
         tally = self._wrap(graph.tally(zeros, digits._node, ones, 2), None)
         counts = tally._between(2, 0, count).permute(0, 2, 1).reshape(rows, count * blocks)
-        starts = (counts.cumsum(1) - counts).reshape(rows, count, blocks).permute(0, 2, 1)
+        starts = (counts.cumsum(1).cast(dtypes.int32) - counts).reshape(rows, count, blocks).permute(0, 2, 1)
         places = starts._fetched(digits) + tally._between(2, count, count + n // blocks)
         return self._placed(places.reshape(rows, n))
 

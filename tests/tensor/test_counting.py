@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor import Tensor
 from tests.tensor.checks import assert_all_same, values
@@ -73,6 +74,7 @@ def test_distinct_elements_keep_the_shape_of_the_inverse_and_every_nan(numpy_dev
     found = Tensor(x).unique(return_inverse=True)
     assert_like_torch(found, t.unique(return_inverse=True))
     assert len(Tensor(x).unique(return_counts=True)) == 2
+    assert found[1].dtype is dtypes.int32
 
 
 def test_distinct_integers_far_apart(numpy_device):
