@@ -1,0 +1,212 @@
+"""The record of measurements: kept as JSON, shown as a page and as the table in README.md.
+
+Comes in: rows and first results as they are measured. Goes out: text. Everything shown is computed from the record,
+so the page can be made again without measuring.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+from bench.measure import table
+from bench.suite.contest import Row
+from bench.suite.libraries import MODULES, OURS
+from bench.suite.workload import Step, Workload
+
+ROOT = Path(__file__).parents[2]
+PAGE, RECORD, README = ROOT / "docs/benchmarks/cpu.md", ROOT / "docs/benchmarks/cpu.json", ROOT / "README.md"
+BEGIN, END = "<!-- python -m bench.suite writes this table -->\n", "<!-- end of the table -->\n"
+CACHED = 32 << 20  # bytes that may stay in caches between calls: no share of memory's speed is told for less
+HIGHLIGHTS = (
+    "1024x1024x1024 NN", "127x129x131 NN", "1x4096x4096 NT", "linear + gelu 1024x1024x1024", "add 64x64",
+    "chain of 10 on 16777216", "softmax 4096x4096", "layer norm 4096x4096 forward + backward",
+    "cross entropy 512x32000 forward + backward", "sum of columns 4096x4096", "transposed copy 4096x4096",
+    "embedding 8192 of 50000x512 gradient", "attention 1x16x512x64 causal",
+    "attention 1x16x512x64 causal forward + backward", "conv 8x64x56x56 to 64, 3x3",
+    "conv 8x64x56x56 to 64, 3x3 forward + backward", "sort rows 1024x1024", "ResNet-18 inference, batch 8",
+    "GPT training step, 8x128 tokens", "MLP training step, batch 256",
+)  # fmt: skip
+
+
+@dataclass
+class Record:
+    """Everything that was measured in one environment.
+
+    environment  processor, versions
+    ceilings     units per second, see ceilings.py
+    rows         workload -> seconds and notes by side
+    starts       workload -> side -> what start.py tells
+    """
+
+    environment: dict[str, str]
+    ceilings: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
+    starts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "Record":
+        """The record in a file."""
+        data = json.loads(path.read_text())
+        return cls(**data | {"rows": {name: Row(**row) for name, row in data["rows"].items()}})
+
+    def write(self, path: Path) -> None:
+        """Keep it in a file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(rounded(asdict(self)), indent=1) + "\n")
+
+
+def rounded(data: Any) -> Any:
+    """The same with numbers to five digits, so that a file tells no more than was measured."""
+    if isinstance(data, float):
+        return float(f"{data:.5g}")
+    return {key: rounded(value) for key, value in data.items()} if isinstance(data, dict) else data
+
+
+def best_peer(row: Row) -> str | None:
+    """The fastest of the others whose result is right."""
+    peers = [side for side in row.seconds if side != OURS and side not in row.notes]
+    return min(peers, key=lambda side: row.seconds[side]) if peers else None
+
+
+def ratio(row: Row) -> float | None:
+    """How many times faster than the best peer; None where a side is missing."""
+    peer = best_peer(row)
+    return None if peer is None or OURS not in row.seconds else row.seconds[peer] / row.seconds[OURS]
+
+
+def least_seconds(workload: Workload | Step, ceilings: Mapping[str, float]) -> float | None:
+    """What one call must take on this machine; None where its data may stay in caches and computing is not the limit.
+
+    As much as is written is copied; what is read or written beyond that goes at the speed of only reading or filling.
+    """
+    computing = workload.flops / ceilings["flops"]
+    moved = workload.read + workload.write
+    if moved <= CACHED:
+        return computing or None
+    copied = min(workload.read, workload.write)
+    moving = 2 * copied / ceilings["copy"]
+    moving += (workload.read - copied) / ceilings["read"] + (workload.write - copied) / ceilings["fill"]
+    return max(computing, moving)
+
+
+def mean_ratio(rows: Iterable[Row]) -> float:
+    """The geometric mean of the rows' ratios."""
+    found = [log(value) for value in map(ratio, rows) if value]
+    return exp(sum(found) / len(found)) if found else float("nan")
+
+
+# Tables -----------------------------------------------------------------------------------------------------------
+
+
+def milliseconds(row: Row, side: str) -> str:
+    """A side's time, marked where its result is another; a dash where there is none."""
+    if side not in row.seconds:
+        return "–"
+    return f"{row.seconds[side] * 1e3:.3f}" + (" ≠" if side in row.notes else "")
+
+
+def line(name: str, row: Row, workload: Workload | Step, ceilings: Mapping[str, float], sides: list[str]) -> list[str]:
+    """A row of a table: times, ratio, share of the ceiling."""
+    times, least = ratio(row), least_seconds(workload, ceilings) if ceilings else None
+    share = f"{least / row.seconds[OURS]:.0%}" if least and OURS in row.seconds else ""
+    return [name, *(milliseconds(row, side) for side in sides), f"{times:.2f}" if times else "–", share]
+
+
+def page(record: Record, workloads: Mapping[str, Workload | Step]) -> str:
+    """docs/benchmarks/cpu.md."""
+    sides = [side for side in MODULES if any(side in row.seconds for row in record.rows.values())]
+    parts = ["# CPU benchmarks", INTRODUCTION.strip(), described(record)]
+    head = ["workload", *(f"{side}, ms" for side in sides), "times faster", "of ceiling"]
+    known = {name: record.rows[name] for name in workloads if name in record.rows}
+    parts.append(summary(known, workloads))
+    for group in dict.fromkeys(workload.group for workload in workloads.values()):
+        rows = {name: row for name, row in known.items() if workloads[name].group == group}
+        if rows:
+            lines = [line(name, row, workloads[name], record.ceilings, sides) for name, row in rows.items()]
+            parts += [f"## {group.capitalize()}", table(head, lines)]
+    if record.starts:
+        parts += ["## First results and memory", FIRST.strip(), starts(record.starts)]
+    notes = [f"- {name}, {side}: {note}" for name, row in known.items() for side, note in row.notes.items()]
+    if notes:
+        parts += ["## What did not work", "\n".join(notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(rows: Mapping[str, Row], workloads: Mapping[str, Workload | Step]) -> str:
+    """Geometric means by group, and how many rows are won."""
+    lines = []
+    for group in dict.fromkeys(workloads[name].group for name in rows):
+        found = [row for name, row in rows.items() if workloads[name].group == group]
+        lines.append([group, *counted(found)])
+    return table(["group", "rows", "at least as fast", "geometric mean"], [*lines, ["all", *counted(rows.values())]])
+
+
+def counted(rows: Iterable[Row]) -> list[str]:
+    """How many there are, how many are not slower than the best peer, their mean ratio."""
+    found = list(rows)
+    return [str(len(found)), str(sum((ratio(row) or 0) >= 1 for row in found)), f"{mean_ratio(found):.2f}"]
+
+
+def described(record: Record) -> str:
+    """The environment and the ceilings, as a list."""
+    lines = [f"- {name}: {value}" for name, value in record.environment.items()]
+    if record.ceilings:
+        flops, *moved = (record.ceilings[name] / 1e9 for name in ("flops", "copy", "read", "fill"))
+        lines.append(f"- ceilings: {flops:.0f} GFLOP/s; " + "copying {:.1f}, reading {:.1f}, filling {:.1f} GB/s".format(*moved))
+    return "\n".join(lines)
+
+
+def starts(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """One line for each workload and side."""
+    lines = [
+        [name, side, *(f"{told[what]:.2f}" for what in ("cold", "warm", "process")), f"{told['memory'] / 2**20:.0f}"]
+        for name, sides in found.items()
+        for side, told in sides.items()
+    ]
+    return table(["workload", "side", "first call, s", "in a second process, s", "whole process, s", "memory, MiB"], lines)
+
+
+def readme_table(record: Record, workloads: Mapping[str, Workload | Step]) -> str:
+    """A few rows for README.md, kernelforge beside the best of its peers."""
+    lines = []
+    for name in HIGHLIGHTS:
+        row = record.rows.get(name, Row())
+        peer, times = best_peer(row), ratio(row)
+        if peer and times:
+            lines.append([name, milliseconds(row, OURS), f"{milliseconds(row, peer)} ({peer})", f"{times:.2f}"])
+    total = f"\nGeometric mean over all {len(record.rows)} rows: {mean_ratio(record.rows.values()):.2f}.\n"
+    return table(["workload", "kernelforge, ms", "best peer, ms", "times faster"], lines) + "\n" + total
+
+
+def replaced(text: str, inner: str) -> str:
+    """A text with what stands between the two marks replaced."""
+    before, _, rest = text.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise ValueError(f"{README.name} has lost the marks {BEGIN.strip()!r} and {END.strip()!r}")
+    return before + BEGIN + inner + END + after
+
+
+def publish(record: Record, workloads: Mapping[str, Workload | Step]) -> None:
+    """Write the page, the record and the table of README.md."""
+    record.write(RECORD)
+    record = Record.read(RECORD)
+    PAGE.write_text(page(record, workloads))
+    README.write_text(replaced(README.read_text(), readme_table(record, workloads)))
+
+
+INTRODUCTION = """
+Made by `python -m bench.suite`. Times are the best of several rounds, in which the sides take turns, each in a process of
+its own with the same number of threads; they include everything a user waits for: tracing, launching and the wait for
+the result. The same inputs go in everywhere and the results are compared. *Times faster* is the best peer's time over
+kernelforge's: above 1 kernelforge is faster. *Of ceiling* is the time the least possible work would take at the speeds
+measured below, over kernelforge's; it is left out where data may stay in caches and memory would be the limit.
+"""
+FIRST = """
+The first call with nothing in any cache on disk; the first call of a second process, and all of that process up to its
+result, imports and drawing of random weights included; and the most memory a process takes during four more calls, beyond
+what it took before it had inputs.
+"""

@@ -1,0 +1,93 @@
+"""A process that holds one library and does what it is told.
+
+Comes in: requests over a pipe, a method's name and its arguments. Goes out: the method's result, or the text of the
+error. Between requests it waits without computing. It knows neither the other sides nor what its times are for.
+"""
+
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.measure import THREADS, calls_to_last, seconds
+from bench.suite import ceilings
+from bench.suite.libraries import Library, load
+from bench.suite.workload import Workload
+from bench.suite.workloads import ALL
+
+STEPS = 3  # of a training step are compared
+
+
+def ready(library: Library, name: str) -> Callable[[], Any]:
+    """The workload as a call without arguments, on inputs that are the same for every library; not called yet."""
+    workload, random = ALL[name], np.random.default_rng(0)
+    if isinstance(workload, Workload):
+        values = [library.tensor(array, place in workload.wrt) for place, array in enumerate(workload.inputs(random))]
+        work = library.gradient(workload.work, workload.wrt) if workload.wrt else library.function(workload.work)
+        return lambda: work(*values)
+    parameters = {key: library.tensor(array, True) for key, array in workload.parameters(random).items()}
+    batch = [library.tensor(array) for array in workload.batch(random)]
+    step = library.step(workload, parameters)
+    return lambda: step(*batch)
+
+
+class Worker:
+    """The requests."""
+
+    def __init__(self, name: str) -> None:
+        self.library = load(name)
+        self.call: Callable[[], Any] = lambda: None
+        self.repeats = 1
+
+    def prepare(self, name: str) -> list[NDArray]:
+        """Get a workload ready for `round`; what it computes, of a training step the outcomes of the first few."""
+        self.call = lambda: None
+        call = ready(self.library, name)
+        values = self.library.arrays(call())
+        if not isinstance(ALL[name], Workload):
+            values = [values[0], *(self.library.arrays(call())[0] for _ in range(STEPS - 1))]
+        values = [np.array(value) for value in values]
+        self.call = call
+        return values
+
+    def calibrate(self) -> float:
+        """Decide how many calls one timing takes; how long one round will be."""
+        self.repeats = calls_to_last(self.call)
+        start = perf_counter()
+        self.round()
+        return perf_counter() - start
+
+    def round(self) -> float:
+        """Seconds of one call, after one that is not timed."""
+        self.call()
+        return seconds(self.call, self.repeats)
+
+    def ceilings(self) -> dict[str, float]:
+        """What the machine can do at most."""
+        return ceilings.measured()
+
+
+def use_processors() -> None:
+    """Keep this process and its threads to as many processors as the table speaks of."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+
+
+def serve(pipe: Connection, name: str) -> None:
+    """Answer requests until the other end hangs up."""
+    use_processors()
+    worker: Worker | None = None
+    while True:
+        try:
+            request, *arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            worker = worker or Worker(name)
+            pipe.send((True, getattr(worker, request)(*arguments)))
+        except Exception as error:  # every library has its own; the parent reports it in the table
+            pipe.send((False, f"{type(error).__name__}: {error}".splitlines()[0][:200]))

@@ -1,0 +1,58 @@
+"""Images: the convolutions of ResNet-18 on one and on eight images, a depthwise one, pooling."""
+
+from bench.suite.workload import Workload, floats
+
+
+def convolution(images: int, channels: int, outputs: int, plane: int, taps: int, stride: int = 1, groups: int = 1):
+    """A convolution that keeps the plane but for its stride; forward, and with both gradients."""
+    side = plane // stride
+    image, weight = (images, channels, plane, plane), (outputs, channels // groups, taps, taps)
+    result = (images, outputs, side, side)
+    title = f"conv {images}x{channels}x{plane}x{plane} to {outputs}, {taps}x{taps}"
+    title += (f" stride {stride}" if stride > 1 else "") + (f" groups {groups}" if groups > 1 else "")
+    flops = 2 * images * outputs * side * side * channels // groups * taps * taps
+
+    def work(f, x, w):
+        return f.conv2d(x, w, stride=stride, padding=taps // 2, groups=groups)
+
+    forward = Workload(title, "convolutions", floats(image, weight), work, flops=flops)
+    gradient = Workload(
+        f"{title} forward + backward", "convolutions", floats(image, weight, result), work, wrt=(0, 1), flops=3 * flops
+    )
+    return forward, gradient
+
+
+def pooling(name: str, work, images: int, plane: int, result: int) -> list[Workload]:
+    """Of 64 channels."""
+    before, after = (images, 64, plane, plane), (images, 64, result, result)
+    read, write = 256 * images * plane**2, 256 * images * result**2
+    title = f"{name} {images}x64x{plane}x{plane}"
+    return [
+        Workload(title, "pooling", floats(before), work, read=read, write=write),
+        Workload(
+            f"{title} forward + backward", "pooling", floats(before, after), work, wrt=(0,),
+            read=read + write, write=read + write,
+        ),
+    ]
+
+
+RESNET = [
+    convolution(8, 3, 64, 224, 7, 2),
+    convolution(8, 64, 64, 56, 3),
+    convolution(8, 64, 128, 56, 3, 2),
+    convolution(8, 64, 128, 56, 1, 2),
+    convolution(8, 128, 128, 28, 3),
+    convolution(8, 128, 256, 28, 3, 2),
+    convolution(8, 256, 256, 14, 3),
+    convolution(8, 256, 512, 14, 3, 2),
+    convolution(8, 512, 512, 7, 3),
+]
+OTHERS = [convolution(8, 64, 256, 56, 1), convolution(8, 128, 128, 56, 3, groups=128)]
+
+WORKLOADS = [
+    *(workload for pair in RESNET + OTHERS for workload in pair),
+    *(convolution(1, channels, channels, plane, 3)[0] for channels, plane in ((64, 56), (128, 28), (256, 14), (512, 7))),
+    *pooling("max pool 3x3 stride 2", lambda f, x: f.max_pool(x, 3, 2, 1), 8, 112, 56),
+    *pooling("max pool 2x2", lambda f, x: f.max_pool(x, 2, 2), 16, 112, 56),
+    *pooling("average pool 2x2", lambda f, x: f.avg_pool(x, 2, 2), 16, 112, 56),
+]
