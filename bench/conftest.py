@@ -1,9 +1,9 @@
 """What every benchmark shares: the `compare` fixture and the table at the end of a run.
 
-    pytest bench                        all workloads
-    pytest bench/bench_matmul.py --clock cpu
+    pytest bench/bench_sort.py --clock cpu
 
 A benchmark gives `compare` the same work done by kernelforge and by a well-known library, and how much work that is.
+The workloads of the suite are in bench_workloads.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
-from bench.measure import CLOCKS, THREADS, Ratio, environment, peak_bandwidth, peak_flops, ratio, table
+from bench.measure import CLOCKS, THREADS, Ratio, environment, ratio, table
+from bench.suite.ceilings import measured
+from bench.suite.libraries import MODULES
 
 ROWS = pytest.StashKey[list[list[str]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--clock", choices=sorted(CLOCKS), default="wall", help="what ratios measure (default wall)")
+    parser.addoption(
+        "--side", action="append", choices=MODULES, help="who runs bench_workloads.py (default kernelforge)"
+    )
     parser.addoption("--rounds", type=int, default=20, help="timings per side (default 20)")
 
 
@@ -35,8 +40,14 @@ def torch_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session")
+def ceilings() -> dict[str, float]:
+    """What the machine can do at most."""
+    return measured()
+
+
 @pytest.fixture
-def compare(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., Ratio]:
+def compare(request: pytest.FixtureRequest, benchmark: Any, ceilings: dict[str, float]) -> Callable[..., Ratio]:
     """compare(ours, theirs, flops=0, nbytes=0): time both in turn, and put a line in the table.
 
     flops, nbytes  the work of one call: operations, and bytes that must at least move; whichever takes this machine
@@ -46,7 +57,7 @@ def compare(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., Rat
     def run(ours: Callable[[], Any], theirs: Callable[[], Any], flops: float = 0, nbytes: float = 0) -> Ratio:
         options = request.config.option
         found = ratio(ours, theirs, options.rounds, options.clock)
-        least = max(flops / peak_flops(), nbytes / peak_bandwidth())
+        least = max(flops / ceilings["flops"], nbytes / ceilings["copy"])
         benchmark.extra_info |= {"theirs": found.theirs, "times": found.times, "of_peak": least / found.ours}
         benchmark.pedantic(ours, rounds=5)
         rate = f"{flops / found.ours / 1e9:.1f} GFLOP/s" if flops else f"{nbytes / found.ours / 1e9:.1f} GB/s"

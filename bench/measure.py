@@ -1,7 +1,7 @@
 """Timing two ways to do the same thing, fairly, on a machine that may be busy.
 
-Comes in: callables. Goes out: the best time of each and their ratio, what the machine can do at most, and a description
-of the machine for the head of a table. The two are timed in turn, so that a slow moment hits both, and the minimum of
+Comes in: callables. Goes out: the best time of each and their ratio, and a description of the machine
+for the head of a table. The two are timed in turn, so that a slow moment hits both, and the minimum of
 many rounds counts, for other work can only add time. It knows no workload.
 """
 
@@ -9,9 +9,8 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -78,26 +77,6 @@ def calls_to_last(call: Callable[[], Any]) -> int:
     return max(1, round(LEAST / max(seconds(call), 1e-7)))
 
 
-# What the machine can do at most ----------------------------------------------------------------------------------
-
-
-@cache
-def peak_bandwidth() -> float:
-    """Bytes per second that THREADS threads read and write together when they copy 128 MiB."""
-    source = np.ones((THREADS, (64 << 20) // THREADS), np.uint8)
-    target = np.empty_like(source)
-    with ThreadPoolExecutor(THREADS) as pool:
-        taken = best(lambda: list(pool.map(np.copyto, target, source)), rounds=10)
-    return 2 * source.nbytes / taken
-
-
-@cache
-def peak_flops() -> float:
-    """float32 operations per second of NumPy's matrix product, which runs near the limit of the processor."""
-    a = np.ones((1536, 1536), np.float32)
-    return 2 * 1536**3 / best(lambda: a @ a, rounds=6)
-
-
 # Reports ----------------------------------------------------------------------------------------------------------
 
 
@@ -107,11 +86,9 @@ def environment() -> dict[str, str]:
         "processor": f"{processor()}, {THREADS} of {os.cpu_count()} threads",
         "python": platform.python_version(),
     }
-    for package in ("kernelforge", "numpy", "pyopencl", "intel-opencl-rt", "triton", "torch"):
-        try:
+    for package in ("numpy", "pyopencl", "torch", "jax"):
+        with suppress(PackageNotFoundError):
             report[package] = version(package)
-        except PackageNotFoundError:
-            report[package] = "not installed"
     return report
 
 

@@ -14,5 +14,6 @@ Read the files in this order:
     contest      the workers taking turns, their results compared
     start        first results of new processes, and the memory they take
     ceilings     what the machine can do at most, by kernels that do nothing else
-    report       the record as JSON, as a page and as the table of README.md
+    record       what was measured, as JSON, and the figures that follow from it
+    report       the page in docs/benchmarks and the table of README.md
 """

@@ -8,25 +8,29 @@ from pathlib import Path
 
 from bench.measure import THREADS, environment, table
 from bench.suite import report
-from bench.suite.contest import FULL, QUICK, Side, contest, held
+from bench.suite.contest import FULL, QUICK, Side, contest, in_turns
 from bench.suite.libraries import MODULES, OURS, installed
-from bench.suite.report import Record
+from bench.suite.record import Record, mean_ratio, rounded
 from bench.suite.start import first_results
 from bench.suite.workloads import ALL
 
-USUAL = ("torch", "torch.compile", "jax")
+PEERS = [side for side in MODULES if side != OURS]
 STARTED = [name for name, workload in ALL.items() if workload.group == "models"]
 
 
 def arguments() -> argparse.Namespace:
     """What the user asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.suite", description="kernelforge beside its peers")
-    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="workloads with TEXT in name or group")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="TEXT", help="workloads with TEXT in name or group"
+    )
     parser.add_argument("--missing", action="store_true", help="only what the record does not have yet")
     parser.add_argument("--quick", action="store_true", help="a few rounds, nothing written")
     parser.add_argument("--starts", action="store_true", help="only first results and memory")
-    parser.add_argument("--peers", nargs="*", default=list(USUAL), choices=[s for s in MODULES if s != OURS])
-    parser.add_argument("--lock", type=Path, metavar="FILE", help="hold FILE's lock while timing: several runs take turns")
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
+    parser.add_argument(
+        "--lock", type=Path, metavar="FILE", help="hold FILE's lock while timing: several runs take turns"
+    )
     parser.add_argument("--page", action="store_true", help="only write the tables from the record again")
     return parser.parse_args()
 
@@ -34,63 +38,68 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and report."""
     options = arguments()
+    if options.page:
+        report.publish(Record.read(report.RECORD), ALL)
+        return
     for variable in ("OMP_NUM_THREADS", "KF_THREADS"):
         os.environ[variable] = str(THREADS)
-    record = Record(environment())
-    if report.RECORD.exists() and not options.quick:
-        kept = Record.read(report.RECORD)
-        if options.page or kept.environment == record.environment:
-            record = kept
-        else:
-            print("The record is of another environment: its rows are dropped.", file=sys.stderr)
-    sides = [OURS, *(peer for peer in options.peers if installed(peer))]
-    wanted = [name for name, w in ALL.items() if not options.only or any(t in name or t == w.group for t in options.only)]
-    if not options.page:
-        if not options.starts:
-            run_contests(record, sides, wanted, options)
-        if not options.quick:
-            run_starts(record, sides, [name for name in wanted if name in STARTED], options)
+    sides = [Side(name) for name in (OURS, *filter(installed, options.peers))]
+    wanted = [
+        name for name, w in ALL.items() if not options.only or any(t in name or t == w.group for t in options.only)
+    ]
+    record = begun(environment() | {"OpenCL runtime": sides[0].do("runtime")}, options.quick)
+    if not options.starts:
+        run_contests(record, sides, wanted, options)
+    for side in sides:
+        side.end()
     if not options.quick:
+        run_starts(record, [side.name for side in sides], [name for name in wanted if name in STARTED], options)
         report.publish(record, ALL)
 
 
-def run_contests(record: Record, names: list[str], wanted: list[str], options: argparse.Namespace) -> None:
+def begun(now: dict[str, str], quick: bool) -> Record:
+    """The record to go on with: the one that is kept, if it is of the same machine and versions."""
+    if quick or not report.RECORD.exists():
+        return Record(now)
+    kept = Record.read(report.RECORD)
+    if kept.environment == now:
+        return kept
+    print("The record is of another environment: its rows are dropped.", file=sys.stderr)
+    return Record(now)
+
+
+def run_contests(record: Record, sides: list[Side], wanted: list[str], options: argparse.Namespace) -> None:
     """Measure the ceilings and the workloads; print each row, and keep it at once."""
-    sides = [Side(name) for name in names]
-    with held(options.lock):
-        found = sides[0].do("ceilings")
-    record.ceilings = {name: max(value, record.ceilings.get(name, 0)) for name, value in found.items()}
+    for side in in_turns(sides[:1], options.lock):
+        found = side.do("ceilings")
+        record.ceilings = {name: max(value, record.ceilings.get(name, 0)) for name, value in found.items()}
+    names = [side.name for side in sides]
+    missing = [name for name in wanted if not options.missing or name not in record.rows]
     print(report.described(record) + "\n")
-    print(table([f"{'workload':44}", *names, "times", "of ceiling"], []))
-    for name in wanted:
-        if options.missing and name in record.rows:
-            continue
-        row = contest(sides, name, QUICK if options.quick else FULL, options.lock)
+    print(table([f"{'workload':44}", *names, "times", "of ceiling"], []), flush=True)
+    for name in in_turns(missing, options.lock):
+        row = contest([*sides[1:], sides[0]], name, QUICK if options.quick else FULL)
         record.rows[name] = row
         print("| " + " | ".join(report.line(f"{name:44}", row, ALL[name], record.ceilings, names)) + " |", flush=True)
         for side, note in row.notes.items():
             print(f"    {side}: {note}", flush=True)
         if not options.quick:
             record.write(report.RECORD)
-    for side in sides:
-        side.end()
-    print(f"\ngeometric mean {report.mean_ratio(record.rows[name] for name in wanted):.2f}")
+    print(f"\ngeometric mean {mean_ratio(record.rows[name] for name in wanted):.2f}")
 
 
 def run_starts(record: Record, names: list[str], wanted: list[str], options: argparse.Namespace) -> None:
     """Measure first results and memory, and keep them."""
-    for name in wanted:
-        if options.missing and name in record.starts:
+    pairs = [(name, side) for name in wanted for side in names]
+    missing = [pair for pair in pairs if not options.missing or pair[1] not in record.starts.get(pair[0], {})]
+    for name, side in in_turns(missing, options.lock):
+        try:
+            found = first_results(side, name)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            print(f"{name}, {side}: {error}", file=sys.stderr)
             continue
-        found = {}
-        for side in names:
-            try:
-                with held(options.lock):
-                    found[side] = first_results(side, name)
-                print(name, side, {what: round(value, 3) for what, value in found[side].items()}, flush=True)
-            except (RuntimeError, subprocess.TimeoutExpired) as error:
-                print(f"{name}, {side}: {error}", file=sys.stderr)
-        record.starts[name] = found
+        print(name, side, rounded(found), flush=True)
+        record.starts.setdefault(name, {})[side] = found
         record.write(report.RECORD)
 
 

@@ -29,7 +29,10 @@ __kernel void stream(__global const float *restrict x, __global float *restrict 
 """
 PLACES = (0, 16, 32, 48)
 COPY = STREAM.format(
-    block=BLOCK, before="", after="", body=" ".join(f"vstore16(vload16(0, x + i + {p}), 0, out + i + {p});" for p in PLACES)
+    block=BLOCK,
+    before="",
+    after="",
+    body=" ".join(f"vstore16(vload16(0, x + i + {p}), 0, out + i + {p});" for p in PLACES),
 )
 PAST_CACHES = STREAM.format(
     block=BLOCK,
@@ -44,7 +47,9 @@ FILL = STREAM.format(
     block=BLOCK,
     before="",
     after="",
-    body=" ".join(f"__builtin_nontemporal_store((float16)(1.0f), (__global float16 *)(out + i + {p}));" for p in PLACES),
+    body=" ".join(
+        f"__builtin_nontemporal_store((float16)(1.0f), (__global float16 *)(out + i + {p}));" for p in PLACES
+    ),
 )
 READ = STREAM.format(
     block=BLOCK,

@@ -1,26 +1,30 @@
 """The sides taking turns at one workload.
 
 Comes in: workers by name, a workload's name. Goes out: the best seconds of each, and what went wrong. Each round every
-worker runs once, in changing order, while the others wait without computing; results are compared with the first
-side's that has one. It knows neither libraries nor reports.
+worker runs once, in changing order, while the others wait without computing; results are compared with those of the
+first side that has any. It knows neither libraries nor reports.
 """
 
 import fcntl
 import multiprocessing
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
-from typing import Any
+from time import perf_counter, sleep
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure import SETTLE
+from bench.suite.record import Row
 from bench.suite.worker import serve
 from bench.suite.workloads import ALL
 
+T = TypeVar("T")
+TURN = 45.0  # seconds for which a lock is held
 PATIENCE = 240.0  # seconds a worker may take to answer, compilation included
 
 
@@ -37,15 +41,7 @@ class Effort:
     seconds: float
 
 
-FULL, QUICK = Effort(5, 60, 1.5), Effort(3, 10, 0.2)
-
-
-@dataclass
-class Row:
-    """The outcome of a workload: best seconds by side, and notes by side on what went wrong."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
+FULL, QUICK = Effort(5, 60, 1.0), Effort(3, 10, 0.2)
 
 
 class Side:
@@ -93,23 +89,24 @@ class Side:
             self.process = None
 
 
-def contest(sides: Sequence[Side], name: str, effort: Effort, lock: Path | None = None) -> Row:
+def contest(sides: Sequence[Side], name: str, effort: Effort) -> Row:
     """Measure one workload."""
     row = Row()
     results = dict(_answers(sides, row, "prepare", name))
     _compare(results, ALL[name].tolerance, row)
     able = [side for side in sides if side.name in results]
-    with held(lock):
-        lengths = {side: side.do("calibrate") for side in able}
-        rounds = effort.least
-        if able:
-            rounds = int(np.clip(effort.seconds / max(np.mean(list(lengths.values())), 1e-6), effort.least, effort.most))
-        for number in range(rounds):
-            for side in able if number % 2 else reversed(able):
-                sleep(SETTLE)
-                taken = side.do("round")
-                row.seconds[side.name] = min(taken, row.seconds.get(side.name, np.inf))
+    for number in range(_rounds(able, effort) if able else 0):
+        for side in able if number % 2 else reversed(able):
+            sleep(SETTLE)
+            taken = side.do("round")
+            row.seconds[side.name] = min(taken, row.seconds.get(side.name, np.inf))
     return row
+
+
+def _rounds(sides: Sequence[Side], effort: Effort) -> int:
+    """As many as fit into the time, by how long one takes on the average side."""
+    length = sum(side.do("calibrate") for side in sides) / len(sides)
+    return int(min(max(effort.seconds / length, effort.least), effort.most))
 
 
 def _answers(sides: Iterable[Side], row: Row, *request: Any) -> Iterator[tuple[str, Any]]:
@@ -151,9 +148,19 @@ def apart(found: NDArray, expected: NDArray, random: bool = False) -> float:
     return float(np.abs(np.subtract(found, expected, dtype=np.float64)).max()) / largest
 
 
+def in_turns(items: Iterable[T], lock: Path | None) -> Iterator[T]:
+    """The items, given out while a file's lock is held; after TURN seconds others who want the lock may have it."""
+    waiting = deque(items)
+    while waiting:
+        with _held(lock):
+            end = perf_counter() + TURN
+            yield waiting.popleft()
+            while waiting and perf_counter() < end:
+                yield waiting.popleft()
+
+
 @contextmanager
-def held(lock: Path | None) -> Iterator[None]:
-    """Others who hold the same file's lock wait, so that only one of them is timing."""
+def _held(lock: Path | None) -> Iterator[None]:
     if lock is None:
         yield
         return

@@ -1,25 +1,20 @@
-"""The record of measurements: kept as JSON, shown as a page and as the table in README.md.
+"""The record of measurements as a page and as the table in README.md.
 
-Comes in: rows and first results as they are measured. Goes out: text. Everything shown is computed from the record,
-so the page can be made again without measuring.
+Comes in: a record. Goes out: text. Everything shown is computed from the record, so the tables can be made again
+without measuring.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from math import exp, log
 from pathlib import Path
-from typing import Any
 
 from bench.measure import table
-from bench.suite.contest import Row
 from bench.suite.libraries import MODULES, OURS
+from bench.suite.record import Record, Row, best_peer, least_seconds, mean_ratio, ratio
 from bench.suite.workload import Step, Workload
 
 ROOT = Path(__file__).parents[2]
 PAGE, RECORD, README = ROOT / "docs/benchmarks/cpu.md", ROOT / "docs/benchmarks/cpu.json", ROOT / "README.md"
 BEGIN, END = "<!-- python -m bench.suite writes this table -->\n", "<!-- end of the table -->\n"
-CACHED = 32 << 20  # bytes that may stay in caches between calls: no share of memory's speed is told for less
 HIGHLIGHTS = (
     "1024x1024x1024 NN", "127x129x131 NN", "1x4096x4096 NT", "linear + gelu 1024x1024x1024", "add 64x64",
     "chain of 10 on 16777216", "softmax 4096x4096", "layer norm 4096x4096 forward + backward",
@@ -29,73 +24,6 @@ HIGHLIGHTS = (
     "conv 8x64x56x56 to 64, 3x3 forward + backward", "sort rows 1024x1024", "ResNet-18 inference, batch 8",
     "GPT training step, 8x128 tokens", "MLP training step, batch 256",
 )  # fmt: skip
-
-
-@dataclass
-class Record:
-    """Everything that was measured in one environment.
-
-    environment  processor, versions
-    ceilings     units per second, see ceilings.py
-    rows         workload -> seconds and notes by side
-    starts       workload -> side -> what start.py tells
-    """
-
-    environment: dict[str, str]
-    ceilings: dict[str, float] = field(default_factory=dict)
-    rows: dict[str, Row] = field(default_factory=dict)
-    starts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path) -> "Record":
-        """The record in a file."""
-        data = json.loads(path.read_text())
-        return cls(**data | {"rows": {name: Row(**row) for name, row in data["rows"].items()}})
-
-    def write(self, path: Path) -> None:
-        """Keep it in a file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(rounded(asdict(self)), indent=1) + "\n")
-
-
-def rounded(data: Any) -> Any:
-    """The same with numbers to five digits, so that a file tells no more than was measured."""
-    if isinstance(data, float):
-        return float(f"{data:.5g}")
-    return {key: rounded(value) for key, value in data.items()} if isinstance(data, dict) else data
-
-
-def best_peer(row: Row) -> str | None:
-    """The fastest of the others whose result is right."""
-    peers = [side for side in row.seconds if side != OURS and side not in row.notes]
-    return min(peers, key=lambda side: row.seconds[side]) if peers else None
-
-
-def ratio(row: Row) -> float | None:
-    """How many times faster than the best peer; None where a side is missing."""
-    peer = best_peer(row)
-    return None if peer is None or OURS not in row.seconds else row.seconds[peer] / row.seconds[OURS]
-
-
-def least_seconds(workload: Workload | Step, ceilings: Mapping[str, float]) -> float | None:
-    """What one call must take on this machine; None where its data may stay in caches and computing is not the limit.
-
-    As much as is written is copied; what is read or written beyond that goes at the speed of only reading or filling.
-    """
-    computing = workload.flops / ceilings["flops"]
-    moved = workload.read + workload.write
-    if moved <= CACHED:
-        return computing or None
-    copied = min(workload.read, workload.write)
-    moving = 2 * copied / ceilings["copy"]
-    moving += (workload.read - copied) / ceilings["read"] + (workload.write - copied) / ceilings["fill"]
-    return max(computing, moving)
-
-
-def mean_ratio(rows: Iterable[Row]) -> float:
-    """The geometric mean of the rows' ratios."""
-    found = [log(value) for value in map(ratio, rows) if value]
-    return exp(sum(found) / len(found)) if found else float("nan")
 
 
 # Tables -----------------------------------------------------------------------------------------------------------
@@ -154,8 +82,9 @@ def described(record: Record) -> str:
     """The environment and the ceilings, as a list."""
     lines = [f"- {name}: {value}" for name, value in record.environment.items()]
     if record.ceilings:
-        flops, *moved = (record.ceilings[name] / 1e9 for name in ("flops", "copy", "read", "fill"))
-        lines.append(f"- ceilings: {flops:.0f} GFLOP/s; " + "copying {:.1f}, reading {:.1f}, filling {:.1f} GB/s".format(*moved))
+        billions = {name: value / 1e9 for name, value in record.ceilings.items()}
+        text = "- ceilings: {flops:.0f} GFLOP/s; copying {copy:.1f}, reading {read:.1f}, filling {fill:.1f} GB/s"
+        lines.append(text.format(**billions))
     return "\n".join(lines)
 
 
@@ -166,7 +95,9 @@ def starts(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
         for name, sides in found.items()
         for side, told in sides.items()
     ]
-    return table(["workload", "side", "first call, s", "in a second process, s", "whole process, s", "memory, MiB"], lines)
+    return table(
+        ["workload", "side", "first call, s", "in a second process, s", "whole process, s", "memory, MiB"], lines
+    )
 
 
 def readme_table(record: Record, workloads: Mapping[str, Workload | Step]) -> str:
@@ -177,8 +108,11 @@ def readme_table(record: Record, workloads: Mapping[str, Workload | Step]) -> st
         peer, times = best_peer(row), ratio(row)
         if peer and times:
             lines.append([name, milliseconds(row, OURS), f"{milliseconds(row, peer)} ({peer})", f"{times:.2f}"])
-    total = f"\nGeometric mean over all {len(record.rows)} rows: {mean_ratio(record.rows.values()):.2f}.\n"
-    return table(["workload", "kernelforge, ms", "best peer, ms", "times faster"], lines) + "\n" + total
+    count, won, mean = counted(record.rows.values())
+    total = f"Of {count} rows kernelforge is at least as fast in {won}; the geometric mean is {mean} times faster."
+    where = ", ".join(f"{name} {value}" for name, value in record.environment.items() if name != "processor")
+    head = ["workload", "kernelforge, ms", "best peer, ms", "times faster"]
+    return f"{record.environment['processor']}; {where}.\n\n{table(head, lines)}\n\n{total}\n"
 
 
 def replaced(text: str, inner: str) -> str:
@@ -199,14 +133,14 @@ def publish(record: Record, workloads: Mapping[str, Workload | Step]) -> None:
 
 
 INTRODUCTION = """
-Made by `python -m bench.suite`. Times are the best of several rounds, in which the sides take turns, each in a process of
-its own with the same number of threads; they include everything a user waits for: tracing, launching and the wait for
-the result. The same inputs go in everywhere and the results are compared. *Times faster* is the best peer's time over
-kernelforge's: above 1 kernelforge is faster. *Of ceiling* is the time the least possible work would take at the speeds
-measured below, over kernelforge's; it is left out where data may stay in caches and memory would be the limit.
+Made by `python -m bench.suite`. Times are the best of several rounds, in which the sides take turns, each in a process
+of its own with the same number of threads; they include everything a user waits for: tracing, launching and the wait
+for the result. The same inputs go in everywhere and the results are compared. *Times faster* is the best peer's time
+over kernelforge's: above 1 kernelforge is faster. *Of ceiling* is the time the least possible work would take at the
+speeds measured below, over kernelforge's; it is left out where data may stay in caches and memory would be the limit.
 """
 FIRST = """
 The first call with nothing in any cache on disk; the first call of a second process, and all of that process up to its
-result, imports and drawing of random weights included; and the most memory a process takes during four more calls, beyond
-what it took before it had inputs.
+result, imports and drawing of random weights included; and the most memory a process takes during four more calls,
+beyond what it took before it had inputs.
 """

@@ -18,6 +18,7 @@ from bench.suite import ceilings
 from bench.suite.libraries import Library, load
 from bench.suite.workload import Workload
 from bench.suite.workloads import ALL
+from kernelforge import Device
 
 STEPS = 3  # of a training step are compared
 
@@ -47,10 +48,9 @@ class Worker:
         """Get a workload ready for `round`; what it computes, of a training step the outcomes of the first few."""
         self.call = lambda: None
         call = ready(self.library, name)
-        values = self.library.arrays(call())
+        values = [np.array(value) for value in self.library.arrays(call())]  # copies: a step changes what it gave out
         if not isinstance(ALL[name], Workload):
-            values = [values[0], *(self.library.arrays(call())[0] for _ in range(STEPS - 1))]
-        values = [np.array(value) for value in values]
+            values += [np.array(self.library.arrays(call())[0]) for _ in range(STEPS - 1)]
         self.call = call
         return values
 
@@ -65,6 +65,11 @@ class Worker:
         """Seconds of one call, after one that is not timed."""
         self.call()
         return seconds(self.call, self.repeats)
+
+    def runtime(self) -> str:
+        """Name and version of the OpenCL runtime that kernelforge finds here."""
+        facts = Device[Device.DEFAULT].facts
+        return f"{facts.platform} {facts.driver}"
 
     def ceilings(self) -> dict[str, float]:
         """What the machine can do at most."""

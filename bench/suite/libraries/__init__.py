@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.suite.workload import Step, Work
 
 OURS = "kernelforge"
-MODULES = {OURS: OURS, "torch": "torch", "torch.compile": "torch", "jax": "jax", "tinygrad": "tinygrad"}
+MODULES = {OURS: OURS, "torch": "torch", "torch.compile": "torch", "jax": "jax"}
 
 
 class Library(Protocol):

@@ -13,7 +13,9 @@ def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
     return x.rmsnorm(eps=1e-5) * weight
 
 
-def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor | None = None, var: Tensor | None = None) -> Tensor:
+def batch_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor | None = None, var: Tensor | None = None
+) -> Tensor:
     """With the batch's own mean and variance where none are given."""
     if mean is None or var is None:
         mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)

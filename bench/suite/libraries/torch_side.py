@@ -43,8 +43,8 @@ F = SimpleNamespace(
     take_along=lambda x, index: x.gather(-1, index),
     attention=lambda q, k, v, causal: functional.scaled_dot_product_attention(q, k, v, is_causal=causal),
     conv2d=lambda x, w, stride=1, padding=0, groups=1: functional.conv2d(x, w, None, stride, padding, 1, groups),
-    max_pool=lambda x, size, stride, padding=0: functional.max_pool2d(x, size, stride, padding),
-    avg_pool=lambda x, size, stride: functional.avg_pool2d(x, size, stride),
+    max_pool=functional.max_pool2d,
+    avg_pool=functional.avg_pool2d,
     randn=lambda seed, shape: torch.randn(shape),
     dropout=lambda seed, x, p: functional.dropout(x, p),
 )
@@ -105,6 +105,6 @@ class Compiled(Eager):
 
 
 def side(name: str) -> Eager:
-    """"torch" or "torch.compile"."""
+    """ "torch" or "torch.compile"."""
     torch.set_num_threads(THREADS)
     return Compiled() if name == "torch.compile" else Eager()

@@ -30,8 +30,13 @@ def pooling(name: str, work, images: int, plane: int, result: int) -> list[Workl
     return [
         Workload(title, "pooling", floats(before), work, read=read, write=write),
         Workload(
-            f"{title} forward + backward", "pooling", floats(before, after), work, wrt=(0,),
-            read=read + write, write=read + write,
+            f"{title} forward + backward",
+            "pooling",
+            floats(before, after),
+            work,
+            wrt=(0,),
+            read=read + write,
+            write=read + write,
         ),
     ]
 
@@ -51,7 +56,7 @@ OTHERS = [convolution(8, 64, 256, 56, 1), convolution(8, 128, 128, 56, 3, groups
 
 WORKLOADS = [
     *(workload for pair in RESNET + OTHERS for workload in pair),
-    *(convolution(1, channels, channels, plane, 3)[0] for channels, plane in ((64, 56), (128, 28), (256, 14), (512, 7))),
+    *(convolution(1, size, size, plane, 3)[0] for size, plane in ((64, 56), (128, 28), (256, 14), (512, 7))),
     *pooling("max pool 3x3 stride 2", lambda f, x: f.max_pool(x, 3, 2, 1), 8, 112, 56),
     *pooling("max pool 2x2", lambda f, x: f.max_pool(x, 2, 2), 16, 112, 56),
     *pooling("average pool 2x2", lambda f, x: f.avg_pool(x, 2, 2), 16, 112, 56),

@@ -1,4 +1,4 @@
-"""Models: inference of ResNet-18, training steps of a GPT, an MLP and a small convolutional network, and a bare AdamW step.
+"""Models: inference of ResNet-18; training steps of a GPT, an MLP and a small convolutional network; a bare AdamW step.
 
 A model is a function of its parameters, a dictionary from names to arrays; weights are random.
 """
@@ -90,7 +90,10 @@ def gpt_shapes() -> Shapes:
     shapes: Shapes = {"words": (WORDS, WIDTH), "places": (LENGTH, WIDTH)}
     for layer in range(LAYERS):
         for name, outputs, inputs in (
-            ("qkv", 3 * WIDTH, WIDTH), ("mix", WIDTH, WIDTH), ("up", 4 * WIDTH, WIDTH), ("down", WIDTH, 4 * WIDTH),
+            ("qkv", 3 * WIDTH, WIDTH),
+            ("mix", WIDTH, WIDTH),
+            ("up", 4 * WIDTH, WIDTH),
+            ("down", WIDTH, 4 * WIDTH),
         ):
             shapes |= {f"{layer}.{name}": (inputs, outputs), f"{layer}.{name}.bias": (outputs,)}
         for name in ("before", "between"):
@@ -136,9 +139,7 @@ def gpt_training(sequences: int) -> Step:
 
 def labelled(classes: int, *shape: int):
     """A batch: images of a shape and their classes."""
-    return lambda random: [
-        random.random(shape, np.float32), random.integers(0, classes, shape[0]).astype(np.int32)
-    ]
+    return lambda random: [random.random(shape, np.float32), random.integers(0, classes, shape[0]).astype(np.int32)]
 
 
 def mlp_loss(f: Any, p: Mapping[str, Any], x: Any, labels: Any) -> Any:
@@ -156,12 +157,22 @@ def digits_loss(f: Any, p: Mapping[str, Any], x: Any, labels: Any) -> Any:
 
 
 MLP: Shapes = {
-    "one": (784, 1024), "one.bias": (1024,), "two": (1024, 1024), "two.bias": (1024,), "three": (1024, 10),
+    "one": (784, 1024),
+    "one.bias": (1024,),
+    "two": (1024, 1024),
+    "two.bias": (1024,),
+    "three": (1024, 10),
     "three.bias": (10,),
 }
 DIGITS: Shapes = {
-    "one": (32, 1, 3, 3), "one.scale": (32,), "one.bias": (32,), "two": (64, 32, 3, 3), "two.scale": (64,),
-    "two.bias": (64,), "out": (1024, 10), "out.bias": (10,),
+    "one": (32, 1, 3, 3),
+    "one.scale": (32,),
+    "one.bias": (32,),
+    "two": (64, 32, 3, 3),
+    "two.scale": (64,),
+    "two.bias": (64,),
+    "out": (1024, 10),
+    "out.bias": (10,),
 }
 TRAINABLE = {name: shape for name, shape in resnet_shapes().items() if not name.endswith(("mean", "var.scale"))}
 
@@ -170,16 +181,28 @@ WORKLOADS = [
     resnet_inference(8),
     gpt_training(8),
     Step(
-        "MLP training step, batch 256", "models", lambda random: drawn(MLP, random), labelled(10, 256, 784), mlp_loss,
+        "MLP training step, batch 256",
+        "models",
+        lambda random: drawn(MLP, random),
+        labelled(10, 256, 784),
+        mlp_loss,
         flops=6 * 256 * (784 * 1024 + 1024 * 1024 + 1024 * 10),
     ),
     Step(
-        "digits training step, batch 64", "models", lambda random: drawn(DIGITS, random), labelled(10, 64, 1, 8, 8),
-        digits_loss, flops=6 * 64 * (64 * 9 * (32 + 32 * 64) + 10240),
+        "digits training step, batch 64",
+        "models",
+        lambda random: drawn(DIGITS, random),
+        labelled(10, 64, 1, 8, 8),
+        digits_loss,
+        flops=6 * 64 * (64 * 9 * (32 + 32 * 64) + 10240),
     ),
     Step(
-        "AdamW step, parameters of ResNet-18", "models", lambda random: drawn(TRAINABLE, random),
-        lambda random: list(drawn(TRAINABLE, random).values()), None,
-        read=16 * sum(map(math.prod, TRAINABLE.values())), write=12 * sum(map(math.prod, TRAINABLE.values())),
+        "AdamW step, parameters of ResNet-18",
+        "models",
+        lambda random: drawn(TRAINABLE, random),
+        lambda random: list(drawn(TRAINABLE, random).values()),
+        None,
+        read=16 * sum(map(math.prod, TRAINABLE.values())),
+        write=12 * sum(map(math.prod, TRAINABLE.values())),
     ),
 ]

@@ -9,7 +9,7 @@ SHAPES = [(4096, 4096), (32768, 512), (1000, 1000)]
 
 
 def both(name: str, shape: tuple[int, int], work, weights: int = 0) -> list[Workload]:
-    """A function of a matrix and `weights` vectors, forward and with gradients; each reads and writes its matrices once."""
+    """A function of a matrix and `weights` vectors, forward and with gradients; each matrix is read or written once."""
     size = 4 * shape[0] * shape[1]
     title, vectors = f"{name} {shape[0]}x{shape[1]}", [shape[1:]] * weights
     return [

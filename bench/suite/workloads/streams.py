@@ -16,7 +16,8 @@ def chain(size: int) -> Workload:
             x = x * y + (0.5 + step)
         return x
 
-    return Workload(f"chain of 10 on {size}", "elementwise", floats((size,), (size,)), work, read=8 * size, write=4 * size)
+    inputs = floats((size,), (size,))
+    return Workload(f"chain of 10 on {size}", "elementwise", inputs, work, read=8 * size, write=4 * size)
 
 
 def elementwise(name: str, size: int) -> Workload:
@@ -74,7 +75,9 @@ WORKLOADS = [
     Workload("matmul 64x64x64", "small", floats((64, 64), (64, 64)), lambda f, x, y: x @ y),
     Workload("sum 64x64", "small", floats((64, 64)), lambda f, x: f.sum(x)),
     Workload(
-        "five layers 32x64", "small", floats((32, 64), *[(64, 64)] * 5),
+        "five layers 32x64",
+        "small",
+        floats((32, 64), *[(64, 64)] * 5),
         lambda f, x, *weights: _layers(f, x, weights),
     ),
     *map(chain, (1 << 16, 1 << 20, 1 << 24)),
@@ -100,12 +103,21 @@ WORKLOADS = [
         write=4 * LARGE**2,
     ),
     Workload(
-        "randn 16777216", "random", lambda random: [KEY], lambda f, seed: f.randn(seed, (LARGE, LARGE)),
-        write=4 * LARGE**2, tolerance=None,
+        "randn 16777216",
+        "random",
+        lambda random: [KEY],
+        lambda f, seed: f.randn(seed, (LARGE, LARGE)),
+        write=4 * LARGE**2,
+        tolerance=None,
     ),
     Workload(
-        "dropout 4096x4096", "random", lambda random: [KEY, *floats((LARGE, LARGE))(random)],
-        lambda f, seed, x: f.dropout(seed, x, 0.25), read=4 * LARGE**2, write=4 * LARGE**2, tolerance=None,
+        "dropout 4096x4096",
+        "random",
+        lambda random: [KEY, *floats((LARGE, LARGE))(random)],
+        lambda f, seed, x: f.dropout(seed, x, 0.25),
+        read=4 * LARGE**2,
+        write=4 * LARGE**2,
+        tolerance=None,
     ),
 ]
 

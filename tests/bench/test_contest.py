@@ -1,0 +1,112 @@
+"""The sides take turns, wrong results and refusals are noted, and a lock is given to others now and then."""
+
+import fcntl
+import math
+
+import numpy as np
+import pytest
+
+from bench.suite import contest as subject
+from bench.suite.contest import Effort, Refused, Side, apart, contest, in_turns
+from bench.suite.libraries import installed, load
+from bench.suite.worker import ready
+from bench.suite.workloads import ALL
+
+NAME = "add 64x64"
+SMALL = [
+    *(name for name, workload in ALL.items() if workload.group == "small"),
+    "127x129x131 TN",
+    "attention 32x8x128x32 causal",
+    "softmax 1000x1000 forward + backward",
+    "digits training step, batch 64",
+]
+
+
+class Scripted(Side):
+    """A side without a process: its results and times are given."""
+
+    def __init__(self, name, log, result=1.0, times=(1.0,), refuses=False) -> None:
+        super().__init__(name)
+        self.log, self.result, self.times, self.refuses = log, result, list(times), refuses
+
+    def ask(self, *request) -> None:
+        self.request = request[0]
+
+    def answer(self):
+        if self.refuses:
+            raise Refused("out of order")
+        if self.request == "round":
+            self.log.append(self.name)
+            return self.times.pop(0)
+        return {"prepare": [np.array([self.result, 2.0])], "calibrate": 1.0}[self.request]
+
+
+def test_the_best_of_rounds_in_changing_order() -> None:
+    log: list[str] = []
+    sides = [Scripted("a", log, times=(3.0, 1.0, 2.0)), Scripted("b", log, times=(5.0, 6.0, 4.0))]
+    row = contest(sides, NAME, Effort(least=3, most=9, seconds=1.0))
+    assert row.seconds == {"a": 1.0, "b": 4.0} and not row.notes
+    assert log == ["b", "a", "a", "b", "b", "a"]
+
+
+def test_who_differs_is_noted_and_who_refuses_is_left_out() -> None:
+    log: list[str] = []
+    sides = [Scripted("a", log), Scripted("b", log, result=1.5), Scripted("c", log, refuses=True)]
+    row = contest(sides, NAME, Effort(least=1, most=1, seconds=1.0))
+    assert row.seconds.keys() == {"a", "b"} and row.notes.keys() == {"b", "c"}
+    assert "a's by 2.5e-01" in row.notes["b"] and row.notes["c"] == "out of order"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "distance"),
+    [([1, 2], [1, 4], 0.5), ([0, 0], [0, 0], 0), ([], [], 0), ([1], [1, 2], math.inf), ([True], [False], 1)],
+)
+def test_distance(found, expected, distance) -> None:
+    assert apart(np.array(found), np.array(expected)) == distance
+
+
+def test_distance_to_what_is_not_a_number() -> None:
+    assert not apart(np.array([math.nan]), np.array([1.0])) <= 1
+
+
+def test_random_results_agree_in_mean_and_deviation() -> None:
+    first, second = (np.random.default_rng(seed).standard_normal(100_000) for seed in (0, 1))
+    assert apart(first, second) > 0.1
+    assert apart(first, second, random=True) < 0.02 < apart(first * 1.1, second, random=True)
+
+
+def test_the_lock_is_held_and_given_up(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(subject, "TURN", 0)
+    lock, free = tmp_path / "lock", []
+    for _ in in_turns("ab", lock):
+        with lock.open("w") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free.append(lock)
+    with lock.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert len(free) == 2
+
+
+def test_a_worker_answers_refuses_and_starts_again() -> None:
+    side = Side("kernelforge")
+    try:
+        assert "OpenCL" in side.do("runtime") or side.do("runtime")
+        with pytest.raises(Refused, match="no such workload"):
+            side.do("prepare", "no such workload")
+        side.process.kill()
+        with pytest.raises(Refused, match="ended"):
+            side.answer()
+        assert [value.shape for value in side.do("prepare", NAME)] == [(64, 64)]
+        assert side.do("calibrate") > 0 and 0 < side.do("round") < 1
+    finally:
+        side.end()
+
+
+@pytest.mark.parametrize("peer", ["torch", "jax"])
+@pytest.mark.parametrize("name", SMALL)
+def test_the_sides_compute_the_same(name, peer) -> None:
+    if not installed(peer):
+        pytest.skip(f"{peer} is not installed")
+    ours, theirs = load("kernelforge"), load(peer)
+    found, expected = (side.arrays(ready(side, name)()) for side in (ours, theirs))
+    assert [apart(a, b) <= 1e-3 for a, b in zip(found, expected, strict=True)] == [True] * len(found)
