@@ -82,8 +82,10 @@ class Side:
         return self.answer()
 
     def end(self) -> None:
-        """End the process."""
+        """End the process: hang up, and do not wait long for one that is busy."""
         if self.process is not None:
+            self.pipe.close()
+            self.process.join(1)
             self.process.kill()
             self.process.join()
             self.process = None

@@ -138,6 +138,7 @@ of its own with the same number of threads; they include everything a user waits
 for the result. The same inputs go in everywhere and the results are compared. *Times faster* is the best peer's time
 over kernelforge's: above 1 kernelforge is faster. *Of ceiling* is the time the least possible work would take at the
 speeds measured below, over kernelforge's; it is left out where data may stay in caches and memory would be the limit.
+Memory for results is each library's own affair: one that asks the system for fresh pages at every call pays for them.
 """
 FIRST = """
 The first call with nothing in any cache on disk; the first call of a second process, and all of that process up to its

@@ -7,6 +7,7 @@ error. Between requests it waits without computing. It knows neither the other s
 import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -95,4 +96,5 @@ def serve(pipe: Connection, name: str) -> None:
             worker = worker or Worker(name)
             pipe.send((True, getattr(worker, request)(*arguments)))
         except Exception as error:  # every library has its own; the parent reports it in the table
-            pipe.send((False, f"{type(error).__name__}: {error}".splitlines()[0][:200]))
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            pipe.send((False, text.replace(f"{Path.cwd()}{os.sep}", "")[:200]))

@@ -72,6 +72,8 @@ F = SimpleNamespace(
     cumsum=jnp.cumsum,
     sort=jnp.sort,
     topk=lambda x, k: lax.top_k(x, k)[0],
+    searchsorted=jnp.searchsorted,
+    bincount=lambda x, length: jnp.bincount(x, length=length),
     transpose=jnp.transpose,
     copy=lambda x: x,  # what jit returns is an array of its own
     take=lambda table, index: jnp.take(table, index, axis=0),

@@ -45,6 +45,8 @@ F = SimpleNamespace(
     cumsum=Tensor.cumsum,
     sort=lambda x: x.sort()[0],
     topk=lambda x, k: x.topk(k)[0],
+    searchsorted=Tensor.searchsorted,
+    bincount=lambda x, length: x.bincount(minlength=length),
     transpose=Tensor.permute,
     copy=Tensor.contiguous,
     take=lambda table, index: table[index],

@@ -37,6 +37,8 @@ F = SimpleNamespace(
     cumsum=torch.cumsum,
     sort=lambda x: x.sort()[0],
     topk=lambda x, k: x.topk(k)[0],
+    searchsorted=torch.searchsorted,
+    bincount=lambda x, length: torch.bincount(x, minlength=length),
     transpose=torch.permute,
     copy=lambda x: x.clone(memory_format=torch.contiguous_format),
     take=lambda table, index: functional.embedding(index, table),
