@@ -69,6 +69,13 @@ class DType:
             return float("inf")
         return True if self.kind == "b" else (1 << (self.bits - (self.kind == "i"))) - 1
 
+    @property
+    def largest(self) -> int | float | bool:
+        """The largest finite value."""
+        if self.kind != "f":
+            return self.max
+        return float(np.finfo(self.numpy).max) if self.numpy.kind == "f" else (2 - 2.0**-7) * 2.0**127
+
     def __repr__(self) -> str:
         return f"dtypes.{self.name}"
 

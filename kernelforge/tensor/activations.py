@@ -10,10 +10,10 @@ import math
 from typing import Self
 
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.functions import Functions
+from kernelforge.tensor.pairs import Pairs
 
 
-class Activations(Functions):
+class Activations(Pairs):
     """The functions that stand between the layers of a network."""
 
     __slots__ = ()
@@ -129,6 +129,16 @@ class Activations(Functions):
     def tanhshrink(self) -> Self:
         """x - tanh(x)."""
         return self - self.tanh()
+
+    @composite
+    def hardshrink(self, lambd: float = 0.5) -> Self:
+        """x where |x| > lambd, else 0."""
+        return (self.abs() <= lambd).where(0, self)
+
+    @composite
+    def softshrink(self, lambd: float = 0.5) -> Self:
+        """x moved by lambd towards 0, and 0 where |x| <= lambd; NaN stays NaN."""
+        return (self > lambd).where(self - lambd, (self < -lambd).where(self + lambd, self * 0))
 
     @composite
     def threshold(self, threshold: float, value: float) -> Self:

@@ -61,6 +61,21 @@ class Bits(Casts):
         """True where the value is zero."""
         return self._derived(graph.elementwise("not", graph.cast(self._node, dtypes.bool)))
 
+    def logical_and(self, other: Operand) -> Self:
+        """True where both are not zero."""
+        return self._logical("and", other)
+
+    def logical_or(self, other: Operand) -> Self:
+        """True where either is not zero."""
+        return self._logical("or", other)
+
+    def logical_xor(self, other: Operand) -> Self:
+        """True where exactly one is not zero."""
+        return self._logical("xor", other)
+
+    def _logical(self, op: str, other: Operand) -> Self:
+        return self.bool()._bitwise(op, self._as_tensor(other).bool())
+
     # Operators --------------------------------------------------------------------------------------------------
 
     def __invert__(self) -> Self:

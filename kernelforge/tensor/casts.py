@@ -55,6 +55,18 @@ class Casts(Create):
         """The values as int32, truncated."""
         return self.cast(dtypes.int32)
 
+    def byte(self) -> Self:
+        """The values as uint8, truncated."""
+        return self.cast(dtypes.uint8)
+
+    def char(self) -> Self:
+        """The values as int8, truncated."""
+        return self.cast(dtypes.int8)
+
+    def type_as(self, other: Self) -> Self:
+        """The values in the type of other."""
+        return self.cast(other.dtype)
+
     def long(self) -> Self:
         """The values as int64, truncated."""
         return self.cast(dtypes.int64)

@@ -66,6 +66,18 @@ class Convert(Random):
         """The values as nested lists of Python numbers; a number if there are no dimensions."""
         return self.numpy().tolist()
 
+    def equal(self, other: Self) -> bool:
+        """True if both have the same shape and values."""
+        return self.shape == other.shape and bool(self.eq(other).all().item())
+
+    def allclose(self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+        """True if isclose() holds for all elements."""
+        return bool(self.isclose(other, rtol, atol, equal_nan).all().item())
+
+    def is_nonzero(self) -> bool:
+        """True if the only element is not zero."""
+        return bool(self)
+
     def data(self) -> memoryview:
         """The values as a memoryview of a copy."""
         return self.numpy().data

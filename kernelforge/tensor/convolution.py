@@ -14,12 +14,12 @@ from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.linalg import Linalg
+from kernelforge.tensor.distances import Distances
 
 Sizes = int | Sequence[int]
 
 
-class Convolution(Linalg):
+class Convolution(Distances):
     """Convolutions, written with windows."""
 
     __slots__ = ()

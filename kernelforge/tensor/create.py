@@ -187,5 +187,25 @@ class Create(Core):
         """A tensor of this one's shape, dtype and device whose elements nobody has set."""
         return type(self).empty(self.shape, **self._likeness(kwargs))
 
+    def new_full(self, size: Any, fill_value: Any, **kwargs: Any) -> Self:
+        """A tensor of the given size, with this one's dtype and device unless given, and one value everywhere."""
+        return type(self).full(as_shape((size,)), fill_value, **self._likeness(kwargs))
+
+    def new_zeros(self, *size: Any, **kwargs: Any) -> Self:
+        """Zeros of this tensor's dtype and device."""
+        return self.new_full(as_shape(size), 0, **kwargs)
+
+    def new_ones(self, *size: Any, **kwargs: Any) -> Self:
+        """Ones of this tensor's dtype and device."""
+        return self.new_full(as_shape(size), 1, **kwargs)
+
+    def new_empty(self, *size: Any, **kwargs: Any) -> Self:
+        """A tensor of this one's dtype and device whose elements nobody has set."""
+        return type(self).empty(as_shape(size), **self._likeness(kwargs))
+
+    def new_tensor(self, data: Any, **kwargs: Any) -> Self:
+        """A tensor of data, with this one's dtype and device unless given."""
+        return type(self)(data, **self._likeness(kwargs))
+
     def _likeness(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"device": self._node.device, "dtype": self.dtype, **given}

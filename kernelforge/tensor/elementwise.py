@@ -36,13 +36,15 @@ class Elementwise(Bits):
             op = _LOGICAL[op]
         return self._wrap(graph.elementwise(op, a, b), tracked)
 
-    def add(self, other: Operand, reverse: bool = False) -> Self:
-        """The sum of both; logical or for two bool tensors."""
-        return self._arithmetic("add", other, reverse)
+    def add(self, other: Operand, reverse: bool = False, *, alpha: float = 1) -> Self:
+        """The sum self + alpha * other; logical or for two bool tensors."""
+        return self._arithmetic("add", other if alpha == 1 else self._as_tensor(other) * alpha, reverse)
 
-    def sub(self, other: Operand, reverse: bool = False) -> Self:
-        """The difference self - other."""
-        return self._arithmetic("sub", other, reverse)
+    def sub(self, other: Operand, reverse: bool = False, *, alpha: float = 1) -> Self:
+        """The difference self - alpha * other, or other - alpha * self if reverse."""
+        if alpha == 1:
+            return self._arithmetic("sub", other, reverse)
+        return self.sub(self._as_tensor(other) * alpha) if not reverse else (self * alpha).sub(other, reverse)
 
     def mul(self, other: Operand, reverse: bool = False) -> Self:
         """The product of both; logical and for two bool tensors."""
@@ -201,13 +203,6 @@ class Elementwise(Bits):
         """self + (end - self) * weight: self at weight 0, end at weight 1."""
         return self + (end - self) * weight
 
-    def copysign(self, other: Operand) -> Self:
-        """The magnitude of self with the sign of other; the sign of a zero counts."""
-        source = self._as_tensor(other)._floating()
-        negative = (source < 0) | ((source.eq(0)) & (source.reciprocal() < 0))
-        magnitude = self._floating().abs()
-        return negative.where(-magnitude, magnitude)
-
     # Comparison and selection -----------------------------------------------------------------------------------
 
     def _compare(self, op: str, other: Operand, reverse: bool = False) -> Self:
@@ -264,6 +259,14 @@ class Elementwise(Bits):
         if max_ is not None:
             result = result.minimum(max_) if isinstance(max_, Core) else (result > max_).where(max_, result)
         return result
+
+    def clamp_min(self, min_: Operand) -> Self:
+        """The values limited to at least min_."""
+        return self.clamp(min_)
+
+    def clamp_max(self, max_: Operand) -> Self:
+        """The values limited to at most max_."""
+        return self.clamp(None, max_)
 
     def clip(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:
         """Another name of clamp()."""

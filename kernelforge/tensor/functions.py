@@ -12,7 +12,6 @@ from typing import Self
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Operand
 from kernelforge.tensor.elementwise import Elementwise
 
 
@@ -93,6 +92,69 @@ class Functions(Elementwise):
         """The error function."""
         return self._function("erf")
 
+    def _power_from_zero(self, exponent: float) -> Self:
+        """A power of values that are at least 0, with gradient 0 at 0 where a root's would be infinite."""
+        zero = self.eq(0)
+        return zero.where(0, zero.where(1, self) ** exponent)
+
+    @composite
+    def erfc(self) -> Self:
+        """1 - erf(self)."""
+        return 1 - self.erf()
+
+    @composite
+    def logit(self, eps: float | None = None) -> Self:
+        """log(x / (1 - x)), the inverse of sigmoid(), for x limited to eps .. 1 - eps if that is given."""
+        x = self._floating() if eps is None else self._floating().clamp(eps, 1 - eps)
+        return (x / (1 - x)).log()
+
+    @composite
+    def sinc(self) -> Self:
+        """sin(pi x) / (pi x), 1 at 0."""
+        angle = self._floating() * math.pi
+        zero = angle.eq(0)
+        angle = zero.where(1, angle)
+        return zero.where(1, angle.sin() / angle)
+
+    def deg2rad(self) -> Self:
+        """An angle in degrees as one in radians."""
+        return self._floating() * (math.pi / 180)
+
+    def rad2deg(self) -> Self:
+        """An angle in radians as one in degrees."""
+        return self._floating() * (180 / math.pi)
+
+    # Parts and signs --------------------------------------------------------------------------------------------
+
+    def frac(self) -> Self:
+        """What truncation takes away, with the sign of the value."""
+        return self - self.trunc()
+
+    def signbit(self) -> Self:
+        """True where the value is negative, or a negative zero; the sign of NaN is none."""
+        if not self.dtype.is_float:
+            return self < 0
+        return (self < 0) | (self.eq(0) & (self.reciprocal() < 0))
+
+    def isposinf(self) -> Self:
+        """True where the value is infinite and positive."""
+        return self.eq(math.inf)
+
+    def isneginf(self) -> Self:
+        """True where the value is infinite and negative."""
+        return self.eq(-math.inf)
+
+    @composite
+    def nan_to_num(self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Self:
+        """The values with NaN and the infinities replaced; None stands for the largest finite values of the type."""
+        if not self.dtype.is_float:
+            return self
+        x = self.isnan().where(nan, self)
+        x = x.isposinf().where(self.dtype.largest if posinf is None else posinf, x)
+        return x.isneginf().where(-self.dtype.largest if neginf is None else neginf, x)
+
+    # Inverse functions ------------------------------------------------------------------------------------------
+
     @composite
     def asin(self) -> Self:
         """The angle in radians whose sine is each value."""
@@ -110,22 +172,26 @@ class Functions(Elementwise):
 
     @composite
     def atan(self) -> Self:
-        """The angle in radians whose tangent is each value.
-
-        Beyond 1 by atan(x) = pi/2 - atan(1/x), then atan(x) = 2 atan(x / (1 + sqrt(1 + x^2))) twice leaves |x| < 0.2,
-        where the series converges to float64 in 11 terms.
-        """
+        """The angle in radians whose tangent is each value."""
         x = self._floating()
         positive, outside = x >= 0, x.abs() > 1
-        small = outside.where(outside.where(x, 1).reciprocal(), x)
+        angle = outside.where(outside.where(x, 1).reciprocal(), x)._atan_up_to_one()
+        return outside.where(positive.where(x._constant(math.pi / 2), -math.pi / 2) - angle, angle)
+
+    def _atan_up_to_one(self) -> Self:
+        """atan() of values from -1 to 1.
+
+        atan(x) = 2 atan(x / (1 + sqrt(1 + x^2))) twice leaves |x| < 0.2, where the series converges to float64 in 11
+        terms.
+        """
+        small = self
         for _ in range(2):
             small = small / (1 + (1 + small.square()).sqrt())
         square = small.square()
         series = square._constant(0)
         for odd in range(21, 0, -2):
             series = series * square + (1 if odd % 4 == 1 else -1) / odd
-        angle = small * series * 4
-        return outside.where(positive.where(x._constant(math.pi / 2), -math.pi / 2) - angle, angle)
+        return small * series * 4
 
     @composite
     def asinh(self) -> Self:
@@ -157,11 +223,3 @@ class Functions(Elementwise):
         """The inverse of tanh."""
         x = self._floating()
         return (x.log1p() - (-x).log1p()) * 0.5
-
-    @composite
-    def logaddexp(self, other: Operand) -> Self:
-        """log(exp(self) + exp(other)) without overflow."""
-        larger, smaller = self.maximum(other), self.minimum(other)
-        equal = larger.eq(smaller)
-        gap = equal.where(0, smaller - equal.where(0, larger))
-        return larger + equal.where(math.log(2), gap.exp().log1p())

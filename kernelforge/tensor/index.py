@@ -16,11 +16,11 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ShapeError
 from kernelforge.graph import Node
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.core import Core, Operand, expanded
-from kernelforge.tensor.scatter import Scatter, from_front, from_front_only
+from kernelforge.tensor.scatter import Scatter, from_front
 
 
 @dataclass(frozen=True)
@@ -303,33 +303,6 @@ class Index(Scatter):
         if value.ndim > trailing and value.numel() != 1:
             return None
         return index.reshape(*index.shape, *(1,) * trailing)  # type: ignore[return-value]
-
-    # Shorthands ---------------------------------------------------------------------------------------------------
-
-    def index_select(self, dim: int, index: Self) -> Self:
-        """The slices of dimension dim that a vector of indices names."""
-        dim = self._dim(dim, "index_select")
-        return self[(slice(None),) * dim + (index,)]
-
-    def masked_select(self, mask: Self) -> Self:
-        """A vector of the elements where mask, broadcast, is true; this computes the mask."""
-        x, kept = self._broadcasted(mask)
-        return x.flatten()[kept.bool().flatten()]
-
-    def one_hot(self, num_classes: int = -1) -> Self:
-        """int32 1 at each element's value along a new last dimension, 0 elsewhere; -1 computes the largest value.
-
-        raises DTypeError, IndexError when the values are next synchronised, if one is not in 0 <= value < num_classes
-        """
-        if not self.dtype.is_int:
-            raise DTypeError(f"one_hot() takes integers, got {self.dtype}; cast first")
-        if num_classes == -1:
-            num_classes = int(self.max().item()) + 1
-        return type(self).eye(num_classes, dtype=dtypes.default_int)[from_front_only(self, num_classes)]
-
-    def nonzero(self) -> Self:
-        """The int32 indices [count, ndim] of the elements that are not zero; this computes the tensor."""
-        return type(self)(np.argwhere(self.numpy()).astype(np.int32), device=self._node.device)
 
 
 def _part(item: slice, n: int) -> Part:

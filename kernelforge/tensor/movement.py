@@ -1,31 +1,34 @@
-"""Movement: views of a tensor with another shape or order, and joining of tensors.
+"""Movement: views of a tensor with another shape or order, and its parts.
 
-Comes in: tensors, shapes and dimensions.  Goes out: views, which move no data until something stores them, and sums or
-selections of padded views where tensors are joined.  Negative dimensions count from the end everywhere.
+Comes in: tensors, shapes and dimensions.  Goes out: views, which move no data until something stores them.  Negative
+dimensions count from the end everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Self
 
-from codegen.dtypes import dtypes, promote
+from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
 from kernelforge.kernels import Device
 from kernelforge.tensor.activations import Activations
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import broadcast, expanded
-from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.core import Core, broadcast, expanded
 
 
 def flat(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments of a method that takes either several items or one sequence of them."""
     return tuple(items[0]) if len(items) == 1 and isinstance(items[0], tuple | list) else items
+
+
+def sequence(value: int | Sequence[int]) -> Sequence[int]:
+    """One integer as a sequence of one."""
+    return (value,) if isinstance(value, int) else value
 
 
 class Movement(Activations):
@@ -54,6 +57,14 @@ class Movement(Activations):
     def view(self, *shape: Any) -> Self:
         """Another name of reshape()."""
         return self.reshape(*shape)
+
+    def reshape_as(self, other: Self) -> Self:
+        """The elements under the shape of other."""
+        return self.reshape(other.shape)
+
+    def ravel(self) -> Self:
+        """The elements as a vector."""
+        return self.reshape(-1)
 
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
         """The dimensions from start_dim to end_dim as one."""
@@ -117,32 +128,36 @@ class Movement(Activations):
         """The last two dimensions exchanged: each matrix of a batch transposed."""
         return self.transpose(-1, -2)
 
-    def movedim(self, source: int, destination: int) -> Self:
-        """Dimension source moved to place destination."""
-        source, destination = self._dim(source, "movedim"), self._dim(destination, "movedim")
-        order = [dim for dim in range(self.ndim) if dim != source]
-        order.insert(destination, source)
-        return self.permute(*order)
+    def t(self) -> Self:
+        """The transpose of a matrix; a vector or a scalar is its own."""
+        if self.ndim > 2:
+            raise ShapeError(f"t() takes a matrix, a vector or a scalar, got {self.shape}; see transpose()")
+        return self.T
+
+    def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
+        """Dimension source moved to place destination, or several to as many places."""
+        sources = [self._dim(dim, "movedim") for dim in sequence(source)]
+        placed = dict(zip([self._dim(dim, "movedim") for dim in sequence(destination)], sources, strict=True))
+        if len(set(sources)) < len(sources) or len(placed) < len(sources):
+            raise ShapeError(f"movedim({source}, {destination}) of {self.shape} names a dimension twice")
+        rest = iter([dim for dim in range(self.ndim) if dim not in sources])
+        return self.permute([placed[dim] if dim in placed else next(rest) for dim in range(self.ndim)])
 
     def flip(self, *dims: Any) -> Self:
         """Reversed along the given dimensions."""
         return self._derived(graph.flip(self._node, shapes.normal_axes(flat(dims), self.ndim, "flip")))
 
-    @composite
-    def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
-        """Shifted along dims; what leaves at the end comes in at the front. Without dims the flattened tensor rolls."""
-        if dims is None:
-            if not isinstance(shifts, int):
-                raise ValueError("roll() without dims takes one shift; name the dimensions of several shifts")
-            return self.flatten().roll(shifts, 0).reshape(self.shape)
-        pairs = zip(_sequence(shifts), _sequence(dims), strict=True)
-        return reduce(lambda x, pair: x._rolled(*pair), pairs, self)
+    def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:
+        """Turned by k quarters of a full turn, from the first of two dimensions towards the second.
 
-    def _rolled(self, shift: int, dim: int) -> Self:
-        dim = self._dim(dim, "roll")
-        n = self.shape[dim]
-        shift = shift % n if n else 0
-        return self if not shift else self._between(dim, n - shift, n).cat(self._between(dim, 0, n - shift), dim=dim)
+        >>> Tensor([[1, 2], [3, 4]]).rot90().tolist()
+        [[2, 4], [1, 3]]
+        """
+        first, second = dims
+        if self._dim(first, "rot90") == self._dim(second, "rot90"):
+            raise ShapeError(f"rot90 of {self.shape} takes two different dimensions, got {tuple(dims)}")
+        x = self if k % 4 < 2 else self.flip(first, second)
+        return x.flip(second).transpose(first, second) if k % 2 else x
 
     # Parts ------------------------------------------------------------------------------------------------------
 
@@ -165,6 +180,19 @@ class Movement(Activations):
         dim = self._dim(dim, "narrow")
         start += self.shape[dim] if start < 0 else 0
         return self.shrink([(start, start + length) if i == dim else None for i in range(self.ndim)])
+
+    def select(self, dim: int, index: int) -> Self:
+        """The elements at one place of dimension dim, which goes."""
+        dim = self._dim(dim, "select")
+        n = self.shape[dim]
+        if not -n <= index < n:
+            raise IndexError(f"select({dim}, {index}) of {self.shape}: index {index} is out of range")
+        part = self._between(dim, index % n, index % n + 1)
+        return part.reshape(self.shape[:dim] + self.shape[dim + 1 :])
+
+    def unbind(self, dim: int = 0) -> tuple[Self, ...]:
+        """The parts of size 1 of dimension dim, without it."""
+        return tuple([self.select(dim, i) for i in range(self.shape[self._dim(dim, "unbind")])])
 
     def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Consecutive parts of dimension dim: of the given sizes, or all of one size with a smaller last one."""
@@ -207,171 +235,9 @@ class Movement(Activations):
     def _window(self, dim: int, size: int, stride: int = 1, dilation: int = 1) -> Self:
         return self._derived(graph.window(self._node, dim, size, stride, dilation))
 
-    @composite
-    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
-        """The elements [i, i + offset] of dimensions dim1 and dim2, which one last dimension replaces."""
-        dim1, dim2 = self._dim(dim1, "diagonal"), self._dim(dim2, "diagonal")
-        rest = [dim for dim in range(self.ndim) if dim not in (dim1, dim2)]
-        x = self.permute(*rest, dim1, dim2)
-        rows, columns = x.shape[-2:]
-        length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-        top, left = max(-offset, 0), max(offset, 0)
-        square = x.narrow(-2, min(top, rows), length).narrow(-1, min(left, columns), length)
-        lead = square.shape[:-2]
-        if not length:
-            return square.reshape(*lead, 0)
-        padded = square.reshape(*lead, length * length)._zero_padded(x.ndim - 2, 0, length)
-        return padded.reshape(*lead, length, length + 1)._between(x.ndim - 1, 0, 1).reshape(*lead, length)
-
-    def diag(self) -> Self:
-        """The matrix with a vector on its diagonal, or the diagonal of a matrix."""
-        if self.ndim == 2:
-            return self.diagonal()
-        if self.ndim != 1:
-            raise ShapeError(f"diag() takes a vector or a matrix, got {self.shape}; diagonal() takes any tensor")
-        return type(self).eye(self.shape[0], dtype="bool").where(self.unsqueeze(-1), 0)
-
-    # Padding, repeating and joining -----------------------------------------------------------------------------
-
     def _zero_padded(self, dim: int, before: int, after: int) -> Self:
         pads = tuple([(before, after) if i == dim else (0, 0) for i in range(self.ndim)])
         return self._derived(graph.pad(self._node, pads))
-
-    @composite
-    def pad(self, padding: Sequence[Any], mode: str = "constant", value: float = 0.0) -> Self:
-        """Enlarged by elements around each dimension; negative amounts crop.
-
-        padding   flat, as torch has it: (before, after) of the last dimension, then of the one before it, ...;
-                  or a (before, after) pair or None for every dimension, the first one first
-        mode      "constant" (value), "reflect", "replicate" or "circular"
-        """
-        pads = self._paddings(padding)
-        if mode not in ("constant", "reflect", "replicate", "circular"):
-            raise ValueError(f"pad mode is constant, reflect, replicate or circular, got {mode!r}")
-        if mode != "constant":
-            return reduce(lambda x, item: x._mode_padded(mode, *item), enumerate(pads), self)
-        bounds = [(max(0, -lo), n - max(0, -hi)) for n, (lo, hi) in zip(self.shape, pads)]
-        kept = tuple([(max(0, lo), max(0, hi)) for lo, hi in pads])
-        x = self.shrink([(start, max(start, stop)) for start, stop in bounds])
-        zeros = x._derived(graph.pad(x._node, kept))
-        if value == 0 or zeros.shape == x.shape:
-            return zeros
-        inside = graph.pad(graph.full(x.shape, True, dtypes.bool), kept)
-        return x._wrap(inside, None).where(zeros, value)
-
-    def _paddings(self, padding: Sequence[Any]) -> tuple[tuple[int, int], ...]:
-        """Both forms of a padding as one (before, after) pair for each dimension.
-
-        raises ShapeError
-        """
-        if all(isinstance(item, int) for item in padding):
-            if len(padding) % 2 or len(padding) > 2 * self.ndim:
-                raise ShapeError(f"pad{tuple(padding)} of {self.shape}: give (before, after) for some last dimensions")
-            pairs = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)][::-1]
-            return ((0, 0),) * (self.ndim - len(pairs)) + tuple(pairs)
-        return shapes.normal_pads([(0, 0) if pair is None else pair for pair in padding], self.shape)
-
-    def _mode_padded(self, mode: str, dim: int, pads: tuple[int, int]) -> Self:
-        """Padded along one dimension with elements of its own."""
-        n, (before, after) = self.shape[dim], pads
-        limit = n - 1 if mode == "reflect" else n
-        if min(pads) < 0 or (mode != "replicate" and max(pads) > limit):
-            raise ShapeError(f"pad {pads} of dimension {dim} of {self.shape}: mode {mode} allows 0 to {limit} elements")
-        if not before and not after:
-            return self
-        if mode == "replicate":
-            first, last = self._between(dim, 0, 1), self._between(dim, n - 1, n)
-            front, back = (end.repeat_interleave(count, dim) for end, count in zip((first, last), pads))
-        elif mode == "circular":
-            front, back = self._between(dim, n - before, n), self._between(dim, 0, after)
-        else:
-            front, back = self._between(dim, 1, before + 1), self._between(dim, n - 1 - after, n - 1)
-            front, back = front.flip(dim), back.flip(dim)
-        return front.cat(self, back, dim=dim)
-
-    @composite
-    def repeat(self, *repeats: Any) -> Self:
-        """The whole tensor repeated along each dimension; new dimensions may be added in front."""
-        times = as_shape(repeats)
-        if len(times) < self.ndim:
-            raise ShapeError(f"repeat{times} of {self.shape}: give a count for each of the {self.ndim} dimensions")
-        shape = (1,) * (len(times) - self.ndim) + self.shape
-        pairs = [size for n in shape for size in (1, n)]
-        repeated = [size for count, n in zip(times, shape) for size in (count, n)]
-        return self.reshape(pairs).expand(repeated).reshape([count * n for count, n in zip(times, shape)])
-
-    @composite
-    def repeat_interleave(self, repeats: int, dim: int | None = None) -> Self:
-        """Each element along dim repeated in place; without dim, of the flattened tensor."""
-        x, dim = (self.flatten(), 0) if dim is None else (self, self._dim(dim, "repeat_interleave"))
-        shape = x.shape
-        wide = x.unsqueeze(dim + 1).expand(*shape[: dim + 1], repeats, *shape[dim + 1 :])
-        return wide.reshape(*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :])
-
-    @composite
-    def cat(self, *others: Self, dim: int = 0) -> Self:
-        """This tensor and others joined along dim; Tensor.cat(a, b, c, dim=...) as well.
-
-        raises ShapeError when another dimension differs
-        """
-        tensors = (self, *others)
-        dim = self._dim(dim, "cat")
-        shapes.joined_shape([x.shape for x in tensors], dim)
-        return self._joined(tensors, dim)
-
-    def _joined(self, tensors: tuple[Self, ...], dim: int) -> Self:
-        """Each tensor padded with zeros to the whole length, and the first whose part a place belongs to selected."""
-        total, end = sum(x.shape[dim] for x in tensors), 0
-        places = graph.reshape(graph.iota(total), tuple([total if i == dim else 1 for i in range(self.ndim)]))
-        position = self._wrap(places, None)
-        padded, ends = [], []
-        for x in tensors:
-            if x.shape[dim]:
-                padded.append(x._zero_padded(dim, end, total - end - x.shape[dim]))
-                end += x.shape[dim]
-                ends.append(end)
-        if not padded:
-            return tensors[0].cast(promote(*[x.dtype for x in tensors]))
-        result = padded[-1]
-        for x, stop in zip(padded[-2::-1], ends[-2::-1]):
-            result = (position < stop).where(x, result)
-        return result
-
-    @composite
-    def stack(self, *others: Self, dim: int = 0) -> Self:
-        """This tensor and others, of one shape, along a new dimension; Tensor.stack(a, b, c, dim=...) as well."""
-        tensors = [x.unsqueeze(dim) for x in (self, *others)]
-        return tensors[0].cat(*tensors[1:], dim=self._dim(dim, "stack", extra=1))
-
-    def meshgrid(self, *others: Self, indexing: str = "ij") -> tuple[Self, ...]:
-        """Vectors expanded to the grid they span: result i varies along dimension i; "xy" exchanges the first two."""
-        if indexing not in ("ij", "xy"):
-            raise ValueError(f"indexing is 'ij' or 'xy', got {indexing!r}")
-        vectors = [x.reshape(-1) for x in (self, *others)]
-        order = list(range(len(vectors)))
-        if indexing == "xy" and len(vectors) > 1:
-            order[:2] = [1, 0]
-        shape = [vectors[i].shape[0] for i in order]
-        columns = [x.reshape([-1 if place == i else 1 for place in order]) for i, x in enumerate(vectors)]
-        return tuple([x.expand(shape) for x in columns])
-
-    def _triangle(self, diagonal: int, lower: bool) -> Self:
-        if self.ndim < 2:
-            raise ShapeError(f"tril() and triu() take a matrix or a batch of them, got {self.shape}")
-        rows = self._wrap(graph.reshape(graph.iota(self.shape[-2]), (self.shape[-2], 1)), None)
-        columns = self._wrap(graph.iota(self.shape[-1]), None)
-        kept = columns <= rows + diagonal if lower else columns >= rows + diagonal
-        return kept.where(self, self._constant(0))
-
-    @composite
-    def tril(self, diagonal: int = 0) -> Self:
-        """Zero above the given diagonal."""
-        return self._triangle(diagonal, lower=True)
-
-    @composite
-    def triu(self, diagonal: int = 0) -> Self:
-        """Zero below the given diagonal."""
-        return self._triangle(diagonal, lower=False)
 
     # Storage ----------------------------------------------------------------------------------------------------
 
@@ -379,16 +245,21 @@ class Movement(Activations):
         """The same values, computed into memory of their own rather than inside their user's kernel."""
         return self._derived(graph.contiguous(self._node))
 
-    def to(self, device: str | None) -> Self:
-        """The same values on another device."""
-        place = Device.canonicalize(device)
-        return self if place == self.device else self._derived(graph.copy(self._node, place))
+    def to(self, device: str | DType | Core | None = None, dtype: DType | str | None = None) -> Self:
+        """The same values on another device, of another type, or both; those of a tensor given in place of a device.
+
+        >>> Tensor([1, 2]).to(dtypes.float16).dtype
+        dtypes.float16
+        """
+        if isinstance(device, DType):
+            return self.cast(device)
+        if isinstance(device, Core):
+            return self.to(device.device, device.dtype)
+        x = self if dtype is None else self.cast(dtype)
+        place = self.device if device is None and dtype is not None else Device.canonicalize(device)
+        return x if place == self.device else x._derived(graph.copy(x._node, place))
 
     def to_(self, device: str | None) -> Self:
         """Itself, its values moved to another device."""
         self._rename(self.detach().to(device)._node)
         return self
-
-
-def _sequence(value: int | Sequence[int]) -> Sequence[int]:
-    return (value,) if isinstance(value, int) else value

@@ -53,6 +53,19 @@ class Neural(Resizing, metaclass=TrainingMode):
             return self._constant(0)
         return self._kept(p).where(self * (1 / (1 - p)), 0)
 
+    @composite
+    def prelu(self, weight: Self) -> Self:
+        """x where x > 0, else weight * x; weight has one element, or one for each place along dimension 1."""
+        shape = [-1 if dim == 1 else 1 for dim in range(self.ndim)]
+        return (self > 0).where(self, self * weight.reshape(shape))
+
+    def glu(self, dim: int = -1) -> Self:
+        """The first half of dimension dim, times the sigmoid() of the second."""
+        if self.shape[self._dim(dim, "glu")] % 2:
+            raise ShapeError(f"glu of {self.shape} along dimension {dim}: it takes an even size")
+        values, gates = self.tensor_split(2, dim)
+        return values * gates.sigmoid()
+
     def sequential(self, layers: Sequence[Callable[[Any], Any]]) -> Self:
         """The tensor passed through functions one after another."""
         x = self

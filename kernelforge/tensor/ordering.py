@@ -15,7 +15,7 @@ from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.kernels import Device
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.index import Index
+from kernelforge.tensor.picking import Picking
 
 _SHORT: Final = 256  # elements of a row that are compared each with each
 _FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
@@ -28,7 +28,7 @@ _UNSIGNED: Final = {8: dtypes.uint8, 16: dtypes.uint16, 32: dtypes.uint32, 64: d
 _SIGNED: Final = {8: dtypes.int8, 16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}
 
 
-class Ordering(Index):
+class Ordering(Picking):
     """Ranks and orders along the last dimension."""
 
     __slots__ = ()

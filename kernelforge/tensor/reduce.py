@@ -18,12 +18,12 @@ from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
-from kernelforge.tensor.movement import Movement
+from kernelforge.tensor.diagonals import Diagonals
 
 Axis = int | Sequence[int] | None
 
 
-class Reduce(Movement):
+class Reduce(Diagonals):
     """Operations that combine the elements along axes."""
 
     __slots__ = ()
@@ -76,6 +76,18 @@ class Reduce(Movement):
         """The smallest element over axes; NaN if there is one."""
         return self._extreme("min", axis, keepdim)
 
+    def amax(self, axis: Axis = None, keepdim: bool = False) -> Self:
+        """Another name of max()."""
+        return self.max(axis, keepdim)
+
+    def amin(self, axis: Axis = None, keepdim: bool = False) -> Self:
+        """Another name of min()."""
+        return self.min(axis, keepdim)
+
+    def aminmax(self, *, axis: Axis = None, keepdim: bool = False) -> tuple[Self, Self]:
+        """The smallest and the largest element over axes."""
+        return self.min(axis, keepdim), self.max(axis, keepdim)
+
     def any(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """True where any element over axes is not zero."""
         return self.bool()._reduce("or", axis, keepdim, "any")
@@ -90,6 +102,21 @@ class Reduce(Movement):
         x = self._floating() if dtype is None else self.cast(as_dtype(dtype))
         total = x._wide()._reduce("add", axis, keepdim, "mean")
         return (total / float(self._count(axis, "mean"))).cast(x.dtype)
+
+    def nansum(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
+        """The sum over axes of what is not NaN."""
+        return self.isnan().where(0, self).sum(axis, keepdim, dtype)
+
+    @composite
+    def nanmean(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
+        """The arithmetic mean over axes of what is not NaN."""
+        x = self._floating() if dtype is None else self.cast(as_dtype(dtype))
+        count = x.isnan().logical_not().cast(x.dtype.arithmetic).sum(axis, keepdim)
+        return (x._wide().nansum(axis, keepdim) / count).cast(x.dtype)
+
+    def count_nonzero(self, axis: Axis = None) -> Self:
+        """The int32 number of elements over axes that are not zero."""
+        return self.bool().sum(axis)
 
     @composite
     def var(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
@@ -123,11 +150,6 @@ class Reduce(Movement):
             return x.abs().max(axis, keepdim).cast(self._floating().dtype)
         powers = x.square() if p == 2 else x.abs() ** p
         return powers.sum(axis, keepdim)._power_from_zero(1 / p).cast(self._floating().dtype)
-
-    def _power_from_zero(self, exponent: float) -> Self:
-        """A power of values that are at least 0, with gradient 0 at 0 where a root's would be infinite."""
-        zero = self.eq(0)
-        return zero.where(0, zero.where(1, self) ** exponent)
 
     def _found(self, op: str, axis: int | None, keepdim: bool) -> Self:
         """The first place of the largest or smallest element, of the first NaN if there is one."""

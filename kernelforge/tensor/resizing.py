@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Self
 
 from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.counting import Counting
 
 
@@ -16,6 +17,36 @@ class Resizing(Counting):
     """Operations that change sizes and keep content."""
 
     __slots__ = ()
+
+    @composite
+    def pixel_shuffle(self, upscale_factor: int) -> Self:
+        """[.., C r^2, H, W] as [.., C, H r, W r], r being the factor: channels become places within a pixel.
+
+        raises ShapeError
+        """
+        r = upscale_factor
+        if self.ndim < 3 or r < 1 or self.shape[-3] % (r * r):
+            raise ShapeError(f"pixel_shuffle({r}) of {self.shape}: {r}^2 must divide the third size from the end")
+        *lead, channels, height, width = self.shape
+        parts = self.reshape(*lead, channels // (r * r), r, r, height, width)
+        n = len(lead)
+        mixed = parts.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
+        return mixed.reshape(*lead, channels // (r * r), height * r, width * r)
+
+    @composite
+    def pixel_unshuffle(self, downscale_factor: int) -> Self:
+        """[.., C, H r, W r] as [.., C r^2, H, W], r being the factor: the inverse of pixel_shuffle().
+
+        raises ShapeError
+        """
+        r = downscale_factor
+        if self.ndim < 3 or r < 1 or self.shape[-1] % r or self.shape[-2] % r:
+            raise ShapeError(f"pixel_unshuffle({r}) of {self.shape}: {r} must divide the last two sizes")
+        *lead, channels, height, width = self.shape
+        parts = self.reshape(*lead, channels, height // r, r, width // r, r)
+        n = len(lead)
+        mixed = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
+        return mixed.reshape(*lead, channels * r * r, height // r, width // r)
 
     def interpolate(self, size: tuple[int, ...], mode: str = "linear", align_corners: bool = False) -> Self:
         """The last dimensions resized to size.

@@ -1,0 +1,115 @@
+"""Methods that change the tensor they are called on, in torch's spelling with a final underscore.
+
+Comes in: tensors.  Goes out: the same tensors, standing for the results of the methods without the underscore, cast to
+their own types.  As with every change in place, tensors made from them before keep the old values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from kernelforge.tensor.core import Operand
+from kernelforge.tensor.names import Names
+
+P = ParamSpec("P")
+T = TypeVar("T", bound="InPlace")
+
+
+def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[T, P], T]:
+    """A method whose tensor takes the value of its result."""
+
+    @wraps(method)
+    def changed(self: T, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._in_place(method(self, *args, **kwargs))
+
+    changed.__doc__ = f"Itself, with the value {method.__name__}() gives."
+    changed.__name__ += "_"
+    return changed
+
+
+class InPlace(Names):
+    """Operations in place."""
+
+    __slots__ = ()
+
+    def _in_place(self, result: Self) -> Self:
+        """This tensor with the value of an operation's result, cast to its own dtype if that holds the kind."""
+        if result.dtype is not self.dtype and "biuf".index(result.dtype.kind) <= "biuf".index(self.dtype.kind):
+            result = result.cast(self.dtype)
+        if result.shape != self.shape or result.dtype is not self.dtype:
+            return self.assign(result)  # which says why not
+        return self._become(result)
+
+    # Operators --------------------------------------------------------------------------------------------------
+
+    __iadd__ = add_ = in_place(Names.add)
+    __isub__ = sub_ = in_place(Names.sub)
+    __imul__ = mul_ = in_place(Names.mul)
+    __itruediv__ = div_ = in_place(Names.div)
+    __ifloordiv__ = floor_divide_ = in_place(Names.floor_divide)
+    __imod__ = remainder_ = in_place(Names.mod)
+    __ipow__ = pow_ = in_place(Names.pow)
+    __imatmul__ = in_place(Names.dot)
+    __iand__ = bitwise_and_ = in_place(Names.bitwise_and)
+    __ior__ = bitwise_or_ = in_place(Names.bitwise_or)
+    __ixor__ = bitwise_xor_ = in_place(Names.bitwise_xor)
+    __ilshift__ = bitwise_left_shift_ = in_place(Names.lshift)
+    __irshift__ = bitwise_right_shift_ = in_place(Names.rshift)
+
+    # Values -----------------------------------------------------------------------------------------------------
+
+    zero_ = in_place(Names.zeros_like)
+    fill_ = in_place(Names.full_like)
+
+    def copy_(self, src: Operand) -> Self:
+        """Itself, with the values of src, broadcast and cast."""
+        return self._in_place(self._as_tensor(src).cast(self.dtype).expand(self.shape))
+
+    # Elementwise ------------------------------------------------------------------------------------------------
+
+    abs_ = in_place(Names.abs)
+    neg_ = in_place(Names.neg)
+    square_ = in_place(Names.square)
+    reciprocal_ = in_place(Names.reciprocal)
+    sqrt_ = in_place(Names.sqrt)
+    rsqrt_ = in_place(Names.rsqrt)
+    exp_ = in_place(Names.exp)
+    log_ = in_place(Names.log)
+    sin_ = in_place(Names.sin)
+    cos_ = in_place(Names.cos)
+    floor_ = in_place(Names.floor)
+    ceil_ = in_place(Names.ceil)
+    round_ = in_place(Names.round)
+    trunc_ = in_place(Names.trunc)
+    clamp_ = clip_ = in_place(Names.clamp)
+    clamp_min_ = in_place(Names.clamp_min)
+    clamp_max_ = in_place(Names.clamp_max)
+    relu_ = in_place(Names.relu)
+    sigmoid_ = in_place(Names.sigmoid)
+    tanh_ = in_place(Names.tanh)
+    lerp_ = in_place(Names.lerp)
+    addcmul_ = in_place(Names.addcmul)
+    addcdiv_ = in_place(Names.addcdiv)
+    logical_not_ = in_place(Names.logical_not)
+    nan_to_num_ = in_place(Names.nan_to_num)
+
+    # Parts ------------------------------------------------------------------------------------------------------
+
+    masked_fill_ = in_place(Names.masked_fill)
+    masked_scatter_ = in_place(Names.masked_scatter)
+    index_add_ = in_place(Names.index_add)
+    index_copy_ = in_place(Names.index_copy)
+    index_fill_ = in_place(Names.index_fill)
+    scatter_ = in_place(Names.scatter)
+    scatter_add_ = in_place(Names.scatter_add)
+    tril_ = in_place(Names.tril)
+    triu_ = in_place(Names.triu)
+
+    # Products ---------------------------------------------------------------------------------------------------
+
+    addmm_ = in_place(Names.addmm)
+    addmv_ = in_place(Names.addmv)
+    addr_ = in_place(Names.addr)
+    baddbmm_ = in_place(Names.baddbmm)

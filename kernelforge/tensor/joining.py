@@ -1,0 +1,189 @@
+"""Padding, repeating and joining.
+
+Comes in: tensors and amounts.  Goes out: padded views, repeated views, and selections among padded views where tensors
+are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, Self
+
+from codegen.dtypes import dtypes, promote
+from kernelforge import graph
+from kernelforge import shape as shapes
+from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
+from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.movement import Movement, flat, sequence
+
+
+class Joining(Movement):
+    """Operations that make larger tensors, or put elements in another order, out of parts."""
+
+    __slots__ = ()
+
+    # Padding ----------------------------------------------------------------------------------------------------
+
+    @composite
+    def pad(self, padding: Sequence[Any], mode: str = "constant", value: float = 0.0) -> Self:
+        """Enlarged by elements around each dimension; negative amounts crop.
+
+        padding   flat, as torch has it: (before, after) of the last dimension, then of the one before it, ...;
+                  or a (before, after) pair or None for every dimension, the first one first
+        mode      "constant" (value), "reflect", "replicate" or "circular"
+        """
+        pads = self._paddings(padding)
+        if mode not in ("constant", "reflect", "replicate", "circular"):
+            raise ValueError(f"pad mode is constant, reflect, replicate or circular, got {mode!r}")
+        if mode != "constant":
+            return reduce(lambda x, item: x._mode_padded(mode, *item), enumerate(pads), self)
+        bounds = [(max(0, -lo), n - max(0, -hi)) for n, (lo, hi) in zip(self.shape, pads)]
+        kept = tuple([(max(0, lo), max(0, hi)) for lo, hi in pads])
+        x = self.shrink([(start, max(start, stop)) for start, stop in bounds])
+        zeros = x._derived(graph.pad(x._node, kept))
+        if value == 0 or zeros.shape == x.shape:
+            return zeros
+        inside = graph.pad(graph.full(x.shape, True, dtypes.bool), kept)
+        return x._wrap(inside, None).where(zeros, value)
+
+    def _paddings(self, padding: Sequence[Any]) -> tuple[tuple[int, int], ...]:
+        """Both forms of a padding as one (before, after) pair for each dimension.
+
+        raises ShapeError
+        """
+        if all(isinstance(item, int) for item in padding):
+            if len(padding) % 2 or len(padding) > 2 * self.ndim:
+                raise ShapeError(f"pad{tuple(padding)} of {self.shape}: give (before, after) for some last dimensions")
+            pairs = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)][::-1]
+            return ((0, 0),) * (self.ndim - len(pairs)) + tuple(pairs)
+        return shapes.normal_pads([(0, 0) if pair is None else pair for pair in padding], self.shape)
+
+    def _mode_padded(self, mode: str, dim: int, pads: tuple[int, int]) -> Self:
+        """Padded along one dimension with elements of its own."""
+        n, (before, after) = self.shape[dim], pads
+        limit = n - 1 if mode == "reflect" else n
+        if min(pads) < 0 or (mode != "replicate" and max(pads) > limit):
+            raise ShapeError(f"pad {pads} of dimension {dim} of {self.shape}: mode {mode} allows 0 to {limit} elements")
+        if not before and not after:
+            return self
+        if mode == "replicate":
+            first, last = self._between(dim, 0, 1), self._between(dim, n - 1, n)
+            front, back = (end.repeat_interleave(count, dim) for end, count in zip((first, last), pads))
+        elif mode == "circular":
+            front, back = self._between(dim, n - before, n), self._between(dim, 0, after)
+        else:
+            front, back = self._between(dim, 1, before + 1), self._between(dim, n - 1 - after, n - 1)
+            front, back = front.flip(dim), back.flip(dim)
+        return front.cat(self, back, dim=dim)
+
+    # Repeating --------------------------------------------------------------------------------------------------
+
+    @composite
+    def repeat(self, *repeats: Any) -> Self:
+        """The whole tensor repeated along each dimension; new dimensions may be added in front."""
+        times = as_shape(repeats)
+        if len(times) < self.ndim:
+            raise ShapeError(f"repeat{times} of {self.shape}: give a count for each of the {self.ndim} dimensions")
+        shape = (1,) * (len(times) - self.ndim) + self.shape
+        pairs = [size for n in shape for size in (1, n)]
+        repeated = [size for count, n in zip(times, shape) for size in (count, n)]
+        return self.reshape(pairs).expand(repeated).reshape([count * n for count, n in zip(times, shape)])
+
+    def tile(self, *dims: Any) -> Self:
+        """repeat() with as many counts as wanted, those of the first dimensions being 1 if not given."""
+        times = flat(dims)
+        return self.repeat((1,) * (self.ndim - len(times)) + times)
+
+    @composite
+    def repeat_interleave(self, repeats: int, dim: int | None = None) -> Self:
+        """Each element along dim repeated in place; without dim, of the flattened tensor."""
+        x, dim = (self.flatten(), 0) if dim is None else (self, self._dim(dim, "repeat_interleave"))
+        shape = x.shape
+        wide = x.unsqueeze(dim + 1).expand(*shape[: dim + 1], repeats, *shape[dim + 1 :])
+        return wide.reshape(*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :])
+
+    # Joining ----------------------------------------------------------------------------------------------------
+
+    @composite
+    def cat(self, *others: Self, dim: int = 0) -> Self:
+        """This tensor and others joined along dim; Tensor.cat(a, b, c, dim=...) as well.
+
+        raises ShapeError when another dimension differs
+        """
+        tensors = (self, *others)
+        dim = self._dim(dim, "cat")
+        shapes.joined_shape([x.shape for x in tensors], dim)
+        return self._joined(tensors, dim)
+
+    def _joined(self, tensors: tuple[Self, ...], dim: int) -> Self:
+        """Each tensor padded with zeros to the whole length, and the first whose part a place belongs to selected."""
+        total, end = sum(x.shape[dim] for x in tensors), 0
+        places = graph.reshape(graph.iota(total), tuple([total if i == dim else 1 for i in range(self.ndim)]))
+        position = self._wrap(places, None)
+        padded, ends = [], []
+        for x in tensors:
+            if x.shape[dim]:
+                padded.append(x._zero_padded(dim, end, total - end - x.shape[dim]))
+                end += x.shape[dim]
+                ends.append(end)
+        if not padded:
+            return tensors[0].cast(promote(*[x.dtype for x in tensors]))
+        result = padded[-1]
+        for x, stop in zip(padded[-2::-1], ends[-2::-1]):
+            result = (position < stop).where(x, result)
+        return result
+
+    @composite
+    def stack(self, *others: Self, dim: int = 0) -> Self:
+        """This tensor and others, of one shape, along a new dimension; Tensor.stack(a, b, c, dim=...) as well."""
+        tensors = [x.unsqueeze(dim) for x in (self, *others)]
+        return tensors[0].cat(*tensors[1:], dim=self._dim(dim, "stack", extra=1))
+
+    def meshgrid(self, *others: Self, indexing: str = "ij") -> tuple[Self, ...]:
+        """Vectors expanded to the grid they span: result i varies along dimension i; "xy" exchanges the first two."""
+        if indexing not in ("ij", "xy"):
+            raise ValueError(f"indexing is 'ij' or 'xy', got {indexing!r}")
+        vectors = [x.reshape(-1) for x in (self, *others)]
+        order = list(range(len(vectors)))
+        if indexing == "xy" and len(vectors) > 1:
+            order[:2] = [1, 0]
+        shape = [vectors[i].shape[0] for i in order]
+        columns = [x.reshape([-1 if place == i else 1 for place in order]) for i, x in enumerate(vectors)]
+        return tuple([x.expand(shape) for x in columns])
+
+    @composite
+    def diff(self, n: int = 1, dim: int = -1, prepend: Self | None = None, append: Self | None = None) -> Self:
+        """Each element minus the one before it along dim, n times; bool elements: whether they differ.
+
+        prepend, append   what comes first before and after the elements, broadcast in the other dimensions
+
+        >>> Tensor([1, 4, 9]).diff().tolist()
+        [3, 5]
+        """
+        dim = self._dim(dim, "diff")
+        ends = [x if x is None or x.ndim else x.reshape((1,) * self.ndim) for x in (prepend, append)]
+        parts = [x for x in (ends[0], self, ends[1]) if x is not None]
+        x = parts[0].cat(*parts[1:], dim=dim)
+        for _ in range(min(n, x.shape[dim])):
+            size = x.shape[dim]
+            after, before = x._between(dim, 1, size), x._between(dim, 0, size - 1)
+            x = after.ne(before) if x.dtype is dtypes.bool else after - before
+        return x
+
+    @composite
+    def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
+        """Shifted along dims; what leaves at the end comes in at the front. Without dims the flattened tensor rolls."""
+        if dims is None:
+            if not isinstance(shifts, int):
+                raise ValueError("roll() without dims takes one shift; name the dimensions of several shifts")
+            return self.flatten().roll(shifts, 0).reshape(self.shape)
+        pairs = zip(sequence(shifts), sequence(dims), strict=True)
+        return reduce(lambda x, pair: x._rolled(*pair), pairs, self)
+
+    def _rolled(self, shift: int, dim: int) -> Self:
+        dim = self._dim(dim, "roll")
+        n = self.shape[dim]
+        shift = shift % n if n else 0
+        return self if not shift else self._between(dim, n - shift, n).cat(self._between(dim, 0, n - shift), dim=dim)

@@ -1,0 +1,88 @@
+"""Other names of methods: those of torch and NumPy that are neither tinygrad's nor this library's own.
+
+Comes in: nothing.  Goes out: the methods of the classes below under second names, and the sizes of a tensor as calls.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from kernelforge.tensor.autograd import Autograd
+from kernelforge.tensor.core import Operand
+
+
+class Names(Autograd):
+    """Second names."""
+
+    __slots__ = ()
+
+    # What it is -------------------------------------------------------------------------------------------------
+
+    nelement = Autograd.numel
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.ndim
+
+    ndimension = dim
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.element_size()
+
+    # Elementwise ------------------------------------------------------------------------------------------------
+
+    absolute = Autograd.abs
+    negative = Autograd.neg
+    positive = Autograd.__pos__
+    fix = Autograd.trunc
+    sgn = Autograd.sign
+    subtract = Autograd.sub
+    multiply = Autograd.mul
+    divide = true_divide = Autograd.div
+    remainder = Autograd.mod
+    greater = Autograd.gt
+    greater_equal = Autograd.ge
+    less = Autograd.lt
+    less_equal = Autograd.le
+    not_equal = Autograd.ne
+    bitwise_left_shift = Autograd.lshift
+    bitwise_right_shift = Autograd.rshift
+    arccos = Autograd.acos
+    arccosh = Autograd.acosh
+    arcsin = Autograd.asin
+    arcsinh = Autograd.asinh
+    arctan = Autograd.atan
+    arctan2 = Autograd.atan2
+    arctanh = Autograd.atanh
+    log_sigmoid = Autograd.logsigmoid
+
+    def floor_divide(self, other: Operand) -> Self:
+        """The quotient rounded down."""
+        return self // other
+
+    def rsub(self, other: Operand, *, alpha: float = 1) -> Self:
+        """The difference other - alpha * self."""
+        return self.sub(other, reverse=True, alpha=alpha)
+
+    # Movement ---------------------------------------------------------------------------------------------------
+
+    broadcast_to = Autograd.expand
+    view_as = Autograd.reshape_as
+    swapaxes = swapdims = Autograd.transpose
+    moveaxis = Autograd.movedim
+    concat = concatenate = Autograd.cat
+
+    def fliplr(self) -> Self:
+        """Reversed along dimension 1."""
+        return self.flip(1)
+
+    def flipud(self) -> Self:
+        """Reversed along dimension 0."""
+        return self.flip(0)
+
+    # Products ---------------------------------------------------------------------------------------------------
+
+    ger = Autograd.outer
+    chain_matmul = Autograd.multi_dot

@@ -1,0 +1,115 @@
+"""Functions of two values, and sums of products.
+
+Comes in: tensors and numbers; integers are taken as the default float type where the result has fractions.  Goes out:
+tensors of the broadcast shape.  Neither they nor their gradients overflow where the result is finite.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from kernelforge.tensor.composite import composite
+from kernelforge.tensor.core import Operand
+from kernelforge.tensor.functions import Functions
+
+
+class Pairs(Functions):
+    """Mathematical functions of two values."""
+
+    __slots__ = ()
+
+    def _both(self, other: Operand) -> tuple[Self, Self]:
+        """This tensor and other in one shape and dtype."""
+        a, b, _ = self._operands(other, False)
+        return self._derived(a), self._as_tensor(other)._derived(b)
+
+    def _both_floating(self, other: Operand) -> tuple[Self, Self]:
+        x, y = self._both(other)
+        return x._floating(), y._floating()
+
+    def copysign(self, other: Operand) -> Self:
+        """The magnitude of self with the sign of other; the sign of a zero counts."""
+        x, source = self._both_floating(other)
+        magnitude = x.abs()
+        return source.signbit().where(-magnitude, magnitude)
+
+    @composite
+    def atan2(self, other: Operand) -> Self:
+        """The angle in radians from the x axis to the point with y = self and x = other, from -pi to pi.
+
+        >>> Tensor([1.0, -1.0]).atan2(Tensor([0.0, 0.0])).rad2deg().tolist()
+        [90.0, -90.0]
+        """
+        y, x = self._both_floating(other)
+        below, behind = y.signbit(), x.signbit()
+        height, width = below.where(-y, y), behind.where(-x, x)
+        steep = height > width
+        larger, smaller = steep.where(height, width), steep.where(width, height)
+        undefined = larger.eq(smaller) & (larger.eq(0) | larger.isinf())
+        ratio = undefined.where(larger.ne(0).cast(larger.dtype), smaller / undefined.where(1, larger))
+        angle = ratio._atan_up_to_one()
+        angle = steep.where(math.pi / 2 - angle, angle)
+        angle = behind.where(math.pi - angle, angle)
+        return below.where(-angle, angle)
+
+    @composite
+    def hypot(self, other: Operand) -> Self:
+        """sqrt(self^2 + other^2), without overflow."""
+        x, y = self._both_floating(other)
+        largest = x.abs().maximum(y.abs()).detach()
+        infinite = x.isinf() | y.isinf()
+        scale = (infinite | largest.eq(0)).where(1, largest)
+        length = ((x / scale).square() + (y / scale).square())._power_from_zero(0.5) * scale
+        return infinite.where(math.inf, length)
+
+    @composite
+    def xlogy(self, other: Operand) -> Self:
+        """self * log(other), 0 where self is 0 unless other is NaN."""
+        x, y = self._both_floating(other)
+        zero = x.eq(0) & ~y.isnan()
+        return zero.where(0, x * zero.where(1, y).log())
+
+    @composite
+    def heaviside(self, values: Operand) -> Self:
+        """The step function: 0 below 0, 1 above, values at 0."""
+        x, y = self._both(values)
+        return x.eq(0).where(y, (x > 0).cast(x.dtype))
+
+    def float_power(self, exponent: Operand) -> Self:
+        """self to the power of exponent, in float64."""
+        return self.double().pow(exponent.double() if isinstance(exponent, Functions) else exponent)
+
+    @composite
+    def fmax(self, other: Operand) -> Self:
+        """The larger of both; the other one where one is NaN."""
+        x, y = self._both(other)
+        return x.isnan().where(y, y.isnan().where(x, x.maximum(y)))
+
+    @composite
+    def fmin(self, other: Operand) -> Self:
+        """The smaller of both; the other one where one is NaN."""
+        x, y = self._both(other)
+        return x.isnan().where(y, y.isnan().where(x, x.minimum(y)))
+
+    @composite
+    def logaddexp(self, other: Operand) -> Self:
+        """log(exp(self) + exp(other)) without overflow."""
+        larger, smaller = self.maximum(other), self.minimum(other)
+        equal = larger.eq(smaller)
+        gap = equal.where(0, smaller - equal.where(0, larger))
+        return larger + equal.where(math.log(2), gap.exp().log1p())
+
+    @composite
+    def logaddexp2(self, other: Operand) -> Self:
+        """log2(2^self + 2^other) without overflow."""
+        x, y = self._both_floating(other)
+        return (x * math.log(2)).logaddexp(y * math.log(2)) / math.log(2)
+
+    def addcmul(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:
+        """self + value * tensor1 * tensor2."""
+        return self + value * self._as_tensor(tensor1) * tensor2
+
+    def addcdiv(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:
+        """self + value * tensor1 / tensor2."""
+        return self + value * self._as_tensor(tensor1).div(tensor2)

@@ -1,0 +1,124 @@
+"""Elements picked and replaced, by the names of methods.
+
+Comes in: tensors with indices or masks.  Goes out: tensors.  A mask decides a shape where elements are selected by it,
+and so do the places of what is not zero: masked_select(), nonzero() and argwhere() compute for it.  An index out of
+range raises IndexError when the values are next synchronised.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from codegen.dtypes import dtypes
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor.core import Operand
+from kernelforge.tensor.index import Index
+from kernelforge.tensor.scatter import from_front_only
+
+
+class Picking(Index):
+    """Indexing without brackets."""
+
+    __slots__ = ()
+
+    # Picking ----------------------------------------------------------------------------------------------------
+
+    def index_select(self, dim: int, index: Self) -> Self:
+        """The slices of dimension dim that a vector of indices names."""
+        dim = self._dim(dim, "index_select")
+        return self[(slice(None),) * dim + (index,)]
+
+    def masked_select(self, mask: Self) -> Self:
+        """A vector of the elements where mask, broadcast, is true; this computes the mask."""
+        x, kept = self._broadcasted(mask)
+        return x.flatten()[kept.bool().flatten()]
+
+    def one_hot(self, num_classes: int = -1) -> Self:
+        """int32 1 at each element's value along a new last dimension, 0 elsewhere; -1 computes the largest value.
+
+        raises DTypeError, IndexError when the values are next synchronised, if one is not in 0 <= value < num_classes
+        """
+        if not self.dtype.is_int:
+            raise DTypeError(f"one_hot() takes integers, got {self.dtype}; cast first")
+        if num_classes == -1:
+            num_classes = int(self.max().item()) + 1
+        return type(self).eye(num_classes, dtype=dtypes.default_int)[from_front_only(self, num_classes)]
+
+    def nonzero(self, as_tuple: bool = False) -> Self | tuple[Self, ...]:
+        """The int32 indices [count, ndim] of the elements that are not zero, or a vector for each dimension."""
+        return self.reshape(self.shape or 1).argwhere().unbind(1) if as_tuple else self.argwhere()
+
+    def argwhere(self) -> Self:
+        """The int32 indices [count, ndim] of the elements that are not zero."""
+        return type(self)(np.argwhere(self.numpy()).astype(np.int32), device=self._node.device)
+
+    def take(self, index: Self) -> Self:
+        """The elements of the flattened tensor that indices of any shape name."""
+        return self.flatten()[index]
+
+    def take_along_dim(self, indices: Self, dim: int | None = None) -> Self:
+        """gather() with the other dimensions broadcast together; without dim, of the flattened tensor.
+
+        >>> x = Tensor([[3, 1, 2], [6, 5, 4]])
+        >>> x.take_along_dim(x.argmin(1, keepdim=True), 1).tolist()
+        [[1], [4]]
+        """
+        if dim is None:
+            return self.flatten().gather(0, indices.flatten())
+        if self.ndim != indices.ndim:
+            raise ShapeError(f"take_along_dim of {self.shape} with indices of {indices.shape}: ranks must be equal")
+        dim = self._dim(dim, "take_along_dim")
+        rest = [x.shape[:dim] + (1,) + x.shape[dim + 1 :] for x in (self, indices)]
+        shape = broadcast_shapes(*rest, what="take_along_dim")
+        x, places = (x.expand(*shape[:dim], x.shape[dim], *shape[dim + 1 :]) for x in (self, indices))
+        return x.gather(dim, places)
+
+    # Replacing --------------------------------------------------------------------------------------------------
+
+    def _with_slices(self, dim: int, index: Self, source: Operand, mode: str) -> Self:
+        """The slices of dimension dim that a vector of indices names combined with those of source.
+
+        raises ShapeError
+        """
+        dim = self._dim(dim, "index_add, index_copy or index_fill")
+        count = index.numel()
+        shape = self.shape[:dim] + (count,) + self.shape[dim + 1 :]
+        values = self._as_tensor(source)
+        if index.ndim > 1 or values.shape not in (shape, ()):
+            raise ShapeError(
+                f"{count} slices of dimension {dim} of {self.shape} by an index of {index.shape} and a source of "
+                f"{values.shape}: the index is a vector, the source {shape}"
+            )
+        places = index.reshape([count if i == dim else 1 for i in range(self.ndim)]).expand(shape)
+        return self._scattered(dim, places, values.expand(shape), mode)
+
+    def index_add(self, dim: int, index: Self, source: Self, *, alpha: float = 1) -> Self:
+        """self with alpha * source added to the slices of dimension dim that a vector of indices names."""
+        return self._with_slices(dim, index, source if alpha == 1 else source * alpha, "add")
+
+    def index_copy(self, dim: int, index: Self, source: Self) -> Self:
+        """self with the slices of dimension dim that a vector of indices names replaced by those of source."""
+        return self._with_slices(dim, index, source, "set")
+
+    def index_fill(self, dim: int, index: Self, value: Operand) -> Self:
+        """self with one value in the slices of dimension dim that a vector of indices names."""
+        return self._with_slices(dim, index, value, "set")
+
+    def masked_scatter(self, mask: Self, source: Self) -> Self:
+        """self with the elements where mask, broadcast, is true replaced by the first ones of source, in order.
+
+        >>> Tensor([0, 0, 0]).masked_scatter(Tensor([True, False, True]), Tensor([7, 8, 9])).tolist()
+        [7, 0, 8]
+
+        raises IndexError when the values are next synchronised, if source has too few elements
+        """
+        x, chosen = self._broadcasted(mask.bool())
+        if not x.numel():
+            return x
+        chosen = chosen.flatten()
+        places = chosen.where(chosen.cumsum(0) - 1, 0)
+        found = source.flatten().cast(x.dtype)[places]
+        return chosen.where(found, x.flatten()).reshape(x.shape)
