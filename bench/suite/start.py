@@ -1,8 +1,8 @@
 """New processes: how long until their first result, and how much memory the work takes.
 
 Comes in: a side and a workload. Goes out: seconds of the first call with nothing in any cache on disk, of the same in
-a second process, of that process as a whole; and the most memory the work takes beyond what the library itself takes.
-`first_results` runs this file as a program of its own:
+a second process, of that process as a whole; and the most memory that process takes beyond what it took before the
+work. `first_results` runs this file as a program of its own:
 
     python -m bench.suite.start LIBRARY WORKLOAD time|memory STARTED
 """
@@ -69,20 +69,22 @@ def times(library: Library, workload: str, started: float) -> dict[str, float]:
 
 
 def space(library: Library, workload: str, started: float) -> dict[str, float]:
-    """Bytes "memory": the most this process holds while it works, less what it held before it had any inputs."""
-    small = library.tensor(np.ones(16, np.float32))
-    library.arrays(library.function(lambda f, x: x + x)(small))
-    before = held("VmRSS")
+    """Bytes "memory": the most this process holds while it works, less what it held before it had any inputs.
+
+    Pages of files do not count: they are the libraries' code, read when it is first needed.
+    """
+    library.arrays(library.tensor(np.ones(16, np.float32)))
+    before = held("RssAnon")
     call = ready(library, workload)
     library.arrays(call())
     RESET.write_text("5")  # forget the peak, in which compilers may have had their part
     for _ in range(CALLS):
         library.arrays(call())
-    return {"memory": held("VmHWM") - before}
+    return {"memory": held("VmHWM") - held("RssFile") - held("RssShmem") - before}
 
 
 def held(field: str) -> int:
-    """Bytes of memory of this process, by the field of its status: VmRSS now, VmHWM at most since it was reset."""
+    """Bytes of memory of this process, by the field of its status: Rss.. now, VmHWM at most since it was reset."""
     (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) << 10
 
