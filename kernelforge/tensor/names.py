@@ -35,7 +35,6 @@ class Names(Autograd):
 
     absolute = Autograd.abs
     negative = Autograd.neg
-    positive = Autograd.__pos__
     fix = Autograd.trunc
     sgn = Autograd.sign
     subtract = Autograd.sub
@@ -57,6 +56,10 @@ class Names(Autograd):
     arctan2 = Autograd.atan2
     arctanh = Autograd.atanh
     log_sigmoid = Autograd.logsigmoid
+
+    def positive(self) -> Self:
+        """The values as they are."""
+        return self
 
     def floor_divide(self, other: Operand) -> Self:
         """The quotient rounded down."""

@@ -344,3 +344,4 @@ PICKS: dict[str, Case] = {
     "index": Case("if", lambda x, i: x[i], lambda d, s, t: (an_index(d, s),)),
 }  # fmt: skip
 ALL_CASES = {"arithmetic": ARITHMETIC, "reductions": REDUCTIONS, "shapes": SHAPES, "picks": PICKS}
+WITH_DIMENSIONS = {"transpose", "movedim", "unfold", "flipud", "index_add", "index_copy", "index_fill"}

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelforge import Context, Tensor
-from tests.parity.cases import ALL_CASES, TYPES, Case, a_shape, values
+from tests.parity.cases import ALL_CASES, TYPES, WITH_DIMENSIONS, Case, a_shape, values
 
 torch = pytest.importorskip("torch")
 
@@ -24,8 +24,6 @@ TOLERANCE = {"float16": 4e-3, "float32": 2e-5, "float64": 1e-9}
 PLACES = {"argmax", "argmin", "argmax of everything", "argmin of everything", "nonzero", "nonzero as a tuple"}
 PLACES |= {"argwhere", "count_nonzero", "count_nonzero of everything"}
 MORE = {"sub", "floor_divide", "argmax of everything", "argmin of everything"}  # also take bool
-
-WITH_DIMENSIONS = {"transpose", "movedim", "unfold", "flipud", "index_add", "index_copy", "index_fill"}
 
 
 def expected_type(name: str, theirs: Any, inputs: list[str]) -> set[str]:

@@ -276,3 +276,26 @@ def test_results_that_read_nothing_stay_on_their_device(name, device):
     y = STAYING[name](x).realize()
     assert y.device == "NUMPY"
     assert (x + y).numpy().shape == (2,)
+
+
+def test_new_tensors_like_another():
+    x = Tensor([1, 2], dtype="int16")
+    made = [x.new_zeros(2, 3), x.new_ones((2, 3)), x.new_full((2, 3), 7), x.new_empty(2, 3)]
+    made.append(x.new_tensor([[4, 4, 4], [4, 4, 4]]))
+    assert all(tensor.shape == (2, 3) and tensor.dtype is dtypes.int16 for tensor in made)
+    assert [made[i].numpy()[1, 2] for i in (0, 1, 2, 4)] == [0, 1, 7, 4]
+    assert x.new_full(3, 0.5, dtype="float32").tolist() == [0.5] * 3
+
+
+def test_to_another_type_or_that_of_a_tensor():
+    x = Tensor([1, 2])
+    assert x.to(dtypes.float16).dtype is x.to(x.half()).dtype is x.to(dtype="float16").dtype is dtypes.float16
+    assert x.to(None, dtypes.float64).device == x.device
+    assert x.type_as(x.byte()).dtype is dtypes.uint8
+
+
+def test_comparisons_of_whole_tensors():
+    x = Tensor([1.0, float("nan")])
+    assert x[:1].equal(Tensor([1.0])) and not x.equal(x) and not x.equal(x[:1])
+    assert x.allclose(x + 1e-7, equal_nan=True) and not x.allclose(x)
+    assert Tensor([2]).is_nonzero() and not Tensor([0.0]).is_nonzero()

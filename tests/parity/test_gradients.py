@@ -1,0 +1,93 @@
+"""Gradients of methods of both libraries, on random arguments of float64 away from kinks and poles.
+
+The cotangent is random.  Where torch has no gradient or an error, or the values leave the domain of the method, there
+is nothing to compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from kernelforge import Context, Tensor
+from tests.parity.cases import ALL_CASES, WITH_DIMENSIONS, Case, a_shape, values
+
+torch = pytest.importorskip("torch")
+
+DOMAINS: list[Callable[[np.ndarray], np.ndarray]] = [lambda x: x, lambda x: x / 16 + 0.5, lambda x: x + 6]
+WITHOUT = {
+    "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "signbit", "logical_not",
+    "logical_and", "logical_or", "logical_xor", "heaviside", "floor_divide", "any", "all", "argmax", "argmin",
+    "nonzero", "argwhere", "count_nonzero",
+}  # fmt: skip
+SMOOTH = {
+    table: {name: case for name, case in cases.items() if "f" in case.kinds and name.split()[0] not in WITHOUT}
+    for table, cases in ALL_CASES.items()
+}
+
+
+def is_float(argument: Any) -> bool:
+    return isinstance(argument, np.ndarray) and argument.dtype.kind == "f"
+
+
+def away_from_kinks(argument: Any, rng: np.random.Generator) -> Any:
+    """An array's finite numbers moved a little, so that no two are equal; other arguments as they are."""
+    if not is_float(argument):
+        return argument
+    return np.asarray(np.where(np.isfinite(argument), argument, 1) + rng.uniform(-0.2, 0.2, argument.shape))
+
+
+def floats(results: Any) -> list[Any]:
+    """The results of a call that are floats."""
+    together = tuple(results) if isinstance(results, tuple | list) else (results,)
+    return [x for x in together if x.is_floating_point()]
+
+
+def weighted_sum(outputs: list[Any], make: Callable[[np.ndarray], Any], seed: int) -> Any:
+    """All elements times random numbers, added up."""
+    rng = np.random.default_rng(seed)
+    parts = [(x * make(np.asarray(rng.normal(size=tuple(x.shape))))).sum() for x in outputs]
+    return sum(parts[1:], parts[0])
+
+
+def their_gradients(case: Case, arguments: list[Any], seed: int) -> tuple[list[Any], list[Any]] | None:
+    """The arguments within the domain of a method, and torch's gradients; None where it has none."""
+    for domain in DOMAINS:
+        moved = [np.asarray(domain(a)) if is_float(a) else a for a in arguments]
+        inputs = [torch.tensor(a) if isinstance(a, np.ndarray) else a for a in moved]
+        leaves = [x.requires_grad_() for x in inputs if isinstance(x, torch.Tensor) and x.is_floating_point()]
+        try:
+            outputs = floats((case.theirs or case.call)(*inputs))
+            if outputs and all(x.isfinite().all() for x in outputs):
+                total = weighted_sum(outputs, torch.tensor, seed)
+                found = torch.autograd.grad(total, leaves, allow_unused=True)
+                return moved, [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found)]
+        except (RuntimeError, IndexError, TypeError, ValueError):
+            return None
+    return None
+
+
+@pytest.mark.parametrize("cases", SMOOTH.values(), ids=SMOOTH)
+@given(data=st.data())
+def test_gradients_as_in_torch(cases: dict[str, Case], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(cases)))
+    case = cases[name]
+    shape = a_shape(data.draw, least=name in WITH_DIMENSIONS)
+    seed = data.draw(st.integers(0, 1 << 20))
+    drawn = [values(data.draw, shape, "float64"), *case.arguments(data.draw, shape, "float64")]
+    rng = np.random.default_rng(seed)
+    reference = their_gradients(case, [away_from_kinks(a, rng) for a in drawn], seed)
+    assume(reference is not None)
+    arguments, expected = reference  # type: ignore[misc]
+    with Context(DEVICE="NUMPY"):
+        inputs = [Tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        leaves = [x.requires_grad_() for x in inputs if isinstance(x, Tensor) and x.is_floating_point()]
+        total = weighted_sum(floats(case.call(*inputs)), Tensor, seed)
+        found = total.gradient(*leaves, materialize_grads=True)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), 1e-7, 1e-9)
