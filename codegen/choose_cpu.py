@@ -17,6 +17,7 @@ from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, pas
 from codegen.choose_contraction import single
 from codegen.choose_hoisted import hoisted
 from codegen.choose_staged import staged
+from codegen.choose_streamed import streamed
 from codegen.choose_window import windowed
 from codegen.contract import Contraction, contractions
 from codegen.index import Axis
@@ -204,7 +205,10 @@ def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Sche
 
 
 def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
-    found = {c.reduce: c for c in contractions(kernel) if worth_tiling(c)}
+    products = contractions(kernel)
+    found = {c.reduce: c for c in products if worth_tiling(c)}
+    if len(products) == len(kernel.reduces) == 1:
+        yield from streamed(kernel, products[0], target, pick)
     if found and len(found) == len(kernel.reduces) == 1:
         (c,) = found.values()
         yield from windowed(kernel, c, target, pick)

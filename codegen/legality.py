@@ -79,12 +79,12 @@ def _check_stages(kernel: Kernel, schedule: Schedule) -> None:
 
 
 def _check_ahead(kernel: Kernel, schedule: Schedule) -> None:
-    loads, looped = set(kernel.loads), {step.axis for step in schedule.loops}
+    loads, looped = set(kernel.loads), {step.axis for step in schedule.loops[schedule.grid :]}
     for load, axis in schedule.ahead:
         if load not in loads:
             raise ScheduleError(f"{load!r}, to be loaded ahead, is no load of the kernel")
         if axis not in looped or not load.index.stride(axis):
-            raise ScheduleError(f"{load!r} does not move evenly along a loop over {axis}: it cannot be loaded ahead")
+            raise ScheduleError(f"{load!r} cannot be loaded ahead: it does not move evenly along a loop over {axis}")
 
 
 def _check_layout(stage: Stage) -> None:

@@ -42,6 +42,8 @@ class Leaves:
     ) -> None:
         self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
         self.vector, self.ahead = schedule.vector, dict(schedule.ahead)
+        inside = schedule.loops[schedule.grid :]
+        self.strides = dict(reversed(inside))  # how far the outermost of an axis' loops inside a group goes at once
         self.asking: dict[Load, Place] = {}
         self.lanes = speller.lanes
         self.lines, self.fresh = lines, lines.fresh
@@ -355,7 +357,7 @@ class Leaves:
         """Where a load is met first, ask the cache for what the next step of a loop will read there."""
         axis, place = self.ahead.get(e), self.at
         if axis is not None and place is not None and self.asking.setdefault(e, place) is place:
-            distance = (e.index.stride(axis) or 0) * place.tile(axis)
+            distance = (e.index.stride(axis) or 0) * self.strides[axis]
             self.lines.add(f"__builtin_prefetch({address} + {distance});")
 
     def run(self, index: Index, when: Conditions, coords: Coords, step: int) -> tuple[str, tuple[str, str] | None]:

@@ -56,7 +56,7 @@ def _attempt(kernel: Kernel, rng: random.Random, wild: float) -> Schedule:
     ahead = tuple(
         Ahead(e, rng.choice(moving))
         for e in kernel.loads
-        if rng.random() < 0.3 and (moving := [step.axis for step in loops if e.index.stride(step.axis)])
+        if rng.random() < 0.3 and (moving := [step.axis for step in loops[len(grid) :] if e.index.stride(step.axis)])
     )
     return Schedule(tuple(loops), len(grid), tuple(vector), tuple(stages), inner, partial, streams, ahead)  # type: ignore[arg-type]
 

@@ -1,0 +1,54 @@
+"""Default CPU schedules for products with few rows, whose large operand is read once, straight from memory.
+
+Comes in: a kernel, its contraction and the target's facts.  Goes out: a schedule, or nothing where the operand is
+small, used again or not straight.  Memory gives most when long pieces of few rows are read: a group walks a wide stripe
+of columns a few rows at a time, its accumulators staying in the nearest cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, prod
+
+from codegen.access import is_plain_load, loads_of, parallel_axes
+from codegen.choose_contraction import TILE, Roles, even, roles_of
+from codegen.contract import Contraction
+from codegen.ir import Kernel
+from codegen.picks import Pick
+from codegen.schedule import Ahead, Schedule, Step
+from codegen.target import Target
+
+STRIPES = (1024, 512, 256)  # columns of a group
+DEPTHS = (8, 4, 16, 32)  # rows read together
+
+
+def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
+    """The schedule, when all rows fit one register tile and the right operand does not fit the caches."""
+    roles = roles_of(kernel, c, target.lanes, pick)
+    parallel = parallel_axes(kernel)
+    if set(c.reduce.arg.args) != {c.left, c.right}:
+        return
+    if not (1 < roles.m.size <= TILE[0] and not roles.deep and {roles.m, roles.n} <= set(parallel)):
+        return
+    if not _is_stream(roles, target):
+        return
+    columns = TILE[1] * target.lanes
+    outer = [a for a in parallel if a is not roles.m and a is not roles.n]
+    wanted = 2 * target.cores / prod(a.size for a in outer)
+    ways = [even(roles.n.size, most, columns) for most in STRIPES]
+    ways.sort(key=lambda stripe: ceil(roles.n.size / stripe) < wanted)
+    grid = [*(Step(a, 1) for a in outer), Step(roles.n, pick("stripe", dict.fromkeys(ways)))]
+    depth = pick("depth", DEPTHS)
+    loops = (Step(roles.k, depth), Step(roles.n, columns), Step(roles.m, roles.m.size), Step(roles.k, 1))
+    others = [Step(a, 1) for a in kernel.axes if a not in {*parallel, *c.k}]
+    asked = [e for e in loads_of(roles.right) if e.index.stride(roles.k)] if pick("ahead", (True, False)) else []
+    ahead = tuple(Ahead(e, roles.k) for e in asked)
+    yield Schedule((*grid, *others, *loops), len(grid), (roles.n,), ahead=ahead)
+
+
+def _is_stream(roles: Roles, target: Target) -> bool:
+    """True when the right operand is a plain array with contiguous lanes, too large for the caches."""
+    loads = list(loads_of(roles.right))
+    straight = all(e.index.stride(roles.n) == 1 and not e.guards for e in loads)
+    nbytes = sum(prod(a.size for a in e.axes) * e.dtype.itemsize for e in loads)
+    return bool(loads) and is_plain_load(roles.right) and straight and nbytes > target.l2
