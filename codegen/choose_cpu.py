@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
 
@@ -148,7 +148,7 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
 
 def _ahead(kernel: Kernel, target: Target, lane: Axis, parallel: Sequence[Axis]) -> tuple[Ahead, ...]:
     """Rows that several cheap passes read from the cache: during the first, memory can bring the next row."""
-    if not parallel:
+    if not parallel or target.name != "cpu":
         return ()
     row, fits = parallel[-1], target.l2 // 4
     uses = Counter(e for root in passes(kernel) for e in set(loads_of(root)))
@@ -197,11 +197,21 @@ def _stripe(kernel: Kernel, target: Target, lane: Axis, others: Sequence[Axis]) 
 
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel on a CPU, the preferred one first; the last is always legal."""
-    for schedule in _recipes(kernel, target, pick):
+    for recipe in _recipes(kernel, target, pick):
+        schedule = _bypassing(kernel, recipe, target, pick)
         better = hoisted(kernel, schedule)
         if better is not schedule:
             yield better
         yield schedule
+
+
+def _bypassing(kernel: Kernel, schedule: Schedule, target: Target, pick: Pick) -> Schedule:
+    """Results that no cache can hold until they are read go around the caches."""
+    read = {e.param for e in kernel.loads}
+    large = any(s.param.nbytes >= target.l3 for s in main_stores(kernel) if s.param not in read)
+    if not (large and target.name == "cpu" and pick("bypass", (True, False))):
+        return schedule
+    return replace(schedule, options={**schedule.options, "bypass": target.l3})
 
 
 def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:

@@ -41,7 +41,8 @@ def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
     depth = pick("depth", DEPTHS)
     loops = (Step(roles.k, depth), Step(roles.n, columns), Step(roles.m, roles.m.size), Step(roles.k, 1))
     others = [Step(a, 1) for a in kernel.axes if a not in {*parallel, *c.k}]
-    asked = [e for e in loads_of(roles.right) if e.index.stride(roles.k)] if pick("ahead", (True, False)) else []
+    asks = target.name == "cpu" and pick("ahead", (True, False))
+    asked = [e for e in loads_of(roles.right) if asks and e.index.stride(roles.k)]
     ahead = tuple(Ahead(e, roles.k) for e in asked)
     yield Schedule((*grid, *others, *loops), len(grid), (roles.n,), ahead=ahead)
 

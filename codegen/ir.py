@@ -55,6 +55,11 @@ class Param:
     dtype: DType
     size: int
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return self.size * self.dtype.itemsize
+
     def __repr__(self) -> str:
         return self.name
 

@@ -42,6 +42,7 @@ class Leaves:
     ) -> None:
         self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
         self.vector, self.ahead = schedule.vector, dict(schedule.ahead)
+        self.bypass = int(schedule.options.get("bypass", 1 << 62))
         inside = schedule.loops[schedule.grid :]
         self.strides = dict(reversed(inside))  # how far the outermost of an axis' loops inside a group goes at once
         self.asking: dict[Load, Place] = {}

@@ -98,6 +98,8 @@ def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, s
         op = REDUCE_OPS[store.mode].name
         value = leaves.speller.combine(op, dtype.arithmetic, old, value, leaves.lanes)
     if bounds is None:
+        if store.mode == "set" and store.param.nbytes >= leaves.bypass and dtype.bits == 32:
+            return leaves.speller.bypassing_store(name, start, value, dtype)
         return leaves.speller.store(name, start, value, dtype, leaves.lanes)
     return leaves.speller.bounded_store(name, start, value, *bounds, dtype)
 

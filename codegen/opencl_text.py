@@ -208,6 +208,16 @@ class Speller:
             value = f"convert_uchar{n}({value} & 1)"
         return f"vstore{n}({value}, 0, {pointer});"
 
+    def bypassing_store(self, name: str, index: str, value: str, dtype: DType) -> str:
+        """The statement that writes a vector around the caches where it fills whole lines, else like any other."""
+        vector, helper = self.type(dtype, self.lanes), f"kf_bypass_{dtype}"
+        body = (
+            f"if (((ulong)p & {self.lanes * dtype.itemsize - 1}) == 0) "
+            f"__builtin_nontemporal_store(v, (__global {vector} *)p); else {self._vector_store('p', 'v', dtype)}"
+        )
+        self.prelude.define(helper, "void", f"{vector} v, __global {memory_element(dtype)} *p", body)
+        return f"{helper}({value}, {_pointer(name, index)});"
+
     def first_load(self, name: str, index: str, count: int, dtype: DType) -> str:
         """The first `count` of a vector of consecutive elements; 0 in the other lanes, whose memory is not touched."""
         parts = []

@@ -81,7 +81,8 @@ class Schedule:
     partial  reduces whose tile axes stay partial (lanes) until the end of their loop; None: the target's rule
     streams  groups of a max and its rescaled sums that run in one pass
     ahead    loads to ask for one loop step early, in languages that can
-    options  launch options of the language, such as num_warps
+    options  options of the language, such as num_warps; on CPUs "bypass": arrays of at least so many bytes are written
+             around the caches, which would first read what is overwritten
 
     Axes in no loop are held whole in the tile.  Law: along each axis every tile divides the enclosing one; the size
     itself need not divide.

@@ -18,7 +18,7 @@ class Target:
     cores         processors that run work-groups at a time (CPU cores, SMs)
     vector_bytes  width of the vector registers the printer expands tiles into
     scratch       bytes of private (CPU) or shared (GPU) memory a group may use
-    cache         bytes of the nearest cache (CPU: L1, then L2)
+    l1, l2, l3    bytes of the caches, the nearest first; of the last that all cores share
     """
 
     language: str
@@ -28,6 +28,7 @@ class Target:
     scratch: int = 2 << 20
     l1: int = 32 << 10
     l2: int = 1 << 20
+    l3: int = 32 << 20
     float64: bool = True
     fast_erf: bool = True
 

@@ -58,7 +58,8 @@ def _attempt(kernel: Kernel, rng: random.Random, wild: float) -> Schedule:
         for e in kernel.loads
         if rng.random() < 0.3 and (moving := [step.axis for step in loops[len(grid) :] if e.index.stride(step.axis)])
     )
-    return Schedule(tuple(loops), len(grid), tuple(vector), tuple(stages), inner, partial, streams, ahead)  # type: ignore[arg-type]
+    options = {"bypass": 64} if rng.random() < 0.2 else {}
+    return Schedule(tuple(loops), len(grid), tuple(vector), tuple(stages), inner, partial, streams, ahead, options)  # type: ignore[arg-type]
 
 
 def _few(rng: random.Random, wild: float) -> int:
