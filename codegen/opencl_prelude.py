@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from codegen.dtypes import DType, dtypes
+from codegen.opencl_functions import function_body
 
 _BASES: Final[dict[str, str]] = {
     "bool": "int", "int8": "char", "uint8": "uchar", "int16": "short", "uint16": "ushort", "int32": "int",
@@ -45,7 +46,8 @@ _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
     ("shr", "u"): ("a, b", "b < W ? (T)(a >> b) : (T)0", "select(a >> b, (T)(0), b >= (T)(W))"),
     ("shr", "i"): ("a, b", "(T)(a >> (b < W ? b : W - 1))", "a >> min(b, (T)(W - 1))"),
     ("rsqrt", "f"): ("a", "(T)1 / sqrt(a)", "(T)(1) / sqrt(a)"),
-    ("sin", "f"): ("a", "fabs(a) < (T)1e-4f ? a : sin(a)", "select(sin(a), a, fabs(a) < (T)(1e-4f))"),
+    ("sin", "f"): ("a", "sin(a)", "sin(a)"),
+    ("cos", "f"): ("a", "cos(a)", "cos(a)"),
     ("erf", "f"): ("a", "erf(a)", "erf(a)"),
 }
 # The same for helpers of several statements; they end in `return`.
@@ -100,26 +102,6 @@ _HALF_TEXT: Final = {
 }  # fmt: skip
 
 
-# erf in float32 for compilers whose own is slow: |a| < 1: a * P(a^2), else sign(a) * (1 - exp(-Q(min(|a|, 4.1)))).
-# Least squares on Chebyshev nodes; at most 2.3 units in the last place.
-_ERF_INNER: Final = (7.847259e-05, -0.0008008189, 0.0051880991, -0.026853692, 0.11283582, -0.37612626, 1.1283791)
-_ERF_OUTER: Final = (-0.00018754575, 0.0029587483, -0.02188107, 0.1031939, 0.63804746, 1.1271461, 0.0003278846)
-
-
-def _horner(coefficients: tuple[float, ...], x: str) -> str:
-    text = f"(T)({coefficients[0]}f)"
-    for c in coefficients[1:]:
-        text = f"fma({text}, {x}, (T)({c}f))"
-    return text
-
-
-_POLYNOMIAL_ERF: Final = (
-    "const T s = a * a, x = fabs(a), x1 = select(x, (T)(4.1f), x > (T)(4.1f)); "
-    f"const T p = {_horner(_ERF_INNER, 's')}, q = {_horner(_ERF_OUTER, 'x1')}; "
-    "return select(copysign((T)(1.0f) - exp(-q), a), a * p, x < (T)(1.0f));"
-)
-
-
 def element(dtype: DType) -> str:
     """The C type values of dtype are computed in."""
     return _BASES[dtype.name]
@@ -148,8 +130,8 @@ def helper_name(name: str, dtype: DType) -> str:
 class Prelude:
     """Collects the helpers a kernel asks for; `text` defines each once, in the order of first use."""
 
-    def __init__(self, lanes: int, fast_erf: bool = True) -> None:
-        self.lanes, self.fast_erf = lanes, fast_erf
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
         self.definitions: dict[str, str] = {}
 
     @property
@@ -177,14 +159,14 @@ class Prelude:
             return False
         operands, scalar, vector = entry
         body = scalar if width == 1 else vector
-        if name == "erf" and dtype is dtypes.float32 and not self.fast_erf:
-            body = _POLYNOMIAL_ERF
+        body = function_body(name, dtype.arithmetic, width) or body
         if "return" not in body:
             body = f"return {body};"
         t = self.vector(element(dtype), width)
         unsigned = self.vector(f"u{_MASKS[dtype.bits]}" if dtype.is_int else "uint", width)
+        mask = self.vector(_MASKS[dtype.arithmetic.bits], width)
         wide = "ulong" if dtype.bits == 64 else "uint"
-        for symbol, meaning in (("T", t), ("U", unsigned), ("C", wide), ("W", str(dtype.bits))):
+        for symbol, meaning in (("T", t), ("U", unsigned), ("S", mask), ("C", wide), ("W", str(dtype.bits))):
             body = _replace(body, symbol, meaning)
         parameters = ", ".join(f"{t} {x}" for x in operands.split(", "))
         # One CPU compiler crashes on, or gets wrong, long scalar chains of max and min it can see into.

@@ -30,7 +30,6 @@ class Target:
     l2: int = 1 << 20
     l3: int = 32 << 20
     float64: bool = True
-    fast_erf: bool = True
 
     @property
     def lanes(self) -> int:

@@ -163,6 +163,7 @@ _HELPERS: Final[dict[str, str]] = {
     "kf_pow": _BINARY.format("libdevice.pow(a, b)"),
     "kf_expm1": "(a):\n    return libdevice.expm1(a)\n",
     "kf_log1p": "(a):\n    return libdevice.log1p(a)\n",
+    "kf_atan": "(a):\n    return libdevice.atan(a)\n",
     "kf_tanh": "(a):\n    return libdevice.tanh(a)\n",
     "kf_trunc": "(a):\n    return libdevice.trunc(a)\n",
     "kf_round": "(a):\n    return libdevice.rint(a)\n",

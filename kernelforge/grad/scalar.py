@@ -132,6 +132,12 @@ def _cos(node: Node, dy: Node) -> Parts:
     return (lambda: neg(mul(dy, elementwise("sin", node.src[0]))),)
 
 
+@rule("atan")
+def _atan(node: Node, dy: Node) -> Parts:
+    (x,) = node.src
+    return (lambda: div(dy, add(mul(x, x), filled(x, 1))),)
+
+
 @rule("tanh")
 def _tanh(node: Node, dy: Node) -> Parts:
     return (lambda: mul(dy, sub(filled(node, 1), mul(node, node))),)

@@ -59,7 +59,6 @@ class Candidate:
             l1=facts.l1,
             l2=facts.l2,
             float64=facts.float64,
-            fast_erf=not self.is_pocl,
         )
 
 

@@ -14,6 +14,8 @@ from kernelforge import graph
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.elementwise import Elementwise
 
+_LARGE = 20.0  # where exp(-x) is nothing beside exp(x)
+
 
 class Functions(Elementwise):
     """Mathematical functions of one value."""
@@ -76,13 +78,21 @@ class Functions(Elementwise):
     def sinh(self) -> Self:
         """The hyperbolic sine."""
         x = self._floating()
-        return (x.expm1() - (-x).expm1()) * 0.5
+        large = x.abs() > _LARGE
+        small = large.where(0, x)
+        usual = (small.expm1() - (-small).expm1()) * 0.5
+        return large.where((x > 0).where(x._half_exponential(), -(-x)._half_exponential()), usual)
 
     @composite
     def cosh(self) -> Self:
         """The hyperbolic cosine."""
-        x = self._floating()
-        return (x.exp() + (-x).exp()) * 0.5
+        x = self._floating().abs()
+        return x._half_exponential() + (-x).exp() * 0.5
+
+    def _half_exponential(self) -> Self:
+        """exp(self) / 2, which may be finite where exp(self) is not."""
+        root = (self * 0.5).exp()
+        return root * 0.5 * root
 
     def tanh(self) -> Self:
         """The hyperbolic tangent."""
@@ -164,34 +174,15 @@ class Functions(Elementwise):
     @composite
     def acos(self) -> Self:
         """The angle in radians whose cosine is each value."""
-        x = self._floating()
+        x = self._wide()
         negative = x < 0
         magnitude = negative.where(-x, x)
         angle = ((1 - magnitude).sqrt() / (1 + magnitude).sqrt()).atan() * 2
-        return negative.where(math.pi - angle, angle)
+        return negative.where(math.pi - angle, angle).cast(self._floating().dtype)
 
-    @composite
     def atan(self) -> Self:
         """The angle in radians whose tangent is each value."""
-        x = self._floating()
-        positive, outside = x >= 0, x.abs() > 1
-        angle = outside.where(outside.where(x, 1).reciprocal(), x)._atan_up_to_one()
-        return outside.where(positive.where(x._constant(math.pi / 2), -math.pi / 2) - angle, angle)
-
-    def _atan_up_to_one(self) -> Self:
-        """atan() of values from -1 to 1.
-
-        atan(x) = 2 atan(x / (1 + sqrt(1 + x^2))) twice leaves |x| < 0.2, where the series converges to float64 in 11
-        terms.
-        """
-        small = self
-        for _ in range(2):
-            small = small / (1 + (1 + small.square()).sqrt())
-        square = small.square()
-        series = square._constant(0)
-        for odd in range(21, 0, -2):
-            series = series * square + (1 if odd % 4 == 1 else -1) / odd
-        return small * series * 4
+        return self._function("atan")
 
     @composite
     def asinh(self) -> Self:

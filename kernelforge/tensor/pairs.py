@@ -48,7 +48,7 @@ class Pairs(Functions):
         larger, smaller = steep.where(height, width), steep.where(width, height)
         undefined = larger.eq(smaller) & (larger.eq(0) | larger.isinf())
         ratio = undefined.where(larger.ne(0).cast(larger.dtype), smaller / undefined.where(1, larger))
-        angle = ratio._atan_up_to_one()
+        angle = ratio.atan()
         angle = steep.where(math.pi / 2 - angle, angle)
         angle = behind.where(math.pi - angle, angle)
         return below.where(-angle, angle)
