@@ -92,8 +92,8 @@ def _circular(name: str, circle: Circle, suffix: str) -> str:
         f"const T g = s * {_constant(0.5, suffix)}, w = {one} - g; "
         f"const T even = w + ((({one} - w) - g) + fma(s * s, {_polynomial(circle.cosine, 's', suffix)}, -r * e)); "
         f"const S q = convert_S(n){turn}; "
-        f"const T v = as_T(as_S(select(odd, even, (q & 1) != 0)) ^ ((q & 2) << {circle.sign_bit - 1}){sign}); "
-        f"if (ANY(x > {far})) return select(v, {name}(a), x > {far}); return v;"
+        f"const T v = as_T(as_S(select(odd, even, (S)((q & 1) != 0))) ^ ((q & 2) << {circle.sign_bit - 1}){sign}); "
+        f"if (ANY(x > {far})) return select(v, {name}(a), (S)(x > {far})); return v;"
     )
 
 

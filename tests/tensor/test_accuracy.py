@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes, from_storage, to_storage
 from kernelforge.kernels import Device
+from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.tensor import Tensor
 
 Wide = Callable[[NDArray], NDArray]
@@ -78,6 +79,8 @@ def assert_accurate(
 
 @pytest.fixture(autouse=True)
 def _compiled() -> Any:
+    if not isinstance(Device["CPU"], OpenCLRuntime):
+        pytest.skip("NumPy's own functions are less accurate than the kernels'")
     before, Device.DEFAULT = Device.DEFAULT, "CPU"
     yield
     Device.DEFAULT = before
