@@ -28,7 +28,7 @@ from kernelforge.nn.activation import (
     Tanh,
 )
 from kernelforge.nn.attention import MultiheadAttention
-from kernelforge.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from kernelforge.nn.convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from kernelforge.nn.linear import Embedding, Linear
 from kernelforge.nn.loss import (
     BCELoss,
@@ -72,8 +72,10 @@ __all__ = [
     "BatchNorm3d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "Embedding",

@@ -102,6 +102,15 @@ class Conv2d(_Forward):
     rank = 2
 
 
+class Conv3d(_Forward):
+    """Tensor.conv3d of [N, in_channels, D, H, W] with a weight [out_channels, in_channels / groups, d, h, w].
+
+    weight, bias   uniform within 1 / sqrt(in_channels / groups * d * h * w)
+    """
+
+    rank = 3
+
+
 class ConvTranspose1d(_Convolution):
     """Tensor.conv_transpose2d of [N, in_channels, L] with a weight [in_channels, out_channels / groups, k]."""
 
@@ -113,4 +122,11 @@ class ConvTranspose2d(_Convolution):
     """Tensor.conv_transpose2d of [N, in_channels, H, W] with a weight [in_channels, out_channels / groups, h, w]."""
 
     rank = 2
+    transposed = True
+
+
+class ConvTranspose3d(_Convolution):
+    """Tensor.conv_transpose3d of [N, in_channels, ..] with a weight [in_channels, out_channels / groups, d, h, w]."""
+
+    rank = 3
     transposed = True

@@ -64,7 +64,7 @@ class Convolution(Distances):
 
             out[n,o,y,x] = bias[o] + sum_{c,r,s} in[n, c, y*stride + r*dilation - pad, ...] weight[o,c,r,s]
 
-        The number of spatial dimensions is that of the weight: three-dimensional tensors make a conv1d.  A padding of
+        conv1d, conv2d and conv3d are one: the number of spatial dimensions is that of the weight.  A padding of
         2 numbers per dimension is (before, after), last dimension first; "same" keeps the size at stride 1.
 
         raises ShapeError
@@ -95,17 +95,7 @@ class Convolution(Distances):
         result = product.reshape(batch, outputs, *counts)
         return result if bias is None else result + bias.reshape(1, outputs, *(1,) * len(counts))
 
-    def conv1d(
-        self,
-        weight: Self,
-        bias: Self | None = None,
-        groups: int = 1,
-        stride: Sizes = 1,
-        dilation: Sizes = 1,
-        padding: Sizes | str = 0,
-    ) -> Self:
-        """The convolution of [N, C, L] with a weight of [O, C / groups, k]: [N, O, L']."""
-        return self.conv2d(weight, bias, groups, stride, dilation, padding)
+    conv1d = conv3d = conv2d
 
     def _checked_convolution(self, weight: Self, groups: int, channels: int, what: str) -> int:
         """The number of spatial dimensions.
@@ -169,15 +159,4 @@ class Convolution(Distances):
         wide = repeated._derived(graph.unwindow(repeated._node, dim, full + extra, stride, dilation))
         return wide._between(dim, pads[0], pads[0] + size)
 
-    def conv_transpose1d(
-        self,
-        weight: Self,
-        bias: Self | None = None,
-        groups: int = 1,
-        stride: Sizes = 1,
-        dilation: Sizes = 1,
-        padding: Sizes = 0,
-        output_padding: Sizes = 0,
-    ) -> Self:
-        """The transpose of conv1d: [N, C, L] with a weight of [C, O / groups, k] gives [N, O, L']."""
-        return self.conv_transpose2d(weight, bias, groups, stride, dilation, padding, output_padding)
+    conv_transpose1d = conv_transpose3d = conv_transpose2d

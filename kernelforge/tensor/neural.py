@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.settings import TRAINING, Context
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.resizing import Resizing
+
+SELU_LIMIT: Final = -1.6732632423543772 * 1.0507009873554805  # of selu(x) for large negative x
 
 
 class TrainingMode(type):
@@ -52,6 +54,24 @@ class Neural(Resizing, metaclass=TrainingMode):
         if p == 1:
             return self._constant(0)
         return self._kept(p).where(self * (1 / (1 - p)), 0)
+
+    def dropout2d(self, p: float = 0.5) -> Self:
+        """dropout() of whole channels of [N, C, ...]; dropout1d, dropout2d and dropout3d are one."""
+        channels = self.new_ones(*self.shape[:2], *(1,) * (self.ndim - 2))
+        return self * channels.dropout(p) if TRAINING.value else self
+
+    dropout1d = dropout3d = dropout2d
+
+    def alpha_dropout(self, p: float = 0.5) -> Self:
+        """dropout() that keeps mean 0 and variance 1: dropped elements become selu()'s limit, all are then scaled."""
+        if not 0 <= p <= 1:
+            raise ValueError(f"alpha_dropout() takes a probability from 0 to 1, got {p}")
+        if not TRAINING.value or p == 0:
+            return self
+        if p == 1:
+            return self._constant(0)
+        scale = ((1 - p) * (1 + p * SELU_LIMIT**2)) ** -0.5
+        return self._kept(p).where(self, SELU_LIMIT) * scale - scale * SELU_LIMIT * p
 
     @composite
     def prelu(self, weight: Self) -> Self:

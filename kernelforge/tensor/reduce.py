@@ -146,7 +146,7 @@ class Reduce(Diagonals):
     def norm(self, p: float = 2.0, axis: Axis = None, keepdim: bool = False) -> Self:
         """The p-norm over axes, sum(|x|^p)^(1/p); p may be infinite.  Its gradient is 0 where all elements are 0."""
         x = self._wide()
-        if p == float("inf"):
+        if p == float("inf") and self._count(axis, "norm"):
             return x.abs().max(axis, keepdim).cast(self._floating().dtype)
         powers = x.square() if p == 2 else x.abs() ** p
         return powers.sum(axis, keepdim)._power_from_zero(1 / p).cast(self._floating().dtype)

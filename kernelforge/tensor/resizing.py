@@ -6,11 +6,15 @@ between, the nearest ones.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from math import isclose
+from typing import Final, Self
 
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.counting import Counting
+
+LINEAR: Final = ("linear", "bilinear", "trilinear")
 
 
 class Resizing(Counting):
@@ -48,31 +52,51 @@ class Resizing(Counting):
         mixed = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
         return mixed.reshape(*lead, channels * r * r, height // r, width // r)
 
-    def interpolate(self, size: tuple[int, ...], mode: str = "linear", align_corners: bool = False) -> Self:
-        """The last dimensions resized to size.
+    def interpolate(
+        self,
+        size: int | Sequence[int] | None = None,
+        mode: str = "linear",
+        align_corners: bool = False,
+        scale_factor: float | Sequence[float] | None = None,
+    ) -> Self:
+        """The last dimensions resized to size, or by factors; one number stands for all after the first two.
 
-        mode            "linear" between the two nearest neighbours of each dimension, or "nearest"
+        mode            "linear" between the two nearest neighbours of each dimension ("bilinear" and "trilinear" are
+                        the same), "nearest", or "nearest-exact", which takes the neighbour nearest to the middle
         align_corners   the corner elements keep their places
+
+        raises ShapeError, ValueError
         """
-        if mode not in ("linear", "nearest"):
+        if mode not in (*LINEAR, "nearest", "nearest-exact"):
             raise ValueError(f"interpolate() knows the modes linear and nearest, got {mode!r}")
-        if len(size) > self.ndim or 0 in self.shape[self.ndim - len(size) :] or min(size, default=1) < 1:
-            raise ShapeError(f"interpolate of {self.shape} to {tuple(size)}: give last dimensions, at least 1")
+        if (size is None) == (scale_factor is None):
+            raise ValueError("interpolate() takes a size or a scale_factor, one of both")
+        given = size if scale_factor is None else scale_factor
+        wanted = (given,) * (self.ndim - 2) if isinstance(given, int | float) else tuple(given or ())
+        sources = self.shape[self.ndim - len(wanted) :]
+        sizes = [int(n * x) for n, x in zip(sources, wanted)] if size is None else [int(x) for x in wanted]
+        if len(wanted) > self.ndim or 0 in sources or min(sizes, default=1) < 1:
+            raise ShapeError(f"interpolate of {self.shape} to {tuple(sizes)}: give last dimensions, at least 1")
         x = self._floating()
-        for dim, n in enumerate(size, start=self.ndim - len(size)):
-            x = x._resized(dim, n, mode, align_corners)
+        for dim, (n, result, factor) in enumerate(zip(sources, sizes, wanted), start=self.ndim - len(sizes)):
+            step = n / result if size is not None else 1 / factor
+            x = x._resized(dim, result, step, mode, align_corners)
         return x
 
-    def _resized(self, dim: int, size: int, mode: str, align_corners: bool) -> Self:
+    def _resized(self, dim: int, size: int, step: float, mode: str, align_corners: bool) -> Self:
+        """Dimension dim with `size` elements, `step` of the old ones apart."""
         n = self.shape[dim]
-        places = type(self).arange(size)
         index = (slice(None),) * dim
-        if mode == "nearest":
+        places = type(self).arange(size)
+        if mode == "nearest" and isclose(step * size, n):
             return self[(*index, places * n // size)]
+        if mode not in LINEAR:
+            position = (places.float() + (0.5 if mode == "nearest-exact" else 0)) * step
+            return self[(*index, position.int().minimum(n - 1))]
         if align_corners:
             position = places.float() * ((n - 1) / max(1, size - 1))
         else:
-            position = ((places.float() + 0.5) * (n / size) - 0.5).clamp(0, n - 1)
+            position = ((places.float() + 0.5) * step - 0.5).clamp(0, n - 1)
         low = position.floor().int().minimum(n - 1)
         share = (position - low.float()).cast(self.dtype).reshape(-1, *(1,) * (self.ndim - dim - 1))
         return self[(*index, low)].lerp(self[(*index, (low + 1).minimum(n - 1))], share)

@@ -94,6 +94,16 @@ def test_against_torch(device):
         assert_same(Tensor(x).conv_transpose2d(Tensor(w), **options), expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
+def test_three_spatial_dimensions(device):
+    torch = pytest.importorskip("torch")
+    x, w = values(2, 2, 3, 4, 5), values(3, 2, 2, 3, 2, seed=1)
+    expected = torch.nn.functional.conv3d(torch.tensor(x), torch.tensor(w), stride=(1, 2, 1), padding=1)
+    assert_same(Tensor(x).conv3d(Tensor(w), stride=(1, 2, 1), padding=1), expected.numpy(), rtol=1e-4, atol=1e-4)
+    w = values(2, 3, 2, 3, 2, seed=1)
+    expected = torch.nn.functional.conv_transpose3d(torch.tensor(x), torch.tensor(w), stride=(1, 2, 1))
+    assert_same(Tensor(x).conv_transpose3d(Tensor(w), stride=(1, 2, 1)), expected.numpy(), rtol=1e-4, atol=1e-4)
+
+
 def test_paddings(numpy_device):
     x, w = values(1, 1, 5, 6), values(1, 1, 3, 2, seed=1)
     t, f = Tensor(x), Tensor(w)

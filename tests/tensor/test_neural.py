@@ -59,3 +59,32 @@ def test_errors():
 
 def test_sequential(numpy_device):
     assert Tensor([1.0, -2.0]).sequential([Tensor.relu, lambda x: x + 1]).tolist() == [2, 1]
+
+
+def test_dropout_of_channels(numpy_device):
+    x = Tensor.ones(8, 16, 3, 2)
+    assert x.dropout2d(0.5) is x
+    with Tensor.train():
+        kept = x.dropout2d(0.5).numpy()
+        assert x.dropout3d(1).numpy().max() == 0
+    assert set(np.unique(kept)) == {0, 2}
+    assert (kept == kept[:, :, :1, :1]).all()
+    assert 0.3 < (kept == 0).mean() < 0.7
+
+
+def test_alpha_dropout_keeps_mean_and_variance(numpy_device):
+    x = Tensor.randn(20000)
+    assert x.alpha_dropout(0.5) is x
+    with Tensor.train():
+        found = x.alpha_dropout(0.3).numpy()
+    assert abs(found.mean()) < 0.05
+    assert abs(found.std() - 1) < 0.05
+
+
+def test_glu_and_prelu(numpy_device):
+    x = values(2, 4)
+    assert_same(Tensor(x).glu(), x[:, :2] / (1 + np.exp(-x[:, 2:])))
+    weight = values(4, seed=1)
+    assert_same(Tensor(x).prelu(Tensor(weight)), np.where(x > 0, x, x * weight))
+    with pytest.raises(ShapeError, match="glu"):
+        Tensor.ones(3).glu()

@@ -4,7 +4,7 @@ import pytest
 
 from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
-from tests.tensor.checks import assert_all_same, assert_gradient, values
+from tests.tensor.checks import assert_all_same, assert_gradient, assert_same, values
 
 
 def test_interpolate_against_torch(numpy_device):
@@ -21,6 +21,28 @@ def test_interpolate_against_torch(numpy_device):
     assert_all_same(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "nearest-exact"])
+@pytest.mark.parametrize("factor", [2, 0.5, 1.5, (0.4, 3)])
+def test_interpolate_by_factors(mode, factor, numpy_device):
+    torch = pytest.importorskip("torch")
+    x = values(2, 3, 5, 4)
+    expected = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode=mode)
+    assert_same(Tensor(x).interpolate(scale_factor=factor, mode=mode), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_one_size_for_all_spatial_dimensions(numpy_device):
+    assert Tensor.ones(2, 3, 4, 5).interpolate(6, mode="nearest").shape == (2, 3, 6, 6)
+    assert Tensor.ones(2, 3, 4).interpolate(6).shape == (2, 3, 6)
+
+
+def test_pixels_and_channels(numpy_device):
+    x = values(2, 8, 3, 5)
+    assert_same(Tensor(x).pixel_shuffle(2).pixel_unshuffle(2), x)
+    for name, shape in (("pixel_shuffle", (6, 2, 2)), ("pixel_unshuffle", (1, 2, 3))):
+        with pytest.raises(ShapeError, match=name):
+            getattr(Tensor.ones(*shape), name)(2)
+
+
 def test_gradient(numpy_device):
     assert_gradient(lambda t: t.interpolate((4, 7)), values(3, 5))
 
@@ -30,3 +52,5 @@ def test_errors():
         Tensor([1.0, 2.0]).interpolate((2, 2))
     with pytest.raises(ValueError, match="modes"):
         Tensor([1.0]).interpolate((2,), mode="cubic")
+    with pytest.raises(ValueError, match="one of both"):
+        Tensor([1.0]).interpolate((2,), scale_factor=2.0)
