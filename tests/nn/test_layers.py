@@ -17,6 +17,7 @@ LAYERS = {
     "Linear": (ROWS, (8, 5), {}),
     "Linear without bias": (ROWS, (8, 5), {"bias": False}),
     "Conv1d": (values(2, 4, 9), (4, 6, 3), {"padding": 1, "groups": 2}),
+    "Conv3d": (values(2, 4, 3, 5, 4), (4, 6, 3), {"padding": 1, "groups": 2}),
     "Conv2d": (IMAGE, (4, 6, 3), {"stride": 2, "padding": 1, "dilation": 2}),
     "Conv2d same": (IMAGE, (4, 6, 3), {"padding": "same"}),
     "ConvTranspose1d": (values(2, 4, 5), (4, 6, 3), {"stride": 2, "output_padding": 1}),
