@@ -9,6 +9,7 @@ from __future__ import annotations
 from codegen.index import Axis, separated
 from codegen.ir import Kernel, Store
 from codegen.legality import check_placed, check_written
+from codegen.narrowing import narrow
 from codegen.nodes import Nest
 from codegen.placing import place
 from codegen.schedule import Schedule, Step
@@ -26,6 +27,7 @@ def build(kernel: Kernel, schedule: Schedule, target: Target) -> Nest:
     check_written(kernel, schedule, target)
     nest = place(kernel, schedule, target)
     check_placed(nest)
+    narrow(nest)
     if target.language == "triton":
         check_blocks(nest)
     return nest

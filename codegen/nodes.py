@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from codegen.image import Image
-from codegen.index import Axis
+from codegen.index import NO_GUARDS, Axis, Guards
 from codegen.ir import Expr, Kernel, Reduce, Scan, Store
 from codegen.schedule import Schedule, Step
 from codegen.target import Target
@@ -118,6 +118,7 @@ class Loop:
     place  outside the loop: place.tile(axis) is the extent walked, place.var(axis) where it starts
     inside the place of the body: inside.var(axis) is the loop variable
     grid   a program id instead of a loop; grid loops are the outermost nodes, one inside the other
+    within guards on the axis: a step may be left out when one of them fails at all its points, if another step remains
     """
 
     axis: Axis
@@ -126,6 +127,7 @@ class Loop:
     place: Place
     inside: Place
     body: list[Node] = field(default_factory=list)
+    within: Guards = NO_GUARDS
 
     @property
     def var(self) -> str:

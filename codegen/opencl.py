@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from codegen.ir import Kernel, Param
+from codegen.narrowing import Limit, limits
 from codegen.nest import build
 from codegen.nodes import (
     Advance,
@@ -192,11 +193,12 @@ class _Printer:
                 self.inside(node, whole=True)
             head = "else"
         else:
-            start, extent = node.place.var(node.axis), node.place.tile(node.axis)
-            last = str(size - rest) if start is None else f"min({start} + {extent}, {self.number(size - rest)})"
-            with self.lines.block(self.head(node, var, start or "0", last)):
+            first, end = self.bounds(node)
+            inside = node.place.var(node.axis) is None and not node.within
+            last = str(size - rest) if inside else f"min({end}, {self.number(size - rest)})"
+            with self.lines.block(self.head(node, var, first, last)):
                 self.inside(node, whole=True)
-            head = "" if start is None else f"if ({start} + {extent} > {size})"
+            head = "" if inside else f"if ({end} > {size - rest})"
         with self.lines.block(head):
             self.lines.add(f"const {self.base} {var} = {size - rest};")
             self.inside(node, rest=rest)
@@ -217,9 +219,34 @@ class _Printer:
     def bounds(self, node: Loop) -> tuple[str, str]:
         """Where the loop begins and ends: the enclosing tile, cut at the axis' end if it may overhang."""
         axis, start = node.axis, node.place.var(node.axis)
-        if start is None:
-            return "0", str(axis.size)
         extent = node.place.tile(axis)
-        last = f"{start} + {extent}"
-        whole = axis in self.leaves.masks.clear or axis.size % extent == 0
-        return start, last if whole else f"min({last}, {self.number(axis.size)})"
+        last = str(axis.size)
+        if start is not None:
+            last = f"{start} + {extent}"
+            whole = axis in self.leaves.masks.clear or axis.size % extent == 0
+            last = last if whole else f"min({last}, {self.number(axis.size)})"
+        return self.narrowed(node, start or "0", last)
+
+    def narrowed(self, node: Loop, start: str, last: str) -> tuple[str, str]:
+        """The bounds tightened by the guards outside of which steps are idle; one step remains in any case."""
+        firsts, lasts = limits(node)
+        cast, step, least = f"({self.base})", node.tile, int(start == "0")
+        for limit in firsts:
+            away = f"{_sum(limit)} - {start}" if start != "0" else _sum(limit)
+            away = f"clamp({cast}({away}), {cast}0, {cast}({last} - {start} - 1))"
+            text = f"{start} + {away}" if start != "0" else away
+            start, least = self.constant("first", text + (f" / {step} * {step}" if step > 1 else "")), 0
+        for limit in lasts:
+            end = f"min({cast}({last}), {cast}({_sum(limit)}))"
+            last = self.constant("last", end if limit.low >= least > 0 else f"max({cast}({start} + 1), {end})")
+        return start, last
+
+    def constant(self, stem: str, text: str) -> str:
+        name = self.lines.fresh(stem)
+        self.lines.add(f"const {self.base} {name} = {text};")
+        return name
+
+
+def _sum(limit: Limit) -> str:
+    terms = [var if k == 1 else f"{var} * {k}" for var, k in limit.terms]
+    return " + ".join([*terms, str(limit.const)] if limit.const or not terms else terms)

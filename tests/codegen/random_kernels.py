@@ -7,6 +7,7 @@ floats stay moderate, only integers and loaded floats are compared.  `kernels()`
     elementwise  several stores, casts, where, views: flips, strides, pads, windows, flattened and split axes, gathers
     reduction    nested and sibling reduces of any operation     contraction  with batch, prologue and epilogue
     softmax      a max and sums that hang on it, streams         window       sums of products over windows
+    masked       sums of products, and streams, where one operand is masked outside a band
     accumulate   stores that add, take the max, raise flags
     scan         scans of scans and of reduces, and reduces of them, along any axis
 """
@@ -179,6 +180,19 @@ class _Maker:
             return valid([Guard(axis.index, self.rng.randint(0, 1), self.rng.randint(1, axis.size))])
         name = self.rng.choice(("lt", "le", "eq", "ne"))
         return apply(name, self.integer(axes), const(self.rng.randint(0, 4), dtypes.int32))
+
+    def band(self, row: Axis, column: Axis) -> Expr:
+        """A condition that holds on one side of a diagonal, between two, or outside."""
+        shifts = [const(self.rng.randint(-9, 9), dtypes.int32) for _ in range(2)]
+        places = [apply("add", coord(axis.index), shift) for axis, shift in zip((row, column), shifts)]
+        condition = apply(self.rng.choice(("lt", "le")), *self.rng.sample(places, 2))
+        if self.rng.random() < 0.5:
+            shifted = [coord(axis.index + self.rng.randint(-9, 9)) for axis in (row, column)]
+            other = apply(self.rng.choice(("lt", "le", "ne")), *self.rng.sample(shifted, 2))
+            condition = apply(self.rng.choice(("and", "and", "or")), condition, other)
+        if self.rng.random() < 0.2:
+            condition = apply("and", condition, valid([Guard(column.index, 0, self.rng.randint(1, column.size))]))
+        return apply("not", condition) if self.rng.random() < 0.3 else condition
 
     def value(self, axes: Sequence[Axis], dtype: DType, depth: int) -> Expr:
         """A random expression over (some of) the axes."""
@@ -389,6 +403,31 @@ def _softmax(make: _Maker) -> list[Store]:
     return [make.store(*result()) for result in chosen]
 
 
+def _masked(make: _Maker) -> list[Store]:
+    """What attention with a mask and its gradients are made of: weights that are 0 outside a band, summed both ways."""
+    rows, keys = (make.axis(make.rng.choice((3, 7, 16, 33, 40, 64))) for _ in range(2))
+    depth, columns, band = make.axes(1, 1, 5), make.axes(1, 1, 20), make.band(rows, keys)
+    dtype = make.rng.choice((dtypes.float32, dtypes.float32, dtypes.float64))
+    product = apply("mul", make.loaded([rows, *depth], dtype, depth=0), make.loaded([keys, *depth], dtype, depth=0))
+    score = reduce("add", product, depth)
+    weight, finite = apply("where", band, score, const(0, dtype)), True
+    if make.rng.random() < 0.6:
+        hidden = apply("where", band, score, const(float("-inf"), dtype))
+        top, finite = reduce("max", hidden, [keys]), make.rng.random() < 0.7
+        if finite:  # else a row outside the band is nan
+            empty = apply("eq", top, const(float("-inf"), dtype))
+            top = apply("where", empty, const(0, dtype), top)
+        weight = apply("exp", apply("sub", hidden, top))
+
+    def weighted(summed: Axis, kept: Axis) -> Store:
+        other = make.loaded([summed, *columns], dtype, depth=0)
+        return make.store([kept, *columns], reduce("add", apply("mul", weight, other), [summed]))
+
+    results = [lambda: weighted(keys, rows), lambda: make.store([rows], reduce("add", weight, [keys]))]
+    results += [lambda: weighted(rows, keys)] if finite else []
+    return [result() for result in make.rng.sample(results, make.rng.randint(1, 2))]
+
+
 def _accumulate(make: _Maker) -> list[Store]:
     stores = []
     for _ in range(make.rng.randint(1, 2)):
@@ -406,5 +445,6 @@ FAMILIES: dict[str, Callable[[_Maker], list[Store]]] = {
     "contraction": _contraction,
     "window": _window,
     "softmax": _softmax,
+    "masked": _masked,
     "accumulate": _accumulate,
 }
