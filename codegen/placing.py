@@ -184,7 +184,7 @@ class _Placer:
         """True for an accumulator wider than the tile here when the next loop reduces."""
         if goal.kind != "acc" or goal.box is None or not isinstance(goal.sink, Reduce) or axis not in goal.sink.bound:
             return False
-        return any(self.boxes.extent(a, depth, loops) != goal.box.tile[a] for a in goal.box.free)
+        return any(self.boxes.extent(a, depth, loops, goal.sink) != goal.box.tile[a] for a in goal.box.free)
 
     def narrower(self, goal: Goal, depth: int, loops: Order, out: list[Node]) -> tuple[Goal, WriteBack]:
         wide = goal.box

@@ -6,7 +6,7 @@ Comes in: requests of the placer.  Goes out: boxes.  It knows loop lists and pla
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from codegen.contract import contraction
@@ -65,7 +65,7 @@ class PlacedBoxes:
             if a in partial:
                 tile[a] = self.place(depth, sink_loops or loops).innermost(a)
             elif a in axes:
-                tile[a] = self.extent(a, depth, loops) if like is None else like.tile[a]
+                tile[a] = self.extent(a, depth, loops, of) if like is None else like.tile[a]
         name, covers = f"{kind}{len(self.all)}", tile
         if stage is not None and image is not None:
             tile = self.seen(stage, image, covers)
@@ -82,18 +82,26 @@ class PlacedBoxes:
             tile[last] = -(-tile[last] // self.target.lanes) * self.target.lanes
         return tile
 
-    def extent(self, axis: Axis, depth: int, loops: Order) -> int:
-        """The current tile of axis; without a step yet, its size rounded up to whole innermost tiles of every list that
-        may still follow."""
+    def extent(self, axis: Axis, depth: int, loops: Order, of: Expr) -> int:
+        """The current tile of axis; without a step yet, what the last of the tiles reaches that a list which may still
+        follow puts into the box."""
         place = self.place(depth, loops)
-        tile = place.tile(axis)
         if axis in place.tiles:
-            return tile
-        for other in self.orders:
-            if other.steps[:depth] == loops.steps[:depth] and other.real[:depth] == loops.real[:depth]:
-                inner = self.place(0, other).innermost(axis)
-                tile = -(-tile // inner) * inner if inner < tile else max(tile, other.whole.get(axis, 0))
-        return tile
+            return place.tile(axis)
+        before = loops.steps[:depth], loops.real[:depth]
+        follow = (other for other in self.orders if (other.steps[:depth], other.real[:depth]) == before)
+        return max(-(-axis.size // tile) * tile for other in follow for tile in self.put(axis, depth, other, of))
+
+    def put(self, axis: Axis, depth: int, loops: Order, of: Expr) -> Iterator[int]:
+        """The extents along axis in which a list fills a box made at a depth of it: those of its innermost tile and of
+        the accumulators that are narrower where it reduces."""
+        yield self.place(depth, loops).innermost(axis)
+        tile = 1
+        for step, real in zip(loops.steps[depth:], loops.real[depth:]):
+            if step.axis is axis and real:
+                tile = step.tile
+            elif isinstance(of, Reduce) and step.axis in of.bound:
+                yield tile
 
     def partial(self, r: Reduce, depth: int, loops: Order) -> tuple[Axis, ...]:
         """The bound axes of r that stay in its accumulator.

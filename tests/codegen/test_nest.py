@@ -310,6 +310,37 @@ def test_boxes_in_registers_are_never_sliced(kernel: Kernel, seed: int) -> None:
     visit(nest.body, {})
 
 
+@given(kernels(), st.integers(0, 1 << 32))
+def test_narrow_accumulators_stay_inside_the_wide_ones_they_begin_as(kernel: Kernel, seed: int) -> None:
+    """The last tile along an axis may overhang the axis' end, never the end of a box."""
+    nest = build(kernel, random_schedule(kernel, CPU, seed), CPU)
+    for node in nodes(nest.body):
+        if isinstance(node, WriteBack):
+            _check_inside(node, nest.body)
+
+
+def test_wide_accumulators_hold_the_overhang_of_tiles_that_are_looped_again() -> None:
+    x, out = Param("x", F32, 65), Param("out", F32, 5)
+    i, r = Axis("i", 5), Axis("r", 13)
+    total = reduce("add", load(x, i.index * 13 + r.index), (r,))
+    kernel = Kernel("total", (out, x), (Store(out, i.index, total),))
+    nest = build(kernel, Schedule(steps((r, 4), (i, 4), (r, 2), (i, 2), (r, 1), (i, 1)), 0), CPU)
+    backs = [node for node in nodes(nest.body) if isinstance(node, WriteBack)]
+    assert [(node.outer.tile[i], node.inner.tile[i]) for node in backs] == [(4, 2), (8, 4)]
+    for node in backs:
+        _check_inside(node, nest.body)
+
+
+def _check_inside(node: WriteBack, body: Sequence[Node]) -> None:
+    outer, inner = node.outer, node.inner
+    for axis in inner.free:
+        start, tile, outside = 0, inner.tile[axis], outer.place.var(axis)
+        if inner.place.var(axis) != outside:
+            walked = axis.size if outside is None else outer.place.tile(axis)
+            start = (walked - 1) // tile * tile
+        assert start + tile <= outer.tile[axis], f"{inner.name} along {axis} in\n" + "\n".join(outline(body))
+
+
 def _reads(node: Node, box: Box) -> bool:
     """True when the node names the box itself; environments also hold boxes a leaf does not read."""
     return any(x is box for x in vars(node).values())
