@@ -5,7 +5,7 @@ import numpy as np
 from bench.suite.workload import Random, Workload, floats
 
 GROUP = "rows"
-SHAPES = [(4096, 4096), (32768, 512), (1000, 1000)]
+SHAPES = [(4096, 4096), (32768, 512), (4096, 1024), (1000, 1000)]
 
 
 def both(name: str, shape: tuple[int, int], work, weights: int = 0) -> list[Workload]:
