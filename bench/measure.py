@@ -20,7 +20,7 @@ import numpy as np
 Clock = Literal["wall", "cpu"]
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 THREADS = min(2, os.cpu_count() or 1)  # both sides use as many
-SETTLE = 10e-3  # seconds between the sides: a library's threads spin for a while after their last work
+SETTLE = 30e-3  # seconds between the sides: a library's threads spin for a while after their last work
 LEAST = 2e-3  # seconds one timing lasts at least: shorter calls are repeated, so that the clock's grain does not show
 
 
