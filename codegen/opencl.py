@@ -40,8 +40,8 @@ from codegen.show_schedule import show_schedule
 from codegen.target import Target
 
 # a * b + c rounds twice, as everywhere else; sums of products ask for fma.  Tiles are vectors already: a compiler that
-# vectorises or unrolls loops again gains nothing and takes longer, and one of them crashes on loops with reads under
-# conditions.
+# vectorises or unrolls loops again gains nothing and takes longer, and one of them, when it unrolls loops that fill or
+# read private arrays, crashes or reads what is not there yet.  So every loop is a kf_for, those of helpers too.
 _LOOP = '_Pragma("clang loop vectorize(disable) unroll(disable)") for'
 _PRAGMA = f"#pragma OPENCL FP_CONTRACT OFF\n#define kf_for {_LOOP}\n"
 _KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"

@@ -264,7 +264,7 @@ class Speller:
                 f"({ramp} >= first) & ({ramp} < last)); "
             )
         body += (
-            f"{element(dtype)} t[{n}]; for (int l = 0; l < {n}; l++) t[l] = first <= l && l < last ? {one} : 0; "
+            f"{element(dtype)} t[{n}]; kf_for (int l = 0; l < {n}; l++) t[l] = first <= l && l < last ? {one} : 0; "
             f"return vload{n}(0, t);"
         )
         helper = f"kf_load_{dtype}"
@@ -281,7 +281,7 @@ class Speller:
         body = (
             f"if (first <= 0 && last >= {n}) {{ {self._vector_store('p', 'v', dtype)} return; }} "
             f"{element(dtype)} t[{n}]; vstore{n}(v, 0, t); "
-            f"for (int l = max(first, 0); l < min(last, {n}); l++) {one}"
+            f"kf_for (int l = max(first, 0); l < min(last, {n}); l++) {one}"
         )
         helper = f"kf_store_{dtype}"
         self.prelude.define(

@@ -4,12 +4,15 @@ import dataclasses
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from codegen.ir import Kernel
 from codegen.opencl import render
 from codegen.program import Program
 from codegen.target import CPU
 from tests.codegen.opencl_harness import device, difference, run_all
-from tests.codegen.random_kernels import FAMILIES, random_arrays, random_kernel, run
+from tests.codegen.random_kernels import FAMILIES, kernels, random_arrays, random_kernel, run
 from tests.codegen.random_schedules import random_schedule
 
 BATCH = 40
@@ -42,3 +45,9 @@ def test_printed_equals_interpreted(family: str, pytestconfig: pytest.Config) ->
                 if param.name in expected:
                     wrong = difference(left[param.name], expected[param.name], param.dtype)
                     assert wrong is None, f"{family} {seed}: {param.name}: {wrong}\n{program.source}"
+
+
+@given(kernels(), st.integers(0, 1 << 32))
+def test_no_loop_is_left_to_compilers(kernel: Kernel, seed: int) -> None:
+    source = render(kernel, random_schedule(kernel, CPU, seed), CPU).source
+    assert source.count("for (") == source.count("kf_for (")
