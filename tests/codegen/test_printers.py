@@ -38,9 +38,9 @@ def test_printed_equals_interpreted(family: str, pytestconfig: pytest.Config) ->
         programs = [_program(seed, family) for seed in seeds]
         kernels = [p.kernel for p in programs]
         arrays = [random_arrays(k, seed) for k, seed in zip(kernels, seeds) if k is not None]
-        for seed, program, given, left in zip(seeds, programs, arrays, run_all(programs, arrays)):
+        for seed, program, inputs, left in zip(seeds, programs, arrays, run_all(programs, arrays)):
             assert program.kernel is not None
-            expected = run(program.kernel, given)
+            expected = run(program.kernel, inputs)
             for param in program.params:
                 if param.name in expected:
                     wrong = difference(left[param.name], expected[param.name], param.dtype)
