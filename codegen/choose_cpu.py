@@ -16,6 +16,7 @@ from types import MappingProxyType
 from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, passes, reused_values
 from codegen.choose_contraction import single
 from codegen.choose_hoisted import hoisted
+from codegen.choose_nested import nested
 from codegen.choose_staged import staged
 from codegen.choose_streamed import streamed
 from codegen.choose_window import windowed
@@ -226,6 +227,7 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     elif found:
         yield from staged(kernel, found, target, pick)
     if kernel.reduces or kernel.scans:
+        yield from nested(kernel, target, pick)
         yield rows(kernel, target, pick)
     else:
         yield elementwise(kernel, target, pick)

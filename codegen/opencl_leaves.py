@@ -348,11 +348,14 @@ class Leaves:
             spread = self.speller.splat(f"(any({mask}) ? {text} : {literal(0, dtype)})", dtype)
             zeros = self.speller.splat(literal(0, dtype), dtype)
             return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, spread, zeros)], self.lanes)
-        parts = []
-        for i, index in enumerate(self.lane_indices(e.index, step, coords, lane)):
-            text = self.speller.load(name, index, dtype, 1)
-            parts.append(text if mask is None else f"({mask}.s{i:x} ? {text} : {literal(0, dtype)})")
-        return self.speller.gathered(parts, dtype)
+        indices = self.lane_indices(e.index, step, coords, lane)
+        if mask is None or not e.param.size:
+            return self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in indices], dtype)
+        # a branch per lane costs more than reading an element that is surely there where nothing may be read
+        safe = [f"({mask}.s{i:x} ? {index} : 0)" for i, index in enumerate(indices)]
+        found = self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in safe], dtype)
+        zeros = self.speller.splat(literal(0, dtype), dtype)
+        return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, found, zeros)], self.lanes)
 
     def ask_ahead(self, e: Load, address: str) -> None:
         """Where a load is met first, ask the cache for what the next step of a loop will read there."""
