@@ -13,7 +13,7 @@ from math import prod
 
 from codegen.access import loads_of, main_stores, parallel_axes
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Reduce, walk
+from codegen.ir import Expr, Kernel, Reduce, Store, walk
 from codegen.picks import Pick
 from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.streaming import find_streams
@@ -65,7 +65,9 @@ def nested(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     common = [*(Step(step.axis, 1) for step in grid), Step(axis, pick("walk", BLOCKS))]
     depth = len(grid) + len(common)
     across = {r: _lane([r.arg], [*r.bound, axis]) for r in form.early}
-    inner = {r: Inner(depth, _early_loops(r, along, axis, lanes)) for r, along in across.items()}
+    inner: dict[Expr | Store, Inner] = {}
+    for r, along in across.items():
+        inner[r] = Inner(depth, _early_loops(r, along, axis, lanes))
     tail = [Step(lane, lanes)] if lane is axis else [Step(lane, WIDE * lanes), Step(axis, 1)]
     vector = tuple(dict.fromkeys((*across.values(), lane)))
     stages = tuple(Stage(r, depth) for r in form.early)
