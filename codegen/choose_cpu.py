@@ -143,7 +143,7 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     keeps = bool(reused) and pick("keep", (fits, not fits))
     stages = tuple(Stage(e, depth) for e in reused if keeps)
     early = _ahead(kernel, target, lane, parallel)
-    asks = bool(early) and pick("ahead", (not keeps, keeps))
+    asks = bool(early) and pick("ahead", (True, False))
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())
 
 

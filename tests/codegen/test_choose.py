@@ -116,10 +116,11 @@ def test_columns_are_cut_evenly_among_cores(columns):
     assert stripe % CPU.lanes == 0 and stripe <= 32 * CPU.lanes
 
 
-def test_a_softmax_keeps_its_exponentials():
+def test_a_softmax_keeps_its_exponentials_and_asks_for_the_next_row():
     x = written.tensor("x", 64, 256)
     schedule = choose(prepare(written.kernel("softmax", (64, 256), written.softmax(x, 256))), CPU)
     assert any(stage.layout is None for stage in schedule.stages)
+    assert [e.param.name for e, _ in schedule.ahead] == ["x"]
 
 
 @pytest.mark.parametrize(("queries", "keys", "depth"), [(40, 40, 16), (65, 200, 24), (8, 130, 64), (3, 5, 7)])
