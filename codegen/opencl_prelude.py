@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from codegen import threefry
 from codegen.dtypes import DType, dtypes
 from codegen.opencl_functions import function_body
 
@@ -23,8 +24,9 @@ _BASES: Final[dict[str, str]] = {
 _MEMORY: Final[dict[str, str]] = {**_BASES, "bool": "uchar", "float16": "half", "bfloat16": "ushort"}
 _MASKS: Final[dict[int, str]] = {8: "char", 16: "short", 32: "int", 64: "long"}
 
-# name -> operand names, body for scalars, body for vectors.  T is the operands' type, U its unsigned form, C the type
-# integer arithmetic on it is done in without overflow, S its mask element; W the bits of an element.
+# name -> operand names, body for scalars, body for vectors.  T is the operands' type, U its unsigned form, S the signed
+# integers of its width, V its uints, C the type integer arithmetic on it is done in without overflow; W the bits of an
+# element.
 _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
     ("max", "f"): ("a, b", "a > b || a != a ? a : b", "select(select(b, a, a > b), a, a != a)"),
     ("min", "f"): ("a, b", "a < b || a != a ? a : b", "select(select(b, a, a < b), a, a != a)"),
@@ -82,6 +84,8 @@ _LONG: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
         "const T r = fmod(a, b); const T up = select(r, r + b, (r < (T)(0)) ^ (b < (T)(0))); "
         "return select(up, copysign(r, b), r == (T)(0));",
     ),
+    ("random", "u"): (threefry.OPERANDS, threefry.opencl("x"), threefry.opencl("x")),
+    ("random2", "u"): (threefry.OPERANDS, threefry.opencl("y"), threefry.opencl("y")),
 }
 # Between 16-bit floats, their bits and the floats that hold them.  F is the float type, H ushort, I uint.
 _HALF_TEXT: Final = {
@@ -165,8 +169,10 @@ class Prelude:
         t = self.vector(element(dtype), width)
         unsigned = self.vector(f"u{_MASKS[dtype.bits]}" if dtype.is_int else "uint", width)
         mask = self.vector(_MASKS[dtype.arithmetic.bits], width)
+        words = self.vector("uint", width)
         wide = "ulong" if dtype.bits == 64 else "uint"
-        for symbol, meaning in (("T", t), ("U", unsigned), ("S", mask), ("C", wide), ("W", str(dtype.bits))):
+        meanings = {"T": t, "U": unsigned, "S": mask, "V": words, "C": wide, "W": str(dtype.bits)}
+        for symbol, meaning in meanings.items():
             body = _replace(body, symbol, meaning)
         parameters = ", ".join(f"{t} {x}" for x in operands.split(", "))
         # One CPU compiler crashes on, or gets wrong, long scalar chains of max and min it can see into.

@@ -18,7 +18,9 @@ from codegen.opencl_prelude import Prelude, element, helper_name, mask_element, 
 from codegen.ops import SCALAR_OPS, ScalarOp
 
 _SUFFIX = {"uint32": "u", "int64": "l", "uint64": "ul"}
-_ALWAYS_HELPED = frozenset(("max", "min", "abs", "not", "shl", "shr", "rsqrt", "sin", "cos", "erf", "mod", "floordiv"))
+_ALWAYS_HELPED = frozenset(
+    ("max", "min", "abs", "not", "shl", "shr", "rsqrt", "sin", "cos", "erf", "mod", "floordiv", "random", "random2")
+)
 _SOMETIMES_HELPED = frozenset(("add", "sub", "mul", "neg", "lt", "le"))
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from codegen import threefry
 from codegen.dtypes import DType, dtypes
 
 Array = Any  # a NumPy array or scalar of any type
@@ -96,6 +97,11 @@ def _not(a: Array) -> Array:
     return np.logical_not(a) if np.asarray(a).dtype == np.bool_ else np.invert(a)
 
 
+def _random(word: int) -> Callable[..., Array]:
+    """One word of the counter-based generator, of (place, call, low key, high key), all modulo 2^32."""
+    return lambda *operands: threefry.words(*operands)[word].astype(np.asarray(operands[0]).dtype)
+
+
 def _unsupported(*_: Array) -> Array:
     raise AssertionError("cast and bitcast depend on their result type; the interpreter handles them")
 
@@ -104,6 +110,7 @@ def _unary(name: str, numpy: Callable[..., Array], opencl: str, triton: str, cos
     return ScalarOp(name, 1, "f", "same", numpy, opencl, triton, cost)
 
 
+_HELPER: Final = "kf_{}({{0}}, {{1}}, {{2}}, {{3}})"
 _ROWS: Final[tuple[ScalarOp, ...]] = (
     ScalarOp("add", 2, "iuf", "same", np.add, "{0} + {1}", "{0} + {1}"),
     ScalarOp("sub", 2, "iuf", "same", np.subtract, "{0} - {1}", "{0} - {1}"),
@@ -122,6 +129,8 @@ _ROWS: Final[tuple[ScalarOp, ...]] = (
     ScalarOp("not", 1, "biu", "same", _not, "kf_not({0})", "~{0}"),
     ScalarOp("shl", 2, "iu", "same", _shift_left, "kf_shl({0}, {1})", "kf_shl({0}, {1})"),
     ScalarOp("shr", 2, "iu", "same", np.right_shift, "kf_shr({0}, {1})", "kf_shr({0}, {1})"),
+    ScalarOp("random", 4, "u", "same", _random(0), _HELPER.format("random"), _HELPER.format("random"), cost=80),
+    ScalarOp("random2", 4, "u", "same", _random(1), _HELPER.format("random2"), _HELPER.format("random2"), cost=80),
     ScalarOp("lt", 2, "biuf", "compare", np.less, "{0} < {1}", "{0} < {1}"),
     ScalarOp("le", 2, "biuf", "compare", np.less_equal, "{0} <= {1}", "{0} <= {1}"),
     ScalarOp("eq", 2, "biuf", "compare", np.equal, "{0} == {1}", "{0} == {1}"),

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from math import isinf, isnan
 from typing import Final
 
+from codegen import threefry
 from codegen.dtypes import DType, dtypes
 from codegen.ops import ReduceOp, ScalarOp
 
@@ -160,6 +161,8 @@ _HELPERS: Final[dict[str, str]] = {
     low = (rest - middle.to(tl.float32)).to(a.dtype)
     return tl.dot(a, high, tl.dot(a, middle, tl.dot(a, low, into)))
 """,
+    "kf_random": threefry.triton("x"),
+    "kf_random2": threefry.triton("y"),
     "kf_pow": _BINARY.format("libdevice.pow(a, b)"),
     "kf_expm1": "(a):\n    return libdevice.expm1(a)\n",
     "kf_log1p": "(a):\n    return libdevice.log1p(a)\n",

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
-from kernelforge.tensor.random import threefry
+from tests.planning import planned
 from tests.tensor.checks import assert_same
 
 ANSWERS = [  # key, counter, result: the generator's published test vectors
@@ -21,8 +22,9 @@ ANSWERS = [  # key, counter, result: the generator's published test vectors
 @pytest.mark.parametrize("case", ANSWERS)
 def test_known_answers(case, device):
     key, counter, expected = (Tensor(np.array(words, np.uint32)) for words in case)
-    words = threefry((key[0]._node, key[1]._node), (counter[0]._node, counter[1]._node))
-    assert [Tensor(word).item() for word in words] == expected.tolist()
+    operands = [tensor._node for pair in (counter, key) for tensor in (pair[0], pair[1])]
+    words = [Tensor(graph.elementwise(name, *operands)).item() for name in ("random", "random2")]
+    assert words == expected.tolist()
 
 
 def draws():
@@ -72,6 +74,64 @@ def test_distributions(numpy_device):
     assert abs(Tensor.full(n, 0.3).bernoulli().mean().item() - 0.3) < 0.03
 
 
+def distance(sample, cumulative):
+    """The largest difference between two distributions, one a sample, in units that exceed 2 in 0.07 % of cases."""
+    n, expected = len(sample), cumulative(np.sort(sample).astype(np.float64))
+    steps = np.arange(n + 1) / n
+    return max(np.abs(steps[1:] - expected).max(), np.abs(steps[:-1] - expected).max()) * math.sqrt(n)
+
+
+def normal_cumulative(x):
+    return 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_kolmogorov_smirnov(device, dtype):
+    Tensor.manual_seed(7)
+    for _ in range(3):
+        assert distance(Tensor.rand(20_000, dtype=dtype).numpy(), lambda x: x) < 2
+        assert distance(Tensor.randn(20_000, dtype=dtype).numpy(), normal_cumulative) < 2
+        assert distance(Tensor.uniform(20_000, low=-2, high=6, dtype=dtype).numpy(), lambda x: (x + 2) / 8) < 2
+
+
+def test_streams_are_independent(device):
+    """Of seeds beside each other, of calls after each other, and of places at several distances."""
+    n, streams = 8_192, []
+    for seed in (0, 1, 2, 1 << 32):
+        Tensor.manual_seed(seed)
+        streams += [Tensor.randn(n).numpy() for _ in range(3)]
+    shifted = [np.roll(streams[0], distance) for distance in (1, 2, 3, 16, 64, n // 2)]
+    found = np.corrcoef(np.array(streams + shifted)) - np.eye(len(streams) + len(shifted))
+    assert np.abs(found).max() < 5 / math.sqrt(n)
+
+
+def test_every_bit_is_fair(device):
+    Tensor.manual_seed(3)
+    n = 20_000
+    words = Tensor.randint(n, low=0, high=1 << 32, dtype="uint32").numpy()
+    bits = (words[:, None] >> np.arange(32, dtype=np.uint32) & 1).astype(np.float64) * 2 - 1
+    assert np.abs(bits.mean(0)).max() < 5 / math.sqrt(n)
+    together = bits.T @ bits / n - np.eye(32)
+    assert np.abs(together).max() < 5 / math.sqrt(n)
+
+
+def test_whole_numbers_are_equally_frequent(device):
+    Tensor.manual_seed(5)
+    n, kinds = 20_000, 37
+    counts = np.bincount(Tensor.randint(n, low=0, high=kinds).numpy(), minlength=kinds)
+    chi_squared = ((counts - n / kinds) ** 2).sum() / (n / kinds)
+    assert abs(chi_squared - (kinds - 1)) < 4 * math.sqrt(2 * (kinds - 1))
+
+
+def test_drawing_is_one_kernel_with_what_uses_it():
+    x = Tensor.ones(64, 3).realize()
+    noisy = x + 0.1 * Tensor.randn(64, 3, contiguous=False)
+    with Tensor.train():
+        dropped = (x * 2).dropout(0.3).relu()
+    for tensor in (noisy, dropped, Tensor.rand(64), Tensor.randn(64)):
+        assert len(planned(tensor)) == 1
+
+
 def test_initialisers(numpy_device):
     Tensor.manual_seed(0)
     for made, bound in (
@@ -88,16 +148,6 @@ def test_initialisers(numpy_device):
 def test_half_precision_stays_below_one(numpy_device):
     for dtype in ("float16", "bfloat16"):
         assert Tensor.rand(5000, dtype=dtype).numpy().max() < 1
-
-
-def test_multinomial(numpy_device):
-    Tensor.manual_seed(0)
-    weights = Tensor([0.0, 1.0, 3.0, 0.0])
-    found = np.bincount(weights.multinomial(2000, replacement=True).numpy(), minlength=4)
-    assert found[0] == found[3] == 0 and abs(found[2] / 2000 - 0.75) < 0.05
-    assert Tensor([[0.0, 1.0], [1.0, 0.0]]).multinomial().tolist() == [[1], [0]]
-    with pytest.raises(ValueError, match="replacement"):
-        weights.multinomial(2)
 
 
 def test_every_call_has_the_same_structure():

@@ -1,0 +1,47 @@
+"""Places drawn at random, with given probabilities.
+
+Comes in: tensors of weights.  Goes out: tensors of indices.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from codegen.dtypes import dtypes
+from kernelforge.errors import ShapeError
+from kernelforge.tensor.sorting import Sorting
+
+
+class Sampling(Sorting):
+    """Operations that draw indices."""
+
+    __slots__ = ()
+
+    def multinomial(self, num_samples: int = 1, replacement: bool = False) -> Self:
+        """int32 indices drawn with probabilities proportional to this vector, or to each row of this matrix.
+
+        replacement   False: each index at most once, by the largest of log(u) / weight; weights of 0 come last
+
+        raises ShapeError, and ValueError for more samples without replacement than there are weights
+        """
+        if not 1 <= self.ndim <= 2:
+            raise ShapeError(f"multinomial() takes a vector or a matrix of weights, got {self.shape}")
+        rows = self.detach()._wide().reshape(-1, self.shape[-1])
+        if not replacement and num_samples > 1:
+            return self._sample_once(rows, num_samples).reshape(*self.shape[:-1], num_samples)
+        limits = rows.cumsum(1)
+        total = limits._between(1, self.shape[-1] - 1, self.shape[-1])
+        draws = type(self).rand(rows.shape[0], num_samples, device=self._node.device) * total
+        places = (limits.unsqueeze(1) <= draws.unsqueeze(2)).sum(2).minimum(self.shape[-1] - 1)
+        return places.reshape(*self.shape[:-1], num_samples)
+
+    def _sample_once(self, rows: Self, count: int) -> Self:
+        """int32 indices of each row, none twice.
+
+        source  Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006
+        """
+        if count > rows.shape[1]:
+            raise ValueError(f"multinomial() of {rows.shape[1]} weights takes no {count} samples without replacement")
+        draws = (1 - type(self).rand(rows.shape, device=self._node.device, contiguous=False)).log()
+        return (rows > 0).where(draws / rows, -math.inf).topk(count)[1].cast(dtypes.int32)
