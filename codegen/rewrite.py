@@ -30,6 +30,7 @@ from codegen.ir import (
     with_axes,
 )
 from codegen.merging import merge_axes, split_axes, without_unit_axes
+from codegen.phases import phased
 from codegen.rebuild import with_exprs
 from codegen.scalar_rules import simplified
 from codegen.scanning import forward
@@ -39,10 +40,13 @@ from codegen.sharing import share
 def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
-    normalise, turn scans forward, split, share, merge; again where a merged axis is one that indices divide (a reshape
-    of a reshape); then the canonical names and order of axes and parameters.
+    normalise, leave out taps that meet nothing, turn scans forward, split, share, merge; again where a merged axis is
+    one that indices divide (a reshape of a reshape); then the canonical names and order of axes and parameters.
     """
-    kernel = forward(normalise(without_unit_axes(kernel)))
+    kernel = normalise(without_unit_axes(kernel))
+    if (split := phased(kernel)) is not kernel:
+        kernel = normalise(split)
+    kernel = forward(kernel)
     kernel = merge_axes(share(split_axes(kernel)))
     while (divided := split_axes(kernel, match=False)) is not kernel:
         kernel = merge_axes(share(divided))

@@ -28,6 +28,7 @@ from codegen.index import Axis, Guard, Index, constant, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, scan, valid
 from codegen.merging import flattened
+from codegen.phases import phased
 from codegen.scanning import forward
 
 SIZES = (1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 12, 17)
@@ -45,7 +46,8 @@ def random_kernel(seed: int, *families: str, sizes: Sequence[int] = SIZES) -> Ke
     make = _Maker(random.Random(seed), sizes)
     family = make.rng.choice(families or tuple(FAMILIES))
     stores = FAMILIES[family](make)
-    return forward(Kernel(family, tuple(make.params), tuple(stores)))
+    kernel = forward(Kernel(family, tuple(make.params), tuple(stores)))
+    return phased(kernel) if make.rng.random() < 0.5 else kernel
 
 
 def random_arrays(kernel: Kernel, seed: int = 0) -> dict[str, NDArray]:
@@ -359,7 +361,7 @@ def _window(make: _Maker) -> list[Store]:
     for place, tap in zip(places, taps):
         at = place.index * make.rng.choice((1, 1, 2)) + tap.index * make.rng.choice((1, 1, -1, 2))
         at -= make.rng.randint(0, 2) + min(0, at.lo)
-        if make.rng.random() < 0.2:
+        if make.rng.random() < 0.4:
             guards.add(Guard(at % 2, 0, 1))
             at = at // 2
         size = at.hi + 1 - make.rng.randint(0, 2)

@@ -11,6 +11,7 @@ CASES = [  # input, weight, options
     ((2, 3, 8), (4, 3, 3), {}),
     ((2, 4, 9), (6, 2, 3), {"groups": 2, "stride": 2, "padding": 1}),
     ((1, 2, 7, 8), (3, 2, 3, 3), {"padding": 1}),
+    ((1, 2, 6, 8), (3, 2, 3, 3), {"stride": 2, "padding": 1}),
     ((2, 3, 9, 8), (4, 3, 3, 2), {"stride": (2, 3), "padding": (1, 2), "dilation": (2, 1)}),
     ((2, 4, 6, 6), (4, 1, 3, 3), {"groups": 4, "padding": 1}),
     ((2, 3, 5, 5), (4, 3, 1, 1), {}),
@@ -47,7 +48,7 @@ def test_values(case, device):
     assert_same(found, convolved(x, w, **options) + b.reshape(-1, *(1,) * (x.ndim - 2)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", CASES[:5], ids=str)
+@pytest.mark.parametrize("case", CASES[:6], ids=str)
 def test_gradient(case, numpy_device):
     shape, weight, options = case
     arrays = values(*shape), values(*weight, seed=1), values(weight[0], seed=2)
@@ -59,6 +60,7 @@ TRANSPOSED = [
     ((2, 4, 5), (4, 3, 3), {"groups": 2, "stride": 2, "padding": 1, "output_padding": 1}),
     ((1, 2, 4, 3), (2, 3, 3, 2), {"stride": (2, 3), "padding": (1, 0), "dilation": (1, 2), "output_padding": (1, 2)}),
     ((2, 2, 3, 3), (2, 2, 2, 2), {"stride": 2}),
+    ((1, 2, 4, 3), (2, 3, 4, 3), {"stride": 2, "padding": 1, "output_padding": (0, 1)}),
 ]
 
 

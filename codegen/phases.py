@@ -1,0 +1,153 @@
+"""Sums over the taps of strided windows that were put back, without the taps that meet no window.
+
+    dx[h] = sum over k of w[k] * dy[(h-k)//s | (h-k) % s == 0]
+    dx[p*s+r] = sum over j of w[j*s+r | j*s+r < taps] * dy[p-j]
+
+Comes in: a kernel.  Goes out: the same kernel over other axes, with a part 1/s of the terms for each such pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from codegen.bounds import bounds
+from codegen.index import Atom, Axis, Guard, Guards, Index, constant, in_order, needed, substitute
+from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Valid, load, valid, walk, with_axes
+from codegen.rebuild import replace_axes, with_exprs
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """The guard (place - tap + const) % step == 0: every step-th tap meets a place."""
+
+    guard: Guard
+    place: Axis
+    tap: Axis
+    step: int
+    const: int
+
+
+def phased(kernel: Kernel) -> Kernel:
+    """The kernel with places and taps that agree modulo a step walked by their remainder.
+
+    (h - k + c) % s == 0 is met at  h = p*s + r, k = j*s + r - (-c % s).  Holds when
+
+    - h is free, s divides its size, and k is bound by sums alone;
+    - what these sums add up is 0 where the guard fails, and where k is not in its range.
+    """
+    refused: set[Guard] = set()
+    while (found := next((m for m in _meetings(kernel) if m.guard not in refused), None)) is not None:
+        refused.add(found.guard)
+        kernel = _split(kernel, found) or kernel
+    return kernel
+
+
+def _meetings(kernel: Kernel) -> Iterator[Meeting]:
+    """The guards that are met by remainder, of a free axis and one that is summed."""
+    guards = dict.fromkeys(g for e in kernel.exprs if isinstance(e, Load | Valid) for g in in_order(e.guards))
+    sums = [(guard, atom) for guard in guards if (atom := _remainder_of(guard)) is not None]
+    if not sums:
+        return
+    bound = {a for e in kernel.reduces for a in e.bound}
+    walked = bound.union(e.axis for e in kernel.scans)
+    fixed = {a for e in kernel.reduces if e.op.name != "add" for a in e.bound}
+    fixed.update(a for store in kernel.stores for a in store.axes)
+    for guard, atom in sums:
+        step, terms = atom.by, atom.inner.terms
+        for (place, one), (tap, other) in (terms, terms[::-1]):
+            if not isinstance(place, Axis) or not isinstance(tap, Axis) or place.size % step:
+                continue
+            opposite = (one - 1) % step == 0 == (other + 1) % step
+            if opposite and place not in walked and tap in bound - fixed:
+                yield Meeting(guard, place, tap, step, atom.inner.const)
+
+
+def _remainder_of(guard: Guard) -> Atom | None:
+    """The remainder, of a sum of two terms, that a guard wants to be 0."""
+    index = guard.index
+    if guard.hi != 1 or index.const or len(index.terms) != 1 or index.terms[0][1] != 1:
+        return None
+    atom = index.terms[0][0]
+    return atom if isinstance(atom, Atom) and atom.kind == "mod" and len(atom.inner.terms) == 2 else None
+
+
+def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
+    """The kernel with place and tap walked by remainder; None when a term need not be 0 where none meet.
+
+    First the taps get a range of which the step divides both ends, then they are split.
+    """
+    place, step = meeting.place, meeting.step
+    before = -meeting.const % step
+    tap = Axis(meeting.tap.name, -(-(meeting.tap.size + before) // step) * step)
+    moved = {meeting.tap: tap.index - before}
+    wide = replace_axes(kernel, moved, {meeting.tap: (tap,)})
+    inside = needed([Guard(moved[meeting.tap], 0, meeting.tap.size)])
+    meets = meeting.guard._replace(index=substitute(meeting.guard.index, moved))
+    for every in (False, True):
+        guarded = _guarded(wide, tap, meets, inside, every)
+        terms = [e.arg for e in guarded.reduces if tap in e.bound]
+        if all(_vanishes(term, guard) for term in terms for guard in (meets, *inside)):
+            return _by_remainder(guarded, place, tap, step)
+    return None
+
+
+def _by_remainder(kernel: Kernel, place: Axis, tap: Axis, step: int) -> Kernel:
+    """The kernel with two axes that agree modulo step, which divides both, as quotients and one remainder."""
+    outer, taps, remainder = (Axis(*of) for of in (
+        (place.name, place.size // step), (tap.name, tap.size // step), (f"{place.name}r", step)
+    ))  # fmt: skip
+    replacement = {old: _at(new) * step + remainder.index for old, new in ((place, outer), (tap, taps))}
+    become = {
+        place: (outer, remainder) if outer.size > 1 else (remainder,),
+        tap: (taps,) if taps.size > 1 else (),
+    }
+    return replace_axes(kernel, replacement, become)
+
+
+def _at(axis: Axis) -> Index:
+    return axis.index if axis.size > 1 else constant(0)
+
+
+def _guarded(kernel: Kernel, tap: Axis, meets: Guard, inside: Guards, every: bool) -> Kernel:
+    """The kernel with the tap's range asked by conditions that ask whether it meets a place, and by loads it keeps in
+    bounds; by every load that asks for the meeting when `every` is true.  A load that need not ask has an image."""
+    made: dict[Expr, Expr] = {}
+    for e in kernel.exprs:
+        new = with_axes(e, tuple(made[x] for x in e.args), {}, made)
+        if isinstance(new, Valid) and meets in new.guards:
+            new = valid(new.guards | inside)
+        elif isinstance(new, Load) and tap in new.axes and (not _in_bounds(new) or (every and meets in new.guards)):
+            new = load(new.param, new.index, new.guards | inside)
+        made[e] = new
+    return with_exprs(kernel, made)
+
+
+def _in_bounds(e: Load) -> bool:
+    low, high = bounds(e.index, e.guards)
+    return low >= 0 and high < e.param.size
+
+
+def _vanishes(value: Expr, guard: Guard) -> bool:
+    """True when a value is visibly 0 or false wherever a guard fails."""
+    zero: dict[Expr, bool] = {}
+    for e in walk((value,)):
+        zero[e] = _is_zero(e, zero, guard)
+    return zero[value]
+
+
+def _is_zero(e: Expr, zero: Mapping[Expr, bool], guard: Guard) -> bool:
+    """Whether one node is 0 where a guard fails, given its operands."""
+    if isinstance(e, Load | Valid):
+        return guard in e.guards
+    if isinstance(e, Const):
+        return not e.value
+    args = [zero[x] for x in e.args]
+    if isinstance(e, Reduce):
+        return e.op.name == "add" and args[0]
+    name = e.op.name if isinstance(e, Apply) else ""
+    if name in ("mul", "and"):
+        return any(args)
+    if name == "where":
+        return args[2] and (args[0] or args[1])
+    return name in ("add", "sub", "neg", "cast") and all(args)

@@ -1,0 +1,136 @@
+"""Strided windows put back are summed over the taps that meet a place, and over no others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.dtypes import dtypes
+from codegen.index import Axis, Guard, Index, needed
+from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
+from codegen.phases import phased
+from codegen.rewrite import prepare
+from codegen.verify import verify
+from tests.codegen.compare import assert_same_results
+from tests.codegen.random_kernels import kernels
+
+F = dtypes.float32
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One dimension of a window put back: its place, its tap, where it is read and when."""
+
+    place: Axis
+    tap: Axis
+    at: Index
+    guards: frozenset[Guard]
+
+
+def spread(places: int, taps: int, stride: int, shift: int, count: int, names: str = "hk") -> Spread:
+    place, tap = Axis(names[0], places), Axis(names[1], taps)
+    distance = place.index - tap.index + shift
+    at = distance // stride
+    return Spread(place, tap, at, needed([Guard(at, 0, count), Guard(distance % stride, 0, 1)]))
+
+
+def kernel_of(value: Expr, *order: Axis) -> Kernel:
+    index = sum((axis.index * 100**i for i, axis in enumerate(order)), order[0].index * 0)
+    out = Param("out", value.dtype, 100 ** len(order))
+    loads = {e.param for e in Kernel("k", (), (Store(out, index, value, order=order),)).loads}
+    return Kernel("k", (out, *sorted(loads, key=lambda p: p.name)), (Store(out, index, value, order=order),))
+
+
+def product(one: Spread) -> Expr:
+    return apply("mul", load(Param("w", F, one.tap.size), one.tap.index), windows(one))
+
+
+def windows(one: Spread) -> Expr:
+    return load(Param("y", F, 50), one.at, one.guards)
+
+
+def chosen(one: Spread) -> Expr:
+    """The gradient of a maximum: what was picked at this very place."""
+    picked = load(Param("first", dtypes.int32, 50), one.at, one.guards)
+    same = apply("eq", picked, coord(one.place.index))
+    inner = apply("where", same, windows(one), const(0, F))
+    return apply("where", valid(one.guards), inner, const(0, F))
+
+
+TERMS = [product, windows, chosen]
+sizes = st.integers(1, 7)
+
+
+@pytest.mark.parametrize("term", TERMS)
+@given(sizes, sizes, st.integers(2, 4), st.integers(0, 5), sizes, st.integers(0, 99))
+def test_every_place_gets_the_same_sum(
+    term: Callable[[Spread], Expr], places: int, taps: int, stride: int, shift: int, count: int, seed: int
+) -> None:
+    one = spread(places * stride, taps, stride, shift, count)
+    kernel = kernel_of(reduce("add", term(one), [one.tap]), one.place)
+    split = phased(kernel)
+    verify(split)
+    assert_same_results(kernel, split, seed)
+    assert_same_results(kernel, prepare(kernel), seed)
+
+
+@given(kernels("window"), st.integers(0, 99))
+def test_random_sums_over_windows_stay_the_same(kernel: Kernel, seed: int) -> None:
+    verify(phased(kernel))
+    assert_same_results(kernel, phased(kernel), seed)
+
+
+@given(st.tuples(sizes, sizes), st.integers(2, 3), st.integers(2, 3), st.integers(0, 3), st.integers(0, 99))
+def test_two_dimensions_are_split_one_after_the_other(
+    taps: tuple[int, int], first: int, second: int, shift: int, seed: int
+) -> None:
+    rows, columns = spread(2 * first, taps[0], first, shift, 4), spread(3 * second, taps[1], second, 0, 4, "wl")
+    weight = load(Param("w", F, taps[0] * taps[1]), rows.tap.index * taps[1] + columns.tap.index)
+    value = load(Param("y", F, 16), rows.at * 4 + columns.at, rows.guards | columns.guards)
+    total = reduce("add", apply("mul", weight, value), [rows.tap, columns.tap])
+    kernel = kernel_of(total, rows.place, columns.place)
+    verify(phased(kernel))
+    assert_same_results(kernel, phased(kernel), seed)
+
+
+def test_only_the_taps_that_meet_are_walked() -> None:
+    one = spread(56, 3, 2, 1, 28)
+    split = phased(kernel_of(reduce("add", product(one), [one.tap]), one.place))
+    (total,) = split.reduces
+    assert [axis.size for axis in total.bound] == [2]
+    assert not any(atom.kind == "mod" for e in split.loads for g in e.guards for atom in g.index.atoms())
+    windowed = next(e for e in split.loads if e.param.name == "y")
+    assert all("r" not in axis.name for axis in windowed.axes), "what is read through the window keeps its image"
+
+
+def test_windows_that_do_not_overlap_need_no_sum() -> None:
+    one = spread(8, 2, 2, 0, 4)
+    assert not phased(kernel_of(reduce("add", chosen(one), [one.tap]), one.place)).reduces
+
+
+def refused(value: Expr, *order: Axis) -> None:
+    kernel = kernel_of(value, *order)
+    assert phased(kernel) is kernel
+
+
+def test_terms_that_are_not_zero_elsewhere_are_all_walked() -> None:
+    one = spread(8, 3, 2, 1, 4)
+    refused(reduce("add", apply("add", windows(one), const(1, F)), [one.tap]), one.place)
+    refused(reduce("add", apply("exp", windows(one)), [one.tap]), one.place)
+
+
+def test_a_maximum_walks_every_tap() -> None:
+    one = spread(8, 3, 2, 1, 4)
+    refused(reduce("max", windows(one), [one.tap]), one.place)
+
+
+def test_a_tap_that_is_stored_stays() -> None:
+    one = spread(8, 3, 2, 1, 4)
+    refused(windows(one), one.place, one.tap)
+
+
+def test_places_that_the_step_does_not_divide_stay() -> None:
+    one = spread(7, 3, 2, 1, 4)
+    refused(reduce("add", windows(one), [one.tap]), one.place)
