@@ -103,7 +103,8 @@ class _Placer:
             value = stage.value
             if at != depth or value in env or any(g.kind == "keep" and g.sink is value for g in goals):
                 continue
-            if not any(self.needs.reaches(goal.roots, value, env) for goal in goals):
+            users = [goal for goal in goals if self.needs.reaches(goal.roots, value, env)]
+            if not any(self.boxes.serves(stage, goal, self.own_loops(goal.sink, depth, loops)) for goal in users):
                 continue
             if stage.layout is not None:
                 self.pack(stage, depth, loops, env, out)
@@ -137,7 +138,8 @@ class _Placer:
         for goal in goals:
             own = self.own_loops(goal.sink, depth, loops)
             if own is not loops and self.inner[goal.sink][0] == depth:
-                out += self.emit(depth, own, [goal], env)
+                passed = {s.value for _, s in self.stages if s.value in env and not self.boxes.serves(s, goal, own)}
+                out += self.emit(depth, own, [goal], {e: box for e, box in env.items() if e not in passed})
             else:
                 stay.append(goal)
         return stay

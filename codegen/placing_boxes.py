@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from codegen.contract import contraction
-from codegen.goals import Order, axis_names, place_at
+from codegen.goals import Goal, Order, axis_names, place_at
 from codegen.image import Image
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Reduce
+from codegen.ir import Expr, Kernel, Load, Reduce
 from codegen.nodes import Box, Place
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
@@ -120,6 +120,17 @@ class PlacedBoxes:
         if chosen is None and (contraction(r) or not any(step.axis in r.bound for step in place.todo)):
             return ()
         return tuple(a for a in r.bound if place.innermost(a) > 1)
+
+    def serves(self, stage: Stage, goal: Goal, loops: Order) -> bool:
+        """False when a reduce does better without a pack: its lanes lie otherwise there, but one by one in the memory
+        the pack is copied from."""
+        value = stage.value
+        if stage.layout is None or stage.image is not None or not isinstance(value, Load) or goal.kind != "acc":
+            return True
+        tile, lanes = self.place(0, loops).innermost, self.target.lanes
+        operand = goal.roots[0].axes
+        lane = next((a for a in self.schedule.vector if a in operand and tile(a) % lanes == 0), None)
+        return lane is None or stage.layout[-1][0] is lane or value.index.stride(lane) != 1 or bool(value.guards)
 
     def use(self, box: Box, depth: int, loops: Order) -> None:
         """Note a use of a box: it can be registers only if every use sees exactly the whole tile."""

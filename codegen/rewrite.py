@@ -32,6 +32,7 @@ from codegen.ir import (
 from codegen.merging import merge_axes, split_axes, without_unit_axes
 from codegen.phases import phased
 from codegen.rebuild import with_exprs
+from codegen.reordering import reorder
 from codegen.scalar_rules import simplified
 from codegen.scanning import forward
 from codegen.sharing import share
@@ -41,7 +42,8 @@ def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
     normalise, leave out taps that meet nothing, turn scans forward, split, share, merge; again where a merged axis is
-    one that indices divide (a reshape of a reshape); then the canonical names and order of axes and parameters.
+    one that indices divide (a reshape of a reshape); sums of sums in the order that costs less; then the canonical
+    names and order of axes and parameters.
     """
     kernel = normalise(without_unit_axes(kernel))
     if (split := phased(kernel)) is not kernel:
@@ -50,7 +52,7 @@ def prepare(kernel: Kernel) -> Kernel:
     kernel = merge_axes(share(split_axes(kernel)))
     while (divided := split_axes(kernel, match=False)) is not kernel:
         kernel = merge_axes(share(divided))
-    return canonical(kernel)
+    return canonical(reorder(kernel))
 
 
 def normalise(kernel: Kernel) -> Kernel:
