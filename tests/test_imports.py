@@ -9,10 +9,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A word is a file, a package, or a family of files: `choose` also places choose_cpu.py.
 ORDER = {
-    "codegen": """dtypes threefry < ops < index < ir < image streaming < target schedule program < interpret show
-                  < bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering < contract
-                  < rewrite < access picks < nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
-                  < placing narrowing < nest < choose < candidates < triton opencl < generate < __init__""",
+    "codegen": """dtypes threefry < ops < index < ir < image streaming < target schedule program < interpret show <
+                  bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering <
+                  contract < rewrite < access picks < nodes < goals < triton_scope triton_tiles triton_dot
+                  triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl < generate <
+                  __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split tallies privatise < axes demand naming group < questions merging < fuse lower
                       < calls < memory < kernels < tune < plan < debug dump faults < realize jit < tensor
