@@ -2,7 +2,7 @@
 
 Comes in: nodes.  Goes out: `Structure`, whose key is equal for graphs that differ only in the buffers they read, and
 the buffers in the order in which they are met.  One pass; every realize() pays for it, so it is written for speed: the
-shape and dtype of a computed node follow from the rest, and a node that reads no buffer stands for itself, as equal
+shape and dtype of a computed node follow from the rest, and a constant stands for itself, as equal
 ones are one object while a key holds them.
 """
 
@@ -54,7 +54,10 @@ def structure(
                 follow = history and leaf is node.realized and bool(node.src)
             elif op == "gradient" and not history:
                 return structure(roots, inputs, True)
-            elif node.device is None and (op == "iota" or uniform(node) is not None):
+            elif op == "iota":  # by value: a key must not keep a node that may be computed, and so hold memory
+                parts += (op, node.shape, node.dtype)
+                follow = False
+            elif node.device is None and uniform(node) is not None:
                 add(node)
                 follow = False
             else:
