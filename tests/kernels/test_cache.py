@@ -210,4 +210,5 @@ def test_a_home_that_cannot_be_written_is_said_once(tmp_path):
     blocked.write_text("no directory")
     result = run(blocked / "cache")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("cannot be written") == keeps_binaries()  # otherwise nothing is written
+    said = result.stderr.count("cannot be written")
+    assert said == 1 if keeps_binaries() else said <= 1  # otherwise only the tuner's lock file is looked for there
