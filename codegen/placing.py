@@ -264,13 +264,16 @@ class _Placer:
         self.together([r for r in ready if r not in heads] or ready, depth, loops, env, out)
 
     def streamed(self, stream: Stream, pending: list[Reduce], env: Env) -> list[tuple[Reduce, float]]:
-        """The pending sums of a stream that wait for nothing but its max."""
+        """The pending sums of a stream that wait for nothing but its max, and use no kept value made with all of it."""
         inside = {*env, stream.shift}
         own = set(stream.max.bound)
+        made = {e for e in env if e is not stream.shift and self.needs.reaches((e,), stream.shift, ())}
         return [
             (r, degree)
             for r, degree in stream.sums
-            if r in pending and all(own.isdisjoint(q.bound) for q in self.needs.pending(r.args, inside))
+            if r in pending
+            and all(own.isdisjoint(q.bound) for q in self.needs.pending(r.args, inside))
+            and made.isdisjoint(self.needs.reached(r.args, inside))
         ]
 
     def together(self, reduces: list[Reduce], depth: int, loops: Order, env: Env, out: list[Node]) -> None:

@@ -191,6 +191,20 @@ def test_a_stream_takes_one_pass() -> None:
     """)
 
 
+def test_a_sum_of_kept_values_made_with_the_whole_maximum_is_no_stream() -> None:
+    i, j, out = Axis("i", 64), Axis("j", 100), array("out", 64)
+    x = load(array("x", 64, 100), i.index * 100 + j.index)
+    top = reduce("max", x, [j])
+    weight = apply("exp", apply("sub", x, top))
+    store = Store(out, i.index, apply("add", apply("log", reduce("add", weight, [j])), top))
+    kernel = Kernel("logsumexp", (array("x", 64, 100), out), (store,))
+    inner: dict[Expr | Store, Inner] = {store: Inner(3, steps((j, 16)))}
+    streamed = Schedule(steps((i, 8), (j, 128), (i, 1)), 1, (j,), (), inner, streams=find_streams(kernel))
+    assert any(isinstance(node, Shift) for node in nodes(build(kernel, streamed, CPU).body))
+    kept = dataclasses.replace(streamed, stages=(Stage(weight, 1),))
+    assert not any(isinstance(node, Shift) for node in nodes(build(kernel, kept, CPU).body))
+
+
 def test_siblings_share_a_pass_and_invariants_leave_the_loop() -> None:
     """The sum of y does not use i: computed once, before the loop over i."""
     i, j = Axis("i", 10), Axis("j", 20)
