@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.choose import choose, placed
+from codegen.contract import contraction
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard
 from codegen.interpret import interpret
-from codegen.ir import Kernel, Param, Store, apply, load, reduce
+from codegen.ir import Kernel, Load, Param, Store, apply, load, reduce
 from codegen.nest import build
+from codegen.nodes import Update, nodes
 from codegen.opencl import render_nest
 from codegen.rewrite import prepare
 from codegen.target import CPU
@@ -137,6 +139,17 @@ def test_attention_gradients_one_by_one(n, depth):
     q, k, v, do = (written.tensor(name, n, depth) for name in ("q", "k", "v", "do"))
     fields = written.attention_gradients(q, k, v, do, n, n, depth)
     check(*(prepare(written.kernel("gradient", (n, depth), field)) for field in fields))
+
+
+def test_a_pack_for_one_contraction_is_not_read_across_its_lanes_by_another():
+    q, k = written.tensor("q", 256, 32), written.tensor("k", 256, 32)
+    kernel = prepare(written.kernel("attention", (256, 32), written.attention(q, k, k, 256, 32)))
+    nest = placed(kernel, CPU)
+    updates = {n.reduce: n for n in nodes(nest.body) if isinstance(n, Update) and contraction(n.reduce)}
+    found = [updates[r].env.items() for r in kernel.reduces if r in updates]
+    packed = [[box.kind for e, box in env if isinstance(e, Load)] for env in found]
+    assert packed == [["pack"], []], "scores have lanes along the keys, results along the depth"
+    check(kernel)
 
 
 @pytest.mark.parametrize("reduced", [False, True])
