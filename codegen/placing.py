@@ -191,7 +191,8 @@ class _Placer:
     def narrower(self, goal: Goal, depth: int, loops: Order, out: list[Node]) -> tuple[Goal, WriteBack]:
         wide = goal.box
         assert wide is not None and isinstance(goal.sink, Reduce)
-        box = self.boxes.make("acc", goal.sink, depth, loops, goal.sink.axes, partial=wide.partial, sink_loops=loops)
+        own = self.own_loops(goal.sink, depth, loops)
+        box = self.boxes.make("acc", goal.sink, depth, loops, goal.sink.axes, partial=wide.partial, sink_loops=own)
         box.init, wide.array = wide, True
         self.boxes.use(wide, depth, loops)
         out.append(Declare(box))

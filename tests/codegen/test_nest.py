@@ -345,8 +345,24 @@ def test_wide_accumulators_hold_the_overhang_of_tiles_that_are_looped_again() ->
         _check_inside(node, nest.body)
 
 
+def test_narrow_accumulators_have_the_lanes_of_the_loops_their_sink_will_run() -> None:
+    x, out = Param("x", F32, 480), Param("out", F32, 2)
+    i, p, q, r = Axis("i", 2), Axis("p", 3), Axis("q", 5), Axis("r", 16)
+    total = reduce("add", load(x, ((i.index * 3 + p.index) * 5 + q.index) * 16 + r.index), (p, q, r))
+    kernel = Kernel("total", (out, x), (Store(out, i.index, total),))
+    loops = steps((r, 16), (p, 1), (i, 1), (q, 1), (r, 8))
+    inner = {total: Inner(4, steps((r, 16)))}
+    nest = build(kernel, Schedule(loops, 0, (r,), inner=inner), CPU)
+    backs = [node for node in nodes(nest.body) if isinstance(node, WriteBack)]
+    assert backs
+    for node in backs:
+        _check_inside(node, nest.body)
+
+
 def _check_inside(node: WriteBack, body: Sequence[Node]) -> None:
     outer, inner = node.outer, node.inner
+    for axis in inner.partial:
+        assert inner.tile[axis] == outer.tile[axis], f"{inner.name} along {axis} in\n" + "\n".join(outline(body))
     for axis in inner.free:
         start, tile, outside = 0, inner.tile[axis], outer.place.var(axis)
         if inner.place.var(axis) != outside:
