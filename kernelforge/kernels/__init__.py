@@ -9,6 +9,7 @@ A device is a runtime of five methods (see `runtime`), and one line in `device`.
     icd             finding the OpenCL drivers a package index delivers
     opencl_devices  the OpenCL devices of this machine, and what they can do
     opencl_build    many programs, one build
+    opencl_queues   handing kernels over, or running them at once
     opencl          any OpenCL device
     device          names users write -> runtimes
     triton_compile  Triton sources to machine code, without a GPU

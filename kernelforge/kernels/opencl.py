@@ -1,6 +1,6 @@
 """Any OpenCL device as a runtime.
 
-Comes in: OpenCL programs.  Goes out: launches on one in-order queue.  On a CPU every block of memory is host memory
+Comes in: OpenCL programs.  Goes out: launches, in order.  On a CPU every block of memory is host memory
 the device works on in place, so copies are NumPy copies and reading needs no transfer.  Whether the device computes
 right is tried with a small kernel when it is opened, not assumed.
 """
@@ -23,6 +23,7 @@ from kernelforge.errors import DeviceError
 from kernelforge.kernels.icd import opencl
 from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
+from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Memory, report
 
@@ -40,19 +41,15 @@ class OpenCLRuntime:
         self._cl = cl = opencl()
         try:
             self._context = cl.Context([candidate.handle])
-            self._queue = cl.CommandQueue(self._context)
+            self._queues = Queues(cl, self._context, candidate)
         except cl.Error as error:
             raise DeviceError(f"device {name} ({self.facts.device}) cannot be opened: {error}") from error
-        self._profiled: Any = None
-        self._enqueue = cl.enqueue_nd_range_kernel
         self._shares_memory = candidate.shares_memory
         self.pool = Pool(self._make, self._wait, limit=self.facts.memory // 4)
         self._builder = Builder(
             cl, self._context, candidate.handle, name, candidate.identity, keeps=not candidate.is_pocl
         )
         self._launching, self._compiling = threading.RLock(), threading.RLock()
-        self._launched = 0
-        self._finished = 0
         self._process = os.getpid()
         _try_out(self)
         atexit.register(self._wait, 1 << 63)  # memory that launches still use must not go before they are done
@@ -74,7 +71,7 @@ class OpenCLRuntime:
 
     def _wait(self, launch: int) -> None:
         """Returns when a launch is done; at once in a forked process, where the driver's threads do not exist."""
-        if launch > self._finished and os.getpid() == self._process:
+        if launch > self._queues.finished and os.getpid() == self._process:
             self.wait()
 
     def allocate(self, nbytes: int) -> Memory:
@@ -102,7 +99,7 @@ class OpenCLRuntime:
 
     def _transfer(self, target: Any, source: Any) -> None:
         try:
-            self._cl.enqueue_copy(self._queue, target, source, is_blocking=True)
+            self._cl.enqueue_copy(self._queues.main, target, source, is_blocking=True)
         except self._cl.Error as error:
             raise self._failure("copy", error) from error
 
@@ -114,8 +111,8 @@ class OpenCLRuntime:
 
     def launch(self, executable: Compiled, memories: Sequence[Memory], timed: bool = False) -> float | None:
         with self._launching:
-            self._launched = number = self._launched + 1
             kernel, bound = executable.kernel, executable.bound
+            number = self._queues.launched + 1
             try:
                 for i, memory in enumerate(memories):
                     block = memory.block
@@ -124,22 +121,9 @@ class OpenCLRuntime:
                         bound[i] = 0  # whatever interrupts the next line, the argument is set again
                         kernel.set_arg(i, block.handle)
                         bound[i] = block.serial
-                if timed:
-                    return self._timed(executable)
-                self._enqueue(self._queue, kernel, executable.global_size, executable.local_size)
+                return self._queues.launch(executable, timed)
             except self._cl.Error as error:
                 raise self._failure(f"launch {executable.program.entry}", error) from error
-        return None
-
-    def _timed(self, executable: Compiled) -> float:
-        """Seconds on the device, by its own clock, on a queue of its own: profiling makes every launch dearer."""
-        if self._profiled is None:
-            properties = self._cl.command_queue_properties.PROFILING_ENABLE
-            self._profiled = self._cl.CommandQueue(self._context, properties=properties)
-        self._queue.finish()
-        event = self._enqueue(self._profiled, executable.kernel, executable.global_size, executable.local_size)
-        event.wait()
-        return max(1, event.profile.end - event.profile.start) * 1e-9
 
     def _failure(self, attempt: str, error: Any) -> Exception:
         if isinstance(error, self._cl.MemoryError):
@@ -151,9 +135,7 @@ class OpenCLRuntime:
         report()
 
     def wait(self) -> None:
-        launched = self._launched
-        self._queue.finish()
-        self._finished = max(self._finished, launched)
+        self._queues.finish()
 
 
 def _aligned(nbytes: int) -> NDArray:

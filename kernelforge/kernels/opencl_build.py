@@ -21,11 +21,15 @@ from kernelforge.kernels import cache
 
 FORMAT: Final = "3"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
+CHANCES: Final = 4  # a kernel interrupted by other processes now and then is not a long one
+MOST_BYTES, MOST_FLOPS = 2 << 20, 8 << 20  # of kernels that may be short
 
 
 @dataclass(slots=True)
 class Compiled:
     """A program and its kernel object; `bound` are the serial numbers of the blocks set as its arguments.
+
+    chances  how many times in a row it may still turn out not to be short; 0 for one that is known to be long
 
     The driver does not retain arguments, and neither does this: a block that is gone can never be bound again, for its
     number is never used again, so its argument is set before the next launch.
@@ -36,6 +40,7 @@ class Compiled:
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
     bound: list[int]
+    chances: int
 
 
 class Built(NamedTuple):
@@ -84,7 +89,8 @@ class Builder:
             kernel = self._cl.Kernel(built.binary, built.name)
         except self._cl.Error as error:  # the source does not define what it says
             raise self._refusal(program, error) from None
-        return Compiled(program, kernel, size, local, [0] * len(program.params))
+        chances = CHANCES if program.nbytes <= MOST_BYTES and program.flops <= MOST_FLOPS else 0
+        return Compiled(program, kernel, size, local, [0] * len(program.params), chances)
 
     # ---------------------------------------------------------------------------------------------- the disk
 

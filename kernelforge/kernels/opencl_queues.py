@@ -1,0 +1,74 @@
+"""How OpenCL kernels are started: handed over to the driver's threads, or run by the thread that asks.
+
+Comes in: kernels whose arguments are set.  Goes out: their launches, numbered, of which all up to `finished` are done.
+To hand a kernel over, and to wake threads for it, takes longer than many a small kernel itself.  Where the driver has
+`cl_intel_exec_by_local_thread`, kernels are tried on a queue that runs them at once, as a function call would; one that
+turns out to take long is handed over from then on.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any, Final
+
+from kernelforge.kernels.opencl_build import CHANCES, Compiled
+from kernelforge.kernels.opencl_devices import Candidate
+
+RUN_BY_CALLER: Final = 1 << 31  # CL_QUEUE_THREAD_LOCAL_EXEC_ENABLE_INTEL
+EXTENSION: Final = "cl_intel_exec_by_local_thread"
+HAND_OVER: Final = 20e-6  # seconds a kernel may take before another thread is woken for it
+
+
+class Queues:
+    """The queues of one device, all in order; one thread at a time may use them.
+
+    launched  the number of the last launch
+    finished  the number of the last launch known to be done
+    """
+
+    def __init__(self, cl: Any, context: Any, candidate: Candidate) -> None:
+        self._cl, self._context = cl, context
+        self._enqueue = cl.enqueue_nd_range_kernel
+        self.main = cl.CommandQueue(context)
+        self._immediate: Any = None
+        if EXTENSION in candidate.handle.extensions.split():
+            self._immediate = cl.CommandQueue(context, properties=RUN_BY_CALLER)
+        self._profiled: Any = None
+        self.launched = self.finished = 0
+
+    def launch(self, executable: Compiled, timed: bool) -> float | None:
+        """Starts a kernel; the seconds it took, if timed."""
+        before, self.launched = self.launched, self.launched + 1
+        if executable.chances and before <= self.finished and self._immediate is not None:
+            seconds = self._run(executable)
+            self.finished = self.launched
+            return seconds if timed else None
+        if timed:
+            return self._timed(executable)
+        self._enqueue(self.main, executable.kernel, executable.global_size, executable.local_size)
+        return None
+
+    def finish(self) -> None:
+        """Waits until all launches are done."""
+        launched = self.launched
+        if launched > self.finished:
+            self.main.finish()
+            self.finished = max(self.finished, launched)
+
+    def _run(self, executable: Compiled) -> float:
+        """Seconds of a kernel run by this thread; several long ones in a row are no coincidence."""
+        start = perf_counter()
+        self._enqueue(self._immediate, executable.kernel, executable.global_size, executable.local_size)
+        seconds = perf_counter() - start
+        executable.chances = CHANCES if seconds < HAND_OVER else executable.chances - 1
+        return seconds
+
+    def _timed(self, executable: Compiled) -> float:
+        """Seconds on the device, by its own clock, on a queue of its own: profiling makes every launch dearer."""
+        if self._profiled is None:
+            properties = self._cl.command_queue_properties.PROFILING_ENABLE
+            self._profiled = self._cl.CommandQueue(self._context, properties=properties)
+        self.main.finish()
+        event = self._enqueue(self._profiled, executable.kernel, executable.global_size, executable.local_size)
+        event.wait()
+        return max(1, event.profile.end - event.profile.start) * 1e-9

@@ -1,0 +1,79 @@
+"""Short kernels run at once, long ones are handed over, and both stay in order."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernelforge.kernels import opencl_queues
+from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.kernels.opencl_build import CHANCES, MOST_FLOPS, Compiled
+from kernelforge.kernels.opencl_devices import candidates
+from kernelforge.kernels.runtime import Memory
+from tests.kernels.conftest import increment
+
+SIZE = 1000
+IMMEDIATE = [c for c in candidates() if opencl_queues.EXTENSION in c.handle.extensions.split()]
+needs_extension = pytest.mark.skipif(not IMMEDIATE, reason="no driver here runs kernels in the calling thread")
+
+
+def opened() -> tuple[OpenCLRuntime, Compiled, list[Memory]]:
+    """A device of its own, with out = x + 1 and its arguments; x is 0."""
+    runtime = OpenCLRuntime("CPU", IMMEDIATE[0])
+    (executable,) = runtime.compile([increment(SIZE)])
+    memories = [runtime.allocate(4 * SIZE), runtime.allocate(4 * SIZE)]
+    for memory in memories:
+        runtime.copy_in(memory, np.zeros(SIZE, np.float32))
+    return runtime, executable, memories
+
+
+@needs_extension
+def test_a_short_kernel_is_done_when_its_launch_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opencl_queues, "HAND_OVER", np.inf)
+    runtime, executable, memories = opened()
+    for _ in range(2 * CHANCES):
+        runtime.launch(executable, memories)
+    host = memories[0].host
+    assert host is not None and np.array_equal(host.view(np.float32), np.ones(SIZE))
+    assert executable.chances == CHANCES
+    assert runtime.launch(executable, memories, timed=True) is not None
+
+
+@needs_extension
+def test_a_kernel_that_takes_long_in_a_row_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, executable, memories = opened()
+    for limit in (0.0, np.inf, *[0.0] * CHANCES):
+        assert executable.chances > 0
+        monkeypatch.setattr(opencl_queues, "HAND_OVER", limit)
+        runtime.launch(executable, memories)
+    assert executable.chances == 0
+    runtime.launch(executable, memories)
+    queues = runtime._queues
+    assert queues.finished < queues.launched
+    runtime.wait()
+    assert queues.finished == queues.launched
+
+
+@needs_extension
+def test_a_kernel_of_much_work_gets_no_chance() -> None:
+    runtime, executable, _ = opened()
+    (large,) = runtime.compile([replace(increment(SIZE, "large"), flops=MOST_FLOPS + 1)])
+    assert executable.chances == CHANCES and large.chances == 0
+
+
+@needs_extension
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=20))
+def test_launches_stay_in_order_on_whichever_queue(steps: list[tuple[bool, bool]]) -> None:
+    runtime, executable, (y, x) = opened()
+    for short, waits in steps:
+        executable.chances = CHANCES if short else 0
+        runtime.launch(executable, [y, x])
+        x, y = y, x
+        if waits:
+            runtime.wait()
+    found = np.empty(SIZE, np.float32)
+    runtime.copy_out(x, found)
+    assert np.array_equal(found, np.full(SIZE, len(steps)))
