@@ -10,17 +10,19 @@ The same form, without an image, serves products whose results lie in lines too 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 
 from codegen.access import loads_of, main_stores, parallel_axes
 from codegen.choose_contraction import TILE, UNROLL, even
-from codegen.contract import Contraction
+from codegen.contract import Axes, Contraction
 from codegen.image import Image, image_of
-from codegen.index import Axis
-from codegen.ir import Expr, Kernel
+from codegen.index import Axis, in_order
+from codegen.ir import Expr, Kernel, Reduce, walk
+from codegen.masked import masked_values, remaining
 from codegen.picks import Pick
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
@@ -34,6 +36,7 @@ PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level ca
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
 GATHERED = 1.5  # cycles to pack an element of the panels
 COPIED = 0.3  # cycles to pack an element of the image
+PARTLY = 0.98  # the share of steps that must remain at most for an axis to be walked in part
 CANDIDATES = 12  # ways to cut worth measuring
 LAUNCHED = 2000  # cycles to start a group
 
@@ -47,6 +50,8 @@ class Window:
     shared   the axes every group has one position of: of both operands, and the other's but n
     free     the axes of the windowed operand alone, those with large steps first
     bound    the summed axes, those with large steps in the windowed operand first
+    partly   summed axes of which a group's or a row's position asks for a part alone, with the share of their steps
+             that remains; they are walked outside of the others
     """
 
     value: Expr
@@ -57,13 +62,14 @@ class Window:
     shared: tuple[Axis, ...]
     free: tuple[Axis, ...]
     bound: tuple[Axis, ...]
+    partly: Mapping[Axis, float]
 
 
 def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
     """The schedule of a kernel with one contraction over a window and an elementwise epilogue; nothing without one."""
     window = window_of(kernel, c, target.lanes)
     if window is not None:
-        rows = rows_of(window)
+        rows = rows_of(window.free)
         found = sorted(candidates(window, rows), key=lambda blocks: cycles(window, rows, blocks, target))
         yield scheduled(window, rows, pick("window", found[:CANDIDATES]))
 
@@ -74,36 +80,58 @@ def window_of(kernel: Kernel, c: Contraction, lanes: int) -> Window | None:
     Something is gained when an element is read for several values of summed axes and of free ones, or when what is
     stored in consecutive places fills few lanes; and the other operand has an axis that fills most lanes.
     """
-    parallel = set(parallel_axes(kernel))
+    if not set(parallel_axes(kernel)).issuperset(c.reduce.axes):
+        return None
     lines = {a for store in main_stores(kernel) for a in store.axes if store.index.stride(a) == 1}
-    for value, other, free, side in ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m)):
-        n = max(side, key=lambda a: (a.size, -a.id))
-        if n.size <= lanes // 2 or not parallel.issuperset(c.reduce.axes):
-            continue
-        image = image_of(value) or Image(value, {})
-        mixed = [i.axes for i in image.at.values() if not i.axes.isdisjoint(free) and not i.axes.isdisjoint(c.k)]
-        short = n.size >= lanes and any(a in free and a.size < lanes // 2 for a in lines)
-        if not mixed and not short:
-            continue
-        steps = {a: abs(e.index.coefficient(a)) for e in loads_of(value) for a in e.axes}
-        wide = c.reduce.dtype.bits > 32 or n.size <= lanes
-        return Window(
-            value,
-            image,
-            other,
-            n,
-            lanes * (1 if wide else COLUMNS),
-            (*c.batch, *(a for a in side if a is not n)),
-            tuple(sorted(free, key=lambda a: -steps.get(a, 0))),
-            tuple(sorted(c.k, key=lambda a: -steps.get(a, 0))),
-        )
+    ways = ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m))
+    for value, other, free, side in ways:
+        if max(a.size for a in side) > lanes // 2 and _is_mixed(value, free, c.k):
+            return _seen(c, value, other, free, side, lanes)
+    for value, other, free, side in ways:
+        if max(a.size for a in side) >= lanes and any(a in free and a.size < lanes // 2 for a in lines):
+            return _seen(c, value, other, free, side, lanes)
     return None
 
 
-def rows_of(window: Window) -> Extents:
+def _is_mixed(value: Expr, free: Axes, summed: Axes) -> bool:
+    """True when an operand has an image in which free and summed axes meet."""
+    image = image_of(value)
+    sums = image.at.values() if image is not None else ()
+    return any(not i.axes.isdisjoint(free) and not i.axes.isdisjoint(summed) for i in sums)
+
+
+def _seen(c: Contraction, value: Expr, other: Expr, free: Axes, side: Axes, lanes: int) -> Window:
+    """A contraction seen from one of its operands."""
+    n = max(side, key=lambda a: (a.size, -a.id))
+    steps = {a: abs(e.index.coefficient(a)) for e in loads_of(value) for a in e.axes}
+    wide = c.reduce.dtype.bits > 32 or n.size <= lanes
+    outside_in = tuple(sorted(free, key=lambda a: -steps.get(a, 0)))
+    bound = tuple(sorted(c.k, key=lambda a: -steps.get(a, 0)))
+    shared = (*c.batch, *(a for a in side if a is not n))
+    partly = _partly(c.reduce, bound, {*shared, *outside_in} - rows_of(outside_in).keys())
+    image, columns = image_of(value) or Image(value, {}), lanes * (1 if wide else COLUMNS)
+    return Window(value, image, other, n, columns, shared, outside_in, bound, partly)
+
+
+def _partly(reduce: Reduce, bound: Sequence[Axis], single: AbstractSet[Axis]) -> dict[Axis, float]:
+    """The summed axes a product's guards leave a part of, by axes that have one position in a register tile."""
+    masked = masked_values(list(walk((reduce.arg,)))).get(reduce.arg)
+    if masked is None or masked.constant.value:
+        return {}
+    found: dict[Axis, float] = {}
+    rest = prod(a.size for a in bound)
+    for axis in sorted(bound, key=lambda a: a.size):
+        rest //= axis.size
+        share = min((remaining(g, axis, single) for g in in_order(masked.guards)), default=1.0)
+        if share <= PARTLY and rest >= UNROLL:
+            found[axis] = share
+    return found
+
+
+def rows_of(free: Sequence[Axis]) -> Extents:
     """The rows of the register tile: along the free axis with the smallest steps that suffices, else several."""
     found: Extents = {}
-    inside_out = window.free[::-1]
+    inside_out = free[::-1]
     enough = next((a for a in inside_out if _rows(a) >= FILLED), None)
     if enough is not None:
         return {enough: _rows(enough)}
@@ -187,7 +215,8 @@ def cycles(window: Window, rows: Extents, blocks: Blocks, target: Target) -> flo
     groups = prod(a.size for a in window.shared) * prod(ceil(a.size / size) for a, size in group.items())
     columns, accumulated = window.columns // target.lanes, prod(group.values())
     busy = max(1.0, FILLED / prod(rows.values()) * COLUMNS / columns)
-    products = accumulated / target.lanes * prod(a.size for a in window.bound) / 2 * busy
+    walked = prod(a.size * window.partly.get(a, 1) for a in window.bound)
+    products = accumulated / target.lanes * walked / 2 * busy
     pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
     images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
     packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * COPIED
@@ -208,7 +237,7 @@ def scheduled(window: Window, rows: Extents, blocks: Blocks) -> Schedule:
     tile = [Step(n, window.columns), *(Step(a, 1) for a in window.free if a not in rows)]
     tile += [*(Step(a, rows[a]) for a in window.free if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
     depth = len(grid) + len(summed)
-    panels = [(n, window.columns), *((a, 1) for a in window.bound if a in window.other.axes), (n, 1)]
+    panels = [(n, window.columns), *((a, 1) for a in _inside_out(window)[::-1] if a in window.other.axes), (n, 1)]
     image = window.image if window.image.at else None
     stages = (
         Stage(window.other, depth, tuple(panels)),
@@ -219,11 +248,19 @@ def scheduled(window: Window, rows: Extents, blocks: Blocks) -> Schedule:
 
 def _looped(window: Window, blocks: Blocks) -> list[Axis]:
     """The summed axes walked one by one inside the register tile; short ones are written out instead."""
+    order = _inside_out(window)
     written: list[Axis] = []
-    for axis in reversed(window.bound):
-        if blocks.packed[axis] == axis.size and prod(a.size for a in written) * axis.size <= UNROLL:
+    for axis in order:
+        whole = blocks.packed[axis] == axis.size and axis not in window.partly
+        if whole and prod(a.size for a in written) * axis.size <= UNROLL:
             written.append(axis)
-    return [a for a in window.bound if a not in written]
+    return [a for a in order[::-1] if a not in written]
+
+
+def _inside_out(window: Window) -> list[Axis]:
+    """The summed axes in the order they are walked in, the innermost first."""
+    inside_out = window.bound[::-1]
+    return [a for a in inside_out if a not in window.partly] + [a for a in inside_out if a in window.partly]
 
 
 def _image_order(window: Window) -> list[Axis]:

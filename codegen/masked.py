@@ -6,14 +6,17 @@ as those of triangles and bands.  It knows no schedules; skipping what is idle i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from math import inf
+from itertools import product
+from math import inf, prod
 
-from codegen.index import NO_GUARDS, Guard, Guards, Index, constant
-from codegen.ir import Apply, Const, Coord, Expr, Kernel, Reduce, Valid, const, index_exprs
+from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant
+from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Valid, const, index_exprs
 from codegen.scalar_rules import simplified
 
+FEW = 256  # positions that may be tried one by one
 _COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
 
 
@@ -25,21 +28,24 @@ class Masked:
     guards: Guards
 
 
-def masked_values(kernel: Kernel) -> dict[Expr, Masked]:
-    """The values of a kernel that masks make a constant.
+def masked_values(exprs: Sequence[Expr]) -> dict[Expr, Masked]:
+    """Those of some expressions, operands before users, that masks make a constant.
 
         where(r <= i, x, -inf)             -inf outside r <= i, and so its sum with anything
         exp(where(r <= i, x, -inf) - y)    0 outside r <= i, and so its product with anything
+        x[i + r | i + r < n]               0 outside i + r < n, and so its product with anything
 
     Numbers that are not finite count as any others: what a mask hides stays hidden even from a nan.
     """
     found: dict[Expr, Masked] = {}
-    if not any(_is_mask(e) for e in kernel.exprs):
+    if not any(map(_is_mask, exprs)):
         return found
-    for e in kernel.exprs:
+    for e in exprs:
         masked = None
         if isinstance(e, Valid):
             masked = _masked(const(False, e.dtype), necessary(e, True))
+        elif isinstance(e, Load):
+            masked = _masked(const(0, e.dtype), _static(e.guards))
         elif isinstance(e, Apply):
             masked = _chosen(e, found) if e.op.name == "where" else _absorbed(e, found) or _folded(e, found)
         elif isinstance(e, Reduce) and e.arg in found:
@@ -67,6 +73,27 @@ def demanded(kernel: Kernel) -> dict[Expr, Guards]:
     return found
 
 
+def remaining(guard: Guard, axis: Axis, single: AbstractSet[Axis]) -> float:
+    """The share of an axis' positions that a guard leaves on average, at least one, for each position of single axes.
+
+    1 where it is not known, other axes having all their positions at a time.
+    """
+    index, lo, hi = guard if guard.index.coefficient(axis) > 0 else _turned(guard)
+    k = index.coefficient(axis)
+    rest = index - axis.index * k
+    fixed = [a for a in rest.axes if a in single]
+    if not k or not all(isinstance(term, Axis) for term, _ in rest.terms) or prod(a.size for a in fixed) > FEW:
+        return 1.0
+    ends = [sorted((0, rest.coefficient(a) * (a.size - 1))) for a in rest.axes if a not in single]
+    low, high = (sum(end[side] for end in ends) for side in (0, 1))
+    counts = []
+    for at in product(*(range(a.size) for a in fixed)):
+        place = rest.const + sum(rest.coefficient(a) * x for a, x in zip(fixed, at))
+        first, last = -((place + high - lo) // k), -((place + low - hi) // k)
+        counts.append(max(1, min(last, axis.size) - max(first, 0)))
+    return sum(counts) / len(counts) / axis.size
+
+
 def necessary(condition: Expr, truth: bool) -> Guards:
     """Guards that hold wherever a condition on positions has the given truth."""
     found: set[Guard] = set()
@@ -74,7 +101,7 @@ def necessary(condition: Expr, truth: bool) -> Guards:
     while pending:
         e, wanted = pending.pop()
         if isinstance(e, Valid) and wanted:
-            found.update(_normal(*guard) for guard in e.guards if not guard.index.is_dynamic)
+            found |= _static(e.guards)
         elif isinstance(e, Apply) and e.op.name == "not":
             pending.append((e.args[0], not wanted))
         elif isinstance(e, Apply) and e.op.name == ("and" if wanted else "or"):
@@ -84,7 +111,14 @@ def necessary(condition: Expr, truth: bool) -> Guards:
     return frozenset(guard for guard in found if not guard.always)
 
 
+def _static(guards: Guards) -> Guards:
+    """The guards on positions alone, in their normal form."""
+    return frozenset(_normal(*guard) for guard in guards if not guard.index.is_dynamic)
+
+
 def _is_mask(e: Expr) -> bool:
+    if isinstance(e, Load):
+        return bool(e.guards)
     if not isinstance(e, Apply) or e.op.name != "where":
         return isinstance(e, Valid)
     return bool(necessary(e.args[0], True) or necessary(e.args[0], False))
@@ -110,8 +144,13 @@ def _normal(index: Index, lo: int, hi: int) -> Guard:
     """The guard without a constant, its first coefficient positive: equal conditions are equal guards."""
     index, lo, hi = index - index.const, lo - index.const, hi - index.const
     if index.terms and index.terms[0][1] < 0:
-        index, lo, hi = index * -1, 1 - hi, 1 - lo
+        index, lo, hi = _turned(Guard(index, lo, hi))
     return Guard(index, max(lo, index.lo), min(hi, index.hi + 1))
+
+
+def _turned(guard: Guard) -> Guard:
+    """The same condition with all signs changed."""
+    return Guard(guard.index * -1, 1 - guard.hi, 1 - guard.lo)
 
 
 def _position(e: Expr, depth: int = 8) -> Index | None:

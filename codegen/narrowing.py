@@ -34,15 +34,16 @@ from codegen.nodes import (
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """A bound of a loop's variable: the sum of coefficient * variable and a constant.
+    """A bound of a loop's variable: the sum of coefficient * variable and a constant, divided by a number, rounded up.
 
-    low, high  between which the sum lies, whatever the variables are
+    low, high  between which the bound lies, whatever the variables are
     """
 
     terms: tuple[tuple[str, int], ...]
     const: int
     low: int
     high: int
+    by: int = 1
 
 
 def narrow(nest: Nest) -> None:
@@ -51,7 +52,7 @@ def narrow(nest: Nest) -> None:
     That is so when all they do to boxes from outside is to combine them with a reduce's identity, or to compute what
     no result is chosen from.
     """
-    masked = masked_values(nest.kernel)
+    masked = masked_values(nest.kernel.exprs)
     if not masked:
         return
     idle = _Idle(masked, demanded(nest.kernel))
@@ -64,19 +65,19 @@ def limits(loop: Loop) -> tuple[list[Limit], list[Limit]]:
     """What the points of a loop's axis must reach, and what they must stay below, by its guards."""
     firsts, lasts = [], []
     for index, lo, hi in in_order(loop.within):
-        sign = index.coefficient(loop.axis)
-        if sign < 0:
+        if index.coefficient(loop.axis) < 0:
             index, lo, hi = index * -1, 1 - hi, 1 - lo
-        rest = [(axis, -k) for axis, k in (index - loop.axis.index).terms if isinstance(axis, Axis)]
+        by = index.coefficient(loop.axis)
+        rest = [(axis, -k) for axis, k in index.terms if isinstance(axis, Axis) and axis is not loop.axis]
         if lo > index.lo:
-            firsts.append(_extreme(rest, lo - index.const, loop.place, highest=False))
+            firsts.append(_extreme(rest, lo - index.const, by, loop.place, highest=False))
         if hi <= index.hi:
-            lasts.append(_extreme(rest, hi - index.const, loop.place, highest=True))
+            lasts.append(_extreme(rest, hi - index.const, by, loop.place, highest=True))
     return firsts, lasts
 
 
-def _extreme(terms: Iterable[tuple[Axis, int]], const: int, place: Place, highest: bool) -> Limit:
-    """The lowest or the highest value of a sum over the points of the tiles at a place."""
+def _extreme(terms: Iterable[tuple[Axis, int]], const: int, by: int, place: Place, highest: bool) -> Limit:
+    """The lowest or the highest value of a sum over the points of the tiles at a place, divided."""
     spelled: list[tuple[str, int]] = []
     low = high = const
     for axis, k in terms:
@@ -86,13 +87,13 @@ def _extreme(terms: Iterable[tuple[Axis, int]], const: int, place: Place, highes
         if var is not None:
             spelled.append((var, k))
             low, high = low + min(0, k * axis.hi), high + max(0, k * axis.hi)
-    return Limit(tuple(spelled), const, low, high)
+    return Limit(tuple(spelled), const, -(-low // by), -(-high // by), by)
 
 
 def _bounds(guard: Guard, axis: Axis) -> bool:
     """True when the guard is about the axis itself and other axes."""
     terms: Mapping[object, int] = dict(guard.index.terms)
-    return abs(terms.get(axis, 0)) == 1 and all(isinstance(term, Axis) for term in terms)
+    return bool(terms.get(axis)) and all(isinstance(term, Axis) for term in terms)
 
 
 class _Idle:

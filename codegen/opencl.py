@@ -248,5 +248,8 @@ class _Printer:
 
 
 def _sum(limit: Limit) -> str:
+    """The text of a bound.  C rounds towards 0: a bound below 0 may come out as any that bounds nothing."""
     terms = [var if k == 1 else f"{var} * {k}" for var, k in limit.terms]
-    return " + ".join([*terms, str(limit.const)] if limit.const or not terms else terms)
+    const = limit.const + limit.by - 1
+    text = " + ".join([*terms, str(const)] if const or not terms else terms)
+    return text if limit.by == 1 else f"({text}) / {limit.by}"

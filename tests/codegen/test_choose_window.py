@@ -10,6 +10,7 @@ from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
+from codegen.nodes import Loop, nodes
 from codegen.opencl import render_nest
 from codegen.picks import first
 from codegen.rewrite import prepare
@@ -74,13 +75,13 @@ def test_taps_of_a_weight_gradient_stay_in_the_group() -> None:
 def test_rows_divide_a_plane_evenly(plane: int, rows: int) -> None:
     found = window(convolution("forward", 1, 16, 32, plane))
     assert found is not None
-    assert list(rows_of(found).values()) == [rows]
+    assert list(rows_of(found.free).values()) == [rows]
 
 
 def test_small_planes_share_a_tile() -> None:
     found = window(convolution("forward", 1, 16, 32, 4))
     assert found is not None
-    assert sorted(rows_of(found).values()) == [2, 4]
+    assert sorted(rows_of(found.free).values()) == [2, 4]
 
 
 def test_no_window_without_overlap_or_lanes() -> None:
@@ -93,6 +94,34 @@ def test_short_lines_leave_the_lanes_to_the_other_operand() -> None:
     schedule = choose(kernel, CPU)
     assert [axis.size for axis in schedule.vector] == [48]
     assert all(stage.image is None for stage in schedule.stages)
+
+
+def test_taps_that_meet_no_place_are_left_out() -> None:
+    kernel = convolution("input", 2, 24, 40, 14, stride=2)
+    found = window(kernel)
+    assert found is not None
+    assert sorted(found.partly.values()) == [0.75, 0.75], "1 or 2 of 2 taps"
+    nest = placed(kernel, CPU)
+    narrowed = {loop.axis for loop in nodes(nest.body) if isinstance(loop, Loop) and loop.within}
+    assert narrowed >= found.partly.keys()
+    innermost = nest.schedule.loops[-1].axis
+    assert innermost.size == 40, "a long loop is left inside"
+
+
+def test_rows_beyond_the_edge_of_small_planes_are_left_out() -> None:
+    found = window(convolution("forward", 2, 24, 40, 7))
+    assert found is not None
+    assert list(found.partly.values()) == [pytest.approx(19 / 21)]
+    large = window(convolution("forward", 2, 24, 40, 112))
+    assert large is not None
+    assert not large.partly
+
+
+def test_the_operand_with_the_window_is_the_windowed_one() -> None:
+    for images in (1, 2):
+        found = window(convolution("input", images, 64, 128, 56, stride=2))
+        assert found is not None
+        assert found.image.at
 
 
 def test_groups_for_every_core() -> None:

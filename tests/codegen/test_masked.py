@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
-from codegen.masked import demanded, masked_values, necessary
+from codegen.masked import demanded, masked_values, necessary, remaining
 from tests.codegen.random_kernels import random_arrays, random_kernel, run
 
 ROW, KEY = Axis("i", 9), Axis("r", 7)
@@ -52,7 +52,7 @@ def test_a_triangle_hides_what_is_beyond() -> None:
     weight = apply("exp", apply("sub", hidden, reduce("max", hidden, [KEY])))
     product = apply("mul", weight, X)
     kernel = Kernel("k", (), (Store(Param("o", dtypes.float32, 9), ROW.index, reduce("add", product, [KEY])),))
-    masked = masked_values(kernel)
+    masked = masked_values(kernel.exprs)
     assert [masked[e].constant.value for e in (hidden, weight, product)] == [float("-inf"), 0, 0]
     guard = Guard(ROW.index - KEY.index, 0, 9)
     assert masked[product].guards == {guard}
@@ -73,4 +73,29 @@ def test_conditions_on_data_hide_nothing() -> None:
     data = apply("lt", X, const(0, dtypes.float32))
     value = apply("where", data, X, const(0, dtypes.float32))
     kernel = Kernel("k", (), (Store(Param("o", dtypes.float32, 9), ROW.index, reduce("add", value, [KEY])),))
-    assert not masked_values(kernel)
+    assert not masked_values(kernel.exprs)
+
+
+def test_a_guarded_load_is_0_outside() -> None:
+    x = load(Param("x", dtypes.float32, 9), ROW.index + KEY.index - 3, [Guard(ROW.index + KEY.index - 3, 0, 9)])
+    product = apply("mul", x, X)
+    masked = masked_values([x, X, product])
+    assert [masked[e].constant.value for e in (x, product)] == [0, 0]
+    assert masked[product].guards == {Guard(ROW.index + KEY.index, 3, 12)}
+
+
+@given(st.integers(-3, 3), st.integers(-3, 3), st.integers(-4, 9), st.integers(-12, 12), st.integers(0, 25))
+def test_remaining_positions_are_counted(k: int, of_row: int, of_other: int, lo: int, length: int) -> None:
+    other = Axis("w", 3)
+    guard = Guard(KEY.index * k + ROW.index * of_row + other.index * of_other + 1, lo, lo + length)
+    counts = []
+    for i in range(ROW.size):
+        tiles = [[k * r + of_row * i + of_other * w + 1 for w in range(other.size)] for r in range(KEY.size)]
+        counts.append(max(1, sum(lo <= max(tile) and min(tile) < lo + length for tile in tiles)))
+    expected = sum(counts) / len(counts) / KEY.size if k else 1
+    assert remaining(guard, KEY, {ROW}) == pytest.approx(expected)
+
+
+def test_what_is_not_known_remains() -> None:
+    assert remaining(Guard(KEY.index * 2 + (ROW.index // 2), 0, 3), KEY, {ROW}) == 1
+    assert remaining(Guard(ROW.index, 0, 3), KEY, {ROW}) == 1

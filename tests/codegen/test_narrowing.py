@@ -6,8 +6,8 @@ import pytest
 
 from codegen.choose import choose
 from codegen.dtypes import dtypes
-from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce
+from codegen.index import Axis, Guard
+from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
 from codegen.narrowing import limits
 from codegen.nest import build
 from codegen.nodes import Loop, nodes
@@ -17,6 +17,13 @@ from codegen.target import CPU
 
 ROW, KEY = Axis("i", 64), Axis("r", 64)
 X = load(Param("x", dtypes.float32, 4096), ROW.index * 64 + KEY.index)
+
+
+class Whole(int):
+    """A divisor as in C: quotients are rounded towards 0."""
+
+    def __rtruediv__(self, other: int) -> int:
+        return int(other / int(self))
 
 
 def total(condition: Expr, op: str = "add", hidden: float = 0.0) -> Kernel:
@@ -29,19 +36,20 @@ def less(a: Axis, b: Axis, by: int = 0) -> Expr:
     return apply("le", coord(a.index), coord(b.index + by))
 
 
-def visits(kernel: Kernel) -> list[tuple[int, int]]:
+def visits(kernel: Kernel, step: int = 4) -> list[tuple[int, int]]:
     """The range of r that is walked for every i, as the printed bounds say."""
-    source = render(kernel, Schedule((Step(ROW, 1), Step(KEY, 4)), 1, ()), CPU).source
-    head = re.search(r"kf_for \(int (r\d) = (\w+); \1 < (\w+); \1 \+= 4\)", source)
+    source = render(kernel, Schedule((Step(ROW, 1), Step(KEY, step)), 1, ()), CPU).source
+    head = re.search(rf"kf_for \(int (r\d) = (\w+); \1 < (\w+); \1 \+= {step}\)", source)
     assert head is not None
-    c = {"clamp": lambda x, lo, hi: max(lo, min(x, hi)), "min": min, "max": max}
+    c = {"clamp": lambda x, lo, hi: max(lo, min(x, hi)), "min": min, "max": max, "Whole": Whole}
     found = []
     for i in range(64):
         names = {**c, "i0": i}
         for name, text in re.findall(r"const int (first\w*|last\w*) = (.*);", source):
-            names[name] = eval(text.replace("(int)", "").replace("/", "//"), names)
+            text = re.sub(r" / (\d+)", r" / Whole(\1)", text.replace("(int)", ""))
+            names[name] = eval(text, names)
         first, last = (eval(head[group], names) for group in (2, 3))
-        found.append((first, max(range(first, last, 4)) + 4))
+        found.append((first, max(range(first, last, step)) + step))
     return found
 
 
@@ -53,6 +61,27 @@ def test_a_triangle_is_walked_to_the_diagonal() -> None:
 def test_a_band_is_walked_from_edge_to_edge() -> None:
     band = apply("and", less(KEY, ROW), less(ROW, KEY, by=9))
     assert visits(total(band)) == [(max(0, i - 9) // 4 * 4, i // 4 * 4 + 4) for i in range(64)]
+
+
+@pytest.mark.parametrize("step", [1, 4])
+@pytest.mark.parametrize("by", [2, 3, -2, -3])
+@pytest.mark.parametrize("edge", [(0, 30), (-20, 9), (-4, -2), (50, 56), (17, 18)])
+def test_slopes_are_rounded_to_whole_steps(by: int, edge: tuple[int, int], step: int) -> None:
+    guard = Guard(KEY.index * by + ROW.index - 5, *edge)
+    wanted = []
+    for i in range(64):
+        left = [r for r in range(64) if edge[0] <= by * r + i - 5 < edge[1]]
+        wanted.append((left[0] // step * step, left[-1] // step * step + step) if left else None)
+    for (first, last), at in zip(visits(total(valid([guard])), step), wanted):
+        assert last - first == step if at is None else (first, last) == at
+
+
+def test_guards_of_loads_count() -> None:
+    x = load(Param("x", dtypes.float32, 64), ROW.index + KEY.index - 9, [Guard(ROW.index + KEY.index - 9, 0, 64)])
+    out = Param("o", dtypes.float32, 64)
+    kernel = Kernel("k", (x.param, out), (Store(out, ROW.index, reduce("add", x, [KEY])),))
+    wanted = [(max(0, 9 - i) // 4 * 4, min(64, -(-(73 - i) // 4) * 4)) for i in range(64)]
+    assert visits(kernel) == wanted
 
 
 def test_one_step_remains_where_all_is_hidden() -> None:
