@@ -86,8 +86,8 @@ def flops(kernel: Kernel) -> int:
 
 
 def passes(kernel: Kernel) -> list[Expr]:
-    """The values computed in passes of their own: every reduce's operand, every stored value."""
-    return [r.arg for r in kernel.reduces] + [s.value for s in kernel.stores]
+    """The values computed in passes of their own: every reduce's operand, every stored value that is no reduce."""
+    return [r.arg for r in kernel.reduces] + [s.value for s in kernel.stores if not isinstance(s.value, Reduce)]
 
 
 def reused_values(kernel: Kernel, axis: Axis, least_cost: int) -> list[Expr]:

@@ -19,6 +19,7 @@ from codegen.choose_hoisted import hoisted
 from codegen.choose_nested import nested
 from codegen.choose_staged import staged
 from codegen.choose_streamed import streamed
+from codegen.choose_transposed import transposed, transposing
 from codegen.choose_window import windowed
 from codegen.contract import Contraction, contractions
 from codegen.index import Axis
@@ -30,7 +31,6 @@ from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
 GROUPS_PER_CORE = 4
-SQUARES = (64, 32, 128, 16)  # side of a transposed block
 WIDE = 32  # vectors of the widest stripe of columns
 STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
@@ -65,8 +65,8 @@ def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis,
         groups //= -(-axis.size // tile)
 
 
-def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
-    """Neither reduces nor scans: the outer axes in chunks, lanes along the unit stride; transposed loads are packed."""
+def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
+    """Neither reduces nor scans: the outer axes in chunks, lanes along the unit stride; or squares to transpose."""
     axes = list(main_stores(kernel)[0].axes)
     lanes = target.lanes
     parallel = parallel_axes(kernel)
@@ -80,7 +80,8 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     outer = [a for a in axes if a is not lane]
     turned = transposed(kernel, lane, lanes)
     if turned and lane:
-        return _transposing(kernel, target, lane, turned, outer, pick)
+        yield from transposing(kernel, target, lane, turned, outer, pick)
+        return
     spread(loops, [a for a in outer if a in parallel], groups)
     have = prod(-(-s.axis.size // s.tile) for s in loops.grid)
     if lane is not None and lane in parallel and have < groups:
@@ -89,35 +90,7 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     loops.inside += [Step(a, 1) for a in outer]
     if lane is not None:
         loops.inside.append(Step(lane, lanes * pick("unroll", (1, 2, 4))))
-    return Schedule(loops.steps(), len(loops.grid), (lane,) if lane else ())
-
-
-def transposed(kernel: Kernel, lane: Axis | None, lanes: int) -> dict[Load, Axis]:
-    """Loads whose unit stride lies along another axis than the lanes, with that axis, both long enough to transpose."""
-    if lane is None or lane.size < lanes:
-        return {}
-    found = {}
-    for e in kernel.loads:
-        if lane in e.axes and e.index.stride(lane) not in (0, 1, None):
-            unit = next((a for a in e.axes if e.index.stride(a) == 1 and a.size >= lanes), None)
-            if unit is not None:
-                found[e] = unit
-    return found
-
-
-def _transposing(
-    kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, Axis], outer: list[Axis], pick: Pick
-) -> Schedule:
-    """Square blocks: each transposed load is packed into scratch through register transposes."""
-    unit = next(iter(turned.values()))
-    others = [a for a in outer if a is not unit]
-    block = pick("block", SQUARES)
-    grid = [Step(a, 1) for a in others] + [Step(unit, block), Step(lane, block)]
-    inside = [Step(unit, 1), Step(lane, target.lanes)]
-    stages = tuple(
-        Stage(e, len(grid), ((unit, 1), (lane, 1))) for e, along in turned.items() if along is unit and len(e.axes) >= 2
-    )
-    return Schedule((*grid, *inside), len(grid), (lane,), stages)
+    yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else ())
 
 
 def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
@@ -166,11 +139,13 @@ def _unroll(lane: Axis, lanes: int) -> int:
 
 
 def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
-    """Rows done together: several when some operand along the lanes is the same for all rows."""
+    """Rows done together: several when they are summed only, each a stream of its own from memory, or when some
+    operand along the lanes is the same for all rows."""
     if any(len(r.arg.axes & {row, lane}) < 2 for r in kernel.reduces) or len(kernel.reduces) > 1 or row.size < 4:
         return 1
     shared = any(lane in e.axes and row not in e.axes for r in kernel.reduces for e in loads_of(r.arg))
-    return 4 if shared else 1
+    plain = all(isinstance(r.arg, Load) for r in kernel.reduces)
+    return 4 if shared or plain else 1
 
 
 def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...], pick: Pick) -> Schedule:
@@ -230,7 +205,7 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
         yield from nested(kernel, target, pick)
         yield rows(kernel, target, pick)
     else:
-        yield elementwise(kernel, target, pick)
+        yield from elementwise(kernel, target, pick)
     yield plain_schedule(kernel)
 
 

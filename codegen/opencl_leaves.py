@@ -14,11 +14,13 @@ from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
 from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid
 from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Out, Place, Settle, Update
+from codegen.opencl_ahead import Requests
 from codegen.opencl_boxes import Boxes, Coords, chunks
 from codegen.opencl_index import Indices
 from codegen.opencl_lines import Lines
 from codegen.opencl_masks import Conditions, Masks
 from codegen.opencl_scans import print_advance
+from codegen.opencl_squares import square_load
 from codegen.opencl_stores import print_store
 from codegen.opencl_text import Speller, literal
 from codegen.ops import SCALAR_OPS
@@ -41,11 +43,9 @@ class Leaves:
         lines: Lines,
     ) -> None:
         self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
-        self.vector, self.ahead = schedule.vector, dict(schedule.ahead)
+        self.vector = schedule.vector
         self.bypass = int(schedule.options.get("bypass", 1 << 62))
-        inside = schedule.loops[schedule.grid :]
-        self.strides = dict(reversed(inside))  # how far the outermost of an axis' loops inside a group goes at once
-        self.asking: dict[Load, Place] = {}
+        self.requests = Requests(schedule)
         self.lanes = speller.lanes
         self.lines, self.fresh = lines, lines.fresh
         self.indices.value = self.value
@@ -71,6 +71,7 @@ class Leaves:
 
     def leaf(self, node: Leaf) -> None:
         self.enter(node.place, node.env)
+        self.requests.leaf = node
         if isinstance(node, Update):
             self.update(node)
         elif isinstance(node, Keep):
@@ -335,7 +336,7 @@ class Leaves:
         if step in (1, -1) and not when.masks:
             start, bounds = self.run(e.index, when, coords, step)
             if bounds is None:
-                self.ask_ahead(e, f"{name} + {start}")
+                self.lines.extend(self.requests.of(e, f"{name} + {start}"))
                 text = self.speller.load(name, start, dtype, self.lanes)
             else:
                 text = self.speller.bounded_load(e.param, name, start, *bounds)
@@ -348,6 +349,9 @@ class Leaves:
             spread = self.speller.splat(f"(any({mask}) ? {text} : {literal(0, dtype)})", dtype)
             zeros = self.speller.splat(literal(0, dtype), dtype)
             return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, spread, zeros)], self.lanes)
+        square = square_load(self, e, coords, lane) if mask is None else None
+        if square is not None:
+            return square
         indices = self.lane_indices(e.index, step, coords, lane)
         if mask is None or not e.param.size:
             return self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in indices], dtype)
@@ -356,13 +360,6 @@ class Leaves:
         found = self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in safe], dtype)
         zeros = self.speller.splat(literal(0, dtype), dtype)
         return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, found, zeros)], self.lanes)
-
-    def ask_ahead(self, e: Load, address: str) -> None:
-        """Where a load is met first, ask the cache for what the next step of a loop will read there."""
-        axis, place = self.ahead.get(e), self.at
-        if axis is not None and place is not None and self.asking.setdefault(e, place) is place:
-            distance = (e.index.stride(axis) or 0) * self.strides[axis]
-            self.lines.add(f"__builtin_prefetch({address} + {distance});")
 
     def run(self, index: Index, when: Conditions, coords: Coords, step: int) -> tuple[str, tuple[str, str] | None]:
         """Where a run of consecutive elements, in either direction, begins in memory, and which of them are inside."""

@@ -45,7 +45,7 @@ def overlaps(loop: Loop, nest: Nest) -> bool:
     """
     axis, size = loop.axis, loop.axis.size
     extent, inner = loop.place.tile(axis), list(nodes(loop.body))
-    if loop.place.var(axis) is not None and size % extent < loop.tile:
+    if loop.place.var(axis) is not None and size % extent < loop.tile and not _keeps_to_itself(inner):
         return False
     if size < loop.tile or _is_wasteful(loop, nest) or _is_walked(axis, inner):
         return False
@@ -112,13 +112,25 @@ def _changed(node: Node) -> Sequence[Box]:
 def _is_even(axis: Axis, inner: Sequence[Node]) -> bool:
     """True when no packed box from outside has panels along the axis, which begin at multiples of their width, or sums
     it with others."""
-    own = {n.box for n in inner if isinstance(n, Declare)}
-    used = {box for n in inner if isinstance(n, (Update, Keep, Advance, Settle, Out, Pack)) for box in n.env.values()}
-    for box in used - own:
+    for box in _outer(inner):
         summed = box.image is not None and any(axis in index.axes for index in box.image.at.values())
         if summed or sum(a is axis for a, _ in box.layout or ()) > 1:
             return False
     return True
+
+
+def _keeps_to_itself(inner: Sequence[Node]) -> bool:
+    """True when the nodes use no box made outside of them: such boxes begin where the enclosing tile does."""
+    own = {n.box for n in inner if isinstance(n, Declare)}
+    filled = {n.box for n in inner if isinstance(n, (Update, Keep, Advance))}
+    return not _outer(inner) and own.issuperset(filled)
+
+
+def _outer(inner: Sequence[Node]) -> set[Box]:
+    """The boxes nodes read that are made outside of them."""
+    own = {n.box for n in inner if isinstance(n, Declare)}
+    used = {box for n in inner if isinstance(n, (Update, Keep, Advance, Settle, Out, Pack)) for box in n.env.values()}
+    return used - own
 
 
 def _is_free(axis: Axis, kernel: Kernel) -> bool:

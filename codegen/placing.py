@@ -112,8 +112,19 @@ class _Placer:
                 self.together([value], depth, loops, env, out)
             elif not self.can_ride(value, depth, loops, goals, env):
                 box = self.boxes.make("keep", value, depth, loops, value.axes)
-                out += [Declare(box), *self.emit(depth, loops, [Goal("keep", value, box)], env)]
+                goal = Goal("keep", value, box)
+                self.share(goal, depth, loops, goals, env, out)
+                out += [Declare(box), *self.emit(depth, loops, [goal], env)]
                 env[value] = box
+
+    def share(self, goal: Goal, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]) -> None:
+        """Put into env the reduces that a goal needs here and its companions may need too."""
+        together = [goal, *(g for g in goals if self.own_loops(g.sink, depth, loops) is loops)]
+        while depth < len(loops.steps):
+            pending, axis = self.pending(together, env), loops.steps[depth].axis
+            if not self.ready(axis, [goal], self.pending([goal], env), env):
+                return
+            self.compute(depth, loops, self.ready(axis, together, pending, env), pending, env, out)
 
     def pack(self, stage: Stage, depth: int, loops: Order, env: Env, out: list[Node]) -> None:
         if self.needs.pending((stage.value,), env) or self.needs.scans((stage.value,), env):

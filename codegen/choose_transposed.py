@@ -1,0 +1,61 @@
+"""Default CPU schedules for elementwise kernels that read across the lanes: transposed copies and what goes with them.
+
+Comes in: a kernel, its lane axis, the loads that lie along another one and the target's facts.  Goes out: schedules.
+Squares of lanes x lanes are transposed in registers, in blocks of several: results the caches hold are written in long
+runs, others, which go around the caches, in square blocks, whose rows are then read in runs too.  Loads that need
+guards are packed instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from codegen.access import main_stores
+from codegen.choose_contraction import even
+from codegen.index import Axis
+from codegen.ir import Kernel, Load
+from codegen.picks import Pick, either
+from codegen.schedule import Schedule, Stage, Step
+from codegen.target import Target
+
+SQUARES = (64, 32, 128, 16)  # side of a packed block
+BLOCKS = ((16, 512), (64, 64), (128, 128), (32, 256), (256, 32))  # read across the lanes, written along them
+
+
+def transposed(kernel: Kernel, lane: Axis | None, lanes: int) -> dict[Load, Axis]:
+    """Loads whose unit stride lies along another axis than the lanes, with that axis, both long enough to transpose."""
+    if lane is None or lane.size < lanes:
+        return {}
+    found = {}
+    for e in kernel.loads:
+        if lane in e.axes and e.index.stride(lane) not in (0, 1, None):
+            unit = next((a for a in e.axes if e.index.stride(a) == 1 and a.size >= lanes), None)
+            if unit is not None:
+                found[e] = unit
+    return found
+
+
+def transposing(
+    kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, Axis], outer: Sequence[Axis], pick: Pick
+) -> Iterator[Schedule]:
+    """Squares transposed where they are loaded, else packed blocks."""
+    unit = next(iter(turned.values()))
+    others = [Step(a, 1) for a in outer if a is not unit]
+    if not any(e.guards for e, along in turned.items() if along is unit):
+        yield _in_registers(kernel, target, lane, unit, others, pick)
+    block = pick("square", SQUARES)
+    grid = [*others, Step(unit, block), Step(lane, block)]
+    stages = tuple(
+        Stage(e, len(grid), ((unit, 1), (lane, 1))) for e, along in turned.items() if along is unit and len(e.axes) >= 2
+    )
+    yield Schedule((*grid, Step(unit, 1), Step(lane, target.lanes)), len(grid), (lane,), stages)
+
+
+def _in_registers(
+    kernel: Kernel, target: Target, lane: Axis, unit: Axis, others: Sequence[Step], pick: Pick
+) -> Schedule:
+    lanes = target.lanes
+    cached = all(s.param.nbytes < target.l3 for s in main_stores(kernel))
+    across, along = pick("block", either(BLOCKS[not cached], BLOCKS))
+    grid = [*others, Step(unit, even(unit.size, across, lanes)), Step(lane, even(lane.size, along, lanes))]
+    return Schedule((*grid, Step(lane, lanes), Step(unit, lanes)), len(grid), (lane, unit))

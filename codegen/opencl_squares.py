@@ -1,0 +1,58 @@
+"""Loads across the lanes as OpenCL C: squares read along memory and transposed in registers.
+
+Comes in: a load whose lanes lie far apart in memory, the printer of leaves it belongs to.  Goes out: the text of one
+vector of a square that is loaded once for all of them, or nothing where a tile has no whole squares.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codegen.index import Axis
+from codegen.ir import Load
+
+if TYPE_CHECKING:
+    from codegen.opencl_boxes import Coords
+    from codegen.opencl_leaves import Leaves
+
+
+def square_load(leaves: Leaves, e: Load, coords: Coords, lane: Axis) -> str | None:
+    """A vector along the lane out of lanes x lanes elements; None where they are not consecutive along another axis of
+    vectors, some may lie outside, or their load is guarded."""
+    across = _across(leaves, e, coords, lane)
+    if across is None:
+        return None
+    offset = coords.get(across, 0) % leaves.lanes
+    base = {**coords, across: coords.get(across, 0) - offset}
+    key = ("square", leaves.key(e, base, lane))
+    if key not in leaves.memo:
+        leaves.memo[key] = _print_square(leaves, e, base, lane, across), leaves.lanes
+    name, _ = leaves.memo[key]
+    return f"{name}[{offset}]"
+
+
+def _across(leaves: Leaves, e: Load, coords: Coords, lane: Axis) -> Axis | None:
+    """The axis of vectors, other than the lane, along which the load reads consecutive elements, all of them inside."""
+    place, lanes, masks = leaves.indices.place, leaves.lanes, leaves.masks
+    if e.guards or not masks.inside(lane, coords.get(lane, 0), lanes):
+        return None
+    for axis in leaves.vector:
+        offset = coords.get(axis, 0) // lanes * lanes
+        if axis is not lane and axis in e.axes and e.index.stride(axis) == 1 and place.tile(axis) % lanes == 0:
+            others = (a for a in e.axes if a is not lane and a is not axis)
+            whole = masks.inside(axis, offset, lanes) and all(masks.inside(a, coords.get(a, 0), 1) for a in others)
+            return axis if whole else None
+    return None
+
+
+def _print_square(leaves: Leaves, e: Load, base: Coords, lane: Axis, across: Axis) -> str:
+    """Read the square along memory, turn it; the name of its vectors along the lane."""
+    lanes, dtype, source = leaves.lanes, e.dtype, leaves.params[e.param.name]
+    name, kind = leaves.fresh("square"), leaves.speller.type(dtype, lanes)
+    leaves.speller.prelude.transpose(kind.removesuffix(str(lanes)))
+    leaves.lines.add(f"{kind} {name}[{lanes}];")
+    for i in range(lanes):
+        index = leaves.indices.scalar(e.index, {**base, lane: base.get(lane, 0) + i})
+        leaves.lines.add(f"{name}[{i}] = {leaves.speller.load(source, index, dtype, lanes)};")
+    leaves.lines.add(f"kf_transpose({name});")
+    return name
