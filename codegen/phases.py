@@ -1,7 +1,7 @@
 """Sums over the taps of strided windows that were put back, without the taps that meet no window.
 
     dx[h] = sum over k of w[k] * dy[(h-k)//s | (h-k) % s == 0]
-    dx[p*s+r] = sum over j of w[j*s+r | j*s+r < taps] * dy[p-j]
+    dx[p*s+r | p*s+r < places] = sum over j of w[j*s+r | j*s+r < taps] * dy[p-j]
 
 Comes in: a kernel.  Goes out: the same kernel over other axes, with a part 1/s of the terms for each such pair.
 """
@@ -9,7 +9,8 @@ Comes in: a kernel.  Goes out: the same kernel over other axes, with a part 1/s 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import gcd
 
 from codegen.bounds import bounds
 from codegen.index import Atom, Axis, Guard, Guards, Index, constant, in_order, needed, substitute
@@ -19,22 +20,25 @@ from codegen.rebuild import replace_axes, with_exprs
 
 @dataclass(frozen=True)
 class Meeting:
-    """The guard (place - tap + const) % step == 0: every step-th tap meets a place."""
+    """A guard that is met where place = slope * tap + const modulo step: by every step-th tap."""
 
     guard: Guard
     place: Axis
     tap: Axis
     step: int
+    slope: int
     const: int
 
 
 def phased(kernel: Kernel) -> Kernel:
     """The kernel with places and taps that agree modulo a step walked by their remainder.
 
-    (h - k + c) % s == 0 is met at  h = p*s + r, k = j*s + r - (-c % s).  Holds when
+    (h - d*k + c) % s == 0 is met at  h = p*s + d*r, k = j*s + r - before.  Holds when
 
-    - h is free, s divides its size, and k is bound by sums alone;
+    - h is free, and k is bound by sums alone; d and s have no common factor;
     - what these sums add up is 0 where the guard fails, and where k is not in its range.
+
+    Places past the end that come in when s does not divide the number of places are not stored.
     """
     refused: set[Guard] = set()
     while (found := next((m for m in _meetings(kernel) if m.guard not in refused), None)) is not None:
@@ -56,11 +60,13 @@ def _meetings(kernel: Kernel) -> Iterator[Meeting]:
     for guard, atom in sums:
         step, terms = atom.by, atom.inner.terms
         for (place, one), (tap, other) in (terms, terms[::-1]):
-            if not isinstance(place, Axis) or not isinstance(tap, Axis) or place.size % step:
+            if not isinstance(place, Axis) or not isinstance(tap, Axis) or gcd(one, step) > 1 or gcd(other, step) > 1:
                 continue
-            opposite = (one - 1) % step == 0 == (other + 1) % step
-            if opposite and place not in walked and tap in bound - fixed:
-                yield Meeting(guard, place, tap, step, atom.inner.const)
+            if place not in walked and tap in bound - fixed:
+                unit = pow(one, -1, step)
+                slope = -other * unit % step
+                slope = slope if 2 * slope <= step else slope - step
+                yield Meeting(guard, place, tap, step, slope, -atom.inner.const * unit % step)
 
 
 def _remainder_of(guard: Guard) -> Atom | None:
@@ -77,8 +83,8 @@ def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
 
     First the taps get a range of which the step divides both ends, then they are split.
     """
-    place, step = meeting.place, meeting.step
-    before = -meeting.const % step
+    step = meeting.step
+    before = meeting.const * pow(meeting.slope, -1, step) % step
     tap = Axis(meeting.tap.name, -(-(meeting.tap.size + before) // step) * step)
     moved = {meeting.tap: tap.index - before}
     wide = replace_axes(kernel, moved, {meeting.tap: (tap,)})
@@ -88,21 +94,41 @@ def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
         guarded = _guarded(wide, tap, meets, inside, every)
         terms = [e.arg for e in guarded.reduces if tap in e.bound]
         if all(_vanishes(term, guard) for term in terms for guard in (meets, *inside)):
-            return _by_remainder(guarded, place, tap, step)
+            return _by_remainder(guarded, meeting, tap)
     return None
 
 
-def _by_remainder(kernel: Kernel, place: Axis, tap: Axis, step: int) -> Kernel:
-    """The kernel with two axes that agree modulo step, which divides both, as quotients and one remainder."""
-    outer, taps, remainder = (Axis(*of) for of in (
-        (place.name, place.size // step), (tap.name, tap.size // step), (f"{place.name}r", step)
-    ))  # fmt: skip
-    replacement = {old: _at(new) * step + remainder.index for old, new in ((place, outer), (tap, taps))}
+def _by_remainder(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel:
+    """The kernel with the place, and a tap of which the step divides both ends, as quotients and one remainder."""
+    place, step, slope = meeting.place, meeting.step, meeting.slope
+    ends = sorted((0, slope * (step - 1)))
+    back = -(-max(0, ends[1] - step + 1) // step) * step
+    outer = Axis(place.name, -(-(place.size + back - ends[0]) // step))
+    taps, remainder = Axis(tap.name, tap.size // step), Axis(f"{place.name}r", step)
+    at = _at(outer) * step + remainder.index * slope - back
     become = {
         place: (outer, remainder) if outer.size > 1 else (remainder,),
         tap: (taps,) if taps.size > 1 else (),
     }
-    return replace_axes(kernel, replacement, become)
+    split = replace_axes(kernel, {place: at, tap: _at(taps) * step + remainder.index}, become)
+    inside = Guard(at, 0, place.size)
+    return split if inside.always else _limited(split, inside)
+
+
+def _limited(kernel: Kernel, inside: Guard) -> Kernel:
+    """The kernel with nothing stored outside of a guard on stored axes, and nothing read there that is not in bounds."""
+    made: dict[Expr, Expr] = {}
+    for e in kernel.exprs:
+        new = with_axes(e, tuple(made[x] for x in e.args), {}, made)
+        if isinstance(new, Load) and not new.axes.isdisjoint(inside.index.axes) and not _in_bounds(new):
+            new = load(new.param, new.index, new.guards | {inside})
+        made[e] = new
+    kernel = with_exprs(kernel, made)
+    stores = (
+        replace(store, guards=needed(store.guards | {inside})) if inside.index.axes <= set(store.axes) else store
+        for store in kernel.stores
+    )
+    return Kernel(kernel.name, kernel.params, tuple(stores))
 
 
 def _at(axis: Axis) -> Index:

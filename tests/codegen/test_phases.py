@@ -29,9 +29,11 @@ class Spread:
     guards: frozenset[Guard]
 
 
-def spread(places: int, taps: int, stride: int, shift: int, count: int, names: str = "hk") -> Spread:
+def spread(
+    places: int, taps: int, stride: int, shift: int, count: int, names: str = "hk", dilation: int = 1
+) -> Spread:
     place, tap = Axis(names[0], places), Axis(names[1], taps)
-    distance = place.index - tap.index + shift
+    distance = place.index - tap.index * dilation + shift
     at = distance // stride
     return Spread(place, tap, at, needed([Guard(at, 0, count), Guard(distance % stride, 0, 1)]))
 
@@ -64,11 +66,18 @@ sizes = st.integers(1, 7)
 
 
 @pytest.mark.parametrize("term", TERMS)
-@given(sizes, sizes, st.integers(2, 4), st.integers(0, 5), sizes, st.integers(0, 99))
+@given(st.integers(1, 20), sizes, st.integers(2, 5), st.integers(0, 5), sizes, st.integers(1, 7), st.integers(0, 99))
 def test_every_place_gets_the_same_sum(
-    term: Callable[[Spread], Expr], places: int, taps: int, stride: int, shift: int, count: int, seed: int
+    term: Callable[[Spread], Expr],
+    places: int,
+    taps: int,
+    stride: int,
+    shift: int,
+    count: int,
+    dilation: int,
+    seed: int,
 ) -> None:
-    one = spread(places * stride, taps, stride, shift, count)
+    one = spread(places, taps, stride, shift, count, dilation=dilation)
     kernel = kernel_of(reduce("add", term(one), [one.tap]), one.place)
     split = phased(kernel)
     verify(split)
@@ -86,7 +95,7 @@ def test_random_sums_over_windows_stay_the_same(kernel: Kernel, seed: int) -> No
 def test_two_dimensions_are_split_one_after_the_other(
     taps: tuple[int, int], first: int, second: int, shift: int, seed: int
 ) -> None:
-    rows, columns = spread(2 * first, taps[0], first, shift, 4), spread(3 * second, taps[1], second, 0, 4, "wl")
+    rows, columns = spread(2 * first + 1, taps[0], first, shift, 4), spread(3 * second, taps[1], second, 0, 4, "wl")
     weight = load(Param("w", F, taps[0] * taps[1]), rows.tap.index * taps[1] + columns.tap.index)
     value = load(Param("y", F, 16), rows.at * 4 + columns.at, rows.guards | columns.guards)
     total = reduce("add", apply("mul", weight, value), [rows.tap, columns.tap])
@@ -131,6 +140,24 @@ def test_a_tap_that_is_stored_stays() -> None:
     refused(windows(one), one.place, one.tap)
 
 
-def test_places_that_the_step_does_not_divide_stay() -> None:
-    one = spread(7, 3, 2, 1, 4)
+def test_a_dilation_with_a_factor_of_the_stride_stays() -> None:
+    one = spread(8, 3, 4, 1, 4, dilation=2)
     refused(reduce("add", windows(one), [one.tap]), one.place)
+
+
+@pytest.mark.parametrize(("places", "dilation"), [(8, 1), (7, 1), (9, 3), (8, -1), (15, 5)])
+def test_places_that_the_step_does_not_divide_are_split_too(places: int, dilation: int) -> None:
+    one = spread(places, 3, 2, 20, 40, dilation=dilation)
+    split = phased(kernel_of(reduce("add", product(one), [one.tap]), one.place))
+    assert [[axis.size for axis in total.bound] for total in split.reduces] == [[2]]
+    (store,) = split.stores
+    assert sum(axis.size == 2 for axis in store.axes) == 1
+    assert bool(store.guards) == (places % 2 != 0)
+
+
+def test_what_is_read_at_a_place_is_read_inside() -> None:
+    one = spread(7, 3, 2, 1, 4)
+    scale = load(Param("s", F, 7), one.place.index)
+    split = phased(kernel_of(apply("mul", reduce("add", product(one), [one.tap]), scale), one.place))
+    verify(split)
+    assert all(e.guards for e in split.loads if e.param.name == "s")
