@@ -27,6 +27,7 @@ FORCED: Final = {
     "scatter": "scattered into in place",
     "tally": "counted in place",
     "copy": "copied between devices",
+    "stack": "made of several values",
 }
 
 
@@ -284,14 +285,14 @@ class Cuts:
         return found
 
     def _cut_long_regions(self) -> None:
-        """No kernel grows past the cap on operations or arrays.
+        """No kernel grows past the cap on operations or arrays, but for the pieces of one array: they are few.
 
         Sizes are estimated as if nothing were shared, and counted only where the estimate passes the cap.
         """
         size: dict[Node, tuple[int, int]] = {}
         limits = self.limits
         for node in self.order:
-            if is_leaf(node):
+            if is_leaf(node) or node.op == "stack":
                 continue
             size[node] = self._estimate(node, size)
             if size[node][0] > limits.operations or size[node][1] >= limits.params:

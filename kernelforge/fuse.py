@@ -83,6 +83,8 @@ def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
     if is_transfer(node):
         source = through(node.src[0], frozenset(("reshape", "detach")))
         return [Group("copy", part.outputs, (source,), reasons)]
+    if node.op == "stack":
+        return [Group("stack", part.outputs, _loads(cuts, node.src), reasons)]
     if node.op not in SCATTERS:
         return [Group("flat" if part.is_flat else "compute", part.outputs, tuple(part.loads), reasons)]
     base, *rest = node.src

@@ -38,7 +38,7 @@ class Node:
     """One operation of the graph and, at the same time, the array it stands for.
 
     op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "scan" "gather" "scatter"
-              "tally" "contiguous" "detach" "surrogate" "copy"
+              "tally" "stack" "contiguous" "detach" "surrogate" "copy"
     src       the nodes it is computed from
     attr      what else it takes; the constructor of the same name says what
     shape     dtype, device: what follows from these; device is None where no buffer is involved
@@ -379,6 +379,24 @@ def _check_index(what: str, x: Node, index: Node, dim: int) -> None:
         )
 
 
+# --------------------------------------------------------------------------------------------------- joining
+
+
+def stack(pieces: Sequence[Node], places: tuple[tuple[int, int], ...]) -> Node:
+    """Pieces of one shape laid side by side along new dimensions; attr is places.
+
+        out[.., p, .., q, ..] = pieces[p * (size of q's dimension) + q][.., .., ..]
+
+    places  (dimension of the result, size) for each new dimension, in ascending order
+    """
+    shape = list(pieces[0].shape)
+    for dim, size in places:
+        shape.insert(dim, size)
+    if prod(size for _, size in places) != len(pieces) or any(x.shape != pieces[0].shape for x in pieces):
+        raise ShapeError(f"stack of {len(pieces)} pieces, the first {pieces[0].shape}, at {places}")
+    return node_of("stack", tuple(pieces), places, tuple(shape), pieces[0].dtype)
+
+
 # ---------------------------------------------------------------------------------------------------- markers
 
 
@@ -425,8 +443,8 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
     if op in ("contiguous", "detach"):
         return (contiguous if op == "contiguous" else detach)(x)
-    if op == "surrogate":
-        return surrogate(*src)
+    if op in ("surrogate", "stack"):
+        return surrogate(*src) if op == "surrogate" else stack(src, attr)
     return elementwise(op, *src)
 
 

@@ -18,6 +18,7 @@ class Group:
              "flat"     the same, over one axis as long as the largest output; the outputs may differ in shape
              "base"     the output is a scatter or a tally; its base is computed and stored in its place
              "scatter"  the output is such a node with its base in place; its values are combined with it
+             "stack"    the output is a stack of values, each computed from the inputs
              "copy"     the output is the input on another device
     outputs  nodes it stores
     inputs   nodes it loads: buffers, realized nodes and outputs of earlier groups
@@ -39,6 +40,8 @@ class Group:
         """The nodes its stored values are: the outputs, or the operand of a scatter they come from."""
         if self.kind == "base":
             return tuple(node.src[0] for node in self.outputs)
+        if self.kind == "stack":
+            return self.outputs[0].src
         if self.kind == "scatter":
             return tuple(node.src[2] for node in self.outputs)
         return self.outputs

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from codegen import ir
 from codegen.bounds import bounds, value_range
@@ -51,7 +52,7 @@ class Lowered:
 def lower(group: Group) -> Lowered:
     """The kernel that computes a group."""
     lowering = Lowering(group)
-    ways = {"scatter": lowering.scatter, "flat": lowering.flat_stores}
+    ways = {"scatter": lowering.scatter, "flat": lowering.flat_stores, "stack": lowering.stack}
     stores = ways.get(group.kind, lowering.stores)()
     stores += lowering.fault_stores()
     params = {store.param.name: store.param for store in stores} | {p.name: p for p in lowering.params.values()}
@@ -95,6 +96,21 @@ class Lowering:
             guards = needed([Guard(axis.index, 0, node.size)])
             value = stored(self._exprs[id(root)], node.dtype)
             found.append(Store(self._output(node), axis.index, value, guards, order=(axis,)))
+        return found
+
+    def stack(self) -> list[Store]:
+        """Plain stores of every piece at its place in the output."""
+        (node,) = self.group.outputs
+        axes = [self.demands.add_store([piece]) for piece in node.src]
+        self._build()
+        dims, sizes = zip(*node.attr)
+        found = []
+        for number, (order, root) in enumerate(zip(axes, self.demands.roots)):
+            place = _by_dimension(order, node.src[number].shape)
+            for i, dim in enumerate(dims):
+                place.insert(dim, constant(number // prod(sizes[i + 1 :]) % sizes[i]))
+            value = stored(self._exprs[id(root)], node.dtype)
+            found.append(Store(self._output(node), flat_index(place, node.shape), value, order=order))
         return found
 
     def scatter(self) -> list[Store]:

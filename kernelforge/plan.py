@@ -32,6 +32,7 @@ from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.structure import structure
 from kernelforge.tallies import without_tallies
+from kernelforge.winograd import with_winograd
 
 
 @dataclass(slots=True)
@@ -163,7 +164,8 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
     try:
         simple: Sequence[Node] = expanded(nodes)
         while True:
-            simple = split(privatise(without_tallies(simplify(simple), target), target), target)
+            simple = with_winograd(without_tallies(simplify(simple), target), target)
+            simple = split(privatise(simple, target), target)
             strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
             if not strays:
                 break
@@ -271,7 +273,7 @@ def template_of(group: Group, target: Target, device: str) -> tuple[Template, li
     shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
     nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
     keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
-    way = (group.outputs[0].op, group.outputs[0].attr) if group.kind == "scatter" else None
+    way = (group.outputs[0].op, group.outputs[0].attr) if group.kind in ("scatter", "stack") else None
     key = (group.kind, device, keeps, way, tune.state(), shape.key,
            tuple((node.shape, node.dtype) for node in group.outputs))  # fmt: skip
     template = _templates.get(key)

@@ -20,7 +20,7 @@ from kernelforge.errors import InternalError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
 from kernelforge.plan import Plan, Transfer, is_stored, make_plan, shows_kernels
-from kernelforge.settings import Context
+from kernelforge.settings import WINOGRAD, Context
 from kernelforge.structure import structure
 
 MOST_PLANS: Final = 4096
@@ -36,7 +36,7 @@ def realize(nodes: Sequence[Node]) -> None:
     shape = structure(pending)
     leaves: list[Buffer] = [leaf for leaf in shape.leaves if isinstance(leaf, Buffer)]
     device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
-    key = (device, shows_kernels(), tune.state(), shape.key)
+    key = (device, shows_kernels(), tune.state(), bool(WINOGRAD), shape.key)
     plan = _plans.get(key)
     if plan is None:
         plan = make_plan(pending, leaves, device)

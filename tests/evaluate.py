@@ -184,6 +184,12 @@ def _tally(node: Node, base: NDArray, index: NDArray, x: NDArray) -> NDArray:
     return np.concatenate([held, found], dim)
 
 
+@_rule
+def _stack(node: Node, *pieces: NDArray) -> NDArray:
+    dims, sizes = zip(*node.attr)
+    return np.moveaxis(np.stack(pieces).reshape(*sizes, *pieces[0].shape), range(len(dims)), dims)
+
+
 def _places(index: NDArray, dim: int, size: int) -> tuple[NDArray, ...]:
     if index.size and (index.min() < 0 or index.max() >= size):
         raise IndexError(f"index {index.min()} .. {index.max()} is out of range for a dimension of size {size}")

@@ -15,9 +15,10 @@ ORDER = {
                   triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl < generate <
                   __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
-                      < cuts split tallies privatise < axes demand naming group < questions merging < fuse lower
-                      < calls < memory < kernels < tune < plan < debug dump faults < realize jit < tensor
-                      < nn optim data io < inspect < cli < __main__ __init__""",
+                      < cuts split tallies privatise toom < axes demand naming group
+                      < questions merging windowed < fuse lower winograd < calls < memory < kernels < tune < plan
+                      < debug dump faults < realize jit < tensor < nn optim data io < inspect < cli
+                      < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

@@ -35,6 +35,15 @@ def kernel_of(result: Tensor):
     return lower(group).kernel
 
 
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2), st.integers(0, 2))
+def test_pieces_are_stored_side_by_side(rows: int, columns: int, first: int, gap: int) -> None:
+    x, last = leaf(np.arange(12.0).reshape(3, 4)), first + 1 + gap
+    pieces = [graph.elementwise("mul", x, graph.full((3, 4), float(i), dtypes.float32)) for i in range(rows * columns)]
+    node = graph.stack(pieces, ((first, rows), (min(last, 3), columns)))
+    node.realized = None
+    np.testing.assert_array_equal(interpreted(groups([node], CPU), [node])[0], evaluate(node))
+
+
 def all_in_one(outputs) -> Group:
     """One group that computes the outputs from buffers alone."""
     order = graph.toposort(outputs)
