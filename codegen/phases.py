@@ -116,7 +116,7 @@ def _by_remainder(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel:
 
 
 def _limited(kernel: Kernel, inside: Guard) -> Kernel:
-    """The kernel with nothing stored outside of a guard on stored axes, and nothing read there that is not in bounds."""
+    """The kernel with nothing stored outside of a guard on stored axes, and nothing read there but in bounds."""
     made: dict[Expr, Expr] = {}
     for e in kernel.exprs:
         new = with_axes(e, tuple(made[x] for x in e.args), {}, made)
