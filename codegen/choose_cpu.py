@@ -67,13 +67,14 @@ def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis,
 
 def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     """Neither reduces nor scans: the outer axes in chunks, lanes along the unit stride; or squares to transpose."""
-    axes = list(main_stores(kernel)[0].axes)
+    stores = sorted(main_stores(kernel), key=lambda store: -prod(a.size for a in store.axes))
+    axes = list(dict.fromkeys(a for store in stores for a in store.axes))
     lanes = target.lanes
     parallel = parallel_axes(kernel)
     votes, looped = lane_votes(kernel, lanes), {a for s in kernel.stores for a in s.sequential[:-1]}
     voted = [a for a in axes if a in parallel and votes.get(a)]
     lane = lane_axis(kernel, target, voted or [a for a in axes if a not in looped], pick)
-    points = prod(a.size for a in axes)
+    points = prod(a.size for a in stores[0].axes)
     model = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
     groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))
     loops = Loops()

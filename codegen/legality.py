@@ -10,8 +10,9 @@ from itertools import pairwise
 from math import prod
 
 from codegen.index import Axis, separated
-from codegen.ir import Expr, Kernel, Reduce, Store, children
+from codegen.ir import Expr, Kernel, Load, Param, Reduce, Store, children, walk
 from codegen.nodes import Advance, Box, Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
+from codegen.overwriting import overwritten
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.streaming import scans_within
 from codegen.target import Target
@@ -31,6 +32,7 @@ def check_written(kernel: Kernel, schedule: Schedule, target: Target) -> None:
 
 def check_placed(nest: Nest) -> None:
     """Raise ScheduleError unless the nest can be printed in its target's language."""
+    _check_overwriting(nest)
     if nest.target.language == "opencl":
         _check_expansion(nest)
 
@@ -159,6 +161,28 @@ def _check_order(store: Store, schedule: Schedule) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ as placed
+
+
+def _check_overwriting(nest: Nest) -> None:
+    """An element that is replaced is read in the same block of leaves: before the stores, which come last, and once."""
+    replaced = overwritten(nest.kernel)
+    if not replaced:
+        return
+    if nest.target.language == "triton":
+        raise ScheduleError("Triton programs read nothing that they write")
+    outs = [
+        node
+        for node in nodes(nest.body)
+        if isinstance(node, Out) and (node.store.param in replaced or _reads(node.store.roots, replaced))
+    ]
+    if any(node.place.taken != outs[0].place.taken for node in outs):
+        raise ScheduleError("what is read would be replaced by a store that has loops of its own")
+    if _reads((box.of for box in nest.boxes), replaced):
+        raise ScheduleError("what is replaced would be kept, and so be read apart from where it is stored")
+
+
+def _reads(roots: Iterable[Expr], params: frozenset[Param]) -> bool:
+    return any(isinstance(e, Load) and e.param in params for e in walk(roots))
 
 
 def _check_expansion(nest: Nest) -> None:

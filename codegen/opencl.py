@@ -33,6 +33,7 @@ from codegen.opencl_pack import print_pack
 from codegen.opencl_prelude import Prelude, memory_element
 from codegen.opencl_tails import overlaps, wants_twin
 from codegen.opencl_text import Speller
+from codegen.overwriting import overwritten
 from codegen.program import Program
 from codegen.schedule import Schedule
 from codegen.show import show
@@ -107,7 +108,8 @@ class _Printer:
         speller = Speller(self.prelude)
         boxes = Boxes(speller, nest.schedule.vector)
         indices = Indices(self.prelude, self.base)
-        self.leaves = Leaves(speller, indices, boxes, nest.schedule, params, self.lines)
+        replaced = overwritten(self.kernel)
+        self.leaves = Leaves(speller, indices, boxes, nest.schedule, params, self.lines, replaced)
         self.moves = Moves(speller, boxes, self.lines)
         self.grid = nest.grid
         self.twins = 0
@@ -133,14 +135,14 @@ class _Printer:
             if isinstance(node, (Update, Keep, Advance, Settle, Out)):
                 self.leaves.leaf(node)
                 continue
-            self.leaves.forget()
+            self.leaves.end_block()
             if isinstance(node, Loop):
                 self.loop(node)
             elif isinstance(node, Pack):
                 print_pack(self.leaves, node)
             else:
                 self.moves.move(node)
-        self.leaves.forget()
+        self.leaves.end_block()
 
     # ---------------------------------------------------------------------------------------------- loops
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
-from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid
+from codegen.ir import Apply, Const, Coord, Expr, Load, Param, Reduce, Store, Valid
 from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Out, Place, Settle, Update
 from codegen.opencl_ahead import Requests
 from codegen.opencl_boxes import Boxes, Coords, chunks
@@ -41,6 +41,7 @@ class Leaves:
         schedule: Schedule,
         params: dict[str, str],
         lines: Lines,
+        replaced: frozenset[Param] = frozenset(),
     ) -> None:
         self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
         self.vector = schedule.vector
@@ -48,6 +49,7 @@ class Leaves:
         self.requests = Requests(schedule)
         self.lanes = speller.lanes
         self.lines, self.fresh = lines, lines.fresh
+        self.replaced, self.held = replaced, list[str]()
         self.indices.value = self.value
         self.masks = Masks(indices, lines)
         self.forget()
@@ -66,6 +68,19 @@ class Leaves:
             self.forget()
         self.at, self.env, self.indices.place = place, env, place
         self.orders = {}
+
+    def put_store(self, store: Store, statement: str) -> None:
+        """Add a statement that stores; one that replaces what the block reads comes when all of it is read."""
+        if store.param in self.replaced:
+            self.held.append(statement)
+        else:
+            self.lines.add(statement)
+
+    def end_block(self) -> None:
+        """Add the stores that were held back, and forget what is computed."""
+        self.lines.extend(self.held)
+        self.held.clear()
+        self.forget()
 
     # ---------------------------------------------------------------------------------------------- leaf nodes
 

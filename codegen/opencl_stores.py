@@ -42,7 +42,7 @@ def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords
         when.scalars.append(value)
     before = None if store.before is None else leaves.indices.scalar(store.before, coords)
     statement = _element_store(leaves, store, index, value, before)
-    leaves.lines.add(_if(when.scalars, statement))
+    leaves.put_store(store, _if(when.scalars, statement))
 
 
 def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:
@@ -50,14 +50,14 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     step = leaves.indices.stride(store.index, coords, lane)
     if step in (1, -1) and not when.masks and store.mode != "flag" and store.before is None:
         value = value if step == 1 else leaves.speller.turned(value)
-        leaves.lines.add(_if(when.scalars, _run_store(leaves, store, when, coords, step, value)))
+        leaves.put_store(store, _if(when.scalars, _run_store(leaves, store, when, coords, step, value)))
         return
     if store.mode == "flag":
         when.masks.append(value)
     mask = leaves.lane_mask(when)
     if store.mode == "flag" and step == 0:
         index = leaves.indices.scalar(store.index, coords)
-        leaves.lines.add(_if([*when.scalars, f"any({mask})"], _element_store(leaves, store, index, value)))
+        leaves.put_store(store, _if([*when.scalars, f"any({mask})"], _element_store(leaves, store, index, value)))
         return
     if not value.isidentifier():
         value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
@@ -68,7 +68,7 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     for i, (index, before) in enumerate(zip(indices, old)):
         conditions = [*when.scalars, *([f"{mask}.s{i:x}"] if mask is not None else [])]
         element = leaves.speller.element_of(value, i, store.param.dtype)
-        leaves.lines.add(_if(conditions, _element_store(leaves, store, index, element, before)))
+        leaves.put_store(store, _if(conditions, _element_store(leaves, store, index, element, before)))
 
 
 def _stored_value(leaves: Leaves, store: Store, coords: Coords, lane: Axis | None) -> str:
@@ -98,7 +98,8 @@ def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, s
         op = REDUCE_OPS[store.mode].name
         value = leaves.speller.combine(op, dtype.arithmetic, old, value, leaves.lanes)
     if bounds is None:
-        if store.mode == "set" and store.param.nbytes >= leaves.bypass and dtype.bits == 32:
+        bypasses = store.param.nbytes >= leaves.bypass and store.param not in leaves.replaced
+        if store.mode == "set" and bypasses and dtype.bits == 32:
             return leaves.speller.bypassing_store(name, start, value, dtype)
         return leaves.speller.store(name, start, value, dtype, leaves.lanes)
     return leaves.speller.bounded_store(name, start, value, *bounds, dtype)

@@ -111,9 +111,13 @@ class Merging:
         while joined and node in self.owner:
             part, joined = self.owner[node], False
             for producer in self._producers(part):
-                if self._join(producer, part, self._producers(part)):
+                if not self._is_common(producer) and self._join(producer, part, self._producers(part)):
                     joined = True
                     break
+
+    def _is_common(self, part: Part) -> bool:
+        """True for a single value several parts read, such as the number of a step: each would wait for the others."""
+        return len(part.outputs) == 1 and part.outputs[0].size == 1 and len(self.users.get(part.outputs[0], ())) > 1
 
     def _join_siblings(self) -> None:
         """Joins parts that load the same large node."""

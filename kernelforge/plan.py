@@ -7,12 +7,14 @@ groups of equal structure, for instance the layers of a deep network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from codegen.dtypes import DType, dtypes
+from codegen.ir import Param
+from codegen.overwriting import overwritable, overwriting
 from codegen.program import Program
 from codegen.target import Target
 from kernelforge import tune
@@ -39,6 +41,7 @@ from kernelforge.winograd import with_winograd
 class Slot:
     """One array of a plan.
 
+    takes  of a result: the leaf in whose memory it is written, which is not needed any more; else -1
     role   "leaf"     a buffer the graph reads
            "result"   a buffer the plan makes for its caller
            "scratch"  an intermediate result, in a block of memory shared over time
@@ -50,6 +53,7 @@ class Slot:
     device: str
     role: str
     block: int = -1
+    takes: int = -1
 
     @property
     def nbytes(self) -> int:
@@ -104,12 +108,14 @@ class Plan:
     """What to run.
 
     results  the slot of each requested node
+    spares   leaves in whose memory results could be written if nothing else needed them afterwards
     """
 
     slots: list[Slot] = field(default_factory=list)
     steps: list[Launch | Transfer] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     results: tuple[int, ...] = ()
+    spares: frozenset[int] = frozenset()
     faults: dict[int, Any] = field(default_factory=dict)
 
     @property
@@ -123,11 +129,15 @@ class Template:
 
     arguments  for each parameter: the number of its node in the structure, or None for the fault flags
     checks     for each fault flag: the size, and the number of the node it belongs to
+    fitting    (output, input) by number: the output could be written in the place of the input
+    takes      the same for those that are
     """
 
     program: Program
     arguments: tuple[int | None, ...]
     checks: tuple[tuple[int, int], ...]
+    fitting: tuple[tuple[int, int], ...] = ()
+    takes: tuple[tuple[int, int], ...] = ()
 
 
 MOST_TEMPLATES: Final = 4096
@@ -135,11 +145,14 @@ MOST_TEMPLATES: Final = 4096
 _templates: Final[dict[tuple[object, ...], Template]] = {}
 
 
-def make_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str) -> Plan:
+def make_plan(
+    nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, dying: frozenset[int] = frozenset()
+) -> Plan:
     """The plan that computes nodes.
 
     leaves  the buffers they are computed from, in the order the plan's caller will pass them
     device  where to compute what names no device
+    dying   the leaves nothing else will need: results may take their memory
     """
     GlobalCounters.plans += 1
     target = Device[device].target
@@ -147,7 +160,9 @@ def make_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str) -> P
     with _reading_only(leaves, nodes, target) as simple:
         wanted = [storage(node) for node in simple]
         computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
-        for group in groups(computed, target) if computed else ():
+        found = groups(computed, target) if computed else []
+        planner.foresee(found, wanted, dying)
+        for group in found:
             planner.add(group)
         return planner.finish(wanted)
 
@@ -202,6 +217,21 @@ class Planner:
         self.leaf = {id(buffer): slot for slot, buffer in enumerate(leaves)}
         self.slot: dict[Node, int] = {}
         self.moved: dict[tuple[int, str], int] = {}
+        self.wanted: frozenset[Node] = frozenset()
+        self.last: dict[Node, Group] = {}
+        self.dying: frozenset[int] = frozenset()
+
+    def foresee(self, groups: Sequence[Group], wanted: Sequence[Node], dying: frozenset[int]) -> None:
+        """Notes which group is the last to read each leaf, where no other node shows the same buffer."""
+        readers: dict[int, dict[Node, Group]] = {}
+        for group in groups:
+            for node in group.inputs:
+                if is_stored(node):
+                    readers.setdefault(self._slot(node, self.device), {})[node] = group
+        given = {self._slot(node, self.device) for node in wanted if is_stored(node)}
+        alone = [found for slot, found in readers.items() if len(found) == 1 and slot not in given]
+        self.last = {node: group for found in alone for node, group in found.items()}
+        self.wanted, self.dying = frozenset(wanted), dying
 
     def add(self, group: Group) -> None:
         """Appends a group's step."""
@@ -210,7 +240,14 @@ class Planner:
             source = self._slot(group.inputs[0], self.device)
             self.plan.steps.append(Transfer(source, self._slot(group.outputs[0], device)))
             return
-        template, numbered = template_of(group, Device[device].target, device)
+        spare = [x for x in group.inputs if self.last.get(x) is group and x.device == device]
+        dying = frozenset(node for node in spare if self._slot(node, device) in self.dying)
+        results = frozenset(node for node in group.outputs if node in self.wanted)
+        template, numbered = template_of(group, Device[device].target, device, results, dying)
+        fitting = {numbered[source] for result, source in template.fitting if numbered[result] in results}
+        self.plan.spares |= {self._slot(node, device) for node in fitting.intersection(spare)}
+        for result, source in template.takes:
+            self.plan.slots[self._slot(numbered[result], device)].takes = self._slot(numbered[source], device)
         fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
         arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
         checks = tuple(Check(size, numbered[number].line) for size, number in template.checks)
@@ -268,19 +305,29 @@ class Planner:
             self.plan.slots[slot].block = block
 
 
-def template_of(group: Group, target: Target, device: str) -> tuple[Template, list[Node]]:
-    """A group's kernel, and the group's nodes by number."""
+def template_of(
+    group: Group,
+    target: Target,
+    device: str,
+    results: frozenset[Node] = frozenset(),
+    dying: frozenset[Node] = frozenset(),
+) -> tuple[Template, list[Node]]:
+    """A group's kernel, and the group's nodes by number.
+
+    results, dying   outputs that may be written in the places of inputs
+    """
     shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
     nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
     keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
     way = (group.outputs[0].op, group.outputs[0].attr) if group.kind in ("scatter", "stack") else None
     key = (group.kind, device, keeps, way, tune.state(), shape.key,
-           tuple((node.shape, node.dtype) for node in group.outputs))  # fmt: skip
+           tuple((node.shape, node.dtype, node in results and bool(dying)) for node in group.outputs),
+           tuple(i for i, node in enumerate(nodes) if node in dying))  # fmt: skip
     template = _templates.get(key)
     if template is None:
         if len(_templates) >= MOST_TEMPLATES:
             del _templates[next(iter(_templates))]
-        template = _templates[key] = _make_template(group, target, nodes, device, keeps)
+        template = _templates[key] = _make_template(group, target, nodes, device, keeps, results, dying)
     return template, nodes
 
 
@@ -289,10 +336,38 @@ def shows_kernels() -> bool:
     return bool(DUMP_LANGUAGE.value) or int(DEBUG) >= 4
 
 
-def _make_template(group: Group, target: Target, nodes: Sequence[Node], device: str, keeps: bool) -> Template:
+def _make_template(
+    group: Group,
+    target: Target,
+    nodes: Sequence[Node],
+    device: str,
+    keeps: bool,
+    results: frozenset[Node],
+    dying: frozenset[Node],
+) -> Template:
     number = {node: i for i, node in enumerate(nodes)}
     lowered = lower(group)
-    arguments = tuple(None if p.name == FAULT else number[lowered.nodes[p.name]] for p in lowered.kernel.params)
+    node_of = lowered.nodes
+    fitting = {} if target.language == "triton" else overwritable(lowered.kernel)
+    pairs = _paired({out: [x for x in operands if node_of[x.name] in dying]
+                     for out, operands in fitting.items() if node_of[out.name] in results})  # fmt: skip
+    kernel = overwriting(lowered.kernel, pairs) if pairs else lowered.kernel
+    arguments = tuple(None if p.name == FAULT else number[node_of[p.name]] for p in kernel.params)
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
-    program = replace(tune.program(lowered.kernel, target, device), kernel=lowered.kernel if keeps else None)
-    return Template(program, arguments, checks)
+    program = replace(tune.program(kernel, target, device), kernel=kernel if keeps else None)
+    possible = [(out, x) for out, operands in fitting.items() for x in operands]
+    numbers = [
+        tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)
+        for some in (possible, pairs.items())
+    ]
+    return Template(program, arguments, checks, *numbers)
+
+
+def _paired(fitting: Mapping[Param, Sequence[Param]]) -> dict[Param, Param]:
+    """An operand for each result as far as they go: results with the smallest choice come first."""
+    pairs: dict[Param, Param] = {}
+    for result, operands in sorted(fitting.items(), key=lambda item: len(item[1])):
+        free = next((x for x in operands if x not in pairs.values()), None)
+        if free is not None:
+            pairs[result] = free
+    return pairs

@@ -136,7 +136,7 @@ class Questions:
 def is_pointwise(outputs: Sequence[Node], inside: Sequence[Node]) -> bool:
     """True when all is computed element by element in one order: nothing to ask about.
 
-    Views other than a reshape then show stored nodes and constants alone.
+    Views other than a reshape then show stored nodes, constants and single values alone.
     """
     computed = frozenset(inside)
     return all(output.shape == outputs[0].shape for output in outputs) and all(
@@ -146,10 +146,10 @@ def is_pointwise(outputs: Sequence[Node], inside: Sequence[Node]) -> bool:
 
 
 def is_plain(node: Node, computed: frozenset[Node]) -> bool:
-    """True when a node shows no result of an operation of the group."""
+    """True when a node shows no result of an operation of the group, or a single one."""
     while node in computed and node.op in VIEWS:
         node = node.src[0]
-    return node not in computed or node.op in LEAVES
+    return node not in computed or node.op in LEAVES or node.size == 1
 
 
 def parallel_axes(stores: Sequence[tuple[Axis, ...]], order: Sequence[Demand]) -> frozenset[Axis]:

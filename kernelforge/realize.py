@@ -6,8 +6,10 @@ without planning or compiling anything: its buffers take the places of the earli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,34 +21,76 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
+from kernelforge.ownership import dying
 from kernelforge.plan import Plan, Transfer, is_stored, make_plan, shows_kernels
 from kernelforge.settings import WINOGRAD, Context
 from kernelforge.structure import structure
 
 MOST_PLANS: Final = 4096
 
-_plans: Final[dict[tuple[object, ...], Plan]] = {}
+
+class Plans(NamedTuple):
+    """The plans of one structure.
+
+    spares  leaves whose memory results could take
+    made    by those of them that nothing else needed
+    """
+
+    spares: frozenset[int]
+    made: dict[frozenset[int], Plan]
 
 
-def realize(nodes: Sequence[Node]) -> None:
-    """Computes nodes, all that share work together; afterwards each has its buffer in `realized`."""
+_plans: Final[dict[tuple[object, ...], Plans]] = {}
+
+
+def realize(nodes: Sequence[Node], names: Mapping[Node, int] = MappingProxyType({})) -> None:
+    """Computes nodes, all that share work together; afterwards each has its buffer in `realized`.
+
+    names  for nodes that are let go of afterwards, how many references that will be.  What was computed from nothing
+           else will be gone then: its memory may take results
+    """
     pending = [node for node in dict.fromkeys(nodes) if not is_stored(node)]
     if not pending:
         return
     shape = structure(pending)
-    leaves: list[Buffer] = [leaf for leaf in shape.leaves if isinstance(leaf, Buffer)]
     device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
     key = (device, shows_kernels(), tune.state(), bool(WINOGRAD), shape.key)
-    plan = _plans.get(key)
+    plans = _plans.get(key)
+    free: frozenset[int] = frozenset()
+    if names and (plans is None or plans.spares):
+        known = Counter((*nodes, *pending, *pending, *names))  # two lists, itself, and the names
+        known.update(names)
+        free = dying(shape, known)
+    leaves: list[Buffer] = [leaf for leaf in shape.leaves if isinstance(leaf, Buffer)]
+    plan = None if plans is None else plans.made.get(free & plans.spares)
     if plan is None:
-        plan = make_plan(pending, leaves, device)
+        plan = make_plan(pending, leaves, device, free)
         compile_all(plan)
-        if len(_plans) >= MOST_PLANS:
-            del _plans[next(iter(_plans))]
-        _plans[key] = plan
+        if plans is None:
+            if len(_plans) >= MOST_PLANS:
+                del _plans[next(iter(_plans))]
+            plans = _plans[key] = Plans(plan.spares, {})
+        plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
     dump.dump_plan(plan)
-    for node, buffer in zip(pending, run(plan, leaves)):
+    _run_for(pending, plan, leaves)
+
+
+def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> None:
+    """Runs a plan and gives nodes their buffers.
+
+    Where something interrupts, what was to be written in the place of an operand is there already or still that: the
+    node has it in any case, for it cannot be computed again.
+    """
+    memories, buffers = prepared(plan, leaves)
+    try:
+        launch(plan, memories)
+    except BaseException:
+        for node, slot, buffer in zip(nodes, plan.results, buffers):
+            if plan.slots[slot].takes >= 0:
+                node.realized = buffer
+        raise
+    for node, buffer in zip(nodes, buffers):
         node.realized = buffer
 
 
@@ -114,9 +158,14 @@ def compile_all(plan: Plan) -> None:
             step.executable = compiled[step.program]
 
 
-def run(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
-    """Runs a plan on buffers; the buffer of each result."""
+def prepared(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], list[Buffer]]:
+    """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result."""
     memories, results = _memories(plan, leaves)
+    return memories, [results[slot] if slot in results else leaves[slot] for slot in plan.results]
+
+
+def launch(plan: Plan, memories: Sequence[Any]) -> None:
+    """Runs a plan's steps."""
     timed = debug.level() >= 2
     for step in plan.steps:
         arguments = [memories[slot] for slot in step.arguments]
@@ -132,7 +181,6 @@ def run(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
             debug.show_launch(step, seconds)
         if step.fault >= 0:
             faults.expect(plan.faults[step.fault])
-    return [results[slot] if slot in results else leaves[slot] for slot in plan.results]
 
 
 def resident(buffer: Buffer) -> Any:
@@ -157,6 +205,10 @@ def _memories(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], dict[int
             memories.append(blocks[slot.block] if slot.block >= 0 else None)
         elif slot.role == "fault":
             memories.append(_fault(plan, number).memory)
+        elif slot.takes >= 0:
+            results[number] = Buffer(slot.size, slot.dtype, slot.device, memory=memories[slot.takes])
+            leaves[slot.takes].memory = None
+            memories.append(memories[slot.takes])
         else:
             results[number] = Buffer(slot.size, slot.dtype, slot.device)
             memories.append(resident(results[number]) if slot.size else None)

@@ -11,11 +11,11 @@ ROOT = Path(__file__).parent.parent
 ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < image streaming < target schedule program < interpret show <
                   bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering <
-                  contract < rewrite < access picks < nodes < goals < triton_scope triton_tiles triton_dot
+                  contract < rewrite < access picks overwriting < nodes < goals < triton_scope triton_tiles triton_dot
                   triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl < generate <
                   __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
-                      < cuts split tallies privatise toom < axes demand naming group
+                      < cuts split tallies privatise toom ownership < axes demand naming group
                       < questions merging windowed < fuse lower winograd < calls < memory < kernels < tune < plan
                       < debug dump faults < realize jit < tensor < nn optim data io < inspect < cli
                       < __main__ __init__""",

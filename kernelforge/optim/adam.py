@@ -70,8 +70,8 @@ def _averaged(average: Tensor, new: Tensor, rate: float) -> Tensor:
 
 @composite
 def _direction(m: Tensor, v: Tensor, t: Tensor, b1: float, b2: float, eps: float) -> Tensor:
-    """The averages without their bias towards their start at 0, divided."""
-    return m / _correction(t, b1) / ((v / _correction(t, b2)).sqrt() + eps)
+    """The averages without their bias towards their start at 0, divided; one division for each element."""
+    return m * (1 / _correction(t, b1)) / (v.sqrt() * _correction(t, b2).rsqrt() + eps)
 
 
 def _correction(t: Tensor, rate: float) -> Tensor:

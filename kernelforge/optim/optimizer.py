@@ -79,12 +79,18 @@ class Optimizer:
         changed = self._shared()
         for place, tensor in enumerate(self.params):
             if tensor.grad is not None:
-                value = tensor.detach().cast(tensor.dtype.arithmetic)
-                gradient = tensor.grad.cast(value.dtype)
-                new, state = self._updated(place, value, gradient)
-                tensor.assign(new.cast(tensor.dtype))
-                changed += [tensor, *state]
+                changed += self._assign(place, tensor, tensor.grad)
         realize_pending([*changed, *self.buffers])
+
+    def _assign(self, place: int, tensor: Tensor, gradient: Tensor) -> list[Tensor]:
+        """Assign its new value to a parameter; the parameter and the state that was assigned to.
+
+        Nothing that holds the old values may outlive this: the new ones take their memory.
+        """
+        value = tensor.detach().cast(tensor.dtype.arithmetic)
+        new, state = self._updated(place, value, gradient.cast(value.dtype))
+        tensor.assign(new.cast(tensor.dtype))
+        return [tensor, *state]
 
     def _shared(self) -> list[Tensor]:
         """Update what is common to all parameters; the tensors that changed."""

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
+from kernelforge.graph import Node
 from kernelforge.tensor.core import Core, leaves, pending
 from kernelforge.tensor.random import Random
 
@@ -134,12 +135,26 @@ def realize_pending(tensors: Iterable[Core]) -> None:
     realize_tensors((*tensors, *pending.values()))
 
 
+def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
+    """How many references to each node go when the tensors are computed and forget how."""
+    names: dict[Node, int] = {}
+    for tensor in dict.fromkeys(tensors):
+        node = tensor._node
+        if tensor._stored is not None:
+            continue  # it stays as it is
+        if tensor._leaf and leaves.get(node) is tensor:
+            names[node] = names.get(node, 0) + 3  # the table of leaves has it as key twice
+        elif not tensor._tracked:
+            names[node] = names.get(node, 0) + 1
+    return names
+
+
 def realize_tensors(tensors: tuple[Core, ...]) -> None:
     """Compute tensors together, and let those no gradient flows through forget how."""
     for tensor in tensors:
         if graph.uniform(tensor._node) is not None:
             tensor._rename(tensor._unshared(tensor._node))
-    realize.realize([tensor._node for tensor in tensors if tensor._stored is None])
+    realize.realize([tensor._node for tensor in tensors if tensor._stored is None], _names(tensors))
     for tensor in tensors:
         pending.pop(id(tensor), None)
         stored = tensor._stored

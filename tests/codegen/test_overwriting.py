@@ -1,0 +1,166 @@
+"""Results in the places of operands: which may be, and that every schedule then gives what the interpreter gives."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from codegen.choose import choose
+from codegen.dtypes import DType, dtypes, to_storage
+from codegen.generate import generate
+from codegen.index import Axis, Guard, Index
+from codegen.interpret import interpret
+from codegen.ir import Expr, Kernel, Param, Store, apply, load, reduce
+from codegen.merging import flattened
+from codegen.nest import check
+from codegen.overwriting import overwritable, overwriting, overwritten
+from codegen.schedule import Schedule, ScheduleError, Stage, Step
+from codegen.target import CPU, SM90
+from codegen.verify import verify
+from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.random_schedules import random_schedule
+
+TYPES = (dtypes.float32, dtypes.float32, dtypes.float16, dtypes.bfloat16, dtypes.float64, dtypes.int32, dtypes.uint8)
+
+
+def random_update(rng: random.Random) -> Kernel:
+    """Several results over the same axes, of operands some of which are read in other orders too."""
+    axes = [Axis(f"a{i}", rng.choice((1, 2, 3, 5, 16, 17, 31, 64, 130))) for i in range(rng.choice((1, 1, 2, 2, 3)))]
+    here = flattened(axes)
+    size = here.hi + 1
+    cut = rng.choice((size, size, rng.randint(1, size)))
+    guards = frozenset((Guard(here, 0, cut),)) if cut < size else frozenset()
+    places = [here] * 4 + [flattened(axes[::-1]) if len({a.size for a in axes}) == 1 else here, here * -1 + (size - 1)]
+    dtype = rng.choice(TYPES)
+    params = [Param(f"x{i}", dtype, size) for i in range(rng.randint(1, 4))]
+    results = [Param(f"out{i}", dtype, size) for i in range(rng.randint(1, 3))]
+
+    def operand(param: Param) -> Expr:
+        place: Index = rng.choice(places)
+        value = load(param, place, guards if place is here else ())
+        return apply("cast", value, dtype=dtype.arithmetic)
+
+    stores = []
+    for result in results:
+        value = operand(rng.choice(params))
+        for _ in range(rng.randint(0, 3)):
+            value = apply(rng.choice(("add", "sub", "max", "mul")), value, operand(rng.choice(params)))
+        stores.append(Store(result, here, apply("cast", value, dtype=dtype), guards, order=tuple(axes)))
+    used = {e.param for s in stores for e in Kernel("", (), (s,)).loads}
+    return Kernel("update", (*results, *(p for p in params if p in used)), tuple(stores))
+
+
+def chosen(kernel: Kernel, rng: random.Random) -> dict[Param, Param]:
+    """Some of the pairs that are possible, no operand twice."""
+    pairs: dict[Param, Param] = {}
+    for result, operands in overwritable(kernel).items():
+        free = [x for x in operands if x not in pairs.values()]
+        if free and rng.random() < 0.8:
+            pairs[result] = rng.choice(free)
+    return pairs
+
+
+def arrays(kernel: Kernel, seed: int) -> dict[str, NDArray]:
+    rng = np.random.default_rng(seed)
+    return {p.name: to_storage(rng.integers(0, 5, p.size), p.dtype) for p in kernel.params}
+
+
+def expected(kernel: Kernel, pairs: dict[Param, Param], given: dict[str, NDArray]) -> dict[str, NDArray]:
+    """What the kernel leaves in each result, by the name of the array that holds it after overwriting."""
+    left = {name: array.copy() for name, array in given.items()}
+    interpret(kernel, left)
+    found = {}
+    for store in kernel.stores:
+        taken = pairs.get(store.param)
+        found[taken.name if taken else store.param.name] = left[store.param.name]
+    return found
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 1 << 32))
+def test_overwriting_keeps_the_meaning(seed: int) -> None:
+    rng = random.Random(seed)
+    kernel = random_update(rng)
+    pairs = chosen(kernel, rng)
+    changed = overwriting(kernel, pairs)
+    verify(changed)
+    given = arrays(kernel, seed)
+    left = {p.name: given[p.name].copy() for p in changed.params}
+    for name in changed.written - {p.name for p in pairs.values()}:
+        left[name][:] = given[name]
+    interpret(changed, left)
+    for name, values in expected(kernel, pairs, given).items():
+        held = next((s for s in changed.stores if s.param.name == name), None)
+        assert held is not None
+        np.testing.assert_array_equal(left[name], _merged(held, values, given[name]))
+
+
+def _merged(store: Store, values: NDArray, before: NDArray) -> NDArray:
+    """The values where the store's guard holds, and what was there before elsewhere."""
+    (cut,) = [g.hi for g in store.guards] or [values.size]
+    return np.concatenate([values[:cut], before[cut:]])
+
+
+def test_schedules_keep_the_meaning() -> None:
+    """On the device, under the default schedule and under random ones, whatever the tails."""
+    programs, inputs, wanted = [], [], []
+    for seed in range(80):
+        rng = random.Random(seed)
+        kernel = random_update(rng)
+        pairs = chosen(kernel, rng)
+        changed = overwriting(kernel, pairs)
+        if not pairs:
+            continue
+        schedule = choose(changed, CPU) if seed % 4 == 0 else random_schedule(changed, CPU, seed)
+        changed = Kernel(f"update{seed}", changed.params, changed.stores)
+        programs.append(generate(changed, CPU, schedule))
+        inputs.append({p.name: a for p, a in ((p, arrays(kernel, seed)[p.name]) for p in changed.params)})
+        wanted.append({s.param.name: (s, expected(kernel, pairs, arrays(kernel, seed))[s.param.name])
+                       for s in changed.stores})  # fmt: skip
+    for given_arrays, left, results in zip(inputs, run_all(programs, inputs), wanted):
+        for name, (store, values) in results.items():
+            correct = _merged(store, values, given_arrays[name])
+            assert difference(left[name], correct, store.param.dtype) is None
+
+
+def two_places(dtype: DType = dtypes.float32) -> tuple[Kernel, Param, Param]:
+    """out[i] = x[i] + x[n-1-i] * y[i]"""
+    i = Axis("i", 100)
+    x, y, out = (Param(name, dtype, 100) for name in ("x", "y", "out"))
+    value = apply("add", load(x, i.index), apply("mul", load(x, i.index * -1 + 99), load(y, i.index)))
+    return Kernel("two", (out, x, y), (Store(out, i.index, value, order=(i,)),)), x, y
+
+
+def test_what_is_read_elsewhere_is_not_overwritten() -> None:
+    kernel, _, y = two_places()
+    assert overwritable(kernel) == {kernel.params[0]: (y,)}
+
+
+def test_sums_do_not_overwrite() -> None:
+    i, r = Axis("i", 10), Axis("r", 10)
+    x, y, out = (Param(name, dtypes.float32, 10) for name in ("x", "y", "out"))
+    value = apply("mul", load(y, i.index), reduce("add", load(x, r.index), [r]))
+    assert not overwritable(Kernel("row", (out, x, y), (Store(out, i.index, value, order=(i,)),)))
+
+
+def test_other_sizes_and_types_do_not_fit() -> None:
+    i = Axis("i", 10)
+    wide, long, out = Param("w", dtypes.float64, 10), Param("l", dtypes.float32, 11), Param("out", dtypes.float32, 10)
+    value = apply("add", apply("cast", load(wide, i.index), dtype=dtypes.float32), load(long, i.index))
+    assert not overwritable(Kernel("k", (out, wide, long), (Store(out, i.index, value, order=(i,)),)))
+
+
+def test_what_is_kept_apart_is_refused() -> None:
+    kernel, _, y = two_places()
+    changed = overwriting(kernel, {kernel.params[0]: y})
+    (i,) = changed.axes
+    assert overwritten(changed) == {y}
+    (loaded,) = [e for e in changed.loads if e.param is y]
+    early = Schedule((Step(i, 16), Step(i, 1)), 1, (), (Stage(loaded, 1),))
+    with pytest.raises(ScheduleError, match="kept"):
+        check(changed, early, CPU)
+    with pytest.raises(ScheduleError, match="Triton"):
+        check(changed, Schedule((Step(i, 16),), 1), SM90)

@@ -1,0 +1,189 @@
+"""Results take memory only where nobody needs what was there: random programs with aliases against NumPy."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kernelforge import Tensor, no_grad
+from kernelforge.kernels import Device
+
+N = 48
+
+
+def address(x: Tensor) -> int:
+    """Which block of memory a computed tensor is in."""
+    stored = x._stored
+    assert stored is not None
+    return int(stored.memory.block.serial)
+
+
+def new(shape: tuple[int, ...] = (N,), **options: bool) -> Tensor:
+    """A tensor whose elements are on the device."""
+    return (Tensor(np.arange(np.prod(shape), dtype=np.float32).reshape(shape), **options).detach() * 1).realize()
+
+
+class Program:
+    """Tensors, under one name or several, and what NumPy says they are."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.names: list[Tensor] = []
+        self.values: dict[int, NDArray] = {}
+        for _ in range(3):
+            values = np.array([self.rng.randint(-9, 9) for _ in range(N)], np.float32)
+            self.add(Tensor(values, device="NUMPY").realize(), values)
+
+    def add(self, x: Tensor, values: NDArray) -> None:
+        self.names.append(x)
+        self.values[id(x)] = values
+
+    def step(self) -> None:
+        """One statement of a program: an update, an alias, a view, something lazy; or something is computed or lost."""
+        x, y = self.rng.choice(self.names), self.rng.choice(self.names)
+        values, others = self.values[id(x)], self.values[id(y)]
+        kind = self.rng.randrange(9)
+        if kind <= 2:
+            x.assign(x + y * 2 - 1)
+            self.values[id(x)] = values + others * 2 - 1
+        elif kind == 3:
+            x.assign(y.flip(0) + x)
+            self.values[id(x)] = others[::-1] + values
+        elif kind == 4:
+            alias = self.rng.choice((x.detach, lambda: Tensor(x), lambda: x.reshape(4, 12).reshape(N)))
+            self.add(alias(), values)
+        elif kind == 5:
+            self.add(x.flip(0) + y, values[::-1] + others)
+        elif kind == 6:
+            self.names.append(x)
+        elif kind == 7:
+            chosen = self.rng.sample(self.names, self.rng.randint(1, len(self.names)))
+            chosen[0].realize(*chosen[1:])
+        elif len(self.names) > 2:
+            del self.names[0]
+
+    def check(self) -> None:
+        self.rng.shuffle(self.names)
+        for x in self.names:
+            np.testing.assert_array_equal(x.numpy(), self.values[id(x)])
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 1 << 32))
+def test_random_programs(seed: int) -> None:
+    program = Program(seed)
+    for _ in range(14):
+        program.step()
+    program.check()
+
+
+def test_an_update_stays_where_it_is() -> None:
+    x = new()
+    first = address(x)
+    for _ in range(3):
+        x.assign(x * 2 + 1).realize()
+        assert address(x) == first
+    np.testing.assert_array_equal(x.numpy(), np.arange(N) * 8 + 7)
+
+
+def test_two_results_in_the_places_of_two_operands() -> None:
+    x, y = new(), new()
+    before = {address(x), address(y)}
+    total, difference = x + y, x - y
+    x.assign(total), y.assign(difference)
+    del total, difference
+    x.realize(y)
+    assert {address(x), address(y)} == before
+    np.testing.assert_array_equal(x.numpy(), np.arange(N) * 2)
+    np.testing.assert_array_equal(y.numpy(), np.zeros(N))
+
+
+ALIASES = {
+    "another name for its value": lambda x: x.detach(),
+    "a tensor of the tensor": Tensor,
+    "a view": lambda x: x.reshape(4, 12)[1:, ::2],
+    "a graph that reads it": lambda x: x.exp().sum(),
+    "a history for gradients": lambda x: Tensor(np.ones(N, np.float32), requires_grad=True) * x,
+}
+
+
+@pytest.mark.parametrize("alias", ALIASES.values(), ids=list(ALIASES))
+def test_what_something_else_needs_stays(alias: object) -> None:
+    x = new()
+    first, values = address(x), x.numpy()
+    other = alias(x)  # type: ignore[operator]
+    x.assign(x + 1).realize()
+    assert address(x) != first
+    expected = alias(Tensor(values)).numpy()  # type: ignore[operator]
+    np.testing.assert_array_equal(other.detach().numpy(), expected)
+
+
+def test_an_operand_computed_with_the_result_stays() -> None:
+    x = new()
+    y = x + 1
+    y.realize(x)
+    np.testing.assert_array_equal(x.numpy(), np.arange(N))
+    np.testing.assert_array_equal(y.numpy(), np.arange(N) + 1)
+
+
+def test_an_operand_given_back_as_a_result_stays() -> None:
+    x, y = new(), new()
+    y.assign(x.contiguous())
+    x.assign(x + 1)
+    x.realize(y)
+    np.testing.assert_array_equal(y.numpy(), np.arange(N))
+    np.testing.assert_array_equal(x.numpy(), np.arange(N) + 1)
+
+
+def test_what_another_kernel_still_reads_stays() -> None:
+    x, y = new((6, 8)), new((6, 8))
+    y.assign(y @ x.transpose(0, 1) @ x)
+    x.assign(x + 1)
+    y.realize(x)
+    matrix = np.arange(48, dtype=np.float32).reshape(6, 8)
+    np.testing.assert_allclose(y.numpy(), matrix @ matrix.T @ matrix, rtol=1e-5)
+    np.testing.assert_array_equal(x.numpy(), matrix + 1)
+
+
+def test_a_tracked_result_keeps_its_operand() -> None:
+    x = new()
+    x.requires_grad = True
+    y = (x * x).sum()
+    values = y.numpy()
+    with no_grad():
+        x.assign(x.detach() * 3).realize()
+    np.testing.assert_array_equal(x.numpy(), np.arange(N) * 3)
+    y.backward()
+    np.testing.assert_array_equal(y.numpy(), values)
+    assert x.grad is None or x.grad.shape == (N,)
+
+
+def test_memory_that_is_held_is_not_overwritten() -> None:
+    x = new()
+    stored = x._stored
+    assert stored is not None
+    held = stored.memory
+    del stored
+    x.assign(x + 1).realize()
+    assert x._stored is not None and x._stored.memory is not held
+
+
+def test_an_interrupted_step_is_not_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing was launched the old value remains, and the next step starts from it."""
+    x = new()
+    x.assign(x + 1).realize()
+    x.assign(x + 1)
+    runtime = type(Device[Device.DEFAULT])
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "launch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            x.realize()
+    np.testing.assert_array_equal(x.numpy(), np.arange(N) + 1)
+    np.testing.assert_array_equal(x.assign(x + 1).numpy(), np.arange(N) + 2)
