@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Final
 
 
-class GlobalCounters:
+class Counters:
     """What happened since the last reset; the names are tinygrad's.
 
     kernel_count     launches
@@ -16,17 +16,16 @@ class GlobalCounters:
     plans, compiled  plans made and kernels compiled or taken from a cache, since the program began or reset()
     """
 
-    kernel_count: ClassVar[int] = 0
-    global_ops: ClassVar[int] = 0
-    global_mem: ClassVar[int] = 0
-    time_sum_s: ClassVar[float] = 0.0
-    mem_used: ClassVar[int] = 0
-    plans: ClassVar[int] = 0
-    compiled: ClassVar[int] = 0
+    __slots__ = ("compiled", "global_mem", "global_ops", "kernel_count", "mem_used", "plans", "time_sum_s")
 
-    @staticmethod
-    def reset() -> None:
+    def __init__(self) -> None:
+        self.mem_used = 0
+        self.reset()
+
+    def reset(self) -> None:
         """Set everything but mem_used to zero."""
-        GlobalCounters.kernel_count = GlobalCounters.global_ops = GlobalCounters.global_mem = 0
-        GlobalCounters.plans = GlobalCounters.compiled = 0
-        GlobalCounters.time_sum_s = 0.0
+        self.kernel_count = self.global_ops = self.global_mem = self.plans = self.compiled = 0
+        self.time_sum_s = 0.0
+
+
+GlobalCounters: Final = Counters()

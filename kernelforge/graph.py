@@ -19,7 +19,7 @@ from weakref import ref
 import numpy as np
 
 from codegen.dtypes import DType, dtypes, from_storage, to_storage
-from codegen.ops import REDUCE_OPS, SCALAR_OPS
+from codegen.ops import REDUCE_OPS, SCALAR_OPS, ScalarOp
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DeviceError, DTypeError, ShapeError
 
@@ -122,11 +122,12 @@ def node_of(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DTyp
 # ---------------------------------------------------------------------------------------------------- leaves
 
 
-def buffer(buf: Buffer) -> Node:
-    """The elements of a buffer, shape (size,)."""
-    key = ("buffer", (), buf)
+def buffer(buf: Buffer, shape: Shape | None = None) -> Node:
+    """The elements of a buffer, in row-major order, of shape (size,) or another of that size."""
+    shape = (buf.size,) if shape is None else shape
+    key = ("buffer", shape, buf)
     node = _find(key)
-    return node or _add(key, Node("buffer", (), buf, (buf.size,), buf.dtype, buf.device))
+    return node or _add(key, Node("buffer", (), buf, shape, buf.dtype, buf.device))
 
 
 def const(value: Value, dtype: DType) -> Node:
@@ -278,20 +279,27 @@ def elementwise(op: str, *src: Node) -> Node:
     found = _table.get(key)
     if found is not None and (node := found()) is not None:
         return node
-    row = SCALAR_OPS[op]
+    row, first, last = SCALAR_OPS[op], src[0], src[-1]
+    shape, dtype, device = last.shape, last.dtype, last.device
+    alike = first.dtype is dtype and first.shape == shape and len(src) == row.arity <= 2
+    if not alike or dtype.kind not in row.kinds:
+        _check_operands(op, row, src)
+    if first.device is not device or len(src) > 2:
+        device = _device(op, src)
+    return _add(key, Node(op, src, None, shape, dtypes.bool if row.rule == "compare" else dtype, device))
+
+
+def _check_operands(op: str, row: ScalarOp, src: tuple[Node, ...]) -> None:
     last = src[-1]
-    shape, dtype = last.shape, last.dtype
-    if len(src) != row.arity or dtype.kind not in row.kinds:
+    if len(src) != row.arity or last.dtype.kind not in row.kinds:
         raise DTypeError(f"{op} of {', '.join(str(x.dtype) for x in src)}: it takes {row.arity} of kind {row.kinds}")
     for x in src:
-        if x.shape != shape:
+        if x.shape != last.shape:
             raise ShapeError(f"{op} of shapes {', '.join(str(x.shape) for x in src)}: expand them to one shape first")
-        if x.dtype is not dtype and (row.rule != "where" or x is not src[0]):
+        if x.dtype is not last.dtype and (row.rule != "where" or x is not src[0]):
             raise DTypeError(f"{op} of {', '.join(str(x.dtype) for x in src)}: cast them to one dtype first")
     if row.rule == "where" and src[0].dtype is not dtypes.bool:
         raise DTypeError(f"the condition of where must be bool, not {src[0].dtype}")
-    device = last.device if len(src) == 1 else _device(op, src)
-    return _add(key, Node(op, src, None, shape, dtypes.bool if row.rule == "compare" else dtype, device))
 
 
 def cast(x: Node, dtype: DType) -> Node:

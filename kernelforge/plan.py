@@ -29,7 +29,7 @@ from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
 from kernelforge.memory import Block, Lifetime, assign
 from kernelforge.privatise import privatise
-from kernelforge.settings import DEBUG, DUMP_LANGUAGE
+from kernelforge.settings import DEBUG, DUMP_LANGUAGE, remembered
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.structure import structure
@@ -109,6 +109,9 @@ class Plan:
 
     results  the slot of each requested node
     spares   leaves in whose memory results could be written if nothing else needed them afterwards
+    made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
+             flags: those of faults
+    kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
     """
 
     slots: list[Slot] = field(default_factory=list)
@@ -117,6 +120,23 @@ class Plan:
     results: tuple[int, ...] = ()
     spares: frozenset[int] = frozenset()
     faults: dict[int, Any] = field(default_factory=dict)
+    made: list[tuple[int, Slot, int]] = field(default_factory=list)
+    scratch: list[tuple[int, int]] = field(default_factory=list)
+    flags: list[int] = field(default_factory=list)
+    kernels: int = 0
+    flops: int = 0
+    nbytes: int = 0
+
+    def sum_up(self) -> None:
+        """Gathers from slots and steps what every run asks for."""
+        slots = list(enumerate(self.slots))
+        self.made = [(number, slot, slot.nbytes) for number, slot in slots if slot.role == "result"]
+        self.scratch = [(number, slot.block) for number, slot in slots if slot.role == "scratch" and slot.block >= 0]
+        self.flags = [number for number, slot in slots if slot.role == "fault"]
+        programs = [step.program for step in self.launches]
+        self.kernels = len(programs)
+        self.flops = sum(program.flops for program in programs)
+        self.nbytes = sum(program.nbytes for program in programs)
 
     @property
     def launches(self) -> list[Launch]:
@@ -141,6 +161,7 @@ class Template:
 
 
 MOST_TEMPLATES: Final = 4096
+LEAST_TAKEN: Final = 32 << 10  # bytes of an operand in whose place a result is written: to find it costs microseconds
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}
 
@@ -245,7 +266,8 @@ class Planner:
         results = frozenset(node for node in group.outputs if node in self.wanted)
         template, numbered = template_of(group, Device[device].target, device, results, dying)
         fitting = {numbered[source] for result, source in template.fitting if numbered[result] in results}
-        self.plan.spares |= {self._slot(node, device) for node in fitting.intersection(spare)}
+        spares = [self._slot(node, device) for node in fitting.intersection(spare)]
+        self.plan.spares |= {slot for slot in spares if self.plan.slots[slot].nbytes >= LEAST_TAKEN}
         for result, source in template.takes:
             self.plan.slots[self._slot(numbered[result], device)].takes = self._slot(numbered[source], device)
         fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
@@ -265,6 +287,7 @@ class Planner:
                 plan.slots[slot].role = "result"
         plan.results = tuple(self._slot(node, self.device) for node in wanted)
         self._assign_memory()
+        plan.sum_up()
         return plan
 
     def _slot(self, node: Node, device: str) -> int:
@@ -331,6 +354,7 @@ def template_of(
     return template, nodes
 
 
+@remembered
 def shows_kernels() -> bool:
     """True when programs must hold the kernels they were made from: to print these, or other languages' sources."""
     return bool(DUMP_LANGUAGE.value) or int(DEBUG) >= 4

@@ -7,9 +7,8 @@ without planning or compiling anything: its buffers take the places of the earli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from kernelforge.graph import Node
 from kernelforge.kernels import Device
 from kernelforge.ownership import dying
 from kernelforge.plan import Plan, Transfer, is_stored, make_plan, shows_kernels
-from kernelforge.settings import WINOGRAD, Context
+from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, WINOGRAD, Context, remembered
 from kernelforge.structure import structure
 
 MOST_PLANS: Final = 4096
@@ -43,25 +42,25 @@ class Plans(NamedTuple):
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
 
 
-def realize(nodes: Sequence[Node], names: Mapping[Node, int] = MappingProxyType({})) -> None:
+def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dict) -> None:
     """Computes nodes, all that share work together; afterwards each has its buffer in `realized`.
 
-    names  for nodes that are let go of afterwards, how many references that will be.  What was computed from nothing
-           else will be gone then: its memory may take results
+    names  tells, for nodes that are let go of afterwards, how many references that will be.  What was computed from
+           nothing else will be gone then: its memory may take results
     """
-    pending = [node for node in dict.fromkeys(nodes) if not is_stored(node)]
+    pending = _pending(nodes)
     if not pending:
         return
-    shape = structure(pending)
-    device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
-    key = (device, shows_kernels(), tune.state(), bool(WINOGRAD), shape.key)
+    found = structure(pending)
+    device = _device(pending)
+    key = (device, _circumstances(), found.key)
     plans = _plans.get(key)
     free: frozenset[int] = frozenset()
-    if names and (plans is None or plans.spares):
-        known = Counter((*nodes, *pending, *pending, *names))  # two lists, itself, and the names
-        known.update(names)
-        free = dying(shape, known)
-    leaves: list[Buffer] = [leaf for leaf in shape.leaves if isinstance(leaf, Buffer)]
+    if (plans is None or plans.spares) and (gone := names()):
+        known = Counter((*nodes, *pending, *pending, *gone))  # two lists, itself, and the names
+        known.update(gone)
+        free = dying(found, known)
+    leaves = cast(list[Buffer], found.leaves)
     plan = None if plans is None else plans.made.get(free & plans.spares)
     if plan is None:
         plan = make_plan(pending, leaves, device, free)
@@ -72,8 +71,28 @@ def realize(nodes: Sequence[Node], names: Mapping[Node, int] = MappingProxyType(
             plans = _plans[key] = Plans(plan.spares, {})
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
-    dump.dump_plan(plan)
+        dump.dump_plan(plan)
     _run_for(pending, plan, leaves)
+
+
+def _pending(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes that are still to be computed, each once."""
+    pending = [node for node in nodes if not is_stored(node)]
+    return pending if len(pending) < 2 else list(dict.fromkeys(pending))
+
+
+def _device(nodes: Sequence[Node]) -> str:
+    """The device the first node that names one is computed on, or the default device."""
+    for node in nodes:
+        if node.device is not None:
+            return node.device
+    return Device.DEFAULT
+
+
+@remembered
+def _circumstances() -> tuple[object, ...]:
+    """What plans depend on besides the graph and the device, and whether they are written to files."""
+    return shows_kernels(), tune.state(), WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value
 
 
 def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> None:
@@ -96,13 +115,12 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> Non
 
 def explain(nodes: Sequence[Node]) -> str:
     """What computing nodes would run: launches, boundary reasons, sources; nothing is compiled or run."""
-    pending = [node for node in dict.fromkeys(nodes) if not is_stored(node)]
+    pending = _pending(nodes)
     if not pending:
         return "0 kernels: every value is in memory"
-    leaves = [leaf for leaf in structure(pending).leaves if isinstance(leaf, Buffer)]
-    device = next((node.device for node in pending if node.device is not None), Device.DEFAULT)
+    leaves = cast(list[Buffer], structure(pending).leaves)
     with Context(TUNE=0):
-        return debug.describe(make_plan(pending, leaves, device))
+        return debug.describe(make_plan(pending, leaves, _device(pending)))
 
 
 def stored(node: Node) -> Buffer:
@@ -160,27 +178,27 @@ def compile_all(plan: Plan) -> None:
 
 def prepared(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], list[Buffer]]:
     """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result."""
-    memories, results = _memories(plan, leaves)
-    return memories, [results[slot] if slot in results else leaves[slot] for slot in plan.results]
+    memories, made = _memories(plan, leaves)
+    return memories, [made[slot] if slot in made else leaves[slot] for slot in plan.results]
 
 
 def launch(plan: Plan, memories: Sequence[Any]) -> None:
     """Runs a plan's steps."""
-    timed = debug.level() >= 2
+    timed = DEBUG.value >= 2
     for step in plan.steps:
         arguments = [memories[slot] for slot in step.arguments]
         if isinstance(step, Transfer):
             _transfer(plan, step, arguments)
             continue
         seconds = Device[step.device].launch(step.executable, arguments, timed)
-        GlobalCounters.kernel_count += 1
-        GlobalCounters.global_ops += step.program.flops
-        GlobalCounters.global_mem += step.program.nbytes
         if seconds is not None:
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)
         if step.fault >= 0:
             faults.expect(plan.faults[step.fault])
+    GlobalCounters.kernel_count += plan.kernels
+    GlobalCounters.global_ops += plan.flops
+    GlobalCounters.global_mem += plan.nbytes
 
 
 def resident(buffer: Buffer) -> Any:
@@ -194,25 +212,25 @@ def resident(buffer: Buffer) -> Any:
 
 
 def _memories(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], dict[int, Buffer]]:
-    """The memory of every slot, and the new buffers among them."""
-    blocks = [Device[block.device].allocate(block.nbytes) for block in plan.blocks]
-    results: dict[int, Buffer] = {}
-    memories: list[Any] = []
-    for number, slot in enumerate(plan.slots):
-        if slot.role == "leaf":
-            memories.append(resident(leaves[number]) if slot.size else None)
-        elif slot.role == "scratch":
-            memories.append(blocks[slot.block] if slot.block >= 0 else None)
-        elif slot.role == "fault":
-            memories.append(_fault(plan, number).memory)
-        elif slot.takes >= 0:
-            results[number] = Buffer(slot.size, slot.dtype, slot.device, memory=memories[slot.takes])
+    """The memory of every slot, None for those without elements; and the new buffers among them."""
+    memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in leaves]
+    memories += [None] * (len(plan.slots) - len(memories))
+    if plan.blocks:
+        blocks = [Device[block.device].allocate(block.nbytes) for block in plan.blocks]
+        for number, block in plan.scratch:
+            memories[number] = blocks[block]
+    made: dict[int, Buffer] = {}
+    for number, slot, nbytes in plan.made:
+        if slot.takes >= 0:
+            memory = memories[slot.takes]
             leaves[slot.takes].memory = None
-            memories.append(memories[slot.takes])
         else:
-            results[number] = Buffer(slot.size, slot.dtype, slot.device)
-            memories.append(resident(results[number]) if slot.size else None)
-    return memories, results
+            memory = Device[slot.device].allocate(nbytes) if nbytes else None
+        memories[number] = memory
+        made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
+    for number in plan.flags:
+        memories[number] = _fault(plan, number).memory
+    return memories, made
 
 
 def _fault(plan: Plan, slot: int) -> faults.Fault:

@@ -8,13 +8,21 @@ task), for the body of its `with`; one given another value by `set` holds in the
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import ContextDecorator
 from contextvars import ContextVar, Token
+from functools import wraps
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 from kernelforge.errors import SettingError
 
+R = TypeVar("R")
 T = TypeVar("T", bound=int | str)
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_overrides: Final[ContextVar[Mapping[str, Any]]] = ContextVar("overrides", default=_NONE)  # by name
+_epochs: Final = [object()]  # its one element is another whenever a switch gets another value in the whole process
 
 
 class Setting(Generic[T]):
@@ -29,7 +37,6 @@ class Setting(Generic[T]):
         self.name, self.default, self.meaning = name, default, meaning
         text = os.environ.get(self.variable)
         self._base = default if text is None or text == "" else self.convert(text)
-        self._override: ContextVar[T | None] = ContextVar(name, default=None)
 
     @property
     def variable(self) -> str:
@@ -38,8 +45,8 @@ class Setting(Generic[T]):
 
     @property
     def value(self) -> T:
-        override = self._override.get()
-        return self._base if override is None else override
+        overrides = _overrides.get()
+        return overrides.get(self.name, self._base) if overrides else self._base
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -63,14 +70,7 @@ class Setting(Generic[T]):
     def set(self, value: object) -> None:
         """Gives the switch a value in the whole process, wherever no `Context` is in force."""
         self._base = self.convert(value)
-
-    def push(self, value: T) -> Token[T | None]:
-        """Gives the switch a value in this thread; `pop` with the result takes it back."""
-        return self._override.set(value)
-
-    def pop(self, token: Token[T | None]) -> None:
-        """Undoes the `push` that returned token."""
-        self._override.reset(token)
+        forget()
 
     def __repr__(self) -> str:
         return f"Setting({self.name}={self.value!r})"
@@ -115,18 +115,38 @@ class Context(ContextDecorator):
         for name in values:
             if name not in SETTINGS:
                 raise SettingError(f"there is no switch {name}; there are {', '.join(SETTINGS)}")
-        self._values = {SETTINGS[name]: SETTINGS[name].convert(value) for name, value in values.items()}
-        self._tokens: list[list[tuple[Setting[Any], Token[Any]]]] = []
+        self._values = {name: SETTINGS[name].convert(value) for name, value in values.items()}
+        self._tokens: list[Token[Mapping[str, Any]]] = []
 
     def _recreate_cm(self) -> Context:
-        return Context(**{setting.name: value for setting, value in self._values.items()})
+        return Context(**self._values)
 
     def __enter__(self) -> None:
-        self._tokens.append([(setting, setting.push(value)) for setting, value in self._values.items()])
+        self._tokens.append(_overrides.set({**_overrides.get(), **self._values}))
 
     def __exit__(self, *_: object) -> None:
-        for setting, token in reversed(self._tokens.pop()):
-            setting.pop(token)
+        _overrides.reset(self._tokens.pop())
+
+
+def remembered(function: Callable[[], R]) -> Callable[[], R]:
+    """A function of the switches, called again only when one of them may have another value."""
+    known: tuple[object, object, R] | None = None
+
+    @wraps(function)
+    def value() -> R:
+        nonlocal known
+        overrides, epoch = _overrides.get(), _epochs[0]
+        found = known
+        if found is None or found[0] is not overrides or found[1] is not epoch:
+            found = known = overrides, epoch, function()
+        return found[2]
+
+    return value
+
+
+def forget() -> None:
+    """Makes `remembered` functions look again: what they depend on besides switches has changed."""
+    _epochs[0] = object()
 
 
 def describe() -> str:

@@ -58,7 +58,7 @@ def _scalar(node: Node, *x: NDArray) -> NDArray:
 @_rule
 def _buffer(node: Node) -> NDArray:
     assert node.attr.host is not None, f"{node.attr} has left the host"
-    return from_storage(node.attr.host, node.dtype)
+    return from_storage(node.attr.host, node.dtype).reshape(node.shape)
 
 
 @_rule

@@ -111,7 +111,9 @@ def test_creating_a_node_takes_microseconds() -> None:
 
 def test_shapes() -> None:
     x = leaf(2, 3, 4)
-    assert graph.buffer(Buffer(5, dtypes.int8, "CPU")).shape == (5,)
+    ten = Buffer(10, dtypes.int8, "CPU")
+    assert graph.buffer(ten).shape == (10,) and graph.buffer(ten, (2, 5)).shape == (2, 5)
+    assert graph.buffer(ten) is graph.buffer(ten, (10,)) is not graph.buffer(ten, (5, 2))
     assert graph.iota(7).shape == (7,) and graph.iota(7).dtype is dtypes.int32
     assert graph.full((2, 3), 1, dtypes.int8).shape == (2, 3) and graph.full((), 1, dtypes.int8).op == "const"
     assert graph.permute(x, (2, 0, 1)).shape == (4, 2, 3)

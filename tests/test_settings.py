@@ -9,7 +9,7 @@ import pytest
 
 from kernelforge import settings
 from kernelforge.errors import SettingError
-from kernelforge.settings import CACHE, DEBUG, DEVICE, SETTINGS, Context, Setting
+from kernelforge.settings import CACHE, DEBUG, DEVICE, SETTINGS, Context, Setting, forget, remembered
 
 
 def test_the_environment_sets_the_initial_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +74,48 @@ def test_context_holds_in_its_own_thread_and_set_in_all() -> None:
     finally:
         DEVICE.set(device)
     assert seen == [(debug, "NUMPY")]
+
+
+def test_a_remembered_function_is_called_again_when_a_switch_may_have_changed() -> None:
+    calls: list[int] = []
+
+    @remembered
+    def twice() -> int:
+        calls.append(1)
+        return 2 * DEBUG.value
+
+    before, level = twice(), DEBUG.value
+    assert twice() == before and len(calls) == 1
+    with Context(DEBUG=level + 1):
+        assert twice() == twice() == before + 2 and len(calls) == 2
+        with Context(DEBUG=level + 3):
+            assert twice() == before + 6
+    assert twice() == before
+    try:
+        DEBUG.set(level + 5)
+        assert twice() == before + 10
+    finally:
+        DEBUG.set(level)
+    assert twice() == before
+    called = len(calls)
+    forget()
+    assert twice() == before and len(calls) == called + 1
+
+
+def test_a_remembered_function_tells_threads_apart() -> None:
+    level = remembered(lambda: DEBUG.value)
+    wrong: list[int] = []
+
+    def look(number: int) -> None:
+        with Context(DEBUG=number):
+            wrong.extend(number for _ in range(2000) if level() != number)
+
+    threads = [threading.Thread(target=look, args=(number,)) for number in range(10, 14)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
 
 
 def test_unknown_switches_are_refused_with_a_list() -> None:

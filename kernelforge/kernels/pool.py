@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from kernelforge.counters import GlobalCounters
@@ -18,6 +19,7 @@ from kernelforge.settings import POOL
 SMALLEST: Final = 256
 
 
+@lru_cache(maxsize=4096)
 def size_class(nbytes: int) -> int:
     """The number of bytes taken for a request: the next of eight steps per power of two.
 
@@ -56,14 +58,16 @@ class Pool:
         """
         capacity = size_class(nbytes)
         with self._lock:
-            self._collect()
+            if self._returned:
+                self._collect()
             free = self._free.get(capacity)
             if free:
                 self.bytes_free -= capacity
                 block = free.pop()
             else:
                 block = self._fresh(capacity)
-            self._count(capacity)
+            self.bytes_used += capacity
+            GlobalCounters.mem_used += capacity
         return Memory(nbytes, block, self)
 
     def give_back(self, block: Block) -> None:
@@ -72,7 +76,9 @@ class Pool:
         if self._lock.acquire(blocking=False):
             try:
                 self._collect()
-                self._trim(self._limit())
+                limit = self._default_limit if POOL.value < 0 else POOL.value << 20
+                if self.bytes_free > limit:
+                    self._trim(limit)
             finally:
                 self._lock.release()
 
@@ -85,13 +91,11 @@ class Pool:
     def _collect(self) -> None:
         while self._returned:
             block = self._returned.popleft()
-            self._count(-block.capacity)
-            self._free.setdefault(block.capacity, []).append(block)
-            self.bytes_free += block.capacity
-
-    def _count(self, nbytes: int) -> None:
-        self.bytes_used += nbytes
-        GlobalCounters.mem_used += nbytes
+            capacity = block.capacity
+            self.bytes_used -= capacity
+            GlobalCounters.mem_used -= capacity
+            self._free.setdefault(capacity, []).append(block)
+            self.bytes_free += capacity
 
     def _trim(self, limit: int) -> None:
         """Releases blocks until at most `limit` free bytes are left: of the largest class, the one freed first."""
@@ -100,9 +104,6 @@ class Pool:
             self.bytes_free -= capacity  # before the block goes: Ctrl-C here must never leave fewer blocks than counted
             block = self._free[capacity].pop(0)
             self._wait(block.last_use)
-
-    def _limit(self) -> int:
-        return self._default_limit if POOL.value < 0 else POOL.value << 20
 
     def _fresh(self, capacity: int) -> Block:
         try:

@@ -151,15 +151,19 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
 
 def realize_tensors(tensors: tuple[Core, ...]) -> None:
     """Compute tensors together, and let those no gradient flows through forget how."""
+    wanted = []
     for tensor in tensors:
         if graph.uniform(tensor._node) is not None:
             tensor._rename(tensor._unshared(tensor._node))
-    realize.realize([tensor._node for tensor in tensors if tensor._stored is None], _names(tensors))
+        if tensor._stored is None:
+            wanted.append(tensor._node)
+    realize.realize(wanted, lambda: _names(tensors))
     for tensor in tensors:
-        pending.pop(id(tensor), None)
+        if pending:
+            pending.pop(id(tensor), None)
         stored = tensor._stored
         if stored is None or (tensor._tracked and not tensor._leaf):
             continue
-        node = graph.reshape(graph.buffer(stored), tensor.shape)
+        node = graph.buffer(stored, tensor._node.shape)
         if not tensor._leaf or node not in leaves:
             tensor._rename(node)

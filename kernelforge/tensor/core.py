@@ -35,7 +35,7 @@ pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # what t
 
 def calling_line() -> graph.Line | None:
     """File and line of the innermost frame outside this package: the user's call."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(2)  # who calls this is not outside
     while frame.f_code.co_filename.startswith(_PACKAGE):
         if frame.f_back is None:
             return None
@@ -80,7 +80,7 @@ def literal_dtype(value: object, beside: DType) -> DType:
 
 def own_storage(values: NDArray, dtype: DType, device: str) -> Node:
     """A leaf node with the given values in a buffer nothing else shares."""
-    return graph.reshape(graph.buffer(Buffer.from_numpy(values, dtype, device)), tuple(values.shape))
+    return graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape))
 
 
 class Core:
@@ -140,12 +140,9 @@ class Core:
             node, tracked = graph.detach(node), None
         tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
         if node.line is None:
-            line = calling_line()
-            while node.line is None:
+            line = node.line = calling_line()
+            while node.src and (node := node.src[0]).line is None:
                 node.line = line
-                if not node.src:
-                    break
-                node = node.src[0]
         return tensor
 
     def _derived(self, node: Node) -> Self:

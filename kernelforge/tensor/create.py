@@ -66,7 +66,7 @@ class Create(Core):
         """A tensor whose elements nobody has set: memory to be assigned to."""
         sizes, kind = as_shape(shape), as_dtype(dtype or dtypes.default_float)
         store = Buffer(math.prod(sizes), kind, Device.canonicalize(device))
-        return cls._made(graph.reshape(graph.buffer(store), sizes), None, requires_grad)
+        return cls._made(graph.buffer(store, sizes), None, requires_grad)
 
     @classmethod
     def full(

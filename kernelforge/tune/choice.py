@@ -18,7 +18,7 @@ from codegen.show_schedule import read_schedule, show_schedule
 from codegen.target import Target
 from kernelforge.kernels import Device, Runtime
 from kernelforge.kernels.cache import notice
-from kernelforge.settings import TUNE, TUNE_SECONDS
+from kernelforge.settings import TUNE, TUNE_SECONDS, remembered
 from kernelforge.tune.lock import Lock, key_of, lock_at, lock_path
 from kernelforge.tune.search import Search
 from kernelforge.tune.workers import crew
@@ -28,6 +28,7 @@ SHARE: Final = 4  # of a device's memory: kernels whose arguments take more are 
 _searching: Final = threading.RLock()
 
 
+@remembered
 def state() -> object:
     """What the choice of schedules depends on besides the kernel: plans made in one state are not used in another."""
     path = lock_path()

@@ -24,7 +24,7 @@ from codegen.ir import Kernel
 from codegen.show import show
 from codegen.target import Target
 from kernelforge.kernels.cache import cache_directory, notice
-from kernelforge.settings import TUNE_LOCK
+from kernelforge.settings import TUNE_LOCK, forget
 
 NAME: Final = "tune.lock"
 NONE: Final = "none"
@@ -73,6 +73,7 @@ class Lock:
     def put(self, key: str, text: str) -> None:
         """Keep a winner; a file that cannot be written costs a notice, and the winner holds in this process alone."""
         self.generation += 1
+        forget()
         self.sections = {**_read(self.path), **self.sections, key: text}
         parts = [f"[{name}]\n{body}\n" for name, body in sorted(self.sections.items())]
         try:
