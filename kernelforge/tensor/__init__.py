@@ -1,9 +1,9 @@
 """Tensors: what users call.
 
 Read `core.py` first (a tensor is a name for a graph node), then any subject, each building on those before: create,
-casts, bits, elementwise, functions, pairs, activations, movement, joining, diagonals, reduce, linalg, products,
-distances, convolution, pooling, random, convert, scatter, index, picking, ordering, sorting, counting, resizing,
-neural, losses, autograd, names, inplace.  `_tensor.py` puts them together.
+casts, bits, elementwise, functions, pairs, special, activations, movement, joining, diagonals, reduce, linalg,
+products, distances, convolution, pooling, random, convert, scatter, index, picking, replacing, ordering, sorting,
+sampling, statistics, counting, resizing, neural, losses, autograd, names, inplace.  `_tensor.py` puts them together.
 """
 
 from kernelforge.tensor._tensor import Tensor

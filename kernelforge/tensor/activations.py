@@ -12,10 +12,10 @@ from typing import Self
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.pairs import Pairs
+from kernelforge.tensor.special import Special
 
 
-class Activations(Pairs):
+class Activations(Special):
     """The functions that stand between the layers of a network."""
 
     __slots__ = ()

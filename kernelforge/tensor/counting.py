@@ -12,10 +12,10 @@ from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor.ordering import WIDE_DIGIT
-from kernelforge.tensor.sampling import Sampling
+from kernelforge.tensor.statistics import Statistics
 
 
-class Counting(Sampling):
+class Counting(Statistics):
     """Operations that count."""
 
     __slots__ = ()

@@ -108,11 +108,6 @@ class Functions(Elementwise):
         return zero.where(0, zero.where(1, self) ** exponent)
 
     @composite
-    def erfc(self) -> Self:
-        """1 - erf(self)."""
-        return 1 - self.erf()
-
-    @composite
     def logit(self, eps: float | None = None) -> Self:
         """log(x / (1 - x)), the inverse of sigmoid(), for x limited to eps .. 1 - eps if that is given."""
         x = self._floating() if eps is None else self._floating().clamp(eps, 1 - eps)

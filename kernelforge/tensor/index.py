@@ -156,8 +156,8 @@ class Index(Scatter):
         found = found.reshape(*shape[:dim], *index.shape, *shape[dim + 1 :])
         return found._moved(dim, selection.place, len(index.shape))
 
-    def _with_picked(self, selection: Selection, value: Self) -> Self:
-        """This view with the elements at the selection's picks replaced by value, broadcast to them.
+    def _with_picked(self, selection: Selection, value: Self, mode: str = "set") -> Self:
+        """This view with the elements at the selection's picks replaced by value, broadcast to them, or "add"ed to.
 
         raises ShapeError
         """
@@ -171,7 +171,7 @@ class Index(Scatter):
         shape = tuple([count if i == dim else n for i, n in enumerate(x.shape)])
         aligned = graph.reshape(index, tuple([count if i == dim else 1 for i in range(x.ndim)]))
         source = source.reshape(shape)
-        node = graph.scatter(x._node, graph.expand(aligned, shape), source._node, dim, "set")
+        node = graph.scatter(x._node, graph.expand(aligned, shape), source._node, dim, mode)
         result = self._wrap(node, self._tracked or value._tracked or None)
         inverse = tuple([order.index(i) for i in range(self.ndim)])
         return result.reshape([self.shape[i] for i in order]).permute(inverse)

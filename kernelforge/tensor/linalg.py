@@ -95,7 +95,7 @@ class Linalg(Reduce):
             later = set(output).union(*[other for _, other in terms[i + 1 :]])
             result, letters = result._joined_by_letters(letters, term, added, later, dtype)
         gone = tuple([i for i, letter in enumerate(letters) if letter not in output])
-        result = result.sum(gone, dtype=dtype) if gone else result
+        result = result.sum(gone, dtype=dtype or result.dtype) if gone else result
         kept = [letter for letter in letters if letter in output]
         return result.permute([kept.index(letter) for letter in output])
 

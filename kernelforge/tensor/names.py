@@ -57,6 +57,12 @@ class Names(Autograd):
     arctanh = Autograd.atanh
     log_sigmoid = Autograd.logsigmoid
 
+    gammaln = Autograd.lgamma
+    psi = Autograd.digamma
+    multigammaln = Autograd.mvlgamma
+    expit = Autograd.sigmoid
+    trapz = Autograd.trapezoid
+
     def positive(self) -> Self:
         """The values as they are."""
         return self

@@ -15,7 +15,7 @@ from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.kernels import Device
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.picking import Picking
+from kernelforge.tensor.replacing import Replacing
 
 _SHORT: Final = 256  # elements of a row that are compared each with each
 _FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
@@ -28,7 +28,7 @@ _UNSIGNED: Final = {8: dtypes.uint8, 16: dtypes.uint16, 32: dtypes.uint32, 64: d
 _SIGNED: Final = {8: dtypes.int8, 16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}
 
 
-class Ordering(Picking):
+class Ordering(Replacing):
     """Ranks and orders along the last dimension."""
 
     __slots__ = ()
@@ -107,7 +107,7 @@ class Ordering(Picking):
         mine, other = self.unsqueeze(-1), self.unsqueeze(-2)
         places = self._integers((n,))
         earlier = places.unsqueeze(0) < places.unsqueeze(1)
-        ranks = ((other < mine) | (other.eq(mine) & earlier)).sum(-1)
+        ranks = ((other < mine) | (other.eq(mine) & earlier)).sum(-1, dtype=dtypes.int32)
         return places.expand(self.shape)._placed(ranks)
 
     def _order_by_digits(self, bits: int) -> Self:

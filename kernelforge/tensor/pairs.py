@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Self
 
+from kernelforge.errors import DTypeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.functions import Functions
@@ -105,6 +106,33 @@ class Pairs(Functions):
         """log2(2^self + 2^other) without overflow."""
         x, y = self._both_floating(other)
         return (x * math.log(2)).logaddexp(y * math.log(2)) / math.log(2)
+
+    @composite
+    def gcd(self, other: Operand) -> Self:
+        """The greatest common divisor of integers, at least 0; that of x and 0 is |x|.
+
+        >>> Tensor([12, -9]).gcd(Tensor([18, 0])).tolist()
+        [6, 9]
+        """
+        a, b = self._both(other)
+        if not a.dtype.is_int:
+            raise DTypeError(f"gcd and lcm are not defined for {a.dtype}; cast() to an integer first")
+        a, b = a.abs(), b.abs()
+        for _ in range(3 * a.dtype.bits // 2):  # neighbouring Fibonacci numbers take the most steps
+            ended = b.eq(0)
+            a, b = ended.where(a, b), ended.where(0, a % b)
+        return a
+
+    @composite
+    def lcm(self, other: Operand) -> Self:
+        """The least common multiple of integers, at least 0; 0 with 0."""
+        a, b = self._both(other)
+        return (a // a.gcd(b) * b).abs()
+
+    def ldexp(self, exponent: Operand) -> Self:
+        """self * 2^exponent, in this tensor's type."""
+        x = self._floating()
+        return (x * self._as_tensor(exponent).exp2()).cast(x.dtype)
 
     def addcmul(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:
         """self + value * tensor1 * tensor2."""

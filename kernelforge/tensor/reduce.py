@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Self
 
-from codegen.dtypes import DType, as_dtype, dtypes, promote
+from codegen.dtypes import DType, as_dtype, dtypes
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
@@ -40,9 +40,10 @@ class Reduce(Diagonals):
         return prod([self.shape[i] for i in shapes.normal_axes(axis, self.ndim, what)])
 
     def _summed_dtype(self) -> DType:
-        """The type a sum is computed in: at least float32, int32 or uint32."""
-        least = dtypes.uint32 if self.dtype.kind == "u" else dtypes.float32 if self.dtype.is_float else dtypes.int32
-        return promote(self.dtype, least)
+        """The type a sum is computed in: float32 for 16-bit floats, int64 for integers and bool."""
+        if self.dtype.is_float or self.dtype is dtypes.uint64:
+            return self.dtype.arithmetic
+        return dtypes.int64
 
     def _accumulated(self, op: str, axis: Axis, keepdim: bool, dtype: DType | str | None) -> Self:
         work = self._summed_dtype() if dtype is None else as_dtype(dtype).arithmetic
@@ -52,7 +53,7 @@ class Reduce(Diagonals):
     def sum(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
         """The sum over axes; all when None.
 
-        Integers narrower than 32 bits and bool are added up as int32 or uint32.
+        Integers and bool are added up as int64, 16-bit floats in float32.
 
         >>> Tensor([[1, 2], [3, 4]]).sum(axis=0).tolist()
         [4, 6]
@@ -60,7 +61,7 @@ class Reduce(Diagonals):
         return self._accumulated("add", axis, keepdim, dtype)
 
     def prod(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
-        """The product over axes; all when None."""
+        """The product over axes; all when None.  Integers and bool give int64."""
         return self._accumulated("mul", axis, keepdim, dtype)
 
     def _extreme(self, op: str, axis: Axis, keepdim: bool) -> Self:
@@ -115,7 +116,7 @@ class Reduce(Diagonals):
         return (x._wide().nansum(axis, keepdim) / count).cast(x.dtype)
 
     def count_nonzero(self, axis: Axis = None) -> Self:
-        """The int32 number of elements over axes that are not zero."""
+        """The int64 number of elements over axes that are not zero."""
         return self.bool().sum(axis)
 
     @composite
@@ -283,7 +284,7 @@ class Reduce(Diagonals):
 
     def _running_total(self, op: str, axis: int, dtype: DType | str | None) -> Self:
         if dtype is None:
-            dtype = self.dtype if self.dtype.is_float or self.dtype is dtypes.uint64 else dtypes.int64
+            dtype = self.dtype if self.dtype.is_float else self._summed_dtype()
         result = as_dtype(dtype)
         return self.cast(result.arithmetic)._scan(op, axis).cast(result)
 

@@ -33,7 +33,7 @@ class Sampling(Sorting):
         limits = rows.cumsum(1)
         total = limits._between(1, self.shape[-1] - 1, self.shape[-1])
         draws = type(self).rand(rows.shape[0], num_samples, device=self._node.device) * total
-        places = (limits.unsqueeze(1) <= draws.unsqueeze(2)).sum(2).minimum(self.shape[-1] - 1)
+        places = (limits.unsqueeze(1) <= draws.unsqueeze(2)).sum(2, dtype=dtypes.int32).minimum(self.shape[-1] - 1)
         return places.reshape(*self.shape[:-1], num_samples)
 
     def _sample_once(self, rows: Self, count: int) -> Self:

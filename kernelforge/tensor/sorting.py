@@ -60,6 +60,8 @@ class Sorting(Ordering):
 
         raises ShapeError when there are fewer than k
         """
+        if not self.shape:
+            return self._of_scalar(self.reshape(1).kthvalue(k, dim))
         dim = self._dim(dim, "kthvalue")
         if not 1 <= k <= self.shape[dim]:
             raise ShapeError(f"kthvalue({k}) along dimension {dim} of {self.shape}: k is from 1 to {self.shape[dim]}")
@@ -74,6 +76,8 @@ class Sorting(Ordering):
 
         raises ShapeError when there is no element
         """
+        if not self.shape and dim is not None:
+            return self._of_scalar(self.reshape(1).median(dim))  # type: ignore[arg-type]
         x = self.flatten() if dim is None else self
         along = x._dim(-1 if dim is None else dim, "median")
         if not x.shape[along]:
@@ -85,6 +89,10 @@ class Sorting(Ordering):
             places = missing.any(along, keepdim=True).where(missing.argmax(along, keepdim=True), places)
         found = x._at_one_place(along, places, keepdim)
         return found[0] if dim is None else found
+
+    def _of_scalar(self, found: tuple[Self, Self]) -> tuple[Self, Self]:
+        """What was found in a vector of one element for a tensor without dimensions."""
+        return found[0].reshape(()), found[1].reshape(())
 
     def _at_one_place(self, dim: int, places: Self, keepdim: bool) -> tuple[Self, Self]:
         """The elements at one place of dim, and the places."""

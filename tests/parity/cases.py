@@ -343,5 +343,3 @@ PICKS: dict[str, Case] = {
     "sort": named("iuf", "sort", lambda d, s, t: (a_dim(d, s), d(st.booleans()))),
     "index": Case("if", lambda x, i: x[i], lambda d, s, t: (an_index(d, s),)),
 }  # fmt: skip
-ALL_CASES = {"arithmetic": ARITHMETIC, "reductions": REDUCTIONS, "shapes": SHAPES, "picks": PICKS}
-WITH_DIMENSIONS = {"transpose", "movedim", "unfold", "flipud", "index_add", "index_copy", "index_fill"}

@@ -2,7 +2,7 @@
 
 What differs by design is said in `expected_type` and `MORE`, or not tried: a tensor without dimensions has as much to
 say about a result's type as any other, unlike torch's, and no dimensions to exchange; the sign of NaN is NaN; numbers
-an integer type cannot hold are refused, and 32 bits wrap; x ** -0.5 is x.rsqrt(); any() and all() of uint8 are bool.
+an integer type cannot hold are refused; places have 32 bits; x ** -0.5 is x.rsqrt(); any() and all() of uint8 are bool.
 """
 
 from __future__ import annotations
@@ -16,24 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelforge import Context, Tensor
-from tests.parity.cases import ALL_CASES, TYPES, WITH_DIMENSIONS, Case, a_shape, values
+from tests.parity.cases import TYPES, Case, a_shape, values
+from tests.parity.tables import ALL_CASES, WITH_DIMENSIONS
 
 torch = pytest.importorskip("torch")
 
 TOLERANCE = {"float16": 4e-3, "float32": 2e-5, "float64": 1e-9}
 PLACES = {"argmax", "argmin", "argmax of everything", "argmin of everything", "nonzero", "nonzero as a tuple"}
-PLACES |= {"argwhere", "count_nonzero", "count_nonzero of everything"}
-RUNNING = {"cumsum", "cumprod"}  # widen to int64 as in torch
+PLACES |= {"argwhere", "sort"}
 MORE = {"sub", "floor_divide", "argmax of everything", "argmin of everything"}  # also take bool
 
 
 def expected_type(name: str, theirs: Any, inputs: list[str]) -> set[str]:
-    """The types a result may have: torch's; for places, and where torch widens to int64, 32 bits."""
+    """The types a result may have: torch's; for places also 32 bits."""
     dtype = str(theirs.dtype).removeprefix("torch.")
-    places = name in PLACES or (name == "sort" and "int64" in inputs)
-    if dtype == "int64" and name not in RUNNING and (places or "int64" not in inputs):
-        return {"int64", "int32"} if name == "sort" else {"int32", "uint32"} if inputs[0] == "uint8" else {"int32"}
-    return {dtype}
+    return {"int64", "int32"} if dtype == "int64" and name in PLACES else {dtype}
 
 
 def outcome(call: Callable[..., Any], arguments: list[Any]) -> Any:
