@@ -15,11 +15,11 @@ from codegen.generate import render
 from codegen.ir import Kernel
 from kernelforge import Context, Device, Tensor
 from kernelforge.kernels import Runtime
+from kernelforge.kernels.workers import crew
 from kernelforge.plan import make_plan
 from kernelforge.structure import structure
 from kernelforge.tune.search import Search
 from kernelforge.tune.trial import Trial
-from kernelforge.tune.workers import crew
 
 BUDGET = 5.0
 EXHAUSTIVE = 30.0
@@ -63,7 +63,7 @@ def rows(request: pytest.FixtureRequest) -> Iterator[list[list[str]]]:
 @pytest.mark.parametrize("name", KERNELS)
 def bench_tune(name: str, rows: list[list[str]]) -> None:
     runtime, kernel = Device[Device.DEFAULT], kernel_of(KERNELS[name]())
-    workers = crew(runtime.name, runtime.target.cores)
+    workers = crew(runtime.name, runtime.target)
     search = Search(kernel, runtime, workers, BUDGET)
     found, best = search.run(), Search(kernel, runtime, workers, EXHAUSTIVE).run()
     default, tuned, optimum = timed(runtime, kernel, search.space.first, found.winner, best.winner)

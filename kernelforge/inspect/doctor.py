@@ -15,6 +15,7 @@ from kernelforge import settings
 from kernelforge.errors import KernelForgeError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cache import cache_directory
+from kernelforge.kernels.cuda_driver import absence
 from kernelforge.tensor import Tensor
 
 PACKAGES: Final = {
@@ -31,11 +32,17 @@ def report() -> str:
     sections = [
         ("system", [f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"]),
         ("packages", [package(name, use) for name, use in PACKAGES.items()]),
-        ("devices", [device(name) for name in Device.available()]),
+        ("devices", [*(device(name) for name in Device.available()), *cuda()]),
         ("cache", [str(cache_directory())]),
         ("switches", settings.describe().splitlines()),
     ]
     return "\n".join(f"{title}\n" + "\n".join(f"  {line}" for line in lines) for title, lines in sections)
+
+
+def cuda() -> list[str]:
+    """What keeps CUDA from working here, and what puts it right; nothing where it works."""
+    reason = absence()
+    return [] if reason is None else [f"CUDA   is not available: {reason}"]
 
 
 def package(name: str, use: str) -> str:

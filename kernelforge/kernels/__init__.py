@@ -11,8 +11,16 @@ A device is a runtime of five methods (see `runtime`), and one line in `device`.
     opencl_build    many programs, one build
     opencl_queues   handing kernels over, or running them at once
     opencl          any OpenCL device
-    device          names users write -> runtimes
     triton_compile  Triton sources to machine code, without a GPU
+    workers         processes that compile; worker: the program they run
+    cuda_driver     NVIDIA's driver: is it here, what do its errors mean, one stream per device
+    cuda_devices    the GPUs, and what they can do
+    cuda_memory     memory in the order of the stream, copies
+    cuda_launch     a kernel with its arguments, ready to be launched
+    cuda_build      programs to loaded kernels
+    cuda_graph      many launches as one
+    cuda            a GPU as a runtime
+    device          names users write -> runtimes
 """
 
 from kernelforge.kernels.device import Device

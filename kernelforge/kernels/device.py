@@ -1,9 +1,10 @@
 """Device names and the runtimes behind them.
 
-    CPU     an OpenCL runtime for the processor; without one the interpreter, with one notice
-    GPU     the first OpenCL GPU
-    CL:<i>  the i-th OpenCL device of any kind, as `kernelforge doctor` lists them
-    NUMPY   the interpreter, always there
+    CPU       an OpenCL runtime for the processor; without one the interpreter, with one notice
+    CUDA      the first NVIDIA GPU; CUDA:<i>: the i-th, counted from 0 as in CUDA_VISIBLE_DEVICES
+    GPU       CUDA where that works, else the first OpenCL GPU
+    CL:<i>    the i-th OpenCL device of any kind, as `kernelforge doctor` lists them
+    NUMPY     the interpreter, always there
 
 Comes in: a name.  Goes out: its runtime, opened when first asked for.
 """
@@ -17,6 +18,9 @@ from collections.abc import Callable
 from typing import Final
 
 from kernelforge.errors import CompileError, DeviceError
+from kernelforge.kernels import cuda_devices
+from kernelforge.kernels.cuda import CudaRuntime
+from kernelforge.kernels.cuda_driver import absence
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_devices import candidates, platforms
@@ -28,8 +32,8 @@ NO_OPENCL: Final = (
     "Fix: pip install 'kernelforge[cpu]'  (what was found: kernelforge doctor)"
 )
 FORKED: Final = (
-    "device {name} was opened before this process was forked, and OpenCL does not survive a fork: start processes with "
-    "the method 'spawn' or 'forkserver', or use the device NUMPY here"
+    "device {name} was opened before this process was forked, and its driver does not survive a fork: start processes "
+    "with the method 'spawn' or 'forkserver', or use the device NUMPY here"
 )
 
 _opened: Final[dict[str, Runtime]] = {}
@@ -71,8 +75,10 @@ class Device(metaclass=_Registry):
     def available() -> list[str]:
         """The names of the devices of this machine."""
         found = candidates()
-        gpu = ["GPU"] if any(candidate.facts.kind == "gpu" for candidate in found) else []
-        return ["CPU", *gpu, *(f"CL:{number}" for number in range(len(found))), "NUMPY"]
+        gpus = [_cuda_name(device.number) for device in cuda_devices.devices()]
+        if not gpus and any(candidate.facts.kind == "gpu" for candidate in found):
+            gpus = ["GPU"]
+        return ["CPU", *gpus, *(f"CL:{number}" for number in range(len(found))), "NUMPY"]
 
     @staticmethod
     def opened() -> list[str]:
@@ -84,13 +90,18 @@ def canonicalize(name: str | None) -> str:
     """See `Device.canonicalize`."""
     if name is None:
         name = DEVICE.value
-    if name in _OPENERS:
+    if name in _opened or (name in _OPENERS and name != "GPU"):
         return name
-    kind, _, number = name.upper().partition(":")
-    if kind in _OPENERS and number in ("", "0"):
-        return kind
-    if kind == "CL" and (number.isdecimal() or not number):
-        return f"CL:{int(number or 0)}"
+    kind, mark, number = name.upper().partition(":")
+    if number.isdecimal() or not mark:
+        if kind == "CUDA":
+            return _cuda_name(int(number or 0))
+        if kind == "CL":
+            return f"CL:{int(number or 0)}"
+        if kind == "GPU" and not int(number or 0):
+            return _cuda_name(0) if cuda_devices.devices() else "GPU"
+        if kind in _OPENERS and not int(number or 0):
+            return kind
     raise DeviceError(f"there is no device {name!r}; there are {', '.join(Device.available())}")
 
 
@@ -98,7 +109,7 @@ def _open(name: str) -> Runtime:
     """The runtime of a device, made by the first thread that asks."""
     with _lock:
         if name not in _opened:
-            if isinstance(_lost.get(name), OpenCLRuntime):
+            if isinstance(_lost.get(name), (OpenCLRuntime, CudaRuntime)):
                 raise DeviceError(FORKED.format(name=name))
             opener = _OPENERS.get(name)
             _opened[name] = opener() if opener else _open_numbered(name)
@@ -128,11 +139,23 @@ def _open_gpu() -> Runtime:
     for candidate in candidates():
         if candidate.facts.kind == "gpu":
             return OpenCLRuntime("GPU", candidate)
-    raise DeviceError("there is no OpenCL GPU here; `kernelforge doctor` tells what was found and what is missing")
+    raise DeviceError(f"there is no GPU here: there is no OpenCL GPU, and CUDA is not available: {absence()}")
+
+
+def _cuda_name(number: int) -> str:
+    return f"CUDA:{number}" if number else "CUDA"
 
 
 def _open_numbered(name: str) -> Runtime:
-    found, number = candidates(), int(name.partition(":")[2])
+    kind, _, digits = name.partition(":")
+    number = int(digits or 0)
+    if kind == "CUDA":
+        gpus = cuda_devices.devices()
+        if number < len(gpus):
+            return CudaRuntime(name, gpus[number])
+        reason = absence() or f"there are {', '.join(Device.available())}"
+        raise DeviceError(f"there is no device {name}: {reason}")
+    found = candidates()
     if number >= len(found):
         raise DeviceError(f"there is no device {name}; there are {', '.join(Device.available())}")
     return OpenCLRuntime(name, found[number])

@@ -7,14 +7,17 @@ know.  All sizes are constants of the source, so the only arguments are pointers
 from __future__ import annotations
 
 import contextlib
+import json
 import linecache
 import os
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from hashlib import sha256
+from importlib import metadata
 from types import ModuleType
 from typing import Any, Final
 
@@ -32,11 +35,16 @@ _output: Final = threading.Lock()
 class Binary:
     """Machine code and what its launch needs.
 
-    code     the cubin; ptx: the text it was assembled from
-    name     the function in it
-    warps    threads per block are 32 times this
-    shared   bytes of dynamic shared memory
-    scratch  bytes of global scratch per program, and their alignment; almost always 0
+    code         the cubin; ptx: the text it was assembled from, not kept on disk
+    name         the function in it
+    warps        threads per block are 32 times this
+    shared       bytes of dynamic shared memory
+    blocks       that make up one program: a cluster where it is more than 1
+    scratch      bytes of global memory it wants per block; profile: as much for a profiler; almost always 0
+    overlaps     it may start before the launch in front of it has ended
+    cooperative  all its blocks must run at a time
+
+    Its arguments are the pointers of the source, then two more: to the scratch and to the profiler's.
     """
 
     code: bytes
@@ -44,8 +52,33 @@ class Binary:
     name: str
     warps: int
     shared: int
-    scratch: int
-    scratch_alignment: int
+    blocks: int = 1
+    scratch: int = 0
+    profile: int = 0
+    overlaps: bool = False
+    cooperative: bool = False
+
+    def packed(self) -> bytes:
+        """All but the text, as bytes."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("code", "ptx")}
+        return json.dumps(facts).encode() + b"\n" + self.code
+
+    @staticmethod
+    def unpacked(content: bytes) -> Binary:
+        """The binary that `packed` made bytes of."""
+        facts, _, code = content.partition(b"\n")
+        return Binary(code=code, ptx="", **json.loads(facts))
+
+
+@cache
+def triton_version() -> str:
+    """The version of the Triton that compiles here."""
+    try:
+        return metadata.version("triton")  # which is much faster than to import it
+    except metadata.PackageNotFoundError:
+        import triton
+
+        return str(triton.__version__)
 
 
 def compile_program(program: Program, capability: int) -> Binary:
@@ -89,8 +122,11 @@ def compile_source(
         name=data.name,
         warps=data.num_warps,
         shared=data.shared,
-        scratch=getattr(data, "global_scratch_size", 0),
-        scratch_alignment=getattr(data, "global_scratch_align", 1),
+        blocks=data.num_ctas,
+        scratch=getattr(data, "global_scratch_size", None) or 0,
+        profile=getattr(data, "profile_scratch_size", None) or 0,
+        overlaps=bool(getattr(data, "launch_pdl", False)),
+        cooperative=bool(getattr(data, "launch_cooperative_grid", False)),
     )
 
 

@@ -4,7 +4,6 @@
 
     lock      winners in a file that people can read and keep under version control
     inputs    random arguments on which a kernel can be run
-    workers   processes that compile, since drivers compile under one lock
     trial     checks candidates against the default and times them
     search    which candidates to try, within a budget of seconds
     choice    the lock's schedule, a measured one, or the analytical model's

@@ -18,10 +18,10 @@ from codegen.show_schedule import read_schedule, show_schedule
 from codegen.target import Target
 from kernelforge.kernels import Device, Runtime
 from kernelforge.kernels.cache import notice
+from kernelforge.kernels.workers import crew
 from kernelforge.settings import TUNE, TUNE_SECONDS, remembered
 from kernelforge.tune.lock import Lock, key_of, lock_at, lock_path
 from kernelforge.tune.search import Search
-from kernelforge.tune.workers import crew
 
 APART: Final = "form     apart"  # the schedule is for the kernel with its bound axes apart from the stored ones
 SHARE: Final = 4  # of a device's memory: kernels whose arguments take more are not measured
@@ -82,7 +82,7 @@ def _fits(kernel: Kernel, runtime: Runtime) -> bool:
 def _measure(kernel: Kernel, runtime: Runtime, lock: Lock, key: str) -> Program:
     """The program of the fastest schedule a search finds, which goes into the lock file."""
     target = runtime.target
-    found = Search(kernel, runtime, crew(runtime.name, target.cores), TUNE_SECONDS.value).run()
+    found = Search(kernel, runtime, crew(runtime.name, target), TUNE_SECONDS.value).run()
     nest = found.winner.nest
     text = show_schedule(nest.kernel, nest.schedule)
     lock.put(key, "\n".join([f"# {found}", *([APART] if nest.kernel is not kernel else []), text]))

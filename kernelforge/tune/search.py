@@ -20,9 +20,9 @@ from codegen.ir import Kernel
 from codegen.program import Program
 from kernelforge.errors import CompileError, DeviceError
 from kernelforge.kernels import Runtime
+from kernelforge.kernels.workers import Crew
 from kernelforge.settings import DEBUG
 from kernelforge.tune.trial import Trial
-from kernelforge.tune.workers import Crew
 
 CLEARLY: Final = 0.97  # of the default's time: what a winner may take at most
 HOPELESS: Final = 1.5  # times the best: not timed any further

@@ -8,9 +8,16 @@ import pytest
 
 from kernelforge.errors import CompileError, DeviceError
 from kernelforge.kernels import Device
+from kernelforge.kernels.cuda import CudaRuntime
+from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.settings import Context
-from tests.kernels.conftest import increment
+from tests.kernels import conftest
+
+
+def increment(runtime, *arguments):
+    """out = x + 1 in the language of a runtime."""
+    return conftest.increment(*arguments, language="triton" if runtime.target.language == "triton" else "opencl")
 
 
 def filled(runtime, values):
@@ -34,7 +41,7 @@ def test_memory_keeps_bytes(runtime, size, dtype):
 
 def test_launches_follow_each_other(runtime):
     values = np.arange(100, dtype=np.float32)
-    (program,) = runtime.compile([increment(100)])
+    (program,) = runtime.compile([increment(runtime, 100)])
     x, y = filled(runtime, values), runtime.allocate(values.nbytes)
     for _ in range(5):
         runtime.launch(program, [y, x])
@@ -45,7 +52,7 @@ def test_launches_follow_each_other(runtime):
 
 def test_a_copy_in_waits_for_launches_that_read(runtime):
     values = np.zeros(4096, np.float32)
-    (program,) = runtime.compile([increment(4096)])
+    (program,) = runtime.compile([increment(runtime, 4096)])
     x, y = filled(runtime, values), runtime.allocate(values.nbytes)
     runtime.launch(program, [y, x])
     runtime.copy_in(x, values + 7)
@@ -53,10 +60,9 @@ def test_a_copy_in_waits_for_launches_that_read(runtime):
 
 
 def test_several_programs_of_one_name(runtime):
-    other = increment(8, source=increment(8).source.replace("1.0f", "1.0f"))
-    first, second = runtime.compile([increment(8), increment(16)])
+    first, second = runtime.compile([increment(runtime, 8), increment(runtime, 16)])
     assert first.program.grid == (8,) and second.program.grid == (16,)
-    again, same = runtime.compile([other, increment(16)])
+    again, same = runtime.compile([increment(runtime, 8), increment(runtime, 16)])
     assert again.program == first.program and same.program == second.program
 
 
@@ -75,20 +81,20 @@ def test_memory_runs_out_with_sizes(runtime):
 
 
 def test_bad_source_names_kernel_and_file_and_leaves_the_process_usable(runtime):
-    if not isinstance(runtime, OpenCLRuntime):
+    if isinstance(runtime, InterpretedRuntime):
         pytest.skip("compiles nothing")
-    bad = increment(4, "broken", "__kernel void NAME(__global float *out, __global const float *x) { out[0] = y; }")
+    bad = increment(runtime, 4, "broken", conftest.BROKEN[runtime.target.language])
     with pytest.raises(CompileError, match="broken") as caught:
-        runtime.compile([increment(4, "fine"), bad])
-    assert caught.value.path is not None and "out[0] = y" in Path(caught.value.path).read_text()
-    (program,) = runtime.compile([increment(4, "fine")])
+        runtime.compile([increment(runtime, 4, "fine"), bad])
+    assert caught.value.path is not None and Path(caught.value.path).read_text() == bad.source
+    (program,) = runtime.compile([increment(runtime, 4, "fine")])
     x, y = filled(runtime, np.zeros(4, np.float32)), runtime.allocate(16)
     runtime.launch(program, [y, x])
     assert contents(runtime, y, np.zeros(4, np.float32)).tolist() == [1, 1, 1, 1]
 
 
 def test_timed_launches_take_time(runtime):
-    (program,) = runtime.compile([increment(1000)])
+    (program,) = runtime.compile([increment(runtime, 1000)])
     x, y = filled(runtime, np.zeros(1000, np.float32)), runtime.allocate(4000)
     seconds = runtime.launch(program, [y, x], timed=True)
     assert seconds is not None and 0 < seconds < 1
@@ -99,7 +105,7 @@ def test_timed_launches_take_time(runtime):
 @pytest.mark.parametrize("kept", [0, 1 << 20])
 def test_arguments_may_go_between_launches_and_while_they_run(runtime, kept):
     values = np.arange(5000, dtype=np.float32)
-    (program,) = runtime.compile([increment(5000)])
+    (program,) = runtime.compile([increment(runtime, 5000)])
     with Context(POOL=kept):
         for _ in range(50):
             x = filled(runtime, values)
@@ -113,7 +119,7 @@ def test_arguments_may_go_between_launches_and_while_they_run(runtime, kept):
 
 
 def test_threads_launch_the_same_program(runtime):
-    (program,) = runtime.compile([increment(300)])
+    (program,) = runtime.compile([increment(runtime, 300)])
     wrong = []
 
     def work(start):
@@ -138,7 +144,7 @@ def test_no_bytes_are_copied_too(runtime):
 
 
 def test_shared_memory_is_visible_without_a_copy(runtime):
-    (program,) = runtime.compile([increment(64)])
+    (program,) = runtime.compile([increment(runtime, 64)])
     x, y = filled(runtime, np.zeros(64, np.float32)), runtime.allocate(256)
     if y.host is None:
         pytest.skip("the device has memory of its own")
@@ -150,7 +156,8 @@ def test_shared_memory_is_visible_without_a_copy(runtime):
 def test_facts_describe_the_device(runtime):
     facts, target = runtime.facts, runtime.target
     assert facts.device and facts.compute_units == target.cores >= 1
-    assert target.language == ("opencl" if isinstance(runtime, OpenCLRuntime) else "interpreted")
+    languages = {OpenCLRuntime: "opencl", CudaRuntime: "triton", InterpretedRuntime: "interpreted"}
+    assert target.language == languages[type(runtime)]
     if facts.kind != "interpreter":
         assert facts.platform and facts.driver and facts.memory >= facts.max_allocation > 0 and facts.work_group >= 1
         assert facts.vector_bytes in (16, 32, 64) and facts.l1 < facts.l2

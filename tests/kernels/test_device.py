@@ -29,7 +29,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("written", "name"),
-    [("cpu", "CPU"), ("CPU:0", "CPU"), ("numpy", "NUMPY"), ("gpu", "GPU"), ("cl", "CL:0"), ("cl:03", "CL:3")],
+    [("cpu", "CPU"), ("CPU:0", "CPU"), ("numpy", "NUMPY"), ("cuda:1", "CUDA:1"), ("cl", "CL:0"), ("cl:03", "CL:3")],
 )
 def test_names_have_one_spelling(written: str, name: str) -> None:
     assert Device.canonicalize(written) == name == Device.canonicalize(name)
@@ -69,10 +69,12 @@ def test_a_device_is_opened_once_however_many_threads_ask(closed: None, monkeypa
 
 
 def test_a_missing_gpu_is_said(closed: None) -> None:
-    if "GPU" in Device.available():
+    if {"GPU", "CUDA"} & set(Device.available()):
         pytest.skip("there is one")
-    with pytest.raises(DeviceError, match="no OpenCL GPU here"):
-        Device["GPU"]
+    with pytest.raises(DeviceError, match="no OpenCL GPU, and CUDA is not available: .*NVIDIA driver"):
+        Device["gpu"]
+    with pytest.raises(DeviceError, match="no device CUDA: .*NVIDIA driver"):
+        Device["cuda"]
 
 
 def test_an_opencl_name_that_matches_nothing_is_said(closed: None, capsys: pytest.CaptureFixture) -> None:

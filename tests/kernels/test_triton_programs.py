@@ -68,7 +68,10 @@ def embedding_and_norm() -> list[Tensor]:
     return [out, table.grad]
 
 
-@pytest.mark.parametrize("program", [training_step, attention_block, convolution, embedding_and_norm])
+PROGRAMS = [training_step, attention_block, convolution, embedding_and_norm]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_program(program: Callable[[], list[Tensor]], triton_device: str) -> None:
     results = []
     for name in (triton_device, "NUMPY"):

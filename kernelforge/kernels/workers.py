@@ -1,4 +1,4 @@
-"""Processes that compile: a driver compiles under one lock, so that threads do not help.
+"""Processes that compile: drivers and Triton compile under one lock, so that threads do not help.
 
 Comes in: programs.  Goes out: nothing but the binaries they leave in the disk cache, where this process finds them.
 Workers are started when first needed, serve the whole process and end with it: their pipe closes.  This process
@@ -19,27 +19,34 @@ from multiprocessing.connection import wait
 from typing import Any, Final, NamedTuple, cast
 
 from codegen.program import Program
+from codegen.target import Target
 from kernelforge.settings import CACHE, SETTINGS
 
-MOST: Final = 8
+MOST: Final = 15
 SILENT: Final = {"KF_DEBUG": "0", "KF_TUNE": "0", "KF_DUMP": ""}
 
 
 class Order(NamedTuple):
-    """What a worker is to compile."""
+    """What a worker is to compile: a program by names and numbers.
+
+    types    the names of its parameters' types
+    options  as in the program
+    """
 
     entry: str
     source: str
+    types: tuple[str, ...]
+    options: tuple[tuple[str, int], ...]
 
 
 class Worker:
     """One process, with at most one order in work; its first answer says that it has started."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, compiler: str) -> None:
         switches = {s.variable: str(int(s.value) if isinstance(s.value, bool) else s.value) for s in SETTINGS.values()}
         paths = os.pathsep.join(path for path in sys.path if path)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kernelforge.tune.worker", device],
+            [sys.executable, "-m", "kernelforge.kernels.worker", compiler],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | switches | SILENT | {"PYTHONPATH": paths},
@@ -70,10 +77,13 @@ class Worker:
 
 
 class Crew:
-    """This process and some others that compile for one device."""
+    """This process and some others that compile with one compiler.
 
-    def __init__(self, device: str, workers: int) -> None:
-        self.device, self.workers = device, min(workers, MOST)
+    compiler  the name of a device whose driver compiles, or of what Triton compiles for: "sm_90"
+    """
+
+    def __init__(self, compiler: str, workers: int) -> None:
+        self.compiler, self.workers = compiler, min(workers, MOST)
         self.starting: list[Worker] = []
         self.idle: list[Worker] = []
 
@@ -82,12 +92,12 @@ class Crew:
         """How many programs are compiled at a time."""
         return 1 + self.workers
 
-    def start(self) -> None:
-        """Begins to start what workers are missing, which takes them a second; returns at once."""
+    def start(self, wanted: int = MOST) -> None:
+        """Begins to start the workers that are missing, `wanted` in all, which takes a second; returns at once."""
         self.idle = [worker for worker in self.idle if worker.alive]
         self.starting = [worker for worker in self.starting if worker.alive]
-        missing = self.workers - len(self.idle) - len(self.starting)
-        self.starting += [Worker(self.device) for _ in range(missing)]
+        missing = min(wanted, self.workers) - len(self.idle) - len(self.starting)
+        self.starting += [Worker(self.compiler) for _ in range(missing)]
 
     def compile(
         self, programs: Iterable[Program], here: Callable[[Program], bool], deadline: float
@@ -129,7 +139,8 @@ class Crew:
         self.idle = [worker for worker in self.idle if worker.alive]
 
     def _send(self, worker: Worker, program: Program, busy: dict[Any, tuple[Worker, Program]]) -> None:
-        if worker.send(Order(program.entry, program.source)):
+        types = tuple(param.dtype.name for param in program.params)
+        if worker.send(Order(program.entry, program.source, types, program.options)):
             busy[worker.answers] = worker, program
 
 
@@ -137,7 +148,14 @@ def _next(programs: Iterator[Program], deadline: float) -> Program | None:
     return next(programs, None) if time.perf_counter() < deadline else None
 
 
+def crew(device: str, target: Target) -> Crew:
+    """Those that compile for a device: for Triton any process can, on all the processor's cores."""
+    if target.language == "triton":
+        return _crew(target.name, os.cpu_count() or 1)
+    return _crew(device, target.cores)
+
+
 @cache
-def crew(device: str, cores: int) -> Crew:
-    """The crew of a device, of this process alone where no disk cache hands binaries over."""
-    return Crew(device, cores - 1 if CACHE.value and sys.executable else 0)
+def _crew(compiler: str, cores: int) -> Crew:
+    """This process alone where no disk cache hands binaries over."""
+    return Crew(compiler, cores - 1 if CACHE.value and sys.executable else 0)

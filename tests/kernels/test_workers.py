@@ -12,8 +12,8 @@ from codegen.generate import generate
 from codegen.program import Program
 from codegen.rewrite import prepare
 from kernelforge.kernels import Device, cache
+from kernelforge.kernels.workers import Crew
 from kernelforge.settings import Context
-from kernelforge.tune.workers import Crew
 from tests.codegen.random_kernels import random_kernel
 
 

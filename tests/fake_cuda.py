@@ -1,0 +1,499 @@
+"""A CUDA driver of host memory: the calls of `cuda.bindings.driver` that the runtime makes, as strict as the real ones.
+
+Work is queued and done as late as allowed, so that whoever forgets to wait reads what was there before.  Kernels are
+interpreted; what they read and write is found through the addresses in the launch's argument block.  A thread must have
+the right context current, memory that was released is poisoned, and after an illegal access every call fails.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.interpret import interpret
+from codegen.program import Program
+from kernelforge import plan, realize
+from kernelforge.kernels import cuda_build, cuda_devices, cuda_driver, device
+from kernelforge.kernels.triton_compile import Binary
+from kernelforge.kernels.workers import Crew
+from kernelforge.settings import Context
+
+POISON = 0xCD
+
+
+class Code(IntEnum):
+    """The results of calls, by the names and numbers of the real ones."""
+
+    CUDA_SUCCESS = 0
+    CUDA_ERROR_INVALID_VALUE = 1
+    CUDA_ERROR_OUT_OF_MEMORY = 2
+    CUDA_ERROR_NO_DEVICE = 100
+    CUDA_ERROR_INVALID_IMAGE = 200
+    CUDA_ERROR_INVALID_CONTEXT = 201
+    CUDA_ERROR_INVALID_HANDLE = 400
+    CUDA_ERROR_NOT_FOUND = 500
+    CUDA_ERROR_ILLEGAL_ADDRESS = 700
+
+
+Result = tuple[Any, ...]
+Memory = dict[int, NDArray]
+
+
+def names(prefix: str, *members: str) -> Any:
+    """An enumeration of the driver, whose members are only passed back."""
+    return SimpleNamespace(**{f"{prefix}{member}": f"{prefix}{member}" for member in members})
+
+
+class Function:
+    """A kernel in a context; settings: the attributes it was given."""
+
+    def __init__(self, program: Program, context: Device) -> None:
+        self.program, self.context = program, context
+        self.settings: dict[str, int] = {}
+
+
+class Device:
+    """A GPU: its memory, and its context that every stream belongs to."""
+
+    def __init__(self, number: int, total: int) -> None:
+        self.number, self.total = number, total
+        self.memory: Memory = {}
+        self.streams: list[Stream] = []
+        self.used = 0
+        self.error = Code.CUDA_SUCCESS
+        self.threshold = 0
+
+
+class Stream:
+    """Work that was asked for and not done yet."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.work: deque[Callable[[], None]] = deque()
+        device.streams.append(self)
+
+    def advance(self, done: Callable[[], bool] = lambda: False) -> None:
+        """Does the work until `done`, or all of it."""
+        while self.work and not done():
+            task = self.work.popleft()
+            if not self.device.error:
+                task()
+
+
+class Event:
+    """A mark in a stream; passed: how many of its records were reached."""
+
+    def __init__(self) -> None:
+        self.recorded = self.passed = 0
+        self.stream: Stream | None = None
+
+
+class Call:
+    """A launch: the kernel, and the values its argument block held when it was made."""
+
+    def __init__(self, function: Function, shape: tuple[int, ...], shared: int, arguments: int) -> None:
+        count = len(function.program.params) + 2
+        row = (ctypes.c_void_p * count).from_address(arguments)
+        self.values = [ctypes.c_uint64.from_address(address).value for address in row if address is not None]
+        self.function, self.shape, self.shared = function, shape, shared
+
+    def run(self, device: Device, culprit: str) -> None:
+        """Interprets the kernel on the memory its arguments point to."""
+        program = self.function.program
+        *pointers, scratch, profile = self.values
+        if program.entry == culprit or any(pointer not in device.memory for pointer in pointers):
+            device.error = Code.CUDA_ERROR_ILLEGAL_ADDRESS
+            return
+        assert all(pointer == 0 or pointer in device.memory for pointer in (scratch, profile))
+        arrays = {
+            param.name: device.memory[pointer][: param.nbytes].view(param.dtype.numpy)
+            for param, pointer in zip(program.params, pointers)
+        }
+        with np.errstate(all="ignore"):
+            if program.kernel is not None:
+                interpret(program.kernel, arrays)
+            else:
+                probe(arrays)
+
+
+def probe(arrays: dict[str, NDArray]) -> None:
+    """What the kernel does that a runtime tries when it is opened."""
+    arrays["y"][:] = arrays["x"] ** 2 + np.float32(0.5)
+    arrays["h"][:] = arrays["x"].astype(np.float16)
+
+
+class KernelNode:
+    """A launch in a graph, after others."""
+
+    def __init__(self, call: Call, before: list[KernelNode]) -> None:
+        self.call, self.before = call, before
+        self.attributes: dict[str, Any] = {}
+
+
+class Structure(SimpleNamespace):
+    """A structure of the driver: fields that are set one by one."""
+
+
+class Value(Structure):
+    """The value of an attribute of a launch."""
+
+    def __init__(self) -> None:
+        self.clusterDim = Structure()
+
+
+class NodeValue(Value):
+    """The same in a graph, which is another type."""
+
+
+class Attribute(Structure):
+    """An attribute of a launch."""
+
+    def __init__(self) -> None:
+        self.value = Value()
+
+
+class FakeDriver:
+    """The module.
+
+    devices   their memory in bytes; capability: of all of them
+    binaries  cubins this driver can load, and the programs they came from
+    culprit   the name of a kernel that touches memory it must not
+    calls     the names of all calls made
+    """
+
+    CUresult = Code
+    CUstream_flags = names("CU_STREAM_", "NON_BLOCKING")
+    CUevent_flags = names("CU_EVENT_", "DEFAULT", "DISABLE_TIMING")
+    CUmemPool_attribute = names("CU_MEMPOOL_ATTR_", "RELEASE_THRESHOLD")
+    CUfunction_attribute = names(
+        "CU_FUNC_ATTRIBUTE_",
+        "MAX_THREADS_PER_BLOCK", "MAX_DYNAMIC_SHARED_SIZE_BYTES", "NON_PORTABLE_CLUSTER_SIZE_ALLOWED",
+    )  # fmt: skip
+    CUdevice_attribute = names(
+        "CU_DEVICE_ATTRIBUTE_",
+        "MULTIPROCESSOR_COUNT", "COMPUTE_CAPABILITY_MAJOR", "COMPUTE_CAPABILITY_MINOR", "L2_CACHE_SIZE",
+        "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN", "MAX_THREADS_PER_BLOCK", "MEMORY_POOLS_SUPPORTED",
+    )  # fmt: skip
+    CUlaunchAttributeID = names(
+        "CU_LAUNCH_ATTRIBUTE_",
+        "PROGRAMMATIC_STREAM_SERIALIZATION", "COOPERATIVE", "CLUSTER_DIMENSION", "CLUSTER_SCHEDULING_POLICY_PREFERENCE",
+    )  # fmt: skip
+    CUclusterSchedulingPolicy = names("CU_CLUSTER_SCHEDULING_POLICY_", "SPREAD")
+    CUlaunchConfig = CUDA_KERNEL_NODE_PARAMS = Structure
+    CUlaunchAttribute, CUkernelNodeAttrValue = Attribute, NodeValue
+    cuuint64_t = int
+
+    def __init__(self, devices: tuple[int, ...] = (1 << 30,), capability: int = 90, pools: bool = True) -> None:
+        self.devices = [Device(number, total) for number, total in enumerate(devices)]
+        self.attributes = {
+            "MULTIPROCESSOR_COUNT": 132,
+            "COMPUTE_CAPABILITY_MAJOR": capability // 10,
+            "COMPUTE_CAPABILITY_MINOR": capability % 10,
+            "MAX_SHARED_MEMORY_PER_BLOCK_OPTIN": 232_448,
+            "MAX_THREADS_PER_BLOCK": 1024,
+            "L2_CACHE_SIZE": 60 << 20,
+            "MEMORY_POOLS_SUPPORTED": int(pools),
+        }
+        self.binaries: dict[bytes, Program] = {}
+        self.culprit = ""
+        self.calls: list[str] = []
+        self.launched: list[Call] = []
+        self.host: Memory = {}
+        self._current = threading.local()
+        self._lock = threading.RLock()
+
+    def compile(self, program: Program, capability: int) -> Binary:
+        """In the place of Triton: a cubin that this driver runs."""
+        code = b"\x7fELF" + sha256(f"{capability} {program.source}".encode()).digest()
+        self.binaries[code] = program
+        return Binary(code, "", program.entry, warps=dict(program.options).get("num_warps", 4), shared=0)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("cu") and name != "cuuint64_t":
+            object.__getattribute__(self, "calls").append(name)
+        return object.__getattribute__(self, name)
+
+    # ------------------------------------------------------------------------------------------------- contexts
+
+    def cuInit(self, Flags: int) -> Result:
+        return (Code.CUDA_SUCCESS if self.devices else Code.CUDA_ERROR_NO_DEVICE,)
+
+    def cuDriverGetVersion(self) -> Result:
+        return Code.CUDA_SUCCESS, 13000
+
+    def cuDeviceGetCount(self) -> Result:
+        return Code.CUDA_SUCCESS, len(self.devices)
+
+    def cuDeviceGet(self, ordinal: int) -> Result:
+        return Code.CUDA_SUCCESS, self.devices[ordinal]
+
+    def cuDeviceGetName(self, length: int, dev: Device) -> Result:
+        return Code.CUDA_SUCCESS, b"Fake GPU".ljust(length, b"\0")
+
+    def cuDeviceTotalMem(self, dev: Device) -> Result:
+        return Code.CUDA_SUCCESS, dev.total
+
+    def cuDeviceGetAttribute(self, attrib: str, dev: Device) -> Result:
+        return Code.CUDA_SUCCESS, self.attributes[attrib.removeprefix("CU_DEVICE_ATTRIBUTE_")]
+
+    def cuDevicePrimaryCtxRetain(self, dev: Device) -> Result:
+        return Code.CUDA_SUCCESS, dev
+
+    def cuCtxSetCurrent(self, ctx: Device | None) -> Result:
+        self._current.device = ctx
+        return (Code.CUDA_SUCCESS,)
+
+    def cuGetErrorString(self, error: Code) -> Result:
+        return Code.CUDA_SUCCESS, f"the text of {error.name}".encode()
+
+    def _state(self, stream: Stream | None = None) -> Code:
+        """Success, or why no call can be made from this thread, for work on a stream."""
+        device = getattr(self._current, "device", None)
+        if device is None:
+            return Code.CUDA_ERROR_INVALID_CONTEXT
+        if stream is not None and stream.device is not device:
+            return Code.CUDA_ERROR_INVALID_HANDLE
+        error: Code = device.error
+        return error
+
+    def _queue(self, stream: Stream, task: Callable[[], None]) -> Result:
+        with self._lock:
+            state = self._state(stream)
+            if not state:
+                stream.work.append(task)
+        return (state,)
+
+    # -------------------------------------------------------------------------------------------- streams, events
+
+    def cuStreamCreate(self, Flags: Any) -> Result:
+        return self._state(), Stream(self._current.device)
+
+    def cuStreamSynchronize(self, hStream: Stream) -> Result:
+        with self._lock:
+            hStream.advance()
+        return (self._state(hStream),)
+
+    def cuEventCreate(self, Flags: Any) -> Result:
+        return self._state(), Event()
+
+    def cuEventRecord(self, hEvent: Event, hStream: Stream) -> Result:
+        hEvent.recorded, hEvent.stream = hEvent.recorded + 1, hStream
+
+        def reach() -> None:
+            hEvent.passed += 1
+
+        return self._queue(hStream, reach)
+
+    def cuEventSynchronize(self, hEvent: Event) -> Result:
+        with self._lock:
+            if hEvent.stream is not None:
+                hEvent.stream.advance(lambda: hEvent.passed == hEvent.recorded)
+        return (self._state(),)
+
+    def cuEventElapsedTime(self, hStart: Event, hEnd: Event) -> Result:
+        assert hStart.passed == hStart.recorded and hEnd.passed == hEnd.recorded
+        return self._state(), 0.125
+
+    # ------------------------------------------------------------------------------------------------- memory
+
+    def cuDeviceGetDefaultMemPool(self, dev: Device) -> Result:
+        return self._state(), dev
+
+    def cuMemPoolSetAttribute(self, pool: Device, attr: str, value: int) -> Result:
+        assert attr == "CU_MEMPOOL_ATTR_RELEASE_THRESHOLD"
+        pool.threshold = value
+        return (self._state(),)
+
+    def cuMemPoolTrimTo(self, pool: Device, minBytesToKeep: int) -> Result:
+        return (self._state(),)
+
+    def cuMemGetInfo(self) -> Result:
+        device = self._current.device
+        return self._state(), device.total - device.used, device.total
+
+    def cuMemAllocFromPoolAsync(self, bytesize: int, pool: Device, hStream: Stream) -> Result:
+        assert self.attributes["MEMORY_POOLS_SUPPORTED"] and pool is hStream.device
+        return self._allocate(bytesize, hStream.device)
+
+    def cuMemAlloc(self, bytesize: int) -> Result:
+        return self._allocate(bytesize, self._current.device)
+
+    def _allocate(self, nbytes: int, device: Device) -> Result:
+        with self._lock:
+            state = self._state()
+            if not state and device.used + nbytes > device.total:
+                state = Code.CUDA_ERROR_OUT_OF_MEMORY
+            if state:
+                return state, 0
+            array = np.full(nbytes, POISON, np.uint8)
+            device.memory[array.ctypes.data] = array
+            device.used += nbytes
+            return state, array.ctypes.data
+
+    def cuMemFreeAsync(self, dptr: int, hStream: Stream) -> Result:
+        return self._queue(hStream, lambda: self._release(dptr, hStream.device))
+
+    def cuMemFree(self, dptr: int) -> Result:
+        with self._lock:
+            for stream in self._current.device.streams:
+                stream.advance()
+            self._release(dptr, self._current.device)
+        return (self._state(),)
+
+    def _release(self, address: int, device: Device) -> None:
+        array = device.memory.pop(address)
+        array[:] = POISON
+        device.used -= array.nbytes
+
+    def cuMemHostAlloc(self, bytesize: int, Flags: int) -> Result:
+        array = np.full(bytesize, POISON, np.uint8)
+        self.host[array.ctypes.data] = array
+        return self._state(), array.ctypes.data
+
+    def cuMemcpyHtoDAsync(self, dstDevice: int, srcHost: int, ByteCount: int, hStream: Stream) -> Result:
+        source = self.host[srcHost][:ByteCount]  # pinned memory alone
+        return self._queue(hStream, lambda: np.copyto(_within(hStream.device.memory, dstDevice, ByteCount), source))
+
+    def cuMemcpyDtoHAsync(self, dstHost: int, srcDevice: int, ByteCount: int, hStream: Stream) -> Result:
+        target = self.host[dstHost][:ByteCount]
+        return self._queue(hStream, lambda: np.copyto(target, _within(hStream.device.memory, srcDevice, ByteCount)))
+
+    # ------------------------------------------------------------------------------------------------- kernels
+
+    def cuModuleLoadData(self, image: bytes) -> Result:
+        known = image in self.binaries
+        return self._state() or (Code.CUDA_SUCCESS if known else Code.CUDA_ERROR_INVALID_IMAGE), image
+
+    def cuModuleGetFunction(self, hmod: bytes, name: bytes) -> Result:
+        program = self.binaries[hmod]
+        if program.entry.encode() != name:
+            return Code.CUDA_ERROR_NOT_FOUND, None
+        return self._state(), Function(program, self._current.device)
+
+    def cuFuncGetAttribute(self, attrib: str, hfunc: Function) -> Result:
+        assert attrib == "CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK"
+        return self._state(), self.attributes["MAX_THREADS_PER_BLOCK"]
+
+    def cuFuncSetAttribute(self, hfunc: Function, attrib: str, value: int) -> Result:
+        hfunc.settings[attrib] = value
+        return (self._state(),)
+
+    def cuLaunchKernel(
+        self, f: Function, gridDimX: int, gridDimY: int, gridDimZ: int, blockDimX: int, blockDimY: int, blockDimZ: int,
+        sharedMemBytes: int, hStream: Stream, kernelParams: int, extra: int,
+    ) -> Result:  # fmt: skip
+        shape = (gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ)
+        return self._launch(f, shape, sharedMemBytes, hStream, kernelParams)
+
+    def cuLaunchKernelEx(self, config: Any, f: Function, kernelParams: int, extra: int) -> Result:
+        assert len(config.attrs) == config.numAttrs
+        shape = tuple(getattr(config, f"{kind}Dim{axis}") for kind in ("grid", "block") for axis in "XYZ")
+        return self._launch(f, shape, config.sharedMemBytes, config.hStream, kernelParams)
+
+    def _launch(self, f: Function, shape: tuple[int, ...], shared: int, stream: Stream, arguments: int) -> Result:
+        state = self._state(stream)
+        if state:
+            return (state,)
+        if min(shape) < 1 or shared > f.settings.get("CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES", 48 << 10):
+            return (Code.CUDA_ERROR_INVALID_VALUE,)
+        call = Call(f, shape, shared, arguments)
+        self.launched.append(call)
+        return self._queue(stream, lambda: call.run(stream.device, self.culprit))
+
+    # -------------------------------------------------------------------------------------------------- graphs
+
+    def cuGraphCreate(self, flags: int) -> Result:
+        return self._state(), []
+
+    def cuGraphAddKernelNode(self, hGraph: list, dependencies: list, numDependencies: int, nodeParams: Any) -> Result:
+        assert len(set(dependencies)) == numDependencies and all(node in hGraph for node in dependencies)
+        hGraph.append(KernelNode(self._call(nodeParams), dependencies))
+        return self._state(), hGraph[-1]
+
+    def _call(self, params: Any) -> Call:
+        shape = tuple(getattr(params, f"{kind}Dim{axis}") for kind in ("grid", "block") for axis in "XYZ")
+        return Call(params.func, shape, params.sharedMemBytes, params.kernelParams)
+
+    def cuGraphKernelNodeSetAttribute(self, hNode: KernelNode, attr: str, value: Any) -> Result:
+        assert isinstance(value, NodeValue)
+        hNode.attributes[attr] = value
+        return (self._state(),)
+
+    def cuGraphInstantiate(self, hGraph: list, flags: int) -> Result:
+        return self._state(), {node: node.call for node in hGraph}
+
+    def cuGraphExecKernelNodeSetParams(self, hGraphExec: dict, hNode: KernelNode, nodeParams: Any) -> Result:
+        assert hNode in hGraphExec
+        hGraphExec[hNode] = self._call(nodeParams)
+        return (self._state(),)
+
+    def cuGraphLaunch(self, hGraphExec: dict, hStream: Stream) -> Result:
+        calls, waiting, order = dict(hGraphExec), list(hGraphExec), []
+        while waiting:  # whatever may be late is late
+            node = next(node for node in reversed(waiting) if not any(before in waiting for before in node.before))
+            waiting.remove(node)
+            order.append(calls[node])
+
+        def run() -> None:
+            for call in order:
+                if not hStream.device.error:
+                    call.run(hStream.device, self.culprit)
+
+        return self._queue(hStream, run)
+
+    def cuGraphExecDestroy(self, hGraphExec: dict) -> Result:
+        hGraphExec.clear()
+        return (self._state(),)
+
+    def cuGraphDestroy(self, hGraph: list) -> Result:
+        hGraph.clear()
+        return (self._state(),)
+
+
+def _within(memory: Memory, address: int, nbytes: int) -> NDArray:
+    """The bytes at an address, which need not be where an allocation begins."""
+    for start, array in memory.items():
+        if start <= address and address + nbytes <= start + array.nbytes:
+            return array[address - start : address - start + nbytes]
+    raise AssertionError(f"{nbytes} bytes at {address:#x} are not memory of the device")
+
+
+@contextmanager
+def installed(fake: FakeDriver, cache: str) -> Iterator[FakeDriver]:
+    """Makes a fake driver the one of this process, without workers and with its binaries in the given folder."""
+    replaced: list[tuple[Any, str, Any]] = [
+        (cuda_driver, "_imported", lambda: fake),
+        (cuda_build, "compile_program", fake.compile),
+        (cuda_build, "crew", lambda name, target: Crew(name, 0)),
+    ]
+    before = [getattr(module, name) for module, name, _ in replaced]
+    _forget()
+    for module, name, value in replaced:
+        setattr(module, name, value)
+    try:
+        with Context(CACHE_DIR=cache, DUMP_LANGUAGE="triton"):  # programs must hold the kernels they were made from
+            yield fake
+    finally:
+        for (module, name, _), value in zip(replaced, before):
+            setattr(module, name, value)
+        _forget()
+
+
+def _forget() -> None:
+    """No device of CUDA is open, and no plan knows one."""
+    for function in (cuda_driver.driver, cuda_driver.absence, cuda_devices.devices):
+        function.cache_clear()
+    for name in [name for name in device._opened if name.startswith("CUDA")]:
+        del device._opened[name]
+    realize._plans.clear()
+    plan._templates.clear()
