@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from codegen.program import Program
 from kernelforge.kernels.cuda_driver import Stream
 from kernelforge.kernels.cuda_launch import Arguments, Compiled, fill, special
 from kernelforge.kernels.runtime import Memory
@@ -20,8 +21,8 @@ class Graph:
     launches  kernels in order, each with the numbers of its arguments among the memories
     memories  one per number; None where no launch uses it
 
-    A number must mean the same array in all launches, and two numbers never memory that overlaps, unless no launch
-    writes to it: that decides which launches wait for which.
+    Which launches wait for which is decided by the memories of the capture: numbers that share memory then must share
+    it in every replay, and others must not, unless no launch writes to it.
     """
 
     def __init__(
@@ -35,7 +36,8 @@ class Graph:
         stream.enter()
         self._graph = stream.done(cuda.cuGraphCreate(0), "make a graph")
         self._nodes: list[tuple[Any, Arguments, Any]] = []
-        for (kernel, numbers), before in zip(self._launches, dependencies(self._launches)):
+        places = [(kernel.program, [_used(memories[n]).block.serial for n in numbers]) for kernel, numbers in launches]
+        for (kernel, numbers), before in zip(self._launches, dependencies(places)):
             arguments = kernel.new_arguments()
             arguments.bind([_used(memories[number]) for number in numbers])
             params = kernel.node(cuda, arguments)
@@ -75,16 +77,17 @@ class Graph:
             self._stream.done(given, f"set up the kernel {kernel.entry} in a graph")
 
 
-def dependencies(launches: Sequence[tuple[Compiled, Sequence[int]]]) -> list[list[int]]:
+def dependencies(launches: Sequence[tuple[Program, Sequence[int]]]) -> list[list[int]]:
     """For each launch the earlier ones it must wait for: who wrote what it touches, who read what it writes.
+
+    launches  programs, each with the numbers of the blocks that are its arguments
 
     Of those that follow each other only the last is named.
     """
     writer: dict[int, int] = {}
     readers: dict[int, list[int]] = {}
     waits: list[list[int]] = []
-    for position, (kernel, numbers) in enumerate(launches):
-        program = kernel.program
+    for position, (program, numbers) in enumerate(launches):
         written = {number for number, param in zip(numbers, program.params) if param.name in program.written}
         before: set[int] = set()
         for number in numbers:

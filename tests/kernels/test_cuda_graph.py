@@ -1,7 +1,5 @@
 """Launches as one graph: they wait for what they must wait for, no more, and run again on other memory."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,6 +54,16 @@ def test_it_runs_again_on_other_memory(cuda: FakeDriver) -> None:
     graph.close()
 
 
+def test_numbers_that_share_memory_are_ordered(cuda: FakeDriver) -> None:
+    runtime = opened()
+    (kernel,) = runtime.compile([increment(VALUES.size, language="triton")])
+    shared, other = filled(runtime, VALUES), filled(runtime, VALUES)
+    memories = [shared, other, shared]
+    graph = runtime.graph([(kernel, (1, 0)), (kernel, (2, 1)), (kernel, (1, 0))], memories)
+    graph.replay(memories)
+    assert np.array_equal(contents(runtime, other, VALUES), VALUES + 3)
+
+
 def test_memory_may_go_before_a_replay_is_done(cuda: FakeDriver) -> None:
     runtime, graph, memories = graph_of([(1, 0)], 2)
     graph.replay(memories)
@@ -75,7 +83,7 @@ def test_a_fault_in_a_graph_names_its_kernels(cuda: FakeDriver) -> None:
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12))
 def test_conflicts_are_ordered_and_nothing_else(places: list[tuple[int, int]]) -> None:
     program = increment(1, language="triton")
-    waits = dependencies([(SimpleNamespace(program=program), place) for place in places])  # type: ignore[misc]
+    waits = dependencies([(program, place) for place in places])
     reached: list[set[int]] = []
     for before in waits:
         reached.append(set(before).union(*(reached[earlier] for earlier in before)))
