@@ -99,7 +99,7 @@ def _definitions(text: str) -> list[str]:
 class _Printer:
     def __init__(self, nest: Nest) -> None:
         self.nest, self.kernel = nest, nest.kernel
-        self.prelude = Prelude(nest.target.lanes)
+        self.prelude = Prelude(nest.target.lanes, nest.target.by_lane)
         self.lines = Lines(nest.names.values())
         self.entry = self.lines.identifier(self.kernel.name)
         params = {p.name: self.lines.identifier(p.name) for p in self.kernel.params}

@@ -134,8 +134,8 @@ def helper_name(name: str, dtype: DType) -> str:
 class Prelude:
     """Collects the helpers a kernel asks for; `text` defines each once, in the order of first use."""
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: int, by_lane: tuple[str, ...] = ()) -> None:
+        self.lanes, self.by_lane = lanes, by_lane
         self.definitions: dict[str, str] = {}
 
     @property
@@ -179,6 +179,13 @@ class Prelude:
         seen_through = not (name in ("max", "min") and width == 1 and dtype.is_int)
         self.define(helper_name(name, dtype), t, parameters, body, seen_through)
         return True
+
+    def lanewise(self, name: str, dtype: DType, width: int, call: Callable[[list[str]], str], operands: int) -> str:
+        """Define the vector form of an operation that calls its scalar form for every lane; its name."""
+        t, names, helper = self.vector(element(dtype), width), "abc"[:operands], f"{helper_name(name, dtype)}_lanes"
+        lanes = ", ".join(call([f"{x}.s{lane:x}" for x in names]) for lane in range(width))
+        self.define(helper, t, ", ".join(f"{t} {x}" for x in names), f"return ({t})({lanes});")
+        return helper
 
     def fold(self, op: str, dtype: DType, combine: Callable[[str, str, int], str]) -> None:
         """Define the fold of a vector's lanes to a scalar; combine spells the operation on two operands of a width."""

@@ -87,6 +87,8 @@ class Speller:
         """op on operands of type dtype (for `where` that of the branches), each a text with its width."""
         if op.name == "where":
             return self._where(dtype, args, width)
+        if width > 1 and dtype is dtypes.float64 and op.name in self.prelude.by_lane:
+            return self._by_lane(op, dtype, args, width)
         helped = op.name in _ALWAYS_HELPED or (
             op.name in _SOMETIMES_HELPED and self.prelude.scalar_op(op.name, dtype, width)
         )
@@ -102,6 +104,13 @@ class Speller:
         if op.rule == "compare" and width > 1 and mask_element(dtype) != "int":
             return f"convert_int{width}({text})"
         return text
+
+    def _by_lane(self, op: ScalarOp, dtype: DType, args: list[tuple[str, int]], width: int) -> str:
+        def one(lanes: list[str]) -> str:
+            return self.operation(op, dtype, [(x, 1) for x in lanes], 1)
+
+        name = self.prelude.lanewise(op.name, dtype, width, one, op.arity)
+        return f"{name}({', '.join(self.widened(x, w, dtype, width) for x, w in args)})"
 
     def widened(self, text: str, have: int, dtype: DType, width: int, needed: bool = True) -> str:
         """An operand as a vector if the operation is one; scalars widen by themselves beside a vector operand."""

@@ -19,6 +19,7 @@ class Target:
     vector_bytes  width of the vector registers the printer expands tiles into
     scratch       bytes of private (CPU) or shared (GPU) memory a group may use
     l1, l2, l3    bytes of the caches, the nearest first; of the last that all cores share
+    by_lane       scalar operations that the driver gets wrong on vectors of float64, and right on scalars
     """
 
     language: str
@@ -30,6 +31,7 @@ class Target:
     l2: int = 1 << 20
     l3: int = 32 << 20
     float64: bool = True
+    by_lane: tuple[str, ...] = ()
 
     @property
     def lanes(self) -> int:

@@ -19,6 +19,7 @@ from kernelforge.settings import OPENCL, THREADS
 
 PREFERRED: Final = ("intel", "portable computing language")
 ALIASES: Final = {"pocl": "portable computing language"}
+POCL_BY_LANE: Final = ("mod", "pow")  # its vectors of doubles are wrong with zeros or infinities among them
 GPU_SCRATCH: Final = 16 << 10  # private memory of a work-item beyond its registers is slow memory on a GPU
 
 
@@ -59,6 +60,7 @@ class Candidate:
             l1=facts.l1,
             l2=facts.l2,
             float64=facts.float64,
+            by_lane=POCL_BY_LANE if self.is_pocl else (),
         )
 
 

@@ -3,6 +3,7 @@
 `run_all` builds many programs as one source, since building is what takes the time, and returns the arrays each wrote.
 """
 
+import dataclasses
 import functools
 import importlib.metadata
 import os
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from codegen.dtypes import DType, dtypes, from_storage
 from codegen.opencl import joined
 from codegen.program import Program
+from codegen.target import CPU, Target
+from kernelforge.kernels.opencl_devices import POCL_BY_LANE
 
 Arrays = Mapping[str, NDArray]
 RELATIVE = {dtypes.float16: 2e-3, dtypes.bfloat16: 1.6e-2, dtypes.float32: 2e-5, dtypes.float64: 1e-9}
@@ -46,6 +49,13 @@ def device() -> tuple[Any, Any]:
         pytest.skip("no such OpenCL CPU runtime")
     context = cl.Context(devices[:1])
     return context, cl.CommandQueue(context)
+
+
+@functools.cache
+def target() -> Target:
+    """What code generation has to know of the device."""
+    by_lane = POCL_BY_LANE if "portable" in device()[0].devices[0].platform.name.lower() else ()
+    return dataclasses.replace(CPU, by_lane=by_lane)
 
 
 def _find_runtime() -> None:

@@ -18,7 +18,7 @@ from codegen.program import Program
 from codegen.schedule import Schedule, Stage, Step
 from codegen.streaming import find_streams
 from codegen.target import CPU
-from tests.codegen.opencl_harness import Arrays, difference, run_all
+from tests.codegen.opencl_harness import Arrays, difference, run_all, target
 
 SIZE = 37  # two whole vectors and a tail
 ROUNDED = {
@@ -33,7 +33,7 @@ def steps(*loops: tuple[Axis, int]) -> tuple[Step, ...]:
 def both_widths(kernel: Kernel, axis: Axis) -> Iterator[Program]:
     """The kernel one element at a time and in vectors."""
     for suffix, schedule in (("s", Schedule(steps((axis, 1)))), ("v", Schedule(steps((axis, 32)), vector=(axis,)))):
-        yield render(dataclasses.replace(kernel, name=kernel.name + suffix), schedule, CPU)
+        yield render(dataclasses.replace(kernel, name=kernel.name + suffix), schedule, target())
 
 
 def elementwise(name: str, value: Callable[..., Expr], result: DType, *types: DType, size: int = SIZE) -> Kernel:
