@@ -161,7 +161,7 @@ class Template:
 
 
 MOST_TEMPLATES: Final = 4096
-LEAST_TAKEN: Final = 32 << 10  # bytes of an operand in whose place a result is written: to find it costs microseconds
+LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}
 
@@ -266,8 +266,7 @@ class Planner:
         results = frozenset(node for node in group.outputs if node in self.wanted)
         template, numbered = template_of(group, Device[device].target, device, results, dying)
         fitting = {numbered[source] for result, source in template.fitting if numbered[result] in results}
-        spares = [self._slot(node, device) for node in fitting.intersection(spare)]
-        self.plan.spares |= {slot for slot in spares if self.plan.slots[slot].nbytes >= LEAST_TAKEN}
+        self.plan.spares |= {self._slot(node, device) for node in fitting.intersection(spare)}
         for result, source in template.takes:
             self.plan.slots[self._slot(numbered[result], device)].takes = self._slot(numbered[source], device)
         fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
@@ -286,6 +285,8 @@ class Planner:
             if plan.slots[slot].role == "scratch":
                 plan.slots[slot].role = "result"
         plan.results = tuple(self._slot(node, self.device) for node in wanted)
+        if sum(plan.slots[slot].nbytes for slot in plan.spares) < LEAST_SPARED:
+            plan.spares = frozenset()
         self._assign_memory()
         plan.sum_up()
         return plan

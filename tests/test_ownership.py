@@ -19,7 +19,7 @@ N = 48
 def small_operands_count() -> Iterator[None]:
     """Results also take the places of operands so small that nobody would look for them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "LEAST_TAKEN", 0)
+        patch.setattr(plan, "LEAST_SPARED", 0)
         patch.setattr(realize, "_plans", {})
         yield
 
