@@ -7,13 +7,13 @@ with contractions, with other reduces or scans.  The figures come from measureme
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
 
-from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, passes, reused_values
+from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reused_values
+from codegen.choose_ahead import places, rows_again
 from codegen.choose_contraction import single
 from codegen.choose_hoisted import hoisted
 from codegen.choose_nested import nested
@@ -26,7 +26,7 @@ from codegen.index import Axis
 from codegen.ir import Kernel, Load
 from codegen.nest import plain_schedule
 from codegen.picks import Pick, either, first
-from codegen.schedule import Ahead, Schedule, Stage, Step
+from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
@@ -91,7 +91,10 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     loops.inside += [Step(a, 1) for a in outer]
     if lane is not None:
         loops.inside.append(Step(lane, lanes * pick("unroll", (1, 2, 4))))
-    yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else ())
+    inner = [a for a in outer if a in parallel]
+    early = places(kernel, target, lane, inner[-1]) if lane and inner else ()
+    asks = bool(early) and pick("ahead", (True, False))
+    yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else (), ahead=early if asks else ())
 
 
 def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
@@ -116,22 +119,10 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     fits = held * 4 <= target.l2 // 2
     keeps = bool(reused) and pick("keep", (fits, not fits))
     stages = tuple(Stage(e, depth) for e in reused if keeps)
-    early = _ahead(kernel, target, lane, parallel)
+    row = parallel[-1] if parallel else lane
+    early = (*rows_again(kernel, target, lane, row), *places(kernel, target, lane, row)) if parallel else ()
     asks = bool(early) and pick("ahead", (True, False))
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())
-
-
-def _ahead(kernel: Kernel, target: Target, lane: Axis, parallel: Sequence[Axis]) -> tuple[Ahead, ...]:
-    """Rows that several cheap passes read from the cache: during the first, memory can bring the next row."""
-    if not parallel or target.name != "cpu":
-        return ()
-    row, fits = parallel[-1], target.l2 // 4
-    uses = Counter(e for root in passes(kernel) for e in set(loads_of(root)))
-    return tuple(
-        Ahead(e, row)
-        for e, count in uses.items()
-        if count > 1 and e.index.stride(lane) == 1 and e.index.stride(row) and lane.size * e.dtype.itemsize <= fits
-    )
 
 
 def _unroll(lane: Axis, lanes: int) -> int:

@@ -85,8 +85,15 @@ def _check_ahead(kernel: Kernel, schedule: Schedule) -> None:
     for load, axis in schedule.ahead:
         if load not in loads:
             raise ScheduleError(f"{load!r}, to be loaded ahead, is no load of the kernel")
-        if axis not in looped or not load.index.stride(axis):
+        if axis not in looped or not can_ask(load, axis):
             raise ScheduleError(f"{load!r} cannot be loaded ahead: it does not move evenly along a loop over {axis}")
+
+
+def can_ask(load: Load, axis: Axis) -> bool:
+    """True when it is known what a load will read a step later along an axis: by its stride, or by looking it up."""
+    looked_up = [atom for atom in load.index.atoms() if atom.kind == "dynamic"]
+    moves = load.index.coefficient(axis) if looked_up else load.index.stride(axis)
+    return bool(moves) or any(axis in atom.axes for atom in looked_up)
 
 
 def _check_layout(stage: Stage) -> None:

@@ -57,6 +57,7 @@ class Leaves:
     def forget(self) -> None:
         """Begin a new block: nothing is computed yet."""
         self.memo: dict[object, Value] = {}
+        self.requests.memo = {}
         self.orders: dict[Expr, list[Expr]] = {}
         self.tiled: dict[Expr, tuple[Axis, ...]] = {}
         self.env: Environment = {}
@@ -351,7 +352,7 @@ class Leaves:
         if step in (1, -1) and not when.masks:
             start, bounds = self.run(e.index, when, coords, step)
             if bounds is None:
-                self.lines.extend(self.requests.of(e, f"{name} + {start}"))
+                self.requests.ask(self, e, coords, lane, start)
                 text = self.speller.load(name, start, dtype, self.lanes)
             else:
                 text = self.speller.bounded_load(e.param, name, start, *bounds)
@@ -367,11 +368,12 @@ class Leaves:
         square = square_load(self, e, coords, lane) if mask is None else None
         if square is not None:
             return square
-        indices = self.lane_indices(e.index, step, coords, lane)
+        self.requests.ask(self, e, coords, lane, "")
         if mask is None or not e.param.size:
+            indices = self.lane_indices(e.index, step, coords, lane)
             return self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in indices], dtype)
         # a branch per lane costs more than reading an element that is surely there where nothing may be read
-        safe = [f"({mask}.s{i:x} ? {index} : 0)" for i, index in enumerate(indices)]
+        safe = self.safe_indices(e.index, mask, coords, lane)
         found = self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in safe], dtype)
         zeros = self.speller.splat(literal(0, dtype), dtype)
         return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, found, zeros)], self.lanes)
@@ -391,6 +393,14 @@ class Leaves:
             return [f"{start} + {i * step}" if i else start for i in range(self.lanes)]
         name = self.fresh("at")
         self.lines.add(f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};")
+        return [f"{name}.s{i:x}" for i in range(self.lanes)]
+
+    def safe_indices(self, index: Index, mask: str, coords: Coords, lane: Axis) -> list[str]:
+        """The index of every lane the mask has, 0 of the others."""
+        base, name = self.indices.base, self.fresh("safe")
+        mask = mask if base == "int" else f"convert_{base}{self.lanes}({mask})"
+        text = f"select(({base}{self.lanes})(0), {self.indices.vector(index, coords, lane)}, {mask})"
+        self.lines.add(f"const {base}{self.lanes} {name} = {text};")
         return [f"{name}.s{i:x}" for i in range(self.lanes)]
 
     def lane_mask(self, when: Conditions) -> str | None:

@@ -62,8 +62,10 @@ class Inner(NamedTuple):
 class Ahead(NamedTuple):
     """The pass that first reads `load` asks the cache for what the outermost loop over `axis` will read a step later.
 
-    Loops that groups share out do not count.  It pays where several passes work on a row in the cache, for memory would
-    be idle during all but the first, and where rows are read in pieces, for processors foresee straight lines only.
+    Where places are looked up, it asks for the next step's, or for the window they fall into when each lane looks up
+    its own.  Loops that groups share out do not count.  It pays where several passes work on a row in the cache, for
+    memory would be idle during all but the first, and where rows are read in pieces, for processors foresee straight
+    lines only.
     """
 
     load: Load

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from codegen.image import image_of
 from codegen.index import Axis
 from codegen.ir import Const, Expr, Kernel, Reduce
-from codegen.legality import statements
+from codegen.legality import can_ask, statements
 from codegen.nest import build, plain_schedule
 from codegen.schedule import Ahead, Inner, Schedule, ScheduleError, Stage, Step
 from codegen.streaming import find_streams
@@ -56,7 +56,7 @@ def _attempt(kernel: Kernel, rng: random.Random, wild: float) -> Schedule:
     ahead = tuple(
         Ahead(e, rng.choice(moving))
         for e in kernel.loads
-        if rng.random() < 0.3 and (moving := [step.axis for step in loops[len(grid) :] if e.index.stride(step.axis)])
+        if rng.random() < 0.3 and (moving := [step.axis for step in loops[len(grid) :] if can_ask(e, step.axis)])
     )
     options = {"bypass": 64} if rng.random() < 0.2 else {}
     return Schedule(tuple(loops), len(grid), tuple(vector), tuple(stages), inner, partial, streams, ahead, options)  # type: ignore[arg-type]
