@@ -90,7 +90,17 @@ def window_of(kernel: Kernel, c: Contraction, lanes: int) -> Window | None:
     for value, other, free, side in ways:
         if max(a.size for a in side) >= lanes and any(a in free and a.size < lanes // 2 for a in lines):
             return _seen(c, value, other, free, side, lanes)
+    if len(c.k) > 1:
+        n = {other: max(a.size for a in side) for _, other, _, side in ways}
+        for value, other, free, side in sorted(ways, key=lambda way: -_runs(way[1])):
+            if n[other] >= lanes:
+                return _seen(c, value, other, free, side, lanes)
     return None
+
+
+def _runs(value: Expr) -> int:
+    """The length of the longest line of consecutive elements."""
+    return max((a.size for e in loads_of(value) for a in e.axes if e.index.stride(a) == 1), default=1)
 
 
 def _is_mixed(value: Expr, free: Axes, summed: Axes) -> bool:
@@ -237,7 +247,9 @@ def scheduled(window: Window, rows: Extents, blocks: Blocks) -> Schedule:
     tile = [Step(n, window.columns), *(Step(a, 1) for a in window.free if a not in rows)]
     tile += [*(Step(a, rows[a]) for a in window.free if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
     depth = len(grid) + len(summed)
-    panels = [(n, window.columns), *((a, 1) for a in _inside_out(window)[::-1] if a in window.other.axes), (n, 1)]
+    whole = all(not e.guards for e in loads_of(window.other))  # lines that lie in one run are packed as one
+    deep = window.bound if whole else _inside_out(window)[::-1]
+    panels = [(n, window.columns), *((a, 1) for a in deep), (n, 1)]
     image = window.image if window.image.at else None
     stages = (
         Stage(window.other, depth, tuple(panels)),
