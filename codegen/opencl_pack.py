@@ -193,7 +193,7 @@ def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: 
     n, dtype, lines = leaves.lanes, box.of.dtype.arithmetic, leaves.lines
     name = lines.fresh("square")
     kind = leaves.speller.type(dtype, n)
-    leaves.speller.prelude.transpose(kind.removesuffix(str(n)))
+    leaves.speller.prelude.transpose(kind.removesuffix(str(n)), n)
     lines.add(f"{kind} {name}[{n}];")
     for i in range(n):
         text, width = leaves.value(node.value, {stored: i}, read)

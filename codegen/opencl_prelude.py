@@ -243,22 +243,25 @@ class Prelude:
         self.definitions.setdefault(name, f"__constant {t} {name} = ({t})({numbers});")
         return name
 
-    def transpose(self, base: str) -> None:
-        """Define `kf_transpose`: a square of vectors transposed in place by rounds of interleaving."""
+    def transpose(self, base: str, rows: int) -> str:
+        """Define a function that turns vectors, a power of two of them, in place by rounds of interleaving: what
+        they hold at one lane becomes a run of elements.  Its name."""
         n, t = self.lanes, f"{base}{self.lanes}"
         for half, name in enumerate(("kf_low", "kf_high")):
             lanes = range(half * n // 2, (half + 1) * n // 2)
             mixed = ", ".join(f"a.s{x:x}, b.s{x:x}" for x in lanes)
             self.define(name, t, f"{t} a, {t} b", f"return ({t})({mixed});")
-        rows = [f"v[{i}]" for i in range(n)]
+        vectors = [f"v[{i}]" for i in range(rows)]
         steps: list[str] = []
-        for step in range(n.bit_length() - 1):
-            new = [f"r{step}_{i}" for i in range(n)]
-            for i, (a, b) in enumerate(zip(rows, rows[n // 2 :])):
+        for step in range(rows.bit_length() - 1):
+            new = [f"r{step}_{i}" for i in range(rows)]
+            for i, (a, b) in enumerate(zip(vectors, vectors[rows // 2 :])):
                 steps.append(f"  const {t} {new[2 * i]} = kf_low({a}, {b}), {new[2 * i + 1]} = kf_high({a}, {b});")
-            rows = new
-        steps += [f"  v[{i}] = {row};" for i, row in enumerate(rows)]
-        self.define("kf_transpose", "void", f"{t} *v", "\n" + "\n".join(steps) + "\n")
+            vectors = new
+        steps += [f"  v[{i}] = {vector};" for i, vector in enumerate(vectors)]
+        function = f"kf_transpose{rows if rows < n else ''}"
+        self.define(function, "void", f"{t} *v", "\n" + "\n".join(steps) + "\n")
+        return function
 
 
 def _replace(text: str, symbol: str, meaning: str) -> str:

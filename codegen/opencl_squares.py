@@ -49,7 +49,7 @@ def _print_square(leaves: Leaves, e: Load, base: Coords, lane: Axis, across: Axi
     """Read the square along memory, turn it; the name of its vectors along the lane."""
     lanes, dtype, source = leaves.lanes, e.dtype, leaves.params[e.param.name]
     name, kind = leaves.fresh("square"), leaves.speller.type(dtype, lanes)
-    leaves.speller.prelude.transpose(kind.removesuffix(str(lanes)))
+    leaves.speller.prelude.transpose(kind.removesuffix(str(lanes)), lanes)
     leaves.lines.add(f"{kind} {name}[{lanes}];")
     for i in range(lanes):
         index = leaves.indices.scalar(e.index, {**base, lane: base.get(lane, 0) + i})

@@ -207,7 +207,7 @@ class Speller:
             if dtype is dtypes.bfloat16:
                 value = f"{self.prelude.narrow('bfloat_bits', 1)}({value})"
             return f"{name}[{index}] = {value};"
-        return self._vector_store(_pointer(name, index), value, dtype)
+        return self._vector_store(_pointer(name, index), value, dtype, width)
 
     def _vector_store(self, pointer: str, value: str, dtype: DType, width: int = 0) -> str:
         n = width or self.lanes

@@ -124,6 +124,20 @@ def test_the_operand_with_the_window_is_the_windowed_one() -> None:
         assert found.image.at
 
 
+def test_sums_over_several_axes_pack_long_lines_for_the_lanes() -> None:
+    found = window(convolution("weight", 4, 24, 40, 28, taps=1, stride=2))
+    assert found is not None
+    assert [e.param.name for e in found.other.args or (found.other,)] == ["g"], "the other is read with steps of 2"
+    schedule = choose(convolution("weight", 4, 24, 40, 28, taps=1, stride=2), CPU)
+    assert next(step.axis.size for step in schedule.loops[schedule.grid :]) == 4, "images are cut before lines"
+
+
+def test_panels_that_lie_in_one_run_stay_one() -> None:
+    kernel = convolution("forward", 1, 512, 512, 7)
+    source = render_nest(placed(kernel, CPU)).source
+    assert "kf_transpose(" in source.split("__kernel")[1]
+
+
 def test_groups_for_every_core() -> None:
     for kernel in (convolution("forward", 1, 64, 64, 56), convolution("weight", 8, 32, 64, 8)):
         (found,) = contractions(kernel)

@@ -1,0 +1,60 @@
+"""Stores across the lanes: vectors turned in registers write what single elements would."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.dtypes import ALL, DType, dtypes, to_storage
+from codegen.index import Axis, Guard
+from codegen.interpret import interpret
+from codegen.ir import Kernel, Param, Store, load
+from codegen.opencl import render
+from codegen.opencl_runs import SHORTEST, blocks_of
+from codegen.program import Program
+from codegen.schedule import Schedule, Step
+from codegen.target import CPU
+from tests.codegen.opencl_harness import difference, run_all
+
+
+def across(lanes: int, columns: int, rows: int, dtype: DType = dtypes.float32, limit: int | None = None) -> Program:
+    """out[n, w] = x[w, n] with lanes along n and tiles of some columns w; stored where w < limit."""
+    n, w = Axis("n", lanes), Axis("w", columns)
+    out, x = Param("out", dtype, lanes * columns), Param("x", dtype, lanes * columns)
+    guards = frozenset[Guard]() if limit is None else frozenset((Guard(w.index * 2 - w.index, 0, limit),))
+    store = Store(out, n.index * columns + w.index, load(x, w.index * lanes + n.index), guards)
+    name = f"across_{lanes}_{columns}_{rows}_{dtype}_{limit}"
+    return render(Kernel(name, (out, x), (store,)), Schedule((Step(n, 16), Step(w, rows)), 1, (n,)), CPU)
+
+
+def assert_right(programs: list[Program]) -> None:
+    rng = np.random.default_rng(0)
+    kernels = [program.kernel for program in programs if program.kernel is not None]
+    given_arrays = [{p.name: to_storage(rng.integers(0, 99, p.size), p.dtype) for p in k.params} for k in kernels]
+    for program, kernel, arrays, left in zip(programs, kernels, given_arrays, run_all(programs, given_arrays)):
+        interpret(kernel, arrays)
+        assert difference(left["out"], arrays["out"], kernel.params[0].dtype) is None, program.source
+
+
+@given(st.integers(0, 100), st.sampled_from([4, 8, 16]))
+def test_blocks_cover_every_point(count: int, lanes: int) -> None:
+    blocks = blocks_of(count, lanes)
+    assert {i for block in blocks for i in block} == (set(range(count)) if count >= SHORTEST else set())
+    assert all(len(block) in (4, 8, 16) and len(block) <= lanes and block[-1] < count for block in blocks)
+
+
+def test_tiles_of_every_length() -> None:
+    assert_right([across(40, columns, rows) for columns in (16, 29, 37) for rows in (2, 4, 5, 7, 8, 9, 14, 16, 20)])
+
+
+def test_every_type_of_element() -> None:
+    assert_right([across(20, 13, 7, dtype) for dtype in ALL])
+
+
+def test_guards_are_asked() -> None:
+    assert_right([across(20, 13, 7, limit=limit) for limit in (1, 6, 7, 11)])
+
+
+@pytest.mark.parametrize(("rows", "text", "count"), [(8, "vstore8(", 16), (7, "vstore4(", 32), (3, "] = x_", 48)])
+def test_a_line_of_memory_is_written_at_once(rows: int, text: str, count: int) -> None:
+    assert across(16, rows * 3, rows).source.count(text) == count
