@@ -20,12 +20,14 @@ from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.target import Target
 
 TILE = (8, 2)  # rows and vectors of the register tile: 16 accumulators, half the registers
-TILES = ((8, 3), (12, 2), (6, 4), (4, 4), (14, 2), (8, 1), (16, 1), (4, 2), (4, 1), (2, 4), (1, 8))
+WIDE_TILE = (6, 4)  # the same where columns are read in place: longer pieces of memory, fewer reads
+TILES = (TILE, WIDE_TILE, (8, 3), (12, 2), (4, 4), (14, 2), (8, 1), (16, 1), (4, 2), (4, 1), (2, 4), (1, 8))
 BLOCKS = (256, 128, 64)  # rows and columns of a group's block
 DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed together
 ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are powers of two
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
-EPILOGUE = 16  # operations on the sums from which on they get loops of their own
+EPILOGUE = 8  # operations on the sums from which on they get loops of their own
+LEFT_OVER = 1.05  # times the work of the plain tile from which on the wide one is not worth it
 UNROLL = 9  # steps of the smaller summed axes written out inside the loop over the largest
 
 
@@ -97,7 +99,7 @@ def blocks(roles: Roles, others: int, tile: tuple[int, int], cores: int, pick: P
 def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedule:
     """The schedule of a kernel with one contraction, an elementwise epilogue and elementwise operands."""
     roles = roles_of(kernel, c, target.lanes, pick)
-    rows, vectors = pick("tile", either((TILE[0], 1 if _is_narrow(roles, c, target) else TILE[1]), TILES))
+    rows, vectors = pick("tile", either(_tile(roles, c, target), TILES))
     columns = target.lanes * vectors
     parallel = parallel_axes(kernel)
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
@@ -107,11 +109,11 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     known = {*parallel, *c.k, roles.n, roles.m}
     outside = [*grid, *(Step(a, 1) for a in kernel.axes if a not in known)]
     ahead = k_blocks(roles, prod(a.size for a in c.k), target.lanes, pick)
-    register = [Step(roles.n, columns), Step(roles.m, rows)]
+    register = [Step(roles.m, rows), Step(roles.n, columns)]  # a row of tiles keeps its rows in the nearest cache
     tile = [*pick("order", (register, register[::-1])), *(Step(a, 1) for a in looped(roles))]
     fixed = {step.axis for step in outside if step.tile == 1}
     walked = {a: a.size for a in c.k} | dict(ahead)
-    near = _is_near(roles.right, walked, target.l2)
+    near = vectors == WIDE_TILE[1] or _is_near(roles.right, walked, target.l2)
     stages = packs(kernel, roles, len(outside) + len(ahead), (mc, nc, rows, columns), fixed, near, pick)
     inner: dict[Expr | Store, Inner] = {}
     if {roles.m, roles.n} <= set(parallel) and pick("epilogue", either(_is_long(kernel, c), (True, False))):
@@ -131,6 +133,18 @@ def _is_long(kernel: Kernel, c: Contraction) -> bool:
 def _is_narrow(roles: Roles, c: Contraction, target: Target) -> bool:
     """True when a tile should have one vector: the lanes do not fill two, or each takes two registers anyway."""
     return roles.n.size <= target.lanes or c.reduce.dtype.bits > 32
+
+
+def _tile(roles: Roles, c: Contraction, target: Target) -> tuple[int, int]:
+    """The register tile: the wide one where the right operand can be read in place and little is left over."""
+    if _is_narrow(roles, c, target):
+        return TILE[0], 1
+    sizes = [
+        ceil(roles.m.size / rows) * rows * ceil(roles.n.size / (vectors * target.lanes)) * vectors
+        for rows, vectors in (TILE, WIDE_TILE)
+    ]
+    fits = sizes[1] <= LEFT_OVER * sizes[0] and isinstance(roles.right, Load) and _is_straight(roles.right, roles.n)
+    return WIDE_TILE if fits else TILE
 
 
 def k_blocks(roles: Roles, steps: int, lanes: int, pick: Pick) -> list[Step]:
@@ -169,8 +183,8 @@ def packs(
     """
     mc, nc, rows, columns = tile
     found = []
-    spread = not is_plain_load(roles.left) or (nc > columns and _is_spread(roles.left, roles.m, roles.k, mc))
-    if pick("pack left", (spread, not spread)):
+    poor = not isinstance(roles.left, Load) or (nc > columns and _is_spread(roles.left, roles.m, roles.k, mc))
+    if pick("pack left", (poor, not poor)):
         along_m = any(e.index.stride(roles.m) == 1 for e in loads_of(roles.left))
         inner = [a for a in kernel.axes if a in roles.left.axes and a not in fixed and a not in (roles.m, roles.k)]
         axes = (*inner, roles.k, roles.m) if along_m else (roles.m, *inner, roles.k)
@@ -183,10 +197,12 @@ def packs(
 
 
 def _is_spread(operand: Expr, m: Axis, k: Axis, mc: int) -> bool:
-    """True when a block of the operand does not lie close together: guarded, irregular, or rows far apart."""
+    """True when the rows of a block are neither lines of memory nor close together: guarded or irregular ones."""
     for e in loads_of(operand):
         strides = (e.index.stride(m), e.index.stride(k))
-        if e.guards or None in strides or max(abs(s or 0) for s in strides) * mc * e.dtype.itemsize > CLOSE:
+        if e.guards or None in strides:
+            return True
+        if strides[1] != 1 and max(abs(s or 0) for s in strides) * mc * e.dtype.itemsize > CLOSE:
             return True
     return False
 

@@ -11,35 +11,38 @@ from collections.abc import Iterator
 from math import ceil, prod
 
 from codegen.access import is_plain_load, loads_of, parallel_axes
-from codegen.choose_contraction import TILE, Roles, even, roles_of
+from codegen.choose_contraction import WIDE_TILE, Roles, even, roles_of
 from codegen.contract import Contraction
 from codegen.ir import Kernel
-from codegen.picks import Pick
+from codegen.picks import Pick, either
 from codegen.schedule import Ahead, Schedule, Step
 from codegen.target import Target
 
-STRIPES = (1024, 512, 256)  # columns of a group
+ROWS = 32  # of which arithmetic takes as long as reading the other operand from memory
+STRIPES = (512, 1024, 256)  # columns of a group
 DEPTHS = (8, 4, 16, 32)  # rows read together
+TILES = ((8, 2), (8, 3), (4, 4))  # rows and vectors of other register tiles
 
 
 def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
-    """The schedule, when all rows fit one register tile and the right operand does not fit the caches."""
+    """The schedule, when there are few rows and the right operand does not fit the caches."""
     roles = roles_of(kernel, c, target.lanes, pick)
     parallel = parallel_axes(kernel)
     if set(c.reduce.arg.args) != {c.left, c.right}:
         return
-    if not (1 < roles.m.size <= TILE[0] and not roles.deep and {roles.m, roles.n} <= set(parallel)):
+    if not (1 < roles.m.size <= ROWS and not roles.deep and {roles.m, roles.n} <= set(parallel)):
         return
     if not _is_stream(roles, target):
         return
-    columns = TILE[1] * target.lanes
+    rows, vectors = pick("tile", either((even(roles.m.size, WIDE_TILE[0], 1), WIDE_TILE[1]), TILES))
+    columns = vectors * target.lanes
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
     wanted = 2 * target.cores / prod(a.size for a in outer)
     ways = [even(roles.n.size, most, columns) for most in STRIPES]
     ways.sort(key=lambda stripe: ceil(roles.n.size / stripe) < wanted)
     grid = [*(Step(a, 1) for a in outer), Step(roles.n, pick("stripe", dict.fromkeys(ways)))]
     depth = pick("depth", DEPTHS)
-    loops = (Step(roles.k, depth), Step(roles.n, columns), Step(roles.m, roles.m.size), Step(roles.k, 1))
+    loops = (Step(roles.k, depth), Step(roles.n, columns), Step(roles.m, min(roles.m.size, rows)), Step(roles.k, 1))
     others = [Step(a, 1) for a in kernel.axes if a not in {*parallel, *c.k}]
     asks = target.name == "cpu" and pick("ahead", (True, False))
     asked = [e for e in loads_of(roles.right) if asks and e.index.stride(roles.k)]

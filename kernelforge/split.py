@@ -22,6 +22,7 @@ from kernelforge.graph import Node, rebuild, toposort
 
 CHUNK = 4096
 CHUNK_CONTRACTION = 1024
+TILE = 4096  # results of a contraction that one program computes at the least
 CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs as much as some 2^14
 FEW = 4  # processors that are too few to split a scan
 COLUMNS = 64  # lines across memory one program walks together
@@ -62,7 +63,7 @@ def partition(node: Node, target: Target) -> Part | None:
     length = prod(shape[d] for d in dims)
     gpu = target.language == "triton"
     if contraction_operands(node):
-        programs, chunk = node.size // (4096 if gpu else 256), CHUNK_CONTRACTION
+        programs, chunk = node.size // TILE, CHUNK_CONTRACTION
     else:
         rows = dims[-1] == len(shape) - 1
         programs, chunk = node.size // (1 if rows else 64 if gpu else 16), max(CHUNK, (1 << 17) // target.cores)
