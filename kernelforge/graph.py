@@ -408,9 +408,9 @@ def stack(pieces: Sequence[Node], places: tuple[tuple[int, int], ...]) -> Node:
 # ---------------------------------------------------------------------------------------------------- markers
 
 
-def contiguous(x: Node) -> Node:
-    """x, computed and stored in an array of its own."""
-    return x if x.op in ("contiguous", "buffer") else node_of("contiguous", (x,), None, x.shape, x.dtype)
+def contiguous(x: Node, use: str | None = None) -> Node:
+    """x, computed and stored in an array of its own; attr is the use, "weight" for one that may serve many products."""
+    return x if x.op in ("contiguous", "buffer") else node_of("contiguous", (x,), use, x.shape, x.dtype)
 
 
 def detach(x: Node) -> Node:
@@ -450,7 +450,7 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
     if op in ("scatter", "tally"):
         return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
     if op in ("contiguous", "detach"):
-        return (contiguous if op == "contiguous" else detach)(x)
+        return contiguous(x, attr) if op == "contiguous" else detach(x)
     if op in ("surrogate", "stack"):
         return surrogate(*src) if op == "surrogate" else stack(src, attr)
     return elementwise(op, *src)

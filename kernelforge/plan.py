@@ -24,6 +24,7 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort
 from kernelforge.group import Group
+from kernelforge.kept import Preparation, preparations
 from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
@@ -35,6 +36,9 @@ from kernelforge.split import split
 from kernelforge.structure import structure
 from kernelforge.tallies import without_tallies
 from kernelforge.winograd import with_winograd
+
+Layout = tuple[list[Block], list[tuple[int, int]]]
+"""Blocks of memory, and the scratch slots with their blocks' numbers."""
 
 
 @dataclass(slots=True)
@@ -52,7 +56,6 @@ class Slot:
     dtype: DType
     device: str
     role: str
-    block: int = -1
     takes: int = -1
 
     @property
@@ -102,6 +105,10 @@ class Transfer:
     def arguments(self) -> tuple[int, ...]:
         return self.source, self.target
 
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return (self.target,)
+
 
 @dataclass(slots=True)
 class Plan:
@@ -112,11 +119,15 @@ class Plan:
     made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
              flags: those of faults
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
+    preparations  what may be kept from one run to the next
+    lean     blocks and scratch of a run in which all preparations are kept
     """
 
     slots: list[Slot] = field(default_factory=list)
     steps: list[Launch | Transfer] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    lean: Layout = field(default_factory=lambda: ([], []))
+    preparations: list[Preparation] = field(default_factory=list)
     results: tuple[int, ...] = ()
     spares: frozenset[int] = frozenset()
     faults: dict[int, Any] = field(default_factory=dict)
@@ -131,7 +142,6 @@ class Plan:
         """Gathers from slots and steps what every run asks for."""
         slots = list(enumerate(self.slots))
         self.made = [(number, slot, slot.nbytes) for number, slot in slots if slot.role == "result"]
-        self.scratch = [(number, slot.block) for number, slot in slots if slot.role == "scratch" and slot.block >= 0]
         self.flags = [number for number, slot in slots if slot.role == "fault"]
         programs = [step.program for step in self.launches]
         self.kernels = len(programs)
@@ -197,10 +207,11 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
     """
     known = {id(buffer) for buffer in leaves}
     forgotten: list[tuple[Node, Buffer]] = []
+    repeated = all(node.op != "gradient" for node in toposort(nodes, into_realized=False))
     try:
         simple: Sequence[Node] = expanded(nodes)
         while True:
-            simple = with_winograd(without_tallies(simplify(simple), target), target)
+            simple = with_winograd(without_tallies(simplify(simple), target), target, repeated)
             simple = split(privatise(simple, target), target)
             strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
             if not strays:
@@ -241,6 +252,7 @@ class Planner:
         self.wanted: frozenset[Node] = frozenset()
         self.last: dict[Node, Group] = {}
         self.dying: frozenset[int] = frozenset()
+        self.asked: list[int] = []  # positions of the steps that prepare a weight
 
     def foresee(self, groups: Sequence[Group], wanted: Sequence[Node], dying: frozenset[int]) -> None:
         """Notes which group is the last to read each leaf, where no other node shows the same buffer."""
@@ -274,6 +286,8 @@ class Planner:
         checks = tuple(Check(size, numbered[number].line) for size, number in template.checks)
         reasons = tuple(f"{node!r}: {reason}" for node, reason in group.reasons.items())
         lines = tuple(dict.fromkeys(node.line for node in numbered if node.line is not None))
+        if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):
+            self.asked.append(len(self.plan.steps))
         step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines)
         self.plan.steps.append(step)
 
@@ -287,9 +301,17 @@ class Planner:
         plan.results = tuple(self._slot(node, self.device) for node in wanted)
         if sum(plan.slots[slot].nbytes for slot in plan.spares) < LEAST_SPARED:
             plan.spares = frozenset()
-        self._assign_memory()
+        plan.preparations = preparations(plan.steps, self.asked, len(self.leaf), self._scratch_bytes, _kind)
+        plan.blocks, plan.scratch = self._assigned(frozenset())
+        kept = frozenset(slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes)
+        plan.lean = self._assigned(kept) if kept else (plan.blocks, plan.scratch)
         plan.sum_up()
         return plan
+
+    def _scratch_bytes(self, slot: int) -> int:
+        """The size of an intermediate result; 0 for another slot."""
+        here = self.plan.slots[slot]
+        return here.nbytes if here.role == "scratch" else 0
 
     def _slot(self, node: Node, device: str) -> int:
         """The slot of a node's elements."""
@@ -314,19 +336,23 @@ class Planner:
         self.plan.slots.append(slot)
         return len(self.plan.slots) - 1
 
-    def _assign_memory(self) -> None:
-        """Gives every scratch slot a block."""
+    def _assigned(self, kept: frozenset[int]) -> Layout:
+        """Blocks for every scratch slot but those kept."""
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for number, step in enumerate(self.plan.steps):
             for slot in step.arguments:
                 first.setdefault(slot, number)
                 last[slot] = number
-        scratch = [slot for slot in first if self.plan.slots[slot].role == "scratch"]
+        scratch = [slot for slot in first if self.plan.slots[slot].role == "scratch" and slot not in kept]
         lifetimes = [Lifetime(self.plan.slots[s].nbytes, self.plan.slots[s].device, first[s], last[s]) for s in scratch]
-        chosen, self.plan.blocks = assign(lifetimes)
-        for slot, block in zip(scratch, chosen):
-            self.plan.slots[slot].block = block
+        chosen, blocks = assign(lifetimes)
+        return blocks, list(zip(scratch, chosen))
+
+
+def _kind(step: Launch | Transfer) -> object:
+    """What a step does, apart from its arguments."""
+    return (step.device, step.program) if isinstance(step, Launch) else Transfer
 
 
 def template_of(

@@ -7,7 +7,7 @@ without planning or compiling anything: its buffers take the places of the earli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
@@ -19,9 +19,10 @@ from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node
+from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device
 from kernelforge.ownership import dying
-from kernelforge.plan import Plan, Transfer, is_stored, make_plan, shows_kernels
+from kernelforge.plan import Launch, Plan, Transfer, is_stored, make_plan, shows_kernels
 from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, WINOGRAD, Context, remembered
 from kernelforge.structure import structure
 
@@ -101,9 +102,11 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> Non
     Where something interrupts, what was to be written in the place of an operand is there already or still that: the
     node has it in any case, for it cannot be computed again.
     """
-    memories, buffers = prepared(plan, leaves)
+    service = _service(plan, leaves) if plan.preparations else NO_SERVICE
+    memories, buffers = prepared(plan, leaves, service)
     try:
-        launch(plan, memories)
+        launch(plan, memories, service.skipped)
+        service.done()
     except BaseException:
         for node, slot, buffer in zip(nodes, plan.results, buffers):
             if plan.slots[slot].takes >= 0:
@@ -111,6 +114,11 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> Non
         raise
     for node, buffer in zip(nodes, buffers):
         node.realized = buffer
+
+
+def _service(plan: Plan, leaves: Sequence[Buffer]) -> Service:
+    """What of a plan's preparations of the given buffers is kept, or will be."""
+    return Service(plan.preparations, leaves, lambda slot, nbytes: Device[plan.slots[slot].device].allocate(nbytes))
 
 
 def explain(nodes: Sequence[Node]) -> str:
@@ -176,16 +184,16 @@ def compile_all(plan: Plan) -> None:
             step.executable = compiled[step.program]
 
 
-def prepared(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], list[Buffer]]:
+def prepared(plan: Plan, leaves: Sequence[Buffer], service: Service) -> tuple[list[Any], list[Buffer]]:
     """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result."""
-    memories, made = _memories(plan, leaves)
+    memories, made = _memories(plan, leaves, service)
     return memories, [made[slot] if slot in made else leaves[slot] for slot in plan.results]
 
 
-def launch(plan: Plan, memories: Sequence[Any]) -> None:
-    """Runs a plan's steps."""
+def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -> None:
+    """Runs a plan's steps but those at the positions skipped."""
     timed = DEBUG.value >= 2
-    for step in plan.steps:
+    for step in [step for i, step in enumerate(plan.steps) if i not in skipped] if skipped else plan.steps:
         arguments = [memories[slot] for slot in step.arguments]
         if isinstance(step, Transfer):
             _transfer(plan, step, arguments)
@@ -199,6 +207,11 @@ def launch(plan: Plan, memories: Sequence[Any]) -> None:
     GlobalCounters.kernel_count += plan.kernels
     GlobalCounters.global_ops += plan.flops
     GlobalCounters.global_mem += plan.nbytes
+    for step in [plan.steps[i] for i in skipped]:
+        if isinstance(step, Launch):
+            GlobalCounters.kernel_count -= 1
+            GlobalCounters.global_ops -= step.program.flops
+            GlobalCounters.global_mem -= step.program.nbytes
 
 
 def resident(buffer: Buffer) -> Any:
@@ -211,14 +224,17 @@ def resident(buffer: Buffer) -> Any:
     return buffer.memory
 
 
-def _memories(plan: Plan, leaves: Sequence[Buffer]) -> tuple[list[Any], dict[int, Buffer]]:
+def _memories(plan: Plan, leaves: Sequence[Buffer], service: Service) -> tuple[list[Any], dict[int, Buffer]]:
     """The memory of every slot, None for those without elements; and the new buffers among them."""
     memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in leaves]
     memories += [None] * (len(plan.slots) - len(memories))
-    if plan.blocks:
-        blocks = [Device[block.device].allocate(block.nbytes) for block in plan.blocks]
-        for number, block in plan.scratch:
+    needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
+    if needed:
+        blocks = [Device[block.device].allocate(block.nbytes) for block in needed]
+        for number, block in scratch:
             memories[number] = blocks[block]
+    for number, memory in service.memories.items():
+        memories[number] = memory
     made: dict[int, Buffer] = {}
     for number, slot, nbytes in plan.made:
         if slot.takes >= 0:

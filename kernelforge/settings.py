@@ -89,6 +89,7 @@ DUMP_LANGUAGE: Final = Setting("DUMP_LANGUAGE", "", "language of those: opencl, 
 TUNE: Final = Setting("TUNE", 0, "1: measure schedules of kernels that have none in the lock file; 2: of all kernels")
 TUNE_LOCK: Final = Setting("TUNE_LOCK", "", "file of measured schedules, or none; empty: the nearest tune.lock")
 TUNE_SECONDS: Final = Setting("TUNE_SECONDS", 5, "seconds the search for one kernel's schedule may take")
+KEEP: Final = Setting("KEEP", 256, "MiB of weights prepared for fast products that are kept from one use to the next")
 WINOGRAD: Final = Setting("WINOGRAD", True, "convolutions with fewer multiplications, where they are faster on a CPU")
 TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch norm behave as in training")
 
@@ -96,7 +97,7 @@ SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
         DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE, TUNE, TUNE_LOCK,
-        TUNE_SECONDS, WINOGRAD, TRAINING,
+        TUNE_SECONDS, KEEP, WINOGRAD, TRAINING,
     )
 }  # fmt: skip
 

@@ -24,8 +24,8 @@ from math import ceil, prod
 from codegen.dtypes import dtypes
 from codegen.target import Target
 from kernelforge import graph
-from kernelforge.cuts import USING_ONCE, contraction_operands
-from kernelforge.graph import Node, elementwise, full, rebuild, toposort
+from kernelforge.cuts import USING_ONCE, contraction_operands, through
+from kernelforge.graph import VIEWS, Node, elementwise, full, rebuild, toposort
 from kernelforge.settings import WINOGRAD
 from kernelforge.toom import POINTS, Matrix, Toom, toom
 from kernelforge.windowed import Windowed, windowed
@@ -33,8 +33,11 @@ from kernelforge.windowed import Windowed, windowed
 Pieces = dict[tuple[int, ...], Node]
 
 
-def with_winograd(outputs: Sequence[Node], target: Target) -> list[Node]:
-    """The outputs with the sums that gain replaced; the same nodes where there is none."""
+def with_winograd(outputs: Sequence[Node], target: Target, repeated: bool = False) -> list[Node]:
+    """The outputs with the sums that gain replaced; the same nodes where there is none.
+
+    repeated  weights in memory will be used again as they are: the time to transform them does not count
+    """
     order = toposort(outputs, into_realized=False)
     sums = _sums(order, frozenset(outputs)) if WINOGRAD and target.name == "cpu" else {}
     if not sums:
@@ -46,9 +49,10 @@ def with_winograd(outputs: Sequence[Node], target: Target) -> list[Node]:
         contraction = sums.get(node)
         if contraction is not None and contraction not in done:
             window = windowed(made[node], contraction_operands(made[contraction]))
-            blocks = None if window is None else best_blocks(window, target)
+            kept = window is not None and repeated and is_stored(window.weight)
+            blocks = None if window is None else best_blocks(window, target, kept)
             if window is not None and blocks is not None:
-                made[node] = in_blocks(window, blocks)
+                made[node] = in_blocks(window, blocks, kept)
                 done.add(contraction)
     return [made[node] for node in outputs]
 
@@ -76,32 +80,44 @@ def _sums(order: Sequence[Node], outputs: frozenset[Node]) -> dict[Node, Node]:
     return {node: c for node, c in below.items() if node.op in ("reduce", "shrink") and node not in cut}
 
 
+def is_stored(x: Node) -> bool:
+    """True when a node shows what is in memory."""
+    x = through(x, VIEWS)
+    return x.op == "buffer" or x.realized is not None
+
+
 # ------------------------------------------------------------------------------------------------------ the form
 
 
-def in_blocks(window: Windowed, blocks: Sequence[int]) -> Node:
-    """The value of a sum over windows, computed in blocks of so many results along each dimension of the plane."""
+def in_blocks(window: Windowed, blocks: Sequence[int], kept: bool = False) -> Node:
+    """The value of a sum over windows, computed in blocks of so many results along each dimension of the plane.
+
+    kept  the weight is transformed once for many uses: it lies as is best for these, the points outermost
+    """
     matrices = [toom(m, r) for m, r in zip(blocks, window.taps)]
     counts = tuple(ceil(n / m) for n, m in zip(window.places, blocks))
     points = tuple(len(t.before) for t in matrices)
     tiles = (*window.batch, *counts)
     values = _side_by_side(_image_blocks(window, blocks, counts, matrices), len(tiles), points)
-    weights = _side_by_side(_weights(window, matrices), 1, points)
-    sums = _products(
-        graph.reshape(values, (prod(tiles), prod(points), window.channels)),
-        graph.reshape(weights, (weights.shape[0], prod(points), weights.shape[-1])),
-        window.crossed,
-    )
+    factors = _weights(window, matrices)
+    (rows, columns), count = factors[0].shape, prod(points)
+    if kept:
+        weights = graph.reshape(_side_by_side(factors, 0, points), (count, rows, columns))
+    else:
+        weights = graph.reshape(_side_by_side(factors, 1, points), (rows, count, columns))
+        weights = graph.permute(weights, (1, 0, 2))
+    flat = graph.reshape(values, (prod(tiles), count, window.channels))
+    sums = _products(flat, weights, window.crossed)
     sums = graph.reshape(sums, (*tiles, *points, window.outputs))
     pieces = {p: _element(sums, range(len(tiles), len(tiles) + len(points)), p) for p in _all(points)}
     results = _transformed(pieces, [t.after for t in matrices])
     first = len(window.batch)
     stacked = graph.stack(list(results.values()), tuple((first + 2 * i + 1, m) for i, m in enumerate(blocks)))
     whole = (*window.batch, *(n * m for n, m in zip(counts, blocks)), window.outputs)
-    kept = graph.shrink(
+    needed = graph.shrink(
         graph.reshape(stacked, whole), tuple((0, n) for n in (*window.batch, *window.places, window.outputs))
     )
-    return graph.reshape(graph.permute(kept, window.order), window.shape)
+    return graph.reshape(graph.permute(needed, window.order), window.shape)
 
 
 def _image_blocks(
@@ -123,7 +139,7 @@ def _image_blocks(
 
 def _weights(window: Windowed, matrices: Sequence[Toom]) -> list[Node]:
     """The weight times `taps` along each dimension: one piece of its first and last dimension for each point."""
-    weight = graph.contiguous(window.weight)
+    weight = graph.contiguous(window.weight, "weight")
     dims = range(1, 1 + len(matrices))
     pieces = {}
     for place in _all(window.taps):
@@ -138,16 +154,16 @@ def _side_by_side(pieces: Sequence[Node], first: int, sizes: Sequence[int]) -> N
 
 
 def _products(values: Node, weights: Node, crossed: bool) -> Node:
-    """values [t, p, c] times weights, [c, p, o] or crossed [o, p, c], summed over c: [t, p, o]."""
+    """values [t, p, c] times weights [p, c, o], or crossed [p, o, c], summed over c: [t, p, o]."""
     tiles, points, channels = values.shape
-    outputs = weights.shape[0 if crossed else 2]
+    outputs = weights.shape[1 if crossed else 2]
     if crossed:
         left = graph.reshape(values, (tiles, points, 1, channels))
-        right = graph.reshape(graph.permute(weights, (1, 0, 2)), (1, points, outputs, channels))
+        right = graph.reshape(weights, (1, points, outputs, channels))
         shape, summed = (tiles, points, outputs, channels), 3
     else:
         left = graph.reshape(values, (tiles, points, channels, 1))
-        right = graph.reshape(graph.permute(weights, (1, 0, 2)), (1, points, channels, outputs))
+        right = graph.reshape(weights, (1, points, channels, outputs))
         shape, summed = (tiles, points, channels, outputs), 2
     return graph.reduce("add", elementwise("mul", graph.expand(left, shape), graph.expand(right, shape)), (summed,))
 
@@ -244,10 +260,13 @@ READ, STREAMED = 0.6, 1.1  # cycles to read one of these in the product; where h
 LAUNCHED = 1e5  # cycles that the additional kernels take to start
 
 
-def best_blocks(window: Windowed, target: Target) -> tuple[int, ...] | None:
-    """The blocks with the least cycles; None when no blocks are faster than the plain sum."""
+def best_blocks(window: Windowed, target: Target, kept: bool = False) -> tuple[int, ...] | None:
+    """The blocks with the least cycles; None when no blocks are faster than the plain sum.
+
+    kept  the transformed weight is known
+    """
     sizes = [[n - r + 1 for n in POINTS if n > r] for r in window.taps]
-    costs = {blocks: block_cycles(window, blocks, target) for blocks in product(*sizes)}
+    costs = {blocks: block_cycles(window, blocks, target, kept) for blocks in product(*sizes)}
     best = min(costs, key=costs.__getitem__, default=())
     return best if best and costs[best] < plain_cycles(window, target) else None
 
@@ -258,7 +277,7 @@ def plain_cycles(window: Windowed, target: Target) -> float:
     return prod(window.taps) * window.channels * window.outputs * places / (2 * target.lanes) / PLAIN
 
 
-def block_cycles(window: Windowed, blocks: Sequence[int], target: Target) -> float:
+def block_cycles(window: Windowed, blocks: Sequence[int], target: Target, kept: bool = False) -> float:
     """The same for the sum in blocks; partly filled vectors take as long as full ones."""
     channels, outputs = (ceil(n / target.lanes) * target.lanes for n in (window.channels, window.outputs))
     points = prod(m + r - 1 for m, r in zip(blocks, window.taps))
@@ -267,9 +286,10 @@ def block_cycles(window: Windowed, blocks: Sequence[int], target: Target) -> flo
     image = prod(m * n + r - 1 for m, n, r in zip(blocks, counts, window.taps)) * prod(window.batch)
     factors = channels * outputs
     read = READ if 4 * points * factors <= target.l3 // 2 else STREAMED
+    prepared = 0 if kept else prod(window.taps) * COPIED + points * WEIGHTS
     return (
         points * tiles * window.channels * outputs / (2 * target.lanes) / PRODUCTS
-        + factors * (prod(window.taps) * COPIED + points * (WEIGHTS + read))
+        + factors * (prepared + points * read)
         + channels * (image * IMAGE + points * tiles * VALUES)
         + outputs * tiles * (points * SUMS + prod(blocks) * RESULTS)
         + LAUNCHED

@@ -16,7 +16,7 @@ ORDER = {
                   __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split tallies privatise toom ownership < axes demand naming group
-                      < questions merging windowed < fuse lower winograd < calls < memory < kernels < tune < plan
+                      < questions merging windowed < fuse lower winograd < calls < memory kept < kernels < tune < plan
                       < debug dump faults < realize jit < tensor < nn optim data io < inspect < cli
                       < __main__ __init__""",
 }
