@@ -13,7 +13,7 @@ class Counters:
     global_mem       bytes they had to move at least
     time_sum_s       seconds they took, where they were timed (KF_DEBUG >= 2)
     mem_used         bytes of device memory in use; not reset
-    plans, compiled  plans made and kernels compiled or taken from a cache, since the program began or reset()
+    plans, compiled  plans made and kernels compiled, or taken from a cache, since the program began or reset()
     """
 
     __slots__ = ("compiled", "global_mem", "global_ops", "kernel_count", "mem_used", "plans", "time_sum_s")

@@ -18,6 +18,8 @@ from weakref import ref
 from kernelforge.buffer import Buffer
 from kernelforge.settings import KEEP
 
+Key = tuple[object, ...]
+
 
 class Step(Protocol):
     """A step of a plan: the slots it names, and those of them it writes."""
@@ -44,7 +46,24 @@ class Preparation:
     leaves: tuple[int, ...]
     outputs: tuple[int, ...]
     sizes: tuple[int, ...]
-    what: object
+    what: Kind
+
+
+class Kind:
+    """What a preparation does: one object for equal keys, in the process that reads it from disk as well."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+
+    def __reduce__(self) -> tuple[Callable[[Key], Kind], tuple[Key]]:
+        return kind_of, (self.key,)
+
+
+def kind_of(key: Key) -> Kind:
+    """The kind of a key."""
+    return _kinds.setdefault(key, Kind(key))
 
 
 class _Entry:
@@ -59,10 +78,9 @@ class _Entry:
 
 
 S = TypeVar("S", bound=Step)
-Key = tuple[object, ...]
 
 _entries: Final[OrderedDict[Key, _Entry]] = OrderedDict()
-_kinds: Final[dict[Key, object]] = {}
+_kinds: Final[dict[Key, Kind]] = {}
 
 
 # ------------------------------------------------------------------------------------------------------ in a plan
@@ -138,7 +156,7 @@ def _preparation(
     sources = tuple(dict.fromkeys(slot for step in chain for slot in reads[step] if slot < leaves))
     number = {slot: i for i, slot in enumerate((*sources, *made))}
     shape = tuple((kind(steps[step]), *(number[slot] for slot in steps[step].arguments)) for step in chain)
-    what = _kinds.setdefault((*shape, *(number[slot] for slot in outputs)), object())
+    what = kind_of((*shape, *(number[slot] for slot in outputs)))
     return Preparation(tuple(chain), sources, outputs, tuple(map(nbytes, outputs)), what)
 
 

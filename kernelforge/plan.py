@@ -20,7 +20,6 @@ from codegen.target import Target
 from kernelforge import tune
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
-from kernelforge.counters import GlobalCounters
 from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort
 from kernelforge.group import Group
@@ -185,7 +184,6 @@ def make_plan(
     device  where to compute what names no device
     dying   the leaves nothing else will need: results may take their memory
     """
-    GlobalCounters.plans += 1
     target = Device[device].target
     planner = Planner(leaves, device)
     with _reading_only(leaves, nodes, target) as simple:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from time import perf_counter
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import debug, dump, faults, tune
+from kernelforge import debug, dump, faults, saved, tune
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
@@ -23,8 +24,8 @@ from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device
 from kernelforge.ownership import dying
 from kernelforge.plan import Launch, Plan, Transfer, is_stored, make_plan, shows_kernels
-from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, WINOGRAD, Context, remembered
-from kernelforge.structure import structure
+from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, TUNE, WINOGRAD, Context, remembered
+from kernelforge.structure import Structure, structure
 
 MOST_PLANS: Final = 4096
 
@@ -64,7 +65,7 @@ def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dic
     leaves = cast(list[Buffer], found.leaves)
     plan = None if plans is None else plans.made.get(free & plans.spares)
     if plan is None:
-        plan = make_plan(pending, leaves, device, free)
+        plan = _planned(pending, found, device, free)
         compile_all(plan)
         if plans is None:
             if len(_plans) >= MOST_PLANS:
@@ -74,6 +75,19 @@ def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dic
         debug.show_plan(plan)
         dump.dump_plan(plan)
     _run_for(pending, plan, leaves)
+
+
+def _planned(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int]) -> Plan:
+    """The plan for a graph this process has not met, kept on disk by an earlier one or made."""
+    name = None if TUNE.value or shows_kernels() else saved.name_of(graph, device, _circumstances(), sorted(free))
+    plan = saved.recall(name) if name is not None else None
+    if plan is None:
+        start = perf_counter()
+        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free)
+        if name is not None and perf_counter() - start > saved.WORTHWHILE:
+            saved.save(name, plan)
+    GlobalCounters.plans += 1
+    return plan
 
 
 def _pending(nodes: Sequence[Node]) -> list[Node]:

@@ -82,6 +82,7 @@ OPENCL: Final = Setting("OPENCL", "", "OpenCL runtime behind CPU: intel, pocl, o
 THREADS: Final = Setting("THREADS", 0, "CPU threads that run kernels, 0 for all; read when a device is first opened")
 POOL: Final = Setting("POOL", -1, "MiB of freed memory kept for reuse per device, -1 for a quarter of its memory")
 CACHE: Final = Setting("CACHE", True, "keep compiled kernels on disk")
+CACHE_PLANS: Final = Setting("CACHE_PLANS", True, "keep plans that took long to make on disk, too")
 CACHE_DIR: Final = Setting("CACHE_DIR", "", "where, instead of kernelforge/ in the user's cache directory")
 CACHE_SIZE: Final = Setting("CACHE_SIZE", 1024, "MiB of compiled kernels kept; the least recently used go first")
 DUMP: Final = Setting("DUMP", "", "folder to write the generated sources to")
@@ -96,8 +97,8 @@ TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch n
 SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
-        DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE, TUNE, TUNE_LOCK,
-        TUNE_SECONDS, KEEP, WINOGRAD, TRAINING,
+        DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE, TUNE,
+        TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, TRAINING,
     )
 }  # fmt: skip
 

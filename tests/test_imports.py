@@ -17,7 +17,7 @@ ORDER = {
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split tallies privatise toom ownership < axes demand naming group
                       < questions merging windowed < fuse lower winograd < calls < memory kept < kernels < tune < plan
-                      < debug dump faults < realize jit < tensor < nn optim data io < inspect < cli
+                      < debug dump faults saved < realize jit < tensor < nn optim data io < inspect < cli
                       < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]

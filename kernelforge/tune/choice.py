@@ -34,7 +34,7 @@ def state() -> object:
     path = lock_path()
     if path is None:
         return None
-    return path, TUNE.value, 0 if TUNE.value else lock_at(path).generation
+    return path, TUNE.value, "" if TUNE.value else lock_at(path).digest
 
 
 def program(kernel: Kernel, target: Target, device: str) -> Program:

@@ -56,23 +56,23 @@ def key_of(kernel: Kernel, target: Target) -> str:
 
 
 class Lock:
-    """The content of one lock file.
-
-    generation  counts the winners this process added
-    """
+    """The content of one lock file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.sections = _read(path)
-        self.generation = 0
 
     def get(self, key: str) -> str | None:
         """The text of a kernel's schedule, or None."""
         return self.sections.get(key)
 
+    @property
+    def digest(self) -> str:
+        """The same for equal contents."""
+        return hashlib.sha256(repr(sorted(self.sections.items())).encode()).hexdigest()
+
     def put(self, key: str, text: str) -> None:
         """Keep a winner; a file that cannot be written costs a notice, and the winner holds in this process alone."""
-        self.generation += 1
         forget()
         self.sections = {**_read(self.path), **self.sections, key: text}
         parts = [f"[{name}]\n{body}\n" for name, body in sorted(self.sections.items())]

@@ -1,0 +1,98 @@
+"""Plans on disk: a second process finds what the first one planned.
+
+Comes in: the structure of a graph, and all else a plan depends on.  Goes out: a name, the same in every process, and
+the plan saved under it.  A name also stands for this package's own files, so a changed compiler plans anew, and for the
+user's lines, which messages of a plan may quote.  Plans lie in the cache of compiled kernels, whose binaries a process
+runs as well: the directory must be the user's own.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import codegen
+from codegen.dtypes import DType
+from kernelforge.calls import Recipe
+from kernelforge.graph import Node, uniform
+from kernelforge.kernels import Device, Runtime, cache
+from kernelforge.plan import Launch, Plan
+from kernelforge.settings import CACHE_PLANS
+from kernelforge.structure import Structure, structure
+
+WORTHWHILE: Final = 20e-3  # seconds of planning that are worth a file
+
+
+def name_of(graph: Structure, device: str, *circumstances: object) -> str | None:
+    """What the plan of a graph is called on disk; None where none is saved.
+
+    circumstances  what else it depends on: numbers, strings, paths and tuples of them
+    """
+    runtime: Runtime = Device[device]
+    elsewhere = any(node.op == "copy" or node.device not in (None, device) for node in graph.nodes)
+    if not CACHE_PLANS.value or elsewhere or runtime.target.language == "interpreted":
+        return None
+    try:
+        text = "".join(_spelled(graph.key, {}))
+    except TypeError:
+        return None
+    lines = repr([node.line for node in graph.nodes])
+    return cache.key_of("plan", _package(), repr(runtime.facts), repr(runtime.target), repr(circumstances), text, lines)
+
+
+def recall(name: str) -> Plan | None:
+    """The plan saved under a name, or None; its programs are still to be compiled."""
+    content = cache.load(name)
+    if content is None:
+        return None
+    try:
+        plan = pickle.loads(content)
+    except Exception:  # whatever is wrong with it, it can be made again
+        plan = None
+    if not isinstance(plan, Plan):
+        cache.forget(name)
+        return None
+    return plan
+
+
+def save(name: str, plan: Plan) -> None:
+    """Saves a plan, without what belongs to this process."""
+    steps = [replace(step, executable=None) if isinstance(step, Launch) else step for step in plan.steps]
+    cache.save(name, pickle.dumps(replace(plan, steps=steps, faults={}), pickle.HIGHEST_PROTOCOL))
+
+
+@lru_cache(maxsize=1)
+def _package() -> str:
+    """The files that make plans: their names, sizes and times."""
+    folders = [Path(codegen.__file__).parent, Path(__file__).parent]
+    states = [(str(path), path.stat()) for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return repr([sys.version, *((path, state.st_size, state.st_mtime_ns) for path, state in states)])
+
+
+def _spelled(value: object, recipes: dict[Recipe, int]) -> Iterator[str]:
+    """Part of a structure's key as text that differs wherever keys do, in any process.
+
+    raises TypeError for what means nothing to another process
+    """
+    if isinstance(value, tuple):
+        yield "("
+        for item in value:
+            yield from _spelled(item, recipes)
+        yield ")"
+    elif isinstance(value, Recipe):
+        if value not in recipes:
+            recipes[value] = len(recipes)
+            yield f"recipe {value.name} {value.result}"
+            yield from _spelled((value.steps, structure(value.constants).key), recipes)
+        yield f"#{recipes[value]} "
+    elif isinstance(value, Node) and (constant := uniform(value)) is not None:
+        yield f"{value.shape} {value.dtype} {constant.attr!r} "
+    elif value is None or isinstance(value, str | int | float | DType):
+        yield f"{value!r} "
+    else:
+        raise TypeError(f"{value!r} is not the same in another process")
