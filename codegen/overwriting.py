@@ -7,7 +7,7 @@ for whoever owns the memory to say that nobody needs the operand afterwards.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from codegen.ir import Kernel, Load, Param, Store, walk
 
@@ -56,6 +56,20 @@ def _fits(store: Store, param: Param, reads: list[tuple[Load, Store]]) -> bool:
         and axes == frozenset(user.axes)
         for e, user in reads
     )
+
+
+def paired(kernel: Kernel, fitting: Mapping[Param, Sequence[Param]]) -> dict[Param, Param]:
+    """An operand for each result as far as they go, of those that fit it.
+
+    A result takes what it is computed from, rather than what others are: an average stays where the average was.
+    """
+    readers = {param: {store.param for _, store in reads} for param, reads in _reads(kernel).items()}
+    pairs: dict[Param, Param] = {}
+    for result in sorted(fitting, key=lambda result: sum(result in readers[x] for x in fitting[result])):
+        free = [x for x in fitting[result] if x not in pairs.values()]
+        if free:
+            pairs[result] = min(free, key=lambda x: (result not in readers[x], len(readers[x])))
+    return pairs
 
 
 def overwriting(kernel: Kernel, pairs: Pairs) -> Kernel:

@@ -7,14 +7,13 @@ groups of equal structure, for instance the layers of a deep network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from codegen.dtypes import DType, dtypes
-from codegen.ir import Param
-from codegen.overwriting import overwritable, overwriting
+from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
 from kernelforge import tune
@@ -398,8 +397,9 @@ def _make_template(
     lowered = lower(group)
     node_of = lowered.nodes
     fitting = {} if target.language == "triton" else overwritable(lowered.kernel)
-    pairs = _paired({out: [x for x in operands if node_of[x.name] in dying]
-                     for out, operands in fitting.items() if node_of[out.name] in results})  # fmt: skip
+    wanted = {out: [x for x in operands if node_of[x.name] in dying]
+              for out, operands in fitting.items() if node_of[out.name] in results}  # fmt: skip
+    pairs = paired(lowered.kernel, wanted)
     kernel = overwriting(lowered.kernel, pairs) if pairs else lowered.kernel
     arguments = tuple(None if p.name == FAULT else number[node_of[p.name]] for p in kernel.params)
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
@@ -410,13 +410,3 @@ def _make_template(
         for some in (possible, pairs.items())
     ]
     return Template(program, arguments, checks, *numbers)
-
-
-def _paired(fitting: Mapping[Param, Sequence[Param]]) -> dict[Param, Param]:
-    """An operand for each result as far as they go: results with the smallest choice come first."""
-    pairs: dict[Param, Param] = {}
-    for result, operands in sorted(fitting.items(), key=lambda item: len(item[1])):
-        free = next((x for x in operands if x not in pairs.values()), None)
-        if free is not None:
-            pairs[result] = free
-    return pairs

@@ -44,18 +44,28 @@ class Plans(NamedTuple):
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
 
 
-def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dict) -> None:
+class Ran(NamedTuple):
+    """A plan that ran on leaves; the buffers of its results."""
+
+    plan: Plan
+    leaves: list[Buffer]
+    buffers: list[Buffer]
+
+
+def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dict) -> Ran | None:
     """Computes nodes, all that share work together; afterwards each has its buffer in `realized`.
+
+    The result tells what ran, None if every node had its buffer before.
 
     names  tells, for nodes that are let go of afterwards, how many references that will be.  What was computed from
            nothing else will be gone then: its memory may take results
     """
     pending = _pending(nodes)
     if not pending:
-        return
+        return None
     found = structure(pending)
     device = _device(pending)
-    key = (device, _circumstances(), found.key)
+    key = (device, circumstances(), found.key)
     plans = _plans.get(key)
     free: frozenset[int] = frozenset()
     if (plans is None or plans.spares) and (gone := names()):
@@ -74,7 +84,7 @@ def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dic
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
         dump.dump_plan(plan)
-    _run_for(pending, plan, leaves)
+    return Ran(plan, leaves, _run_for(pending, plan, leaves))
 
 
 def _planned(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int]) -> Plan:
@@ -105,18 +115,28 @@ def _device(nodes: Sequence[Node]) -> str:
 
 
 @remembered
-def _circumstances() -> tuple[object, ...]:
+def circumstances() -> tuple[object, ...]:
     """What plans depend on besides the graph and the device, and whether they are written to files."""
     return shows_kernels(), tune.state(), WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value
 
 
-def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> None:
+def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
+    """Runs a plan on other leaves; the buffers of its results, which are the leaves themselves where they take their
+    memory."""
+    service = _service(plan, leaves)
+    memories, buffers = prepared(plan, leaves, service, keeps=True)
+    launch(plan, memories, service.skipped)
+    service.done()
+    return buffers
+
+
+def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     """Runs a plan and gives nodes their buffers.
 
     Where something interrupts, what was to be written in the place of an operand is there already or still that: the
     node has it in any case, for it cannot be computed again.
     """
-    service = _service(plan, leaves) if plan.preparations else NO_SERVICE
+    service = _service(plan, leaves)
     memories, buffers = prepared(plan, leaves, service)
     try:
         launch(plan, memories, service.skipped)
@@ -128,10 +148,13 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> Non
         raise
     for node, buffer in zip(nodes, buffers):
         node.realized = buffer
+    return buffers
 
 
 def _service(plan: Plan, leaves: Sequence[Buffer]) -> Service:
     """What of a plan's preparations of the given buffers is kept, or will be."""
+    if not plan.preparations:
+        return NO_SERVICE
     return Service(plan.preparations, leaves, lambda slot, nbytes: Device[plan.slots[slot].device].allocate(nbytes))
 
 
@@ -198,9 +221,14 @@ def compile_all(plan: Plan) -> None:
             step.executable = compiled[step.program]
 
 
-def prepared(plan: Plan, leaves: Sequence[Buffer], service: Service) -> tuple[list[Any], list[Buffer]]:
-    """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result."""
-    memories, made = _memories(plan, leaves, service)
+def prepared(
+    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool = False
+) -> tuple[list[Any], list[Buffer]]:
+    """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result.
+
+    keeps   a result that takes a leaf's memory has the leaf's buffer as well, else a new one
+    """
+    memories, made = _memories(plan, leaves, service, keeps)
     return memories, [made[slot] if slot in made else leaves[slot] for slot in plan.results]
 
 
@@ -238,7 +266,9 @@ def resident(buffer: Buffer) -> Any:
     return buffer.memory
 
 
-def _memories(plan: Plan, leaves: Sequence[Buffer], service: Service) -> tuple[list[Any], dict[int, Buffer]]:
+def _memories(
+    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool
+) -> tuple[list[Any], dict[int, Buffer]]:
     """The memory of every slot, None for those without elements; and the new buffers among them."""
     memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in leaves]
     memories += [None] * (len(plan.slots) - len(memories))
@@ -253,6 +283,9 @@ def _memories(plan: Plan, leaves: Sequence[Buffer], service: Service) -> tuple[l
     for number, slot, nbytes in plan.made:
         if slot.takes >= 0:
             memory = memories[slot.takes]
+            if keeps:
+                memories[number], made[number] = memory, leaves[slot.takes]
+                continue
             leaves[slot.takes].memory = None
         else:
             memory = Device[slot.device].allocate(nbytes) if nbytes else None

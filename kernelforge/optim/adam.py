@@ -52,6 +52,9 @@ class Adam(Optimizer):
         self.t.assign(self.t + 1)
         return [self.t]
 
+    def _state(self) -> list[Tensor]:
+        return [*self.m, *self.v, self.t]
+
     def _updated(self, place: int, value: Tensor, gradient: Tensor) -> tuple[Tensor, list[Tensor]]:
         if self.weight_decay and not self.decoupled:
             gradient = gradient + value * self.weight_decay

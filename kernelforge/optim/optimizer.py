@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from kernelforge.optim.again import Again, recorded, seen
+from kernelforge.realize import Ran
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.convert import realize_pending
 
@@ -44,6 +46,8 @@ class Optimizer:
             tensor.requires_grad = True
         check_not_negative(self, lr=lr)
         self.device = self.params[0].device
+        self._again: Again | None = None
+        self._again_from: list[object] = []
         self._lr = stored((), lr, self.device)
         self.params[0].realize(*self.params[1:], *self.buffers)
 
@@ -76,11 +80,20 @@ class Optimizer:
 
         Computes them, the loss and everything else assigned to since the last step in one plan.
         """
+        constants = self._constants()
+        if self._again is not None and self._again_from == constants and self._again.run(*self._tensors()):
+            return
+        before = seen([tensor for some in self._tensors() for tensor in some])
+        ran = self._first()
+        self._again, self._again_from = recorded(ran, *self._tensors(), before), constants
+
+    def _first(self) -> Ran | None:
+        """A step by way of its graph; what ran."""
         changed = self._shared()
         for place, tensor in enumerate(self.params):
             if tensor.grad is not None:
                 changed += self._assign(place, tensor, tensor.grad)
-        realize_pending([*changed, *self.buffers])
+        return realize_pending([*changed, *self.buffers])
 
     def _assign(self, place: int, tensor: Tensor, gradient: Tensor) -> list[Tensor]:
         """Assign its new value to a parameter; the parameter and the state that was assigned to.
@@ -91,6 +104,21 @@ class Optimizer:
         new, state = self._updated(place, value, gradient.cast(value.dtype))
         tensor.assign(new.cast(tensor.dtype))
         return [tensor, *state]
+
+    def _constants(self) -> list[object]:
+        """The options, which are part of a step's graph, and which parameters take part."""
+        options: list[object] = [value for value in vars(self).values() if isinstance(value, int | float)]
+        return options + [tensor.grad is None for tensor in self.params]
+
+    def _tensors(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The tensors a step changes where they are, and the others it reads."""
+        taking_part = [tensor for tensor in self.params if tensor.grad is not None]
+        gradients = [tensor.grad for tensor in taking_part if tensor.grad is not None]
+        return [*taking_part, *self._state()], [*gradients, self._lr]
+
+    def _state(self) -> list[Tensor]:
+        """What is kept for the parameters from step to step."""
+        return []
 
     def _shared(self) -> list[Tensor]:
         """Update what is common to all parameters; the tensors that changed."""

@@ -36,6 +36,9 @@ class SGD(Optimizer):
         self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
         self.b = self._like() if momentum else []
 
+    def _state(self) -> list[Tensor]:
+        return self.b
+
     def _updated(self, place: int, value: Tensor, gradient: Tensor) -> tuple[Tensor, list[Tensor]]:
         if self.weight_decay:
             gradient = gradient + value * self.weight_decay

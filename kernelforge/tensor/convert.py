@@ -127,12 +127,12 @@ def _rebuilt(cls: type[Core], values: NDArray, dtype: str, requires_grad: bool |
     return cls(values, dtype=dtype, requires_grad=requires_grad)
 
 
-def realize_pending(tensors: Iterable[Core]) -> None:
-    """Compute tensors together with every tensor assigned to or differentiated and not computed since.
+def realize_pending(tensors: Iterable[Core]) -> realize.Ran | None:
+    """Compute tensors together with every tensor assigned to or differentiated and not computed since; what ran.
 
     A training step so computes its loss and the running statistics with the parameters, in one plan.
     """
-    realize_tensors((*tensors, *pending.values()))
+    return realize_tensors((*tensors, *pending.values()))
 
 
 def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
@@ -149,15 +149,15 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
     return names
 
 
-def realize_tensors(tensors: tuple[Core, ...]) -> None:
-    """Compute tensors together, and let those no gradient flows through forget how."""
+def realize_tensors(tensors: tuple[Core, ...]) -> realize.Ran | None:
+    """Compute tensors together, and let those no gradient flows through forget how; what ran."""
     wanted = []
     for tensor in tensors:
         if graph.uniform(tensor._node) is not None:
             tensor._rename(tensor._unshared(tensor._node))
         if tensor._stored is None:
             wanted.append(tensor._node)
-    realize.realize(wanted, lambda: _names(tensors))
+    ran = realize.realize(wanted, lambda: _names(tensors))
     for tensor in tensors:
         if pending:
             pending.pop(id(tensor), None)
@@ -167,3 +167,4 @@ def realize_tensors(tensors: tuple[Core, ...]) -> None:
         node = graph.buffer(stored, tensor._node.shape)
         if not tensor._leaf or node not in leaves:
             tensor._rename(node)
+    return ran

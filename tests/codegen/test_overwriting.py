@@ -16,7 +16,7 @@ from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, load, reduce
 from codegen.merging import flattened
 from codegen.nest import check
-from codegen.overwriting import overwritable, overwriting, overwritten
+from codegen.overwriting import overwritable, overwriting, overwritten, paired
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.target import CPU, SM90
 from codegen.verify import verify
@@ -164,3 +164,16 @@ def test_what_is_kept_apart_is_refused() -> None:
         check(changed, early, CPU)
     with pytest.raises(ScheduleError, match="Triton"):
         check(changed, Schedule((Step(i, 16),), 1), SM90)
+
+
+def test_results_take_what_they_are_computed_from() -> None:
+    """m = m + g, v = v + g*g, p = p - m / v: each stays in its place."""
+    i = Axis("i", 8)
+    p, m, v, g = (Param(name, dtypes.float32, 8) for name in "pmvg")
+    p1, m1, v1 = (Param(f"{name}1", dtypes.float32, 8) for name in "pmv")
+    at = {x: load(x, i.index) for x in (p, m, v, g)}
+    average, square = apply("add", at[m], at[g]), apply("add", at[v], apply("mul", at[g], at[g]))
+    moved = apply("sub", at[p], apply("div", average, square))
+    stores = [Store(x, i.index, value, order=(i,)) for x, value in ((p1, moved), (v1, square), (m1, average))]
+    kernel = Kernel("step", (p1, v1, m1, p, m, v, g), tuple(stores))
+    assert paired(kernel, overwritable(kernel)) == {p1: p, m1: m, v1: v}

@@ -1,0 +1,164 @@
+"""Steps done again without their graphs: the same values as torch's, whatever happens between them."""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kernelforge import Tensor, optim
+from kernelforge.optim.again import Again
+from kernelforge.optim.optimizer import Optimizer
+
+SHAPES = [(3, 4), (5,), (), (3, 4), (1,)]
+KINDS = {
+    "SGD": lambda params: optim.SGD(params, 0.1),
+    "momentum": lambda params: optim.SGD(params, 0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "Adam": lambda params: optim.Adam(params, 0.1, weight_decay=0.1),
+    "AdamW": lambda params: optim.AdamW(params, 0.1),
+}
+
+
+def drawn(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray:
+    return rng.normal(size=shape).astype(np.float32)
+
+
+class Reference:
+    """The same optimiser in NumPy."""
+
+    def __init__(self, kind: str, values: list[NDArray]) -> None:
+        self.kind, self.values, self.lr, self.t = kind, [x.astype(np.float64) for x in values], 0.1, 0
+        self.decay = {"SGD": 0.0, "momentum": 0.1, "Adam": 0.1, "AdamW": 0.01}[kind]
+        self.m, self.v = ([np.zeros_like(x) for x in self.values] for _ in range(2))
+
+    def step(self, gradients: list[NDArray | None]) -> None:
+        self.t += 1
+        for i, g in enumerate(gradients):
+            if g is not None:
+                self.values[i] = self._updated(i, self.values[i], g.astype(np.float64))
+
+    def _updated(self, i: int, x: NDArray, g: NDArray) -> NDArray:
+        if self.kind != "AdamW":
+            g = g + self.decay * x
+        if self.kind == "SGD":
+            return x - self.lr * g
+        if self.kind == "momentum":
+            self.m[i] = 0.9 * self.m[i] + g
+            return x - self.lr * (g + 0.9 * self.m[i])
+        self.m[i], self.v[i] = 0.9 * self.m[i] + 0.1 * g, 0.999 * self.v[i] + 0.001 * g * g
+        step = self.m[i] / (1 - 0.9**self.t) / (np.sqrt(self.v[i] / (1 - 0.999**self.t)) + 1e-8)
+        return x * (1 - self.lr * self.decay * (self.kind == "AdamW")) - self.lr * step
+
+
+class Run:
+    """Steps of both, with something unusual before some of them."""
+
+    def __init__(self, kind: str, seed: int) -> None:
+        self.rng, self.draw = random.Random(seed), np.random.default_rng(seed)
+        values = [drawn(shape, self.draw) for shape in SHAPES]
+        self.params = [Tensor(x, requires_grad=True) for x in values]
+        self.optimizer, self.reference = KINDS[kind](self.params), Reference(kind, values)
+        self.held: list[tuple[Tensor, NDArray]] = []
+
+    def keep(self, i: int) -> None:
+        """Something that needs the present value later, computed or not."""
+        x, value = self.params[i], self.params[i].numpy()
+        made: list[Callable[[], tuple[Tensor, NDArray]]] = [
+            lambda: (x.detach(), value),
+            lambda: (x.detach().reshape(-1)[:1], value.reshape(-1)[:1]),
+            lambda: (x.detach() * 2, value * 2),
+            lambda: ((x.detach() + 1).realize(), value + 1),
+        ]
+        self.held.append(self.rng.choice(made)())
+
+    def gradients(self) -> list[NDArray | None]:
+        """Gives the parameters gradients, most of them computed."""
+        found: list[NDArray | None] = []
+        for i, x in enumerate(self.params):
+            way = self.rng.random()
+            g = drawn(x.shape, self.draw)
+            x.grad = Tensor(g).realize() if way < 0.9 else Tensor(g) * 1
+            if way > 0.97:
+                x.grad, g = x.detach(), x.numpy()
+            elif way > 0.94 and i == 3:
+                x.grad, g = self.params[0].grad, found[0] if found[0] is not None else g
+            if way < 0.02:
+                x.grad = None
+            found.append(None if x.grad is None else g)
+        return found
+
+    def step(self) -> None:
+        event, i = self.rng.randrange(12), self.rng.randrange(len(SHAPES))
+        if event == 0:
+            self.keep(i)
+        elif event == 1:
+            self.reference.lr *= 0.9
+            self.optimizer.lr = self.reference.lr
+        elif event == 2:
+            self.reference.values[i] = drawn(SHAPES[i], self.draw)
+            self.params[i].assign(Tensor(self.reference.values[i].astype(np.float32)))
+        elif event == 3 and self.held:
+            self.held.pop()
+        elif event == 4 and self.reference.decay:
+            self.reference.decay = self.optimizer.weight_decay = 0.05 * self.rng.randint(1, 4)
+        self.reference.step(self.gradients())
+        self.optimizer.step()
+
+    def check(self) -> None:
+        for x, value in self.held:
+            np.testing.assert_array_equal(x.numpy(), value)
+        for x, value in zip(self.params, self.reference.values):
+            np.testing.assert_allclose(x.numpy(), value, rtol=1e-4, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=25)
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 1 << 32))
+def test_values_are_right_whatever_happens_between_steps(kind: str, seed: int) -> None:
+    run = Run(kind, seed)
+    for _ in range(8):
+        run.step()
+    run.check()
+
+
+def stepped(optimizer: Optimizer, gradients: list[Tensor]) -> Again | None:
+    for x, g in zip(optimizer.params, gradients):
+        x.grad = g
+    optimizer.step()
+    return optimizer._again
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_computed_gradients_need_no_graph(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = [Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in SHAPES]
+    gradients = [Tensor(np.ones(shape, np.float32)).realize() for shape in SHAPES]
+    optimizer = KINDS[kind](params)
+    first = stepped(optimizer, gradients)
+    assert first is not None
+    monkeypatch.setattr(optimizer, "_first", None)
+    assert stepped(optimizer, gradients) is first
+
+
+def test_a_value_that_is_held_gets_its_own_memory() -> None:
+    params = [Tensor(np.ones(shape, np.float32), requires_grad=True) for shape in SHAPES]
+    gradients = [Tensor(np.ones(shape, np.float32)).realize() for shape in SHAPES]
+    optimizer = optim.AdamW(params)
+    first = stepped(optimizer, gradients)
+    held, value = params[1].detach(), params[1].numpy()
+    assert stepped(optimizer, gradients) is not first
+    np.testing.assert_array_equal(held.numpy(), value)
+    assert not np.array_equal(params[1].numpy(), value)
+
+
+def test_lazy_gradients_are_computed_with_the_step() -> None:
+    x = Tensor(np.ones(4, np.float32), requires_grad=True)
+    optimizer = optim.SGD([x], 0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (x * x).sum().backward()
+        optimizer.step()
+        assert optimizer._again is None
+    np.testing.assert_array_equal(x.numpy(), np.zeros(4))
