@@ -28,9 +28,9 @@ MORE = {"sub", "floor_divide", "argmax of everything", "argmin of everything"}  
 
 
 def expected_type(name: str, theirs: Any, inputs: list[str]) -> set[str]:
-    """The types a result may have: torch's; for places also 32 bits."""
+    """The types a result may have: torch's; for places, and for truths beside whole numbers, also 32 bits."""
     dtype = str(theirs.dtype).removeprefix("torch.")
-    return {"int64", "int32"} if dtype == "int64" and name in PLACES else {dtype}
+    return {"int64", "int32"} if dtype == "int64" and (name in PLACES or inputs == ["bool"]) else {dtype}
 
 
 def outcome(call: Callable[..., Any], arguments: list[Any]) -> Any:
