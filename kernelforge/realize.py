@@ -89,7 +89,7 @@ def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dic
 
 def _planned(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int]) -> Plan:
     """The plan for a graph this process has not met, kept on disk by an earlier one or made."""
-    name = None if TUNE.value or shows_kernels() else saved.name_of(graph, device, _circumstances(), sorted(free))
+    name = None if TUNE.value or shows_kernels() else saved.name_of(graph, device, circumstances(), sorted(free))
     plan = saved.recall(name) if name is not None else None
     if plan is None:
         start = perf_counter()
