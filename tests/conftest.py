@@ -6,13 +6,13 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from kernelforge.errors import DeviceError
 from kernelforge.kernels import Device
+from kernelforge.kernels.cuda_driver import absence
 from kernelforge.settings import CACHE_PLANS, TUNE_LOCK
 
 
@@ -35,14 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    skips = {
-        "slow": not config.getoption("--slow") and "slow test: runs with --slow",
-        "gpu": not Path("/dev/nvidiactl").exists() and "needs a CUDA device",
-    }
     for item in items:
-        for name, reason in skips.items():
-            if reason and item.get_closest_marker(name):
-                item.add_marker(pytest.mark.skip(reason=reason))
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="slow test: runs with --slow"))
+        if item.get_closest_marker("gpu") and (missing := absence()) is not None:
+            item.add_marker(pytest.mark.skip(reason=missing))
 
 
 @pytest.fixture(params=["NUMPY", "CPU"])

@@ -46,7 +46,7 @@ class CudaRuntime:
         self.stream = Stream(name, device.number)
         self._cuda = self.stream.cuda
         allocator = Allocator(self.stream, device.pools)
-        self.pool = Pool(allocator.make, wait=lambda launch: None, limit=self.facts.memory // 4)
+        self.pool = Pool(allocator.make, lambda launch: None, self.facts.memory // 4, allocator.release)
         self._staging = Staging(self.stream)
         self._builder = Builder(self.stream, device, self.allocate)
         self._launching, self._compiling = threading.RLock(), threading.RLock()

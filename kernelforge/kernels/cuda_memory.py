@@ -7,34 +7,20 @@ like launches, so nothing waits for either: a block may be given back while a ke
 from __future__ import annotations
 
 import ctypes
-import sys
 import threading
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelforge.errors import DeviceError
 from kernelforge.kernels.cuda_driver import Stream
 from kernelforge.kernels.runtime import Block
 
 EVERYTHING: Final = (1 << 64) - 1  # bytes the driver keeps instead of giving them back to the system
 CHUNK: Final = 4 << 20  # bytes of one piece of pinned memory
 CHUNKS: Final = 8  # of them: copies under way at a time
-
-
-class DeviceBlock(Block):
-    """A block of device memory, released with its last reference; handle is its address."""
-
-    __slots__ = ("_release",)
-
-    def __init__(self, capacity: int, address: int, release: Callable[[int], None]) -> None:
-        super().__init__(capacity, address, None)
-        self._release = release
-
-    def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not _ending():
-            self._release(self.handle)
 
 
 class Allocator:
@@ -54,8 +40,8 @@ class Allocator:
                 cuda.cuMemPoolSetAttribute(self._pool, threshold, cuda.cuuint64_t(EVERYTHING)), "set up its memory pool"
             )
 
-    def make(self, nbytes: int) -> DeviceBlock:
-        """A new block.
+    def make(self, nbytes: int) -> Block:
+        """A new block, whose handle is its address.
 
         raises MemoryError with the sizes when the device has no more, even after the pool's free memory was released
         """
@@ -67,7 +53,20 @@ class Allocator:
         if address is None:
             free, total = self._stream.done(self._cuda.cuMemGetInfo(), "tell its free memory")
             raise MemoryError(f"{self._stream.name} has {free:,} of its {total:,} bytes free")
-        return DeviceBlock(nbytes, address, self._free)
+        return Block(nbytes, address, None)
+
+    def release(self, block: Block) -> None:
+        """Gives a block back to the driver; also called by the garbage collector, wherever that runs."""
+        stream, cuda = self._stream, self._cuda
+        if not stream.works:  # the memory went with the context
+            return
+        with suppress(DeviceError):  # the context is lost, which the stream remembers for the next call
+            stream.enter()
+            if self._pool is not None:
+                result = cuda.cuMemFreeAsync(block.handle, stream.handle)
+            else:
+                result = cuda.cuMemFree(block.handle)
+            stream.done(result, "release memory")
 
     def trim(self) -> None:
         """Gives the memory that the driver keeps for us back to it, after everything that uses it."""
@@ -85,16 +84,6 @@ class Allocator:
         if result[0] == cuda.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             return None
         return int(self._stream.done(result, f"allocate {nbytes:,} bytes"))
-
-    def _free(self, address: int) -> None:
-        """Releases memory; called by the garbage collector, wherever it runs."""
-        stream, cuda = self._stream, self._cuda
-        if not stream.works:  # the memory went with the context
-            return
-        stream.enter()
-        result = cuda.cuMemFreeAsync(address, stream.handle) if self._pool is not None else cuda.cuMemFree(address)
-        if result[0]:
-            stream.failure(result[0], "release memory")  # notes what destroyed the context, if that is what happened
 
 
 class Staging:

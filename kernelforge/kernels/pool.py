@@ -35,16 +35,24 @@ def size_class(nbytes: int) -> int:
 class Pool:
     """Blocks of one device.
 
-    make   makes a block of so many bytes; raises MemoryError
-    wait   returns when the launch of that number is done, so that its memory may go
-    limit  bytes kept for reuse unless KF_POOL says otherwise
+    make     makes a block of so many bytes; raises MemoryError
+    wait     returns when the launch of that number is done, so that its memory may go
+    limit    bytes kept for reuse unless KF_POOL says otherwise
+    release  frees a block that is not kept, where that takes a call of the driver.  A block must not make it when it
+             dies: in a cycle of garbage Python says so to it even if its handle gives it back
 
     `give_back` runs whenever Python collects a handle, also in the middle of the methods here, so it never waits for
     the lock: it leaves the block where the next holder of the lock finds it.
     """
 
-    def __init__(self, make: Callable[[int], Block], wait: Callable[[int], None], limit: int) -> None:
-        self._make, self._wait, self._default_limit = make, wait, limit
+    def __init__(
+        self,
+        make: Callable[[int], Block],
+        wait: Callable[[int], None],
+        limit: int,
+        release: Callable[[Block], None] = lambda block: None,
+    ) -> None:
+        self._make, self._wait, self._release, self._default_limit = make, wait, release, limit
         self._returned: deque[Block] = deque()
         self._free: dict[int, list[Block]] = {}  # by capacity, the one freed last at the end
         self._lock = threading.Lock()
@@ -104,6 +112,7 @@ class Pool:
             self.bytes_free -= capacity  # before the block goes: Ctrl-C here must never leave fewer blocks than counted
             block = self._free[capacity].pop(0)
             self._wait(block.last_use)
+            self._release(block)
 
     def _fresh(self, capacity: int) -> Block:
         try:

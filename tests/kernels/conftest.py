@@ -28,7 +28,7 @@ import triton.language as tl
 
 
 @triton.jit
-def NAME(out, x):
+def NAME(out, x):  # of SIZE elements
     i = tl.program_id(0)
     tl.store(out + i, tl.load(x + i) + 1.0)
 """,
@@ -44,7 +44,7 @@ def increment(size: int, name: str = "increment", source: str = "", language: st
     i, out, x = Axis("i", size), Param("out", dtypes.float32, size), Param("x", dtypes.float32, size)
     value = apply("add", load(x, i.index), const(1, dtypes.float32))
     kernel = Kernel(name, (out, x), (Store(out, i.index, value, order=(i,)),))
-    text = (source or SOURCES[language]).replace("NAME", name)
+    text = (source or SOURCES[language]).replace("NAME", name).replace("SIZE", str(size))
     return Program(language, text, name, (size,), kernel.params, kernel.written, kernel)
 
 

@@ -1,5 +1,6 @@
 """The CUDA runtime on a driver of host memory: whole programs, memory, copies, errors, several devices and threads."""
 
+import gc
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,17 @@ def test_memory_given_back_is_used_again_or_released(cuda: FakeDriver) -> None:
     runtime.pool.clear()
     runtime.wait()
     assert cuda.devices[0].used <= used - (1 << 16)
+
+
+def test_memory_in_a_cycle_of_garbage_is_given_back_once(cuda: FakeDriver) -> None:
+    runtime, values = opened(), np.arange(100, dtype=np.float32)
+    cycle: list[object] = [runtime.allocate(values.nbytes)]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    memory = filled(runtime, values)
+    assert np.array_equal(contents(runtime, memory, values), values)
+    assert "cuMemFreeAsync" not in cuda.calls
 
 
 def test_memory_may_go_while_a_kernel_still_uses_it(cuda: FakeDriver) -> None:

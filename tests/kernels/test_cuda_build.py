@@ -55,7 +55,7 @@ def test_the_next_process_loads_what_this_one_compiled(cuda: FakeDriver) -> None
 
 def test_equal_programs_share_a_kernel_and_other_grids_its_code(cuda: FakeDriver) -> None:
     runtime = opened()
-    first, second, third = runtime.compile([PROGRAM, PROGRAM, increment(9, language="triton")])
+    first, second, third = runtime.compile([PROGRAM, PROGRAM, replace(PROGRAM, grid=(9,))])
     assert first is second is not third and first.loaded is third.loaded and third.grid == (9, 1, 1)
     assert runtime.compile([PROGRAM]) == [first]
 
