@@ -83,7 +83,7 @@ class DType:
         return self.name
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_by_name, (self.name,))
+        return (dtype_named, (self.name,))
 
 
 def _make(name: str, kind: str, bits: int, priority: int, numpy: str, compute: str | None = None) -> DType:
@@ -142,7 +142,8 @@ ALL: Final[tuple[DType, ...]] = (
 _NAMES: Final[dict[str, DType]] = {d.name: d for d in ALL}
 
 
-def _by_name(name: str) -> DType:
+def dtype_named(name: str) -> DType:
+    """The element type with a name; raises KeyError when there is none."""
     return _NAMES[name]
 
 

@@ -2,30 +2,48 @@
 
 Comes in: the structure of a graph, and all else a plan depends on.  Goes out: a name, the same in every process, and
 the plan saved under it.  A name also stands for this package's own files, so a changed compiler plans anew, and for the
-user's lines, which messages of a plan may quote.  Plans lie in the cache of compiled kernels, whose binaries a process
-runs as well: the directory must be the user's own.
+user's lines, which messages of a plan may quote.  A file can make plans and what they consist of, and call nothing.
 """
 
 from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import codegen
-from codegen.dtypes import DType
+from codegen.dtypes import DType, dtype_named
+from codegen.ir import Param
+from codegen.program import Program
 from kernelforge.calls import Recipe
 from kernelforge.graph import Node, uniform
+from kernelforge.kept import Preparation, kind_of
 from kernelforge.kernels import Device, Runtime, cache
-from kernelforge.plan import Launch, Plan
+from kernelforge.memory import Block
+from kernelforge.plan import Check, Launch, Plan, Slot, Transfer
 from kernelforge.settings import CACHE_PLANS
 from kernelforge.structure import Structure, structure
 
 WORTHWHILE: Final = 20e-3  # seconds of planning that are worth a file
+PARTS: Final[tuple[Callable[..., Any], ...]] = (
+    Block, Check, Launch, Param, Plan, Preparation, Program, Slot, Transfer, dtype_named, kind_of,
+)  # fmt: skip
+"""What a saved plan consists of, beside numbers, strings and containers."""
+_NAMED: Final = {(part.__module__, part.__name__): part for part in PARTS}
+
+
+class _Reader(pickle.Unpickler):
+    """Makes nothing but PARTS, whatever a file says."""
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        if (module, name) not in _NAMED:
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of a plan")
+        return _NAMED[module, name]
 
 
 def name_of(graph: Structure, device: str, *circumstances: object) -> str | None:
@@ -51,7 +69,7 @@ def recall(name: str) -> Plan | None:
     if content is None:
         return None
     try:
-        plan = pickle.loads(content)
+        plan = _Reader(BytesIO(content)).load()
     except Exception:  # whatever is wrong with it, it can be made again
         plan = None
     if not isinstance(plan, Plan):

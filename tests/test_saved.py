@@ -109,6 +109,20 @@ def test_what_plans_share_is_shared_with_a_plan_from_disk() -> None:
     assert pickle.loads(pickle.dumps(kind)) is kind
 
 
+class Trap:
+    """An object whose pickle calls a function."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("made-by-a-file",)
+
+
+def test_files_call_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save("2" * 64, pickle.dumps([Trap()]))
+    assert saved.recall("2" * 64) is None
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", pickle.dumps("not a plan")])
 def test_bad_files_are_removed(content: bytes) -> None:
     key = "1" * 64
