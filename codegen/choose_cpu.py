@@ -16,6 +16,7 @@ from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reu
 from codegen.choose_ahead import places, rows_again
 from codegen.choose_contraction import single
 from codegen.choose_hoisted import hoisted
+from codegen.choose_neighbours import neighbours
 from codegen.choose_nested import nested
 from codegen.choose_staged import staged
 from codegen.choose_streamed import streamed
@@ -193,6 +194,8 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
         yield single(kernel, c, target, pick)
     elif found:
         yield from staged(kernel, found, target, pick)
+    if not found:
+        yield from neighbours(kernel, target, pick)
     if kernel.reduces or kernel.scans:
         yield from nested(kernel, target, pick)
         yield rows(kernel, target, pick)

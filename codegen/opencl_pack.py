@@ -29,7 +29,7 @@ class Piece:
 
     begin, end  per axis the part's bounds, counted from where the box begins
     stored      the axis along which vectors are stored; None: element by element
-    read        the axis along which squares are read; None: vectors are read along `stored`
+    read        the axis along which squares are read, of a last one only a part; None: vectors are read along `stored`
     """
 
     begin: Extents
@@ -113,9 +113,16 @@ def _pieces(node: Pack, extents: Extents, boxes: Boxes, lanes: int) -> Iterator[
         yield Piece(begin, extents, None, None)
         return
     full = extents[cut] // lanes * lanes
-    yield Piece(begin, {**extents, cut: full}, stored, read)
+    if full:
+        yield Piece(begin, {**extents, cut: full}, stored, read)
     if full < extents[cut]:
-        yield Piece({**begin, cut: full}, extents, stored if read is not None else None, None)
+        part = read is not None and _fills(extents[cut] - full, lanes) and extents[cut] <= cut.size
+        yield Piece({**begin, cut: full}, extents, stored if read is not None else None, read if part else None)
+
+
+def _fills(extent: int, lanes: int) -> bool:
+    """True when so many elements are worth a square of their own."""
+    return 2 * extent >= lanes
 
 
 def _stored_axis(box: Box, extents: Extents, boxes: Boxes, lanes: int) -> Axis | None:
@@ -126,12 +133,12 @@ def _stored_axis(box: Box, extents: Extents, boxes: Boxes, lanes: int) -> Axis |
 
 
 def _read_axis(value: Expr, extents: Extents, lanes: int) -> Axis | None:
-    """The axis along which most loads of the value read consecutive elements, if there are vectors of them."""
+    """The axis along which most loads of the value read consecutive elements, if they fill a square well enough."""
     votes: dict[Axis, int] = {}
     for e in walk((value,)):
         if isinstance(e, Load):
             for a, extent in extents.items():
-                if extent >= lanes and a in e.axes and e.index.stride(a) == 1:
+                if _fills(extent, lanes) and a in e.axes and e.index.stride(a) == 1:
                     votes[a] = votes.get(a, 0) + len(e.axes)
     return max(votes, key=lambda a: votes[a], default=None)
 
@@ -151,14 +158,19 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
     )
     leaves.forget()
     leaves.enter(place, node.env)
+    clear, beyond = leaves.masks.clear, leaves.masks.beyond
+    rest = 0 if piece.read is None else (piece.end[piece.read] - piece.begin[piece.read]) % leaves.lanes
+    if piece.read is not None and rest:
+        leaves.masks.clear, leaves.masks.beyond = clear - {piece.read}, beyond | {piece.read}
     with ExitStack() as loops:
         for a in axes:
             loops.enter_context(leaves.lines.block(_for(leaves, node, place, piece, a, steps[a])))
         if piece.stored is not None and piece.read is not None:
-            _print_square(leaves, node, place, piece.stored, piece.read)
+            _print_square(leaves, node, place, piece.stored, piece.read, rest or leaves.lanes)
         else:
             value = leaves.value(node.value, {}, piece.stored)
             leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, piece.stored))
+    leaves.masks.clear, leaves.masks.beyond = clear, beyond
     leaves.forget()
 
 
@@ -187,8 +199,8 @@ def _for(leaves: Leaves, node: Pack, place: Place, piece: Piece, axis: Axis, ste
     return f"kf_for ({leaves.indices.base} {var} = {first}; {var} < {last}; {var} += {step})"
 
 
-def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: Axis) -> None:
-    """lanes vectors along the read axis become lanes vectors along the stored one."""
+def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: Axis, count: int) -> None:
+    """lanes vectors along the read axis become lanes vectors along the stored one, of which the first few are kept."""
     box = node.box
     n, dtype, lines = leaves.lanes, box.of.dtype.arithmetic, leaves.lines
     name = lines.fresh("square")
@@ -199,6 +211,6 @@ def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: 
         text, width = leaves.value(node.value, {stored: i}, read)
         lines.add(f"{name}[{i}] = {leaves.speller.widened(text, width, dtype, n)};")
     lines.add(f"kf_transpose({name});")
-    for i in range(n):
+    for i in range(count):
         at = leaves.boxes.locals(box, place, {read: i})
         lines.extend(leaves.boxes.write(box, at, f"{name}[{i}]", n, stored))

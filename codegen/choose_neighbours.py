@@ -1,0 +1,145 @@
+"""Default CPU schedules for reduces over windows that share nothing between channels: depthwise convolutions and their
+gradients, pooling.
+
+Comes in: a kernel and the target's facts.  Goes out: a schedule, or nothing when the kernel has no such form.  Lanes
+run along an axis no window touches; what is read through windows is packed as its image, turned so that the lanes lie
+together.  Any size of plane fills the vectors then, and places of a window are constant offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import ceil, prod
+
+from codegen.access import loads_of, main_stores, parallel_axes
+from codegen.choose_contraction import UNROLL
+from codegen.choose_window import Extents, rows_of
+from codegen.image import Image, image_of
+from codegen.index import Axis
+from codegen.ir import Expr, Kernel, Load, walk
+from codegen.picks import Pick
+from codegen.schedule import Schedule, Stage, Step
+from codegen.target import Target
+
+SHARES = (8, 32, 4)  # parts of the second-level cache of which packed values fill one
+WORK = 1 << 18  # steps of a group
+GROUPS_PER_CORE = 4
+
+
+@dataclass(frozen=True)
+class Form:
+    """The parts of such a kernel.
+
+    images  what is read through windows
+    others  loads that lie otherwise than the lanes
+    n       the axis of the lanes
+    batch, places, bound  the other stored axes no window touches, those one touches, the reduced axes; those with large
+            steps first
+    """
+
+    images: dict[Expr, Image]
+    others: tuple[Load, ...]
+    n: Axis
+    batch: tuple[Axis, ...]
+    places: tuple[Axis, ...]
+    bound: tuple[Axis, ...]
+
+
+def neighbours(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
+    """The schedule of a kernel of this form; nothing when it has another form."""
+    form = form_of(kernel, target.lanes)
+    if form is not None:
+        most = target.l2 // (4 * target.lanes * pick("share", SHARES))
+        yield scheduled(form, blocks_of(form, most), target)
+
+
+def form_of(kernel: Kernel, lanes: int) -> Form | None:
+    """The kernel's form; None without windows, without an axis for the lanes that all of them have, or where what is
+    stored in consecutive places are no neighbours."""
+    parallel, stores = parallel_axes(kernel), main_stores(kernel)
+    if kernel.scans or any(set(s.axes) != set(parallel) for s in stores):
+        return None
+    images = images_of(kernel)
+    touched = {a for image in images.values() for index in image.at.values() for a in index.axes}
+    wide = [a for a in parallel if a not in touched and a.size >= lanes and all(a in e.axes for e in images)]
+    if not wide or not all(any(s.index.stride(a) == 1 for a in touched.intersection(s.axes)) for s in stores):
+        return None
+    n = max(wide, key=lambda a: (a.size, -a.id))
+    inside = {e for value in images for e in walk((value,))}
+    others = tuple(e for e in kernel.loads if e not in inside and n in e.axes and e.index.stride(n) not in (0, 1))
+    loads = [e for value in images for e in loads_of(value)]
+
+    def outside_in(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+        return tuple(sorted(axes, key=lambda a: -max(abs(e.index.coefficient(a)) for e in loads)))
+
+    batch, places = tuple(a for a in parallel if a is not n and a not in touched), [a for a in parallel if a in touched]
+    bound = dict.fromkeys(a for r in kernel.reduces for a in r.bound)
+    return Form(images, others, n, batch, outside_in(places), outside_in(bound))
+
+
+def images_of(kernel: Kernel) -> dict[Expr, Image]:
+    """The largest values several places of a window read, and their images; of one inside another the inner one."""
+    free = {a for store in main_stores(kernel) for a in store.axes}
+    found: dict[Expr, Image] = {}
+    pending = [r.arg for r in kernel.reduces]
+    while pending:
+        e = pending.pop()
+        image = image_of(e) if any(loads_of(e)) else None
+        if image is not None and any(index.axes & free and index.axes - free for index in image.at.values()):
+            found[e] = image
+        else:
+            pending.extend(e.args)
+    return {e: image for e, image in found.items() if found.keys().isdisjoint(walk(e.args))}
+
+
+def blocks_of(form: Form, most: int) -> Extents:
+    """The extents of places and bound axes for which at most so many elements are packed for each lane: the longest
+    axis of a sum is cut, and any that is in none."""
+    extents = {a: a.size for a in (*form.places, *form.bound)}
+    sums = [index.axes for image in form.images.values() for index in image.at.values()]
+    for axis in sorted(extents, key=lambda a: any(a in axes for axes in sums)):
+        longest = all(axis is max(axes, key=lambda a: a.size) for axes in sums if axis in axes)
+        while longest and extents[axis] > 1 and _packed(form, extents) > most:
+            extents[axis] = ceil(extents[axis] / 2)
+    return extents
+
+
+def _packed(form: Form, extents: Extents) -> int:
+    """Elements packed for one lane."""
+    boxes = [image.extents({a: extents.get(a, 1) for a in value.axes}) for value, image in form.images.items()]
+    return sum(prod(box.values()) for box in boxes) + sum(prod(extents.get(a, 1) for a in e.axes) for e in form.others)
+
+
+def scheduled(form: Form, blocks: Extents, target: Target) -> Schedule:
+    """Groups of some channels; inside vectors of channels, blocks of bound axes and of places, whose images are packed;
+    then register tiles."""
+    n, rows, lanes = form.n, rows_of(form.places), target.lanes
+    cut = [Step(a, -(-blocks[a] // rows.get(a, 1)) * rows.get(a, 1)) for a in form.places if blocks[a] < a.size]
+    work = prod(blocks[a] for a in form.places) * prod(a.size for a in form.bound)
+    groups = prod(a.size for a in form.batch) * prod(ceil(step.axis.size / step.tile) for step in cut)
+    vectors = min(max(1, WORK // (work * lanes)), max(1, groups * n.size // (lanes * GROUPS_PER_CORE * target.cores)))
+    grid = [*(Step(a, 1) for a in form.batch), *cut, Step(n, lanes * vectors)]
+    summed = [Step(a, blocks[a]) for a in form.bound if blocks[a] < a.size]
+    tile = [Step(a, 1) for a in form.places if a not in rows] + [Step(a, rows[a]) for a in form.places if a in rows]
+    loops = (*grid, Step(n, lanes), *summed, *tile, *(Step(a, 1) for a in _looped(form, blocks)))
+    depth = len(grid) + 1 + len(summed)
+    stages = [Stage(e, depth, _layout(image.source, form), 0, image) for e, image in form.images.items()]
+    stages += [Stage(e, depth, _layout(e, form)) for e in form.others]
+    return Schedule(loops, len(grid), (n,), tuple(stages))
+
+
+def _looped(form: Form, blocks: Extents) -> list[Axis]:
+    """The bound axes walked one by one inside the register tile; short ones are written out instead."""
+    written: list[Axis] = []
+    for axis in reversed(form.bound):
+        if blocks[axis] == axis.size and prod(a.size for a in written) * axis.size <= UNROLL:
+            written.append(axis)
+    return [a for a in form.bound if a not in written]
+
+
+def _layout(source: Expr, form: Form) -> tuple[tuple[Axis, int], ...]:
+    """The axes of a packed value in the order they have in memory, then the lanes."""
+    steps = {a: max((abs(e.index.coefficient(a)) for e in loads_of(source)), default=0) for a in source.axes}
+    axes = sorted((a for a in source.axes if a is not form.n and a not in form.batch), key=lambda a: (-steps[a], a.id))
+    return (*((a, 1) for a in axes), (form.n, 1))
