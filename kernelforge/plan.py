@@ -169,7 +169,6 @@ class Template:
 
 
 MOST_TEMPLATES: Final = 4096
-LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}
 
@@ -296,8 +295,6 @@ class Planner:
             if plan.slots[slot].role == "scratch":
                 plan.slots[slot].role = "result"
         plan.results = tuple(self._slot(node, self.device) for node in wanted)
-        if sum(plan.slots[slot].nbytes for slot in plan.spares) < LEAST_SPARED:
-            plan.spares = frozenset()
         plan.preparations = preparations(plan.steps, self.asked, len(self.leaf), self._scratch_bytes, _kind)
         plan.blocks, plan.scratch = self._assigned(frozenset())
         kept = frozenset(slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes)

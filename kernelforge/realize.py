@@ -28,16 +28,19 @@ from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, TUNE, WINOGRAD, Con
 from kernelforge.structure import Structure, structure
 
 MOST_PLANS: Final = 4096
+LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 
 class Plans(NamedTuple):
     """The plans of one structure.
 
     spares  leaves whose memory results could take
+    nbytes  of these: where there are few, they are not looked for
     made    by those of them that nothing else needed
     """
 
     spares: frozenset[int]
+    nbytes: int
     made: dict[frozenset[int], Plan]
 
 
@@ -52,13 +55,16 @@ class Ran(NamedTuple):
     buffers: list[Buffer]
 
 
-def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dict) -> Ran | None:
+def realize(
+    nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dict, thorough: bool = False
+) -> Ran | None:
     """Computes nodes, all that share work together; afterwards each has its buffer in `realized`.
 
     The result tells what ran, None if every node had its buffer before.
 
-    names  tells, for nodes that are let go of afterwards, how many references that will be.  What was computed from
-           nothing else will be gone then: its memory may take results
+    names     tells, for nodes that are let go of afterwards, how many references that will be.  What was computed from
+              nothing else will be gone then: its memory may take results
+    thorough  also where there is little memory to save
     """
     pending = _pending(nodes)
     if not pending:
@@ -68,7 +74,7 @@ def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dic
     key = (device, circumstances(), found.key)
     plans = _plans.get(key)
     free: frozenset[int] = frozenset()
-    if (plans is None or plans.spares) and (gone := names()):
+    if (plans is None or plans.nbytes >= (1 if thorough else LEAST_SPARED)) and (gone := names()):
         known = Counter((*nodes, *pending, *pending, *gone))  # two lists, itself, and the names
         known.update(gone)
         free = dying(found, known)
@@ -76,11 +82,15 @@ def realize(nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dic
     plan = None if plans is None else plans.made.get(free & plans.spares)
     if plan is None:
         plan = _planned(pending, found, device, free)
-        compile_all(plan)
         if plans is None:
+            nbytes = sum(leaves[slot].nbytes for slot in plan.spares)
+            if nbytes < LEAST_SPARED and not thorough and free & plan.spares:
+                free = frozenset()
+                plan = _planned(pending, found, device, free)
             if len(_plans) >= MOST_PLANS:
                 del _plans[next(iter(_plans))]
-            plans = _plans[key] = Plans(plan.spares, {})
+            plans = _plans[key] = Plans(plan.spares, nbytes, {})
+        compile_all(plan)
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
         dump.dump_plan(plan)

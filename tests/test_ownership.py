@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, no_grad, plan, realize
+from kernelforge import Tensor, no_grad, realize
 from kernelforge.kernels import Device
 
 N = 48
@@ -19,7 +19,7 @@ N = 48
 def small_operands_count() -> Iterator[None]:
     """Results also take the places of operands so small that nobody would look for them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "LEAST_SPARED", 0)
+        patch.setattr(realize, "LEAST_SPARED", 0)
         patch.setattr(realize, "_plans", {})
         yield
 
@@ -197,3 +197,17 @@ def test_an_interrupted_step_is_not_done_twice(monkeypatch: pytest.MonkeyPatch) 
             x.realize()
     np.testing.assert_array_equal(x.numpy(), np.arange(N) + 1)
     np.testing.assert_array_equal(x.assign(x + 1).numpy(), np.arange(N) + 2)
+
+
+def test_little_memory_is_only_saved_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan that overwrites is never met by a graph whose operands something else needs."""
+    monkeypatch.setattr(realize, "LEAST_SPARED", 1 << 20)
+    monkeypatch.setattr(realize, "_plans", {})
+    x = new()
+    first = address(x)
+    x.assign(x + 1).realize()
+    assert address(x) != first
+    held = x.detach()
+    x.assign(x + 1).realize()
+    np.testing.assert_array_equal(held.numpy(), np.arange(N) + 1)
+    np.testing.assert_array_equal(x.numpy(), np.arange(N) + 2)

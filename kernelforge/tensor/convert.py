@@ -132,7 +132,7 @@ def realize_pending(tensors: Iterable[Core]) -> realize.Ran | None:
 
     A training step so computes its loss and the running statistics with the parameters, in one plan.
     """
-    return realize_tensors((*tensors, *pending.values()))
+    return realize_tensors((*tensors, *pending.values()), thorough=True)
 
 
 def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
@@ -149,15 +149,18 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
     return names
 
 
-def realize_tensors(tensors: tuple[Core, ...]) -> realize.Ran | None:
-    """Compute tensors together, and let those no gradient flows through forget how; what ran."""
+def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realize.Ran | None:
+    """Compute tensors together, and let those no gradient flows through forget how; what ran.
+
+    thorough  new values take the memory of old ones even where there is little to save
+    """
     wanted = []
     for tensor in tensors:
         if graph.uniform(tensor._node) is not None:
             tensor._rename(tensor._unshared(tensor._node))
         if tensor._stored is None:
             wanted.append(tensor._node)
-    ran = realize.realize(wanted, lambda: _names(tensors))
+    ran = realize.realize(wanted, lambda: _names(tensors), thorough)
     for tensor in tensors:
         if pending:
             pending.pop(id(tensor), None)
