@@ -16,8 +16,8 @@ ORDER = {
                   __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
                       < cuts split tallies privatise toom ownership < axes demand naming group
-                      < questions merging windowed < fuse lower winograd < calls < memory kept < kernels < tune < plan
-                      < debug dump faults saved < realize jit < tensor < nn optim data io < inspect < cli
+                      < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
+                      < plan < debug dump faults saved < realize jit < tensor < nn optim data io < inspect < cli
                       < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.target import CPU, SM90
+from kernelforge.blocks import in_blocks, in_blocks_of_taps
 from kernelforge.calls import expanded
 from kernelforge.cuts import contraction_operands
 from kernelforge.graph import Node, toposort
@@ -16,7 +17,7 @@ from kernelforge.settings import Context
 from kernelforge.simplify import simplify
 from kernelforge.tensor import Tensor
 from kernelforge.windowed import Windowed, windowed
-from kernelforge.winograd import best_blocks, in_blocks, with_winograd
+from kernelforge.winograd import best_blocks, best_blocks_of_taps, with_winograd
 from tests.evaluate import evaluate
 from tests.planning import tensor
 
@@ -84,6 +85,31 @@ def test_other_ranks(rank: int, taps: int) -> None:
     np.testing.assert_allclose(found, evaluate(simple(result)).reshape(found.shape), atol=2e-4)
 
 
+def weight_gradient(batch: int, channels: int, size: tuple[int, int], outputs: int, taps: int = 3) -> Tensor:
+    """The gradient of a convolution with respect to its weight."""
+    w = tensor(outputs, channels, taps, taps).requires_grad_()
+    y = tensor(batch, channels, *size).conv2d(w, padding=1)
+    (y * tensor(*y.shape, seed=9)).sum().backward()
+    assert w.grad is not None
+    return w.grad
+
+
+@given(
+    batch=st.integers(2, 3),
+    channels=st.integers(2, 4),
+    outputs=st.integers(2, 4),
+    size=st.tuples(st.integers(5, 10), st.integers(5, 10)),
+    taps=st.integers(2, 3),
+    points=st.tuples(st.sampled_from((4, 6)), st.sampled_from((4, 6))),
+)
+def test_a_gradient_of_weights_in_blocks_of_taps(batch, channels, outputs, size, taps, points) -> None:
+    result = weight_gradient(batch, channels, size, outputs, taps)
+    window = window_of(result)
+    blocks = [n - m + 1 for n, m in zip(points, window.places)]
+    found = evaluate(in_blocks_of_taps(window, blocks))
+    np.testing.assert_allclose(found, evaluate(simple(result)).reshape(found.shape), atol=1e-3)
+
+
 @pytest.mark.parametrize("batch, channels, size, outputs", [(8, 64, 28, 64), (2, 128, 28, 128), (4, 256, 14, 256)])
 def test_the_error_is_the_stated_one(batch: int, channels: int, size: int, outputs: int) -> None:
     """Against float64, relative to the largest result; the rewrite is taken, or there would be nothing to measure."""
@@ -144,6 +170,15 @@ def test_results_are_the_same_every_time() -> None:
 )
 def test_only_large_sums_over_many_channels_are_replaced(shape, blocks) -> None:
     assert best_blocks(window_of(convolution(*shape)), CPU) == blocks
+
+
+@pytest.mark.parametrize(
+    "shape, blocks", [((8, 64, 28, 64), (4, 4)), ((8, 256, 14, 256), (4, 4)), ((8, 8, 28, 8), None)]
+)
+def test_only_large_gradients_of_weights_are_replaced(shape, blocks) -> None:
+    batch, channels, size, outputs = shape
+    window = window_of(weight_gradient(batch, channels, (size, size), outputs))
+    assert best_blocks(window, CPU) is None and best_blocks_of_taps(window, CPU) == blocks
 
 
 def test_a_switch_and_other_targets_leave_the_graph_alone() -> None:
