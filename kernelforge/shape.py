@@ -7,6 +7,7 @@ Comes in: shapes, axes and sizes as users give them.  Goes out: tuples in normal
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import prod
 
 from kernelforge.errors import ShapeError
@@ -83,6 +84,7 @@ def broadcast_shapes(*shapes: Shape, what: str = "broadcast") -> Shape:
     return result
 
 
+@lru_cache(maxsize=4096)
 def _broadcast_pair(a: Shape, b: Shape, shapes: tuple[Shape, ...], what: str) -> Shape:
     rank = max(len(a), len(b))
     a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b

@@ -65,7 +65,8 @@ def test_a_second_process_makes_no_plan(tmp_path: Path) -> None:
 @given(st.integers(0, 1 << 32))
 def test_a_plan_from_disk_computes_the_same(seed: int) -> None:
     def values() -> list[NDArray]:
-        nodes = random_graph(random.Random(seed), Options(device="CPU"))
+        made = random_graph(random.Random(seed), Options(device="CPU"))
+        nodes = [node for node in made if node.device is not None]  # constants stay computed
         realize.realize(nodes)
         return [realize.read(node) for node in nodes]
 

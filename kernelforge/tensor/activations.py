@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import Self
 
-from codegen.dtypes import dtypes
-from kernelforge import graph
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.special import Special
 
@@ -20,12 +18,10 @@ class Activations(Special):
 
     __slots__ = ()
 
+    @composite
     def relu(self) -> Self:
         """max(x, 0); its gradient at 0 is 0."""
-        if self.dtype is dtypes.bool:
-            return self.cast(dtypes.default_int).relu()
-        x, zero = self._node, self._full(0)
-        return self._derived(graph.elementwise("where", graph.elementwise("le", x, zero), zero, x))
+        return (self <= 0).where(0, self)
 
     @composite
     def relu6(self) -> Self:

@@ -57,7 +57,10 @@ def expanded(node: Node, shape: tuple[int, ...]) -> Node:
     if node.shape == shape:
         return node
     missing = len(shape) - len(node.shape)
-    return graph.expand(graph.reshape(node, (1,) * missing + node.shape) if missing else node, shape)
+    if missing:
+        filled = (1,) * missing + node.shape
+        node = graph.node_of("reshape", (node,), filled, filled, node.dtype)
+    return graph.expand(node, shape)
 
 
 def literal_dtype(value: object, beside: DType) -> DType:

@@ -50,6 +50,7 @@ class Reduce(Diagonals):
         result = self.cast(work)._reduce(op, axis, keepdim, "sum" if op == "add" else "prod")
         return result.cast(self.dtype if dtype is None and self.dtype.is_float else as_dtype(dtype or work))
 
+    @composite
     def sum(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
         """The sum over axes; all when None.
 
@@ -60,6 +61,7 @@ class Reduce(Diagonals):
         """
         return self._accumulated("add", axis, keepdim, dtype)
 
+    @composite
     def prod(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
         """The product over axes; all when None.  Integers and bool give int64."""
         return self._accumulated("mul", axis, keepdim, dtype)
@@ -69,10 +71,12 @@ class Reduce(Diagonals):
             raise ShapeError(f"{op} of {self.shape} over axis {axis}: there is no {op} of no elements")
         return self._reduce(op, axis, keepdim, op)
 
+    @composite
     def max(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """The largest element over axes; NaN if there is one."""
         return self._extreme("max", axis, keepdim)
 
+    @composite
     def min(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """The smallest element over axes; NaN if there is one."""
         return self._extreme("min", axis, keepdim)
