@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
-from codegen.index import Axis
+from codegen.index import Axis, Index
 from codegen.ops import SCALAR_OPS
 from kernelforge.cuts import Limits
 from kernelforge.demand import Demand, Demands, TooManyDemands
@@ -68,6 +68,7 @@ class Questions:
         refusal = (
             self._walks(order)
             or self._images(order, outputs)
+            or self._windows(order)
             or self._repeats(order, parallel)
             or self._contractions(order, parallel)
             or self._programs(order, points)
@@ -92,6 +93,15 @@ class Questions:
                 if demand.node in met:
                     return "needed at several places"
                 met.add(demand.node)
+        return None
+
+    def _windows(self, order: Sequence[Demand]) -> str | None:
+        """What is computed from a reduction is not read through windows: over other axes, and for every tap again."""
+        bound = frozenset(axis for demand in order if demand.kind == "reduce" for axis in demand.bound)
+        below = reductions_below(order)
+        mixed = (demand for demand in order if demand.kind == "apply" and below[id(demand)])
+        if any(overlaps(index, bound) for demand in mixed for index in demand.index):
+            return "a window of what a reduction gives"
         return None
 
     def _repeats(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
@@ -150,6 +160,19 @@ def is_plain(node: Node, computed: frozenset[Node]) -> bool:
     while node in computed and node.op in VIEWS:
         node = node.src[0]
     return node not in computed or node.op in LEAVES or node.size == 1
+
+
+def overlaps(index: Index, bound: frozenset[Axis]) -> bool:
+    """True when a sum of axes, some of them bound and some not, takes a value several times."""
+    terms = sorted(((abs(k), axis) for axis, k in index.terms if isinstance(axis, Axis)), key=lambda term: term[0])
+    if bound.isdisjoint(index.axes) or index.axes <= bound:
+        return False
+    reach = 0
+    for step, axis in terms:
+        if 0 < step <= reach:
+            return True
+        reach += step * (axis.size - 1)
+    return False
 
 
 def parallel_axes(stores: Sequence[tuple[Axis, ...]], order: Sequence[Demand]) -> frozenset[Axis]:

@@ -177,6 +177,13 @@ def test_every_boundary_has_a_reason(name, build, reason) -> None:
     assert set(plan[1].reasons.values()) == {"output"}
 
 
+def test_windows_read_what_a_reduction_gives_from_memory() -> None:
+    x = tensor(4, 8, 16, 16)
+    scaled = x * x.sum((0, 2, 3), keepdim=True)
+    assert len(planned(scaled.max_pool2d(3, 2, padding=1))) == 2
+    assert len(planned(scaled.max_pool2d(2, 2))) == 1, "windows that do not overlap"
+
+
 def test_a_reduction_held_by_another_axis_is_cut() -> None:
     x = tensor(300, 400)
     assert len(planned(x - x.mean(0, keepdim=True) - x.mean(1, keepdim=True))) == 2
