@@ -6,7 +6,7 @@ It knows no languages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import prod
 
 from codegen.index import Axis, Index, separated
@@ -39,6 +39,23 @@ def parallel_axes(kernel: Kernel) -> tuple[Axis, ...]:
     return tuple(a for a in common if all(s.mode == "set" or a in separated(s.index) for s in stores))
 
 
+def walked_rows(kernel: Kernel, parallel: Collection[Axis], lane: Axis) -> list[Axis]:
+    """Axes one program walks whose places are rows of their own: reduced along the lane, and combined only at the end.
+
+    Nothing with such an axis needs what is combined along it, so a row's passes can follow each other.
+    """
+    ends = [*(r.arg for r in kernel.reduces), *(s.value for s in kernel.stores)]
+    found = []
+    for axis in kernel.axes:
+        if axis in parallel or axis is lane or any(scan.axis is axis for scan in kernel.scans):
+            continue
+        late = {r for r in kernel.reduces if axis in r.bound}
+        has_rows = any(lane in r.bound and axis in r.axes for r in kernel.reduces)
+        if late and has_rows and all(late.isdisjoint(walk((e,))) for e in ends if axis in e.axes):
+            found.append(axis)
+    return found
+
+
 def strides(kernel: Kernel) -> list[tuple[Index, frozenset[Axis], int]]:
     """(index, axes, weight) of every load and store; a store weighs twice."""
     found = [(e.index, e.axes, e.dtype.itemsize) for e in kernel.loads]
@@ -57,9 +74,12 @@ def lane_votes(kernel: Kernel, lanes: int) -> dict[Axis, float]:
     return votes
 
 
-def cost(e: Expr) -> int:
-    """Rough cost of one element of e in fused multiply-adds, not counting the reduces it contains."""
-    return sum(x.op.cost for x in _own(e) if isinstance(x, Apply))
+def cost(e: Expr, axis: Axis | None = None) -> int:
+    """Rough cost of one element of e in fused multiply-adds, not counting the reduces it contains.
+
+    axis  counts what is computed for every place along it only: the rest is done once
+    """
+    return sum(x.op.cost for x in _own(e) if isinstance(x, Apply) and (axis is None or axis in x.axes))
 
 
 def _own(root: Expr) -> list[Expr]:
@@ -91,7 +111,7 @@ def passes(kernel: Kernel) -> list[Expr]:
 
 
 def reused_values(kernel: Kernel, axis: Axis, least_cost: int) -> list[Expr]:
-    """Values along axis, of at least a cost, that several passes need: worth keeping instead of computing again.
+    """Values along axis, of at least a cost there, that several passes need: worth keeping instead of computing again.
 
     Only the outermost of nested candidates are returned.
     """
@@ -99,7 +119,7 @@ def reused_values(kernel: Kernel, axis: Axis, least_cost: int) -> list[Expr]:
     for root in passes(kernel):
         for e in _own(root):
             uses[e] = uses.get(e, 0) + 1
-    wanted = {e for e, n in uses.items() if n > 1 and isinstance(e, Apply) and axis in e.axes and cost(e) >= least_cost}
+    wanted = {e for e, n in uses.items() if n > 1 and isinstance(e, Apply) and cost(e, axis) >= least_cost}
     inner = {x for e in wanted for x in _own(e) if x is not e}
     return sorted(wanted - inner, key=lambda e: e.id)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
 
-from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reused_values
+from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reused_values, walked_rows
 from codegen.choose_ahead import places, rows_again
 from codegen.choose_contraction import single
 from codegen.choose_hoisted import hoisted
@@ -111,17 +111,19 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     if parallel:
         units[parallel[-1]] = pick("rows", either(_shared_rows(kernel, parallel[-1], lane), (1, 2, 4, 8)))
     spread(loops, parallel, target.cores * pick("groups", (16, 4, 64, 256)), units)
-    loops.inside += [Step(a, units[a]) for a in parallel]
+    walked = walked_rows(kernel, parallel, lane)
+    loops.inside += [Step(a, units.get(a, 1)) for a in (*parallel, *walked)]
     depth = len(loops.grid) + len(loops.inside)
-    loops.inside += [Step(a, 1) for a in kernel.axes if a not in parallel and a is not lane]
+    inside = [a for a in kernel.axes if a not in parallel and a not in walked]
+    loops.inside += [Step(a, 1) for a in inside if a is not lane]
     loops.inside.append(Step(lane, lanes * pick("unroll", either(_unroll(lane, lanes), UNROLLS))))
-    held = prod(a.size for a in kernel.axes if a not in parallel)
+    held = prod(a.size for a in inside)
     reused = reused_values(kernel, lane, least_cost=8)
     fits = held * 4 <= target.l2 // 2
     keeps = bool(reused) and pick("keep", (fits, not fits))
     stages = tuple(Stage(e, depth) for e in reused if keeps)
-    row = parallel[-1] if parallel else lane
-    early = (*rows_again(kernel, target, lane, row), *places(kernel, target, lane, row)) if parallel else ()
+    row = parallel[-1] if parallel and not walked else lane
+    early = () if row is lane else (*rows_again(kernel, target, lane, row), *places(kernel, target, lane, row))
     asks = bool(early) and pick("ahead", (True, False))
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())
 

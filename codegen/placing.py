@@ -8,6 +8,8 @@ loops leave, reduces that the next loop would repeat are computed, and the goals
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from codegen.goals import Goal, Needs, Order, order
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Reduce, Scan, Store
@@ -94,7 +96,7 @@ class _Placer:
             ready = self.ready(loops.steps[depth].axis, goals, pending, env)
             if not ready:
                 return out + self.enter(depth, loops, goals, env)
-            self.compute(depth, loops, ready, pending, env, out)
+            goals = self.compute(depth, loops, ready, pending, env, out, goals)
         return out
 
     def fill_stages(self, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]) -> None:
@@ -261,9 +263,19 @@ class _Placer:
     # ------------------------------------------------------------------------------------------------ reduces
 
     def compute(
-        self, depth: int, loops: Order, ready: list[Reduce], pending: list[Reduce], env: Env, out: list[Node]
-    ) -> None:
-        """Put reduces that are ready into env: in one pass together, or as a stream with those that hang on a max."""
+        self,
+        depth: int,
+        loops: Order,
+        ready: list[Reduce],
+        pending: list[Reduce],
+        env: Env,
+        out: list[Node],
+        goals: Sequence[Goal] = (),
+    ) -> list[Goal]:
+        """Put reduces that are ready into env: in one pass together, or as a stream with those that hang on a max.
+
+        Stores that need none of them are reached in the same pass; returns the goals that remain.
+        """
         axis = loops.steps[depth].axis
         heads: set[Reduce] = set()
         for stream in self.schedule.streams:
@@ -271,9 +283,21 @@ class _Placer:
                 sums = self.streamed(stream, pending, env)
                 if sums and len(ready) == 1 + sum(r in ready for r, _ in sums):
                     self.stream(stream, sums, depth, loops, env, out)
-                    return
+                    return list(goals)
                 heads.update((stream.max, *(r for r, _ in sums)) if sums else ())
-        self.together([r for r in ready if r not in heads] or ready, depth, loops, env, out)
+        chosen = [r for r in ready if r not in heads] or ready
+        walks = any(axis in r.bound for r in chosen)
+        riding = [goal for goal in goals if walks and self.may_ride(goal, axis, depth, loops, env)]
+        self.together(chosen, depth, loops, env, out, riding)
+        return [goal for goal in goals if goal not in riding]
+
+    def may_ride(self, goal: Goal, axis: Axis, depth: int, loops: Order, env: Env) -> bool:
+        """True for a store inside the next loop that waits for no reduce this loop walks over or would repeat."""
+        if not isinstance(goal.sink, Store) or goal.sink.mode != "set" or axis not in goal.axes:
+            return False
+        if self.own_loops(goal.sink, depth, loops) is not loops:
+            return False
+        return all(axis in r.arg.axes and axis not in r.bound for r in self.pending([goal], env))
 
     def streamed(self, stream: Stream, pending: list[Reduce], env: Env) -> list[tuple[Reduce, float]]:
         """The pending sums of a stream that wait for nothing but its max, and use no kept value made with all of it."""
@@ -288,8 +312,16 @@ class _Placer:
             and made.isdisjoint(self.needs.reached(r.args, inside))
         ]
 
-    def together(self, reduces: list[Reduce], depth: int, loops: Order, env: Env, out: list[Node]) -> None:
-        """Sibling reduces in one pass; kept values they compute ride along."""
+    def together(
+        self,
+        reduces: list[Reduce],
+        depth: int,
+        loops: Order,
+        env: Env,
+        out: list[Node],
+        stores: Sequence[Goal] = (),
+    ) -> None:
+        """Sibling reduces in one pass; kept values they compute ride along, and stores."""
         goals: list[Goal] = []
         for r in reduces:
             box = self.accumulator(r, depth, loops)
@@ -306,7 +338,7 @@ class _Placer:
                 box = self.boxes.make("keep", value, depth, loops, value.axes)
                 out.append(Declare(box))
                 riders.append(Goal("keep", value, box))
-        out += self.emit(depth, loops, goals + riders, env)
+        out += self.emit(depth, loops, [*goals, *riders, *stores], env)
         for goal in goals:
             assert isinstance(goal.sink, Expr) and goal.box is not None
             env[goal.sink] = self.finished(goal.box, depth, loops, out)

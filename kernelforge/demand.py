@@ -11,16 +11,17 @@ sum and its result come out over one axis, whatever the order in which they are 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from types import MappingProxyType
 from typing import Final
 
 from codegen import ir
 from codegen.dtypes import dtypes
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, combination, constant, dynamic, guard_axes, needed
 from kernelforge.axes import matches
-from kernelforge.graph import VIEWS, Node
+from kernelforge.graph import VIEWS, Node, Shape
 from kernelforge.views import source_index
 
 Place = tuple[Index, ...]
@@ -80,27 +81,32 @@ class Demands:
 
     inputs  nodes to read from memory; buffers and realized nodes are read anyway
     cap     most demands allowed
+    cuts    leading dimensions of stores -> parts the last of them is walked in; see `alongside.cuts_among`
     """
 
-    def __init__(self, inputs: Container[Node], cap: int = 4000) -> None:
-        self.inputs, self.cap = inputs, cap
+    def __init__(
+        self, inputs: Container[Node], cap: int = 4000, cuts: Mapping[Shape, int] = MappingProxyType({})
+    ) -> None:
+        self.inputs, self.cap, self.cuts = inputs, cap, cuts
         self.roots: list[Demand] = []
         self.stores: list[tuple[Axis, ...]] = []
         self._known: dict[Key, Demand] = {}
         self._waiting: list[Demand] = []
         self._places: dict[Node, list[Place]] = {}
+        self._cut_axes: dict[Shape, tuple[tuple[Axis, ...], ...]] = {}
         self._attempts: dict[Demand, tuple[tuple[Axis, ...], dict[Key, Demand]]] = {}
         self._fresh = self._stand_ins = 0
 
     def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
         """Demands nodes of one shape everywhere; returns its axes, those of earlier stores where demands repeat.
 
-        There is one for each dimension, but where a scan below walks a part of a dimension: several, outer first.
+        There is one for each dimension, but where a scan below walks a part of a dimension, or `cuts` tell: several,
+        outer first.
         """
         axes, tried = self._store_axes(nodes)
-        place, guards = everywhere(axes)
+        place, guards = self._place_of(axes, nodes[0].shape)
         roots = [self._walk(node, place, guards, tried) for node in nodes]
-        if (parts := _walked_parts(axes, tried.values())) is not None:
+        if len(axes) == len(place) and (parts := _walked_parts(axes, tried.values())) is not None:
             place = tuple(combination(_mixed_radix(part)) for part in parts)
             axes, tried = tuple(axis for part in parts for axis in part), {}
             roots = [self._walk(node, place, guards, tried) for node in nodes]
@@ -278,17 +284,38 @@ class Demands:
         """
         shape = nodes[0].shape
         names = AXIS_NAMES if not self.stores else [f"{letter}{len(self.stores)}" for letter in AXIS_NAMES]
-        fresh = tuple(Axis(names[d] if d < len(names) else f"d{d}", size) for d, size in enumerate(shape))
+        given = [axis for part in self._cut(shape) for axis in part]
+        new = [Axis(names[d] if d < len(names) else f"d{d}", size) for d, size in enumerate(shape)]
+        fresh = (*given, *new[len(self._cut(shape)) :])
         if not self.stores:
             return fresh, {}
         tried: dict[Key, Demand] = {}
         for node in nodes:
-            self._walk(node, *everywhere(fresh), tried)
-        shared = self._repeated_by_stores(tried, fresh)
+            self._walk(node, *self._place_of(fresh, shape), tried)
+        shared = self._repeated_by_stores(tried, fresh[len(given) :])
+        sizes = [axis.size for axis in fresh]
         for axes in self.stores:
-            if tuple(a.size for a in axes) == shape and all(shared.get(x, y) is y for x, y in zip(fresh, axes)):
+            alike = [a.size for a in axes] == sizes and axes[: len(given)] == tuple(given)
+            if alike and all(shared.get(x, y) is y for x, y in zip(fresh, axes)):
                 return axes, {}
         return tuple(shared.get(axis, axis) for axis in fresh), {} if shared else tried
+
+    def _cut(self, shape: Shape) -> tuple[tuple[Axis, ...], ...]:
+        """The axes, the same for all stores, of the leading dimensions of a shape that is cut; none for others."""
+        for lead, parts in self.cuts.items():
+            if shape[: len(lead)] == lead and parts < lead[-1]:
+                if lead not in self._cut_axes:
+                    *outer, n = lead
+                    kept = tuple((Axis(f"o{d}", size),) for d, size in enumerate(outer))
+                    self._cut_axes[lead] = (*kept, (Axis("part", parts), Axis("row", n // parts)))
+                return self._cut_axes[lead]
+        return ()
+
+    def _place_of(self, axes: Sequence[Axis], shape: Shape) -> tuple[Place, tuple[Guards, ...]]:
+        """The index and guards that cover a shape, by the axes of its leading dimensions, if cut, and of others."""
+        cut = self._cut(shape)
+        place, guards = everywhere(axes[sum(map(len, cut)) :])
+        return (*(combination(_mixed_radix(part)) for part in cut), *place), (*(NO_GUARDS for _ in cut), *guards)
 
     def _repeated_by_stores(self, tried: dict[Key, Demand], fresh: tuple[Axis, ...]) -> dict[Axis, Axis]:
         """Known axes for the axes of a store, looking below its reductions, whose axes are free to follow."""

@@ -19,6 +19,7 @@ from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynam
 from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.rewrite import prepare
+from kernelforge.alongside import cuts_among
 from kernelforge.demand import Demand, Demands, flat_index, flattened
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node
@@ -68,7 +69,7 @@ class Lowering:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.demands = Demands(frozenset(group.inputs))
+        self.demands = Demands(frozenset(group.inputs), cuts=cuts_among(group.outputs))
         self.params: dict[Node, Param] = {}
         self.checks: dict[tuple[Expr, int], tuple[Node, Guards]] = {}
         self._exprs: dict[int, Expr] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kernelforge.alongside import cuts_among
 from kernelforge.cuts import Cuts, is_transfer
 from kernelforge.graph import SCATTERS, Node
 from kernelforge.questions import Answer, Questions, is_pointwise
@@ -237,10 +238,10 @@ class Merging:
         part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
         if part.answer.refusal is not None:
             return True
-        alone = self._parallel(earlier), self._parallel(later)
-        if self._inner(earlier, later):
+        alone, enough = (self._parallel(earlier), self._parallel(later)), PROGRAMS * self.cuts.limits.cores
+        if self._inner(earlier, later) and not cuts_among(part.outputs):
             return part.answer.parallel < min(alone)
-        return part.answer.parallel < min(max(alone), PROGRAMS * self.cuts.limits.cores)
+        return part.answer.parallel < min(max(alone), enough)
 
     def _parallel(self, part: Part) -> int:
         if part.answer is None:

@@ -17,6 +17,7 @@ from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
 from kernelforge import tune
+from kernelforge.alongside import alongside
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
 from kernelforge.fuse import groups
@@ -208,7 +209,7 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
         simple: Sequence[Node] = expanded(nodes)
         while True:
             simple = with_winograd(without_tallies(simplify(simple), target), target, repeated)
-            simple = split(privatise(simple, target), target)
+            simple = split(alongside(privatise(simple, target), target), target)
             strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
             if not strays:
                 break

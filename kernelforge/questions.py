@@ -14,6 +14,7 @@ from typing import Final
 
 from codegen.index import Axis, Index
 from codegen.ops import SCALAR_OPS
+from kernelforge.alongside import cuts_among
 from kernelforge.cuts import Limits
 from kernelforge.demand import Demand, Demands, TooManyDemands
 from kernelforge.graph import LEAVES, VIEWS, Node
@@ -57,7 +58,7 @@ class Questions:
         return self._answers[key]
 
     def _answer(self, outputs: Sequence[Node], loads: Sequence[Node]) -> Answer:
-        demands = Demands(frozenset(loads), cap=4 * self.limits.operations)
+        demands = Demands(frozenset(loads), cap=4 * self.limits.operations, cuts=cuts_among(outputs))
         try:
             stores = [demands.add_store([node]) for node in sorted(outputs, key=lambda node: -node.size)]
         except TooManyDemands:

@@ -15,7 +15,7 @@ ORDER = {
                   triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl < generate <
                   __init__""",
     "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
-                      < cuts split tallies privatise toom ownership < axes demand naming group
+                      < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
                       < plan < debug dump faults saved < realize jit < tensor < nn optim data io < inspect < cli
                       < __main__ __init__""",
