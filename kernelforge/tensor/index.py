@@ -19,6 +19,7 @@ from kernelforge import graph
 from kernelforge.errors import ShapeError
 from kernelforge.graph import Node
 from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
 
@@ -148,6 +149,13 @@ class Index(Scatter):
 
     def _picked(self, selection: Selection) -> Self:
         """The elements of this view at the selection's picks."""
+        picks = [self._wrap(node, None) for node in selection.picks.values()]
+        return self._at_places(tuple(selection.picks), selection.place, *picks)
+
+    @composite
+    def _at_places(self, dims: tuple[int, ...], place: int, *picks: Self) -> Self:
+        """The elements at the indices of some dimensions, whose dimensions go to a place among the others."""
+        selection = Selection((), self.shape, {dim: pick._node for dim, pick in zip(dims, picks)}, place)
         _, x, dim, index = self._merged(selection)
         count = index.size
         aligned = graph.reshape(index, tuple([count if i == dim else 1 for i in range(x.ndim)]))

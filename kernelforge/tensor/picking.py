@@ -14,6 +14,7 @@ import numpy as np
 from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.index import Index
 from kernelforge.tensor.scatter import from_front_only
@@ -45,6 +46,10 @@ class Picking(Index):
             raise DTypeError(f"one_hot() takes integers, got {self.dtype}; cast first")
         if num_classes == -1:
             num_classes = int(self.max().item()) + 1
+        return self._one_hot(num_classes)
+
+    @composite
+    def _one_hot(self, num_classes: int) -> Self:
         return type(self).eye(num_classes, dtype=dtypes.default_int)[from_front_only(self, num_classes)]
 
     def nonzero(self, as_tuple: bool = False) -> Self | tuple[Self, ...]:

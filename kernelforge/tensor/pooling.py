@@ -12,6 +12,7 @@ from typing import Self
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.convolution import Convolution, Sizes
 
 OutputSizes = int | Sequence[int | None]
@@ -59,15 +60,29 @@ class Pooling(Convolution):
         return_indices   also the place of each maximum in the flattened spatial dimensions, int32
         """
         window, strides, dilations, pads = self._pooled("max_pool2d", kernel_size, stride, dilation, padding, ceil_mode)
+        options = (tuple(window), tuple(strides), tuple(dilations), tuple(pads))
+        largest = self._max_pooled(*options, False)
+        return (largest, self._max_pooled(*options, True)) if return_indices else largest
+
+    @composite
+    def _max_pooled(
+        self,
+        window: tuple[int, ...],
+        strides: tuple[int, ...],
+        dilations: tuple[int, ...],
+        pads: tuple[tuple[int, int], ...],
+        wants_places: bool,
+    ) -> Self:
+        """The maximum of each window, or the place of the first element that has it."""
         rank = len(window)
-        full_pads = [(0, 0)] * (self.ndim - rank) + pads
+        full_pads = [(0, 0)] * (self.ndim - rank) + list(pads)
         x = self.pad(full_pads, value=self.dtype.min)._windows(window, strides, dilations, "max_pool2d")
         axes = tuple(range(self.ndim - rank + 1, self.ndim + rank, 2))
         n = prod(self.shape[-rank:])
         places = self._wrap(graph.reshape(graph.iota(n), self.shape[-rank:]), None)
         places = places.pad(pads, value=n)._windows(window, strides, dilations, "max_pool2d")
         largest, first = x._largest_at(places, n, axes)
-        return (largest, first) if return_indices else largest
+        return first if wants_places else largest
 
     def _largest_at(self, places: Self, n: int, axes: tuple[int, ...]) -> tuple[Self, Self]:
         """The maximum over axes, and the smallest of the places below n where it is; that one gets the gradient."""
@@ -80,6 +95,7 @@ class Pooling(Convolution):
             result = result._derived(graph.surrogate(result._node, picked._node))
         return result, first.reshape(result.shape)
 
+    @composite
     def avg_pool2d(
         self,
         kernel_size: Sizes = (2, 2),
@@ -134,6 +150,7 @@ class Pooling(Convolution):
         window = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
         return self.avg_pool2d(window, stride, 1, padding, ceil_mode, count_include_pad)
 
+    @composite
     def adaptive_avg_pool2d(self, output_size: OutputSizes) -> Self:
         """The mean of each of the windows that cover the last dimensions, output_size of them; None keeps a size.
 
@@ -152,6 +169,7 @@ class Pooling(Convolution):
             x = total / inside.sum(1).cast(x.dtype).reshape(m, *(1,) * (self.ndim - dim - 1))
         return x.cast(self._floating().dtype)
 
+    @composite
     def adaptive_max_pool2d(self, output_size: OutputSizes) -> Self:
         """The maximum of each of the windows adaptive_avg_pool2d() takes; the first of equal ones gets the gradient.
 

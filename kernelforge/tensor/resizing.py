@@ -52,6 +52,7 @@ class Resizing(Counting):
         mixed = parts.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
         return mixed.reshape(*lead, channels * r * r, height // r, width // r)
 
+    @composite
     def interpolate(
         self,
         size: int | Sequence[int] | None = None,

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.convert import Convert
 from kernelforge.tensor.core import Core, Operand
 
@@ -98,12 +99,14 @@ def as_index(index: Any) -> Any:
     return index.cast(dtypes.int64 if wide else dtypes.int32)
 
 
+@composite
 def from_front(index: Any, n: int) -> Any:
     """Indices as int32 or int64, negative ones counted from the end of a dimension of size n."""
     places = as_index(index)
     return places if index.dtype.kind == "u" else (places < 0).where(places + n, places)
 
 
+@composite
 def from_front_only(index: Any, n: int) -> Any:
     """Indices as int32 or int64, negative ones put out of range in a dimension of size n."""
     places = as_index(index)

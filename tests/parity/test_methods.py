@@ -60,7 +60,8 @@ def test_as_in_torch(cases: dict[str, Case], data: st.DataObject) -> None:
         tensors = [torch.tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
         expected = outcome(case.theirs or case.call, tensors)
         if isinstance(expected, Exception) or isinstance(found, Exception):
-            refused = isinstance(found, Exception) or (name in MORE and "bool" in inputs)
+            unfinished = isinstance(expected, NotImplementedError)  # torch has no kernel for the type
+            refused = isinstance(found, Exception) or unfinished or (name in MORE and "bool" in inputs)
             assert isinstance(expected, Exception) and refused, (found, expected)
             return
         assert len(found) == len(expected)
