@@ -3,7 +3,7 @@
 Comes in: kernels whose arguments are set.  Goes out: their launches, numbered, of which all up to `finished` are done.
 To hand a kernel over, and to wake threads for it, takes longer than many a small kernel itself.  Where the driver has
 `cl_intel_exec_by_local_thread`, kernels are tried on a queue that runs them at once, as a function call would; one that
-turns out to take long is handed over from then on.
+turns out to take long is handed over from then on.  On a device of one thread all are run so: a second one would wait.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ class Queues:
         self._immediate: Any = None
         if EXTENSION in candidate.handle.extensions.split():
             self._immediate = cl.CommandQueue(context, properties=RUN_BY_CALLER)
+        self._alone = candidate.facts.compute_units == 1
         self._profiled: Any = None
         self.launched = self.finished = 0
 
     def launch(self, executable: Compiled, timed: bool) -> float | None:
         """Starts a kernel; the seconds it took, if timed."""
         before, self.launched = self.launched, self.launched + 1
-        if executable.chances and before <= self.finished and self._immediate is not None:
+        if (executable.chances or self._alone) and before <= self.finished and self._immediate is not None:
             seconds = self._run(executable)
             self.finished = self.launched
             return seconds if timed else None

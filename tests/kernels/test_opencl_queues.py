@@ -1,6 +1,10 @@
 """Short kernels run at once, long ones are handed over, and both stay in order."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,18 +14,19 @@ from hypothesis import strategies as st
 from kernelforge.kernels import opencl_queues
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_build import CHANCES, MOST_FLOPS, Compiled
-from kernelforge.kernels.opencl_devices import candidates
+from kernelforge.kernels.opencl_devices import Candidate, candidates
 from kernelforge.kernels.runtime import Memory
 from tests.kernels.conftest import increment
 
+ROOT = Path(__file__).parents[2]
 SIZE = 1000
 IMMEDIATE = [c for c in candidates() if opencl_queues.EXTENSION in c.handle.extensions.split()]
 needs_extension = pytest.mark.skipif(not IMMEDIATE, reason="no driver here runs kernels in the calling thread")
 
 
-def opened() -> tuple[OpenCLRuntime, Compiled, list[Memory]]:
+def opened(candidate: Candidate | None = None) -> tuple[OpenCLRuntime, Compiled, list[Memory]]:
     """A device of its own, with out = x + 1 and its arguments; x is 0."""
-    runtime = OpenCLRuntime("CPU", IMMEDIATE[0])
+    runtime = OpenCLRuntime("CPU", candidate or IMMEDIATE[0])
     (executable,) = runtime.compile([increment(SIZE)])
     memories = [runtime.allocate(4 * SIZE), runtime.allocate(4 * SIZE)]
     for memory in memories:
@@ -61,6 +66,39 @@ def test_a_kernel_of_much_work_gets_no_chance() -> None:
     runtime, executable, _ = opened()
     (large,) = runtime.compile([replace(increment(SIZE, "large"), flops=MOST_FLOPS + 1)])
     assert executable.chances == CHANCES and large.chances == 0
+
+
+@needs_extension
+def test_one_thread_runs_everything_itself() -> None:
+    candidate = replace(IMMEDIATE[0], facts=replace(IMMEDIATE[0].facts, compute_units=1))
+    runtime, executable, memories = opened(candidate)
+    executable.chances = 0
+    runtime.launch(executable, memories)
+    assert runtime._queues.finished == runtime._queues.launched
+
+
+BUSY = """
+import time
+import numpy as np
+from kernelforge import Device, Tensor
+x = Tensor(np.ones((600, 600), np.float32)).realize()
+shares = []
+for repeats in (1, 10, 10, 10):
+    wall, work = time.perf_counter(), time.process_time()
+    for _ in range(repeats):
+        (x @ x).realize()
+    Device["CPU"].synchronize()
+    shares.append((time.process_time() - work) / (time.perf_counter() - wall))
+print(min(shares[1:]), Device["CPU"].facts.compute_units)
+"""
+
+
+@needs_extension
+def test_a_process_told_to_use_one_thread_keeps_one_processor_busy() -> None:
+    environment = os.environ | {"KF_THREADS": "1", "KF_OPENCL": "intel", "PYTHONPATH": str(ROOT)}
+    printed = subprocess.run([sys.executable, "-c", BUSY], env=environment, capture_output=True, text=True, check=True)
+    busy, units = printed.stdout.split()
+    assert float(busy) < 1.1 and units == "1"
 
 
 @needs_extension
