@@ -11,7 +11,7 @@ Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Read the roo
 from codegen.dtypes import dtypes
 from kernelforge import nn, optim
 from kernelforge.counters import GlobalCounters
-from kernelforge.errors import DeviceError, DTypeError, ShapeError
+from kernelforge.errors import DeviceError, DTypeError, LinAlgError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, enable_grad, no_grad
@@ -22,6 +22,7 @@ __all__ = [
     "Device",
     "DeviceError",
     "GlobalCounters",
+    "LinAlgError",
     "ShapeError",
     "Tensor",
     "dtypes",

@@ -20,6 +20,7 @@ class Buffer:
     size    number of elements, 0 included
     host    a flat NumPy array in storage form (`dtype.numpy`) until the elements are copied to the device, else None
     memory  the runtime's handle once the buffer is allocated, else None
+    shared  whether another library has the same memory, so that no result may take its place
 
     A graph node names a buffer by identity, so its elements must not change while a node that reads it is still to be
     computed: an assignment makes a new Buffer.
@@ -30,10 +31,11 @@ class Buffer:
     Buffer(6, float32, CPU, host)
     """
 
-    __slots__ = ("__weakref__", "device", "dtype", "host", "memory", "size")
+    __slots__ = ("__weakref__", "device", "dtype", "host", "memory", "shared", "size")
 
     def __init__(self, size: int, dtype: DType, device: str, host: NDArray | None = None, memory: Any = None) -> None:
         self.size, self.dtype, self.device, self.host, self.memory = size, dtype, device, host, memory
+        self.shared = False
 
     @staticmethod
     def from_numpy(values: NDArray, dtype: DType, device: str) -> Buffer:

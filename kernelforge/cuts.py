@@ -27,6 +27,7 @@ FORCED: Final = {
     "scatter": "scattered into in place",
     "tally": "counted in place",
     "copy": "copied between devices",
+    "host": "computed on the host",
     "stack": "made of several values",
 }
 
@@ -72,6 +73,11 @@ def is_leaf(node: Node) -> bool:
 def is_transfer(node: Node) -> bool:
     """True for a copy between two devices; the copy of what no device holds is computed where it is needed."""
     return node.op == "copy" and node.realized is None and node.src[0].device is not None
+
+
+def in_memory(node: Node) -> Node:
+    """The node whose stored elements a step that is no kernel reads for one of its sources."""
+    return through(node, frozenset(("reshape", "detach")))
 
 
 def through(node: Node, ops: frozenset[str]) -> Node:
@@ -169,7 +175,10 @@ class Cuts:
             elif node.op in FORCED and node.realized is None and (node.op != "copy" or is_transfer(node)):
                 self.reasons[node] = FORCED[node.op]
             if is_transfer(node):
-                self.cut(through(node.src[0], frozenset(("reshape", "detach"))), "read by another device")
+                self.cut(in_memory(node.src[0]), "read by another device")
+            elif node.op == "host" and node.realized is None:
+                for source in node.src:
+                    self.cut(in_memory(source), "read by the host")
 
     def _cut_reductions(self) -> None:
         """A reduction takes its elementwise epilogue: stored is the last of the elementwise nodes only it leads to.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from codegen.show import show
-from kernelforge.plan import Launch, Plan
+from kernelforge.plan import HostCall, Launch, Plan
 from kernelforge.settings import DEBUG
 
 
@@ -60,7 +60,11 @@ def show_launch(step: Launch, seconds: float) -> None:
 def describe(plan: Plan) -> str:
     """A plan for people: every launch with the reasons for its boundaries, the user's lines, and its source."""
     parts = [f"{len(plan.launches)} kernels"]
-    for step in plan.launches:
+    for step in plan.steps:
+        if isinstance(step, HostCall):
+            parts.append(f"\n{step.function} of {', '.join(map(str, step.shapes))} on the host")
+        if not isinstance(step, Launch):
+            continue
         parts.append(f"\n{step.program.entry} on {step.device}, grid {'x'.join(map(str, step.program.grid))}")
         parts += [f"    stores {reason}" for reason in step.reasons]
         parts += [f"    from {file}:{line}" for file, line in step.lines[:4]]

@@ -4,6 +4,8 @@ A user error says what was attempted, the shapes and dtypes received, what was e
 a `KernelForgeError`, and also the built-in error of its kind, so that ordinary `except ValueError` works.
 """
 
+import numpy as np
+
 
 class KernelForgeError(Exception):
     """Anything kernelforge itself reports."""
@@ -23,6 +25,10 @@ class SettingError(KernelForgeError, ValueError):
 
 class DeviceError(KernelForgeError, RuntimeError):
     """Tensors on different devices, or a device that cannot be used."""
+
+
+class LinAlgError(KernelForgeError, np.linalg.LinAlgError):
+    """A matrix that has no inverse, no factor, or values an algorithm does not end for."""
 
 
 class CompileError(KernelForgeError, RuntimeError):

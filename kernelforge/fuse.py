@@ -16,7 +16,7 @@ import heapq
 from collections.abc import Sequence
 
 from codegen.target import Target
-from kernelforge.cuts import Cuts, Limits, is_transfer, through
+from kernelforge.cuts import Cuts, Limits, in_memory, is_transfer
 from kernelforge.graph import SCATTERS, Node
 from kernelforge.group import Group
 from kernelforge.merging import Merging, Part
@@ -81,8 +81,9 @@ def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
     reasons = {node: cuts.reasons[node] for node in part.outputs}
     (node, *_) = part.outputs
     if is_transfer(node):
-        source = through(node.src[0], frozenset(("reshape", "detach")))
-        return [Group("copy", part.outputs, (source,), reasons)]
+        return [Group("copy", part.outputs, (in_memory(node.src[0]),), reasons)]
+    if node.op == "host":
+        return [Group("host", part.outputs, tuple(in_memory(source) for source in node.src), reasons)]
     if node.op == "stack":
         return [Group("stack", part.outputs, _loads(cuts, node.src), reasons)]
     if node.op not in SCATTERS:

@@ -38,7 +38,7 @@ class Node:
     """One operation of the graph and, at the same time, the array it stands for.
 
     op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "scan" "gather" "scatter"
-              "tally" "stack" "contiguous" "detach" "surrogate" "copy"
+              "tally" "stack" "contiguous" "detach" "surrogate" "copy" "host"
     src       the nodes it is computed from
     attr      what else it takes; the constructor of the same name says what
     shape     dtype, device: what follows from these; device is None where no buffer is involved
@@ -431,6 +431,19 @@ def copy(x: Node, device: str) -> Node:
     return _find(key) or _add(key, Node("copy", (x,), device, x.shape, x.dtype, device))
 
 
+def host(function: Any, src: Sequence[Node], shape: Shape) -> Node:
+    """What a function of arrays makes of src on the host, in the dtype of the first; attr is a `HostFunction`."""
+    stored = tuple([contiguous(x) if _behind_views(x).op in LEAVES - {"buffer"} else x for x in src])
+    return node_of("host", stored, function, shape, src[0].dtype)
+
+
+def _behind_views(x: Node) -> Node:
+    """The node whose elements x shows."""
+    while x.op in VIEWS and x.realized is None:
+        x = x.src[0]
+    return x
+
+
 def rebuild(node: Node, src: Sequence[Node]) -> Node:
     """The node's operation on other sources, folded like any new node; the node itself when they are its own."""
     src = tuple(src)
@@ -451,9 +464,9 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
     if op in ("contiguous", "detach"):
         return contiguous(x, attr) if op == "contiguous" else detach(x)
-    if op in ("surrogate", "stack"):
-        return surrogate(*src) if op == "surrogate" else stack(src, attr)
-    return elementwise(op, *src)
+    if op in ("stack", "host"):
+        return stack(src, attr) if op == "stack" else host(attr, src, node.shape)
+    return surrogate(*src) if op == "surrogate" else elementwise(op, *src)
 
 
 _BY_ATTR: Final = {f.__name__: f for f in (reshape, permute, expand, pad, shrink, flip, cast, bitcast, copy)}

@@ -20,6 +20,7 @@ class Group:
              "scatter"  the output is such a node with its base in place; its values are combined with it
              "stack"    the output is a stack of values, each computed from the inputs
              "copy"     the output is the input on another device
+             "host"     the output is a function of the inputs that the host computes
     outputs  nodes it stores
     inputs   nodes it loads: buffers, realized nodes and outputs of earlier groups
     reasons  for each output, why it is stored instead of computed by its users

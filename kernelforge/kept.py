@@ -205,7 +205,9 @@ NO_SERVICE: Final = Service((), (), lambda slot, nbytes: None)
 
 
 def _entry(p: Preparation, buffers: Sequence[Buffer]) -> _Entry | None:
-    """What is known of a preparation of given buffers; None when they are met for the first time."""
+    """What is known of a preparation of given buffers; None when they are met for the first time, or may change."""
+    if any(buffer.shared for buffer in buffers):
+        return None
     key = (p.what, *map(id, buffers))
     found = _entries.get(key)
     if found is not None and all(r() is buffer for r, buffer in zip(found.buffers, buffers)):

@@ -35,7 +35,7 @@ class Part:
         self.inside, self.loads = cuts.region(outputs, ignored=frozenset(outputs) | frozenset(computed))
         positions = [cuts.position[node] for node in outputs]
         self.first, self.last = min(positions), max(positions)
-        self.special = any(node.op in SCATTERS or node.op == "stack" or is_transfer(node) for node in outputs)
+        self.special = any(node.op in SCATTERS or node.op in ("stack", "host") or is_transfer(node) for node in outputs)
         self.answer: Answer | None = None
         self.is_flat = False
 

@@ -83,4 +83,4 @@ def _holders(shape: Structure, kept: set[Node]) -> dict[Any, int]:
 def _is_shared(buffer: Buffer) -> bool:
     """True when something else holds the memory of a buffer."""
     memories = [buffer.memory]
-    return buffer.memory is not None and _counts(memories)[0] != ALONE + 1
+    return buffer.shared or (buffer.memory is not None and _counts(memories)[0] != ALONE + 1)

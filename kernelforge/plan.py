@@ -23,6 +23,7 @@ from kernelforge.calls import expanded
 from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort
 from kernelforge.group import Group
+from kernelforge.hosted import HostFunction
 from kernelforge.kept import Preparation, preparations
 from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
@@ -110,6 +111,29 @@ class Transfer:
 
 
 @dataclass(slots=True)
+class HostCall:
+    """A function of arrays, computed on the host.
+
+    shapes  of the arrays in the source slots
+    line    the user's
+    """
+
+    function: HostFunction
+    sources: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    target: int
+    line: Line | None
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        return (*self.sources, self.target)
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return (self.target,)
+
+
+@dataclass(slots=True)
 class Plan:
     """What to run.
 
@@ -123,7 +147,7 @@ class Plan:
     """
 
     slots: list[Slot] = field(default_factory=list)
-    steps: list[Launch | Transfer] = field(default_factory=list)
+    steps: list[Launch | Transfer | HostCall] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     lean: Layout = field(default_factory=lambda: ([], []))
     preparations: list[Preparation] = field(default_factory=list)
@@ -270,6 +294,12 @@ class Planner:
             source = self._slot(group.inputs[0], self.device)
             self.plan.steps.append(Transfer(source, self._slot(group.outputs[0], device)))
             return
+        if group.kind == "host":
+            (node,) = group.outputs
+            sources = tuple(self._slot(x, self.device) for x in group.inputs)
+            shapes = tuple(x.shape for x in node.src)
+            self.plan.steps.append(HostCall(node.attr, sources, shapes, self._slot(node, device), node.line))
+            return
         spare = [x for x in group.inputs if self.last.get(x) is group and x.device == device]
         dying = frozenset(node for node in spare if self._slot(node, device) in self.dying)
         results = frozenset(node for node in group.outputs if node in self.wanted)
@@ -345,9 +375,9 @@ class Planner:
         return blocks, list(zip(scratch, chosen))
 
 
-def _kind(step: Launch | Transfer) -> object:
+def _kind(step: Launch | Transfer | HostCall) -> object:
     """What a step does, apart from its arguments."""
-    return (step.device, step.program) if isinstance(step, Launch) else Transfer
+    return (step.device, step.program) if isinstance(step, Launch) else type(step)
 
 
 def template_of(

@@ -23,7 +23,7 @@ from kernelforge.graph import Node
 from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device
 from kernelforge.ownership import dying
-from kernelforge.plan import Launch, Plan, Transfer, is_stored, make_plan, shows_kernels
+from kernelforge.plan import HostCall, Launch, Plan, Transfer, is_stored, make_plan, shows_kernels
 from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, TUNE, WINOGRAD, Context, remembered
 from kernelforge.structure import Structure, structure
 
@@ -250,6 +250,9 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
         if isinstance(step, Transfer):
             _transfer(plan, step, arguments)
             continue
+        if isinstance(step, HostCall):
+            _call(plan, step, arguments)
+            continue
         seconds = Device[step.device].launch(step.executable, arguments, timed)
         if seconds is not None:
             GlobalCounters.time_sum_s += seconds
@@ -313,6 +316,22 @@ def _fault(plan: Plan, slot: int) -> faults.Fault:
         sizes, lines = [check.size for check in step.checks], [check.line for check in step.checks]
         plan.faults[slot] = faults.Fault(step.device, sizes, lines)
     return plan.faults[slot]
+
+
+def _call(plan: Plan, step: HostCall, memories: Sequence[Any]) -> None:
+    """Computes a step on the host, by way of copies of its arguments.
+
+    raises LinAlgError, with the user's line
+    """
+    arrays = []
+    for number, shape, memory in zip(step.sources, step.shapes, memories):
+        slot = plan.slots[number]
+        arrays.append(np.empty(shape, slot.dtype.numpy))
+        if memory is not None:
+            Device[slot.device].copy_out(memory, arrays[-1].reshape(-1))
+    target = plan.slots[step.target]
+    found = step.function.computed(arrays, step.line)
+    Device[target.device].copy_in(memories[-1], np.ascontiguousarray(found, target.dtype.numpy).reshape(-1))
 
 
 def _transfer(plan: Plan, step: Transfer, memories: Sequence[Any]) -> None:

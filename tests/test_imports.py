@@ -14,7 +14,7 @@ ORDER = {
                   contract < rewrite < access picks overwriting < nodes < goals < triton_scope triton_tiles triton_dot
                   triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl < generate <
                   __init__""",
-    "kernelforge": """settings errors counters buffer < graph views shape structure < grad simplify
+    "kernelforge": """settings errors counters buffer dlpack < graph views shape structure hosted < grad simplify
                       < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
                       < plan < debug dump faults saved < realize jit < tensor < nn optim data io < inspect < cli

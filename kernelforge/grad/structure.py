@@ -6,6 +6,7 @@ expand; window and gather have unwindow and scatter as theirs.
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 from kernelforge import graph
@@ -250,3 +251,13 @@ def _surrogate(node: Node, dy: Node) -> Parts:
 def _copy(node: Node, dy: Node) -> Parts:
     device = node.src[0].device
     return (lambda: dy if device is None else graph.copy(dy, device),)
+
+
+@rule("host")
+def _host(node: Node, dy: Node) -> Parts:
+    parts = node.attr.gradient(node, dy)
+    return tuple([None if part is None else partial(_itself, part) for part in parts])
+
+
+def _itself(node: Node) -> Node:
+    return node

@@ -60,6 +60,9 @@ class CudaRuntime:
     def allocate(self, nbytes: int) -> Memory:
         return self.pool.take(nbytes)
 
+    def adopt(self, array: NDArray) -> Memory | None:
+        return None
+
     def copy_in(self, memory: Memory, array: NDArray) -> None:
         if array.nbytes:
             self._staging.copy_in(memory.block.handle, array.reshape(-1).view(np.uint8))

@@ -25,7 +25,7 @@ from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
-from kernelforge.kernels.runtime import Block, Memory, report
+from kernelforge.kernels.runtime import Block, Lender, Memory, report
 
 ALIGNMENT: Final = 64
 
@@ -76,6 +76,13 @@ class OpenCLRuntime:
 
     def allocate(self, nbytes: int) -> Memory:
         return self.pool.take(nbytes)
+
+    def adopt(self, array: NDArray) -> Memory | None:
+        if not self._shares_memory or not array.nbytes or array.ctypes.data % ALIGNMENT:
+            return None
+        flags, host = self._cl.mem_flags, array.reshape(-1).view(np.uint8)
+        handle = self._cl.Buffer(self._context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
+        return Memory(array.nbytes, Block(array.nbytes, handle, host), Lender(self._wait))
 
     def copy_in(self, memory: Memory, array: NDArray) -> None:
         if not array.nbytes:

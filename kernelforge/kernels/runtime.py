@@ -1,4 +1,4 @@
-"""What a runtime is: five methods, the facts of its machine, and the handles it gives out.
+"""What a runtime is: a few methods, the facts of its machine, and the handles it gives out.
 
 Comes in: programs and arrays.  Goes out: `Memory` and `Executable` handles that only the runtime that made them looks
 into.  A runtime knows no graph and no tensor.
@@ -42,6 +42,19 @@ class Owner(Protocol):
     """Whoever takes a block back."""
 
     def give_back(self, block: Block) -> None: ...
+
+
+class Lender:
+    """The owner of blocks whose memory is another library's.
+
+    wait  returns when the launch of that number is done
+    """
+
+    def __init__(self, wait: Callable[[int], None] = lambda launch: None) -> None:
+        self._wait = wait
+
+    def give_back(self, block: Block) -> None:
+        self._wait(block.last_use)
 
 
 class Memory:
@@ -119,6 +132,10 @@ class Runtime(Protocol):
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory with undefined content; raises MemoryError when there is none."""
+        ...
+
+    def adopt(self, array: NDArray) -> Memory | None:
+        """A contiguous array's own memory, for as long as the handle lives; None where the device cannot work in it."""
         ...
 
     def copy_in(self, memory: Memory, array: NDArray) -> None:

@@ -6,7 +6,8 @@ themselves out once for each shape, dtype and option they meet and are a single 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
@@ -20,6 +21,17 @@ MOST_RECIPES: Final = 4096  # of one function
 P = ParamSpec("P")
 T = TypeVar("T")
 _spelling: Final[ContextVar[bool]] = ContextVar("spelling", default=False)
+
+
+@contextmanager
+def spelled_out() -> Iterator[None]:
+    """A context in which composites are the operations they are made of, and gradients flow."""
+    spelling, enabled = _spelling.set(True), grad_enabled.set(True)
+    try:
+        yield
+    finally:
+        _spelling.reset(spelling)
+        grad_enabled.reset(enabled)
 
 
 def composite(function: Callable[P, T]) -> Callable[P, T]:
@@ -71,14 +83,10 @@ def _recorded(
     if not tensors:
         return None
     inputs = placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
-    spelling, enabled = _spelling.set(True), grad_enabled.set(True)
-    try:
+    with spelled_out():
         given = iter([tensor._wrap(node, tensor._tracked) for node, tensor in zip(inputs, tensors)])
         stand_ins = [next(given) if isinstance(value, Core) else value for value in (*args, *kwargs.values())]
         result = function(*stand_ins[: len(args)], **dict(zip(kwargs, stand_ins[len(args) :])))
-    finally:
-        _spelling.reset(spelling)
-        grad_enabled.reset(enabled)
     if not isinstance(result, Core):
         return None
     recipe = Recipe(function.__name__, inputs, result._node)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
@@ -50,9 +50,6 @@ class Convert(Random):
         stored = self._stored
         assert stored is not None
         return from_storage(realize.contents(stored), self.dtype).reshape(self.shape)
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
-        return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number.

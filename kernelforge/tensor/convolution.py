@@ -14,12 +14,12 @@ from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.distances import Distances
+from kernelforge.tensor.solving import Solving
 
 Sizes = int | Sequence[int]
 
 
-class Convolution(Distances):
+class Convolution(Solving):
     """Convolutions, written with windows."""
 
     __slots__ = ()

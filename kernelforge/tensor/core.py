@@ -16,8 +16,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import DType, as_dtype, dtypes, promote
-from kernelforge import graph
+from codegen.dtypes import DType, as_dtype, dtypes, from_storage, promote
+from kernelforge import dlpack, graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
@@ -110,7 +110,7 @@ class Core:
     ) -> None:
         """A tensor with the given data, which is copied.
 
-        data            a number, a nested list of numbers, a NumPy array or a tensor
+        data            a number, a nested list of numbers, a tensor, or an array of NumPy or any library with DLPack
         device          a device's name; the default device when None
         dtype           the element type; None keeps an array's and takes float32, int32 or bool for Python numbers
         requires_grad   True: backward() computes its gradient; None: an optimiser may turn it on; False: never
@@ -380,6 +380,11 @@ def as_array(data: Any) -> tuple[NDArray, DType]:
             return np.asarray(data), as_dtype(data.dtype)
         except TypeError:
             raise DTypeError(f"a tensor cannot hold NumPy's {data.dtype}; convert it with .astype(...)") from None
+    if hasattr(data, "__dlpack__"):
+        stored, dtype = dlpack.taken(data.__dlpack__())
+        return from_storage(stored, dtype), dtype
+    if hasattr(data, "__array__"):
+        return as_array(np.asarray(data))
     try:
         array = np.array(_plain(data))
     except ValueError:

@@ -149,19 +149,6 @@ class Products(Linalg):
     # Chains -----------------------------------------------------------------------------------------------------
 
     @composite
-    def matrix_power(self, n: int) -> Self:
-        """The product of n equal square matrices, by squaring; the identity for 0."""
-        if self.ndim < 2 or self.shape[-1] != self.shape[-2] or n < 0:
-            raise ShapeError(f"matrix_power({n}) of {self.shape}: it takes square matrices and n >= 0")
-        result = type(self).eye(self.shape[-1], dtype=self.dtype).expand(self.shape)
-        power: Self = self
-        while n:
-            result = result.dot(power) if n & 1 else result
-            n >>= 1
-            power = power.dot(power) if n else power
-        return result
-
-    @composite
     def multi_dot(self, *others: Self) -> Self:
         """The product of a chain of matrices in the order that multiplies least; the ends may be vectors."""
         chain = [self, *others]

@@ -12,13 +12,13 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.convert import Convert
 from kernelforge.tensor.core import Core, Operand
+from kernelforge.tensor.interchange import Interchange
 
 _REDUCTIONS: Final = {"sum": "add", "add": "add", "prod": "mul", "multiply": "mul", "amax": "max", "amin": "min"}
 
 
-class Scatter(Convert):
+class Scatter(Interchange):
     """gather() and scatter() with torch's meaning."""
 
     __slots__ = ()

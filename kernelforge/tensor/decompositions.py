@@ -1,0 +1,286 @@
+"""Decompositions and inverses of matrices: functions NumPy computes on the host, with gradients in tensor algebra.
+
+Comes in: batches of square or rectangular matrices, float32 or float64.  Goes out: "host" nodes.  Gradients are made of
+products, triangles and further such nodes, so they can be differentiated again.  Several results of one function are
+parts of one array, so that it is computed once.
+
+source  M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation", 2008
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from math import prod
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelforge import graph
+from kernelforge.graph import Node
+from kernelforge.hosted import HostFunction
+from kernelforge.tensor.composite import spelled_out
+from kernelforge.tensor.distances import Distances
+
+_ADD: Final = "for instance add a small multiple of the identity"
+_FINITE: Final = "look for NaN and infinity in it"
+
+
+class Decompositions(Distances):
+    """Host functions as methods of matrices."""
+
+    __slots__ = ()
+
+    def _hosted(self, function: HostFunction, shape: tuple[int, ...], *others: Self) -> Self:
+        """What a host function makes of this tensor and others, an array of the given shape."""
+        tensors = (self, *others)
+        if not self.numel():
+            values = function.run(*[np.zeros(x.shape) for x in tensors])
+            return type(self)(values, device=self._node.device, dtype=self.dtype)
+        node = graph.host(function, [x._node for x in tensors], shape)
+        return self._wrap(node, any(x._tracked for x in tensors) or None)
+
+    def _parts(self, *shapes: tuple[int, ...]) -> list[Self]:
+        """The last dimension taken apart into arrays of the given shapes."""
+        pieces = self.split([prod(shape) for shape in shapes], self.ndim - 1)
+        return [piece.reshape(*self.shape[:-1], *shape) for piece, shape in zip(pieces, shapes)]
+
+    def _identity(self) -> Self:
+        return type(self).eye(self.shape[-1], dtype=self.dtype)
+
+    def _first_rows(self, count: int) -> Self:
+        return self._between(self.ndim - 2, 0, count)
+
+    def _first_columns(self, count: int) -> Self:
+        return self._between(self.ndim - 1, 0, count)
+
+    def _symmetric(self) -> Self:
+        return (self + self.mT) * 0.5
+
+    def _scaled_columns(self, factors: Self) -> Self:
+        return self * factors.unsqueeze(-2)
+
+    def _differences(self) -> Self:
+        """1 / (x[j] - x[i]) for the elements of vectors, 0 on the diagonal."""
+        gaps = self.unsqueeze(-2) - self.unsqueeze(-1)
+        diagonal = self._identity().ne(0)
+        return diagonal.where(0, 1 / diagonal.where(1, gaps))
+
+
+Formula = Callable[..., tuple[Any, ...]]
+
+
+def _gradient(formula: Formula) -> Callable[[Node, Node], Sequence[Node | None]]:
+    """formula(result, cotangent, *sources) of tensors as a function of nodes."""
+
+    def applied(node: Node, dy: Node) -> Sequence[Node | None]:
+        with spelled_out():
+            tensors = [Decompositions._wrap(x, None) for x in (node, dy, *node.src)]
+            return [None if part is None else part._node for part in formula(*tensors)]
+
+    return applied
+
+
+def _packed(arrays: Sequence[NDArray], batch: tuple[int, ...]) -> NDArray:
+    """The arrays of one batch, each of its elements flattened, one after the other."""
+    return np.concatenate([array.reshape(*batch, prod(array.shape[len(batch) :])) for array in arrays], -1)
+
+
+# ---------------------------------------------------------------------------------------------------- inverses
+
+
+def _inverse_gradient(x: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+    return (-(x.mT @ dy @ x.mT),)
+
+
+INVERSE: Final = HostFunction("inv", np.linalg.inv, _gradient(_inverse_gradient), f"pinv() takes any matrix, or {_ADD}")
+
+
+def _solution_gradient(x: Any, dy: Any, a: Any, b: Any) -> tuple[Any, ...]:
+    db = a.mT._hosted(SOLUTION, dy.shape, dy)
+    return -(db @ x.mT), db
+
+
+SOLUTION: Final = HostFunction(
+    "solve", np.linalg.solve, _gradient(_solution_gradient), f"lstsq() takes any matrix, or {_ADD}"
+)
+
+
+@lru_cache(maxsize=4)
+def triangular(upper: bool, unit: bool) -> HostFunction:
+    """The solution of a triangular system; unit: ones are taken for the diagonal."""
+
+    def read(a: NDArray) -> NDArray:
+        part = (np.triu if upper else np.tril)(a, (1 if upper else -1) if unit else 0)
+        return part + np.eye(a.shape[-1], dtype=a.dtype) if unit else part
+
+    def gradient(x: Any, dy: Any, a: Any, b: Any) -> tuple[Any, ...]:
+        db = a.mT._hosted(triangular(not upper, unit), dy.shape, dy)
+        offset = (1 if upper else -1) if unit else 0
+        da = -(db @ x.mT)
+        return (da.triu(offset) if upper else da.tril(offset)), db
+
+    return HostFunction(
+        "solve_triangular", lambda a, b: np.linalg.solve(read(a), b), _gradient(gradient), "its diagonal has a zero"
+    )
+
+
+def _pseudoinverse_gradient(p: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+    pt = p.mT
+    left = dy.mT @ p @ pt
+    right = pt @ p @ dy.mT
+    return (left - a @ (p @ left) + right - (right @ p) @ a - pt @ dy @ pt,)
+
+
+@lru_cache(maxsize=64)
+def pseudoinverse(rcond: float) -> HostFunction:
+    """The pseudoinverse, singular values up to rcond times the largest being 0."""
+    return HostFunction(
+        "pinv", lambda a: np.linalg.pinv(a, rcond), _gradient(_pseudoinverse_gradient), _FINITE
+    )
+
+
+# ------------------------------------------------------------------------------------------------- determinants
+
+
+def _determinant_gradient(det: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+    return ((det * dy).unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mT,)
+
+
+def _logarithm_gradient(log: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+    return (dy.unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mT,)
+
+
+def _none(*_: Any) -> tuple[Any, ...]:
+    return (None,)
+
+
+DETERMINANT: Final = HostFunction("det", np.linalg.det, _gradient(_determinant_gradient), _FINITE)
+LOG_DETERMINANT: Final = HostFunction(
+    "slogdet", lambda a: np.linalg.slogdet(a)[1], _gradient(_logarithm_gradient), _FINITE
+)
+SIGN: Final = HostFunction("slogdet", lambda a: np.linalg.slogdet(a)[0], _gradient(_none), _FINITE)
+
+
+# ------------------------------------------------------------------------------------------------------ factors
+
+
+def _cholesky_gradient(factor: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+    inner = (factor.mT @ dy).tril()
+    inner = inner - inner._identity() * inner * 0.5
+    for _ in range(2):
+        inner = factor.mT._hosted(triangular(True, False), inner.shape, inner).mT
+    return (inner._symmetric(),)
+
+
+CHOLESKY: Final = HostFunction(
+    "cholesky", np.linalg.cholesky, _gradient(_cholesky_gradient), f"it must be symmetric and positive; {_ADD}"
+)
+
+
+@lru_cache(maxsize=2)
+def qr(complete: bool) -> HostFunction:
+    """Q and R of matrices with at least as many rows as columns."""
+
+    def run(a: NDArray) -> NDArray:
+        return _packed(np.linalg.qr(a, "complete" if complete else "reduced"), a.shape[:-2])
+
+    def gradient(packed: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+        rows, n = a.shape[-2:]
+        width = rows if complete else n
+        (q, r), (dq, dr) = (x._parts((rows, width), (width, n)) for x in (packed, dy))
+        q, r, dq, dr = q._first_columns(n), r._first_rows(n), dq._first_columns(n), dr._first_rows(n)
+        m = r @ dr.mT - dq.mT @ q
+        m = m.tril() + m.tril(-1).mT
+        found = (dq + q @ m).mT
+        return (r._hosted(triangular(True, False), found.shape, found).mT,)
+
+    return HostFunction("qr", run, _gradient(gradient), _FINITE)
+
+
+@lru_cache(maxsize=2)
+def eigh(lower: bool) -> HostFunction:
+    """The eigenvalues of symmetric matrices, smallest first, and their vectors as columns."""
+
+    def run(a: NDArray) -> NDArray:
+        return _packed(np.linalg.eigh(a, "L" if lower else "U"), a.shape[:-2])
+
+    def gradient(packed: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+        n = a.shape[-1]
+        (w, v), (dw, dv) = (x._parts((n,), (n, n)) for x in (packed, dy))
+        inner = (v.mT @ dv) * w._differences() + dw.diag_embed()
+        return ((v @ inner @ v.mT)._symmetric(),)
+
+    return HostFunction("eigh", run, _gradient(gradient), _FINITE)
+
+
+@lru_cache(maxsize=2)
+def svd(full: bool) -> HostFunction:
+    """Left singular vectors as columns, singular values, right singular vectors as rows."""
+
+    def run(a: NDArray) -> NDArray:
+        return _packed(np.linalg.svd(a, full_matrices=full), a.shape[:-2])
+
+    def gradient(packed: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+        m, n = a.shape[-2:]
+        k = min(m, n)
+        shapes = ((m, m if full else k), (k,), (n if full else k, n))
+        (u, s, vh), (du, ds, dvh) = (x._parts(*shapes) for x in (packed, dy))
+        u, du, v, dv = u._first_columns(k), du._first_columns(k), vh._first_rows(k).mT, dvh._first_rows(k).mT
+        gaps = s.square()._differences()
+        left, right = u.mT @ du, v.mT @ dv
+        inner = ((left - left.mT) * gaps)._scaled_columns(s) + ds.diag_embed()
+        inner = inner + ((right - right.mT) * gaps) * s.unsqueeze(-1)
+        found = u @ inner @ v.mT
+        if m > k:
+            found = found + (du - u @ left)._scaled_columns(1 / s) @ v.mT
+        if n > k:
+            found = found + u._scaled_columns(1 / s) @ (dv - v @ right).mT
+        return (found,)
+
+    return HostFunction("svd", run, _gradient(gradient), _FINITE)
+
+
+# -------------------------------------------------------------------------------------------------- exponentials
+
+_PADE: Final = (
+    64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000, 10559470521600,
+    670442572800, 33522128640, 1323241920, 40840800, 960960, 16380, 182, 1,
+)  # fmt: skip
+_PADE_REACH: Final = 5.371920351148152
+
+
+def _exponential(a: NDArray) -> NDArray:
+    """exp of matrices: a Padé approximant of a / 2^s, squared s times.
+
+    source  N. Higham, "The scaling and squaring method for the matrix exponential revisited", 2005
+    """
+    norm = float(np.abs(a).sum(-2).max()) if a.size else 0.0
+    if not np.isfinite(norm):
+        return np.full_like(a, np.nan)
+    squarings = max(0, int(np.ceil(np.log2(norm / _PADE_REACH)))) if norm > _PADE_REACH else 0
+    x = a.astype(np.float64) / 2.0**squarings
+    one = np.broadcast_to(np.eye(a.shape[-1]), x.shape)
+    square, power = x @ x, one
+    even, odd = np.zeros_like(x), np.zeros_like(x)
+    for i in range(0, len(_PADE), 2):
+        even, odd = even + _PADE[i] * power, odd + _PADE[i + 1] * power
+        power = power @ square
+    odd = x @ odd
+    found = np.linalg.solve(even - odd, even + odd)
+    for _ in range(squarings):
+        found = found @ found
+    return found
+
+
+def _exponential_gradient(x: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+    """The upper right part of exp [[A', dy], [0, A']], A' being the transpose."""
+    n = a.shape[-1]
+    above = a.mT.cat(dy, dim=-1)
+    below = (a.mT * 0).cat(a.mT, dim=-1)
+    block = above.cat(below, dim=-2)
+    return (block._hosted(EXPONENTIAL, block.shape)._first_rows(n)._between(a.ndim - 1, n, 2 * n),)
+
+
+EXPONENTIAL: Final = HostFunction("matrix_exp", _exponential, _gradient(_exponential_gradient), _FINITE)

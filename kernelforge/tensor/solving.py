@@ -1,0 +1,279 @@
+"""Linear algebra: equations, inverses, determinants and decompositions.
+
+Comes in: matrices and batches of matrices, the last two dimensions being rows and columns; integers are taken as the
+default float type, 16-bit floats as float32.  Goes out: tensors.  What no kernel does (see `decompositions`) NumPy
+computes on the host when the values are needed; LinAlgError is raised then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+
+from codegen.dtypes import promote
+from kernelforge.errors import ShapeError
+from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor import decompositions as hosts
+from kernelforge.tensor.composite import composite
+from kernelforge.tensor.decompositions import Decompositions
+
+
+class Solving(Decompositions):
+    """Methods of matrices."""
+
+    __slots__ = ()
+
+    def _matrices(self, what: str, square: bool = True) -> Self:
+        """The tensor in float32 or float64.
+
+        raises ShapeError unless it is a matrix or a batch of them, square where they have to be
+        """
+        if self.ndim < 2 or (square and self.shape[-1] != self.shape[-2]):
+            kind = "square matrices" if square else "a matrix"
+            raise ShapeError(f"{what} of {self.shape}: it takes {kind}, or a batch, as the last two dimensions")
+        return self._wide()
+
+    def _solved(self, other: Self, what: str, solve: Callable[[Self, Self], Self]) -> Self:
+        """solve(self, other), for matrices of one batch; a vector on the right is a matrix of one column.
+
+        raises ShapeError
+        """
+        a, b = self._matrices(what), other._wide()
+        vector = b.ndim == 1 or (self.ndim > 2 and b.shape == self.shape[:-1])
+        b = b.unsqueeze(-1) if vector else b
+        if b.ndim < 2 or b.shape[-2] != a.shape[-1]:
+            raise ShapeError(f"{what} of {self.shape} and {other.shape}: the right side has a row for each row of it")
+        wide, kind = promote(a.dtype, b.dtype), promote(self._floating().dtype, other._floating().dtype)
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], what=what)
+        a, b = (x.cast(wide).expand(*batch, *x.shape[-2:]) for x in (a, b))
+        found = solve(a, b)
+        return (found.squeeze(-1) if vector else found).cast(kind)
+
+    # Equations --------------------------------------------------------------------------------------------------
+
+    @composite
+    def solve(self, other: Self, *, left: bool = True) -> Self:
+        """The x of self @ x = other, or of x @ self = other where left is False; other may be a vector.
+
+        >>> Tensor([[2.0, 0.0], [0.0, 4.0]]).solve(Tensor([2.0, 2.0])).tolist()
+        [1.0, 0.5]
+
+        raises ShapeError, and LinAlgError when the values are computed, for a singular matrix
+        """
+        if not left:
+            return self.mT.solve(other.mT).mT
+        return self._solved(other, "solve", lambda a, b: a._hosted(hosts.SOLUTION, b.shape, b))
+
+    @composite
+    def solve_triangular(self, other: Self, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Self:
+        """solve() that reads one triangle of the matrix only.
+
+        upper           which one
+        unitriangular   take ones for its diagonal
+        """
+        if not left:
+            return self.mT.solve_triangular(other.mT, upper=not upper, unitriangular=unitriangular).mT
+        function = hosts.triangular(upper, unitriangular)
+        return self._solved(other, "solve_triangular", lambda a, b: a._hosted(function, b.shape, b))
+
+    def triangular_solve(
+        self, A: Self, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+    ) -> tuple[Self, Self]:
+        """The x of A @ x = self for a triangular A, or of A.T @ x = self, and A; see solve_triangular()."""
+        matrix, above = (A.mT, not upper) if transpose else (A, upper)
+        return matrix.solve_triangular(self, upper=above, unitriangular=unitriangular), A
+
+    @composite
+    def lstsq(self, other: Self, rcond: float | None = None) -> Self:
+        """The x, of those the smallest, for which |self @ x - other| is smallest; other may be a vector.
+
+        rcond   singular values up to rcond times the largest count as 0; None: as in pinv()
+        """
+        vector = other.ndim == self.ndim - 1
+        found = self.pinv(rcond).dot(other.unsqueeze(-1) if vector else other)
+        return found.squeeze(-1) if vector else found
+
+    # Inverses ---------------------------------------------------------------------------------------------------
+
+    @composite
+    def inv(self) -> Self:
+        """The inverse of square matrices; raises LinAlgError when the values are computed, for a singular one.
+
+        >>> Tensor([[2.0, 0.0], [0.0, 4.0]]).inv().tolist()
+        [[0.5, 0.0], [0.0, 0.25]]
+        """
+        x = self._matrices("inv")
+        return x._hosted(hosts.INVERSE, x.shape).cast(self._floating().dtype)
+
+    def inverse(self) -> Self:
+        """Another name of inv()."""
+        return self.inv()
+
+    @composite
+    def pinv(self, rcond: float | None = None) -> Self:
+        """The pseudoinverse of matrices of any shape and rank.
+
+        rcond   singular values up to rcond times the largest count as 0; None: the larger size times the precision
+        """
+        x = self._matrices("pinv", square=False)
+        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.numpy).eps) if rcond is None else rcond
+        shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
+        return x._hosted(hosts.pseudoinverse(limit), shape).cast(self._floating().dtype)
+
+    def pinverse(self, rcond: float = 1e-15) -> Self:
+        """pinv() with another rcond unless given."""
+        return self.pinv(rcond)
+
+    @composite
+    def matrix_power(self, n: int) -> Self:
+        """The product of n equal square matrices, by squaring; the identity for 0, powers of the inverse below.
+
+        raises ShapeError
+        """
+        x = self._matrices("matrix_power") if n < 0 else self
+        if self.ndim < 2 or self.shape[-1] != self.shape[-2]:
+            raise ShapeError(f"matrix_power({n}) of {self.shape}: it takes square matrices")
+        result = type(self).eye(self.shape[-1], dtype=self.dtype).expand(self.shape)
+        power = x.inv() if n < 0 else self
+        n = abs(n)
+        while n:
+            result = result.dot(power) if n & 1 else result
+            n >>= 1
+            power = power.dot(power) if n else power
+        return result
+
+    @composite
+    def matrix_exp(self) -> Self:
+        """The exponential sum_k x^k / k! of square matrices."""
+        x = self._matrices("matrix_exp")
+        return x._hosted(hosts.EXPONENTIAL, x.shape).cast(self._floating().dtype)
+
+    # Determinants -----------------------------------------------------------------------------------------------
+
+    @composite
+    def det(self) -> Self:
+        """The determinant of square matrices; its gradient needs an inverse.
+
+        >>> Tensor([[2.0, 1.0], [0.0, 4.0]]).det().item()
+        8.0
+        """
+        x = self._matrices("det")
+        return x._hosted(hosts.DETERMINANT, x.shape[:-2]).cast(self._floating().dtype)
+
+    def slogdet(self) -> tuple[Self, Self]:
+        """The sign of the determinant, and the logarithm of its magnitude, -inf for 0."""
+        return self._determinant_sign(), self._log_determinant()
+
+    @composite
+    def _determinant_sign(self) -> Self:
+        x = self._matrices("slogdet")
+        return x._hosted(hosts.SIGN, x.shape[:-2]).cast(self._floating().dtype)
+
+    @composite
+    def _log_determinant(self) -> Self:
+        x = self._matrices("slogdet")
+        return x._hosted(hosts.LOG_DETERMINANT, x.shape[:-2]).cast(self._floating().dtype)
+
+    @composite
+    def logdet(self) -> Self:
+        """The logarithm of the determinant; NaN where that is negative."""
+        return (self._determinant_sign() < 0).where(math.nan, self._log_determinant())
+
+    # Decompositions ---------------------------------------------------------------------------------------------
+
+    @composite
+    def cholesky(self, upper: bool = False) -> Self:
+        """The lower triangular L with L @ L.T = self, for symmetric positive matrices; L.T if upper.
+
+        raises LinAlgError when the values are computed, for others
+        """
+        x = self._matrices("cholesky")
+        found = (x.mT if upper else x)._hosted(hosts.CHOLESKY, x.shape).cast(self._floating().dtype)
+        return found.mT if upper else found
+
+    @composite
+    def cholesky_solve(self, L: Self, upper: bool = False) -> Self:
+        """The x of L @ L.T @ x = self, or of L.T @ L @ x = self if upper."""
+        lower = L.mT if upper else L
+        return lower.mT.solve_triangular(lower.solve_triangular(self, upper=False), upper=True)
+
+    @composite
+    def cholesky_inverse(self, upper: bool = False) -> Self:
+        """The inverse of the matrix whose Cholesky factor this is."""
+        one = type(self).eye(self.shape[-1], dtype=self._floating().dtype)
+        return one.cholesky_solve(self, upper)
+
+    def qr(self, mode: str = "reduced") -> tuple[Self, Self]:
+        """Q with orthonormal columns and an upper triangular R, Q @ R = self.
+
+        mode   "reduced", or "complete" for a square Q
+
+        raises ShapeError, ValueError
+        """
+        if mode not in ("reduced", "complete"):
+            raise ValueError(f"qr() knows the modes 'reduced' and 'complete', got {mode!r}")
+        x = self._matrices("qr", square=False)
+        rows, n = x.shape[-2:]
+        if rows < n:  # Q of the first columns, which are square, takes the others along
+            q, r = x._first_columns(rows).qr()
+            r = r.cat(q.mT.dot(x._between(x.ndim - 1, rows, n)), dim=-1)
+        else:
+            width = rows if mode == "complete" else n
+            packed = x._hosted(hosts.qr(mode == "complete"), (*x.shape[:-2], rows * width + width * n))
+            q, r = packed._parts((rows, width), (width, n))
+        return q.cast(self._floating().dtype), r.cast(self._floating().dtype)
+
+    def eigh(self, UPLO: str = "L") -> tuple[Self, Self]:
+        """The eigenvalues of symmetric matrices, smallest first, and their vectors as columns.
+
+        Gradients of the vectors are infinite where two values are equal.
+
+        UPLO   "L" or "U": the triangle that is read
+        """
+        if UPLO not in ("L", "U"):
+            raise ValueError(f"eigh() reads the triangle 'L' or 'U', got {UPLO!r}")
+        x = self._matrices("eigh")
+        n = x.shape[-1]
+        values, vectors = x._hosted(hosts.eigh(UPLO == "L"), (*x.shape[:-2], n + n * n))._parts((n,), (n, n))
+        return values.cast(self._floating().dtype), vectors.cast(self._floating().dtype)
+
+    def eigvalsh(self, UPLO: str = "L") -> Self:
+        """The eigenvalues of symmetric matrices, smallest first."""
+        return self.eigh(UPLO)[0]
+
+    def svd(self, full_matrices: bool = True) -> tuple[Self, Self, Self]:
+        """U, the singular values S, largest first, and V.T, with U @ diag(S) @ V.T = self.
+
+        Gradients of U and V are infinite where two singular values are equal, and leave out what full_matrices adds.
+
+        full_matrices   False: only as many columns of U and rows of V.T as there are singular values
+        """
+        x = self._matrices("svd", square=False)
+        m, n = x.shape[-2:]
+        k = min(m, n)
+        shapes = (m, m if full_matrices else k), (k,), (n if full_matrices else k, n)
+        size = sum(math.prod(shape) for shape in shapes)
+        u, s, vh = x._hosted(hosts.svd(full_matrices), (*x.shape[:-2], size))._parts(*shapes)
+        kind = self._floating().dtype
+        return u.cast(kind), s.cast(kind), vh.cast(kind)
+
+    def svdvals(self) -> Self:
+        """The singular values of matrices, largest first."""
+        return self.svd(full_matrices=False)[1]
+
+    def matrix_rank(self, rtol: float | None = None, *, hermitian: bool = False) -> Self:
+        """The int64 number of singular values above rtol times the largest one; rtol None: as in pinv()."""
+        x = self._matrices("matrix_rank", square=False)
+        values = x.eigvalsh().abs() if hermitian else x.svdvals()
+        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.numpy).eps) if rtol is None else rtol
+        if not values.shape[-1]:
+            return values.sum(-1).long()
+        return (values > values.max(-1, keepdim=True) * limit).sum(-1)
+
+    def cond(self) -> Self:
+        """The ratio of the largest singular value to the smallest."""
+        values = self.svdvals()
+        return values.max(-1) / values.min(-1)
