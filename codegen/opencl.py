@@ -44,8 +44,8 @@ from codegen.target import Target
 # vectorises or unrolls loops again gains nothing and takes longer, and one of them, when it unrolls loops that fill or
 # read private arrays, crashes or reads what is not there yet.  So every loop is a kf_for, those of helpers too.
 _LOOP = '_Pragma("clang loop vectorize(disable) unroll(disable)") for'
-_PRAGMA = f"#pragma OPENCL FP_CONTRACT OFF\n#define kf_for {_LOOP}\n"
-_KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
+PRAGMA = f"#pragma OPENCL FP_CONTRACT OFF\n#define kf_for {_LOOP}\n"
+KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
 TWINS = 2  # loops on one path that may be written twice; beyond, one masked body serves all tiles
 
 
@@ -78,14 +78,20 @@ def joined(sources: Iterable[str]) -> str:
     helpers: dict[str, None] = {}
     kernels: list[str] = []
     for source in sources:
-        before, kernel = source.split(_KERNEL, 1)
-        comment, _, definitions = before.partition(_PRAGMA)
-        helpers.update(dict.fromkeys(_definitions(definitions)))
-        kernels.append(comment + _KERNEL + kernel)
-    return _PRAGMA + "".join(helpers) + "\n".join(kernels)
+        comment, prelude, kernel = parts(source)
+        helpers.update(dict.fromkeys(definitions(prelude)))
+        kernels.append(comment + KERNEL + kernel)
+    return PRAGMA + "".join(helpers) + "\n".join(kernels)
 
 
-def _definitions(text: str) -> list[str]:
+def parts(source: str) -> tuple[str, str, str]:
+    """The comment, the helpers and the kernel of a program's text."""
+    before, kernel = source.split(KERNEL, 1)
+    comment, _, prelude = before.partition(PRAGMA)
+    return comment, prelude, kernel
+
+
+def definitions(text: str) -> list[str]:
     """The helpers of a prelude, each with all its lines."""
     found: list[str] = []
     for line in text.splitlines(keepends=True):
@@ -121,7 +127,7 @@ class _Printer:
         comment = "".join(f"// {line}".rstrip() + "\n" for part in header for line in part.rstrip().split("\n"))
         signature = f"__kernel void {self.entry}({', '.join(map(self.parameter, self.kernel.params))})"
         text = "\n".join(self.lines.text)
-        return f"{comment}{_PRAGMA}{self.prelude.text}{_KERNEL}{signature} {{\n{text}\n}}\n"
+        return f"{comment}{PRAGMA}{self.prelude.text}{KERNEL}{signature} {{\n{text}\n}}\n"
 
     def parameter(self, param: Param) -> str:
         written = param.name in self.kernel.written

@@ -46,6 +46,7 @@ class Limits:
     prologue    the same for an operand of a contraction, which is computed again for every tile
     cores       processors to keep busy
     program     elements one program may work through alone when there are too few programs
+    updates     independent elementwise results share kernels; elsewhere their kernels share launches
     """
 
     operations: int = 200
@@ -58,11 +59,13 @@ class Limits:
     prologue: int = 2
     cores: int = 2
     program: int = 1 << 16
+    updates: bool = False
 
     @staticmethod
     def of(target: Target) -> Limits:
         """The limits for a machine."""
-        return Limits(cores=target.cores, program=max(1 << 14, (1 << 17) // max(1, target.cores)))
+        program = max(1 << 14, (1 << 17) // max(1, target.cores))
+        return Limits(cores=target.cores, program=program, updates=target.language == "triton")
 
 
 def is_leaf(node: Node) -> bool:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import sys
 
 from codegen.show import show
-from kernelforge.plan import HostCall, Launch, Plan
 from kernelforge.settings import DEBUG
+from kernelforge.steps import HostCall, Launch, Plan
 
 
 def level() -> int:

@@ -15,8 +15,8 @@ from codegen.generate import generate
 from codegen.program import Program
 from codegen.schedule import ScheduleError
 from codegen.target import CPU, SM90, Target
-from kernelforge.plan import Plan
 from kernelforge.settings import DUMP, DUMP_LANGUAGE
+from kernelforge.steps import Plan
 
 SUFFIX: Final = {"opencl": ".cl", "triton": ".py", "interpreted": ".txt"}
 TARGETS: Final[dict[str, Target]] = {"opencl": CPU, "triton": SM90}

@@ -7,7 +7,8 @@ here knows how a kernel is written or run.
 The policy, in words: views are never stored; an elementwise node is computed by its users unless there are several and
 it is not cheap; a reduction takes its elementwise epilogue, and what reads it over the same axes stays with it
 (softmax, norms); a contraction takes epilogues and cheap prologues; an attention's scores are never stored; reductions
-that read the same values, and an optimiser's updates, become one kernel with several stores.
+that read the same values become one kernel with several stores, and so do an optimiser's updates where launches cannot
+be joined (see `joint`).
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ class Merging:
             if node in self.owner:
                 self._join_producers(node)
         self._join_siblings()
-        self._join_updates()
+        if self.cuts.limits.updates:
+            self._join_updates()
         return list(dict.fromkeys(self.owner.values()))
 
     # ------------------------------------------------------------------------------------------- bookkeeping

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
-from codegen.dtypes import DType, dtypes
+from codegen.dtypes import dtypes
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
@@ -21,159 +21,22 @@ from kernelforge.alongside import alongside
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
 from kernelforge.fuse import groups
-from kernelforge.graph import Line, Node, toposort
+from kernelforge.graph import Node, toposort
 from kernelforge.group import Group
-from kernelforge.hosted import HostFunction
-from kernelforge.kept import Preparation, preparations
+from kernelforge.joint import joint
+from kernelforge.kept import preparations
 from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
-from kernelforge.memory import Block, Lifetime, assign
+from kernelforge.memory import Lifetime, assign
 from kernelforge.privatise import privatise
 from kernelforge.settings import DEBUG, DUMP_LANGUAGE, remembered
 from kernelforge.simplify import simplify
 from kernelforge.split import split
+from kernelforge.steps import Check, HostCall, Launch, Layout, Plan, Slot, Transfer
 from kernelforge.structure import structure
 from kernelforge.tallies import without_tallies
 from kernelforge.winograd import with_winograd
-
-Layout = tuple[list[Block], list[tuple[int, int]]]
-"""Blocks of memory, and the scratch slots with their blocks' numbers."""
-
-
-@dataclass(slots=True)
-class Slot:
-    """One array of a plan.
-
-    takes  of a result: the leaf in whose memory it is written, which is not needed any more; else -1
-    role   "leaf"     a buffer the graph reads
-           "result"   a buffer the plan makes for its caller
-           "scratch"  an intermediate result, in a block of memory shared over time
-           "fault"    flags of indices out of range; they stay until they are looked at
-    """
-
-    size: int
-    dtype: DType
-    device: str
-    role: str
-    takes: int = -1
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.dtype.itemsize
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a fault flag says: an index was not in 0 <= index < size."""
-
-    size: int
-    line: Line | None
-
-
-@dataclass(slots=True)
-class Launch:
-    """One kernel on its arguments.
-
-    executable  what the runtime made of the program
-    fault       the slot of its fault flags, -1 if it has none; `checks` are their meanings
-    reasons     why each of its outputs is stored, for people
-    """
-
-    device: str
-    program: Program
-    arguments: tuple[int, ...]
-    fault: int = -1
-    checks: tuple[Check, ...] = ()
-    reasons: tuple[str, ...] = ()
-    lines: tuple[Line, ...] = ()
-    executable: Any = None
-
-    @property
-    def writes(self) -> tuple[int, ...]:
-        return tuple(slot for slot, p in zip(self.arguments, self.program.params) if p.name in self.program.written)
-
-
-@dataclass(slots=True)
-class Transfer:
-    """A copy from one slot to another, on different devices."""
-
-    source: int
-    target: int
-
-    @property
-    def arguments(self) -> tuple[int, ...]:
-        return self.source, self.target
-
-    @property
-    def writes(self) -> tuple[int, ...]:
-        return (self.target,)
-
-
-@dataclass(slots=True)
-class HostCall:
-    """A function of arrays, computed on the host.
-
-    shapes  of the arrays in the source slots
-    line    the user's
-    """
-
-    function: HostFunction
-    sources: tuple[int, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    target: int
-    line: Line | None
-
-    @property
-    def arguments(self) -> tuple[int, ...]:
-        return (*self.sources, self.target)
-
-    @property
-    def writes(self) -> tuple[int, ...]:
-        return (self.target,)
-
-
-@dataclass(slots=True)
-class Plan:
-    """What to run.
-
-    results  the slot of each requested node
-    spares   leaves in whose memory results could be written if nothing else needed them afterwards
-    made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
-             flags: those of faults
-    kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
-    preparations  what may be kept from one run to the next
-    lean     blocks and scratch of a run in which all preparations are kept
-    """
-
-    slots: list[Slot] = field(default_factory=list)
-    steps: list[Launch | Transfer | HostCall] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
-    lean: Layout = field(default_factory=lambda: ([], []))
-    preparations: list[Preparation] = field(default_factory=list)
-    results: tuple[int, ...] = ()
-    spares: frozenset[int] = frozenset()
-    faults: dict[int, Any] = field(default_factory=dict)
-    made: list[tuple[int, Slot, int]] = field(default_factory=list)
-    scratch: list[tuple[int, int]] = field(default_factory=list)
-    flags: list[int] = field(default_factory=list)
-    kernels: int = 0
-    flops: int = 0
-    nbytes: int = 0
-
-    def sum_up(self) -> None:
-        """Gathers from slots and steps what every run asks for."""
-        slots = list(enumerate(self.slots))
-        self.made = [(number, slot, slot.nbytes) for number, slot in slots if slot.role == "result"]
-        self.flags = [number for number, slot in slots if slot.role == "fault"]
-        programs = [step.program for step in self.launches]
-        self.kernels = len(programs)
-        self.flops = sum(program.flops for program in programs)
-        self.nbytes = sum(program.nbytes for program in programs)
-
-    @property
-    def launches(self) -> list[Launch]:
-        return [step for step in self.steps if isinstance(step, Launch)]
 
 
 @dataclass(frozen=True)
@@ -184,6 +47,7 @@ class Template:
     checks     for each fault flag: the size, and the number of the node it belongs to
     fitting    (output, input) by number: the output could be written in the place of the input
     takes      the same for those that are
+    is_plain   it neither sums nor scans: its program needs no memory of its own
     """
 
     program: Program
@@ -191,6 +55,7 @@ class Template:
     checks: tuple[tuple[int, int], ...]
     fitting: tuple[tuple[int, int], ...] = ()
     takes: tuple[tuple[int, int], ...] = ()
+    is_plain: bool = False
 
 
 MOST_TEMPLATES: Final = 4096
@@ -315,7 +180,7 @@ class Planner:
         lines = tuple(dict.fromkeys(node.line for node in numbered if node.line is not None))
         if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):
             self.asked.append(len(self.plan.steps))
-        step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines)
+        step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines, template.is_plain)
         self.plan.steps.append(step)
 
     def finish(self, wanted: Sequence[Node]) -> Plan:
@@ -326,7 +191,11 @@ class Planner:
             if plan.slots[slot].role == "scratch":
                 plan.slots[slot].role = "result"
         plan.results = tuple(self._slot(node, self.device) for node in wanted)
-        plan.preparations = preparations(plan.steps, self.asked, len(self.leaf), self._scratch_bytes, _kind)
+        found = preparations(plan.steps, self.asked, len(self.leaf), self._scratch_bytes, _kind)
+        apart = frozenset(position for p in found for position in p.steps)
+        memory = [number if slot.takes < 0 else slot.takes for number, slot in enumerate(plan.slots)]
+        plan.steps, moved = joint(plan.steps, apart, memory)
+        plan.preparations = [replace(p, steps=tuple(moved[position] for position in p.steps)) for p in found]
         plan.blocks, plan.scratch = self._assigned(frozenset())
         kept = frozenset(slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes)
         plan.lean = self._assigned(kept) if kept else (plan.blocks, plan.scratch)
@@ -433,8 +302,9 @@ def _make_template(
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
     program = replace(tune.program(kernel, target, device), kernel=kernel if keeps else None)
     possible = [(out, x) for out, operands in fitting.items() for x in operands]
-    numbers = [
+    could, does = (
         tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)
         for some in (possible, pairs.items())
-    ]
-    return Template(program, arguments, checks, *numbers)
+    )
+    is_plain = not (kernel.reduces or kernel.scans or checks or keeps) and program.language == "opencl"
+    return Template(program, arguments, checks, could, does, is_plain)

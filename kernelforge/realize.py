@@ -23,8 +23,9 @@ from kernelforge.graph import Node
 from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device
 from kernelforge.ownership import dying
-from kernelforge.plan import HostCall, Launch, Plan, Transfer, is_stored, make_plan, shows_kernels
+from kernelforge.plan import is_stored, make_plan, shows_kernels
 from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, TUNE, WINOGRAD, Context, remembered
+from kernelforge.steps import HostCall, Launch, Plan, Transfer
 from kernelforge.structure import Structure, structure
 
 MOST_PLANS: Final = 4096

@@ -25,8 +25,8 @@ from kernelforge.graph import Node, uniform
 from kernelforge.kept import Preparation, kind_of
 from kernelforge.kernels import Device, Runtime, cache
 from kernelforge.memory import Block
-from kernelforge.plan import Check, Launch, Plan, Slot, Transfer
 from kernelforge.settings import CACHE_PLANS
+from kernelforge.steps import Check, Launch, Plan, Slot, Transfer
 from kernelforge.structure import Structure, structure
 
 WORTHWHILE: Final = 20e-3  # seconds of planning that are worth a file

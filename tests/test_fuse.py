@@ -149,16 +149,16 @@ def test_an_optimiser_step_is_one_kernel() -> None:
         m = m * 0.9 + g * 0.1
         v = (v * 0.99 + g * g * 0.01).abs()
         outputs += [p - m / (v.sqrt() + 1e-8) * 0.01, m, v]
-    plan = planned(*outputs)
+    plan = planned(*outputs, target=SM90)
     assert [group.kind for group in plan] == ["flat"]
-    nodes = to_compute(*outputs)
+    nodes = to_compute(*outputs, target=SM90)
     for got, expected in zip(interpreted(plan, nodes), evaluate_all(nodes)):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_large_updates_share_a_kernel_only_with_their_equals() -> None:
     large, small = [tensor(300, 300, seed=s) * 2 for s in range(3)], [tensor(20, seed=s) * 2 for s in range(3)]
-    assert sorted(len(group.outputs) for group in planned(*large, *small)) == [3, 3]
+    assert sorted(len(group.outputs) for group in planned(*large, *small, target=SM90)) == [3, 3]
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < image streaming < target schedule program < interpret show <
                   bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering <
                   contract < rewrite < access picks overwriting < nodes < goals < triton_scope triton_tiles triton_dot
-                  triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl < generate <
-                  __init__""",
+                  triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl
+                  < opencl_together generate < __init__""",
     "kernelforge": """settings errors counters buffer dlpack < graph views shape structure hosted < grad simplify
                       < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
-                      < plan < debug dump faults saved < realize jit < tensor < nn optim data io < inspect < cli
-                      < __main__ __init__""",
+                      < steps < joint < plan < debug dump faults saved < realize jit < tensor
+                      < nn optim data io < inspect < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

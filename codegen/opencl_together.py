@@ -1,0 +1,94 @@
+"""Several programs in one launch: groups of the launch run groups of one program or another.
+
+Comes in: OpenCL programs with what their parameters stand for.  Goes out: a program.  A program that occurs more than
+once, on different arrays, is written once, as a function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from math import prod
+
+from codegen.ir import Param
+from codegen.opencl import KERNEL, PRAGMA, definitions, parts
+from codegen.opencl_prelude import memory_element
+from codegen.program import Program
+
+Arguments = tuple[int, ...]
+
+
+def together(programs: Sequence[Program], arguments: Sequence[Arguments]) -> tuple[Program, Arguments]:
+    """A program that does what all the programs do, in any order; and what each of its parameters stands for.
+
+    arguments  for each program, a number for the array each of its parameters stands for
+    """
+    params: dict[int, Param] = {}
+    written: set[str] = set()
+    for program, numbers in zip(programs, arguments):
+        for param, number in zip(program.params, numbers):
+            own = params.setdefault(number, Param(f"p{len(params)}", param.dtype, param.size))
+            if param.name in program.written:
+                written.add(own.name)
+    source, entry = _source(programs, [[params[x].name for x in numbers] for numbers in arguments], params, written)
+    joint = Program(
+        "opencl",
+        source,
+        entry,
+        (sum(prod(program.grid) for program in programs),),
+        tuple(params.values()),
+        frozenset(written),
+        flops=sum(program.flops for program in programs),
+        nbytes=sum(program.nbytes for program in programs),
+    )
+    return joint, tuple(params)
+
+
+def _source(
+    programs: Sequence[Program], arguments: Sequence[Sequence[str]], params: dict[int, Param], written: set[str]
+) -> tuple[str, str]:
+    """The text and the name of its kernel."""
+    helpers: dict[str, None] = {}
+    comments: dict[str, None] = {}
+    functions: dict[Program, tuple[str, str]] = {}
+    for program in dict.fromkeys(programs):
+        comment, prelude, kernel = parts(program.source)
+        comments[comment] = None
+        helpers.update(dict.fromkeys(definitions(prelude)))
+        functions[program] = _function(program, kernel)
+    names = {param.name: param.dtype for param in params.values()}
+    signature = ", ".join(
+        f"__global {'' if name in written else 'const '}{memory_element(dtype)} *{name}"
+        for name, dtype in names.items()
+    )
+    entry = f"{max(programs, key=lambda program: program.nbytes).entry}_and_{len(programs) - 1}"
+    calls, start = [], 0
+    for program, given in zip(programs, arguments):
+        calls.append(_call(functions[program][0], program, given, start))
+        start += prod(program.grid)
+    body = "\n".join(["  const int group = (int)get_group_id(0);", *calls])
+    text = "".join(dict.fromkeys(function for _, function in functions.values()))
+    kernel = f"{KERNEL}__kernel void {entry}({signature}) {{\n{body}\n}}\n"
+    return f"{''.join(comments)}{PRAGMA}{''.join(helpers)}{text}{kernel}", entry
+
+
+def _function(program: Program, kernel: str) -> tuple[str, str]:
+    """The name and the text of a function that runs one group of a kernel; equal kernels give equal functions."""
+    head, _, rest = kernel.partition(") {\n")
+    _, _, signature = head.partition("(")
+    places = ", ".join(f"const int kf_group{i}" for i in range(len(program.grid)))
+    for i in range(len(program.grid)):
+        rest = rest.replace(f"get_group_id({i})", f"kf_group{i}")
+    digest = hashlib.sha256(f"{signature}{rest}".encode()).hexdigest()[:12]
+    name = f"kf_{program.entry}_{digest}"
+    return name, f"static __attribute__((noinline)) void {name}({signature}, {places}) {{\n{rest}"
+
+
+def _call(function: str, program: Program, given: Sequence[str], start: int) -> str:
+    """The statement that runs the launch's groups from `start` on as groups of a program."""
+    own, below, places = f"group - {start}" if start else "group", 1, []
+    for count in program.grid:
+        place = f"({own}) / {below}" if below > 1 else f"({own})"
+        places.append(f"{place} % {count}" if below * count < prod(program.grid) else place)
+        below *= count
+    return f"  if (group < {start + below}) {{ {function}({', '.join([*given, *places])}); return; }}"

@@ -1,0 +1,156 @@
+"""What a plan is made of: arrays by number, launches and transfers over them.
+
+Comes in: `plan` fills it.  Goes out: to `realize`, which runs it.  It holds no graph node and no buffer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from codegen.dtypes import DType
+from codegen.program import Program
+from kernelforge.graph import Line
+from kernelforge.hosted import HostFunction
+from kernelforge.kept import Preparation
+from kernelforge.memory import Block
+
+Layout = tuple[list[Block], list[tuple[int, int]]]
+"""Blocks of memory, and the scratch slots with their blocks' numbers."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """One array of a plan.
+
+    takes  of a result: the leaf in whose memory it is written, which is not needed any more; else -1
+    role   "leaf"     a buffer the graph reads
+           "result"   a buffer the plan makes for its caller
+           "scratch"  an intermediate result, in a block of memory shared over time
+           "fault"    flags of indices out of range; they stay until they are looked at
+    """
+
+    size: int
+    dtype: DType
+    device: str
+    role: str
+    takes: int = -1
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a fault flag says: an index was not in 0 <= index < size."""
+
+    size: int
+    line: Line | None
+
+
+@dataclass(slots=True)
+class Launch:
+    """One kernel on its arguments.
+
+    executable  what the runtime made of the program
+    fault       the slot of its fault flags, -1 if it has none; `checks` are their meanings
+    reasons     why each of its outputs is stored, for people
+    is_plain    its program may be a part of another: it has neither memory of its own nor faults
+    """
+
+    device: str
+    program: Program
+    arguments: tuple[int, ...]
+    fault: int = -1
+    checks: tuple[Check, ...] = ()
+    reasons: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+    is_plain: bool = False
+    executable: Any = None
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return tuple(slot for slot, p in zip(self.arguments, self.program.params) if p.name in self.program.written)
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A copy from one slot to another, on different devices."""
+
+    source: int
+    target: int
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        return self.source, self.target
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return (self.target,)
+
+
+@dataclass(slots=True)
+class HostCall:
+    """A function of arrays, computed on the host.
+
+    shapes  of the arrays in the source slots
+    line    the user's
+    """
+
+    function: HostFunction
+    sources: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    target: int
+    line: Line | None
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        return (*self.sources, self.target)
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return (self.target,)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to run.
+
+    results  the slot of each requested node
+    spares   leaves in whose memory results could be written if nothing else needed them afterwards
+    made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
+             flags: those of faults
+    kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
+    preparations  what may be kept from one run to the next
+    lean     blocks and scratch of a run in which all preparations are kept
+    """
+
+    slots: list[Slot] = field(default_factory=list)
+    steps: list[Launch | Transfer | HostCall] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    lean: Layout = field(default_factory=lambda: ([], []))
+    preparations: list[Preparation] = field(default_factory=list)
+    results: tuple[int, ...] = ()
+    spares: frozenset[int] = frozenset()
+    faults: dict[int, Any] = field(default_factory=dict)
+    made: list[tuple[int, Slot, int]] = field(default_factory=list)
+    scratch: list[tuple[int, int]] = field(default_factory=list)
+    flags: list[int] = field(default_factory=list)
+    kernels: int = 0
+    flops: int = 0
+    nbytes: int = 0
+
+    def sum_up(self) -> None:
+        """Gathers from slots and steps what every run asks for."""
+        slots = list(enumerate(self.slots))
+        self.made = [(number, slot, slot.nbytes) for number, slot in slots if slot.role == "result"]
+        self.flags = [number for number, slot in slots if slot.role == "fault"]
+        programs = [step.program for step in self.launches]
+        self.kernels = len(programs)
+        self.flops = sum(program.flops for program in programs)
+        self.nbytes = sum(program.nbytes for program in programs)
+
+    @property
+    def launches(self) -> list[Launch]:
+        return [step for step in self.steps if isinstance(step, Launch)]
