@@ -8,7 +8,7 @@ equal digits begins, and every element moves to its place.  Both are stable: equ
 
 from __future__ import annotations
 
-from math import prod
+from math import isqrt, prod
 from typing import Final, Self
 
 from codegen.dtypes import DType, dtypes
@@ -18,6 +18,9 @@ from kernelforge.tensor.composite import composite
 from kernelforge.tensor.replacing import Replacing
 
 _SHORT: Final = 256  # elements of a row that are compared each with each
+_SHORT_ALONE: Final = 512  # the same where rows are so few that launches count more
+_ALONE: Final = 4  # rows that are so few
+_FIRST: Final = 64  # elements wanted of such a row at most for keys and places to be compared as one
 _FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
 _DIGIT: Final = 8  # bits of a digit
 WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
@@ -50,8 +53,33 @@ class Ordering(Replacing):
             return self._integers((*shape[:-1], k))
         if k * _FEW > n:
             return self._order(descending)._between(self.ndim - 1, 0, k)
-        keys = self.detach().reshape(prod(shape[:-1]), n)._keys(descending)
-        return keys._first_keys(k, self._key_bits).reshape(*shape[:-1], k)
+        keys, bits = self.detach().reshape(prod(shape[:-1]), n)._keys(descending), self._key_bits
+        width = (n - 1).bit_length()
+        if k > _FIRST or keys.shape[0] > _ALONE or bits + width > 64:
+            return keys._first_keys(k, bits).reshape(*shape[:-1], k)
+        kind = dtypes.uint64 if bits + width > 32 else dtypes.uint32
+        packed = (keys.cast(kind) << width) | self._integers((n,), kind)
+        return (packed._smallest(k) & ((1 << width) - 1)).cast(dtypes.int32).reshape(*shape[:-1], k)
+
+    def _smallest(self, k: int) -> Self:
+        """The k smallest of each row of integers, in order; no two of these are equal.
+
+        They lie in the k blocks with the smallest least elements.
+        """
+        rows, n = self.shape
+        if n <= _SHORT_ALONE:
+            return self._placed(self._ranks())._between(1, 0, k)
+        size = -(-n // min(_SHORT_ALONE, isqrt(n * k)))
+        count = -(-n // size)
+        line = self.pad((0, count * size - n), value=(1 << self.dtype.bits) - 1)
+        least = line.reshape(rows, count, size).min(2).contiguous()
+        chosen = self._integers((rows, count))._placed(least._ranks())._between(1, 0, k)
+        places = (chosen.unsqueeze(-1) * size + self._integers((size,))).reshape(rows, k * size)
+        return line._fetched(places).contiguous()._smallest(k)
+
+    def _ranks(self) -> Self:
+        """For each element of a row the number of smaller ones."""
+        return (self.unsqueeze(-2) < self.unsqueeze(-1)).sum(-1).cast(dtypes.int32)
 
     def _first_keys(self, k: int, bits: int) -> Self:
         """The indices of the k smallest of each row of keys of the given bits, in order.
@@ -99,7 +127,9 @@ class Ordering(Replacing):
 
     def _order_of_keys(self, bits: int) -> Self:
         """The order of rows [rows, n] of keys that have no more than the given bits."""
-        return self._order_by_ranks() if self.shape[1] <= _SHORT else self._order_by_digits(bits)
+        rows, n = self.shape
+        short = _SHORT_ALONE if rows <= _ALONE else _SHORT
+        return self._order_by_ranks() if n <= short else self._order_by_digits(bits)
 
     def _order_by_ranks(self) -> Self:
         """The order of rows of keys: an element's rank is the number of elements before it."""

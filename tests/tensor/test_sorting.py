@@ -41,6 +41,20 @@ def test_topk(device):
     assert_all_same([largest, places, smallest], [best, expected, np.sort(x, 0)[:2]], 0, 0)
 
 
+@pytest.mark.parametrize(("shape", "k"), [((1, 50_000), 50), ((3, 1000), 5), ((4, 513), 64)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_topk_of_few_rows_keeps_the_order_of_equal_ones(device, shape, k, dtype):
+    x = np.random.default_rng(k).integers(0, 40, shape).astype(dtype)
+    if dtype is np.float32:
+        x[0, 3] = np.nan
+    for largest in (True, False):
+        wide = np.where(np.isnan(x), np.inf, x) if dtype is np.float32 else x.astype(np.int64)
+        expected = np.argsort(-wide if largest else wide, axis=1, kind="stable")[:, :k]
+        values, places = Tensor(x).topk(k, largest=largest)
+        np.testing.assert_array_equal(places.numpy(), expected)
+        np.testing.assert_array_equal(values.numpy(), np.take_along_axis(x, expected, 1))
+
+
 def test_gradients(numpy_device):
     x = values(3, 5)
     assert_gradient(lambda t: t.sort()[0], x)
