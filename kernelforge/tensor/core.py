@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from contextvars import ContextVar
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, overload
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -234,6 +234,12 @@ class Core:
     def is_floating_point(self) -> bool:
         """True for float types."""
         return self._node.dtype.is_float
+
+    @overload
+    def size(self, dim: None = None) -> tuple[int, ...]: ...
+
+    @overload
+    def size(self, dim: int) -> int: ...
 
     def size(self, dim: int | None = None) -> tuple[int, ...] | int:
         """The shape, or the size of one dimension."""

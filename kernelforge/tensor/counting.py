@@ -6,7 +6,7 @@ shape: unique(), unique_consecutive() and bincount() compute for it.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self, overload
 
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
@@ -140,6 +140,15 @@ class Counting(Statistics):
 
     # Distinct elements ------------------------------------------------------------------------------------------
 
+    @overload
+    def unique(self, return_inverse: Literal[False] = False, return_counts: Literal[False] = False) -> Self: ...
+
+    @overload
+    def unique(self, return_inverse: Literal[True], return_counts: bool = False) -> tuple[Self, ...]: ...
+
+    @overload
+    def unique(self, return_inverse: bool = False, *, return_counts: Literal[True]) -> tuple[Self, ...]: ...
+
     def unique(self, return_inverse: bool = False, return_counts: bool = False) -> Self | tuple[Self, ...]:
         """The distinct elements in order; this computes the tensor.  Each NaN is distinct.
 
@@ -160,6 +169,17 @@ class Counting(Statistics):
         wide = dtypes.uint64 if self.dtype.bits == 64 else dtypes.uint32
         keys = (self.cast(wide) - low.cast(wide)).reshape(1, -1)
         return keys._order_of_keys(min(self.dtype.bits, max(1, -(-bits // WIDE_DIGIT)) * WIDE_DIGIT)).flatten()
+
+    @overload
+    def unique_consecutive(self, return_inverse: Literal[False] = False, return_counts: Literal[False] = False) -> Self: ...
+
+    @overload
+    def unique_consecutive(self, return_inverse: Literal[True], return_counts: bool = False) -> tuple[Self, ...]: ...
+
+    @overload
+    def unique_consecutive(
+        self, return_inverse: bool = False, *, return_counts: Literal[True]
+    ) -> tuple[Self, ...]: ...
 
     def unique_consecutive(self, return_inverse: bool = False, return_counts: bool = False) -> Self | tuple[Self, ...]:
         """The first of each run of equal elements; this computes the tensor.  See unique().

@@ -143,9 +143,10 @@ class Movement(Activations):
         rest = iter([dim for dim in range(self.ndim) if dim not in sources])
         return self.permute([placed[dim] if dim in placed else next(rest) for dim in range(self.ndim)])
 
-    def flip(self, *dims: Any) -> Self:
-        """Reversed along the given dimensions."""
-        return self._derived(graph.flip(self._node, shapes.normal_axes(flat(dims), self.ndim, "flip")))
+    def flip(self, *axes: Any, dims: int | Sequence[int] | None = None) -> Self:
+        """Reversed along the given dimensions; dims is another way to give them."""
+        chosen = flat(axes) if dims is None else tuple(sequence(dims))
+        return self._derived(graph.flip(self._node, shapes.normal_axes(chosen, self.ndim, "flip")))
 
     def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:
         """Turned by k quarters of a full turn, from the first of two dimensions towards the second.

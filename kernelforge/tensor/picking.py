@@ -7,7 +7,7 @@ range raises IndexError when the values are next synchronised.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self, overload
 
 import numpy as np
 
@@ -51,6 +51,12 @@ class Picking(Index):
     @composite
     def _one_hot(self, num_classes: int) -> Self:
         return type(self).eye(num_classes, dtype=dtypes.default_int)[from_front_only(self, num_classes)]
+
+    @overload
+    def nonzero(self, as_tuple: Literal[False] = False) -> Self: ...
+
+    @overload
+    def nonzero(self, as_tuple: Literal[True]) -> tuple[Self, ...]: ...
 
     def nonzero(self, as_tuple: bool = False) -> Self | tuple[Self, ...]:
         """The int32 indices [count, ndim] of the elements that are not zero, or a vector for each dimension."""

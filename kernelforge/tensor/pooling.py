@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Self
+from typing import Literal, Self, overload
 
 from kernelforge import graph
 from kernelforge import shape as shapes
@@ -41,6 +41,29 @@ class Pooling(Convolution):
             sizes = zip(self.shape[-rank:], window, strides, dilations, pads)
             pads = [_ceiling_pads(*size) for size in sizes]
         return window, strides, dilations, pads
+
+    @overload
+    def max_pool2d(
+        self,
+        kernel_size: Sizes = (2, 2),
+        stride: Sizes | None = None,
+        dilation: Sizes = 1,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        return_indices: Literal[False] = False,
+    ) -> Self: ...
+
+    @overload
+    def max_pool2d(
+        self,
+        kernel_size: Sizes = (2, 2),
+        stride: Sizes | None = None,
+        dilation: Sizes = 1,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        *,
+        return_indices: Literal[True],
+    ) -> tuple[Self, Self]: ...
 
     def max_pool2d(
         self,
@@ -136,7 +159,7 @@ class Pooling(Convolution):
     ) -> Self:
         """max_pool2d over the last dimension alone."""
         window = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
-        return self.max_pool2d(window, stride, dilation, padding, ceil_mode)  # type: ignore[return-value]
+        return self.max_pool2d(window, stride, dilation, padding, ceil_mode)
 
     def avg_pool1d(
         self,
@@ -177,7 +200,7 @@ class Pooling(Convolution):
         """
         sizes = self._adaptive_sizes(output_size, "adaptive_max_pool2d")
         if (window := self._even_window(sizes)) is not None:
-            return self.max_pool2d(window)  # type: ignore[return-value]
+            return self.max_pool2d(window)
         x = self
         for dim, m in reversed(list(enumerate(sizes, start=self.ndim - len(sizes)))):
             n, places = x.shape[dim], x._adaptive_places(dim, m)

@@ -6,7 +6,7 @@ they differentiate like any gather.  Equal elements keep their order, NaN counts
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, overload
 
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.ordering import Ordering
@@ -68,6 +68,12 @@ class Sorting(Ordering):
         places = self.movedim(dim, -1)._first_in_order(k, False).movedim(-1, dim)._between(dim, k - 1, k)
         return self._at_one_place(dim, places, keepdim)
 
+    @overload
+    def median(self, dim: None = None, keepdim: bool = False) -> Self: ...
+
+    @overload
+    def median(self, dim: int, keepdim: bool = False) -> tuple[Self, Self]: ...
+
     def median(self, dim: int | None = None, keepdim: bool = False) -> Self | tuple[Self, Self]:
         """The lower median of all elements; along dim, the medians and their int32 indices.  NaN if there is a NaN.
 
@@ -77,7 +83,7 @@ class Sorting(Ordering):
         raises ShapeError when there is no element
         """
         if not self.shape and dim is not None:
-            return self._of_scalar(self.reshape(1).median(dim))  # type: ignore[arg-type]
+            return self._of_scalar(self.reshape(1).median(dim))
         x = self.flatten() if dim is None else self
         along = x._dim(-1 if dim is None else dim, "median")
         if not x.shape[along]:

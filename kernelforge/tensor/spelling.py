@@ -1,16 +1,17 @@
 """Arguments that other libraries name otherwise.
 
 Comes in: a class.  Goes out: the same class, whose methods take `dim` and `axis` as two names of one argument, and
-likewise the other pairs below.
+likewise the other pairs below.  For type checkers, `_tensor.pyi` says the same; `stub()` writes it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
 from types import FunctionType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_overloads
 
 OTHER_NAMES: Final = {
     "axis": "dim",
@@ -22,6 +23,12 @@ OTHER_NAMES: Final = {
 }
 
 C = TypeVar("C", bound=type)
+_IMPORTS: Final = {
+    "Any": "typing", "Literal": "typing", "Self": "typing", "overload": "typing",
+    "Callable": "collections.abc", "Sequence": "collections.abc",
+    "DType": "codegen.dtypes", "Operand": "kernelforge.tensor.core", "Axis": "kernelforge.tensor.reduce",
+    "InPlace": "kernelforge.tensor.inplace", "NDArray": "numpy.typing",
+}  # fmt: skip
 
 
 def with_other_names(cls: C) -> C:
@@ -48,3 +55,46 @@ def _renaming(method: Callable[..., Any], renamed: dict[str, str]) -> Callable[.
         return method(*args, **kwargs)
 
     return called
+
+
+# ------------------------------------------------------------------------------------------- for type checkers
+
+
+def stub(name: str, base: type) -> str:
+    """A stub file of the class `name`, derived from base: the methods with second names for arguments, with both."""
+    body = []
+    for method in sorted(dir(base)):
+        function = getattr(base, method)
+        if not isinstance(function, FunctionType) or method.startswith("_"):
+            continue
+        if any(given in OTHER_NAMES for given in signature(function).parameters):
+            forms = get_overloads(function) or [function]
+            for form in forms:
+                body += ["    @overload"] * (len(forms) > 1) + [f"    def {method}({_both_names(form)}: ..."]
+    text = "\n".join([f"class {name}({base.__name__}):", *body])
+    words = set(re.findall(r"\w+", text))
+    unknown = {word for word in words if word[0].isupper()} - _IMPORTS.keys() - {"None", "True", "False", name}
+    assert not unknown, f"where do {unknown} come from?"
+    modules: dict[str, list[str]] = {}
+    for word in sorted(words & _IMPORTS.keys()):
+        modules.setdefault(_IMPORTS[word], []).append(word)
+    imports = [f"from {module} import {', '.join(found)}" for module, found in sorted(modules.items())]
+    return "\n".join(["# Written by kernelforge.tensor.spelling.stub().", "# ruff: noqa", *imports, "", text, ""])
+
+
+def _both_names(function: Callable[..., Any]) -> str:
+    """The parameters and result of a function, second names added as keyword arguments that may be left out."""
+    given = signature(function)
+    parameters = list(given.parameters.values())
+    others = [p.replace(name=OTHER_NAMES[p.name], kind=p.KEYWORD_ONLY, default=...) for p in parameters
+              if p.name in OTHER_NAMES and OTHER_NAMES[p.name] not in given.parameters]  # fmt: skip
+    shown: list[str] = []
+    optional = False
+    for p in [*parameters, *others]:
+        if p.kind is p.KEYWORD_ONLY and not any(word.startswith("*") for word in shown):
+            shown.append("*")
+        optional = optional or p.name in OTHER_NAMES
+        default = " = ..." if p.default is not p.empty or (optional and p.kind is not p.VAR_POSITIONAL) else ""
+        star = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
+        shown.append(star + p.name + ("" if p.name == "self" else f": {p.annotation}{default}"))
+    return f"{', '.join(shown)}) -> {given.return_annotation}"

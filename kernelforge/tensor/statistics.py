@@ -7,7 +7,7 @@ picked at places in the sorted order, so they differentiate like any gather.
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Self, overload
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
@@ -93,6 +93,12 @@ class Statistics(Sampling):
         else:
             result = high if interpolation == "higher" else low
         return result if ignoring else (count < n).where(math.nan, result)
+
+    @overload
+    def nanmedian(self, dim: None = None, keepdim: bool = False) -> Self: ...
+
+    @overload
+    def nanmedian(self, dim: int, keepdim: bool = False) -> tuple[Self, Self]: ...
 
     def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Self | tuple[Self, Self]:
         """The lower median of what is not NaN; along dim, the medians and their int32 indices.
