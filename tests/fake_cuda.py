@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from codegen.interpret import interpret
 from codegen.program import Program
-from kernelforge import plan, realize
+from kernelforge import faults, plan, realize
 from kernelforge.kernels import cuda_build, cuda_devices, cuda_driver, device
 from kernelforge.kernels.triton_compile import Binary
 from kernelforge.kernels.workers import Crew
@@ -495,5 +495,6 @@ def _forget() -> None:
         function.cache_clear()
     for name in [name for name in device._opened if name.startswith("CUDA")]:
         del device._opened[name]
+    faults._pending.clear()
     realize._plans.clear()
     plan._templates.clear()

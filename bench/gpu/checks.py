@@ -1,0 +1,46 @@
+"""Some of the tests on the GPU, before anything is timed: of hardware, of models, of operations with few cases."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from bench.gpu.lab import Lab
+from bench.gpu.table import Row
+
+ROOT = Path(__file__).parents[2]
+PROCESSES = max(1, min(14, (os.cpu_count() or 2) - 2))
+RUNS = {  # name: seconds at most, arguments
+    "hardware, models": (
+        100,
+        ["tests/gpu/test_hardware.py", "tests/gpu/test_models.py", "tests/kernels/test_conformance.py"],
+    ),
+    "operations": (
+        70,
+        ["-p", "tests.cuda_device", *(f"tests/tensor/test_{name}.py" for name in ("products", "reduce", "losses"))],
+    ),
+}
+
+
+def tests(lab: Lab, section: str) -> None:
+    for name, (limit, arguments) in RUNS.items():
+        if lab.left > 60:
+            lab.results.add(_run(lab, section, name, limit, arguments))
+
+
+def _run(lab: Lab, section: str, name: str, limit: float, arguments: list[str]) -> Row:
+    options = ["-q", "--tb=short", "--cases=3", "-p", "no:cacheprovider", "-n", str(PROCESSES)]
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *arguments],
+            cwd=ROOT, capture_output=True, text=True, timeout=limit, check=False,
+        )  # fmt: skip
+        text = done.stdout + done.stderr[-2000:]
+    except subprocess.TimeoutExpired as error:
+        text = f"{(error.stdout or b'').decode()[-4000:]}\nstopped after {limit:.0f} s"
+    lab.results.details[f"{section}: {name}"] = text[-12_000:]
+    counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)", text)
+    return Row(section, name, time.perf_counter() - start, note=", ".join(counts[-4:]) or text.strip()[-150:])

@@ -1,0 +1,86 @@
+"""Work as fast as memory is: elementwise chains, softmax, norms and cross entropy, forward and backward."""
+
+from typing import Any
+
+from bench.gpu.lab import Case, Lab, Operand
+from kernelforge import Tensor
+
+ROWS, COLUMNS = 16_384, 4096
+WORDS = 131_072
+
+
+def functional() -> Any:
+    import torch
+
+    return torch.nn.functional
+
+
+def chains(rows: int, columns: int) -> list[Case]:
+    """Two operands in, one result out, in 16 and in 32 bits."""
+
+    def ours(x: Tensor, y: Tensor) -> Tensor:
+        return (x * 1.5 + y).gelu() * y.sigmoid()
+
+    def theirs(x: Any, y: Any) -> Any:
+        return functional().gelu(x * 1.5 + y, approximate="tanh") * y.sigmoid()
+
+    return [
+        Case(f"gelu(1.5 x + y) sigmoid(y), {dtype}, {rows} x {columns}", (Operand((rows, columns), dtype),) * 2,
+             ours, theirs, nbytes=3 * size * rows * columns, compiled=True)
+        for dtype, size in (("bfloat16", 2), ("float32", 4))
+    ]  # fmt: skip
+
+
+def softmax(rows: int, columns: int) -> Case:
+    x = Operand((rows, columns))
+    return Case(
+        f"softmax, {rows} x {columns}", (x,), lambda x: x.softmax(-1), lambda x: x.softmax(-1),
+        nbytes=4 * rows * columns, compiled=True,
+    )  # fmt: skip
+
+
+def layer_norm(rows: int, columns: int, backward: bool) -> Case:
+    """Of the input and of scale and shift."""
+
+    def ours(x: Tensor, scale: Tensor, shift: Tensor, cotangent: Tensor) -> Any:
+        out = x.layernorm() * scale + shift
+        return out.gradient(x, scale, shift, gradient=cotangent) if backward else out
+
+    def theirs(x: Any, scale: Any, shift: Any, cotangent: Any) -> Any:
+        if not backward:
+            return functional().layer_norm(x, (columns,), scale, shift)
+        import torch
+
+        inputs = tuple(t.detach().requires_grad_() for t in (x, scale, shift))
+        out = functional().layer_norm(inputs[0], (columns,), *inputs[1:])
+        return torch.autograd.grad(out, inputs, cotangent)
+
+    whole, vector = Operand((rows, columns)), Operand((columns,))
+    moved = 3 if backward else 2  # arrays: in, out; with a cotangent in
+    name = f"layer norm{', backward' if backward else ''}, {rows} x {columns}"
+    return Case(name, (whole, vector, vector, whole), ours, theirs, nbytes=2 * moved * rows * columns, compiled=True)
+
+
+def cross_entropy(rows: int, words: int) -> Case:
+    """The gradient with respect to the logits; it reads them and writes as many."""
+
+    def ours(logits: Tensor, labels: Tensor) -> list[Tensor]:
+        return logits.cast("float32").cross_entropy(labels).gradient(logits)
+
+    def theirs(logits: Any, labels: Any) -> Any:
+        import torch
+
+        x = logits.detach().requires_grad_()
+        return torch.autograd.grad(functional().cross_entropy(x.float(), labels), x)
+
+    operands = (Operand((rows, words)), Operand((rows,), high=words))
+    return Case(
+        f"cross entropy with gradient, {rows} x {words}", operands, ours, theirs, nbytes=4 * rows * words, compiled=True
+    )
+
+
+def all_rows(lab: Lab, section: str) -> None:
+    rows, columns, words = (64, 128, 200) if lab.small else (ROWS, COLUMNS, WORDS)
+    cases = [*chains(rows, columns), *(softmax(rows, n) for n in (columns // 4, columns, 4 * columns))]
+    cases += [layer_norm(rows, n, backward) for backward in (False, True) for n in (columns // 4, columns)]
+    lab.run(section, [*cases, cross_entropy(rows // 2, columns * 8), cross_entropy(rows // 2, words)])
