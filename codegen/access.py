@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from math import prod
+from typing import Final
 
 from codegen.index import Axis, Index, separated
 from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Scan, Store, children, walk
+
+WOVEN: Final = (2, 4)  # vectors that are woven into consecutive places
 
 
 def main_stores(kernel: Kernel) -> tuple[Store, ...]:
@@ -64,14 +67,30 @@ def strides(kernel: Kernel) -> list[tuple[Index, frozenset[Axis], int]]:
 
 
 def lane_votes(kernel: Kernel, lanes: int) -> dict[Axis, float]:
-    """For each axis the bytes moved with unit stride along it, times the share of lanes its size fills."""
+    """For each axis the bytes moved with unit stride along it, times the share of lanes its size fills.
+
+    A short axis and the one around it share a line: vectors along either can fill it.
+    """
     votes: dict[Axis, float] = {}
     for index, axes, weight in strides(kernel):
         for axis in axes:
             if index.stride(axis) == 1:
-                filled = axis.size / (-(-axis.size // lanes) * lanes)
-                votes[axis] = votes.get(axis, 0.0) + weight * filled * prod(a.size for a in axes)
+                for lane in (axis, *(a for a in axes if axis.size in WOVEN and index.stride(a) == axis.size)):
+                    filled = lane.size / (-(-lane.size // lanes) * lanes)
+                    votes[lane] = votes.get(lane, 0.0) + weight * filled * prod(a.size for a in axes)
     return votes
+
+
+def between_lanes(kernel: Kernel, lane: Axis | None, lanes: int) -> tuple[Axis, ...]:
+    """The short axes whose places fill what lies between two lanes in every result: all of them are stored together."""
+    if lane is None or lane.size < lanes:
+        return ()
+    stores = main_stores(kernel)
+    return tuple(
+        a
+        for a in parallel_axes(kernel)
+        if a.size in WOVEN and all(s.index.stride(a) == 1 and s.index.stride(lane) == a.size for s in stores)
+    )
 
 
 def cost(e: Expr, axis: Axis | None = None) -> int:

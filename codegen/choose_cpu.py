@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
 
-from codegen.access import lane_votes, loads_of, main_stores, parallel_axes, reused_values, walked_rows
+from codegen.access import (
+    between_lanes,
+    lane_votes,
+    loads_of,
+    main_stores,
+    parallel_axes,
+    reused_values,
+    walked_rows,
+)
 from codegen.choose_ahead import places, rows_again
 from codegen.choose_contraction import single
 from codegen.choose_hoisted import hoisted
@@ -79,7 +87,8 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     model = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
     groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))
     loops = Loops()
-    outer = [a for a in axes if a is not lane]
+    woven = between_lanes(kernel, lane, lanes)
+    outer = [a for a in axes if a is not lane and a not in woven]
     turned = transposed(kernel, lane, lanes)
     if turned and lane:
         yield from transposing(kernel, target, lane, turned, outer, pick)
@@ -146,7 +155,8 @@ def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
 def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...], pick: Pick) -> Schedule:
     """Lanes along a kept axis: a stripe of columns per group, all reduced and scanned axes looped by one."""
     lanes = target.lanes
-    others = [a for a in parallel if a is not lane]
+    woven = between_lanes(kernel, lane, lanes)
+    others = [a for a in parallel if a is not lane and a not in woven]
     loops = Loops()
     groups = target.cores * GROUPS_PER_CORE
     stripe = pick("stripe", either(_stripe(kernel, target, lane, others), (lanes * vectors for vectors in STRIPES)))

@@ -16,6 +16,7 @@ from codegen.ir import Apply, Const, Coord, Expr, Load, Param, Reduce, Store, Va
 from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Out, Place, Settle, Update
 from codegen.opencl_ahead import Requests
 from codegen.opencl_boxes import Boxes, Coords, chunks
+from codegen.opencl_gathers import gathered
 from codegen.opencl_index import Indices
 from codegen.opencl_lines import Lines
 from codegen.opencl_masks import Conditions, Masks
@@ -366,17 +367,7 @@ class Leaves:
             zeros = self.speller.splat(literal(0, dtype), dtype)
             return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, spread, zeros)], self.lanes)
         square = square_load(self, e, coords, lane) if mask is None else None
-        if square is not None:
-            return square
-        self.requests.ask(self, e, coords, lane, "")
-        if mask is None or not e.param.size:
-            indices = self.lane_indices(e.index, step, coords, lane)
-            return self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in indices], dtype)
-        # a branch per lane costs more than reading an element that is surely there where nothing may be read
-        safe = self.safe_indices(e.index, mask, coords, lane)
-        found = self.speller.gathered([self.speller.load(name, index, dtype, 1) for index in safe], dtype)
-        zeros = self.speller.splat(literal(0, dtype), dtype)
-        return self.speller.operation(_WHERE, dtype, [(x, self.lanes) for x in (mask, found, zeros)], self.lanes)
+        return gathered(self, e, when, mask, coords, lane) if square is None else square
 
     def run(self, index: Index, when: Conditions, coords: Coords, step: int) -> tuple[str, tuple[str, str] | None]:
         """Where a run of consecutive elements, in either direction, begins in memory, and which of them are inside."""
@@ -393,14 +384,6 @@ class Leaves:
             return [f"{start} + {i * step}" if i else start for i in range(self.lanes)]
         name = self.fresh("at")
         self.lines.add(f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};")
-        return [f"{name}.s{i:x}" for i in range(self.lanes)]
-
-    def safe_indices(self, index: Index, mask: str, coords: Coords, lane: Axis) -> list[str]:
-        """The index of every lane the mask has, 0 of the others."""
-        base, name = self.indices.base, self.fresh("safe")
-        mask = mask if base == "int" else f"convert_{base}{self.lanes}({mask})"
-        text = f"select(({base}{self.lanes})(0), {self.indices.vector(index, coords, lane)}, {mask})"
-        self.lines.add(f"const {base}{self.lanes} {name} = {text};")
         return [f"{name}.s{i:x}" for i in range(self.lanes)]
 
     def lane_mask(self, when: Conditions) -> str | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from codegen.access import WOVEN
+from codegen.dtypes import DType
 from codegen.index import Axis
 from codegen.ir import Store
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from codegen.nodes import Place
     from codegen.opencl_boxes import Coords
     from codegen.opencl_leaves import Leaves
+    from codegen.opencl_masks import Conditions
 
 SHORTEST = 4  # elements of a run worth turning vectors for
 
@@ -25,11 +28,16 @@ def run_axis(leaves: Leaves, store: Store, place: Place, lane: Axis | None) -> A
     dtype = store.param.dtype
     if lane is None or store.mode != "set" or dtype.kind == "b" or dtype.arithmetic is not dtype:
         return None
-    if leaves.indices.stride(store.index, {}, lane) in (0, 1, -1):
+    step = leaves.indices.stride(store.index, {}, lane)
+    if step in (0, 1, -1):
         return None
-    return next(
-        (a for a in store.axes if a is not lane and place.tile(a) >= SHORTEST and store.index.stride(a) == 1), None
-    )
+    tiles = [(a, place.tile(a)) for a in store.axes if a is not lane and store.index.stride(a) == 1]
+    return next((a for a, tile in tiles if tile >= SHORTEST or is_woven(tile, step)), None)
+
+
+def is_woven(count: int, step: int | None) -> bool:
+    """True when so many consecutive places fill what lies between two lanes: vectors are woven into vectors."""
+    return count == step and count in WOVEN
 
 
 def blocks_of(count: int, lanes: int) -> list[range]:
@@ -48,15 +56,39 @@ def blocks_of(count: int, lanes: int) -> list[range]:
 def print_run(leaves: Leaves, store: Store, points: Sequence[Coords], values: Sequence[str], lane: Axis) -> None:
     """Store the vectors along the lane of consecutive points, as many as a block has, in runs of one lane each."""
     lanes, size, dtype = leaves.lanes, len(points), store.param.dtype
-    kind, name = leaves.speller.type(dtype, lanes), leaves.fresh("run")
-    leaves.lines.add(f"{kind} {name}[{size}];")
-    for i, value in enumerate(values):
-        leaves.lines.add(f"{name}[{i}] = {value};")
-    turn = leaves.speller.prelude.transpose(kind.removesuffix(str(lanes)), size)
-    leaves.lines.add(f"{turn}({name});")
+    name = _turned(leaves, values, dtype)
     step = leaves.indices.stride(store.index, points[0], lane)
     for i, index in enumerate(leaves.lane_indices(store.index, step, points[0], lane)):
         vector, first = divmod(i * size, lanes)
         part = "" if size == lanes else ".s" + "".join(f"{first + j:x}" for j in range(size))
         text = leaves.speller.store(leaves.params[store.param.name], index, f"{name}[{vector}]{part}", dtype, size)
         leaves.lines.add(text)
+
+
+def print_woven(
+    leaves: Leaves, store: Store, points: Sequence[Coords], values: Sequence[str], when: Conditions
+) -> None:
+    """Store the vectors of points that lie between the lanes of the first as vectors of consecutive places."""
+    lanes, size, dtype, param = leaves.lanes, len(points), store.param.dtype, leaves.params[store.param.name]
+    name = _turned(leaves, values, dtype)
+    bounds = leaves.masks.bounds(when) if when.by_lane else None
+    for i in range(size):
+        index, value = leaves.indices.scalar(store.index + i * lanes, points[0]), f"{name}[{i}]"
+        if bounds is not None:
+            first, last = (f"({text}) * {size} - {i * lanes}" for text in bounds)
+            leaves.lines.add(leaves.speller.bounded_store(param, index, value, first, last, dtype))
+        elif store.param.nbytes >= leaves.bypass and dtype.bits == 32:
+            leaves.lines.add(leaves.speller.bypassing_store(param, index, value, dtype))
+        else:
+            leaves.lines.add(leaves.speller.store(param, index, value, dtype, lanes))
+
+
+def _turned(leaves: Leaves, values: Sequence[str], dtype: DType) -> str:
+    """Vectors turned in registers; the name of the array they are in."""
+    kind, name = leaves.speller.type(dtype, leaves.lanes), leaves.fresh("run")
+    leaves.lines.add(f"{kind} {name}[{len(values)}];")
+    for i, value in enumerate(values):
+        leaves.lines.add(f"{name}[{i}] = {value};")
+    turn = leaves.speller.prelude.transpose(kind.removesuffix(str(leaves.lanes)), len(values))
+    leaves.lines.add(f"{turn}({name});")
+    return name

@@ -13,7 +13,7 @@ from codegen.index import Axis
 from codegen.ir import Apply, Expr, Store
 from codegen.nodes import Out
 from codegen.opencl_masks import Conditions
-from codegen.opencl_runs import blocks_of, print_run, run_axis
+from codegen.opencl_runs import blocks_of, is_woven, print_run, print_woven, run_axis
 from codegen.ops import REDUCE_OPS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def print_store(leaves: Leaves, node: Out) -> None:
     store = node.store
     lane = leaves.lane_among(store.axes, node.place)
     along = run_axis(leaves, store, node.place, lane)
-    waiting: list[Coords] = []  # consecutive points along an axis that are surely inside
+    waiting: list[tuple[Coords, Conditions]] = []  # points that may be stored together
     for coords in leaves.points(store.axes, node.place, lane):
         when = leaves.masks.conditions(store.guards, store.axes, coords, lane)
         if when.never or leaves.masks.outside(coords, store.axes):
@@ -34,27 +34,35 @@ def print_store(leaves: Leaves, node: Out) -> None:
         when.scalars += [f"{loop.var} == 0" for loop in node.once]
         if lane is None:
             _print_scalar(leaves, store, when, coords)
-        elif along is not None and not when.scalars and not when.by_lane:
-            waiting.append(coords)
+        elif along is not None and not when.scalars and not when.masks:
+            waiting.append((coords, when))
         else:
             _print_vector(leaves, store, when, coords, lane)
     if along is not None and lane is not None:
         _print_runs(leaves, store, waiting, along, lane)
 
 
-def _print_runs(leaves: Leaves, store: Store, points: Sequence[Coords], along: Axis, lane: Axis) -> None:
-    """Store points that are surely inside, in runs along an axis where they are long enough."""
-    lines: dict[object, list[Coords]] = {}
-    for coords in points:
+def _print_runs(
+    leaves: Leaves, store: Store, points: Sequence[tuple[Coords, Conditions]], along: Axis, lane: Axis
+) -> None:
+    """Store points that lie one behind the other along an axis in runs: vectors woven into vectors where they fill what
+    lies between the lanes, else a run for each lane where all lanes are inside."""
+    lines: dict[object, list[tuple[Coords, Conditions]]] = {}
+    for coords, when in points:
         key = tuple(offset for axis, offset in coords.items() if axis is not along)
-        lines.setdefault(key, []).append(coords)
+        lines.setdefault((key, tuple(when.first), tuple(when.last)), []).append((coords, when))
     for line in lines.values():
-        blocks = blocks_of(len(line), leaves.lanes)
+        coordinates, when = [coords for coords, _ in line], line[0][1]
+        if is_woven(len(line), leaves.indices.stride(store.index, coordinates[0], lane)):
+            values = [_stored_value(leaves, store, coords, lane) for coords in coordinates]
+            print_woven(leaves, store, coordinates, values, when)
+            continue
+        blocks = [] if when.by_lane else blocks_of(len(line), leaves.lanes)
         for block in blocks:
-            part = [line[i] for i in block]
+            part = [coordinates[i] for i in block]
             print_run(leaves, store, part, [_stored_value(leaves, store, coords, lane) for coords in part], lane)
-        for coords in line if not blocks else ():
-            _print_vector(leaves, store, Conditions(), coords, lane)
+        for coords, conditions in line if not blocks else ():
+            _print_vector(leaves, store, conditions, coords, lane)
 
 
 def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords) -> None:

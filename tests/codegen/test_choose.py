@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codegen.access import between_lanes
 from codegen.choose import choose, placed
 from codegen.contract import contraction
 from codegen.dtypes import dtypes
@@ -168,3 +169,16 @@ def test_a_kernel_of_many_values_has_a_legal_schedule(reduced):
         value = apply("sin", value)
     store = Store(out, i.index, reduce("add", value, [j])) if reduced else Store(out, place, value)
     assert placed(Kernel("chain", (x, out), (store,)), CPU)
+
+
+def test_short_axes_between_the_lanes_are_stored_together() -> None:
+    i, p, q = Axis("i", 40), Axis("p", 28), Axis("q", 2)
+    value = load(Param("x", dtypes.float32, 40 * 28), i.index * 28 + p.index)
+    store = Store(Param("o", dtypes.float32, 40 * 56), i.index * 56 + p.index * 2 + q.index, value, order=(i, p, q))
+    kernel = Kernel("k", (store.param, Param("x", dtypes.float32, 40 * 28)), (store,))
+    assert between_lanes(kernel, p, 16) == (q,)
+    assert between_lanes(kernel, p, 32) == () == between_lanes(kernel, None, 16)
+    assert between_lanes(kernel, i, 16) == ()
+    schedule = choose(kernel, CPU)
+    assert schedule.vector == (p,)
+    assert q not in [step.axis for step in schedule.loops]

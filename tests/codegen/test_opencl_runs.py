@@ -55,6 +55,31 @@ def test_guards_are_asked() -> None:
     assert_right([across(20, 13, 7, limit=limit) for limit in (1, 6, 7, 11)])
 
 
+def woven(lines: int, short: int, dtype: DType = dtypes.float32, limit: int | None = None) -> Program:
+    """out[i, j * short + k] = x[i, k, j] with lanes along j and all k in one tile; stored where j < limit."""
+    i, j, k = Axis("i", 3), Axis("j", lines), Axis("k", short)
+    out, x = Param("out", dtype, 3 * lines * short), Param("x", dtype, 3 * lines * short)
+    guards = frozenset[Guard]() if limit is None else frozenset((Guard(j.index, 0, limit),))
+    value = load(x, (i.index * short + k.index) * lines + j.index)
+    store = Store(out, (i.index * lines + j.index) * short + k.index, value, guards)
+    name = f"woven_{lines}_{short}_{dtype}_{limit}"
+    return render(Kernel(name, (out, x), (store,)), Schedule((Step(i, 1), Step(j, 16)), 1, (j,)), CPU)
+
+
+def test_vectors_are_woven() -> None:
+    programs = [woven(lines, short) for lines in (16, 21, 28, 35) for short in (2, 3, 4)]
+    assert all(("vstore16(run" in program.source) == ("_3_" not in program.entry) for program in programs)
+    assert_right(programs)
+
+
+def test_vectors_of_every_type_are_woven() -> None:
+    assert_right([woven(21, 2, dtype) for dtype in ALL])
+
+
+def test_guarded_vectors_are_woven() -> None:
+    assert_right([woven(40, short, limit=limit) for short in (2, 4) for limit in (5, 16, 33)])
+
+
 @pytest.mark.parametrize(("rows", "text", "count"), [(8, "vstore8(", 16), (7, "vstore4(", 32), (3, "] = x_", 48)])
 def test_a_line_of_memory_is_written_at_once(rows: int, text: str, count: int) -> None:
     assert across(16, rows * 3, rows).source.count(text) == count
