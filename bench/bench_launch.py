@@ -1,7 +1,12 @@
-"""What the host pays for a launch, an allocation and a small copy; the work itself is next to nothing.
+"""What the host pays: for a launch, an allocation, a small copy, an operation, a small expression as users write it.
 
     pytest bench/bench_launch.py
+
+The work itself is next to nothing.  Expressions are compared with torch's, each computed and waited for.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ import pytest
 from codegen.dtypes import dtypes
 from codegen.ir import Param
 from codegen.program import Program
+from kernelforge import Tensor
 from kernelforge.kernels import Device, Runtime
 from kernelforge.kernels.opencl_devices import candidates
 
@@ -72,3 +78,56 @@ def bench_copy_out(benchmark, runtime):
     memory, array = runtime.allocate(4 * SIZE), np.empty(SIZE, np.float32)
     runtime.copy_in(memory, array)
     benchmark(runtime.copy_out, memory, array)
+
+
+# Operations and expressions ---------------------------------------------------------------------------------------
+
+SIDE = 64
+OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda x, y: x + y,
+    "add a number": lambda x, y: x + 2.0,
+    "exp": lambda x, y: x.exp(),
+    "relu": lambda x, y: x.relu(),
+    "sum": lambda x, y: x.sum(),
+    "reshape": lambda x, y: x.reshape(-1),
+    "matmul": lambda x, y: x @ y,
+    "softmax": lambda x, y: x.softmax(-1),
+}
+
+
+def chained(x: Any, y: Any) -> Any:
+    for _ in range(5):
+        x = x * y + 1
+    return x
+
+
+EXPRESSIONS = OPERATIONS | {
+    "x * 2 + 1": lambda x, y: x * 2 + 1,
+    "ten operations": chained,
+    "three layers": lambda x, y: (((x @ y).relu() @ y).relu() @ y).relu(),
+}
+
+
+def tensors() -> list[Tensor]:
+    return [Tensor(np.full((SIDE, SIDE), 1 / SIDE, np.float32)).realize() for _ in range(2)]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def bench_operation(benchmark, name):
+    """A node of the graph, made and freed."""
+    x, y = tensors()
+    benchmark(OPERATIONS[name], x, y)
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def bench_expression(compare, name):
+    torch = pytest.importorskip("torch")
+    work, (x, y) = EXPRESSIONS[name], tensors()
+    a, b = (torch.from_numpy(value.numpy()) for value in (x, y))
+
+    def ours() -> None:
+        work(x, y).realize()
+        Device["CPU"].synchronize()
+
+    with torch.inference_mode():
+        compare(ours, lambda: work(a, b), nbytes=4 * SIDE**2)
