@@ -80,6 +80,7 @@ DEBUG: Final = Setting("DEBUG", 0, "1: plans; 2: launches with times; 3: groups 
 DEVICE: Final = Setting("DEVICE", "CPU", "device of new tensors: CPU, CUDA, CUDA:<i>, GPU, CL:<i>, NUMPY")
 OPENCL: Final = Setting("OPENCL", "", "OpenCL runtime behind CPU: intel, pocl, or part of a platform's name")
 THREADS: Final = Setting("THREADS", 0, "CPU threads that run kernels, 0 for all; read when a device is first opened")
+WORKERS: Final = Setting("WORKERS", -1, "processes that help to compile, -1 for one per further processor, 0 for none")
 POOL: Final = Setting("POOL", -1, "MiB of freed memory kept for reuse per device, -1 for a quarter of its memory")
 CACHE: Final = Setting("CACHE", True, "keep compiled kernels on disk")
 CACHE_PLANS: Final = Setting("CACHE_PLANS", True, "keep plans that took long to make on disk, too")
@@ -97,8 +98,8 @@ TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch n
 SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
-        DEBUG, DEVICE, OPENCL, THREADS, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE, TUNE,
-        TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, TRAINING,
+        DEBUG, DEVICE, OPENCL, THREADS, WORKERS, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE,
+        TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, TRAINING,
     )
 }  # fmt: skip
 

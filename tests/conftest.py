@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from kernelforge.errors import DeviceError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
-from kernelforge.settings import CACHE_PLANS, TUNE_LOCK
+from kernelforge.settings import CACHE_PLANS, TUNE_LOCK, WORKERS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     TUNE_LOCK.set("none")  # schedules that somebody measured on this machine are none of the tests'
+    WORKERS.set(0)
     CACHE_PLANS.set(False)  # tests patch what makes plans
     settings.register_profile(
         "kernelforge",

@@ -26,8 +26,10 @@ from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Lender, Memory, report
+from kernelforge.kernels.workers import crew
 
 ALIGNMENT: Final = 64
+HELPED: Final = 4  # cores from which on other processes help to compile: with fewer, to start one costs what it saves
 
 
 class OpenCLRuntime:
@@ -47,7 +49,13 @@ class OpenCLRuntime:
         self._shares_memory = candidate.shares_memory
         self.pool = Pool(self._make, self._wait, limit=self.facts.memory // 4)
         self._builder = Builder(
-            cl, self._context, candidate.handle, name, candidate.identity, keeps=not candidate.is_pocl
+            cl,
+            self._context,
+            candidate.handle,
+            name,
+            candidate.identity,
+            keeps=not candidate.is_pocl,
+            helpers=(lambda: crew(name, self.target)) if self.target.cores >= HELPED else None,
         )
         self._launching, self._compiling = threading.RLock(), threading.RLock()
         self._process = os.getpid()

@@ -2,15 +2,15 @@
 
 Comes in: programs.  Goes out: `Compiled` kernels.  All programs that neither this process nor the disk holds are built
 as one source, several times faster than one by one; their names are made unique for that.  On disk a kernel's entry
-names the binary it is in.  PoCL keeps binaries itself and takes up to a second to hand one out, so there only the
-process remembers.
+names the binary it is in.  Other processes help with many large programs.  PoCL keeps binaries itself and takes up to a
+second to hand one out, so there only the process remembers.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -18,9 +18,12 @@ from codegen.opencl import joined
 from codegen.program import Program
 from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
+from kernelforge.kernels.workers import Batch, Crew
 
 FORMAT: Final = "3"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
+SHARED: Final = 120_000  # characters of source from which on other processes help: to start them takes as long
+BATCH: Final = 30_000  # characters of source that are built together then
 CHANCES: Final = 4  # a kernel interrupted by other processes now and then is not a long one
 MOST_BYTES, MOST_FLOPS = 2 << 20, 8 << 20  # of kernels that may be short
 
@@ -56,11 +59,22 @@ class Builder:
     device     how the user calls it, for messages
     identity   everything about the device that binaries depend on
     keeps      True when binaries are to be kept on disk
+    helpers    gives the processes that may help, which hand over binaries on disk
     """
 
-    def __init__(self, cl: Any, context: Any, handle: Any, device: str, identity: Sequence[str], keeps: bool) -> None:
+    def __init__(
+        self,
+        cl: Any,
+        context: Any,
+        handle: Any,
+        device: str,
+        identity: Sequence[str],
+        keeps: bool,
+        helpers: Callable[[], Crew] | None = None,
+    ) -> None:
         self._cl, self._context, self._handle = cl, context, handle
         self._device, self._identity, self._keeps = device, (FORMAT, OPTIONS, *identity), keeps
+        self._helpers = helpers if keeps else None
         self._compiled: dict[Program, Compiled] = {}
         self._built: dict[str, Built] = {}
         self._binaries: dict[str, Any] = {}
@@ -77,6 +91,8 @@ class Builder:
         for program, key in keys.items():
             if key not in self._built and not (self._keeps and self._load(key)):
                 missing[key] = program
+        if sum(len(program.source) for program in missing.values()) > SHARED and self._helpers is not None:
+            missing = self._shared(missing, self._helpers())
         if missing:
             self._build(missing)
         self._compiled.update((program, self._executable(program, self._built[key])) for program, key in keys.items())
@@ -125,6 +141,25 @@ class Builder:
 
     # ---------------------------------------------------------------------------------------------- the compiler
 
+    def _shared(self, missing: dict[str, Program], crew: Crew) -> dict[str, Program]:
+        """Builds programs in batches, here and in other processes; those that are missing still."""
+        keys = {program: key for key, program in missing.items()}
+
+        def here(batch: Batch) -> bool:
+            self._build({keys[program]: program for program in batch})
+            return True
+
+        if not crew.workers:
+            return missing
+        batches = batched(list(keys))
+        crew.start(len(batches) // 2)
+        try:
+            for _ in crew.compile_batches(batches, here):
+                pass
+        finally:
+            crew.dismiss()
+        return {key: program for key, program in missing.items() if key not in self._built and not self._load(key)}
+
     def _build(self, missing: dict[str, Program]) -> None:
         """Compiles programs together; one by one when that fails, to keep the good ones and name the bad one."""
         names = [f"{program.entry}_{key[:12]}" for key, program in missing.items()]
@@ -152,6 +187,13 @@ class Builder:
     def _refusal(self, program: Program, error: Exception) -> CompileError:
         path = cache.write_source(program.entry, program.source, ".cl")
         return CompileError(program.entry, self._device, str(path) if path else None, str(error))
+
+
+def batched(programs: Sequence[Program]) -> list[Batch]:
+    """Programs in batches of about equal size, largest programs first."""
+    count = -(-sum(len(program.source) for program in programs) // BATCH)
+    ordered = sorted(programs, key=lambda program: -len(program.source))
+    return [tuple(ordered[start::count]) for start in range(min(count, len(ordered)))]
 
 
 def renamed(source: str, entry: str, name: str) -> str:

@@ -10,7 +10,7 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from codegen.dtypes import as_dtype
@@ -27,27 +27,28 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then closes the pipe
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    compile_one = compiler(sys.argv[1])
+    compile_together = compiler(sys.argv[1])
     _answer(answers, True)
     while True:
         try:
-            order = Order(*pickle.load(sys.stdin.buffer))
+            orders = [Order(*parts) for parts in pickle.load(sys.stdin.buffer)]
         except EOFError:
             return
         try:
-            compile_one(order)
+            compile_together(orders)
             done = True
         except CompileError:
             done = False
         _answer(answers, done)
 
 
-def compiler(name: str) -> Callable[[Order], Any]:
+def compiler(name: str) -> Callable[[Sequence[Order]], Any]:
     """What compiles orders and leaves the binaries in the disk cache: Triton for "sm_90", else a device's driver."""
     if name.startswith("sm_"):
-        return lambda order: compile_to_cache(_program("triton", order), int(name.removeprefix("sm_")))
+        capability = int(name.removeprefix("sm_"))
+        return lambda orders: [compile_to_cache(_program("triton", order), capability) for order in orders]
     runtime: Runtime = Device[name]
-    return lambda order: runtime.compile([_program(runtime.target.language, order)])
+    return lambda orders: runtime.compile([_program(runtime.target.language, order) for order in orders])
 
 
 def _program(language: str, order: Order) -> Program:

@@ -1,18 +1,19 @@
 """Processes that compile: drivers and Triton compile under one lock, so that threads do not help.
 
 Comes in: programs.  Goes out: nothing but the binaries they leave in the disk cache, where this process finds them.
-Workers are started when first needed, serve the whole process and end with it: their pipe closes.  This process
-compiles as well, so that nothing waits for a worker to start.
+Workers are started when first needed and end when they are dismissed or with this process: their pipe closes.  This
+process compiles as well, so that nothing waits for a worker to start.  KF_WORKERS bounds their number.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from multiprocessing.connection import wait
@@ -20,10 +21,11 @@ from typing import Any, Final, NamedTuple, cast
 
 from codegen.program import Program
 from codegen.target import Target
-from kernelforge.settings import CACHE, SETTINGS
+from kernelforge.settings import CACHE, SETTINGS, WORKERS
 
 MOST: Final = 15
-SILENT: Final = {"KF_DEBUG": "0", "KF_TUNE": "0", "KF_DUMP": ""}
+SILENT: Final = {"KF_DEBUG": "0", "KF_TUNE": "0", "KF_DUMP": "", "KF_WORKERS": "0"}
+Batch = tuple[Program, ...]
 
 
 class Order(NamedTuple):
@@ -40,7 +42,7 @@ class Order(NamedTuple):
 
 
 class Worker:
-    """One process, with at most one order in work; its first answer says that it has started."""
+    """One process, with the orders of at most one batch in work; its first answer says that it has started."""
 
     def __init__(self, compiler: str) -> None:
         switches = {s.variable: str(int(s.value) if isinstance(s.value, bool) else s.value) for s in SETTINGS.values()}
@@ -56,17 +58,17 @@ class Worker:
     def answers(self) -> Any:
         return self.process.stdout
 
-    def send(self, order: Order) -> bool:
-        """False when the process is gone."""
+    def send(self, orders: Sequence[Order]) -> bool:
+        """Orders to be compiled together; False when the process is gone."""
         try:
-            pickle.dump(tuple(order), cast(Any, self.process.stdin))
+            pickle.dump([tuple(order) for order in orders], cast(Any, self.process.stdin))
             cast(Any, self.process.stdin).flush()
         except OSError:
             return False
         return True
 
     def receive(self) -> bool:
-        """True when the order in work, or the start, succeeded; waits for it."""
+        """True when the orders in work, or the start, succeeded; waits for it."""
         with suppress(EOFError, pickle.UnpicklingError):
             return bool(pickle.load(self.answers))
         return False
@@ -74,6 +76,11 @@ class Worker:
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def end(self) -> None:
+        """Lets the process end by itself."""
+        with suppress(OSError):
+            cast(Any, self.process.stdin).close()
 
 
 class Crew:
@@ -99,6 +106,12 @@ class Crew:
         missing = min(wanted, self.workers) - len(self.idle) - len(self.starting)
         self.starting += [Worker(self.compiler) for _ in range(missing)]
 
+    def dismiss(self) -> None:
+        """Lets all workers end."""
+        for worker in (*self.idle, *self.starting):
+            worker.end()
+        self.idle, self.starting = [], []
+
     def compile(
         self, programs: Iterable[Program], here: Callable[[Program], bool], deadline: float
     ) -> Iterator[Program]:
@@ -108,24 +121,31 @@ class Crew:
 
         here  compiles in this process; the workers leave their binaries in the disk cache
         """
-        waiting = iter(programs)
-        busy: dict[Any, tuple[Worker, Program]] = {}
+        for (program,) in self.compile_batches(((one,) for one in programs), lambda batch: here(*batch), deadline):
+            yield program
+
+    def compile_batches(
+        self, batches: Iterable[Batch], here: Callable[[Batch], bool], deadline: float = math.inf
+    ) -> Iterator[Batch]:
+        """`compile` for programs that are built together, several at a time."""
+        waiting = iter(batches)
+        busy: dict[Any, tuple[Worker, Batch]] = {}
         try:
             while True:
                 self._welcome()
-                while self.idle and (program := _next(waiting, deadline)) is not None:
-                    self._send(self.idle.pop(), program, busy)
+                while self.idle and (batch := _next(waiting, deadline)) is not None:
+                    self._send(self.idle.pop(), batch, busy)
                 mine = _next(waiting, deadline)
                 if mine is None and not busy:
                     return
                 if mine is not None and here(mine):
                     yield mine
                 for pipe in wait(list(busy), timeout=0 if mine is not None else None):
-                    worker, program = busy.pop(pipe)
+                    worker, batch = busy.pop(pipe)
                     done = worker.receive()
                     self.idle.append(worker)
                     if done:
-                        yield program
+                        yield batch
         finally:
             for worker, _ in busy.values():  # interrupted: their answers would be taken for those of later orders
                 worker.process.kill()
@@ -138,14 +158,14 @@ class Crew:
                 self.idle.append(worker)
         self.idle = [worker for worker in self.idle if worker.alive]
 
-    def _send(self, worker: Worker, program: Program, busy: dict[Any, tuple[Worker, Program]]) -> None:
-        types = tuple(param.dtype.name for param in program.params)
-        if worker.send(Order(program.entry, program.source, types, program.options)):
-            busy[worker.answers] = worker, program
+    def _send(self, worker: Worker, batch: Batch, busy: dict[Any, tuple[Worker, Batch]]) -> None:
+        types = [tuple(param.dtype.name for param in program.params) for program in batch]
+        if worker.send([Order(p.entry, p.source, names, p.options) for p, names in zip(batch, types)]):
+            busy[worker.answers] = worker, batch
 
 
-def _next(programs: Iterator[Program], deadline: float) -> Program | None:
-    return next(programs, None) if time.perf_counter() < deadline else None
+def _next(batches: Iterator[Batch], deadline: float) -> Batch | None:
+    return next(batches, None) if time.perf_counter() < deadline else None
 
 
 def crew(device: str, target: Target) -> Crew:
@@ -158,4 +178,5 @@ def crew(device: str, target: Target) -> Crew:
 @cache
 def _crew(compiler: str, cores: int) -> Crew:
     """This process alone where no disk cache hands binaries over."""
-    return Crew(compiler, cores - 1 if CACHE.value and sys.executable else 0)
+    allowed = cores - 1 if WORKERS.value < 0 else min(cores - 1, WORKERS.value)
+    return Crew(compiler, allowed if CACHE.value and sys.executable else 0)

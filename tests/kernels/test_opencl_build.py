@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codegen.program import Program
 from kernelforge.errors import CompileError
-from kernelforge.kernels import cache
+from kernelforge.kernels import cache, opencl_build
 from kernelforge.kernels.opencl import OpenCLRuntime
-from kernelforge.kernels.opencl_build import Builder, renamed
+from kernelforge.kernels.opencl_build import Builder, batched, renamed
 from kernelforge.kernels.opencl_devices import Candidate, candidates
+from kernelforge.kernels.workers import Crew
 from kernelforge.settings import Context
 from tests.kernels.conftest import increment
 
@@ -113,6 +117,50 @@ def test_helpers_of_one_name_that_differ_do_not_mix(candidate: Candidate) -> Non
         programs.append(replace(plus(0), source=source))
     runtime.compile(programs)
     assert [result(runtime, program)[0] for program in programs] == [3, 5]
+
+
+@pytest.fixture
+def helped(intel: Candidate, monkeypatch: pytest.MonkeyPatch) -> tuple[OpenCLRuntime, Crew]:
+    """A device whose programs another process, which has started, helps to compile, however few and small."""
+    monkeypatch.setattr(opencl_build, "SHARED", 0)
+    monkeypatch.setattr(opencl_build, "BATCH", 1)
+    runtime, crew = OpenCLRuntime("CPU", intel), Crew("CPU", 1)
+    runtime._builder._helpers = lambda: crew
+    crew.start()
+    assert wait([worker.answers for worker in crew.starting], timeout=60)
+    return runtime, crew
+
+
+def test_other_processes_help_with_many_programs(helped: tuple[OpenCLRuntime, Crew]) -> None:
+    runtime, crew = helped
+    process, programs = crew.starting[0].process, [plus(amount) for amount in range(12)]
+    with Counted() as counted:
+        runtime.compile(programs)
+    assert counted.disk > 0 and counted.compiled + counted.disk == 12
+    assert [result(runtime, program)[0] for program in programs] == list(range(12))
+    assert process.wait(10) == 0, "helpers end when they are done"
+
+
+def test_a_helper_that_dies_is_no_obstacle(helped: tuple[OpenCLRuntime, Crew]) -> None:
+    runtime, crew = helped
+    crew.starting[0].process.kill()
+    assert [result(runtime, plus(amount))[0] for amount in range(4)] == list(range(4))
+
+
+def test_a_program_that_a_helper_refuses_raises_here(helped: tuple[OpenCLRuntime, Crew]) -> None:
+    runtime, _ = helped
+    bad = [replace(plus(amount, f"bad{amount}"), source=f"__kernel void bad{amount}() {{ y }}") for amount in range(4)]
+    with pytest.raises(CompileError, match="bad"):
+        runtime.compile([*bad, plus(1)])
+    assert result(runtime, plus(1)) == [1, 2, 3, 4]
+
+
+@given(st.lists(st.integers(1, 70_000), max_size=30))
+def test_batches_hold_every_program_once(sizes: list[int]) -> None:
+    programs = [replace(plus(number), source=" " * size) for number, size in enumerate(sizes)]
+    found = [program for batch in batched(programs) for program in batch]
+    assert sorted(map(id, found)) == sorted(map(id, programs))
+    assert all(batched(programs))
 
 
 def test_a_second_runtime_loads_from_disk(intel: Candidate, builds: list[int]) -> None:
