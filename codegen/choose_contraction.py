@@ -27,6 +27,7 @@ DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed tog
 ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are powers of two
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
 EPILOGUE = 8  # operations on the sums from which on they get loops of their own
+PAGE = 4096  # bytes within which a processor foresees what is read next
 LEFT_OVER = 1.05  # times the work of the plain tile from which on the wide one is not worth it
 UNROLL = 9  # steps of the smaller summed axes written out inside the loop over the largest
 
@@ -136,9 +137,15 @@ def _is_narrow(roles: Roles, c: Contraction, target: Target) -> bool:
 
 
 def _tile(roles: Roles, c: Contraction, target: Target) -> tuple[int, int]:
-    """The register tile: the wide one where the right operand can be read in place and little is left over."""
+    """The register tile: the wide one where the right operand can be read in place and little is left over.
+
+    Not where one such tile has all columns and rows are pages apart: they would be read once, and nothing foresees
+    where the next ones lie.
+    """
     if _is_narrow(roles, c, target):
         return TILE[0], 1
+    if roles.n.size <= WIDE_TILE[1] * target.lanes and _jump(roles.left, roles.m) * roles.left.dtype.itemsize >= PAGE:
+        return TILE
     sizes = [
         ceil(roles.m.size / rows) * rows * ceil(roles.n.size / (vectors * target.lanes)) * vectors
         for rows, vectors in (TILE, WIDE_TILE)

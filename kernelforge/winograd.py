@@ -85,10 +85,12 @@ def is_stored(x: Node) -> bool:
 # ------------------------------------------------------------------------------------------------------ the choice
 
 PLAIN = 0.85  # of its peak rate a plain sum over windows reaches; a batched product of matrices PRODUCTS
-PRODUCTS = 0.8
+PRODUCTS = 0.9
 IMAGE, VALUES, SUMS, RESULTS = 2.5, 1.2, 0.8, 1.5  # cycles to make, or use, an element of these arrays
 COPIED, WEIGHTS = 1.7, 0.8  # cycles to copy an element of the weight; to make one of the transformed weight
 READ, STREAMED = 0.6, 1.1  # cycles to read one of these in the product; where half the cache does not hold them all
+KEPT = 0.5  # of which remains where the weight is kept, and so lies as is best
+GAIN = 0.9  # of the plain sum's cycles that blocks may take: they are less exact, and the estimate is one
 LAUNCHED = 1e5  # cycles that the additional kernels take to start
 
 
@@ -110,7 +112,7 @@ def best_blocks(window: Windowed, target: Target, kept: bool = False) -> tuple[i
     sizes = [[n - r + 1 for n in POINTS if n > r] for r in window.taps]
     costs = {blocks: block_cycles(window, blocks, target, kept) for blocks in product(*sizes)}
     best = min(costs, key=costs.__getitem__, default=())
-    return best if best and costs[best] < plain_cycles(window, target) else None
+    return best if best and costs[best] < GAIN * plain_cycles(window, target) else None
 
 
 def best_blocks_of_taps(window: Windowed, target: Target) -> tuple[int, ...] | None:
@@ -120,7 +122,7 @@ def best_blocks_of_taps(window: Windowed, target: Target) -> tuple[int, ...] | N
     sizes = [[n - m + 1 for n in POINTS if 1 < n - m + 1 <= r] for m, r in zip(window.places, window.taps)]
     costs = {blocks: tap_cycles(window, blocks, target) for blocks in product(*sizes)}
     best = min(costs, key=costs.__getitem__, default=())
-    return best if best and costs[best] < plain_cycles(window, target) else None
+    return best if best and costs[best] < GAIN * plain_cycles(window, target) else None
 
 
 def plain_cycles(window: Windowed, target: Target) -> float:
@@ -137,8 +139,8 @@ def block_cycles(window: Windowed, blocks: Sequence[int], target: Target, kept: 
     tiles = prod(counts) * prod(window.batch)
     image = prod(m * n + r - 1 for m, n, r in zip(blocks, counts, window.taps)) * prod(window.batch)
     factors = channels * outputs
-    read = READ if 4 * points * factors <= target.l3 // 2 else STREAMED
-    prepared = 0 if kept else prod(window.taps) * COPIED + points * WEIGHTS
+    read = (READ if 4 * points * factors <= target.l3 // 2 else STREAMED) * (KEPT if kept else 1)
+    prepared = 0.0 if kept else prod(window.taps) * COPIED + points * WEIGHTS
     return (
         points * tiles * window.channels * outputs / (2 * target.lanes) / PRODUCTS
         + factors * (prepared + points * read)
