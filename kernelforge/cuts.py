@@ -226,8 +226,13 @@ class Cuts:
         """
         if node in self.reasons:
             return None
-        if len(self.users[node]) == 1 and self.users[node][0].op == "shrink":
-            return self.users[node][0]
+        part = node
+        while part not in self.reasons and len(self.users[part]) == 1:
+            part = self.users[part][0]
+            if part.op == "shrink":
+                return part
+            if part.op not in BIJECTIVE:
+                break
         ahead = set(self.users[node])
         for _ in range(LONGEST_DIAMOND):
             after = min(ahead, key=self.position.__getitem__)

@@ -88,6 +88,15 @@ def test_one_kernel_per_convolution() -> None:
     assert len(planned(x)) == 4
 
 
+@pytest.mark.parametrize("taps", [(3, 3), (1, 3), (3, 1), (1, 1)])
+def test_one_kernel_per_input_gradient(taps: tuple[int, int]) -> None:
+    x, weight = tensor(2, 8, 12, 12), tensor(8, 8, *taps)
+    x.requires_grad = True
+    x.conv2d(weight, padding=(taps[0] // 2, taps[1] // 2)).square().sum().backward()
+    assert x.grad is not None
+    assert len(planned(x.grad)) == 2, "the result is read by the gradient"
+
+
 def test_one_kernel_per_linear_layer() -> None:
     x = tensor(64, 200)
     for m, n in ((200, 300), (300, 150), (150, 180)):

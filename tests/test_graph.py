@@ -121,6 +121,9 @@ def test_shapes() -> None:
     assert graph.shrink(x, ((0, 1), (1, 3), (2, 2))).shape == (1, 2, 0)
     assert graph.window(x, 2, 2, 2, 1).shape == (2, 3, 2, 2) and graph.window(x, 1, 4).shape == (2, 0, 4, 4)
     assert graph.unwindow(x, 0, 9).shape == (9, 3, 4)
+    single = graph.window(x, 1, 1)
+    assert graph.unwindow(single, 1, 3) is single
+    assert graph.unwindow(single, 1, 5) is graph.pad(single, ((0, 0), (0, 2), (0, 0), (0, 0)))
     assert graph.reduce("add", x, (0, 2)).shape == (3,)
     index = leaf(1, 5, 2, dtype=dtypes.int32)
     assert graph.gather(x, index, 1).shape == (1, 5, 2)
