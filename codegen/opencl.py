@@ -31,6 +31,7 @@ from codegen.opencl_lines import Lines
 from codegen.opencl_moves import Moves
 from codegen.opencl_pack import print_pack
 from codegen.opencl_prelude import Prelude, memory_element
+from codegen.opencl_segments import Segment, segments
 from codegen.opencl_tails import overlaps, wants_twin
 from codegen.opencl_text import Speller
 from codegen.overwriting import overwritten
@@ -155,7 +156,9 @@ class _Printer:
     def loop(self, node: Loop) -> None:
         axis, masks = node.axis, self.leaves.masks
         ragged = axis not in masks.clear and axis.size % node.tile != 0
-        if ragged and overlaps(node, self.nest):
+        if parts := segments(node, self.nest):
+            self.segmented(node, parts)
+        elif ragged and overlaps(node, self.nest):
             self.overlapping(node)
         elif ragged and self.twins < TWINS and wants_twin(node, self.nest):
             self.twin(node)
@@ -165,6 +168,24 @@ class _Printer:
         else:
             with self.lines.block(self.head(node, node.var, *self.bounds(node))):
                 self.inside(node, whole=not ragged)
+
+    def segmented(self, node: Loop, parts: Sequence[Segment]) -> None:
+        """The body for each segment of the loop."""
+        masks, axis, var = self.leaves.masks, node.axis, node.var
+        start, last = self.bounds(node)
+        whole, before = node.place.var(axis) is None, masks.known
+        for first, end in parts:
+            masks.known = {**before, axis: (first, end)}
+            if (rest := (end - first) % node.tile) != 0:
+                with self.lines.block("" if whole else f"if ({last} > {first})"):
+                    self.lines.add(f"const {self.base} {var} = {first};")
+                    self.inside(node, rest=rest)
+                continue
+            low = str(first) if whole else f"max({start}, {self.number(first)})"
+            high = str(end) if whole else f"min({last}, {self.number(end)})"
+            with self.lines.block(self.head(node, var, low, high)):
+                self.inside(node, whole=True)
+        masks.known = before
 
     def head(self, node: Loop, var: str, first: str, last: str) -> str:
         return f"kf_for ({self.base} {var} = {first}; {var} < {last}; {var} += {node.tile})"
@@ -240,11 +261,18 @@ class _Printer:
         firsts, lasts = limits(node)
         cast, step, least = f"({self.base})", node.tile, int(start == "0")
         for limit in firsts:
+            if start.isdigit() and last.isdigit() and not limit.terms:  # compilers have crashed on what they could fold
+                first = min(max(limit.low - int(start), 0), int(last) - int(start) - 1)
+                start, least = str(int(start) + first // step * step), 0
+                continue
             away = f"{_sum(limit)} - {start}" if start != "0" else _sum(limit)
             away = f"clamp({cast}({away}), {cast}0, {cast}({last} - {start} - 1))"
             text = f"{start} + {away}" if start != "0" else away
             start, least = self.constant("first", text + (f" / {step} * {step}" if step > 1 else "")), 0
         for limit in lasts:
+            if start.isdigit() and last.isdigit() and not limit.terms:
+                last = str(max(int(start) + 1, min(int(last), limit.low)))
+                continue
             end = f"min({cast}({last}), {cast}({_sum(limit)}))"
             last = self.constant("last", end if limit.low >= least > 0 else f"max({cast}({start} + 1), {end})")
         return start, last

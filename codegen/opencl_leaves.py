@@ -21,6 +21,7 @@ from codegen.opencl_index import Indices
 from codegen.opencl_lines import Lines
 from codegen.opencl_masks import Conditions, Masks
 from codegen.opencl_scans import print_advance
+from codegen.opencl_segments import decided
 from codegen.opencl_squares import square_load
 from codegen.opencl_stores import print_store
 from codegen.opencl_text import Speller, literal
@@ -235,7 +236,8 @@ class Leaves:
                 stack.append((e, True))
                 if e not in self.env and not isinstance(e, Reduce):
                     # what indices hold is asked for by need: it may be wanted for the first lane only
-                    stack.extend((child, False) for child in reversed(e.args))
+                    chosen = self.chosen(e)
+                    stack.extend((child, False) for child in reversed(e.args if chosen is None else (chosen,)))
         self.orders[root] = found
         return found
 
@@ -256,7 +258,16 @@ class Leaves:
         if isinstance(e, Reduce):
             return self.whole_reduce(e, coords, lane), width
         assert isinstance(e, Apply)
+        if (chosen := self.chosen(e)) is not None:
+            return self.value(chosen, coords, lane)
         return self.named(e.op.name, self.apply(e, coords, lane, width), e.dtype, width)
+
+    def chosen(self, e: Expr) -> Expr | None:
+        """The branch of a choice that is known here."""
+        if not self.masks.known or not isinstance(e, Apply) or e.op.name != "where":
+            return None
+        truth = decided(e.args[0], self.masks.known)
+        return None if truth is None else e.args[1] if truth else e.args[2]
 
     def named(self, stem: str, text: str, dtype: DType, width: int) -> Value:
         name = self.fresh(stem)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from codegen.index import Axis, Guards, Index, in_order
+from codegen.index import Axis, Guard, Guards, Index, in_order
 from codegen.opencl_index import Coords, Indices
 from codegen.opencl_lines import Lines
+from codegen.opencl_segments import Ranges, never, reach
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Masks:
 
     clear   axes whose current tile is known not to overhang
     rest    axes whose current tile is known to be the last, with the number of its points that are inside
+    known   axes of whose current tile more is known: the positions all its points are between
     beyond  axes whose points may lie past the end although the tile does not say so, or before 0 when they are loose
     """
 
@@ -58,6 +60,7 @@ class Masks:
         self.lanes = indices.lanes
         self.clear: frozenset[Axis] = frozenset()
         self.rest: Mapping[Axis, int] = {}
+        self.known: Ranges = {}
         self.beyond: frozenset[Axis] = frozenset()
 
     def inside(self, axis: Axis, offset: int, width: int) -> bool:
@@ -112,7 +115,12 @@ class Masks:
             self._scalar_guard(found, axis.index, 0 if loose else None, axis.size, coords)
 
     def _guard(self, found: Conditions, index: Index, lo: int, hi: int, coords: Coords, lane: Axis | None) -> None:
-        lower, upper = index.lo < lo or index.is_dynamic, index.hi >= hi or index.is_dynamic
+        low, high = reach(index, self.known)
+        lower, upper = low < lo or index.is_dynamic, high >= hi or index.is_dynamic
+        if never(Guard(index, lo, hi), self.known):
+            found.never = True
+            found.scalars.append("0")
+            return
         step = 0 if lane is None or lane not in index.axes else self.indices.stride(index, coords, lane)
         if step == 0:
             self._scalar_guard(found, index, lo if lower else None, hi if upper else None, coords)

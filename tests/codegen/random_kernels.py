@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -158,6 +159,16 @@ class _Maker:
             known.append(self.param(stored, size))
             self.loadable.append(known[0])
         return self.cast(load(known[0], index, guards), dtype)
+
+    def piece(self, axis: Axis, rest: Sequence[Axis], dtype: DType, start: int, end: int) -> Expr:
+        """What is read where start <= axis < end alone, or a constant."""
+        if self.rng.random() < 0.2:
+            return const(self.rng.randint(0, 2), dtype)
+        stored, width, index = self.stored(dtype), end - start, axis.index - start
+        for a in rest:
+            index = index + a.index * width
+        param = self.param(stored, width * prod(a.size for a in rest))
+        return self.cast(load(param, index, (Guard(axis.index, start, end),)), dtype)
 
     def stored(self, dtype: DType) -> DType:
         """A storage type whose values dtype holds."""
@@ -430,6 +441,20 @@ def _masked(make: _Maker) -> list[Store]:
     return [result() for result in make.rng.sample(results, make.rng.randint(1, 2))]
 
 
+def _joined(make: _Maker) -> list[Store]:
+    """Pieces side by side along an axis, guarded or not, as they come out of joining, padding and rolling."""
+    axis, rest, dtype = make.axis(make.rng.choice((40, 61, 97, 128))), make.axes(0, 1, 6), make.dtype()
+    ends = sorted(make.rng.sample(range(1, axis.size), make.rng.randint(1, 3)))
+    value, position = make.piece(axis, rest, dtype, ends[-1], axis.size), coord(axis.index)
+    for start, end in reversed(list(pairwise((0, *ends)))):
+        inside = apply("lt", position, const(end, dtypes.int32))
+        value = apply("where", inside, make.piece(axis, rest, dtype, start, end), value)
+    value = apply("add", value, make.value([axis, *rest], dtype, 1))
+    if make.rng.random() < 0.7:
+        return [make.store([*rest, axis], value)]
+    return [make.store(rest, reduce("max", value, [axis]))]
+
+
 def _accumulate(make: _Maker) -> list[Store]:
     stores = []
     for _ in range(make.rng.randint(1, 2)):
@@ -448,5 +473,6 @@ FAMILIES: dict[str, Callable[[_Maker], list[Store]]] = {
     "window": _window,
     "softmax": _softmax,
     "masked": _masked,
+    "joined": _joined,
     "accumulate": _accumulate,
 }
