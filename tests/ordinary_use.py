@@ -53,7 +53,8 @@ def choices(x: Tensor) -> Tensor:
     largest, places = x.max_pool2d(2, return_indices=True)
     distinct, counts = x.unique(return_counts=True)
     rows, columns = x.nonzero(as_tuple=True)
-    return largest + places + x.max_pool2d(kernel_size=3, stride=2).relu() + x.unique() + x.nonzero() + distinct + counts + rows + columns
+    both = largest + places + distinct + counts + rows + columns
+    return both + x.max_pool2d(kernel_size=3, stride=2).relu() + x.unique() + x.nonzero()
 
 
 def training() -> float:

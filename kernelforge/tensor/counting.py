@@ -171,7 +171,9 @@ class Counting(Statistics):
         return keys._order_of_keys(min(self.dtype.bits, max(1, -(-bits // WIDE_DIGIT)) * WIDE_DIGIT)).flatten()
 
     @overload
-    def unique_consecutive(self, return_inverse: Literal[False] = False, return_counts: Literal[False] = False) -> Self: ...
+    def unique_consecutive(
+        self, return_inverse: Literal[False] = False, return_counts: Literal[False] = False
+    ) -> Self: ...
 
     @overload
     def unique_consecutive(self, return_inverse: Literal[True], return_counts: bool = False) -> tuple[Self, ...]: ...

@@ -7,6 +7,7 @@ that it runs as one is the code generator's business.  Products of 16-bit floats
 from __future__ import annotations
 
 import re
+from math import prod
 from typing import Self
 
 from codegen.dtypes import DType, as_dtype, promote
@@ -83,17 +84,19 @@ class Linalg(Reduce):
             "ij,jk->ik"   a matrix product          "ii->i"   the diagonal
             "b...d,d->b..."   an ellipsis stands for axes without letters, broadcast together
 
-        Without "->" the output has the letters that occur once, in alphabetical order.  Operands are joined from left
-        to right, and a letter is summed over as soon as no other operand has it.
+        Without "->" the output has the letters that occur once, in alphabetical order.  The two operands whose product
+        takes the fewest multiplications are joined first, and a letter is summed over as soon as no other has it.
 
         raises ShapeError when the formula does not fit the operands
         """
         inputs, output = _parsed(formula, [x.shape for x in operands])
         terms = [x._without_repeats(letters) for x, letters in zip(operands, inputs)]
+        while len(terms) > 1:
+            i, j = _cheapest_pair([dict(zip(letters, x.shape)) for x, letters in terms])
+            (term, added), (first, letters) = terms.pop(j), terms.pop(i)
+            later = set(output).union(*[other for _, other in terms])
+            terms.insert(0, first._joined_by_letters(letters, term, added, later, dtype))
         result, letters = terms[0]
-        for i, (term, added) in enumerate(terms[1:], start=1):
-            later = set(output).union(*[other for _, other in terms[i + 1 :]])
-            result, letters = result._joined_by_letters(letters, term, added, later, dtype)
         gone = tuple([i for i, letter in enumerate(letters) if letter not in output])
         result = result.sum(gone, dtype=dtype or result.dtype) if gone else result
         kept = [letter for letter in letters if letter in output]
@@ -121,6 +124,12 @@ class Linalg(Reduce):
             aligned.append(x.permute([own.index(n) for n in present]).reshape([sizes.get(n, 1) for n in names]))
         gone = tuple([i for i, letter in enumerate(names) if letter not in later])
         return aligned[0]._contracted(aligned[1], gone, dtype), "".join(n for n in names if n in later)
+
+
+def _cheapest_pair(operands: list[dict[str, int]]) -> tuple[int, int]:
+    """The two operands, given by the sizes of their letters, whose product takes the fewest multiplications."""
+    pairs = [(i, j) for j in range(len(operands)) for i in range(j)]
+    return min(pairs, key=lambda pair: prod((operands[pair[0]] | operands[pair[1]]).values()))
 
 
 _UNNAMED = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

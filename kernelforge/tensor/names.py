@@ -5,6 +5,7 @@ Comes in: nothing.  Goes out: the methods of the classes below under second name
 
 from __future__ import annotations
 
+from math import prod
 from typing import Self
 
 from kernelforge.tensor.autograd import Autograd
@@ -30,6 +31,27 @@ class Names(Autograd):
     def itemsize(self) -> int:
         """Bytes of one element."""
         return self.element_size()
+
+    def stride(self, dim: int | None = None) -> tuple[int, ...] | int:
+        """How many elements apart neighbours of each dimension, or of one, are in memory: always row-major."""
+        steps = tuple([prod(self.shape[i + 1 :]) for i in range(self.ndim)])
+        return steps if dim is None else steps[self._dim(dim, "stride")]
+
+    def is_contiguous(self) -> bool:
+        """True: elements are in row-major order, whatever views a tensor was made by."""
+        return True
+
+    def is_signed(self) -> bool:
+        """True for types with negative numbers."""
+        return self.dtype.kind in "if"
+
+    def is_same_size(self, other: Self) -> bool:
+        """True if both have one shape."""
+        return self.shape == other.shape
+
+    def cpu(self) -> Self:
+        """The same values on the CPU device."""
+        return self.to("CPU")
 
     # Elementwise ------------------------------------------------------------------------------------------------
 

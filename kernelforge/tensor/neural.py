@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ContextDecorator
 from typing import Any, ClassVar, Final, Self
 
-from codegen.dtypes import dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.settings import TRAINING, Context
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.resizing import Resizing
+from kernelforge.tensor.grids import Grids
 
+_SMALLEST_NOISE: Final = 1e-38
 SELU_LIMIT: Final = -1.6732632423543772 * 1.0507009873554805  # of selu(x) for large negative x
 
 
@@ -39,7 +40,7 @@ class train(Context, ContextDecorator):
         super().__init__(TRAINING=int(mode))
 
 
-class Neural(Resizing, metaclass=TrainingMode):
+class Neural(Grids, metaclass=TrainingMode):
     """Operations with a meaning for networks only."""
 
     __slots__ = ()
@@ -85,6 +86,38 @@ class Neural(Resizing, metaclass=TrainingMode):
             raise ShapeError(f"glu of {self.shape} along dimension {dim}: it takes an even size")
         values, gates = self.tensor_split(2, dim)
         return values * gates.sigmoid()
+
+    @composite
+    def softmin(self, dim: int = -1, dtype: DType | str | None = None) -> Self:
+        """softmax() of the negated values."""
+        return (-self).softmax(dim, dtype)
+
+    def gumbel_softmax(self, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Self:
+        """softmax((x + g) / tau) along dim with random g: probabilities that come close to a random choice.
+
+        tau    the smaller, the closer
+        hard   True: the choice itself, ones and zeros, with the gradient of the probabilities
+        """
+        noise = -(1 - type(self).rand(self.shape, device=self._node.device)).log()
+        noise = -noise.maximum(_SMALLEST_NOISE).log()
+        found = ((self._wide() + noise) / tau).softmax(dim).cast(self._floating().dtype)
+        if not hard:
+            return found
+        dim = self._dim(dim, "gumbel_softmax")
+        places = type(self).arange(self.shape[dim]).reshape([-1 if i == dim else 1 for i in range(self.ndim)])
+        chosen = places.eq(found.detach().argmax(dim, keepdim=True)).cast(found.dtype)
+        return chosen - found.detach() + found
+
+    @composite
+    def channel_shuffle(self, groups: int) -> Self:
+        """The channels of [N, C, ...] with the groups' interleaved: one of each group, then the next of each.
+
+        raises ShapeError
+        """
+        if self.ndim < 2 or groups < 1 or self.shape[1] % groups:
+            raise ShapeError(f"channel_shuffle({groups}) of {self.shape}: the groups must divide the channels")
+        batch, channels, *rest = self.shape
+        return self.reshape(batch, groups, channels // groups, *rest).transpose(1, 2).reshape(self.shape)
 
     def sequential(self, layers: Sequence[Callable[[Any], Any]]) -> Self:
         """The tensor passed through functions one after another."""

@@ -12,12 +12,15 @@ from typing import Final, Self
 
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.counting import Counting
+from kernelforge.tensor.unpooling import Unpooling
 
 LINEAR: Final = ("linear", "bilinear", "trilinear")
+CUBIC: Final = ("cubic", "bicubic")
+_KEYS: Final = -0.75  # the one parameter of cubic interpolation
+MODES: Final = (*LINEAR, *CUBIC, "nearest", "nearest-exact", "area")
 
 
-class Resizing(Counting):
+class Resizing(Unpooling):
     """Operations that change sizes and keep content."""
 
     __slots__ = ()
@@ -63,13 +66,14 @@ class Resizing(Counting):
         """The last dimensions resized to size, or by factors; one number stands for all after the first two.
 
         mode            "linear" between the two nearest neighbours of each dimension ("bilinear" and "trilinear" are
-                        the same), "nearest", or "nearest-exact", which takes the neighbour nearest to the middle
+                        the same), "cubic" ("bicubic") between four, "nearest", "nearest-exact", which takes the
+                        neighbour nearest to the middle, or "area", the means of the elements covered
         align_corners   the corner elements keep their places
 
         raises ShapeError, ValueError
         """
-        if mode not in (*LINEAR, "nearest", "nearest-exact"):
-            raise ValueError(f"interpolate() knows the modes linear and nearest, got {mode!r}")
+        if mode not in MODES:
+            raise ValueError(f"interpolate() knows the modes {', '.join(MODES)}, got {mode!r}")
         if (size is None) == (scale_factor is None):
             raise ValueError("interpolate() takes a size or a scale_factor, one of both")
         given = size if scale_factor is None else scale_factor
@@ -79,6 +83,8 @@ class Resizing(Counting):
         if len(wanted) > self.ndim or 0 in sources or min(sizes, default=1) < 1:
             raise ShapeError(f"interpolate of {self.shape} to {tuple(sizes)}: give last dimensions, at least 1")
         x = self._floating()
+        if mode == "area":
+            return x.adaptive_avg_pool2d(sizes)
         for dim, (n, result, factor) in enumerate(zip(sources, sizes, wanted), start=self.ndim - len(sizes)):
             step = n / result if size is not None else 1 / factor
             x = x._resized(dim, result, step, mode, align_corners)
@@ -91,6 +97,8 @@ class Resizing(Counting):
         places = type(self).arange(size)
         if mode == "nearest" and isclose(step * size, n):
             return self[(*index, places * n // size)]
+        if mode in CUBIC:
+            return self._resized_by_cubes(dim, size, step, align_corners)
         if mode not in LINEAR:
             position = (places.float() + (0.5 if mode == "nearest-exact" else 0)) * step
             return self[(*index, position.int().minimum(n - 1))]
@@ -101,3 +109,25 @@ class Resizing(Counting):
         low = position.floor().int().minimum(n - 1)
         share = (position - low.float()).cast(self.dtype).reshape(-1, *(1,) * (self.ndim - dim - 1))
         return self[(*index, low)].lerp(self[(*index, (low + 1).minimum(n - 1))], share)
+
+    def _resized_by_cubes(self, dim: int, size: int, step: float, align_corners: bool) -> Self:
+        """Dimension dim with `size` elements, each a sum of four neighbours; those beyond the ends are the ends."""
+        n, places = self.shape[dim], type(self).arange(size).cast(self.dtype.arithmetic)
+        position = places * ((n - 1) / max(1, size - 1)) if align_corners else (places + 0.5) * step - 0.5
+        below = position.floor()
+        result: Self | None = None
+        for offset, weight in zip(range(-1, 3), (position - below)._cubic_weights()):
+            index = (below + offset).clamp(0, n - 1).int()
+            part = self[(*(slice(None),) * dim, index)] * weight.reshape(-1, *(1,) * (self.ndim - dim - 1))
+            result = part if result is None else result + part
+        assert result is not None
+        return result.cast(self.dtype)
+
+    def _cubic_weights(self) -> list[Self]:
+        """How much the elements at -1, 0, 1 and 2 count at a place between 0 and 1, in Keys' interpolation."""
+        return [
+            ((_KEYS * (x + 1) - 5 * _KEYS) * (x + 1) + 8 * _KEYS) * (x + 1) - 4 * _KEYS
+            if outer
+            else ((_KEYS + 2) * x - (_KEYS + 3)) * x * x + 1
+            for x, outer in ((self, True), (self, False), (1 - self, False), (1 - self, True))
+        ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kernelforge import Tensor
+from tests.parity.checks import assert_equal, assert_gradients_equal
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -13,23 +14,6 @@ INF = math.inf
 ROWS = np.array(
     [[1, INF, 2], [-INF, 0, 1], [-INF, -INF, -INF], [INF, INF, 0], [math.nan, 0, 1], [88, -103, 3e38]], np.float32
 )
-
-
-def assert_equal(ours, theirs, rtol=1e-5, atol=1e-6):
-    assert ours.shape == tuple(theirs.shape)
-    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=rtol, atol=atol, equal_nan=True)
-
-
-def assert_gradients_equal(function, *arrays):
-    """function, which works on tensors of both libraries, has one value and one gradient in both."""
-    ours = [Tensor(x, requires_grad=True) for x in arrays]
-    theirs = [torch.tensor(x, requires_grad=True) for x in arrays]
-    found, expected = function(*ours), function(*theirs)
-    assert_equal(found, expected)
-    (found * found).sum().backward()
-    (expected * expected).sum().backward()
-    for x, y in zip(ours, theirs):
-        assert_equal(x.grad, y.grad)
 
 
 def test_neutral_operands_keep_the_sign_of_zero(device):
