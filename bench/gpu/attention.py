@@ -15,25 +15,20 @@ SMALL = [(1, 2, 64, 32)]
 def attention(batch: int, heads: int, length: int, width: int, causal: bool, backward: bool) -> Case:
     """Of operations two products count forward, five backward; half of them where half is masked."""
 
-    def ours(q: Tensor, k: Tensor, v: Tensor, cotangent: Tensor) -> Any:
-        out = q.scaled_dot_product_attention(k, v, is_causal=causal)
-        return out.gradient(q, k, v, gradient=cotangent) if backward else out
+    def ours(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return q.scaled_dot_product_attention(k, v, is_causal=causal)
 
-    def theirs(q: Any, k: Any, v: Any, cotangent: Any) -> Any:
+    def theirs(q: Any, k: Any, v: Any) -> Any:
         import torch
 
-        if not backward:
-            return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        for x in (q, k, v):
-            x.requires_grad_()
-        out = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        return torch.autograd.grad(out, (q, k, v), cotangent)
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
     kinds = "".join(text for text, given in ((", causal", causal), (", backward", backward)) if given)
     name = f"{batch} x {heads} x {length} x {width}{kinds}"
     flops = (7 if backward else 2) * 2 * batch * heads * length * length * width / (2 if causal else 1)
-    operands = (Operand((batch, heads, length, width)),) * 4
-    return Case(name, operands, ours, theirs, flops, exact=length <= 2048 and batch <= 8)
+    operands = (Operand((batch, heads, length, width)),) * (4 if backward else 3)
+    wrt = (0, 1, 2) if backward else ()
+    return Case(name, operands, ours, theirs, flops, 0, wrt, backward, exact=length <= 2048 and batch <= 8)
 
 
 def both(lab: Lab, section: str) -> None:

@@ -54,7 +54,9 @@ class Operand:
 class Case:
     """Work for both sides.
 
-    ours, theirs  functions of the operands; they may give several results, of which the first is compared
+    ours, theirs  the same function of the operands
+    wrt           positions of operands: the work is the gradient with respect to these, of which the first is compared
+    cotangent     True where the last operand is no argument of the functions but what their result's gradient is
     compiled      True when torch.compile is to have theirs
     exact         False where float64 would take too much memory or time
     """
@@ -65,8 +67,25 @@ class Case:
     theirs: Callable[..., Any]
     flops: float = 0
     nbytes: float = 0
+    wrt: tuple[int, ...] = ()
+    cotangent: bool = False
     compiled: bool = False
     exact: bool = True
+
+    def our_results(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """What is to be computed, not computed yet."""
+        arguments, cotangent = self._split(inputs)
+        out = self.ours(*arguments)
+        return out.gradient(*(arguments[i] for i in self.wrt), gradient=cotangent) if self.wrt else [out]
+
+    def their_results(self, torch: Any, function: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
+        """The same by torch; function is theirs, as it is or compiled."""
+        arguments, cotangent = self._split(inputs)
+        out = function(*arguments)
+        return list(torch.autograd.grad(out, [arguments[i] for i in self.wrt], cotangent)) if self.wrt else [out]
+
+    def _split(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Any]:
+        return (inputs[:-1], inputs[-1]) if self.cotangent else (inputs, None)
 
 
 class Lab:
@@ -110,7 +129,7 @@ class Lab:
         for case in cases:
             try:
                 inputs = [Tensor.empty(*o.shape, dtype=o.kind, device=DEVICE) for o in case.operands]
-                wanted = [t._node for t in listed(case.ours(*inputs)) if not is_stored(t._node)]
+                wanted = [t._node for t in case.our_results(inputs) if not is_stored(t._node)]
                 plan = make_plan(wanted, structure(wanted).leaves, DEVICE)  # type: ignore[arg-type]
                 programs += [step.program for step in plan.launches]
             except Exception:
@@ -155,36 +174,34 @@ class Lab:
     def _ours(self, case: Case, row: Row) -> np.ndarray | None:
         """Our first result where it is to be compared; fills the row."""
         inputs = [self.tensor(operand, seed) for seed, operand in enumerate(case.operands)]
-        row.ours, outputs = timing.ours(self.runtime, lambda: listed(case.ours(*inputs)))
+        row.ours, outputs = timing.ours(self.runtime, lambda: case.our_results(inputs))
         if outputs[0].numel() > COMPARED:
             return None
         return outputs[0].numpy()
 
     def _theirs(self, case: Case, row: Row, found: np.ndarray | None) -> None:
+        torch = self.torch
         inputs = [self.array(operand, seed) for seed, operand in enumerate(case.operands)]
-        function = self.torch.compile(case.theirs, dynamic=False) if case.compiled else case.theirs
-        first = listed(function(*inputs))[0].detach()
+        for position in case.wrt:
+            inputs[position].requires_grad_()
+        function = torch.compile(case.theirs, dynamic=False) if case.compiled else case.theirs
+        first = case.their_results(torch, function, inputs)[0].detach()
         if found is not None:
             self._compare(case, row, found, first, inputs)
         row.peer = "torch.compile" if case.compiled else "torch"
-        row.theirs = timing.theirs(self.torch, lambda: function(*inputs))
+        row.theirs = timing.theirs(torch, lambda: case.their_results(torch, function, inputs))
 
     def _compare(self, case: Case, row: Row, found: np.ndarray, first: Any, inputs: Sequence[Any]) -> None:
         """Fills the errors: of both relative to float64, or of ours relative to theirs."""
         peer = first.float().cpu().numpy()
         if case.exact and case.flops <= EXACT:
             wide = [x.double() if x.is_floating_point() else x for x in inputs]
-            exact = listed(case.theirs(*wide))[0].detach().double().cpu().numpy()
+            exact = case.their_results(self.torch, case.theirs, wide)[0].detach().cpu().numpy()
             row.error, row.peer_error = distance(found, exact), distance(peer, exact)
         else:
             row.error = distance(found, peer)
         if not row.error < max(2e-2, 4 * (row.peer_error or 0)):  # also where it is no number
             row.note += "WRONG RESULT "
-
-
-def listed(outputs: Any) -> list[Any]:
-    """Results as a list, also where there is one."""
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> float:

@@ -42,41 +42,34 @@ def softmax(rows: int, columns: int) -> Case:
 def layer_norm(rows: int, columns: int, backward: bool) -> Case:
     """Of the input and of scale and shift."""
 
-    def ours(x: Tensor, scale: Tensor, shift: Tensor, cotangent: Tensor) -> Any:
-        out = x.layernorm() * scale + shift
-        return out.gradient(x, scale, shift, gradient=cotangent) if backward else out
+    def ours(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return x.layernorm() * scale + shift
 
-    def theirs(x: Any, scale: Any, shift: Any, cotangent: Any) -> Any:
-        if not backward:
-            return functional().layer_norm(x, (columns,), scale, shift)
-        import torch
-
-        inputs = tuple(t.detach().requires_grad_() for t in (x, scale, shift))
-        out = functional().layer_norm(inputs[0], (columns,), *inputs[1:])
-        return torch.autograd.grad(out, inputs, cotangent)
+    def theirs(x: Any, scale: Any, shift: Any) -> Any:
+        return functional().layer_norm(x, (columns,), scale, shift)
 
     whole, vector = Operand((rows, columns)), Operand((columns,))
     moved = 3 if backward else 2  # arrays: in, out; with a cotangent in
-    name = f"layer norm{', backward' if backward else ''}, {rows} x {columns}"
-    return Case(name, (whole, vector, vector, whole), ours, theirs, nbytes=2 * moved * rows * columns, compiled=True)
+    return Case(
+        f"layer norm{', backward' if backward else ''}, {rows} x {columns}",
+        (whole, vector, vector, *([whole] if backward else [])), ours, theirs, nbytes=2 * moved * rows * columns,
+        wrt=(0, 1, 2) if backward else (), cotangent=backward, compiled=True,
+    )  # fmt: skip
 
 
 def cross_entropy(rows: int, words: int) -> Case:
     """The gradient with respect to the logits; it reads them and writes as many."""
 
-    def ours(logits: Tensor, labels: Tensor) -> list[Tensor]:
-        return logits.cast("float32").cross_entropy(labels).gradient(logits)
+    def ours(logits: Tensor, labels: Tensor) -> Tensor:
+        return logits.cast("float32").cross_entropy(labels)
 
     def theirs(logits: Any, labels: Any) -> Any:
-        import torch
+        return functional().cross_entropy(logits.float(), labels)
 
-        x = logits.detach().requires_grad_()
-        return torch.autograd.grad(functional().cross_entropy(x.float(), labels), x)
-
-    operands = (Operand((rows, words)), Operand((rows,), high=words))
     return Case(
-        f"cross entropy with gradient, {rows} x {words}", operands, ours, theirs, nbytes=4 * rows * words, compiled=True
-    )
+        f"cross entropy with gradient, {rows} x {words}", (Operand((rows, words)), Operand((rows,), high=words)),
+        ours, theirs, nbytes=4 * rows * words, wrt=(0,), compiled=True,
+    )  # fmt: skip
 
 
 def all_rows(lab: Lab, section: str) -> None:

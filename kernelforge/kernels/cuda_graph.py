@@ -60,10 +60,10 @@ class Graph:
         stream.done(cuda.cuGraphLaunch(self._executable, stream.handle), "launch a graph")
 
     def close(self) -> None:
-        """Gives up what the driver keeps for it; it must not be replayed any more."""
+        """Waits, and gives up what the driver keeps for it; it must not be replayed any more."""
         stream, cuda = self._stream, self._stream.cuda
+        stream.wait()
         if stream.works:
-            stream.enter()
             stream.done(cuda.cuGraphExecDestroy(self._executable), "release a graph")
             stream.done(cuda.cuGraphDestroy(self._graph), "release a graph")
 
