@@ -81,6 +81,7 @@ class Worker:
         """Lets the process end by itself."""
         with suppress(OSError):
             cast(Any, self.process.stdin).close()
+            self.answers.close()
 
 
 class Crew:
@@ -93,6 +94,7 @@ class Crew:
         self.compiler, self.workers = compiler, min(workers, MOST)
         self.starting: list[Worker] = []
         self.idle: list[Worker] = []
+        self.ending: list[Worker] = []  # kept until they are gone, or they would be nobody's children
 
     @property
     def size(self) -> int:
@@ -108,9 +110,10 @@ class Crew:
 
     def dismiss(self) -> None:
         """Lets all workers end."""
-        for worker in (*self.idle, *self.starting):
-            worker.end()
+        self.ending = [worker for worker in (*self.ending, *self.idle, *self.starting) if worker.alive]
         self.idle, self.starting = [], []
+        for worker in self.ending:
+            worker.end()
 
     def compile(
         self, programs: Iterable[Program], here: Callable[[Program], bool], deadline: float

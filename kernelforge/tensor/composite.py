@@ -14,6 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from codegen.dtypes import dtypes
 from kernelforge.calls import Recipe, call, placeholders
+from kernelforge.graph import Node
 from kernelforge.tensor.core import Core, grad_enabled
 
 MOST_RECIPES: Final = 4096  # of one function
@@ -47,11 +48,13 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
         if _spelling.get():
             return function(*args, **kwargs)
         tensors: list[Core] = []
+        nodes: list[Node] = []
         key: list[object] = [dtypes.default_float, *kwargs]
-        for value in (*args, *kwargs.values()):
+        for value in (*args, *kwargs.values()) if kwargs else args:
             if isinstance(value, Core):
                 node = value._node
                 tensors.append(value)
+                nodes.append(node)
                 key += (node.shape, node.dtype, node.device, value._tracked)
             elif value.__class__ is list:
                 key += (list, tuple(value))
@@ -71,7 +74,7 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
         recipe, tracked = found
         if recipe.result < len(tensors):
             return tensors[recipe.result]
-        return tensors[0]._wrap(call(recipe, [tensor._node for tensor in tensors]), tracked)
+        return tensors[0]._wrap(call(recipe, nodes), tracked)
 
     return called
 
