@@ -8,11 +8,12 @@ accumulators inside.  Axes of a role that are not tiled are looped by one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from codegen.access import is_plain_load, loads_of, main_stores, parallel_axes
 from codegen.contract import Contraction
+from codegen.dots import dot_of
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Kernel, Load, Store, walk
 from codegen.picks import Pick, either
@@ -28,6 +29,8 @@ ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are pow
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
 EPILOGUE = 8  # operations on the sums from which on they get loops of their own
 PAGE = 4096  # bytes within which a processor foresees what is read next
+LEAST_GROUPS = 4  # of steps of k one instruction takes, for packing them to pay
+ALIKE = 4  # groups done together where each costs a correction
 LEFT_OVER = 1.05  # times the work of the plain tile from which on the wide one is not worth it
 UNROLL = 9  # steps of the smaller summed axes written out inside the loop over the largest
 
@@ -38,7 +41,9 @@ class Roles:
 
     m, n, k  the tiled axis of each role
     rest     the other axes of m and n, deep: the other axes of k
-    left, right  the operands over m k and over k n
+    left, right  the operands over m k and over k n; the narrow ones where products are taken in groups
+    group  steps of k one instruction takes
+    step   steps of k done together
     """
 
     m: Axis
@@ -48,6 +53,8 @@ class Roles:
     deep: tuple[Axis, ...]
     left: Expr
     right: Expr
+    group: int = 1
+    step: int = 1
 
 
 def unit_weight(kernel: Kernel, axis: Axis, operand: Expr, lanes: int) -> float:
@@ -70,6 +77,16 @@ def roles_of(kernel: Kernel, c: Contraction, lanes: int, pick: Pick) -> Roles:
     rest = tuple(sorted((a for a in (*m_axes, *n_axes) if a is not m and a is not n), key=order.__getitem__))
     deep = tuple(sorted((a for a in c.k if a is not k), key=order.__getitem__))
     return Roles(m, n, k, rest, deep, left, right)
+
+
+def grouped(roles: Roles, c: Contraction, target: Target, pick: Pick) -> Roles:
+    """The roles with narrow operands, where the target multiplies such in groups and k has a few."""
+    dot = dot_of(c.reduce, target)
+    if dot is None or roles.k.size < LEAST_GROUPS * dot.group or not pick("groups of k", (True, False)):
+        return roles
+    left, right = (dot.left, dot.right) if roles.m in dot.left.axes else (dot.right, dot.left)
+    step = dot.group * (ALIKE if dot.alike and roles.k.size >= LEAST_GROUPS * ALIKE * dot.group else 1)
+    return replace(roles, left=left, right=right, group=dot.group, step=step)
 
 
 def _jump(operand: Expr, axis: Axis) -> int:
@@ -99,7 +116,7 @@ def blocks(roles: Roles, others: int, tile: tuple[int, int], cores: int, pick: P
 
 def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedule:
     """The schedule of a kernel with one contraction, an elementwise epilogue and elementwise operands."""
-    roles = roles_of(kernel, c, target.lanes, pick)
+    roles = grouped(roles_of(kernel, c, target.lanes, pick), c, target, pick)
     rows, vectors = pick("tile", either(_tile(roles, c, target), TILES))
     columns = target.lanes * vectors
     parallel = parallel_axes(kernel)
@@ -111,10 +128,11 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     outside = [*grid, *(Step(a, 1) for a in kernel.axes if a not in known)]
     ahead = k_blocks(roles, prod(a.size for a in c.k), target.lanes, pick)
     register = [Step(roles.m, rows), Step(roles.n, columns)]  # a row of tiles keeps its rows in the nearest cache
-    tile = [*pick("order", (register, register[::-1])), *(Step(a, 1) for a in looped(roles))]
+    deepest = [Step(a, roles.step if a is roles.k else 1) for a in looped(roles)]
+    tile = [*pick("order", (register, register[::-1])), *deepest]
     fixed = {step.axis for step in outside if step.tile == 1}
     walked = {a: a.size for a in c.k} | dict(ahead)
-    near = vectors == WIDE_TILE[1] or _is_near(roles.right, walked, target.l2)
+    near = roles.group == 1 and (vectors == WIDE_TILE[1] or _is_near(roles.right, walked, target.l2))
     stages = packs(kernel, roles, len(outside) + len(ahead), (mc, nc, rows, columns), fixed, near, pick)
     inner: dict[Expr | Store, Inner] = {}
     if {roles.m, roles.n} <= set(parallel) and pick("epilogue", either(_is_long(kernel, c), (True, False))):
@@ -144,22 +162,25 @@ def _tile(roles: Roles, c: Contraction, target: Target) -> tuple[int, int]:
     """
     if _is_narrow(roles, c, target):
         return TILE[0], 1
+    if roles.step > roles.group:  # corrections take registers too
+        return TILE
     if roles.n.size <= WIDE_TILE[1] * target.lanes and _jump(roles.left, roles.m) * roles.left.dtype.itemsize >= PAGE:
         return TILE
     sizes = [
         ceil(roles.m.size / rows) * rows * ceil(roles.n.size / (vectors * target.lanes)) * vectors
         for rows, vectors in (TILE, WIDE_TILE)
     ]
-    fits = sizes[1] <= LEFT_OVER * sizes[0] and isinstance(roles.right, Load) and _is_straight(roles.right, roles.n)
-    return WIDE_TILE if fits else TILE
+    straight = roles.group > 1 or (isinstance(roles.right, Load) and _is_straight(roles.right, roles.n))
+    return WIDE_TILE if straight and sizes[1] <= LEFT_OVER * sizes[0] else TILE
 
 
 def k_blocks(roles: Roles, steps: int, lanes: int, pick: Pick) -> list[Step]:
     """The loop over blocks of k, when its steps are too many to pack at once: whole vectors, if they are long."""
 
     def block(depth: int) -> int | None:
-        most = max(1, depth * roles.k.size // steps)
-        return even(roles.k.size, most, lanes if most >= 4 * lanes else 1) if steps > depth else None
+        most = max(1, depth * roles.group * roles.k.size // steps)
+        unit = lanes if most >= 4 * lanes else roles.step
+        return even(roles.k.size, most, unit) if steps > depth * roles.group else None
 
     size = pick("depth", dict.fromkeys(map(block, DEPTHS)))
     return [] if size is None else [Step(roles.k, size)]
@@ -193,14 +214,25 @@ def packs(
     poor = not isinstance(roles.left, Load) or (nc > columns and _is_spread(roles.left, roles.m, roles.k, mc))
     if pick("pack left", (poor, not poor)):
         along_m = any(e.index.stride(roles.m) == 1 for e in loads_of(roles.left))
-        inner = [a for a in kernel.axes if a in roles.left.axes and a not in fixed and a not in (roles.m, roles.k)]
-        axes = (*inner, roles.k, roles.m) if along_m else (roles.m, *inner, roles.k)
-        found.append(Stage(roles.left, depth, tuple((a, 1) for a in axes), pick("row pad", ROW_PADS)))
+        inner = [(a, 1) for a in kernel.axes if a in roles.left.axes - fixed - {roles.m, roles.k}]
+        if along_m and roles.group > 1:
+            found.append(Stage(roles.left, depth, (*inner, (roles.k, roles.group), (roles.m, 1), (roles.k, 1))))
+        else:
+            layout = (*inner, (roles.k, 1), (roles.m, 1)) if along_m else ((roles.m, 1), *inner, (roles.k, 1))
+            found.append(Stage(roles.left, depth, layout, pick("row pad", ROW_PADS)))
     again = (mc > rows and not near) or not _is_straight(roles.right, roles.n)
     if pick("pack right", (again, not again)):
-        deep = [(a, 1) for a in kernel.axes if a in roles.right.axes and a not in fixed and a is not roles.n]
-        found.append(Stage(roles.right, depth, ((roles.n, columns), *deep, (roles.n, 1))))
+        found.append(Stage(roles.right, depth, panels(kernel, roles, fixed, columns)))
     return found
+
+
+def panels(kernel: Kernel, roles: Roles, fixed: set[Axis], columns: int) -> tuple[tuple[Axis, int], ...]:
+    """The layout of the right operand: panels of the tile's columns, rows of k in each, or groups of them."""
+    deep = [(a, 1) for a in kernel.axes if a in roles.right.axes - fixed - {roles.n}]
+    if roles.group == 1:
+        return ((roles.n, columns), *deep, (roles.n, 1))
+    others = [(a, step) for a, step in deep if a is not roles.k]
+    return ((roles.n, columns), *others, (roles.k, roles.group), (roles.n, 1), (roles.k, 1))
 
 
 def _is_spread(operand: Expr, m: Axis, k: Axis, mc: int) -> bool:

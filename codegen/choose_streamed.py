@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from math import ceil, prod
 
 from codegen.access import is_plain_load, loads_of, parallel_axes
-from codegen.choose_contraction import WIDE_TILE, Roles, even, roles_of
+from codegen.choose_contraction import WIDE_TILE, Roles, even, grouped, panels, roles_of
 from codegen.contract import Contraction
 from codegen.ir import Kernel
 from codegen.picks import Pick, either
-from codegen.schedule import Ahead, Schedule, Step
+from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
 ROWS = 32  # of which arithmetic takes as long as reading the other operand from memory
@@ -26,7 +26,7 @@ TILES = ((8, 2), (8, 3), (4, 4))  # rows and vectors of other register tiles
 
 def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
     """The schedule, when there are few rows and the right operand does not fit the caches."""
-    roles = roles_of(kernel, c, target.lanes, pick)
+    roles = grouped(roles_of(kernel, c, target.lanes, pick), c, target, pick)
     parallel = parallel_axes(kernel)
     if set(c.reduce.arg.args) != {c.left, c.right}:
         return
@@ -35,19 +35,24 @@ def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
     if not _is_stream(roles, target):
         return
     rows, vectors = pick("tile", either((even(roles.m.size, WIDE_TILE[0], 1), WIDE_TILE[1]), TILES))
-    columns = vectors * target.lanes
+    columns, packs = vectors * target.lanes, roles.group > 1 and roles.m.size > rows
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
     wanted = 2 * target.cores / prod(a.size for a in outer)
-    ways = [even(roles.n.size, most, columns) for most in STRIPES]
+    ways = [even(roles.n.size, most, columns) for most in (sorted(STRIPES) if packs else STRIPES)]
     ways.sort(key=lambda stripe: ceil(roles.n.size / stripe) < wanted)
     grid = [*(Step(a, 1) for a in outer), Step(roles.n, pick("stripe", dict.fromkeys(ways)))]
-    depth = pick("depth", DEPTHS)
-    loops = (Step(roles.k, depth), Step(roles.n, columns), Step(roles.m, min(roles.m.size, rows)), Step(roles.k, 1))
+    depth = pick("depth", [steps * roles.step for steps in DEPTHS])
+    tile = (Step(roles.m, min(roles.m.size, rows)), Step(roles.k, roles.step))
+    loops = (Step(roles.k, depth), Step(roles.n, columns), *tile)
     others = [Step(a, 1) for a in kernel.axes if a not in {*parallel, *c.k}]
-    asks = target.name == "cpu" and pick("ahead", (True, False))
+    stages: tuple[Stage, ...] = ()
+    if packs:  # groups are put together once for all tiles
+        layout = panels(kernel, roles, set(outer), columns)
+        stages = (Stage(roles.right, len(grid) + len(others) + 2, layout),)
+    asks = target.name == "cpu" and pick("ahead", (not packs, packs))
     asked = [e for e in loads_of(roles.right) if asks and e.index.stride(roles.k)]
     ahead = tuple(Ahead(e, roles.k) for e in asked)
-    yield Schedule((*grid, *others, *loops), len(grid), (roles.n,), ahead=ahead)
+    yield Schedule((*grid, *others, *loops), len(grid), (roles.n,), stages, ahead=ahead)
 
 
 def _is_stream(roles: Roles, target: Target) -> bool:

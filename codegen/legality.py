@@ -194,7 +194,8 @@ def _reads(roots: Iterable[Expr], params: frozenset[Param]) -> bool:
 
 def _check_expansion(nest: Nest) -> None:
     """Tiles are expanded into text and boxes into private memory: both must stay within bounds."""
-    scratch = sum(prod(box.tile.values()) * box.of.dtype.arithmetic.itemsize for box in nest.boxes if box.array)
+    held = [(box, box.of.dtype if box.narrow else box.of.dtype.arithmetic) for box in nest.boxes if box.array]
+    scratch = sum(prod(box.tile.values()) * dtype.itemsize for box, dtype in held)
     if scratch > nest.target.scratch:
         raise ScheduleError(f"the boxes need {scratch} bytes of scratch, more than the target's {nest.target.scratch}")
     for node in nodes(nest.body):

@@ -103,6 +103,11 @@ class Box:
     array: bool = False
 
     @property
+    def narrow(self) -> bool:
+        """True when elements are held as the bits of 16-bit floats; elsewhere such values are held widened."""
+        return self.kind == "pack" and self.of.dtype.is_narrow_float
+
+    @property
     def free(self) -> tuple[Axis, ...]:
         """The axes that are positions, in the order of `tile`."""
         return tuple(a for a in self.tile if a not in self.partial)

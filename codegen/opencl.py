@@ -96,7 +96,7 @@ def definitions(text: str) -> list[str]:
     """The helpers of a prelude, each with all its lines."""
     found: list[str] = []
     for line in text.splitlines(keepends=True):
-        if line.startswith(("static", "__constant")):
+        if line.startswith(("static", "__constant", "typedef", "extern")):
             found.append(line)
         else:
             found[-1] += line
@@ -116,7 +116,7 @@ class _Printer:
         boxes = Boxes(speller, nest.schedule.vector)
         indices = Indices(self.prelude, self.base)
         replaced = overwritten(self.kernel)
-        self.leaves = Leaves(speller, indices, boxes, nest.schedule, params, self.lines, replaced)
+        self.leaves = Leaves(speller, indices, boxes, nest, params, self.lines, replaced)
         self.moves = Moves(speller, boxes, self.lines)
         self.grid = nest.grid
         self.twins = 0

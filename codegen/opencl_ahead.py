@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codegen.dots import bits_of
 from codegen.goals import dynamic_exprs
 from codegen.index import Axis, Index, combination
 from codegen.ir import Load, Reduce, Scan, walk
@@ -31,7 +32,7 @@ class Requests:
     """
 
     def __init__(self, schedule: Schedule) -> None:
-        self.ahead = dict(schedule.ahead)
+        self.ahead = {e: axis for load, axis in schedule.ahead for e in (load, bits_of(load))}
         inside = schedule.loops[schedule.grid :]
         self.steps = dict(reversed(inside))  # how far the outermost of an axis' loops inside a group goes at once
         self.first: dict[Load, Leaf | None] = {}

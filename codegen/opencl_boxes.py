@@ -93,6 +93,10 @@ class Boxes:
         """The type a box's elements are computed in."""
         return box.of.dtype.arithmetic
 
+    def written(self, box: Box) -> DType:
+        """The type of what is written to a box."""
+        return dtypes.uint16 if box.narrow else box.of.dtype.arithmetic
+
     def register(self, box: Box, coords: Coords) -> str:
         """The variable that holds the element, or the vector, at constant coordinates."""
         return box.name + "".join(f"_{coords.get(a, 0)}" for a, extent in box.tile.items() if extent > 1)
@@ -175,15 +179,23 @@ class Boxes:
         return self.speller.element_of(name, coords.get(own, 0) - start, self.dtype(box))
 
     def read_element(self, box: Box, at: Mapping[Axis, Local]) -> str:
+        if box.narrow:
+            return self.speller.load(self.halves(box), self.address(box, at), box.of.dtype, 1)
         text = f"{box.name}[{self.address(box, at)}]"
         return f"({text} != 0)" if self.dtype(box) is dtypes.bool else text
 
     def read_vector(self, box: Box, at: Mapping[Axis, Local], lane: Axis) -> str:
         if self.lane_stride(box, lane) == 1:
+            if box.narrow:
+                return self.speller.load(self.halves(box), self.address(box, at), box.of.dtype, self.lanes)
             text = f"vload{self.lanes}(0, {self.pointer(box, at)})"
             return f"(convert_int{self.lanes}({text}) != 0)" if self.dtype(box) is dtypes.bool else text
         places = self.lane_locals(at, lane_steps(box, lane))
         return self.speller.gathered([self.read_element(box, x) for x in places], self.dtype(box))
+
+    def halves(self, box: Box) -> str:
+        """A pointer to the bits of 16-bit floats, as what they are where the language has a type for them."""
+        return f"((__private const half *){box.name})" if box.of.dtype is dtypes.float16 else box.name
 
     def lane_locals(self, at: Mapping[Axis, Local], steps: Mapping[Axis, int]) -> Iterator[dict[Axis, Local]]:
         """The coordinates of each lane of a vector."""
@@ -198,7 +210,7 @@ class Boxes:
 
     def write(self, box: Box, at: Mapping[Axis, Local], value: str, width: int, lane: Axis | None) -> list[str]:
         """The statements that put a value into an array: an element, or a vector along lane."""
-        dtype = self.dtype(box)
+        dtype = self.written(box)
         if lane is None:
             return [f"{box.name}[{self.address(box, at)}] = {value};"]
         if width == 1:
@@ -215,7 +227,8 @@ class Boxes:
 
     def array(self, box: Box) -> str:
         """The declaration of a box in memory."""
-        return f"{private_element(box.of.dtype)} {box.name}[{self.layout(box).total}] __attribute__((aligned(64)));"
+        element, total = private_element(self.written(box)), self.layout(box).total
+        return f"{element} {box.name}[{total}] __attribute__((aligned(64)));"
 
 
 def lane_steps(box: Box, lane: Axis) -> dict[Axis, int]:

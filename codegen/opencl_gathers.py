@@ -40,7 +40,7 @@ def _every_other(leaves: Leaves, e: Load, coords: Coords) -> str:
     """Lanes 2 apart: of the vector that begins and of the one that ends with an element asked for those that count."""
     near, far = (
         leaves.speller.load(
-            leaves.params[e.param.name], leaves.indices.scalar(e.index + offset, coords), e.dtype, leaves.lanes
+            leaves.source(e.param), leaves.indices.scalar(e.index + offset, coords), e.dtype, leaves.lanes
         )
         for offset in (0, leaves.lanes - 1)
     )
@@ -50,7 +50,7 @@ def _every_other(leaves: Leaves, e: Load, coords: Coords) -> str:
 def _lane_by_lane(
     leaves: Leaves, e: Load, mask: str | None, step: int | None, coords: Coords, lane: Axis
 ) -> str:
-    dtype, name, speller = e.dtype, leaves.params[e.param.name], leaves.speller
+    dtype, name, speller = e.dtype, leaves.source(e.param), leaves.speller
     leaves.requests.ask(leaves, e, coords, lane, "")
     if mask is None or not e.param.size:
         indices = leaves.lane_indices(e.index, step, coords, lane)

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
 from codegen.ir import Apply, Const, Coord, Expr, Load, Param, Reduce, Store, Valid
-from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Out, Place, Settle, Update
+from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Nest, Out, Place, Settle, Update
 from codegen.opencl_ahead import Requests
 from codegen.opencl_boxes import Boxes, Coords, chunks
+from codegen.opencl_dots import print_dots
 from codegen.opencl_gathers import gathered
 from codegen.opencl_index import Indices
 from codegen.opencl_lines import Lines
@@ -26,7 +27,6 @@ from codegen.opencl_squares import square_load
 from codegen.opencl_stores import print_store
 from codegen.opencl_text import Speller, literal
 from codegen.ops import SCALAR_OPS
-from codegen.schedule import Schedule
 
 Value = tuple[str, int]  # text and width
 _WHERE = SCALAR_OPS["where"]
@@ -40,18 +40,20 @@ class Leaves:
         speller: Speller,
         indices: Indices,
         boxes: Boxes,
-        schedule: Schedule,
+        nest: Nest,
         params: dict[str, str],
         lines: Lines,
         replaced: frozenset[Param] = frozenset(),
     ) -> None:
         self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
-        self.vector = schedule.vector
+        schedule = nest.schedule
+        self.vector, self.target = schedule.vector, nest.target
         self.bypass = int(schedule.options.get("bypass", 1 << 62))
         self.requests = Requests(schedule)
         self.lanes = speller.lanes
         self.lines, self.fresh = lines, lines.fresh
         self.replaced, self.held = replaced, list[str]()
+        self.halves = {p.name for p in nest.kernel.params if p.dtype is dtypes.float16}
         self.indices.value = self.value
         self.masks = Masks(indices, lines)
         self.forget()
@@ -115,6 +117,8 @@ class Leaves:
         lane = self.lane_among(r.arg.axes, place)
         if not box.array:
             lane = self.boxes.layout(box).lane or lane
+        if print_dots(self, node):
+            return
         for coords in self.points(r.arg.axes, place, lane):
             if self.masks.outside(coords, r.arg.axes):
                 continue
@@ -342,9 +346,15 @@ class Leaves:
 
     # ---------------------------------------------------------------------------------------------- loads
 
+    def source(self, param: Param) -> str:
+        """The array to load from, as one of bits where those of float16 are asked for."""
+        name = self.params[param.name]
+        bits = param.dtype is dtypes.uint16 and param.name in self.halves
+        return f"((__global const ushort *){name})" if bits else name
+
     def load(self, e: Load, coords: Coords, lane: Axis | None) -> str:
         """The text of a load; 0 where a guard fails or an axis overhangs."""
-        dtype, name = e.param.dtype, self.params[e.param.name]
+        dtype, name = e.param.dtype, self.source(e.param)
         zero = literal(0, dtype)
         when = self.masks.conditions(e.guards, e.axes, coords, lane)
         if lane is None:

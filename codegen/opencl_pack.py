@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
+from codegen.dots import bits_of
 from codegen.image import indices_of
 from codegen.index import Axis
 from codegen.ir import Expr, Load, walk
 from codegen.nodes import Box, Pack, Place
 from codegen.opencl_boxes import Boxes
 from codegen.opencl_leaves import Leaves
+from codegen.opencl_words import print_words, words_of
 from codegen.schedule import Step
 
 Extents = Mapping[Axis, int]
@@ -48,10 +50,18 @@ def print_pack(leaves: Leaves, node: Pack) -> None:
     leaves.forget()
     leaves.enter(node.place, node.env)
     _print_starts(leaves, node)
-    for piece in _pieces(node, _joined(node, leaves.boxes, whole), leaves.boxes, leaves.lanes):
+    words = words_of(node.box, leaves.boxes)
+    if words is not None:
+        print_words(leaves, node, words)
+    for piece in [] if words else _pieces(node, _joined(node, leaves.boxes, whole), leaves.boxes, leaves.lanes):
         _print_piece(leaves, node, piece)
     masks.clear, masks.beyond, masks.rest = clear, beyond, rest
     leaves.forget()
+
+
+def _filling(node: Pack) -> Expr:
+    """What is written to the box: bits, where it holds 16-bit floats."""
+    return bits_of(node.value) if node.box.narrow else node.value
 
 
 def _whole(node: Pack, clear: frozenset[Axis]) -> set[Axis]:
@@ -168,7 +178,7 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
         if piece.stored is not None and piece.read is not None:
             _print_square(leaves, node, place, piece.stored, piece.read, rest or leaves.lanes)
         else:
-            value = leaves.value(node.value, {}, piece.stored)
+            value = leaves.value(_filling(node), {}, piece.stored)
             leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, piece.stored))
     leaves.masks.clear, leaves.masks.beyond = clear, beyond
     leaves.forget()
@@ -202,13 +212,13 @@ def _for(leaves: Leaves, node: Pack, place: Place, piece: Piece, axis: Axis, ste
 def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: Axis, count: int) -> None:
     """lanes vectors along the read axis become lanes vectors along the stored one, of which the first few are kept."""
     box = node.box
-    n, dtype, lines = leaves.lanes, box.of.dtype.arithmetic, leaves.lines
+    n, dtype, lines = leaves.lanes, leaves.boxes.written(box), leaves.lines
     name = lines.fresh("square")
     kind = leaves.speller.type(dtype, n)
     leaves.speller.prelude.transpose(kind.removesuffix(str(n)), n)
     lines.add(f"{kind} {name}[{n}];")
     for i in range(n):
-        text, width = leaves.value(node.value, {stored: i}, read)
+        text, width = leaves.value(_filling(node), {stored: i}, read)
         lines.add(f"{name}[{i}] = {leaves.speller.widened(text, width, dtype, n)};")
     lines.add(f"kf_transpose({name});")
     for i in range(count):

@@ -153,6 +153,10 @@ class Prelude:
         signature = f"static {kind} {result} __attribute__((overloadable)) {name}({operands})"
         self.definitions.setdefault(signature, f"{signature} {{ {body} }}")
 
+    def declare(self, line: str) -> None:
+        """A type or a function that is defined elsewhere; asking again for the same does nothing."""
+        self.definitions.setdefault(line, line)
+
     def scalar_op(self, name: str, dtype: DType, width: int) -> bool:
         """Define the helper for an operation on values of dtype; False when the language's own operator will do."""
         kind = dtype.kind

@@ -47,7 +47,7 @@ def _across(leaves: Leaves, e: Load, coords: Coords, lane: Axis) -> Axis | None:
 
 def _print_square(leaves: Leaves, e: Load, base: Coords, lane: Axis, across: Axis) -> str:
     """Read the square along memory, turn it; the name of its vectors along the lane."""
-    lanes, dtype, source = leaves.lanes, e.dtype, leaves.params[e.param.name]
+    lanes, dtype, source = leaves.lanes, e.dtype, leaves.source(e.param)
     name, kind = leaves.fresh("square"), leaves.speller.type(dtype, lanes)
     leaves.speller.prelude.transpose(kind.removesuffix(str(lanes)), lanes)
     leaves.lines.add(f"{kind} {name}[{lanes}];")

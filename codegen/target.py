@@ -19,6 +19,7 @@ class Target:
     vector_bytes  width of the vector registers the printer expands tiles into
     scratch       bytes of private (CPU) or shared (GPU) memory a group may use
     l1, l2, l3    bytes of the caches, the nearest first; of the last that all cores share
+    dots          kinds of products of narrow values it multiplies and adds several at a time: see `codegen.dots`
     by_lane       scalar operations that the driver gets wrong on vectors of float64, and right on scalars
     """
 
@@ -31,6 +32,7 @@ class Target:
     l2: int = 1 << 20
     l3: int = 32 << 20
     float64: bool = True
+    dots: tuple[str, ...] = ()
     by_lane: tuple[str, ...] = ()
 
     @property

@@ -7,6 +7,7 @@ Comes in: the drivers' answers, and the processor's own description where the de
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from kernelforge.settings import OPENCL, THREADS
 PREFERRED: Final = ("intel", "portable computing language")
 ALIASES: Final = {"pocl": "portable computing language"}
 POCL_BY_LANE: Final = ("mod", "pow")  # its vectors of doubles are wrong with zeros or infinities among them
+DOTS: Final = {"bfloat16": "avx512_bf16", "int8": "avx512_vnni"}  # kinds of products, with the instructions they take
 GPU_SCRATCH: Final = 16 << 10  # private memory of a work-item beyond its registers is slow memory on a GPU
 
 
@@ -60,6 +62,7 @@ class Candidate:
             l1=facts.l1,
             l2=facts.l2,
             float64=facts.float64,
+            dots=dots(facts.platform) if on_cpu and facts.vector_bytes == 64 else (),
             by_lane=POCL_BY_LANE if self.is_pocl else (),
         )
 
@@ -131,12 +134,30 @@ def _facts(cl: Any, platform: Any, handle: Any) -> Facts:
 
 
 @cache
+def _description() -> list[str]:
+    """The lines in which the system describes the processors; none where it does not."""
+    try:
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+
+
+def dots(platform: str) -> tuple[str, ...]:
+    """The kinds of products of narrow values that all processors multiply and add several at a time.
+
+    Only one driver is known to take an instruction by the compiler's name for it, where it compiles for what is there.
+    """
+    if "intel" not in platform.lower() or "CL_CONFIG_CPU_TARGET_ARCH" in os.environ:
+        return ()
+    flags = [set(line.split(":", 1)[1].split()) for line in _description() if line.startswith("flags")]
+    common = set.intersection(*flags) if flags else set()
+    return tuple(kind for kind, flag in DOTS.items() if flag in common)
+
+
+@cache
 def _instructions() -> str:
     """A digest of the instruction sets of this processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ""
+    lines = _description()
     kept = sorted({line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))})
     return hashlib.sha256("\n".join(kept).encode()).hexdigest()
 

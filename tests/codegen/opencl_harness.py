@@ -21,7 +21,7 @@ from codegen.dtypes import DType, dtypes, from_storage
 from codegen.opencl import joined
 from codegen.program import Program
 from codegen.target import CPU, Target
-from kernelforge.kernels.opencl_devices import POCL_BY_LANE
+from kernelforge.kernels.opencl_devices import POCL_BY_LANE, dots
 
 Arrays = Mapping[str, NDArray]
 RELATIVE = {dtypes.float16: 2e-3, dtypes.bfloat16: 1.6e-2, dtypes.float32: 2e-5, dtypes.float64: 1e-9}
@@ -54,8 +54,9 @@ def device() -> tuple[Any, Any]:
 @functools.cache
 def target() -> Target:
     """What code generation has to know of the device."""
-    by_lane = POCL_BY_LANE if "portable" in device()[0].devices[0].platform.name.lower() else ()
-    return dataclasses.replace(CPU, by_lane=by_lane)
+    platform = device()[0].devices[0].platform.name
+    by_lane = POCL_BY_LANE if "portable" in platform.lower() else ()
+    return dataclasses.replace(CPU, by_lane=by_lane, dots=dots(platform))
 
 
 def _find_runtime() -> None:

@@ -170,6 +170,14 @@ class _Maker:
         param = self.param(stored, width * prod(a.size for a in rest))
         return self.cast(load(param, index, (Guard(axis.index, start, end),)), dtype)
 
+    def narrow(self, axes: Sequence[Axis], stored: DType, dtype: DType) -> Expr:
+        """A value of a narrow type, loaded or perhaps computed, widened to dtype."""
+        index, guards, size = self.place(axes, 0)
+        value = load(self.param(stored, size), index, guards)
+        if self.rng.random() < 0.2:
+            value = self.cast(apply("neg", self.cast(value, dtype)), stored)
+        return self.cast(value, dtype)
+
     def stored(self, dtype: DType) -> DType:
         """A storage type whose values dtype holds."""
         if self.rng.random() < 0.6:
@@ -345,11 +353,13 @@ def _scan(make: _Maker) -> list[Store]:
 def _contraction(make: _Maker) -> list[Store]:
     batch, rows, columns = make.axes(0, 1, 3), make.axes(1, 2, 20), make.axes(1, 2, 20)
     summed, dtype = make.axes(1, 2, 20), make.rng.choice((dtypes.float32, dtypes.float32, dtypes.float64, dtypes.int32))
+    narrow = {dtypes.float32: (dtypes.bfloat16, dtypes.float16), dtypes.int32: (dtypes.int8, dtypes.uint8)}.get(dtype)
+    narrow = narrow if make.rng.random() < 0.4 else None
     operands = []
     for own in (rows, columns):
         axes = [*batch, *own, *summed]
         make.rng.shuffle(axes)
-        operand = make.loaded(axes, dtype, depth=0)
+        operand = make.narrow(axes, make.rng.choice(narrow), dtype) if narrow else make.loaded(axes, dtype, depth=0)
         if make.rng.random() < 0.3 and dtype.is_float:
             operand = make.float_unary(operand)
         operands.append(operand)

@@ -18,7 +18,7 @@ from codegen.opencl import render_nest
 from codegen.rewrite import prepare
 from codegen.target import CPU
 from tests.codegen import written_kernels as written
-from tests.codegen.opencl_harness import run_all
+from tests.codegen.opencl_harness import run_all, target
 from tests.codegen.random_kernels import kernels, random_arrays
 
 F32 = dtypes.float32
@@ -57,7 +57,7 @@ def check(*kernels_: Kernel) -> None:
     """The default schedule of each kernel, printed and run, gives what the interpreter gives."""
     named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(kernels_)]
     arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(named)]
-    found = run_all([render_nest(placed(kernel, CPU)) for kernel in named], arrays)
+    found = run_all([render_nest(placed(kernel, target())) for kernel in named], arrays)
     for kernel, given_, got in zip(named, arrays, found):
         wanted = {name: array.copy() for name, array in given_.items()}
         interpret(kernel, wanted)
