@@ -18,7 +18,7 @@ from kernelforge.graph import Node
 from kernelforge.realize import MOST_PLANS
 from kernelforge.structure import structure
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.losses import Losses
+from kernelforge.tensor.margins import Margins
 
 
 class no_grad:
@@ -60,7 +60,7 @@ class enable_grad(no_grad):
     _mode = True
 
 
-class Autograd(Losses):
+class Autograd(Margins):
     """Differentiation."""
 
     __slots__ = ()

@@ -67,6 +67,28 @@ class InPlace(Names):
         """Itself, with the values of src, broadcast and cast."""
         return self._in_place(self._as_tensor(src).cast(self.dtype).expand(self.shape))
 
+    def uniform_(self, from_: float = 0.0, to: float = 1.0) -> Self:
+        """Itself, with uniform random numbers in [from_, to)."""
+        return self._in_place(self._random("rand") * (to - from_) + from_)
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0) -> Self:
+        """Itself, with normally distributed random numbers."""
+        return self._in_place(self._random("randn") * std + mean)
+
+    def exponential_(self, lambd: float = 1.0) -> Self:
+        """Itself, with random numbers of density lambd exp(-lambd x)."""
+        return self._in_place((1 - self._random("rand")).log() * (-1 / lambd))
+
+    def bernoulli_(self, p: float = 0.5) -> Self:
+        """Itself, with 1 in each place with probability p, else 0."""
+        return self._in_place((self._random("rand") < p).cast(self.dtype))
+
+    def _random(self, method: str) -> Self:
+        """Random numbers of this tensor's shape, float32 at least."""
+        kind = self.dtype.arithmetic if self.dtype.is_float else None
+        values: Self = getattr(type(self), method)(self.shape, device=self._node.device, dtype=kind)
+        return values
+
     # Elementwise ------------------------------------------------------------------------------------------------
 
     abs_ = absolute_ = in_place(Names.abs)

@@ -78,6 +78,9 @@ class Names(Autograd):
     arctan2 = Autograd.atan2
     arctanh = Autograd.atanh
     log_sigmoid = Autograd.logsigmoid
+    split_with_sizes = Autograd.split
+    narrow_copy = Autograd.narrow
+    binary_cross_entropy = Autograd.binary_crossentropy
 
     gammaln = Autograd.lgamma
     psi = Autograd.digamma

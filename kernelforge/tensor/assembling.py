@@ -1,0 +1,224 @@
+"""Tensors put together and taken apart by the names NumPy has for it, and small tables.
+
+Comes in: tensors and counts.  Goes out: tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from itertools import combinations, combinations_with_replacement
+from typing import Any, Self
+
+import numpy as np
+
+from codegen.dtypes import DType, as_dtype, dtypes, promote
+from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
+from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.grids import Grids
+
+
+class Assembling(Grids):
+    """Joining, splitting and listing."""
+
+    __slots__ = ()
+
+    # Together ---------------------------------------------------------------------------------------------------
+
+    def atleast_1d(self) -> Self:
+        """With one dimension if there is none."""
+        return self if self.ndim else self.reshape(1)
+
+    def atleast_2d(self) -> Self:
+        """With two dimensions if there are fewer; a vector is a row."""
+        return self if self.ndim > 1 else self.reshape(1, -1)
+
+    def atleast_3d(self) -> Self:
+        """With three dimensions if there are fewer; a vector is a row, a matrix is one deep."""
+        return self if self.ndim > 2 else self.unsqueeze(-1) if self.ndim == 2 else self.reshape(1, -1, 1)
+
+    def hstack(self, *others: Self) -> Self:
+        """This tensor and others side by side: along dimension 1, vectors along their only one.
+
+        >>> Tensor([1, 2]).hstack(Tensor([3])).tolist()
+        [1, 2, 3]
+        """
+        tensors = [x.atleast_1d() for x in (self, *others)]
+        return tensors[0].cat(*tensors[1:], dim=0 if tensors[0].ndim == 1 else 1)
+
+    def vstack(self, *others: Self) -> Self:
+        """This tensor and others one below the other: along dimension 0, vectors as rows."""
+        tensors = [x.atleast_2d() for x in (self, *others)]
+        return tensors[0].cat(*tensors[1:], dim=0)
+
+    row_stack = vstack
+
+    def dstack(self, *others: Self) -> Self:
+        """This tensor and others one behind the other: along dimension 2."""
+        tensors = [x.atleast_3d() for x in (self, *others)]
+        return tensors[0].cat(*tensors[1:], dim=2)
+
+    def column_stack(self, *others: Self) -> Self:
+        """This tensor and others side by side, vectors as columns."""
+        tensors = [x if x.ndim > 1 else x.reshape(-1, 1) for x in (self, *others)]
+        return tensors[0].cat(*tensors[1:], dim=1)
+
+    def broadcast_tensors(self, *others: Self) -> tuple[Self, ...]:
+        """This tensor and others expanded to their common shape."""
+        return self._broadcasted(*others)
+
+    @composite
+    def block_diag(self, *others: Self) -> Self:
+        """The matrix with this one and others along its diagonal, and zeros; vectors count as rows.
+
+        >>> Tensor([[1, 2]]).block_diag(Tensor([3])).tolist()
+        [[1, 2, 0], [0, 0, 3]]
+        """
+        blocks = [x.atleast_2d() for x in (self, *others)]
+        if any(x.ndim > 2 for x in blocks):
+            raise ShapeError(f"block_diag of {[x.shape for x in blocks]}: it takes matrices")
+        kind = promote(*[x.dtype for x in blocks])
+        columns, left, lines = sum(x.shape[1] for x in blocks), 0, []
+        for x in blocks:
+            lines.append(x.cast(kind)._zero_padded(1, left, columns - left - x.shape[1]))
+            left += x.shape[1]
+        return lines[0].cat(*lines[1:], dim=0)
+
+    def cartesian_prod(self, *others: Self) -> Self:
+        """All choices of one element of each vector, one a row; of one vector, itself."""
+        if not others:
+            return self
+        columns = [x.flatten() for x in self.meshgrid(*others)]
+        return columns[0].stack(*columns[1:], dim=1)
+
+    def combinations(self, r: int = 2, with_replacement: bool = False) -> Self:
+        """All choices of r elements of a vector, one a row, in the vector's order."""
+        if self.ndim != 1:
+            raise ShapeError(f"combinations() takes a vector, got {self.shape}")
+        choices = (combinations_with_replacement if with_replacement else combinations)(range(self.shape[0]), r)
+        return self[np.array(list(choices), np.int64).reshape(-1, r)] if r else self.new_empty(0)
+
+    # Apart ------------------------------------------------------------------------------------------------------
+
+    def _split_evenly(self, parts: int | Sequence[int], dim: int, what: str) -> tuple[Self, ...]:
+        """raises ShapeError when the dimension is missing, or not divisible by a number of parts"""
+        if self.ndim <= dim or (isinstance(parts, int) and (parts < 1 or self.shape[dim] % parts)):
+            raise ShapeError(f"{what}({parts}) of {self.shape}: dimension {dim} does not divide; see tensor_split()")
+        return self.tensor_split(parts, dim)
+
+    def hsplit(self, parts: int | Sequence[int]) -> tuple[Self, ...]:
+        """Equal parts of dimension 1, or its parts between places; of a vector's only dimension."""
+        return self._split_evenly(parts, 0 if self.ndim == 1 else 1, "hsplit")
+
+    def vsplit(self, parts: int | Sequence[int]) -> tuple[Self, ...]:
+        """Equal parts of dimension 0 of a matrix or more, or its parts between places."""
+        return self._split_evenly(parts, 0 if self.ndim > 1 else self.ndim, "vsplit")
+
+    def dsplit(self, parts: int | Sequence[int]) -> tuple[Self, ...]:
+        """Equal parts of dimension 2, or its parts between places."""
+        return self._split_evenly(parts, 2, "dsplit")
+
+    # Elements ---------------------------------------------------------------------------------------------------
+
+    @composite
+    def isin(self, test_elements: Self, *, invert: bool = False) -> Self:
+        """True where an element is among those of another tensor, or is not if invert.
+
+        >>> Tensor([1, 2, 3]).isin(Tensor([3, 1])).tolist()
+        [True, False, True]
+        """
+        found = self.unsqueeze(-1).eq(test_elements.flatten()).any(-1)
+        return found.logical_not() if invert else found
+
+    def unravel_index(self, shape: Sequence[int]) -> tuple[Self, ...]:
+        """The indices, by dimension, of places in the flattened form of a tensor of a shape.
+
+        >>> [x.tolist() for x in Tensor([5, 2]).unravel_index((2, 3))]
+        [[1, 0], [2, 2]]
+        """
+        rest, found = self, []
+        for n in reversed(shape):
+            found.append(rest % n)
+            rest = rest // n
+        return tuple(found[::-1])
+
+    @composite
+    def renorm(self, p: float, dim: int, maxnorm: float) -> Self:
+        """The slices of dimension dim, those with a p-norm above maxnorm made shorter."""
+        dim = self._dim(dim, "renorm")
+        norms = self.norm(p, [i for i in range(self.ndim) if i != dim], keepdim=True)
+        return self * (norms > maxnorm).where(maxnorm / (norms + 1e-7), 1)
+
+    def pdist(self, p: float = 2.0) -> Self:
+        """The p-norms of the differences of all pairs of a matrix's rows."""
+        if self.ndim != 2:
+            raise ShapeError(f"pdist() takes a matrix, got {self.shape}")
+        first, second = np.triu_indices(self.shape[0], 1)
+        return (self[first] - self[second]).norm(p, -1)
+
+    @composite
+    def vander(self, N: int | None = None, increasing: bool = False) -> Self:
+        """The powers N - 1, .., 0 of a vector's elements, or 0, .., N - 1 if increasing, as columns; N as many rows."""
+        if self.ndim != 1:
+            raise ShapeError(f"vander() takes a vector, got {self.shape}")
+        count = self.shape[0] if N is None else N
+        powers = [self.long() ** k if self.dtype.kind in "biu" else self**k for k in range(count)]
+        if not powers:
+            return self.reshape(-1, 1)._between(1, 0, 0)
+        ordered = powers if increasing else powers[::-1]
+        return ordered[0].stack(*ordered[1:], dim=1)
+
+    # Tables -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def logspace(cls, start: float, end: float, steps: int, base: float = 10.0, **kwargs: Any) -> Self:
+        """`steps` numbers from base^start to base^end with equal ratios."""
+        kind = as_dtype(kwargs.pop("dtype", None) or dtypes.default_float)
+        exponents = cls.linspace(start, end, steps, dtype=kind.arithmetic, **kwargs)
+        return (exponents * math.log2(base)).exp2().cast(kind) if base > 0 else exponents.pow(base, True).cast(kind)
+
+    @classmethod
+    def tril_indices(cls, row: int, col: int, offset: int = 0, **kwargs: Any) -> Self:
+        """The row and the column, int64, of each element on or below a diagonal, row by row: [2, count]."""
+        return cls(np.stack(np.tril_indices(row, offset, col)), **{"dtype": dtypes.int64, **kwargs})
+
+    @classmethod
+    def triu_indices(cls, row: int, col: int, offset: int = 0, **kwargs: Any) -> Self:
+        """The row and the column, int64, of each element on or above a diagonal, row by row: [2, count]."""
+        return cls(np.stack(np.triu_indices(row, offset, col)), **{"dtype": dtypes.int64, **kwargs})
+
+    @classmethod
+    def _cosines(cls, count: int, periodic: bool, factors: Sequence[float], dtype: DType | str | None) -> Self:
+        """The sum of factors[k] * cos(2 pi k i / n), n being the count, or one less if not periodic."""
+        kind = as_dtype(dtype or dtypes.default_float)
+        (size,) = as_shape((count,))
+        if size == 1:
+            return cls.ones(1, dtype=kind)
+        angle = cls.arange(size).cast(kind.arithmetic) * (2 * math.pi / max(1, size - (not periodic)))
+        parts = [(angle * k).cos() * factor if k else factor for k, factor in enumerate(factors)]
+        return reduce(lambda a, b: b + a, parts, angle * 0).cast(kind)
+
+    @classmethod
+    def hann_window(cls, window_length: int, periodic: bool = True, *, dtype: DType | str | None = None) -> Self:
+        """0.5 - 0.5 cos(2 pi i / n)."""
+        return cls._cosines(window_length, periodic, (0.5, -0.5), dtype)
+
+    @classmethod
+    def hamming_window(
+        cls,
+        window_length: int,
+        periodic: bool = True,
+        alpha: float = 0.54,
+        beta: float = 0.46,
+        *,
+        dtype: DType | str | None = None,
+    ) -> Self:
+        """alpha - beta cos(2 pi i / n)."""
+        return cls._cosines(window_length, periodic, (alpha, -beta), dtype)
+
+    @classmethod
+    def blackman_window(cls, window_length: int, periodic: bool = True, *, dtype: DType | str | None = None) -> Self:
+        """0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)."""
+        return cls._cosines(window_length, periodic, (0.42, -0.5, 0.08), dtype)

@@ -1,0 +1,84 @@
+"""Joining, splitting, listing and small tables, against NumPy and torch."""
+
+import numpy as np
+import pytest
+
+from kernelforge import ShapeError, Tensor
+from tests.tensor.checks import assert_all_same, assert_gradient, assert_same, values
+
+SHAPES = [[(), ()], [(3,), (2,)], [(2, 3), (2, 3)], [(2, 3, 1), (2, 3, 1)], [(0, 3), (0, 3)]]
+
+
+@pytest.mark.parametrize("name", ["hstack", "vstack", "dstack", "column_stack"])
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+def test_stacks(name, shapes, numpy_device):
+    torch = pytest.importorskip("torch")
+    arrays = [values(*shape, seed=i) for i, shape in enumerate(shapes)]
+    try:
+        expected = getattr(torch, name)([torch.tensor(x) for x in arrays]).numpy()
+    except RuntimeError:
+        with pytest.raises(ShapeError):
+            getattr(Tensor(arrays[0]), name)(Tensor(arrays[1]))
+        return
+    assert_same(getattr(Tensor(arrays[0]), name)(Tensor(arrays[1])), expected)
+
+
+@pytest.mark.parametrize("name", ["hsplit", "vsplit", "dsplit"])
+@pytest.mark.parametrize("shape", [(4,), (4, 6), (4, 2, 6), ()], ids=str)
+def test_splits(name, shape, numpy_device):
+    torch = pytest.importorskip("torch")
+    x = values(*shape)
+    for parts in (2, 5, (1, 3)):
+        try:
+            expected = [part.numpy() for part in getattr(torch.tensor(x), name)(parts)]
+        except RuntimeError:
+            with pytest.raises(ShapeError, match=name):
+                getattr(Tensor(x), name)(parts)
+            continue
+        assert_all_same(getattr(Tensor(x), name)(parts), expected)
+
+
+def test_lists_of_choices(device):
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([1.0, 2.0, 4.0])
+    assert_same(Tensor(x).combinations(), torch.combinations(x))
+    assert_same(Tensor(x).combinations(3, True), torch.combinations(x, 3, True))
+    assert_same(Tensor(x).cartesian_prod(Tensor([5.0, 6.0])), torch.cartesian_prod(x, torch.tensor([5.0, 6.0])))
+    assert_same(Tensor.tril_indices(3, 4, 1), torch.tril_indices(3, 4, 1))
+    assert_same(Tensor.triu_indices(3, 4, -1), torch.triu_indices(3, 4, -1))
+    assert_same(Tensor(x).vander(), torch.vander(x))
+    assert_same(Tensor(x).vander(2, True), torch.vander(x, 2, True))
+    assert_same(Tensor.logspace(-1, 2, 7), torch.logspace(-1, 2, 7), 1e-5)
+    for name in ("hann_window", "hamming_window", "blackman_window"):
+        for n, periodic in ((1, True), (6, True), (7, False), (0, True)):
+            found = getattr(torch, name)(n, periodic)
+            assert_same(getattr(Tensor, name)(n, periodic), found, 1e-5, 1e-6)
+
+
+def test_elements(device):
+    x = values(3, 4)
+    assert_same(Tensor(x).isin(Tensor(x[:1])), np.isin(x, x[:1]))
+    assert_same(Tensor(x).isin(Tensor(x[:1]), invert=True), ~np.isin(x, x[:1]))
+    torch = pytest.importorskip("torch")
+    assert_same(Tensor(x).renorm(1, 1, 2.0), torch.tensor(x).renorm(1, 1, 2.0), 1e-5)
+    assert_same(Tensor(x).pdist(), torch.nn.functional.pdist(torch.tensor(x)), 1e-5)
+    assert_same(Tensor(x).block_diag(Tensor(x[0])), torch.block_diag(torch.tensor(x), torch.tensor(x[0])))
+    found = np.unravel_index(np.array([5, 11]), (2, 3, 2))
+    assert_all_same(Tensor([5, 11]).unravel_index((2, 3, 2)), found)
+
+
+def test_gradients(numpy_device):
+    x, y = values(3, 4), values(2, 2)
+    assert_gradient(lambda a, b: a.block_diag(b).square(), x, y)
+    assert_gradient(lambda a: a.renorm(2, 0, 1.5), x)
+    assert_gradient(lambda a: a.pdist(3.0), x)
+    assert_gradient(lambda a: a[0].vander(), x)
+
+
+def test_random_numbers_in_place(numpy_device):
+    x = Tensor.zeros(4000, dtype="float64")
+    assert x.uniform_(2, 4) is x
+    assert 2 <= x.min().item() < 2.1 and 3.9 < x.max().item() < 4
+    assert abs(x.normal_(1, 2).mean().item() - 1) < 0.2 and abs(x.std().item() - 2) < 0.2
+    assert abs(x.exponential_(4).mean().item() - 0.25) < 0.05 and x.min().item() >= 0
+    assert set(x.bernoulli_(0.25).tolist()) == {0, 1} and abs(x.mean().item() - 0.25) < 0.05
