@@ -10,7 +10,7 @@ import pytest
 
 from kernelforge import Context, Tensor, dtypes
 from kernelforge.errors import DeviceError
-from kernelforge.kernels import Device, cuda_memory
+from kernelforge.kernels import Device, cuda_memory, device
 from kernelforge.kernels.cuda import CudaRuntime
 from kernelforge.kernels.runtime import Memory
 from kernelforge.realize import synchronize
@@ -105,6 +105,23 @@ def test_a_device_that_computes_wrong_results_is_not_used(cuda: FakeDriver, monk
     monkeypatch.setattr("tests.fake_cuda.probe", lambda arrays: None)
     with pytest.raises(DeviceError, match="computes wrong results"):
         Device["CUDA"]
+
+
+def test_a_forked_process_is_told_what_to_do(cuda: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = opened()
+    memory = runtime.allocate(1 << 20)
+    monkeypatch.setattr(device, "_opened", {"CUDA": runtime})
+    monkeypatch.setattr(device, "_lost", {})
+    device._settle()
+    device._lose_all()  # as in the child
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(DeviceError, match="'spawn' or 'forkserver'"):
+        Device["CUDA"]
+    cuda.calls.clear()
+    del memory
+    runtime.pool.clear()
+    runtime.wait()
+    assert not cuda.calls, "the context is the parent's"
 
 
 # -------------------------------------------------------------------------------------------------------- memory
