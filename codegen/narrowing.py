@@ -6,10 +6,10 @@ text; a printer that ignores the guards is right too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from codegen.index import NO_GUARDS, Axis, Guard, Guards, in_order
+from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, in_order
 from codegen.ir import Expr, Reduce
 from codegen.masked import Masked, demanded, masked_values
 from codegen.nodes import (
@@ -56,15 +56,25 @@ def narrow(nest: Nest) -> None:
     if not masked:
         return
     idle = _Idle(masked, demanded(nest.kernel))
-    for node in nodes(nest.body):
-        if isinstance(node, Loop) and not node.grid:
-            node.within = frozenset(g for g in idle.guards(node) if _bounds(g, node.axis))
+    pending: list[tuple[Sequence[Node], Guards]] = [(nest.body, NO_GUARDS)]
+    while pending:
+        body, met = pending.pop()
+        for node in body:
+            if isinstance(node, Loop):
+                if not node.grid:
+                    node.within = frozenset(g for g in idle.guards(node) if _bounds(g, node, met))
+                own = frozenset(g for g in node.within if g.index.coefficient(node.axis))
+                pending.append((node.body, met | own))
 
 
 def limits(loop: Loop) -> tuple[list[Limit], list[Limit]]:
     """What the points of a loop's axis must reach, and what they must stay below, by its guards."""
-    firsts, lasts = [], []
+    firsts: list[Limit] = []
+    lasts: list[Limit] = []
     for index, lo, hi in in_order(loop.within):
+        if not index.coefficient(loop.axis):
+            lasts += _all_or_one(index, lo, hi, loop)
+            continue
         if index.coefficient(loop.axis) < 0:
             index, lo, hi = index * -1, 1 - hi, 1 - lo
         by = index.coefficient(loop.axis)
@@ -74,6 +84,15 @@ def limits(loop: Loop) -> tuple[list[Limit], list[Limit]]:
         if hi <= index.hi:
             lasts.append(_extreme(rest, hi - index.const, by, loop.place, highest=True))
     return firsts, lasts
+
+
+def _all_or_one(index: Index, lo: int, hi: int, loop: Loop) -> Iterator[Limit]:
+    """Bounds of no effect where a guard on other axes holds at some point of a tile, below the first step elsewhere."""
+    size = loop.axis.size
+    for sign, const in ((1, 1 - lo), (-1, hi)):
+        if (index.lo < lo) if sign > 0 else (index.hi >= hi):
+            terms = [(axis, sign * k * size) for axis, k in index.terms if isinstance(axis, Axis)]
+            yield _extreme(terms, (const + sign * index.const) * size, 1, loop.place, highest=True)
 
 
 def _extreme(terms: Iterable[tuple[Axis, int]], const: int, by: int, place: Place, highest: bool) -> Limit:
@@ -90,10 +109,16 @@ def _extreme(terms: Iterable[tuple[Axis, int]], const: int, by: int, place: Plac
     return Limit(tuple(spelled), const, -(-low // by), -(-high // by), by)
 
 
-def _bounds(guard: Guard, axis: Axis) -> bool:
-    """True when the guard is about the axis itself and other axes."""
+def _bounds(guard: Guard, loop: Loop, met: Guards) -> bool:
+    """True when a guard is about the loop's axis and others, or about others alone that have one position here.
+
+    met  guards that loops around it see to
+    """
     terms: Mapping[object, int] = dict(guard.index.terms)
-    return bool(terms.get(axis)) and all(isinstance(term, Axis) for term in terms)
+    if not all(isinstance(term, Axis) for term in terms):
+        return False
+    single = all(loop.place.tile(axis) == 1 for axis in guard.index.axes)
+    return bool(terms.get(loop.axis)) or (single and guard not in met)
 
 
 class _Idle:

@@ -20,11 +20,12 @@ from codegen.rebuild import replace_axes, with_exprs
 
 @dataclass(frozen=True)
 class Meeting:
-    """A guard that is met where place = slope * tap + const modulo step: by every step-th tap."""
+    """A guard that is met where place = slope * tap + const modulo step: by every step-th tap, or, without one, at
+    every step-th place."""
 
     guard: Guard
     place: Axis
-    tap: Axis
+    tap: Axis | None
     step: int
     slope: int
     const: int
@@ -38,7 +39,8 @@ def phased(kernel: Kernel) -> Kernel:
     - h is free, and k is bound by sums alone; d and s have no common factor;
     - what these sums add up is 0 where the guard fails, and where k is not in its range.
 
-    Places past the end that come in when s does not divide the number of places are not stored.
+    Places past the end that come in when s does not divide the number of places are not stored.  Where a dilation
+    leaves no tap in the guard, (h + c) % s == 0, places are split alone: loops leave out those of other remainders.
     """
     refused: set[Guard] = set()
     while (found := next((m for m in _meetings(kernel) if m.guard not in refused), None)) is not None:
@@ -59,6 +61,11 @@ def _meetings(kernel: Kernel) -> Iterator[Meeting]:
     fixed.update(a for store in kernel.stores for a in store.axes)
     for guard, atom in sums:
         step, terms = atom.by, atom.inner.terms
+        if len(terms) == 1:
+            ((place, one),) = terms
+            if isinstance(place, Axis) and gcd(one, step) == 1 and place not in walked and bound:
+                yield Meeting(guard, place, None, step, 1, -atom.inner.const * pow(one, -1, step) % step)
+            continue
         for (place, one), (tap, other) in (terms, terms[::-1]):
             if not isinstance(place, Axis) or not isinstance(tap, Axis) or gcd(one, step) > 1 or gcd(other, step) > 1:
                 continue
@@ -70,12 +77,12 @@ def _meetings(kernel: Kernel) -> Iterator[Meeting]:
 
 
 def _remainder_of(guard: Guard) -> Atom | None:
-    """The remainder, of a sum of two terms, that a guard wants to be 0."""
+    """The remainder, of a sum of at most two terms, that a guard wants to be 0."""
     index = guard.index
     if guard.hi != 1 or index.const or len(index.terms) != 1 or index.terms[0][1] != 1:
         return None
     atom = index.terms[0][0]
-    return atom if isinstance(atom, Atom) and atom.kind == "mod" and len(atom.inner.terms) == 2 else None
+    return atom if isinstance(atom, Atom) and atom.kind == "mod" and len(atom.inner.terms) <= 2 else None
 
 
 def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
@@ -84,6 +91,8 @@ def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
     First the taps get a range of which the step divides both ends, then they are split.
     """
     step = meeting.step
+    if meeting.tap is None:
+        return _apart(kernel, meeting.place, step, -meeting.const % step)
     before = meeting.const * pow(meeting.slope, -1, step) % step
     tap = Axis(meeting.tap.name, -(-(meeting.tap.size + before) // step) * step)
     moved = {meeting.tap: tap.index - before}
@@ -129,6 +138,15 @@ def _limited(kernel: Kernel, inside: Guard) -> Kernel:
         for store in kernel.stores
     )
     return Kernel(kernel.name, kernel.params, tuple(stores))
+
+
+def _apart(kernel: Kernel, place: Axis, step: int, before: int) -> Kernel:
+    """The kernel with a place as quotient and remainder of what it is when something is added."""
+    outer, remainder = Axis(place.name, -(-(place.size + before) // step)), Axis(f"{place.name}r", step)
+    at = _at(outer) * step + remainder.index - before
+    split = replace_axes(kernel, {place: at}, {place: (outer, remainder) if outer.size > 1 else (remainder,)})
+    inside = Guard(at, 0, place.size)
+    return split if inside.always else _limited(split, inside)
 
 
 def _at(axis: Axis) -> Index:

@@ -84,6 +84,13 @@ def test_guards_of_loads_count() -> None:
     assert visits(kernel) == wanted
 
 
+@pytest.mark.parametrize("edge", [(0, 1), (3, 9), (60, 64), (-3, 40)])
+def test_where_a_guard_on_other_axes_fails_one_step_remains(edge: tuple[int, int]) -> None:
+    guard = Guard(ROW.index, *edge)
+    wanted = [(0, 64) if edge[0] <= i < edge[1] else (0, 4) for i in range(64)]
+    assert visits(total(valid([guard]))) == wanted
+
+
 def test_one_step_remains_where_all_is_hidden() -> None:
     assert visits(total(less(KEY, ROW, by=-40)))[0] == (0, 4)
     assert visits(total(less(ROW, KEY, by=-60)))[-1] == (60, 64)

@@ -145,6 +145,16 @@ def test_a_dilation_with_a_factor_of_the_stride_stays() -> None:
     refused(reduce("add", windows(one), [one.tap]), one.place)
 
 
+@pytest.mark.parametrize(("places", "shift"), [(8, 0), (7, 0), (9, 1), (5, 3)])
+def test_places_are_split_where_a_dilation_leaves_no_tap(places: int, shift: int) -> None:
+    one = spread(places, 3, 2, shift + 20, 40, dilation=2)
+    split = phased(kernel_of(reduce("add", product(one), [one.tap]), one.place))
+    verify(split)
+    guards = {guard for e in split.loads for guard in e.guards}
+    assert not any(atom.kind == "mod" for guard in guards for atom in guard.index.atoms())
+    assert any(guard.index.is_single_axis and guard.hi == 1 for guard in guards)
+
+
 @pytest.mark.parametrize(("places", "dilation"), [(8, 1), (7, 1), (9, 3), (8, -1), (15, 5)])
 def test_places_that_the_step_does_not_divide_are_split_too(places: int, dilation: int) -> None:
     one = spread(places, 3, 2, 20, 40, dilation=dilation)
