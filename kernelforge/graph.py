@@ -219,9 +219,14 @@ def expand(x: Node, shape: Shape) -> Node:
     """x with dimensions of size 1 repeated to fill shape, which has the same rank; attr is the shape."""
     if shape == x.shape:
         return x
-    if len(shape) != len(x.shape) or any(old not in (1, new) for old, new in zip(x.shape, shape)):
+    if not _stretches(x.shape, shape):
         raise ShapeError(f"expand of {x.shape} to {shape}: only dimensions of size 1 expand, and the rank must agree")
     return node_of("expand", (x,), shape, shape, x.dtype)
+
+
+@lru_cache(maxsize=4096)
+def _stretches(old: Shape, new: Shape) -> bool:
+    return len(new) == len(old) and all(m in (1, n) for m, n in zip(old, new))
 
 
 def pad(x: Node, pads: tuple[tuple[int, int], ...]) -> Node:

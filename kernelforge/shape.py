@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import prod
+from operator import index
 
 from kernelforge.errors import ShapeError
 
@@ -105,7 +106,11 @@ def reshaped(shape: Shape, wanted: Sequence[int], what: str = "reshape") -> Shap
     >>> reshaped((4, 6), (3, -1))
     (3, 8)
     """
-    wanted = tuple(wanted)
+    return _reshaped(shape, tuple(map(index, wanted)), what)
+
+
+@lru_cache(maxsize=4096)
+def _reshaped(shape: Shape, wanted: Shape, what: str) -> Shape:
     size, known = prod(shape), prod(n for n in wanted if n != -1)
     unknown = wanted.count(-1)
     if unknown > 1 or any(n < -1 for n in wanted):
@@ -127,7 +132,11 @@ def expanded(shape: Shape, wanted: Sequence[int], what: str = "expand") -> Shape
     >>> expanded((3, 1), (2, -1, 5))
     (2, 3, 5)
     """
-    wanted = tuple(wanted)
+    return _expanded(shape, tuple(map(index, wanted)), what)
+
+
+@lru_cache(maxsize=4096)
+def _expanded(shape: Shape, wanted: Shape, what: str) -> Shape:
     extra = len(wanted) - len(shape)
     old = (1,) * extra + shape
     result = tuple(m if n == -1 else n for m, n in zip(old, wanted))
