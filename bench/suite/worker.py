@@ -28,7 +28,8 @@ def ready(library: Library, name: str) -> Callable[[], Any]:
     """The workload as a call without arguments, on inputs that are the same for every library; not called yet."""
     workload, random = ALL[name], np.random.default_rng(0)
     if isinstance(workload, Workload):
-        values = [library.tensor(array, place in workload.wrt) for place, array in enumerate(workload.inputs(random))]
+        drawn = enumerate(workload.inputs(random))
+        values = [library.tensor(array, place in workload.wrt, workload.stored) for place, array in drawn]
         work = library.gradient(workload.work, workload.wrt) if workload.wrt else library.function(workload.work)
         return lambda: work(*values)
     parameters = {key: library.tensor(array, True) for key, array in workload.parameters(random).items()}

@@ -29,6 +29,7 @@ class Workload:
     read, write  bytes one call must read and write at least, if no cache helped
     tolerance    how far results may be apart, as a part of the largest; None where they are random: then only mean
                  and deviation must agree
+    stored       the type inputs of float32 are converted to before anything is timed, when it is another
     """
 
     name: str
@@ -40,6 +41,7 @@ class Workload:
     read: float = 0
     write: float = 0
     tolerance: float | None = 1e-3
+    stored: str = ""
 
 
 @dataclass(frozen=True)

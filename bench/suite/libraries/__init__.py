@@ -20,12 +20,12 @@ class Library(Protocol):
 
     f: Any
 
-    def tensor(self, array: NDArray, differentiable: bool = False) -> Any:
-        """The array as the library's value; int32 becomes the type the library indexes with."""
+    def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Any:
+        """The array as the library's value; int32 becomes the type the library indexes with, float32 `stored`."""
         ...
 
     def arrays(self, values: Any) -> list[NDArray]:
-        """One value or several, as NumPy arrays."""
+        """One value or several, as NumPy arrays, of float32 where they are stored in 16 bits."""
         ...
 
     def function(self, work: Work) -> Any:

@@ -75,6 +75,7 @@ F = SimpleNamespace(
     searchsorted=jnp.searchsorted,
     bincount=lambda x, length: jnp.bincount(x, length=length),
     transpose=jnp.transpose,
+    byte_product=lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.int32),
     copy=lambda x: x,  # what jit returns is an array of its own
     take=lambda table, index: jnp.take(table, index, axis=0),
     take_along=lambda x, index: jnp.take_along_axis(x, index, -1),
@@ -90,11 +91,12 @@ F = SimpleNamespace(
 class Jax:
     f = F
 
-    def tensor(self, array: NDArray, differentiable: bool = False) -> Array:
-        return jnp.array(array)
+    def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Array:
+        return jnp.array(array, stored if stored and array.dtype == np.float32 else None)
 
     def arrays(self, values: Any) -> list[NDArray]:
-        return [np.asarray(value) for value in (values if isinstance(values, tuple) else (values,))]
+        found = [np.asarray(value) for value in (values if isinstance(values, tuple) else (values,))]
+        return [value.astype(np.float32) if value.itemsize == 2 else value for value in found]
 
     def function(self, work: Work) -> Any:
         compiled = jax.jit(lambda *values: work(F, *values))

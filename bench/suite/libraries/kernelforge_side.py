@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bench.suite.workload import Step, Work
@@ -48,6 +49,7 @@ F = SimpleNamespace(
     searchsorted=Tensor.searchsorted,
     bincount=lambda x, length: x.bincount(minlength=length),
     transpose=Tensor.permute,
+    byte_product=lambda a, b: a.matmul(b, dtype="int32"),
     copy=Tensor.contiguous,
     take=lambda table, index: table[index],
     take_along=lambda x, index: x.gather(-1, index),
@@ -63,11 +65,13 @@ F = SimpleNamespace(
 class Kernelforge:
     f = F
 
-    def tensor(self, array: NDArray, differentiable: bool = False) -> Tensor:
-        return Tensor(array, requires_grad=differentiable).realize()
+    def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Tensor:
+        value = Tensor(array, requires_grad=differentiable)
+        return (value.cast(stored) if stored and array.dtype == np.float32 else value).realize()
 
     def arrays(self, values: Any) -> list[NDArray]:
-        return [value.numpy() for value in (values if isinstance(values, tuple) else (values,))]
+        found = [value.numpy() for value in (values if isinstance(values, tuple) else (values,))]
+        return [value.astype(np.float32) if value.itemsize == 2 else value for value in found]
 
     def function(self, work: Work) -> Any:
         def call(*values: Tensor) -> Any:

@@ -40,6 +40,7 @@ F = SimpleNamespace(
     searchsorted=torch.searchsorted,
     bincount=lambda x, length: torch.bincount(x, minlength=length),
     transpose=torch.permute,
+    byte_product=torch._int_mm,
     copy=lambda x: x.clone(memory_format=torch.contiguous_format),
     take=lambda table, index: functional.embedding(index, table),
     take_along=lambda x, index: x.gather(-1, index),
@@ -59,12 +60,14 @@ class Eager:
         """The function itself."""
         return function
 
-    def tensor(self, array: NDArray, differentiable: bool = False) -> Torch:
+    def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Torch:
         value = torch.from_numpy(array.astype(np.int64) if array.dtype == np.int32 else array)
+        value = value.to(getattr(torch, stored)) if stored and array.dtype == np.float32 else value
         return value.requires_grad_() if differentiable else value
 
     def arrays(self, values: Any) -> list[NDArray]:
-        return [value.detach().numpy() for value in (values if isinstance(values, tuple) else (values,))]
+        found = [value.detach() for value in (values if isinstance(values, tuple) else (values,))]
+        return [(value.float() if value.itemsize == 2 else value).numpy() for value in found]
 
     def function(self, work: Work) -> Any:
         return torch.no_grad()(self.compiled(lambda *values: work(F, *values)))

@@ -1,4 +1,5 @@
-"""Models: inference of ResNet-18; training steps of a GPT, an MLP and a small convolutional network; a bare AdamW step.
+"""Models: inference of ResNet-18; decoding a token; training steps of a GPT, an MLP and a small convolutional network; a
+bare AdamW step.
 
 A model is a function of its parameters, a dictionary from names to arrays; weights are random.
 """
@@ -134,6 +135,67 @@ def gpt_training(sequences: int) -> Step:
     )
 
 
+# Decoding ---------------------------------------------------------------------------------------------------------
+
+BROAD, BLOCKS, EARLIER, SPLIT = 768, 4, 1024, 12  # width, layers, tokens in the cache, heads
+
+
+def decoder_shapes() -> Shapes:
+    shapes: Shapes = {}
+    for block in range(BLOCKS):
+        for name, outputs, inputs in (
+            ("qkv", 3 * BROAD, BROAD),
+            ("mix", BROAD, BROAD),
+            ("up", 4 * BROAD, BROAD),
+            ("down", BROAD, 4 * BROAD),
+        ):
+            shapes |= {f"{block}.{name}": (inputs, outputs), f"{block}.{name}.bias": (outputs,)}
+        for name in ("before", "between"):
+            shapes |= {f"{block}.{name}.scale": (BROAD,), f"{block}.{name}.bias": (BROAD,)}
+    return shapes
+
+
+def decoded(f: Any, p: Mapping[str, Any], x: Any, keys: Any, values: Any) -> tuple[Any, ...]:
+    """A token's state [1, width] -> its state after all layers, and what each layer adds to its cache.
+
+    keys, values  [layers, 1, heads, EARLIER, width / heads]: a layer attends to these
+    """
+    added = []
+    for block in range(BLOCKS):
+
+        def linear(x: Any, name: str, block: int = block) -> Any:
+            return x @ p[f"{block}.{name}"] + p[f"{block}.{name}.bias"]
+
+        def norm(x: Any, name: str, block: int = block) -> Any:
+            return f.layer_norm(x, p[f"{block}.{name}.scale"], p[f"{block}.{name}.bias"])
+
+        qkv = linear(norm(x, "before"), "qkv").reshape(3, 1, SPLIT, 1, BROAD // SPLIT)
+        added += [qkv[1], qkv[2]]
+        mixed = f.attention(qkv[0], keys[block], values[block], False).reshape(1, BROAD)
+        x = x + linear(mixed, "mix")
+        x = x + linear(f.gelu(linear(norm(x, "between"), "up")), "down")
+    return x, *added
+
+
+def decoding() -> Workload:
+    names, cache = list(decoder_shapes()), (BLOCKS, 1, SPLIT, EARLIER, BROAD // SPLIT)
+    weights = sum(map(math.prod, decoder_shapes().values()))
+
+    def draw(random: Random) -> list[NDArray]:
+        shapes = ((1, BROAD), cache, cache)
+        drawn_now = [random.standard_normal(shape, np.float32) for shape in shapes]
+        return [*drawn_now, *drawn(decoder_shapes(), random).values()]
+
+    return Workload(
+        f"decoding a token, {BLOCKS} layers of {BROAD}, cache of {EARLIER}",
+        "models",
+        draw,
+        lambda f, x, keys, values, *p: decoded(f, dict(zip(names, p)), x, keys, values),
+        flops=2 * weights + 4 * BLOCKS * EARLIER * BROAD,
+        read=4 * (weights + 2 * math.prod(cache)),
+    )
+
+
 # Small networks ---------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +241,7 @@ TRAINABLE = {name: shape for name, shape in resnet_shapes().items() if not name.
 WORKLOADS = [
     resnet_inference(1),
     resnet_inference(8),
+    decoding(),
     gpt_training(8),
     Step(
         "MLP training step, batch 256",
