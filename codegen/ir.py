@@ -19,6 +19,7 @@ and a store see them, all arithmetic is done in float32 or wider.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -277,6 +278,8 @@ def _repeated(op: ReduceOp, value: Expr, times: int) -> Expr:
         return value
     if op.name == "add":
         return apply("mul", value, const(times, value.dtype))
+    if op.name == "logaddexp":
+        return apply("add", value, const(math.log(times), value.dtype))
     if op.name == "xor":
         return value if times % 2 else const(0, value.dtype)
     result: Expr | None = None

@@ -12,13 +12,14 @@ from math import prod
 from codegen.index import Axis, separated
 from codegen.ir import Expr, Kernel, Load, Param, Reduce, Store, children, walk
 from codegen.nodes import Advance, Box, Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
+from codegen.ops import REDUCE_OPS
 from codegen.overwriting import overwritten
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.streaming import scans_within
 from codegen.target import Target
 
 STATEMENTS = 2000  # values and vectors that tiles may add to a kernel's text: beyond, building takes seconds
-ACCUMULATING = frozenset({"add", "mul", "max", "min", "and", "or", "xor"})
+ACCUMULATING = frozenset(REDUCE_OPS)
 
 
 def check_written(kernel: Kernel, schedule: Schedule, target: Target) -> None:

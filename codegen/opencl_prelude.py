@@ -84,6 +84,11 @@ _LONG: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
         "const T r = fmod(a, b); const T up = select(r, r + b, (r < (T)(0)) ^ (b < (T)(0))); "
         "return select(up, copysign(r, b), r == (T)(0));",
     ),
+    ("logaddexp", "f"): (
+        "a, b",
+        "return a == b ? a + (T)0.6931471805599453 : fmax(a, b) + log1p(exp(-fabs(a - b)));",
+        "return select(fmax(a, b) + log1p(exp(-fabs(a - b))), a + (T)(0.6931471805599453), a == b);",
+    ),
     ("random", "u"): (threefry.OPERANDS, threefry.opencl("x"), threefry.opencl("x")),
     ("random2", "u"): (threefry.OPERANDS, threefry.opencl("y"), threefry.opencl("y")),
 }

@@ -19,7 +19,23 @@ from codegen.ops import SCALAR_OPS, ScalarOp
 
 _SUFFIX = {"uint32": "u", "int64": "l", "uint64": "ul"}
 _ALWAYS_HELPED = frozenset(
-    ("max", "min", "abs", "not", "shl", "shr", "rsqrt", "sin", "cos", "erf", "mod", "floordiv", "random", "random2")
+    (
+        "max",
+        "min",
+        "abs",
+        "not",
+        "shl",
+        "shr",
+        "rsqrt",
+        "sin",
+        "cos",
+        "erf",
+        "mod",
+        "floordiv",
+        "random",
+        "random2",
+        "logaddexp",
+    )
 )
 _SOMETIMES_HELPED = frozenset(("add", "sub", "mul", "neg", "lt", "le"))
 

@@ -65,7 +65,7 @@ class ReduceOp:
         >>> REDUCE_OPS["max"].identity(dtypes.float32), REDUCE_OPS["mul"].identity(dtypes.int32)
         (-inf, 1)
         """
-        if self.name == "max":
+        if self.name in ("max", "logaddexp"):
             return dtype.min
         if self.name == "min":
             return dtype.max
@@ -121,6 +121,9 @@ _ROWS: Final[tuple[ScalarOp, ...]] = (
     ScalarOp("pow", 2, "f", "same", np.power, "pow({0}, {1})", "kf_pow({0}, {1})", cost=30),
     ScalarOp("max", 2, "biuf", "same", np.maximum, "kf_max({0}, {1})", "kf_max({0}, {1})"),
     ScalarOp("min", 2, "biuf", "same", np.minimum, "kf_min({0}, {1})", "kf_min({0}, {1})"),
+    ScalarOp(
+        "logaddexp", 2, "f", "same", np.logaddexp, "kf_logaddexp({0}, {1})", "kf_logaddexp({0}, {1})", cost=24
+    ),
     ScalarOp("neg", 1, "iuf", "same", np.negative, "-{0}", "-{0}"),
     ScalarOp("abs", 1, "if", "same", np.abs, "kf_abs({0})", "tl.abs({0})"),
     ScalarOp("and", 2, "biu", "same", np.bitwise_and, "{0} & {1}", "{0} & {1}"),
@@ -159,7 +162,7 @@ _ROWS: Final[tuple[ScalarOp, ...]] = (
 
 SCALAR_OPS: Final[dict[str, ScalarOp]] = {row.name: row for row in _ROWS}
 REDUCE_OPS: Final[dict[str, ReduceOp]] = {
-    name: ReduceOp(name, SCALAR_OPS[name]) for name in ("add", "mul", "max", "min", "and", "or", "xor")
+    name: ReduceOp(name, SCALAR_OPS[name]) for name in ("add", "mul", "max", "min", "and", "or", "xor", "logaddexp")
 }
 
 

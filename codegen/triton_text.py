@@ -164,6 +164,10 @@ _HELPERS: Final[dict[str, str]] = {
     "kf_random": threefry.triton("x"),
     "kf_random2": threefry.triton("y"),
     "kf_pow": _BINARY.format("libdevice.pow(a, b)"),
+    "kf_logaddexp": """(a, b):
+    near = tl.where(a == b, 0.0, tl.abs(a - b))
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL) + libdevice.log1p(tl.exp(-near))
+""",
     "kf_expm1": "(a):\n    return libdevice.expm1(a)\n",
     "kf_log1p": "(a):\n    return libdevice.log1p(a)\n",
     "kf_atan": "(a):\n    return libdevice.atan(a)\n",

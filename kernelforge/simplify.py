@@ -165,7 +165,7 @@ def _reduction_of_a_constant(node: Node) -> Node | None:
         return _filled(node, c * count)
     if op == "xor":
         return _filled(node, c if count % 2 else 0)
-    return _filled(node, c) if op != "mul" or c in (0, 1) else None
+    return _filled(node, c) if op in ("max", "min", "and", "or") or (op == "mul" and c in (0, 1)) else None
 
 
 @rule("scan")

@@ -122,6 +122,20 @@ def _log1p(node: Node, dy: Node) -> Parts:
     return (lambda: div(dy, add(x, filled(x, 1))),)
 
 
+@rule("logaddexp")
+def _logaddexp(node: Node, dy: Node) -> Parts:
+    """exp(x - y) of either operand x and the result y; of two infinities a half each."""
+
+    def share(x: Node) -> Node:
+        away = select(equal(x, node), filled(x, 0), sub(x, node))
+        whole = elementwise("exp", away)
+        both = elementwise("and", equal(*node.src), equal(x, node))
+        return mul(dy, select(both, filled(x, 0.5), whole))
+
+    a, b = node.src
+    return (lambda: share(a), lambda: share(b))
+
+
 @rule("sin")
 def _sin(node: Node, dy: Node) -> Parts:
     return (lambda: mul(dy, elementwise("cos", node.src[0])),)

@@ -6,8 +6,23 @@ extremum hands dy to the place it comes from; a product divides by each factor, 
 
 from __future__ import annotations
 
+import math
+
 from codegen.dtypes import dtypes
-from kernelforge.grad.table import Parts, along, counted, div, equal, filled, mul, rule, select, widened
+from kernelforge.grad.table import (
+    Parts,
+    along,
+    counted,
+    div,
+    equal,
+    filled,
+    mul,
+    neg,
+    rule,
+    select,
+    sub,
+    widened,
+)
 from kernelforge.graph import Node, cast, elementwise, scan, scatter
 
 
@@ -16,6 +31,8 @@ def _scan(node: Node, dy: Node) -> Parts:
     op, dim, reverse = node.attr
     if op == "add":
         return (lambda: cast(scan("add", widened(dy), dim, not reverse), dy.dtype),)
+    if op == "logaddexp":
+        return (lambda: _log_adjoint(node, dy),)
     return (
         lambda: _product_adjoint(node, dy) if op == "mul" else scatter(filled(dy, 0), places(node), dy, dim, "add"),
     )
@@ -29,6 +46,20 @@ def places(node: Node) -> Node:
     if reverse:
         return scan("min", select(hit, position, filled(position, n - 1)), dim, True)
     return scan("max", select(hit, position, filled(position, 0)), dim)
+
+
+def _log_adjoint(node: Node, dy: Node) -> Node:
+    """exp(x) times the sum of dy * exp(-y) from there on; positive and negative dy apart, as logarithms."""
+    (x,), (op, dim, reverse) = node.src, node.attr
+    zero, never = filled(dy, 0), filled(dy, -math.inf)
+
+    def part(dy: Node) -> Node:
+        some = elementwise("lt", zero, dy)
+        logarithm = sub(elementwise("log", select(some, dy, filled(dy, 1))), node)
+        total = scan(op, select(some, logarithm, never), dim, not reverse)
+        return elementwise("exp", elementwise("add", x, total))
+
+    return sub(part(dy), part(neg(dy)))
 
 
 def _product_adjoint(node: Node, dy: Node) -> Node:

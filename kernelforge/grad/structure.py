@@ -10,8 +10,8 @@ from functools import partial
 from math import prod
 
 from kernelforge import graph
-from kernelforge.grad.table import Parts, along, counted, div, equal, filled, mul, rule, select, summed, widened
-from kernelforge.graph import Node, Shape, cast, expand, gather, reduce, reshape, scatter
+from kernelforge.grad.table import Parts, along, counted, div, equal, filled, mul, rule, select, sub, summed, widened
+from kernelforge.graph import Node, Shape, cast, elementwise, expand, gather, reduce, reshape, scatter
 
 # ----------------------------------------------------------------------------------------------------- views
 
@@ -113,6 +113,8 @@ def _reduce(node: Node, dy: Node) -> Parts:
         return (lambda: _spread(dy, x.shape, axes),)
     if op == "mul":
         return (lambda: _product_adjoint(x, dy, axes),)
+    if op == "logaddexp":
+        return (lambda: mul(_spread(dy, x.shape, axes), elementwise("exp", sub(x, _spread(node, x.shape, axes)))),)
     return (lambda: _extremum_adjoint(node, dy),)
 
 

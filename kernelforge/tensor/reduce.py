@@ -275,6 +275,17 @@ class Reduce(Diagonals):
         """The product of all elements up to each place along axis; integers and bool give int64."""
         return self._running_total("mul", axis, dtype)
 
+    def logcumsumexp(self, axis: int = 0) -> Self:
+        """The logarithm of the sum of the exponentials of all elements up to each place along axis.
+
+        No sum overflows; 16-bit floats are computed in float32.
+
+        >>> Tensor([1000.0, 1000.0]).logcumsumexp().tolist()
+        [1000.0, 1000.693115234375]
+        """
+        x = self._floating()
+        return x.cast(x.dtype.arithmetic)._scan("logaddexp", axis).cast(x.dtype)
+
     def cummax(self, axis: int = 0) -> Self:
         """The largest element up to each place along axis; NaN from the first one on.
 

@@ -235,7 +235,7 @@ REDUCTIONS: dict[str, Case] = {
     "var with correction": Case("f", lambda x, d, c: x.var(d, correction=c),
                                 lambda d, s, t: (a_dim(d, s), d(st.integers(0, 1)))),
     "norm": Case("f", lambda x: x.norm()),
-    **{name: named("f", name, dim) for name in ("softmax", "log_softmax", "logsumexp")},
+    **{name: named("f", name, dim) for name in ("softmax", "log_softmax", "logsumexp", "logcumsumexp")},
     **{name: named("biuf", name, dim) for name in ("cumsum", "cumprod")},
     "cummax": Case("iuf", lambda x, d: x.cummax(d), dim, lambda x, d: x.cummax(d)[0]),
     "cummin": Case("iuf", lambda x, d: x.cummin(d), dim, lambda x, d: x.cummin(d)[0]),

@@ -235,7 +235,7 @@ def test_cumulative_operations(axis, device):
     wide = x.astype(np.float64)
     t = Tensor(x)
     found = [t.cumsum(axis), t.cumprod(axis), t.cummax(axis), t.cummin(axis), t.exp().cumsum(axis) * 2]
-    found.append(t.cumsum(axis)[-1])
+    found += [t.cumsum(axis)[-1], (100 * t).logcumsumexp(axis)]
     expected = [
         wide.cumsum(axis),
         wide.cumprod(axis),
@@ -243,8 +243,18 @@ def test_cumulative_operations(axis, device):
         np.minimum.accumulate(x, axis),
         np.exp(wide).cumsum(axis) * 2,
         wide.cumsum(axis)[-1],
+        np.logaddexp.accumulate(100 * wide, axis),
     ]
     assert_all_same(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_gradients_of_logcumsumexp(axis, numpy_device):
+    assert_gradient(lambda t: t.logcumsumexp(axis), values(5, 6))
+    x = Tensor(np.array([[-np.inf, 900.0], [-900.0, -np.inf]], np.float32), requires_grad=True)
+    (slope,) = x.logcumsumexp(axis)[1].gradient(x, gradient=Tensor([1.0, -2.0]))
+    expected = {0: [[0, -2], [1, 0]], 1: [[0, 0], [-1, 0]]}[axis]
+    np.testing.assert_allclose(slope.numpy(), expected, rtol=1e-4)
 
 
 def test_cumulative_operations_of_hard_values(device):

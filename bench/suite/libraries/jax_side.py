@@ -70,6 +70,7 @@ F = SimpleNamespace(
     max=jnp.max,
     argmax=jnp.argmax,
     cumsum=jnp.cumsum,
+    logcumsumexp=lax.cumlogsumexp,
     sort=jnp.sort,
     topk=lambda x, k: lax.top_k(x, k)[0],
     searchsorted=jnp.searchsorted,

@@ -44,6 +44,7 @@ F = SimpleNamespace(
     max=Tensor.max,
     argmax=Tensor.argmax,
     cumsum=Tensor.cumsum,
+    logcumsumexp=Tensor.logcumsumexp,
     sort=lambda x: x.sort()[0],
     topk=lambda x, k: x.topk(k)[0],
     searchsorted=Tensor.searchsorted,

@@ -35,6 +35,7 @@ F = SimpleNamespace(
     max=torch.amax,
     argmax=torch.argmax,
     cumsum=torch.cumsum,
+    logcumsumexp=torch.logcumsumexp,
     sort=lambda x: x.sort()[0],
     topk=lambda x, k: x.topk(k)[0],
     searchsorted=torch.searchsorted,

@@ -93,6 +93,7 @@ WORKLOADS = [
     reduction("cumsum of rows 4096x4096", lambda f, x: f.cumsum(x, 1), 4 * LARGE**2),
     reduction("cumsum of columns 4096x4096", lambda f, x: f.cumsum(x, 0), 4 * LARGE**2),
     reduction("cumsum of 16777216", lambda f, x: f.cumsum(x.reshape(-1), 0), 4 * LARGE**2),
+    reduction("logcumsumexp of rows 4096x1024", lambda f, x: f.logcumsumexp(x, 1), 16 * LARGE * 256, (LARGE, 1024)),
     *embedding(8192, 50_000, 512),
     Workload(
         "gather 4096x4096 along rows",
