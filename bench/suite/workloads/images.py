@@ -1,11 +1,11 @@
-"""Images: the convolutions of ResNet-18 on one and on eight images, a depthwise one, pooling."""
+"""Images: the convolutions of ResNet-18 on one and on eight images, others of odd sizes and in groups, pooling."""
 
 from bench.suite.workload import Workload, floats
 
 
 def convolution(images: int, channels: int, outputs: int, plane: int, taps: int, stride: int = 1, groups: int = 1):
     """A convolution that keeps the plane but for its stride; forward, and with both gradients."""
-    side = plane // stride
+    side = -(-plane // stride)
     image, weight = (images, channels, plane, plane), (outputs, channels // groups, taps, taps)
     result = (images, outputs, side, side)
     title = f"conv {images}x{channels}x{plane}x{plane} to {outputs}, {taps}x{taps}"
@@ -52,7 +52,15 @@ RESNET = [
     convolution(8, 256, 512, 14, 3, 2),
     convolution(8, 512, 512, 7, 3),
 ]
-OTHERS = [convolution(8, 64, 256, 56, 1), convolution(8, 128, 128, 56, 3, groups=128)]
+OTHERS = [
+    convolution(8, 64, 256, 56, 1),
+    convolution(4, 48, 96, 57, 3, 2),
+    convolution(4, 33, 65, 37, 5),
+    convolution(8, 64, 128, 28, 3, groups=4),
+    convolution(8, 128, 128, 56, 3, groups=128),
+    convolution(8, 144, 144, 56, 3, 2, groups=144),
+    convolution(8, 256, 256, 14, 3, groups=256),
+]
 
 WORKLOADS = [
     *(workload for pair in RESNET + OTHERS for workload in pair),
