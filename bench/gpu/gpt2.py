@@ -182,6 +182,10 @@ def _ours(lab: Lab, sizes: Sizes, row: Row, kernels: Row) -> list[float]:
     with recorded(runtime) as launches:
         trainer.step()
     kernels.ours = seconds_of(runtime, launches)
+    with Context(GRAPHS=1):
+        steps(3)
+        graphs = best(lambda times: runtime.elapsed(lambda: steps(times)))
+    kernels.note = f"a step with KF_GRAPHS=1: {graphs * 1e3:.3f} ms"
     rate = sizes.batch * sizes.length / row.ours
     row.note = f"{rate:,.0f} tokens/s, {len(launches)} kernels, losses {', '.join(f'{loss:.4f}' for loss in losses)}"
     return losses
