@@ -162,3 +162,19 @@ def test_lazy_gradients_are_computed_with_the_step() -> None:
         optimizer.step()
         assert optimizer._again is None
     np.testing.assert_array_equal(x.numpy(), np.zeros(4))
+
+
+def test_memory_of_other_libraries_is_left_alone() -> None:
+    """A tensor made in an array's memory, and one whose memory was given away after the first step."""
+    first, second = np.ones(64, np.float32), np.ones(64, np.float32)
+    params = [Tensor.from_numpy(first), Tensor(second)]
+    optimizer = optim.SGD(params, 0.5)
+    gradients = [Tensor(np.ones(64, np.float32)).realize() for _ in params]
+    stepped(optimizer, gradients)
+    given = np.from_dlpack(params[1])
+    for _ in range(2):
+        stepped(optimizer, gradients)
+    np.testing.assert_array_equal(first, np.ones(64))
+    np.testing.assert_array_equal(given, np.full(64, 0.5))
+    for x in params:
+        np.testing.assert_array_equal(x.numpy(), np.full(64, -0.5))
