@@ -7,8 +7,10 @@ once, on different arrays, is written once, as a function.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from math import prod
+from typing import Final
 
 from codegen.ir import Param
 from codegen.opencl import KERNEL, PRAGMA, definitions, parts
@@ -16,6 +18,15 @@ from codegen.opencl_prelude import memory_element
 from codegen.program import Program
 
 Arguments = tuple[int, ...]
+MOST_OWN: Final = 1024  # elements in arrays of a part
+MOST_WORK: Final = 4  # operations for each byte of its arrays
+_ARRAY: Final = re.compile(r"^ +\w+ \w+\[(\d+)\]", re.MULTILINE)
+
+
+def is_part(program: Program) -> bool:
+    """True for a program that may be a part: it mostly moves memory and has next to none of its own."""
+    own = sum(int(count) for count in _ARRAY.findall(program.source))
+    return program.language == "opencl" and own <= MOST_OWN and program.flops <= MOST_WORK * program.nbytes
 
 
 def together(programs: Sequence[Program], arguments: Sequence[Arguments]) -> tuple[Program, Arguments]:

@@ -1,13 +1,14 @@
 """Launches that do not depend on each other, done as one: to start a kernel may take longer than it runs.
 
-Comes in: the steps of a plan.  Goes out: fewer steps that do the same.  Only kernels without memory of their own are
-joined, such as an optimiser's updates.  Small ones wait for others until something needs them; large ones do not, for
-what they read and write would have to stay meanwhile.
+Comes in: the steps of a plan.  Goes out: fewer steps that do the same.  Only kernels that mostly move memory and need
+none of their own are joined, such as an optimiser's updates.  Small ones wait for others until something needs them;
+large ones wait for their like alone, for what they read and write would have to stay meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from codegen.opencl_together import together
@@ -18,6 +19,19 @@ MOST_PARAMS: Final = 120  # of one launch: OpenCL promises 1024 bytes of them
 Step = Launch | Transfer | HostCall
 
 
+@dataclass
+class Level:
+    """Launches that wait and do not depend on each other, with the places they write and those they touch at all."""
+
+    launches: list[Launch] = field(default_factory=list)
+    writes: set[int] = field(default_factory=set)
+    touched: set[int] = field(default_factory=set)
+
+    @property
+    def is_large(self) -> bool:
+        return any(launch.program.nbytes > SMALL for launch in self.launches)
+
+
 def joint(steps: Sequence[Step], apart: frozenset[int], memory: Sequence[int]) -> tuple[list[Step], dict[int, int]]:
     """The steps, some joined; and where those that must stay apart went.
 
@@ -26,37 +40,32 @@ def joint(steps: Sequence[Step], apart: frozenset[int], memory: Sequence[int]) -
     """
     found: list[Step] = []
     moved: dict[int, int] = {}
-    waiting: list[Launch] = []
+    waiting: list[Level] = []  # each waits for those before it
     for position, step in enumerate(steps):
-        if not _are_independent(step, waiting, memory):
-            found += _joined(waiting)
-            waiting = []
+        writes, touched = ({memory[slot] for slot in slots} for slots in (step.writes, step.arguments))
+        needed = [not (writes.isdisjoint(level.touched) and touched.isdisjoint(level.writes)) for level in waiting]
+        depth = max((i + 1 for i, is_needed in enumerate(needed) if is_needed), default=0)
         if isinstance(step, Launch) and step.is_plain and position not in apart:
-            waiting.append(step)
+            if depth == len(waiting):
+                waiting.append(Level())
+            waiting[depth].launches.append(step)
+            waiting[depth].writes |= writes
+            waiting[depth].touched |= touched
             continue
-        found += _joined([other for other in waiting if other.program.nbytes > SMALL])
-        waiting = [other for other in waiting if other.program.nbytes <= SMALL]
+        depth = max([depth, *(i + 1 for i, level in enumerate(waiting) if level.is_large)])
+        found += _joined(waiting[:depth])
+        del waiting[:depth]
         moved[position] = len(found)
         found.append(step)
     return found + _joined(waiting), moved
 
 
-def _are_independent(step: Step, others: Sequence[Launch], memory: Sequence[int]) -> bool:
-    """True when neither a step nor any of the others needs what the other writes, or writes what it needs."""
-    if not others:
-        return True
-    writes, touched = _places(step.writes, memory), _places(step.arguments, memory)
-    return all(
-        writes.isdisjoint(_places(other.arguments, memory)) and touched.isdisjoint(_places(other.writes, memory))
-        for other in others
-    )
+def _joined(levels: Iterable[Level]) -> list[Step]:
+    """The launches of levels, one level after the other."""
+    return [step for level in levels for step in _together(level.launches)]
 
 
-def _places(slots: Iterable[int], memory: Sequence[int]) -> set[int]:
-    return {memory[slot] for slot in slots}
-
-
-def _joined(steps: Sequence[Launch]) -> list[Step]:
+def _together(steps: Sequence[Launch]) -> list[Step]:
     """As few launches as hold the arguments of all, those that take longest first."""
     found: list[Step] = []
     for device in dict.fromkeys(step.device for step in steps):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from codegen.dtypes import dtypes
+from codegen.opencl_together import is_part
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
@@ -47,7 +48,7 @@ class Template:
     checks     for each fault flag: the size, and the number of the node it belongs to
     fitting    (output, input) by number: the output could be written in the place of the input
     takes      the same for those that are
-    is_plain   it neither sums nor scans: its program needs no memory of its own
+    is_plain   its program may be a part of another
     """
 
     program: Program
@@ -306,5 +307,5 @@ def _make_template(
         tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)
         for some in (possible, pairs.items())
     )
-    is_plain = not (kernel.reduces or kernel.scans or checks or keeps) and program.language == "opencl"
+    is_plain = not (checks or keeps) and is_part(program)
     return Template(program, arguments, checks, could, does, is_plain)

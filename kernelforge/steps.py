@@ -56,7 +56,7 @@ class Launch:
     executable  what the runtime made of the program
     fault       the slot of its fault flags, -1 if it has none; `checks` are their meanings
     reasons     why each of its outputs is stored, for people
-    is_plain    its program may be a part of another: it has neither memory of its own nor faults
+    is_plain    its program may be a part of another, and it has no faults
     """
 
     device: str

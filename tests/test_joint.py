@@ -104,8 +104,17 @@ def test_a_small_launch_waits_and_a_large_one_does_not() -> None:
         launch("later", [3], [9], False, True),
     ]
     found, moved = joint(steps, frozenset(), range(SLOTS))
-    assert [step.program.entry for step in found if isinstance(step, Launch)] == ["large", "product", "small+later"]
+    assert [step.program.entry for step in found if isinstance(step, Launch)] == ["large+small", "product", "later"]
     assert moved == {2: 1}
+    found, _ = joint([steps[0], *steps[2:]], frozenset(), range(SLOTS))
+    assert [step.program.entry for step in found if isinstance(step, Launch)] == ["product", "small+later"]
+
+
+def test_what_depends_on_others_waits_with_its_like() -> None:
+    """Two sums in two stages each: two launches."""
+    steps = [launch(f"k{i}", [i], [i - 1] if i % 2 else [10], False, True) for i in range(4)]
+    found, _ = joint(steps, frozenset(), range(SLOTS))
+    assert [step.program.entry for step in found if isinstance(step, Launch)] == ["k0+k2", "k1+k3"]
 
 
 def test_one_launch_takes_so_many_arrays() -> None:

@@ -101,7 +101,7 @@ class Again:
         buffers = [node.attr for node in nodes]
         if set(map(type, buffers)) != {Buffer} or any(map(getweakrefcount, buffers)):
             return False
-        if any([buffer.shared for buffer in buffers]):
+        if any(buffer.shared for buffer in buffers):
             return False
         memories = [buffer.memory for buffer in buffers]
         held = (list(map(getrefcount, objects)) for objects in (nodes, buffers, memories))

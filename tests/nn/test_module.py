@@ -154,3 +154,16 @@ def test_gradient_limits():
     clip_grad_value_([x, y], 0.7)
     np.testing.assert_allclose([*x.grad.tolist(), *y.grad.tolist()], [0.6, 0.7, 0], rtol=1e-5)
     assert clip_grad_norm_([Tensor([1.0])], 1.0).item() == 0
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, float("inf")])
+def test_gradient_norms(norm_type):
+    shapes = [(3, 4), (5,), (2, 1, 3)]
+    grads = [np.random.default_rng(i).normal(size=shape).astype(np.float32) for i, shape in enumerate(shapes)]
+    params = [Tensor(np.zeros(g.shape, np.float32), requires_grad=True) for g in grads]
+    for p, g in zip(params, grads):
+        p.grad = Tensor(g)
+    expected = np.linalg.norm(np.concatenate([g.reshape(-1) for g in grads]), norm_type)
+    assert clip_grad_norm_(params, 0.5, norm_type).item() == pytest.approx(expected, rel=1e-5)
+    for p, g in zip(params, grads):
+        np.testing.assert_allclose(p.grad.numpy(), g * min(1, 0.5 / expected), rtol=1e-4, atol=1e-6)
