@@ -35,13 +35,15 @@ from codegen.index import Axis
 from codegen.ir import Kernel, Load
 from codegen.nest import plain_schedule
 from codegen.picks import Pick, either, first
-from codegen.schedule import Schedule, Stage, Step
+from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
 GROUPS_PER_CORE = 4
 WIDE = 32  # vectors of the widest stripe of columns
 STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
+ROWS_AHEAD = (4, 0, 8, 16)  # rows asked for ahead where columns are walked
+ROW_BYTES = 2048  # from one row to the next, beyond which the next piece is not foreseen
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
 
 
@@ -163,8 +165,21 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     spread(loops, others, groups * pick("groups", (4, 1, 16)))
     loops.grid.append(Step(lane, stripe))
     loops.inside += [Step(a, 1) for a in others]
-    loops.inside += [Step(a, 1) for a in kernel.axes if a not in parallel]
-    return Schedule(loops.steps(), len(loops.grid), (lane,))
+    deep = [a for a in kernel.axes if a not in parallel]
+    asked = [e for e in kernel.loads if deep and _jumps(e, deep[-1], lane, target)]
+    distance = pick("ahead", ROWS_AHEAD) if asked and not kernel.scans else 0
+    loops.inside += [Step(a, 1) for a in deep[:-1]]
+    loops.inside += [Step(deep[-1], distance)] if distance else []
+    loops.inside += [Step(a, 1) for a in deep[-1:]]
+    ahead = tuple(Ahead(e, deep[-1]) for e in asked if distance)
+    return Schedule(loops.steps(), len(loops.grid), (lane,), ahead=ahead)
+
+
+def _jumps(e: Load, row: Axis, lane: Axis, target: Target) -> bool:
+    """True for what is read from memory in pieces of rows, so far apart that nothing foresees the next ones."""
+    step, nbytes = e.index.stride(row), prod(a.size for a in e.axes) * e.dtype.itemsize
+    straight = target.name == "cpu" and e.index.stride(lane) == 1 and not e.guards
+    return straight and step is not None and abs(step) * e.dtype.itemsize >= ROW_BYTES and nbytes > target.l2
 
 
 def _stripe(kernel: Kernel, target: Target, lane: Axis, others: Sequence[Axis]) -> int:

@@ -1,5 +1,5 @@
-"""Models: inference of ResNet-18; decoding a token; training steps of a GPT, an MLP and a small convolutional network; a
-bare AdamW step.
+"""Models: inference of ResNet-18; decoding a token; training steps of a GPT, an MLP and a small convolutional network;
+a bare AdamW step.
 
 A model is a function of its parameters, a dictionary from names to arrays; weights are random.
 """
