@@ -63,7 +63,7 @@ def _image_blocks(
     image = window.image
     for i, (m, count, r, lead) in enumerate(zip(blocks, counts, window.taps, window.leads)):
         image = _between(image, first + i, -lead, m * count + r - 1 - lead)
-    image = graph.contiguous(image)
+    image = graph.contiguous(image, "image")
     for i, (m, t) in enumerate(zip(blocks, matrices)):
         image = graph.window(image, first + 2 * i, len(t.before), m)
     dims = range(first + 1, first + 2 * len(blocks), 2)

@@ -418,7 +418,10 @@ def stack(pieces: Sequence[Node], places: tuple[tuple[int, int], ...]) -> Node:
 
 
 def contiguous(x: Node, use: str | None = None) -> Node:
-    """x, computed and stored in an array of its own; attr is the use, "weight" for one that may serve many products."""
+    """x, computed and stored in an array of its own; attr is the use.
+
+    use  what a rewrite copies it for, which then has a kernel of its own: "weight" for one that may serve many products
+    """
     return x if x.op in ("contiguous", "buffer") else node_of("contiguous", (x,), use, x.shape, x.dtype)
 
 

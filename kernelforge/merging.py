@@ -36,6 +36,7 @@ class Part:
         positions = [cuts.position[node] for node in outputs]
         self.first, self.last = min(positions), max(positions)
         self.special = any(node.op in SCATTERS or node.op in ("stack", "host") or is_transfer(node) for node in outputs)
+        self.special = self.special or any(node.op == "contiguous" and node.attr is not None for node in outputs)
         self.answer: Answer | None = None
         self.is_flat = False
 
