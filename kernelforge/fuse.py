@@ -13,8 +13,7 @@ be joined (see `joint`).
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from codegen.target import Target
 from kernelforge.cuts import Cuts, Limits, in_memory, is_transfer
@@ -54,26 +53,40 @@ def _cuts(outputs: Sequence[Node], limits: Limits) -> Cuts:
 
 
 def _in_order(parts: list[Part]) -> list[Part]:
-    """The parts, producers before users; those that come first in the graph as early as possible."""
+    """The parts, producers before users, each as late as its users allow, so that few values are alive at a time.
+
+    What a part needs is computed the longest way first, as its result may be all that is left of it.  Of the parts that
+    nothing waits for, and what they need, the shortest way comes first: the gradients of the last layers.
+    """
     owner = {node: part for part in parts for node in part.outputs}
-    waits = {part: {owner[node] for node in part.loads if node in owner} for part in parts}
-    users: dict[Part, list[Part]] = {part: [] for part in parts}
-    for part, producers in waits.items():
-        for producer in producers:
-            users[producer].append(part)
-    open_producers = {part: len(producers) for part, producers in waits.items()}
-    ready = [(part.last, i, part) for i, part in enumerate(parts) if not open_producers[part]]
-    heapq.heapify(ready)
-    order: list[Part] = []
-    number = {part: i for i, part in enumerate(parts)}
-    while ready:
-        part = heapq.heappop(ready)[2]
-        order.append(part)
-        for user in users[part]:
-            open_producers[user] -= 1
-            if not open_producers[user]:
-                heapq.heappush(ready, (user.last, number[user], user))
+    producers = {part: list(dict.fromkeys(owner[x] for x in part.loads if x in owner)) for part in parts}
+    waited_for = {x for found in producers.values() for x in found}
+    ends = [part for part in parts if part not in waited_for]
+    depth: dict[Part, int] = {}
+    for part in _behind(ends, producers):
+        depth[part] = 1 + max((depth[x] for x in producers[part]), default=0)
+    ends.sort(key=lambda part: (depth[part], part.last))
+    last = frozenset(ends)
+    for part, found in producers.items():
+        found.sort(key=lambda x: (depth[x] if part in last else -depth[x], x.last))
+    order = _behind(ends, producers)
     assert len(order) == len(parts), "kernels wait for each other"
+    return order
+
+
+def _behind(ends: Sequence[Part], producers: Mapping[Part, Sequence[Part]]) -> list[Part]:
+    """The parts that lead to given ones, and these, each after its producers, which are met in their order."""
+    order: list[Part] = []
+    seen: set[Part] = set()
+    stack = [(part, False) for part in reversed(ends)]
+    while stack:
+        part, expanded = stack.pop()
+        if expanded:
+            order.append(part)
+        elif part not in seen:
+            seen.add(part)
+            stack.append((part, True))
+            stack += [(x, False) for x in reversed(producers[part]) if x not in seen]
     return order
 
 

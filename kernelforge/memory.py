@@ -6,6 +6,7 @@ results share a block only if one is dead before the other is made, so a step ne
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,30 +32,29 @@ class Block:
 def assign(lifetimes: Sequence[Lifetime]) -> tuple[list[int], list[Block]]:
     """A block for each result, and the blocks.
 
-    A result takes the free block that fits best, else enlarges the largest free one, else gets a new one.
+    The largest results come first, so that a block is as large as its first one; each takes the smallest block that is
+    free as long as it lives, else a new one.
 
     >>> assign([Lifetime(8, "CPU", 0, 1), Lifetime(8, "CPU", 1, 2), Lifetime(4, "CPU", 2, 3)])
     ([0, 1, 0], [Block(nbytes=8, device='CPU'), Block(nbytes=8, device='CPU')])
     """
-    order = sorted(range(len(lifetimes)), key=lambda i: lifetimes[i].first)
     chosen = [0] * len(lifetimes)
-    sizes: list[int] = []
-    devices: list[str] = []
-    busy_until: list[int] = []
-    for i in order:
+    blocks: list[Block] = []
+    busy: list[list[tuple[int, int]]] = []  # per block the lifetimes of its results, in order
+    for i in sorted(range(len(lifetimes)), key=lambda i: (-lifetimes[i].nbytes, lifetimes[i].first)):
         need = lifetimes[i]
-        free = [b for b, last in enumerate(busy_until) if last < need.first and devices[b] == need.device]
-        fitting = [b for b in free if sizes[b] >= need.nbytes]
-        if fitting:
-            block = min(fitting, key=lambda b: sizes[b])
-        elif free:
-            block = max(free, key=lambda b: sizes[b])
-            sizes[block] = need.nbytes
-        else:
-            block = len(sizes)
-            sizes.append(need.nbytes)
-            devices.append(need.device)
-            busy_until.append(need.last)
-        busy_until[block] = need.last
+        free = (b for b in reversed(range(len(blocks))) if blocks[b].device == need.device and _is_free(busy[b], need))
+        block = next(free, len(blocks))
+        if block == len(blocks):
+            blocks.append(Block(need.nbytes, need.device))
+            busy.append([])
+        insort(busy[block], (need.first, need.last))
         chosen[i] = block
-    return chosen, [Block(nbytes, device) for nbytes, device in zip(sizes, devices)]
+    return chosen, blocks
+
+
+def _is_free(busy: Sequence[tuple[int, int]], need: Lifetime) -> bool:
+    """True when no lifetime of a block meets another."""
+    place = bisect_right(busy, (need.last, need.last))
+    before = busy[place - 1] if place else None
+    return (before is None or before[1] < need.first) and (place == len(busy) or busy[place][0] > need.last)

@@ -260,3 +260,17 @@ def test_groups_compute_what_the_graph_means(seed: int, target) -> None:
         np.testing.assert_allclose(
             result.astype(np.float64), expected.astype(np.float64), rtol=1e-5, atol=tolerance(outputs)
         )
+
+
+def test_values_are_computed_when_they_are_needed() -> None:
+    """The long way first, what is short at its end; and of two results the one that takes less."""
+    x = tensor(40, 40)
+    side = (tensor(40, 40, seed=1) * 2).contiguous()
+    chain = x
+    for i in range(5):
+        chain = (chain * 0.5 + i).contiguous()
+    met = (chain * side).contiguous()
+    short, end = (tensor(40, 40, seed=2) * 3).contiguous(), (met + 1).contiguous()
+    order = [group.outputs[0] for group in planned(end, short)]
+    assert [x.op for x in order] == ["contiguous"] * 9
+    assert order[0] is short._node and order[-3:] == [side._node, met._node, end._node]

@@ -31,12 +31,12 @@ def test_what_is_alive_together_has_blocks_of_its_own(needs: list[Lifetime]) -> 
 
 
 @given(lifetimes())
-def test_there_are_no_more_blocks_than_results_alive_at_once(needs: list[Lifetime]) -> None:
+def test_blocks_hold_what_is_alive_at_once_and_no_more_than_all(needs: list[Lifetime]) -> None:
     _, blocks = assign(needs)
     for device in ("CPU", "GPU"):
         mine = [need for need in needs if need.device == device]
-        alive = max((sum(n.first <= t <= n.last for n in mine) for t in range(20)), default=0)
-        assert sum(block.device == device for block in blocks) == alive
+        alive = max((sum(n.nbytes for n in mine if n.first <= t <= n.last) for t in range(20)), default=0)
+        assert alive <= sum(b.nbytes for b in blocks if b.device == device) <= sum(n.nbytes for n in mine)
 
 
 def test_a_chain_needs_two_blocks() -> None:
@@ -45,6 +45,11 @@ def test_a_chain_needs_two_blocks() -> None:
     assert chosen == [0, 1] * 25
 
 
+def test_growing_results_need_the_two_largest_blocks() -> None:
+    _, blocks = assign([Lifetime(10 * i, "CPU", i, i + 1) for i in range(1, 51)])
+    assert [block.nbytes for block in blocks] == [500, 490]
+
+
 def test_the_best_fitting_free_block_is_taken() -> None:
     needs = [Lifetime(10, "CPU", 0, 0), Lifetime(100, "CPU", 0, 0), Lifetime(9, "CPU", 1, 1), Lifetime(50, "CPU", 1, 1)]
-    assert assign(needs)[0] == [0, 1, 0, 1]
+    assert assign(needs)[0] == [1, 0, 1, 0]
