@@ -74,7 +74,7 @@ def _together(steps: Sequence[Launch]) -> list[Step]:
         for step in sorted(steps, key=lambda step: -step.program.nbytes):
             if step.device != device:
                 continue
-            if len(slots.union(step.arguments)) > MOST_PARAMS:
+            if chosen and len(slots.union(step.arguments)) > MOST_PARAMS:
                 found.append(_one(chosen))
                 chosen, slots = [], set()
             chosen.append(step)

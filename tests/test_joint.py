@@ -134,3 +134,10 @@ def test_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert GlobalCounters.kernel_count - before == 1
     for i, (result, value) in enumerate(zip(results, values)):
         np.testing.assert_allclose(result.numpy(), value * 2 + 1 if i % 2 else np.exp(value / 2), rtol=2e-6)
+
+
+def test_a_launch_of_more_arguments_than_one_may_hold_stays_alone() -> None:
+    many = launch("many", [0], range(1, 2 * MOST_PARAMS), False, True)
+    few = launch("few", [1000], [1001], False, True)
+    found, _ = joint([many, few], frozenset(), range(2000))
+    assert sorted(step.program.entry for step in found if isinstance(step, Launch)) == ["few", "many"]
