@@ -3,8 +3,8 @@
 Read `core.py` first (a tensor is a name for a graph node), then any subject, each building on those before: create,
 casts, bits, elementwise, functions, pairs, special, activations, movement, joining, diagonals, reduce, linalg,
 products, distances, decompositions, solving, convolution, pooling, random, convert, interchange, scatter, index,
-picking, replacing, ordering, sorting, sampling, statistics, counting, unpooling, resizing, grids, assembling, neural,
-losses, margins, autograd, names, inplace.  `_tensor.py` puts them together.
+picking, replacing, ordering, sorting, sampling, statistics, counting, unpooling, resizing, grids, assembling, norms,
+neural, losses, margins, autograd, names, inplace.  `_tensor.py` puts them together.
 """
 
 from kernelforge.tensor._tensor import Tensor

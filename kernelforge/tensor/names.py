@@ -81,6 +81,9 @@ class Names(Autograd):
     split_with_sizes = Autograd.split
     narrow_copy = Autograd.narrow
     binary_cross_entropy = Autograd.binary_crossentropy
+    modified_bessel_i0 = Autograd.i0
+    modified_bessel_i1 = Autograd.i1
+    upsample = Autograd.interpolate
 
     gammaln = Autograd.lgamma
     psi = Autograd.digamma

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Final, Self
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.settings import TRAINING, Context
-from kernelforge.tensor.assembling import Assembling
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.norms import Norms
 
 _SMALLEST_NOISE: Final = 1e-38
 SELU_LIMIT: Final = -1.6732632423543772 * 1.0507009873554805  # of selu(x) for large negative x
@@ -40,7 +40,7 @@ class train(Context, ContextDecorator):
         super().__init__(TRAINING=int(mode))
 
 
-class Neural(Assembling, metaclass=TrainingMode):
+class Neural(Norms, metaclass=TrainingMode):
     """Operations with a meaning for networks only."""
 
     __slots__ = ()
