@@ -22,6 +22,7 @@ _SHORT_ALONE: Final = 512  # the same where rows are so few that launches count 
 _ALONE: Final = 4  # rows that are so few
 _FIRST: Final = 64  # elements wanted of such a row at most for keys and places to be compared as one
 _ONE_BY_ONE: Final = 8  # elements wanted of a row at most for each to be looked for in a pass of its own
+_PASSES: Final = 1 << 20  # elements those passes may look at in all: beyond, they cost more than launches do
 _FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
 _DIGIT: Final = 8  # bits of a digit
 WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
@@ -52,15 +53,16 @@ class Ordering(Replacing):
         shape, n = self.shape, self.shape[-1]
         if not self.numel() or not k:
             return self._integers((*shape[:-1], k))
-        if k > _ONE_BY_ONE and (k * _FEW > n or n <= _SHORT):
+        one_by_one = k <= _ONE_BY_ONE and k * self.numel() <= _PASSES
+        if not one_by_one and (k * _FEW > n or n <= _SHORT):
             return self._order(descending)._between(self.ndim - 1, 0, k)
         keys, bits = self.detach().reshape(prod(shape[:-1]), n)._keys(descending), self._key_bits
         width = (n - 1).bit_length()
-        if bits + width > 64 or (k > _ONE_BY_ONE and (k > _FIRST or keys.shape[0] > _ALONE)):
+        if bits + width > 64 or (not one_by_one and (k > _FIRST or keys.shape[0] > _ALONE)):
             return keys._first_keys(k, bits).reshape(*shape[:-1], k)
         kind = dtypes.uint64 if bits + width > 32 else dtypes.uint32
         packed = (keys.cast(kind) << width) | self._integers((n,), kind)
-        found = packed._smallest_one_by_one(k) if k <= _ONE_BY_ONE else packed._smallest(k)
+        found = packed._smallest_one_by_one(k) if one_by_one else packed._smallest(k)
         return (found & ((1 << width) - 1)).cast(dtypes.int32).reshape(*shape[:-1], k)
 
     def _smallest_one_by_one(self, k: int) -> Self:
