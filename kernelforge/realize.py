@@ -7,7 +7,7 @@ without planning or compiling anything: its buffers take the places of the earli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, NamedTuple, cast
 
@@ -37,12 +37,12 @@ class Plans(NamedTuple):
     """The plans of one structure.
 
     spares  leaves whose memory results could take
-    nbytes  of these: where there are few, they are not looked for
+    counts  whether they are looked for: there is much to save, or the first plan took some
     made    by those of them that nothing else needed
     """
 
     spares: frozenset[int]
-    nbytes: int
+    counts: bool
     made: dict[frozenset[int], Plan]
 
 
@@ -76,27 +76,30 @@ def realize(
     key = (device, circumstances(), found.key)
     plans = _plans.get(key)
     free: frozenset[int] = frozenset()
-    if (plans is None or plans.nbytes >= (1 if thorough else LEAST_SPARED)) and (gone := names()):
+    if (plans is None or plans.counts or (thorough and plans.spares)) and (gone := names()):
         known = Counter((*nodes, *pending, *pending, *gone))  # two lists, itself, and the names
         known.update(gone)
         free = dying(found, known)
     leaves = cast(list[Buffer], found.leaves)
+    if not thorough and _nbytes(leaves, free) < LEAST_SPARED:
+        free = frozenset()
     plan = None if plans is None else plans.made.get(free & plans.spares)
     if plan is None:
         plan = _planned(pending, found, device, free)
         if plans is None:
-            nbytes = sum(leaves[slot].nbytes for slot in plan.spares)
-            if nbytes < LEAST_SPARED and not thorough and free & plan.spares:
-                free = frozenset()
-                plan = _planned(pending, found, device, free)
+            counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
             if len(_plans) >= MOST_PLANS:
                 del _plans[next(iter(_plans))]
-            plans = _plans[key] = Plans(plan.spares, nbytes, {})
+            plans = _plans[key] = Plans(plan.spares, counts, {})
         compile_all(plan)
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
         dump.dump_plan(plan)
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
+
+
+def _nbytes(leaves: Sequence[Buffer], numbers: Iterable[int]) -> int:
+    return sum(leaves[number].nbytes for number in numbers)
 
 
 def _planned(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int]) -> Plan:

@@ -84,16 +84,19 @@ class Optimizer:
         if self._again is not None and self._again_from == constants and self._again.run(*self._tensors()):
             return
         before = seen([tensor for some in self._tensors() for tensor in some])
-        ran = self._first()
+        ran = self._first(thorough=0 not in before)
         self._again, self._again_from = recorded(ran, *self._tensors(), before), constants
 
-    def _first(self) -> Ran | None:
-        """A step by way of its graph; what ran."""
+    def _first(self, thorough: bool) -> Ran | None:
+        """A step by way of its graph; what ran.
+
+        thorough  new values take the memory of old ones however small, so that the step can be done again without it
+        """
         changed = self._shared()
         for place, tensor in enumerate(self.params):
             if tensor.grad is not None:
                 changed += self._assign(place, tensor, tensor.grad)
-        return realize_pending([*changed, *self.buffers])
+        return realize_pending([*changed, *self.buffers], thorough)
 
     def _assign(self, place: int, tensor: Tensor, gradient: Tensor) -> list[Tensor]:
         """Assign its new value to a parameter; the parameter and the state that was assigned to.

@@ -124,12 +124,12 @@ def _rebuilt(cls: type[Core], values: NDArray, dtype: str, requires_grad: bool |
     return cls(values, dtype=dtype, requires_grad=requires_grad)
 
 
-def realize_pending(tensors: Iterable[Core]) -> realize.Ran | None:
+def realize_pending(tensors: Iterable[Core], thorough: bool = False) -> realize.Ran | None:
     """Compute tensors together with every tensor assigned to or differentiated and not computed since; what ran.
 
     A training step so computes its loss and the running statistics with the parameters, in one plan.
     """
-    return realize_tensors((*tensors, *pending.values()), thorough=True)
+    return realize_tensors((*tensors, *pending.values()), thorough)
 
 
 def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
