@@ -63,7 +63,9 @@ def _meetings(kernel: Kernel) -> Iterator[Meeting]:
         step, terms = atom.by, atom.inner.terms
         if len(terms) == 1:
             ((place, one),) = terms
-            if isinstance(place, Axis) and gcd(one, step) == 1 and place not in walked and bound:
+            if not isinstance(place, Axis) or place.size <= step:  # a remainder already, as splitting leaves it
+                continue
+            if gcd(one, step) == 1 and place not in walked and bound:
                 yield Meeting(guard, place, None, step, 1, -atom.inner.const * pow(one, -1, step) % step)
             continue
         for (place, one), (tap, other) in (terms, terms[::-1]):

@@ -15,6 +15,8 @@ from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
 from kernelforge.settings import CACHE_PLANS, TUNE_LOCK, WORKERS
 
+collect_ignore = ["codegen/triton_interpreter.py"]  # importing it makes triton interpret; looking for doctests would
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run tests marked slow")

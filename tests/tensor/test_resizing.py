@@ -51,6 +51,6 @@ def test_errors():
     with pytest.raises(ShapeError, match="interpolate"):
         Tensor([1.0, 2.0]).interpolate((2, 2))
     with pytest.raises(ValueError, match="modes"):
-        Tensor([1.0]).interpolate((2,), mode="cubic")
+        Tensor([1.0]).interpolate((2,), mode="quadratic")
     with pytest.raises(ValueError, match="one of both"):
         Tensor([1.0]).interpolate((2,), scale_factor=2.0)
