@@ -18,7 +18,7 @@ from codegen.ops import SCALAR_OPS
 from codegen.target import Target
 from kernelforge import graph
 from kernelforge.cuts import REPEATING, contraction_operands
-from kernelforge.graph import Node, Shape, rebuild, toposort
+from kernelforge.graph import Node, Shape, rebuilt, toposort
 
 PARTS_PER_CORE = 16  # as many programs as a kernel of rows is left with at least
 LEAST = 1 << 16  # elements: less is done in no time anyway
@@ -53,14 +53,11 @@ def alongside(outputs: Sequence[Node], target: Target) -> list[Node]:
     chosen = {node: found[node] for node, b in below.items() if b.by_rows or not walked.isdisjoint(b.arrays)}
     if not chosen:
         return list(outputs)
-    made: dict[Node, Node] = {}
-    for node in order:
-        if node.realized is not None:
-            made[node] = node
-            continue
-        new = rebuild(node, [made[x] for x in node.src])
-        made[node] = _in_two_steps(new, chosen[node]) if node in chosen else new
-    return [made[node] for node in outputs]
+
+    def change(node: Node, new: Node) -> Node:
+        return _in_two_steps(new, chosen[node]) if node in chosen else new
+
+    return rebuilt(order, outputs, change)
 
 
 def cut_of(node: Node, target: Target) -> Cut | None:

@@ -8,7 +8,7 @@ very nodes it was made from, or a gradient could not find them.  Nothing here kn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
@@ -454,6 +454,15 @@ def _behind_views(x: Node) -> Node:
     while x.op in VIEWS and x.realized is None:
         x = x.src[0]
     return x
+
+
+def rebuilt(order: Iterable[Node], outputs: Iterable[Node], change: Callable[[Node, Node], Node]) -> list[Node]:
+    """The outputs of a graph, given operands first, with change(node, new) in the place of every node that is not
+    realized; new is the node on sources that were changed before."""
+    made: dict[Node, Node] = {}
+    for node in order:
+        made[node] = node if node.realized is not None else change(node, rebuild(node, [made[x] for x in node.src]))
+    return [made[node] for node in outputs]
 
 
 def rebuild(node: Node, src: Sequence[Node]) -> Node:

@@ -17,7 +17,7 @@ from math import prod
 from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
-from kernelforge.graph import Node, rebuild, toposort
+from kernelforge.graph import Node, rebuilt, toposort
 
 PARTS_PER_CORE = 2
 CHUNK = 1 << 15  # elements of a part at least: a launch more must pay
@@ -30,14 +30,11 @@ def privatise(outputs: Sequence[Node], target: Target) -> list[Node]:
     parts = {node: count for node in order if node.op == "scatter" and (count := copies(node, target)) > 1}
     if not parts:
         return list(outputs)
-    made: dict[Node, Node] = {}
-    for node in order:
-        if node.realized is not None:
-            made[node] = node
-            continue
-        new = rebuild(node, [made[x] for x in node.src])
-        made[node] = _in_parts(new, parts[node]) if node in parts else new
-    return [made[node] for node in outputs]
+
+    def change(node: Node, new: Node) -> Node:
+        return _in_parts(new, parts[node]) if node in parts else new
+
+    return rebuilt(order, outputs, change)
 
 
 def copies(node: Node, target: Target) -> int:

@@ -18,7 +18,7 @@ from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
 from kernelforge.cuts import contraction_operands
-from kernelforge.graph import Node, rebuild, toposort
+from kernelforge.graph import Node, rebuilt, toposort
 
 CHUNK = 4096
 CHUNK_CONTRACTION = 1024
@@ -43,16 +43,13 @@ def split(outputs: Sequence[Node], target: Target) -> list[Node]:
     parts = {node: part for node in order if node.op in rules and (part := rules[node.op](node, target)) is not None}
     if not parts:
         return list(outputs)
-    made: dict[Node, Node] = {}
-    for node in order:
-        if node.realized is not None:
-            made[node] = node
-            continue
-        new = rebuild(node, [made[x] for x in node.src])
-        if node in parts:
-            new = (_split if node.op == "reduce" else _split_scan)(new, parts[node])
-        made[node] = new
-    return [made[node] for node in outputs]
+
+    def change(node: Node, new: Node) -> Node:
+        if node not in parts:
+            return new
+        return (_split if node.op == "reduce" else _split_scan)(new, parts[node])
+
+    return rebuilt(order, outputs, change)
 
 
 def partition(node: Node, target: Target) -> Part | None:

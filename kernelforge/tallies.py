@@ -17,21 +17,15 @@ from codegen.dtypes import dtypes
 from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
-from kernelforge.graph import Node, rebuild, toposort
+from kernelforge.graph import Node, rebuilt, toposort
 
 
 def without_tallies(outputs: Sequence[Node], target: Target) -> list[Node]:
     """The outputs, with tallies replaced if the target needs it; the same nodes where there is none."""
     if target.language != "triton":
         return list(outputs)
-    made: dict[Node, Node] = {}
-    for node in toposort(outputs, into_realized=False):
-        if node.realized is not None:
-            made[node] = node
-            continue
-        new = rebuild(node, [made[x] for x in node.src])
-        made[node] = _halves(new) if new.op == "tally" else new
-    return [made[node] for node in outputs]
+    order = toposort(outputs, into_realized=False)
+    return rebuilt(order, outputs, lambda _, new: _halves(new) if new.op == "tally" else new)
 
 
 def _halves(node: Node) -> Node:

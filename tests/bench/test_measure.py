@@ -24,7 +24,7 @@ def count(number: int) -> None:
 @pytest.mark.parametrize("clock", ["wall", "cpu"])
 def test_twice_the_work_takes_twice_the_time(clock) -> None:
     found = ratio(lambda: count(50_000), lambda: count(100_000), rounds=20, clock=clock)
-    assert found.times == pytest.approx(2, rel=0.5) and found.times == found.theirs / found.ours
+    assert found.times == pytest.approx(2, rel=0.4) and found.times == found.theirs / found.ours
 
 
 def test_the_two_sides_alternate_in_changing_order() -> None:

@@ -30,7 +30,8 @@ MORE = {"sub", "floor_divide", "argmax of everything", "argmin of everything"}  
 def expected_type(name: str, theirs: Any, inputs: list[str]) -> set[str]:
     """The types a result may have: torch's; for places, and for truths beside whole numbers, also 32 bits."""
     dtype = str(theirs.dtype).removeprefix("torch.")
-    return {"int64", "int32"} if dtype == "int64" and (name in PLACES or inputs == ["bool"]) else {dtype}
+    beside = set(inputs) == {"bool"} and name in ALL_CASES["arithmetic"]
+    return {"int64", "int32"} if dtype == "int64" and (name in PLACES or beside) else {dtype}
 
 
 def outcome(call: Callable[..., Any], arguments: list[Any]) -> Any:
@@ -59,6 +60,8 @@ def test_as_in_torch(cases: dict[str, Case], data: st.DataObject) -> None:
         found = outcome(case.call, [Tensor(a) if isinstance(a, np.ndarray) else a for a in arguments])
         tensors = [torch.tensor(a) if isinstance(a, np.ndarray) else a for a in arguments]
         expected = outcome(case.theirs or case.call, tensors)
+        if isinstance(found, DTypeError) and "does not fit" in str(found):
+            return  # torch wraps a number outside of the type's range, this library refuses it
         if isinstance(expected, Exception) or isinstance(found, Exception):
             unfinished = isinstance(expected, NotImplementedError)  # torch has no kernel for the type
             refused = isinstance(found, Exception) or unfinished or (name in MORE and "bool" in inputs)

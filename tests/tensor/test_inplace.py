@@ -17,7 +17,9 @@ def test_every_change_is_what_the_method_it_is_named_after_gives(numpy_device):
     tried = 0
     for name in names:
         method = getattr(Tensor, {"zero_": "zeros_like", "fill_": "full_like"}.get(name, name[:-1]), None)
-        if name == "bernoulli_" or method is None or len(inspect.signature(method).parameters) > 1:
+        if name == "bernoulli_":  # as in torch its chances are an argument, not the elements
+            continue
+        if method is None or len(inspect.signature(method).parameters) > 1:
             continue
         before = Tensor([[1, 2], [3, 4]] if name == "bitwise_not_" else [[0.25, 0.5], [0.75, 1.0]])
         expected, x = method(before).cast(before.dtype).numpy(), before + 0
