@@ -1,39 +1,55 @@
 """Measurements: a known difference is found, short calls are repeated, and the head of a table is complete."""
 
-import time
 from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
+from bench import measure
 from bench.measure import LEAST, calls_to_last, environment, ratio, seconds
 
 
-def spin(duration: float) -> None:
-    """Keep this thread computing for a while."""
-    end = time.perf_counter() + duration
-    while time.perf_counter() < end:
-        pass
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Work of given seconds, on clocks that show nothing but it and pauses."""
+    now = 0.0
 
+    def pass_time(duration: float) -> None:
+        nonlocal now
+        now += duration
 
-def count(number: int) -> None:
-    """A fixed amount of work."""
-    for _ in range(number):
-        pass
+    monkeypatch.setattr(measure, "CLOCKS", {"wall": lambda: now, "cpu": lambda: now})
+    monkeypatch.setattr(measure, "time", SimpleNamespace(sleep=pass_time))
+    return pass_time
 
 
 @pytest.mark.parametrize("clock", ["wall", "cpu"])
-def test_twice_the_work_takes_twice_the_time(clock) -> None:
-    found = ratio(lambda: count(50_000), lambda: count(100_000), rounds=20, clock=clock)
-    assert found.times == pytest.approx(2, rel=0.4) and found.times == found.theirs / found.ours
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1.0])
+def test_twice_the_work_takes_twice_the_time(work: Callable[[float], None], clock: measure.Clock, unit: float) -> None:
+    found = ratio(lambda: work(unit), lambda: work(2 * unit), rounds=20, clock=clock)
+    assert found.times == pytest.approx(2) and found.ours == pytest.approx(unit)
+    assert found.times == found.theirs / found.ours
 
 
-def test_the_two_sides_alternate_in_changing_order() -> None:
+def test_other_work_does_not_count(work: Callable[[float], None]) -> None:
+    calls: Counter[str] = Counter()
+
+    def disturbed(name: str, duration: float) -> None:
+        calls[name] += 1
+        work(duration if calls[name] % 3 else 5 * duration)
+
+    found = ratio(lambda: disturbed("ours", 0.1), lambda: disturbed("theirs", 0.3))
+    assert found.times == pytest.approx(3)
+
+
+def test_the_two_sides_alternate_in_changing_order(work: Callable[[float], None]) -> None:
     calls: list[str] = []
 
-    def side(name: str):
+    def side(name: str) -> Callable[[], None]:
         def call() -> None:
             calls.append(name)
-            spin(3 * LEAST)
+            work(3 * LEAST)
 
         return call
 
@@ -43,9 +59,14 @@ def test_the_two_sides_alternate_in_changing_order() -> None:
     assert timed == calls[4::2] == ["theirs", "ours", "ours", "theirs"] * 2, "each after a call that is not timed"
 
 
-def test_short_calls_are_repeated() -> None:
-    assert calls_to_last(lambda: None) > 10 and calls_to_last(lambda: spin(5 * LEAST)) == 1
-    assert 1e-4 <= seconds(lambda: spin(1e-4), repeats=10) < 1e-2
+def test_short_calls_are_repeated(work: Callable[[float], None]) -> None:
+    assert calls_to_last(lambda: None) > 10 and calls_to_last(lambda: work(5 * LEAST)) == 1
+    assert calls_to_last(lambda: work(LEAST / 20)) == 20
+    assert seconds(lambda: work(1e-4), repeats=10) == pytest.approx(1e-4)
+
+
+def test_the_clocks_show_time() -> None:
+    assert seconds(lambda: sum(range(100_000))) > 0 and seconds(lambda: sum(range(100_000)), clock="cpu") > 0
 
 
 def test_a_table_tells_where_it_was_measured() -> None:

@@ -4,7 +4,6 @@ import gc
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from codegen.verify import verify
 from tests.codegen import written_kernels as w
 from tests.codegen.compare import assert_same_results
 from tests.codegen.random_kernels import kernels, random_arrays, random_kernel, run
+from tests.effort import effort
 
 N = 6
 X, Y = w.tensor("x", N, N), w.tensor("y", N, N)
@@ -278,18 +278,14 @@ def test_a_constant_result_needs_no_load() -> None:
 @pytest.mark.parametrize(
     ("fields", "limit"),
     [
-        ([w.softmax(X, N)], 5e-3),
-        (w.attention_gradients(X, Y, w.tensor("v", N, N), w.tensor("do", N, N), N, N, N), 60e-3),
+        ([w.softmax(X, N)], 8_000),
+        (w.attention_gradients(X, Y, w.tensor("v", N, N), w.tensor("do", N, N), N, N, N), 200_000),
     ],
     ids=["softmax", "attention's gradients"],
 )
-def test_preparing_is_quick(fields: list[w.Field], limit: float) -> None:
-    """A bound of several times the usual duration, to notice quadratic work."""
+def test_preparing_is_quick(fields: list[w.Field], limit: int) -> None:
+    """A bound of several times the usual work, to notice what is quadratic."""
 
-    def seconds() -> float:
-        kernel = w.kernel("quick", (N, N), *fields)
-        start = time.perf_counter()
-        prepare(kernel)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < limit
+    prepare(w.kernel("quick", (N, N), *fields))
+    kernel = w.kernel("quick", (N, N), *fields)
+    assert effort(lambda: prepare(kernel)) < limit

@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import time
 
 import pytest
 from hypothesis import given
@@ -18,6 +17,7 @@ from codegen.show import show
 from tests.codegen import written_kernels as w
 from tests.codegen.compare import assert_same_results
 from tests.codegen.random_kernels import kernels, random_kernel
+from tests.effort import effort
 
 N = 6  # all sizes equal: the worst case for sharing what must stay apart
 X, Y, DY = (w.tensor(name, N, N) for name in ("x", "y", "dy"))
@@ -213,14 +213,8 @@ def test_sharing_is_linear_in_loads_of_different_buffers() -> None:
 
         return w.kernel("many", (N, N), total)
 
-    def seconds(kernel: Kernel) -> float:
-        start = time.perf_counter()
-        share(kernel)
-        return time.perf_counter() - start
-
     few, many = chain(100), chain(1000)
-    share(many)
-    assert min(seconds(many) for _ in range(5)) < 40 * min(seconds(few) for _ in range(5))
+    assert effort(lambda: share(many)) < 15 * effort(lambda: share(few))
 
 
 def test_a_chain_of_ten_thousand_operations_does_not_overflow() -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelforge import Context, Tensor
+from kernelforge.errors import DTypeError
 from tests.parity.cases import TYPES, Case, a_shape, values
 from tests.parity.tables import ALL_CASES, WITH_DIMENSIONS
 
