@@ -311,7 +311,7 @@ class Special(Pairs):
         x = self._floating()
         inside = (x > 0) | x.isnan()
         safe = inside.where(x, 1)
-        return inside.where(-safe * safe.log(), x.eq(0).where(0.0, -math.inf))
+        return inside.where(-safe * safe.log(), x.eq(0).where(0.0, -math.inf).cast(x.dtype))
 
 
 def _cotangent_derivative(n: int) -> list[int]:
