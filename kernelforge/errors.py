@@ -27,6 +27,21 @@ class DeviceError(KernelForgeError, RuntimeError):
     """Tensors on different devices, or a device that cannot be used."""
 
 
+class FileFormatError(KernelForgeError, ValueError):
+    """A file that is not what it should be: truncated, corrupt, hostile, or of a kind that is not read.
+
+    path    the file
+    reason  what is wrong with it
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path, self.reason = str(path), reason
+        super().__init__(f"{path}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (FileFormatError, (self.path, self.reason))
+
+
 class LinAlgError(KernelForgeError, np.linalg.LinAlgError):
     """A matrix that has no inverse, no factor, or values an algorithm does not end for."""
 

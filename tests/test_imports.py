@@ -18,7 +18,7 @@ ORDER = {
                       < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
                       < steps < joint < plan < debug dump faults graphs saved < realize jit < tensor
-                      < nn optim data io < inspect < cli < __main__ __init__""",
+                      < io < nn optim data < checkpoint < inspect < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

@@ -1,7 +1,7 @@
 """The tensors of an object by name: parameters and state dicts.
 
 Comes in: any object: a Module, a plain class with tensors in its attributes, lists and dicts of them.  Goes out:
-tensors by their path, "layers.0.weight", as torch names them.
+tensors by their path, "layers.0.weight", as torch names them.  The readers of files stand here too, as in tinygrad.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ from typing import Any
 import numpy as np
 
 from kernelforge.errors import ShapeError
+from kernelforge.io import gguf_load, safe_load, safe_load_metadata, safe_save, torch_load
 from kernelforge.tensor import Tensor
+
+__all__ = [
+    "get_parameters",
+    "get_state_dict",
+    "gguf_load",
+    "load_state_dict",
+    "named_tensors",
+    "safe_load",
+    "safe_load_metadata",
+    "safe_save",
+    "torch_load",
+]
 
 
 def named_tensors(obj: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -42,6 +42,17 @@ class Generator:
         self.seed: int = seed & 0xFFFFFFFFFFFFFFFF
         self.calls: Iterator[int] = itertools.count()
 
+    def position(self) -> tuple[int, int]:
+        """The seed and how many calls there were: all that the numbers to come depend on."""
+        reached = next(self.calls)
+        self.calls = itertools.count(reached)
+        return self.seed, reached
+
+    def resume(self, seed: int, calls: int) -> None:
+        """Go on from a position."""
+        self.restart(seed)
+        self.calls = itertools.count(calls)
+
     def state(self) -> np.ndarray:
         """The next call's key and counter, four uint32 words."""
         call = next(self.calls)
