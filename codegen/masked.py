@@ -13,7 +13,7 @@ from itertools import product
 from math import inf, prod
 
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant
-from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Valid, const, index_exprs
+from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Scan, Valid, const, index_exprs
 from codegen.scalar_rules import simplified
 
 FEW = 256  # positions that may be tried one by one
@@ -58,11 +58,12 @@ def masked_values(exprs: Sequence[Expr]) -> dict[Expr, Masked]:
 def demanded(kernel: Kernel) -> dict[Expr, Guards]:
     """Per value of a kernel guards without which no result depends on it: it is chosen where they hold alone.
 
-    What stands in its place elsewhere may be anything.
+    What stands in its place elsewhere may be anything.  A guard on an axis that a reduce binds, or a scan walks, is not
+    about the positions of its operand: any of them may count where the result does.
     """
     found: dict[Expr, Guards] = dict.fromkeys(kernel.roots, NO_GUARDS)
     for e in reversed(kernel.exprs):
-        uses = [(x, found[e]) for x in e.args]
+        uses = [(x, _unbound(found[e], e)) for x in e.args]
         if isinstance(e, Apply) and e.op.name == "where":
             condition = e.args[0]
             uses[1] = (e.args[1], found[e] | necessary(condition, True))
@@ -71,6 +72,14 @@ def demanded(kernel: Kernel) -> dict[Expr, Guards]:
         for x, guards in (*uses, *((x, NO_GUARDS) for x in index_exprs(e))):
             found[x] = found[x] & guards if x in found else guards
     return found
+
+
+def _unbound(guards: Guards, e: Expr) -> Guards:
+    """The guards on a value's places that are about its operands' places as well."""
+    if not guards or not isinstance(e, Reduce | Scan):
+        return guards
+    walked = e.bound if isinstance(e, Reduce) else {e.axis}
+    return frozenset(g for g in guards if g.index.axes.isdisjoint(walked))
 
 
 def remaining(guard: Guard, axis: Axis, single: AbstractSet[Axis]) -> float:

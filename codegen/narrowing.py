@@ -175,7 +175,7 @@ class _Idle:
 
     def asked(self, reduce: Reduce) -> Guards:
         """The guards, on axes there are loops over where the reduce is computed, without which nothing asks for it."""
-        return frozenset(g for g in self.needed[reduce] if g.index.axes <= reduce.arg.axes)
+        return frozenset(g for g in self.needed[reduce] if g.index.axes <= reduce.axes)
 
 
 def _widest(box: Box) -> Box:

@@ -8,6 +8,7 @@ floats stay moderate, only integers and loaded floats are compared.  `kernels()`
     reduction    nested and sibling reduces of any operation     contraction  with batch, prologue and epilogue
     softmax      a max and sums that hang on it, streams         window       sums of products over windows
     masked       sums of products, and streams, where one operand is masked outside a band
+    again        masked sums of masked sums over the same axis
     accumulate   stores that add, take the max, raise flags
     scan         scans of scans and of reduces, and reduces of them, along any axis
 """
@@ -451,6 +452,21 @@ def _masked(make: _Maker) -> list[Store]:
     return [result() for result in make.rng.sample(results, make.rng.randint(1, 2))]
 
 
+def _again(make: _Maker) -> list[Store]:
+    """Sums along diagonals of sums along diagonals, as of windows that were put back twice: each binds the same axis."""
+    rows, dtype = make.axes(0, 2, 20), make.rng.choice((dtypes.float32, dtypes.int32))
+    place, *taps = (make.axis(make.rng.choice((2, 3, 3, 5))) for _ in range(4))
+    value, zero = make.loaded([*rows, *taps], dtype, depth=0), const(0, dtype)
+    for tap in taps:
+        inside = make.band(place, tap) if make.rng.random() < 0.5 else apply("eq", coord(place.index), coord(tap.index))
+        value = apply("where", inside, value, zero)
+        if make.rng.random() < 0.8:
+            value = reduce("add", value, [place, tap])
+        else:
+            value = reduce("max", reduce("add", value, [tap]), [place])
+    return [make.store(make.rng.choice((rows, [*rows, place])), value)]
+
+
 def _joined(make: _Maker) -> list[Store]:
     """Pieces side by side along an axis, guarded or not, as they come out of joining, padding and rolling."""
     axis, rest, dtype = make.axis(make.rng.choice((40, 61, 97, 128))), make.axes(0, 1, 6), make.dtype()
@@ -483,6 +499,7 @@ FAMILIES: dict[str, Callable[[_Maker], list[Store]]] = {
     "window": _window,
     "softmax": _softmax,
     "masked": _masked,
+    "again": _again,
     "joined": _joined,
     "accumulate": _accumulate,
 }
