@@ -6,19 +6,22 @@ kernels whose axes are named after their roles.  Nothing here asks what the sum 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import prod
 from typing import Final
 
+from codegen.factors import Factor, factors, product
 from codegen.index import Axis
-from codegen.ir import Apply, Expr, Kernel, Reduce, apply
-from codegen.rebuild import rename
+from codegen.ir import Apply, Expr, Kernel, Reduce, apply, children, reduce, walk, with_axes
+from codegen.rebuild import rename, with_exprs
 
 _STORED: Final = "ijlopq"  # m, n, k and b are kept for the roles of a contraction
 _BOUND: Final = "rstuvw"
 Axes = tuple[Axis, ...]
+Groups = tuple[list[Factor], list[Factor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +49,13 @@ class Contraction:
 def contraction(reduce: Reduce) -> Contraction | None:
     """The roles of a sum of products, or None when it is none or when one operand alone has all free axes.
 
-    Casts outside the product are allowed.  More than two factors join the operand that has their axes.  The left
-    operand is the one whose free axes come first (older axes first).
+    Casts outside the product are allowed.  A product that is none of two operands as it stands is taken as one of
+    factors, which join the operand that has their axes.  The left operand is the one whose free axes come first (older
+    axes first).
     """
     if reduce.op.name != "add":
         return None
-    operands = _operands(_factors(reduce.arg), frozenset(reduce.bound))
+    operands = _split(reduce.arg, frozenset(reduce.bound))
     if operands is None:
         return None
     left, right = sorted(operands, key=lambda e: min(a.id for a in e.axes - _common(operands)))
@@ -70,6 +74,37 @@ def contraction(reduce: Reduce) -> Contraction | None:
 def contractions(kernel: Kernel) -> list[Contraction]:
     """The kernel's contractions, operands before users."""
     return [found for e in kernel.reduces if (found := contraction(e)) is not None]
+
+
+def regrouped(kernel: Kernel) -> Kernel:
+    """The kernel with the products under its sums grouped into the two operands of contractions.
+
+        sum over k of x[m,k] * (a[k] * w[n,k])      ->  sum over k of x[m,k] * (w[n,k] * a[k])
+        sum over k of (x[m,k] * w[n,k]) / a[k]      ->  sum over k of x[m,k] * (w[n,k] / a[k])
+
+    Holds for sums of products that have such operands (`contraction`).  A factor both could have joins the smaller one,
+    so that the larger one may be read as it is; products something else uses as well stay whole.  Rounding may change.
+    """
+    uses = Counter(child for e in kernel.exprs for child in children(e))
+    uses.update(root for store in kernel.stores for root in store.roots)
+    made: dict[Expr, Expr] = {}
+    for e in kernel.exprs:
+        made[e] = with_axes(e, tuple(made[x] for x in e.args), {}, made) if children(e) else e
+        groups = _regrouped(e, uses) if isinstance(e, Reduce) and uses[e.arg] == 1 else None
+        if isinstance(e, Reduce) and groups is not None:
+            sides = (product([(made[x], multiplies) for x, multiplies in group]) for group in groups)
+            made[e] = reduce(e.op, apply("mul", *sides), e.bound)
+    return with_exprs(kernel, made)
+
+
+def _regrouped(e: Reduce, uses: Mapping[Expr, int]) -> Groups | None:
+    """The factors of the operands a sum's product should have; None for those it has, or when it is no contraction."""
+    if contraction(e) is None or not isinstance(e.arg, Apply) or e.arg.op.name not in ("mul", "div"):
+        return None
+    shared = [x for x in walk((e.arg,)) if uses[x] > 1]
+    groups = _groups(factors(e.arg, whole=shared)[1], frozenset(e.bound))
+    wanted = {product(group) for group in groups} if groups is not None else set(e.arg.args)
+    return None if wanted == set(e.arg.args) and e.arg.op.name == "mul" else groups
 
 
 def canonical(kernel: Kernel) -> Kernel:
@@ -101,50 +136,45 @@ def _common(operands: tuple[Expr, Expr]) -> frozenset[Axis]:
     return operands[0].axes & operands[1].axes
 
 
-def _factors(e: Expr) -> list[Expr]:
-    """The factors of a product below casts, left to right."""
+def _split(e: Expr, bound: frozenset[Axis]) -> tuple[Expr, Expr] | None:
+    """The two operands of a product below casts: as it stands where that will do, else regrouped."""
     while isinstance(e, Apply) and e.op.name == "cast" and e.dtype.is_float == e.args[0].dtype.is_float:
         e = e.args[0]
-    factors, pending = [], [e]
-    while pending:
-        e = pending.pop()
-        if isinstance(e, Apply) and e.op.name == "mul":
-            pending.extend(reversed(e.args))
-        else:
-            factors.append(e)
-    return factors
+    if isinstance(e, Apply) and e.op.name == "mul" and _are_operands(e.args[0], e.args[1], bound):
+        return e.args[0], e.args[1]
+    groups = _groups(factors(e)[1], bound)
+    return None if groups is None else (product(groups[0]), product(groups[1]))
 
 
-def _operands(factors: list[Expr], bound: frozenset[Axis]) -> tuple[Expr, Expr] | None:
-    """Two operands made of the factors, each with all summed axes and some axis of its own, or None."""
-    wide = sorted((f for f in factors if bound <= f.axes), key=lambda f: -prod(a.size for a in f.axes))
+def _are_operands(first: Expr, second: Expr, bound: frozenset[Axis]) -> bool:
+    """True when two values have all summed axes, and each has an axis of its own."""
+    both = first.axes & second.axes
+    return bound <= both and len(first.axes) > len(both) < len(second.axes)
+
+
+def _groups(found: Sequence[Factor], bound: frozenset[Axis]) -> Groups | None:
+    """The factors of two operands, or None; a factor both may have joins the smaller one."""
+    wide = sorted((f for f in found if f[1] and bound <= f[0].axes), key=lambda f: -prod(a.size for a in f[0].axes))
     for position, first in enumerate(wide):
         for second in wide[:position]:
-            if first.axes - second.axes and second.axes - first.axes:
-                return _gathered(factors, first, second)
+            if _are_operands(first[0], second[0], bound):
+                return _gathered(found, first, second)
     return None
 
 
-def _gathered(factors: list[Expr], first: Expr, second: Expr) -> tuple[Expr, Expr] | None:
-    """The two operands with every other factor multiplied into one that has all its axes."""
-    groups: tuple[list[Expr], list[Expr]] = ([], [])
-    for factor in factors:
+def _gathered(found: Sequence[Factor], first: Factor, second: Factor) -> Groups | None:
+    """The two factors with every other one multiplied into one that has all its axes."""
+    groups: Groups = ([], [])
+    for factor in found:
         if factor is first or factor is second:
             groups[factor is second].append(factor)
-        elif factor.axes <= first.axes:
+        elif factor[0].axes <= first[0].axes:
             groups[0].append(factor)
-        elif factor.axes <= second.axes:
+        elif factor[0].axes <= second[0].axes:
             groups[1].append(factor)
         else:
             return None
-    return _product(groups[0]), _product(groups[1])
-
-
-def _product(factors: Sequence[Expr]) -> Expr:
-    result = factors[0]
-    for factor in factors[1:]:
-        result = apply("mul", result, factor)
-    return result
+    return groups
 
 
 # ------------------------------------------------------------------------------------------------------- names

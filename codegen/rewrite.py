@@ -7,10 +7,10 @@ rewrite states when it holds; `scalar_rules` has those of single operations, thi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from math import isfinite
 
-from codegen.contract import canonical, contraction
+from codegen.contract import canonical, contraction, regrouped
+from codegen.factors import factors, product
 from codegen.index import Axis
 from codegen.ir import (
     Apply,
@@ -42,8 +42,8 @@ def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
     normalise, leave out taps that meet nothing, turn scans forward, split, share, merge; again where a merged axis is
-    one that indices divide (a reshape of a reshape); sums of sums in the order that costs less; then the canonical
-    names and order of axes and parameters.
+    one that indices divide (a reshape of a reshape); sums of sums in the order that costs less, products under sums as
+    two operands; then the canonical names and order of axes and parameters.
     """
     kernel = normalise(without_unit_axes(kernel))
     if (split := phased(kernel)) is not kernel:
@@ -52,7 +52,7 @@ def prepare(kernel: Kernel) -> Kernel:
     kernel = merge_axes(share(split_axes(kernel)))
     while (divided := split_axes(kernel, match=False)) is not kernel:
         kernel = merge_axes(share(divided))
-    return canonical(reorder(kernel))
+    return canonical(regrouped(reorder(kernel)))
 
 
 def normalise(kernel: Kernel) -> Kernel:
@@ -105,40 +105,13 @@ def _normal_reduce(e: Reduce, arg: Expr, alone: bool) -> Expr:
 def _without_free_factors(e: Reduce, arg: Expr) -> Expr:
     """sum over k of c * x[k] / d  ->  (sum over k of x[k]) * c / d, for factors that lack every summed axis."""
     bound = frozenset(e.bound)
-    negative, factors = _factors(arg)
-    free = [factor for factor in factors if not factor[0].axes & bound]
-    kept = [factor for factor in factors if factor[0].axes & bound]
+    negative, found = factors(arg, signed=True)
+    free = [factor for factor in found if not factor[0].axes & bound]
+    kept = [factor for factor in found if factor[0].axes & bound]
     if not kept or not (free or negative):
         return reduce("add", arg, e.bound)
-    result = _product([(reduce("add", _product(kept), e.bound), True), *free])
+    result = product([(reduce("add", product(kept), e.bound), True), *free])
     return apply("neg", result) if negative else result
-
-
-def _factors(e: Expr) -> tuple[bool, list[tuple[Expr, bool]]]:
-    """A product as (negative, [(factor, True where it multiplies, False where it divides)]), left to right."""
-    negative, found = False, []
-    pending = [(e, True)]
-    while pending:
-        e, multiplies = pending.pop()
-        name = e.op.name if isinstance(e, Apply) else ""
-        if name == "neg":
-            negative = not negative
-            pending.append((e.args[0], multiplies))
-        elif name in ("mul", "div"):
-            pending.append((e.args[1], multiplies == (name == "mul")))
-            pending.append((e.args[0], multiplies))
-        else:
-            found.append((e, multiplies))
-    return negative, found
-
-
-def _product(factors: Sequence[tuple[Expr, bool]]) -> Expr:
-    first = next((position for position, (_, multiplies) in enumerate(factors) if multiplies), None)
-    result = const(1, factors[0][0].dtype) if first is None else factors[first][0]
-    for position, (factor, multiplies) in enumerate(factors):
-        if position != first:
-            result = apply("mul" if multiplies else "div", result, factor)
-    return result
 
 
 # ------------------------------------------------------------------------------------------------------ guards

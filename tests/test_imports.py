@@ -10,10 +10,10 @@ ROOT = Path(__file__).parent.parent
 # A word is a file, a package, or a family of files: `choose` also places choose_cpu.py.
 ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < image streaming < target schedule program < interpret show <
-                  bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering <
-                  contract < rewrite < access dots picks overwriting < nodes < goals < triton_scope triton_tiles
-                  triton_dot triton_limits legality < placing narrowing < nest < choose < candidates < triton opencl
-                  < opencl_together generate < __init__""",
+                  bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering
+                  factors < contract < rewrite < access dots picks overwriting < nodes < goals < triton_scope
+                  triton_tiles triton_dot triton_limits legality < placing narrowing < nest < choose < candidates
+                  < triton opencl < opencl_together generate < __init__""",
     "kernelforge": """settings errors counters buffer dlpack < graph views shape structure hosted < grad simplify
                       < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from codegen.contract import Contraction, canonical, contraction, contractions
 from codegen.dtypes import dtypes
@@ -70,6 +71,61 @@ def test_three_factors_become_two_operands() -> None:
         found = _only(prepare(w.kernel("scaled", (4, 5), body)))
         assert _names(found) == {"batch": [], "m": [4], "n": [5], "k": [6]}
         assert len(found.left.axes) == len(found.right.axes) == 2
+
+
+@given(st.data(), st.integers(0, 1000))
+def test_any_product_under_a_sum_becomes_one_of_two_operands(data: st.DataObject, seed: int) -> None:
+    """However factors of the operands' axes are multiplied and divided together."""
+    order = data.draw(st.permutations(range(6)))
+    divides = [data.draw(st.booleans()) for _ in range(6)]
+    pairs = [data.draw(st.integers(0, n)) for n in range(4, -1, -1)]
+
+    def body(i: Index, j: Index) -> Expr:
+        def product(r: Index) -> Expr:
+            small = [w.tensor("s", 6)(r), w.tensor("t", 4, 6)(i, r), w.tensor("u", 6, 5)(r, j), w.tensor("v", 6)(r)]
+            scales = [w.div(w.number(1), w.exp(e)) if divide else e for e, divide in zip(small, divides)]
+            parts = [A(i, r), B(r, j), *scales]
+            parts = [parts[position] for position in order]
+            for first in pairs:
+                second = parts.pop(first + 1)
+                parts[first] = w.mul(parts[first], second)
+            return parts[0]
+
+        return w.over("add", 6, product)
+
+    raw = w.kernel("scaled", (4, 5), body)
+    kernel = prepare(raw)
+    found = _only(kernel)
+    assert found.reduce.arg in (w.mul(found.left, found.right), w.mul(found.right, found.left))
+    assert _names(found) == {"batch": [], "m": [4], "n": [5], "k": [6]}
+    assert_same_results(raw, kernel, seed)
+
+
+@pytest.mark.parametrize("sizes", [(4, 50), (50, 4)])
+def test_a_scale_joins_the_smaller_operand(sizes: tuple[int, int]) -> None:
+    """The larger one can be read as it is then."""
+    m, n = sizes
+    x, f, scale = w.tensor("x", m, 6), w.tensor("f", 6, n), w.tensor("s", 6)
+
+    def body(i: Index, j: Index) -> Expr:
+        return w.over("add", 6, lambda r: w.mul(w.div(x(i, r), scale(r)), f(r, j)))
+
+    found = _only(prepare(w.kernel("scaled", (m, n), body)))
+    larger = found.left if m > n else found.right
+    assert isinstance(larger, Load)
+
+
+def test_a_product_that_is_stored_as_well_stays_whole() -> None:
+    """Its parts would be multiplied twice."""
+    scale = w.tensor("s", 6)
+
+    def scaled(i: Index, r: Index) -> Expr:
+        return w.mul(A(i, r), scale(r))
+
+    kernel = prepare(w.kernel("shared", (4, 6), w.matmul(scaled, w.tensor("z", 6, 6), 6), scaled))
+    (found,) = contractions(kernel)
+    assert not isinstance(found.left, Load)
+    assert isinstance(found.right, Load)
 
 
 def test_casts_around_the_product_are_looked_through() -> None:
