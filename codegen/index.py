@@ -387,6 +387,13 @@ def _quotient(e: Index, c: int) -> Index:
     return _intern_index(tuple([(atom, k // c) for atom, k in e.terms if k % c == 0]), e.const // c)
 
 
+def _parted(e: Index, c: int) -> tuple[Index, Index]:
+    """(y, z) with e = c*y + z: what multiples of c leave of each factor, whose sign stays."""
+    whole = {term: k // c if k > 0 else -(-k // c) for term, k in e.terms}
+    rest = {term: k - c * whole[term] for term, k in e.terms}
+    return _linear(whole, e.const // c), _linear(rest, e.const % c)
+
+
 def _divide(e: Index, c: int) -> Index:
     """e // c: multiples of c leave, bounds decide, common factors cancel, nested divisions and remainders merge."""
     if c == 1:
@@ -395,6 +402,10 @@ def _divide(e: Index, c: int) -> Index:
     rest = _intern_index(tuple([term for term in e.terms if term[1] % c]), e.const % c)
     if rest.lo // c == rest.hi // c:
         return whole + rest.lo // c
+    if any(abs(k) > c for _, k in rest.terms):
+        part, small = _parted(rest, c)
+        if small.lo // c == small.hi // c:
+            return whole + part + small.lo // c
     if (split := _common_factor(rest, c)) is not None:
         g, y, _ = split
         return whole + _divide(y, c // g)
@@ -421,6 +432,10 @@ def _remainder(e: Index, c: int) -> Index:
     rest = _linear({atom: k for atom, k in total.items() if k % c}, const % c)
     if rest.lo // c == rest.hi // c:
         return rest - (rest.lo // c) * c
+    if any(abs(k) > c for _, k in rest.terms):
+        _, small = _parted(rest, c)
+        if small.lo // c == small.hi // c:
+            return small - (small.lo // c) * c
     if (split := _common_factor(rest, c)) is not None:
         g, y, z = split
         return _remainder(y, c // g) * g + z

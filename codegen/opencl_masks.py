@@ -121,6 +121,8 @@ class Masks:
             found.never = True
             found.scalars.append("0")
             return
+        if not (lower or upper):
+            return
         step = 0 if lane is None or lane not in index.axes else self.indices.stride(index, coords, lane)
         if step == 0:
             self._scalar_guard(found, index, lo if lower else None, hi if upper else None, coords)

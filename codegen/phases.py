@@ -21,7 +21,7 @@ from codegen.rebuild import replace_axes, with_exprs
 @dataclass(frozen=True)
 class Meeting:
     """A guard that is met where place = slope * tap + const modulo step: by every step-th tap, or, without one, at
-    every step-th place."""
+    every step-th place, which is free or summed."""
 
     guard: Guard
     place: Axis
@@ -41,6 +41,7 @@ def phased(kernel: Kernel) -> Kernel:
 
     Places past the end that come in when s does not divide the number of places are not stored.  Where a dilation
     leaves no tap in the guard, (h + c) % s == 0, places are split alone: loops leave out those of other remainders.
+    Where such an h is summed, the sum walks the places that meet the guard alone.
     """
     refused: set[Guard] = set()
     while (found := next((m for m in _meetings(kernel) if m.guard not in refused), None)) is not None:
@@ -63,9 +64,10 @@ def _meetings(kernel: Kernel) -> Iterator[Meeting]:
         step, terms = atom.by, atom.inner.terms
         if len(terms) == 1:
             ((place, one),) = terms
-            if not isinstance(place, Axis) or place.size <= step:  # a remainder already, as splitting leaves it
+            if not isinstance(place, Axis) or gcd(one, step) > 1:
                 continue
-            if gcd(one, step) == 1 and place not in walked and bound:
+            # a free axis that is no longer than the step is a remainder already, as splitting leaves it
+            if place in bound - fixed or (place.size > step and place not in walked and bound):
                 yield Meeting(guard, place, None, step, 1, -atom.inner.const * pow(one, -1, step) % step)
             continue
         for (place, one), (tap, other) in (terms, terms[::-1]):
@@ -93,6 +95,8 @@ def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
     First the taps get a range of which the step divides both ends, then they are split.
     """
     step = meeting.step
+    if meeting.tap is None and any(meeting.place in e.bound for e in kernel.reduces):
+        return _thinned(kernel, meeting)
     if meeting.tap is None:
         return _apart(kernel, meeting.place, step, -meeting.const % step)
     before = meeting.const * pow(meeting.slope, -1, step) % step
@@ -107,6 +111,17 @@ def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
         if all(_vanishes(term, guard) for term in terms for guard in (meets, *inside)):
             return _by_remainder(guarded, meeting, tap)
     return None
+
+
+def _thinned(kernel: Kernel, meeting: Meeting) -> Kernel | None:
+    """The kernel with a summed axis walked at the places that meet the guard alone; None when others add something."""
+    place, step = meeting.place, meeting.step
+    terms = [e.arg for e in kernel.reduces if place in e.bound]
+    count = len(range(meeting.const, place.size, step))
+    if not count or not all(_vanishes(term, meeting.guard) for term in terms):
+        return None
+    met = Axis(place.name, count)
+    return replace_axes(kernel, {place: _at(met) * step + meeting.const}, {place: (met,) if count > 1 else ()})
 
 
 def _by_remainder(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Final
 
 from codegen.ops import SCALAR_OPS
@@ -88,6 +89,14 @@ def through(node: Node, ops: frozenset[str]) -> Node:
     while node.op in ops and node.realized is None:
         node = node.src[0]
     return node
+
+
+def uses_once(node: Node) -> bool:
+    """True for a view that shows no element of what it shows twice."""
+    if node.op != "window":
+        return node.op in USING_ONCE
+    _, taps, stride, dilation = node.attr
+    return stride // gcd(stride, dilation) >= taps
 
 
 def contraction_operands(node: Node) -> tuple[Node, ...]:
@@ -214,7 +223,7 @@ class Cuts:
             after = self.users[after][0]
             if after.op == "reduce":
                 return node.attr[0] == after.attr[0] == "add" and node.size <= self.limits.tile * after.size
-            if after.op not in USING_ONCE:
+            if not uses_once(after):
                 return False
         return False
 

@@ -23,7 +23,7 @@ from math import ceil, prod
 from codegen.dtypes import dtypes
 from codegen.target import Target
 from kernelforge.blocks import in_blocks, in_blocks_of_taps
-from kernelforge.cuts import USING_ONCE, contraction_operands, through
+from kernelforge.cuts import contraction_operands, through, uses_once
 from kernelforge.graph import VIEWS, Node, rebuild, toposort
 from kernelforge.settings import WINOGRAD
 from kernelforge.toom import POINTS
@@ -68,7 +68,7 @@ def _sums(order: Sequence[Node], outputs: frozenset[Node]) -> dict[Node, Node]:
             continue
         if contraction_operands(node):
             below[node] = node
-        elif node.op in USING_ONCE or (node.op == "reduce" and node.attr[0] == "add"):
+        elif uses_once(node) or (node.op == "reduce" and node.attr[0] == "add"):
             (x,) = node.src
             if x in below and x not in outputs and len(users[x]) == 1:
                 below[node] = below[x]

@@ -97,6 +97,20 @@ def test_one_kernel_per_input_gradient(taps: tuple[int, int]) -> None:
     assert len(planned(x.grad)) == 2, "the result is read by the gradient"
 
 
+@pytest.mark.parametrize("stride, dilation", [(1, 1), (2, 1), (2, 3), (3, 2)])
+def test_one_kernel_per_gradient_of_a_transposed_convolution(stride: int, dilation: int) -> None:
+    x, weight = tensor(2, 8, 7, 6), tensor(8, 5, 3, 4)
+    x.requires_grad = weight.requires_grad = True
+    y = x.conv_transpose2d(weight, stride=stride, dilation=dilation, padding=1)
+    dy = tensor(*y.shape)
+    for leaf in (x, weight):
+        (found,) = y.gradient(leaf, gradient=dy)
+        assert len(planned(found)) == 1
+        nodes = to_compute(found)
+        (got,), (expected,) = interpreted(planned(found), nodes), evaluate_all(nodes)
+        np.testing.assert_allclose(got, expected, rtol=2e-3, atol=1e-4)
+
+
 def test_one_kernel_per_linear_layer() -> None:
     x = tensor(64, 200)
     for m, n in ((200, 300), (300, 150), (150, 180)):

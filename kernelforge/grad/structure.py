@@ -10,7 +10,7 @@ from functools import partial
 from math import prod
 
 from kernelforge import graph
-from kernelforge.grad.table import Parts, along, counted, div, equal, filled, mul, rule, select, sub, summed, widened
+from kernelforge.grad.table import Parts, counted, div, equal, filled, mul, rule, select, sub, summed, widened
 from kernelforge.graph import Node, Shape, cast, elementwise, expand, gather, reduce, reshape, scatter
 
 # ----------------------------------------------------------------------------------------------------- views
@@ -63,24 +63,23 @@ def _unwindow(node: Node, dy: Node) -> Parts:
     """dx[o, k] = dy[o*stride + k*dilation, k].
 
     A dy that does not vary over k, as below the sum that follows every unwindow a gradient makes, is a plain window of
-    it.  Any other is the diagonal k = k' of the windows (o, k') of dy's rows k.
+    it.  In any other the places (o*stride + k*dilation, k), one behind the other, are windows too.
     """
     dim, _, stride, dilation = node.attr
     (x,) = node.src
-    count, size = x.shape[dim : dim + 2]
+    count, taps = x.shape[dim : dim + 2]
 
-    def windows(y: Node) -> Node:
+    def windows(y: Node, stride: int, dilation: int) -> Node:
         """The windows of y along dim, exactly count of them."""
-        length = (count - 1) * stride + dilation * (size - 1) + 1
-        return graph.window(_resized(y, dim, length), dim, size, stride, dilation)
+        length = (count - 1) * stride + dilation * (taps - 1) + 1
+        return graph.window(_resized(y, dim, length), dim, taps, stride, dilation)
 
     def adjoint() -> Node:
         row = _one_of(dy, dim + 1)
         if row is not None:
-            return windows(row)
-        places = windows(dy)
-        diagonal = equal(along(places, dim + 1), along(places, dim + 2))
-        return summed(select(diagonal, places, filled(places, 0)), (dim + 1,))
+            return windows(row, stride, dilation)
+        flat = reshape(dy, (*dy.shape[:dim], dy.shape[dim] * taps, *dy.shape[dim + 2 :]))
+        return windows(flat, stride * taps, dilation * taps + 1)
 
     return (adjoint if count else (lambda: filled(x, 0)),)
 

@@ -137,6 +137,7 @@ SIMPLE = {
     "a remainder of a remainder": (FLAT * 5 % 21 % 7, FLAT * 5 % 7),
     "multiples vanish": ((FLAT * 21 + D) % 7, D),
     "bounds decide": ((C + 4) // 4, constant(1)),
+    "bounds decide what multiples leave": (C * 5 // 4 + C * 9 % 4, C * 2),
     "by one": (FLAT % 1 + FLAT // 1, FLAT),
 }
 

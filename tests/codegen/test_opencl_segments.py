@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,8 @@ from codegen.opencl import render
 from codegen.opencl_segments import decided, never, reach, segments
 from codegen.schedule import Schedule, Step
 from codegen.target import CPU
-from tests.codegen.random_kernels import random_kernel
+from tests.codegen.opencl_harness import run_all
+from tests.codegen.random_kernels import random_kernel, run
 from tests.codegen.random_schedules import random_schedule
 
 F32 = dtypes.float32
@@ -90,3 +92,16 @@ def test_grid_chunks_walk_their_part_of_each_segment() -> None:
     j = next(axis for axis in kernel.axes if axis.size == 2000)
     source = render(kernel, Schedule((Step(j, 512), Step(j, 16)), 1, (j,)), CPU).source
     assert "max(j0, 0)" in source and "max(j0, 1008)" in source
+
+
+def test_a_segment_may_settle_conditions_on_lanes_that_lie_apart() -> None:
+    """Every third place of a row is stored, the last of them past the end of the values."""
+    i, j, r = Axis("i", 20), Axis("j", 113), Axis("r", 3)
+    out, x = Param("out", F32, 20 * 337), Param("x", F32, 20 * 112)
+    value = load(x, i.index * 112 + j.index, (Guard(j.index, 0, 112),))
+    at = j.index * 3 + r.index
+    kernel = Kernel("spread", (out, x), (Store(out, i.index * 337 + at, value, (Guard(at, 0, 337),), order=(i, j, r)),))
+    program = render(kernel, Schedule((Step(i, 1), Step(r, 1), Step(j, 16)), 1, (j,)), CPU)
+    arrays = {"x": np.arange(20 * 112, dtype=np.float32), "out": np.zeros(20 * 337, np.float32)}
+    (found,) = run_all([program], [arrays])
+    np.testing.assert_array_equal(found["out"], run(kernel, arrays)["out"])

@@ -85,6 +85,27 @@ def test_every_place_gets_the_same_sum(
     assert_same_results(kernel, prepare(kernel), seed)
 
 
+@pytest.mark.parametrize("term", TERMS)
+@given(st.integers(1, 20), sizes, st.integers(2, 5), st.integers(0, 5), sizes, st.integers(1, 7), st.integers(0, 99))
+def test_a_sum_over_the_places_stays_the_same(
+    term: Callable[[Spread], Expr],
+    places: int,
+    taps: int,
+    stride: int,
+    shift: int,
+    count: int,
+    dilation: int,
+    seed: int,
+) -> None:
+    """What a gradient with respect to the taps is."""
+    one = spread(places, taps, stride, shift, count, dilation=dilation)
+    read = load(Param("x", F, places), one.place.index)
+    kernel = kernel_of(reduce("add", apply("mul", term(one), read), [one.place]), one.tap)
+    verify(phased(kernel))
+    assert_same_results(kernel, phased(kernel), seed)
+    assert_same_results(kernel, prepare(kernel), seed)
+
+
 @given(kernels("window"), st.integers(0, 99))
 def test_random_sums_over_windows_stay_the_same(kernel: Kernel, seed: int) -> None:
     verify(phased(kernel))
@@ -153,6 +174,15 @@ def test_places_are_split_where_a_dilation_leaves_no_tap(places: int, shift: int
     guards = {guard for e in split.loads for guard in e.guards}
     assert not any(atom.kind == "mod" for guard in guards for atom in guard.index.atoms())
     assert any(guard.index.is_single_axis and guard.hi == 1 for guard in guards)
+
+
+@pytest.mark.parametrize(("places", "shift", "met"), [(8, 0, 4), (7, 0, 4), (7, 1, 3), (2, 1, 1)])
+def test_a_sum_walks_the_places_that_meet_alone(places: int, shift: int, met: int) -> None:
+    one = spread(places, 3, 2, shift + 20, 40, dilation=4)
+    read = load(Param("x", F, places), one.place.index)
+    split = phased(kernel_of(reduce("add", apply("mul", product(one), read), [one.place]), one.tap))
+    assert [axis.size for total in split.reduces for axis in total.bound] == [met] * (met > 1)
+    assert not any(atom.kind == "mod" for e in split.loads for g in e.guards for atom in g.index.atoms())
 
 
 @pytest.mark.parametrize(("places", "dilation"), [(8, 1), (7, 1), (9, 3), (8, -1), (15, 5)])
