@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
+from weakref import WeakSet
+
+
+class Holder(Protocol):
+    """Whoever knows how much memory is in use."""
+
+    @property
+    def bytes_used(self) -> int: ...
 
 
 class Counters:
@@ -12,15 +20,19 @@ class Counters:
     global_ops       arithmetic operations of them
     global_mem       bytes they had to move at least
     time_sum_s       seconds they took, where they were timed (KF_DEBUG >= 2)
-    mem_used         bytes of device memory in use; not reset
+    mem_used         bytes of device memory in use, those of `pools`; not reset
     plans, compiled  plans made and kernels compiled, or taken from a cache, since the program began or reset()
     """
 
-    __slots__ = ("compiled", "global_mem", "global_ops", "kernel_count", "mem_used", "plans", "time_sum_s")
+    __slots__ = ("compiled", "global_mem", "global_ops", "kernel_count", "plans", "pools", "time_sum_s")
 
     def __init__(self) -> None:
-        self.mem_used = 0
+        self.pools: WeakSet[Holder] = WeakSet()
         self.reset()
+
+    @property
+    def mem_used(self) -> int:
+        return sum(pool.bytes_used for pool in self.pools)
 
     def reset(self) -> None:
         """Set everything but mem_used to zero."""

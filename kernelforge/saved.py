@@ -81,7 +81,7 @@ def recall(name: str) -> Plan | None:
 def save(name: str, plan: Plan) -> None:
     """Saves a plan, without what belongs to this process."""
     steps = [replace(step, executable=None) if isinstance(step, Launch) else step for step in plan.steps]
-    cache.save(name, pickle.dumps(replace(plan, steps=steps, faults={}), pickle.HIGHEST_PROTOCOL))
+    cache.save(name, pickle.dumps(replace(plan, steps=steps, faults={}, batch=[], shared=[]), pickle.HIGHEST_PROTOCOL))
 
 
 @lru_cache(maxsize=1)

@@ -124,6 +124,10 @@ class Plan:
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
     preparations  what may be kept from one run to the next
     lean     blocks and scratch of a run in which all preparations are kept
+    place    the device, and batch: each step's executable and arguments, where all steps are launches on one device;
+             known once the programs are compiled.  shared: positions of those whose executable has other launches too
+    runs     how many there were
+    is_one_launch  of leaves that have elements, and writes one new array
     """
 
     slots: list[Slot] = field(default_factory=list)
@@ -140,6 +144,11 @@ class Plan:
     kernels: int = 0
     flops: int = 0
     nbytes: int = 0
+    place: str = ""
+    batch: list[tuple[Any, tuple[int, ...]]] = field(default_factory=list)
+    shared: list[int] = field(default_factory=list)
+    runs: int = 0
+    is_one_launch: bool = False
 
     def sum_up(self) -> None:
         """Gathers from slots and steps what every run asks for."""
@@ -150,6 +159,13 @@ class Plan:
         self.kernels = len(programs)
         self.flops = sum(program.flops for program in programs)
         self.nbytes = sum(program.nbytes for program in programs)
+        leaves, last = self.slots[:-1], self.slots[-1]
+        self.is_one_launch = (
+            len(self.steps) == len(programs) == 1
+            and self.results == (len(leaves),)
+            and last.takes < 0
+            and all(slot.role == "leaf" and slot.size for slot in leaves)
+        )
 
     @property
     def launches(self) -> list[Launch]:

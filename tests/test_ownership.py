@@ -192,7 +192,7 @@ def test_an_interrupted_step_is_not_done_twice(monkeypatch: pytest.MonkeyPatch) 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "launch", interrupted)
+        patch.setattr(runtime, "launch_all", interrupted)
         with pytest.raises(KeyboardInterrupt):
             x.realize()
     np.testing.assert_array_equal(x.numpy(), np.arange(N) + 1)

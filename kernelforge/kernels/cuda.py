@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -77,6 +77,9 @@ class CudaRuntime:
         with self._compiling:
             return self._builder.compile(programs)
 
+    def another(self, executable: Compiled) -> Compiled:
+        return executable
+
     def launch(self, executable: Compiled, memories: Sequence[Memory], timed: bool = False) -> float | None:
         with self._launching:
             executable.arguments.bind(memories)
@@ -84,6 +87,10 @@ class CudaRuntime:
                 return self.elapsed(lambda: self._start(executable))
             self._start(executable)
         return None
+
+    def launch_all(self, launches: Iterable[tuple[Compiled, Sequence[int]]], memories: Sequence[Memory]) -> None:
+        for executable, places in launches:
+            self.launch(executable, [memories[place] for place in places])
 
     def _start(self, executable: Compiled) -> None:
         """Launches with the arguments bound last."""

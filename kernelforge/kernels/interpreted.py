@@ -6,7 +6,7 @@ Comes in: programs with their kernels.  Goes out: their results in host memory.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,6 +54,9 @@ class InterpretedRuntime:
     def compile(self, programs: Sequence[Program]) -> list[Interpreted]:
         return [Interpreted(program) for program in programs]
 
+    def another(self, executable: Interpreted) -> Interpreted:
+        return executable
+
     def launch(self, executable: Interpreted, memories: Sequence[Memory], timed: bool = False) -> float | None:
         program = executable.program
         if program.kernel is None:
@@ -66,6 +69,10 @@ class InterpretedRuntime:
         with np.errstate(all="ignore"):
             interpret(program.kernel, arrays)
         return time.perf_counter() - start if timed else None
+
+    def launch_all(self, launches: Iterable[tuple[Interpreted, Sequence[int]]], memories: Sequence[Memory]) -> None:
+        for executable, places in launches:
+            self.launch(executable, [memories[place] for place in places])
 
     def wait(self) -> None:
         """Launches are done when they return."""

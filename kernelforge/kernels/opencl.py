@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -124,21 +124,36 @@ class OpenCLRuntime:
         with self._compiling:
             return self._builder.compile(programs)
 
+    def another(self, executable: Compiled) -> Compiled:
+        return self._builder.another(executable)
+
     def launch(self, executable: Compiled, memories: Sequence[Memory], timed: bool = False) -> float | None:
+        return self._start(((executable, range(len(memories))),), memories, timed)
+
+    def launch_all(self, launches: Iterable[tuple[Compiled, Sequence[int]]], memories: Sequence[Memory]) -> None:
+        self._start(launches, memories, False)
+
+    def _start(
+        self, launches: Iterable[tuple[Compiled, Sequence[int]]], memories: Sequence[Memory], timed: bool
+    ) -> float | None:
+        """Starts programs in order; the seconds the last one took, if timed."""
+        queues, seconds = self._queues, None
         with self._launching:
-            kernel, bound = executable.kernel, executable.bound
-            number = self._queues.launched + 1
             try:
-                for i, memory in enumerate(memories):
-                    block = memory.block
-                    block.last_use = number
-                    if bound[i] != block.serial:
-                        bound[i] = 0  # whatever interrupts the next line, the argument is set again
-                        kernel.set_arg(i, block.handle)
-                        bound[i] = block.serial
-                return self._queues.launch(executable, timed)
+                for executable, places in launches:
+                    bound, number = executable.bound, queues.launched + 1
+                    for i, place in enumerate(places):
+                        block = memories[place].block
+                        block.last_use = number
+                        serial = block.serial
+                        if bound[i] != serial:
+                            bound[i] = 0  # whatever interrupts the next line, the argument is set again
+                            executable.kernel.set_arg(i, block.handle)
+                            bound[i] = serial
+                    seconds = queues.launch(executable, timed)
             except self._cl.Error as error:
                 raise self._failure(f"launch {executable.program.entry}", error) from error
+        return seconds
 
     def _failure(self, attempt: str, error: Any) -> Exception:
         if isinstance(error, self._cl.MemoryError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from codegen.opencl import joined
@@ -107,6 +107,11 @@ class Builder:
             raise self._refusal(program, error) from None
         chances = CHANCES if program.nbytes <= MOST_BYTES and program.flops <= MOST_FLOPS else 0
         return Compiled(program, kernel, size, local, [0] * len(program.params), chances)
+
+    def another(self, executable: Compiled) -> Compiled:
+        """The same program as a kernel object of its own, with arguments of its own."""
+        kernel = self._cl.Kernel(executable.kernel.program, executable.kernel.function_name)
+        return replace(executable, kernel=kernel, bound=[0] * len(executable.bound))
 
     # ---------------------------------------------------------------------------------------------- the disk
 

@@ -7,14 +7,13 @@ of eight steps per power of two, so less than an eighth is wasted.  It knows no 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels.runtime import Block, Memory
-from kernelforge.settings import POOL
+from kernelforge.settings import POOL, remembered
 
 SMALLEST: Final = 256
 
@@ -32,6 +31,12 @@ def size_class(nbytes: int) -> int:
     return -(-nbytes // step) * step
 
 
+@remembered
+def _kept_bytes() -> int:
+    """The bytes to keep, as the switch says; less than 0 where it leaves that to the pool."""
+    return POOL.value << 20
+
+
 class Pool:
     """Blocks of one device.
 
@@ -42,7 +47,8 @@ class Pool:
              dies: in a cycle of garbage Python says so to it even if its handle gives it back
 
     `give_back` runs whenever Python collects a handle, also in the middle of the methods here, so it never waits for
-    the lock: it leaves the block where the next holder of the lock finds it.
+    the lock.  Blocks come and go by single operations on lists, which need none; what they come to is summed up when
+    somebody asks.
     """
 
     def __init__(
@@ -53,11 +59,20 @@ class Pool:
         release: Callable[[Block], None] = lambda block: None,
     ) -> None:
         self._make, self._wait, self._release, self._default_limit = make, wait, release, limit
-        self._returned: deque[Block] = deque()
         self._free: dict[int, list[Block]] = {}  # by capacity, the one freed last at the end
         self._lock = threading.Lock()
-        self.bytes_free = 0
-        self.bytes_used = 0
+        self._bytes = 0  # of all blocks there are
+        GlobalCounters.pools.add(self)
+
+    @property
+    def bytes_free(self) -> int:
+        """Bytes of the blocks kept for reuse."""
+        return sum(capacity * len(blocks) for capacity, blocks in list(self._free.items()))
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of the blocks in use."""
+        return self._bytes - self.bytes_free
 
     def take(self, nbytes: int) -> Memory:
         """Memory of nbytes: the block of its class that was freed last, or a new one.
@@ -65,60 +80,54 @@ class Pool:
         raises MemoryError with the sizes when the device has no more, even after the free blocks were released
         """
         capacity = size_class(nbytes)
-        with self._lock:
-            if self._returned:
-                self._collect()
-            free = self._free.get(capacity)
-            if free:
-                self.bytes_free -= capacity
-                block = free.pop()
-            else:
+        try:
+            block = self._free[capacity].pop()
+        except LookupError:
+            with self._lock:
                 block = self._fresh(capacity)
-            self.bytes_used += capacity
-            GlobalCounters.mem_used += capacity
         return Memory(nbytes, block, self)
 
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""
-        self._returned.append(block)
-        if self._lock.acquire(blocking=False):
+        self._free[block.capacity].append(block)
+        limit = _kept_bytes()
+        if limit < 0:
+            limit = self._default_limit
+        if self._bytes > limit and self._lock.acquire(blocking=False):
             try:
-                self._collect()
-                limit = self._default_limit if POOL.value < 0 else POOL.value << 20
-                if self.bytes_free > limit:
-                    self._trim(limit)
+                self._trim(limit)
             finally:
                 self._lock.release()
 
     def clear(self) -> None:
         """Releases every free block."""
         with self._lock:
-            self._collect()
             self._trim(0)
-
-    def _collect(self) -> None:
-        while self._returned:
-            block = self._returned.popleft()
-            capacity = block.capacity
-            self.bytes_used -= capacity
-            GlobalCounters.mem_used -= capacity
-            self._free.setdefault(capacity, []).append(block)
-            self.bytes_free += capacity
 
     def _trim(self, limit: int) -> None:
         """Releases blocks until at most `limit` free bytes are left: of the largest class, the one freed first."""
-        while self.bytes_free > limit:
-            capacity = max(size for size, blocks in self._free.items() if blocks)
-            self.bytes_free -= capacity  # before the block goes: Ctrl-C here must never leave fewer blocks than counted
-            block = self._free[capacity].pop(0)
-            self._wait(block.last_use)
-            self._release(block)
+        for capacity in sorted(self._free, reverse=True):
+            blocks = self._free[capacity]
+            while blocks and self.bytes_free > limit:
+                try:
+                    block = blocks.pop(0)
+                except IndexError:  # another thread was faster
+                    break
+                self._bytes -= capacity
+                self._wait(block.last_use)
+                self._release(block)
 
     def _fresh(self, capacity: int) -> Block:
+        self._free.setdefault(capacity, [])
         try:
-            return self._make(capacity)
+            block = self._make(capacity)
         except MemoryError:
             self._trim(0)
+            block = self._made_now(capacity)
+        self._bytes += capacity
+        return block
+
+    def _made_now(self, capacity: int) -> Block:
         try:
             return self._make(capacity)
         except MemoryError as error:

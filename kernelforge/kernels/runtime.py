@@ -7,7 +7,7 @@ into.  A runtime knows no graph and no tensor.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Protocol
@@ -153,8 +153,16 @@ class Runtime(Protocol):
         """
         ...
 
+    def another(self, executable: Any) -> Any:
+        """An executable of the same program that keeps its arguments apart, where that makes launches cheaper."""
+        ...
+
     def launch(self, executable: Any, memories: Sequence[Memory], timed: bool = False) -> float | None:
         """Start a program on its arguments; does not wait unless timed, then the seconds it took on the device."""
+        ...
+
+    def launch_all(self, launches: Iterable[tuple[Any, Sequence[int]]], memories: Sequence[Any]) -> None:
+        """Start programs in order, each on the memories at its places."""
         ...
 
     def wait(self) -> None:

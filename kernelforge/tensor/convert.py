@@ -26,8 +26,23 @@ class Convert(Random):
 
     def realize(self, *others: Self) -> Self:
         """Itself, computed together with others."""
-        realize_tensors((self, *others))
+        if others or not self._realized_again():
+            realize_tensors((self, *others))
         return self
+
+    def _realized_again(self) -> bool:
+        """True when the tensor is computed, which took little: the like was met before."""
+        node = self._node
+        if self._leaf or node.op == "buffer" or node.realized is not None:
+            return False
+        buffer = realize.realize_again(node)
+        if buffer is None:
+            return False
+        if pending:
+            pending.pop(id(self), None)
+        if not self._tracked:
+            self._node = graph.buffer(buffer, node.shape)
+        return True
 
     def explain(self, *others: Self) -> str:
         """What computing the tensor would run, as text: kernels, why each begins and ends where it does, sources.
@@ -46,7 +61,8 @@ class Convert(Random):
         if value is not None:
             kind = self.dtype.compute if self.dtype is dtypes.bfloat16 else self.dtype.numpy
             return np.full(self.shape, value.attr, kind)
-        realize_tensors((self,))
+        if not self._realized_again():
+            realize_tensors((self,))
         stored = self._stored
         assert stored is not None
         return from_storage(realize.contents(stored), self.dtype).reshape(self.shape)

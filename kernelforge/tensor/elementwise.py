@@ -15,6 +15,7 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.bits import Bits
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, broadcast, pinned
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
@@ -29,12 +30,22 @@ class Elementwise(Bits):
     # Arithmetic -------------------------------------------------------------------------------------------------
 
     def _arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
+        if isinstance(other, Core) and other._node.shape != self._node.shape:
+            return self._broadcasting(op, other, reverse)
+        return self._combined(op, other, reverse)
+
+    def _combined(self, op: str, other: Operand, reverse: bool) -> Self:
         a, b, tracked = self._operands(other, reverse)
         if a.dtype is dtypes.bool:
             if op == "sub":
                 raise DTypeError("- is not defined for bool tensors; use ^ or logical_not(), or cast() to a number")
             op = _LOGICAL[op]
         return self._wrap(graph.elementwise(op, a, b), tracked)
+
+    @composite
+    def _broadcasting(self, op: str, other: Operand, reverse: bool) -> Self:
+        """One node for what takes up to five."""
+        return self._combined(op, other, reverse)
 
     def add(self, other: Operand, reverse: bool = False, *, alpha: float = 1) -> Self:
         """The sum self + alpha * other; logical or for two bool tensors."""

@@ -1,0 +1,226 @@
+"""Running plans: memory for their arrays, launches in order, and what waits to be reported.
+
+Comes in: plans whose programs are compiled, and the buffers they read.  Goes out: the buffers of their results.  It
+knows no graph node.  Every step of a training loop goes through here, so it is written for speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from kernelforge import debug, faults, graphs
+from kernelforge.buffer import Buffer
+from kernelforge.counters import GlobalCounters
+from kernelforge.joint import Step
+from kernelforge.kept import NO_SERVICE, Service
+from kernelforge.kernels import Device, Runtime
+from kernelforge.settings import DEBUG, GRAPHS, remembered
+from kernelforge.steps import HostCall, Launch, Plan, Transfer
+
+AT_ONCE: Final = 8  # executables made in one run
+
+
+def compile_all(plan: Plan) -> None:
+    """Compiles the programs of a plan that are not compiled yet, all of one device together."""
+    for device in dict.fromkeys(step.device for step in plan.launches):
+        steps = [step for step in plan.launches if step.device == device]
+        programs = list(dict.fromkeys(step.program for step in steps))
+        compiled = dict(zip(programs, Device[device].compile(programs)))
+        GlobalCounters.compiled += len(programs)
+        for step in steps:
+            step.executable = compiled[step.program]
+    launches = plan.launches
+    if len({step.device for step in launches}) == 1 and len(launches) == len(plan.steps):
+        plan.place, plan.batch = launches[0].device, [(step.executable, step.arguments) for step in launches]
+        met = set()
+        for position, step in enumerate(launches):
+            if id(step.executable) in met:
+                plan.shared.append(position)
+            met.add(id(step.executable))
+
+
+def _set_apart(plan: Plan) -> None:
+    """Gives a few of the launches that share an executable their own: its arguments then stay as they are from run to
+    run.  It takes time, so no run does it for many, and the first for none."""
+    if plan.runs:
+        for position in plan.shared[-AT_ONCE:]:
+            executable, places = plan.batch[position]
+            plan.batch[position] = Device[plan.place].another(executable), places
+        del plan.shared[-AT_ONCE:]
+    plan.runs += 1
+
+
+def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
+    """Runs a plan on other leaves; the buffers of its results, which are the leaves themselves where they take their
+    memory."""
+    service = service_of(plan, leaves)
+    memories, buffers = prepared(plan, leaves, service, keeps=True)
+    launch(plan, memories, service.skipped)
+    service.done()
+    return buffers
+
+
+def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
+    """Runs a plan that is one launch; the buffer of its result."""
+    if not _plainly():
+        memories, (buffer,) = prepared(plan, leaves, NO_SERVICE)
+        launch(plan, memories)
+        return buffer
+    ((_, slot, nbytes),) = plan.made
+    runtime: Runtime = Device[plan.place]
+    memory = runtime.allocate(nbytes)
+    memories = [buffer.memory or resident(buffer) for buffer in leaves]
+    memories.append(memory)
+    runtime.launch_all(plan.batch, memories)
+    GlobalCounters.kernel_count += 1
+    GlobalCounters.global_ops += plan.flops
+    GlobalCounters.global_mem += plan.nbytes
+    return Buffer(slot.size, slot.dtype, slot.device, None, memory)
+
+
+def service_of(plan: Plan, leaves: Sequence[Buffer]) -> Service:
+    """What of a plan's preparations of the given buffers is kept, or will be."""
+    if not plan.preparations:
+        return NO_SERVICE
+    return Service(plan.preparations, leaves, lambda slot, nbytes: Device[plan.slots[slot].device].allocate(nbytes))
+
+
+def prepared(
+    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool = False
+) -> tuple[list[Any], list[Buffer]]:
+    """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result.
+
+    keeps   a result that takes a leaf's memory has the leaf's buffer as well, else a new one
+    """
+    memories, made = _memories(plan, leaves, service, keeps)
+    return memories, [made[slot] if slot in made else leaves[slot] for slot in plan.results]
+
+
+def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -> None:
+    """Runs a plan's steps but those at the positions skipped."""
+    if not (plan.batch and _plainly()):
+        _launch_each(plan, memories, skipped)
+    else:
+        if plan.shared:
+            _set_apart(plan)
+        batch = [pair for i, pair in enumerate(plan.batch) if i not in skipped] if skipped else plan.batch
+        Device[plan.place].launch_all(batch, memories)
+        for number in plan.flags:
+            faults.expect(plan.faults[number])
+    GlobalCounters.kernel_count += plan.kernels
+    GlobalCounters.global_ops += plan.flops
+    GlobalCounters.global_mem += plan.nbytes
+    for step in [plan.steps[i] for i in skipped]:
+        if isinstance(step, Launch):
+            GlobalCounters.kernel_count -= 1
+            GlobalCounters.global_ops -= step.program.flops
+            GlobalCounters.global_mem -= step.program.nbytes
+
+
+@remembered
+def _plainly() -> bool:
+    """True when launches are neither timed nor captured."""
+    return DEBUG.value < 2 and not GRAPHS.value
+
+
+def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) -> None:
+    """Runs a plan's steps one by one."""
+    timed = DEBUG.value >= 2
+    steps: Sequence[Step] = plan.steps
+    if skipped:
+        steps = [step for i, step in enumerate(plan.steps) if i not in skipped]
+    elif GRAPHS.value and not timed and graphs.replayed(plan, memories):
+        steps = ()
+        for launched in plan.launches:
+            if launched.fault >= 0:
+                faults.expect(plan.faults[launched.fault])
+    for step in steps:
+        arguments = [memories[slot] for slot in step.arguments]
+        if isinstance(step, Transfer):
+            _transfer(plan, step, arguments)
+            continue
+        if isinstance(step, HostCall):
+            _call(plan, step, arguments)
+            continue
+        seconds = Device[step.device].launch(step.executable, arguments, timed)
+        if seconds is not None:
+            GlobalCounters.time_sum_s += seconds
+            debug.show_launch(step, seconds)
+        if step.fault >= 0:
+            faults.expect(plan.faults[step.fault])
+
+
+def resident(buffer: Buffer) -> Any:
+    """The device memory of a buffer, which takes its elements from the host the first time."""
+    if buffer.memory is None:
+        buffer.memory = Device[buffer.device].allocate(buffer.nbytes)
+        if buffer.host is not None:
+            Device[buffer.device].copy_in(buffer.memory, buffer.host)
+            buffer.host = None
+    return buffer.memory
+
+
+def _memories(
+    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool
+) -> tuple[list[Any], dict[int, Buffer]]:
+    """The memory of every slot, None for those without elements; and the new buffers among them."""
+    memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in leaves]
+    memories += [None] * (len(plan.slots) - len(memories))
+    needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
+    if needed:
+        blocks = [Device[block.device].allocate(block.nbytes) for block in needed]
+        for number, block in scratch:
+            memories[number] = blocks[block]
+    for number, memory in service.memories.items():
+        memories[number] = memory
+    made: dict[int, Buffer] = {}
+    for number, slot, nbytes in plan.made:
+        if slot.takes >= 0:
+            memory = memories[slot.takes]
+            if keeps:
+                memories[number], made[number] = memory, leaves[slot.takes]
+                continue
+            leaves[slot.takes].memory = None
+        else:
+            memory = Device[slot.device].allocate(nbytes) if nbytes else None
+        memories[number] = memory
+        made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
+    for number in plan.flags:
+        memories[number] = _fault(plan, number).memory
+    return memories, made
+
+
+def _fault(plan: Plan, slot: int) -> faults.Fault:
+    """The fault flags behind a slot; they live as long as the plan."""
+    if slot not in plan.faults:
+        step = next(step for step in plan.launches if step.fault == slot)
+        sizes, lines = [check.size for check in step.checks], [check.line for check in step.checks]
+        plan.faults[slot] = faults.Fault(step.device, sizes, lines)
+    return plan.faults[slot]
+
+
+def _call(plan: Plan, step: HostCall, memories: Sequence[Any]) -> None:
+    """Computes a step on the host, by way of copies of its arguments.
+
+    raises LinAlgError, with the user's line
+    """
+    arrays = []
+    for number, shape, memory in zip(step.sources, step.shapes, memories):
+        slot = plan.slots[number]
+        arrays.append(np.empty(shape, slot.dtype.numpy))
+        if memory is not None:
+            Device[slot.device].copy_out(memory, arrays[-1].reshape(-1))
+    target = plan.slots[step.target]
+    found = step.function.computed(arrays, step.line)
+    Device[target.device].copy_in(memories[-1], np.ascontiguousarray(found, target.dtype.numpy).reshape(-1))
+
+
+def _transfer(plan: Plan, step: Transfer, memories: Sequence[Any]) -> None:
+    """Copies an array between devices, by way of the host."""
+    source, target = plan.slots[step.source], plan.slots[step.target]
+    flat = np.empty(source.size, source.dtype.numpy)
+    Device[source.device].copy_out(memories[0], flat)
+    Device[target.device].copy_in(memories[1], flat)
