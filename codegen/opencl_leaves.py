@@ -348,9 +348,15 @@ class Leaves:
 
     def source(self, param: Param) -> str:
         """The array to load from, as one of bits where those of float16 are asked for."""
+        return self.array(param, "__global const ushort *")
+
+    def destination(self, param: Param) -> str:
+        """The array to store to, as one of bits where those of float16 are given."""
+        return self.array(param, "__global ushort *")
+
+    def array(self, param: Param, bits: str) -> str:
         name = self.params[param.name]
-        bits = param.dtype is dtypes.uint16 and param.name in self.halves
-        return f"((__global const ushort *){name})" if bits else name
+        return f"(({bits}){name})" if param.dtype is dtypes.uint16 and param.name in self.halves else name
 
     def load(self, e: Load, coords: Coords, lane: Axis | None) -> str:
         """The text of a load; 0 where a guard fails or an axis overhangs."""

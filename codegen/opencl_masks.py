@@ -108,6 +108,10 @@ class Masks:
                 found.never = True
                 found.scalars.append("0")
         elif axis is lane:
+            at = self.indices.constant(axis.index, coords)
+            if at is not None and not loose:
+                found.last.append(str(axis.size - at))
+                return
             text = _operand(self.indices.scalar(axis.index, coords))
             found.first += [self._count(f"-{text}")] if loose else []
             found.last.append(self._count(f"{axis.size} - {text}"))

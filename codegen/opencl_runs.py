@@ -61,7 +61,7 @@ def print_run(leaves: Leaves, store: Store, points: Sequence[Coords], values: Se
     for i, index in enumerate(leaves.lane_indices(store.index, step, points[0], lane)):
         vector, first = divmod(i * size, lanes)
         part = "" if size == lanes else ".s" + "".join(f"{first + j:x}" for j in range(size))
-        text = leaves.speller.store(leaves.params[store.param.name], index, f"{name}[{vector}]{part}", dtype, size)
+        text = leaves.speller.store(leaves.destination(store.param), index, f"{name}[{vector}]{part}", dtype, size)
         leaves.lines.add(text)
 
 
@@ -69,7 +69,7 @@ def print_woven(
     leaves: Leaves, store: Store, points: Sequence[Coords], values: Sequence[str], when: Conditions
 ) -> None:
     """Store the vectors of points that lie between the lanes of the first as vectors of consecutive places."""
-    lanes, size, dtype, param = leaves.lanes, len(points), store.param.dtype, leaves.params[store.param.name]
+    lanes, size, dtype, param = leaves.lanes, len(points), store.param.dtype, leaves.destination(store.param)
     name = _turned(leaves, values, dtype)
     bounds = leaves.masks.bounds(when) if when.by_lane else None
     for i in range(size):

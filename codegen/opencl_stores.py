@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from codegen.dtypes import dtypes
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Store
+from codegen.moved import moved_bits
 from codegen.nodes import Out
 from codegen.opencl_masks import Conditions
 from codegen.opencl_runs import blocks_of, is_woven, print_run, print_woven, run_axis
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def print_store(leaves: Leaves, node: Out) -> None:
     """Evaluate and store every point of a tile that is inside."""
-    store = node.store
+    store = node.store if node.store.param in leaves.replaced else moved_bits(node.store, leaves.env)
     lane = leaves.lane_among(store.axes, node.place)
     along = run_axis(leaves, store, node.place, lane)
     waiting: list[tuple[Coords, Conditions]] = []  # points that may be stored together
@@ -118,7 +119,7 @@ def _stored_value(leaves: Leaves, store: Store, coords: Coords, lane: Axis | Non
 
 def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, step: int, value: str) -> str:
     """The statement for a vector of consecutive places."""
-    dtype, name = store.param.dtype, leaves.params[store.param.name]
+    dtype, name = store.param.dtype, leaves.destination(store.param)
     start, bounds = leaves.run(store.index, when, coords, step)
     if store.mode != "set":
         if bounds is None:
@@ -137,7 +138,7 @@ def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, s
 
 def _element_store(leaves: Leaves, store: Store, index: str, value: str, before: str | None = None) -> str:
     """The statement for one place; `before` is where its old value goes."""
-    dtype, name = store.param.dtype, leaves.params[store.param.name]
+    dtype, name = store.param.dtype, leaves.destination(store.param)
     if store.mode == "flag":
         value = "1"
     elif store.mode != "set":

@@ -56,10 +56,11 @@ ONE_KERNEL = {
     "running sum of an expression": lambda: tensor(64, 96).exp().cumsum(-1) * 2,
     "running sum over the first dimension": lambda: tensor(64, 96).cumsum(0) / tensor(64, 1),
     "running sum of a softmax": lambda: tensor(64, 96).softmax(-1).cumsum(-1),
-    "running extrema": lambda: tensor(64, 96).cummax(1) - tensor(64, 96).cummin(1),
+    "running extrema": lambda: tensor(64, 96).cummax(1)[0] - tensor(64, 96).cummin(1)[0],
     "running sum from the end": lambda: tensor(64, 96).flip(1).cumsum(1).flip(1),
     "running sum of a reshaped line": lambda: (tensor(64 * 96) * 3).reshape(64, 96).cumsum(1).reshape(-1) + 1,
-    "sum of a running maximum": lambda: tensor(64, 96).cummax(1).sum(1),
+    "places of a running maximum": lambda: tensor(64, 96).cummax(1)[1],
+    "sum of a running maximum": lambda: tensor(64, 96).cummax(1)[0].sum(1),
     "views only": lambda: tensor(8, 12).transpose(0, 1).pad(((1, 2), (0, 0))).flip(0),
 }
 

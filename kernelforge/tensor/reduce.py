@@ -286,16 +286,32 @@ class Reduce(Diagonals):
         x = self._floating()
         return x.cast(x.dtype.arithmetic)._scan("logaddexp", axis).cast(x.dtype)
 
-    def cummax(self, axis: int = 0) -> Self:
-        """The largest element up to each place along axis; NaN from the first one on.
+    def cummax(self, axis: int = 0) -> tuple[Self, Self]:
+        """The largest element up to each place along axis, and its int32 index; NaN from the first one on.
 
-        Its gradient goes to the last of equal elements.
+        Of equal elements the last one counts, also to gradients.
+
+        >>> [found.tolist() for found in Tensor([2, 3, 1, 3]).cummax()]
+        [[2, 3, 3, 3], [0, 1, 1, 3]]
         """
-        return self._scan("max", axis)
+        values = self._scan("max", axis)
+        return values, self.detach()._last_places(values.detach(), axis)
 
-    def cummin(self, axis: int = 0) -> Self:
-        """The smallest element up to each place along axis; NaN from the first one on."""
-        return self._scan("min", axis)
+    def cummin(self, axis: int = 0) -> tuple[Self, Self]:
+        """The smallest element up to each place along axis, and its int32 index; see cummax()."""
+        values = self._scan("min", axis)
+        return values, self.detach()._last_places(values.detach(), axis)
+
+    @composite
+    def _last_places(self, extremes: Self, axis: int) -> Self:
+        """For each of the running extremes along axis the index of the last element up to there that it was found at;
+        NaN are what they meet."""
+        found = self.eq(extremes) | self.isnan() if self.dtype.is_float else self.eq(extremes)
+        if not self.shape:
+            return found.where(0, found.cast(dtypes.int32))
+        dim = self._dim(axis, "cumulative places")
+        line = graph.reshape(graph.iota(self.shape[dim]), tuple(n if i == dim else 1 for i, n in enumerate(self.shape)))
+        return found.where(self._derived(graph.expand(line, self.shape)), 0)._scan("max", dim)
 
     def _running_total(self, op: str, axis: int, dtype: DType | str | None) -> Self:
         if dtype is None:

@@ -237,8 +237,8 @@ REDUCTIONS: dict[str, Case] = {
     "norm": Case("f", lambda x: x.norm()),
     **{name: named("f", name, dim) for name in ("softmax", "log_softmax", "logsumexp", "logcumsumexp")},
     **{name: named("biuf", name, dim) for name in ("cumsum", "cumprod")},
-    "cummax": Case("iuf", lambda x, d: x.cummax(d), dim, lambda x, d: x.cummax(d)[0]),
-    "cummin": Case("iuf", lambda x, d: x.cummin(d), dim, lambda x, d: x.cummin(d)[0]),
+    "cummax": Case("iuf", lambda x, d: x.cummax(d), dim),
+    "cummin": Case("iuf", lambda x, d: x.cummin(d), dim),
 }  # fmt: skip
 SHAPES: dict[str, Case] = {
     "reshape": named("iuf", "reshape", lambda d, s, t: (tuple(d(st.sampled_from([-1, 1, n])) for n in (2, 3)),)),

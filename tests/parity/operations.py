@@ -43,8 +43,7 @@ OTHERWISE: Final = {
 }  # fmt: skip
 DIFFERS: Final = {
     "max, min": "give values alone, as amax() and amin(), which are other names of them; argmax() gives places",
-    "cummax, cummin": "give values alone",
-    "argmax, argsort, sort, topk, nonzero, ...": "places are int32",
+    "argmax, argsort, cummax, nonzero, sort, topk, ...": "places are int32",
     "lstsq": "gives the solution alone",
     "svd": "as torch.linalg.svd: the last result is V.T",
     "interpolate": "size, mode, align_corners, scale_factor in this order; linear by default",

@@ -67,8 +67,8 @@ COMPOSITES = {
     "rmsnorm": (lambda t: t.rmsnorm(), lambda a: a / np.sqrt((a * a).mean(-1, keepdims=True) + 1e-6)),
     "cumsum": (lambda t: t.cumsum(1), lambda a: a.cumsum(1)),
     "cumprod": (lambda t: t.cumprod(-1), lambda a: a.cumprod(-1)),
-    "cummax": (lambda t: t.cummax(1), lambda a: np.maximum.accumulate(a, 1)),
-    "cummin": (lambda t: t.cummin(0), lambda a: np.minimum.accumulate(a, 0)),
+    "cummax": (lambda t: t.cummax(1)[0], lambda a: np.maximum.accumulate(a, 1)),
+    "cummin": (lambda t: t.cummin(0)[0], lambda a: np.minimum.accumulate(a, 0)),
     "norm": (lambda t: t.norm(axis=1), lambda a: np.linalg.norm(a, axis=1)),
     "norm 3": (lambda t: t.norm(3), lambda a: (np.abs(a) ** 3).sum() ** (1 / 3)),
     "norm inf": (lambda t: t.norm(np.inf), lambda a: np.abs(a).max()),
@@ -176,7 +176,7 @@ def test_variance_is_two_pass(device):
 def test_long_cumulative_sums(n, numpy_device):
     x = values(2, n, low=-9, high=9, dtype=np.int32)
     assert_same(Tensor(x).cumsum(1), x.cumsum(1), 0, 0)
-    assert_same(Tensor(x).cummax(1), np.maximum.accumulate(x, 1), 0, 0)
+    assert_same(Tensor(x).cummax(1)[0], np.maximum.accumulate(x, 1), 0, 0)
 
 
 def test_no_elements(device):
@@ -234,7 +234,7 @@ def test_cumulative_operations(axis, device):
     x = values(37, 70)
     wide = x.astype(np.float64)
     t = Tensor(x)
-    found = [t.cumsum(axis), t.cumprod(axis), t.cummax(axis), t.cummin(axis), t.exp().cumsum(axis) * 2]
+    found = [t.cumsum(axis), t.cumprod(axis), t.cummax(axis)[0], t.cummin(axis)[0], t.exp().cumsum(axis) * 2]
     found += [t.cumsum(axis)[-1], (100 * t).logcumsumexp(axis)]
     expected = [
         wide.cumsum(axis),
@@ -260,7 +260,7 @@ def test_gradients_of_logcumsumexp(axis, numpy_device):
 def test_cumulative_operations_of_hard_values(device):
     x = np.array([[1, np.nan, 2, 0], [-np.inf, 3, np.inf, 1], [2, 2, -0.0, 5]], np.float32)
     t = Tensor(x)
-    found = [t.cummax(1), t.cummin(1), t.cumsum(1), Tensor([True, False, True]).cumsum(), Tensor([]).cumsum()]
+    found = [t.cummax(1)[0], t.cummin(1)[0], t.cumsum(1), Tensor([True, False, True]).cumsum(), Tensor([]).cumsum()]
     expected = [np.maximum.accumulate(x, 1), np.minimum.accumulate(x, 1), x.cumsum(1), [1, 1, 2], []]
     assert_all_same(found, expected)
 
@@ -271,7 +271,7 @@ def test_cumulative_operations_have_the_types_asked_for(device):
     assert_same(Tensor(x).cumsum(dtype="int8"), x.cumsum(dtype=np.int8), 0, 0)
     assert str(Tensor(x).cumsum(dtype="float32").dtype) == "float32"
     assert str(Tensor(x).cumprod().dtype) == "int64"
-    assert str(Tensor(x).cummax().dtype) == "int8"
+    assert str(Tensor(x).cummax()[0].dtype) == "int8"
     ones = Tensor(np.ones(5000, np.float16))
     assert ones.cumsum()[-1].item() == 5000
     assert Tensor(3.5).cumsum().item() == 3.5
@@ -281,5 +281,25 @@ def test_cumulative_operations_have_the_types_asked_for(device):
 
 def test_gradients_of_running_extrema_go_to_one_place(numpy_device):
     x = Tensor([1.0, 3.0, 3.0, 2.0], requires_grad=True)
-    x.cummax().sum().backward()
+    x.cummax()[0].sum().backward()
     assert x.grad.tolist() == [1, 1, 2, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int32, np.bool_])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_places_of_running_extrema_are_the_last_of_equal_ones(axis, dtype, device):
+    torch = pytest.importorskip("torch")
+    x = values(9, 41, low=-3, high=3, dtype=np.int32).astype(dtype)
+    if x.dtype.kind == "f":
+        x[4, 7], x[2, 30], x[6, 30] = np.nan, np.inf, np.nan
+    source = torch.from_numpy(x)
+    for name in ("cummax", "cummin"):
+        extremes, places = getattr(Tensor(x), name)(axis)
+        expected = getattr(torch, name)(source, axis)
+        assert str(places.dtype) == "int32"
+        assert_all_same([extremes, places], [expected.values.numpy(), expected.indices.numpy()], 0, 0)
+
+
+def test_places_of_running_extrema_of_one_element_or_none():
+    assert [found.item() for found in Tensor(2.5).cummax()] == [2.5, 0]
+    assert [found.shape for found in Tensor(np.zeros((0, 3), np.float32)).cummin(0)] == [(0, 3), (0, 3)]
