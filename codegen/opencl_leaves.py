@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
 from codegen.ir import Apply, Const, Coord, Expr, Load, Param, Reduce, Store, Valid
+from codegen.moved import moved_bits
 from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Nest, Out, Place, Settle, Update
 from codegen.opencl_ahead import Requests
 from codegen.opencl_boxes import Boxes, Coords, chunks
@@ -47,7 +48,7 @@ class Leaves:
     ) -> None:
         self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
         schedule = nest.schedule
-        self.vector, self.target = schedule.vector, nest.target
+        self.kernel, self.vector, self.target = nest.kernel, schedule.vector, nest.target
         self.bypass = int(schedule.options.get("bypass", 1 << 62))
         self.requests = Requests(schedule)
         self.lanes = speller.lanes
@@ -80,6 +81,10 @@ class Leaves:
             self.held.append(statement)
         else:
             self.lines.add(statement)
+
+    def moved(self, store: Store) -> Store:
+        """The store, of bits where that will do."""
+        return moved_bits(store, self.kernel, self.env)
 
     def end_block(self) -> None:
         """Add the stores that were held back, and forget what is computed."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from codegen.dtypes import dtypes
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Store
-from codegen.moved import moved_bits
 from codegen.nodes import Out
 from codegen.opencl_masks import Conditions
 from codegen.opencl_runs import blocks_of, is_woven, print_run, print_woven, run_axis
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 def print_store(leaves: Leaves, node: Out) -> None:
     """Evaluate and store every point of a tile that is inside."""
-    store = node.store if node.store.param in leaves.replaced else moved_bits(node.store, leaves.env)
+    store = node.store if node.store.param in leaves.replaced else leaves.moved(node.store)
     lane = leaves.lane_among(store.axes, node.place)
     along = run_axis(leaves, store, node.place, lane)
     waiting: list[tuple[Coords, Conditions]] = []  # points that may be stored together
