@@ -453,7 +453,7 @@ def _masked(make: _Maker) -> list[Store]:
 
 
 def _again(make: _Maker) -> list[Store]:
-    """Sums along diagonals of sums along diagonals, as of windows that were put back twice: each binds the same axis."""
+    """Sums along diagonals of sums along diagonals, as of windows put back twice: each binds the same axis."""
     rows, dtype = make.axes(0, 2, 20), make.rng.choice((dtypes.float32, dtypes.int32))
     place, *taps = (make.axis(make.rng.choice((2, 3, 3, 5))) for _ in range(4))
     value, zero = make.loaded([*rows, *taps], dtype, depth=0), const(0, dtype)
