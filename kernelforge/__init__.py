@@ -13,6 +13,7 @@ from kernelforge import nn, optim
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import DeviceError, DTypeError, LinAlgError, ShapeError
 from kernelforge.kernels import Device
+from kernelforge.replay import JitError, TinyJit, jit
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, enable_grad, no_grad
 
@@ -22,11 +23,14 @@ __all__ = [
     "Device",
     "DeviceError",
     "GlobalCounters",
+    "JitError",
     "LinAlgError",
     "ShapeError",
     "Tensor",
+    "TinyJit",
     "dtypes",
     "enable_grad",
+    "jit",
     "nn",
     "no_grad",
     "optim",

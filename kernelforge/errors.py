@@ -63,6 +63,10 @@ class CompileError(KernelForgeError, RuntimeError):
         return (CompileError, (self.kernel, self.device, self.path, self.log))
 
 
+class JitError(KernelForgeError, RuntimeError):
+    """A captured function that does what a capture cannot repeat, or is called in too many different ways."""
+
+
 class InternalError(KernelForgeError, AssertionError):
     """An invariant of kernelforge itself that does not hold: a fault to report."""
 

@@ -85,6 +85,11 @@ _table: Final[dict[tuple[Any, ...], ref[Node]]] = {}
 _forget: Final = _table.pop
 
 
+def alive() -> list[Node]:
+    """Every node there is."""
+    return [node for reference in list(_table.values()) if (node := reference()) is not None]
+
+
 def _find(key: tuple[Any, ...]) -> Node | None:
     found = _table.get(key)
     return None if found is None else found()

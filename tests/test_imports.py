@@ -14,11 +14,11 @@ ORDER = {
                   factors < contract < rewrite < access dots picks overwriting < moved nodes < goals < triton_scope
                   triton_tiles triton_dot triton_limits legality < placing narrowing < nest < choose < candidates
                   < triton opencl < opencl_together generate < __init__""",
-    "kernelforge": """settings errors counters buffer dlpack < graph views shape structure hosted < grad simplify
-                      < cuts split tallies privatise alongside toom ownership < axes demand naming group
+    "kernelforge": """settings errors counters buffer dlpack recording < graph views shape structure hosted < grad
+                      simplify < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
-                      < steps < joint < plan < debug dump faults graphs saved < running < realize jit < tensor
-                      < io < nn optim data < checkpoint < inspect < cli < __main__ __init__""",
+                      < steps < joint < plan < debug dump faults graphs saved < running < realize < tensor
+                      < io < nn optim data < checkpoint replay < inspect < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

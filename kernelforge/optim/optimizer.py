@@ -12,6 +12,7 @@ import numpy as np
 
 from kernelforge.optim.again import Again, recorded, seen
 from kernelforge.realize import Ran
+from kernelforge.recording import recorder
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.convert import realize_pending
 
@@ -35,6 +36,8 @@ class Optimizer:
              together with them
     lr       the learning rate, a tensor without dimensions; setting it takes a number too
     """
+
+    unguarded = frozenset(("_again", "_again_from"))  # attributes that change nothing but speed: see replay/state.py
 
     def __init__(self, params: Iterable[Tensor], lr: float) -> None:
         given = list({id(tensor): tensor for tensor in params}.values())
@@ -80,6 +83,9 @@ class Optimizer:
 
         Computes them, the loss and everything else assigned to since the last step in one plan.
         """
+        if recorder.get() is not None:
+            self._first(thorough=False)
+            return
         constants = self._constants()
         if self._again is not None and self._again_from == constants and self._again.run(*self._tensors()):
             return

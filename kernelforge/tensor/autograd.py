@@ -16,6 +16,7 @@ from kernelforge.calls import depends, derivative
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.realize import MOST_PLANS
+from kernelforge.recording import recorder
 from kernelforge.structure import structure
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.margins import Margins
@@ -102,6 +103,8 @@ class Autograd(Margins):
 
         raises RuntimeError when it depends on no leaf, ShapeError without a needed cotangent
         """
+        if (active := recorder.get()) is not None:
+            active.differentiating()
         cotangent = self._cotangent(gradient)
         places = _places(self._node)
         reached = [(_place(places, node), tensor) for node, tensor in list(leaves.items())]

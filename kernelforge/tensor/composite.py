@@ -8,30 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from codegen.dtypes import dtypes
 from kernelforge.calls import Recipe, call, placeholders
 from kernelforge.graph import Node
+from kernelforge.recording import spelling
 from kernelforge.tensor.core import Core, grad_enabled
 
 MOST_RECIPES: Final = 4096  # of one function
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_spelling: Final[ContextVar[bool]] = ContextVar("spelling", default=False)
 
 
 @contextmanager
 def spelled_out() -> Iterator[None]:
     """A context in which composites are the operations they are made of, and gradients flow."""
-    spelling, enabled = _spelling.set(True), grad_enabled.set(True)
+    token, enabled = spelling.set(True), grad_enabled.set(True)
     try:
         yield
     finally:
-        _spelling.reset(spelling)
+        spelling.reset(token)
         grad_enabled.reset(enabled)
 
 
@@ -45,7 +44,7 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if _spelling.get():
+        if spelling.get():
             return function(*args, **kwargs)
         tensors: list[Core] = []
         nodes: list[Node] = []

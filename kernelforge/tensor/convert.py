@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
 from kernelforge.graph import Node
+from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, leaves, pending
 from kernelforge.tensor.random import Random
 
@@ -33,7 +34,7 @@ class Convert(Random):
     def _realized_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
-        if self._leaf or node.op == "buffer" or node.realized is not None:
+        if self._leaf or node.op == "buffer" or node.realized is not None or recorder.get() is not None:
             return False
         buffer = realize.realize_again(node)
         if buffer is None:
@@ -61,6 +62,8 @@ class Convert(Random):
         if value is not None:
             kind = self.dtype.compute if self.dtype is dtypes.bfloat16 else self.dtype.numpy
             return np.full(self.shape, value.attr, kind)
+        if (active := recorder.get()) is not None:
+            return active.value(self)
         if not self._realized_again():
             realize_tensors((self,))
         stored = self._stored
@@ -165,8 +168,12 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
 def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realize.Ran | None:
     """Compute tensors together, and let those no gradient flows through forget how; what ran.
 
+    Nothing while a function is recorded: its results are computed together in the end.
+
     thorough  new values take the memory of old ones even where there is little to save
     """
+    if recorder.get() is not None:
+        return None
     wanted = []
     for tensor in tensors:
         if graph.uniform(tensor._node) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Self, TypeAlias, overload
 from weakref import WeakValueDictionary
@@ -17,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType, as_dtype, dtypes, from_storage, promote
-from kernelforge import dlpack, graph
+from kernelforge import dlpack, graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
+from kernelforge.recording import recorder, spelling
+from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
 
 Operand: TypeAlias = "Core | int | float | bool | NDArray | np.generic"
@@ -41,6 +44,16 @@ def calling_line() -> graph.Line | None:
             return None
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
+
+
+def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
+    """Nodes, computed unless they are constants or only noted for later; without a history if none is needed."""
+    if spelling.get() or recorder.get() is not None:
+        return list(nodes)
+    realize.realize([node for node in nodes if node.op != "buffer" and graph.uniform(node) is None])
+    return [
+        node if node.realized is None or tracked else graph.buffer(node.realized, node.shape) for node in nodes
+    ]
 
 
 def broadcast(*nodes: Node) -> tuple[Node, ...]:
@@ -146,6 +159,8 @@ class Core:
             line = node.line = calling_line()
             while node.src and (node := node.src[0]).line is None:
                 node.line = line
+        if EAGER.value:
+            tensor._node = computed([tensor._node], tracked)[0]
         return tensor
 
     def _derived(self, node: Node) -> Self:
@@ -319,6 +334,8 @@ class Core:
 
     def _rename(self, node: Node) -> None:
         """Make this tensor a name of another node."""
+        if (active := recorder.get()) is not None:
+            active.changing(self)
         if self._leaf:
             node = self._unshared(node)
             if leaves.get(self._node) is self:

@@ -16,6 +16,7 @@ from kernelforge import dlpack, graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError
 from kernelforge.kernels import Device
+from kernelforge.recording import recorder
 from kernelforge.tensor.convert import Convert, realize_tensors
 
 
@@ -28,6 +29,8 @@ class Interchange(Convert):
 
     def _shared(self) -> tuple[NDArray, object] | None:
         """The computed elements in place, in storage form, and what keeps them; None if the host cannot reach them."""
+        if (active := recorder.get()) is not None:
+            active.refuse("gives the memory of a tensor to another library")
         realize_tensors((self,))
         stored = self._stored
         assert stored is not None

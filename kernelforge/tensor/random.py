@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codegen.dtypes import DType, as_dtype, dtypes
 from kernelforge import graph
@@ -21,6 +23,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
+from kernelforge.recording import recorder
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import expanded
 from kernelforge.tensor.create import as_shape
@@ -59,8 +62,26 @@ class Generator:
         words = (self.seed, self.seed >> 32, call, call >> 32)
         return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
 
+    def place(self) -> tuple[int, int]:
+        """The seed and the number of the next call."""
+        call = next(self.calls)
+        self.calls = itertools.count(call)
+        return self.seed, call
+
+    def go_to(self, place: tuple[int, int]) -> None:
+        """Go on from what `place` said."""
+        self.seed, self.calls = place[0], itertools.count(place[1])
+
 
 generator: Final = Generator(int.from_bytes(os.urandom(8), "little"))
+
+
+def _drawn(draw: Callable[[], NDArray], dtype: DType, device: str) -> Buffer:
+    """A buffer of what draw() gives; other numbers whenever a recorded function runs again."""
+    buffer = Buffer.from_numpy(draw(), dtype, device)
+    if (active := recorder.get()) is not None:
+        active.drawn(buffer, draw)
+    return buffer
 
 
 def random_words(shape: tuple[int, ...], device: str | None) -> tuple[Node, Node]:
@@ -72,7 +93,7 @@ def random_words(shape: tuple[int, ...], device: str | None) -> tuple[Node, Node
         raise ShapeError(
             f"a random tensor of {shape} has {math.prod(shape)} elements, more than 2^32; make it in parts"
         )
-    state = graph.buffer(Buffer.from_numpy(generator.state(), dtypes.uint32, Device.canonicalize(device)))
+    state = graph.buffer(_drawn(generator.state, dtypes.uint32, Device.canonicalize(device)))
     words = [graph.reshape(graph.shrink(state, ((i, i + 1),)), ()) for i in range(4)]
     first, second, call, calls = (expanded(word, shape) for word in words)
     places = graph.reshape(graph.cast(graph.iota(math.prod(shape)), dtypes.uint32), shape)
@@ -89,6 +110,8 @@ class Random(Pooling):
     def manual_seed(seed: int = 0) -> None:
         """Make the random numbers that follow the ones that follow this seed, on every device."""
         generator.restart(seed)
+        if (active := recorder.get()) is not None:
+            active.acted(partial(generator.restart, seed))
 
     @classmethod
     def _drawn(cls, node: Node, dtype: DType, contiguous: bool, requires_grad: bool | None) -> Self:
@@ -201,8 +224,9 @@ class Random(Pooling):
     @classmethod
     def randperm(cls, n: int, device: str | None = None, dtype: DType | str | type | None = None) -> Self:
         """The integers 0 .. n-1 in random order."""
-        order = np.random.Generator(np.random.Philox(key=generator.state().view(np.uint64))).permutation(n)
-        return cls(order, device=device, dtype=as_dtype(dtype or dtypes.default_int))
+        kind = as_dtype(dtype or dtypes.default_int)
+        order = _drawn(partial(_permutation, n, kind), kind, Device.canonicalize(device))
+        return cls(graph.buffer(order))
 
     @classmethod
     def scaled_uniform(cls, *shape: Any, **kwargs: Any) -> Self:
@@ -251,6 +275,11 @@ class Random(Pooling):
         """1 with each element's probability, else 0, in this tensor's dtype."""
         word, other = random_words(self.shape, self._node.device)
         return (self._fraction(word, other, dtypes.float32) < self.detach()).cast(self.dtype)
+
+
+def _permutation(n: int, dtype: DType) -> NDArray:
+    order = np.random.Generator(np.random.Philox(key=generator.state().view(np.uint64))).permutation(n)
+    return order.astype(dtype.compute)
 
 
 def _float_type(dtype: DType | str | type | None) -> DType:

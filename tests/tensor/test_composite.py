@@ -32,11 +32,11 @@ def leaf() -> Tensor:
 
 
 def spelled_out(function, *args):
-    token = room._spelling.set(True)
+    token = room.spelling.set(True)
     try:
         return function(*args)
     finally:
-        room._spelling.reset(token)
+        room.spelling.reset(token)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -1,0 +1,14 @@
+"""Functions captured once and replayed: `jit`, which is never wrong about what has changed since.
+
+    structures   arguments and results as trees with tensors in them
+    state        what a function can reach beside its arguments
+    guards       what must be as it was for a capture to be right
+    recording    what one call of the function did
+    capture      that as steps over numbered buffers
+    function     captures by guards: what users call
+"""
+
+from kernelforge.errors import JitError
+from kernelforge.replay.function import Jit, TinyJit, jit
+
+__all__ = ["Jit", "JitError", "TinyJit", "jit"]

@@ -1,0 +1,210 @@
+"""What must be as it was for a capture to be right, checked before every replay.
+
+Comes in: the places a call could see and their contents.  Goes out: guards that are cheap to check while the very
+objects are there, and that can say in words what has changed when they are not.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import is_, itemgetter
+from random import Random
+from types import CodeType
+from typing import Any, Final
+
+import numpy as np
+
+from kernelforge.errors import JitError
+from kernelforge.replay.state import (
+    MISSING,
+    SIMPLE,
+    Attributes,
+    Cell,
+    Globals,
+    Gradient,
+    Holder,
+    Names,
+    Numbers,
+    Snapshot,
+    is_library,
+)
+from kernelforge.tensor import Tensor
+
+_BUILTIN: Final = frozenset(dir(builtins))
+
+
+def is_same(old: Any, new: Any) -> bool:
+    """True when a program cannot tell two values apart but by identity."""
+    if old is new:
+        return True
+    if type(old) is not type(new):
+        return False
+    if isinstance(old, float):
+        return (old == new and math.copysign(1, old) == math.copysign(1, new)) or (old != old and new != new)
+    if isinstance(old, tuple):
+        return len(old) == len(new) and all(map(is_same, old, new))
+    if isinstance(old, frozenset):
+        return old == new
+    return isinstance(old, SIMPLE) and bool(old == new)
+
+
+def shown(value: Any) -> str:
+    """A value in a message."""
+    if value is MISSING:
+        return "nothing"
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.shape} {value.dtype} on {value.device}, requires_grad={value.requires_grad}"
+    text = repr(value) if isinstance(value, (*SIMPLE, tuple, list)) else f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class Guard:
+    """The contents of one place, as far as a call could see them.
+
+    names    of contents that could matter if they were there, where contents have names; None for any
+    rebind   given a tensor and another in its place: whether that may stand for it from now on
+    """
+
+    __slots__ = ("_values", "contents", "expected", "holder", "names", "rebind")
+
+    def __init__(
+        self,
+        holder: Holder,
+        contents: dict[Any, Any],
+        names: frozenset[str] | None,
+        rebind: Callable[[Tensor, Tensor], bool],
+    ) -> None:
+        self.holder, self.contents, self.names, self.rebind = holder, contents, names, rebind
+        self._aim()
+
+    def _aim(self) -> None:
+        """Prepares the fast check for the contents as they are."""
+        self._values, self.expected = _reader(self.holder, self.contents), tuple(self.contents.values())
+
+    def holds(self) -> bool:
+        """True when the contents are the very same objects; `reason` looks closer."""
+        try:
+            now = self._values()
+        except (KeyError, AttributeError, ValueError):
+            return False
+        return len(now) == len(self.expected) and all(map(is_, now, self.expected))
+
+    def reason(self) -> str | None:
+        """What has changed, in words; None if nothing that matters has."""
+        now = self.holder.items()
+        if self.holder.filtered and self.names is not None:
+            now = {key: value for key, value in now.items() if key in self.names}
+        for key in (*self.contents, *(key for key in now if key not in self.contents)):
+            old, new = self.contents.get(key, MISSING), now.get(key, MISSING)
+            if is_same(old, new):
+                continue
+            if not (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):
+                if isinstance(self.holder, Numbers):
+                    return f"the {self.holder.spelled(key)} have changed (pass a Tensor: its values may change)"
+                return f"{self.holder.spelled(key)} was {shown(old)}, now it is {shown(new)}"
+        self.contents = {key: now[key] for key in self.contents}
+        self._aim()
+        return None
+
+
+def _reader(holder: Holder, contents: dict[Any, Any]) -> Callable[[], Sequence[Any]]:
+    """A function that gives the contents as they are now, in their order."""
+    owner = holder.owner
+    if isinstance(holder, Cell):
+        return lambda: (owner.cell_contents,)
+    if isinstance(holder, Gradient):
+        return lambda: (owner.grad,)
+    if isinstance(holder, Globals | Names):
+        return _picked(vars(owner) if isinstance(holder, Names) else owner, list(contents))
+    if isinstance(holder, Attributes) and not holder.slots and not isinstance(owner, type):
+        return _of_attributes(owner, list(contents))
+    if isinstance(holder, Attributes):
+        names = list(contents)
+        return lambda: tuple([getattr(owner, name) for name in names])
+    if isinstance(owner, dict):
+        return lambda: tuple(owner.values())
+    if isinstance(owner, list):
+        return lambda: owner
+    return lambda: tuple(holder.items().values())
+
+
+def _picked(owner: dict[str, Any], names: list[str]) -> Callable[[], Sequence[Any]]:
+    """The values of some keys of a dict."""
+    if not names:
+        return lambda: ()
+    if len(names) == 1:
+        (name,) = names
+        return lambda: (owner[name],)
+    get = itemgetter(*names)
+    return lambda: get(owner)
+
+
+def _of_attributes(owner: Any, names: list[str]) -> Callable[[], Sequence[Any]]:
+    found, size = vars(owner), len(vars(owner))
+    get = _picked(found, names)
+
+    def values() -> Sequence[Any]:
+        if len(found) != size:
+            raise KeyError("attributes were added or removed")
+        return get()
+
+    return values
+
+
+def guards_of(
+    snapshot: Snapshot,
+    roots: Iterable[Any],
+    names: frozenset[str] | None,
+    rebind: Callable[[Tensor, Tensor], bool],
+) -> list[Guard]:
+    """Guards for what a call could see that mentions the given names.
+
+    raises JitError for what changes when it is looked at
+    """
+    found = []
+    for holder, contents in snapshot.reached(roots, names):
+        for key, value in contents.items():
+            check_not_iterator(value, f"see {holder.spelled(key)}")
+        if contents or not isinstance(holder, Globals | Names):
+            found.append(Guard(holder, contents, names, rebind))
+    return found
+
+
+def check_not_iterator(value: Any, what: str) -> None:
+    """raises JitError for what changes when it is looked at"""
+    if isinstance(value, Iterator) and not hasattr(value, "__dict__"):
+        raise JitError(
+            f"a captured function can {what}, an iterator, whose state cannot be guarded: take the next item outside "
+            "and pass it as an argument"
+        )
+
+
+class Absent:
+    """Globals a call looked for and found among the builtins, or not at all."""
+
+    __slots__ = ("names", "owner")
+
+    def __init__(self, owner: dict[str, Any], names: Iterable[str]) -> None:
+        self.owner, self.names = owner, [name for name in names if name in _BUILTIN and name not in owner]
+
+    def holds(self) -> bool:
+        owner = self.owner
+        return all(name not in owner for name in self.names)
+
+    def reason(self) -> str | None:
+        found = [name for name in self.names if name in self.owner]
+        return f"global {found[0]} hides the builtin now" if found else None
+
+
+def absent_in(codes: Mapping[CodeType, dict[str, Any]]) -> list[Absent]:
+    """What must not become a global where users' code ran."""
+    found = [Absent(owner, code.co_names) for code, owner in codes.items() if not is_library(code.co_filename)]
+    return [absent for absent in found if absent.names]
+
+
+def numbers_in(snapshot: Snapshot) -> list[Any]:
+    """The random generators among what was found."""
+    kinds = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+    return [value for value in snapshot.alive if isinstance(value, (*kinds, Random))]

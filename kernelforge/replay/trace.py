@@ -1,0 +1,171 @@
+"""What one call of a function does, beside making nodes.
+
+Comes in: a call that is being recorded.  Goes out: its events in order: numbers drawn on the host, actions, plans that
+ran, values that reached Python.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import CodeType, FrameType
+from typing import Any, Final, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.dtypes import from_storage
+from kernelforge import graph, realize
+from kernelforge.buffer import Buffer
+from kernelforge.errors import JitError
+from kernelforge.graph import Line, Node
+from kernelforge.recording import recorder
+from kernelforge.tensor import Tensor
+from kernelforge.tensor.core import calling_line
+
+DYNAMIC: Final = frozenset(("getattr", "setattr", "hasattr", "vars", "eval", "exec", "globals", "locals", "__dict__"))
+
+
+class Draw(NamedTuple):
+    """A buffer with numbers the host draws anew each time."""
+
+    buffer: Buffer
+    draw: Callable[[], NDArray]
+
+
+class Act(NamedTuple):
+    """Something to do each time."""
+
+    act: Callable[[], None]
+
+
+class Run(NamedTuple):
+    """A plan that ran."""
+
+    ran: realize.Ran
+
+
+class Read(NamedTuple):
+    """A value that reached Python, in storage form."""
+
+    buffer: Buffer
+    value: NDArray
+    line: Line | None
+    shape: tuple[int, ...]
+
+
+Event = Draw | Act | Run | Read
+
+
+@dataclass
+class Trace:
+    """A recorder, see `recording`.
+
+    codes     the code of every Python function that was called, if that was watched
+    changed   tensors given other values
+    """
+
+    known: frozenset[int]
+    carried: Sequence[str]
+    events: list[Event] = field(default_factory=list)
+    codes: dict[CodeType, dict[str, Any]] = field(default_factory=dict)
+    changed: list[Tensor] = field(default_factory=list)
+    watched: bool = False
+    before: dict[int, Node] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.before = {id(node): node for node in graph.alive()}
+        buffers = [node.attr if node.op == "buffer" else node.realized for node in self.before.values()]
+        self.foreign: dict[int, Buffer] = {id(buffer): buffer for buffer in buffers if buffer is not None}
+
+    def changing(self, tensor: Tensor) -> None:
+        node = tensor._node
+        if id(tensor) not in self.known and id(node) in self.before and node.device is not None:
+            self.refuse("changes a tensor that is neither an argument nor found in its closure, globals or attributes")
+        self.changed.append(tensor)
+
+    def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:
+        self.events.append(Draw(buffer, draw))
+
+    def acted(self, act: Callable[[], None]) -> None:
+        self.events.append(Act(act))
+
+    def value(self, tensor: Tensor) -> NDArray:
+        self.compute([tensor._node])
+        buffer = tensor._stored
+        assert buffer is not None
+        stored = realize.contents(buffer)
+        self.events.append(Read(buffer, stored, calling_line(), tensor.shape))
+        return from_storage(stored, tensor.dtype).reshape(tensor.shape).copy()
+
+    def differentiating(self) -> None:
+        if self.carried:
+            self.refuse(
+                f"calls backward() while {self.carried[0]} is computed from tensors that require gradients outside of "
+                "it: call backward() on its result outside, or pass a detached tensor"
+            )
+
+    def refuse(self, what: str) -> NoReturn:
+        raise JitError(f"{_place(calling_line())}a captured function {what}; it cannot be captured like this")
+
+    def compute(self, nodes: Sequence[Node]) -> None:
+        """Runs what is still to be computed of nodes."""
+        ran = realize.realize(nodes)
+        if ran is not None:
+            self.events.append(Run(ran))
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The names of globals and attributes the call can have looked at; None for any."""
+        names = {name for code in self.codes for name in code.co_names}
+        looked = {name for code in self.codes if not _is_own(code) for name in code.co_names}
+        walked = any(_is_own(code) and "vars" in code.co_names for code in self.codes)
+        return None if not self.watched or walked or not looked.isdisjoint(DYNAMIC) else frozenset(names)
+
+
+def _is_own(code: CodeType) -> bool:
+    return code.co_filename.startswith(graph.__file__[: -len("graph.py")])
+
+
+def _place(line: Line | None) -> str:
+    return f"{line[0]}, line {line[1]}: " if line is not None else ""
+
+
+@contextmanager
+def recorded(trace: Trace) -> Iterator[None]:
+    """A context whose calls a trace takes down.
+
+    raises JitError when the host's random numbers were drawn: they would be the same in every replay
+    """
+    token, previous, drawn = recorder.set(trace), sys.getprofile(), host_numbers()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            trace.codes[frame.f_code] = frame.f_globals
+
+    trace.watched = previous is None or callable(previous)  # not where a profiler in C is at work
+    if trace.watched:
+        sys.setprofile(note)
+    try:
+        yield
+    finally:
+        if trace.watched:
+            sys.setprofile(previous)
+        recorder.reset(token)
+    if host_numbers() != drawn:
+        raise JitError(
+            "a captured function draws numbers from Python's or NumPy's global random state, which every replay would "
+            "repeat: use Tensor.rand and its like, or pass the numbers as an argument"
+        )
+
+
+def host_numbers(generators: Sequence[Any] = ()) -> bytes:
+    """The state of the host's random generators."""
+    states = [random.getstate(), np.random.get_state(legacy=False)]
+    for one in generators:
+        states.append(one.getstate() if isinstance(one, random.Random) else getattr(one, "bit_generator", one).state)
+    return pickle.dumps(states)
