@@ -79,7 +79,8 @@ class Trace:
 
     def __post_init__(self) -> None:
         self.before = {id(node): node for node in graph.alive()}
-        buffers = [node.attr if node.op == "buffer" else node.realized for node in self.before.values()]
+        reading = [node for node in self.before.values() if node.device is not None]  # others are always the same
+        buffers = [node.attr if node.op == "buffer" else node.realized for node in reading]
         self.foreign: dict[int, Buffer] = {id(buffer): buffer for buffer in buffers if buffer is not None}
 
     def changing(self, tensor: Tensor) -> None:
