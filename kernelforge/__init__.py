@@ -9,7 +9,7 @@ Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Read the roo
 """
 
 from codegen.dtypes import dtypes
-from kernelforge import nn, optim
+from kernelforge import autograd, nn, optim
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import DeviceError, DTypeError, LinAlgError, ShapeError
 from kernelforge.kernels import Device
@@ -27,7 +27,11 @@ __all__ = [
     "LinAlgError",
     "ShapeError",
     "Tensor",
+<<<<<<< HEAD
     "TinyJit",
+=======
+    "autograd",
+>>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
     "dtypes",
     "enable_grad",
     "jit",

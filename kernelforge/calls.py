@@ -65,9 +65,12 @@ def call(recipe: Recipe, src: Sequence[Node]) -> Node:
     return node_of("call", tuple(src), recipe, recipe.shape, recipe.dtype)
 
 
-def derivative(output: Node, cotangent: Node, target: Node) -> Node:
-    """The node that stands for the derivative of sum(output * cotangent) with respect to target."""
-    return node_of("gradient", (output, cotangent, target), None, target.shape, target.dtype)
+def derivative(output: Node, cotangent: Node, target: Node, cuts: tuple[Node, ...] = ()) -> Node:
+    """The node that stands for the derivative of sum(output * cotangent) with respect to target.
+
+    cuts  nodes no gradient goes on from
+    """
+    return node_of("gradient", (output, cotangent, target, *cuts), None, target.shape, target.dtype)
 
 
 def placeholders(signatures: Iterable[Signature]) -> list[Node]:
@@ -90,14 +93,14 @@ def expanded(roots: Sequence[Node], history: bool = False) -> list[Node]:
     targets: dict[tuple[Node, ...], list[Node]] = {}
     for node in order:
         if node.op == "gradient":
-            targets.setdefault(node.src[:2], []).append(node)
+            targets.setdefault(_group(node), []).append(node)
     done: dict[Node, Node] = {}
     for node in order:
         if node in done:
             continue
         with user_line(node.line):
             if node.op == "gradient":
-                _differentiate(targets[node.src[:2]], done)
+                _differentiate(targets[_group(node)], done)
             else:
                 src = [done[x] for x in node.src if x in done]
                 keeps = len(src) < len(node.src) or not src
@@ -107,15 +110,20 @@ def expanded(roots: Sequence[Node], history: bool = False) -> list[Node]:
     return [done[node] for node in roots]
 
 
+def _group(node: Node) -> tuple[Node, ...]:
+    """What gradients that are found by one walk have in common: output, cotangent and cuts."""
+    return (*node.src[:2], *node.src[3:])
+
+
 def _differentiate(together: Sequence[Node], done: dict[Node, Node]) -> None:
     """Expands the gradients of one output that ask for different targets."""
-    output, cotangent = (done[x] for x in together[0].src[:2])
-    found = gradient(output, cotangent, [done[node.src[2]] for node in together])
+    output, cotangent, *cuts = (done[x] for x in _group(together[0]))
+    found = gradient(output, cotangent, [done[node.src[2]] for node in together], cuts)
     for node, part in zip(together, found):
         done[node] = full(node.shape, 0, node.dtype) if part is None else part
 
 
-def depends(output: Node, cotangent: Node, targets: Sequence[Node]) -> list[bool]:
-    """For each target, whether the output depends on it through operations that have a gradient."""
-    here, dy, *places = expanded([output, cotangent, *targets], history=True)
-    return [part is not None for part in gradient(here, dy, places)]
+def depends(output: Node, cotangent: Node, targets: Sequence[Node], cuts: Sequence[Node] = ()) -> list[bool]:
+    """For each target, whether the output depends on it through operations that have a gradient, and not by cuts."""
+    here, dy, *places = expanded([output, cotangent, *targets, *cuts], history=True)
+    return [part is not None for part in gradient(here, dy, places[: len(targets)], places[len(targets) :])]

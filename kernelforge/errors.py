@@ -46,6 +46,10 @@ class LinAlgError(KernelForgeError, np.linalg.LinAlgError):
     """A matrix that has no inverse, no factor, or values an algorithm does not end for."""
 
 
+class AnomalyError(KernelForgeError, RuntimeError):
+    """NaN where detect_anomaly() looks for it."""
+
+
 class CompileError(KernelForgeError, RuntimeError):
     """A kernel whose source the device's compiler refused.
 

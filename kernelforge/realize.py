@@ -21,6 +21,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.graph import Node, uniform
+from kernelforge.joint import Step
 from kernelforge.kernels import Device
 from kernelforge.ownership import dying
 from kernelforge.plan import is_stored, make_plan, shows_kernels
@@ -217,6 +218,14 @@ def explain(nodes: Sequence[Node]) -> str:
     leaves = cast(list[Buffer], structure(pending).leaves)
     with Context(TUNE=0):
         return debug.describe(make_plan(pending, leaves, _device(pending)))
+
+
+def planned(nodes: Sequence[Node]) -> list[Step]:
+    """The steps that computing nodes would take; nothing is compiled or run."""
+    pending = _pending(nodes)
+    if not pending:
+        return []
+    return list(make_plan(pending, cast(list[Buffer], structure(pending).leaves), _device(pending)).steps)
 
 
 def stored(node: Node) -> Buffer:

@@ -6,32 +6,37 @@ targets and the output are differentiated, each once, without recursion.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.grad.table import RULES, add, widened
 from kernelforge.graph import Node, cast, current_line, full, toposort
 
 
-def gradient(output: Node, cotangent: Node | None, targets: Sequence[Node]) -> list[Node | None]:
+def gradient(
+    output: Node, cotangent: Node | None, targets: Sequence[Node], cuts: Iterable[Node] = ()
+) -> list[Node | None]:
     """The derivative of sum(output * cotangent) with respect to each target, in its shape and dtype.
 
     cotangent  of output's shape and dtype; None means ones
+    cuts       nodes other than the output that gradients reach but do not go on from
     returns    None for a target that output does not depend on through floating-point operations
     raises     ShapeError, DTypeError when the cotangent does not fit or output is not floating point
     """
     cotangents = {output: [_checked(output, cotangent)]}
-    wanted = set(targets)
+    wanted, ends = set(targets), set(cuts) - {output}
     found: dict[Node, Node] = {}
-    carrying = _carrying(output, wanted)
+    carrying = _carrying(output, wanted, ends)
     before = current_line.get()
     try:
         for node in reversed(carrying):
             if node not in cotangents:
                 continue
-            dy = _total(cotangents.pop(node))
+            dy = total(cotangents.pop(node))
             if node in wanted:
                 found[node] = dy
+            if node in ends:
+                continue
             current_line.set(node.line or before)
             _pass_on(node, dy, cotangents, carrying)
     finally:
@@ -51,11 +56,11 @@ def _checked(output: Node, cotangent: Node | None) -> Node:
     return cotangent
 
 
-def _carrying(output: Node, wanted: set[Node]) -> dict[Node, None]:
+def _carrying(output: Node, wanted: set[Node], ends: set[Node]) -> dict[Node, None]:
     """The targets and the nodes through which a gradient can reach one, sources before users."""
     found: dict[Node, None] = {}
     for node in toposort([output]):
-        carries = node.op in RULES and any(x in found for x in node.src)
+        carries = node.op in RULES and node not in ends and any(x in found for x in node.src)
         if node.dtype.is_float and (carries or node in wanted):
             found[node] = None
     return found
@@ -70,7 +75,7 @@ def _pass_on(node: Node, dy: Node, cotangents: dict[Node, list[Node]], carrying:
             cotangents.setdefault(x, []).append(part())
 
 
-def _total(parts: list[Node]) -> Node:
+def total(parts: list[Node]) -> Node:
     """The sum of cotangents, pairwise, so that its depth grows with the logarithm of their number."""
     if len(parts) == 1:
         return parts[0]

@@ -7,19 +7,24 @@ differentiated again.  The derivative of each operation is in kernelforge/grad/.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import reduce, wraps
+from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
 from kernelforge import graph
-from kernelforge.calls import depends, derivative
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
+<<<<<<< HEAD
 from kernelforge.realize import MOST_PLANS
 from kernelforge.recording import recorder
 from kernelforge.structure import structure
+=======
+>>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.margins import Margins
+from kernelforge.tensor.hashing import Hashing
+from kernelforge.tensor.stops import Stop, derivatives, stops
 
 
 class no_grad:
@@ -61,7 +66,64 @@ class enable_grad(no_grad):
     _mode = True
 
 
-class Autograd(Margins):
+class set_grad_enabled(no_grad):
+    """Gradients on or off from now on, or as a context, or as a decorator."""
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = bool(mode)
+        self._tokens = [grad_enabled.set(self._mode)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        grad_enabled.reset(self._tokens.pop())
+        mode = self._mode
+
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with set_grad_enabled(mode):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+def is_grad_enabled() -> bool:
+    """True outside no_grad()."""
+    return grad_enabled.get()
+
+
+class Removable:
+    """A hook that can be removed."""
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self._hooks, self._number = hooks, next(_numbers)
+        hooks[self._number] = hook
+
+    def remove(self) -> None:
+        """Have the hook not called any more."""
+        self._hooks.pop(self._number, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+_numbers: Final = count()
+retained: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # tensors that are no leaves and get a .grad
+
+
+def _hooked(gradient: Any, hook: Callable[[Any], Any]) -> Any:
+    """A gradient, or what a hook gives in its place."""
+    found = hook(gradient)
+    if found is not None and found.shape != gradient.shape:
+        raise ShapeError(f"a hook gave a gradient of {found.shape} in the place of one of {gradient.shape}")
+    return gradient if found is None else found.cast(gradient.dtype)
+
+
+class Autograd(Hashing):
     """Differentiation."""
 
     __slots__ = ()
@@ -87,7 +149,7 @@ class Autograd(Margins):
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
                 "not depend on it; pass materialize_grads=True to get zeros"
             )
-        found = iter(_derivatives(self._node, cotangent, [node for node in nodes if node is not None]))
+        found = iter(self._derivatives(cotangent, [node for node in nodes if node is not None]))
         parts = [next(found) if node is not None else None for node in nodes]
         return [
             target._as_gradient(target._full(0) if part is None else part, None if part is None else self._tracked)
@@ -109,18 +171,81 @@ class Autograd(Margins):
         places = _places(self._node)
         reached = [(_place(places, node), tensor) for node, tensor in list(leaves.items())]
         targets: dict[Node, Self] = {node: tensor for node, tensor in reached if node is not None}  # type: ignore[misc]
+        targets.update({node: tensor for node, tensor in retained.items() if node in places})  # type: ignore[misc]
         if not targets and not self._tracked:
             raise RuntimeError(
                 "backward() of a tensor that depends on no leaf with requires_grad=True: make the inputs with "
                 "requires_grad=True, and compute outside no_grad()"
             )
-        for tensor, part in zip(targets.values(), _derivatives(self._node, cotangent, list(targets))):
+        for tensor, part in zip(targets.values(), self._derivatives(cotangent, list(targets))):
             added = tensor._as_gradient(tensor._full(0) if part is None else part, None)
+            hooks = getattr(tensor, "_hooks", {}) if tensor._leaf else {}
+            added = reduce(_hooked, [hook for hook, late in hooks.values() if not late], added)
             tensor.grad = added if tensor.grad is None else tensor.grad + added
+            for hook, late in hooks.values():
+                if late:
+                    hook(tensor)
         if not self._leaf:
             self._tracked = None
         pending[id(self)] = self
         return self
+
+    def _derivatives(self, cotangent: Node, targets: Sequence[Node]) -> list[Node | None]:
+        """The derivative with respect to each target; None where this tensor does not depend on it."""
+        tracked = self._tracked
+
+        def call(hook: Callable[[Any], Any], node: Node) -> Node:
+            return _hooked(self._wrap(node, tracked), hook)._node
+
+        return derivatives(self._node, cotangent, targets, call)
+
+    def register_hook(self, hook: Callable[[Self], Self | None]) -> Removable:
+        """Have backward() and gradient() call hook with this tensor's gradient, which it may replace by returning one.
+
+        >>> x = Tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda gradient: gradient * 10)
+        >>> x.sum().backward().detach() is None or x.grad.tolist()
+        [10.0, 10.0]
+
+        returns a handle whose remove() undoes it
+        raises  RuntimeError for a tensor without a gradient
+        """
+        if not self._tracked:
+            raise RuntimeError(f"register_hook() on a tensor of {self.shape} that requires no gradient")
+        if self._leaf:
+            return self._hook_of_leaf(hook, False)
+        return Removable(stops.setdefault(self._node, Stop([self._node])).hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Self], None]) -> Removable:
+        """Have backward() call hook with this leaf after it added to .grad; a handle whose remove() undoes it."""
+        if not self._leaf:
+            raise RuntimeError(f"register_post_accumulate_grad_hook() on a tensor of {self.shape} that is no leaf")
+        return self._hook_of_leaf(hook, True)
+
+    def _hook_of_leaf(self, hook: Callable[[Self], Any], late: bool) -> Removable:
+        if not hasattr(self, "_hooks"):
+            self._hooks = {}
+        return Removable(self._hooks, (hook, late))
+
+    def contiguous_backward(self) -> Self:
+        """The tensor; its gradient is computed into memory of its own."""
+        if not self._tracked:
+            return self
+        x = self._wrap(Node("detach", (self._node,), None, self.shape, self.dtype, self._node.device), True)
+        stops[x._node] = Stop([x._node], [self._node], lambda parts: [p and graph.contiguous(p) for p in parts])
+        return x
+
+    def retain_grad(self) -> None:
+        """Have backward() set .grad of this tensor too, though it is no leaf."""
+        if not self._tracked:
+            raise RuntimeError(f"retain_grad() on a tensor of {self.shape} that requires no gradient")
+        if not self._leaf:
+            retained[self._node] = self
+
+    @property
+    def retains_grad(self) -> bool:
+        """True for a tensor that is no leaf and still gets a .grad."""
+        return retained.get(self._node) is self
 
     def _as_gradient(self, node: Node, tracked: bool | None) -> Self:
         """A gradient of this tensor, on its device even where it is a constant."""
@@ -145,25 +270,6 @@ class Autograd(Margins):
         return graph.cast(given._node, self.dtype)
 
 
-_dependent: Final[dict[tuple[object, ...], list[bool]]] = {}
-
-
-def _derivatives(output: Node, cotangent: Node, targets: Sequence[Node]) -> list[Node | None]:
-    """The derivative with respect to each target; None where the output does not depend on it.
-
-    Rules are applied when a plan is made, and here, for their errors, when the structure of the graph is new.
-    """
-    key = structure([output, cotangent, *targets], history=True).key
-    if key not in _dependent:
-        if len(_dependent) >= MOST_PLANS:
-            del _dependent[next(iter(_dependent))]
-        _dependent[key] = depends(output, cotangent, targets)
-    return [
-        derivative(output, cotangent, target) if has_one else None
-        for target, has_one in zip(targets, _dependent[key])
-    ]
-
-
 def _places(root: Node) -> dict[object, Node]:
     """Every node a gradient of root can reach, found by itself and, once computed, by its buffer."""
     places: dict[object, Node] = {}
@@ -179,6 +285,8 @@ def _places(root: Node) -> dict[object, Node]:
             places[node.attr] = node
         if node.op != "detach":
             stack += node.src
+        elif node in stops:
+            stack += stops[node].inputs
     return places
 
 

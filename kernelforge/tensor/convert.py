@@ -6,8 +6,9 @@ forgets how it was computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,16 @@ from numpy.typing import NDArray
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
 from kernelforge.graph import Node
+<<<<<<< HEAD
 from kernelforge.recording import recorder
+=======
+from kernelforge.joint import Step
+>>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
 from kernelforge.tensor.core import Core, leaves, pending
 from kernelforge.tensor.random import Random
+
+Watcher = Callable[[Sequence[Node]], None]
+watcher: Final[ContextVar[Watcher | None]] = ContextVar("watcher", default=None)  # looks at what was computed
 
 
 class Convert(Random):
@@ -34,7 +42,11 @@ class Convert(Random):
     def _realized_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
+<<<<<<< HEAD
         if self._leaf or node.op == "buffer" or node.realized is not None or recorder.get() is not None:
+=======
+        if self._leaf or node.op == "buffer" or node.realized is not None or watcher.get() is not None:
+>>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
             return False
         buffer = realize.realize_again(node)
         if buffer is None:
@@ -99,9 +111,18 @@ class Convert(Random):
         """The values as a memoryview of a copy."""
         return self.numpy().data
 
-    def clone(self) -> Self:
-        """A tensor with the same values in memory of its own."""
-        return self._derived(graph.contiguous(self._node))
+    def clone(self, device: str | None = None) -> Self:
+        """A tensor with the same values in memory of its own, on another device if one is given."""
+        x = self if device is None else self.to(device)
+        return x._derived(graph.contiguous(x._node))
+
+    def schedule_linear(self, *others: Self) -> list[Step]:
+        """The steps that computing the tensor would take: launches of kernels, copies and functions of the host."""
+        return realize.planned([tensor._node for tensor in (self, *others)])
+
+    def linear_with_vars(self, *others: Self) -> tuple[list[Step], dict[str, int]]:
+        """The steps of schedule_linear(), and sizes that are known only when they run: there are none."""
+        return self.schedule_linear(*others), {}
 
     def __bool__(self) -> bool:
         """The truth of a tensor with one element; of others it is ambiguous."""
@@ -180,7 +201,10 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
             tensor._rename(tensor._unshared(tensor._node))
         if tensor._stored is None:
             wanted.append(tensor._node)
-    ran = realize.realize(wanted, lambda: _names(tensors), thorough)
+    watch = watcher.get()
+    ran = realize.realize(wanted, (lambda: _names(tensors)) if watch is None else dict, thorough)
+    if watch is not None:
+        watch(wanted)
     for tensor in tensors:
         if pending:
             pending.pop(id(tensor), None)

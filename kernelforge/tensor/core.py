@@ -17,8 +17,13 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+<<<<<<< HEAD
 from codegen.dtypes import DType, as_dtype, dtypes, from_storage, promote
 from kernelforge import dlpack, graph, realize
+=======
+from codegen.dtypes import DType, as_dtype, dtypes, promote
+from kernelforge import graph
+>>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
@@ -26,6 +31,7 @@ from kernelforge.kernels import Device
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor.arrays import as_array
 
 Operand: TypeAlias = "Core | int | float | bool | NDArray | np.generic"
 
@@ -105,13 +111,14 @@ class Core:
     grad   the gradient backward() added up for a leaf, else None
     """
 
-    __slots__ = ("__weakref__", "_leaf", "_node", "_tracked", "grad")
+    __slots__ = ("__weakref__", "_hooks", "_leaf", "_node", "_tracked", "grad")
 
     __array_ufunc__ = None  # array + tensor is the tensor's business
 
     _node: Node
     _tracked: bool | None
     _leaf: bool
+    _hooks: dict[int, Any]  # of a leaf; not there until the first
     grad: Self | None
 
     def __init__(
@@ -123,7 +130,8 @@ class Core:
     ) -> None:
         """A tensor with the given data, which is copied.
 
-        data            a number, a nested list of numbers, a tensor, or an array of NumPy or any library with DLPack
+        data            a number, a nested list of numbers, a tensor, an array of NumPy or any library with DLPack,
+                        bytes, the path of a file of bytes, or None for no elements
         device          a device's name; the default device when None
         dtype           the element type; None keeps an array's and takes float32, int32 or bool for Python numbers
         requires_grad   True: backward() computes its gradient; None: an optimiser may turn it on; False: never
@@ -140,7 +148,7 @@ class Core:
             kind = wanted or literal_dtype(data, dtypes.bool if isinstance(data, bool) else dtypes.default_int)
             node = pinned(graph.const(data, kind), device)
         else:
-            array, found = as_array(data)
+            array, found = as_array(data, wanted)
             node = own_storage(array, wanted or found, place)
         self._node, self._tracked, self._leaf, self.grad = node, None, False, None
         if requires_grad is not None:
@@ -353,12 +361,12 @@ class Core:
         pending[id(self)] = self
         return self
 
-    def replace(self, value: Self) -> Self:
+    def replace(self, x: Self) -> Self:
         """Itself, with the value of another tensor of any shape, dtype and device, detached if it is a leaf."""
-        self._rename(value._node)
+        self._rename(x._node)
         return self
 
-    def assign(self, value: Any) -> Self:
+    def assign(self, x: Any) -> Self:
         """Itself, with the value of another tensor, which it keeps no gradient history of if it is a leaf.
 
         Tensors computed from this one before, views included, keep the old value: an assignment changes what the name
@@ -366,7 +374,7 @@ class Core:
 
         raises ShapeError, DTypeError when shape or dtype differ
         """
-        new = self._as_tensor(value)
+        new = self._as_tensor(x)
         if new.shape != self.shape:
             if broadcast_shapes(self.shape, new.shape, what="assign") != self.shape:
                 raise ShapeError(f"cannot assign {new.shape} to a tensor of shape {self.shape}")
@@ -391,40 +399,3 @@ def pinned(node: Node, device: str | None) -> Node:
     if device is None or node.device is not None or (place := Device.canonicalize(device)) == Device.DEFAULT:
         return node
     return graph.copy(node, place)
-
-
-def as_array(data: Any) -> tuple[NDArray, DType]:
-    """Anything array-like as a NumPy array, and the dtype a tensor of it takes.
-
-    raises ShapeError, DTypeError
-    """
-    if isinstance(data, np.ndarray | np.generic):
-        try:
-            return np.asarray(data), as_dtype(data.dtype)
-        except TypeError:
-            raise DTypeError(f"a tensor cannot hold NumPy's {data.dtype}; convert it with .astype(...)") from None
-    if hasattr(data, "__dlpack__"):
-        stored, dtype = dlpack.taken(data.__dlpack__())
-        return from_storage(stored, dtype), dtype
-    if hasattr(data, "__array__"):
-        return as_array(np.asarray(data))
-    try:
-        array = np.array(_plain(data))
-    except ValueError:
-        raise ShapeError("the nested lists have different lengths; a tensor is rectangular") from None
-    if array.size == 0:
-        return array.astype(np.float32), dtypes.default_float
-    default = {"b": dtypes.bool, "i": dtypes.default_int, "u": dtypes.default_int, "f": dtypes.default_float}
-    found = default.get(array.dtype.kind)
-    if found is None:
-        raise DTypeError(f"a tensor is made of numbers, lists or arrays, not of {type(data).__name__} {str(data)[:60]}")
-    if found.is_int and not (found.min <= array.min() and array.max() <= found.max):
-        found = dtypes.int64
-    return array, found
-
-
-def _plain(data: Any) -> Any:
-    """data with every tensor inside nested lists replaced by its array."""
-    if isinstance(data, Core):
-        return data.numpy()  # type: ignore[attr-defined]
-    return [_plain(item) for item in data] if isinstance(data, list | tuple) else data

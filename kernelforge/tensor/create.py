@@ -73,8 +73,8 @@ class Create(Core):
         cls,
         shape: Any,
         fill_value: Any,
-        device: str | None = None,
         dtype: DType | str | type | None = None,
+        device: str | None = None,
         requires_grad: bool | None = None,
     ) -> Self:
         """A tensor with one value everywhere; dtype None takes the value's own type.
@@ -100,7 +100,7 @@ class Create(Core):
         requires_grad: bool | None = None,
     ) -> Self:
         """A tensor of zeros."""
-        return cls.full(as_shape(shape), 0.0, device, dtype or dtypes.default_float, requires_grad)
+        return cls.full(as_shape(shape), 0.0, dtype or dtypes.default_float, device, requires_grad)
 
     @classmethod
     def ones(
@@ -111,7 +111,7 @@ class Create(Core):
         requires_grad: bool | None = None,
     ) -> Self:
         """A tensor of ones."""
-        return cls.full(as_shape(shape), 1.0, device, dtype or dtypes.default_float, requires_grad)
+        return cls.full(as_shape(shape), 1.0, dtype or dtypes.default_float, device, requires_grad)
 
     @classmethod
     def arange(
@@ -119,8 +119,8 @@ class Create(Core):
         start: float,
         stop: float | None = None,
         step: float = 1,
-        device: str | None = None,
         dtype: DType | str | type | None = None,
+        device: str | None = None,
         requires_grad: bool | None = None,
     ) -> Self:
         """The numbers from start, `step` apart, before stop; with one argument, from 0 before it.
@@ -144,8 +144,8 @@ class Create(Core):
         start: float,
         stop: float,
         steps: int,
-        device: str | None = None,
         dtype: DType | str | type | None = None,
+        device: str | None = None,
         requires_grad: bool | None = None,
     ) -> Self:
         """`steps` evenly spaced numbers, from start to stop, both included."""
@@ -161,8 +161,8 @@ class Create(Core):
         cls,
         n: int,
         m: int | None = None,
-        device: str | None = None,
         dtype: DType | str | type | None = None,
+        device: str | None = None,
         requires_grad: bool | None = None,
     ) -> Self:
         """The n by m matrix with ones on the diagonal, zeros elsewhere; m is n when not given."""

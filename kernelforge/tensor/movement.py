@@ -143,9 +143,12 @@ class Movement(Activations):
         rest = iter([dim for dim in range(self.ndim) if dim not in sources])
         return self.permute([placed[dim] if dim in placed else next(rest) for dim in range(self.ndim)])
 
-    def flip(self, *axes: Any, dims: int | Sequence[int] | None = None) -> Self:
-        """Reversed along the given dimensions; dims is another way to give them."""
-        chosen = flat(axes) if dims is None else tuple(sequence(dims))
+    def flip(
+        self, *axes: Any, dims: int | Sequence[int] | None = None, axis: int | Sequence[int] | None = None
+    ) -> Self:
+        """Reversed along the given dimensions; dims and axis are other ways to give them."""
+        named = axis if dims is None else dims
+        chosen = flat(axes) if named is None else tuple(sequence(named))
         return self._derived(graph.flip(self._node, shapes.normal_axes(chosen, self.ndim, "flip")))
 
     def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:

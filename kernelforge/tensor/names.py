@@ -6,8 +6,9 @@ Comes in: nothing.  Goes out: the methods of the classes below under second name
 from __future__ import annotations
 
 from math import prod
-from typing import Self
+from typing import Any, Self
 
+from kernelforge import graph
 from kernelforge.tensor.autograd import Autograd
 from kernelforge.tensor.core import Operand
 
@@ -91,6 +92,12 @@ class Names(Autograd):
     expit = Autograd.sigmoid
     trapz = Autograd.trapezoid
 
+    def alu(self, op: str, *others: Self) -> Self:
+        """The scalar operation of a name of codegen.ops.SCALAR_OPS, on tensors of one shape and fitting types."""
+        tensors = (self, *others)
+        tracked = any(x._tracked for x in tensors) or None
+        return self._wrap(graph.elementwise(op, *[x._node for x in tensors]), tracked)
+
     def positive(self) -> Self:
         """The values as they are."""
         return self
@@ -119,7 +126,21 @@ class Names(Autograd):
         """Reversed along dimension 0."""
         return self.flip(0)
 
+    # Making -----------------------------------------------------------------------------------------------------
+
+    invalids = Autograd.empty
+
+    def is_param_(self, is_param: bool = True) -> Self:
+        """Itself, with requires_grad set: optimisers change it."""
+        return self.requires_grad_(is_param)
+
+    def __delitem__(self, index: Any) -> None:
+        """raises TypeError"""
+        raise TypeError(f"a tensor of {self.shape} has no elements to delete; index what is to stay")
+
     # Products ---------------------------------------------------------------------------------------------------
 
     ger = Autograd.outer
     chain_matmul = Autograd.multi_dot
+    image_dot = Autograd.dot
+    image_conv2d = Autograd.conv2d

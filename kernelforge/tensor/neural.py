@@ -133,8 +133,8 @@ class Neural(Norms, metaclass=TrainingMode):
         attn_mask: Self | None = None,
         dropout_p: float = 0.0,
         is_causal: bool = False,
-        scale: float | None = None,
         enable_gqa: bool = False,
+        scale: float | None = None,
     ) -> Self:
         """softmax(self @ key.T * scale + mask) @ value, computed in at least float32.
 

@@ -7,6 +7,7 @@ range raises IndexError when the values are next synchronised.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Literal, Self, overload
 
 import numpy as np
@@ -32,10 +33,24 @@ class Picking(Index):
         dim = self._dim(dim, "index_select")
         return self[(slice(None),) * dim + (index,)]
 
-    def masked_select(self, mask: Self) -> Self:
-        """A vector of the elements where mask, broadcast, is true; this computes the mask."""
+    def masked_select(self, mask: Self, size: int | None = None, fill_value: float = 0) -> Self:
+        """A vector of the elements where mask, broadcast, is true; this computes the mask.
+
+        size   the first so many of them, fill_value after the last; computes nothing
+        """
         x, kept = self._broadcasted(mask)
-        return x.flatten()[kept.bool().flatten()]
+        if size is None:
+            return x.flatten()[kept.bool().flatten()]
+        return x.flatten()._compacted(kept.bool().flatten(), size, fill_value)
+
+    def _compacted(self, kept: Self, size: int, fill_value: float) -> Self:
+        """The first `size` slices of dimension 0 where a bool vector is true, fill_value after the last."""
+        number = kept.cast(dtypes.default_int).cumsum(0).cast(dtypes.default_int)
+        places = (kept & (number <= size)).where(number - 1, size)
+        rest = self.shape[1:]
+        base = type(self).full((size + 1, *rest), fill_value, dtype=self.dtype, device=self._node.device)
+        index = places.reshape(-1, *(1,) * len(rest)).expand(self.shape)
+        return base.scatter(0, index, self)[:size]
 
     def one_hot(self, num_classes: int = -1) -> Self:
         """int32 1 at each element's value along a new last dimension, 0 elsewhere; -1 computes the largest value.
@@ -53,14 +68,27 @@ class Picking(Index):
         return type(self).eye(num_classes, dtype=dtypes.default_int)[from_front_only(self, num_classes)]
 
     @overload
-    def nonzero(self, as_tuple: Literal[False] = False) -> Self: ...
+    def nonzero(self, size: int | None = None, fill_value: int = 0, *, as_tuple: Literal[False] = False) -> Self: ...
 
     @overload
-    def nonzero(self, as_tuple: Literal[True]) -> tuple[Self, ...]: ...
+    def nonzero(
+        self, size: int | None = None, fill_value: int = 0, *, as_tuple: Literal[True]
+    ) -> tuple[Self, ...]: ...
 
-    def nonzero(self, as_tuple: bool = False) -> Self | tuple[Self, ...]:
-        """The int32 indices [count, ndim] of the elements that are not zero, or a vector for each dimension."""
-        return self.reshape(self.shape or 1).argwhere().unbind(1) if as_tuple else self.argwhere()
+    def nonzero(
+        self, size: int | None = None, fill_value: int = 0, *, as_tuple: bool = False
+    ) -> Self | tuple[Self, ...]:
+        """The int32 indices [count, ndim] of the elements that are not zero, or a vector for each dimension.
+
+        size   the first so many of them, rows of fill_value after the last; computes nothing
+        """
+        if size is None:
+            return self.reshape(self.shape or 1).argwhere().unbind(1) if as_tuple else self.argwhere()
+        x = self.reshape(self.shape or 1)
+        place = type(self).arange(x.numel(), device=self._node.device)
+        indices = [place // prod(x.shape[dim + 1 :]) % max(1, n) for dim, n in enumerate(x.shape)]
+        found = [index._compacted(x.flatten().ne(0), size, fill_value) for index in indices]
+        return tuple(found) if as_tuple else found[0].stack(*found[1:], dim=1)
 
     def argwhere(self) -> Self:
         """The int32 indices [count, ndim] of the elements that are not zero."""

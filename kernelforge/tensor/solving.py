@@ -8,7 +8,7 @@ computes on the host when the values are needed; LinAlgError is raised then.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -144,6 +144,27 @@ class Solving(Decompositions):
             n >>= 1
             power = power.dot(power) if n else power
         return result
+
+    @composite
+    def newton_schulz(self, steps: int, params: Sequence[float], eps: float = 1e-7) -> Self:
+        """The odd polynomial sum_i params[i] (x x.T)^i x applied `steps` times to matrices of norm 1, in the singular
+        values: with fitting parameters it brings them to 1, so that the result is the nearest orthogonal matrix.
+
+        raises ShapeError
+        """
+        if self.ndim < 2:
+            raise ShapeError(f"newton_schulz of {self.shape}: it takes matrices")
+        if self.shape[-2] > self.shape[-1]:
+            return self.mT.newton_schulz(steps, params, eps).mT
+        x = self / (self.square().sum((-2, -1), keepdim=True).sqrt() + eps)
+        for _ in range(steps):
+            square, power = x.dot(x.mT), x
+            total = x * params[0]
+            for factor in params[1:]:
+                power = square.dot(power)
+                total = total + power * factor
+            x = total
+        return x
 
     @composite
     def matrix_exp(self) -> Self:

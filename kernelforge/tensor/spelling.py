@@ -20,6 +20,10 @@ OTHER_NAMES: Final = {
     "min_": "min",
     "max_": "max",
     "neg_slope": "negative_slope",
+    "other": "x",
+    "exponent": "x",
+    "target": "Y",
+    "layers": "ll",
 }
 
 C = TypeVar("C", bound=type)
@@ -73,7 +77,8 @@ def stub(name: str, base: type) -> str:
                 body += ["    @overload"] * (len(forms) > 1) + [f"    def {method}({_both_names(form)}: ..."]
     text = "\n".join([f"class {name}({base.__name__}):", *body])
     words = set(re.findall(r"\w+", text))
-    unknown = {word for word in words if word[0].isupper()} - _IMPORTS.keys() - {"None", "True", "False", name}
+    known = {*_IMPORTS, "None", "True", "False", name, *OTHER_NAMES.values()}
+    unknown = {word for word in words if word[0].isupper()} - known
     assert not unknown, f"where do {unknown} come from?"
     modules: dict[str, list[str]] = {}
     for word in sorted(words & _IMPORTS.keys()):

@@ -141,8 +141,9 @@ class Unpooling(Counting):
     def max_unpool2d(
         self,
         indices: Self,
-        kernel_size: Sizes,
+        kernel_size: Sizes = 2,
         stride: Sizes | None = None,
+        dilation: Sizes = 1,
         padding: Sizes = 0,
         output_size: Sequence[int] | None = None,
     ) -> Self:
@@ -152,7 +153,7 @@ class Unpooling(Counting):
 
         raises ShapeError, and IndexError when the values are next synchronised
         """
-        return self._unpooled(indices, _each(kernel_size, 2), stride, padding, output_size)
+        return self._unpooled(indices, _each(kernel_size, 2), stride, padding, output_size, dilation)
 
     def max_unpool3d(
         self,
@@ -172,6 +173,7 @@ class Unpooling(Counting):
         stride: Sizes | None,
         padding: Sizes,
         output_size: Sequence[int] | None,
+        dilation: Sizes = 1,
     ) -> Self:
         rank = len(window)
         if indices.shape != self.shape or self.ndim < rank:
@@ -179,7 +181,8 @@ class Unpooling(Counting):
         strides = window if stride is None else shapes.per_axis(stride, rank, "max_unpool", "stride")
         pads = shapes.per_axis(padding, rank, "max_unpool", "padding")
         lead, spatial = self.shape[:-rank], self.shape[-rank:]
-        sizes = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(spatial, strides, pads, window)]
+        spans = [d * (k - 1) + 1 for d, k in zip(shapes.per_axis(dilation, rank, "max_unpool", "dilation"), window)]
+        sizes = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(spatial, strides, pads, spans)]
         sizes = sizes if output_size is None else list(output_size)[-rank:]
         zeros = self.new_zeros(*lead, prod(sizes))
         count = prod(spatial)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 
 from kernelforge import Tensor
+from tests.parity import tinygrad_names
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 PLACES: Final[dict[str, Any]] = {
@@ -26,7 +27,7 @@ NO_OPERATION: Final = """
     to_dense to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr
     type unsafe_chunk unsafe_split unsafe_split_with_sizes untyped_storage values xpu new new_empty_strided
     nonzero_static resize resize_as native_channel_shuffle multi_head_attention_forward symeig lu_solve
-    retain_grad register_post_accumulate_grad_hook conj_physical"""
+    conj_physical"""
 OTHERWISE: Final = {
     "binary_cross_entropy_with_logits": "binary_crossentropy_logits()",
     "adaptive_max_pool1d_with_indices": "adaptive_max_pool1d(), without indices",
@@ -55,7 +56,6 @@ DIFFERS: Final = {
 MISSING: Final = {
     "complex types": "cdouble cfloat chalf eig eigvals istft stft",
     "memory layouts other than row-major": "as_strided as_strided_scatter",
-    "not yet: hooks": "register_hook",
     "not yet: factors": """
         geqrf householder_product ldl_factor ldl_factor_ex ldl_solve lu lu_factor lu_factor_ex lu_solve
         orgqr ormqr tensorinv tensorsolve""",
@@ -96,6 +96,7 @@ def text() -> str:
         found = [name for name in functions(place) if hasattr(Tensor, name) and name not in seen]
         seen.update(found)
         lines += [f"## torch.{title}: has {len(found)}", "", ", ".join(f"`{name}`" for name in found), ""]
+    lines += tinygrad_names.lines()
     lines += ["## Differs", "", "| operation | how |", "| --- | --- |"]
     lines += [f"| {name} | {how} |" for name, how in DIFFERS.items()]
     lines += ["", "## By another name", "", "| torch's | here |", "| --- | --- |"]

@@ -1,0 +1,65 @@
+"""What a tensor can be made of, as a NumPy array.
+
+Comes in: nested lists of numbers, arrays of any library, tensors, bytes, paths.  Goes out: an array, and the element
+type a tensor of it has.  Nothing here knows of tensors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codegen.dtypes import DType, as_dtype, dtypes, from_storage
+from kernelforge import dlpack
+from kernelforge.errors import DTypeError, ShapeError
+
+
+def as_array(data: Any, wanted: DType | None = None) -> tuple[NDArray, DType]:
+    """Anything array-like as a NumPy array, and the dtype a tensor of it takes, unless another one is wanted.
+
+    raises ShapeError, DTypeError
+    """
+    if isinstance(data, np.ndarray | np.generic):
+        try:
+            return np.asarray(data), as_dtype(data.dtype)
+        except TypeError:
+            raise DTypeError(f"a tensor cannot hold NumPy's {data.dtype}; convert it with .astype(...)") from None
+    if hasattr(data, "__dlpack__"):
+        stored, dtype = dlpack.taken(data.__dlpack__())
+        return from_storage(stored, dtype), dtype
+    if hasattr(data, "__array__"):
+        return as_array(np.asarray(data))
+    if data is None:
+        return np.empty(0, np.float32), dtypes.default_float
+    if isinstance(data, Path | bytes | bytearray):
+        return np.frombuffer(data.read_bytes() if isinstance(data, Path) else data, np.uint8), dtypes.uint8
+    return _of_numbers(data, wanted)
+
+
+def _of_numbers(data: Any, wanted: DType | None) -> tuple[NDArray, DType]:
+    """Nested lists of numbers and arrays as an array, and the dtype a tensor of it takes."""
+    try:
+        array = np.array(_plain(data))
+    except ValueError:
+        raise ShapeError("the nested lists have different lengths; a tensor is rectangular") from None
+    if wanted is dtypes.uint64 and array.dtype.kind == "f":
+        array = np.array(_plain(data), np.uint64)  # numbers on either side of 2^63 became floats
+    if array.size == 0:
+        return array.astype(np.float32), dtypes.default_float
+    default = {"b": dtypes.bool, "i": dtypes.default_int, "u": dtypes.default_int, "f": dtypes.default_float}
+    found = default.get(array.dtype.kind)
+    if found is None:
+        raise DTypeError(f"a tensor is made of numbers, lists or arrays, not of {type(data).__name__} {str(data)[:60]}")
+    if found.is_int and not (found.min <= array.min() and array.max() <= found.max):
+        found = dtypes.int64
+    return array, found
+
+
+def _plain(data: Any) -> Any:
+    """data with every tensor inside nested lists replaced by its array."""
+    if isinstance(data, list | tuple):
+        return [_plain(item) for item in data]
+    return np.asarray(data) if hasattr(data, "__array__") else data

@@ -1,0 +1,119 @@
+"""Places where a gradient does not simply go on: hooks look at it, and functions with a backward of their own turn it.
+
+Comes in: an output, its cotangent and target nodes.  Goes out: one cotangent per target.  A graph without such places
+is differentiated in one piece; else in pieces that end at them, the last first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from weakref import WeakKeyDictionary, ref
+
+from kernelforge.calls import depends, derivative
+from kernelforge.grad.walk import total
+from kernelforge.graph import Node, toposort
+from kernelforge.realize import MOST_PLANS
+from kernelforge.structure import structure
+
+Hooks = dict[int, Callable[[Any], Any]]
+
+
+class Stop:
+    """What is done with the cotangent of nodes.
+
+    outputs   the nodes of one application of a function; of a tensor with hooks the one
+    inputs    the nodes it was applied to; none for hooks
+    backward  cotangents of the outputs, None where there is none -> cotangents of the inputs
+    hooks     functions of the gradient, which may give another one
+    """
+
+    __slots__ = ("backward", "hooks", "inputs", "outputs")
+
+    def __init__(
+        self,
+        outputs: Sequence[Node],
+        inputs: Sequence[Node] = (),
+        backward: Callable[[list[Node | None]], Sequence[Node | None]] | None = None,
+    ) -> None:
+        self.outputs = tuple([ref(node) for node in outputs])
+        self.inputs, self.backward, self.hooks = tuple(inputs), backward, Hooks()
+
+
+stops: Final[WeakKeyDictionary[Node, Stop]] = WeakKeyDictionary()
+_dependent: Final[dict[tuple[object, ...], list[bool]]] = {}
+
+
+def derivatives(
+    output: Node, cotangent: Node, targets: Sequence[Node], call: Callable[[Callable[[Any], Any], Node], Node]
+) -> list[Node | None]:
+    """The derivative with respect to each target; None where the output does not depend on it.
+
+    call  applies a hook to a gradient
+    """
+    if not stops:
+        return _direct(output, cotangent, targets, ())
+    order = [node for node in toposort([output]) if node in stops]
+    if not order:
+        return _direct(output, cotangent, targets, ())
+    return _in_pieces(output, cotangent, targets, order[::-1], call)
+
+
+def _in_pieces(
+    output: Node,
+    cotangent: Node,
+    targets: Sequence[Node],
+    order: Sequence[Node],
+    call: Callable[[Callable[[Any], Any], Node], Node],
+) -> list[Node | None]:
+    """derivatives() of a graph with stops, given in the order in which gradients reach them."""
+    pieces: list[tuple[Node, Node]] = [(output, cotangent)]
+    arrived: dict[Node, Node | None] = {}
+    for node in order:
+        (found,) = _through(pieces, [node], order)
+        stop = stops[node]
+        for hook in stop.hooks.values():
+            found = found if found is None else call(hook, found)
+        arrived[node] = found
+        if node is output:
+            pieces = []
+        if stop.backward is None:
+            pieces += [(node, found)] if found is not None else []
+            continue
+        outputs = [reference() for reference in stop.outputs]
+        waiting = any(other in outputs and other not in arrived for other in order)
+        cotangents = [None if other is None else arrived.get(other) for other in outputs]
+        if not waiting and any(part is not None for part in cotangents):
+            parts = stop.backward(cotangents)
+            pieces += [(x, part) for x, part in zip(stop.inputs, parts) if part is not None]
+    plain = [target for target in targets if target not in arrived]
+    found_for = dict(zip(plain, _through(pieces, plain, order)))
+    return [arrived[target] if target in arrived else found_for[target] for target in targets]
+
+
+def _through(pieces: Sequence[tuple[Node, Node]], targets: Sequence[Node], order: Sequence[Node]) -> list[Node | None]:
+    """The sums of what all pieces give each target."""
+    sums: list[list[Node]] = [[] for _ in targets]
+    for output, cotangent in pieces:
+        cuts = tuple([node for node in order if node is not output])
+        for parts, part in zip(sums, _direct(output, cotangent, targets, cuts)):
+            parts += [] if part is None else [part]
+    return [total(parts) if parts else None for parts in sums]
+
+
+def _direct(
+    output: Node, cotangent: Node, targets: Sequence[Node], cuts: tuple[Node, ...]
+) -> list[Node | None]:
+    """The derivatives by paths that do not go on from a cut.
+
+    Rules are applied when a plan is made, and here, for their errors, when the structure of the graph is new.
+    """
+    key = (structure([output, cotangent, *targets, *cuts], history=True).key, len(cuts))
+    if key not in _dependent:
+        if len(_dependent) >= MOST_PLANS:
+            del _dependent[next(iter(_dependent))]
+        _dependent[key] = depends(output, cotangent, targets, cuts)
+    return [
+        derivative(output, cotangent, target, cuts) if has_one else None
+        for target, has_one in zip(targets, _dependent[key])
+    ]
