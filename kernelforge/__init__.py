@@ -27,11 +27,8 @@ __all__ = [
     "LinAlgError",
     "ShapeError",
     "Tensor",
-<<<<<<< HEAD
     "TinyJit",
-=======
     "autograd",
->>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
     "dtypes",
     "enable_grad",
     "jit",

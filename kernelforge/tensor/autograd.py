@@ -16,12 +16,7 @@ from weakref import WeakValueDictionary
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
-<<<<<<< HEAD
-from kernelforge.realize import MOST_PLANS
 from kernelforge.recording import recorder
-from kernelforge.structure import structure
-=======
->>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.hashing import Hashing
 from kernelforge.tensor.stops import Stop, derivatives, stops

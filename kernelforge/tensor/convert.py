@@ -16,11 +16,8 @@ from numpy.typing import NDArray
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
 from kernelforge.graph import Node
-<<<<<<< HEAD
-from kernelforge.recording import recorder
-=======
 from kernelforge.joint import Step
->>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
+from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, leaves, pending
 from kernelforge.tensor.random import Random
 
@@ -42,11 +39,9 @@ class Convert(Random):
     def _realized_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
-<<<<<<< HEAD
-        if self._leaf or node.op == "buffer" or node.realized is not None or recorder.get() is not None:
-=======
-        if self._leaf or node.op == "buffer" or node.realized is not None or watcher.get() is not None:
->>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
+        if self._leaf or node.op == "buffer" or node.realized is not None:
+            return False
+        if watcher.get() is not None or recorder.get() is not None:
             return False
         buffer = realize.realize_again(node)
         if buffer is None:

@@ -17,13 +17,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
-from codegen.dtypes import DType, as_dtype, dtypes, from_storage, promote
-from kernelforge import dlpack, graph, realize
-=======
 from codegen.dtypes import DType, as_dtype, dtypes, promote
-from kernelforge import graph
->>>>>>> 0de0f3d (tinygrad's methods by name, hooks, functions with their own backward, gradient checks and anomalies)
+from kernelforge import graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
