@@ -11,12 +11,20 @@ class KernelForgeError(Exception):
     """Anything kernelforge itself reports."""
 
 
-class ShapeError(KernelForgeError, ValueError):
-    """Shapes, axes or sizes that do not fit the operation."""
+class ShapeError(KernelForgeError, ValueError, RuntimeError):
+    """Shapes, axes or sizes that do not fit the operation: NumPy's ValueError and torch's RuntimeError."""
 
 
-class DTypeError(KernelForgeError, TypeError):
+class AxisError(ShapeError, IndexError):
+    """An axis a tensor does not have."""
+
+
+class DTypeError(KernelForgeError, TypeError, RuntimeError):
     """Element types the operation is not defined for."""
+
+
+class ArgumentError(KernelForgeError, ValueError, RuntimeError):
+    """An option that has no such value."""
 
 
 class SettingError(KernelForgeError, ValueError):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import prod
 from operator import index
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import AxisError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -22,14 +22,14 @@ Shape = tuple[int, ...]
 def normal_axis(axis: int, rank: int, what: str) -> int:
     """The axis counted from the front.
 
-    raises ShapeError when a tensor of that rank has no such axis
+    raises AxisError when a tensor of that rank has no such axis
 
     >>> normal_axis(-1, 3, "sum")
     2
     """
     if not -rank <= axis < rank:
         valid = f"-{rank} to {rank - 1}" if rank else "none: it is a scalar"
-        raise ShapeError(f"{what} along axis {axis} of a tensor with {rank} dimensions; valid axes are {valid}")
+        raise AxisError(f"{what} along axis {axis} of a tensor with {rank} dimensions; valid axes are {valid}")
     return axis % rank
 
 
@@ -245,11 +245,11 @@ def spread_size(count: int, window: int, stride: int, dilation: int, what: str) 
 
 
 def normal_pads(pads: Iterable[Sequence[int]], shape: Shape, what: str = "pad") -> tuple[tuple[int, int], ...]:
-    """(before, after) for each axis.
+    """(before, after) for each axis; negative ones crop.
 
-    raises ShapeError when their number is wrong or one is negative
+    raises ShapeError when their number is wrong
     """
     pairs = tuple((lo, hi) for lo, hi in pads)
-    if len(pairs) != len(shape) or any(lo < 0 or hi < 0 for lo, hi in pairs):
-        raise ShapeError(f"{what} of {shape} with {pairs}: one (before, after), not negative, is needed for each axis")
+    if len(pairs) != len(shape):
+        raise ShapeError(f"{what} of {shape} with {pairs}: one (before, after) is needed for each axis")
     return pairs

@@ -99,7 +99,7 @@ def test_other_shapes() -> None:
         (lambda: rules.window_count(4, 3, 0, 1, "conv1d"), "each is at least 1"),
         (lambda: rules.spread_size(4, 3, 0, 1, "conv"), "each is at least 1"),
         (lambda: rules.per_axis([1, 2, 3], 2, "pool", "stride"), "each of the 2 axes"),
-        (lambda: rules.normal_pads([(1, -1)], (3,)), "not negative"),
+        (lambda: rules.normal_pads([(1, -1)], (3, 2)), "for each axis"),
     ],
 )
 def test_errors(call: Callable[[], object], words: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Self
 
+from kernelforge.errors import ArgumentError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.special import Special
 
@@ -63,7 +64,7 @@ class Activations(Special):
         none   0.5 x (1 + erf(x / sqrt(2)))
         """
         if approximate not in ("tanh", "none"):
-            raise ValueError(f"gelu() knows the forms 'tanh' and 'none', got {approximate!r}")
+            raise ArgumentError(f"gelu() knows the forms 'tanh' and 'none', got {approximate!r}")
         x = self._floating()
         if approximate == "none":
             return 0.5 * x * (1 + (x * math.sqrt(0.5)).erf())

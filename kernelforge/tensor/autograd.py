@@ -123,17 +123,17 @@ class Autograd(Hashing):
 
     __slots__ = ()
 
-    def gradient(self, *targets: Self, gradient: Self | None = None, materialize_grads: bool = False) -> list[Self]:
+    def gradient(self, *targets: Self, gradient: Self | None = None, materialize_grads: bool = True) -> list[Self]:
         """The derivatives of this tensor with respect to targets, each of its target's shape.
 
         gradient            the cotangent of this tensor; not needed when it has no dimensions
-        materialize_grads   zeros for a target this tensor does not depend on, instead of an error
+        materialize_grads   zeros for a target this tensor does not depend on; False: an error
 
         >>> x = Tensor([1.0, 2.0])
         >>> (x * x).sum().gradient(x)[0].tolist()
         [2.0, 4.0]
 
-        raises RuntimeError for a target this tensor does not depend on, ShapeError without a needed cotangent
+        raises ShapeError without a needed cotangent
         """
         cotangent = self._cotangent(gradient)
         places = _places(self._node)
@@ -142,7 +142,7 @@ class Autograd(Hashing):
         if missing and not materialize_grads:
             raise RuntimeError(
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
-                "not depend on it; pass materialize_grads=True to get zeros"
+                "not depend on it"
             )
         found = iter(self._derivatives(cotangent, [node for node in nodes if node is not None]))
         parts = [next(found) if node is not None else None for node in nodes]

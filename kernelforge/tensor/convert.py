@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
+from kernelforge.errors import ArgumentError
 from kernelforge.graph import Node
 from kernelforge.joint import Step
 from kernelforge.recording import recorder
@@ -80,10 +81,10 @@ class Convert(Random):
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number.
 
-        raises ValueError when it has another number of elements
+        raises ArgumentError when it has another number of elements
         """
         if self.numel() != 1:
-            raise ValueError(f"item() needs one element, this tensor of {self.shape} has {self.numel()}; use tolist()")
+            raise ArgumentError(f"item() needs one element, a tensor of {self.shape} has {self.numel()}; use tolist()")
         return self.numpy().item()
 
     def tolist(self) -> Any:

@@ -12,7 +12,7 @@ from typing import Self
 from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.solving import Solving
 
@@ -28,12 +28,12 @@ class Convolution(Solving):
     def _spatial_padding(padding: Sizes | str, window: Sequence[int], dilation: Sequence[int]) -> list[tuple[int, int]]:
         """(before, after) for each spatial dimension, of a padding given once, per dimension, in full, or by name.
 
-        raises ShapeError, ValueError
+        raises ShapeError, ArgumentError
         """
         rank = len(window)
         if isinstance(padding, str):
             if padding not in ("valid", "same"):
-                raise ValueError(f"padding is a number, numbers, 'same' or 'valid', got {padding!r}")
+                raise ArgumentError(f"padding is a number, numbers, 'same' or 'valid', got {padding!r}")
             total = [d * (k - 1) if padding == "same" else 0 for k, d in zip(window, dilation)]
             return [(n // 2, n - n // 2) for n in total]
         if not isinstance(padding, int) and len(padding) == 2 * rank != rank:

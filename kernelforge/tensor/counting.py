@@ -10,7 +10,7 @@ from typing import Literal, Self, overload
 
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.ordering import WIDE_DIGIT
 from kernelforge.tensor.statistics import Statistics
 
@@ -80,7 +80,7 @@ class Counting(Statistics):
         low, high = self.min(), self.max()
         low.realize(high)
         if low.item() < 0:
-            raise ValueError(f"bincount() counts values from 0 up, got {low.item()}")
+            raise ArgumentError(f"bincount() counts values from 0 up, got {low.item()}")
         count = max(int(high.item()) + 1, minlength)
         return self._occurrences(1 << (count - 1).bit_length(), weights)._between(0, 0, count)
 
@@ -98,7 +98,7 @@ class Counting(Statistics):
         min, max   both equal: the smallest and the largest element; elements outside are not counted
         """
         if bins < 1 or max < min:
-            raise ValueError(f"histc() needs at least one bin and min <= max, got {bins} bins from {min} to {max}")
+            raise ArgumentError(f"histc() needs at least one bin and min <= max, got {bins} bins from {min} to {max}")
         x = self.detach().flatten()
         wide = x._wide()
         low, high = (wide.min(), wide.max()) if min == max and self.numel() else (x._scalar(min), x._scalar(max))

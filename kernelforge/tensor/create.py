@@ -14,7 +14,7 @@ import numpy as np
 from codegen.dtypes import DType, as_dtype, dtypes
 from kernelforge import graph
 from kernelforge.buffer import Buffer
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.tensor.core import Core, expanded, literal_dtype, pinned
 
@@ -33,6 +33,12 @@ def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     if any(size < 0 for size in shape):
         raise ShapeError(f"a shape has no negative sizes, got {shape}")
     return shape
+
+
+def _holding(*values: float) -> DType:
+    """The default integer type, or int64 where it does not hold the values."""
+    kind = dtypes.default_int
+    return kind if all(kind.min <= value <= kind.max for value in values) else dtypes.int64
 
 
 def _ramp(count: int, step: float, start: float, dtype: DType) -> graph.Node:
@@ -131,10 +137,11 @@ class Create(Core):
         if stop is None:
             start, stop = 0, start
         if step == 0:
-            raise ValueError("arange() with step 0 never ends; give a positive or negative step")
+            raise ArgumentError("arange() with step 0 never ends; give a positive or negative step")
         floating = any(isinstance(x, float) for x in (start, stop, step))
-        kind = as_dtype(dtype) if dtype is not None else dtypes.default_float if floating else dtypes.default_int
         count = max(0, math.ceil((stop - start) / step))
+        default = dtypes.default_float if floating else _holding(start, start + max(0, count - 1) * step)
+        kind = default if dtype is None else as_dtype(dtype)
         work = kind.arithmetic if kind.is_float else kind if kind is dtypes.int64 else dtypes.default_int
         return cls._made(graph.cast(_ramp(count, step, start, work), kind), device, requires_grad)
 
@@ -150,8 +157,10 @@ class Create(Core):
     ) -> Self:
         """`steps` evenly spaced numbers, from start to stop, both included."""
         if steps < 0:
-            raise ValueError(f"linspace() needs steps >= 0, got {steps}")
+            raise ArgumentError(f"linspace() needs steps >= 0, got {steps}")
         kind = as_dtype(dtype or dtypes.default_float)
+        if kind is dtypes.bool:
+            raise DTypeError("linspace() of bool: evenly spaced numbers are integers or floats")
         work = kind.arithmetic if kind.is_float else dtypes.float32
         node = _ramp(steps, (stop - start) / max(1, steps - 1), start, work)
         return cls._made(graph.cast(node, kind), device, requires_grad)

@@ -23,6 +23,8 @@ class Diagonals(Joining):
     def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
         """The elements [i, i + offset] of dimensions dim1 and dim2, which one last dimension replaces."""
         dim1, dim2 = self._dim(dim1, "diagonal"), self._dim(dim2, "diagonal")
+        if dim1 == dim2:
+            raise ShapeError(f"diagonal of {self.shape} takes two different dimensions, got {dim1} twice")
         rest = [dim for dim in range(self.ndim) if dim not in (dim1, dim2)]
         x = self.permute(*rest, dim1, dim2)
         rows, columns = x.shape[-2:]

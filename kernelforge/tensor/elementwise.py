@@ -13,7 +13,7 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import DTypeError
+from kernelforge.errors import ArgumentError, DTypeError
 from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, broadcast, pinned
@@ -74,7 +74,7 @@ class Elementwise(Bits):
             self._check_divisor(other)
         a, b, tracked = self._operands(other, reverse)
         if rounding_mode not in (None, "trunc", "floor"):
-            raise ValueError(f"rounding_mode is None, 'trunc' or 'floor', got {rounding_mode!r}")
+            raise ArgumentError(f"rounding_mode is None, 'trunc' or 'floor', got {rounding_mode!r}")
         if rounding_mode is not None and a.dtype.is_int:
             down = self._wrap(graph.elementwise("floordiv", a, b), tracked)
             if rounding_mode == "floor" or a.dtype.kind == "u":
@@ -263,7 +263,7 @@ class Elementwise(Bits):
     def clamp(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:
         """The values limited to at least min_ and at most max_; the gradient at a limit that is a number is 1."""
         if min_ is None and max_ is None:
-            raise ValueError("clamp() needs min_, max_ or both")
+            raise ArgumentError("clamp() needs min_, max_ or both")
         result = self
         if min_ is not None:
             result = result.maximum(min_) if isinstance(min_, Core) else (result < min_).where(min_, result)

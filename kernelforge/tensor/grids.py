@@ -11,7 +11,7 @@ from math import prod
 from typing import Self
 
 from kernelforge import graph
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.resizing import Resizing
 
@@ -55,12 +55,12 @@ class Grids(Resizing):
         align_corners   -1 and 1 are the middles of the outermost elements, not their outer edges
         returns         [N, C, ...]
 
-        raises ShapeError, ValueError
+        raises ShapeError, ArgumentError
 
         source  torch.nn.functional.grid_sample
         """
         if mode not in ("bilinear", "nearest", "bicubic") or padding_mode not in ("zeros", "border", "reflection"):
-            raise ValueError(
+            raise ArgumentError(
                 f"grid_sample() knows the modes bilinear, nearest and bicubic, got {mode!r}, and the padding modes "
                 f"zeros, border and reflection, got {padding_mode!r}"
             )

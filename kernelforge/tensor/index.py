@@ -236,9 +236,9 @@ class Index(Scatter):
         ellipses = sum(item is Ellipsis for item in items)
         missing = self.ndim - sum(widths)
         if missing < 0:
-            raise IndexError(f"{sum(widths)} indices for a tensor of shape {self.shape} with {self.ndim} dimensions")
+            raise IndexError(f"too many indices: {sum(widths)} for {self.ndim} dimensions of a tensor of {self.shape}")
         if ellipses > 1:
-            raise IndexError("an index has at most one ellipsis (...)")
+            raise IndexError("an index has at most a single ellipsis (...)")
         if not ellipses:
             items, widths = [*items, Ellipsis], [*widths, 0]
         result: list[Any] = []
@@ -297,7 +297,7 @@ class Index(Scatter):
         n = self.shape[dim]
         if array.size and not -n <= int(array.min()) <= int(array.max()) < n:
             bad = array.min() if array.min() < -n else array.max()
-            raise IndexError(f"index {bad} is out of range for dimension {dim} of a tensor of shape {self.shape}")
+            raise IndexError(f"index {bad} is out of bounds for dimension {dim} of a tensor of shape {self.shape}")
         kind = dtypes.int32 if n < 1 << 31 else dtypes.int64
         return type(self)(np.where(array < 0, array + n, array), device=self._node.device, dtype=kind)._node
 
@@ -324,7 +324,7 @@ def _part(item: slice, n: int) -> Part:
 def _checked(index: int, dim: int, shape: tuple[int, ...]) -> int:
     n = shape[dim]
     if not -n <= index < n:
-        raise IndexError(f"index {index} is out of range for dimension {dim} of a tensor of shape {shape}")
+        raise IndexError(f"index {index} is out of bounds for dimension {dim} of a tensor of shape {shape}")
     return index + n if index < 0 else index
 
 

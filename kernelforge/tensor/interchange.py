@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from codegen.dtypes import DType, as_dtype, dtypes
 from kernelforge import dlpack, graph, realize
 from kernelforge.buffer import Buffer
-from kernelforge.errors import DTypeError
+from kernelforge.errors import ArgumentError, DTypeError
 from kernelforge.kernels import Device
 from kernelforge.recording import recorder
 from kernelforge.tensor.convert import Convert, realize_tensors
@@ -43,13 +43,13 @@ class Interchange(Convert):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         """The values for NumPy: a copy, unless copy is False, which gives a read-only view of the tensor's memory.
 
-        raises ValueError when copy is False and the values are elsewhere or of another type
+        raises ArgumentError when copy is False and the values are elsewhere or of another type
         """
         if copy is not False:
             return self.numpy() if dtype is None else self.numpy().astype(dtype, copy=False)
         found = None if self.dtype is dtypes.bfloat16 or dtype not in (None, self.dtype.numpy) else self._shared()
         if found is None:
-            raise ValueError(f"a tensor of {self.dtype} on {self.device} cannot be shown as an array without a copy")
+            raise ArgumentError(f"a tensor of {self.dtype} on {self.device} cannot be shown as an array without a copy")
         view = np.asarray(_Kept(*found))
         view.flags.writeable = False
         return view.reshape(self.shape)

@@ -13,7 +13,7 @@ from typing import Any, Self
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.movement import Movement, flat, sequence
@@ -36,7 +36,7 @@ class Joining(Movement):
         """
         pads = self._paddings(padding)
         if mode not in ("constant", "reflect", "replicate", "circular"):
-            raise ValueError(f"pad mode is constant, reflect, replicate or circular, got {mode!r}")
+            raise ArgumentError(f"pad mode is constant, reflect, replicate or circular, got {mode!r}")
         if mode != "constant":
             return reduce(lambda x, item: x._mode_padded(mode, *item), enumerate(pads), self)
         bounds = [(max(0, -lo), n - max(0, -hi)) for n, (lo, hi) in zip(self.shape, pads)]
@@ -62,10 +62,17 @@ class Joining(Movement):
 
     def _mode_padded(self, mode: str, dim: int, pads: tuple[int, int]) -> Self:
         """Padded along one dimension with elements of its own."""
-        n, (before, after) = self.shape[dim], pads
-        limit = n - 1 if mode == "reflect" else n
-        if min(pads) < 0 or (mode != "replicate" and max(pads) > limit):
-            raise ShapeError(f"pad {pads} of dimension {dim} of {self.shape}: mode {mode} allows 0 to {limit} elements")
+        n = self.shape[dim]
+        before, after = kept = max(0, pads[0]), max(0, pads[1])
+        start, end = max(0, -pads[0]), max(0, -pads[1])
+        limit = {"reflect": n - 1, "circular": max(0, n - start - end)}.get(mode, max(kept))
+        if max(kept) > limit or sum(pads) < -n:
+            raise ShapeError(f"pad {pads} of dimension {dim} of {self.shape}: {mode} allows -{n} to {limit} elements")
+        if kept != pads and mode == "circular":
+            return self._between(dim, start, n - end)._mode_padded(mode, dim, kept)
+        if kept != pads:
+            wide = self._mode_padded(mode, dim, kept)
+            return wide._between(dim, start, wide.shape[dim] - end)
         if not before and not after:
             return self
         if mode == "replicate":
@@ -106,12 +113,16 @@ class Joining(Movement):
 
     # Joining ----------------------------------------------------------------------------------------------------
 
-    @composite
     def cat(self, *others: Self, dim: int = 0) -> Self:
-        """This tensor and others joined along dim; Tensor.cat(a, b, c, dim=...) as well.
+        """This tensor and others joined along dim; Tensor.cat(a, b, c, dim=...) and Tensor.cat([a, b], dim) as well.
 
         raises ShapeError when another dimension differs
         """
+        (first, *rest), dim = _listed((self, *others), dim)
+        return first._cat(*rest, dim=dim)
+
+    @composite
+    def _cat(self, *others: Self, dim: int) -> Self:
         tensors = (self, *others)
         dim = self._dim(dim, "cat")
         shapes.joined_shape([x.shape for x in tensors], dim)
@@ -135,16 +146,20 @@ class Joining(Movement):
             result = (position < stop).where(x, result)
         return result
 
-    @composite
     def stack(self, *others: Self, dim: int = 0) -> Self:
-        """This tensor and others, of one shape, along a new dimension; Tensor.stack(a, b, c, dim=...) as well."""
+        """This tensor and others, of one shape, along a new dimension; Tensor.stack([a, b], dim) as well."""
+        (first, *rest), dim = _listed((self, *others), dim)
+        return first._stack(*rest, dim=dim)
+
+    @composite
+    def _stack(self, *others: Self, dim: int) -> Self:
         tensors = [x.unsqueeze(dim) for x in (self, *others)]
         return tensors[0].cat(*tensors[1:], dim=self._dim(dim, "stack", extra=1))
 
     def meshgrid(self, *others: Self, indexing: str = "ij") -> tuple[Self, ...]:
         """Vectors expanded to the grid they span: result i varies along dimension i; "xy" exchanges the first two."""
         if indexing not in ("ij", "xy"):
-            raise ValueError(f"indexing is 'ij' or 'xy', got {indexing!r}")
+            raise ArgumentError(f"indexing is 'ij' or 'xy', got {indexing!r}")
         vectors = [x.reshape(-1) for x in (self, *others)]
         order = list(range(len(vectors)))
         if indexing == "xy" and len(vectors) > 1:
@@ -176,8 +191,8 @@ class Joining(Movement):
     def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
         """Shifted along dims; what leaves at the end comes in at the front. Without dims the flattened tensor rolls."""
         if dims is None:
-            if not isinstance(shifts, int):
-                raise ValueError("roll() without dims takes one shift; name the dimensions of several shifts")
+            if len(sequence(shifts)) != 1:
+                raise ArgumentError("roll() without dims takes one shift; name the dimensions of several shifts")
             return self.flatten().roll(shifts, 0).reshape(self.shape)
         pairs = zip(sequence(shifts), sequence(dims), strict=True)
         return reduce(lambda x, pair: x._rolled(*pair), pairs, self)
@@ -187,3 +202,10 @@ class Joining(Movement):
         n = self.shape[dim]
         shift = shift % n if n else 0
         return self if not shift else self._between(dim, n - shift, n).cat(self._between(dim, 0, n - shift), dim=dim)
+
+
+def _listed(given: tuple[Any, ...], dim: int) -> tuple[Sequence[Any], int]:
+    """Tensors given one by one, or as a list with the dimension after it."""
+    if isinstance(given[0], list | tuple):
+        return given[0], given[1] if len(given) > 1 else dim
+    return given, dim

@@ -89,6 +89,8 @@ class Linalg(Reduce):
 
         raises ShapeError when the formula does not fit the operands
         """
+        if len(operands) == 1 and isinstance(operands[0], list | tuple):
+            return cls.einsum(formula, *operands[0], dtype=dtype)
         inputs, output = _parsed(formula, [x.shape for x in operands])
         terms = [x._without_repeats(letters) for x, letters in zip(operands, inputs)]
         while len(terms) > 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.neural import Neural
 from kernelforge.tensor.scatter import as_index, from_front_only
@@ -21,7 +21,7 @@ class Losses(Neural):
     def _loss(self, reduction: str) -> Self:
         """The elements themselves, their sum or their mean."""
         if reduction not in ("none", "sum", "mean"):
-            raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+            raise ArgumentError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
         return self.mean() if reduction == "mean" else self.sum() if reduction == "sum" else self
 
     def _same_shape(self, target: Self, what: str) -> Self:
@@ -54,7 +54,7 @@ class Losses(Neural):
         source  torch.nn.functional.cross_entropy
         """
         if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing is a share from 0 to 1, got {label_smoothing}")
+            raise ArgumentError(f"label_smoothing is a share from 0 to 1, got {label_smoothing}")
         axis = 0 if self.ndim == 1 else 1
         if target.dtype.is_float:
             return self._probability_loss(target, axis, reduction, label_smoothing, weight)

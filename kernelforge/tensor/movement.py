@@ -233,6 +233,8 @@ class Movement(Activations):
         [[0, 1, 2], [2, 3, 4]]
         """
         dim = self._dim(dim, "unfold")
+        if not size:
+            return self._zero_padded(dim, 0, 1).unfold(dim, 1, step)._between(self.ndim, 0, 0)
         shapes.window_count(self.shape[dim], size, step, 1, "unfold")
         return self._window(dim, size, step).movedim(dim + 1, -1)
 

@@ -11,7 +11,7 @@ from contextlib import ContextDecorator
 from typing import Any, ClassVar, Final, Self
 
 from codegen.dtypes import DType, dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.settings import TRAINING, Context
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.norms import Norms
@@ -49,7 +49,7 @@ class Neural(Norms, metaclass=TrainingMode):
     def dropout(self, p: float = 0.5) -> Self:
         """While training, each element 0 with probability p, else divided by 1 - p; otherwise the tensor itself."""
         if not 0 <= p <= 1:
-            raise ValueError(f"dropout() takes a probability from 0 to 1, got {p}")
+            raise ArgumentError(f"dropout() takes a probability from 0 to 1, got {p}")
         if not TRAINING.value or p == 0:
             return self
         if p == 1:
@@ -66,7 +66,7 @@ class Neural(Norms, metaclass=TrainingMode):
     def alpha_dropout(self, p: float = 0.5) -> Self:
         """dropout() that keeps mean 0 and variance 1: dropped elements become selu()'s limit, all are then scaled."""
         if not 0 <= p <= 1:
-            raise ValueError(f"alpha_dropout() takes a probability from 0 to 1, got {p}")
+            raise ArgumentError(f"alpha_dropout() takes a probability from 0 to 1, got {p}")
         if not TRAINING.value or p == 0:
             return self
         if p == 1:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from kernelforge import shape as shapes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.assembling import Assembling
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
@@ -83,11 +83,7 @@ class Norms(Assembling):
 
     @composite
     def vector_norm(self, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
-        """norm() with any order: infinite ones too, 0 counts what is not zero."""
-        if ord == 0:
-            return self.ne(0)._floating().cast(self._floating().dtype).sum(dim, keepdim)
-        if ord == -math.inf:
-            return self._floating().abs().min(dim, keepdim)
+        """norm() by the name and with the arguments of torch.linalg."""
         return self.norm(ord, dim, keepdim)
 
     def matrix_norm(
@@ -98,7 +94,7 @@ class Norms(Assembling):
         ord   "fro": of all elements as a vector; "nuc": the sum of the singular values; 2, -2: the largest, the
               smallest of them; 1, -1: the largest, smallest sum of magnitudes of a column; inf, -inf: of a row
 
-        raises ShapeError, ValueError
+        raises ShapeError, ArgumentError
         """
         first, second = (self._dim(axis, "matrix_norm") for axis in dim)
         if first == second:
@@ -113,7 +109,7 @@ class Norms(Assembling):
             sums = x.abs().sum(-2 if abs(float(ord)) == 1 else -1)
             found = sums.max(-1) if float(ord) > 0 else sums.min(-1)
         else:
-            raise ValueError(f"matrix_norm() knows the orders fro, nuc, 1, 2, inf and the negative ones, got {ord!r}")
+            raise ArgumentError(f"matrix_norm() knows the orders fro, nuc, 1, 2, inf and negative ones, got {ord!r}")
         return found.reshape(shapes.reduced_shape(self.shape, (first, second), True)) if keepdim else found
 
     @composite

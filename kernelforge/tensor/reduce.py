@@ -149,8 +149,15 @@ class Reduce(Diagonals):
 
     @composite
     def norm(self, p: float = 2.0, axis: Axis = None, keepdim: bool = False) -> Self:
-        """The p-norm over axes, sum(|x|^p)^(1/p); p may be infinite.  Its gradient is 0 where all elements are 0."""
+        """The p-norm over axes, sum(|x|^p)^(1/p); inf: the largest magnitude, -inf: the smallest; 0 counts.
+
+        Its gradient is 0 where all elements are 0.
+        """
         x = self._wide()
+        if p == 0:
+            return x.ne(0).cast(self._floating().dtype).sum(axis, keepdim)
+        if p == -float("inf"):
+            return x.abs().min(axis, keepdim).cast(self._floating().dtype)
         if p == float("inf") and self._count(axis, "norm"):
             return x.abs().max(axis, keepdim).cast(self._floating().dtype)
         powers = x.square() if p == 2 else x.abs() ** p
@@ -321,5 +328,5 @@ class Reduce(Diagonals):
 
     def _scan(self, op: str, axis: int) -> Self:
         """The elements up to each place along axis combined by op; a scalar is its own."""
-        dim = self._dim(axis, "cumulative " + op) if self.shape else 0
+        dim = shapes.normal_axis(axis, max(1, self.ndim), "cumulative " + op)
         return self._derived(graph.scan(op, self._node, dim)) if self.shape else self

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.picking import Picking
@@ -122,7 +122,7 @@ class Replacing(Picking):
         dim = self._dim(dim, "index_reduce")
         shape = (*self.shape[:dim], index.numel(), *self.shape[dim + 1 :])
         if reduce not in ("prod", "mean", "amax", "amin"):
-            raise ValueError(f"reduce is 'prod', 'mean', 'amax' or 'amin', got {reduce!r}; see index_add() for sums")
+            raise ArgumentError(f"reduce is 'prod', 'mean', 'amax' or 'amin', got {reduce!r}; see index_add() for sums")
         if index.ndim > 1 or source.shape != shape:
             raise ShapeError(f"index_reduce of {self.shape} along {dim} takes a source of {shape}, got {source.shape}")
         places = index.reshape([-1 if i == dim else 1 for i in range(self.ndim)]).expand(shape)

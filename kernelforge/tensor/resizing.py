@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from math import isclose
 from typing import Final, Self
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.unpooling import Unpooling
 
 LINEAR: Final = ("linear", "bilinear", "trilinear")
 CUBIC: Final = ("cubic", "bicubic")
+NEAREST: Final = ("nearest", "nearest-exact")
 _KEYS: Final = -0.75  # the one parameter of cubic interpolation
-MODES: Final = (*LINEAR, *CUBIC, "nearest", "nearest-exact", "area")
+MODES: Final = (*LINEAR, *CUBIC, *NEAREST, "area")
 
 
 class Resizing(Unpooling):
@@ -70,25 +71,26 @@ class Resizing(Unpooling):
                         neighbour nearest to the middle, or "area", the means of the elements covered
         align_corners   the corner elements keep their places
 
-        raises ShapeError, ValueError
+        raises ShapeError, ArgumentError
         """
         if mode not in MODES:
-            raise ValueError(f"interpolate() knows the modes {', '.join(MODES)}, got {mode!r}")
+            raise ArgumentError(f"interpolate() knows the modes {', '.join(MODES)}, got {mode!r}")
         if (size is None) == (scale_factor is None):
-            raise ValueError("interpolate() takes a size or a scale_factor, one of both")
+            raise ArgumentError("interpolate() takes a size or a scale_factor, one of both")
         given = size if scale_factor is None else scale_factor
         wanted = (given,) * (self.ndim - 2) if isinstance(given, int | float) else tuple(given or ())
         sources = self.shape[self.ndim - len(wanted) :]
         sizes = [int(n * x) for n, x in zip(sources, wanted)] if size is None else [int(x) for x in wanted]
         if len(wanted) > self.ndim or 0 in sources or min(sizes, default=1) < 1:
             raise ShapeError(f"interpolate of {self.shape} to {tuple(sizes)}: give last dimensions, at least 1")
-        x = self._floating()
+        x = self if mode in NEAREST else self._floating()
         if mode == "area":
-            return x.adaptive_avg_pool2d(sizes)
+            x = x.adaptive_avg_pool2d(sizes)
+            sizes = []
         for dim, (n, result, factor) in enumerate(zip(sources, sizes, wanted), start=self.ndim - len(sizes)):
             step = n / result if size is not None else 1 / factor
             x = x._resized(dim, result, step, mode, align_corners)
-        return x
+        return x.round().clamp(self.dtype.min, self.dtype.max).cast(self.dtype) if self.dtype.is_int else x
 
     def _resized(self, dim: int, size: int, step: float, mode: str, align_corners: bool) -> Self:
         """Dimension dim with `size` elements, `step` of the old ones apart."""

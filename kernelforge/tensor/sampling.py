@@ -9,7 +9,7 @@ import math
 from typing import Self
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.sorting import Sorting
 
 
@@ -42,6 +42,6 @@ class Sampling(Sorting):
         source  Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006
         """
         if count > rows.shape[1]:
-            raise ValueError(f"multinomial() of {rows.shape[1]} weights takes no {count} samples without replacement")
+            raise ArgumentError(f"multinomial() of {rows.shape[1]} weights has no {count} samples without replacement")
         draws = (1 - type(self).rand(rows.shape, device=self._node.device, contiguous=False)).log()
         return (rows > 0).where(draws / rows, -math.inf).topk(count)[1].cast(dtypes.int32)

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.interchange import Interchange
@@ -56,7 +56,7 @@ class Scatter(Interchange):
         It is unspecified which of several values for one place remains; reduce "add" or "multiply" combines them all.
         """
         if reduce not in (None, "add", "multiply"):
-            raise ValueError(f"reduce is None, 'add' or 'multiply', got {reduce!r}; scatter_reduce() knows more")
+            raise ArgumentError(f"reduce is None, 'add' or 'multiply', got {reduce!r}; scatter_reduce() knows more")
         return self._scattered(dim, index, src, "set" if reduce is None else _REDUCTIONS[reduce])
 
     def _scattered(self, dim: int, index: Self, src: Operand, mode: str) -> Self:
@@ -87,7 +87,7 @@ class Scatter(Interchange):
             return total.div(count.maximum(1), rounding_mode=None if self.dtype.is_float else "floor")
         mode = _REDUCTIONS.get(reduce)
         if mode is None:
-            raise ValueError(f"reduce is 'sum', 'prod', 'mean', 'amax' or 'amin', got {reduce!r}")
+            raise ArgumentError(f"reduce is 'sum', 'prod', 'mean', 'amax' or 'amin', got {reduce!r}")
         identity = {"add": 0, "mul": 1, "max": self.dtype.min, "min": self.dtype.max}[mode]
         base = self if include_self else self._scattered(dim, index, identity, "set")
         return base._scattered(dim, index, src, mode)

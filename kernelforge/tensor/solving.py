@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 
 from codegen.dtypes import promote
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor import decompositions as hosts
 from kernelforge.tensor.composite import composite
@@ -136,13 +136,15 @@ class Solving(Decompositions):
         x = self._matrices("matrix_power") if n < 0 else self
         if self.ndim < 2 or self.shape[-1] != self.shape[-2]:
             raise ShapeError(f"matrix_power({n}) of {self.shape}: it takes square matrices")
-        result = type(self).eye(self.shape[-1], dtype=self.dtype).expand(self.shape)
-        power = x.inv() if n < 0 else self
-        n = abs(n)
-        while n:
+        if not n:
+            return type(self).eye(self.shape[-1], dtype=self.dtype).expand(self.shape)
+        power, n = x.inv() if n < 0 else self, abs(n)
+        while not n & 1:
+            power, n = power.dot(power), n >> 1
+        result = power
+        while n := n >> 1:
+            power = power.dot(power)
             result = result.dot(power) if n & 1 else result
-            n >>= 1
-            power = power.dot(power) if n else power
         return result
 
     @composite
@@ -232,10 +234,10 @@ class Solving(Decompositions):
 
         mode   "reduced", or "complete" for a square Q
 
-        raises ShapeError, ValueError
+        raises ShapeError, ArgumentError
         """
         if mode not in ("reduced", "complete"):
-            raise ValueError(f"qr() knows the modes 'reduced' and 'complete', got {mode!r}")
+            raise ArgumentError(f"qr() knows the modes 'reduced' and 'complete', got {mode!r}")
         x = self._matrices("qr", square=False)
         rows, n = x.shape[-2:]
         if rows < n:  # Q of the first columns, which are square, takes the others along
@@ -255,7 +257,7 @@ class Solving(Decompositions):
         UPLO   "L" or "U": the triangle that is read
         """
         if UPLO not in ("L", "U"):
-            raise ValueError(f"eigh() reads the triangle 'L' or 'U', got {UPLO!r}")
+            raise ArgumentError(f"eigh() reads the triangle 'L' or 'U', got {UPLO!r}")
         x = self._matrices("eigh")
         n = x.shape[-1]
         values, vectors = x._hosted(hosts.eigh(UPLO == "L"), (*x.shape[:-2], n + n * n))._parts((n,), (n, n))

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Final, Self
 
 from codegen.dtypes import dtypes
+from kernelforge.errors import ArgumentError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.pairs import Pairs
@@ -131,10 +132,10 @@ class Special(Pairs):
     def polygamma(self, n: int) -> Self:
         """The n-th derivative of digamma().
 
-        raises ValueError for n < 0
+        raises ArgumentError for n < 0
         """
         if n < 0:
-            raise ValueError(f"polygamma() takes an order n >= 0, got {n}")
+            raise ArgumentError(f"polygamma() takes an order n >= 0, got {n}")
         if n == 0:
             return self.digamma()
         x = self._floating()._precise()
@@ -166,7 +167,7 @@ class Special(Pairs):
     def mvlgamma(self, p: int) -> Self:
         """log of the multivariate gamma function of order p, p (p - 1) / 4 log(pi) + sum_j lgamma(x - j / 2), j < p."""
         if p < 1:
-            raise ValueError(f"mvlgamma() takes an order p >= 1, got {p}")
+            raise ArgumentError(f"mvlgamma() takes an order p >= 1, got {p}")
         x = self._floating()
         result = x.lgamma() + p * (p - 1) / 4 * math.log(math.pi)
         for j in range(1, p):

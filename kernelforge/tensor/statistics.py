@@ -11,7 +11,7 @@ from typing import Self, overload
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.sampling import Sampling
 
@@ -58,9 +58,9 @@ class Statistics(Sampling):
         if not self.dtype.is_float:
             raise DTypeError(f"quantile() takes floats, got {self.dtype}; cast first, for instance with .float()")
         if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
-            raise ValueError(f"interpolation is linear, lower, higher, midpoint or nearest, got {interpolation!r}")
+            raise ArgumentError(f"interpolation is linear, lower, higher, midpoint or nearest, got {interpolation!r}")
         if isinstance(q, int | float) and not 0 <= q <= 1:
-            raise ValueError(f"quantile() takes shares from 0 to 1, got {q}")
+            raise ArgumentError(f"quantile() takes shares from 0 to 1, got {q}")
         x = self.flatten() if dim is None else self if self.ndim else self.reshape(1)
         along = x._dim(-1 if dim is None else dim, "quantile")
         if not x.numel():

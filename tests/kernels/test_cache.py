@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(folder: Path | str, program: str = PROGRAM, **more: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "KF_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT), **more}
-    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=600)
 
 
 def keeps_binaries() -> bool:
@@ -200,7 +200,7 @@ def test_eight_processes_at_once(tmp_path):
         for _ in range(8)
     ]
     for process in running:
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors.decode()
     assert not list(tmp_path.glob("kernels/*/.*"))
 

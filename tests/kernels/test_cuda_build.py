@@ -166,7 +166,7 @@ def test_a_worker_compiles_without_a_gpu(tmp_path: Path) -> None:
     with Context(CACHE_DIR=str(tmp_path)):
         crew = Crew("sm_90", 1)
         crew.start()
-        assert wait([worker.answers for worker in crew.starting], timeout=60)
+        assert wait([worker.answers for worker in crew.starting], timeout=600)
         bad = replace(programs[0], source=programs[0].source.replace("tl.load", "tl.loaded"))
         orders = [[program] for program in (*programs, bad)]
         done = [list(crew.compile(order, lambda program: False, math.inf)) for order in orders]

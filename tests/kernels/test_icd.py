@@ -21,7 +21,7 @@ print([(c.facts.platform, c.facts.compute_units) for c in opencl_devices.candida
 def process(program: str, **environment: str) -> str:
     """What a fresh process prints that inherits nothing but a home."""
     bare = {"HOME": os.environ.get("HOME", "/"), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    return subprocess.check_output([sys.executable, "-c", program], env=bare | environment, text=True, timeout=60)
+    return subprocess.check_output([sys.executable, "-c", program], env=bare | environment, text=True, timeout=600)
 
 
 def system_files(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> None:

@@ -127,7 +127,7 @@ def helped(intel: Candidate, monkeypatch: pytest.MonkeyPatch) -> tuple[OpenCLRun
     runtime, crew = OpenCLRuntime("CPU", intel), Crew("CPU", 1)
     runtime._builder._helpers = lambda: crew
     crew.start()
-    assert wait([worker.answers for worker in crew.starting], timeout=60)
+    assert wait([worker.answers for worker in crew.starting], timeout=600)
     return runtime, crew
 
 

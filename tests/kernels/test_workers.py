@@ -33,7 +33,7 @@ def crew(tmp_path: Path) -> Iterator[Crew]:
 def start(crew: Crew) -> None:
     """Start the missing workers and wait for them."""
     crew.start()
-    assert wait([worker.answers for worker in crew.starting], timeout=60)
+    assert wait([worker.answers for worker in crew.starting], timeout=600)
     crew._welcome()
     assert crew.idle
 

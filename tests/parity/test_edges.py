@@ -140,3 +140,71 @@ def test_division_of_integers_by_zero(device):
         assert divide(x, zero).tolist() == [0, 0, 0]
     assert (x / 0).tolist()[:2] == [INF, -INF]
     assert (x.float() // 0).tolist()[:2] == [INF, -INF]
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("pads", [(-1, 2, 2, -1), (3, -3, 0, -3), (-2, -1, 1, 2), (0, 0, -5, 2), (2, -6, 1, 1)])
+def test_paddings_that_crop(mode: str, pads: tuple[int, ...]) -> None:
+    if mode == "circular" and min(pads) < -3:
+        return  # torch goes round more than once there, over what it left out
+    x = np.arange(72, dtype=np.float32).reshape(2, 1, 6, 6)
+    assert_equal(Tensor(x).pad(pads, mode=mode), F.pad(torch.tensor(x), pads, mode=mode))
+
+
+@pytest.mark.parametrize("p", [0, -1, -math.inf, math.inf, 0.5, 3])
+def test_orders_of_norms(p: float) -> None:
+    x = np.linspace(-2, 2, 15, dtype=np.float32).reshape(3, 5)
+    assert_equal(Tensor(x).normalize(p), F.normalize(torch.tensor(x), p))
+    assert_equal(Tensor(x).norm(p), torch.tensor(x).norm(p))
+
+
+@pytest.mark.parametrize("size", [0, 2, 4, 9])
+def test_places_of_a_given_number(size: int) -> None:
+    x = np.array([[3, 0, 1], [0, 2, 5]], np.int32)
+    kept, places = x[x > 0], np.argwhere(x)
+    filled = np.full(size, -1)
+    filled[: len(kept)] = kept[:size]
+    assert Tensor(x).masked_select(Tensor(x > 0), size=size, fill_value=-1).tolist() == filled.tolist()
+    rows = np.full((size, 2), -1)
+    rows[: len(places)] = places[:size]
+    assert Tensor(x).nonzero(size=size, fill_value=-1).tolist() == rows.tolist()
+
+
+def test_lists_of_tensors() -> None:
+    a, b = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+    assert Tensor.cat([a, b]).tolist() == a.cat(b).tolist() and Tensor.cat((a, b), 0).shape == (4,)
+    assert Tensor.stack([a, b], 1).tolist() == Tensor.stack(a, b, dim=1).tolist() == [[1, 3], [2, 4]]
+    assert Tensor.einsum("i,i->", [a, b]).item() == 11
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "nearest-exact"])
+def test_pictures_of_bytes(mode: str) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 9, 7), np.uint8)
+    found, expected = Tensor(x).interpolate((5, 13), mode), F.interpolate(torch.tensor(x), (5, 13), mode=mode)
+    assert str(found.dtype) == "uint8" and abs(found.numpy().astype(int) - expected.numpy().astype(int)).max() <= 1
+
+
+def test_errors_have_torchs_and_numpys_classes() -> None:
+    x = Tensor.zeros(2, 3)
+    for wrong in (lambda: x.reshape(5), lambda: x + Tensor.zeros(4), lambda: x.permute(0, 0), lambda: x @ x):
+        for kind in (ValueError, RuntimeError):
+            with pytest.raises(kind):
+                wrong()
+    for wrong in (lambda: x.sum(2), lambda: x.squeeze(5), lambda: Tensor(1.0).cumsum(1), lambda: x.cat(x, dim=2)):
+        with pytest.raises(IndexError):
+            wrong()
+    with pytest.raises(RuntimeError):
+        x.div(x, rounding_mode="up")
+    with pytest.raises(RuntimeError):
+        Tensor([1.5]) << 2
+
+
+def test_arange_holds_its_numbers() -> None:
+    assert str(Tensor.arange(2**31, 2**31 + 3).dtype) == "int64" and str(Tensor.arange(3).dtype) == "int32"
+    assert Tensor.arange(2**31, 2**31 + 3).tolist() == [2**31, 2**31 + 1, 2**31 + 2]
+
+
+def test_gradients_of_what_does_not_count_are_zeros() -> None:
+    x = Tensor([1.5, -2.0])
+    for y in (x.sign(), x**0, x.floor(), Tensor([1.0]).copysign(x)):
+        assert y.sum().gradient(x)[0].tolist() == [0, 0]

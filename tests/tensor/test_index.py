@@ -229,11 +229,11 @@ def test_shorthands(numpy_device):
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        (3, "index 3 is out of range for dimension 0"),
+        (3, "index 3 is out of bounds for dimension 0"),
         ((0, -5), "index -5 .* dimension 1"),
         ([0, 3], "index 3 .* dimension 0"),
-        ((0, 0, 0, 0), "4 indices"),
-        ((..., ...), "at most one ellipsis"),
+        ((0, 0, 0, 0), "too many indices: 4"),
+        ((..., ...), "at most a single ellipsis"),
         (1.5, "integer, slice"),
         ("a", "integer, slice"),
         (np.ones((2, 2), bool), "mask of"),

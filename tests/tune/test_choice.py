@@ -30,7 +30,7 @@ def run(folder: Path, **switches: str) -> subprocess.CompletedProcess[str]:
     more = {"KF_CACHE_DIR": str(folder / "cache"), "KF_TUNE_LOCK": str(folder / "tune.lock"), "PYTHONPATH": str(ROOT)}
     environment = os.environ | more | {"KF_TUNE_SECONDS": "1"} | switches
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=600, check=True
     )
 
 
