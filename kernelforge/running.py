@@ -65,7 +65,7 @@ def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
 
 def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     """Runs a plan that is one launch; the buffer of its result."""
-    if not _plainly():
+    if not plainly():
         memories, (buffer,) = prepared(plan, leaves, NO_SERVICE)
         launch(plan, memories)
         return buffer
@@ -101,7 +101,7 @@ def prepared(
 
 def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -> None:
     """Runs a plan's steps but those at the positions skipped."""
-    if not (plan.batch and _plainly()):
+    if not (plan.batch and plainly()):
         _launch_each(plan, memories, skipped)
     else:
         if plan.shared:
@@ -121,7 +121,7 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
 
 
 @remembered
-def _plainly() -> bool:
+def plainly() -> bool:
     """True when launches are neither timed nor captured."""
     return DEBUG.value < 2 and not GRAPHS.value
 

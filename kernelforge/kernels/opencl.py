@@ -10,7 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -154,6 +155,20 @@ class OpenCLRuntime:
             except self._cl.Error as error:
                 raise self._failure(f"launch {executable.program.entry}", error) from error
         return seconds
+
+    @contextmanager
+    def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:
+        """A context in which this thread alone launches, by the function it gives, kernels whose arguments are set."""
+        with self._launching:
+            try:
+                yield self._queues.launch
+            except self._cl.Error as error:
+                raise self._failure("launch kernels", error) from error
+
+    @property
+    def launched(self) -> int:
+        """The number of the last launch."""
+        return self._queues.launched
 
     def _failure(self, attempt: str, error: Any) -> Exception:
         if isinstance(error, self._cl.MemoryError):

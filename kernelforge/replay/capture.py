@@ -19,12 +19,13 @@ from kernelforge.calls import Recipe, call, expanded
 from kernelforge.errors import JitError
 from kernelforge.graph import Line, Node, Shape, toposort
 from kernelforge.replay.guards import is_same
+from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import MISSING, Holder, Snapshot
 from kernelforge.replay.structures import Maker, maker, tensors_in
 from kernelforge.replay.trace import Act, Draw, Read, Run, Trace
 from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor
-from kernelforge.tensor.core import leaves, pending
+from kernelforge.tensor.core import calling_line, leaves, pending
 from kernelforge.tensor.random import generator
 
 
@@ -39,8 +40,12 @@ class Other(Exception):
 class RunStep(NamedTuple):
     """Run a plan on the buffers of the given numbers; its results are the next buffers."""
 
-    plan: Plan
+    repeated: Repeated
     order: tuple[int, ...]
+
+    @property
+    def plan(self) -> Plan:
+        return self.repeated.plan
 
 
 class DrawStep(NamedTuple):
@@ -119,6 +124,8 @@ class Capture:
         self.effects: list[Effect] = []
         self.gradients: list[GradientEffect] = []
         self.result: Maker = lambda tensors: None
+        self.single: RunStep | None = None
+        self.line = calling_line()
 
     @property
     def plans(self) -> list[Plan]:
@@ -130,6 +137,8 @@ class Capture:
 
         raises Other, with nothing done, when a value that reached Python is not as it was
         """
+        if self.single is not None:
+            return self._replay_single(self.single, tensors)
         buffers = [_buffer(tensor) for tensor in tensors]
         buffers += self.constants
         place = generator.place() if len(self.steps) > 1 else None
@@ -150,10 +159,26 @@ class Capture:
             effect.holder.put(effect.key, MISSING if effect.make is None else effect.make(made))
         return self.result(made)
 
+    def settle(self, result: Any) -> None:
+        """Finds out whether all a replay does is to run one kernel for the one tensor that is the result."""
+        if len(self.steps) != 1 or len(self.sources) != 1 or self.changes or self.gradients or self.effects:
+            return
+        (step,), (source,) = self.steps, self.sources
+        plain = source.history is None and source.node is None and isinstance(result, Tensor)
+        if plain and isinstance(step, RunStep) and step.plan.is_one_launch and not self.constants:
+            self.single = step
+
+    def _replay_single(self, step: RunStep, tensors: Sequence[Tensor]) -> Tensor:
+        (source,) = self.sources
+        buffer = running.run_one(step.plan, [_buffer(tensors[number]) for number in step.order])
+        node = graph.buffer(buffer, source.shape)
+        node.line = self.line
+        return Tensor._wrap(node, source.tracked)
+
     @staticmethod
     def _do(step: Step, buffers: list[Buffer]) -> None:
         if isinstance(step, RunStep):
-            buffers += running.rerun(step.plan, [buffers[number] for number in step.order])
+            buffers += step.repeated.run([buffers[number] for number in step.order])
         elif isinstance(step, DrawStep):
             buffers.append(Buffer.from_numpy(step.draw(), step.like.dtype, step.like.device))
         elif isinstance(step, ReadStep):
@@ -164,7 +189,10 @@ class Capture:
             step.act()
 
     def _made(self, source: Source, buffers: Sequence[Buffer], nodes: Sequence[Node]) -> Tensor:
-        return Tensor._wrap(self._node(source, buffers, nodes), source.tracked)
+        node = self._node(source, buffers, nodes)
+        if node.line is None:
+            node.line = self.line
+        return Tensor._wrap(node, source.tracked)
 
     def _node(self, source: Source, buffers: Sequence[Buffer], nodes: Sequence[Node]) -> Node:
         if source.node is not None:
@@ -191,7 +219,8 @@ class Capture:
 
 
 def _buffer(tensor: Tensor) -> Buffer:
-    buffer = tensor._stored
+    node = tensor._node
+    buffer: Buffer | None = node.attr if node.op == "buffer" else tensor._stored
     assert buffer is not None
     return buffer
 
@@ -265,6 +294,7 @@ class Capturing:
             capture.changes.append(Change(place[id(tensor)], source, tensor._tracked, tensor._leaf))
         self._write_down(capture, result, effects, gradients, lambda tensor: place[id(tensor)])
         self._settle(wanted)
+        capture.settle(result)
         return capture, chosen
 
     def _write_down(
@@ -326,7 +356,8 @@ class Capturing:
         made = len(given) + len(capture.constants)
         for event in events:
             if isinstance(event, Run):
-                capture.steps.append(RunStep(event.ran.plan, tuple([numbers[id(leaf)] for leaf in event.ran.leaves])))
+                order = tuple([numbers[id(leaf)] for leaf in event.ran.leaves])
+                capture.steps.append(RunStep(Repeated(event.ran.plan), order))
                 for buffer in event.ran.buffers:
                     numbers[id(buffer)] = made
                     made += 1

@@ -1,0 +1,75 @@
+"""A plan that runs again and again, with as little done beside its kernels as can be.
+
+Comes in: a compiled plan; at each run the buffers it reads.  Goes out: the buffers of its results.  The second run sets
+up what later ones use: launches whose arguments stay, and one list of the memories they are on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kernelforge import running
+from kernelforge.buffer import Buffer
+from kernelforge.counters import GlobalCounters
+from kernelforge.kernels import Device, Runtime
+from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.kernels.opencl_preset import Preset
+from kernelforge.steps import Plan
+
+LEAST: Final = 2  # launches that are worth it
+
+
+class Repeated:
+    """A plan to run again and again."""
+
+    __slots__ = ("_preset", "_runs", "_runtime", "plan")
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._preset: Preset | None = None
+        self._runtime: OpenCLRuntime | None = None
+        self._runs = 0
+
+    def run(self, leaves: Sequence[Buffer]) -> list[Buffer]:
+        """Runs the plan; the buffers of its results."""
+        plan = self.plan
+        self._runs += 1
+        if self._runs == 2 and self._fits():
+            self._set_up()
+        if self._preset is None or self._runtime is None or not running.plainly() or not all(map(_has_memory, leaves)):
+            return running.rerun(plan, leaves)
+        allocate = self._runtime.allocate
+        memories = [buffer.memory for buffer in leaves]
+        made = [(allocate(nbytes), slot) for _, slot, nbytes in plan.made]
+        memories += [memory for memory, _ in made]
+        memories += [allocate(block.nbytes) for block in plan.blocks]
+        self._preset.run(memories)
+        GlobalCounters.kernel_count += plan.kernels
+        GlobalCounters.global_ops += plan.flops
+        GlobalCounters.global_mem += plan.nbytes
+        found = [Buffer(slot.size, slot.dtype, slot.device, None, memory) for memory, slot in made]
+        place = {number: buffer for (number, _, _), buffer in zip(plan.made, found)}
+        return [place[slot] if slot in place else leaves[slot] for slot in plan.results]
+
+    def _fits(self) -> bool:
+        """True where all there is to a run are launches on memory that leaves, results and blocks have."""
+        plan = self.plan
+        plain = not plan.preparations and not plan.flags and all(slot.takes < 0 for slot in plan.slots)
+        return plain and len(plan.batch) >= LEAST and all(nbytes for _, _, nbytes in plan.made)
+
+    def _set_up(self) -> None:
+        plan = self.plan
+        runtime: Runtime = Device[plan.place]
+        if not isinstance(runtime, OpenCLRuntime):
+            return
+        leaves = sum(slot.role == "leaf" for slot in plan.slots)
+        place = dict(enumerate(range(leaves)))
+        place.update((number, leaves + i) for i, (number, _, _) in enumerate(plan.made))
+        place.update((slot, leaves + len(plan.made) + block) for slot, block in plan.scratch)
+        self._runtime = runtime
+        self._preset = Preset(runtime, [(executable, [place[slot] for slot in at]) for executable, at in plan.batch])
+
+
+def _has_memory(buffer: Buffer) -> bool:
+    return buffer.memory is not None
