@@ -1,181 +1,279 @@
-"""Activation functions and other functions without parameters, as modules.
+"""Activation functions as modules.
 
-Comes in: what their tensor methods take.  Goes out: modules that call these methods.
+Comes in: what the functions of nn.functional take beside the input.  Goes out: modules that call them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
+from kernelforge.errors import ShapeError
+from kernelforge.nn import functional as F
+from kernelforge.nn.function import FunctionModule
 from kernelforge.nn.module import Module
-from kernelforge.settings import Context
+from kernelforge.nn.parameter import Parameter
 from kernelforge.tensor import Tensor
 
 
-class _Method(Module):
-    """A module that calls one method of its input with fixed arguments."""
+class ReLU(FunctionModule):
+    """nn.functional.relu() as a module."""
 
-    method: str
-    arguments: Mapping[str, Any] = MappingProxyType({})
+    function = staticmethod(F.relu)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The method's result, of x's shape."""
-        return getattr(x, self.method)(**self.arguments)
-
-    def extra_repr(self) -> str:
-        """The arguments."""
-        return ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
 
 
-class ReLU(_Method):
-    """Tensor.relu as a module."""
+class ReLU6(FunctionModule):
+    """nn.functional.relu6() as a module."""
 
-    method = "relu"
+    function = staticmethod(F.relu6)
 
-
-class ReLU6(_Method):
-    """Tensor.relu6 as a module."""
-
-    method = "relu6"
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
 
 
-class Sigmoid(_Method):
-    """Tensor.sigmoid as a module."""
+class ELU(FunctionModule):
+    """nn.functional.elu() as a module."""
 
-    method = "sigmoid"
+    function = staticmethod(F.elu)
 
-
-class Tanh(_Method):
-    """Tensor.tanh as a module."""
-
-    method = "tanh"
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self._keep(alpha=alpha, inplace=inplace)
 
 
-class SiLU(_Method):
-    """Tensor.silu as a module."""
+class SELU(FunctionModule):
+    """nn.functional.selu() as a module."""
 
-    method = "silu"
+    function = staticmethod(F.selu)
 
-
-class Mish(_Method):
-    """Tensor.mish as a module."""
-
-    method = "mish"
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
 
 
-class Hardswish(_Method):
-    """Tensor.hardswish as a module."""
+class CELU(FunctionModule):
+    """nn.functional.celu() as a module."""
 
-    method = "hardswish"
+    function = staticmethod(F.celu)
 
-
-class Hardsigmoid(_Method):
-    """Tensor.hardsigmoid as a module."""
-
-    method = "hardsigmoid"
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        self._keep(alpha=alpha, inplace=inplace)
 
 
-class SELU(_Method):
-    """Tensor.selu as a module."""
+class LeakyReLU(FunctionModule):
+    """nn.functional.leaky_relu() as a module."""
 
-    method = "selu"
+    function = staticmethod(F.leaky_relu)
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        self._keep(negative_slope=negative_slope, inplace=inplace)
 
 
-class GELU(_Method):
-    """Tensor.gelu as a module; exact, as in torch, unless approximate is "tanh"."""
+class RReLU(FunctionModule):
+    """nn.functional.rrelu() as a module."""
 
-    method = "gelu"
+    function = staticmethod(F.rrelu)
+    trains = True
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        self._keep(lower=lower, upper=upper, inplace=inplace)
+
+
+class GELU(FunctionModule):
+    """nn.functional.gelu() as a module."""
+
+    function = staticmethod(F.gelu)
 
     def __init__(self, approximate: str = "none") -> None:
-        self.arguments = {"approximate": approximate}
+        self._keep(approximate=approximate)
 
 
-class LeakyReLU(_Method):
-    """Tensor.leaky_relu as a module."""
+class SiLU(FunctionModule):
+    """nn.functional.silu() as a module."""
 
-    method = "leaky_relu"
+    function = staticmethod(F.silu)
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        self.arguments = {"neg_slope": negative_slope}
-
-
-class ELU(_Method):
-    """Tensor.elu as a module."""
-
-    method = "elu"
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        self.arguments = {"alpha": alpha}
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
 
 
-class Softplus(_Method):
-    """Tensor.softplus as a module."""
+class Mish(FunctionModule):
+    """nn.functional.mish() as a module."""
 
-    method = "softplus"
+    function = staticmethod(F.mish)
 
-    def __init__(self, beta: float = 1.0) -> None:
-        self.arguments = {"beta": beta}
-
-
-class Hardtanh(_Method):
-    """Tensor.hardtanh as a module."""
-
-    method = "hardtanh"
-
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        self.arguments = {"min_val": min_val, "max_val": max_val}
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
 
 
-class Softmax(_Method):
-    """Tensor.softmax as a module."""
+class Hardswish(FunctionModule):
+    """nn.functional.hardswish() as a module."""
 
-    method = "softmax"
+    function = staticmethod(F.hardswish)
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+
+class Hardsigmoid(FunctionModule):
+    """nn.functional.hardsigmoid() as a module."""
+
+    function = staticmethod(F.hardsigmoid)
+
+    def __init__(self, inplace: bool = False) -> None:
+        self._keep(inplace=inplace)
+
+
+class Hardshrink(FunctionModule):
+    """nn.functional.hardshrink() as a module."""
+
+    function = staticmethod(F.hardshrink)
+    named = False
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self._keep(lambd=lambd)
+
+
+class Softshrink(FunctionModule):
+    """nn.functional.softshrink() as a module."""
+
+    function = staticmethod(F.softshrink)
+    named = False
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self._keep(lambd=lambd)
+
+
+class Softplus(FunctionModule):
+    """nn.functional.softplus() as a module."""
+
+    function = staticmethod(F.softplus)
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self._keep(beta=beta, threshold=threshold)
+
+
+class Threshold(FunctionModule):
+    """nn.functional.threshold() as a module."""
+
+    function = staticmethod(F.threshold)
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        self._keep(threshold=threshold, value=value, inplace=inplace)
+
+
+class GLU(FunctionModule):
+    """nn.functional.glu() as a module."""
+
+    function = staticmethod(F.glu)
 
     def __init__(self, dim: int = -1) -> None:
-        self.arguments = {"axis": dim}
+        self._keep(dim=dim)
 
 
-class LogSoftmax(_Method):
-    """Tensor.log_softmax as a module."""
+class Softmax(FunctionModule):
+    """nn.functional.softmax() as a module."""
 
-    method = "log_softmax"
+    function = staticmethod(F.softmax)
 
-    def __init__(self, dim: int = -1) -> None:
-        self.arguments = {"axis": dim}
-
-
-class Flatten(_Method):
-    """Tensor.flatten as a module; keeps the first dimension unless told otherwise."""
-
-    method = "flatten"
-
-    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.arguments = {"start_dim": start_dim, "end_dim": end_dim}
+    def __init__(self, dim: int | None = None) -> None:
+        self._keep(dim=dim)
 
 
-class Identity(Module):
-    """The input itself, whatever the module was made with."""
+class LogSoftmax(FunctionModule):
+    """nn.functional.log_softmax() as a module."""
 
-    def __init__(self, *_: Any, **__: Any) -> None: ...
+    function = staticmethod(F.log_softmax)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x."""
-        return x
+    def __init__(self, dim: int | None = None) -> None:
+        self._keep(dim=dim)
 
 
-class Dropout(Module):
-    """Tensor.dropout as a module: active while the module is training."""
+class Softmin(FunctionModule):
+    """nn.functional.softmin() as a module."""
 
-    def __init__(self, p: float = 0.5) -> None:
-        self.p = p
+    function = staticmethod(F.softmin)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..] -> the same shape."""
-        with Context(TRAINING=int(self.training)):
-            return x.dropout(self.p)
+    def __init__(self, dim: int | None = None) -> None:
+        self._keep(dim=dim)
+
+
+class Sigmoid(FunctionModule):
+    """nn.functional.sigmoid() as a module."""
+
+    function = staticmethod(F.sigmoid)
+
+
+class Tanh(FunctionModule):
+    """nn.functional.tanh() as a module."""
+
+    function = staticmethod(F.tanh)
+
+
+class Softsign(FunctionModule):
+    """nn.functional.softsign() as a module."""
+
+    function = staticmethod(F.softsign)
+
+
+class Tanhshrink(FunctionModule):
+    """nn.functional.tanhshrink() as a module."""
+
+    function = staticmethod(F.tanhshrink)
+
+
+class LogSigmoid(FunctionModule):
+    """nn.functional.logsigmoid() as a module."""
+
+    function = staticmethod(F.logsigmoid)
+
+
+class Hardtanh(FunctionModule):
+    """nn.functional.hardtanh() as a module."""
+
+    function = staticmethod(F.hardtanh)
+
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
+        low, high = min_val if min_value is None else min_value, max_val if max_value is None else max_value
+        if low >= high:
+            raise ValueError(f"Hardtanh: max_val={high} must be larger than min_val={low}")
+        self._keep(min_val=low, max_val=high, inplace=inplace)
+
+
+class Softmax2d(Module):
+    """softmax() over the channels of [N, C, H, W] or [C, H, W]."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the input's shape.
+
+        raises ShapeError
+        """
+        if input.ndim not in (3, 4):
+            raise ShapeError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
+        return input.softmax(-3)
+
+
+class PReLU(Module):
+    """x where x > 0, else weight * x.
+
+    weight   [num_parameters], init at first: one slope, or one for each channel
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(Tensor.full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the input's shape."""
+        return F.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
-        """The probability."""
-        return f"p={self.p}"
+        """The number of slopes."""
+        return f"num_parameters={self.num_parameters}"

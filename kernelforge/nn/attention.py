@@ -5,36 +5,60 @@ Comes in: sizes.  Goes out: a module whose parameters are named and initialised 
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
-from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
+from kernelforge.nn import functional as F
 from kernelforge.nn.linear import Linear
 from kernelforge.nn.module import Module
-from kernelforge.settings import Context
+from kernelforge.nn.parameter import Parameter
 from kernelforge.tensor import Tensor
 
 
 class MultiheadAttention(Module):
     """Attention in several heads between projections of its inputs, joined by one more projection.
 
-    in_proj_weight   [3 * embed_dim, embed_dim], in_proj_bias [3 * embed_dim]: queries, keys, values
+    in_proj_weight   [3 * embed_dim, embed_dim], in_proj_bias [3 * embed_dim]: queries, keys, values; where keys or
+                     values have another size, three weights: q_proj_weight, k_proj_weight, v_proj_weight
+    bias_k, bias_v   [1, 1, embed_dim] with add_bias_kv: one more key and value
     out_proj         Linear(embed_dim, embed_dim)
 
     source  Vaswani et al., "Attention is all you need", 2017, section 3.2
     """
 
     def __init__(
-        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, batch_first: bool = False
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
-        if embed_dim % num_heads:
+        if embed_dim <= 0 or num_heads <= 0 or embed_dim % num_heads:
             raise ShapeError(f"MultiheadAttention: num_heads={num_heads} must divide embed_dim={embed_dim}")
         self.embed_dim, self.num_heads, self.dropout, self.batch_first = embed_dim, num_heads, dropout, batch_first
-        self.in_proj_weight = Tensor.glorot_uniform(3 * embed_dim, embed_dim, requires_grad=True)
-        self.in_proj_bias = Tensor.zeros(3 * embed_dim, requires_grad=True) if bias else None
-        self.out_proj = Linear(embed_dim, embed_dim, bias)
+        self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
+        self.head_dim, self.add_zero_attn = embed_dim // num_heads, add_zero_attn
+        place = {"device": device, "dtype": dtype}
+        self.in_proj_weight = self.q_proj_weight = self.k_proj_weight = self.v_proj_weight = None
+        if self.kdim == self.vdim == embed_dim:
+            self.in_proj_weight = Parameter(Tensor.glorot_uniform(3 * embed_dim, embed_dim, **place))
+        else:
+            for name, size in (("q", embed_dim), ("k", self.kdim), ("v", self.vdim)):
+                setattr(self, f"{name}_proj_weight", Parameter(Tensor.glorot_uniform(embed_dim, size, **place)))
+        self.in_proj_bias = Parameter(Tensor.zeros(3 * embed_dim, **place)) if bias else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias, device, dtype)
         if self.out_proj.bias is not None:
-            self.out_proj.bias = Tensor.zeros(embed_dim, requires_grad=True)
+            self.out_proj.bias = Parameter(Tensor.zeros(embed_dim, **place))
+        self.bias_k = self.bias_v = None
+        if add_bias_kv:
+            self.bias_k, self.bias_v = (Parameter(Tensor.randn(1, 1, embed_dim, **place)) for _ in range(2))
 
     def forward(
         self,
@@ -44,51 +68,30 @@ class MultiheadAttention(Module):
         key_padding_mask: Tensor | None = None,
         need_weights: bool = True,
         attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """The output [L, N, E], or [N, L, E] with batch_first, and the weights [N, L, S] averaged over the heads.
 
-        key, value         as query [S, N, E]; the query itself, then the key, when None
-        key_padding_mask   bool [N, S], True for keys to ignore
-        attn_mask          [L, S] or [N, L, S]: bool, True where a query must not look, or numbers to add
-        need_weights       False: None instead of the weights
+        key, value         as query [S, N, E]; the query itself, then the key, when None; N may be missing everywhere
+        key_padding_mask   bool [N, S], True for keys to ignore, or numbers to add
+        attn_mask          [L, S] or [N * heads, L, S]: bool, True where a query must not look, or numbers to add
+        need_weights       False: None instead of the weights, and no array of them in memory
+        is_causal          a query looks at keys up to its own place only, also without attn_mask
         """
         key = query if key is None else key
-        inputs = (query, key, key if value is None else value)
-        if not self.batch_first:
-            inputs = (inputs[0].transpose(0, 1), inputs[1].transpose(0, 1), inputs[2].transpose(0, 1))
-        q, k, v = (self._projected(x, i) for i, x in enumerate(inputs))
-        mask = self._mask(attn_mask, key_padding_mask, q.dtype.arithmetic.min)
-        with Context(TRAINING=int(self.training)):
-            joined = q.scaled_dot_product_attention(k, v, mask, self.dropout, is_causal)
-        output = self.out_proj(joined.transpose(1, 2).flatten(2))
-        weights = self._weights(q, k, mask, is_causal) if need_weights else None
-        return (output if self.batch_first else output.transpose(0, 1)), weights
-
-    def _projected(self, x: Tensor, part: int) -> Tensor:
-        """Queries (part 0), keys (1) or values (2) of [N, L, E], in heads [N, heads, L, E / heads]."""
-        rows = slice(part * self.embed_dim, (part + 1) * self.embed_dim)
-        bias = None if self.in_proj_bias is None else self.in_proj_bias[rows]
-        projected = x.linear(self.in_proj_weight[rows].T, bias)
-        return projected.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-
-    @staticmethod
-    def _mask(attn_mask: Tensor | None, padding: Tensor | None, lowest: float) -> Tensor | None:
-        """Both masks as one to add to the scores [N, heads, L, S], or None."""
-        masks = []
-        if attn_mask is not None:
-            masks.append(attn_mask if attn_mask.ndim == 2 else attn_mask.unsqueeze(1))
-        if padding is not None:
-            masks.append(padding.unsqueeze(1).unsqueeze(1))
-        added = [mask.where(lowest, 0.0) if mask.dtype is dtypes.bool else mask for mask in masks]
-        return None if not added else added[0] if len(added) == 1 else added[0] + added[1]
-
-    @staticmethod
-    def _weights(q: Tensor, k: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
-        scores = q.dot(k.transpose(-2, -1)) * (1 / math.sqrt(q.shape[-1]))
-        scores = scores._causal() if is_causal else scores
-        return (scores if mask is None else scores + mask).softmax(-1).mean(1)
-
-    def extra_repr(self) -> str:
-        """The sizes."""
-        return f"{self.embed_dim}, {self.num_heads}"
+        value = key if value is None else value
+        if self.batch_first and query.ndim == 3:
+            same, alike = key is query, value is key
+            query = query.transpose(0, 1)
+            key = query if same else key.transpose(0, 1)
+            value = key if alike else value.transpose(0, 1)
+        if is_causal and attn_mask is None:
+            attn_mask = Tensor.ones(query.shape[0], key.shape[0], dtype="bool").triu(1)
+        output, weights = F.multi_head_attention_forward(
+            query, key, value, self.embed_dim, self.num_heads, self.in_proj_weight, self.in_proj_bias, self.bias_k,
+            self.bias_v, self.add_zero_attn, self.dropout, self.out_proj.weight, self.out_proj.bias, self.training,
+            key_padding_mask, need_weights, attn_mask, self.in_proj_weight is None, self.q_proj_weight,
+            self.k_proj_weight, self.v_proj_weight, average_attn_weights=average_attn_weights, is_causal=is_causal,
+        )  # fmt: skip
+        return (output.transpose(0, 1) if self.batch_first and output.ndim == 3 else output), weights

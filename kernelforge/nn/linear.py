@@ -1,4 +1,4 @@
-"""Layers that look up or mix features: Linear and Embedding.
+"""Layers that mix features or look them up: linear and bilinear functions, embeddings.
 
 Comes in: sizes.  Goes out: modules whose parameters are named and initialised as torch's are.
 """
@@ -6,16 +6,28 @@ Comes in: sizes.  Goes out: modules whose parameters are named and initialised a
 from __future__ import annotations
 
 import math
+from typing import Any, Self
 
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ShapeError
+from kernelforge.nn import functional as F
 from kernelforge.nn.module import Module
+from kernelforge.nn.parameter import Parameter
 from kernelforge.tensor import Tensor
-from kernelforge.tensor.scatter import from_front_only
 
 
-def uniform_parameter(*shape: int, bound: float) -> Tensor:
+def uniform_parameter(*shape: int, bound: float, device: Any = None, dtype: Any = None) -> Tensor:
     """A parameter with values uniform in (-bound, bound)."""
-    return Tensor.uniform(*shape, low=-bound, high=bound, requires_grad=True)
+    return Parameter(Tensor.uniform(*shape, low=-bound, high=bound, device=device, dtype=dtype))
+
+
+class Identity(Module):
+    """The input itself, whatever the module was made with."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input."""
+        return input
 
 
 class Linear(Module):
@@ -25,52 +37,194 @@ class Linear(Module):
     bias     [out_features], likewise; None with bias=False
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(max(1, in_features))
-        self.weight = uniform_parameter(out_features, in_features, bound=bound)
-        self.bias = uniform_parameter(out_features, bound=bound) if bias else None
+        place = {"device": device, "dtype": dtype}
+        self.weight = uniform_parameter(out_features, in_features, bound=bound, **place)
+        self.bias = uniform_parameter(out_features, bound=bound, **place) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """[.., in_features] -> [.., out_features].
 
         raises ShapeError
         """
-        if not x.ndim or x.shape[-1] != self.in_features:
-            raise ShapeError(f"{self!r} of {x.shape}: the last dimension must be {self.in_features}")
-        return x.linear(self.weight.T, self.bias)
+        if not input.ndim or input.shape[-1] != self.in_features:
+            raise ShapeError(f"{self!r} of {input.shape}: the last dimension must be {self.in_features}")
+        return input.linear(self.weight.T, self.bias)
 
     def extra_repr(self) -> str:
         """The sizes."""
-        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class Embedding(Module):
-    """Rows of a table, looked up by integers.
+class Bilinear(Module):
+    """sum_{i,j} x1[.., i] weight[k, i, j] x2[.., j] + bias[k].
 
-    weight        [num_embeddings, embedding_dim], normal
-    padding_idx   a row that is 0 and gets no gradient
+    weight, bias   [out_features, in1_features, in2_features], [out_features], uniform within 1 / sqrt(in1_features)
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
-        self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
-        weight = Tensor.randn(num_embeddings, embedding_dim)
-        if padding_idx is not None:
-            self.padding_idx = padding_idx % num_embeddings
-            weight = (Tensor.arange(num_embeddings).unsqueeze(-1) == self.padding_idx).where(0, weight).contiguous()
-        weight.requires_grad = True
-        self.weight = weight
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if in1_features <= 0:
+            raise ValueError(f"in1_features must be > 0, but got {in1_features}")
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        bound = 1 / math.sqrt(in1_features)
+        place = {"device": device, "dtype": dtype}
+        self.weight = uniform_parameter(out_features, in1_features, in2_features, bound=bound, **place)
+        self.bias = uniform_parameter(out_features, bound=bound, **place) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """[.., in1_features] and [.., in2_features] -> [.., out_features]."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+def _table(rows: int, width: int, padding: int | None, given: Tensor | None, frozen: bool, **place: Any) -> Tensor:
+    """The weight of an embedding: normal, with a row of zeros for padding."""
+    if given is not None:
+        if given.shape != (rows, width):
+            raise ShapeError(f"Shape of weight {given.shape} does not match num_embeddings and embedding_dim")
+        return Parameter(given, not frozen)
+    weight = Tensor.randn(rows, width, **place)
+    if padding is not None:
+        weight = (Tensor.arange(rows).unsqueeze(-1) == padding).where(0, weight).contiguous()
+    return Parameter(weight, not frozen)
+
+
+def _padding_row(padding_idx: int | None, rows: int) -> int | None:
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise ValueError(f"Padding_idx must be within num_embeddings, got {padding_idx} for {rows}")
+    return None if padding_idx is None else padding_idx % rows
+
+
+class _Embedding(Module):
+    """What both kinds of embedding share."""
+
+    num_embeddings: int
+    embedding_dim: int
+    padding_idx: int | None
+    max_norm: float | None
+    norm_type: float
+    scale_grad_by_freq: bool
+
+    def _shown(self, *order: str) -> str:
+        """The sizes, and the options that are not the default."""
+        extra = f"{self.num_embeddings}, {self.embedding_dim}"
+        defaults = {"padding_idx": None, "max_norm": None, "norm_type": 2, "scale_grad_by_freq": False, "mode": None}
+        options = {name: defaults[name] for name in order}
+        values = {name: getattr(self, name) for name in options}
+        return extra + "".join(f", {name}={value!r}" for name, value in values.items() if value != options[name])
+
+
+class Embedding(_Embedding):
+    """Rows of a table, looked up by integers.
+
+    weight                [num_embeddings, embedding_dim], normal
+    padding_idx           a row that is 0 and gets no gradient
+    max_norm, norm_type   rows that are looked up are first shortened to max_norm
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = _padding_row(padding_idx, num_embeddings)
+        self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
+        self.sparse = sparse
+        self.weight = _table(
+            num_embeddings, embedding_dim, self.padding_idx, _weight, _freeze, device=device, dtype=dtype
+        )
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, **options: Any) -> Self:
+        """An embedding with the given table, which is not trained unless freeze is False."""
+        rows, width = embeddings.shape
+        return cls(rows, width, _weight=embeddings, _freeze=freeze, **options)
+
+    def forward(self, input: Tensor) -> Tensor:
         """Integers [..] -> [.., embedding_dim].
 
         raises DTypeError; IndexError, when the result is used, for one that is negative or not below num_embeddings
         """
-        if not x.dtype.is_int:
-            raise DTypeError(f"{self!r} of {x.dtype}: rows are looked up by integers; cast() to int32")
-        rows = self.weight[from_front_only(x, self.num_embeddings)]
-        return rows if self.padding_idx is None else (x == self.padding_idx).unsqueeze(-1).where(rows.detach(), rows)
+        return F.embedding(
+            input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq
+        )
 
     def extra_repr(self) -> str:
-        """The sizes."""
-        return f"{self.num_embeddings}, {self.embedding_dim}"
+        """The sizes and the options."""
+        return self._shown("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq")
+
+
+class EmbeddingBag(_Embedding):
+    """Sums, means or maxima of the rows that bags of integers name; weight as Embedding's."""
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = _padding_row(padding_idx, num_embeddings)
+        self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
+        self.mode, self.sparse, self.include_last_offset = mode, sparse, include_last_offset
+        self.weight = _table(
+            num_embeddings, embedding_dim, self.padding_idx, _weight, False, device=device, dtype=dtype
+        )
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, **options: Any) -> Self:
+        """An embedding bag with the given table, which is not trained unless freeze is False."""
+        rows, width = embeddings.shape
+        made = cls(rows, width, _weight=embeddings, **options)
+        made.weight.requires_grad = not freeze
+        return made
+
+    def forward(
+        self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None
+    ) -> Tensor:
+        """Integers [B, n], or [n] with offsets [B] -> [B, embedding_dim]."""
+        return F.embedding_bag(
+            input, self.weight, offsets, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.mode,
+            self.sparse, per_sample_weights, self.include_last_offset, self.padding_idx,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """The sizes and the options."""
+        return self._shown("max_norm", "norm_type", "scale_grad_by_freq", "mode", "padding_idx")

@@ -1,102 +1,365 @@
-"""Loss functions as modules.
+"""Losses as modules.
 
-Comes in: what the tensor's loss methods take beside prediction and target.  Goes out: modules called with both.
+Comes in: what the functions of nn.functional take beside predictions and targets; weights are part of the state.
+Goes out: modules called with predictions and targets.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
+from kernelforge.nn import functional as F
+from kernelforge.nn.functional.options import reduction_of
+from kernelforge.nn.linear import Linear
 from kernelforge.nn.module import Module
 from kernelforge.tensor import Tensor
 
+Old = bool | None  # torch's former ways to say the reduction
+
 
 class _Loss(Module):
-    """A module that calls one loss method of the prediction."""
+    """A module that calls a loss with arguments it keeps as attributes."""
 
-    method: str
+    function: ClassVar[Callable[..., Tensor]]
+    _arguments: tuple[str, ...] = ()
+    reduction: str
 
-    def __init__(self, reduction: str = "mean", **arguments: Any) -> None:
-        self.arguments = {"reduction": reduction, **arguments}
+    def _keep(self, reduction: str, size_average: Old = None, reduce: Old = None, **arguments: Any) -> None:
+        self.reduction = reduction_of(reduction, size_average, reduce)
+        self._arguments = tuple(arguments)
+        for name, value in arguments.items():
+            setattr(self, name, value)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """The loss of a prediction, without dimensions unless reduction is "none"."""
-        return getattr(prediction, self.method)(target, **self.arguments)
+    def forward(self, *inputs: Any) -> Tensor:
+        """The loss of predictions and targets, without dimensions unless reduction is "none"."""
+        given = {name: getattr(self, name) for name in self._arguments}
+        return type(self).function(*inputs, **given, reduction=self.reduction)
 
 
-class CrossEntropyLoss(_Loss):
-    """Tensor.cross_entropy as a module."""
+class L1Loss(_Loss):
+    """nn.functional.l1_loss() as a module."""
 
-    method = "cross_entropy"
+    function = staticmethod(F.l1_loss)
+
+    def __init__(self, size_average: Old = None, reduce: Old = None, reduction: str = "mean") -> None:
+        self._keep(reduction, size_average, reduce)
+
+
+class MSELoss(_Loss):
+    """nn.functional.mse_loss() as a module."""
+
+    function = staticmethod(F.mse_loss)
+
+    def __init__(self, size_average: Old = None, reduce: Old = None, reduction: str = "mean") -> None:
+        self._keep(reduction, size_average, reduce)
+
+
+class SmoothL1Loss(_Loss):
+    """nn.functional.smooth_l1_loss() as a module."""
+
+    function = staticmethod(F.smooth_l1_loss)
+
+    def __init__(
+        self,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        self._keep(reduction, size_average, reduce, beta=beta)
+
+
+class HuberLoss(_Loss):
+    """nn.functional.huber_loss() as a module."""
+
+    function = staticmethod(F.huber_loss)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        self._keep(reduction, delta=delta)
+
+
+class KLDivLoss(_Loss):
+    """nn.functional.kl_div() as a module."""
+
+    function = staticmethod(F.kl_div)
+
+    def __init__(
+        self,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        self._keep(reduction, size_average, reduce, log_target=log_target)
+
+
+class SoftMarginLoss(_Loss):
+    """nn.functional.soft_margin_loss() as a module."""
+
+    function = staticmethod(F.soft_margin_loss)
+
+    def __init__(self, size_average: Old = None, reduce: Old = None, reduction: str = "mean") -> None:
+        self._keep(reduction, size_average, reduce)
+
+
+class MultiLabelMarginLoss(_Loss):
+    """nn.functional.multilabel_margin_loss() as a module."""
+
+    function = staticmethod(F.multilabel_margin_loss)
+
+    def __init__(self, size_average: Old = None, reduce: Old = None, reduction: str = "mean") -> None:
+        self._keep(reduction, size_average, reduce)
+
+
+class HingeEmbeddingLoss(_Loss):
+    """nn.functional.hinge_embedding_loss() as a module."""
+
+    function = staticmethod(F.hinge_embedding_loss)
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, margin=margin)
+
+
+class MarginRankingLoss(_Loss):
+    """nn.functional.margin_ranking_loss() as a module."""
+
+    function = staticmethod(F.margin_ranking_loss)
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, margin=margin)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """nn.functional.cosine_embedding_loss() as a module."""
+
+    function = staticmethod(F.cosine_embedding_loss)
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, margin=margin)
+
+
+class TripletMarginLoss(_Loss):
+    """nn.functional.triplet_margin_loss() as a module."""
+
+    function = staticmethod(F.triplet_margin_loss)
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, margin=margin, p=p, eps=eps, swap=swap)
+
+
+class PoissonNLLLoss(_Loss):
+    """nn.functional.poisson_nll_loss() as a module."""
+
+    function = staticmethod(F.poisson_nll_loss)
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: Old = None,
+        eps: float = 1e-8,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, log_input=log_input, full=full, eps=eps)
+
+
+class GaussianNLLLoss(_Loss):
+    """nn.functional.gaussian_nll_loss() as a module."""
+
+    function = staticmethod(F.gaussian_nll_loss)
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        self._keep(reduction, full=full, eps=eps)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """nn.functional.triplet_margin_with_distance_loss() as a module."""
+
+    function = staticmethod(F.triplet_margin_with_distance_loss)
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, distance_function=distance_function, margin=margin, swap=swap)
+
+
+class CTCLoss(_Loss):
+    """nn.functional.ctc_loss() as a module."""
+
+    function = staticmethod(F.ctc_loss)
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        self._keep(reduction, blank=blank, zero_infinity=zero_infinity)
+
+
+class BCELoss(_Loss):
+    """nn.functional.binary_cross_entropy() as a module."""
+
+    function = staticmethod(F.binary_cross_entropy)
 
     def __init__(
         self,
         weight: Tensor | None = None,
-        ignore_index: int = -100,
+        size_average: Old = None,
+        reduce: Old = None,
         reduction: str = "mean",
-        label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
-
-
-class NLLLoss(_Loss):
-    """Tensor.nll_loss as a module."""
-
-    method = "nll_loss"
-
-    def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
-
-
-class MSELoss(_Loss):
-    """Tensor.mse_loss as a module."""
-
-    method = "mse_loss"
-
-
-class L1Loss(_Loss):
-    """Tensor.l1_loss as a module."""
-
-    method = "l1_loss"
-
-
-class HuberLoss(_Loss):
-    """Tensor.huber_loss as a module."""
-
-    method = "huber_loss"
-
-    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction, delta=delta)
-
-
-class SmoothL1Loss(_Loss):
-    """Tensor.smooth_l1_loss as a module."""
-
-    method = "smooth_l1_loss"
-
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction, beta=beta)
-
-
-class KLDivLoss(_Loss):
-    """Tensor.kl_div as a module."""
-
-    method = "kl_div"
-
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction, log_target=log_target)
-
-
-class BCELoss(_Loss):
-    """Tensor.binary_crossentropy as a module."""
-
-    method = "binary_crossentropy"
+        self._keep(reduction, size_average, reduce, weight=weight)
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Tensor.binary_crossentropy_logits as a module."""
+    """nn.functional.binary_cross_entropy_with_logits() as a module."""
 
-    method = "binary_crossentropy_logits"
+    function = staticmethod(F.binary_cross_entropy_with_logits)
 
-    def __init__(self, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
-        super().__init__(reduction, pos_weight=pos_weight)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        self._keep(reduction, size_average, reduce, weight=weight, pos_weight=pos_weight)
+
+
+class MultiLabelSoftMarginLoss(_Loss):
+    """nn.functional.multilabel_soft_margin_loss() as a module."""
+
+    function = staticmethod(F.multilabel_soft_margin_loss)
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, weight=weight)
+
+
+class MultiMarginLoss(_Loss):
+    """nn.functional.multi_margin_loss() as a module."""
+
+    function = staticmethod(F.multi_margin_loss)
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        size_average: Old = None,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, p=p, margin=margin, weight=weight)
+
+
+class NLLLoss(_Loss):
+    """nn.functional.nll_loss() as a module."""
+
+    function = staticmethod(F.nll_loss)
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Old = None,
+        ignore_index: int = -100,
+        reduce: Old = None,
+        reduction: str = "mean",
+    ) -> None:
+        self._keep(reduction, size_average, reduce, weight=weight, ignore_index=ignore_index)
+
+
+class CrossEntropyLoss(_Loss):
+    """nn.functional.cross_entropy() as a module."""
+
+    function = staticmethod(F.cross_entropy)
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Old = None,
+        ignore_index: int = -100,
+        reduce: Old = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self._keep(
+            reduction,
+            size_average,
+            reduce,
+            weight=weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+        )
+
+
+class NLLLoss2d(NLLLoss):
+    """NLLLoss, by a name torch had for it."""
+
+
+class LinearCrossEntropyLoss(Module):
+    """CrossEntropyLoss behind a Linear layer of its own.
+
+    linear   Linear(in_features, num_classes * prod(out_features))
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: Any = None,
+    ) -> None:
+        self.linear = Linear(in_features, num_classes, bias, device, dtype)
+        self.reduction, self.weight, self.ignore_index = reduction, weight, ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of features [.., in_features] and classes [..]."""
+        return F.linear_cross_entropy(
+            input, self.linear.weight, target, linear_bias=self.linear.bias, weight=self.weight,
+            reduction=self.reduction, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
+        )  # fmt: skip

@@ -7,7 +7,8 @@ tensors by their path, "layers.0.weight", as torch names them.  The readers of f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,6 +28,8 @@ __all__ = [
     "torch_load",
 ]
 
+_CLOSED: Final = (type, ModuleType, FunctionType, MethodType)  # they have attributes, but hold nothing
+
 
 def named_tensors(obj: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     """Every tensor an object holds with its path, in the order of the attributes; a shared one under each path."""
@@ -37,17 +40,17 @@ def named_tensors(obj: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
             yield path, item
         elif id(item) not in around:
             inside = (*around, id(item))
-            children = [(f"{path}.{name}" if path else str(name), child, inside) for name, child in _children(item)]
+            children = [(f"{path}.{name}" if path else str(name), child, inside) for name, child in children_of(item)]
             stack += reversed(children)
 
 
-def _children(item: Any) -> list[tuple[Any, Any]]:
+def children_of(item: Any) -> list[tuple[Any, Any]]:
     if isinstance(item, Mapping):
         return list(item.items())
     if isinstance(item, list | tuple):
         fields = getattr(item, "_fields", None)
         return list(zip(fields or range(len(item)), item))
-    return list(vars(item).items()) if hasattr(item, "__dict__") and not isinstance(item, type) else []
+    return list(vars(item).items()) if hasattr(item, "__dict__") and not isinstance(item, _CLOSED) else []
 
 
 def get_state_dict(obj: Any, prefix: str = "") -> dict[str, Tensor]:
