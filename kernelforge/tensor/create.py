@@ -142,6 +142,8 @@ class Create(Core):
         count = max(0, math.ceil((stop - start) / step))
         default = dtypes.default_float if floating else _holding(start, start + max(0, count - 1) * step)
         kind = default if dtype is None else as_dtype(dtype)
+        if kind.is_int and count and not all(kind.min <= n <= kind.max for n in (start, start + (count - 1) * step)):
+            raise OverflowError(f"arange({start}, {stop}, {step}): {kind} holds {kind.min} to {kind.max}")
         work = kind.arithmetic if kind.is_float else kind if kind is dtypes.int64 else dtypes.default_int
         return cls._made(graph.cast(_ramp(count, step, start, work), kind), device, requires_grad)
 

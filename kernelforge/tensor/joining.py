@@ -194,6 +194,8 @@ class Joining(Movement):
             if len(sequence(shifts)) != 1:
                 raise ArgumentError("roll() without dims takes one shift; name the dimensions of several shifts")
             return self.flatten().roll(shifts, 0).reshape(self.shape)
+        if len(sequence(shifts)) != len(sequence(dims)):
+            raise ArgumentError(f"roll() takes one shift for each dimension, got {shifts} for {dims}")
         pairs = zip(sequence(shifts), sequence(dims), strict=True)
         return reduce(lambda x, pair: x._rolled(*pair), pairs, self)
 
@@ -205,7 +207,12 @@ class Joining(Movement):
 
 
 def _listed(given: tuple[Any, ...], dim: int) -> tuple[Sequence[Any], int]:
-    """Tensors given one by one, or as a list with the dimension after it."""
+    """Tensors given one by one, or as a list with the dimension after it.
+
+    raises ArgumentError
+    """
     if isinstance(given[0], list | tuple):
+        if not all(isinstance(item, int) for item in given[1:2]) or len(given) > 2:
+            raise ArgumentError("cat() and stack() take tensors one by one, or one list of them and a dimension")
         return given[0], given[1] if len(given) > 1 else dim
     return given, dim

@@ -88,7 +88,7 @@ class Picking(Index):
         place = type(self).arange(x.numel(), device=self._node.device)
         indices = [place // prod(x.shape[dim + 1 :]) % max(1, n) for dim, n in enumerate(x.shape)]
         found = [index._compacted(x.flatten().ne(0), size, fill_value) for index in indices]
-        return tuple(found) if as_tuple else found[0].stack(*found[1:], dim=1)
+        return tuple(found) if as_tuple else found[0].stack(*found[1:], dim=1)[:, : self.ndim]
 
     def argwhere(self) -> Self:
         """The int32 indices [count, ndim] of the elements that are not zero."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import isclose
 from typing import Final, Self
 
+from codegen.dtypes import DType
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.unpooling import Unpooling
@@ -87,10 +88,15 @@ class Resizing(Unpooling):
         if mode == "area":
             x = x.adaptive_avg_pool2d(sizes)
             sizes = []
-        for dim, (n, result, factor) in enumerate(zip(sources, sizes, wanted), start=self.ndim - len(sizes)):
+        dims = list(enumerate(zip(sources, sizes, wanted), start=self.ndim - len(sizes)))
+        for dim, (n, result, factor) in reversed(dims):
             step = n / result if size is not None else 1 / factor
-            x = x._resized(dim, result, step, mode, align_corners)
-        return x.round().clamp(self.dtype.min, self.dtype.max).cast(self.dtype) if self.dtype.is_int else x
+            x = x._resized(dim, result, step, mode, align_corners)._as_whole(self.dtype)
+        return x.cast(self.dtype) if self.dtype.is_int else x
+
+    def _as_whole(self, dtype: DType) -> Self:
+        """The nearest whole numbers dtype holds, if it is a type of these; halves go up."""
+        return (self + 0.5).floor().clamp(dtype.min, dtype.max) if dtype.is_int and self.dtype.is_float else self
 
     def _resized(self, dim: int, size: int, step: float, mode: str, align_corners: bool) -> Self:
         """Dimension dim with `size` elements, `step` of the old ones apart."""
