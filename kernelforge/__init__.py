@@ -9,7 +9,7 @@ Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Read the roo
 """
 
 from codegen.dtypes import dtypes
-from kernelforge import autograd, nn, optim
+from kernelforge import autograd, func, nn, optim
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import DeviceError, DTypeError, LinAlgError, ShapeError
 from kernelforge.kernels import Device
@@ -31,6 +31,7 @@ __all__ = [
     "autograd",
     "dtypes",
     "enable_grad",
+    "func",
     "jit",
     "nn",
     "no_grad",

@@ -1,0 +1,39 @@
+"""Functions of functions of tensors: derivatives, batches and loops that compose with each other.
+
+    trees         tensors inside lists, tuples and dicts
+    derivatives   grad, value_and_grad, vjp, jvp, jacrev, jacfwd, jacobian, hessian, checkpoint
+    batching      vmap
+    loops         cond, while_loop, scan
+"""
+
+from kernelforge.func.batching import vmap
+from kernelforge.func.derivatives import (
+    checkpoint,
+    grad,
+    grad_and_value,
+    hessian,
+    jacfwd,
+    jacobian,
+    jacrev,
+    jvp,
+    value_and_grad,
+    vjp,
+)
+from kernelforge.func.loops import cond, scan, while_loop
+
+__all__ = [
+    "checkpoint",
+    "cond",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
+    "scan",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+    "while_loop",
+]

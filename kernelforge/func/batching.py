@@ -1,0 +1,203 @@
+"""vmap: a function of single examples applied to whole batches, by rewriting its graph.
+
+Comes in: a function.  Goes out: one whose tensors have one more dimension.  The function is recorded once, applied to
+placeholders without the batch's dimension; every operation that depends on one then gets a dimension in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from itertools import count
+from typing import Any, Final, NoReturn
+
+from numpy.typing import NDArray
+
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.calls import expanded
+from kernelforge.errors import ShapeError
+from kernelforge.func.trees import ends, filled, mapped
+from kernelforge.graph import Node, toposort
+from kernelforge.recording import recorder
+from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import spelled_out
+from kernelforge.tensor.core import expanded as broadcast_to
+
+_numbers: Final = count()
+
+
+class Refusal:
+    """A recorder that tells what a function under vmap cannot do."""
+
+    def __init__(self, randomness: str) -> None:
+        self._randomness = randomness
+
+    def changing(self, tensor: Any) -> None:
+        """Tensors may change."""
+
+    def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:
+        """Random numbers are the same for all examples."""
+        if self._randomness == "error":
+            raise RuntimeError(
+                "random numbers inside vmap(): pass randomness='same' for the same ones in every example, or pass them "
+                "as an argument"
+            )
+
+    def acted(self, act: Callable[[], None]) -> None:
+        """Seeds are set once."""
+
+    def value(self, tensor: Any) -> NDArray:
+        self.refuse("asks for the value of a tensor")
+
+    def differentiating(self) -> None:
+        self.refuse("calls backward(), which adds to tensors outside; use func.grad()")
+
+    def refuse(self, what: str) -> NoReturn:
+        raise RuntimeError(f"a function under vmap() {what}: there is one for each example; use where() and its like")
+
+
+def vmap(
+    function: Callable[..., Any],
+    in_dims: Any = 0,
+    out_dims: Any = 0,
+    randomness: str = "error",
+) -> Callable[..., Any]:
+    """A function applied to every example of a batch at once.
+
+    in_dims      the dimension of each argument that counts examples, None for an argument that is the same for all;
+                 one for all arguments, or one for each, which may itself be a tree like the argument
+    out_dims     where the results' dimension of examples goes
+    randomness   "same": random numbers are the same for every example; "error"
+
+    >>> dot = lambda x, y: (x * y).sum()
+    >>> vmap(dot)(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([[1.0, 1.0], [2.0, 2.0]])).tolist()
+    [3.0, 14.0]
+
+    raises ShapeError for arguments of different numbers of examples
+    """
+    if randomness not in ("same", "error"):
+        raise ValueError(f"randomness is 'same' or 'error', got {randomness!r}")
+
+    @wraps(function)
+    def batched(*args: Any, **kwargs: Any) -> Any:
+        dims = _spread(args, in_dims) + [0] * len(ends(kwargs))
+        values = ends((args, kwargs))
+        size = _examples(values, dims)
+        holders, stand_ins = {}, []
+        for x, dim in zip(values, dims):
+            if dim is None or not isinstance(x, Tensor):
+                stand_ins.append(x)
+                continue
+            front = x.permute(dim % x.ndim, *(d for d in range(x.ndim) if d != dim % x.ndim))._node
+            shape = front.shape[1:]
+            signature = next(_numbers), shape, front.dtype.name
+            holder = Node("input", (), signature, shape, front.dtype, front.device)
+            holders[holder] = front
+            stand_ins.append(Tensor._wrap(holder, x._tracked))
+        inner, options = filled((args, kwargs), stand_ins)
+        result = _recorded(function, inner, options, randomness)
+        outputs = ends(result)
+        found = iter(_with_batch([x._node for x in outputs if isinstance(x, Tensor)], holders, size))
+        places = iter(_spread((result,), (out_dims,)) if not isinstance(out_dims, int) else [out_dims] * len(outputs))
+        return mapped(result, lambda x: _placed(x, next(found), next(places)) if isinstance(x, Tensor) else x)
+
+    return batched
+
+
+def _recorded(function: Callable[..., Any], args: Any, kwargs: Any, randomness: str) -> Any:
+    """The function's result for placeholders."""
+    outer = recorder.get()
+    token = recorder.set(Refusal(randomness) if outer is None or isinstance(outer, Refusal) else outer)
+    try:
+        with spelled_out():
+            return function(*args, **kwargs)
+    finally:
+        recorder.reset(token)
+
+
+def _spread(args: tuple[Any, ...], dims: Any) -> list[int | None]:
+    """For each end of the arguments the dimension of examples."""
+    if dims is None or isinstance(dims, int):
+        return [dims] * len(ends(args))
+    if len(dims) != len(args):
+        raise ValueError(f"{len(args)} arguments with {len(dims)} dimensions of examples")
+    found: list[int | None] = []
+    for value, dim in zip(args, dims):
+        inside = ends(value)
+        if dim is None or isinstance(dim, int):
+            found += [dim] * len(inside)
+        else:
+            values = list(value.values()) if isinstance(value, dict) else list(value)
+            found += _spread(tuple(values), list(dim.values()) if isinstance(dim, dict) else list(dim))
+    return found
+
+
+def _examples(values: Sequence[Any], dims: Sequence[int | None]) -> int:
+    """How many examples there are; raises ShapeError when arguments differ in that."""
+    found = {}
+    for x, dim in zip(values, dims):
+        if dim is not None and isinstance(x, Tensor):
+            if not -x.ndim <= dim < x.ndim:
+                raise ShapeError(f"vmap() over dimension {dim} of a tensor of shape {x.shape}")
+            found[x.shape[dim]] = x.shape
+    if len(found) != 1:
+        raise ShapeError(f"vmap() over arguments of {len(found)} numbers of examples: {', '.join(map(str, found))}")
+    return next(iter(found))
+
+
+def _placed(x: Tensor, node: Node, place: int | None) -> Tensor:
+    """The batched result, with the dimension of examples where it was asked for."""
+    result = Tensor._wrap(node, x._tracked)
+    if place is None:
+        return result[0]
+    place = place % result.ndim
+    order = list(range(1, result.ndim))
+    order.insert(place, 0)
+    return result.permute(*order) if place else result
+
+
+# ------------------------------------------------------------------------------------------------------- rewriting
+
+
+def _with_batch(outputs: Sequence[Node], inputs: dict[Node, Node], size: int) -> list[Node]:
+    """Outputs with the dimension of examples in front, given what stands for each placeholder."""
+    roots = expanded(outputs, history=True)
+    done: dict[Node, Node] = dict(inputs)
+    for node in toposort(roots):
+        if node not in done and any(x in done for x in node.src):
+            done[node] = _lifted(node, [_in_front(x, done, size) for x in node.src], size)
+    return [_in_front(node, done, size) for node in roots]
+
+
+def _in_front(node: Node, done: dict[Node, Node], size: int) -> Node:
+    """A node with the dimension of examples: its own, or the same for all."""
+    return done[node] if node in done else broadcast_to(node, (size, *node.shape))
+
+
+def _lifted(node: Node, src: list[Node], size: int) -> Node:
+    """The node's operation on operands with one more dimension in front."""
+    if node.op in _LIFTED:
+        return _LIFTED[node.op](src, node.attr, size)
+    if node.op == "host":
+        return graph.host(node.attr, src, (size, *node.shape))
+    return graph.node_of(node.op, tuple(src), node.attr, (size, *node.shape), node.dtype)
+
+
+_LIFTED: Final[dict[str, Callable[[list[Node], Any, int], Node]]] = {
+    "reshape": lambda src, attr, size: graph.reshape(src[0], (size, *attr)),
+    "expand": lambda src, attr, size: graph.expand(src[0], (size, *attr)),
+    "permute": lambda src, attr, size: graph.permute(src[0], (0, *(d + 1 for d in attr))),
+    "pad": lambda src, attr, size: graph.pad(src[0], ((0, 0), *attr)),
+    "shrink": lambda src, attr, size: graph.shrink(src[0], ((0, size), *attr)),
+    "flip": lambda src, attr, size: graph.flip(src[0], tuple(d + 1 for d in attr)),
+    "window": lambda src, attr, size: graph.window(src[0], attr[0] + 1, *attr[1:]),
+    "unwindow": lambda src, attr, size: graph.unwindow(src[0], attr[0] + 1, *attr[1:]),
+    "reduce": lambda src, attr, size: graph.reduce(attr[0], src[0], tuple(d + 1 for d in attr[1])),
+    "scan": lambda src, attr, size: graph.scan(attr[0], src[0], attr[1] + 1, *attr[2:]),
+    "gather": lambda src, attr, size: graph.gather(src[0], src[1], attr + 1),
+    "scatter": lambda src, attr, size: graph.scatter(src[0], src[1], src[2], attr[0] + 1, *attr[1:]),
+    "tally": lambda src, attr, size: graph.tally(src[0], src[1], src[2], attr[0] + 1, *attr[1:]),
+    "stack": lambda src, attr, size: graph.stack(src, tuple((dim + 1, n) for dim, n in attr)),
+    "copy": lambda src, attr, size: graph.copy(src[0], attr),
+}

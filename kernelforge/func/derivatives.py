@@ -1,0 +1,285 @@
+"""Derivatives of functions: each takes a function and gives another, so they nest.
+
+Comes in: functions of tensors, or of trees of them.  Goes out: functions.  What a function is differentiated with
+respect to is marked by a node of its own, so a tensor it also sees from outside is a constant there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Final
+
+from kernelforge import graph
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.func.batching import vmap
+from kernelforge.func.trees import ends, filled, mapped, same_length, tensors
+from kernelforge.graph import Node, toposort
+from kernelforge.tensor import Tensor, enable_grad
+from kernelforge.tensor.core import grad_enabled, leaves
+
+Places = int | Sequence[int]
+_depth: Final[ContextVar[int]] = ContextVar("depth", default=0)
+
+
+@contextmanager
+def _inside() -> Iterator[int]:
+    """A context in which gradients flow; how many such contexts are around it."""
+    depth = _depth.get()
+    token = _depth.set(depth + 1)
+    try:
+        with enable_grad():
+            yield depth
+    finally:
+        _depth.reset(token)
+
+
+def _marked(values: Sequence[Tensor], depth: int, place: int = 0) -> list[Tensor]:
+    """The tensors as variables of their own: nodes that no other part of the graph is computed from."""
+    for x in values:
+        if not x.dtype.is_float:
+            raise DTypeError(f"a derivative with respect to a tensor of {x.dtype}: only floats have one; cast it first")
+    return [Tensor._wrap(_mark(x._node, ("variable", depth, place, i)), True) for i, x in enumerate(values)]
+
+
+def _mark(x: Node, attr: tuple[object, ...]) -> Node:
+    return graph.node_of("surrogate", (x, x), attr, x.shape, x.dtype)
+
+
+def _returned(value: Tensor, depth: int) -> Tensor:
+    """A result, a constant to later gradients unless something outside depends on what it was computed from."""
+    if not value._tracked:
+        return value
+    carries = grad_enabled.get() and any(node in leaves or _is_outer(node, depth) for node in toposort([value._node]))
+    return value if carries or depth else value.detach()
+
+
+def _is_outer(node: Node, depth: int) -> bool:
+    return node.op == "surrogate" and node.attr is not None and node.attr[0] == "variable" and node.attr[1] < depth
+
+
+def _pulled(outputs: Sequence[Tensor], cotangents: Sequence[Tensor], variables: Sequence[Tensor]) -> list[Tensor]:
+    """The derivatives of sum(outputs * cotangents) with respect to variables; zeros where there is no dependence."""
+    parts = [(y * dy).sum() for y, dy in zip(outputs, cotangents) if y.dtype.is_float and y._tracked]
+    if not parts:
+        return [x.zeros_like() for x in variables]
+    return sum(parts[1:], parts[0]).gradient(*variables, materialize_grads=True)
+
+
+# ---------------------------------------------------------------------------------------------------- gradients
+
+
+def value_and_grad(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that gives the value of a function and its gradient with respect to some positional arguments.
+
+    argnums   the place of an argument, or several; arguments may be lists, tuples and dicts of tensors
+    has_aux   the function gives (value, anything else)
+    returns   (value, gradient), or ((value, anything else), gradient)
+
+    >>> value, slope = value_and_grad(lambda x: (x * x).sum())(Tensor([1.0, 3.0]))
+    >>> value.item(), slope.tolist()
+    (10.0, [2.0, 6.0])
+
+    raises ShapeError when the value has dimensions
+    """
+
+    @wraps(function)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        places = [argnums] if isinstance(argnums, int) else list(argnums)
+        chosen = tuple([args[place] for place in places])
+        with _inside() as depth:
+            variables = _marked(tensors(chosen, "an argument to differentiate"), depth)
+            given, inner = list(args), filled(chosen, list(variables))
+            for place, value in zip(places, inner):
+                given[place] = value
+            result = function(*given, **kwargs)
+            y = result[0] if has_aux else result
+            if not isinstance(y, Tensor) or y.shape:
+                shape = y.shape if isinstance(y, Tensor) else type(y).__name__
+                raise ShapeError(f"the gradient of a function whose value is {shape}: it must be one number; see vjp()")
+            found = _pulled([y], [Tensor(1.0, dtype=y.dtype)], variables)
+        slopes = filled(chosen, [_returned(dx, depth) for dx in found])
+        kept = mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
+        return kept, slopes[0] if isinstance(argnums, int) else slopes
+
+    return both
+
+
+def grad(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that gives the gradient of a function whose value is one number.
+
+    argnums, has_aux   see value_and_grad()
+    returns            the gradient, or (gradient, anything else)
+
+    >>> cube = lambda x: x * x * x
+    >>> grad(grad(cube))(Tensor(2.0)).item()
+    12.0
+    """
+
+    @wraps(function)
+    def slope(*args: Any, **kwargs: Any) -> Any:
+        value, found = value_and_grad(function, argnums, has_aux)(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return slope
+
+
+def grad_and_value(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """value_and_grad() with the gradient first, as torch.func has it."""
+
+    @wraps(function)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        value, found = value_and_grad(function, argnums, has_aux)(*args, **kwargs)
+        return found, value
+
+    return both
+
+
+# ----------------------------------------------------------------------------------------------------- products
+
+
+def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+    """The value of a function, and a function from a cotangent of it to cotangents of the arguments.
+
+    >>> y, pull = vjp(lambda x: x * 3, Tensor([1.0, 2.0]))
+    >>> pull(Tensor([1.0, 10.0]))[0].tolist()
+    [3.0, 30.0]
+    """
+    with _inside() as depth:
+        variables = _marked(tensors(primals, "a primal"), depth)
+        result = function(*filled(primals, list(variables)))
+    outputs = tensors(result, "the value of a function to differentiate")
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        given = tensors(cotangent, "a cotangent")
+        same_length([outputs, given], "a function's value and its cotangent")
+        with enable_grad():
+            found = _pulled(outputs, given, variables)
+        return tuple(filled(primals, [_returned(dx, depth) for dx in found]))
+
+    return mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x), pull
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The value of a function at primals, and its derivative in the direction of tangents.
+
+    The products with the Jacobian are linear in their cotangent, so the derivative of one with respect to it is the
+    product from the other side.
+
+    >>> y, dy = jvp(lambda x: x * x, (Tensor([1.0, 3.0]),), (Tensor([1.0, 0.5]),))
+    >>> dy.tolist()
+    [2.0, 3.0]
+    """
+    moves = tensors(tangents, "a tangent")
+    with _inside() as depth:
+        variables = _marked(tensors(primals, "a primal"), depth)
+        same_length([variables, moves], "primals and tangents")
+        result = function(*filled(tuple(primals), list(variables)))
+        outputs = tensors(result, "the value of a function to differentiate")
+        duals = [y.ones_like() for y in outputs]
+        floats = [i for i, y in enumerate(outputs) if y.dtype.is_float]
+        for i, dual in zip(floats, _marked([duals[i] for i in floats], depth, 1)):
+            duals[i] = dual
+        pulled = _pulled(outputs, duals, variables)
+        pushed = iter(_pulled(pulled, moves, [duals[i] for i in floats]))
+        found = [next(pushed) if y.dtype.is_float else y.zeros_like() for y in outputs]
+    value = mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
+    return value, filled(result, [_returned(dy, depth) for dy in found])
+
+
+# ---------------------------------------------------------------------------------------------------- Jacobians
+
+
+def _basis(x: Tensor) -> Tensor:
+    """The unit tensors of x's shape, one after the other."""
+    return Tensor.eye(x.numel(), dtype=x.dtype, device=x.device).reshape(x.numel(), *x.shape)
+
+
+def jacrev(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """A function that gives the derivative of each element of the value by each of an argument, by rows.
+
+    The value and the argument are tensors; the result has the value's shape followed by the argument's.
+
+    >>> jacrev(lambda x: x * x)(Tensor([1.0, 2.0])).tolist()
+    [[2.0, 0.0], [0.0, 4.0]]
+    """
+
+    @wraps(function)
+    def jacobian(*args: Any, **kwargs: Any) -> Tensor:
+        y, pull = vjp(_of_one(function, argnums, args, kwargs), args[argnums])
+        rows: Tensor = vmap(lambda dy: pull(dy)[0])(_basis(_one_tensor(y)))
+        return rows.reshape(*y.shape, *args[argnums].shape)
+
+    return jacobian
+
+
+def jacfwd(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """jacrev(), by columns: cheaper where the argument has fewer elements than the value."""
+
+    @wraps(function)
+    def jacobian(*args: Any, **kwargs: Any) -> Tensor:
+        one, x = _of_one(function, argnums, args, kwargs), _one_tensor(args[argnums])
+        columns: Tensor = vmap(lambda dx: jvp(one, (x,), (dx,))[1])(_basis(x))
+        shape = columns.shape[1:]
+        moved = columns.permute(*range(1, columns.ndim), 0)
+        return moved.reshape(*shape, *x.shape)
+
+    return jacobian
+
+
+jacobian = jacrev
+
+
+def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """A function that gives the second derivatives of a function with one value.
+
+    >>> hessian(lambda x: (x * x * x).sum())(Tensor([1.0, 2.0])).tolist()
+    [[6.0, 0.0], [0.0, 12.0]]
+    """
+    return jacrev(jacrev(function, argnums), argnums)
+
+
+def _of_one(
+    function: Callable[..., Any], place: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[[Tensor], Any]:
+    """A function of one of its arguments, the others as given."""
+    return lambda x: function(*args[:place], x, *args[place + 1 :], **kwargs)
+
+
+def _one_tensor(value: Any) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"a Jacobian is of a tensor with respect to a tensor, not of {type(value).__name__}; see vjp()")
+    return value
+
+
+# --------------------------------------------------------------------------------------------------- checkpoint
+
+
+def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A function's value, of which nothing is kept for gradients: these compute it again.
+
+    The value is that of the function; to differentiation it is computed from copies of the tensors given.
+    """
+    first = function(*args, **kwargs)
+    if not grad_enabled.get() or not any(isinstance(x, Tensor) and x._tracked for x in ends(first)):
+        return first
+    copies = mapped((args, kwargs), _copied)
+    again = ends(function(*copies[0], **copies[1]))
+    parts = iter(again)
+    return mapped(first, lambda x: _standing_for(x, next(parts)))
+
+
+def _copied(x: Any) -> Any:
+    if not isinstance(x, Tensor) or not x._tracked:
+        return x
+    node = x._node
+    return x._derived(graph.node_of("contiguous", (node,), None, node.shape, node.dtype))
+
+
+def _standing_for(x: Any, again: Any) -> Any:
+    """x, to differentiation what was computed again."""
+    if not isinstance(x, Tensor) or not x._tracked:
+        return x
+    return Tensor._wrap(graph.surrogate(x._node, again._node), True)
