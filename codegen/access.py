@@ -14,6 +14,7 @@ from codegen.index import Axis, Index, separated
 from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Scan, Store, children, walk
 
 WOVEN: Final = (2, 4)  # vectors that are woven into consecutive places
+SHORTEST: Final = 4  # elements of a run worth turning vectors for
 
 
 def main_stores(kernel: Kernel) -> tuple[Store, ...]:

@@ -28,7 +28,7 @@ from codegen.choose_neighbours import neighbours
 from codegen.choose_nested import nested
 from codegen.choose_staged import staged
 from codegen.choose_streamed import streamed
-from codegen.choose_transposed import transposed, transposing
+from codegen.choose_transposed import crossed, crossing, transposed, transposing
 from codegen.choose_window import windowed
 from codegen.contract import Contraction, contractions
 from codegen.index import Axis
@@ -95,6 +95,8 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     if turned and lane:
         yield from transposing(kernel, target, lane, turned, outer, pick)
         return
+    if across := crossed(kernel, lanes):
+        yield crossing(kernel, target, *across, groups, pick)
     spread(loops, [a for a in outer if a in parallel], groups)
     have = prod(-(-s.axis.size // s.tile) for s in loops.grid)
     if lane is not None and lane in parallel and have < groups:

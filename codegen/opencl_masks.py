@@ -75,6 +75,14 @@ class Masks:
         rest = self.rest.get(axis, axis.size % self.indices.place.tile(axis))
         return rest == 0 or offset + width <= rest
 
+    def left(self, axis: Axis, offset: int, width: int) -> int:
+        """How many of `width` points from an offset on are inside, the same in every tile; 0 where that differs."""
+        if self.inside(axis, offset, width):
+            return width
+        if axis in self.beyond or (axis not in self.rest and self.indices.place.var(axis) is not None):
+            return 0
+        return max(0, self._end(axis) - offset)
+
     def outside(self, coords: Coords, axes: Iterable[Axis]) -> bool:
         """True when a point is past the end of an axis for certain."""
         return any(coords.get(a, 0) >= self._end(a) for a in axes)

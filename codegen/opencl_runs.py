@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from codegen.access import WOVEN
-from codegen.dtypes import DType
+from codegen.access import SHORTEST, WOVEN
+from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
-from codegen.ir import Store
+from codegen.ir import Param, Store
 
 if TYPE_CHECKING:
     from codegen.nodes import Place
@@ -20,13 +20,10 @@ if TYPE_CHECKING:
     from codegen.opencl_leaves import Leaves
     from codegen.opencl_masks import Conditions
 
-SHORTEST = 4  # elements of a run worth turning vectors for
-
-
 def run_axis(leaves: Leaves, store: Store, place: Place, lane: Axis | None) -> Axis | None:
     """The axis of a tile along which a store writes consecutive places, where that is not the lane."""
     dtype = store.param.dtype
-    if lane is None or store.mode != "set" or dtype.kind == "b" or dtype.arithmetic is not dtype:
+    if lane is None or store.mode != "set" or dtype.kind == "b":
         return None
     step = leaves.indices.stride(store.index, {}, lane)
     if step in (0, 1, -1):
@@ -55,13 +52,14 @@ def blocks_of(count: int, lanes: int) -> list[range]:
 
 def print_run(leaves: Leaves, store: Store, points: Sequence[Coords], values: Sequence[str], lane: Axis) -> None:
     """Store the vectors along the lane of consecutive points, as many as a block has, in runs of one lane each."""
-    lanes, size, dtype = leaves.lanes, len(points), store.param.dtype
-    name = _turned(leaves, values, dtype)
+    lanes, size = leaves.lanes, len(points)
+    param, values = _words(leaves, store.param, values)
+    dtype, name = param.dtype, _turned(leaves, values, param.dtype)
     step = leaves.indices.stride(store.index, points[0], lane)
     for i, index in enumerate(leaves.lane_indices(store.index, step, points[0], lane)):
         vector, first = divmod(i * size, lanes)
         part = "" if size == lanes else ".s" + "".join(f"{first + j:x}" for j in range(size))
-        text = leaves.speller.store(leaves.destination(store.param), index, f"{name}[{vector}]{part}", dtype, size)
+        text = leaves.speller.store(leaves.destination(param), index, f"{name}[{vector}]{part}", dtype, size)
         leaves.lines.add(text)
 
 
@@ -69,8 +67,9 @@ def print_woven(
     leaves: Leaves, store: Store, points: Sequence[Coords], values: Sequence[str], when: Conditions
 ) -> None:
     """Store the vectors of points that lie between the lanes of the first as vectors of consecutive places."""
-    lanes, size, dtype, param = leaves.lanes, len(points), store.param.dtype, leaves.destination(store.param)
-    name = _turned(leaves, values, dtype)
+    lanes, size = leaves.lanes, len(points)
+    words, values = _words(leaves, store.param, values)
+    dtype, param, name = words.dtype, leaves.destination(words), _turned(leaves, values, words.dtype)
     bounds = leaves.masks.bounds(when) if when.by_lane else None
     for i in range(size):
         index, value = leaves.indices.scalar(store.index + i * lanes, points[0]), f"{name}[{i}]"
@@ -81,6 +80,15 @@ def print_woven(
             leaves.lines.add(leaves.speller.bypassing_store(param, index, value, dtype))
         else:
             leaves.lines.add(leaves.speller.store(param, index, value, dtype, lanes))
+
+
+def _words(leaves: Leaves, param: Param, values: Sequence[str]) -> tuple[Param, Sequence[str]]:
+    """Values as they are stored: 16-bit floats as their bits, which turn like integers."""
+    if not param.dtype.is_narrow_float:
+        return param, values
+    helper = "half_bits" if param.dtype is dtypes.float16 else "bfloat_bits"
+    bits = leaves.speller.prelude.narrow(helper, leaves.lanes)
+    return Param(param.name, dtypes.uint16, param.size), [f"{bits}({value})" for value in values]
 
 
 def _turned(leaves: Leaves, values: Sequence[str], dtype: DType) -> str:

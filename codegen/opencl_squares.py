@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codegen.access import SHORTEST
 from codegen.index import Axis
 from codegen.ir import Load
 
@@ -19,20 +20,22 @@ if TYPE_CHECKING:
 def square_load(leaves: Leaves, e: Load, coords: Coords, lane: Axis) -> str | None:
     """A vector along the lane out of lanes x lanes elements; None where they are not consecutive along another axis of
     vectors, some may lie outside, or their load is guarded."""
-    across = _across(leaves, e, coords, lane)
-    if across is None:
+    found = _across(leaves, e, coords, lane)
+    if found is None:
         return None
+    across, count = found
     offset = coords.get(across, 0) % leaves.lanes
     base = {**coords, across: coords.get(across, 0) - offset}
     key = ("square", leaves.key(e, base, lane))
     if key not in leaves.memo:
-        leaves.memo[key] = _print_square(leaves, e, base, lane, across), leaves.lanes
+        leaves.memo[key] = _print_square(leaves, e, base, lane, count), leaves.lanes
     name, _ = leaves.memo[key]
     return f"{name}[{offset}]"
 
 
-def _across(leaves: Leaves, e: Load, coords: Coords, lane: Axis) -> Axis | None:
-    """The axis of vectors, other than the lane, along which the load reads consecutive elements, all of them inside."""
+def _across(leaves: Leaves, e: Load, coords: Coords, lane: Axis) -> tuple[Axis, int] | None:
+    """The axis of vectors, other than the lane, along which the load reads consecutive elements, and how many of a
+    vector's, the same in every tile, are inside."""
     place, lanes, masks = leaves.indices.place, leaves.lanes, leaves.masks
     if e.guards or not masks.inside(lane, coords.get(lane, 0), lanes):
         return None
@@ -40,12 +43,13 @@ def _across(leaves: Leaves, e: Load, coords: Coords, lane: Axis) -> Axis | None:
         offset = coords.get(axis, 0) // lanes * lanes
         if axis is not lane and axis in e.axes and e.index.stride(axis) == 1 and place.tile(axis) % lanes == 0:
             others = (a for a in e.axes if a is not lane and a is not axis)
-            whole = masks.inside(axis, offset, lanes) and all(masks.inside(a, coords.get(a, 0), 1) for a in others)
-            return axis if whole else None
+            count = min(lanes, masks.left(axis, offset, lanes))
+            whole = count >= SHORTEST and all(masks.inside(a, coords.get(a, 0), 1) for a in others)
+            return (axis, count) if whole else None
     return None
 
 
-def _print_square(leaves: Leaves, e: Load, base: Coords, lane: Axis, across: Axis) -> str:
+def _print_square(leaves: Leaves, e: Load, base: Coords, lane: Axis, count: int) -> str:
     """Read the square along memory, turn it; the name of its vectors along the lane."""
     lanes, dtype, source = leaves.lanes, e.dtype, leaves.source(e.param)
     name, kind = leaves.fresh("square"), leaves.speller.type(dtype, lanes)
@@ -53,6 +57,10 @@ def _print_square(leaves: Leaves, e: Load, base: Coords, lane: Axis, across: Axi
     leaves.lines.add(f"{kind} {name}[{lanes}];")
     for i in range(lanes):
         index = leaves.indices.scalar(e.index, {**base, lane: base.get(lane, 0) + i})
-        leaves.lines.add(f"{name}[{i}] = {leaves.speller.load(source, index, dtype, lanes)};")
+        if count == lanes:
+            text = leaves.speller.load(source, index, dtype, lanes)
+        else:
+            text = leaves.speller.first_load(source, index, count, dtype)
+        leaves.lines.add(f"{name}[{i}] = {text};")
     leaves.lines.add(f"kf_transpose({name});")
     return name

@@ -91,14 +91,36 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
         return
     if not value.isidentifier():
         value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
-    indices = leaves.lane_indices(store.index, step, coords, lane)
+    for line in _lane_by_lane(leaves, store, when, mask, _lane_stores(leaves, store, coords, lane, value)):
+        leaves.put_store(store, line)
+
+
+def _lane_by_lane(
+    leaves: Leaves, store: Store, when: Conditions, mask: str | None, statements: Sequence[str]
+) -> list[str]:
+    """The statements for all lanes, each under the conditions on it.
+
+    As a rule all places that are looked up are inside: a branch for each would cost more than what it stores.
+    """
+    if mask is None:
+        return [_if(when.scalars, statement) for statement in statements]
+    count = min((int(text) for text in when.last if text.isdigit()), default=leaves.lanes)
+    each = [_if([*when.scalars, f"{mask}.s{i:x}"], statement) for i, statement in enumerate(statements[:count])]
+    if store.mode == "flag" or not when.masks:
+        return each
+    mask = mask if count == leaves.lanes else f"{mask} | ({leaves.speller.prelude.lanes_constant('int')} >= {count})"
+    whole = " && ".join([*when.scalars, f"all({mask})"])
+    return [f"if ({whole}) {{", *(f"  {x}" for x in statements[:count]), "} else {", *(f"  {x}" for x in each), "}"]
+
+
+def _lane_stores(leaves: Leaves, store: Store, coords: Coords, lane: Axis, value: str) -> list[str]:
+    """The statements that store each lane of a vector."""
+    indices = leaves.lane_indices(store.index, leaves.indices.stride(store.index, coords, lane), coords, lane)
     old: Sequence[str | None] = [None] * leaves.lanes
     if store.before is not None:
         old = leaves.lane_indices(store.before, leaves.indices.stride(store.before, coords, lane), coords, lane)
-    for i, (index, before) in enumerate(zip(indices, old)):
-        conditions = [*when.scalars, *([f"{mask}.s{i:x}"] if mask is not None else [])]
-        element = leaves.speller.element_of(value, i, store.param.dtype)
-        leaves.put_store(store, _if(conditions, _element_store(leaves, store, index, element, before)))
+    elements = (leaves.speller.element_of(value, i, store.param.dtype) for i in range(leaves.lanes))
+    return [_element_store(leaves, store, *found) for found in zip(indices, elements, old)]
 
 
 def _stored_value(leaves: Leaves, store: Store, coords: Coords, lane: Axis | None) -> str:

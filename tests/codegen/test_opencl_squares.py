@@ -14,7 +14,7 @@ from codegen.schedule import Schedule, Step
 from codegen.target import CPU
 from tests.codegen.opencl_harness import difference, run_all
 
-SIZES = [(16, 16), (17, 33), (64, 100), (129, 513), (15, 40), (531, 47)]
+SIZES = [(16, 16), (17, 33), (64, 100), (129, 513), (15, 40), (531, 47), (5, 40), (20, 30)]
 
 
 def turned(rows: int, columns: int, dtype: DType = dtypes.float32, guarded: bool = False) -> Kernel:
@@ -83,3 +83,29 @@ def test_guarded_loads_are_packed() -> None:
     program = render(kernel, choose(kernel, CPU), CPU)
     assert "pack" in program.source
     assert_right([program])
+
+
+def crossed(batch: int, rows: int, columns: int, dtype: DType) -> Kernel:
+    """out[i, b, j] = x[b, j, i] + z[b], rows of j too short for vectors."""
+    b, i, j = Axis("b", batch), Axis("i", rows), Axis("j", columns)
+    x, z, out = (Param(name, dtype, batch * rows * columns) for name in ("x", "z", "out"))
+    value = apply("cast", load(x, (b.index * columns + j.index) * rows + i.index), dtype=dtype.arithmetic)
+    value = apply("or" if dtype is dtypes.bool else "add", value, apply("cast", load(z, b.index), dtype=dtype.arithmetic))
+    line = (i.index * batch + b.index) * columns + j.index
+    value = apply("cast", value, dtype=dtype)
+    return Kernel(f"crossed_{batch}_{rows}_{columns}_{dtype}", (out, x, z), (Store(out, line, value),))
+
+
+@pytest.mark.parametrize("dtype", ALL, ids=str)
+def test_short_rows_are_turned_and_written_in_runs(dtype: DType) -> None:
+    sizes = [(3, 100, 5), (1, 16, 15), (7, 31, 4), (2, 70, 12)]
+    kernels = [crossed(*size, dtype) for size in sizes]
+    programs = [render(kernel, choose(kernel, CPU), CPU) for kernel in kernels]
+    assert all(("kf_transpose" in program.source) is (dtype is not dtypes.bool) for program in programs)
+    assert_right(programs)
+
+
+def test_squares_of_short_rows_read_no_more_than_these() -> None:
+    kernel = turned(5, 64)
+    source = render(kernel, choose(kernel, CPU), CPU).source
+    assert "kf_load5_float32(x + " in source and "kf_transpose" in source
