@@ -89,8 +89,8 @@ def crossed(batch: int, rows: int, columns: int, dtype: DType) -> Kernel:
     """out[i, b, j] = x[b, j, i] + z[b], rows of j too short for vectors."""
     b, i, j = Axis("b", batch), Axis("i", rows), Axis("j", columns)
     x, z, out = (Param(name, dtype, batch * rows * columns) for name in ("x", "z", "out"))
-    value = apply("cast", load(x, (b.index * columns + j.index) * rows + i.index), dtype=dtype.arithmetic)
-    value = apply("or" if dtype is dtypes.bool else "add", value, apply("cast", load(z, b.index), dtype=dtype.arithmetic))
+    read = [load(x, (b.index * columns + j.index) * rows + i.index), load(z, b.index)]
+    value = apply("or" if dtype is dtypes.bool else "add", *(apply("cast", e, dtype=dtype.arithmetic) for e in read))
     line = (i.index * batch + b.index) * columns + j.index
     value = apply("cast", value, dtype=dtype)
     return Kernel(f"crossed_{batch}_{rows}_{columns}_{dtype}", (out, x, z), (Store(out, line, value),))
