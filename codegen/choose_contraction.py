@@ -29,7 +29,6 @@ ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are pow
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
 EPILOGUE = 8  # operations on the sums from which on they get loops of their own
 PAGE = 4096  # bytes within which a processor foresees what is read next
-DEEPER = 2  # times the words of a block of k where groups are packed: sums are written out less often
 LEAST_GROUPS = 4  # of steps of k one instruction takes, for packing them to pay
 ALIKE = 4  # groups done together where each costs a correction
 LEFT_OVER = 1.05  # times the work of the plain tile from which on the wide one is not worth it
@@ -179,7 +178,7 @@ def k_blocks(roles: Roles, steps: int, lanes: int, pick: Pick) -> list[Step]:
     """The loop over blocks of k, when its steps are too many to pack at once: whole vectors, if they are long."""
 
     def block(depth: int) -> int | None:
-        whole = depth * (DEEPER * roles.group if roles.group > 1 else 1)
+        whole = depth * roles.group
         most = max(1, whole * roles.k.size // steps)
         unit = lanes if most >= 4 * lanes else roles.step
         return even(roles.k.size, most, unit) if steps > whole else None

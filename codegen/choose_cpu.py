@@ -22,6 +22,7 @@ from codegen.access import (
     walked_rows,
 )
 from codegen.choose_ahead import places, rows_again
+from codegen.choose_along import along
 from codegen.choose_contraction import single
 from codegen.choose_hoisted import hoisted
 from codegen.choose_neighbours import neighbours
@@ -217,6 +218,7 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     found = {c.reduce: c for c in products if worth_tiling(c)}
     if len(products) == len(kernel.reduces) == 1:
         yield from streamed(kernel, products[0], target, pick)
+        yield from along(kernel, products[0], target, pick)
     if found and len(found) == len(kernel.reduces) == 1:
         (c,) = found.values()
         yield from windowed(kernel, c, target, pick)

@@ -32,7 +32,7 @@ from codegen.opencl_moves import Moves
 from codegen.opencl_pack import print_pack
 from codegen.opencl_prelude import Prelude, memory_element
 from codegen.opencl_segments import Segment, segments
-from codegen.opencl_tails import overlaps, wants_twin
+from codegen.opencl_tails import overlaps, takes_groups, wants_twin
 from codegen.opencl_text import Speller
 from codegen.overwriting import overwritten
 from codegen.program import Program
@@ -160,7 +160,7 @@ class _Printer:
             self.segmented(node, parts)
         elif ragged and overlaps(node, self.nest):
             self.overlapping(node)
-        elif ragged and self.twins < TWINS and wants_twin(node, self.nest):
+        elif ragged and (self.twins < TWINS or takes_groups(node, self.nest)) and wants_twin(node, self.nest):
             self.twin(node)
         elif node.grid:
             self.lines.add(f"const {self.base} {node.var} = {self.program_id(node)} * {node.tile};")

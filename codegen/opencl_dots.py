@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from codegen.dots import Dot, dot_of
 from codegen.dtypes import dtypes
 from codegen.index import Axis
+from codegen.ir import Expr, Load
 from codegen.nodes import Update
 from codegen.opencl_boxes import chunks
 from codegen.opencl_words import word
@@ -35,33 +36,51 @@ def print_dots(leaves: Leaves, node: Update) -> bool:
     dot, box, r = dot_of(node.reduce, leaves.target), node.box, node.reduce
     if dot is None or box.array or r.arg in node.env:
         return False
-    lane, along = leaves.boxes.layout(box).lane, _grouped_axis(node, dot)
-    if along is None or lane is None or lane in r.bound or (lane in dot.left.axes) == (lane in dot.right.axes):
+    lane = leaves.boxes.layout(box).lane
+    along = _grouped_axis(node, dot, lane, leaves.lanes)
+    if along is None or lane is None:
+        return False
+    if along is lane and not all(_is_row(e, lane, node) for e in (dot.left, dot.right)):
         return False
     axes = [a for a in sorted(r.arg.axes, key=lambda a: a.id) if a is not along]
     found = chunks(axes, {a: node.place.tile(a) for a in axes}, lane, leaves.lanes)
     points = [point for point in found if not leaves.masks.outside(point, axes)]
     groups = _Groups(leaves, node, dot, along, lane)
-    for place in range(0, node.place.tile(along), dot.group):
+    for place in range(0, node.place.tile(along), groups.width):
         for point in points:
             groups.add({**point, along: place})
     groups.take_off()
     return True
 
 
-def _grouped_axis(node: Update, dot: Dot) -> Axis | None:
-    """The summed axis of both operands of whose tile groups can be made."""
+def _grouped_axis(node: Update, dot: Dot, lane: Axis | None, lanes: int) -> Axis | None:
+    """The summed axis of both operands of whose tile groups can be made: the lanes' own, or any beside them."""
     common = dot.left.axes & dot.right.axes & frozenset(node.reduce.bound)
+    if lane in node.reduce.bound:
+        whole = lane in common and node.place.tile(lane) % (dot.group * lanes) == 0
+        return lane if whole else None
+    if lane is None or (lane in dot.left.axes) == (lane in dot.right.axes):
+        return None
     grouped = [a for a in common if node.place.tile(a) % dot.group == 0]
     return min(grouped, key=lambda a: a.id, default=None)
 
 
+def _is_row(e: Expr, lane: Axis, node: Update) -> bool:
+    """True for what is loaded as it lies along the lanes."""
+    return isinstance(e, Load) and e not in node.env and e.index.stride(lane) == 1 and not e.guards
+
+
 class _Groups:
-    """Prints the products of groups, one after the other."""
+    """Prints the products of groups, one after the other.
+
+    width  steps along the axis that one instruction takes: a group, or one for each lane
+    """
 
     def __init__(self, leaves: Leaves, node: Update, dot: Dot, along: Axis, lane: Axis) -> None:
         self.leaves, self.node, self.dot, self.along, self.lane = leaves, node, dot, along, lane
         self.across, self.other = (dot.left, dot.right) if lane in dot.left.axes else (dot.right, dot.left)
+        self.wide = lane is along
+        self.width = dot.group * (leaves.lanes if self.wide else 1)
         self.helper = _define(leaves, dot.kind, dot.kind == "int8" and self.across.dtype is dtypes.uint8)
         self.shifted: dict[str, str] = {}  # per vector of sums what was added too much
         self.shifts: dict[tuple[object, ...], str] = {}  # the same per position of the vector side
@@ -69,24 +88,36 @@ class _Groups:
 
     def add(self, point: Coords) -> None:
         """The products of the group at a point, step by step where it is not surely whole."""
-        leaves, r, name = self.leaves, self.node.reduce, self.leaves.boxes.register(self.node.box, point)
-        widths = {a: self.dot.group if a is self.along else 1 for a in r.bound}
-        if not all(leaves.masks.inside(a, point[a], width) for a, width in widths.items()):
-            steps = [{**point, self.along: point[self.along] + i} for i in range(self.dot.group)]
-            for step in steps:
-                if not leaves.masks.outside(step, r.bound):
-                    leaves.accumulate(name, r, step, self.lane, leaves.lanes)
+        leaves, start = self.leaves, point[self.along]
+        if not self.is_whole(point):
+            for place in range(start, start + self.width, leaves.lanes if self.wide else 1):
+                self.step({**point, self.along: place})
             return
+        name = leaves.boxes.register(self.node.box, {**point, self.along: start // self.dot.group})
         vector = word(leaves, self.across, point, self.along, self.lane)
-        scalar = leaves.speller.splat(word(leaves, self.other, point, self.along, None), dtypes.uint32)
+        other = word(leaves, self.other, point, self.along, self.lane if self.wide else None)
+        other = other if self.wide else leaves.speller.splat(other, dtypes.uint32)
         if self.dot.alike:
             self.shifted[name] = self.shift(point, vector)
-            scalar = f"{scalar} ^ {_SHIFT}"
-        leaves.lines.add(f"{name} = {self.helper}({name}, {scalar}, {vector});")
+            other = f"{other} ^ {_SHIFT}"
+        leaves.lines.add(f"{name} = {self.helper}({name}, {other}, {vector});")
+
+    def is_whole(self, point: Coords) -> bool:
+        """True when all of a group is surely inside, and read without conditions where vectors are read as they lie."""
+        r, masks = self.node.reduce, self.leaves.masks
+        widths = {a: self.width if a is self.along else 1 for a in (r.arg.axes if self.wide else r.bound)}
+        return all(masks.inside(a, point[a], width) for a, width in widths.items())
+
+    def step(self, point: Coords) -> None:
+        """One step, or a vector of them, without groups."""
+        leaves, r = self.leaves, self.node.reduce
+        if not leaves.masks.outside(point, r.bound):
+            leaves.accumulate(leaves.boxes.register(self.node.box, point), r, point, self.lane, leaves.lanes)
 
     def shift(self, point: Coords, vector: str) -> str:
         """The variable that holds 128 times the sums of the words' bytes so far, those of this word included."""
         key = tuple(point[a] for a in sorted(self.across.axes, key=lambda a: a.id) if a is not self.along)
+        key = (*key, point[self.along] if self.wide else None)
         known = self.shifts.get(key)
         name = known or self.leaves.fresh("shifted")
         if vector not in self.words:

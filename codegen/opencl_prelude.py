@@ -197,8 +197,16 @@ class Prelude:
         return helper
 
     def fold(self, op: str, dtype: DType, combine: Callable[[str, str, int], str]) -> None:
-        """Define the fold of a vector's lanes to a scalar; combine spells the operation on two operands of a width."""
+        """Define the fold of a vector's lanes to a scalar; combine spells the operation on two operands of a width.
+
+        Sums of integers begin with neighbours: where one compiler sees halves added, it takes products of bytes of
+        different signs for those of an instruction that does not multiply so.
+        """
         base, steps, value, width = element(dtype), [], "v", self.lanes
+        if op == "add" and not dtype.is_float and width > 2:
+            width //= 2
+            steps.append(f"const {base}{width} pairs = {combine('v.even', 'v.odd', width)};")
+            value = "pairs"
         while width > 2:
             width //= 2
             name = f"h{width}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from codegen.dots import dot_of
 from codegen.index import Axis, Index
 from codegen.ir import Coord, Expr, Kernel, Load, Reduce, Valid, children
 from codegen.nodes import (
@@ -68,6 +69,13 @@ def wants_twin(loop: Loop, nest: Nest) -> bool:
         if plain and isinstance(n, Out) and axis in vector and axis in n.store.axes:
             return True
     return False
+
+
+def takes_groups(loop: Loop, nest: Nest) -> bool:
+    """True for an innermost loop that adds products by groups: where a group may overhang it is taken apart."""
+    return any(
+        isinstance(n, Update) and loop.axis in n.reduce.bound and dot_of(n.reduce, nest.target) for n in loop.body
+    )
 
 
 def _is_wasteful(loop: Loop, nest: Nest) -> bool:

@@ -58,15 +58,28 @@ def words_of(box: Box, boxes: Boxes) -> Words | None:
 
 
 def word(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None) -> str:
-    """The group of e that begins at a point, or a vector of such groups along lane; made once per block."""
+    """The group of e that begins at a point, or a vector of such groups along lane; made once per block.
+
+    A lane along the groups' own axis has the groups that follow each other.
+    """
     group = WORD // e.dtype.bits
     key = ("word", leaves.key(e, coords, lane))
     found = leaves.memo.get(key)
     if found is None:
         width = 1 if lane is None else leaves.lanes
-        text = _held(leaves, e, coords, along, lane, group) or _joined(leaves, e, coords, along, lane, group)
+        if lane is along:
+            text = _row(leaves, e, coords, group)
+        else:
+            text = _held(leaves, e, coords, along, lane, group) or _joined(leaves, e, coords, along, lane, group)
         found = leaves.memo[key] = leaves.named("word", text, dtypes.uint32, width)
     return found[0]
+
+
+def _row(leaves: Leaves, e: Expr, coords: Coords, group: int) -> str:
+    """The words of a vector that lie one after the other in an array."""
+    assert isinstance(e, Load)
+    pointer = f"{leaves.params[e.param.name]} + {leaves.indices.scalar(e.index, coords)}"
+    return _loaded(pointer, group, leaves.lanes, "__global")
 
 
 def _held(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None, group: int) -> str | None:
@@ -142,27 +155,35 @@ def _pieces(leaves: Leaves, node: Pack, words: Words) -> Iterator[Piece]:
     whole = wide // lanes * lanes
     others = {a: (0, n, 1) for a, n in tile.items() if n > 1 and a not in (words.along, words.across)}
     across = {words.across: (0, whole, lanes)}
-    full = long // (words.group * lanes) * (words.group * lanes) if _runs_along(leaves, node, words) else 0
-    if full:
-        yield Piece({**others, **across, words.along: (0, full, words.group * lanes)}, "square")
-    grouped = long // words.group * words.group
-    if full < grouped:
-        yield Piece({**others, words.along: (full, grouped, words.group), **across}, "rows")
-    if grouped < long:
-        yield Piece({**others, words.along: (grouped, long, 1), words.across: (0, whole, 1)}, "elements")
+    if _runs_along(node, words):
+        step = words.group * lanes
+        full = long // step * step
+        if full:
+            yield Piece({**others, **across, words.along: (0, full, step)}, "square")
+        if full < long:
+            yield Piece({**others, **across, words.along: (full, long, step)}, "square")
+    else:
+        grouped = long // words.group * words.group
+        yield Piece({**others, words.along: (0, grouped, words.group), **across}, "rows")
+        if grouped < long:
+            yield Piece({**others, words.along: (grouped, long, 1), words.across: (0, whole, 1)}, "elements")
     if whole < wide:
         yield Piece({**others, words.along: (0, long, 1), words.across: (whole, wide, 1)}, "elements")
 
 
-def _runs_along(leaves: Leaves, node: Pack, words: Words) -> bool:
-    """Whether whole words can be read from memory along the groups."""
+def _runs_along(node: Pack, words: Words) -> bool:
+    """Whether memory runs along the groups."""
     e = node.value
-    inside = leaves.masks.clear.issuperset({words.along, words.across} & e.axes)
-    return isinstance(e, Load) and e not in node.env and not e.guards and inside and e.index.stride(words.along) == 1
+    return isinstance(e, Load) and e not in node.env and e.index.stride(words.along) == 1
 
 
 def _print_piece(leaves: Leaves, node: Pack, words: Words, piece: Piece) -> None:
     box, boxes, place = node.box, leaves.boxes, _inside(node, piece)
+    begin, end, step = piece.ranges[words.along]
+    rest = (end - begin) % step
+    clear, beyond = leaves.masks.clear, leaves.masks.beyond
+    if rest:
+        leaves.masks.clear, leaves.masks.beyond = clear - {words.along}, beyond | {words.along}
     with ExitStack() as loops:
         for axis, (begin, end, step) in piece.ranges.items():
             start, var = node.place.var(axis), place.var(axis)
@@ -172,7 +193,7 @@ def _print_piece(leaves: Leaves, node: Pack, words: Words, piece: Piece) -> None
         leaves.forget()
         leaves.enter(place, node.env)
         if piece.form == "square":
-            _print_square(leaves, node, place, words)
+            _print_square(leaves, node, place, words, -(-rest // words.group) or leaves.lanes)
         elif piece.form == "rows":
             text = word(leaves, node.value, {}, words.along, words.across)
             leaves.lines.add(_stored(leaves, box, place, {}, text))
@@ -180,6 +201,7 @@ def _print_piece(leaves: Leaves, node: Pack, words: Words, piece: Piece) -> None
             value = bits_of(node.value) if box.narrow else node.value
             leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *leaves.value(value, {}, None), None))
         leaves.forget()
+    leaves.masks.clear, leaves.masks.beyond = clear, beyond
 
 
 def _inside(node: Pack, piece: Piece) -> Place:
@@ -188,19 +210,30 @@ def _inside(node: Pack, piece: Piece) -> Place:
     return replace(node.place, taken=(*node.place.taken, *steps), loose=node.place.loose | loose)
 
 
-def _print_square(leaves: Leaves, node: Pack, place: Place, words: Words) -> None:
-    """Vectors of words read along the groups become vectors across them."""
+def _print_square(leaves: Leaves, node: Pack, place: Place, words: Words, count: int) -> None:
+    """Vectors of words read along the groups become vectors across them, of which the first few are kept."""
     e, lines, n = node.value, leaves.lines, leaves.lanes
     assert isinstance(e, Load)
     name = lines.fresh("square")
     leaves.speller.prelude.transpose("uint", n)
     lines.add(f"uint{n} {name}[{n}];")
+    straight = not e.guards and leaves.masks.clear.issuperset({words.along, words.across} & e.axes)
     for i in range(n):
-        pointer = f"{leaves.params[e.param.name]} + {leaves.indices.scalar(e.index, {words.across: i})}"
-        lines.add(f"{name}[{i}] = {_loaded(pointer, words.group, n, '__global')};")
+        at = {words.across: i}
+        text = _row(leaves, e, at, words.group) if straight else _bounded(leaves, e, at, words)
+        lines.add(f"{name}[{i}] = {text};")
     lines.add(f"kf_transpose({name});")
-    for i in range(n):
+    for i in range(count):
         lines.add(_stored(leaves, node.box, place, {words.along: i * words.group}, f"{name}[{i}]"))
+
+
+def _bounded(leaves: Leaves, e: Expr, coords: Coords, words: Words) -> str:
+    """The words that follow each other along the groups, 0 for what is outside."""
+    bits, n, parts = bits_of(e), leaves.lanes, []
+    for i in range(words.group):
+        value = leaves.value(bits, {**coords, words.along: i * n}, words.along)
+        parts.append(f"as_uint{n // words.group}({leaves.wide(value, bits.dtype, n)})")
+    return f"(uint{n})({', '.join(parts)})"
 
 
 def _stored(leaves: Leaves, box: Box, place: Place, coords: Coords, text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from codegen.contract import contraction
+from codegen.dots import WORD
 from codegen.goals import Goal, Order, axis_names, place_at
 from codegen.image import Image
 from codegen.index import Axis
@@ -130,7 +131,7 @@ class PlacedBoxes:
         tile, lanes = self.place(0, loops).innermost, self.target.lanes
         operand = goal.roots[0].axes
         lane = next((a for a in self.schedule.vector if a in operand and tile(a) % lanes == 0), None)
-        return lane is None or stage.layout[-1][0] is lane or value.index.stride(lane) != 1 or bool(value.guards)
+        return lane is None or _lies_along(stage) is lane or value.index.stride(lane) != 1 or bool(value.guards)
 
     def use(self, box: Box, depth: int, loops: Order) -> None:
         """Note a use of a box: it can be registers only if every use sees exactly the whole tile."""
@@ -156,6 +157,13 @@ class PlacedBoxes:
             for source, other in self.pairs:
                 if source.array and not other.array:
                     other.array = changed = True
+
+
+def _lies_along(stage: Stage) -> Axis:
+    """The axis along which the vectors of a packed box lie: the innermost, or the one around groups that fill words."""
+    *outer, (last, _) = stage.layout or ()
+    group = next((block for axis, block in outer if axis is last and block * stage.value.dtype.bits == WORD), None)
+    return last if group is None else outer[-1][0]
 
 
 def _windows(place: Place, box: str, extents: Mapping[Axis, int]) -> Place:

@@ -15,7 +15,7 @@ from codegen.dtypes import DType, dtypes, to_storage
 from codegen.index import Axis
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
-from codegen.nodes import Nest
+from codegen.nodes import Nest, Pack, nodes
 from codegen.opencl import render_nest
 from codegen.rewrite import prepare
 from codegen.target import CPU
@@ -84,6 +84,16 @@ def test_products_of_narrow_values_are_exact_under_any_schedule(m, n, k, form, p
 def test_large_products_take_groups(form, pair):
     source = render_nest(placed(product(70, 100, 131, form, pair), DOTS)).source
     assert "kf_dot_" in source
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_long_sums_pack_a_block_of_k_at_a_time(form, pair):
+    nest = placed(product(520, 520, 5000, form, pair), DOTS)
+    packed = [node.box for node in nodes(nest.body) if isinstance(node, Pack)]
+    assert packed
+    assert {box.of for box in packed} == {stage.value for stage in nest.schedule.stages}
+    assert all(max(box.tile.values()) < 5000 for box in packed)
 
 
 def test_other_types_and_targets_take_single_products():
