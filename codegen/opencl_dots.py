@@ -83,7 +83,7 @@ class _Groups:
         self.width = dot.group * (leaves.lanes if self.wide else 1)
         self.helper = _define(leaves, dot.kind, dot.kind == "int8" and self.across.dtype is dtypes.uint8)
         self.shifted: dict[str, str] = {}  # per vector of sums what was added too much
-        self.shifts: dict[tuple[object, ...], str] = {}  # the same per position of the vector side
+        self.shifts: dict[tuple[int, ...], str] = {}  # the same per position of the vector side
         self.words = set[str]()
 
     def add(self, point: Coords) -> None:
@@ -116,8 +116,8 @@ class _Groups:
 
     def shift(self, point: Coords, vector: str) -> str:
         """The variable that holds 128 times the sums of the words' bytes so far, those of this word included."""
-        key = tuple(point[a] for a in sorted(self.across.axes, key=lambda a: a.id) if a is not self.along)
-        key = (*key, point[self.along] if self.wide else None)
+        kept = [a for a in sorted(self.across.axes, key=lambda a: a.id) if self.wide or a is not self.along]
+        key = tuple(point[a] for a in kept)
         known = self.shifts.get(key)
         name = known or self.leaves.fresh("shifted")
         if vector not in self.words:
