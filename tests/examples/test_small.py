@@ -1,0 +1,62 @@
+"""The small examples give the results their pages promise."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples import neuron
+from kernelforge import Tensor
+
+
+def test_a_neurons_gradients_and_their_graph() -> None:
+    tensors, graph = neuron.neuron(w=-3.0, x=2.0, b=6.8813735870195432)
+    values = {name: tensor.item() for name, tensor in tensors.items()}
+    o = math.tanh(-3 * 2 + 6.8813735870195432)
+    expected = {"n": 0.8813736, "o": o, "do/dw": 2 * (1 - o * o), "do/dx": -3 * (1 - o * o), "do/db": 1 - o * o}
+    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert graph.count("tanh") == 1, "the gradient uses the value that is there"
+    assert all(f'label="{name}"' in graph for name in tensors)
+
+
+def test_the_lowest_place_of_the_valley() -> None:
+    parameters = pytest.importorskip("examples.parameters")
+    assert parameters.minimum() == pytest.approx((1, 1), abs=5e-3)
+
+
+def test_the_parameters_of_a_pendulum() -> None:
+    parameters = pytest.importorskip("examples.parameters")
+    stiffness, damping = parameters.fitted(parameters.watched(seed=0))
+    assert stiffness == pytest.approx(parameters.STIFFNESS, rel=0.01)
+    assert damping == pytest.approx(parameters.DAMPING, rel=0.1)
+
+
+def test_learnt_features_are_ahead_once_there_is_enough_to_learn_from() -> None:
+    features = pytest.importorskip("examples.features")
+    hand, network = features.compared(1437, steps=300)
+    assert hand > 0.9 and network > 0.96 and network > hand
+
+
+def test_digits_are_drawn_again_and_invented(tmp_path: Path) -> None:
+    vae = pytest.importorskip("examples.vae")
+    image = pytest.importorskip("PIL.Image")
+    Tensor.manual_seed(0)
+    seen, others = vae.digits(0)
+    model = vae.VAE()
+    vae.train(model, seen, epochs=12)
+    again, blank = model.drawn_again(Tensor(others)).numpy(), np.abs(others - seen.mean(0)).mean()
+    assert np.abs(others - again).mean() < 0.75 * blank
+    invented = model.invented(32).numpy()
+    nearest = np.abs(invented[:, None] - seen[None]).mean(2)
+    assert nearest.min(1).mean() < 0.75 * blank and len(set(nearest.argmin(1).tolist())) > 16, (
+        "like digits, and various"
+    )
+    vae.picture(invented.reshape(2, 16, 64), tmp_path / "x.png")
+    assert image.open(tmp_path / "x.png").size == (960, 120)
+
+
+def test_a_new_last_layer_tells_faces() -> None:
+    finetune = pytest.importorskip("examples.finetune")
+    network, pixels = finetune.compared(20)
+    assert network > 0.95 and network > pixels
