@@ -67,15 +67,18 @@ def chances(model: Any, sound: np.ndarray) -> np.ndarray:
     return np.array(found)
 
 
-def passages(likely: np.ndarray, begin: float = 0.5, end: float = 0.35) -> list[tuple[float, float]]:
-    """Where speech begins, its probability above one bound, and ends, below another; in seconds."""
-    found, start = [], None
+def passages(likely: np.ndarray, begin: float = 0.5, end: float = 0.35, pause: float = 0.2) -> list[list[float]]:
+    """Where speech begins, its probability above one bound, and ends, below another; pauses do not end it. In seconds."""
+    found: list[list[float]] = []
+    speaking = False
     for place, chance in enumerate([*likely, 0.0]):
-        if start is None and chance > begin:
-            start = place
-        elif start is not None and chance < end:
-            found.append((start * CHUNK / RATE, place * CHUNK / RATE))
-            start = None
+        seconds = place * CHUNK / RATE
+        if not speaking and chance > begin:
+            speaking = True
+            found.append([found.pop()[0] if found and seconds - found[-1][1] < pause else seconds, seconds])
+        elif speaking and chance < end:
+            speaking = False
+            found[-1][1] = seconds
     return found
 
 

@@ -33,7 +33,9 @@ def drawing(tensors: dict[str, Tensor], history: bool = True) -> str:
     names: dict[Node, list[str]] = {}
     for name, node in zip(tensors, roots):
         names.setdefault(node, []).append(name)
-    lines, edges, shown = [], [], {}
+    lines: list[str] = []
+    edges: list[str] = []
+    shown: dict[Node, str] = {}
     for node in _in_order(roots, history):
         number = shown[node] = f"n{len(lines)}"
         called = ", ".join(names.get(node, ())).replace('"', "'")

@@ -60,3 +60,13 @@ def test_a_new_last_layer_tells_faces() -> None:
     finetune = pytest.importorskip("examples.finetune")
     network, pixels = finetune.compared(20)
     assert network > 0.95 and network > pixels
+
+
+def test_digits_are_recognised(tmp_path: Path) -> None:
+    digits = pytest.importorskip("examples.digits")
+    Tensor.manual_seed(0)
+    training, held_out = digits.load_data(seed=0)
+    model = digits.Network()
+    seconds, kernels = digits.train(model, digits.DataLoader(training, 64, shuffle=True, drop_last=True), epochs=4)
+    assert len(seconds) == 4 * 22 and kernels > 0
+    assert digits.accuracy(model, digits.DataLoader(held_out, batch_size=len(held_out))) > 0.95
