@@ -44,9 +44,12 @@ class Node:
     shape     dtype, device: what follows from these; device is None where no buffer is involved
     line      file and line of the user's call that first made the node; no part of its identity
     realized  the buffer that holds its elements in row-major order, once they are computed
+    depth     how many operations one after the other it waits for, since these were counted last
     """
 
-    __slots__ = ("__weakref__", "attr", "device", "dtype", "line", "op", "realized", "shape", "src")
+    depth: int
+
+    __slots__ = ("__weakref__", "attr", "depth", "device", "dtype", "line", "op", "realized", "shape", "src")
 
     def __init__(
         self, op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None
@@ -54,6 +57,11 @@ class Node:
         self.op, self.src, self.attr, self.shape, self.dtype, self.device = op, src, attr, shape, dtype, device
         self.line = current_line.get()
         self.realized: Buffer | None = None
+        depth = 0
+        for x in src:
+            if x.depth > depth and x.realized is None:
+                depth = x.depth
+        self.depth = depth + 1 if src else 0
 
     @property
     def size(self) -> int:

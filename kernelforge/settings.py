@@ -94,6 +94,7 @@ TUNE_SECONDS: Final = Setting("TUNE_SECONDS", 5, "seconds the search for one ker
 KEEP: Final = Setting("KEEP", 256, "MiB of weights prepared for fast products that are kept from one use to the next")
 WINOGRAD: Final = Setting("WINOGRAD", True, "convolutions with fewer multiplications, where they are faster on a CPU")
 GRAPHS: Final = Setting("GRAPHS", False, "on CUDA, plans that run again do so as one graph; not tried on a GPU yet")
+PENDING: Final = Setting("PENDING", 4096, "operations a tensor may wait for until it is computed unasked; 0: any number")
 EAGER: Final = Setting("EAGER", False, "each operation of tensors runs as it is made")
 JIT: Final = Setting("JIT", True, "functions under jit are captured and replayed; 0: they run as they are")
 TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch norm behave as in training")
@@ -102,7 +103,7 @@ SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
         DEBUG, DEVICE, OPENCL, THREADS, WORKERS, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE,
-        TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, EAGER, JIT, TRAINING,
+        TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, PENDING, EAGER, JIT, TRAINING,
     )
 }  # fmt: skip
 

@@ -27,6 +27,7 @@ from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.arrays import as_array
+from kernelforge.tensor.pressure import PATIENCE, waits_for_much
 
 Operand: TypeAlias = "Core | int | float | bool | NDArray | np.generic"
 
@@ -162,8 +163,9 @@ class Core:
             line = node.line = calling_line()
             while node.src and (node := node.src[0]).line is None:
                 node.line = line
-        if EAGER.value:
-            tensor._node = computed([tensor._node], tracked)[0]
+        node = tensor._node
+        if EAGER.value or (node.depth >= PATIENCE and waits_for_much(node)):
+            tensor._node = computed([node], tracked)[0]
         return tensor
 
     def _derived(self, node: Node) -> Self:

@@ -1,0 +1,50 @@
+"""How much work a tensor may put off: what is never asked for must not fill the memory.
+
+Comes in: a node that waits for a long chain of others.  Goes out: whether it had better be computed now.  To compute it
+changes no result; a loop that adds up a loss for ever holds a bounded part of its past that way.  What decides is in
+the graph alone, so a program that is run again is cut in the same places and finds the same plans.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kernelforge.graph import Node
+from kernelforge.kernels import Device
+from kernelforge.settings import PENDING
+
+PATIENCE: Final = 256  # operations one after the other before all that a node waits for are counted
+SHARE: Final = 8  # of a device's memory, what one node may keep from being freed
+UNKNOWN: Final = 8 << 30  # bytes of a device that does not tell
+
+
+def waits_for_much(node: Node) -> bool:
+    """True when a node waits for more operations than KF_PENDING, or holds much memory it was computed from.
+
+    When it does not, it is asked again only after as many further operations.
+    """
+    most = PENDING.value
+    if not most:
+        return False
+    bound = (Device[node.device or Device.DEFAULT].facts.memory or UNKNOWN) // SHARE
+    held: dict[object, int] = {}
+    seen: set[Node] = set()
+    stack = [node]
+    while stack:
+        x = stack.pop()
+        if x in seen:
+            continue
+        seen.add(x)
+        buffer = x.attr if x.op == "buffer" else x.realized
+        if x.op == "input":
+            return False  # it only stands for others
+        if buffer is not None:
+            held[buffer] = buffer.nbytes
+        elif len(seen) - len(held) > most:
+            return True
+        else:
+            stack += x.src
+    if sum(held.values()) > bound:
+        return True
+    node.depth = 0
+    return False

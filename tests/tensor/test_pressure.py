@@ -1,0 +1,77 @@
+"""Work put off for ever: bounded, with the same results."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from kernelforge import Context, Tensor, graph, jit
+from kernelforge.func import vmap
+from kernelforge.tensor.pressure import PATIENCE
+
+pytestmark = pytest.mark.usefixtures("numpy_device")
+
+
+def test_a_sum_over_a_long_loop() -> None:
+    total, first = Tensor(0.0), None
+    most = 0
+    with Context(PENDING=500):
+        for i in range(1200):
+            batch = Tensor(np.full(3, i % 7, np.float32))
+            if first is None:
+                first = weakref.ref(batch._node)
+            total = total + (batch * 2).sum()
+            if i % 100 == 0:
+                most = max(most, len(graph.alive()))
+    gc.collect()
+    assert first is not None and first() is None
+    assert most < 6000
+    assert total.item() == sum(i % 7 * 6 for i in range(1200))
+
+
+def test_loops_alike_are_cut_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cuts() -> list[int]:
+        x, found = Tensor([1.0, 2.0]), []
+        for i in range(4 * PATIENCE):
+            x = x * 0.5 + 1
+            if x._node.op == "buffer":
+                found.append(i)
+        return found
+
+    with Context(PENDING=100):
+        assert cuts() == cuts() != []
+    with Context(PENDING=0):
+        assert cuts() == []
+
+
+def test_gradients_through_what_was_computed() -> None:
+    w = Tensor([0.5]).requires_grad_()
+    x = Tensor([1.0])
+    with Context(PENDING=50):
+        for _ in range(2 * PATIENCE):
+            x = x * w + 1
+    x.backward(Tensor([1.0]))
+    assert w.grad is not None
+    np.testing.assert_allclose(w.grad.numpy(), [4.0], rtol=1e-4)  # of 1 / (1 - w)
+
+
+def test_what_is_recorded_is_left_alone() -> None:
+    def long(x: Tensor) -> Tensor:
+        for _ in range(2 * PATIENCE):
+            x = x * 0.5 + 1
+        return x
+
+    with Context(PENDING=50):
+        captured = jit(long)
+        assert [round(captured(Tensor([v])).item(), 3) for v in (1.0, 9.0)] == [2, 2]
+        assert len(captured._entries[0].capture.plans) == 1
+        assert vmap(long)(Tensor([1.0, 2.0])).numpy().round(3).tolist() == [2, 2]
+
+
+def test_long_chains_of_few_operations_stay_lazy() -> None:
+    x = Tensor([1.0])
+    for _ in range(3 * PATIENCE):
+        x = x + 1
+    assert x._node.op != "buffer"
+    assert x.item() == 3 * PATIENCE + 1
