@@ -225,6 +225,8 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
         yield single(kernel, c, target, pick)
     elif found:
         yield from staged(kernel, found, target, pick)
+    elif len(products) == len(kernel.reduces) == 1 and is_grouped(products[0]):
+        yield from windowed(kernel, products[0], target, pick)
     if not found:
         yield from neighbours(kernel, target, pick)
     if kernel.reduces or kernel.scans:
@@ -238,4 +240,9 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
 def worth_tiling(c: Contraction) -> bool:
     """True when the product is large enough for a register tile, and its operands are values of the kernel."""
     m, n, k = (prod(a.size for a in role) for role in (c.m, c.n, c.k))
-    return set(c.reduce.arg.args) == {c.left, c.right} and n >= 4 and m >= 4 and k >= 4
+    return is_grouped(c) and n >= 4 and m >= 4 and k >= 4
+
+
+def is_grouped(c: Contraction) -> bool:
+    """True when the operands of a contraction are values of the kernel."""
+    return set(c.reduce.arg.args) == {c.left, c.right}

@@ -14,7 +14,7 @@ from math import ceil, prod
 
 from codegen.access import loads_of, main_stores, parallel_axes
 from codegen.choose_contraction import UNROLL
-from codegen.choose_window import Extents, rows_of
+from codegen.choose_forms import Extents, rows_of
 from codegen.image import Image, image_of
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Load, walk

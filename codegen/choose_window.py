@@ -10,150 +10,37 @@ The same form, without an image, serves products whose results lie in lines too 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 
-from codegen.access import loads_of, main_stores, parallel_axes
-from codegen.choose_contraction import TILE, UNROLL, even
-from codegen.contract import Axes, Contraction
-from codegen.image import Image, image_of
-from codegen.index import Axis, in_order
-from codegen.ir import Expr, Kernel, Reduce, walk
-from codegen.masked import masked_values, remaining
+from codegen.access import loads_of
+from codegen.choose_contraction import UNROLL, even
+from codegen.choose_forms import COLUMNS, FILLED, Extents, Window, windows_of
+from codegen.contract import Contraction
+from codegen.index import Axis
+from codegen.ir import Kernel
 from codegen.picks import Pick
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
-Extents = dict[Axis, int]
-
-ROWS, COLUMNS = TILE
-FILLED = 6  # rows that keep the arithmetic units busy
 DEPTH = 640  # steps of the summed axes whose panels are packed together: a panel of 80 KB
 PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level cache
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
 GATHERED = 1.5  # cycles to pack an element of the panels
 COPIED = 0.3  # cycles to pack an element of the image
-PARTLY = 0.98  # the share of steps that must remain at most for an axis to be walked in part
 CANDIDATES = 12  # ways to cut worth measuring
+APART_READS = {1: 1, 2: 3}  # cycles to read a vector, by the step between its lanes
 LAUNCHED = 2000  # cycles to start a group
-
-
-@dataclass(frozen=True)
-class Window:
-    """A contraction seen from its windowed operand.
-
-    value, image, other  the windowed operand, its image, the other operand
-    n        the axis of the other operand that holds the lanes, in panels of `columns`
-    shared   the axes every group has one position of: of both operands, and the other's but n
-    free     the axes of the windowed operand alone, those with large steps first
-    bound    the summed axes, those with large steps in the windowed operand first
-    partly   summed axes of which a group's or a row's position asks for a part alone, with the share of their steps
-             that remains; they are walked outside of the others
-    """
-
-    value: Expr
-    image: Image
-    other: Expr
-    n: Axis
-    columns: int
-    shared: tuple[Axis, ...]
-    free: tuple[Axis, ...]
-    bound: tuple[Axis, ...]
-    partly: Mapping[Axis, float]
 
 
 def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
     """The schedule of a kernel with one contraction over a window and an elementwise epilogue; nothing without one."""
-    window = window_of(kernel, c, target.lanes)
-    if window is not None:
-        rows = rows_of(window.free)
-        found = sorted(candidates(window, rows), key=lambda blocks: cycles(window, rows, blocks, target))
-        yield scheduled(window, rows, pick("window", found[:CANDIDATES]))
-
-
-def window_of(kernel: Kernel, c: Contraction, lanes: int) -> Window | None:
-    """The window of a contraction all of whose free axes may be spread over groups; None when nothing is gained.
-
-    Something is gained when an element is read for several values of summed axes and of free ones, or when what is
-    stored in consecutive places fills few lanes; and the other operand has an axis that fills most lanes.
-    """
-    if not set(parallel_axes(kernel)).issuperset(c.reduce.axes):
-        return None
-    lines = {a for store in main_stores(kernel) for a in store.axes if store.index.stride(a) == 1}
-    ways = ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m))
-    for value, other, free, side in ways:
-        if max(a.size for a in side) > lanes // 2 and _is_mixed(value, free, c.k):
-            return _seen(c, value, other, free, side, lanes)
-    for value, other, free, side in ways:
-        if max(a.size for a in side) >= lanes and any(a in free and a.size < lanes // 2 for a in lines):
-            return _seen(c, value, other, free, side, lanes)
-    if len(c.k) > 1:
-        n = {other: max(a.size for a in side) for _, other, _, side in ways}
-        for value, other, free, side in sorted(ways, key=lambda way: -_runs(way[1])):
-            if n[other] >= lanes:
-                return _seen(c, value, other, free, side, lanes)
-    return None
-
-
-def _runs(value: Expr) -> int:
-    """The length of the longest line of consecutive elements."""
-    return max((a.size for e in loads_of(value) for a in e.axes if e.index.stride(a) == 1), default=1)
-
-
-def _is_mixed(value: Expr, free: Axes, summed: Axes) -> bool:
-    """True when an operand has an image in which free and summed axes meet."""
-    image = image_of(value)
-    sums = image.at.values() if image is not None else ()
-    return any(not i.axes.isdisjoint(free) and not i.axes.isdisjoint(summed) for i in sums)
-
-
-def _seen(c: Contraction, value: Expr, other: Expr, free: Axes, side: Axes, lanes: int) -> Window:
-    """A contraction seen from one of its operands."""
-    n = max(side, key=lambda a: (a.size, -a.id))
-    steps = {a: abs(e.index.coefficient(a)) for e in loads_of(value) for a in e.axes}
-    wide = c.reduce.dtype.bits > 32 or n.size <= lanes
-    outside_in = tuple(sorted(free, key=lambda a: -steps.get(a, 0)))
-    bound = tuple(sorted(c.k, key=lambda a: -steps.get(a, 0)))
-    shared = (*c.batch, *(a for a in side if a is not n))
-    partly = _partly(c.reduce, bound, {*shared, *outside_in} - rows_of(outside_in).keys())
-    image, columns = image_of(value) or Image(value, {}), lanes * (1 if wide else COLUMNS)
-    return Window(value, image, other, n, columns, shared, outside_in, bound, partly)
-
-
-def _partly(reduce: Reduce, bound: Sequence[Axis], single: AbstractSet[Axis]) -> dict[Axis, float]:
-    """The summed axes a product's guards leave a part of, by axes that have one position in a register tile."""
-    masked = masked_values(list(walk((reduce.arg,)))).get(reduce.arg)
-    if masked is None or masked.constant.value:
-        return {}
-    found: dict[Axis, float] = {}
-    rest = prod(a.size for a in bound)
-    for axis in sorted(bound, key=lambda a: a.size):
-        rest //= axis.size
-        share = min((remaining(g, axis, single) for g in in_order(masked.guards)), default=1.0)
-        if share <= PARTLY and rest >= UNROLL:
-            found[axis] = share
-    return found
-
-
-def rows_of(free: Sequence[Axis]) -> Extents:
-    """The rows of the register tile: along the free axis with the smallest steps that suffices, else several."""
-    found: Extents = {}
-    inside_out = free[::-1]
-    enough = next((a for a in inside_out if _rows(a) >= FILLED), None)
-    if enough is not None:
-        return {enough: _rows(enough)}
-    left = ROWS + 1
-    for axis in sorted(inside_out, key=lambda a: -_rows(a)):
-        found[axis] = min(axis.size, left)
-        left //= found[axis]
-    return {a: n for a, n in found.items() if n > 1}
-
-
-def _rows(axis: Axis) -> int:
-    return even(axis.size, ROWS, 1)
+    found = [(window, blocks) for window in windows_of(kernel, c, target.lanes) for blocks in candidates(window)]
+    if found:
+        found.sort(key=lambda way: cycles(way[0], way[1], target))
+        yield scheduled(*pick("window", found[:CANDIDATES]))
 
 
 # ------------------------------------------------------------------------------------------------------- blocks
@@ -173,21 +60,21 @@ class Blocks:
     steps: Extents
 
 
-def candidates(window: Window, rows: Extents) -> Iterator[Blocks]:
+def candidates(window: Window) -> Iterator[Blocks]:
     """Blocks worth comparing: n and the two outermost free axes are cut, the others left whole."""
     choices = {window.n: [even(window.n.size, most, window.columns) for most in (128, 64, 32)]}
     for axis in window.free:
-        unit = rows.get(axis, 1)
+        unit = window.rows.get(axis, 1)
         cuts = (1, 2, 4, 8, 16) if axis in window.free[:2] else (1,)
         choices[axis] = [even(axis.size, max(unit, ceil(axis.size / cut)), unit) for cut in cuts]
     options = [dict.fromkeys(sizes) for sizes in choices.values()]
     smallest = prod(min(sizes) for sizes in options)
     for sizes in product(*options):
         if prod(sizes) <= max(ACCUMULATED, smallest):
-            yield _blocks(window, rows, dict(zip(choices, sizes)))
+            yield _blocks(window, dict(zip(choices, sizes)))
 
 
-def _blocks(window: Window, rows: Extents, group: Extents) -> Blocks:
+def _blocks(window: Window, group: Extents) -> Blocks:
     """Summed axes are cut until the panels are small enough, then free ones until the image is."""
     packed = {a: a.size for a in window.bound}
     steps = {a: group[a] for a in window.free}
@@ -195,8 +82,8 @@ def _blocks(window: Window, rows: Extents, group: Extents) -> Blocks:
         while packed[axis] > 1 and (_panels(window, group, packed) > PACKED or prod(packed.values()) > DEPTH):
             packed[axis] = ceil(packed[axis] / 2)
     for axis in window.free:
-        while steps[axis] > rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
-            steps[axis] = _smaller(steps[axis], rows.get(axis, 1))
+        while steps[axis] > window.rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
+            steps[axis] = _smaller(steps[axis], window.rows.get(axis, 1))
     for axis in window.bound:
         while packed[axis] > 1 and _image(window, steps, packed) > PACKED:
             packed[axis] = ceil(packed[axis] / 2)
@@ -219,28 +106,38 @@ def _image(window: Window, steps: Extents, packed: Extents) -> int:
     return prod(window.image.extents(tile).values())
 
 
-def cycles(window: Window, rows: Extents, blocks: Blocks, target: Target) -> float:
+def cycles(window: Window, blocks: Blocks, target: Target) -> float:
     """An estimate of the time of a launch: products, packing, accumulators kept between blocks, stores."""
     group, packed, steps = blocks.group, blocks.packed, blocks.steps
     groups = prod(a.size for a in window.shared) * prod(ceil(a.size / size) for a, size in group.items())
-    columns, accumulated = window.columns // target.lanes, prod(group.values())
-    busy = max(1.0, FILLED / prod(rows.values()) * COLUMNS / columns)
+    accumulated = prod(group.values())
     walked = prod(a.size * window.partly.get(a, 1) for a in window.bound)
-    products = accumulated / target.lanes * walked / 2 * busy
+    products = accumulated / target.lanes * walked / 2 * _busy(window, target.lanes)
     pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
     images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
-    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * COPIED
+    copied = COPIED if window.is_read else GATHERED
+    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * copied
     kept = 2 * pieces * accumulated / target.lanes if pieces > 1 else 0
-    return ceil(groups / target.cores) * (products + packing + kept + accumulated + LAUNCHED)
+    stored = accumulated / target.lanes if window.is_stored else accumulated
+    return ceil(groups / target.cores) * (products + packing + kept + stored + LAUNCHED)
+
+
+def _busy(window: Window, lanes: int) -> float:
+    """How many times longer than its products a tile takes: few sums wait for each other, and operands are read."""
+    if window.lane is window.n:
+        return max(1.0, FILLED / prod(window.rows.values()) * COLUMNS * lanes / window.columns)
+    vectors = prod(window.rows.values()) // lanes
+    sums, reads = vectors * window.columns, vectors * APART_READS[window.apart] + window.columns
+    return max(1.0, FILLED / sums, reads / sums)
 
 
 # ------------------------------------------------------------------------------------------------------- loops
 
 
-def scheduled(window: Window, rows: Extents, blocks: Blocks) -> Schedule:
+def scheduled(window: Window, blocks: Blocks) -> Schedule:
     """Groups; inside blocks of the summed axes, whose panels are packed; then of free ones, whose image is packed; then
     register tiles."""
-    n, group = window.n, blocks.group
+    n, group, rows = window.n, blocks.group, window.rows
     grid = [*(Step(a, 1) for a in window.shared), *(Step(a, group[a]) for a in window.free), Step(n, group[n])]
     summed = [Step(a, blocks.packed[a]) for a in window.bound if blocks.packed[a] < a.size]
     free = [Step(a, blocks.steps[a]) for a in window.free if blocks.steps[a] < group[a]]
@@ -255,7 +152,7 @@ def scheduled(window: Window, rows: Extents, blocks: Blocks) -> Schedule:
         Stage(window.other, depth, tuple(panels)),
         Stage(window.value, depth + len(free), tuple((a, 1) for a in _image_order(window)), 0, image),
     )
-    return Schedule((*grid, *summed, *free, *tile), len(grid), (n,), stages)
+    return Schedule((*grid, *summed, *free, *tile), len(grid), (window.lane,), stages)
 
 
 def _looped(window: Window, blocks: Blocks) -> list[Axis]:
@@ -276,7 +173,9 @@ def _inside_out(window: Window) -> list[Axis]:
 
 
 def _image_order(window: Window) -> list[Axis]:
-    """The axes of the image in the order they have in memory: large steps outside."""
+    """The axes of the image in the order they have in memory: large steps outside, the lanes innermost."""
     source = window.image.source
     steps = {a: max(abs(e.index.coefficient(a)) for e in loads_of(source) if a in e.axes) for a in source.axes}
-    return sorted((a for a in source.axes if a not in window.shared), key=lambda a: (-steps[a], a.id))
+    lane = next((new for new, index in window.image.at.items() if window.lane in index.axes), window.lane)
+    axes = (a for a in source.axes if a not in window.shared)
+    return sorted(axes, key=lambda a: (a is lane, -steps[a], a.id))

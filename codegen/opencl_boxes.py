@@ -190,7 +190,12 @@ class Boxes:
                 return self.speller.load(self.halves(box), self.address(box, at), box.of.dtype, self.lanes)
             text = f"vload{self.lanes}(0, {self.pointer(box, at)})"
             return f"(convert_int{self.lanes}({text}) != 0)" if self.dtype(box) is dtypes.bool else text
-        places = self.lane_locals(at, lane_steps(box, lane))
+        places = list(self.lane_locals(at, lane_steps(box, lane)))
+        if self.lane_stride(box, lane) == 2 and not box.narrow and self.dtype(box) is not dtypes.bool:
+            begin, end = self.address(box, places[0]), self.address(box, places[-1])
+            near = f"vload{self.lanes}(0, {box.name} + {begin})"
+            far = f"vload{self.lanes}(0, {box.name} + {end} - {self.lanes - 1})"
+            return self.speller.every_other(near, far, self.dtype(box))
         return self.speller.gathered([self.read_element(box, x) for x in places], self.dtype(box))
 
     def halves(self, box: Box) -> str:

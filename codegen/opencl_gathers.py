@@ -44,7 +44,7 @@ def _every_other(leaves: Leaves, e: Load, coords: Coords) -> str:
         )
         for offset in (0, leaves.lanes - 1)
     )
-    return f"({leaves.speller.type(e.dtype, leaves.lanes)})(({near}).even, ({far}).odd)"
+    return leaves.speller.every_other(near, far, e.dtype)
 
 
 def _lane_by_lane(

@@ -95,6 +95,10 @@ class Speller:
         sign = "-" if dtype is dtypes.bool else ""
         return f"({self.type(dtype, self.lanes)})({', '.join(sign + x for x in texts)})"
 
+    def every_other(self, near: str, far: str, dtype: DType) -> str:
+        """Lanes 2 apart, of the vectors that begin and end with the first and the last of them."""
+        return f"({self.type(dtype, self.lanes)})(({near}).even, ({far}).odd)"
+
     def turned(self, text: str) -> str:
         """A vector with its lanes in reverse order."""
         return f"({text}).s{''.join(f'{lane:x}' for lane in reversed(range(self.lanes)))}"

@@ -108,7 +108,7 @@ def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
     for every in (False, True):
         guarded = _guarded(wide, tap, meets, inside, every)
         terms = [e.arg for e in guarded.reduces if tap in e.bound]
-        if all(_vanishes(term, guard) for term in terms for guard in (meets, *inside)):
+        if all(vanishes(term, guard) for term in terms for guard in (meets, *inside)):
             return _by_remainder(guarded, meeting, tap)
     return None
 
@@ -118,7 +118,7 @@ def _thinned(kernel: Kernel, meeting: Meeting) -> Kernel | None:
     place, step = meeting.place, meeting.step
     terms = [e.arg for e in kernel.reduces if place in e.bound]
     count = len(range(meeting.const, place.size, step))
-    if not count or not all(_vanishes(term, meeting.guard) for term in terms):
+    if not count or not all(vanishes(term, meeting.guard) for term in terms):
         return None
     met = Axis(place.name, count)
     return replace_axes(kernel, {place: _at(met) * step + meeting.const}, {place: (met,) if count > 1 else ()})
@@ -146,7 +146,7 @@ def _limited(kernel: Kernel, inside: Guard) -> Kernel:
     made: dict[Expr, Expr] = {}
     for e in kernel.exprs:
         new = with_axes(e, tuple(made[x] for x in e.args), {}, made)
-        if isinstance(new, Load) and not new.axes.isdisjoint(inside.index.axes) and not _in_bounds(new):
+        if isinstance(new, Load) and not new.axes.isdisjoint(inside.index.axes) and not in_bounds(new):
             new = load(new.param, new.index, new.guards | {inside})
         made[e] = new
     kernel = with_exprs(kernel, made)
@@ -178,18 +178,18 @@ def _guarded(kernel: Kernel, tap: Axis, meets: Guard, inside: Guards, every: boo
         new = with_axes(e, tuple(made[x] for x in e.args), {}, made)
         if isinstance(new, Valid) and meets in new.guards:
             new = valid(new.guards | inside)
-        elif isinstance(new, Load) and tap in new.axes and (not _in_bounds(new) or (every and meets in new.guards)):
+        elif isinstance(new, Load) and tap in new.axes and (not in_bounds(new) or (every and meets in new.guards)):
             new = load(new.param, new.index, new.guards | inside)
         made[e] = new
     return with_exprs(kernel, made)
 
 
-def _in_bounds(e: Load) -> bool:
+def in_bounds(e: Load) -> bool:
     low, high = bounds(e.index, e.guards)
     return low >= 0 and high < e.param.size
 
 
-def _vanishes(value: Expr, guard: Guard) -> bool:
+def vanishes(value: Expr, guard: Guard) -> bool:
     """True when a value is visibly 0 or false wherever a guard fails."""
     zero: dict[Expr, bool] = {}
     for e in walk((value,)):

@@ -11,6 +11,7 @@ from math import isfinite
 
 from codegen.contract import canonical, contraction, regrouped
 from codegen.factors import factors, product
+from codegen.fixing import fixed
 from codegen.index import Axis
 from codegen.ir import (
     Apply,
@@ -41,12 +42,12 @@ from codegen.sharing import share
 def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
-    normalise, leave out taps that meet nothing, turn scans forward, split, share, merge; again where a merged axis is
-    one that indices divide (a reshape of a reshape); sums of sums in the order that costs less, products under sums as
-    two operands; then the canonical names and order of axes and parameters.
+    normalise, leave out taps that meet nothing and sums of which one term is left, turn scans forward, split, share,
+    merge; again where a merged axis is one that indices divide (a reshape of a reshape); sums of sums in the order that
+    costs less, products under sums as two operands; then the canonical names and order of axes and parameters.
     """
     kernel = normalise(without_unit_axes(kernel))
-    if (split := phased(kernel)) is not kernel:
+    if (split := fixed(phased(kernel))) is not kernel:
         kernel = normalise(split)
     kernel = forward(kernel)
     kernel = merge_axes(share(split_axes(kernel)))
@@ -76,7 +77,7 @@ def _normal(e: Expr, made: dict[Expr, Expr], uses: Counter[Expr]) -> Expr:
     """One node in its normal form, given those of its operands."""
     args = tuple(made[x] for x in e.args)
     if isinstance(e, Reduce):
-        return _normal_reduce(e, args[0], alone=uses[e.arg] == 1)
+        return _normal_reduce(e, _guarded_addend(e, args[0]), alone=uses[e.arg] == 1)
     if isinstance(e, Apply):
         if e.op.name == "where" and (guarded := _guards_inward(args, alone=uses[e.args[1]] == 1)) is not None:
             return guarded
@@ -102,6 +103,16 @@ def _normal_reduce(e: Reduce, arg: Expr, alone: bool) -> Expr:
     return _without_free_factors(e, arg) if e.op.name == "add" else reduce(e.op, arg, e.bound)
 
 
+def _guarded_addend(e: Reduce, arg: Expr) -> Expr:
+    """What a sum adds up, with its guards further inward where they may be: see `_guards_inward`."""
+    while e.op.name == "add" and isinstance(arg, Apply) and arg.op.name == "where":
+        guarded = _guards_inward(arg.args, alone=False, below_sum=True)
+        if guarded is None or guarded is arg:
+            break
+        arg = guarded
+    return arg
+
+
 def _without_free_factors(e: Reduce, arg: Expr) -> Expr:
     """sum over k of c * x[k] / d  ->  (sum over k of x[k]) * c / d, for factors that lack every summed axis."""
     bound = frozenset(e.bound)
@@ -117,7 +128,7 @@ def _without_free_factors(e: Reduce, arg: Expr) -> Expr:
 # ------------------------------------------------------------------------------------------------------ guards
 
 
-def _guards_inward(args: tuple[Expr, ...], alone: bool) -> Expr | None:
+def _guards_inward(args: tuple[Expr, ...], alone: bool, below_sum: bool = False) -> Expr | None:
     """where(valid, value, 0) as a value whose own loads are guarded, or None.
 
         where(valid, x[i], 0)                   ->  x[i | valid]
@@ -131,7 +142,6 @@ def _guards_inward(args: tuple[Expr, ...], alone: bool) -> Expr | None:
     if not isinstance(condition, Valid) or not isinstance(otherwise, Const) or otherwise.value != 0:
         return None
     path: list[tuple[Expr, int]] = []
-    below_sum = False
     while (position := _inward(value, condition.axes, below_sum, alone)) is not None:
         below_sum = below_sum or isinstance(value, Reduce)
         path.append((value, position))

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < image streaming < target schedule program < interpret show <
                   bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering
-                  factors < contract < rewrite < access dots picks overwriting < moved nodes < goals < triton_scope
-                  triton_tiles triton_dot triton_limits legality < placing narrowing < nest < choose < candidates
+                  factors < fixing contract < rewrite < access dots picks overwriting < moved nodes < goals
+                  < triton_scope triton_tiles triton_dot triton_limits legality < placing narrowing < nest < choose < candidates
                   < triton opencl < opencl_together generate < __init__""",
     "kernelforge": """settings errors counters buffer dlpack recording < graph views shape structure hosted < grad
                       simplify < cuts split tallies privatise alongside toom ownership < axes demand naming group

@@ -191,7 +191,8 @@ def _gather(node: Node, dy: Node) -> Parts:
 def _scatter(node: Node, dy: Node) -> Parts:
     """Elements of the base pass their cotangent unless replaced; scattered ones fetch theirs from their place.
 
-    max and min share it equally among all that equal the extremum; mul gives each the product of the others.
+    max and min share it equally among all that equal the extremum; mul gives each the product of the others, logaddexp
+    each its share of the exponentials.
     """
     base, index, x = node.src
     dim, mode = node.attr
@@ -203,6 +204,12 @@ def _scatter(node: Node, dy: Node) -> Parts:
         return lambda: dy, None, lambda: gather(dy, index, dim)
     if mode == "mul":
         return lambda: _others_product(node, dy), None, lambda: _scattered_product_adjoint(node, dy)
+    if mode == "logaddexp":
+        return (
+            lambda: mul(dy, elementwise("exp", sub(base, node))),
+            None,
+            lambda: mul(gather(dy, index, dim), elementwise("exp", sub(x, gather(node, index, dim)))),
+        )
     wide = base.dtype.arithmetic
     kept, hit = equal(base, node), equal(x, gather(node, index, dim))
     count = scatter(counted(kept, wide), index, counted(hit, wide), dim, "add")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from codegen.choose import choose, placed
-from codegen.choose_window import rows_of, window_of, windowed
+from codegen.choose_forms import rows_of, window_of
+from codegen.choose_window import windowed
 from codegen.contract import contractions
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard
@@ -138,6 +139,40 @@ def test_panels_that_lie_in_one_run_stay_one() -> None:
     assert "kf_transpose(" in source.split("__kernel")[1]
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("outputs", [2, 3, 8])
+def test_few_outputs_leave_the_lanes_to_lines(outputs: int, stride: int) -> None:
+    kernel = convolution("forward", 2, 24, outputs, 40 * stride, stride=stride)
+    schedule = choose(kernel, CPU)
+    (lane,) = schedule.vector
+    assert kernel.stores[0].index.stride(lane) == 1
+    (image,) = [stage.image for stage in schedule.stages if stage.image is not None]
+    (line,) = [new for new, index in image.at.items() if lane in index.axes]
+    packed = next(stage.layout for stage in schedule.stages if stage.image is not None)
+    assert packed is not None
+    assert packed[-1] == (line, 1)
+    source = render_nest(placed(kernel, CPU)).source.split("__kernel")[1]
+    assert (").even, (" in source) == (stride == 2)
+
+
+def test_many_outputs_hold_the_lanes_themselves() -> None:
+    kernel = convolution("forward", 2, 24, 64, 40)
+    assert [axis.size for axis in choose(kernel, CPU).vector] == [64]
+
+
+def test_lines_that_others_fill_as_well_are_those_that_lie_together() -> None:
+    """A sum over two axes without a window: of equal sides the one with unit stride."""
+    m, n1, n2, k1, k2 = (Axis(name, size) for name, size in zip(("m", "n", "o", "k", "l"), (4, 20, 20, 3, 5)))
+    x, y, out = Param("x", F32, 60), Param("y", F32, 6000), Param("out", F32, 1600)
+    right = load(y, ((k1.index * 5 + k2.index) * 20 + n1.index) * 20 + n2.index)
+    value = apply("mul", load(x, (m.index * 3 + k1.index) * 5 + k2.index), right)
+    to = (m.index * 20 + n1.index) * 20 + n2.index * 1
+    kernel = Kernel("product", (x, y, out), (Store(out, to, reduce("add", value, [k1, k2])),))
+    found = window(kernel)
+    assert found is not None
+    assert found.n is n2
+
+
 def test_groups_for_every_core() -> None:
     for kernel in (convolution("forward", 1, 64, 64, 56), convolution("weight", 8, 32, 64, 8)):
         (found,) = contractions(kernel)
@@ -147,7 +182,7 @@ def test_groups_for_every_core() -> None:
 
 
 def test_results() -> None:
-    sizes = [(1, 1, 9, 1), (2, 6, 32, 7), (2, 3, 17, 7), (3, 5, 33, 6), (1, 16, 20, 13), (2, 1, 32, 4)]
+    sizes = [(1, 1, 9, 1), (2, 6, 32, 7), (2, 3, 17, 7), (3, 5, 33, 6), (1, 16, 20, 13), (2, 1, 32, 4), (2, 7, 3, 37)]
     found = [
         convolution(form, *shape, taps=taps, stride=stride)
         for shape in sizes
