@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bench.measure import CLOCKS, THREADS, Ratio, environment, ratio, table
-from bench.suite.ceilings import measured
 from bench.suite.libraries import MODULES
+from kernelforge.inspect.ceilings import measured
 
 ROWS = pytest.StashKey[list[list[str]]]()
 
@@ -43,7 +43,7 @@ def torch_threads() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ceilings() -> dict[str, float]:
     """What the machine can do at most."""
-    return measured()
+    return measured("CPU", 100)
 
 
 @pytest.fixture

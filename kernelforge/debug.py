@@ -51,6 +51,8 @@ def show_plan(plan: Plan) -> None:
 
 def show_launch(step: Launch, seconds: float) -> None:
     """Prints one launch and its speed."""
+    if level() < 2:
+        return
     program = step.program
     grid = "x".join(str(n) for n in program.grid)
     rates = f"{program.flops / seconds / 1e9:9.2f} GFLOP/s {program.nbytes / seconds / 1e9:8.2f} GB/s"

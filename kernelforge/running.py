@@ -7,6 +7,7 @@ knows no graph node.  Every step of a training loop goes through here, so it is 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from time import perf_counter
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.joint import Step
 from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device, Runtime
+from kernelforge.observing import observers
 from kernelforge.settings import DEBUG, GRAPHS, remembered
 from kernelforge.steps import HostCall, Launch, Plan, Transfer
 
@@ -25,6 +27,7 @@ AT_ONCE: Final = 8  # executables made in one run
 
 def compile_all(plan: Plan) -> None:
     """Compiles the programs of a plan that are not compiled yet, all of one device together."""
+    start, before = perf_counter(), GlobalCounters.compiled
     for device in dict.fromkeys(step.device for step in plan.launches):
         steps = [step for step in plan.launches if step.device == device]
         programs = list(dict.fromkeys(step.program for step in steps))
@@ -32,6 +35,9 @@ def compile_all(plan: Plan) -> None:
         GlobalCounters.compiled += len(programs)
         for step in steps:
             step.executable = compiled[step.program]
+    for observer in observers:
+        observer.compiled(GlobalCounters.compiled - before, perf_counter() - start)
+        observer.planned(plan)
     launches = plan.launches
     if len({step.device for step in launches}) == 1 and len(launches) == len(plan.steps):
         plan.place, plan.batch = launches[0].device, [(step.executable, step.arguments) for step in launches]
@@ -122,13 +128,13 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
 
 @remembered
 def plainly() -> bool:
-    """True when launches are neither timed nor captured."""
-    return DEBUG.value < 2 and not GRAPHS.value
+    """True when launches are neither timed, watched nor captured."""
+    return DEBUG.value < 2 and not GRAPHS.value and not observers
 
 
 def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) -> None:
     """Runs a plan's steps one by one."""
-    timed = DEBUG.value >= 2
+    timed = DEBUG.value >= 2 or bool(observers)
     steps: Sequence[Step] = plan.steps
     if skipped:
         steps = [step for i, step in enumerate(plan.steps) if i not in skipped]
@@ -145,10 +151,14 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
         if isinstance(step, HostCall):
             _call(plan, step, arguments)
             continue
+        for observer in observers:
+            observer.launching(plan, step, arguments)
         seconds = Device[step.device].launch(step.executable, arguments, timed)
         if seconds is not None:
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)
+            for observer in observers:
+                observer.launched(plan, step, arguments, seconds)
         if step.fault >= 0:
             faults.expect(plan.faults[step.fault])
 

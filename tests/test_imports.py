@@ -17,7 +17,7 @@ ORDER = {
     "kernelforge": """settings errors counters buffer dlpack recording < graph views shape structure hosted < grad
                       simplify < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
-                      < steps < joint < plan < debug dump faults graphs saved < running < realize < tensor
+                      < steps < joint < plan < debug dump faults graphs observing saved < running < realize < tensor
                       < autograd io < nn optim data < checkpoint replay < func < inspect < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]

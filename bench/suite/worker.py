@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.measure import THREADS, calls_to_last, seconds
-from bench.suite import ceilings
 from bench.suite.libraries import Library, load
 from bench.suite.workload import Workload
 from bench.suite.workloads import ALL
 from kernelforge import Device
+from kernelforge.inspect.ceilings import measured
 
 STEPS = 3  # of a training step are compared
 
@@ -75,7 +75,7 @@ class Worker:
 
     def ceilings(self) -> dict[str, float]:
         """What the machine can do at most."""
-        return ceilings.measured()
+        return measured("CPU", 100)
 
 
 def use_processors() -> None:
