@@ -12,8 +12,8 @@ ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < image streaming < target schedule program < interpret show <
                   bounds < verify < rebuild < scalar_rules < masked sharing merging apart scanning phases reordering
                   factors < fixing contract < rewrite < access dots picks overwriting < moved nodes < goals
-                  < triton_scope triton_tiles triton_dot triton_limits legality < placing narrowing < nest < choose < candidates
-                  < triton opencl < opencl_together generate < __init__""",
+                  < triton_scope triton_tiles triton_dot triton_limits legality < placing narrowing < nest < choose
+                  < candidates < triton opencl < opencl_together generate < __init__""",
     "kernelforge": """settings errors counters buffer dlpack recording < graph views shape structure hosted < grad
                       simplify < cuts split tallies privatise alongside toom ownership < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
