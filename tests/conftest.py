@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from kernelforge.errors import DeviceError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
-from kernelforge.settings import CACHE_PLANS, TUNE_LOCK, WORKERS
+from kernelforge.settings import CACHE_PLANS, OPENCL, TUNE_LOCK, WORKERS
 
 collect_ignore = ["codegen/triton_interpreter.py"]  # importing it makes triton interpret; looking for doctests would
 
@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     TUNE_LOCK.set("none")  # schedules that somebody measured on this machine are none of the tests'
+    OPENCL.set(OPENCL.value or "all")  # devices are tested with every driver there is
     WORKERS.set(0)
     CACHE_PLANS.set(False)  # tests patch what makes plans
     settings.register_profile(

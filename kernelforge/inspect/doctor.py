@@ -29,6 +29,11 @@ PACKAGES: Final = {
 
 def report() -> str:
     """What is here and what is missing, as text."""
+    with settings.Context(OPENCL=settings.OPENCL.value or "all"):
+        return _report()
+
+
+def _report() -> str:
     sections = [
         ("system", [f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"]),
         ("packages", [package(name, use) for name, use in PACKAGES.items()]),

@@ -7,6 +7,7 @@ library itself needs nothing but to be named to the loader.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -14,14 +15,16 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from kernelforge.kernels.cache import cache_directory
-from kernelforge.settings import THREADS
+from kernelforge.settings import OPENCL, THREADS
 
 SYSTEM_VENDORS: Final = (Path("/etc/OpenCL/vendors"), Path(sys.prefix) / "etc/OpenCL/vendors")
+OWN: Final = "drivers-"  # how the names of directories made here begin
 THREAD_LIMITS: Final = (  # Intel's two names, PoCL's old and new one
     "CL_CONFIG_CPU_TBB_NUM_WORKERS",
     "DPCPP_CPU_NUM_CUS",
@@ -50,8 +53,10 @@ def expose_drivers() -> None:
     os.environ.setdefault("PYOPENCL_NO_CACHE", "1")  # `cache` replaces it; on PoCL its binaries take up to a second
     if THREADS.value > 0:
         os.environ.update(dict.fromkeys(THREAD_LIMITS, str(THREADS.value)))
-    if not os.environ.get("OCL_ICD_VENDORS") and intel_library() is not None:
-        os.environ["OCL_ICD_VENDORS"] = str(_directory(drivers()))
+    library, given = intel_library(), Path(os.environ.get("OCL_ICD_VENDORS", "")).name
+    if library is not None and (not given or given.startswith(OWN)):  # a parent process may have asked for others
+        found = drivers()
+        os.environ["OCL_ICD_VENDORS"] = str(_directory(needed(found) if _loads(library) else found))
 
 
 def intel_library() -> Path | None:
@@ -85,6 +90,23 @@ def drivers() -> dict[str, str]:
     return found
 
 
+def needed(drivers: Mapping[str, str]) -> dict[str, str]:
+    """The drivers worth loading beside Intel's: a second one for the CPU takes 0.1 s and 12 MiB, and only serves those
+    who ask for it."""
+    if OPENCL.value and not "intel".startswith(OPENCL.value.lower()):
+        return dict(drivers)
+    return {name: library for name, library in drivers.items() if "pocl" not in Path(library).name}
+
+
+def _loads(library: Path) -> bool:
+    """True when a library, which the loader is about to load, can be loaded."""
+    try:
+        ctypes.CDLL(str(library))
+    except OSError:
+        return False
+    return True
+
+
 def _bundled() -> list[Path]:
     """Where the loader in pyopencl's wheel looks for drivers of the package index, such as PoCL's."""
     spec = importlib.util.find_spec("pyopencl")
@@ -95,7 +117,7 @@ def _directory(drivers: dict[str, str]) -> Path:
     """A directory with one file per driver, made once for each set of drivers."""
     text = "".join(f"{name}\0{library}\0" for name, library in sorted(drivers.items()))
     base = cache_directory()
-    directory = base / f"drivers-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    directory = base / f"{OWN}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if directory.is_dir():
         return directory
     made = Path(tempfile.mkdtemp(prefix=".drivers-", dir=base))

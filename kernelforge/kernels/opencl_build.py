@@ -8,6 +8,8 @@ second to hand one out, so there only the process remembers.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,9 +20,10 @@ from codegen.opencl import joined
 from codegen.program import Program
 from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
+from kernelforge.kernels.opencl_binary import without_code
 from kernelforge.kernels.workers import Batch, Crew
 
-FORMAT: Final = "3"  # of the entries on disk
+FORMAT: Final = "4"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
 SHARED: Final = 120_000  # characters of source from which on other processes help: to start them takes as long
 BATCH: Final = 30_000  # characters of source that are built together then
@@ -78,6 +81,7 @@ class Builder:
         self._compiled: dict[Program, Compiled] = {}
         self._built: dict[str, Built] = {}
         self._binaries: dict[str, Any] = {}
+        self._donor: Any = None  # the first program, a very small one
 
     def compile(self, programs: Sequence[Program]) -> list[Compiled]:
         """One kernel per program: from this process, the disk, or the driver's compiler.
@@ -126,10 +130,11 @@ class Builder:
             if content is None:
                 return False
             try:
-                self._binaries[binary_key] = self._accepted(content)
+                self._binaries[binary_key] = program = self._accepted(content)
             except self._cl.Error:  # a binary that this driver refuses heals by being built again
                 cache.forget(binary_key)
                 return False
+            self._donor = self._donor or program
         self._built[key] = Built(self._binaries[binary_key], name)
         cache.statistics.disk += 1
         return True
@@ -138,7 +143,7 @@ class Builder:
         return self._quietly(self._cl.Program(self._context, [self._handle], [content]))
 
     def _save(self, keys: Sequence[str], binary: Any, names: Sequence[str]) -> None:
-        (content,) = binary.get_info(self._cl.program_info.BINARIES)
+        content = self._content(binary)
         binary_key = cache.key_of(*self._identity, "binary", *keys)
         cache.save(binary_key, content)
         for key, name in zip(keys, names):
@@ -178,10 +183,33 @@ class Builder:
             for key, program in missing.items():
                 self._build({key: program})
             return
+        binary = self._slim(binary, names)
         self._built.update((key, Built(binary, name)) for key, name in zip(missing, names))
         cache.statistics.compiled += len(missing)
         if self._keeps:
             self._save(list(missing), binary, names)
+        _release_heap()
+
+    def _slim(self, binary: Any, names: Sequence[str]) -> Any:
+        """A built program without intermediate code, or itself where the driver does not take that."""
+        if self._donor is None:
+            self._donor = binary
+            return binary
+        content = without_code(self._content(binary), self._content(self._donor)) if self._keeps else None
+        if content is None:
+            return binary
+        try:
+            slim = self._accepted(content)
+            for name in names:
+                self._cl.Kernel(slim, name)
+        except self._cl.Error:
+            return binary
+        return slim
+
+    def _content(self, binary: Any) -> bytes:
+        content: bytes
+        (content,) = binary.get_info(self._cl.program_info.BINARIES)
+        return content
 
     def _quietly(self, program: Any) -> Any:
         """The program, built; pyopencl would warn of every log that is not empty, and Intel's never is."""
@@ -192,6 +220,13 @@ class Builder:
     def _refusal(self, program: Program, error: Exception) -> CompileError:
         path = cache.write_source(program.entry, program.source, ".cl")
         return CompileError(program.entry, self._device, str(path) if path else None, str(error))
+
+
+def _release_heap() -> None:
+    """Gives back what a compiler has freed, which the C library would keep: tens of MiB."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def batched(programs: Sequence[Program]) -> list[Batch]:

@@ -19,7 +19,7 @@ from kernelforge.kernels.runtime import Facts
 from kernelforge.settings import OPENCL, THREADS
 
 PREFERRED: Final = ("intel", "portable computing language")
-ALIASES: Final = {"pocl": "portable computing language"}
+ALIASES: Final = {"pocl": "portable computing language", "all": ""}
 POCL_BY_LANE: Final = ("mod", "pow")  # its vectors of doubles are wrong with zeros or infinities among them
 DOTS: Final = {"bfloat16": "avx512_bf16", "int8": "avx512_vnni"}  # kinds of products, with the instructions they take
 GPU_SCRATCH: Final = 16 << 10  # private memory of a work-item beyond its registers is slow memory on a GPU

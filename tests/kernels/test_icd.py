@@ -104,6 +104,21 @@ def test_a_fresh_process_uses_as_many_threads_as_asked() -> None:
     assert found and all(units == 1 for _, units in found)
 
 
+def test_a_second_driver_for_the_processor_is_there_for_those_who_ask_for_it() -> None:
+    drivers = {"pocl.icd": "/lib/libpocl.so.2", "intel_cpu_pip.icd": "/lib/libintelocl.so", "gpu.icd": "libgpu.so"}
+    few = {name: library for name, library in drivers.items() if name != "pocl.icd"}
+    for wanted, expected in (("", few), ("intel", few), ("Int", few), ("pocl", drivers), ("all", drivers)):
+        with Context(OPENCL=wanted):
+            assert icd.needed(drivers) == expected
+
+
+@pytest.mark.skipif(icd.intel_library() is None, reason="Intel's runtime is not installed")
+def test_a_fresh_process_loads_one_driver_for_the_processor_unless_told_otherwise() -> None:
+    loaded = "\nprint('libpocl' in open('/proc/self/maps').read())"
+    if "True" in process(SHOW + loaded, KF_OPENCL="all"):
+        assert "False" in process(SHOW + loaded)
+
+
 def test_importing_the_library_loads_no_driver() -> None:
     program = """
 import sys
