@@ -197,9 +197,9 @@ class Planner:
         memory = [number if slot.takes < 0 else slot.takes for number, slot in enumerate(plan.slots)]
         plan.steps, moved = joint(plan.steps, apart, memory)
         plan.preparations = [replace(p, steps=tuple(moved[position] for position in p.steps)) for p in found]
-        plan.blocks, plan.scratch = self._assigned(frozenset())
+        plan.blocks, plan.scratch = self._assigned()
         kept = frozenset(slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes)
-        plan.lean = self._assigned(kept) if kept else (plan.blocks, plan.scratch)
+        plan.lean = self._without(kept)
         plan.sum_up()
         return plan
 
@@ -231,18 +231,26 @@ class Planner:
         self.plan.slots.append(slot)
         return len(self.plan.slots) - 1
 
-    def _assigned(self, kept: frozenset[int]) -> Layout:
-        """Blocks for every scratch slot but those kept."""
+    def _assigned(self) -> Layout:
+        """Blocks for every scratch slot."""
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for number, step in enumerate(self.plan.steps):
             for slot in step.arguments:
                 first.setdefault(slot, number)
                 last[slot] = number
-        scratch = [slot for slot in first if self.plan.slots[slot].role == "scratch" and slot not in kept]
+        scratch = [slot for slot in first if self.plan.slots[slot].role == "scratch"]
         lifetimes = [Lifetime(self.plan.slots[s].nbytes, self.plan.slots[s].device, first[s], last[s]) for s in scratch]
         chosen, blocks = assign(lifetimes)
         return blocks, list(zip(scratch, chosen))
+
+
+    def _without(self, kept: frozenset[int]) -> Layout:
+        """The blocks that are left without the scratch slots kept: in a pool they are the same pieces of memory."""
+        scratch = [(slot, block) for slot, block in self.plan.scratch if slot not in kept]
+        used = sorted({block for _, block in scratch})
+        number = {block: i for i, block in enumerate(used)}
+        return [self.plan.blocks[block] for block in used], [(slot, number[block]) for slot, block in scratch]
 
 
 def _kind(step: Launch | Transfer | HostCall) -> object:

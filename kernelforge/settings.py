@@ -78,7 +78,7 @@ class Setting(Generic[T]):
 
 DEBUG: Final = Setting("DEBUG", 0, "1: plans; 2: launches with times; 3: groups and reasons; 4: kernels; 5: sources")
 DEVICE: Final = Setting("DEVICE", "CPU", "device of new tensors: CPU, CUDA, CUDA:<i>, GPU, CL:<i>, NUMPY")
-OPENCL: Final = Setting("OPENCL", "", "OpenCL runtimes, read with THREADS: intel, pocl, part of a platform's name, or all")
+OPENCL: Final = Setting("OPENCL", "", "OpenCL runtimes, read with THREADS: intel, pocl, a part of a name; all")
 THREADS: Final = Setting("THREADS", 0, "CPU threads that run kernels, 0 for all; read when a device is first opened")
 WORKERS: Final = Setting("WORKERS", -1, "processes that help to compile, -1 for one per further processor, 0 for none")
 POOL: Final = Setting("POOL", -1, "MiB of freed memory kept for reuse per device, -1 for a quarter of its memory")

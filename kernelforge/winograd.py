@@ -91,6 +91,7 @@ COPIED, WEIGHTS = 1.7, 0.8  # cycles to copy an element of the weight; to make o
 READ, STREAMED = 0.6, 1.1  # cycles to read one of these in the product; where half the cache does not hold them all
 KEPT = 0.5  # of which remains where the weight is kept, and so lies as is best
 GAIN = 0.9  # of the plain sum's cycles that blocks may take: they are less exact, and the estimate is one
+HELD = 2.3  # the price of an element kept, so that a MiB must save about 0.1 ms
 LAUNCHED = 1e5  # cycles that the additional kernels take to start
 
 
@@ -140,7 +141,7 @@ def block_cycles(window: Windowed, blocks: Sequence[int], target: Target, kept: 
     image = prod(m * n + r - 1 for m, n, r in zip(blocks, counts, window.taps)) * prod(window.batch)
     factors = channels * outputs
     read = (READ if 4 * points * factors <= target.l3 // 2 else STREAMED) * (KEPT if kept else 1)
-    prepared = 0.0 if kept else prod(window.taps) * COPIED + points * WEIGHTS
+    prepared = points * HELD if kept else prod(window.taps) * COPIED + points * WEIGHTS
     return (
         points * tiles * window.channels * outputs / (2 * target.lanes) / PRODUCTS
         + factors * (prepared + points * read)
