@@ -68,7 +68,7 @@ def chances(model: Any, sound: np.ndarray) -> np.ndarray:
 
 
 def passages(likely: np.ndarray, begin: float = 0.5, end: float = 0.35, pause: float = 0.2) -> list[list[float]]:
-    """Where speech begins, its probability above one bound, and ends, below another; pauses do not end it. In seconds."""
+    """Where speech begins, more likely than `begin`, and ends, less likely than `end`, in seconds."""
     found: list[list[float]] = []
     speaking = False
     for place, chance in enumerate([*likely, 0.0]):

@@ -6,7 +6,7 @@ knows neither loaders nor tensors, beyond turning a tensor into an array.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from math import floor, isclose
 from typing import Any, Generic, TypeVar
 
@@ -41,6 +41,11 @@ class IterableDataset(Dataset[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         raise TypeError(f"{type(self).__name__} defines no __iter__, so it has no samples")
+
+    def __add__(self, other: Dataset[Any]) -> "ChainDataset":  # type: ignore[override]
+        if not isinstance(other, IterableDataset):
+            raise ValueError("a stream goes on with another stream, not with a dataset that has samples by index")
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset[tuple[NDArray, ...]]):
@@ -77,13 +82,51 @@ class Subset(Dataset[Sample]):
         self.dataset, self.indices = dataset, indices
 
     def __getitem__(self, index: int) -> Sample:
-        return self.dataset[self.indices[index]]
+        return sample(self.dataset, self.indices[index])
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
         return samples(self.dataset, [self.indices[i] for i in indices])
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+class StackDataset(Dataset[Any]):
+    """Datasets side by side: sample i is the tuple, or by name the dict, of their samples i.
+
+    raises  ValueError when their lengths differ
+
+    >>> StackDataset("abc", range(3))[1], StackDataset(x="abc", y=range(3))[2]
+    (('b', 1), {'x': 'c', 'y': 2})
+    """
+
+    def __init__(self, *datasets: Any, **named: Any) -> None:
+        lengths = [len(dataset) for dataset in (*datasets, *named.values())]
+        if bool(datasets) == bool(named) or len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset needs datasets of one length, all or none of them named; got {lengths}")
+        self.datasets: Any = named or datasets
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.datasets.values())) if isinstance(self.datasets, dict) else self.datasets[0])
+
+
+class ChainDataset(IterableDataset[Any]):
+    """Streams one after the other.
+
+    >>> list(ChainDataset([range(2), "ab"]))
+    [0, 1, 'a', 'b']
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self.datasets)
 
 
 class ConcatDataset(Dataset[Any]):
@@ -144,9 +187,30 @@ def _sizes(total: int, lengths: Sequence[int | float]) -> list[int]:
 
 
 def samples(dataset: Any, indices: Sequence[int]) -> list[Any]:
-    """The samples at indices, by the dataset's own `__getitems__` if it has one."""
+    """The samples at indices, by the dataset's own `__getitems__` if it has one; errors are noted with the index."""
     together = getattr(dataset, "__getitems__", None)
-    return together(indices) if together is not None else [dataset[i] for i in indices]
+    if together is None:
+        return [sample(dataset, i) for i in indices]
+    try:
+        return together(indices)
+    except Exception as error:
+        if not hasattr(error, "__notes__"):
+            error.add_note(f"raised by one of the samples {_some(indices)} of {type(dataset).__name__}")
+        raise
+
+
+def sample(dataset: Any, index: int) -> Any:
+    """One sample; errors are noted with its index."""
+    try:
+        return dataset[index]
+    except Exception as error:
+        if not isinstance(dataset, Subset):  # what the indices of a Subset stand for was noted inside
+            error.add_note(f"raised by sample {index} of {type(dataset).__name__}")
+        raise
+
+
+def _some(indices: Sequence[int]) -> str:
+    return f"{list(indices[:16])}{' ...' if len(indices) > 16 else ''}"
 
 
 def stacked(dataset: Any, indices: Sequence[int]) -> Any:

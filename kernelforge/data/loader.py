@@ -6,9 +6,9 @@ however many workers there are. Worker processes are fresh ones, not forks of a 
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from itertools import chain, islice, repeat
 from multiprocessing.context import BaseContext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,15 @@ from kernelforge.data.dataset import IterableDataset
 from kernelforge.data.pool import WorkerPool
 from kernelforge.data.sampler import BatchSampler, RandomSampler, Seed, SequentialSampler, batch_count, seeded
 from kernelforge.data.source import END, IndexedSource, Source, StreamedSource
+from kernelforge.tensor.random import generator as library_generator
+
+
+class _Start(NamedTuple):
+    """The beginning of a pass: what is to be made, the workers' seed, and what both follow from."""
+
+    tasks: Iterator[Any]
+    seed: int
+    begun: dict[str, Any]
 
 
 class DataLoader:
@@ -38,6 +47,7 @@ class DataLoader:
     generator           a seed or a NumPy generator for the order and the workers' seeds; None: both follow from
                         `Tensor.manual_seed`
     multiprocessing_context  "forkserver" or "spawn"; the first where there is one
+    pin_memory          taken for torch's sake: batches travel in shared memory anyway
     raises              ValueError for options that exclude each other. The loop re-raises a worker's exception with the
                         worker's traceback, and raises RuntimeError when a worker dies.
 
@@ -64,11 +74,12 @@ class DataLoader:
         persistent_workers: bool = False,
         generator: Seed = None,
         multiprocessing_context: str | BaseContext | None = None,
+        pin_memory: bool = False,
     ) -> None:
         self.dataset, self.batch_size, self.drop_last, self.collate_fn = dataset, batch_size, drop_last, collate_fn
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
         self.worker_init_fn, self.persistent_workers = worker_init_fn, persistent_workers
-        self.multiprocessing_context = multiprocessing_context
+        self.multiprocessing_context, self.pin_memory = multiprocessing_context, pin_memory
         self.generator = None if generator is None else np.random.default_rng(generator)
         self._check_options(shuffle, sampler, batch_sampler)
         if not self._streams and batch_sampler is None:
@@ -78,6 +89,9 @@ class DataLoader:
                 batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.sampler, self.batch_sampler = sampler, batch_sampler
         self._idle: WorkerPool | None = None
+        self._begun: dict[str, Any] | None = None
+        self._resumed: dict[str, Any] | None = None
+        self._handed_out = 0
 
     @property
     def _streams(self) -> bool:
@@ -110,13 +124,45 @@ class DataLoader:
             return len(self.sampler)  # type: ignore[arg-type]
         return batch_count(len(self.dataset), self.batch_size or 1, self.drop_last)
 
+    # Passes ---------------------------------------------------------------------------------------------------------
+
     def __iter__(self) -> Iterator[Any]:
-        """One pass: batches with a tensor for every array in them."""
+        """One pass: batches with a tensor for every array in them; after load_state_dict(), the rest of one."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is None:
+            return self._pass(self._start(), 0)
+        for generator, state in zip(self._generators(), resumed["generators"], strict=True):
+            generator.bit_generator.state = state
+        here = library_generator.position()
+        library_generator.resume(*resumed["random"])
+        try:
+            start = self._start()
+            for _ in range(0 if self._streams else resumed["batches"]):
+                next(start.tasks, None)
+        finally:
+            library_generator.resume(*here)
+        return self._pass(start, resumed["batches"])
+
+    def _start(self) -> _Start:
+        """The beginning of a pass, with all random numbers it takes drawn."""
+        begun = {"random": library_generator.position(), "generators": self._states()}
         # Drawn with and without workers, so that their number does not change the order of the samples.
         seed = int(seeded(self.generator).integers(2**31))
         order = self.sampler if self.batch_sampler is None else self.batch_sampler
         tasks = iter(repeat(None) if order is None else order)
-        return self._from_workers(tasks, seed) if self.num_workers else self._from_here(tasks)
+        return _Start(chain(list(islice(tasks, 1)), tasks), seed, begun)
+
+    def _pass(self, start: _Start, done: int) -> Iterator[Any]:
+        """The batches of a pass after the first `done`; streams make and drop those."""
+        self._begun, self._handed_out = start.begun, done
+        unseen = done if self._streams else 0
+        batches = self._from_workers(start, done - unseen) if self.num_workers else self._from_here(start.tasks)
+        for batch in islice(batches, unseen, None):
+            if self._begun is start.begun:
+                self._handed_out += 1
+            yield to_tensors(batch)
+        if self._begun is start.begun:
+            self._begun = None
 
     def _from_here(self, tasks: Iterator[Any]) -> Iterator[Any]:
         batch_of = self._source().start()
@@ -124,14 +170,13 @@ class DataLoader:
             batch = batch_of(task)
             if batch is END:
                 return
-            yield to_tensors(batch)
+            yield batch
 
-    def _from_workers(self, tasks: Iterator[Any], seed: int) -> Iterator[Any]:
+    def _from_workers(self, start: _Start, done: int) -> Iterator[Any]:
         pool, self._idle = self._idle or self._pool(), None
         healthy = True
         try:
-            for batch in pool.run(tasks, seed, self.timeout or None):
-                yield to_tensors(batch)
+            yield from pool.run(start.tasks, start.seed, self.timeout or None, done)
         except Exception:
             healthy = False
             raise
@@ -157,3 +202,35 @@ class DataLoader:
         if context.get_start_method() == "forkserver":
             context.set_forkserver_preload([__name__])  # imported once, in a process that opens no device
         return WorkerPool(self._source(), self.worker_init_fn, self.num_workers, self.prefetch_factor, context)
+
+    # State ----------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader is: how many batches of the current pass were handed out, and what its order follows from.
+
+        A loader of the same dataset and options goes on from there, whatever its number of workers: the next pass over
+        it is the rest of this one. Between passes the state is that of the next one's beginning.
+        """
+        if self._resumed is not None:
+            return self._resumed
+        if self._begun is None:
+            return {"batches": 0, "random": library_generator.position(), "generators": self._states()}
+        return {"batches": self._handed_out, **self._begun}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state: the next pass begins behind the batches that were handed out."""
+        if len(state["generators"]) != len(self._generators()):
+            raise ValueError("this state is of a DataLoader with other generators; give both the same options")
+        self._resumed = dict(state) if state["batches"] else None
+        if not state["batches"]:
+            for generator, inner in zip(self._generators(), state["generators"]):
+                generator.bit_generator.state = inner
+
+    def _generators(self) -> list[np.random.Generator]:
+        """The generators of its own that the order follows from."""
+        inner = getattr(self.batch_sampler, "sampler", None)
+        given = [getattr(part, "generator", None) for part in (self, self.sampler, self.batch_sampler, inner)]
+        return list({id(g): g for g in given if isinstance(g, np.random.Generator)}.values())
+
+    def _states(self) -> list[Any]:
+        return [generator.bit_generator.state for generator in self._generators()]

@@ -38,25 +38,29 @@ class WorkerPool:
             self.close()
             raise
 
-    def run(self, tasks: Iterator[Any], seed: int, timeout: float | None) -> Iterator[Any]:
-        """The batches of the tasks, in order; the workers take turns, and leave them when they have no more to give."""
+    def run(self, tasks: Iterator[Any], seed: int, timeout: float | None, done: int = 0) -> Iterator[Any]:
+        """The batches of the tasks, in order; the workers take turns, and leave them when they have no more to give.
+
+        done  how many tasks of the pass came before these
+        """
         self.passes += 1
         for worker in self.workers:
             worker.begin(self.passes, seed)
+        numbered = enumerate(tasks, done)
         waiting: deque[Worker] = deque()  # one entry per task that has no batch yet, in the order of the tasks
         for worker in self.workers * len(self.workers[0].slots):
-            _submit_next(tasks, worker, waiting)
+            _submit_next(numbered, worker, waiting)
         while waiting:
             worker = waiting.popleft()
             found, batch = worker.receive(timeout)
             if found:
-                _submit_next(tasks, worker, waiting)
+                _submit_next(numbered, worker, waiting)
                 yield batch
 
 
-def _submit_next(tasks: Iterator[Any], worker: Worker, waiting: deque[Worker]) -> None:
-    for task in islice(tasks, 1):
-        worker.submit(task)
+def _submit_next(tasks: Iterator[tuple[int, Any]], worker: Worker, waiting: deque[Worker]) -> None:
+    for place, task in islice(tasks, 1):
+        worker.submit(task, place)
         waiting.append(worker)
 
 

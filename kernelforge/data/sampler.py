@@ -4,7 +4,7 @@ Comes in: lengths, weights and a seed. Goes out: indices, or lists of them. It k
 Random samplers advance their generator: each pass is another order, and a seed repeats the whole sequence of passes.
 """
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -67,6 +67,59 @@ class RandomSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return len(self.data_source) if self.num_samples is None else self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """The given indices in random order."""
+
+    def __init__(self, indices: Sequence[int], generator: Seed = None) -> None:
+        self.indices = indices
+        self.generator = None if generator is None else seeded(generator)
+
+    def __iter__(self) -> Iterator[int]:
+        return (self.indices[i] for i in seeded(self.generator).permutation(len(self.indices)).tolist())
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class DistributedSampler(Sampler[int]):
+    """One process's share of a dataset that several read: every num_replicas-th index of one common order.
+
+    num_replicas  how many processes; rank: which one this is, from 0
+    shuffle       a random order, the same in all processes, another for each epoch that set_epoch() tells
+    seed          what the order follows from, with the epoch
+    drop_last     leave the last samples out, so that all shares are equal; otherwise the first are read again
+
+    >>> [list(DistributedSampler(range(5), 2, rank, shuffle=False)) for rank in (0, 1)]
+    [[0, 2, 4], [1, 3, 0]]
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int,
+        rank: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if num_replicas < 1 or not 0 <= rank < num_replicas:
+            raise ValueError(f"DistributedSampler: rank {rank} of {num_replicas} processes; ranks begin at 0")
+        self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
+        self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the next pass is: every process the same."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        size = len(self.dataset)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(size) if self.shuffle else np.arange(size)
+        return _numbers(np.resize(order, len(self) * self.num_replicas)[self.rank :: self.num_replicas])
+
+    def __len__(self) -> int:
+        return batch_count(len(self.dataset), self.num_replicas, self.drop_last)
 
 
 class WeightedRandomSampler(Sampler[int]):

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from kernelforge.data.collate import refuse_tensors, stack
-from kernelforge.data.dataset import samples, stacked
+from kernelforge.data.dataset import sample, samples, stacked
 
 Collate: TypeAlias = Callable[[Any], Any]
 
@@ -30,13 +30,19 @@ class IndexedSource:
         return self._batch if self.batched else self._sample
 
     def _batch(self, indices: Sequence[int]) -> Any:
-        if self.collate is not None:
-            return refuse_tensors(self.collate(samples(self.dataset, indices)))
-        batch = stacked(self.dataset, indices)
-        return stack(samples(self.dataset, indices)) if batch is None else batch
+        batch = stacked(self.dataset, indices) if self.collate is None else None
+        if batch is not None:
+            return batch
+        found = samples(self.dataset, indices)
+        try:
+            return stack(found) if self.collate is None else refuse_tensors(self.collate(found))
+        except Exception as error:
+            error.add_note(f"raised by the batch of samples {list(indices)[:16]}")
+            raise
 
     def _sample(self, index: int) -> Any:
-        return refuse_tensors(self.dataset[index] if self.collate is None else self.collate(self.dataset[index]))
+        found = sample(self.dataset, index)
+        return refuse_tensors(found if self.collate is None else self.collate(found))
 
 
 @dataclass(frozen=True)

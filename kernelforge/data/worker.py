@@ -9,10 +9,13 @@ import pickle
 import random
 import signal
 import traceback
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,6 +27,9 @@ from kernelforge.data.worker_info import WorkerInfo, set_worker_info
 Init: TypeAlias = Callable[[int], Any]
 
 PATIENCE = 2.0  # seconds a worker may take to notice that the loader is done, before it is stopped
+LOOK = 2.0  # seconds between two looks at a worker that gives no batch
+LOOKS = 3  # at so many looks in a row a worker that is stopped counts as lost
+SLOW = 60.0  # seconds for one batch that are worth a warning
 
 
 class Begin(NamedTuple):
@@ -34,10 +40,11 @@ class Begin(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """Order to make a task's batch and leave it in a slot."""
+    """Order to make a task's batch and leave it in a slot; `place` counts the tasks of a pass."""
 
     task: Any
     slot: int
+    place: int
 
 
 class Answer(NamedTuple):
@@ -68,14 +75,13 @@ class _Desk:
 
     def __init__(self, source: Source, init: Init | None, info: WorkerInfo) -> None:
         self.source, self.init, self.info = source, init, info
-        self.number = 0
+        self.number = self.seed = 0
         self.failure: Exception | None = None
         self.batch_of: Callable[[Any], Any] | None = None
 
     def begin(self, order: Begin) -> None:
-        seed = order.seed + self.info.id
-        random.seed(seed)
-        np.random.seed(seed)
+        seed, self.seed = order.seed + self.info.id, order.seed
+        _sow(seed)
         set_worker_info(WorkerInfo(self.info.id, self.info.num_workers, seed, self.source.dataset))
         self.number, self.failure = order.number, None
         try:
@@ -91,6 +97,7 @@ class _Desk:
             if self.failure is not None:
                 raise self.failure
             assert self.batch_of is not None
+            _sow(self.seed, order.place)  # a batch's random numbers depend on neither worker nor batches before it
             batch = self.batch_of(order.task)
             if batch is END:
                 return Answer(self.number, "end", [])
@@ -99,15 +106,33 @@ class _Desk:
             return Answer(self.number, "error", slot.write(_portable(error, self.info.id)))
 
 
+def _sow(*seeds: int) -> None:
+    """Start the random numbers of `random` and `numpy.random` from seeds."""
+    seed = int(np.random.SeedSequence(seeds).generate_state(1)[0]) if len(seeds) > 1 else seeds[0]
+    random.seed(seed)
+    np.random.seed(seed)
+
+
 def _portable(error: Exception, worker: int) -> Exception:
     """The exception with the worker's traceback as a note; a RuntimeError when it would not survive pickling."""
     text = "".join(traceback.format_exception(error)).rstrip()
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
+        notes = getattr(error, "__notes__", ())
         error = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in notes:
+            error.add_note(note)
     error.add_note(f"raised in DataLoader worker {worker}:\n{text}")
     return error
+
+
+def _is_stopped(pid: int | None) -> bool:
+    """Whether a process is held by a signal, where the system tells."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+    except (OSError, IndexError):
+        return False
 
 
 class Worker:
@@ -145,9 +170,9 @@ class Worker:
         self.number, self.submitted, self.received = number, 0, 0
         self._send(Begin(number, seed))
 
-    def submit(self, task: Any) -> None:
-        """Order a batch."""
-        self._send(Fetch(task, self.submitted % len(self.slots)))
+    def submit(self, task: Any, place: int) -> None:
+        """Order the batch that has a place in the pass."""
+        self._send(Fetch(task, self.submitted % len(self.slots), place))
         self.submitted += 1
 
     def receive(self, timeout: float | None) -> tuple[bool, Any]:
@@ -169,12 +194,23 @@ class Worker:
         return True, value
 
     def _next_answer(self, timeout: float | None) -> Answer:
-        try:
-            if self.connection.poll(timeout):
-                return self.connection.recv()
-        except (EOFError, OSError) as error:
-            raise self._death() from error
-        raise RuntimeError(f"DataLoader worker {self.id} gave no batch within timeout={timeout} s")
+        start, stopped, warned = monotonic(), 0, False
+        while True:
+            waited = monotonic() - start
+            if timeout is not None and waited >= timeout:
+                raise RuntimeError(f"DataLoader worker {self.id} gave no batch within timeout={timeout} s")
+            try:
+                if self.connection.poll(LOOK if timeout is None else min(LOOK, timeout - waited)):
+                    return self.connection.recv()
+            except (EOFError, OSError) as error:
+                raise self._death() from error
+            stopped = stopped + 1 if _is_stopped(self.process.pid) else 0
+            if stopped == LOOKS:
+                raise RuntimeError(f"DataLoader worker {self.id} (process {self.process.pid}) was stopped by a signal")
+            if timeout is None and not warned and waited > SLOW:
+                warned = True
+                text = f"DataLoader worker {self.id} has been at one batch for {waited:.0f} s; with timeout=SECONDS"
+                warnings.warn(f"{text} that is an error", RuntimeWarning, stacklevel=2)
 
     def _send(self, order: Begin | Fetch) -> None:
         try:

@@ -119,6 +119,22 @@ class Fails(Dataset[int]):
         return np.array([open(os.devnull)], object)
 
 
+class Augmented(Dataset[tuple]):
+    """Sample i is (i, a number of `random`, a number of `numpy.random`)."""
+
+    def __getitem__(self, index: int) -> tuple[int, float, float]:
+        return index, np.float64(random.random()), np.random.random()
+
+    def __len__(self) -> int:
+        return 9
+
+
+def stop_itself(worker: int) -> None:
+    """A worker_init_fn that has worker 1 stopped by a signal."""
+    if worker == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def double(samples: list[Pair]) -> dict[str, Any]:
     """A collate function of the user's."""
     return {"twice": 2 * np.stack([sample.image for sample in samples]), "count": len(samples)}

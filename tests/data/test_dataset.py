@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelforge.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
+from kernelforge.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from kernelforge.data.dataset import samples, stacked
 from kernelforge.tensor import Tensor
 from tests.data.sets import Counting, Squares
@@ -86,6 +95,49 @@ def test_split_by_lengths() -> None:
 def test_split_that_does_not_add_up(lengths: list[float]) -> None:
     with pytest.raises(ValueError, match="random_split of 10 samples"):
         random_split(range(10), lengths)
+
+
+def test_streams_follow_each_other() -> None:
+    assert list(Counting(2) + Counting(3)) == [0, 1, 0, 1, 2]
+    batches = DataLoader(Counting(3) + Counting(2), batch_size=2)
+    assert [batch.numpy().tolist() for batch in batches] == [[0, 1], [2, 0], [1]]
+
+
+@pytest.mark.parametrize("make", [StackDataset, lambda: StackDataset("a", x="b"), lambda: StackDataset("a", "bc")])
+def test_what_cannot_stand_side_by_side(make) -> None:
+    with pytest.raises(ValueError, match="StackDataset needs"):
+        make()
+
+
+class Together(Squares):
+    """Samples made at once, number 4 of which fails."""
+
+    def __getitems__(self, indices: list[int]) -> list:
+        if 4 in indices:
+            raise OSError("disk")
+        return [self[i] for i in indices]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "note"),
+    [
+        (Subset(Squares(9), [1, 20]), "raised by sample 20 of Squares"),
+        (Subset(Subset(Squares(9), [1, 20]), [1]), "raised by sample 20 of Squares"),
+        (Together(9), "raised by one of the samples [0, 1, 4] of Together"),
+        (Squares(3), "raised by sample 4 of Squares"),
+    ],
+)
+def test_errors_are_noted_with_the_sample(dataset, note: str) -> None:
+    indices = [0, 1, 4] if not isinstance(dataset, Subset) else range(len(dataset))
+    with pytest.raises((IndexError, OSError)) as caught:
+        samples(dataset, list(indices))
+    assert caught.value.__notes__ == [note]
+
+
+def test_samples_that_do_not_fit_are_noted() -> None:
+    with pytest.raises(ValueError, match="cannot stack") as caught:
+        list(DataLoader([np.zeros(2), np.zeros(3), np.zeros(2)], batch_size=2))
+    assert caught.value.__notes__ == ["raised by the batch of samples [0, 1]"]
 
 
 def test_bare_classes_say_what_is_missing() -> None:

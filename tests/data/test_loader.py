@@ -7,7 +7,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +17,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernelforge import Device
-from kernelforge.data import ConcatDataset, DataLoader, Subset, TensorDataset, default_collate
+from kernelforge.checkpoint import load_checkpoint, save_checkpoint
+from kernelforge.data import (
+    ConcatDataset,
+    DataLoader,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+    worker,
+)
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.tensor import Tensor
 from tests.data.sets import (
+    Augmented,
     Counting,
     Drivers,
     Fails,
@@ -28,6 +40,7 @@ from tests.data.sets import (
     double,
     drivers,
     fail_to_start,
+    stop_itself,
     to_tensor,
 )
 
@@ -238,6 +251,75 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+# Going on in the middle of a pass ---------------------------------------------------------------------------------
+
+
+def loader_of(kind: str, workers: int) -> DataLoader:
+    options = {"num_workers": workers, "batch_size": 3}
+    match kind:
+        case "library":
+            return DataLoader(Augmented(), shuffle=True, **options)
+        case "generator":
+            return DataLoader(Augmented(), shuffle=True, generator=np.random.default_rng(5), **options)
+        case "weighted":
+            sampler = WeightedRandomSampler(np.arange(9), 14, generator=2)
+            return DataLoader(Augmented(), sampler=sampler, **options)
+    return DataLoader(Counting(11), **options)
+
+
+def first_parts(batches) -> list:
+    return [(batch[0] if isinstance(batch, tuple) else batch).numpy().tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("kind", ["library", "generator", "weighted", "stream"])
+@pytest.mark.parametrize("workers", [(0, 0), (2, 2), (2, 0), (0, 1)])
+def test_a_pass_goes_on_where_it_stopped(tmp_path: Path, kind: str, workers: tuple[int, int]) -> None:
+    if kind == "stream" and workers[0] != workers[1]:
+        pytest.skip("the share of a stream depends on the number of workers")
+    Tensor.manual_seed(4)
+    loader = loader_of(kind, workers[0])
+    list(loader)
+    batches = iter(loader)
+    for _ in range(2):
+        next(batches)
+        Tensor.rand(2)
+    save_checkpoint(tmp_path / "x", loader=loader)
+    expected = first_parts(batches), first_parts(loader)
+    assert expected[0], "something is left of the pass"
+    Tensor.manual_seed(77)
+    again = loader_of(kind, workers[1])
+    load_checkpoint(tmp_path / "x", loader=again)
+    assert again.state_dict()["batches"] == 2
+    assert (first_parts(again), first_parts(again)) == expected
+
+
+def test_between_passes_the_next_one_begins_anew(tmp_path: Path) -> None:
+    loader = loader_of("generator", 0)
+    list(loader)
+    save_checkpoint(tmp_path / "x", loader=loader)
+    expected = first_parts(loader)
+    again = loader_of("generator", 0)
+    load_checkpoint(tmp_path / "x", loader=again)
+    assert first_parts(again) == expected
+    with pytest.raises(ValueError, match="other generators"):
+        loader_of("library", 0).load_state_dict(loader.state_dict())
+
+
+def test_random_numbers_of_a_batch_depend_on_no_worker() -> None:
+    def values(workers: int, skip: int = 0) -> list:
+        loader = DataLoader(Augmented(), 2, num_workers=workers, generator=1)
+        if skip:
+            batches = iter(loader)
+            list(islice(batches, skip))
+            fresh = DataLoader(Augmented(), 2, num_workers=workers + 1, generator=9)
+            fresh.load_state_dict(loader.state_dict())
+            loader = fresh
+        return [[part.numpy().tolist() for part in batch] for batch in loader]
+
+    assert values(1) == values(3) and values(1)[2:] == values(2, skip=2)
+    assert len({number for batch in values(1) for part in batch[1:] for number in part}) == 18
+
+
 # Failures ---------------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +335,8 @@ def resident() -> int:
 def test_a_workers_exception_arrives_with_its_traceback(how: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as caught:
         list(DataLoader(Fails(how), num_workers=2))
-    [note] = caught.value.__notes__
+    sample, note = (["raised by sample 3 of Fails", *caught.value.__notes__])[-2:]
+    assert sample.endswith("3 of Fails") or "samples [3]" in sample
     assert note.startswith("raised in DataLoader worker 1:\nTraceback") and "kernelforge/data/worker.py" in note
 
 
@@ -287,6 +370,25 @@ def test_timeout() -> None:
     with pytest.raises(RuntimeError, match="worker 0 gave no batch within timeout=2"):
         list(DataLoader(Fails("slow"), sampler=[3], num_workers=1, timeout=2))
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
+def test_a_stopped_worker_is_an_error_without_any_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "LOOK", 0.1)
+    loader = DataLoader(range(8), num_workers=2, worker_init_fn=stop_itself)
+    with pytest.raises(RuntimeError, match=r"worker 1 \(process \d+\) was stopped by a signal"):
+        list(loader)
+
+
+def test_a_slow_worker_is_no_error_but_worth_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "SLOW", -1.0)
+    looks = iter([False, False, False, True])
+    slow = worker.Worker.__new__(worker.Worker)
+    slow.id, slow.process = 0, multiprocessing.current_process()  # type: ignore[assignment]
+    slow.connection = SimpleNamespace(poll=lambda seconds: next(looks), recv=lambda: "the batch")  # type: ignore
+    with pytest.warns(RuntimeWarning, match="worker 0 has been at one batch .* timeout=SECONDS") as found:
+        assert slow._next_answer(None) == "the batch"
+    assert len(found) == 1 and next(looks, None) is None
 
 
 def test_a_failing_init_function_is_reported() -> None:

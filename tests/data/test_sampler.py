@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelforge.data import BatchSampler, RandomSampler, SequentialSampler, WeightedRandomSampler
+from kernelforge.data import (
+    BatchSampler,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from kernelforge.data.sampler import CHUNK
 from kernelforge.tensor import Tensor
 
@@ -73,6 +80,28 @@ def test_weighted_draws_only_what_has_weight(weights: list[float], replacement: 
         assert sorted(order) == positive.tolist()
 
 
+@given(st.integers(1, 30), st.integers(1, 5), st.booleans(), st.booleans(), seeds)
+def test_shares_of_several_processes_are_the_dataset(size, count, shuffle, drop_last, seed) -> None:
+    shares = [DistributedSampler(range(size), count, rank, shuffle, seed % 1000, drop_last) for rank in range(count)]
+    orders = [list(share) for share in shares]
+    assert {len(order) for order in orders} == {len(shares[0])}
+    together = [index for group in zip(*orders) for index in group]
+    assert len(together) == (size // count * count if drop_last else -(-size // count) * count)
+    assert len(set(together[:size])) == min(size, len(together)), "nothing twice before all were read"
+    assert shuffle or together == [index % size for index in range(len(together))]
+    for share in shares:
+        share.set_epoch(1)
+    assert size < 9 or not shuffle or drop_last or [list(share) for share in shares] != orders
+
+
+def test_a_subset_in_random_order() -> None:
+    sampler = SubsetRandomSampler([5, 7, 9], generator=1)
+    orders = [list(sampler) for _ in range(8)]
+    assert (
+        all(sorted(order) == [5, 7, 9] for order in orders) and len(set(map(tuple, orders))) > 1 and len(sampler) == 3
+    )
+
+
 def test_weights_are_frequencies() -> None:
     order = list(WeightedRandomSampler([1, 3, 0, 6], 20_000, generator=7))
     np.testing.assert_allclose(np.bincount(order) / len(order), [0.1, 0.3, 0, 0.6], atol=0.015)
@@ -99,8 +128,9 @@ def test_batches_are_the_order_cut_into_pieces(size: int, batch_size: int, drop_
         lambda: WeightedRandomSampler([[1, 2]], 1),
         lambda: WeightedRandomSampler([1, 0, 2], 3, replacement=False),
         lambda: BatchSampler(range(3), 0, False),
+        lambda: DistributedSampler(range(3), 2, 2),
     ],
 )
 def test_impossible_samplers_are_refused(make) -> None:
-    with pytest.raises(ValueError, match="draw|weight|batch"):
+    with pytest.raises(ValueError, match="draw|weight|batch|rank"):
         make()
