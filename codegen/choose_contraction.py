@@ -24,6 +24,8 @@ TILE = (8, 2)  # rows and vectors of the register tile: 16 accumulators, half th
 WIDE_TILE = (6, 4)  # the same where columns are read in place: longer pieces of memory, fewer reads
 TILES = (TILE, WIDE_TILE, (8, 3), (12, 2), (4, 4), (14, 2), (8, 1), (16, 1), (4, 2), (4, 1), (2, 4), (1, 8))
 BLOCKS = (256, 128, 64)  # rows and columns of a group's block
+BETWEEN = (192, 96)  # others that may give every core as much
+PACKING = 4  # products for which an operand's element is packed
 DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed together
 ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are powers of two
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
@@ -105,13 +107,23 @@ def even(size: int, most: int, unit: int) -> int:
 
 
 def blocks(roles: Roles, others: int, tile: tuple[int, int], cores: int, pick: Pick) -> tuple[int, int]:
-    """Block sizes of m and n: 256 when that gives two groups a core, otherwise 128, otherwise 64."""
+    """Block sizes of m and n: those that take least time where there are two groups a core, otherwise the smallest."""
     rows, columns = tile
-    ways = [(even(roles.m.size, most, rows), even(roles.n.size, max(most, columns), columns)) for most in BLOCKS]
-    groups = [others * ceil(roles.m.size / mc) * ceil(roles.n.size / nc) for mc, nc in ways]
-    model = next((way for way, count in zip(ways, groups) if count >= 2 * cores), ways[-1])
-    mixed = [(mc, nc) for mc, _ in ways for _, nc in ways]
-    return pick("block", either(model, (*ways, *mixed)))
+    sides = [(even(roles.m.size, most, rows), even(roles.n.size, max(most, columns), columns)) for most in BLOCKS]
+    between = [(even(roles.m.size, most, rows), even(roles.n.size, max(most, columns), columns)) for most in BETWEEN]
+
+    def groups(block: tuple[int, int]) -> int:
+        return others * ceil(roles.m.size / block[0]) * ceil(roles.n.size / block[1])
+
+    def seconds(block: tuple[int, int]) -> float:
+        """In units of all products at the cores' full speed: some wait for the last ones, and operands are packed."""
+        rounds = ceil(groups(block) / cores) * cores / groups(block)
+        return rounds * (1 + PACKING * roles.group * (1 / block[0] + 1 / block[1]))
+
+    enough = [block for block in (*sides, *between) if groups(block) >= 2 * cores]
+    model = min(enough, key=seconds, default=sides[-1])
+    mixed = [(mc, nc) for mc, _ in sides for _, nc in sides]
+    return pick("block", either(model, (*sides, *mixed)))
 
 
 def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedule:

@@ -13,15 +13,16 @@ from math import prod
 
 from codegen.access import loads_of, main_stores, parallel_axes
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Reduce, Store, walk
+from codegen.ir import Expr, Kernel, Load, Reduce, Store, walk
 from codegen.picks import Pick
-from codegen.schedule import Inner, Schedule, Stage, Step
+from codegen.schedule import Ahead, Inner, Schedule, Stage, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
 
 BLOCKS = (128, 512, 64)  # steps of the walked axis that are computed together
-TOGETHER = 4  # early results accumulated at a time where lanes lie along what they sum
-WIDE = 4  # vectors of accumulators where lanes lie along what is kept
+NARROW = 4  # vectors of accumulators where lanes lie along the walked axis
+TOGETHER = 8  # early results accumulated at a time where lanes lie along what they sum
+WIDE = 8  # vectors of accumulators where lanes lie along what is kept: rows are read whole if they are no longer
 GROUPS_PER_CORE = 16
 
 
@@ -68,17 +69,37 @@ def nested(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     inner: dict[Expr | Store, Inner] = {}
     for r, along in across.items():
         inner[r] = Inner(depth, _early_loops(r, along, axis, lanes))
-    tail = [Step(lane, lanes)] if lane is axis else [Step(lane, WIDE * lanes), Step(axis, 1)]
+    whole = -(-lane.size // lanes) * lanes
+    tail = [Step(lane, lanes)] if lane is axis else [Step(lane, min(WIDE * lanes, whole)), Step(axis, 1)]
     vector = tuple(dict.fromkeys((*across.values(), lane)))
     stages = tuple(Stage(r, depth) for r in form.early)
-    yield Schedule((*grid, *common, *tail), len(grid), vector, stages, inner, None, find_streams(kernel))
+    asked = tuple(Ahead(e, axis) for e in _late_loads(form, lane, target))
+    asks = bool(asked) and pick("ahead", (True, False))
+    ahead = asked if asks else ()
+    yield Schedule((*grid, *common, *tail), len(grid), vector, stages, inner, None, find_streams(kernel), ahead)
+
+
+def _late_loads(form: Form, lane: Axis, target: Target) -> list[Load]:
+    """What late reduces read from memory for each place of the walked axis: the early ones of a block, which come
+    first, give memory the time to bring that of the next block."""
+    early = {e for r in form.early for e in loads_of(r.arg)}
+    late = dict.fromkeys(e for r in form.late for e in loads_of(r.arg) if e not in early)
+    return [
+        e
+        for e in late
+        if target.name == "cpu"
+        and e.index.stride(lane) == 1
+        and e.index.stride(form.walk)
+        and not e.guards
+        and prod(a.size for a in e.axes) * e.dtype.itemsize > target.l2
+    ]
 
 
 def _early_loops(r: Reduce, across: Axis, walked: Axis, lanes: int) -> tuple[Step, ...]:
     """The loops of an early reduce in a block of the walked axis, with lanes along one of its axes."""
     bound = [Step(a, 1) for a in r.bound if a is not across]
     if across is walked:
-        return (Step(walked, WIDE * lanes), *bound)
+        return (Step(walked, NARROW * lanes), *bound)
     return (Step(walked, TOGETHER), *bound, Step(across, lanes))
 
 

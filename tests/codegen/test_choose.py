@@ -1,5 +1,7 @@
 """The default schedules: always there, legal, right at every size, and of the form each class of kernel needs."""
 
+from math import prod
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -182,3 +184,10 @@ def test_short_axes_between_the_lanes_are_stored_together() -> None:
     schedule = choose(kernel, CPU)
     assert schedule.vector == (p,)
     assert q not in [step.axis for step in schedule.loops]
+
+
+@pytest.mark.parametrize("size", [640, 768, 1000, 1536])
+def test_cores_share_the_blocks_of_a_product_evenly(size):
+    schedule = choose(product(size, size, size), CPU)
+    groups = prod(-(-step.axis.size // step.tile) for step in schedule.loops[: schedule.grid])
+    assert -(-groups // CPU.cores) * CPU.cores <= 1.05 * groups

@@ -44,6 +44,12 @@ def test_lanes_lie_along_each_operand():
     assert len(schedule.streams) == 1
 
 
+def test_values_too_large_for_the_cache_are_asked_for_a_block_ahead():
+    large, small = choose(heads(16, 4096, 64), CPU), choose(heads(16, 64, 64), CPU)
+    assert [load.param.name for load, _ in large.ahead] == ["v"]
+    assert not small.ahead
+
+
 def test_keys_stored_transposed_are_walked_along_the_lanes():
     kernel = heads(16, 4096, 64, turned=True)
     form = form_of(kernel)
