@@ -54,7 +54,7 @@ def grad(
     found: list[Tensor | None] = []
     for x in targets:
         try:
-            found.append(total.gradient(x)[0])
+            found.append(total.gradient(x, materialize_grads=False)[0])
         except RuntimeError:
             if not allow_unused and not materialize_grads:
                 raise

@@ -6,6 +6,7 @@ differentiated again.  The derivative of each operation is in kernelforge/grad/.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from functools import reduce, wraps
 from itertools import count
@@ -154,11 +155,13 @@ class Autograd(Hashing):
     def backward(self, gradient: Self | None = None) -> Self:
         """Add the derivative of this tensor to .grad of every leaf with requires_grad=True it depends on.
 
-        The tensor itself takes no part in gradients afterwards: computing it frees its history.
+        Where it depends on none, and on nothing computed from one, every float tensor it was computed from gets its
+        .grad, as in tinygrad, unless requires_grad=False.  The tensor itself takes no part in gradients afterwards:
+        computing it frees its history.
 
         gradient   the cotangent of this tensor; not needed when it has no dimensions
 
-        raises RuntimeError when it depends on no leaf, ShapeError without a needed cotangent
+        raises RuntimeError when it depends on nothing that could have a gradient, ShapeError without a needed cotangent
         """
         if (active := recorder.get()) is not None:
             active.differentiating()
@@ -167,6 +170,8 @@ class Autograd(Hashing):
         reached = [(_place(places, node), tensor) for node, tensor in list(leaves.items())]
         targets: dict[Node, Self] = {node: tensor for node, tensor in reached if node is not None}  # type: ignore[misc]
         targets.update({node: tensor for node, tensor in retained.items() if node in places})  # type: ignore[misc]
+        if not targets and not self._tracked:
+            targets = self._unmarked(places)
         if not targets and not self._tracked:
             raise RuntimeError(
                 "backward() of a tensor that depends on no leaf with requires_grad=True: make the inputs with "
@@ -184,6 +189,19 @@ class Autograd(Hashing):
             self._tracked = None
         pending[id(self)] = self
         return self
+
+    def _unmarked(self, places: Any) -> dict[Node, Self]:
+        """Live float tensors this one depends on that say nothing of requires_grad, by their nodes.
+
+        Equal constants are one node, whose gradient is that of all of them: those of several tensors are left out.
+        """
+        found: dict[Node, Self] = {}
+        shared: set[Node] = set()
+        for tensor in [x for x in gc.get_objects() if issubclass(type(x), type(self)) and x is not self]:
+            node = _place(places, tensor._node) if tensor._tracked is None and tensor._node.dtype.is_float else None
+            if node is not None and found.setdefault(node, tensor) is not tensor and node.device is None:
+                shared.add(node)
+        return {node: tensor for node, tensor in found.items() if node not in shared}
 
     def _derivatives(self, cotangent: Node, targets: Sequence[Node]) -> list[Node | None]:
         """The derivative with respect to each target; None where this tensor does not depend on it."""

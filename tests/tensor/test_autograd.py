@@ -194,3 +194,18 @@ def test_errors():
         (leaf(1.0) > 0).sum().backward()
     with pytest.raises(RuntimeError, match="requires_grad=True"):
         Tensor([1.0]).sum().backward()
+
+
+def test_without_requires_grad_everything_gets_a_gradient(numpy_device):
+    x, w, fixed = Tensor([1.0, 2.0]), Tensor([3.0, -1.0]), Tensor([2.0, 2.0], requires_grad=False)
+    y = x * w
+    (y * fixed).sum().backward()
+    assert (x.grad.tolist(), w.grad.tolist(), y.grad.tolist()) == ([6, -2], [2, 4], [2, 2])
+    assert fixed.grad is None
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [8, 0]
+    marked = Tensor([1.0, 1.0], requires_grad=True)
+    (marked * x).sum().backward()
+    assert marked.grad.tolist() == [1, 2] and x.grad.tolist() == [8, 0], "as in torch where something is marked"
+    with pytest.raises(RuntimeError, match="requires_grad=True"):
+        Tensor([1.0], requires_grad=False).exp().backward(Tensor([1.0]))
