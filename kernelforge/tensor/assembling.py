@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from functools import reduce
 from itertools import combinations, combinations_with_replacement
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.grids import Grids
+
+_FEW_TESTS: Final = 128  # elements that each is compared with
 
 
 class Assembling(Grids):
@@ -129,8 +131,18 @@ class Assembling(Grids):
         >>> Tensor([1, 2, 3]).isin(Tensor([3, 1])).tolist()
         [True, False, True]
         """
-        found = self.unsqueeze(-1).eq(test_elements.flatten()).any(-1)
+        tests = test_elements.detach().flatten()
+        found = self._is_among(tests) if tests.numel() > _FEW_TESTS else self.unsqueeze(-1).eq(tests).any(-1)
         return found.logical_not() if invert else found
+
+    def _is_among(self, tests: Self) -> Self:
+        """True where an element is one of a vector, looked for in its order."""
+        kind = promote(self.dtype, tests.dtype)
+        x = self.detach().cast(kind)
+        ordered, wanted = tests.cast(kind)._keys().sort()[0], x._keys()
+        place = ordered.searchsorted(wanted).minimum(tests.numel() - 1)
+        found = ordered._fetched(place.flatten()).reshape(x.shape).eq(wanted)
+        return found & x.isnan().logical_not() if kind.is_float else found
 
     def unravel_index(self, shape: Sequence[int]) -> tuple[Self, ...]:
         """The indices, by dimension, of places in the flattened form of a tensor of a shape.

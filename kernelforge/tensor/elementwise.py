@@ -122,7 +122,7 @@ class Elementwise(Bits):
         if not a.dtype.is_float:
             rest = x.mod(y)
             return (rest.ne(0) & ((rest < 0) ^ (x < 0))).where(rest - y, rest)
-        negative = x < 0
+        negative = x.detach().bitcast(f"int{x.dtype.bits}") < 0  # so is a zero whose sign the remainder has
         rest = negative.where(-x, x).mod(y.abs())
         return negative.where(-rest, rest)
 
@@ -195,6 +195,7 @@ class Elementwise(Bits):
         """The absolute values."""
         return self if self.dtype.kind in "bu" else self._derived(graph.elementwise("abs", self._node))
 
+    @composite
     def sign(self) -> Self:
         """-1, 0 or 1 by the sign of each value; NaN stays NaN. Its gradient is zero."""
         x = self.detach()
@@ -210,6 +211,7 @@ class Elementwise(Bits):
         """1 / self."""
         return self.div(1, reverse=True)
 
+    @composite
     def lerp(self, end: Self, weight: Operand) -> Self:
         """self + (end - self) * weight: self at weight 0, end at weight 1."""
         return self + (end - self) * weight

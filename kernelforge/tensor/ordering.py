@@ -17,8 +17,10 @@ from kernelforge.kernels import Device
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.replacing import Replacing
 
-_SHORT: Final = 256  # elements of a row that are compared each with each
-_SHORT_ALONE: Final = 512  # the same where rows are so few that launches count more
+_SHORT: Final = 256  # elements of a row that are compared each with each, if their keys have many digits
+_SHORT_OF_BITS: Final = (96, 5)  # elements of a row, and more for each bit of the keys, that are if these have few
+_SHORT_ALONE: Final = 1024  # the same where rows are so few that launches count more
+_BLOCKS: Final = 512  # blocks of a row whose least elements are compared each with each
 _ALONE: Final = 4  # rows that are so few
 _FIRST: Final = 64  # elements wanted of such a row at most for keys and places to be compared as one
 _ONE_BY_ONE: Final = 8  # elements wanted of a row at most for each to be looked for in a pass of its own
@@ -78,9 +80,9 @@ class Ordering(Replacing):
         They lie in the k blocks with the smallest least elements.
         """
         rows, n = self.shape
-        if n <= _SHORT_ALONE:
+        if n <= _BLOCKS:
             return self._placed(self._ranks())._between(1, 0, k)
-        size = -(-n // min(_SHORT_ALONE, isqrt(n * k)))
+        size = -(-n // min(_BLOCKS, isqrt(n * k)))
         count = -(-n // size)
         line = self.pad((0, count * size - n), value=(1 << self.dtype.bits) - 1)
         least = line.reshape(rows, count, size).min(2).contiguous()
@@ -139,12 +141,22 @@ class Ordering(Replacing):
     def _order_of_keys(self, bits: int) -> Self:
         """The order of rows [rows, n] of keys that have no more than the given bits."""
         rows, n = self.shape
-        short = _SHORT_ALONE if rows <= _ALONE else _SHORT
-        return self._order_by_ranks() if n <= short else self._order_by_digits(bits)
+        least, per_bit = _SHORT_OF_BITS
+        short = _SHORT_ALONE if rows <= _ALONE else min(_SHORT, least + per_bit * bits)
+        return self._order_by_ranks(bits) if n <= short else self._order_by_digits(bits)
 
-    def _order_by_ranks(self) -> Self:
-        """The order of rows of keys: an element's rank is the number of elements before it."""
+    def _order_by_ranks(self, bits: int) -> Self:
+        """The order of rows of keys that have no more than the given bits: an element's rank is the number of elements
+        before it.
+
+        Keys that leave room for their places are made different by these: one comparison tells.
+        """
         n = self.shape[-1]
+        width = (n - 1).bit_length()
+        if bits + width <= 64:
+            kind = dtypes.uint64 if bits + width > 32 else dtypes.uint32
+            packed = ((self.cast(kind) << width) | self._integers((n,), kind)).contiguous()
+            return self._integers(self.shape)._placed(packed._ranks())
         mine, other = self.unsqueeze(-1), self.unsqueeze(-2)
         places = self._integers((n,))
         earlier = places.unsqueeze(0) < places.unsqueeze(1)

@@ -134,10 +134,12 @@ class Pairs(Functions):
         x = self._floating()
         return (x * self._as_tensor(exponent).exp2()).cast(x.dtype)
 
+    @composite
     def addcmul(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:
         """self + value * tensor1 * tensor2."""
         return self + value * self._as_tensor(tensor1) * tensor2
 
+    @composite
     def addcdiv(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:
         """self + value * tensor1 / tensor2."""
         return self + value * self._as_tensor(tensor1).div(tensor2)

@@ -260,3 +260,14 @@ def test_slopes_of_clamp_at_its_limits(numpy_device):
     limited = x.clamp(-1, 1)
     assert_same(limited, np.array([-1, -1, 0, 1, 1, np.nan], np.float32))
     assert limited.sum().gradient(x)[0].tolist() == [0, 1, 1, 1, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_fmod_has_the_sign_of_the_dividend_also_at_zero(dtype, device):
+    x, y = np.meshgrid(np.array([0, -0.0, 1, -1, 2.5, -4, np.inf, np.nan], dtype), np.array([1, -2, 0.5, np.inf], dtype))
+    found = Tensor(x).fmod(Tensor(y)).numpy()
+    with np.errstate(invalid="ignore"):
+        expected = np.fmod(x, y)
+    np.testing.assert_array_equal(found, expected)
+    known = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(found)[known], np.signbit(expected)[known])
