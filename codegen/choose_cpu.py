@@ -153,7 +153,9 @@ def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
     if any(len(r.arg.axes & {row, lane}) < 2 for r in kernel.reduces) or len(kernel.reduces) > 1 or row.size < 4:
         return 1
     shared = any(lane in e.axes and row not in e.axes for r in kernel.reduces for e in loads_of(r.arg))
-    plain = all(isinstance(r.arg, Load) for r in kernel.reduces)
+    # extrema look for nan, and processors have few registers for conditions
+    checked = any(r.op.name in ("max", "min") and r.dtype.is_float for r in kernel.reduces)
+    plain = all(isinstance(r.arg, Load) for r in kernel.reduces) and not checked
     return 4 if shared or plain else 1
 
 

@@ -47,8 +47,9 @@ def crossed(kernel: Kernel, lanes: int) -> tuple[Axis, Axis] | None:
     units = {a for e in kernel.loads for a in e.axes if e.index.stride(a) == 1 and a.size >= lanes}
     if row is None or len(units) != 1 or not units.issubset(parallel):
         return None
-    across = (row not in e.axes or e.index.stride(row) not in (0, 1, None) for e in kernel.loads)
-    return (row, units.pop()) if all(across) and not any(e.guards for e in kernel.loads) else None
+    (unit,) = units
+    across = all(e.index.stride(row) not in (1, None) or e.index.stride(unit) == 1 for e in kernel.loads if row in e.axes)
+    return (row, unit) if across and not any(e.guards for e in kernel.loads) else None
 
 
 def crossing(

@@ -389,7 +389,7 @@ class Leaves:
                 text = self.speller.load(name, start, dtype, self.lanes)
             else:
                 text = self.speller.bounded_load(e.param, name, start, *bounds)
-            return text if step == 1 else self.speller.turned(text)
+            return text if step == 1 else self.turned(text, bounds)
         mask = self.lane_mask(when)
         if step == 0:
             text = self.speller.load(name, self.indices.scalar(e.index, coords), dtype, 1)
@@ -402,12 +402,22 @@ class Leaves:
         return gathered(self, e, when, mask, coords, lane) if square is None else square
 
     def run(self, index: Index, when: Conditions, coords: Coords, step: int) -> tuple[str, tuple[str, str] | None]:
-        """Where a run of consecutive elements, in either direction, begins in memory, and which of them are inside."""
+        """Where a run of consecutive elements, in either direction, begins in memory, and which of them are inside.
+
+        Of one that goes backward, and of which a known number are inside, these are the first in memory.
+        """
         bounds = self.masks.bounds(when) if when.by_lane else None
         if step == 1:
             return self.indices.scalar(index, coords), bounds
+        if bounds is not None and bounds[0] == "0" and bounds[1].isdigit():
+            return self.indices.scalar(index - (int(bounds[1]) - 1), coords), bounds
         start = self.indices.scalar(index - (self.lanes - 1), coords)
         return start, bounds and (f"{self.lanes} - ({bounds[1]})", f"{self.lanes} - ({bounds[0]})")
+
+    def turned(self, text: str, bounds: tuple[str, str] | None) -> str:
+        """The vector of a run that goes backward, in the other direction."""
+        last = self.lanes if bounds is None or not bounds[1].isdigit() else int(bounds[1])
+        return self.speller.turned(text, last)
 
     def lane_indices(self, index: Index, step: int | None, coords: Coords, lane: Axis) -> list[str]:
         """The index of every lane."""

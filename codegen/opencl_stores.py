@@ -79,7 +79,6 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     value = _stored_value(leaves, store, coords, lane)
     step = leaves.indices.stride(store.index, coords, lane)
     if step in (1, -1) and not when.masks and store.mode != "flag" and store.before is None:
-        value = value if step == 1 else leaves.speller.turned(value)
         leaves.put_store(store, _if(when.scalars, _run_store(leaves, store, when, coords, step, value)))
         return
     if store.mode == "flag":
@@ -142,6 +141,7 @@ def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, s
     """The statement for a vector of consecutive places."""
     dtype, name = store.param.dtype, leaves.destination(store.param)
     start, bounds = leaves.run(store.index, when, coords, step)
+    value = value if step == 1 else leaves.turned(value, bounds)
     if store.mode != "set":
         if bounds is None:
             old = leaves.speller.load(name, start, dtype, leaves.lanes)

@@ -99,9 +99,10 @@ class Speller:
         """Lanes 2 apart, of the vectors that begin and end with the first and the last of them."""
         return f"({self.type(dtype, self.lanes)})(({near}).even, ({far}).odd)"
 
-    def turned(self, text: str) -> str:
-        """A vector with its lanes in reverse order."""
-        return f"({text}).s{''.join(f'{lane:x}' for lane in reversed(range(self.lanes)))}"
+    def turned(self, text: str, count: int) -> str:
+        """A vector with its first lanes in reverse order."""
+        order = (*reversed(range(count)), *range(count, self.lanes))
+        return f"({text}).s{''.join(f'{lane:x}' for lane in order)}"
 
     def operation(self, op: ScalarOp, dtype: DType, args: list[tuple[str, int]], width: int) -> str:
         """op on operands of type dtype (for `where` that of the branches), each a text with its width."""

@@ -264,7 +264,8 @@ def test_slopes_of_clamp_at_its_limits(numpy_device):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_fmod_has_the_sign_of_the_dividend_also_at_zero(dtype, device):
-    x, y = np.meshgrid(np.array([0, -0.0, 1, -1, 2.5, -4, np.inf, np.nan], dtype), np.array([1, -2, 0.5, np.inf], dtype))
+    numbers, divisors = [0, -0.0, 1, -1, 2.5, -4, np.inf, np.nan], [1, -2, 0.5, np.inf]
+    x, y = np.meshgrid(np.array(numbers, dtype), np.array(divisors, dtype))
     found = Tensor(x).fmod(Tensor(y)).numpy()
     with np.errstate(invalid="ignore"):
         expected = np.fmod(x, y)
