@@ -14,6 +14,7 @@ batches, in the parent process only, so workers never open a device. Read the fi
     worker       a process that makes batches, and the parent's handle on it; worker_info: what it tells a dataset
     pool         the workers of one loader and their turns
     loader       DataLoader
+    files        readers of idx, csv, JSON lines and images; filesets: datasets over files
 """
 
 from kernelforge.data.collate import default_collate
@@ -27,6 +28,8 @@ from kernelforge.data.dataset import (
     TensorDataset,
     random_split,
 )
+from kernelforge.data.files import read_csv, read_idx, read_image, read_jsonl
+from kernelforge.data.filesets import ImageFolder, JsonLines, NpyDataset
 from kernelforge.data.loader import DataLoader
 from kernelforge.data.sampler import (
     BatchSampler,
@@ -38,6 +41,8 @@ from kernelforge.data.sampler import (
     WeightedRandomSampler,
 )
 from kernelforge.data.worker_info import WorkerInfo, get_worker_info
+from kernelforge.io.arrays import read_npy, read_npz
+from kernelforge.progress import progress, trange
 
 __all__ = [
     "BatchSampler",
@@ -46,7 +51,10 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "DistributedSampler",
+    "ImageFolder",
     "IterableDataset",
+    "JsonLines",
+    "NpyDataset",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -58,5 +66,13 @@ __all__ = [
     "WorkerInfo",
     "default_collate",
     "get_worker_info",
+    "progress",
     "random_split",
+    "read_csv",
+    "read_idx",
+    "read_image",
+    "read_jsonl",
+    "read_npy",
+    "read_npz",
+    "trange",
 ]
