@@ -45,7 +45,7 @@ class Window:
              that remains; they are walked outside of the others
     rows     the extents of the tile along free axes
     apart    the step between neighbouring lanes in the image
-    is_stored, is_read  whether neighbouring lanes are neighbours in the results, in the windowed operand
+    is_stored  whether neighbouring lanes are neighbours in the results
     """
 
     value: Expr
@@ -61,7 +61,6 @@ class Window:
     rows: Extents
     apart: int = 1
     is_stored: bool = False
-    is_read: bool = True
 
 
 def windows_of(kernel: Kernel, c: Contraction, lanes: int) -> list[Window]:
@@ -118,23 +117,27 @@ def lines_of(kernel: Kernel, c: Contraction, lanes: int) -> Iterator[Window]:
             continue
         image = image_of(value) or Image(value, {})
         steps = {a: abs(index.coefficient(a)) for index in image.at.values() for a in index.axes}
-        near = [a for a in free if steps.get(a, 1) <= APART and a.size >= lanes // 2]
+        near = [a for a in free if steps.get(a, 1) <= APART and a.size >= lanes // 2 and _lies_near(value, a)]
         if near:
             lane = max(near, key=lambda a: (unit_weight(kernel, a, value, lanes) / steps.get(a, 1), a.id))
             n = max(side, key=lambda a: (a.size, -a.id))
-            columns, rows = _tile_of_lines(n, lane, _outside_in(value, free), lanes)
+            others = [a for a in _outside_in(value, free) if a is not lane and a in steps]
+            columns, rows = _tile_of_lines(n, lane, others, lanes)
             stored = all(abs(s.index.stride(lane) or 0) == 1 for s in main_stores(kernel))
-            read = all(abs(e.index.stride(lane) or 0) <= APART for e in loads_of(value) if lane in e.axes)
             found = _seen(c, value, other, free, side, n, columns, rows)
-            yield replace(found, lane=lane, apart=steps.get(lane, 1), is_stored=stored, is_read=read)
+            yield replace(found, lane=lane, apart=steps.get(lane, 1), is_stored=stored)
 
 
-def _tile_of_lines(n: Axis, lane: Axis, free: Sequence[Axis], lanes: int) -> tuple[int, Extents]:
-    """The extents of a tile with lanes along a free axis: along n, and along free axes."""
+def _lies_near(value: Expr, axis: Axis) -> bool:
+    """True when neighbours along an axis are read from places close together."""
+    return all(abs(e.index.stride(axis) or 0) in range(1, APART + 1) for e in loads_of(value) if axis in e.axes)
+
+
+def _tile_of_lines(n: Axis, lane: Axis, others: Sequence[Axis], lanes: int) -> tuple[int, Extents]:
+    """The extents of a tile with lanes along a free axis: along n, along that axis, and along the last of others."""
     columns = even(n.size, ROWS, 1)
     vectors = min(VECTORS, -(-lane.size // lanes), max(1, ACCUMULATORS // columns))
     rows = {lane: even(lane.size, vectors * lanes, lanes)}
-    others = [a for a in free if a is not lane]
     left = ACCUMULATORS // (columns * rows[lane] // lanes)
     if others and left > 1:
         rows[others[-1]] = even(others[-1].size, left, 1)

@@ -94,14 +94,14 @@ def images_of(kernel: Kernel) -> dict[Expr, Image]:
 
 
 def blocks_of(form: Form, most: int) -> Extents:
-    """The extents of places and bound axes for which at most so many elements are packed for each lane: the longest
-    axis of a sum is cut, and any that is in none."""
+    """The extents of places and bound axes for which at most so many elements are packed for each lane: halves are
+    taken where least is packed again."""
     extents = {a: a.size for a in (*form.places, *form.bound)}
-    sums = [index.axes for image in form.images.values() for index in image.at.values()]
-    for axis in sorted(extents, key=lambda a: any(a in axes for axes in sums)):
-        longest = all(axis is max(axes, key=lambda a: a.size) for axes in sums if axis in axes)
-        while longest and extents[axis] > 1 and _packed(form, extents) > most:
-            extents[axis] = ceil(extents[axis] / 2)
+    while _packed(form, extents) > most:
+        ways = [{**extents, a: ceil(n / 2)} for a, n in extents.items() if n > 1]
+        if not ways:
+            break
+        extents = min(ways, key=lambda way: _packed(form, way) * prod(ceil(a.size / n) for a, n in way.items()))
     return extents
 
 

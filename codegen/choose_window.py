@@ -115,8 +115,7 @@ def cycles(window: Window, blocks: Blocks, target: Target) -> float:
     products = accumulated / target.lanes * walked / 2 * _busy(window, target.lanes)
     pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
     images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
-    copied = COPIED if window.is_read else GATHERED
-    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * copied
+    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * COPIED
     kept = 2 * pieces * accumulated / target.lanes if pieces > 1 else 0
     stored = accumulated / target.lanes if window.is_stored else accumulated
     return ceil(groups / target.cores) * (products + packing + kept + stored + LAUNCHED)

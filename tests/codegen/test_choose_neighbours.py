@@ -1,5 +1,7 @@
 """The default schedules of reduces over windows without channels in common: their form, their blocks, right results."""
 
+from math import prod
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,19 @@ def test_packed_planes_fit_and_taps_stay_whole(form: str) -> None:
     (image,) = found.images.values()
     box = image.extents({a: blocks.get(a, 1) for value in found.images for a in value.axes})
     assert 512 <= np.prod(list(box.values())) <= 4096
+
+
+@pytest.mark.parametrize("most", [64, 256, 1024])
+def test_blocks_of_wide_windows_pack_little_again(most: int) -> None:
+    """Cutting the summed places alone would pack the whole window for each of them."""
+    found = form_of(kernel_of("weight", 1, 16, 24, taps=15), CPU.lanes)
+    assert found is not None
+    (image,) = found.images.values()
+    blocks = blocks_of(found, most)
+    window = prod(image.extents({a: blocks[a] for a in (*found.places, *found.bound)}).values())
+    pieces = prod(-(-axis.size // extent) for axis, extent in blocks.items())
+    assert window <= most
+    assert window * pieces < prod(axis.size for axis in blocks)
 
 
 def test_a_value_computed_from_a_packed_one_is_not_packed_itself() -> None:
