@@ -2,8 +2,8 @@
 
     python -m bench.bench_loader [--seconds 4]
 
-Rates are the best of interleaved passes in one process. Small samples show what the loader itself costs, large ones what
-moving batches between processes does, and samples that sleep how well workers overlap.
+Rates are the best of interleaved passes in one process. Small samples show what the loader itself costs, large ones
+what moving batches between processes does, and samples that sleep how well workers overlap.
 """
 
 import argparse

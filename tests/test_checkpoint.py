@@ -8,8 +8,10 @@ import pytest
 
 from kernelforge import Tensor, nn
 from kernelforge.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
+from kernelforge.data import DataLoader, TensorDataset
 from kernelforge.errors import FileFormatError
 from kernelforge.io import safe_save
+from kernelforge.nn import optim
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +88,44 @@ def test_a_run_keeps_its_newest_and_leaves_out_what_is_broken(tmp_path: Path) ->
     assert counter.count == 2
     with pytest.raises(ValueError, match="keep=0"):
         Checkpoints(tmp_path, keep=0)
+
+
+def losses(model: nn.Module, optimizer, schedule, loader: DataLoader, steps: int) -> list[float]:
+    """The losses of some training steps, pass after pass."""
+    found: list[float] = []
+    with Tensor.train():
+        while len(found) < steps:
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = (model(x).dropout(0.3) - y).pow(2).mean()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                found.append(loss.item())
+                if len(found) == steps:
+                    break
+    return found
+
+
+def training(seed: int) -> dict:
+    """Model, optimiser, schedule and loader, all of them with a state."""
+    Tensor.manual_seed(seed)
+    random = np.random.default_rng(0)
+    data = TensorDataset(random.random((20, 4), np.float32), random.random((20, 2), np.float32))
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+    schedule = optim.StepLR(optimizer, step_size=3, gamma=0.5)
+    loader = DataLoader(data, batch_size=4, shuffle=True)
+    return {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader}
+
+
+@pytest.mark.skipif(not hasattr(optim.Adam, "state_dict"), reason="optimisers have no state_dict")
+@pytest.mark.parametrize("stop", [3, 5, 7])
+def test_training_goes_on_to_the_last_bit(tmp_path: Path, stop: int) -> None:
+    whole = losses(**training(1), steps=12)
+    parts = training(1)
+    begun = losses(**parts, steps=stop)
+    save_checkpoint(tmp_path / "x", **parts)
+    again = training(2)
+    load_checkpoint(tmp_path / "x", **again)
+    assert begun + losses(**again, steps=12 - stop) == whole

@@ -17,7 +17,7 @@ batches, in the parent process only, so workers never open a device. Read the fi
     files        readers of idx, csv, JSON lines and images; filesets: datasets over files
 """
 
-from kernelforge.data.collate import default_collate
+from kernelforge.data.collate import default_collate, default_convert
 from kernelforge.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -65,6 +65,7 @@ __all__ = [
     "WeightedRandomSampler",
     "WorkerInfo",
     "default_collate",
+    "default_convert",
     "get_worker_info",
     "progress",
     "random_split",

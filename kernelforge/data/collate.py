@@ -86,6 +86,15 @@ def _refuse(tensor: Tensor) -> Tensor:
     )
 
 
+def default_convert(sample: Any) -> Any:
+    """One sample with a tensor for every array and number type of NumPy in it; the rest stays as it is.
+
+    >>> default_convert({"x": np.ones(2), "name": "a", "count": 3})["x"].tolist()
+    [1.0, 1.0]
+    """
+    return to_tensors(_mapped(sample, np.generic, np.asarray))
+
+
 def to_tensors(batch: Any) -> Any:
     """The batch with a tensor for every array of numbers or bools in its tuples, lists and dicts."""
     return _mapped(batch, np.ndarray, lambda array: Tensor(array) if array.dtype.kind in "biuf" else array)

@@ -42,7 +42,7 @@ class DataLoader:
     drop_last           leave out a last, shorter batch
     timeout             seconds to wait for a worker's batch before giving up; 0: for ever
     worker_init_fn      called with the worker's number in each new worker process
-    prefetch_factor     batches each worker makes ahead
+    prefetch_factor     batches each worker makes ahead; 2 when None
     persistent_workers  keep the processes between passes
     generator           a seed or a NumPy generator for the order and the workers' seeds; None: both follow from
                         `Tensor.manual_seed`
@@ -70,14 +70,15 @@ class DataLoader:
         drop_last: bool = False,
         timeout: float = 0,
         worker_init_fn: Callable[[int], Any] | None = None,
-        prefetch_factor: int = 2,
+        prefetch_factor: int | None = None,
         persistent_workers: bool = False,
         generator: Seed = None,
         multiprocessing_context: str | BaseContext | None = None,
         pin_memory: bool = False,
     ) -> None:
         self.dataset, self.batch_size, self.drop_last, self.collate_fn = dataset, batch_size, drop_last, collate_fn
-        self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
+        self.num_workers, self.timeout = num_workers, timeout
+        self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         self.worker_init_fn, self.persistent_workers = worker_init_fn, persistent_workers
         self.multiprocessing_context, self.pin_memory = multiprocessing_context, pin_memory
         self.generator = None if generator is None else np.random.default_rng(generator)

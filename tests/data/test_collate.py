@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelforge.data import default_collate
+from kernelforge.data import default_collate, default_convert
 from kernelforge.data.collate import stack
 from kernelforge.tensor import Tensor
 from tests.data.sets import Pair
@@ -68,6 +68,12 @@ def test_leaves_become_tensors() -> None:
 def test_tensors_are_stacked() -> None:
     batch = default_collate([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])])
     assert batch.numpy().tolist() == [[1, 2], [3, 4]]
+
+
+def test_one_sample_becomes_tensors_and_the_rest_stays() -> None:
+    found = default_convert((np.arange(2), np.float32(0.5), "text", 3, [np.array(["a"])]))
+    assert found[0].tolist() == [0, 1] and found[1].item() == 0.5 and found[2:4] == ("text", 3)
+    assert isinstance(found[4][0], np.ndarray)
 
 
 @pytest.mark.parametrize(
