@@ -1,4 +1,4 @@
-"""The base of optimisers: parameters, learning rate, and one plan for a whole step.
+"""The base of optimisers: groups of parameters, their options and state, and one plan for a whole step.
 
 Comes in: tensors with gradients.  Goes out: the same tensors with new values.  What changes from step to step (learning
 rate, step count, averages) is in tensors, so every step has the same graph.
@@ -6,133 +6,268 @@ rate, step count, averages) is in tensors, so every step has the same graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from kernelforge.optim.again import Again, recorded, seen
+from kernelforge.optim.options import Numbers, Options, Required, check_not_negative, stored
+from kernelforge.optim.states import packed_state, unpacked_state
 from kernelforge.realize import Ran
-from kernelforge.recording import recorder
-from kernelforge.tensor import Tensor, no_grad
+from kernelforge.tensor import Tensor, enable_grad, no_grad
 from kernelforge.tensor.convert import realize_pending
 
-
-def stored(shape: tuple[int, ...], value: float, device: str | None = None) -> Tensor:
-    """A float32 tensor in memory of its own, whose value the graph does not show."""
-    return Tensor(np.full(shape, value, np.float32), device=device, requires_grad=False)
-
-
-def check_not_negative(optimizer: Optimizer, **values: float) -> None:
-    """raises ValueError when a value is negative or NaN"""
-    for name, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"{type(optimizer).__name__} with {name}={value}: it must be at least 0")
+Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
 class Optimizer:
     """What all optimisers share.
 
-    params   the tensors it changes: those given that do not have requires_grad=False; the others are only computed
-             together with them
-    lr       the learning rate, a tensor without dimensions; setting it takes a number too
+    params         the tensors it changes: those given that do not have requires_grad=False; the others are only
+                   computed together with them
+    param_groups   dicts of "params" and their options; an option may be changed at any time, by schedules as well
+    state          for each parameter the tensors kept for it from step to step
+    lr             the learning rate of the first group, a tensor without dimensions; setting it takes a number too
+
+    Subclasses say with what state a parameter begins, and what a step makes of its value.
     """
 
-    unguarded = frozenset(("_again", "_again_from"))  # attributes that change nothing but speed: see replay/state.py
+    counts: ClassVar[bool] = True  # whether the state has the number of steps
 
-    def __init__(self, params: Iterable[Tensor], lr: float) -> None:
-        given = list({id(tensor): tensor for tensor in params}.values())
-        self.params = [tensor for tensor in given if tensor.requires_grad is not False]
-        self.buffers = [tensor for tensor in given if tensor.requires_grad is False]
-        if not self.params:
-            raise ValueError("an optimiser needs at least one parameter that does not have requires_grad=False")
-        for tensor in self.params:
-            tensor.requires_grad = True
-        check_not_negative(self, lr=lr)
-        self.device = self.params[0].device
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        self.buffers: list[Tensor] = []
+        self._numbers = Numbers()
         self._again: Again | None = None
         self._again_from: list[object] = []
-        self._lr = stored((), lr, self.device)
+        self._hooks: tuple[list[Callable[..., Any]], list[Callable[..., Any]]] = ([], [])
+        given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+        for group in given if given and isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)
+        if not self.params:
+            raise ValueError("an optimiser needs at least one parameter that does not have requires_grad=False")
+        self.device = self.params[0].device
         self.params[0].realize(*self.params[1:], *self.buffers)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Also change the tensors of another group, {"params": tensors, option: value, ...}.
+
+        raises ValueError, TypeError
+        """
+        group = dict(param_group)
+        given = group["params"]
+        tensors: list[Any] = [given] if isinstance(given, Tensor) else list(given)
+        if tensors and isinstance(tensors[0], tuple):
+            group["param_names"] = [name for name, _ in tensors]
+            tensors = [tensor for _, tensor in tensors]
+        if any(not isinstance(tensor, Tensor) for tensor in tensors):
+            raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(tensors[0])}")
+        tensors = list({id(tensor): tensor for tensor in tensors}.values())
+        known = {id(tensor) for tensor in self.params}
+        if any(id(tensor) in known for tensor in tensors):
+            raise ValueError("some parameters appear in more than one parameter group")
+        for name, value in self.defaults.items():
+            if value is Required and name not in group:
+                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
+        group = {**self.defaults, **group}
+        self._check(group)
+        group["params"] = [tensor for tensor in tensors if tensor.requires_grad is not False]
+        self.buffers += [tensor for tensor in tensors if tensor.requires_grad is False]
+        for tensor in group["params"]:
+            tensor.requires_grad = True
+        self.param_groups.append(group)
+
+    def _check(self, group: Mapping[str, Any]) -> None:
+        """raises ValueError for options that make no sense"""
+        names = ("lr", "eps", "weight_decay", "momentum")
+        check_not_negative(self, **{name: group[name] for name in names if name in group})
+
+    @property
+    def params(self) -> list[Tensor]:
+        """All parameters."""
+        return [tensor for group in self.param_groups for tensor in group["params"]]
 
     @property
     def lr(self) -> Tensor:
         """The learning rate."""
-        return self._lr
+        group = self.param_groups[0]
+        return self._numbers.tensor(0, "lr", group["lr"], self.device)
 
     @lr.setter
     def lr(self, value: float | Tensor) -> None:
-        if not isinstance(value, Tensor):
-            check_not_negative(self, lr=value)
-        self._lr.replace(value if isinstance(value, Tensor) else stored((), value, self.device))
+        for group in self.param_groups:
+            if not isinstance(value, Tensor):
+                check_not_negative(self, lr=value)
+            group["lr"] = value
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients; without set_to_none they become zeros."""
         for tensor in self.params:
-            tensor.grad = None
+            tensor.grad = None if set_to_none or tensor.grad is None else tensor.grad.zeros_like()
 
-    def _like(self) -> list[Tensor]:
-        """For each parameter zeros of its shape, in at least float32."""
-        return [
-            Tensor(np.zeros(p.shape, p.dtype.arithmetic.numpy), device=p.device, requires_grad=False)
-            for p in self.params
-        ]
+    # A step -----------------------------------------------------------------------------------------------------
 
     @no_grad()
-    def step(self) -> None:
-        """Change the parameters that have gradients.
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change the parameters that have gradients; what closure, which is called before, returns.
 
         Computes them, the loss and everything else assigned to since the last step in one plan.
         """
-        if recorder.get() is not None:
-            self._first(thorough=False)
-            return
-        constants = self._constants()
-        if self._again is not None and self._again_from == constants and self._again.run(*self._tensors()):
-            return
-        before = seen([tensor for some in self._tensors() for tensor in some])
-        ran = self._first(thorough=0 not in before)
-        self._again, self._again_from = recorded(ran, *self._tensors(), before), constants
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for hook in self._hooks[0]:
+            hook(self, (closure,), {})
+        self._step()
+        for hook in self._hooks[1]:
+            hook(self, (closure,), {})
+        return loss
 
-    def _first(self, thorough: bool) -> Ran | None:
+    def _step(self) -> None:
+        options = [self._numbers.options(i, group, self.device) for i, group in enumerate(self.param_groups)]
+        of_groups = zip(options, self.param_groups)
+        taking_part = [(each, p) for each, group in of_groups for p in group["params"] if p.grad is not None]
+        fresh = self._begun(taking_part)
+        constants = self._constants(options, fresh)
+        tensors = self._tensors(options, taking_part)
+        if self._again is not None and self._again_from == constants and self._again.run(*tensors):
+            return
+        before = seen([tensor for some in tensors for tensor in some])
+        ran = self._first(taking_part, fresh, thorough=0 not in before)
+        self._again, self._again_from = recorded(ran, *tensors, before), constants
+
+    def _begun(self, taking_part: list[tuple[Options, Tensor]]) -> set[int]:
+        """Give those that take part for the first time their state, and all a count of their own steps; who they are.
+        """
+        fresh: set[int] = set()
+        for options, tensor in taking_part:
+            if tensor not in self.state:
+                fresh.add(id(tensor))
+                self.state[tensor] = self._begin(options, tensor)
+        if self.counts and fresh:
+            count = stored((), 0.0, self.device)
+            for _, tensor in taking_part:
+                if id(tensor) in fresh:
+                    self.state[tensor] = {"step": count, **self.state[tensor]}
+        if self.counts:
+            self._count_apart([tensor for _, tensor in taking_part])
+        return fresh
+
+    def _count_apart(self, taking_part: list[Tensor]) -> None:
+        """Parameters share a count of steps as long as all of them take part in each."""
+        sharing: dict[int, list[Tensor]] = {}
+        for tensor in self.state:
+            sharing.setdefault(id(self.state[tensor]["step"]), []).append(tensor)
+        if len(sharing) == 1 and len(taking_part) == len(self.state):
+            return
+        here = {id(tensor) for tensor in taking_part}
+        for tensors in sharing.values():
+            counted = [tensor for tensor in tensors if id(tensor) in here]
+            if 0 < len(counted) < len(tensors):
+                count = stored((), float(self.state[counted[0]]["step"].item()), self.device)
+                for tensor in counted:
+                    self.state[tensor]["step"] = count
+
+    def _first(self, taking_part: list[tuple[Options, Tensor]], fresh: set[int], thorough: bool) -> Ran | None:
         """A step by way of its graph; what ran.
 
         thorough  new values take the memory of old ones however small, so that the step can be done again without it
         """
-        changed = self._shared()
-        for place, tensor in enumerate(self.params):
-            if tensor.grad is not None:
-                changed += self._assign(place, tensor, tensor.grad)
+        changed: list[Tensor] = []
+        if self.counts:
+            counts = {id(count): count for _, tensor in taking_part for count in [self.state[tensor]["step"]]}
+            changed = [count.assign(count + 1) for count in counts.values()]
+        for options, tensor in taking_part:
+            changed += self._assign(options, tensor, id(tensor) in fresh)
         return realize_pending([*changed, *self.buffers], thorough)
 
-    def _assign(self, place: int, tensor: Tensor, gradient: Tensor) -> list[Tensor]:
+    def _assign(self, options: Options, tensor: Tensor, fresh: bool) -> list[Tensor]:
         """Assign its new value to a parameter; the parameter and the state that was assigned to.
 
         Nothing that holds the old values may outlive this: the new ones take their memory.
         """
+        assert tensor.grad is not None
         value = tensor.detach().cast(tensor.dtype.arithmetic)
-        new, state = self._updated(place, value, gradient.cast(value.dtype))
+        gradient = tensor.grad.cast(value.dtype)
+        state = self.state[tensor]
+        new = self._updated(options, state, value, -gradient if options.get("maximize") else gradient, fresh)
         tensor.assign(new.cast(tensor.dtype))
-        return [tensor, *state]
+        return [tensor, *[x for name, x in state.items() if name != "step"]]
 
-    def _constants(self) -> list[object]:
-        """The options, which are part of a step's graph, and which parameters take part."""
-        options: list[object] = [value for value in vars(self).values() if isinstance(value, int | float)]
-        return options + [tensor.grad is None for tensor in self.params]
+    def _constants(self, options: list[Options], fresh: set[int]) -> list[object]:
+        """The options that are part of a step's graph, and which parameters take part."""
+        found: list[object] = [
+            value for each in options for value in each.values() if isinstance(value, int | float | str)
+        ]
+        found.append(bool(fresh) and self._begins_differently())
+        return found + [tensor.grad is None for tensor in self.params]
 
-    def _tensors(self) -> tuple[list[Tensor], list[Tensor]]:
+    def _begins_differently(self) -> bool:
+        """Whether a parameter's first step has another graph than the others."""
+        return False
+
+    def _tensors(
+        self, options: list[Options], taking_part: list[tuple[Options, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """The tensors a step changes where they are, and the others it reads."""
-        taking_part = [tensor for tensor in self.params if tensor.grad is not None]
-        gradients = [tensor.grad for tensor in taking_part if tensor.grad is not None]
-        return [*taking_part, *self._state()], [*gradients, self._lr]
+        parameters = [tensor for _, tensor in taking_part]
+        states = {id(x): x for tensor in parameters for x in self.state[tensor].values()}
+        gradients = [tensor.grad for tensor in parameters if tensor.grad is not None]
+        numbers = {id(x): x for each in options for x in each.values() if isinstance(x, Tensor)}
+        return [*parameters, *states.values()], [*gradients, *numbers.values()]
 
-    def _state(self) -> list[Tensor]:
-        """What is kept for the parameters from step to step."""
-        return []
+    def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
+        """The state a parameter begins with."""
+        return {}
 
-    def _shared(self) -> list[Tensor]:
-        """Update what is common to all parameters; the tensors that changed."""
-        return []
-
-    def _updated(self, place: int, value: Tensor, gradient: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The new value of parameter number `place`, and the state that was assigned to."""
+    def _updated(
+        self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
+    ) -> Tensor:
+        """The new value of a parameter; the tensors of its state are assigned their own."""
         raise NotImplementedError
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """What there is to save, in torch's form: the state by parameters' numbers, and the groups' options."""
+        return packed_state(self)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take what state_dict() gave, here or in torch.
+
+        raises ValueError when the groups differ
+        """
+        unpacked_state(self, state_dict)
+        self._again = None
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> None:
+        """Call hook(optimizer, args, kwargs) before each step."""
+        self._hooks[0].append(hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> None:
+        """Call hook(optimizer, args, kwargs) after each step."""
+        self._hooks[1].append(hook)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_again": None}
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            shown = [f"    {name}: {group[name]}" for name in sorted(group) if name not in ("params", "param_names")]
+            lines += [f"Parameter Group {i}", *shown]
+        return "\n".join([*lines, ")"])
+
+    def __copy__(self) -> Self:
+        raise TypeError("an optimiser cannot share its state; use copy.deepcopy()")
+
+
+def zeros_like(tensor: Tensor, shape: tuple[int, ...] | None = None, value: float = 0.0) -> Tensor:
+    """Zeros, or another value, of a parameter's shape in memory of their own, in at least float32."""
+    kind = tensor.dtype.arithmetic.numpy
+    values = np.full(tensor.shape if shape is None else shape, value, kind)
+    return Tensor(values, device=tensor.device, requires_grad=False)

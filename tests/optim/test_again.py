@@ -30,14 +30,14 @@ class Reference:
     """The same optimiser in NumPy."""
 
     def __init__(self, kind: str, values: list[NDArray]) -> None:
-        self.kind, self.values, self.lr, self.t = kind, [x.astype(np.float64) for x in values], 0.1, 0
+        self.kind, self.values, self.lr, self.t = kind, [x.astype(np.float64) for x in values], 0.1, [0] * len(values)
         self.decay = {"SGD": 0.0, "momentum": 0.1, "Adam": 0.1, "AdamW": 0.01}[kind]
         self.m, self.v = ([np.zeros_like(x) for x in self.values] for _ in range(2))
 
     def step(self, gradients: list[NDArray | None]) -> None:
-        self.t += 1
         for i, g in enumerate(gradients):
             if g is not None:
+                self.t[i] += 1
                 self.values[i] = self._updated(i, self.values[i], g.astype(np.float64))
 
     def _updated(self, i: int, x: NDArray, g: NDArray) -> NDArray:
@@ -49,7 +49,7 @@ class Reference:
             self.m[i] = 0.9 * self.m[i] + g
             return x - self.lr * (g + 0.9 * self.m[i])
         self.m[i], self.v[i] = 0.9 * self.m[i] + 0.1 * g, 0.999 * self.v[i] + 0.001 * g * g
-        step = self.m[i] / (1 - 0.9**self.t) / (np.sqrt(self.v[i] / (1 - 0.999**self.t)) + 1e-8)
+        step = self.m[i] / (1 - 0.9 ** self.t[i]) / (np.sqrt(self.v[i] / (1 - 0.999 ** self.t[i])) + 1e-8)
         return x * (1 - self.lr * self.decay * (self.kind == "AdamW")) - self.lr * step
 
 
@@ -103,7 +103,8 @@ class Run:
         elif event == 3 and self.held:
             self.held.pop()
         elif event == 4 and self.reference.decay:
-            self.reference.decay = self.optimizer.weight_decay = 0.05 * self.rng.randint(1, 4)
+            self.reference.decay = 0.05 * self.rng.randint(1, 4)
+            self.optimizer.param_groups[0]["weight_decay"] = self.reference.decay
         self.reference.step(self.gradients())
         self.optimizer.step()
 
