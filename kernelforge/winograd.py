@@ -87,6 +87,7 @@ def is_stored(x: Node) -> bool:
 PLAIN = 0.85  # of its peak rate a plain sum over windows reaches; a batched product of matrices PRODUCTS
 PRODUCTS = 0.9
 IMAGE, VALUES, SUMS, RESULTS = 2.5, 1.2, 0.8, 1.5  # cycles to make, or use, an element of these arrays
+MANY, SCATTERED = 100, 3.0  # points of a block from which on these take so many times longer
 COPIED, WEIGHTS = 1.7, 0.8  # cycles to copy an element of the weight; to make one of the transformed weight
 READ, STREAMED = 0.6, 1.1  # cycles to read one of these in the product; where half the cache does not hold them all
 KEPT = 0.5  # of which remains where the weight is kept, and so lies as is best
@@ -142,11 +143,12 @@ def block_cycles(window: Windowed, blocks: Sequence[int], target: Target, kept: 
     factors = channels * outputs
     read = (READ if 4 * points * factors <= target.l3 // 2 else STREAMED) * (KEPT if kept else 1)
     prepared = points * HELD if kept else prod(window.taps) * COPIED + points * WEIGHTS
+    slower = SCATTERED if points > MANY else 1.0
     return (
         points * tiles * window.channels * outputs / (2 * target.lanes) / PRODUCTS
         + factors * (prepared + points * read)
-        + channels * (image * IMAGE + points * tiles * VALUES)
-        + outputs * tiles * (points * SUMS + prod(blocks) * RESULTS)
+        + channels * (image * IMAGE + points * tiles * VALUES) * slower
+        + outputs * tiles * (points * SUMS + prod(blocks) * RESULTS) * slower
         + LAUNCHED
     )
 
@@ -158,9 +160,10 @@ def tap_cycles(window: Windowed, blocks: Sequence[int], target: Target) -> float
     counts = [ceil(r / q) for r, q in zip(window.taps, blocks)]
     terms = prod(counts) * window.channels
     elements = prod(q * n for q, n in zip(blocks, counts)) * window.channels
+    slower = SCATTERED if points > MANY else 1.0
     return (
         points * terms * window.batch[0] * window.outputs / (2 * target.lanes) / PRODUCTS
-        + (rows + outputs) * (elements * IMAGE + points * terms * VALUES)
-        + rows * outputs * (points * SUMS + prod(window.places) * RESULTS)
+        + (rows + outputs) * (elements * IMAGE + points * terms * VALUES) * slower
+        + rows * outputs * (points * SUMS + prod(window.places) * RESULTS) * slower
         + LAUNCHED
     )
