@@ -79,6 +79,10 @@ class JitError(KernelForgeError, RuntimeError):
     """A captured function that does what a capture cannot repeat, or is called in too many different ways."""
 
 
+class PackError(KernelForgeError, ValueError):
+    """A file that is no pack of plans and kernels, or a damaged one."""
+
+
 class InternalError(KernelForgeError, AssertionError):
     """An invariant of kernelforge itself that does not hold: a fault to report."""
 

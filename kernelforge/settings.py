@@ -81,6 +81,7 @@ DEVICE: Final = Setting("DEVICE", "CPU", "device of new tensors: CPU, CUDA, CUDA
 OPENCL: Final = Setting("OPENCL", "", "OpenCL runtimes, read with THREADS: intel, pocl, a part of a name; all")
 THREADS: Final = Setting("THREADS", 0, "CPU threads that run kernels, 0 for all; read when a device is first opened")
 WORKERS: Final = Setting("WORKERS", -1, "processes that help to compile, -1 for one per further processor, 0 for none")
+COMPILE_APART: Final = Setting("COMPILE_APART", False, "compile in another process alone: it may crash, this one not")
 POOL: Final = Setting("POOL", -1, "MiB of freed memory kept for reuse per device, -1 for a quarter of its memory")
 CACHE: Final = Setting("CACHE", True, "keep compiled kernels on disk")
 CACHE_PLANS: Final = Setting("CACHE_PLANS", True, "keep plans that took long to make on disk, too")
@@ -102,8 +103,8 @@ TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch n
 SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
-        DEBUG, DEVICE, OPENCL, THREADS, WORKERS, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP, DUMP_LANGUAGE,
-        TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, PENDING, EAGER, JIT, TRAINING,
+        DEBUG, DEVICE, OPENCL, THREADS, WORKERS, COMPILE_APART, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP,
+        DUMP_LANGUAGE, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, PENDING, EAGER, JIT, TRAINING,
     )
 }  # fmt: skip
 

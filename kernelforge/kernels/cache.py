@@ -16,6 +16,7 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,8 @@ class Statistics:
 
 
 statistics: Final = Statistics()
+_offered: Final[dict[str, bytes]] = {}  # entries of pack files
+_noted: Final[list[set[str]]] = []  # the keys of entries used, for whoever wants to know
 _saves: Final = itertools.count()
 
 
@@ -116,6 +119,10 @@ def key_of(*parts: str) -> str:
 
 def load(key: str) -> bytes | None:
     """The content of an entry, or None; a damaged one is removed."""
+    for some in _noted:
+        some.add(key)
+    if key in _offered:
+        return _offered[key]
     if not CACHE.value:
         return None
     path = _path(key)
@@ -135,12 +142,15 @@ def load(key: str) -> bytes | None:
 def forget(key: str) -> None:
     """Removes an entry that cannot be used."""
     statistics.healed += 1
+    _offered.pop(key, None)
     with contextlib.suppress(OSError):
         _path(key).unlink()
 
 
 def save(key: str, content: bytes) -> None:
     """Stores an entry; a full or unwritable disk is not an error: the kernel is compiled again next time."""
+    for some in _noted:
+        some.add(key)
     if not CACHE.value:
         return
     path = _path(key)
@@ -159,6 +169,22 @@ def save(key: str, content: bytes) -> None:
         return
     if next(_saves) % SAVES_PER_SWEEP == 0:
         sweep()
+
+
+def offer(entries: Mapping[str, bytes]) -> None:
+    """Has entries found that are not on disk."""
+    _offered.update(entries)
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[set[str]]:
+    """A context; the keys of the entries loaded and saved meanwhile."""
+    used: set[str] = set()
+    _noted.append(used)
+    try:
+        yield used
+    finally:
+        _noted.remove(used)
 
 
 def _header(content: bytes) -> bytes:

@@ -21,7 +21,9 @@ from codegen.program import Program
 from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
 from kernelforge.kernels.opencl_binary import without_code
-from kernelforge.kernels.workers import Batch, Crew
+from kernelforge.kernels.progress import Progress
+from kernelforge.kernels.workers import Batch, Crew, apart
+from kernelforge.settings import CACHE, COMPILE_APART
 
 FORMAT: Final = "4"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
@@ -95,6 +97,8 @@ class Builder:
         for program, key in keys.items():
             if key not in self._built and not (self._keeps and self._load(key)):
                 missing[key] = program
+        if missing and COMPILE_APART.value and self._keeps and CACHE.value:
+            missing = self._built_apart(missing)
         if sum(len(program.source) for program in missing.values()) > SHARED and self._helpers is not None:
             missing = self._shared(missing, self._helpers())
         if missing:
@@ -163,12 +167,28 @@ class Builder:
             return missing
         batches = batched(list(keys))
         crew.start(len(batches) // 2)
+        progress = Progress(len(missing), sum(len(program.source) for program in keys))
         try:
-            for _ in crew.compile_batches(batches, here):
-                pass
+            for batch in crew.compile_batches(batches, here):
+                progress.advance(len(batch), sum(len(program.source) for program in batch))
         finally:
+            progress.end()
             crew.dismiss()
         return {key: program for key, program in missing.items() if key not in self._built and not self._load(key)}
+
+    def _built_apart(self, missing: dict[str, Program]) -> dict[str, Program]:
+        """Has another process build programs; those it could not be given, and those the driver refuses.
+
+        raises CompileError for the first one whose compilation ends the process
+        """
+        compiled = apart(self._device, list(missing.values()))
+        if compiled is None:
+            return missing
+        for (key, program), outcome in zip(missing.items(), compiled):
+            if outcome:
+                raise self._refusal(program, RuntimeError(outcome))
+            self._load(key)
+        return {key: program for key, program in missing.items() if key not in self._built}
 
     def _build(self, missing: dict[str, Program]) -> None:
         """Compiles programs together; one by one when that fails, to keep the good ones and name the bad one."""
