@@ -44,7 +44,7 @@ class Node:
     shape     dtype, device: what follows from these; device is None where no buffer is involved
     line      file and line of the user's call that first made the node; no part of its identity
     realized  the buffer that holds its elements in row-major order, once they are computed
-    depth     how many operations one after the other it waits for, since these were counted last
+    depth     how many operations one after the other it waits for, since these were counted last; 0 once computed
     """
 
     depth: int
@@ -59,7 +59,7 @@ class Node:
         self.realized: Buffer | None = None
         depth = 0
         for x in src:
-            if x.depth > depth and x.realized is None:
+            if x.depth > depth:
                 depth = x.depth
         self.depth = depth + 1 if src else 0
 

@@ -117,6 +117,7 @@ def realize_again(node: Node) -> Buffer | None:
     if found is None or plan is None:
         return None
     node.realized = buffer = run_one(plan, found[1])
+    node.depth = 0
     return buffer
 
 
@@ -194,6 +195,7 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> lis
     """
     if plan.is_one_launch:
         nodes[0].realized = buffer = run_one(plan, leaves)
+        nodes[0].depth = 0
         return [buffer]
     service = service_of(plan, leaves)
     memories, buffers = prepared(plan, leaves, service)
@@ -207,6 +209,7 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> lis
         raise
     for node, buffer in zip(nodes, buffers):
         node.realized = buffer
+        node.depth = 0
     return buffers
 
 

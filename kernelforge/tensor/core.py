@@ -49,13 +49,17 @@ def calling_line() -> graph.Line | None:
 
 
 def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
-    """Nodes, computed unless they are constants or only noted for later; without a history if none is needed."""
+    """Nodes, computed unless they are constants or only noted for later; without a long history if none is needed."""
     if spelling.get() or recorder.get() is not None:
         return list(nodes)
+    depths = [node.depth for node in nodes]
     realize.realize([node for node in nodes if node.op != "buffer" and graph.uniform(node) is None])
-    return [
-        node if node.realized is None or tracked else graph.buffer(node.realized, node.shape) for node in nodes
-    ]
+    found = []
+    for node, depth in zip(nodes, depths):
+        cut = node.realized is not None and not tracked and depth >= PATIENCE
+        found.append(graph.buffer(node.realized, node.shape) if node.realized is not None and cut else node)
+        node.depth = depth
+    return found
 
 
 def broadcast(*nodes: Node) -> tuple[Node, ...]:
