@@ -7,7 +7,7 @@ without planning or compiling anything: its buffers take the places of the earli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, NamedTuple, cast
@@ -107,6 +107,24 @@ def realize(
             if plan.is_one_launch:
                 _remember(pending[0], leaves, plan)
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
+
+
+def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
+    """A compiled plan for nodes whose results take the memory of some of the buffers that can be spared.
+
+    None where there is nothing to gain.  Its leaves and results are in the order of those of `realize`; nothing runs.
+    """
+    pending = _pending(nodes)
+    found = structure(pending)
+    leaves = cast(list[Buffer], found.leaves)
+    free = frozenset(number for number, leaf in enumerate(leaves) if leaf in spare)
+    if not pending or _nbytes(leaves, free) < LEAST_SPARED:
+        return None
+    plan = _planned(pending, found, _device(pending), free)
+    if all(slot.takes < 0 for slot in plan.slots):
+        return None
+    compile_all(plan)
+    return plan
 
 
 def realize_again(node: Node) -> Buffer | None:

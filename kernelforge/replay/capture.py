@@ -22,6 +22,7 @@ from kernelforge.replay.guards import is_same
 from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import MISSING, Holder, Snapshot
 from kernelforge.replay.structures import Maker, maker, tensors_in
+from kernelforge.replay.taking import are_alone
 from kernelforge.replay.trace import Act, Draw, Read, Run, Trace
 from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor
@@ -38,10 +39,14 @@ class Other(Exception):
 
 
 class RunStep(NamedTuple):
-    """Run a plan on the buffers of the given numbers; its results are the next buffers."""
+    """Run a plan on the buffers of the given numbers; its results are the next buffers.
+
+    in_place   the same plan with results in the memory of what they replace, for as long as nothing else needs that
+    """
 
     repeated: Repeated
     order: tuple[int, ...]
+    in_place: Repeated | None = None
 
     @property
     def plan(self) -> Plan:
@@ -125,6 +130,7 @@ class Capture:
         self.gradients: list[GradientEffect] = []
         self.result: Maker = lambda tensors: None
         self.single: RunStep | None = None
+        self.taken: list[int] = []
         self.line = calling_line()
 
     @property
@@ -139,12 +145,13 @@ class Capture:
         """
         if self.single is not None:
             return self._replay_single(self.single, tensors)
+        in_place = bool(self.taken) and are_alone([tensors[place] for place in self.taken])
         buffers = [_buffer(tensor) for tensor in tensors]
         buffers += self.constants
         place = generator.place() if len(self.steps) > 1 else None
         try:
             for step in self.steps:
-                self._do(step, buffers)
+                self._do(step, buffers, in_place)
         except BaseException:
             if place is not None:
                 generator.go_to(place)
@@ -158,6 +165,19 @@ class Capture:
         for effect in self.effects:
             effect.holder.put(effect.key, MISSING if effect.make is None else effect.make(made))
         return self.result(made)
+
+    def take(self, plan: Plan) -> None:
+        """Uses a plan for the last step that writes results in the memory of tensors the call changes.
+
+        Not where a result of the call shows the old values, or a history leads to them.
+        """
+        step = self.steps[-1] if self.steps else None
+        if not isinstance(step, RunStep):
+            return
+        taken = {step.order[slot.takes] for slot in plan.slots if slot.takes >= 0}
+        sources = [*self.sources, *[change.source for change in self.changes if change.source is not None]]
+        if taken.isdisjoint(source.number for source in sources) and not any(source.history for source in sources):
+            self.steps[-1], self.taken = step._replace(in_place=Repeated(plan)), sorted(taken)
 
     def settle(self, result: Any) -> None:
         """Finds out whether all a replay does is to run one kernel for the one tensor that is the result."""
@@ -176,9 +196,10 @@ class Capture:
         return Tensor._wrap(node, source.tracked)
 
     @staticmethod
-    def _do(step: Step, buffers: list[Buffer]) -> None:
+    def _do(step: Step, buffers: list[Buffer], in_place: bool) -> None:
         if isinstance(step, RunStep):
-            buffers += step.repeated.run([buffers[number] for number in step.order])
+            way = step.in_place if in_place and step.in_place is not None else step.repeated
+            buffers += way.run([buffers[number] for number in step.order])
         elif isinstance(step, DrawStep):
             buffers.append(Buffer.from_numpy(step.draw(), step.like.dtype, step.like.device))
         elif isinstance(step, ReadStep):
@@ -278,7 +299,10 @@ class Capturing:
         for tensor in wanted:
             pending.pop(id(tensor), None)
         roots = [tensor._node for tensor in wanted if graph.uniform(tensor._node) is None]
-        self.trace.compute([node for node in roots if node.op != "buffer"])
+        roots = [node for node in roots if node.op != "buffer"]
+        spare = {self.fresh[i] for i in changed if i < self.seen and self._is_only_one(i)}
+        plan = realize.in_place(roots, spare) if spare else None
+        self.trace.compute(roots)
         used = changed | {known[id(tensor)] for tensor in everything if id(tensor) in known}
         used |= {place for place, _ in gradients} | set(range(self.seen, len(self.tensors))) | self._read(wanted)
         used |= {i for i, tensor in enumerate(self.tensors) if visible(tensor)}
@@ -295,7 +319,14 @@ class Capturing:
         self._write_down(capture, result, effects, gradients, lambda tensor: place[id(tensor)])
         self._settle(wanted)
         capture.settle(result)
+        if plan is not None:
+            capture.take(plan)
         return capture, chosen
+
+    def _is_only_one(self, place: int) -> bool:
+        """True for a tensor of values no other known tensor has, in memory that is its own."""
+        memory = self.fresh[place].memory
+        return memory is not None and sum(buffer.memory is memory for buffer in self.fresh) == 1
 
     def _write_down(
         self,

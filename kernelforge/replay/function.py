@@ -229,6 +229,7 @@ class Jit(Generic[P, T]):
         if self._entries and not kwargs:
             entry = self._entries[0]
             if entry.fits_quickly(mode, args):
+                entry.nodes = []  # what is counted in `taking` are the references of others
                 try:
                     result = entry.capture.replay([*entry.seen, *cast(Sequence[Tensor], args)])
                 except Other:
@@ -243,7 +244,7 @@ class Jit(Generic[P, T]):
         for number, entry in enumerate(self._entries):
             reason = entry.reason(mode, given)
             if reason is None:
-                tensors = entry.tensors(given)
+                tensors, entry.nodes = entry.tensors(given), []
                 _compute(tensors)
                 try:
                     result = entry.capture.replay(tensors)

@@ -41,22 +41,25 @@ class Repeated:
             return running.rerun(plan, leaves)
         allocate = self._runtime.allocate
         memories = [buffer.memory for buffer in leaves]
-        made = [(allocate(nbytes), slot) for _, slot, nbytes in plan.made]
+        made = [(allocate(nbytes) if slot.takes < 0 else memories[slot.takes], slot) for _, slot, nbytes in plan.made]
         memories += [memory for memory, _ in made]
         memories += [allocate(block.nbytes) for block in plan.blocks]
         self._preset.run(memories)
         GlobalCounters.kernel_count += plan.kernels
         GlobalCounters.global_ops += plan.flops
         GlobalCounters.global_mem += plan.nbytes
-        found = [Buffer(slot.size, slot.dtype, slot.device, None, memory) for memory, slot in made]
+        found = [
+            Buffer(slot.size, slot.dtype, slot.device, None, memory) if slot.takes < 0 else leaves[slot.takes]
+            for memory, slot in made
+        ]
         place = {number: buffer for (number, _, _), buffer in zip(plan.made, found)}
         return [place[slot] if slot in place else leaves[slot] for slot in plan.results]
 
     def _fits(self) -> bool:
         """True where all there is to a run are launches on memory that leaves, results and blocks have."""
         plan = self.plan
-        plain = not plan.preparations and not plan.flags and all(slot.takes < 0 for slot in plan.slots)
-        return plain and len(plan.batch) >= LEAST and all(nbytes for _, _, nbytes in plan.made)
+        launches_alone = not plan.preparations and not plan.flags and len(plan.batch) >= LEAST
+        return launches_alone and all(nbytes for _, _, nbytes in plan.made)
 
     def _set_up(self) -> None:
         plan = self.plan
