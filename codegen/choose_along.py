@@ -20,8 +20,8 @@ from codegen.picks import Pick, either
 from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.target import Target
 
-ROWS = 16  # of which a transposition costs as much as it saves
-ROWS_OF_GROUPS = 32  # the same where one instruction takes several steps
+ROWS = 24  # of which a transposition costs as much as it saves
+ROWS_OF_GROUPS = 28  # the same where one instruction takes several steps
 TILES = ((6, 4), (8, 3), (5, 4), (4, 6), (3, 8), (2, 8), (4, 4), (8, 2))  # rows and columns of accumulators
 FEWER = ((8, 2), (4, 4), (5, 3), (6, 2), (3, 4), (2, 4))  # the same where columns need corrections
 LEAST = 8  # vectors of the sum: at its end lanes are added up
