@@ -51,6 +51,7 @@ class Leaves:
         self.kernel, self.vector, self.target = nest.kernel, schedule.vector, nest.target
         self.bypass = int(schedule.options.get("bypass", 1 << 62))
         self.requests = Requests(schedule)
+        self.bound = frozenset(a for r in nest.kernel.reduces for a in r.bound)
         self.lanes = speller.lanes
         self.lines, self.fresh = lines, lines.fresh
         self.replaced, self.held = replaced, list[str]()

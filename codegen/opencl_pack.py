@@ -19,7 +19,7 @@ from codegen.ir import Expr, Load, walk
 from codegen.nodes import Box, Pack, Place
 from codegen.opencl_boxes import Boxes
 from codegen.opencl_leaves import Leaves
-from codegen.opencl_words import print_words, words_of
+from codegen.opencl_words import copy_loop, print_words, words_of
 from codegen.schedule import Step
 
 Extents = Mapping[Axis, int]
@@ -174,7 +174,8 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
         leaves.masks.clear, leaves.masks.beyond = clear - {piece.read}, beyond | {piece.read}
     with ExitStack() as loops:
         for a in axes:
-            loops.enter_context(leaves.lines.block(_for(leaves, node, place, piece, a, steps[a])))
+            part = (piece.begin[a], piece.end[a], steps[a])
+            loops.enter_context(leaves.lines.block(copy_loop(leaves, node, place, a, part)))
         if piece.stored is not None and piece.read is not None:
             _print_square(leaves, node, place, piece.stored, piece.read, rest or leaves.lanes)
         else:
@@ -195,18 +196,6 @@ def _loop_order(node: Pack, piece: Piece) -> list[Axis]:
     last = [a for a in (piece.stored, piece.read) if a is not None]
     others = [a for a, extent in piece.end.items() if extent > 1 and a not in last]
     return sorted(others, key=distance, reverse=True) + last
-
-
-def _for(leaves: Leaves, node: Pack, place: Place, piece: Piece, axis: Axis, step: int) -> str:
-    start, var = node.place.var(axis), place.var(axis)
-
-    def shifted(offset: int) -> str:
-        if start is None:
-            return str(offset)
-        return f"{start} + {offset}" if offset else start
-
-    first, last = shifted(piece.begin[axis]), shifted(piece.end[axis])
-    return f"kf_for ({leaves.indices.base} {var} = {first}; {var} < {last}; {var} += {step})"
 
 
 def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: Axis, count: int) -> None:

@@ -186,10 +186,7 @@ def _print_piece(leaves: Leaves, node: Pack, words: Words, piece: Piece) -> None
         leaves.masks.clear, leaves.masks.beyond = clear - {words.along}, beyond | {words.along}
     with ExitStack() as loops:
         for axis, (begin, end, step) in piece.ranges.items():
-            start, var = node.place.var(axis), place.var(axis)
-            first, last = (f"{start} + {x}" if start is not None else str(x) for x in (begin, end))
-            head = f"kf_for ({leaves.indices.base} {var} = {first}; {var} < {last}; {var} += {step})"
-            loops.enter_context(leaves.lines.block(head))
+            loops.enter_context(leaves.lines.block(copy_loop(leaves, node, place, axis, (begin, end, step))))
         leaves.forget()
         leaves.enter(place, node.env)
         if piece.form == "square":
@@ -202,6 +199,18 @@ def _print_piece(leaves: Leaves, node: Pack, words: Words, piece: Piece) -> None
             leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *leaves.value(value, {}, None), None))
         leaves.forget()
     leaves.masks.clear, leaves.masks.beyond = clear, beyond
+
+
+def copy_loop(leaves: Leaves, node: Pack, place: Place, axis: Axis, steps: tuple[int, int, int]) -> str:
+    """The head of a loop that fills a part of a box: from a position in it to another, by steps.
+
+    What lies beyond the end of an axis is left as it is, unless sums would read it.
+    """
+    (begin, end, step), start, var, base = steps, node.place.var(axis), place.var(axis), leaves.indices.base
+    first, last = (f"{start} + {x}" if start is not None and x else start or str(x) for x in (begin, end))
+    if not (start is None or axis in leaves.masks.clear or axis in leaves.bound or node.box.image is not None):
+        last = f"min({last}, {axis.size}{'l' if base == 'long' else ''})"
+    return f"kf_for ({base} {var} = {first}; {var} < {last}; {var} += {step})"
 
 
 def _inside(node: Pack, piece: Piece) -> Place:
