@@ -24,6 +24,7 @@ TILE = (8, 2)  # rows and vectors of the register tile: 16 accumulators, half th
 WIDE_TILE = (6, 4)  # the same where columns are read in place: longer pieces of memory, fewer reads
 TILES = (TILE, WIDE_TILE, (8, 3), (12, 2), (4, 4), (14, 2), (8, 1), (16, 1), (4, 2), (4, 1), (2, 4), (1, 8))
 BLOCKS = (256, 128, 64)  # rows and columns of a group's block
+FEW_TILES = 3  # of rows in a block, which all stay in the nearest cache
 BETWEEN = (192, 96)  # others that may give every core as much
 PACKING = 4  # products for which an operand's element is packed
 DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed together
@@ -140,6 +141,8 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     outside = [*grid, *(Step(a, 1) for a in kernel.axes if a not in known)]
     ahead = k_blocks(roles, prod(a.size for a in c.k), target.lanes, pick)
     register = [Step(roles.m, rows), Step(roles.n, columns)]  # a row of tiles keeps its rows in the nearest cache
+    if mc <= FEW_TILES * rows:  # those of all tiles stay there anyway
+        register.reverse()
     deepest = [Step(a, roles.step if a is roles.k else 1) for a in looped(roles)]
     tile = [*pick("order", (register, register[::-1])), *deepest]
     fixed = {step.axis for step in outside if step.tile == 1}

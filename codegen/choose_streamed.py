@@ -19,6 +19,7 @@ from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
 ROWS = 32  # of which arithmetic takes as long as reading the other operand from memory
+CACHED = 8  # what takes up more than such a part of the last cache is not expected to be in it
 STRIPES = (512, 1024, 256)  # columns of a group
 DEPTHS = (8, 4, 16, 32)  # rows read together
 TILES = ((8, 2), (8, 3), (4, 4))  # rows and vectors of other register tiles
@@ -60,4 +61,4 @@ def _is_stream(roles: Roles, target: Target) -> bool:
     loads = list(loads_of(roles.right))
     straight = all(e.index.stride(roles.n) == 1 and not e.guards for e in loads)
     nbytes = sum(prod(a.size for a in e.axes) * e.dtype.itemsize for e in loads)
-    return bool(loads) and is_plain_load(roles.right) and straight and nbytes > target.l2
+    return bool(loads) and is_plain_load(roles.right) and straight and nbytes > target.l3 // CACHED

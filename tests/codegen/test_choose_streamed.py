@@ -13,7 +13,7 @@ from codegen.target import CPU
 from tests.codegen.opencl_harness import difference, run_all
 from tests.codegen.random_kernels import random_arrays
 
-SMALL = replace(CPU, l2=4096)  # so that small operands are large
+SMALL = replace(CPU, l2=4096, l3=8 * 4096)  # so that small operands are large
 
 
 def product(rows: int, columns: int, depth: int, batch: int = 1, name: str = "product") -> Kernel:
