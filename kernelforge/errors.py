@@ -4,11 +4,25 @@ A user error says what was attempted, the shapes and dtypes received, what was e
 a `KernelForgeError`, and also the built-in error of its kind, so that ordinary `except ValueError` works.
 """
 
+from __future__ import annotations
+
 import numpy as np
+
+from kernelforge.blame import whereabouts
 
 
 class KernelForgeError(Exception):
-    """Anything kernelforge itself reports."""
+    """Anything kernelforge itself reports.
+
+    context  the call that went wrong with its operands, and the user's line, as text
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self.context = whereabouts()
+
+    def __str__(self) -> str:
+        return super().__str__() + self.context
 
 
 class ShapeError(KernelForgeError, ValueError, RuntimeError):
@@ -25,6 +39,22 @@ class DTypeError(KernelForgeError, TypeError, RuntimeError):
 
 class ArgumentError(KernelForgeError, ValueError, RuntimeError):
     """An option that has no such value."""
+
+
+class StateError(KernelForgeError, RuntimeError):
+    """Something asked for at a time or of a tensor that cannot give it."""
+
+
+class KindError(KernelForgeError, TypeError):
+    """An argument of a Python type that has no meaning here."""
+
+
+class PlaceError(KernelForgeError, IndexError):
+    """An index outside of what it counts."""
+
+
+class DivisionError(KernelForgeError, ZeroDivisionError):
+    """Integers divided by the number 0."""
 
 
 class SettingError(KernelForgeError, ValueError):

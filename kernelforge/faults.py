@@ -11,41 +11,37 @@ from typing import Any, Final
 
 import numpy as np
 
-from kernelforge.graph import Line
+from kernelforge.errors import PlaceError
+from kernelforge.graph import user_line
 from kernelforge.kernels import Device
 from kernelforge.kernels.runtime import reports
+from kernelforge.steps import Check
 
 
 class Fault:
     """The flags of one kernel: an int32 array on a device.
 
-    sizes, lines  for each flag: the index must be in 0 <= index < size, and the user's line of the operation
+    checks  for each flag: the index must be in 0 <= index < size, and the user's line of the operation
     """
 
-    __slots__ = ("device", "lines", "memory", "sizes")
+    __slots__ = ("checks", "device", "memory")
 
-    def __init__(self, device: str, sizes: Sequence[int], lines: Sequence[Line | None]) -> None:
-        self.device, self.sizes, self.lines = device, tuple(sizes), tuple(lines)
-        self.memory: Any = Device[device].allocate(4 * len(self.sizes))
+    def __init__(self, device: str, checks: Sequence[Check]) -> None:
+        self.device, self.checks = device, tuple(checks)
+        self.memory: Any = Device[device].allocate(4 * len(self.checks))
         self.clear()
 
     def clear(self) -> None:
-        Device[self.device].copy_in(self.memory, np.zeros(len(self.sizes), np.int32))
+        Device[self.device].copy_in(self.memory, np.zeros(len(self.checks), np.int32))
 
-    def message(self) -> str | None:
+    def found(self) -> Check | None:
         """What went wrong, or None; waits for the device, and clears the flags."""
-        flags = np.zeros(len(self.sizes), np.int32)
+        flags = np.zeros(len(self.checks), np.int32)
         Device[self.device].copy_out(self.memory, flags)
         if not flags.any():
             return None
         self.clear()
-        which = int(np.flatnonzero(flags)[0])
-        line = self.lines[which]
-        place = f" in {line[0]}, line {line[1]}" if line else ""
-        return (
-            f"index out of range{place}: a gather, scatter or indexing by a tensor found an index that is not in "
-            f"0 <= index < {self.sizes[which]} (negative ones count from the end); check the values of the index tensor"
-        )
+        return self.checks[int(np.flatnonzero(flags)[0])]
 
 
 _pending: Final[dict[int, Fault]] = {}
@@ -62,9 +58,14 @@ def raise_pending() -> None:
         return
     faults = list(_pending.values())
     _pending.clear()
-    messages = [message for fault in faults if (message := fault.message()) is not None]
-    if messages:
-        raise IndexError(messages[0])
+    failed = [check for fault in faults if (check := fault.found()) is not None]
+    if not failed:
+        return
+    with user_line(failed[0].line):
+        raise PlaceError(
+            f"index out of range: {failed[0].what} found an index that is not in 0 <= index < {failed[0].size} "
+            "(negative ones count from the end); check the values of the index tensor"
+        )
 
 
 reports.append(raise_pending)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import lru_cache, partial
 from math import prod
 from typing import Any, Final
@@ -20,18 +19,17 @@ import numpy as np
 
 from codegen.dtypes import DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS, ScalarOp
+from kernelforge.blame import Line, current_line
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DeviceError, DTypeError, ShapeError
 
 Shape = tuple[int, ...]
-Line = tuple[str, int]
 Value = int | float | bool
 
 VIEWS: Final = frozenset(("reshape", "permute", "expand", "pad", "shrink", "flip", "window", "unwindow"))
 LEAVES: Final = frozenset(("buffer", "const", "iota"))
 SCATTERS: Final = frozenset(("scatter", "tally"))
 
-current_line: Final[ContextVar[Line | None]] = ContextVar("current_line", default=None)
 
 
 class Node:

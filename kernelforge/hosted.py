@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelforge.errors import LinAlgError
-from kernelforge.graph import Line, Node
+from kernelforge.graph import Line, Node, user_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,6 @@ class HostFunction:
             with np.errstate(all="ignore"):
                 return self.run(*arrays)
         except np.linalg.LinAlgError as error:
-            place = f" in {line[0]}, line {line[1]}" if line else ""
-            shapes = ", ".join(str(array.shape) for array in arrays)
-            raise LinAlgError(f"{self.name}{place}, of {shapes}: {str(error).lower()}; {self.advice}") from None
+            operands = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays)
+            with user_line(line):
+                raise LinAlgError(f"{self.name} of {operands}: {str(error).lower()}; {self.advice}") from None

@@ -176,7 +176,7 @@ class Planner:
             self.plan.slots[self._slot(numbered[result], device)].takes = self._slot(numbered[source], device)
         fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
         arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
-        checks = tuple(Check(size, numbered[number].line) for size, number in template.checks)
+        checks = tuple(Check(size, numbered[n].line, _in_words(numbered[n])) for size, n in template.checks)
         reasons = tuple(f"{node!r}: {reason}" for node, reason in group.reasons.items())
         lines = tuple(dict.fromkeys(node.line for node in numbered if node.line is not None))
         if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):
@@ -317,3 +317,9 @@ def _make_template(
     )
     is_plain = not (checks or keeps) and is_part(program)
     return Template(program, arguments, checks, could, does, is_plain)
+
+
+def _in_words(node: Node) -> str:
+    """An operation that looks up places, with its operands."""
+    operands = [f"{x.dtype} {list(x.shape)}" for x in node.src]
+    return f"{node.op} of {operands[0]} by {operands[1]}" if len(operands) > 1 else node.op

@@ -207,8 +207,7 @@ def _fault(plan: Plan, slot: int) -> faults.Fault:
     """The fault flags behind a slot; they live as long as the plan."""
     if slot not in plan.faults:
         step = next(step for step in plan.launches if step.fault == slot)
-        sizes, lines = [check.size for check in step.checks], [check.line for check in step.checks]
-        plan.faults[slot] = faults.Fault(step.device, sizes, lines)
+        plan.faults[slot] = faults.Fault(step.device, step.checks)
     return plan.faults[slot]
 
 

@@ -43,10 +43,11 @@ class Slot:
 
 @dataclass(frozen=True)
 class Check:
-    """What a fault flag says: an index was not in 0 <= index < size."""
+    """What a fault flag says: an index was not in 0 <= index < size; of which operation, on which line."""
 
     size: int
     line: Line | None
+    what: str = ""
 
 
 @dataclass(slots=True)

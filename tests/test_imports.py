@@ -14,11 +14,13 @@ ORDER = {
                   factors < fixing contract < rewrite < access dots picks overwriting < moved nodes < goals
                   < triton_scope triton_tiles triton_dot triton_limits legality < placing narrowing < nest < choose
                   < candidates < triton opencl < opencl_together generate < __init__""",
-    "kernelforge": """settings errors progress counters buffer dlpack recording < graph views shape structure hosted
-                      < grad simplify < cuts split tallies privatise alongside toom ownership < axes demand naming group
+    "kernelforge": """blame < settings errors < kinds progress counters buffer dlpack recording < graph views shape
+                      structure hosted < grad simplify < cuts split tallies privatise alongside toom ownership
+                      < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
                       < steps < joint < plan < debug dump faults graphs observing saved < running < realize < tensor
-                      < autograd io < nn optim data < checkpoint replay < func < inspect < cli < __main__ __init__""",
+                      < autograd array_api io < nn optim data < checkpoint replay < func < inspect < cli
+                      < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
 from kernelforge.autograd.functional import Tensors, grad, several
+from kernelforge.errors import StateError
 from kernelforge.tensor import Tensor
 
 _SEED: Final = 7
@@ -39,7 +40,7 @@ def gradcheck(
     xs = several(inputs)
     chosen = [i for i, x in enumerate(xs) if isinstance(x, Tensor) and x.requires_grad]
     if not chosen or any(xs[i].dtype is not dtypes.float64 for i in chosen):
-        raise RuntimeError("gradcheck() takes inputs of float64, one or more of which require gradients")
+        raise StateError("gradcheck() takes inputs of float64, one or more of which require gradients")
     ys = [y for y in several(func(*xs)) if y.is_floating_point()]
     for number, y in enumerate(ys):
         weights = np.random.default_rng(_SEED).normal(size=y.shape)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kernelforge.errors import ArgumentError, StateError
 from kernelforge.tensor import Tensor
 
 Tensors = Tensor | Sequence[Tensor]
@@ -24,10 +25,10 @@ def _total(outputs: Any, grad_outputs: Any) -> Tensor:
     ys = several(outputs)
     given = several(grad_outputs) if grad_outputs is not None else (None,) * len(ys)
     if len(given) != len(ys):
-        raise ValueError(f"{len(ys)} outputs with {len(given)} cotangents: give one for each, or None")
+        raise ArgumentError(f"{len(ys)} outputs with {len(given)} cotangents: give one for each, or None")
     if any(dy is None and y.shape for y, dy in zip(ys, given)):
         shapes = ", ".join(str(y.shape) for y in ys)
-        raise RuntimeError(f"gradient of outputs of {shapes}: only those without dimensions need no cotangent")
+        raise StateError(f"gradient of outputs of {shapes}: only those without dimensions need no cotangent")
     parts = [y if dy is None else (y * dy).sum() for y, dy in zip(ys, given)]
     return sum(parts[1:], parts[0])
 

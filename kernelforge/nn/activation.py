@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.function import FunctionModule
 from kernelforge.nn.module import Module
@@ -243,7 +243,7 @@ class Hardtanh(FunctionModule):
     ) -> None:
         low, high = min_val if min_value is None else min_value, max_val if max_value is None else max_value
         if low >= high:
-            raise ValueError(f"Hardtanh: max_val={high} must be larger than min_val={low}")
+            raise ArgumentError(f"Hardtanh: max_val={high} must be larger than min_val={low}")
         self._keep(min_val=low, max_val=high, inplace=inplace)
 
 

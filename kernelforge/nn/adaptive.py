@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn.containers import ModuleList, Sequential
 from kernelforge.nn.linear import Linear
 from kernelforge.nn.module import Module
@@ -43,7 +43,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     ) -> None:
         ends = list(cutoffs)
         if not ends or ends != sorted(set(ends)) or ends[0] <= 0 or ends[-1] > n_classes - 1:
-            raise ValueError(
+            raise ArgumentError(
                 "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each "
                 "value is between 1 and n_classes-1"
             )

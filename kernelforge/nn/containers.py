@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from kernelforge.errors import KindError, PlaceError
 from kernelforge.nn.module import Module
 from kernelforge.nn.parameter import Parameter
 from kernelforge.tensor import Tensor
@@ -33,7 +34,7 @@ class _Numbered(Module):
         """
         size = len(self)
         if not -size <= index < size:
-            raise IndexError(f"index {index} is out of range")
+            raise PlaceError(f"index {index} is out of range")
         return index % size if size else 0
 
     def __len__(self) -> int:
@@ -162,7 +163,7 @@ class _Named(Module):
 
     def __setitem__(self, key: str, item: Any) -> None:
         if not isinstance(key, str):
-            raise TypeError(f"{type(self).__name__} takes strings as names, got {key!r}")
+            raise KindError(f"{type(self).__name__} takes strings as names, got {key!r}")
         if key not in self._names:
             self._check_name(key, "item")
             self._names = (*self._names, key)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.linear import uniform_parameter
 from kernelforge.nn.module import Module
@@ -46,7 +46,7 @@ class _Convolution(Module):
         if groups <= 0 or inputs % groups or outputs % groups:
             raise ShapeError(f"groups={groups} must divide in_channels={inputs} and out_channels={outputs}")
         if padding_mode not in _PADDING_MODES or (self.transposed and padding_mode != "zeros"):
-            raise ValueError(f"padding_mode must be one of {list(_PADDING_MODES)}, but got {padding_mode!r}")
+            raise ArgumentError(f"padding_mode must be one of {list(_PADDING_MODES)}, but got {padding_mode!r}")
         self.in_channels, self.out_channels, self.groups, self.padding_mode = inputs, outputs, groups, padding_mode
         self.kernel_size = self._sizes(kernel_size, "kernel_size")
         self.stride, self.dilation = (self._sizes(windows[name], name) for name in ("stride", "dilation"))
@@ -54,9 +54,9 @@ class _Convolution(Module):
         padding = windows["padding"]
         if isinstance(padding, str):
             if padding not in ("same", "valid"):
-                raise ValueError(f"Invalid padding string {padding!r}, should be one of 'same', 'valid'")
+                raise ArgumentError(f"Invalid padding string {padding!r}, should be one of 'same', 'valid'")
             if padding == "same" and any(step != 1 for step in self.stride):
-                raise ValueError("padding='same' is not supported for strided convolutions")
+                raise ArgumentError("padding='same' is not supported for strided convolutions")
         self.padding = padding if isinstance(padding, str) else self._sizes(padding, "padding")
         outer, inner = (inputs, outputs) if self.transposed else (outputs, inputs)
         bound = 1 / math.sqrt(max(1, inner // groups * math.prod(self.kernel_size)))

@@ -5,6 +5,7 @@ Comes in: a probability.  Goes out: modules.
 
 from __future__ import annotations
 
+from kernelforge.errors import ArgumentError
 from kernelforge.nn import functional as F
 from kernelforge.nn.function import FunctionModule
 
@@ -19,7 +20,7 @@ class _Dropout(FunctionModule):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         if not 0 <= p <= 1:
-            raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+            raise ArgumentError(f"dropout probability has to be between 0 and 1, but got {p}")
         self._keep(p=p, inplace=inplace)
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Self
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.module import Module
 from kernelforge.nn.parameter import Parameter
@@ -76,7 +76,7 @@ class Bilinear(Module):
         dtype: Any = None,
     ) -> None:
         if in1_features <= 0:
-            raise ValueError(f"in1_features must be > 0, but got {in1_features}")
+            raise ArgumentError(f"in1_features must be > 0, but got {in1_features}")
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         bound = 1 / math.sqrt(in1_features)
         place = {"device": device, "dtype": dtype}
@@ -109,7 +109,7 @@ def _table(rows: int, width: int, padding: int | None, given: Tensor | None, fro
 
 def _padding_row(padding_idx: int | None, rows: int) -> int | None:
     if padding_idx is not None and not -rows <= padding_idx < rows:
-        raise ValueError(f"Padding_idx must be within num_embeddings, got {padding_idx} for {rows}")
+        raise ArgumentError(f"Padding_idx must be within num_embeddings, got {padding_idx} for {rows}")
     return None if padding_idx is None else padding_idx % rows
 
 

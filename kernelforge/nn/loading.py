@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from kernelforge.errors import KindError, StateError
 from kernelforge.nn.parameter import Parameter
 from kernelforge.tensor import Tensor, no_grad
 
@@ -73,7 +74,7 @@ def loaded(module: Module, state: Mapping[str, Any], strict: bool, assign: bool)
     raises RuntimeError, in torch's words
     """
     if not isinstance(state, Mapping):
-        raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
+        raise KindError(f"Expected state_dict to be dict-like, got {type(state)}.")
     loading = Loading(state, strict, assign)
     inside = [(f"{path}." if path else "", inner) for path, inner in module.named_modules(remove_duplicate=False)]
     lists = (loading.missing, loading.unexpected, loading.errors)
@@ -127,7 +128,7 @@ def _raise(module: Module, loading: Loading) -> None:
             errors.insert(0, f"{what} key(s) in state_dict: {names}. ")
     if errors:
         lines = "\n\t".join(errors)
-        raise RuntimeError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{lines}")
+        raise StateError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{lines}")
 
 
 def _take(module: Module, name: str, tensor: Tensor, value: Any, assign: bool) -> None:

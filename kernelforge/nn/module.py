@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from codegen.dtypes import DType, as_dtype, dtypes
+from codegen.dtypes import DType, dtypes
+from kernelforge.errors import ArgumentError, KindError
+from kernelforge.kinds import as_dtype
 from kernelforge.nn.hooks import Book, Hook, RemovableHandle, abandoned, followed, prepared, registered
 from kernelforge.nn.loading import EXTRA, IncompatibleKeys, loaded, own_state, state_of
 from kernelforge.nn.parameter import Buffer, Parameter, is_transient
@@ -170,7 +172,7 @@ class Module:
     def add_module(self, name: str, module: Module | None) -> None:
         """Set a module as the attribute `name`."""
         if module is not None and not callable(module):
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+            raise KindError(f"{type(module).__name__} is not a Module subclass")
         self._check_name(name, "module")
         setattr(self, name, module)
 
@@ -269,7 +271,7 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Itself, in training mode whatever Tensor.training says; every module inside too."""
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise ArgumentError("training mode is expected to be boolean")
         for module in self.modules():
             module._mode = mode
         return self
@@ -311,7 +313,7 @@ class Module:
                 device = given
         kind = None if dtype is None else as_dtype(dtype)
         if kind is not None and not kind.is_float:
-            raise TypeError(f"Module.to() takes a float dtype, got {kind}")
+            raise KindError(f"Module.to() takes a float dtype, got {kind}")
         for tensor in self._tensors():
             _convert(tensor, device, kind)
         return self

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
+from kernelforge.errors import ArgumentError
 from kernelforge.tensor import Tensor
 
 
@@ -65,11 +66,11 @@ def pack_padded_sequence(
     sizes = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths, np.int64)
     x = input.transpose(0, 1) if batch_first else input
     if len(sizes) != x.shape[1] or (sizes <= 0).any() or (sizes > x.shape[0]).any():
-        raise ValueError(f"pack_padded_sequence of {input.shape} with lengths {sizes.tolist()}: each must be above 0, "
+        raise ArgumentError(f"pack_padded_sequence of {input.shape} with lengths {sizes.tolist()}: each is above 0, "
                          f"one for each of {x.shape[1]} sequences, at most {x.shape[0]}")  # fmt: skip
     order = np.argsort(-sizes, kind="stable")
     if enforce_sorted and (np.diff(sizes) > 0).any():
-        raise ValueError("`lengths` array must be sorted in decreasing order when `enforce_sorted` is True")
+        raise ArgumentError("`lengths` array must be sorted in decreasing order when `enforce_sorted` is True")
     inside = np.arange(sizes.max())[:, None] < sizes[order]
     ordered = x if enforce_sorted else x[:, Tensor(order)]
     data = ordered[: len(inside)].flatten(0, 1)[Tensor(np.flatnonzero(inside))]
@@ -89,7 +90,7 @@ def pad_packed_sequence(
     values, lengths = sequence.padded(padding_value)
     if total_length is not None:
         if total_length < values.shape[0]:
-            raise ValueError(f"total_length={total_length} is less than the longest sequence, {values.shape[0]}")
+            raise ArgumentError(f"total_length={total_length} is less than the longest sequence, {values.shape[0]}")
         more = [(0, total_length - values.shape[0])] + [(0, 0)] * (values.ndim - 1)
         values = values.pad(more, value=padding_value)
     if sequence.unsorted_indices is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from kernelforge.errors import ArgumentError
 from kernelforge.nn import functional as F
 from kernelforge.nn.function import FunctionModule
 from kernelforge.tensor import Tensor
@@ -129,7 +130,7 @@ class _FractionalMaxPool(FunctionModule):
         _random_samples: Tensor | None = None,
     ) -> None:
         if (output_size is None) == (output_ratio is None):
-            raise ValueError("FractionalMaxPool requires specifying either an output size, or a pooling ratio")
+            raise ArgumentError("FractionalMaxPool requires specifying either an output size, or a pooling ratio")
         self._keep(
             kernel_size=kernel_size,
             output_size=output_size,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError, StateError
 from kernelforge.nn import functional as F
 from kernelforge.nn.linear import uniform_parameter
 from kernelforge.nn.module import Module
@@ -102,14 +102,14 @@ class RNNBase(Module):
         dtype: Any = None,
     ) -> None:
         if mode not in STEPS:
-            raise ValueError(f"Unrecognized RNN mode: {mode}")
+            raise ArgumentError(f"Unrecognized RNN mode: {mode}")
         if hidden_size <= 0 or num_layers <= 0 or not 0 <= dropout <= 1 or not 0 <= proj_size < hidden_size:
-            raise ValueError(
+            raise ArgumentError(
                 f"{mode} with hidden_size={hidden_size}, num_layers={num_layers}, dropout={dropout}, proj_size="
                 f"{proj_size}: sizes are above 0, dropout is from 0 to 1, proj_size smaller than hidden_size"
             )
         if proj_size and mode != "LSTM":
-            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+            raise ArgumentError("proj_size argument is only supported for LSTM, not RNN or GRU")
         self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
@@ -255,7 +255,7 @@ class RNN(RNNBase):
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+            raise ArgumentError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         super().__init__(
             f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias, batch_first, dropout,
             bidirectional, 0, device, dtype,
@@ -333,7 +333,7 @@ class RNNCell(RNNCellBase):
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """[N, input_size] and hidden values [N, hidden_size] -> new ones."""
         if self.nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+            raise StateError(f"Unknown nonlinearity: {self.nonlinearity}")
         return self._stepped(input, None if hx is None else (hx,), f"RNN_{self.nonlinearity.upper()}")[0]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ShapeError, StateError
 from kernelforge.nn import functional as F
 from kernelforge.nn.attention import MultiheadAttention
 from kernelforge.nn.containers import ModuleList
@@ -30,7 +30,7 @@ def _function(activation: Activation) -> Callable[[Tensor], Tensor]:
     if callable(activation):
         return activation
     if activation not in ("relu", "gelu"):
-        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+        raise StateError(f"activation should be relu/gelu, not {activation}")
     return F.relu if activation == "relu" else F.gelu
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelforge.errors import ArgumentError
 from kernelforge.optim.adam import averaged
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
 from kernelforge.optim.options import Number, Options, stored, used
@@ -83,7 +84,7 @@ class Adadelta(Optimizer):
         differentiable: bool = False,
     ) -> None:
         if not 0 <= rho <= 1:
-            raise ValueError(f"Adadelta with rho={rho}: it is from 0 to 1")
+            raise ArgumentError(f"Adadelta with rho={rho}: it is from 0 to 1")
         super().__init__(
             params,
             {
@@ -180,7 +181,7 @@ class Rprop(Optimizer):
         differentiable: bool = False,
     ) -> None:
         if not 0 < etas[0] < 1 < etas[1]:
-            raise ValueError(f"Rprop with etas={etas}: the first is between 0 and 1, the second above 1")
+            raise ArgumentError(f"Rprop with etas={etas}: the first is between 0 and 1, the second above 1")
         super().__init__(
             params,
             {
@@ -290,7 +291,7 @@ class Adafactor(Optimizer):
             "foreach": foreach, "maximize": maximize,
         }  # fmt: skip
         if beta2_decay > 0 or d < 1:
-            raise ValueError(f"Adafactor with beta2_decay={beta2_decay}, d={d}: they are at most 0 and at least 1")
+            raise ArgumentError(f"Adafactor with beta2_decay={beta2_decay}, d={d}: they are at most 0 and at least 1")
         super().__init__(params, options)
 
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:

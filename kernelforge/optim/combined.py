@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from kernelforge.errors import ArgumentError
 from kernelforge.optim.optimizer import Optimizer
 from kernelforge.optim.schedulers import LRScheduler, per_group, value_of
 
@@ -43,12 +44,12 @@ class SequentialLR(_Combined):
         last_epoch: int = -1,
     ) -> None:
         if not schedulers or len(milestones) != len(schedulers) - 1:
-            raise ValueError(
+            raise ArgumentError(
                 f"Sequential Schedulers expects number of schedulers provided to be one more than the number of "
                 f"milestone points, but got number of schedulers {len(schedulers)} and milestones {len(milestones)}"
             )
         if any(each.optimizer is not optimizer for each in schedulers):
-            raise ValueError("Sequential Schedulers expects all schedulers to belong to the same optimizer")
+            raise ArgumentError("Sequential Schedulers expects all schedulers to belong to the same optimizer")
         self.optimizer, self._schedulers, self._milestones = optimizer, schedulers, milestones
         self.last_epoch = last_epoch + 1
         for group in optimizer.param_groups:
@@ -79,10 +80,10 @@ class ChainedScheduler(_Combined):
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None) -> None:
         if not schedulers:
-            raise ValueError("ChainedScheduler expects at least one scheduler to be chained, but got no scheduler.")
+            raise ArgumentError("ChainedScheduler expects at least one scheduler to be chained, but got no scheduler.")
         self.optimizer = optimizer or schedulers[0].optimizer
         if any(each.optimizer is not self.optimizer for each in schedulers):
-            raise ValueError("ChainedScheduler expects all schedulers to belong to the same optimizer")
+            raise ArgumentError("ChainedScheduler expects all schedulers to belong to the same optimizer")
         self._schedulers = list(schedulers)
         self._last_lr = [value_of(group["lr"]) for group in self.optimizer.param_groups]
 
@@ -114,9 +115,9 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
     ) -> None:
         if factor >= 1.0:
-            raise ValueError("Factor should be < 1.0.")
+            raise ArgumentError("Factor should be < 1.0.")
         if mode not in ("min", "max") or threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"mode {mode} or threshold mode {threshold_mode} is unknown!")
+            raise ArgumentError(f"mode {mode} or threshold mode {threshold_mode} is unknown!")
         self.optimizer, self.mode, self.factor, self.patience = optimizer, mode, factor, patience
         self.threshold, self.threshold_mode, self.cooldown, self.eps = threshold, threshold_mode, cooldown, eps
         self.min_lrs = per_group(min_lr, optimizer, "min_lr")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kernelforge.errors import ArgumentError
 from kernelforge.optim.optimizer import Optimizer
 from kernelforge.optim.schedulers import LRScheduler, per_group
 
@@ -28,7 +29,7 @@ def _set_momentum(group: dict[str, Any], value: float) -> None:
 def _check_momentum(optimizer: Optimizer) -> None:
     """raises ValueError"""
     if any("momentum" not in group and "betas" not in group for group in optimizer.param_groups):
-        raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
+        raise ArgumentError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
 
 
 class CyclicLR(LRScheduler):
@@ -57,7 +58,7 @@ class CyclicLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if mode not in ("triangular", "triangular2", "exp_range") and scale_fn is None:
-            raise ValueError("mode is invalid and scale_fn is None")
+            raise ArgumentError("mode is invalid and scale_fn is None")
         first = per_group(base_lr, optimizer, "base_lr")
         if last_epoch == -1:
             for group, rate in zip(optimizer.param_groups, first):
@@ -134,10 +135,10 @@ class OneCycleLR(LRScheduler):
     ) -> None:
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
-                raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
+                raise ArgumentError("You must define either total_steps OR (epochs AND steps_per_epoch)")
             total_steps = epochs * steps_per_epoch
         if total_steps <= 0 or not 0 <= pct_start <= 1 or anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
+            raise ArgumentError(
                 f"OneCycleLR with total_steps={total_steps}, pct_start={pct_start}, anneal_strategy="
                 f"{anneal_strategy!r}: steps above 0, a share from 0 to 1, and 'cos' or 'linear'"
             )
@@ -178,7 +179,7 @@ class OneCycleLR(LRScheduler):
         """
         step = self.last_epoch
         if step > self.total_steps:
-            raise ValueError(f"Tried to step {step} times. The specified number of total steps is {self.total_steps}")
+            raise ArgumentError(f"Tried to step {step} times. The number of total steps is {self.total_steps}")
         begin = 0.0
         for phase in self._phases:
             if step <= phase.end or phase is self._phases[-1]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.optim.optimizer import Optimizer, Params
 from kernelforge.optim.wolfe import Point, wolfe_point
 from kernelforge.tensor import Tensor, enable_grad, no_grad
@@ -45,7 +46,7 @@ class LBFGS(Optimizer):
         line_search_fn: str | None = None,
     ) -> None:
         if line_search_fn not in (None, "strong_wolfe"):
-            raise RuntimeError("only 'strong_wolfe' is supported")
+            raise StateError("only 'strong_wolfe' is supported")
         super().__init__(
             params,
             {
@@ -55,13 +56,13 @@ class LBFGS(Optimizer):
             },
         )  # fmt: skip
         if len(self.param_groups) != 1:
-            raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+            raise ArgumentError("LBFGS doesn't support per-parameter options (parameter groups)")
 
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Iterate; the loss before."""
         if closure is None:
-            raise TypeError("LBFGS.step() needs a closure that computes the loss and its gradients")
+            raise KindError("LBFGS.step() needs a closure that computes the loss and its gradients")
         group, state = self.param_groups[0], self.state.setdefault(self.params[0], {"func_evals": 0, "n_iter": 0})
         first = self._evaluated(closure, None)
         evaluations = 1

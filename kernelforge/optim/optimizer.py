@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from kernelforge.errors import ArgumentError, KindError
 from kernelforge.optim.again import Again, recorded, seen
 from kernelforge.optim.options import Numbers, Options, Required, check_not_negative, stored
 from kernelforge.optim.states import packed_state, unpacked_state
@@ -48,7 +49,7 @@ class Optimizer:
         for group in given if given and isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
         if not self.params:
-            raise ValueError("an optimiser needs at least one parameter that does not have requires_grad=False")
+            raise ArgumentError("an optimiser needs at least one parameter that does not have requires_grad=False")
         self.device = self.params[0].device
         self.params[0].realize(*self.params[1:], *self.buffers)
 
@@ -64,14 +65,14 @@ class Optimizer:
             group["param_names"] = [name for name, _ in tensors]
             tensors = [tensor for _, tensor in tensors]
         if any(not isinstance(tensor, Tensor) for tensor in tensors):
-            raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(tensors[0])}")
+            raise KindError(f"optimizer can only optimize Tensors, but one of the params is {type(tensors[0])}")
         tensors = list({id(tensor): tensor for tensor in tensors}.values())
         known = {id(tensor) for tensor in self.params}
         if any(id(tensor) in known for tensor in tensors):
-            raise ValueError("some parameters appear in more than one parameter group")
+            raise ArgumentError("some parameters appear in more than one parameter group")
         for name, value in self.defaults.items():
             if value is Required and name not in group:
-                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
+                raise ArgumentError(f"parameter group didn't specify a value of required optimization parameter {name}")
         group = {**self.defaults, **group}
         self._check(group)
         group["params"] = [tensor for tensor in tensors if tensor.requires_grad is not False]
@@ -263,7 +264,7 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
     def __copy__(self) -> Self:
-        raise TypeError("an optimiser cannot share its state; use copy.deepcopy()")
+        raise KindError("an optimiser cannot share its state; use copy.deepcopy()")
 
 
 def zeros_like(tensor: Tensor, shape: tuple[int, ...] | None = None, value: float = 0.0) -> Tensor:

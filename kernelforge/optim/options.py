@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from kernelforge.errors import ArgumentError
 from kernelforge.tensor import Tensor
 
 Number = float | Tensor
@@ -27,13 +28,13 @@ def check_not_negative(optimizer: object, **values: Any) -> None:
     """raises ValueError when a number is negative or NaN"""
     for name, value in values.items():
         if isinstance(value, int | float) and not value >= 0:
-            raise ValueError(f"{type(optimizer).__name__} with {name}={value}: it must be at least 0")
+            raise ArgumentError(f"{type(optimizer).__name__} with {name}={value}: it must be at least 0")
 
 
 def check_betas(optimizer: object, betas: Any) -> None:
     """raises ValueError when a decay rate is not from 0 to below 1"""
     if any(not isinstance(beta, Tensor) and not 0 <= beta < 1 for beta in betas):
-        raise ValueError(f"{type(optimizer).__name__} with betas={tuple(betas)}: they must be at least 0 and below 1")
+        raise ArgumentError(f"{type(optimizer).__name__} with betas={tuple(betas)}: they are at least 0 and below 1")
 
 
 def used(number: Number | None) -> bool:

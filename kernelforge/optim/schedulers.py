@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from kernelforge.errors import ArgumentError
 from kernelforge.optim.optimizer import Optimizer
 from kernelforge.tensor import Tensor
 
@@ -84,7 +85,7 @@ def per_group(value: Any, optimizer: Optimizer, name: str) -> list[Any]:
     if not isinstance(value, list | tuple):
         return [value] * count
     if len(value) != count:
-        raise ValueError(f"expected {count} values for {name}, got {len(value)}")
+        raise ArgumentError(f"expected {count} values for {name}, got {len(value)}")
     return list(value)
 
 
@@ -156,7 +157,7 @@ class ConstantLR(LRScheduler):
         self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
         if not 0 <= factor <= 1:
-            raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
+            raise ArgumentError("Constant multiplicative factor expected to be between 0 and 1.")
         self.factor, self.total_iters = factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -182,7 +183,7 @@ class LinearLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
-            raise ValueError("LinearLR takes a start_factor above 0 and at most 1, and an end_factor from 0 to 1")
+            raise ArgumentError("LinearLR takes a start_factor above 0 and at most 1, and an end_factor from 0 to 1")
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -270,7 +271,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
         if T_0 <= 0 or T_mult < 1:
-            raise ValueError(f"CosineAnnealingWarmRestarts with T_0={T_0}, T_mult={T_mult}: both are at least 1")
+            raise ArgumentError(f"CosineAnnealingWarmRestarts with T_0={T_0}, T_mult={T_mult}: both are at least 1")
         self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
         self.T_cur = float(last_epoch)
         super().__init__(optimizer, last_epoch)
@@ -292,7 +293,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_cur = float(epoch)
         else:
             if epoch < 0:
-                raise ValueError(f"Expected non-negative epoch, but got {epoch}")
+                raise ArgumentError(f"Expected non-negative epoch, but got {epoch}")
             self.T_cur, self.T_i = float(epoch), self.T_0
             while self.T_cur >= self.T_i:
                 self.T_cur -= self.T_i

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from kernelforge.errors import ArgumentError
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
 from kernelforge.optim.options import Number, Options, check_betas, check_not_negative, used
 from kernelforge.tensor import Tensor
@@ -42,7 +43,7 @@ class SGD(Optimizer):
         fused: bool | None = None,
     ) -> None:
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("SGD with nesterov=True needs a momentum and zero dampening")
+            raise ArgumentError("SGD with nesterov=True needs a momentum and zero dampening")
         super().__init__(
             params,
             {
@@ -210,7 +211,7 @@ class Muon(Optimizer):
         adjust_lr_fn: str | None = None,
     ) -> None:
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
-            raise ValueError(f"Adjust learning rate function {adjust_lr_fn} is not supported")
+            raise ArgumentError(f"Adjust learning rate function {adjust_lr_fn} is not supported")
         super().__init__(
             params,
             {
@@ -220,7 +221,7 @@ class Muon(Optimizer):
         )  # fmt: skip
         for tensor in self.params:
             if tensor.ndim != 2:
-                raise ValueError(f"Muon only supports 2D parameters, found one of size {tensor.shape}")
+                raise ArgumentError(f"Muon only supports 2D parameters, found one of size {tensor.shape}")
 
     def _check(self, group: Mapping[str, Any]) -> None:
         super()._check(group)

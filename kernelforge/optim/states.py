@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernelforge.errors import ArgumentError
 from kernelforge.optim.options import stored
 from kernelforge.tensor import Tensor, no_grad
 
@@ -37,9 +38,9 @@ def unpacked_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
     """
     groups = saved["param_groups"]
     if len(groups) != len(optimizer.param_groups):
-        raise ValueError("loaded state dict has a different number of parameter groups")
+        raise ArgumentError("loaded state dict has a different number of parameter groups")
     if [len(g["params"]) for g in groups] != [len(g["params"]) for g in optimizer.param_groups]:
-        raise ValueError(
+        raise ArgumentError(
             "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
         )
     tensors = {

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import DType, as_dtype, dtypes, from_storage
+from codegen.dtypes import DType, dtypes, from_storage
 from kernelforge import dlpack
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.kinds import as_dtype
 
 
 def as_array(data: Any, wanted: DType | None = None) -> tuple[NDArray, DType]:
@@ -25,7 +26,7 @@ def as_array(data: Any, wanted: DType | None = None) -> tuple[NDArray, DType]:
     if isinstance(data, np.ndarray | np.generic):
         try:
             return np.asarray(data), as_dtype(data.dtype)
-        except TypeError:
+        except DTypeError:
             raise DTypeError(f"a tensor cannot hold NumPy's {data.dtype}; convert it with .astype(...)") from None
     if hasattr(data, "__dlpack__"):
         stored, dtype = dlpack.taken(data.__dlpack__())

@@ -13,8 +13,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from codegen.dtypes import DType, as_dtype, dtypes, promote
+from codegen.dtypes import DType, dtypes, promote
 from kernelforge.errors import ShapeError
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.grids import Grids

@@ -15,11 +15,11 @@ from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
 from kernelforge import graph
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
 from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.hashing import Hashing
+from kernelforge.tensor.floats import Floats
 from kernelforge.tensor.stops import Stop, derivatives, stops
 
 
@@ -119,7 +119,7 @@ def _hooked(gradient: Any, hook: Callable[[Any], Any]) -> Any:
     return gradient if found is None else found.cast(gradient.dtype)
 
 
-class Autograd(Hashing):
+class Autograd(Floats):
     """Differentiation."""
 
     __slots__ = ()
@@ -141,7 +141,7 @@ class Autograd(Hashing):
         nodes = [_place(places, target._node) for target in targets]
         missing = [i for i, node in enumerate(nodes) if node is None]
         if missing and not materialize_grads:
-            raise RuntimeError(
+            raise StateError(
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
                 "not depend on it"
             )
@@ -173,7 +173,7 @@ class Autograd(Hashing):
         if not targets and not self._tracked:
             targets = self._unmarked(places)
         if not targets and not self._tracked:
-            raise RuntimeError(
+            raise StateError(
                 "backward() of a tensor that depends on no leaf with requires_grad=True: make the inputs with "
                 "requires_grad=True, and compute outside no_grad()"
             )
@@ -224,7 +224,7 @@ class Autograd(Hashing):
         raises  RuntimeError for a tensor without a gradient
         """
         if not self._tracked:
-            raise RuntimeError(f"register_hook() on a tensor of {self.shape} that requires no gradient")
+            raise StateError(f"register_hook() on a tensor of {self.shape} that requires no gradient")
         if self._leaf:
             return self._hook_of_leaf(hook, False)
         return Removable(stops.setdefault(self._node, Stop([self._node])).hooks, hook)
@@ -232,7 +232,7 @@ class Autograd(Hashing):
     def register_post_accumulate_grad_hook(self, hook: Callable[[Self], None]) -> Removable:
         """Have backward() call hook with this leaf after it added to .grad; a handle whose remove() undoes it."""
         if not self._leaf:
-            raise RuntimeError(f"register_post_accumulate_grad_hook() on a tensor of {self.shape} that is no leaf")
+            raise StateError(f"register_post_accumulate_grad_hook() on a tensor of {self.shape} that is no leaf")
         return self._hook_of_leaf(hook, True)
 
     def _hook_of_leaf(self, hook: Callable[[Self], Any], late: bool) -> Removable:
@@ -251,7 +251,7 @@ class Autograd(Hashing):
     def retain_grad(self) -> None:
         """Have backward() set .grad of this tensor too, though it is no leaf."""
         if not self._tracked:
-            raise RuntimeError(f"retain_grad() on a tensor of {self.shape} that requires no gradient")
+            raise StateError(f"retain_grad() on a tensor of {self.shape} that requires no gradient")
         if not self._leaf:
             retained[self._node] = self
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Self
 
-from codegen.dtypes import DType, as_dtype, dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.create import Create
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph, realize
-from kernelforge.errors import ArgumentError
+from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
 from kernelforge.joint import Step
 from kernelforge.recording import recorder
@@ -123,7 +123,7 @@ class Convert(Random):
     def __bool__(self) -> bool:
         """The truth of a tensor with one element; of others it is ambiguous."""
         if self.numel() != 1:
-            raise RuntimeError(
+            raise StateError(
                 f"the truth value of a tensor of shape {self.shape} is ambiguous; use .any() or .all(), "
                 "and & | ~ instead of and, or, not"
             )
@@ -137,7 +137,7 @@ class Convert(Random):
 
     def __index__(self) -> int:
         if not self.dtype.is_int:
-            raise TypeError(f"only an integer tensor can be used as an index, this one is {self.dtype}")
+            raise KindError(f"only an integer tensor can be used as an index, this one is {self.dtype}")
         return int(self.item())
 
     def __format__(self, spec: str) -> str:

@@ -17,12 +17,13 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import DType, as_dtype, dtypes, promote
+from codegen.dtypes import DType, dtypes, promote
 from kernelforge import graph, realize
 from kernelforge.buffer import Buffer
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
+from kernelforge.kinds import as_dtype
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
@@ -105,6 +106,27 @@ def own_storage(values: NDArray, dtype: DType, device: str) -> Node:
     return graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape))
 
 
+class Size(int):
+    """A number of elements that tells the shape when it is called: the array API standard has it so, and torch so."""
+
+    shape: tuple[int, ...]
+
+    def __new__(cls, count: int, shape: tuple[int, ...]) -> Self:
+        """The number of elements of a shape."""
+        made = super().__new__(cls, count)
+        made.shape = shape
+        return made
+
+    @overload
+    def __call__(self, dim: None = None) -> tuple[int, ...]: ...
+
+    @overload
+    def __call__(self, dim: int) -> int: ...
+
+    def __call__(self, dim: int | None = None) -> tuple[int, ...] | int:
+        return self.shape if dim is None else self.shape[dim]
+
+
 class Core:
     """A tensor's state.
 
@@ -112,8 +134,6 @@ class Core:
     """
 
     __slots__ = ("__weakref__", "_hooks", "_leaf", "_node", "_tracked", "grad")
-
-    __array_ufunc__ = None  # array + tensor is the tensor's business
 
     _node: Node
     _tracked: bool | None
@@ -259,29 +279,18 @@ class Core:
         """True for float types."""
         return self._node.dtype.is_float
 
-    @overload
-    def size(self, dim: None = None) -> tuple[int, ...]: ...
-
-    @overload
-    def size(self, dim: int) -> int: ...
-
-    def size(self, dim: int | None = None) -> tuple[int, ...] | int:
-        """The shape, or the size of one dimension."""
-        return self.shape if dim is None else self.shape[dim]
+    @property
+    def size(self) -> Size:
+        """The number of elements; as a call, size() is the shape and size(dim) the size of one dimension."""
+        return Size(self._node.size, self._node.shape)
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of a tensor without dimensions; numel() gives its number of elements, 1")
+            raise KindError("len() of a tensor without dimensions; numel() gives its number of elements, 1")
         return self.shape[0]
 
     def __hash__(self) -> int:
         return id(self) >> 4
-
-    def __repr__(self) -> str:
-        """The tensor in words, without computing it."""
-        state = "" if self._node.realized is not None or self._stored is not None else ", lazy"
-        grad = ", requires_grad" if self.requires_grad else ""
-        return f"<Tensor {list(self.shape)} {self.dtype} on {self.device}{state}{grad}>"
 
     @property
     def _stored(self) -> Buffer | None:
@@ -355,7 +364,7 @@ class Core:
     def _become(self, value: Self) -> Self:
         """Take the value of another tensor of this one's shape: what every operation in place does."""
         if self._leaf and grad_enabled.get():
-            raise RuntimeError("a leaf that requires grad cannot change in place; use no_grad(), or assign() to it")
+            raise StateError("a leaf that requires grad cannot change in place; use no_grad(), or assign() to it")
         self._rename(pinned(value._node, self._node.device))
         if not self._leaf:
             self._tracked = value._tracked or (None if self._tracked else self._tracked)

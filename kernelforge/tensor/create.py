@@ -11,11 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from codegen.dtypes import DType, as_dtype, dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.kernels import Device
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.core import Core, expanded, literal_dtype, pinned
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ArgumentError, DTypeError
+from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, broadcast, pinned
@@ -98,7 +98,7 @@ class Elementwise(Bits):
     def _check_divisor(self, other: Operand) -> None:
         """raises ZeroDivisionError when other is the number 0 and this tensor has no floats, which could be infinite"""
         if not self.dtype.is_float and isinstance(other, int | np.integer) and other == 0:
-            raise ZeroDivisionError(f"division of a tensor of {self.dtype} by 0: only floats have infinity; cast()")
+            raise DivisionError(f"division of a tensor of {self.dtype} by 0: only floats have infinity; cast()")
 
     def mod(self, other: Operand, reverse: bool = False) -> Self:
         """The remainder of floor division; it has the sign of the divisor, as in Python.

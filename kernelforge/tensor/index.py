@@ -16,7 +16,7 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, KindError, PlaceError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.composite import composite
@@ -82,7 +82,7 @@ class Index(Scatter):
 
     def __iter__(self) -> Iterator[Self]:
         if not self.shape:
-            raise TypeError("a tensor without dimensions cannot be iterated over; item() gives its value")
+            raise KindError("a tensor without dimensions cannot be iterated over; item() gives its value")
         return (self[i] for i in range(self.shape[0]))
 
     # Views ------------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Index(Scatter):
         x = x.reshape(*x.shape[:first], prod(sizes), *x.shape[first + len(dims) :])
         shape = broadcast_shapes(*[node.shape for node in selection.picks.values()], what="indexing")
         if 0 in sizes and 0 not in shape:
-            raise IndexError(f"indexing a tensor of shape {self.shape}: dimensions {dims} have no elements to pick")
+            raise PlaceError(f"indexing a tensor of shape {self.shape}: dimensions {dims} have no elements to pick")
         picks = [self._wrap(expanded(selection.picks[dim], shape), None) for dim in dims]
         index = _flat_index(picks, sizes) if len(picks) > 1 else picks[0]
         return order, x, first, index._node
@@ -236,9 +236,9 @@ class Index(Scatter):
         ellipses = sum(item is Ellipsis for item in items)
         missing = self.ndim - sum(widths)
         if missing < 0:
-            raise IndexError(f"too many indices: {sum(widths)} for {self.ndim} dimensions of a tensor of {self.shape}")
+            raise PlaceError(f"too many indices: {sum(widths)} for {self.ndim} dimensions of a tensor of {self.shape}")
         if ellipses > 1:
-            raise IndexError("an index has at most a single ellipsis (...)")
+            raise PlaceError("an index has at most a single ellipsis (...)")
         if not ellipses:
             items, widths = [*items, Ellipsis], [*widths, 0]
         result: list[Any] = []
@@ -263,10 +263,10 @@ class Index(Scatter):
             array = np.asarray(item)
             array = array.astype(np.int32) if not array.size and array.dtype.kind == "f" else array
             if array.dtype.kind not in "biu":
-                raise IndexError(f"arrays used as indices hold integers or bool, not {array.dtype}")
+                raise PlaceError(f"arrays used as indices hold integers or bool, not {array.dtype}")
             return array
         if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
-            raise IndexError(f"an index is an integer, slice, None, ..., or a tensor or list of them, not {item!r}")
+            raise PlaceError(f"an index is an integer, slice, None, ..., or a tensor or list of them, not {item!r}")
         return item.__index__()
 
     def _resolved(self, item: Any, dim: int) -> list[Any]:
@@ -278,7 +278,7 @@ class Index(Scatter):
             if item.dtype is dtypes.bool:
                 return self._resolved(item.numpy(), dim)  # type: ignore[attr-defined]
             if not item.dtype.is_int:
-                raise IndexError(f"tensors used as indices hold integers or bool, not {item.dtype}; cast them")
+                raise PlaceError(f"tensors used as indices hold integers or bool, not {item.dtype}; cast them")
             return [from_front(item, self.shape[dim])._node]
         if not isinstance(item, np.ndarray):
             return [item]
@@ -286,7 +286,7 @@ class Index(Scatter):
             return [self._index_array(item, dim)]
         covered = self.shape[dim : dim + item.ndim]
         if item.shape != covered or not item.ndim:
-            raise IndexError(f"a mask of {item.shape} does not fit dimensions {covered} of a tensor of {self.shape}")
+            raise PlaceError(f"a mask of {item.shape} does not fit dimensions {covered} of a tensor of {self.shape}")
         return [self._index_array(places, dim + i) for i, places in enumerate(item.nonzero())]
 
     def _index_array(self, array: np.ndarray, dim: int) -> Node:
@@ -297,7 +297,7 @@ class Index(Scatter):
         n = self.shape[dim]
         if array.size and not -n <= int(array.min()) <= int(array.max()) < n:
             bad = array.min() if array.min() < -n else array.max()
-            raise IndexError(f"index {bad} is out of bounds for dimension {dim} of a tensor of shape {self.shape}")
+            raise PlaceError(f"index {bad} is out of bounds for dimension {dim} of a tensor of shape {self.shape}")
         kind = dtypes.int32 if n < 1 << 31 else dtypes.int64
         return type(self)(np.where(array < 0, array + n, array), device=self._node.device, dtype=kind)._node
 
@@ -317,14 +317,16 @@ def _part(item: slice, n: int) -> Part:
     try:
         start, stop, step = item.indices(n)
     except TypeError:
-        raise IndexError(f"the bounds of a slice are integers or None, got {item}") from None
+        raise PlaceError(f"the bounds of a slice are integers or None, got {item}") from None
+    except ValueError:
+        raise ArgumentError(f"the step of a slice is not 0, got {item}") from None
     return Part(start, step, len(range(start, stop, step)))
 
 
 def _checked(index: int, dim: int, shape: tuple[int, ...]) -> int:
     n = shape[dim]
     if not -n <= index < n:
-        raise IndexError(f"index {index} is out of bounds for dimension {dim} of a tensor of shape {shape}")
+        raise PlaceError(f"index {index} is out of bounds for dimension {dim} of a tensor of shape {shape}")
     return index + n if index < 0 else index
 
 

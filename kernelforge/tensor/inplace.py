@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.names import Names
+from kernelforge.tensor.protocols import Protocols
 
 P = ParamSpec("P")
 T = TypeVar("T", bound="InPlace")
@@ -29,7 +30,7 @@ def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate
     return changed
 
 
-class InPlace(Names):
+class InPlace(Protocols):
     """Operations in place."""
 
     __slots__ = ()

@@ -11,11 +11,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from codegen.dtypes import DType, as_dtype, dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge import dlpack, graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError
 from kernelforge.kernels import Device
+from kernelforge.kinds import as_dtype
 from kernelforge.recording import recorder
 from kernelforge.tensor.convert import Convert, realize_tensors
 

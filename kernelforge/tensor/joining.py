@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Self
 
+import numpy as np
+
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.core import Core
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.movement import Movement, flat, sequence
 
@@ -103,9 +106,23 @@ class Joining(Movement):
         times = flat(dims)
         return self.repeat((1,) * (self.ndim - len(times)) + times)
 
+    def repeat_interleave(self, repeats: int | Self, dim: int | None = None) -> Self:
+        """Each element along dim repeated in place; without dim, of the flattened tensor.
+
+        repeats   how often; as a vector one for each place, which is computed
+        """
+        if not isinstance(repeats, Core):
+            return self._repeated_each(repeats, dim)
+        x, dim = (self.flatten(), 0) if dim is None else (self, self._dim(dim, "repeat_interleave"))
+        n, times = x.shape[dim], np.asarray(repeats).reshape(-1)
+        if times.size not in (1, n) or (times.size and times.min() < 0):
+            raise ShapeError(f"repeat_interleave of {self.shape} along {dim} takes {n} counts, got {repeats.shape}")
+        places = np.repeat(np.arange(n, dtype=np.int32), times)
+        index = (slice(None),) * dim + (type(self)(places, device=self._node.device),)
+        return x[index]  # type: ignore[index]
+
     @composite
-    def repeat_interleave(self, repeats: int, dim: int | None = None) -> Self:
-        """Each element along dim repeated in place; without dim, of the flattened tensor."""
+    def _repeated_each(self, repeats: int, dim: int | None) -> Self:
         x, dim = (self.flatten(), 0) if dim is None else (self, self._dim(dim, "repeat_interleave"))
         shape = x.shape
         wide = x.unsqueeze(dim + 1).expand(*shape[: dim + 1], repeats, *shape[dim + 1 :])

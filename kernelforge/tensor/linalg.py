@@ -10,9 +10,10 @@ import re
 from math import prod
 from typing import Self
 
-from codegen.dtypes import DType, as_dtype, promote
+from codegen.dtypes import DType, promote
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.reduce import Reduce
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.tensor.activations import Activations
 from kernelforge.tensor.composite import composite
@@ -190,7 +190,7 @@ class Movement(Activations):
         dim = self._dim(dim, "select")
         n = self.shape[dim]
         if not -n <= index < n:
-            raise IndexError(f"select({dim}, {index}) of {self.shape}: index {index} is out of range")
+            raise PlaceError(f"select({dim}, {index}) of {self.shape}: index {index} is out of range")
         part = self._between(dim, index % n, index % n + 1)
         return part.reshape(self.shape[:dim] + self.shape[dim + 1 :])
 

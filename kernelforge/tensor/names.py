@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, Self
 
 from kernelforge import graph
+from kernelforge.errors import KindError
 from kernelforge.tensor.autograd import Autograd
 from kernelforge.tensor.core import Operand
 
@@ -136,7 +137,7 @@ class Names(Autograd):
 
     def __delitem__(self, index: Any) -> None:
         """raises TypeError"""
-        raise TypeError(f"a tensor of {self.shape} has no elements to delete; index what is to stay")
+        raise KindError(f"a tensor of {self.shape} has no elements to delete; index what is to stay")
 
     # Products ---------------------------------------------------------------------------------------------------
 

@@ -17,12 +17,13 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import DType, as_dtype, dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
+from kernelforge.kinds import as_dtype
 from kernelforge.recording import recorder
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import expanded

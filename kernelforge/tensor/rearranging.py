@@ -17,9 +17,10 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from codegen.dtypes import DType, as_dtype, dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge.errors import DeviceError, ShapeError
 from kernelforge.kernels import Device
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.margins import Margins
 from kernelforge.tensor.movement import flat

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Self
 
-from codegen.dtypes import DType, as_dtype, dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.diagonals import Diagonals
@@ -124,16 +125,16 @@ class Reduce(Diagonals):
         return self.bool().sum(axis)
 
     @composite
-    def var(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
+    def var(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> Self:
         """The variance over axes, sum((x - mean)^2) / (count - correction), in two passes."""
         return self.var_mean(axis, keepdim, correction)[0]
 
     @composite
-    def std(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> Self:
+    def std(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> Self:
         """The standard deviation over axes, sqrt(var); its gradient is 0 where all elements are equal."""
         return self._wide().var(axis, keepdim, correction)._power_from_zero(0.5).cast(self._floating().dtype)
 
-    def var_mean(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> tuple[Self, Self]:
+    def var_mean(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> tuple[Self, Self]:
         """The variance and the mean over axes."""
         x, dtype = self._wide(), self._floating().dtype
         mean = x.mean(axis, keepdim=True)
@@ -141,7 +142,7 @@ class Reduce(Diagonals):
         variance = (x - mean).square()._reduce("add", axis, keepdim, "var") / count
         return variance.cast(dtype), mean.reshape(variance.shape).cast(dtype)
 
-    def std_mean(self, axis: Axis = None, keepdim: bool = False, correction: int = 1) -> tuple[Self, Self]:
+    def std_mean(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> tuple[Self, Self]:
         """The standard deviation and the mean over axes."""
         variance, mean = self._wide().var_mean(axis, keepdim, correction)
         dtype = self._floating().dtype

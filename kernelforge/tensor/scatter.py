@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, PlaceError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.interchange import Interchange
@@ -38,7 +38,7 @@ class Scatter(Interchange):
                 "the index has as many dimensions, and is no larger in the others"
             )
         if not self.shape[dim] and index.numel():
-            raise IndexError(f"{what} along dimension {dim} of {self.shape}: there are no elements to index")
+            raise PlaceError(f"{what} along dimension {dim} of {self.shape}: there are no elements to index")
         return dim, from_front(index, self.shape[dim])
 
     def gather(self, dim: int, index: Self) -> Self:

@@ -13,6 +13,8 @@ from inspect import signature
 from types import FunctionType
 from typing import Any, Final, TypeVar, get_overloads
 
+from kernelforge.errors import KindError
+
 OTHER_NAMES: Final = {
     "axis": "dim",
     "dim": "axis",
@@ -54,7 +56,7 @@ def _renaming(method: Callable[..., Any], renamed: dict[str, str]) -> Callable[.
         if not kwargs.keys().isdisjoint(renamed):
             ours = {renamed.get(name, name): value for name, value in kwargs.items()}
             if len(ours) < len(kwargs):
-                raise TypeError(f"{method.__name__}() got one argument by two names among {', '.join(kwargs)}")
+                raise KindError(f"{method.__name__}() got one argument by two names among {', '.join(kwargs)}")
             return method(*args, **ours)
         return method(*args, **kwargs)
 

@@ -116,7 +116,7 @@ def test_classes_out_of_range(wrong, device):
         lambda: scores.nll_loss(target),
         lambda: scores.nll_loss(target, weight=weight, reduction="sum"),
     ):
-        with pytest.raises(IndexError, match=r"test_edges.py, line .* 0 <= index < 3"):
+        with pytest.raises(IndexError, match=r"(?s)0 <= index < 3.*written at .*test_edges.py:\d+"):
             make().numpy()
     ignored = scores.cross_entropy(target, ignore_index=wrong, weight=weight)
     assert_equal(ignored, F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, wrong]), ignore_index=wrong))

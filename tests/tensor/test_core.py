@@ -134,7 +134,7 @@ def test_what_a_tensor_says(numpy_device):
     x = Tensor(np.zeros((2, 3), np.float32))
     assert (len(x), x.numel(), x.nbytes(), x.element_size(), x.size(), x.size(1)) == (2, 6, 24, 4, (2, 3), 3)
     assert x.is_floating_point() and not x.int().is_floating_point()
-    assert repr(x) == "<Tensor [2, 3] float32 on NUMPY>"
+    assert repr(x) == "Tensor([[0., 0., 0.],\n        [0., 0., 0.]])"
     with Context(EAGER=0):
         assert repr(x + 1) == "<Tensor [2, 3] float32 on NUMPY, lazy>"
     assert {x: 1}[x] == 1

@@ -42,7 +42,7 @@ def test_refused(numpy_device):
         x.index_reduce(0, Tensor([0]), Tensor.zeros(1, 4), "sum")
     with pytest.raises(ShapeError, match="sum_to_size"):
         x.sum_to_size(2, 4)
-    with pytest.raises(IndexError, match=r"test_replacing.py, line"):
+    with pytest.raises(IndexError, match=r"(?s)out of range.*test_replacing.py:\d+"):
         x.put(Tensor([12]), Tensor([1.0])).numpy()
 
 

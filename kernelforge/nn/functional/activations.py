@@ -5,6 +5,7 @@ Comes in: tensors; `inplace` gives the input the result's value.  Goes out: tens
 
 from __future__ import annotations
 
+from kernelforge.errors import ArgumentError
 from kernelforge.nn.functional.options import whole
 from kernelforge.tensor import Tensor
 
@@ -49,7 +50,7 @@ def rrelu(
 ) -> Tensor:
     """leaky_relu() with a random slope in lower .. upper for each element, or with the middle one."""
     if lower > upper:
-        raise ValueError(f"rrelu with lower={lower}, upper={upper}: lower must not be above upper")
+        raise ArgumentError(f"rrelu with lower={lower}, upper={upper}: lower must not be above upper")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     slope = Tensor.uniform(*input.shape, low=lower, high=upper, device=input.device)
@@ -79,7 +80,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved by lambd towards 0, and 0 where |x| <= lambd."""
     if lambd < 0:
-        raise ValueError(f"softshrink with lambd={lambd}: it must be at least 0")
+        raise ArgumentError(f"softshrink with lambd={lambd}: it must be at least 0")
     return input.softshrink(lambd)
 
 
@@ -148,7 +149,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to min_val .. max_val."""
     if min_val > max_val:
-        raise ValueError(f"hardtanh with min_val={min_val}, max_val={max_val}: min_val cannot be greater than max_val")
+        raise ArgumentError(f"hardtanh with min_val={min_val}, max_val={max_val}: min_val is above max_val")
     return whole(input, input.hardtanh(min_val, max_val), inplace)
 
 

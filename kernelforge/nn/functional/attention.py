@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ShapeError, StateError
 from kernelforge.nn.functional.dropouts import dropout
 from kernelforge.nn.functional.linear import linear
 from kernelforge.settings import Context
@@ -105,7 +105,7 @@ def multi_head_attention_forward(
     if query.shape[-1] != embed_dim_to_check:
         raise ShapeError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {query.shape[-1]}")
     if is_causal and attn_mask is None:
-        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
+        raise StateError("Need attn_mask if specifying the is_causal hint.")
     split = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
     q, k, v = _projected((query, key, value), in_proj_weight, in_proj_bias, split)
     more = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from codegen.dtypes import DType, dtypes
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.nn.functional.losses import cross_entropy
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.composite import composite
@@ -78,7 +78,7 @@ def embedding(
     if not input.dtype.is_int:
         raise DTypeError(f"embedding of {input.dtype}: rows are looked up by integers; cast() to int32")
     if padding_idx is not None and not -weight.shape[0] <= padding_idx < weight.shape[0]:
-        raise ValueError(f"padding_idx={padding_idx} must be within num_embeddings={weight.shape[0]}")
+        raise ArgumentError(f"padding_idx={padding_idx} must be within num_embeddings={weight.shape[0]}")
     if max_norm is not None:
         _limited(weight, input, max_norm, norm_type)
     row = None if padding_idx is None else padding_idx % weight.shape[0]
@@ -106,9 +106,9 @@ def embedding_bag(
     raises ShapeError, ValueError
     """
     if mode not in ("sum", "mean", "max"):
-        raise ValueError("mode has to be one of sum, mean or max")
+        raise ArgumentError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and (mode != "sum" or per_sample_weights.shape != input.shape):
-        raise ValueError("per_sample_weights go with mode='sum' and have the input's shape")
+        raise ArgumentError("per_sample_weights go with mode='sum' and have the input's shape")
     if (input.ndim == 2) != (offsets is None) or input.ndim not in (1, 2):
         raise ShapeError(f"embedding_bag of {input.shape}: it takes [B, n] without offsets, or [n] with offsets")
     if offsets is None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn.functional.norms import pairwise_distance
 from kernelforge.nn.functional.options import reduction_of
 from kernelforge.tensor import Tensor
@@ -105,7 +105,7 @@ def huber_loss(
 ) -> Tensor:
     """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), where d = input - target."""
     if delta <= 0:
-        raise ValueError(f"huber_loss does not support non-positive values for delta, got {delta}")
+        raise ArgumentError(f"huber_loss does not support non-positive values for delta, got {delta}")
     input, target = _broadcast(input, target, "huber_loss")
     if weight is None:
         return input.huber_loss(target, delta, reduction_of(reduction, None, None))
@@ -122,7 +122,7 @@ def smooth_l1_loss(
 ) -> Tensor:
     """d^2 / (2 beta) for |d| < beta, else |d| - beta / 2, where d = input - target."""
     if beta < 0:
-        raise ValueError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
+        raise ArgumentError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
     input, target = _broadcast(input, target, "smooth_l1_loss")
     return input.smooth_l1_loss(target, beta, reduction_of(reduction, size_average, reduce))
 
@@ -231,7 +231,7 @@ def triplet_margin_loss(
 ) -> Tensor:
     """max(0, |anchor - positive| - |anchor - negative| + margin)."""
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise ArgumentError(f"margin must be greater than 0, got {margin}")
     reduction = reduction_of(reduction, size_average, reduce)
     return anchor.triplet_margin_loss(positive, negative, margin, p, eps, swap, reduction)
 
@@ -251,7 +251,7 @@ def triplet_margin_with_distance_loss(
     swap   take d(positive, negative) where it is smaller than d(anchor, negative)
     """
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise ArgumentError(f"margin must be greater than 0, got {margin}")
     distance = distance_function or pairwise_distance
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
@@ -271,7 +271,7 @@ def multi_margin_loss(
 ) -> Tensor:
     """sum_j max(0, margin - input[target] + input[j])^p / C over the other classes j."""
     if p not in (1, 2):
-        raise ValueError("only p == 1 and p == 2 supported")
+        raise ArgumentError("only p == 1 and p == 2 supported")
     return input.multi_margin_loss(target, p, margin, weight, reduction_of(reduction, size_average, reduce))
 
 
@@ -339,10 +339,10 @@ def gaussian_nll_loss(
     """(log(var) + (input - target)^2 / var) / 2, var being at least eps; full adds log(2 pi) / 2."""
     if not isinstance(var, Tensor):
         if var < 0:
-            raise ValueError("var has negative entry/entries")
+            raise ArgumentError("var has negative entry/entries")
         var = input.full_like(var)
     if var.shape != input.shape and var.shape not in (input.shape[:-1], (*input.shape[:-1], 1)):
-        raise ValueError("var is of incorrect size")
+        raise ArgumentError("var is of incorrect size")
     if full and reduction == "none":
         return input.gaussian_nll_loss(target, var, False, eps, "none") + 0.5 * math.log(2 * math.pi)
     return input.gaussian_nll_loss(target, var, full, eps, reduction_of(reduction, None, None))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.composite import composite
 
@@ -107,11 +107,11 @@ def batch_norm(
     wide = input.cast(input.dtype.arithmetic)
     if not training:
         if running_mean is None or running_var is None:
-            raise ValueError("Expected running_mean and running_var to be defined when training=False")
+            raise ArgumentError("Expected running_mean and running_var to be defined when training=False")
         return wide.batchnorm(weight, bias, running_mean, (running_var + eps).rsqrt()).cast(input.dtype)
     count = input.numel() // max(1, input.shape[1])
     if count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {list(input.shape)}")
+        raise ArgumentError(f"Expected more than 1 value per channel when training, got input size {list(input.shape)}")
     axes = tuple(i for i in range(input.ndim) if i != 1)
     mean, variance = wide.mean(axes), wide.var(axes, correction=0)
     _follow(running_mean, running_var, mean, variance, count, momentum)
@@ -149,7 +149,7 @@ def instance_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     count = math.prod(input.shape[2:])
     if count == 1:
-        raise ValueError(f"Expected more than 1 spatial element when training, got input size {list(input.shape)}")
+        raise ArgumentError(f"Expected more than 1 spatial element when training, got input size {list(input.shape)}")
     if running_mean is not None or running_var is not None:
         flat = input.cast(input.dtype.arithmetic).reshape(*input.shape[:2], -1)
         mean, variance = flat.mean(-1).mean(0), flat.var(-1, correction=0).mean(0)

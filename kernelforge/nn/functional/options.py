@@ -5,6 +5,7 @@ Comes in: options of torch's.  Goes out: the ones the tensor methods take.
 
 from __future__ import annotations
 
+from kernelforge.errors import ArgumentError
 from kernelforge.tensor import Tensor
 
 
@@ -23,5 +24,5 @@ def reduction_of(reduction: str, size_average: bool | None, reduce: bool | None)
             return "none"
         return "sum" if size_average is False else "mean"
     if reduction not in ("mean", "sum", "none", "batchmean"):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
+        raise ArgumentError(f"{reduction} is not a valid value for reduction")
     return reduction

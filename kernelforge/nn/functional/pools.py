@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
 
@@ -129,7 +129,7 @@ def _fractional(
     source  Graham, "Fractional Max-Pooling", 2014, section 2
     """
     if (output_size is None) == (output_ratio is None):
-        raise ValueError("fractional_max_pool requires specifying either an output_size or an output_ratio")
+        raise ArgumentError("fractional_max_pool requires specifying either an output_size or an output_ratio")
     window, spatial = per_axis(kernel_size, rank, "fractional_max_pool", "kernel_size"), input.shape[-rank:]
     if output_ratio is not None:
         ratios = (output_ratio,) * rank if isinstance(output_ratio, int | float) else tuple(output_ratio)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
 
@@ -35,11 +35,11 @@ def interpolate(
     raises ValueError
     """
     if mode in ("nearest", "area", "nearest-exact") and align_corners is not None:
-        raise ValueError(
+        raise ArgumentError(
             "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
         )
     if (size is None) == (scale_factor is None):
-        raise ValueError("only one of size or scale_factor should be defined" if size else
+        raise ArgumentError("only one of size or scale_factor should be defined" if size else
                          "either size or scale_factor should be defined")  # fmt: skip
     rank = input.ndim - 2
     if scale_factor is not None:
@@ -55,7 +55,7 @@ def interpolate(
 def _smoothly(input: Tensor, sizes: Sequence[int], mode: str, align_corners: bool) -> Tensor:
     """Resized so that each element is a weighted mean of all it covers: one matrix product per dimension."""
     if mode not in ("bilinear", "bicubic"):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor")
+        raise ArgumentError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor")
     for dim, size in enumerate(sizes, start=2):
         n = input.shape[dim]
         step = (n - 1) / max(1, size - 1) if align_corners else n / size

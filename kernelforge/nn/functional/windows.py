@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
 
@@ -49,9 +49,9 @@ def _convolution(
     pads = padding
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
-            raise ValueError(f"Invalid padding string {padding!r}, should be one of 'same' or 'valid'")
+            raise ArgumentError(f"Invalid padding string {padding!r}, should be one of 'same' or 'valid'")
         if padding == "same" and any(s != 1 for s in per_axis(stride, rank, "conv", "stride")):
-            raise ValueError("padding='same' is not supported for strided convolutions")
+            raise ArgumentError("padding='same' is not supported for strided convolutions")
         pads = 0 if padding == "valid" else "same"
     else:
         pads = per_axis(padding, rank, "conv", "padding")
@@ -177,7 +177,7 @@ def _max_pool(
     window = per_axis(kernel_size, rank, "max_pool", "kernel_size")
     pads = per_axis(padding, rank, "max_pool", "padding")
     if any(2 * pad > size for pad, size in zip(pads, window)):
-        raise ValueError(f"pad should be at most half of effective kernel size, but got pad={pads} and {window}")
+        raise ArgumentError(f"pad should be at most half of effective kernel size, but got pad={pads} and {window}")
 
     def pooled(x: Tensor) -> Any:
         if return_indices:
@@ -258,7 +258,7 @@ def _avg_pool(
     if divisor_override is None:
         return _batched(input, rank, lambda x: x.avg_pool2d(window, strides, 1, pads, ceil_mode, count_include_pad))
     if not divisor_override:
-        raise ValueError("divisor must be not zero")
+        raise ArgumentError("divisor must be not zero")
     if not ceil_mode:
         sums = _batched(input, rank, lambda x: x.avg_pool2d(window, strides, 1, pads, False, True))
         return sums * (prod(window) / divisor_override)

@@ -1,0 +1,89 @@
+"""The array API's elementwise functions: each is a method of tensors.
+
+Comes in: tensors and numbers.  Goes out: tensors of the broadcast shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from kernelforge.array_api.types import beside
+from kernelforge.errors import KindError
+from kernelforge.tensor import Tensor
+
+Operand = Tensor | bool | int | float
+
+_UNARY: Final = {
+    "abs": "abs", "acos": "acos", "acosh": "acosh", "asin": "asin", "asinh": "asinh", "atan": "atan", "atanh": "atanh",
+    "bitwise_invert": "bitwise_not", "ceil": "ceil", "conj": "conj", "cos": "cos", "cosh": "cosh", "exp": "exp",
+    "expm1": "expm1", "floor": "floor", "isfinite": "isfinite", "isinf": "isinf", "isnan": "isnan", "log": "log",
+    "log10": "log10", "log1p": "log1p", "log2": "log2", "logical_not": "logical_not", "negative": "neg",
+    "positive": "positive", "reciprocal": "reciprocal", "round": "round", "sign": "sgn",
+    "signbit": "signbit", "sin": "sin", "sinh": "sinh", "sqrt": "sqrt", "square": "square", "tan": "tan",
+    "tanh": "tanh", "trunc": "trunc",
+}  # fmt: skip
+_BINARY: Final = {
+    "add": "add", "atan2": "atan2", "bitwise_and": "bitwise_and", "bitwise_left_shift": "lshift",
+    "bitwise_or": "bitwise_or", "bitwise_right_shift": "rshift", "bitwise_xor": "bitwise_xor", "copysign": "copysign",
+    "divide": "div", "equal": "eq", "floor_divide": "floor_divide", "greater": "gt", "greater_equal": "ge",
+    "hypot": "hypot", "less": "lt", "less_equal": "le", "logaddexp": "logaddexp", "logical_and": "logical_and",
+    "logical_or": "logical_or", "logical_xor": "logical_xor", "maximum": "maximum", "minimum": "minimum",
+    "multiply": "mul", "nextafter": "nextafter", "not_equal": "ne", "pow": "pow", "remainder": "mod", "subtract": "sub",
+}  # fmt: skip
+_COMPARISONS: Final = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+
+
+def _unary(name: str, method: str) -> Callable[[Tensor], Tensor]:
+    def function(x: Tensor, /) -> Tensor:
+        made: Tensor = getattr(x, method)()
+        return made
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{method}() of each element."
+    return function
+
+
+def _binary(name: str, method: str) -> Callable[[Operand, Operand], Tensor]:
+    def function(x1: Operand, x2: Operand, /) -> Tensor:
+        if not isinstance(x1, Tensor):
+            x1 = _beside(x1, x2)
+        made: Tensor = getattr(x1, method)(x2)
+        return made
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{method}() of the elements of both at each place."
+    return function
+
+
+def _beside(value: Any, other: Any) -> Tensor:
+    """A number as a tensor of the type it has beside another."""
+    if not isinstance(other, Tensor):
+        raise KindError(f"one operand must be a tensor, got {type(value).__name__} and {type(other).__name__}")
+    return Tensor.full((), value, dtype=beside(value, other.dtype), device=other.device)
+
+
+def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -> Tensor:
+    """The elements limited to at least min and at most max; NaN stays NaN."""
+    found = x
+    for limit, pick in ((min, "maximum"), (max, "minimum")):
+        if limit is not None:
+            bound = limit if isinstance(limit, Tensor) else Tensor.full((), limit, dtype=x.dtype, device=x.device)
+            found = getattr(found, pick)(bound.cast(x.dtype))
+    return found
+
+
+def real(x: Tensor, /) -> Tensor:
+    """The real parts."""
+    return x.real
+
+
+def imag(x: Tensor, /) -> Tensor:
+    """The imaginary parts."""
+    return x.imag
+
+
+globals().update({name: _unary(name, method) for name, method in _UNARY.items()})
+globals().update({name: _binary(name, method) for name, method in _BINARY.items()})
+
+__all__ = ["clip", "imag", "real", *_UNARY, *_BINARY]  # noqa: PLE0604

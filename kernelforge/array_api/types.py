@@ -1,0 +1,108 @@
+"""Element types of the array API: their limits, kinds and promotion.
+
+Comes in: types, tensors, numbers.  Goes out: types and what is to be said of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from codegen.dtypes import DType, dtypes, promote
+from kernelforge.errors import ArgumentError
+from kernelforge.kinds import as_dtype
+from kernelforge.tensor import Tensor
+
+_KINDS: Final = {
+    "bool": "b", "signed integer": "i", "unsigned integer": "u", "integral": "iu", "real floating": "f",
+    "complex floating": "c", "numeric": "iufc",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FloatLimits:
+    """The limits of a float type."""
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class IntLimits:
+    """The limits of an integer type."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: DType
+
+
+def _dtype(value: DType | Tensor) -> DType:
+    return value.dtype if isinstance(value, Tensor) else as_dtype(value)
+
+
+def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
+    """x in another type; a new tensor if copy."""
+    made = x.cast(dtype)
+    made = made if device is None else made.to(device)
+    return made.clone() if copy and made is x else made
+
+
+def can_cast(from_: DType | Tensor, to: DType, /) -> bool:
+    """Whether promotion leads from one type to another."""
+    return promote(_dtype(from_), to) is to
+
+
+def finfo(type: DType | Tensor, /) -> FloatLimits:
+    """The limits of a float type."""
+    dtype = _dtype(type)
+    found = np.finfo(dtype.numpy)
+    low, high, normal = (float(value) for value in (found.min, found.max, found.smallest_normal))
+    return FloatLimits(found.bits, float(found.eps), high, low, normal, dtype)
+
+
+def iinfo(type: DType | Tensor, /) -> IntLimits:
+    """The limits of an integer type."""
+    dtype = _dtype(type)
+    return IntLimits(dtype.bits, int(dtype.max), int(dtype.min), dtype)
+
+
+def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...]) -> bool:
+    """Whether a type is of a kind, or of one of several.
+
+    raises ValueError for a kind that is none
+    """
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, one) for one in kind)
+    if isinstance(kind, str):
+        if kind not in _KINDS:
+            raise ArgumentError(f"isdtype() knows the kinds {', '.join(_KINDS)}, not {kind!r}")
+        return dtype.kind in _KINDS[kind]
+    return dtype is kind
+
+
+def result_type(*arrays_and_dtypes: Tensor | DType | float) -> DType:
+    """The type that operations on all the given things together have; numbers take the type of what is beside them."""
+    kinds = [_dtype(x) for x in arrays_and_dtypes if isinstance(x, Tensor | DType)]
+    if not kinds:
+        raise ArgumentError("result_type() needs one tensor or type")
+    found = promote(kinds[0], *kinds[1:])
+    for value in arrays_and_dtypes:
+        if not isinstance(value, Tensor | DType):
+            found = beside(value, found)
+    return found
+
+
+def beside(value: Any, dtype: DType) -> DType:
+    """The type of a number beside a type: that, unless its kind cannot hold the number."""
+    if isinstance(value, float):
+        return dtype if dtype.is_float else dtypes.default_float
+    if isinstance(value, bool) or dtype.kind != "b":
+        return dtype
+    return dtypes.default_int

@@ -1,0 +1,179 @@
+"""The array API: names, types, and values held against NumPy, which follows the same standard."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kernelforge.array_api as xp
+from kernelforge import Context, Tensor
+
+NAMES = [name for name in xp.__all__ if callable(getattr(xp, name)) and hasattr(np, name)]
+UNARY = [
+    "abs",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "ceil",
+    "cos",
+    "cosh",
+    "exp",
+    "expm1",
+    "floor",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "negative",
+    "positive",
+    "round",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
+    "trunc",
+]
+BINARY = [
+    "add",
+    "atan2",
+    "copysign",
+    "divide",
+    "equal",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "less",
+    "less_equal",
+    "logaddexp",
+    "maximum",
+    "minimum",
+    "multiply",
+    "nextafter",
+    "not_equal",
+    "pow",
+    "remainder",
+    "subtract",
+]
+CALLS = {
+    "argmax": lambda m, x: m.argmax(x, axis=1, keepdims=True),
+    "sort": lambda m, x: m.sort(x, axis=0),
+    "argsort": lambda m, x: m.argsort(x, axis=1),
+    "sum": lambda m, x: m.sum(x, axis=(0, 1)),
+    "var": lambda m, x: m.var(x, axis=0, keepdims=True),
+    "std": lambda m, x: m.std(x, axis=(0, 1)),
+    "cumulative_sum": lambda m, x: m.cumulative_sum(x, axis=1, include_initial=True),
+    "cumulative_prod": lambda m, x: m.cumulative_prod(x, axis=0),
+    "diff": lambda m, x: m.diff(x, axis=0, n=2),
+    "diff prepended": lambda m, x: m.diff(x, axis=1, prepend=x, append=x),
+    "repeat": lambda m, x: m.repeat(x, 2, axis=1),
+    "repeat all": lambda m, x: m.repeat(x, 3),
+    "roll": lambda m, x: m.roll(x, (1, -2), axis=(0, 1)),
+    "roll all": lambda m, x: m.roll(x, 2),
+    "tile": lambda m, x: m.tile(x, (2, 1, 2)),
+    "expand_dims": lambda m, x: m.expand_dims(x, axis=-1),
+    "flip": lambda m, x: m.flip(x),
+    "concat": lambda m, x: m.concat([x, x], axis=None),
+    "stack": lambda m, x: m.stack([x, x], axis=-1),
+    "moveaxis": lambda m, x: m.moveaxis(x, 0, -1),
+    "unstack": lambda m, x: m.unstack(x, axis=1)[0],
+    "permute_dims": lambda m, x: m.permute_dims(x, (1, 0)),
+    "broadcast_to": lambda m, x: m.broadcast_to(x, (2, *x.shape)),
+    "tril": lambda m, x: m.tril(x, k=1),
+    "triu": lambda m, x: m.triu(x, k=-1),
+    "nonzero": lambda m, x: m.nonzero(x)[1],
+    "unique_all": lambda m, x: m.unique_all(m.round(x))[0],
+    "unique_counts": lambda m, x: m.unique_counts(m.round(x))[1],
+    "unique_inverse": lambda m, x: m.unique_inverse(m.round(x))[1],
+    "unique_values": lambda m, x: m.unique_values(x),
+    "searchsorted": lambda m, x: m.searchsorted(m.sort(m.reshape(x, (-1,))), m.reshape(x, (-1,)), side="right"),
+    "take": lambda m, x: m.take(x, m.asarray([1, 0, 1]), axis=1),
+    "clip": lambda m, x: m.clip(x, -1.0, 0.5),
+    "take_along_axis": lambda m, x: m.take_along_axis(x, m.argsort(x, axis=0), axis=0),
+    "where": lambda m, x: m.where(x > 0, x, 0),
+    "count_nonzero": lambda m, x: m.count_nonzero(x > 0, axis=1),
+    "matmul": lambda m, x: m.matmul(x, m.matrix_transpose(x)),
+    "tensordot": lambda m, x: m.tensordot(x, x, axes=2),
+    "vecdot": lambda m, x: m.vecdot(x, x, axis=0),
+    "meshgrid": lambda m, x: m.meshgrid(x[0, :], x[:, 0])[1],
+    "linspace": lambda m, x: m.linspace(-1.0, 2.0, 7, endpoint=False),
+    "eye": lambda m, x: m.eye(3, 4, k=-1),
+    "trace": lambda m, x: m.linalg.trace(x, offset=1),
+    "diagonal": lambda m, x: m.linalg.diagonal(x, offset=-1),
+    "svdvals": lambda m, x: m.linalg.svdvals(x),
+    "vector_norm": lambda m, x: m.linalg.vector_norm(x, axis=1, ord=3),
+    "matrix_norm": lambda m, x: m.linalg.matrix_norm(x, ord="nuc"),
+    "outer": lambda m, x: m.linalg.outer(x[0, :], x[1, :]),
+    "pinv": lambda m, x: m.linalg.pinv(x),
+    "matrix_rank": lambda m, x: m.linalg.matrix_rank(x),
+    "fftfreq": lambda m, x: m.fft.fftfreq(5, d=0.5),
+    "rfftfreq": lambda m, x: m.fft.rfftfreq(6),
+    "fftshift": lambda m, x: m.fft.fftshift(x),
+    "ifftshift": lambda m, x: m.fft.ifftshift(x, axes=1),
+}
+
+
+def same(found: Tensor, expected: np.ndarray) -> None:
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(
+        found.numpy().astype(np.float64), expected.astype(np.float64), 2e-5, 2e-6, equal_nan=True
+    )
+
+
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+@given(data=st.data())
+def test_elementwise(name: str, data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 16)))
+    x, y = (rng.normal(size=(2, 3)).astype(np.float32) for _ in range(2))
+    arguments = [x] if name in UNARY else [x, y]
+    with np.errstate(all="ignore"), Context(DEVICE="NUMPY"):
+        same(getattr(xp, name)(*map(xp.asarray, arguments)), getattr(np, name)(*arguments))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls(name: str, numpy_device) -> None:
+    x = np.random.default_rng(5).normal(size=(3, 4)).astype(np.float32)
+    same(CALLS[name](xp, xp.asarray(x)), np.asarray(CALLS[name](np, x)))
+
+
+def test_everything_is_there(numpy_device) -> None:
+    assert set(xp.__all__) <= set(dir(xp)) and len(NAMES) > 120
+    x = xp.asarray([1.0, 2.0])
+    assert x.__array_namespace__() is xp is x.__array_namespace__(api_version="2024.12")
+    assert x.size == 2 and x.size() == (2,) and x.to_device("NUMPY").device == "NUMPY"
+    with pytest.raises(ValueError, match="2019"):
+        x.__array_namespace__(api_version="2019.12")
+
+
+def test_types(numpy_device) -> None:
+    assert xp.isdtype(xp.int8, "integral") and xp.isdtype(xp.float32, (xp.bool, "real floating"))
+    assert not xp.isdtype(xp.uint8, "signed integer") and xp.can_cast(xp.int8, xp.int16)
+    assert not xp.can_cast(xp.float64, xp.float32)
+    assert xp.result_type(xp.int8, xp.asarray([1], dtype=xp.int16), 3) is xp.int16
+    assert xp.result_type(xp.int8, 1.5) is xp.float32
+    assert (xp.finfo(xp.float32).eps, xp.iinfo(xp.uint8).max) == (np.finfo(np.float32).eps, 255)
+    assert xp.sum(xp.ones(3, dtype=xp.int8)).dtype is xp.int32 and xp.sum(xp.ones(3, dtype=xp.uint8)).dtype is xp.uint32
+    info = xp.__array_namespace_info__()
+    assert info.dtypes(kind="bool") == {"bool": xp.bool} and info.default_device() in info.devices()
+    with pytest.raises(ValueError, match="kinds"):
+        xp.isdtype(xp.int8, "whole")
+
+
+def test_copies(numpy_device) -> None:
+    x = xp.asarray([1.0, 2.0])
+    assert xp.asarray(x) is x and xp.asarray(x, copy=True) is not x and xp.astype(x, xp.float32, copy=False) is x
+    with pytest.raises(ValueError, match="copy"):
+        xp.asarray(x, dtype=xp.int32, copy=False)
+    with pytest.raises(ValueError, match="copy"):
+        xp.asarray([1.0], copy=False)
+    assert xp.from_dlpack(np.arange(3)).tolist() == [0, 1, 2]
