@@ -55,6 +55,16 @@ def convolution(images: int, channels: int, outputs: int, plane: int, taps: int,
     return prepare(Kernel("convolution", (x, f, out), (Store(out, to, value, order=(b, o, h, w)),)))
 
 
+def test_lanes_of_rows_shorter_than_half_a_vector_lie_across_them() -> None:
+    """Unless what is kept does not fill a vector either."""
+    for rows, length, lane in ((64, 6, 64), (64, 40, 40), (3, 6, 6)):
+        i, r = Axis("i", rows), Axis("r", length)
+        x, out = Param("x", F32, rows * length), Param("out", F32, rows)
+        value = reduce("max", load(x, i.index * length + r.index), [r])
+        kernel = prepare(Kernel("rows", (x, out), (Store(out, i.index, value),)))
+        assert [axis.size for axis in choose(kernel, CPU).vector] == [lane]
+
+
 def check(*kernels_: Kernel) -> None:
     """The default schedule of each kernel, printed and run, gives what the interpreter gives."""
     named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(kernels_)]
