@@ -11,7 +11,7 @@ Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Read the roo
 from codegen.dtypes import dtypes
 from kernelforge import autograd, func, nn, optim
 from kernelforge.counters import GlobalCounters
-from kernelforge.errors import DeviceError, DTypeError, LinAlgError, ShapeError
+from kernelforge.errors import DeviceError, DTypeError, FileFormatError, LinAlgError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.replay import JitError, TinyJit, jit
 from kernelforge.settings import Context
@@ -22,6 +22,7 @@ __all__ = [
     "DTypeError",
     "Device",
     "DeviceError",
+    "FileFormatError",
     "GlobalCounters",
     "JitError",
     "LinAlgError",

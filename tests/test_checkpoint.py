@@ -119,7 +119,6 @@ def training(seed: int) -> dict:
     return {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader}
 
 
-@pytest.mark.skipif(not hasattr(optim.Adam, "state_dict"), reason="optimisers have no state_dict")
 @pytest.mark.parametrize("stop", [3, 5, 7])
 def test_training_goes_on_to_the_last_bit(tmp_path: Path, stop: int) -> None:
     whole = losses(**training(1), steps=12)

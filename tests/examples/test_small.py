@@ -20,18 +20,6 @@ def test_a_neurons_gradients_and_their_graph() -> None:
     assert all(f'label="{name}"' in graph for name in tensors)
 
 
-def test_the_lowest_place_of_the_valley() -> None:
-    parameters = pytest.importorskip("examples.parameters")
-    assert parameters.minimum() == pytest.approx((1, 1), abs=5e-3)
-
-
-def test_the_parameters_of_a_pendulum() -> None:
-    parameters = pytest.importorskip("examples.parameters")
-    stiffness, damping = parameters.fitted(parameters.watched(seed=0))
-    assert stiffness == pytest.approx(parameters.STIFFNESS, rel=0.01)
-    assert damping == pytest.approx(parameters.DAMPING, rel=0.1)
-
-
 def test_learnt_features_are_ahead_once_there_is_enough_to_learn_from() -> None:
     features = pytest.importorskip("examples.features")
     hand, network = features.compared(1437, steps=300)

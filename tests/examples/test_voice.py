@@ -12,7 +12,6 @@ from kernelforge.nn.state import get_state_dict
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("silero_vad") is None, reason="silero-vad is not installed"),
-    pytest.mark.skipif(not hasattr(nn, "LSTMCell"), reason="nn has no LSTMCell"),
 ]
 
 
