@@ -18,7 +18,7 @@ def test_photographs_are_named(model) -> None:
     images = np.stack([efficientnet.prepared(photograph) for photograph in (data.coffee(), data.chelsea())])
     coffee, chelsea = efficientnet.named(model(Tensor(images)))
     assert coffee[0][0] == "espresso" and coffee[0][1] > 0.9
-    assert sum(share for name, share in chelsea if name in ("tiger cat", "tabby cat", "tabby", "Egyptian cat")) > 0.7
+    assert sum(share for name, share in chelsea if " cat" in name) > 0.8
 
 
 def reference(torch, state: dict, x):

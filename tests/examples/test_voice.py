@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from examples import voice
-from kernelforge import Tensor, nn
+from kernelforge import Tensor
 from kernelforge.nn.state import get_state_dict
 
 pytestmark = [
