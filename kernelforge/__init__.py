@@ -5,17 +5,23 @@
     (x @ Tensor.ones(3, 2)).gelu().sum().backward()
     print(x.grad.numpy())
 
-Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Read the rooms in the order of docs/architecture.md.
+Nothing runs until a value is needed (`numpy`, `item`, `realize`).  What is built on tensors (`nn`, `optim`, ...) is
+loaded when it is first named.  Read the rooms in the order of docs/architecture.md.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from codegen.dtypes import dtypes
-from kernelforge import autograd, func, nn, optim
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import DeviceError, DTypeError, FileFormatError, LinAlgError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.replay import JitError, TinyJit, jit
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, enable_grad, no_grad
+
+if TYPE_CHECKING:
+    from kernelforge import autograd, func, nn, optim
 
 __all__ = [
     "Context",
@@ -38,3 +44,9 @@ __all__ = [
     "no_grad",
     "optim",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("autograd", "func", "nn", "optim"):
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -143,5 +143,5 @@ Memory for results is each library's own affair: one that asks the system for fr
 FIRST = """
 The first call with nothing in any cache on disk; the first call of a second process, and all of that process up to its
 result, imports and drawing of random weights included; and the most memory a process takes during four more calls,
-beyond what it took before it had inputs, the pages of program files not counted.
+beyond what it took, its drivers loaded, before it had inputs, the pages of program files not counted.
 """

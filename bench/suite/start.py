@@ -69,10 +69,11 @@ def times(library: Library, workload: str, started: float) -> dict[str, float]:
 
 
 def space(library: Library, workload: str, started: float) -> dict[str, float]:
-    """Bytes "memory": the most this process holds while it works, less what it held before it had any inputs.
+    """Bytes "memory": the most this process holds while it works, less what it held, awake, before it had any inputs.
 
     Pages of files do not count: they are the libraries' code, read when it is first needed.
     """
+    library.wake()
     library.arrays(library.tensor(np.ones(16, np.float32)))
     before = held("RssAnon")
     call = ready(library, workload)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -17,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,9 +61,10 @@ def expose_drivers() -> None:
 
 def intel_library() -> Path | None:
     """Intel's CPU runtime from the package index, or None."""
+    metadata = import_module("importlib.metadata")  # slow to import, and not needed before a device is opened
     try:
-        files = importlib.metadata.files("intel-opencl-rt") or []
-    except importlib.metadata.PackageNotFoundError:
+        files = metadata.files("intel-opencl-rt") or []
+    except metadata.PackageNotFoundError:
         return None
     for file in files:
         if file.name == "libintelocl.so":

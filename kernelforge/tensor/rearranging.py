@@ -9,9 +9,9 @@ import ctypes
 import gzip
 import operator
 import re
-import urllib.request
 from collections.abc import Sequence
 from functools import reduce
+from importlib import import_module
 from math import prod
 from typing import Any, Final, Self
 
@@ -155,7 +155,7 @@ class Rearranging(Margins):
     @classmethod
     def from_url(cls, url: str, gunzip: bool = False, **kwargs: Any) -> Self:
         """The bytes at a URL as a uint8 vector; gunzip: unpacked."""
-        with urllib.request.urlopen(url) as answer:
+        with import_module("urllib.request").urlopen(url) as answer:  # slow to import, rarely used
             content = answer.read()
         return cls(gzip.decompress(content) if gunzip else content, **kwargs)
 

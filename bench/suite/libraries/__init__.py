@@ -20,6 +20,10 @@ class Library(Protocol):
 
     f: Any
 
+    def wake(self) -> None:
+        """Load what the library loads with its first work: drivers, not what it compiles."""
+        ...
+
     def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Any:
         """The array as the library's value; int32 becomes the type the library indexes with, float32 `stored`."""
         ...

@@ -92,6 +92,9 @@ F = SimpleNamespace(
 class Jax:
     f = F
 
+    def wake(self) -> None:
+        jnp.ones(16).block_until_ready()
+
     def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Array:
         return jnp.array(array, stored if stored and array.dtype == np.float32 else None)
 

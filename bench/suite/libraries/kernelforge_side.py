@@ -66,6 +66,9 @@ F = SimpleNamespace(
 class Kernelforge:
     f = F
 
+    def wake(self) -> None:
+        Device[Device.DEFAULT].synchronize()
+
     def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Tensor:
         value = Tensor(array, requires_grad=differentiable)
         return (value.cast(stored) if stored and array.dtype == np.float32 else value).realize()

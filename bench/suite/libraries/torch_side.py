@@ -61,6 +61,9 @@ class Eager:
         """The function itself."""
         return function
 
+    def wake(self) -> None:
+        torch.ones(16) + 1
+
     def tensor(self, array: NDArray, differentiable: bool = False, stored: str = "") -> Torch:
         value = torch.from_numpy(array.astype(np.int64) if array.dtype == np.int32 else array)
         value = value.to(getattr(torch, stored)) if stored and array.dtype == np.float32 else value
