@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ from kernelforge.tensor.core import grad_enabled
 
 MOST_CAPTURES: Final = 16
 _NODE: Final = attrgetter("_node")
+_capturing: Final = threading.RLock()  # tensors stand for others while a call is captured
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -257,7 +259,8 @@ class Jit(Generic[P, T]):
                         self._entries.insert(0, self._entries.pop(number))
                     return result
             reasons.append(reason)
-        return self._capture(args, kwargs, given, mode, reasons)
+        with _capturing:
+            return self._capture(args, kwargs, given, mode, reasons)
 
     def _capture(
         self,

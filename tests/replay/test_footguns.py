@@ -8,6 +8,7 @@ import itertools
 import random
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -654,3 +655,15 @@ def test_bounded_captures() -> None:
         captured(tensor(1), 3)
     captured.reset()
     assert captured(tensor(1), 3).item() == 3
+
+
+def test_threads() -> None:
+    weight = tensor(2)
+    captured = jit(lambda x, n: x * weight + n)
+
+    def work(start: int) -> list[float]:
+        return [captured(tensor(i), i % 3).item() for i in range(start, start + 12)]
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(work, (0, 100, 200)))
+    assert found == [[2 * i + i % 3 for i in range(start, start + 12)] for start in (0, 100, 200)]
