@@ -1,4 +1,4 @@
-"""Sums over an axis of which a guard asks for one place: that place takes the axis' part.
+"""Sums over an axis of which a guard asks for one place at most: that place takes the axis' part.
 
     sum over t of x[h, t] * w[t] where t == h + 1   ->  x[h, h + 1] * w[h + 1] where h + 1 is a place of t
 
@@ -18,7 +18,7 @@ from codegen.rebuild import replace_axes, with_exprs
 def fixed(kernel: Kernel) -> Kernel:
     """The kernel without summed axes that a guard fixes.
 
-    lo <= e + c*t < lo + 1 is met at t = (lo - e) / c alone, where that is a whole number.  Holds when t is bound by
+    lo <= e + c*t < hi with hi - lo <= c is met at t = ceil((lo - e) / c) alone, if at all.  Holds when t is bound by
     sums alone, every other axis of the guard is one of what they add up, and that is 0 where the guard fails.
     """
     refused: set[tuple[Guard, Axis]] = set()
@@ -32,10 +32,12 @@ def _fixing(kernel: Kernel) -> Iterator[tuple[Guard, Axis]]:
     """Guards that one place of a summed axis meets, with the axis, for which the sums may be left out."""
     guards = dict.fromkeys(g for e in kernel.exprs if isinstance(e, Load | Valid) for g in in_order(e.guards))
     for guard in guards:
-        if guard.hi - guard.lo != 1 or guard.index.is_dynamic:
+        if guard.index.is_dynamic:
             continue
-        for axis, _ in guard.index.terms:
-            if isinstance(axis, Axis) and guard.index.is_affine_in(axis) and _may_leave(kernel, guard, axis):
+        for axis, factor in guard.index.terms:
+            if not isinstance(axis, Axis) or guard.hi - guard.lo > abs(factor) or not guard.index.is_affine_in(axis):
+                continue
+            if _may_leave(kernel, guard, axis):
                 yield guard, axis
                 break
 
@@ -54,7 +56,7 @@ def _without(kernel: Kernel, guard: Guard, axis: Axis) -> Kernel:
     """The kernel with the place in the axis' part; what asked for the guard asks for a place of the axis as well."""
     factor = guard.index.coefficient(axis)
     rest = guard.index - axis.index * factor - guard.lo
-    at = (rest * -1) // factor if factor > 0 else rest // -factor
+    at = (rest * -1 + factor - 1) // factor if factor > 0 else rest // -factor
     inside = needed([Guard(at, 0, axis.size)])
     made: dict[Expr, Expr] = {}
     for e in kernel.exprs:
