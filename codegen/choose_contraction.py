@@ -7,7 +7,7 @@ accumulators inside.  Axes of a role that are not tiled are looped by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -24,6 +24,8 @@ TILE = (8, 2)  # rows and vectors of the register tile: 16 accumulators, half th
 WIDE_TILE = (6, 4)  # the same where columns are read in place: longer pieces of memory, fewer reads
 TILES = (TILE, WIDE_TILE, (8, 3), (12, 2), (4, 4), (14, 2), (8, 1), (16, 1), (4, 2), (4, 1), (2, 4), (1, 8))
 BLOCKS = (256, 128, 64)  # rows and columns of a group's block
+TURNED = 8  # products for which an element is put where lanes need it
+RESULTS = 4  # times as long for results, which are written far apart
 FEW_TILES = 3  # of rows in a block, which all stay in the nearest cache
 BETWEEN = (192, 96)  # others that may give every core as much
 PACKING = 4  # products for which an operand's element is packed
@@ -68,11 +70,27 @@ def unit_weight(kernel: Kernel, axis: Axis, operand: Expr, lanes: int) -> float:
     return filled * (1 + 2 * bool(stored) + loaded) + min(axis.size, 64) / 1024
 
 
+def lane_cost(kernel: Kernel, c: Contraction, across: Iterable[Axis], axis: Axis, operand: Expr, lanes: int) -> float:
+    """About how long the products take with lanes along an axis of an operand, as a multiple of the least possible.
+
+    Lanes that are not filled work for nothing.  An operand that lies otherwise is turned once for all rows across, and
+    so are results, and what is combined with them, once for all steps of the sum.
+    """
+    filled = axis.size / (-(-axis.size // lanes) * lanes)
+    stores, inside = main_stores(kernel), set(walk((c.reduce,)))
+    met = [e.index for s in stores for e in loads_of(s.value) if axis in e.axes and e not in inside]
+    met += [s.index for s in stores]
+    turned = RESULTS * sum(index.stride(axis) not in (0, 1) for index in met) / prod(a.size for a in c.k)
+    if not any(e.index.stride(axis) == 1 for e in loads_of(operand)):
+        turned += 1 / prod(a.size for a in across)
+    return (1 + TURNED * turned) / filled - min(axis.size, 64) / (1 << 16)
+
+
 def roles_of(kernel: Kernel, c: Contraction, lanes: int, pick: Pick) -> Roles:
     """Which side of the contraction holds the lanes, and the axis of each role to tile."""
     sides = ((c.m, c.left, c.n, c.right), (c.n, c.right, c.m, c.left))
     ways = [(*side, n) for side in sides for n in side[2]]
-    ways.sort(key=lambda way: -unit_weight(kernel, way[4], way[3], lanes))
+    ways.sort(key=lambda way: lane_cost(kernel, c, way[0], way[4], way[3], lanes))
     m_axes, left, n_axes, right, n = pick("lanes", ways)
     m = max(m_axes, key=lambda a: (min(a.size, TILE[0]), -_jump(left, a)))
     k = max(c.k, key=lambda a: (a.size, -a.id))

@@ -201,3 +201,9 @@ def test_cores_share_the_blocks_of_a_product_evenly(size):
     schedule = choose(product(size, size, size), CPU)
     groups = prod(-(-step.axis.size // step.tile) for step in schedule.loops[: schedule.grid])
     assert -(-groups // CPU.cores) * CPU.cores <= 1.05 * groups
+
+
+def test_the_smaller_operand_is_turned():
+    few, many = product(48, 1000, 1000, "NT"), product(1000, 1000, 1000, "NT")
+    lanes = [choose(kernel, CPU).vector[0] in contraction(kernel.reduces[0]).m for kernel in (few, many)]
+    assert lanes == [True, False]
