@@ -19,7 +19,7 @@ from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
 from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.floats import Floats
+from kernelforge.tensor.polynomials import Polynomials
 from kernelforge.tensor.stops import Stop, derivatives, stops
 
 
@@ -119,7 +119,7 @@ def _hooked(gradient: Any, hook: Callable[[Any], Any]) -> Any:
     return gradient if found is None else found.cast(gradient.dtype)
 
 
-class Autograd(Floats):
+class Autograd(Polynomials):
     """Differentiation."""
 
     __slots__ = ()
