@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from codegen.access import (
     between_lanes,
+    cost,
     lane_votes,
     loads_of,
     main_stores,
@@ -32,8 +33,9 @@ from codegen.choose_streamed import streamed
 from codegen.choose_transposed import crossed, crossing, transposed, transposing
 from codegen.choose_window import windowed
 from codegen.contract import Contraction, contractions
-from codegen.index import Axis
-from codegen.ir import Kernel, Load
+from codegen.goals import dynamic_exprs
+from codegen.index import Atom, Axis
+from codegen.ir import Kernel, Load, Store
 from codegen.nest import plain_schedule
 from codegen.picks import Pick, either, first
 from codegen.schedule import Ahead, Schedule, Stage, Step
@@ -43,6 +45,7 @@ GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us,
 GROUPS_PER_CORE = 4
 WIDE = 32  # vectors of the widest stripe of columns
 STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
+LITTLE = 8  # fused multiply-adds for an element
 ROWS_AHEAD = (4, 0, 8, 16)  # rows asked for ahead where columns are walked
 ROW_BYTES = 2048  # from one row to the next, beyond which the next piece is not foreseen
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
@@ -91,6 +94,8 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     votes, looped = lane_votes(kernel, lanes), {a for s in kernel.stores for a in s.sequential[:-1]}
     voted = [a for a in axes if a in parallel and votes.get(a)]
     lane = lane_axis(kernel, target, voted or [a for a in axes if a not in looped], pick)
+    if lane is not None and _is_scattered(stores[0], lane, target):
+        lane = pick("scattered", (None, lane))
     points = prod(a.size for a in stores[0].axes)
     model = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
     groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))
@@ -113,8 +118,19 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
         loops.inside.append(Step(lane, lanes * pick("unroll", (1, 2, 4))))
     inner = [a for a in outer if a in parallel]
     early = places(kernel, target, lane, inner[-1]) if lane and inner else ()
+    walked = [a for a in outer if a not in parallel][-1:]  # rows that are added up where another row says
+    early += tuple(Ahead(e, a) for a in walked for e in kernel.loads if lane and _jumps(e, a, lane, target))
     asks = bool(early) and pick("ahead", (True, False))
     yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else (), ahead=early if asks else ())
+
+
+def _is_scattered(store: Store, lane: Axis, target: Target) -> bool:
+    """True where each lane of little work has a place of its own that is looked up, far apart in memory: a processor
+    sees fewer of them coming while it takes vectors apart."""
+    looked_up = [(a, k) for a, k in store.index.terms if isinstance(a, Atom) and a.kind == "dynamic" and lane in a.axes]
+    far = any(a.by * abs(k) * store.param.dtype.itemsize > target.l2 for a, k in looked_up)
+    work = sum(cost(e) for e in (store.value, *dynamic_exprs(store.index)))
+    return far and work <= LITTLE and not store.param.dtype.is_narrow_float
 
 
 def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:

@@ -3,7 +3,7 @@
 Comes in: a kernel, its lane axis, the loads that lie along another one and the target's facts.  Goes out: schedules.
 Where results are short rows that are read across, lanes go along what is read, and rows are turned in registers.  Else
 squares of lanes x lanes are transposed in registers, in blocks of several: results the caches hold are written in long
-runs, others, which go around the caches, in square blocks, whose rows are then read in runs too.  Loads that need
+runs, others, which go around the caches, in blocks of several rows, which are then read in runs too.  Loads that need
 guards are packed instead.
 """
 
@@ -16,11 +16,11 @@ from codegen.choose_contraction import even
 from codegen.index import Axis
 from codegen.ir import Kernel, Load
 from codegen.picks import Pick, either
-from codegen.schedule import Schedule, Stage, Step
+from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
 SQUARES = (64, 32, 128, 16)  # side of a packed block
-BLOCKS = ((16, 512), (64, 64), (128, 128), (32, 256), (256, 32))  # read across the lanes, written along them
+BLOCKS = ((16, 512), (64, 256), (64, 64), (128, 128), (16, 4096), (256, 32))  # read across the lanes, written along them
 AREA = 1 << 13  # elements of a block where it cannot be as long along the lanes
 
 
@@ -73,7 +73,7 @@ def transposing(
     unit = next(iter(turned.values()))
     others = [Step(a, 1) for a in outer if a is not unit]
     if not any(e.guards for e, along in turned.items() if along is unit):
-        yield _in_registers(kernel, target, lane, unit, others, pick)
+        yield _in_registers(kernel, target, lane, turned, others, pick)
     block = pick("square", SQUARES)
     grid = [*others, Step(unit, block), Step(lane, block)]
     stages = tuple(
@@ -83,13 +83,19 @@ def transposing(
 
 
 def _in_registers(
-    kernel: Kernel, target: Target, lane: Axis, unit: Axis, others: Sequence[Step], pick: Pick
+    kernel: Kernel, target: Target, lane: Axis, turned: dict[Load, Axis], others: Sequence[Step], pick: Pick
 ) -> Schedule:
+    """Squares along the axis the first of the loads lies along."""
+    unit = next(iter(turned.values()))
     lanes = target.lanes
-    cached = all(s.param.nbytes < target.l3 for s in main_stores(kernel))
-    across, along = BLOCKS[not cached]
-    along = min(along, -(-lane.size // lanes) * lanes)
+    aligned = lane.size % lanes == 0  # only whole lines go around the caches
+    cached = not aligned or all(s.param.nbytes < target.l3 for s in main_stores(kernel))
+    across, longest = BLOCKS[not cached]
+    along = min(longest, -(-lane.size // lanes) * lanes)
     across = max(across, AREA // along // lanes * lanes) if cached else across
     across, along = pick("block", either((across, along), BLOCKS))
     grid = [*others, Step(unit, even(unit.size, across, lanes)), Step(lane, even(lane.size, along, lanes))]
-    return Schedule((*grid, Step(lane, lanes), Step(unit, lanes)), len(grid), (lane, unit))
+    early = () if cached else tuple(Ahead(e, lane) for e, along in turned.items() if along is unit)
+    asks = bool(early) and pick("ahead", (True, False))
+    loops = (*grid, Step(lane, lanes), Step(unit, lanes))
+    return Schedule(loops, len(grid), (lane, unit), ahead=early if asks else ())

@@ -61,6 +61,7 @@ def _print_square(leaves: Leaves, e: Load, base: Coords, lane: Axis, count: int)
             text = leaves.speller.load(source, index, dtype, lanes)
         else:
             text = leaves.speller.first_load(source, index, count, dtype)
+        leaves.requests.ask(leaves, e, base, lane, index)
         leaves.lines.add(f"{name}[{i}] = {text};")
     leaves.lines.add(f"kf_transpose({name});")
     return name
