@@ -20,7 +20,7 @@ from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
 SQUARES = (64, 32, 128, 16)  # side of a packed block
-BLOCKS = ((16, 512), (64, 256), (64, 64), (128, 128), (16, 4096), (256, 32))  # read across the lanes, written along them
+BLOCKS = ((16, 512), (64, 256), (64, 64), (128, 128), (16, 4096), (256, 32))  # read across lanes, written along them
 AREA = 1 << 13  # elements of a block where it cannot be as long along the lanes
 
 
@@ -48,7 +48,8 @@ def crossed(kernel: Kernel, lanes: int) -> tuple[Axis, Axis] | None:
     if row is None or len(units) != 1 or not units.issubset(parallel):
         return None
     (unit,) = units
-    across = all(e.index.stride(row) not in (1, None) or e.index.stride(unit) == 1 for e in kernel.loads if row in e.axes)
+    rowwise = [e for e in kernel.loads if row in e.axes]
+    across = all(e.index.stride(row) not in (1, None) or e.index.stride(unit) == 1 for e in rowwise)
     return (row, unit) if across and not any(e.guards for e in kernel.loads) else None
 
 

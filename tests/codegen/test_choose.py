@@ -11,7 +11,7 @@ from codegen.access import between_lanes
 from codegen.choose import choose, placed
 from codegen.contract import contraction
 from codegen.dtypes import dtypes
-from codegen.index import Axis, Guard
+from codegen.index import Axis, Guard, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Load, Param, Store, apply, load, reduce
 from codegen.nest import build
@@ -207,3 +207,21 @@ def test_the_smaller_operand_is_turned():
     few, many = product(48, 1000, 1000, "NT"), product(1000, 1000, 1000, "NT")
     lanes = [choose(kernel, CPU).vector[0] in contraction(kernel.reduces[0]).m for kernel in (few, many)]
     assert lanes == [True, False]
+
+
+@pytest.mark.parametrize(("places", "alone"), [(1 << 20, True), (1000, False)])
+def test_what_is_scattered_far_is_stored_one_by_one(places: int, alone: bool) -> None:
+    i = Axis("i", 5000)
+    x, at, out = Param("x", F32, 5000), Param("at", dtypes.int32, 5000), Param("out", F32, places)
+    index = dynamic(load(at, i.index), places)
+    kernel = Kernel("scattered", (out, x, at), (Store(out, index, load(x, i.index), mode="add", order=(i,)),))
+    assert (choose(kernel, CPU).vector == ()) is alone
+
+
+def test_rows_that_are_added_up_far_apart_are_asked_for_ahead() -> None:
+    i, j = Axis("i", 500), Axis("j", 6000)
+    x, at, out = Param("x", F32, 3_000_000), Param("at", dtypes.int32, 500), Param("out", F32, 60_000)
+    index = dynamic(load(at, i.index), 10) * 6000 + j.index
+    rows = load(x, i.index * 6000 + j.index)
+    kernel = Kernel("rows", (out, x, at), (Store(out, index, rows, mode="add", order=(i, j)),))
+    assert [request.load for request in choose(kernel, CPU).ahead] == [rows]
