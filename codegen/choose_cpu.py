@@ -94,7 +94,9 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     votes, looped = lane_votes(kernel, lanes), {a for s in kernel.stores for a in s.sequential[:-1]}
     voted = [a for a in axes if a in parallel and votes.get(a)]
     lane = lane_axis(kernel, target, voted or [a for a in axes if a not in looped], pick)
+    runs: dict[Axis, int] = {}
     if lane is not None and _is_scattered(stores[0], lane, target):
+        runs = {lane: lanes}  # groups share no line of what is read
         lane = pick("scattered", (None, lane))
     points = prod(a.size for a in stores[0].axes)
     model = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
@@ -108,7 +110,7 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
         return
     if across := crossed(kernel, lanes):
         yield crossing(kernel, target, *across, groups, pick)
-    spread(loops, [a for a in outer if a in parallel], groups)
+    spread(loops, [a for a in outer if a in parallel], groups, runs)
     have = prod(-(-s.axis.size // s.tile) for s in loops.grid)
     if lane is not None and lane in parallel and have < groups:
         chunk = -(-lane.size // (groups // have))

@@ -289,13 +289,12 @@ class Speller:
         one = self.load("p", "at + l", dtype, 1)
         one = f"-{one}" if dtype is dtypes.bool else one
         body = f"if (first <= 0 && last >= {n}) return {self._vector_load('p + at', dtype)}; "
-        if dtype.bits == 32:
-            ramp = self.prelude.lanes_constant("int")
-            body += (
-                f"if (at >= 0 && at + {n} <= size) return select(({vector})(0), vload{n}(0, p + at), "
-                f"({ramp} >= first) & ({ramp} < last)); "
-            )
+        ramp, mask = self.prelude.lanes_constant("int"), mask_element(dtype)
+        inside = f"({ramp} >= first) & ({ramp} < last)"
+        inside = inside if mask == "int" else f"convert_{mask}{n}({inside})"
         body += (
+            f"if (at >= 0 && at + {n} <= size) return select(({vector})(0), {self._vector_load('p + at', dtype)}, "
+            f"{inside}); "
             f"{element(dtype)} t[{n}]; kf_for (int l = 0; l < {n}; l++) t[l] = first <= l && l < last ? {one} : 0; "
             f"return vload{n}(0, t);"
         )
