@@ -21,7 +21,7 @@ from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, enable_grad, no_grad
 
 if TYPE_CHECKING:
-    from kernelforge import autograd, func, nn, optim
+    from kernelforge import amp, autograd, func, nn, optim
 
 __all__ = [
     "Context",
@@ -35,6 +35,7 @@ __all__ = [
     "ShapeError",
     "Tensor",
     "TinyJit",
+    "amp",
     "autograd",
     "dtypes",
     "enable_grad",
@@ -47,6 +48,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("autograd", "func", "nn", "optim"):
+    if name in ("amp", "autograd", "func", "nn", "optim"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

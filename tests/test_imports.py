@@ -19,7 +19,7 @@ ORDER = {
                       < axes demand naming group
                       < questions merging windowed blocks < fuse lower winograd < calls < memory kept < kernels < tune
                       < steps < joint < plan < debug dump faults graphs observing saved < running < realize < tensor
-                      < autograd array_api io < nn optim data < checkpoint replay < func < inspect < cli
+                      < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect < cli
                       < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]

@@ -5,7 +5,7 @@ then any layer family.  Names, arguments, defaults, parameters and their initial
 """
 
 from kernelforge import optim
-from kernelforge.nn import functional, state, utils
+from kernelforge.nn import functional, init, state, utils
 from kernelforge.nn.activation import (
     CELU,
     ELU,
@@ -334,6 +334,7 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "functional",
+    "init",
     "optim",
     "state",
     "utils",

@@ -47,11 +47,11 @@ class _Lazy(Module):
 
     def forward(self, *inputs: Any) -> Any:
         """Become the layer, and apply it."""
-        args, kwargs = self._given
+        (args, kwargs), kind = self._given, self.becomes
         features = inputs[0].shape[self._axis(inputs[0].ndim)]
         del self._given
-        self.__class__ = self.becomes
-        self.becomes.__init__(self, features, *args, **kwargs)
+        self.__class__ = kind
+        kind.__init__(self, features, *args, **kwargs)
         return self.forward(*inputs)
 
     def _axis(self, ndim: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Self
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, KindError
 from kernelforge.kinds import as_dtype
+from kernelforge.nn.backward import entered, left
 from kernelforge.nn.hooks import Book, Hook, RemovableHandle, abandoned, followed, prepared, registered
 from kernelforge.nn.loading import EXTRA, IncompatibleKeys, loaded, own_state, state_of
 from kernelforge.nn.parameter import Buffer, Parameter, is_transient
@@ -49,7 +50,9 @@ class Module:
             return self.forward(*args, **kwargs)
         args, kwargs = prepared(self, book, args, kwargs)
         try:
-            return followed(self, book, args, kwargs, self.forward(*args, **kwargs))
+            passage = entered(self, book, args)
+            output = followed(self, book, args, kwargs, self.forward(*passage.args, **kwargs))
+            return left(passage, output)
         except Exception:
             abandoned(self, book, args, kwargs)
             raise

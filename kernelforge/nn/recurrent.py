@@ -14,7 +14,7 @@ from kernelforge.errors import ArgumentError, ShapeError, StateError
 from kernelforge.nn import functional as F
 from kernelforge.nn.linear import uniform_parameter
 from kernelforge.nn.module import Module
-from kernelforge.nn.packed import PackedSequence
+from kernelforge.nn.utils.rnn import PackedSequence
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
 

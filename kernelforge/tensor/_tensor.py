@@ -5,12 +5,12 @@ Each subject's class builds on the one before; `__init__.py` lists them in order
 
 from __future__ import annotations
 
-from kernelforge.tensor.inplace import InPlace
+from kernelforge.tensor.autocast import Autocast
 from kernelforge.tensor.spelling import with_other_names
 
 
 @with_other_names
-class Tensor(InPlace):
+class Tensor(Autocast):
     """A multi-dimensional array that is computed when its values are needed.
 
         Tensor(data, device=None, dtype=None, requires_grad=None)

@@ -34,6 +34,11 @@ def spelled_out() -> Iterator[None]:
         grad_enabled.reset(enabled)
 
 
+def is_spelling() -> bool:
+    """True while a composite spells itself out."""
+    return spelling.get()
+
+
 def composite(function: Callable[P, T]) -> Callable[P, T]:
     """A function of tensors, numbers and names that gives one tensor, made to add a single node to the graph.
 
