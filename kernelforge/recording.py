@@ -18,8 +18,8 @@ from kernelforge.buffer import Buffer
 class Recorder(Protocol):
     """Whoever records a function."""
 
-    def changing(self, tensor: Any) -> None:
-        """A tensor is about to stand for another node."""
+    def changing(self, tensor: Any, by: Any = None) -> None:
+        """A tensor is about to stand for another node; by: because that one, which shares its elements, does."""
         ...
 
     def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:

@@ -63,8 +63,8 @@ class Program:
             x.assign(y.flip(0) + x)
             self.values[id(x)] = others[::-1] + values
         elif kind == 4:
-            alias = self.rng.choice((x.detach, lambda: Tensor(x), lambda: x.reshape(4, 12).reshape(N)))
-            self.add(alias(), values)
+            other = Tensor(x)
+            self.add(self.rng.choice((other, other.detach(), other.reshape(4, 12).reshape(N))), values)
         elif kind == 5:
             self.add(x.flip(0) + y, values[::-1] + others)
         elif kind == 6:
@@ -112,9 +112,9 @@ def test_two_results_in_the_places_of_two_operands() -> None:
 
 
 ALIASES = {
-    "another name for its value": lambda x: x.detach(),
+    "another name for its value": lambda x: Tensor(x.detach()),
     "a tensor of the tensor": Tensor,
-    "a view": lambda x: x.reshape(4, 12)[1:, ::2],
+    "a view": lambda x: Tensor(x).reshape(4, 12)[1:, ::2],
     "a graph that reads it": lambda x: x.exp().sum(),
     "a history for gradients": lambda x: Tensor(np.ones(N, np.float32), requires_grad=True) * x,
 }
@@ -207,7 +207,7 @@ def test_little_memory_is_only_saved_where_it_is_asked_for(monkeypatch: pytest.M
     first = address(x)
     x.assign(x + 1).realize()
     assert address(x) != first
-    held = x.detach()
+    held = Tensor(x.detach())
     x.assign(x + 1).realize()
     np.testing.assert_array_equal(held.numpy(), np.arange(N) + 1)
     np.testing.assert_array_equal(x.numpy(), np.arange(N) + 2)

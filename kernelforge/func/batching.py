@@ -33,7 +33,7 @@ class Refusal:
     def __init__(self, randomness: str) -> None:
         self._randomness = randomness
 
-    def changing(self, tensor: Any) -> None:
+    def changing(self, tensor: Any, by: Any = None) -> None:
         """Tensors may change."""
 
     def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:

@@ -233,7 +233,7 @@ class Capture:
     ) -> None:
         tensor = tensors[change.place]
         if change.source is not None:
-            tensor._rename(self._node(change.source, buffers, nodes))
+            tensor._set(self._node(change.source, buffers, nodes))
         if (tensor._tracked, tensor._leaf) != (change.tracked, change.leaf):
             tensor.requires_grad = change.tracked if change.leaf else None
             tensor._tracked = change.tracked

@@ -41,6 +41,7 @@ from kernelforge.replay.trace import host_numbers, recorded
 from kernelforge.settings import JIT, TRAINING, remembered
 from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.aliases import kinship
 from kernelforge.tensor.convert import realize_tensors
 from kernelforge.tensor.core import grad_enabled
 
@@ -116,6 +117,7 @@ class Entry:
     quick      whether the arguments are tensors without gradients, all of them different and none of them seen
     nodes, ids   what the seen tensors were when they were looked at last, and their identities
     pattern    for each tensor argument the first place in which it is among all tensors
+    changing   which of all tensors change in place, and which are views of those
     seen       the tensors it sees, and their kinds
     """
 
@@ -132,6 +134,8 @@ class Entry:
     seconds: float = 0.0
     replays: int = 0
     quick: bool = False
+    changing: set[int] = field(default_factory=set)
+    kin: list[Any] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     ids: set[int] = field(default_factory=set)
 
@@ -150,6 +154,8 @@ class Entry:
         if self.guards and not all(guard.holds() for guard in self.guards):
             return False
         if self.seen and (list(map(_NODE, self.seen)) != self.nodes or not self.ids.isdisjoint(map(id, args))):
+            return False
+        if self.changing and kinship([*self.seen, *args], self.changing):
             return False
         return len(args) < 2 or len(set(map(id, args))) == len(args)
 
@@ -182,8 +188,14 @@ class Entry:
         for kind, tensor in zip(self.seen_kinds, self.seen):
             if kind != (now := _kind(tensor)):
                 return _difference("a tensor the function sees", kind, now)
-        if _pattern(self.seen, given.tensors) != self.pattern:
+        return self._relation(given.tensors)
+
+    def _relation(self, given: Sequence[Tensor]) -> str | None:
+        """What is different in how tensors are related."""
+        if _pattern(self.seen, given) != self.pattern:
             return "which tensor arguments are the same tensor, or one the function sees"
+        if self.changing and kinship([*self.seen, *given], self.changing) != self.kin:
+            return "which tensors are views of each other"
         return None
 
     def note(self) -> None:
@@ -304,9 +316,12 @@ class Jit(Generic[P, T]):
         entry.seen = [tensors[i] for i in chosen if i < len(seen)]
         entry.seen_kinds = [kinds[i] for i in chosen if i < len(seen)]
         entry.pattern = _pattern(entry.seen, given.tensors)
+        changed = set(map(id, work.trace.changed))
+        entry.changing = {i for i, x in enumerate((*entry.seen, *given.tensors)) if id(x) in changed}
+        entry.kin = kinship([*entry.seen, *given.tensors], entry.changing)
         entry.guards = [*found, *absent_in(work.trace.codes)]
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)
-        entry.quick = plain and entry.fresh == list(range(len(args)))
+        entry.quick = plain and not entry.kin and entry.fresh == list(range(len(args)))
         entry.seconds = perf_counter() - start
         self._entries.insert(0, entry)
         return result

@@ -83,8 +83,10 @@ class Trace:
         buffers = [node.attr if node.op == "buffer" else node.realized for node in reading]
         self.foreign: dict[int, Buffer] = {id(buffer): buffer for buffer in buffers if buffer is not None}
 
-    def changing(self, tensor: Tensor) -> None:
+    def changing(self, tensor: Tensor, by: Tensor | None = None) -> None:
         node = tensor._node
+        if by is not None and (id(by) in self.known or id(tensor) not in self.known):
+            return  # it will change with the other whenever that does
         if id(tensor) not in self.known and id(node) in self.before and node.device is not None:
             self.refuse("changes a tensor that is neither an argument nor found in its closure, globals or attributes")
         self.changed.append(tensor)

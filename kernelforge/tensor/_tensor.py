@@ -16,8 +16,8 @@ class Tensor(Autocast):
         Tensor(data, device=None, dtype=None, requires_grad=None)
 
     Operations return new tensors and compute nothing.  numpy(), item(), tolist() and realize() compute; what they need
-    is joined into as few kernels as possible.  Operators in place and assignments to parts make the name stand for a
-    new value: a tensor made from it before, a view too, keeps the old one.
+    is joined into as few kernels as possible.  A tensor and its views (reshapes, transposes, slices) show the same
+    elements: what changes in place shows in all of them, while everything computed before keeps its value.
 
     >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> (x @ x).sum(axis=1).tolist()

@@ -27,6 +27,7 @@ from kernelforge.kinds import as_dtype
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor.aliases import Place, Step, join, relatives, walked
 from kernelforge.tensor.arrays import as_array
 from kernelforge.tensor.pressure import PATIENCE, waits_for_much
 
@@ -133,12 +134,13 @@ class Core:
     grad   the gradient backward() added up for a leaf, else None
     """
 
-    __slots__ = ("__weakref__", "_hooks", "_leaf", "_node", "_tracked", "grad")
+    __slots__ = ("__weakref__", "_hooks", "_leaf", "_node", "_place", "_tracked", "grad")
 
     _node: Node
     _tracked: bool | None
     _leaf: bool
     _hooks: dict[int, Any]  # of a leaf; not there until the first
+    _place: Place  # among tensors of the same elements; not there until there is a view
     grad: Self | None
 
     def __init__(
@@ -195,6 +197,13 @@ class Core:
     def _derived(self, node: Node) -> Self:
         """The tensor of a node computed from this tensor alone."""
         return self._wrap(node, self._tracked or None)
+
+    def _view(self, node: Node, *steps: Step) -> Self:
+        """The tensor of a node that steps lead to: changes in place of one are changes of the other."""
+        view = self._derived(node)
+        if not spelling.get():
+            join(self, view, steps)
+        return view
 
     def _as_tensor(self, value: Operand) -> Self:
         """value as a tensor; a Python scalar becomes a constant of the type it takes beside this tensor."""
@@ -350,10 +359,10 @@ class Core:
             return detached
         return own_storage(self._wrap(node, None).numpy(), node.dtype, self.device)  # type: ignore[attr-defined]
 
-    def _rename(self, node: Node) -> None:
-        """Make this tensor a name of another node."""
+    def _rename(self, node: Node, by: Core | None = None) -> None:
+        """Make this tensor a name of another node; by: because that one, which shares its elements, is."""
         if (active := recorder.get()) is not None:
-            active.changing(self)
+            active.changing(self, by)
         if self._leaf:
             node = self._unshared(node)
             if leaves.get(self._node) is self:
@@ -365,22 +374,58 @@ class Core:
         """Take the value of another tensor of this one's shape: what every operation in place does."""
         if self._leaf and grad_enabled.get():
             raise StateError("a leaf that requires grad cannot change in place; use no_grad(), or assign() to it")
-        self._rename(pinned(value._node, self._node.device))
-        if not self._leaf:
-            self._tracked = value._tracked or (None if self._tracked else self._tracked)
+        node, tracked = pinned(value._node, self._node.device), value._tracked
+        if hasattr(self, "_place"):
+            self._tell(node, tracked)
+        self._take(node, tracked)
         pending[id(self)] = self
         return self
+
+    def _set(self, node: Node) -> None:
+        """Stand for another node, with all tensors that show elements of this one."""
+        if hasattr(self, "_place"):
+            self._tell(node, None)
+        self._rename(node)
+
+    def _take(self, node: Node, tracked: bool | None, by: Core | None = None) -> None:
+        """Stand for another node, which gradients flow through if tracked."""
+        self._rename(node, by)
+        if not self._leaf:
+            self._tracked = tracked or (None if self._tracked else self._tracked)
+
+    def _tell(self, node: Node, tracked: bool | None) -> None:
+        """Make all tensors that show elements of this one show those of a node that takes its place.
+
+        A tensor that shows some element twice becomes one of its own.
+        """
+        kin = relatives(self)
+        if kin is None:
+            del self._place
+            return
+        eldest = kin.eldest
+        if eldest is not None and eldest is not self:
+            if eldest._leaf and grad_enabled.get() and not any(kind == "detach" for kind, _ in kin.way):
+                raise StateError("a view of a leaf that requires grad cannot change in place; use no_grad()")
+            eldest._take(kin.whole(node), tracked or eldest._tracked, self)
+            tracked, node = eldest._tracked, eldest._node
+            pending[id(eldest)] = eldest
+        elif eldest is None and kin.others:
+            node = kin.whole(node)
+        for other, steps in kin.others:
+            isolated = any(kind == "detach" for kind, _ in steps)
+            other._take(walked(node, steps), None if isolated else tracked, self)
 
     def replace(self, x: Self) -> Self:
         """Itself, with the value of another tensor of any shape, dtype and device, detached if it is a leaf."""
         self._rename(x._node)
+        if hasattr(self, "_place"):
+            del self._place
         return self
 
     def assign(self, x: Any) -> Self:
         """Itself, with the value of another tensor, which it keeps no gradient history of if it is a leaf.
 
-        Tensors computed from this one before, views included, keep the old value: an assignment changes what the name
-        stands for, not memory.
+        Its views show the new value; tensors computed from this one before keep theirs.
 
         raises ShapeError, DTypeError when shape or dtype differ
         """
@@ -394,14 +439,17 @@ class Core:
         if new.device != self.device:
             new = new._derived(graph.copy(new._node, self.device))
         if self._leaf:
-            self._rename(new._node)
+            self._set(new._node)
             pending[id(self)] = self
             return self
         return self._become(new)
 
     def detach(self) -> Self:
-        """The same values as a constant: gradients do not flow through it."""
-        return self._wrap(graph.detach(self._node), None)
+        """The same elements as a constant: gradients do not flow through it."""
+        view = self._wrap(graph.detach(self._node), None)
+        if not spelling.get():
+            join(self, view, (("detach", None),))
+        return view
 
 
 def pinned(node: Node, device: str | None) -> Node:

@@ -19,6 +19,7 @@ from kernelforge import graph
 from kernelforge.errors import ArgumentError, KindError, PlaceError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.shape import broadcast_shapes
+from kernelforge.tensor.aliases import Step, walked
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
@@ -56,6 +57,18 @@ class Selection:
     picks: dict[int, Node]
     place: int
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What leads to the view."""
+        steps: list[Step] = [("shrink", tuple([part.bounds for part in self.parts]))]
+        if any(part.step != 1 for part in self.parts):
+            turned = [i for i, part in enumerate(self.parts) if part.step < 0 and part.count]
+            steps += [("flip", tuple(turned))] if turned else []
+            steps += [("stride", (i, abs(p.step))) for i, p in enumerate(self.parts) if abs(p.step) > 1 and p.count > 1]
+        if self.shape != tuple([part.count for part in self.parts]):
+            steps.append(("reshape", self.shape))
+        return tuple(steps)
+
 
 class Index(Scatter):
     """Indexing with NumPy's rules."""
@@ -68,13 +81,15 @@ class Index(Scatter):
         return viewed if not selection.picks else viewed._picked(selection)
 
     def __setitem__(self, index: Any, value: Operand) -> None:
-        """Replace elements.  This tensor becomes a new value; tensors made from it before keep the old one."""
+        """Replace elements, also in the tensors this one is a view of and in its views."""
         source = self._as_tensor(value).cast(self.dtype)
         mask = self._plain_mask(index, source)
         if mask is not None:
             result = mask.where(source, self)
         else:
             selection = self._selection(index)
+            if _is_part(source, self, selection):
+                return  # x[i] += y: the part is what it shows already
             if selection.picks:
                 source = self._viewed(selection)._with_picked(selection, source)
             result = self._with_viewed(selection, source)
@@ -89,13 +104,7 @@ class Index(Scatter):
 
     def _viewed(self, selection: Selection) -> Self:
         """The elements of the selection's parts, before any picking."""
-        node = graph.shrink(self._node, tuple([part.bounds for part in selection.parts]))
-        node = graph.flip(node, tuple([i for i, part in enumerate(selection.parts) if part.step < 0 and part.count]))
-        for dim, part in enumerate(selection.parts):
-            if abs(part.step) > 1 and part.count > 1:
-                shape = (*node.shape[:dim], part.count, *node.shape[dim + 1 :])
-                node = graph.reshape(graph.window(node, dim, 1, abs(part.step)), shape)
-        return self._derived(graph.reshape(node, selection.shape))
+        return self._view(walked(self._node, selection.steps), *selection.steps)
 
     def _with_viewed(self, selection: Selection, value: Self) -> Self:
         """This tensor with the elements `_viewed` shows replaced by value, broadcast to them.
@@ -311,6 +320,14 @@ class Index(Scatter):
         if value.ndim > trailing and value.numel() != 1:
             return None
         return index.reshape(*index.shape, *(1,) * trailing)  # type: ignore[return-value]
+
+
+def _is_part(value: Any, tensor: Any, selection: Selection) -> bool:
+    """True when a tensor is the very view of another that a selection gives."""
+    place, whole = getattr(value, "_place", None), getattr(tensor, "_place", None)
+    if place is None or whole is None or selection.picks or place.family is not whole.family:
+        return False
+    return bool(place.steps == (*whole.steps, *selection.steps))
 
 
 def _part(item: slice, n: int) -> Part:

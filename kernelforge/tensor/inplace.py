@@ -1,7 +1,7 @@
 """Methods that change the tensor they are called on, in torch's spelling with a final underscore.
 
 Comes in: tensors.  Goes out: the same tensors, standing for the results of the methods without the underscore, cast to
-their own types.  As with every change in place, tensors made from them before keep the old values.
+their own types.  Their views change with them; what was computed from them before keeps its value.
 """
 
 from __future__ import annotations

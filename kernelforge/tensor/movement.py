@@ -52,7 +52,8 @@ class Movement(Activations):
         [[0, 1, 2], [3, 4, 5]]
         """
         sizes = tuple([self.shape[i] if size is None else size for i, size in enumerate(flat(shape))])
-        return self._derived(graph.reshape(self._node, shapes.reshaped(self.shape, sizes)))
+        wanted = shapes.reshaped(self.shape, sizes)
+        return self._view(graph.reshape(self._node, wanted), ("reshape", wanted))
 
     def view(self, *shape: Any) -> Self:
         """Another name of reshape()."""
@@ -94,7 +95,8 @@ class Movement(Activations):
     def expand(self, *shape: Any) -> Self:
         """Dimensions of size 1 repeated to fill shape; -1 or None keeps a size, new dimensions may come in front."""
         sizes = [-1 if size is None else size for size in flat(shape)]
-        return self._derived(expanded(self._node, shapes.expanded(self.shape, sizes)))
+        wanted = shapes.expanded(self.shape, sizes)
+        return self._view(expanded(self._node, wanted), ("expand", wanted))
 
     def expand_as(self, other: Self) -> Self:
         """Expanded to the shape of other."""
@@ -109,19 +111,22 @@ class Movement(Activations):
 
     def permute(self, *order: Any) -> Self:
         """The dimensions in another order."""
-        return self._derived(graph.permute(self._node, shapes.normal_order(flat(order), self.ndim, "permute")))
+        return self._permuted(shapes.normal_order(flat(order), self.ndim, "permute"))
+
+    def _permuted(self, order: tuple[int, ...]) -> Self:
+        return self._view(graph.permute(self._node, order), ("permute", order))
 
     def transpose(self, dim0: int = 1, dim1: int = 0) -> Self:
         """With two dimensions exchanged."""
         order = list(range(self.ndim))
         dim0, dim1 = self._dim(dim0, "transpose"), self._dim(dim1, "transpose")
         order[dim0], order[dim1] = dim1, dim0
-        return self._derived(graph.permute(self._node, tuple(order)))
+        return self._permuted(tuple(order))
 
     @property
     def T(self) -> Self:
         """The transpose of a matrix; the dimensions of any tensor in reverse order."""
-        return self._derived(graph.permute(self._node, tuple(range(self.ndim))[::-1]))
+        return self._permuted(tuple(range(self.ndim))[::-1])
 
     @property
     def mT(self) -> Self:
@@ -172,12 +177,12 @@ class Movement(Activations):
         bounds = tuple([(0, n) if pair is None else (pair[0], pair[1]) for n, pair in zip(self.shape, arg)])
         if any(not 0 <= start <= stop <= n for n, (start, stop) in zip(self.shape, bounds)):
             raise ShapeError(f"shrink of {self.shape} to {bounds}: bounds must satisfy 0 <= start <= stop <= size")
-        return self._derived(graph.shrink(self._node, bounds))
+        return self._view(graph.shrink(self._node, bounds), ("shrink", bounds))
 
     def _between(self, dim: int, start: int, stop: int) -> Self:
         """The part from start to stop of one dimension, counted from the front."""
         bounds = tuple([(start, stop) if i == dim else (0, n) for i, n in enumerate(self.shape)])
-        return self._derived(graph.shrink(self._node, bounds))
+        return self._view(graph.shrink(self._node, bounds), ("shrink", bounds))
 
     def narrow(self, dim: int, start: int, length: int) -> Self:
         """`length` elements of dimension dim from start on."""

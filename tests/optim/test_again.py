@@ -67,8 +67,8 @@ class Run:
         """Something that needs the present value later, computed or not."""
         x, value = self.params[i], self.params[i].numpy()
         made: list[Callable[[], tuple[Tensor, NDArray]]] = [
-            lambda: (x.detach(), value),
-            lambda: (x.detach().reshape(-1)[:1], value.reshape(-1)[:1]),
+            lambda: (Tensor(x.detach()), value),
+            lambda: (Tensor(x.detach()).reshape(-1)[:1], value.reshape(-1)[:1]),
             lambda: (x.detach() * 2, value * 2),
             lambda: ((x.detach() + 1).realize(), value + 1),
         ]
@@ -82,7 +82,7 @@ class Run:
             g = drawn(x.shape, self.draw)
             x.grad = Tensor(g).realize() if way < 0.9 else Tensor(g) * 1
             if way > 0.97:
-                x.grad, g = x.detach(), x.numpy()
+                x.grad, g = Tensor(x.detach()), x.numpy()
             elif way > 0.94 and i == 3:
                 x.grad, g = self.params[0].grad, found[0] if found[0] is not None else g
             if way < 0.02:
@@ -148,7 +148,7 @@ def test_a_value_that_is_held_gets_its_own_memory() -> None:
     gradients = [Tensor(np.ones(shape, np.float32)).realize() for shape in SHAPES]
     optimizer = optim.AdamW(params)
     first = stepped(optimizer, gradients)
-    held, value = params[1].detach(), params[1].numpy()
+    held, value = Tensor(params[1].detach()), params[1].numpy()
     assert stepped(optimizer, gradients) is not first
     np.testing.assert_array_equal(held.numpy(), value)
     assert not np.array_equal(params[1].numpy(), value)

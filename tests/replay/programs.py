@@ -54,11 +54,6 @@ def assigned(old: Any, place: slice | int, value: Any) -> None:
     old[place] = value
 
 
-def fresh(x: Any) -> Any:
-    """The array, so that NumPy's views keep their values when it changes, as a tensor's do."""
-    return x.copy() if isinstance(x, np.ndarray) else x
-
-
 def program(seed: int) -> list[Step]:
     """A program of some thirty steps: a few, three times over."""
     rng = random.Random(seed)
@@ -91,11 +86,12 @@ def _renewed(rng: random.Random, names: list[str]) -> Step:
 
 
 def _view(rng: random.Random, names: list[str]) -> Step:
-    name, source, way = rng.choice(names), rng.choice(names), rng.randrange(4)
+    name, source, way, copied = rng.choice(names), rng.choice(names), rng.randrange(4), rng.random() < 0.5
 
     def step(state: State) -> None:
-        x = fresh(state.arrays[source])
-        state.arrays[name] = (x[::-1], x[: max(1, len(x) // 2)], x.reshape(len(x), 1)[:, 0], x[-1:])[way] * 1
+        x = state.arrays[source]
+        view = (x[::-1], x[: max(1, len(x) // 2)], x.reshape(len(x), 1)[:, 0], x[-1:])[way]
+        state.arrays[name] = view * 1 if copied else view
 
     return step
 
@@ -108,7 +104,7 @@ def _set_part(rng: random.Random, names: list[str]) -> Step:
         if scalar:
             x[0] = 0.5
         else:
-            x[-1:] = fresh(y[:1])
+            x[-1:] = y[:1]
 
     return step
 
@@ -118,13 +114,13 @@ def _in_place(rng: random.Random, names: list[str]) -> Step:
 
     def step(state: State) -> None:
         x = state.arrays[name]
-        view = fresh(x[:1])
+        view = x[:1]
         if way == 0:
             x += scalar
         elif way == 1:
             x *= scalar
         else:
-            x -= fresh(x).sum() * 0.125
+            x -= x.sum() * 0.125
         state.seen.append(view)
         del state.seen[:-3]
 
@@ -135,7 +131,7 @@ def _random(rng: random.Random, names: list[str]) -> Step:
     name = rng.choice(names)
 
     def step(state: State) -> None:
-        state.arrays[name] = fresh(state.arrays[name]) + state.rand(len(state.arrays[name]))
+        state.arrays[name] = state.arrays[name] + state.rand(len(state.arrays[name]))
 
     return step
 
@@ -159,7 +155,7 @@ def _called(rng: random.Random, names: list[str]) -> Step:
         return lambda x, n: {"twice": x * n + 1, "sum": [x.sum() * n, n]}
 
     def step(state: State) -> None:
-        found = state.called("pure", make)(fresh(state.arrays[name]), scalar)
+        found = state.called("pure", make)(state.arrays[name], scalar)
         state.arrays[other] = found["twice"]
         state.seen.append(found["sum"][0])
         del state.seen[:-3]
@@ -173,9 +169,9 @@ def _called_in_place(rng: random.Random, names: list[str]) -> Step:
 
     def make(state: State) -> Callable[..., Any]:
         def add(x: Any, y: Any) -> Any:
-            old = fresh(x[:1])
+            old = x[:1]
             x += 1
-            x[0] = fresh(y[-1])
+            x[0] = y[-1]
             return old * 2
 
         return add
@@ -195,7 +191,7 @@ def _called_on_state(rng: random.Random, names: list[str]) -> Step:
         arrays, rand = state.arrays, state.rand
 
         def move() -> Any:
-            x = fresh(arrays[name])
+            x = arrays[name]
             if branch and bool((x.sum() > 1).item()):
                 arrays[name] = x * 0.5
             else:

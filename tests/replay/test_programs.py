@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from kernelforge import Context
+from kernelforge import Context, JitError
 from tests.replay.programs import Step, program, run
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
@@ -14,7 +14,8 @@ PARTS = 10
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_all_ways_agree(part: int, request: pytest.FixtureRequest) -> None:
-    for seed in range(part, request.config.getoption("--programs"), PARTS):
+    seeds, refused = range(part, request.config.getoption("--programs"), PARTS), 0
+    for seed in seeds:
         steps = program(seed)
         expected = run(steps, lazy=False)
         ways: dict[str, Callable[[list[Step]], list[object]]] = {
@@ -24,8 +25,15 @@ def test_all_ways_agree(part: int, request: pytest.FixtureRequest) -> None:
             "eager and captured": lambda steps: eagerly(steps, captures=True),
         }
         for way, runs in ways.items():
-            for found, wanted in zip(runs(steps), expected, strict=True):
+            try:
+                results = runs(steps)
+            except JitError as error:  # two views of what a captured function is not given, one of them changed
+                assert "captured" in way and "neither an argument nor found" in str(error)
+                refused += 1
+                continue
+            for found, wanted in zip(results, expected, strict=True):
                 np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5, err_msg=f"{way}, program {seed}")
+    assert refused <= len(seeds) // 5
 
 
 def eagerly(steps: list[Step], captures: bool) -> list[object]:

@@ -24,7 +24,7 @@ def test_memory_stays_where_it_was(device: str) -> None:
     places, views = [], []
     for i in range(7):
         if i == 4:
-            views.append((w.detach(), w.numpy()))  # now somebody else needs the old values
+            views.append((Tensor(w), w.numpy()))  # now somebody else needs the old values
         found = step(Tensor([float(i)]))
         expected_m = expected_m * 0.5 + i
         expected_w = expected_w - expected_m * 0.25
@@ -44,7 +44,7 @@ def test_old_values_that_are_returned_stay() -> None:
 
     @jit
     def step() -> Tensor:
-        old = w.detach()
+        old = Tensor(w)
         w.assign(w + 1)
         return old
 

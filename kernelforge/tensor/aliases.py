@@ -1,0 +1,295 @@
+"""Which tensors show the same elements: a tensor, its views and the views of these are a family.
+
+Comes in: views, as they are made, with the steps that lead to them.  Goes out: when one of a family changes in place,
+the nodes the others stand for from then on.  Nodes never change, so nothing that was computed before is affected, and
+a graph holds no tensor; a family holds its tensors weakly.
+
+Steps are ("reshape", shape), ("permute", order), ("shrink", bounds), ("flip", axes), ("expand", shape), ("detach",
+None) and ("stride", (axis, step)), which takes every step-th place of an axis.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from math import prod
+from typing import Any, Final, NamedTuple
+from weakref import ref
+
+from codegen.dtypes import dtypes
+from kernelforge import graph
+from kernelforge.graph import Node, Shape
+
+Step = tuple[str, Any]
+Strides = tuple[int, ...]
+FEW: Final = 8  # members a family has before it looks for those that are gone
+
+
+class Family:
+    """Tensors that may show the same elements.
+
+    shape  of the first, from which the steps of all others begin
+    """
+
+    __slots__ = ("_members", "_room", "shape")
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self._members: list[ref[Any]] = []
+        self._room = FEW
+
+    def add(self, tensor: Any) -> None:
+        """Take a tensor in, and now and then forget those that are gone."""
+        if len(self._members) >= self._room:
+            self._members = [member for member in self._members if member() is not None]
+            self._room = max(FEW, 2 * len(self._members))
+        self._members.append(ref(tensor))
+
+    def places(self) -> list[tuple[Any, tuple[Step, ...]]]:
+        """The tensors that are still there and belong to it, with their steps."""
+        alive = [tensor for member in self._members if (tensor := member()) is not None]
+        found = [(tensor, getattr(tensor, "_place", None)) for tensor in alive]
+        return [(tensor, place.steps) for tensor, place in found if place is not None and place.family is self]
+
+
+class Place(NamedTuple):
+    """A tensor's place in its family: the steps that lead to it."""
+
+    family: Family
+    steps: tuple[Step, ...]
+
+
+def join(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
+    """Make a tensor the view of another that steps lead to."""
+    place: Place | None = getattr(parent, "_place", None)
+    if place is None:
+        place = parent._place = Place(Family(parent.shape), ())
+        place.family.add(parent)
+    view._place = Place(place.family, (*place.steps, *steps))
+    place.family.add(view)
+
+
+class Kin(NamedTuple):
+    """Whom a change of a tensor concerns.
+
+    eldest  the tensor all the others are views of, may be the changing one itself; None if it is gone
+    way     the steps from it to the changing tensor
+    others  every other tensor that shows some of the same elements, and the steps from the eldest to it
+    shape   of the eldest
+    """
+
+    eldest: Any
+    way: tuple[Step, ...]
+    others: list[tuple[Any, tuple[Step, ...]]]
+    shape: Shape
+
+    def whole(self, node: Node) -> Node:
+        """The eldest's elements as far as they are to be seen, those of the changing tensor from a node."""
+        if self.eldest is not None:
+            return put(self.eldest._node, self.way, node)
+        found = graph.full(self.shape, 0, node.dtype)
+        for other, steps in self.others:
+            found = put(found, steps, other._node)
+        return put(found, self.way, node)
+
+
+def relatives(tensor: Any) -> Kin | None:
+    """Whom a change of a tensor concerns.
+
+    None where the tensor shows some element twice, so that a change would be ambiguous.  Reshapes that have to copy, by
+    torch's and NumPy's rule, lead out of a memory: a transposed matrix has no flat view.
+    """
+    family, steps = tensor._place
+    origin = _origin(family.shape, steps)
+    alive = [(other, its) for other, its in family.places() if _origin(family.shape, its) == origin]
+    kin = [(other, its) for other, its in alive if its[:origin] == steps[:origin]]
+    eldest, path = min(kin, key=lambda pair: len(pair[1]))
+    if any(its[: len(path)] != path for _, its in kin):
+        eldest, path = None, steps[:origin]
+    shape = family.shape
+    for step in path:
+        shape = _shape(shape, step)
+    way = steps[len(path) :]
+    others = [(x, its[len(path) :]) for x, its in kin if x is not eldest and x is not tensor]
+    return Kin(eldest, way, others, shape) if _is_writable(shape, way) else None
+
+
+def kinship(tensors: Sequence[Any], changing: AbstractSet[int]) -> list[tuple[int, int, tuple[Step, ...]]]:
+    """For each tensor that has relatives among the others: its number, that of the first of them, the steps to it.
+
+    changing   only those count that are relatives of tensors with these numbers
+    """
+    places: list[Place | None] = [getattr(tensor, "_place", None) for tensor in tensors]
+    numbers: dict[int, list[int]] = {}
+    for number, place in enumerate(places):
+        if place is not None:
+            numbers.setdefault(id(place.family), []).append(number)
+    groups = [group for group in numbers.values() if len(group) > 1 and not changing.isdisjoint(group)]
+    related = sorted((n, group[0]) for group in groups for n in group)
+    return [(n, first, place.steps) for n, first in related if (place := places[n]) is not None]
+
+
+def _origin(shape: Shape, steps: Sequence[Step]) -> int:
+    """How many steps lead to the memory a tensor shows: those up to the last reshape that has to copy."""
+    strides, found = contiguous(shape), 0
+    for number, step in enumerate(steps, start=1):
+        after = _shape(shape, step)
+        walk = _strided(shape, strides, step)
+        if walk is None:
+            walk, found = contiguous(after), number
+        shape, strides = after, walk
+    return found
+
+
+def contiguous(shape: Shape) -> Strides:
+    """The strides of elements in row-major order.
+
+    >>> contiguous((2, 3, 4))
+    (12, 4, 1)
+    """
+    return tuple([prod(shape[i + 1 :]) for i in range(len(shape))])
+
+
+def _is_writable(shape: Shape, steps: Sequence[Step]) -> bool:
+    """True when no two elements of a view are the same one of the tensor it is a view of."""
+    for step in steps:
+        if step[0] == "expand" and prod(step[1]) != prod(shape):
+            return False
+        shape = _shape(shape, step)
+    return True
+
+
+def walked(node: Node, steps: Sequence[Step]) -> Node:
+    """The view that steps lead to from a node."""
+    for step in steps:
+        node = _FORWARD[step[0]](node, step[1])
+    return node
+
+
+def put(node: Node, steps: Sequence[Step], value: Node) -> Node:
+    """The node with the elements of the view that steps lead to replaced."""
+    nodes = [node]
+    for step in steps:
+        nodes.append(_FORWARD[step[0]](nodes[-1], step[1]))
+    for before, step in zip(nodes[-2::-1], reversed(steps)):
+        value = _BACKWARD[step[0]](before, step[1], value)
+    return value
+
+
+# ----------------------------------------------------------------------------------------------------- strides
+
+
+def viewed(shape: Shape, strides: Strides, wanted: Shape) -> Strides | None:
+    """The strides under which elements that lie by `strides` have another shape; None where they must be copied.
+
+    >>> viewed((4, 6), (6, 1), (2, 2, 6)), viewed((6, 4), (1, 6), (24,))
+    ((12, 6, 1), None)
+    """
+    if 0 in shape:
+        return contiguous(wanted)
+    old = [(n, s) for n, s in zip(shape, strides) if n != 1]
+    axes, found = list(wanted), []
+    while axes:
+        left, right = [old.pop() if old else (1, 1)], [axes.pop()]
+        while (missing := prod(right) - prod(n for n, _ in left)) != 0:
+            if missing > 0:
+                left.append(old.pop())
+            else:
+                right.append(axes.pop())
+        if any(outer != inner * n for (n, inner), (_, outer) in itertools.pairwise(left)):
+            return None
+        found += [left[0][1] * prod(right[:i]) for i in range(len(right))]
+    return tuple(found[::-1])
+
+
+def _strided(shape: Shape, strides: Strides, step: Step) -> Strides | None:
+    """The strides after a step."""
+    kind, how = step
+    if kind == "reshape":
+        return viewed(shape, strides, how)
+    if kind == "permute":
+        return tuple([strides[i] for i in how])
+    if kind == "flip":
+        return tuple([-s if i in how else s for i, s in enumerate(strides)])
+    if kind == "stride":
+        return tuple([s * how[1] if i == how[0] else s for i, s in enumerate(strides)])
+    if kind == "expand":
+        new = len(how) - len(shape)
+        kept = [s if n == m else 0 for s, n, m in zip(strides, shape, how[new:])]
+        return (0,) * new + tuple(kept)
+    return strides
+
+
+def _shape(shape: Shape, step: Step) -> Shape:
+    """The shape after a step."""
+    kind, how = step
+    if kind in ("reshape", "expand"):
+        return tuple(how)
+    if kind == "permute":
+        return tuple([shape[i] for i in how])
+    if kind == "shrink":
+        return tuple([stop - start for start, stop in how])
+    if kind == "stride":
+        return tuple([-(-n // how[1]) if i == how[0] else n for i, n in enumerate(shape)])
+    return shape
+
+
+# ------------------------------------------------------------------------------------------------ steps on nodes
+
+
+def _every(node: Node, how: tuple[int, int]) -> Node:
+    dim, step = how
+    shape = _shape(node.shape, ("stride", how))
+    return graph.reshape(graph.window(node, dim, 1, step), shape)
+
+
+def _expanded(node: Node, shape: Shape) -> Node:
+    filled = (1,) * (len(shape) - len(node.shape)) + node.shape
+    return graph.expand(graph.reshape(node, filled), shape)
+
+
+def _first_of_equals(node: Node, shape: Shape, value: Node) -> Node:
+    filled = (1,) * (len(shape) - len(node.shape)) + node.shape
+    bounds = tuple([(0, 1 if before != after else after) for before, after in zip(filled, shape)])
+    return graph.reshape(graph.shrink(value, bounds), node.shape)
+
+
+def _back_into_part(node: Node, bounds: tuple[tuple[int, int], ...], value: Node) -> Node:
+    pads = tuple([(start, n - stop) for (start, stop), n in zip(bounds, node.shape)])
+    return _chosen(graph.pad(graph.full(value.shape, True, dtypes.bool), pads), graph.pad(value, pads), node)
+
+
+def _back_among_others(node: Node, how: tuple[int, int], value: Node) -> Node:
+    def spread(x: Node) -> Node:
+        (dim, step), shape = how, x.shape
+        wide = graph.reshape(x, (*shape[: dim + 1], 1, *shape[dim + 1 :]))
+        return graph.reshape(graph.unwindow(wide, dim, node.shape[dim], step), node.shape)
+
+    return _chosen(spread(graph.full(value.shape, True, dtypes.bool)), spread(value), node)
+
+
+def _chosen(inside: Node, value: Node, other: Node) -> Node:
+    if (known := graph.uniform(inside)) is not None:
+        return value if known.attr else other
+    return graph.elementwise("where", inside, value, other)
+
+
+_FORWARD: Final[dict[str, Callable[[Node, Any], Node]]] = {
+    "reshape": graph.reshape,
+    "permute": graph.permute,
+    "shrink": graph.shrink,
+    "flip": graph.flip,
+    "expand": _expanded,
+    "stride": _every,
+    "detach": lambda node, _: graph.detach(node),
+}
+_BACKWARD: Final[dict[str, Callable[[Node, Any, Node], Node]]] = {
+    "reshape": lambda node, _, value: graph.reshape(value, node.shape),
+    "permute": lambda node, order, value: graph.permute(value, tuple([order.index(i) for i in range(len(order))])),
+    "shrink": _back_into_part,
+    "flip": lambda node, dims, value: graph.flip(value, dims),
+    "expand": _first_of_equals,
+    "stride": _back_among_others,
+    "detach": lambda node, _, value: value,
+}
