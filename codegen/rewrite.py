@@ -38,6 +38,9 @@ from codegen.scalar_rules import simplified
 from codegen.scanning import forward
 from codegen.sharing import share
 
+MOST_LOOKED_AT = 64  # parts of a factor
+_TAME = frozenset(["cast", "neg", "abs", "add", "sub", "mul", "max", "min", "where", "tanh", "erf", "lt", "le", "eq", "ne"])
+
 
 def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
@@ -136,7 +139,8 @@ def _guards_inward(args: tuple[Expr, ...], alone: bool, below_sum: bool = False)
         under a sum: where(valid, a * b, 0)     ->  where(valid, a, 0) * b
 
     Through a sum only if the guards' axes are axes of the sum (else one sum becomes one per guarded place) and nothing
-    else needs the sum; onto the operand of a product that has the axes.  A padded place then gives 0 * b.
+    else needs the sum; onto the operand of a product that has the axes, where the other one is finite if the data are.
+    A padded place then gives 0 * b.
     """
     condition, value, otherwise = args
     if not isinstance(condition, Valid) or not isinstance(otherwise, Const) or otherwise.value != 0:
@@ -172,4 +176,18 @@ def _inward(e: Expr, axes: frozenset[Axis], below_sum: bool, alone: bool) -> int
         other = e.args[1 - position]
         if isinstance(other, Const) and isfinite(other.value):
             return position
-    return next((position for position in (0, 1) if below_sum and axes <= e.args[position].axes), None)
+    return next((i for i in (0, 1) if below_sum and axes <= e.args[i].axes and _is_tame(e.args[1 - i])), None)
+
+
+def _is_tame(e: Expr) -> bool:
+    """True when a value is finite wherever what it is read from is: 0 times it is 0, and no nan made here."""
+    seen, pending = {e}, [e]
+    while pending:
+        e = pending.pop()
+        plain = e.op.name in _TAME if isinstance(e, Apply) else not isinstance(e, Reduce) or e.op.name == "add"
+        if not plain or len(seen) > MOST_LOOKED_AT:
+            return False
+        fresh = [x for x in e.args if x not in seen]
+        seen.update(fresh)
+        pending += fresh
+    return True

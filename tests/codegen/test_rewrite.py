@@ -289,3 +289,21 @@ def test_preparing_is_quick(fields: list[w.Field], limit: int) -> None:
     prepare(w.kernel("quick", (N, N), *fields))
     kernel = w.kernel("quick", (N, N), *fields)
     assert effort(lambda: prepare(kernel)) < limit
+
+
+@pytest.mark.parametrize("how", ["div", "pow"])
+def test_a_guard_does_not_leave_a_factor_that_its_zeros_make_infinite(how: str) -> None:
+    """where(valid, x * (1 / y), 0) with guarded loads is not where(valid, x, 0) * (1 / y), which is 0 / 0 outside."""
+    i, r = Axis("i", 6), Axis("r", 3)
+    place = i.index + r.index - 1
+    guards = [Guard(place, 0, 6)]
+    x, y = (load(Param(name, dtypes.float32, 6), place, guards) for name in "xy")
+    exponent = const(-0.5, dtypes.float32)
+    other = apply("div", const(1, dtypes.float32), y) if how == "div" else apply("pow", y, exponent)
+    value = apply("where", valid(guards), apply("mul", x, other), const(0, dtypes.float32))
+    store = Store(Param("o", dtypes.float32, 6), i.index, reduce("add", value, [r]), order=(i,))
+    kernel = Kernel("k", (store.param, x.param, y.param), (store,))
+    arrays = {"x": np.ones(6, np.float32), "y": np.full(6, 4, np.float32), "o": np.zeros(6, np.float32)}
+    expected, found = (run(k, arrays)["o"] for k in (kernel, normalise(kernel)))
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 
 TOLERANCE = {"float16": 4e-3, "float32": 2e-5, "float64": 1e-9}
 PLACES = {"argmax", "argmin", "argmax of everything", "argmin of everything", "nonzero", "nonzero as a tuple"}
-PLACES |= {"argwhere", "sort"}
+PLACES |= {"argwhere", "sort", "cummax", "cummin"}
 MORE = {"sub", "floor_divide", "argmax of everything", "argmin of everything"}  # also take bool
 
 
