@@ -39,7 +39,7 @@ from codegen.scanning import forward
 from codegen.sharing import share
 
 MOST_LOOKED_AT = 64  # parts of a factor
-_TAME = frozenset(["cast", "neg", "abs", "add", "sub", "mul", "max", "min", "where", "tanh", "erf", "lt", "le", "eq", "ne"])
+_TAME = frozenset(("cast", "neg", "abs", "add", "sub", "mul", "max", "min", "where", "tanh", "erf", "lt", "le", "eq"))
 
 
 def prepare(kernel: Kernel) -> Kernel:
