@@ -1,34 +1,28 @@
-"""Who watches what runs: told of new plans and of every launch, with its time.
+"""Who watches what runs: told of compilations and of every launch, with its time.
 
-Comes in: observers, active for the body of a `with`.  Goes out: to them, from `realize` and `running`.  While there is
+Comes in: observers, active for the body of a `with`.  Goes out: to them, from `running`.  While there is
 one, launches run one by one and each is waited for, so what is seen is the kernels' own time, not the overlap of host
 and device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from kernelforge.settings import forget
-from kernelforge.steps import Launch, Plan
+from kernelforge.steps import Launch
 
 
 class Observer:
     """Told what happens; each method does nothing unless it is overridden."""
 
-    def planned(self, plan: Plan) -> None:
-        """A plan was made, or found on disk, and its programs are compiled."""
-
     def compiled(self, count: int, seconds: float) -> None:
         """Programs were compiled, or taken from a cache."""
 
-    def launching(self, plan: Plan, step: Launch, memories: Sequence[Any]) -> None:
-        """A kernel is about to run on its arguments."""
-
-    def launched(self, plan: Plan, step: Launch, memories: Sequence[Any], seconds: float) -> None:
-        """It ran, and took so many seconds on its device."""
+    def launched(self, step: Launch, seconds: float) -> None:
+        """A kernel ran, and took so many seconds on its device."""
 
 
 observers: Final[list[Observer]] = []

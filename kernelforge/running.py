@@ -37,7 +37,6 @@ def compile_all(plan: Plan) -> None:
             step.executable = compiled[step.program]
     for observer in observers:
         observer.compiled(GlobalCounters.compiled - before, perf_counter() - start)
-        observer.planned(plan)
     launches = plan.launches
     if len({step.device for step in launches}) == 1 and len(launches) == len(plan.steps):
         plan.place, plan.batch = launches[0].device, [(step.executable, step.arguments) for step in launches]
@@ -151,14 +150,12 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
         if isinstance(step, HostCall):
             _call(plan, step, arguments)
             continue
-        for observer in observers:
-            observer.launching(plan, step, arguments)
         seconds = Device[step.device].launch(step.executable, arguments, timed)
         if seconds is not None:
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)
             for observer in observers:
-                observer.launched(plan, step, arguments, seconds)
+                observer.launched(step, seconds)
         if step.fault >= 0:
             faults.expect(plan.faults[step.fault])
 

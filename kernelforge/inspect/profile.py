@@ -19,7 +19,7 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.graph import Line
 from kernelforge.inspect.ceilings import ceilings
 from kernelforge.observing import Observer, observed
-from kernelforge.steps import Launch, Plan
+from kernelforge.steps import Launch
 
 COLUMNS: Final = ("kernel", "launches", "ms", "% of time", "GFLOP/s", "GB/s", "% of ceiling", "from")
 
@@ -65,7 +65,7 @@ class Profile(Observer):
     def compiled(self, count: int, seconds: float) -> None:
         self.compilations.append(Compilation(count, perf_counter() - self.began - seconds, seconds))
 
-    def launched(self, plan: Plan, step: Launch, memories: Sequence[Any], seconds: float) -> None:
+    def launched(self, step: Launch, seconds: float) -> None:
         now, program = perf_counter() - self.began, step.program
         self.events.append(
             Event(program.entry, step.device, now - seconds, seconds, program.flops, program.nbytes, step.lines)
