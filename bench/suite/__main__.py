@@ -14,7 +14,6 @@ from bench.suite.record import Record, mean_ratio, rounded
 from bench.suite.start import first_results
 from bench.suite.workloads import ALL
 
-BETWEEN_CEILINGS = 10  # workloads
 PEERS = [side for side in MODULES if side != OURS]
 STARTED = [name for name, workload in ALL.items() if workload.group == "models"]
 
@@ -70,30 +69,20 @@ def begun(now: dict[str, str], quick: bool) -> Record:
 
 
 def run_contests(record: Record, sides: list[Side], wanted: list[str], options: argparse.Namespace) -> None:
-    """Measure the workloads, and the ceilings now and then; print each row, and keep it at once."""
-    for side in in_turns(sides[:1], options.lock):
-        raise_ceilings(record, side)
+    """Measure the workloads, the ceilings beside each; print each row, and keep it at once."""
     names = [side.name for side in sides]
     missing = [name for name in wanted if not options.missing or name not in record.rows]
     print(report.described(record) + "\n")
     print(table([f"{'workload':44}", *names, "times", "of ceiling"], []), flush=True)
-    for number, name in enumerate(in_turns(missing, options.lock), 1):
-        row = contest([*sides[1:], sides[0]], name, QUICK if options.quick else FULL)
+    for name in in_turns(missing, options.lock):
+        row = contest([*sides[1:], sides[0]], name, QUICK if options.quick else FULL, sides[0])
         record.rows[name] = row
-        print("| " + " | ".join(report.line(f"{name:44}", row, ALL[name], record.ceilings, names)) + " |", flush=True)
+        print("| " + " | ".join(report.line(f"{name:44}", row, ALL[name], names)) + " |", flush=True)
         for side, note in row.notes.items():
             print(f"    {side}: {note}", flush=True)
-        if number % BETWEEN_CEILINGS == 0:
-            raise_ceilings(record, sides[0])
         if not options.quick:
             record.write(report.RECORD)
     print(f"\ngeometric mean {mean_ratio(record.rows[name] for name in wanted):.2f}")
-
-
-def raise_ceilings(record: Record, side: Side) -> None:
-    """Measure the ceilings again: the highest ever seen count, for other work can only lower them."""
-    found = side.do("ceilings")
-    record.ceilings = {name: max(value, record.ceilings.get(name, 0)) for name, value in found.items()}
 
 
 def run_starts(record: Record, names: list[str], wanted: list[str], options: argparse.Namespace) -> None:

@@ -91,13 +91,17 @@ class Side:
             self.process = None
 
 
-def contest(sides: Sequence[Side], name: str, effort: Effort) -> Row:
-    """Measure one workload."""
+def contest(sides: Sequence[Side], name: str, effort: Effort, gauge: Side | None = None) -> Row:
+    """Measure one workload; at the beginning, in the middle and at the end the gauge tells the machine's ceilings."""
     row = Row()
     results = dict(_answers(sides, row, "prepare", name))
     _compare(results, ALL[name].tolerance, row)
     able = [side for side in sides if side.name in results]
-    for number in range(_rounds(able, effort) if able else 0):
+    rounds = _rounds(able, effort) if able else 0
+    for number in range(rounds):
+        if gauge and number in (0, rounds // 2, rounds - 1):
+            for what, rate in gauge.do("ceilings").items():
+                row.ceilings[what] = max(rate, row.ceilings.get(what, 0.0))
         for side in able if number % 2 else reversed(able):
             sleep(SETTLE)
             taken = side.do("round")

@@ -19,10 +19,11 @@ CACHED = 32 << 20  # bytes that may stay in caches between calls: no share of me
 
 @dataclass
 class Row:
-    """The outcome of a workload: best seconds by side, and notes by side on what went wrong."""
+    """The outcome of a workload: best seconds by side, notes on what went wrong there, and its minutes' ceilings."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    ceilings: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -30,13 +31,11 @@ class Record:
     """Everything that was measured in one environment.
 
     environment  processor, versions
-    ceilings     units per second, see ceilings.py
-    rows         workload -> seconds and notes by side
+    rows         workload -> seconds and notes by side, ceilings
     starts       workload -> side -> what start.py tells
     """
 
     environment: dict[str, str]
-    ceilings: dict[str, float] = field(default_factory=dict)
     rows: dict[str, Row] = field(default_factory=dict)
     starts: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
@@ -84,6 +83,12 @@ def least_seconds(workload: Workload | Step, ceilings: Mapping[str, float]) -> f
     moving = 2 * copied / ceilings["copy"]
     moving += (workload.read - copied) / ceilings["read"] + (workload.write - copied) / ceilings["fill"]
     return max(computing, moving)
+
+
+def share(row: Row, workload: Workload | Step) -> float | None:
+    """The least time over ours, by the ceilings measured beside the row; None where either is unknown."""
+    least = least_seconds(workload, row.ceilings) if row.ceilings else None
+    return least / row.seconds[OURS] if least and OURS in row.seconds else None
 
 
 def mean_ratio(rows: Iterable[Row]) -> float:

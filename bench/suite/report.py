@@ -4,16 +4,22 @@ Comes in: a record. Goes out: text. Everything shown is computed from the record
 without measuring.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.measure import table
 from bench.suite.libraries import MODULES, OURS
-from bench.suite.record import Record, Row, best_peer, least_seconds, mean_ratio, ratio
+from bench.suite.record import Record, Row, best_peer, mean_ratio, ratio, share
 from bench.suite.workload import Step, Workload
 
 ROOT = Path(__file__).parents[2]
 PAGE, RECORD, README = ROOT / "docs/benchmarks/cpu.md", ROOT / "docs/benchmarks/cpu.json", ROOT / "README.md"
+CEILINGS = {
+    "flops": "{} GFLOP/s",
+    "copy": "copying {} GB/s",
+    "read": "reading {} GB/s",
+    "fill": "filling {} GB/s",
+}
 BEGIN, END = "<!-- python -m bench.suite writes this table -->\n", "<!-- end of the table -->\n"
 HIGHLIGHTS = (
     "1024x1024x1024 NN", "127x129x131 NN", "1x4096x4096 NT", "linear + gelu 1024x1024x1024", "add 64x64",
@@ -36,11 +42,11 @@ def milliseconds(row: Row, side: str) -> str:
     return f"{row.seconds[side] * 1e3:.3f}" + (" ≠" if side in row.notes else "")
 
 
-def line(name: str, row: Row, workload: Workload | Step, ceilings: Mapping[str, float], sides: list[str]) -> list[str]:
+def line(name: str, row: Row, workload: Workload | Step, sides: list[str]) -> list[str]:
     """A row of a table: times, ratio, share of the ceiling."""
-    times, least = ratio(row), least_seconds(workload, ceilings) if ceilings else None
-    share = f"{least / row.seconds[OURS]:.0%}" if least and OURS in row.seconds else ""
-    return [name, *(milliseconds(row, side) for side in sides), f"{times:.2f}" if times else "–", share]
+    times, reached = ratio(row), share(row, workload)
+    last = [f"{times:.2f}" if times else "–", f"{reached:.0%}" if reached else ""]
+    return [name, *(milliseconds(row, side) for side in sides), *last]
 
 
 def page(record: Record, workloads: Mapping[str, Workload | Step]) -> str:
@@ -53,7 +59,7 @@ def page(record: Record, workloads: Mapping[str, Workload | Step]) -> str:
     for group in dict.fromkeys(workload.group for workload in workloads.values()):
         rows = {name: row for name, row in known.items() if workloads[name].group == group}
         if rows:
-            lines = [line(name, row, workloads[name], record.ceilings, sides) for name, row in rows.items()]
+            lines = [line(name, row, workloads[name], sides) for name, row in rows.items()]
             parts += [f"## {group.capitalize()}", table(head, lines)]
     if record.starts:
         parts += ["## First results and memory", FIRST.strip(), starts(record.starts)]
@@ -81,11 +87,17 @@ def counted(rows: Iterable[Row]) -> list[str]:
 def described(record: Record) -> str:
     """The environment and the ceilings, as a list."""
     lines = [f"- {name}: {value}" for name, value in record.environment.items()]
-    if record.ceilings:
-        billions = {name: value / 1e9 for name, value in record.ceilings.items()}
-        text = "- ceilings: {flops:.0f} GFLOP/s; copying {copy:.1f}, reading {read:.1f}, filling {fill:.1f} GB/s"
-        lines.append(text.format(**billions))
+    measured = [row.ceilings for row in record.rows.values() if row.ceilings]
+    if measured:
+        lines.append("- ceilings, from their lowest to their highest: " + ", ".join(spans(measured)))
     return "\n".join(lines)
+
+
+def spans(ceilings: list[dict[str, float]]) -> Iterator[str]:
+    """What the ceilings were at the least and at the most."""
+    for what, words in CEILINGS.items():
+        values = sorted(found[what] / 1e9 for found in ceilings)
+        yield words.format(f"{values[0]:.0f}-{values[-1]:.0f}")
 
 
 def starts(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -137,8 +149,9 @@ Made by `python -m bench.suite`. Times are the best of several rounds, in which 
 of its own with the same number of threads; they include everything a user waits for: tracing, launching and the wait
 for the result. The same inputs go in everywhere and the results are compared. *Times faster* is the best peer's time
 over kernelforge's: above 1 kernelforge is faster. *Of ceiling* is the time the least possible work would take at the
-speeds measured below, over kernelforge's; it is left out where data may stay in caches and memory would be the limit.
-Memory for results is each library's own affair: one that asks the system for fresh pages at every call pays for them.
+speeds measured in the same minute, over kernelforge's; it is left out where data may stay in caches and memory would
+be the limit. Memory for results is each library's own affair: one that asks the system for fresh pages at every call
+pays for them.
 """
 FIRST = """
 The first call with nothing in any cache on disk; the first call of a second process, and all of that process up to its

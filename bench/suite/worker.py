@@ -21,6 +21,7 @@ from bench.suite.workloads import ALL
 from kernelforge import Device
 from kernelforge.inspect.ceilings import measured
 
+GLANCES = 5  # at each ceiling, several times in a row of the table
 STEPS = 3  # of a training step are compared
 
 
@@ -75,7 +76,7 @@ class Worker:
 
     def ceilings(self) -> dict[str, float]:
         """What the machine can do at most."""
-        return measured("CPU", 100)
+        return measured("CPU", GLANCES)
 
 
 def use_processors() -> None:

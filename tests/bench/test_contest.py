@@ -38,6 +38,8 @@ class Scripted(Side):
         if self.request == "round":
             self.log.append(self.name)
             return self.times.pop(0)
+        if self.request == "ceilings":
+            return {"copy": float(len(self.log))}
         return {"prepare": [np.array([self.result, 2.0])], "calibrate": 1.0}[self.request]
 
 
@@ -47,6 +49,13 @@ def test_the_best_of_rounds_in_changing_order() -> None:
     row = contest(sides, NAME, Effort(least=3, most=9, seconds=1.0))
     assert row.seconds == {"a": 1.0, "b": 4.0} and not row.notes
     assert log == ["b", "a", "a", "b", "b", "a"]
+
+
+def test_ceilings_are_the_best_of_the_same_minutes() -> None:
+    log: list[str] = []
+    sides = [Scripted("a", log, times=[1.0] * 6), Scripted("b", log, times=[1.0] * 6)]
+    row = contest(sides, NAME, Effort(least=6, most=6, seconds=1.0), sides[0])
+    assert row.ceilings == {"copy": 10.0}, "asked for before the first round, one in the middle, and the last"
 
 
 def test_who_differs_is_noted_and_who_refuses_is_left_out() -> None:

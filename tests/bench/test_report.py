@@ -50,7 +50,7 @@ def test_least_time(workload, seconds) -> None:
 
 def test_a_record_survives_the_disk(tmp_path) -> None:
     starts = {"model": {"kernelforge": {"cold": 1.0}}}
-    record = Record({"processor": "P"}, CEILINGS, {"row": Row({"torch": 0.25}, {"jax": "no"})}, starts)
+    record = Record({"processor": "P"}, {"row": Row({"torch": 0.25}, {"jax": "no"}, CEILINGS)}, starts)
     record.write(tmp_path / "folder" / "record.json")
     assert Record.read(tmp_path / "folder" / "record.json") == record
 
@@ -59,7 +59,7 @@ def test_a_page_shows_every_row_and_what_failed() -> None:
     rows = {name: Row({"kernelforge": 1e-3, "torch": 2e-3}) for name in ALL}
     rows["add 64x64"] = Row({"kernelforge": 1e-3}, {"torch": "it broke"})
     starts = {"model": {"torch": {"cold": 9.0, "warm": 2.0, "process": 3.0, "memory": 2.0**21}}}
-    text = report.page(Record({"processor": "P"}, CEILINGS, rows, starts), ALL)
+    text = report.page(Record({"processor": "P"}, rows, starts), ALL)
     assert all(f"| {name} |" in text for name in ALL)
     assert "| 1000x999x1001 NN | 1.000 | 2.000 | 2.00 |" in text and "- add 64x64, torch: it broke" in text
     assert "| model | torch | 9.00 | 2.00 | 3.00 | 2 |" in text and "- processor: P" in text
@@ -84,7 +84,7 @@ def test_the_committed_tables_are_those_of_the_record() -> None:
 
 
 def test_a_table_can_be_read() -> None:
-    row = Row({"kernelforge": 1e-3, "torch": 3e-3}, {"torch": "result differs"})
-    assert report.line("name", row, work(flops=0.05), CEILINGS, ["kernelforge", "torch", "jax"]) == [
+    row = Row({"kernelforge": 1e-3, "torch": 3e-3}, {"torch": "result differs"}, CEILINGS)
+    assert report.line("name", row, work(flops=0.05), ["kernelforge", "torch", "jax"]) == [
         "name", "1.000", "3.000 ≠", "–", "–", "50%",
     ]  # fmt: skip
