@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from kernelforge.errors import DeviceError
 from kernelforge.kernels.icd import opencl
 from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
+from kernelforge.kernels.opencl_direct import Direct
 from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Lender, Memory, report
@@ -128,6 +130,10 @@ class OpenCLRuntime:
     def another(self, executable: Compiled) -> Compiled:
         return self._builder.another(executable)
 
+    def try_calls(self, executable: Compiled, works: Callable[[Direct], bool]) -> None:
+        """Finds out by one kernel whether kernels can be called; works(function) says so of a function."""
+        self._builder.try_calls(executable, works)
+
     def launch(self, executable: Compiled, memories: Sequence[Memory], timed: bool = False) -> float | None:
         return self._start(((executable, range(len(memories))),), memories, timed)
 
@@ -142,6 +148,13 @@ class OpenCLRuntime:
         with self._launching:
             try:
                 for executable, places in launches:
+                    direct = executable.direct
+                    if direct is not None and queues.launched <= queues.finished:
+                        values = direct.values  # it will have run when this thread goes on
+                        for i, place in enumerate(places):
+                            values[i] = memories[place].block.address
+                        seconds = queues.launch(executable, timed)
+                        continue
                     bound, number = executable.bound, queues.launched + 1
                     for i, place in enumerate(places):
                         block = memories[place].block
@@ -193,10 +206,11 @@ def _aligned(nbytes: int) -> NDArray:
 # -------------------------------------------------------------------------------------------------------- the probe
 
 _PROBE_LANES: Final = 16
+_PROBE_GRID: Final = (2, 2, 2)
 _PROBE_SOURCE: Final = """\
 __attribute__((reqd_work_group_size(1, 1, 1)))
 __kernel void kf_probe(__global const float *restrict x, __global float *restrict y, __global half *restrict h) {
-  const int group = get_group_id(0);
+  const int group = get_group_id(0) + 2 * get_group_id(1) + 4 * get_group_id(2);
   float __attribute__((aligned(64))) kept[16];
   const float16 v = vload16(0, x + 16 * group + 1);
   vstore16(fma(v, v, (float16)(0.5f)), 0, kept);
@@ -206,22 +220,40 @@ __kernel void kf_probe(__global const float *restrict x, __global float *restric
 """
 
 
-def _try_out(runtime: OpenCLRuntime, groups: int = 4) -> None:
-    """raises DeviceError unless a small kernel builds and gives the right values on the device"""
-    size = _PROBE_LANES * groups
+def _try_out(runtime: OpenCLRuntime) -> None:
+    """Finds out whether kernels of the device can be called.
+
+    raises DeviceError unless a small kernel builds and gives the right values on the device
+    """
+    size = _PROBE_LANES * prod(_PROBE_GRID)
     sizes = (("x", dtypes.float32, size + 1), ("y", dtypes.float32, size), ("h", dtypes.float16, size))
     params = tuple(Param(*parameter) for parameter in sizes)
-    program = Program("opencl", _PROBE_SOURCE, "kf_probe", (groups,), params, frozenset(("y", "h")))
+    program = Program("opencl", _PROBE_SOURCE, "kf_probe", _PROBE_GRID, params, frozenset(("y", "h")))
     x = np.arange(size + 1, dtype=np.float32) / 8
     y, h = np.zeros(size, np.float32), np.zeros(size, np.float16)
     arrays: tuple[NDArray, ...] = (x, y, h)
     memories = [runtime.allocate(array.nbytes) for array in arrays]
+    expected = (x[1:] ** 2 + np.float32(0.5)).reshape(-1, _PROBE_LANES)[:, ::-1].reshape(-1)
+
+    def is_right() -> bool:
+        for memory, array in zip(memories[1:], arrays[1:]):
+            runtime.copy_out(memory, array)
+        return np.allclose(y, expected, rtol=1e-6) and np.array_equal(h, x[1:].astype(np.float16))
+
+    def works(direct: Direct) -> bool:
+        for i, memory in enumerate(memories):
+            direct.values[i] = memory.block.address
+        for memory in memories[1:]:
+            runtime.copy_in(memory, np.zeros(memory.nbytes, np.uint8))
+        for group in direct.groups:
+            direct.call(direct.at, group, None)
+        return is_right()
+
     for memory, array in zip(memories, arrays):
         runtime.copy_in(memory, array)
     (executable,) = runtime.compile([program])
     runtime.launch(executable, memories)
-    for memory, array in zip(memories[1:], arrays[1:]):
-        runtime.copy_out(memory, array)
-    expected = (x[1:] ** 2 + np.float32(0.5)).reshape(groups, -1)[:, ::-1].reshape(-1)
-    if not (np.allclose(y, expected, rtol=1e-6) and np.array_equal(h, x[1:].astype(np.float16))):
+    if not is_right():
         raise DeviceError(f"device {runtime.name} ({runtime.facts.device}) computes wrong results: it is not used")
+    if memories[0].host is not None:
+        runtime.try_calls(executable, works)

@@ -21,6 +21,7 @@ from codegen.program import Program
 from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
 from kernelforge.kernels.opencl_binary import without_code
+from kernelforge.kernels.opencl_direct import Direct, Entrances
 from kernelforge.kernels.progress import Progress
 from kernelforge.kernels.workers import Batch, Crew, apart
 from kernelforge.settings import CACHE, COMPILE_APART
@@ -38,6 +39,7 @@ class Compiled:
     """A program and its kernel object; `bound` are the serial numbers of the blocks set as its arguments.
 
     chances  how many times in a row it may still turn out not to be short; 0 for one that is known to be long
+    direct   the kernel as a function, while it may be short and where it can be called
 
     The driver does not retain arguments, and neither does this: a block that is gone can never be bound again, for its
     number is never used again, so its argument is set before the next launch.
@@ -49,6 +51,7 @@ class Compiled:
     local_size: tuple[int, ...]
     bound: list[int]
     chances: int
+    direct: Direct | None
 
 
 class Built(NamedTuple):
@@ -65,6 +68,8 @@ class Builder:
     identity   everything about the device that binaries depend on
     keeps      True when binaries are to be kept on disk
     helpers    gives the processes that may help, which hand over binaries on disk
+
+    entrances  where kernels can be called
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Builder:
         self._cl, self._context, self._handle = cl, context, handle
         self._device, self._identity, self._keeps = device, (FORMAT, OPTIONS, *identity), keeps
         self._helpers = helpers if keeps else None
+        self.entrances = Entrances(cl, handle)
         self._compiled: dict[Program, Compiled] = {}
         self._built: dict[str, Built] = {}
         self._binaries: dict[str, Any] = {}
@@ -114,12 +120,19 @@ class Builder:
         except self._cl.Error as error:  # the source does not define what it says
             raise self._refusal(program, error) from None
         chances = CHANCES if program.nbytes <= MOST_BYTES and program.flops <= MOST_FLOPS else 0
-        return Compiled(program, kernel, size, local, [0] * len(program.params), chances)
+        direct = self.entrances.direct(program, built.binary, built.name) if chances else None
+        return Compiled(program, kernel, size, local, [0] * len(program.params), chances, direct)
+
+    def try_calls(self, executable: Compiled, works: Callable[[Direct], bool]) -> None:
+        """Finds out by a compiled kernel whether kernels can be called."""
+        built = executable.kernel
+        self.entrances.try_out(self._identity, executable.program, built.program, built.function_name, works)
 
     def another(self, executable: Compiled) -> Compiled:
         """The same program as a kernel object of its own, with arguments of its own."""
         kernel = self._cl.Kernel(executable.kernel.program, executable.kernel.function_name)
-        return replace(executable, kernel=kernel, bound=[0] * len(executable.bound))
+        direct = None if executable.direct is None else executable.direct.apart()
+        return replace(executable, kernel=kernel, bound=[0] * len(executable.bound), direct=direct)
 
     # ---------------------------------------------------------------------------------------------- the disk
 

@@ -7,7 +7,6 @@ launches.  A place costs the same however many kernels use it, and nothing is lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_build import Compiled
@@ -20,10 +19,10 @@ class Preset:
     def __init__(self, runtime: OpenCLRuntime, launches: Sequence[tuple[Compiled, Sequence[int]]]) -> None:
         self._runtime = runtime
         self._executables = [runtime.another(executable) for executable, _ in launches]
-        users: dict[int, list[tuple[Any, int]]] = {}
+        users: dict[int, list[tuple[Compiled, int]]] = {}
         for executable, (_, places) in zip(self._executables, launches):
             for i, place in enumerate(places):
-                users.setdefault(place, []).append((executable.kernel, i))
+                users.setdefault(place, []).append((executable, i))
         self._users = list(users.items())
         self._serials = [0] * len(self._users)
 
@@ -37,8 +36,10 @@ class Preset:
                 block.last_use = last
                 if serials[number] != block.serial:
                     serials[number] = 0  # whatever interrupts the next lines, the arguments are set again
-                    for kernel, i in users:
-                        kernel.set_arg(i, block.handle)
+                    for executable, i in users:
+                        executable.kernel.set_arg(i, block.handle)
+                        if executable.direct is not None:
+                            executable.direct.values[i] = block.address
                     serials[number] = block.serial
             for executable in self._executables:
                 launch(executable, False)

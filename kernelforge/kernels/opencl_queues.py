@@ -3,7 +3,9 @@
 Comes in: kernels whose arguments are set.  Goes out: their launches, numbered, of which all up to `finished` are done.
 To hand a kernel over, and to wake threads for it, takes longer than many a small kernel itself.  Where the driver has
 `cl_intel_exec_by_local_thread`, kernels are tried on a queue that runs them at once, as a function call would; one that
-turns out to take long is handed over from then on.  On a device of one thread all are run so: a second one would wait.
+turns out to take long is handed over from then on.  Kernels that can be called are called instead
+(`opencl_direct`), with the arguments that are set there.  On a device of one thread all are run so: a second one would
+wait.
 """
 
 from __future__ import annotations
@@ -58,10 +60,20 @@ class Queues:
 
     def _run(self, executable: Compiled) -> float:
         """Seconds of a kernel run by this thread; several long ones in a row are no coincidence."""
-        start = perf_counter()
-        self._enqueue(self._immediate, executable.kernel, executable.global_size, executable.local_size)
+        direct, start = executable.direct, perf_counter()
+        if direct is not None:
+            call, arguments = direct.call, direct.at
+            for group in direct.groups:
+                call(arguments, group, None)
+        else:
+            self._enqueue(self._immediate, executable.kernel, executable.global_size, executable.local_size)
         seconds = perf_counter() - start
-        executable.chances = CHANCES if seconds < HAND_OVER else executable.chances - 1
+        if seconds < HAND_OVER:
+            executable.chances = CHANCES
+        else:
+            executable.chances -= 1
+            if executable.chances <= 0:
+                executable.direct = None
         return seconds
 
     def _timed(self, executable: Compiled) -> float:

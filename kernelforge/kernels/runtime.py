@@ -26,14 +26,16 @@ class Block:
     capacity  bytes
     handle    what the driver calls it; None where the host array is all there is
     host      the same bytes as a NumPy array, where the device works on the host's memory; else None
+    address   of those; 0 for None
     serial    a number no other block of this process ever has
     last_use  the number of the last launch that used it, 0 for none
     """
 
-    __slots__ = ("capacity", "handle", "host", "last_use", "serial")
+    __slots__ = ("address", "capacity", "handle", "host", "last_use", "serial")
 
     def __init__(self, capacity: int, handle: Any, host: NDArray | None) -> None:
         self.capacity, self.handle, self.host = capacity, handle, host
+        self.address = 0 if host is None else host.ctypes.data
         self.serial = next(_serials)
         self.last_use = 0
 

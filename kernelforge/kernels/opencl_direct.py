@@ -1,0 +1,133 @@
+"""Kernels called as the functions they are: no queue, no event, nobody else's thread.
+
+Comes in: a compiled kernel.  Goes out: what to call it with, or None.  Intel's processor runtime tells where the
+machine code of a kernel lies; how such code is called it does not say.  So that is tried with a small kernel, in a copy
+of this process that may crash, and the outcome is kept on disk for as long as driver and machine stay the same.  To
+call a kernel takes a quarter of a microsecond; to have the driver run it in the same thread takes six times as long.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache as remembered
+from itertools import product
+from typing import Any, Final
+
+from codegen.program import Program
+from kernelforge.kernels import cache
+
+LOOK_UP: Final = b"clGetDeviceFunctionPointerINTEL"
+MOST_GROUPS: Final = 4  # calls of one launch; more of them are left to the driver
+PATIENCE: Final = 5  # seconds the copy of this process may take
+DIMENSIONS: Final = 3
+UNFIT: Final = re.compile(r"\bget_(?!group_id\b)\w+\s*\(|\bbarrier\b|\bprintf\b")  # what needs to know more than groups
+
+Function = Callable[[int, int, None], None]
+
+
+@dataclass(slots=True)
+class Direct:
+    """A kernel as a function of its arguments' addresses and of a group's numbers.
+
+    values  the addresses of its arguments, in place
+    at      where these are
+    groups  where the numbers of each group are
+    """
+
+    call: Function
+    values: Any
+    at: int
+    groups: tuple[int, ...]
+
+    def apart(self) -> Direct:
+        """The same function with arguments of its own."""
+        return _direct(self.call, len(self.values), self.groups)
+
+
+def _direct(call: Function, parameters: int, groups: tuple[int, ...]) -> Direct:
+    values = (ctypes.c_uint64 * parameters)()
+    return Direct(call, values, ctypes.addressof(values), groups)
+
+
+class Entrances:
+    """Where the kernels of one device begin; `trusted` once it is known how to call them."""
+
+    def __init__(self, cl: Any, device: Any) -> None:
+        self._device = device.int_ptr
+        self._look_up = _extension(cl, device)
+        self.trusted = False
+
+    def direct(self, program: Program, binary: Any, name: str) -> Direct | None:
+        """The function of a program's kernel in a binary, unless it needs more than a call can give."""
+        return self._found(program, binary, name, MOST_GROUPS) if self.trusted else None
+
+    def try_out(
+        self, identity: Sequence[str], trial: Program, binary: Any, name: str, works: Callable[[Direct], bool]
+    ) -> None:
+        """Trusts calls from now on if they are known to work, or turn out to with a kernel of few groups in all
+        dimensions; works(function) says so of a function."""
+        key = cache.key_of(*identity, "direct", trial.source)
+        known = cache.load(key)
+        if known is None and (function := self._found(trial, binary, name, 1 << DIMENSIONS)) is not None:
+            known = b"1" if _survives(lambda: works(function)) else b"0"
+            cache.save(key, known)
+        self.trusted = known == b"1"
+
+    def _found(self, program: Program, binary: Any, name: str, most: int) -> Direct | None:
+        counts = (*program.grid, *(1,) * (DIMENSIONS - len(program.grid)))
+        plain = not program.local or set(program.local) == {1}
+        groups = _groups(counts) if counts[0] * counts[1] * counts[2] <= most else ()
+        if self._look_up is None or not plain or not groups or UNFIT.search(program.source):
+            return None
+        address = ctypes.c_uint64()
+        if self._look_up(self._device, binary.int_ptr, name.encode(), ctypes.byref(address)) or not address.value:
+            return None
+        kind = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        return _direct(kind(address.value), len(program.params), groups)
+
+
+@remembered
+def _groups(counts: tuple[int, int, int]) -> tuple[int, ...]:
+    """Where the numbers of each group are kept, for ever: grids of so few groups are few."""
+    numbers = [(ctypes.c_uint64 * DIMENSIONS)(*reversed(place)) for place in product(*map(range, reversed(counts)))]
+    _kept.extend(numbers)
+    return tuple(ctypes.addressof(place) for place in numbers)
+
+
+_kept: Final[list[Any]] = []
+
+
+def _extension(cl: Any, device: Any) -> Any:
+    """The driver's function that tells where a kernel is; None where there is none."""
+    try:
+        ask = ctypes.CDLL(cl._cl.__file__).clGetExtensionFunctionAddressForPlatform
+    except (AttributeError, OSError):
+        return None
+    ask.restype = ctypes.c_void_p
+    address = ask(ctypes.c_void_p(device.platform.int_ptr), LOOK_UP)
+    if not address or not hasattr(os, "fork"):
+        return None
+    pointer = ctypes.c_void_p
+    return ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, ctypes.c_char_p, pointer)(address)
+
+
+def _survives(works: Callable[[], bool]) -> bool:
+    """Whether a function returns True in a copy of this process, whatever else becomes of that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a copy of a process with threads must not wait for them: this one does not
+        child = os.fork()
+    if not child:
+        code = 1
+        with suppress(BaseException):
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(PATIENCE)
+            code = 0 if works() else 1
+        os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
