@@ -79,7 +79,7 @@ def _polynomial(coefficients: tuple[float, ...], x: str, suffix: str = "f") -> s
 def _circular(name: str, circle: Circle, suffix: str) -> str:
     """Sine, or cosine as the sine a quarter turn on: the nearest multiple of pi / 2 is taken off, r + e is the rest.
 
-    Angles so large that this loses digits are left to the driver's own function.
+    Angles so large that this loses digits are left to the driver's own function, that of doubles.
     """
     high, middle, low = (_constant(-part, suffix) for part in circle.half_pi)
     one, far = _constant(1.0, suffix), _constant(circle.far, suffix)
@@ -93,7 +93,7 @@ def _circular(name: str, circle: Circle, suffix: str) -> str:
         f"const T even = w + ((({one} - w) - g) + fma(s * s, {_polynomial(circle.cosine, 's', suffix)}, -r * e)); "
         f"const S q = convert_S(n){turn}; "
         f"const T v = as_T(as_S(select(odd, even, (S)((q & 1) != 0))) ^ ((q & 2) << {circle.sign_bit - 1}){sign}); "
-        f"if (ANY(x > {far})) return select(v, {name}(a), (S)(x > {far})); return v;"
+        f"if (ANY(x > {far})) return select(v, convert_T({name}(convert_D(a))), (S)(x > {far})); return v;"
     )
 
 

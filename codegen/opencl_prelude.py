@@ -25,8 +25,8 @@ _MEMORY: Final[dict[str, str]] = {**_BASES, "bool": "uchar", "float16": "half", 
 _MASKS: Final[dict[int, str]] = {8: "char", 16: "short", 32: "int", 64: "long"}
 
 # name -> operand names, body for scalars, body for vectors.  T is the operands' type, U its unsigned form, S the signed
-# integers of its width, V its uints, C the type integer arithmetic on it is done in without overflow; W the bits of an
-# element.
+# integers of its width, V its uints, D doubles, C the type integer arithmetic on it is done in without overflow; W the
+# bits of an element.
 _SAME: Final[dict[tuple[str, str], tuple[str, str, str]]] = {
     ("max", "f"): ("a, b", "a > b || a != a ? a : b", "select(select(b, a, a > b), a, a != a)"),
     ("min", "f"): ("a, b", "a < b || a != a ? a : b", "select(select(b, a, a < b), a, a != a)"),
@@ -181,6 +181,7 @@ class Prelude:
         words = self.vector("uint", width)
         wide = "ulong" if dtype.bits == 64 else "uint"
         meanings = {"T": t, "U": unsigned, "S": mask, "V": words, "C": wide, "W": str(dtype.bits)}
+        meanings["D"] = self.vector("double", width)
         for symbol, meaning in meanings.items():
             body = _replace(body, symbol, meaning)
         parameters = ", ".join(f"{t} {x}" for x in operands.split(", "))

@@ -152,6 +152,42 @@ def _atan(node: Node, dy: Node) -> Parts:
     return (lambda: div(dy, add(mul(x, x), filled(x, 1))),)
 
 
+@rule("asin")
+def _asin(node: Node, dy: Node) -> Parts:
+    """asin'(x) = 1/sqrt(1 - x^2), taken apart so that nothing cancels near 1."""
+    return (lambda: div(dy, _leg(node.src[0])),)
+
+
+@rule("acos")
+def _acos(node: Node, dy: Node) -> Parts:
+    return (lambda: neg(div(dy, _leg(node.src[0]))),)
+
+
+def _leg(x: Node) -> Node:
+    """sqrt(1 - x^2)."""
+    one = filled(x, 1)
+    return elementwise("sqrt", mul(sub(one, x), add(one, x)))
+
+
+@rule("asinh")
+def _asinh(node: Node, dy: Node) -> Parts:
+    """asinh'(x) = 1/sqrt(x^2 + 1), which is 1/|x| for all |x| whose square might leave the range."""
+    (x,) = node.src
+    size, one = elementwise("abs", x), filled(x, 1)
+    far = less(filled(x, 1e10), size)
+    near = select(far, one, x)
+    return (lambda: div(dy, select(far, size, elementwise("sqrt", add(mul(near, near), one)))),)
+
+
+@rule("acosh")
+def _acosh(node: Node, dy: Node) -> Parts:
+    """acosh'(x) = 1/sqrt(x^2 - 1), whose square may leave the range."""
+    (x,) = node.src
+    one = filled(x, 1)
+    roots = (elementwise("sqrt", sub(x, one)), elementwise("sqrt", add(x, one)))
+    return (lambda: div(div(dy, roots[0]), roots[1]),)
+
+
 @rule("tanh")
 def _tanh(node: Node, dy: Node) -> Parts:
     return (lambda: mul(dy, sub(filled(node, 1), mul(node, node))),)

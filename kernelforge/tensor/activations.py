@@ -11,6 +11,7 @@ from typing import Self
 
 from kernelforge.errors import ArgumentError
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.functions import FAR, SHIFT
 from kernelforge.tensor.special import Special
 
 
@@ -50,7 +51,15 @@ class Activations(Special):
     @composite
     def silu(self) -> Self:
         """x * sigmoid(x)."""
-        return self * self.sigmoid()
+        x = self._floating()
+        small, factor = x._decay()
+        return factor * (x >= 0).where(1, small) / (1 + small)
+
+    def _decay(self) -> tuple[Self, Self]:
+        """exp(-|x|) or, for x so low that it would lose digits, that times a number; and x, or x over that number."""
+        far = self < -FAR
+        size = (self >= 0).where(-self, self)
+        return far.where(size + SHIFT, size).exp(), far.where(self * math.exp(-SHIFT), self)
 
     def swish(self) -> Self:
         """Another name of silu()."""
@@ -103,8 +112,13 @@ class Activations(Special):
 
     @composite
     def mish(self) -> Self:
-        """x * tanh(softplus(x))."""
-        return self * self.softplus().tanh()
+        """x * tanh(softplus(x)), which is x (1 + 2 e) / (1 + 2 e + 2 e^2) with e = exp(-x)."""
+        x = self._floating()
+        positive = x >= 0
+        small, factor = x._decay()
+        rest = small * small + 2 * small
+        over, more = positive.where(1 + 2 * small, rest), positive.where(2 * small * small, 2)
+        return factor * over / (over + more)
 
     @composite
     def softsign(self) -> Self:

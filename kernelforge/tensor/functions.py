@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from typing import Self
 
-from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.elementwise import Elementwise
 
 _LARGE = 20.0  # where exp(-x) is nothing beside exp(x)
+FAR = 80.0  # exponents beyond are shifted by SHIFT, without loss, so that exp stays in its range
+SHIFT = 32.0
 
 
 class Functions(Elementwise):
@@ -90,9 +91,10 @@ class Functions(Elementwise):
         return x._half_exponential() + (-x).exp() * 0.5
 
     def _half_exponential(self) -> Self:
-        """exp(self) / 2, which may be finite where exp(self) is not."""
-        root = (self * 0.5).exp()
-        return root * 0.5 * root
+        """exp(self) / 2, which may be finite where exp(self) is not, for self >= 0."""
+        far = self > FAR
+        half = far.where(self - SHIFT, self).exp() * 0.5
+        return far.where(half * math.exp(SHIFT), half)
 
     def tanh(self) -> Self:
         """The hyperbolic tangent."""
@@ -160,49 +162,25 @@ class Functions(Elementwise):
 
     # Inverse functions ------------------------------------------------------------------------------------------
 
-    @composite
     def asin(self) -> Self:
         """The angle in radians whose sine is each value."""
-        x = self._floating()
-        return (x / (1 + (1 - x).sqrt() * (1 + x).sqrt())).atan() * 2
+        return self._function("asin")
 
-    @composite
     def acos(self) -> Self:
         """The angle in radians whose cosine is each value."""
-        x = self._wide()
-        negative = x < 0
-        magnitude = negative.where(-x, x)
-        angle = ((1 - magnitude).sqrt() / (1 + magnitude).sqrt()).atan() * 2
-        return negative.where(math.pi - angle, angle).cast(self._floating().dtype)
+        return self._function("acos")
 
     def atan(self) -> Self:
         """The angle in radians whose tangent is each value."""
         return self._function("atan")
 
-    @composite
     def asinh(self) -> Self:
         """The inverse of sinh."""
-        x = self._floating()
-        negative = x < 0
-        magnitude = negative.where(-x, x)
-        large = magnitude._beyond_one_in_square()
-        small = large.where(2, magnitude)
-        result = (small * (1 + small / (1 + (small.square() + 1).sqrt()))).log1p()
-        result = large.where(large.where(magnitude, 2).log() + math.log(2), result)
-        return negative.where(-result, result)
+        return self._function("asinh")
 
-    @composite
     def acosh(self) -> Self:
         """The inverse of cosh."""
-        x = self._floating()
-        large = x._beyond_one_in_square()
-        above = large.where(1, x - 1)
-        result = (above + above.sqrt() * (above + 2).sqrt()).log1p()
-        return large.where(large.where(x, 2).log() + math.log(2), result)
-
-    def _beyond_one_in_square(self) -> Self:
-        """True where adding 1 to the square of a value does not change its logarithm."""
-        return self > (1e8 if self.dtype is dtypes.float64 else 1e4)
+        return self._function("acosh")
 
     @composite
     def atanh(self) -> Self:
