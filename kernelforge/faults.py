@@ -24,11 +24,12 @@ class Fault:
     checks  for each flag: the index must be in 0 <= index < size, and the user's line of the operation
     """
 
-    __slots__ = ("checks", "device", "memory")
+    __slots__ = ("checks", "device", "flags", "memory")
 
     def __init__(self, device: str, checks: Sequence[Check]) -> None:
         self.device, self.checks = device, tuple(checks)
         self.memory: Any = Device[device].allocate(4 * len(self.checks))
+        self.flags = np.zeros(len(self.checks), np.int32)
         self.clear()
 
     def clear(self) -> None:
@@ -36,12 +37,11 @@ class Fault:
 
     def found(self) -> Check | None:
         """What went wrong, or None; waits for the device, and clears the flags."""
-        flags = np.zeros(len(self.checks), np.int32)
-        Device[self.device].copy_out(self.memory, flags)
-        if not flags.any():
+        Device[self.device].copy_out(self.memory, self.flags)
+        if not self.flags.any():
             return None
         self.clear()
-        return self.checks[int(np.flatnonzero(flags)[0])]
+        return self.checks[int(np.flatnonzero(self.flags)[0])]
 
 
 _pending: Final[dict[int, Fault]] = {}

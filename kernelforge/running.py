@@ -79,6 +79,9 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     memory = runtime.allocate(nbytes)
     memories = [buffer.memory or resident(buffer) for buffer in leaves]
     memories.append(memory)
+    for flag in plan.flags:
+        memories.insert(flag, _fault(plan, flag).memory)
+        faults.expect(plan.faults[flag])
     runtime.launch_all(plan.batch, memories)
     GlobalCounters.kernel_count += 1
     GlobalCounters.global_ops += plan.flops

@@ -128,7 +128,7 @@ class Plan:
     place    the device, and batch: each step's executable and arguments, where all steps are launches on one device;
              known once the programs are compiled.  shared: positions of those whose executable has other launches too
     runs     how many there were
-    is_one_launch  of leaves that have elements, and writes one new array
+    is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
     """
 
     slots: list[Slot] = field(default_factory=list)
@@ -160,12 +160,13 @@ class Plan:
         self.kernels = len(programs)
         self.flops = sum(program.flops for program in programs)
         self.nbytes = sum(program.nbytes for program in programs)
-        leaves, last = self.slots[:-1], self.slots[-1]
+        leaves = [slot for slot in self.slots if slot.role == "leaf"]
         self.is_one_launch = (
-            len(self.steps) == len(programs) == 1
-            and self.results == (len(leaves),)
-            and last.takes < 0
-            and all(slot.role == "leaf" and slot.size for slot in leaves)
+            len(self.steps) == len(programs) == len(self.made) == len(self.results) == 1
+            and len(self.slots) == len(leaves) + 1 + len(self.flags)
+            and self.made[0][1].takes < 0
+            and self.slots[: len(leaves)] == leaves
+            and all(slot.size for slot in leaves)
         )
 
     @property

@@ -262,6 +262,7 @@ class Elementwise(Bits):
         """value where mask is true, else self."""
         return mask.where(value, self)
 
+    @composite
     def clamp(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:
         """The values limited to at least min_ and at most max_; the gradient at a limit that is a number is 1."""
         if min_ is None and max_ is None:

@@ -76,6 +76,8 @@ class Index(Scatter):
     __slots__ = ()
 
     def __getitem__(self, index: Any) -> Self:
+        if isinstance(index, Core) and index.dtype.is_int and self.ndim:
+            return self._slices(0, index)  # type: ignore[arg-type]
         selection = self._selection(index)
         viewed = self._viewed(selection)
         return viewed if not selection.picks else viewed._picked(selection)
@@ -134,6 +136,12 @@ class Index(Scatter):
         return graph.pad(node, tuple(pads))
 
     # Picks ------------------------------------------------------------------------------------------------------
+
+    @composite
+    def _slices(self, dim: int, index: Self) -> Self:
+        """The slices of a dimension that indices name."""
+        selection = self._selection((*(slice(None),) * dim, index))
+        return self._picked(selection)
 
     def _merged(self, selection: Selection) -> tuple[tuple[int, ...], Self, int, Node]:
         """The picked dimensions of this view brought together as one.

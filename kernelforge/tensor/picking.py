@@ -31,7 +31,7 @@ class Picking(Index):
     def index_select(self, dim: int, index: Self) -> Self:
         """The slices of dimension dim that a vector of indices names."""
         dim = self._dim(dim, "index_select")
-        return self[(slice(None),) * dim + (index,)]
+        return self._slices(dim, index) if index.dtype.is_int else self[(slice(None),) * dim + (index,)]
 
     def masked_select(self, mask: Self, size: int | None = None, fill_value: float = 0) -> Self:
         """A vector of the elements where mask, broadcast, is true; this computes the mask.

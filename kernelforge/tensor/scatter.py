@@ -41,6 +41,7 @@ class Scatter(Interchange):
             raise PlaceError(f"{what} along dimension {dim} of {self.shape}: there are no elements to index")
         return dim, from_front(index, self.shape[dim])
 
+    @composite
     def gather(self, dim: int, index: Self) -> Self:
         """out[i, j, ..] = self[.., index[i, j, ..], ..], the index replacing the one of dimension dim.
 
@@ -59,6 +60,7 @@ class Scatter(Interchange):
             raise ArgumentError(f"reduce is None, 'add' or 'multiply', got {reduce!r}; scatter_reduce() knows more")
         return self._scattered(dim, index, src, "set" if reduce is None else _REDUCTIONS[reduce])
 
+    @composite
     def _scattered(self, dim: int, index: Self, src: Operand, mode: str) -> Self:
         dim, places = self._along(dim, index, "scatter")
         if not isinstance(src, Core):
