@@ -10,7 +10,6 @@ from typing import Self
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
-from kernelforge.errors import DTypeError
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.create import Create
 
@@ -30,10 +29,8 @@ class Casts(Create):
         return self if wanted is self.dtype else self._derived(graph.cast(self._node, wanted))
 
     def bitcast(self, dtype: DType | str) -> Self:
-        """The same bits read as dtype, which must have the same width."""
+        """The same bits read as dtype, of the same width."""
         wanted = as_dtype(dtype)
-        if wanted.bits != self.dtype.bits or dtypes.bool in (wanted, self.dtype):
-            raise DTypeError(f"cannot bitcast {self.dtype} to {wanted}: both must be numbers of one width; use cast()")
         return self if wanted is self.dtype else self._derived(graph.bitcast(self._node, wanted))
 
     def float(self) -> Self:

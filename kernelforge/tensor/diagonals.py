@@ -11,10 +11,10 @@ from typing import Self
 from kernelforge import graph
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.joining import Joining
+from kernelforge.tensor.widths import Widths
 
 
-class Diagonals(Joining):
+class Diagonals(Widths):
     """Operations on what lies on, above and below a diagonal."""
 
     __slots__ = ()

@@ -342,7 +342,7 @@ def _part(item: slice, n: int) -> Part:
     try:
         start, stop, step = item.indices(n)
     except TypeError:
-        raise PlaceError(f"the bounds of a slice are integers or None, got {item}") from None
+        raise KindError(f"the bounds of a slice are integers or None, got {item}") from None
     except ValueError:
         raise ArgumentError(f"the step of a slice is not 0, got {item}") from None
     return Part(start, step, len(range(start, stop, step)))

@@ -55,10 +55,6 @@ class Movement(Activations):
         wanted = shapes.reshaped(self.shape, sizes)
         return self._view(graph.reshape(self._node, wanted), ("reshape", wanted))
 
-    def view(self, *shape: Any) -> Self:
-        """Another name of reshape()."""
-        return self.reshape(*shape)
-
     def reshape_as(self, other: Self) -> Self:
         """The elements under the shape of other."""
         return self.reshape(other.shape)

@@ -127,8 +127,8 @@ B % B | bool
 I.uniform(2, dtype="int32") | floats
 I ** -1 | exponent
 I.requires_grad_() | float
-X.bitcast("float64") | width
-B.bitcast("uint8") | width
+X.int().reshape(-1)[:1].bitcast("float64") | multiple
+X.bitcast("bool") | bool
 X.cast("float31") | dtype
 Tensor.zeros(2, dtype="double float") | dtype
 I + 3000000000 | fit

@@ -238,12 +238,16 @@ def test_shorthands(numpy_device):
         ("a", "integer, slice"),
         (np.ones((2, 2), bool), "mask of"),
         ([0.5], "integers or bool"),
-        (slice(0.5, 1), "bounds of a slice"),
     ],
 )
 def test_errors_are_immediate(index, message):
     with pytest.raises(IndexError, match=message):
         Tensor(X)[index]
+
+
+def test_bounds_of_slices_are_integers():
+    with pytest.raises(TypeError, match="bounds of a slice"):
+        Tensor(X)[0.5:1]
 
 
 def test_errors_of_tensor_indices(device):
