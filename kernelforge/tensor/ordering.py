@@ -210,6 +210,7 @@ class Ordering(Replacing):
         last = self.ndim - 1
         return self._derived(graph.scatter(self._node, places._node, self._node, last, "place"))
 
+    @composite
     def _picked_along(self, dim: int, places: Self) -> Self:
         """gather() for places that are known to be inside."""
         return self._derived(graph.gather(self._node, places._node, self._dim(dim, "gather")))

@@ -90,11 +90,28 @@ def random_words(shape: tuple[int, ...], device: str | None) -> tuple[Node, Node
 
     raises ShapeError for 2^32 elements or more
     """
+    return _words_of(next_state(device), _countable(shape))
+
+
+def _countable(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape itself.
+
+    raises ShapeError for 2^32 elements or more
+    """
     if math.prod(shape) >= 1 << 32:
         raise ShapeError(
             f"a random tensor of {shape} has {math.prod(shape)} elements, more than 2^32; make it in parts"
         )
-    state = graph.buffer(_drawn(generator.state, dtypes.uint32, Device.canonicalize(device)))
+    return shape
+
+
+def next_state(device: str | None) -> Node:
+    """The key and the counter of a call, four uint32 words."""
+    return graph.buffer(_drawn(generator.state, dtypes.uint32, Device.canonicalize(device)))
+
+
+def _words_of(state: Node, shape: tuple[int, ...]) -> tuple[Node, Node]:
+    """The words of a call's key and counter."""
     words = [graph.reshape(graph.shrink(state, ((i, i + 1),)), ()) for i in range(4)]
     first, second, call, calls = (expanded(word, shape) for word in words)
     places = graph.reshape(graph.cast(graph.iota(math.prod(shape)), dtypes.uint32), shape)
@@ -142,8 +159,14 @@ class Random(Pooling):
         contiguous   True: computed once, into memory; False: computed inside the kernels that use them
         """
         kind = _float_type(dtype)
-        values = cls._fraction(*random_words(as_shape(shape), device), kind)
-        return cls._drawn(values._node, kind, contiguous, requires_grad)
+        state = cls._wrap(next_state(device), None)
+        return cls._made(state._uniform(_countable(as_shape(shape)), kind, contiguous)._node, None, requires_grad)
+
+    @composite
+    def _uniform(self, shape: tuple[int, ...], dtype: DType, contiguous: bool) -> Self:
+        """Uniform numbers of a call's key and counter."""
+        values = self._fraction(*_words_of(self._node, shape), dtype)
+        return self._drawn(values._node, dtype, contiguous, None)
 
     @classmethod
     def randn(
@@ -156,16 +179,16 @@ class Random(Pooling):
     ) -> Self:
         """Normally distributed random numbers of mean 0 and variance 1, by the Box-Muller transform."""
         kind = _float_type(dtype)
-        work = dtypes.float64 if kind is dtypes.float64 else dtypes.float32
-        radius, turn = (cls._wrap(word, None) for word in random_words(as_shape(shape), device))
-        values = radius._normal(turn, work)
-        return cls._drawn(values._node, kind, contiguous, requires_grad)
+        state = cls._wrap(next_state(device), None)
+        return cls._made(state._normal(_countable(as_shape(shape)), kind, contiguous)._node, None, requires_grad)
 
     @composite
-    def _normal(self, turn: Self, dtype: DType) -> Self:
-        """Normally distributed numbers from two random words each."""
-        radius = self._fraction(self._node, self._node, dtype)
-        return (-2 * (1 - radius).log()).sqrt() * self._fraction(turn._node, turn._node, dtype)._cosine_of_turn()
+    def _normal(self, shape: tuple[int, ...], dtype: DType, contiguous: bool) -> Self:
+        """Normally distributed numbers of a call's key and counter, each from two words."""
+        work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
+        radius, turn = (self._fraction(word, word, work) for word in _words_of(self._node, shape))
+        values = (-2 * (1 - radius).log()).sqrt() * turn._cosine_of_turn()
+        return self._drawn(values._node, dtype, contiguous, None)
 
     def _cosine_of_turn(self) -> Self:
         """cos(2 pi u) for u in [0, 1): of float32 by a polynomial in the distance from a quarter turn."""

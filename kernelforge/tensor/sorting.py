@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Self, overload
 
 from kernelforge.errors import ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.ordering import Ordering
 
 
@@ -17,6 +18,7 @@ class Sorting(Ordering):
 
     __slots__ = ()
 
+    @composite
     def argsort(self, dim: int = -1, descending: bool = False) -> Self:
         """The int32 indices that sort the elements along dim; equal ones keep their order, NaN counts as largest.
 
@@ -49,8 +51,13 @@ class Sorting(Ordering):
         dim = self._dim(dim, "topk")
         if not 0 <= k <= self.shape[dim]:
             raise ShapeError(f"topk({k}) along dimension {dim} of {self.shape}: there are {self.shape[dim]} elements")
-        order = self.movedim(dim, -1)._first_in_order(k, largest).movedim(-1, dim)
+        order = self._first_places(dim, k, largest)
         return self._picked_along(dim, order), order
+
+    @composite
+    def _first_places(self, dim: int, k: int, descending: bool) -> Self:
+        """The first k of the int32 indices that sort dim."""
+        return self.movedim(dim, -1)._first_in_order(k, descending).movedim(-1, dim)
 
     def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Self, Self]:
         """The k-th smallest element along dim, counted from 1, and its int32 index.
@@ -65,8 +72,7 @@ class Sorting(Ordering):
         dim = self._dim(dim, "kthvalue")
         if not 1 <= k <= self.shape[dim]:
             raise ShapeError(f"kthvalue({k}) along dimension {dim} of {self.shape}: k is from 1 to {self.shape[dim]}")
-        places = self.movedim(dim, -1)._first_in_order(k, False).movedim(-1, dim)._between(dim, k - 1, k)
-        return self._at_one_place(dim, places, keepdim)
+        return self._at_one_place(dim, self._first_places(dim, k, False)._between(dim, k - 1, k), keepdim)
 
     @overload
     def median(self, dim: None = None, keepdim: bool = False) -> Self: ...
@@ -88,13 +94,18 @@ class Sorting(Ordering):
         along = x._dim(-1 if dim is None else dim, "median")
         if not x.shape[along]:
             raise ShapeError(f"median of {self.shape} along {dim}: there are no elements")
-        middle = (x.shape[along] - 1) // 2
-        places = x.argsort(along)._between(along, middle, middle + 1)
-        if x.dtype.is_float:
-            missing = x.isnan()
-            places = missing.any(along, keepdim=True).where(missing.argmax(along, keepdim=True), places)
-        found = x._at_one_place(along, places, keepdim)
+        found = x._at_one_place(along, x._middle_places(along), keepdim)
         return found[0] if dim is None else found
+
+    @composite
+    def _middle_places(self, dim: int) -> Self:
+        """Where the lower median, or else the first NaN, is along dim."""
+        middle = (self.shape[dim] - 1) // 2
+        places = self.argsort(dim)._between(dim, middle, middle + 1)
+        if not self.dtype.is_float:
+            return places
+        missing = self.isnan()
+        return missing.any(dim, keepdim=True).where(missing.argmax(dim, keepdim=True), places)
 
     def _of_scalar(self, found: tuple[Self, Self]) -> tuple[Self, Self]:
         """What was found in a vector of one element for a tensor without dimensions."""
