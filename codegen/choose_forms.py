@@ -13,8 +13,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from math import prod
 
-from codegen.access import loads_of, main_stores, parallel_axes
-from codegen.choose_contraction import TILE, UNROLL, even, unit_weight
+from codegen.access import SHORTEST, loads_of, main_stores, parallel_axes
+from codegen.choose_contraction import PAGE, TILE, UNROLL, even, unit_weight
 from codegen.contract import Axes, Contraction
 from codegen.image import Image, image_of
 from codegen.index import Axis, in_order
@@ -24,11 +24,14 @@ from codegen.masked import masked_values, remaining
 Extents = dict[Axis, int]
 
 ROWS, COLUMNS = TILE
+MOST_ROWS = 10  # rows of a tile where that leaves fewer of them empty
 FILLED = 6  # rows that keep the arithmetic units busy
 PARTLY = 0.98  # the share of steps that must remain at most for an axis to be walked in part
 ACCUMULATORS = 16  # vectors of a tile along lines
 VECTORS = 4  # of which at most one behind the other
 APART = 2  # the largest step between lanes
+TURNED = 0.4  # cycles to turn an element in registers
+DRIVEN_OUT = 10  # cycles to fetch a line that was driven out of the nearest cache
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Window:
              that remains; they are walked outside of the others
     rows     the extents of the tile along free axes
     apart    the step between neighbouring lanes in the image
-    is_stored  whether neighbouring lanes are neighbours in the results
+    stored   cycles to store a result
     """
 
     value: Expr
@@ -60,7 +63,7 @@ class Window:
     partly: Mapping[Axis, float]
     rows: Extents
     apart: int = 1
-    is_stored: bool = False
+    stored: float = 1.0
 
 
 def windows_of(kernel: Kernel, c: Contraction, lanes: int) -> list[Window]:
@@ -68,7 +71,21 @@ def windows_of(kernel: Kernel, c: Contraction, lanes: int) -> list[Window]:
     if not set(parallel_axes(kernel)).issuperset(c.reduce.axes):
         return []
     found = [window_of(kernel, c, lanes), *lines_of(kernel, c, lanes)]
-    return [window for window in found if window is not None]
+    return [replace(window, stored=_storing(kernel, window, lanes)) for window in found if window is not None]
+
+
+def _storing(kernel: Kernel, window: Window, lanes: int) -> float:
+    """The cycles to store a result: in vectors along the lanes, in runs along the rows that are turned in registers, or
+    one by one; lines at multiples of a page drive each other out of the nearest cache."""
+    worst = 0.0
+    for store in main_stores(kernel):
+        step = abs(store.index.stride(window.lane) or 0)
+        run = max((n for a, n in window.rows.items() if a is not window.lane and store.index.stride(a) == 1), default=1)
+        far = step > 0 and step * store.param.dtype.itemsize % PAGE == 0
+        single = 1 + DRIVEN_OUT * far
+        alone = single if run < SHORTEST else TURNED + single / run
+        worst = max(worst, 1 / lanes if step == 1 else alone)
+    return worst
 
 
 def window_of(kernel: Kernel, c: Contraction, lanes: int) -> Window | None:
@@ -123,9 +140,8 @@ def lines_of(kernel: Kernel, c: Contraction, lanes: int) -> Iterator[Window]:
             n = max(side, key=lambda a: (a.size, -a.id))
             others = [a for a in _outside_in(value, free) if a is not lane and a in steps]
             columns, rows = _tile_of_lines(n, lane, others, lanes)
-            stored = all(abs(s.index.stride(lane) or 0) == 1 for s in main_stores(kernel))
             found = _seen(c, value, other, free, side, n, columns, rows)
-            yield replace(found, lane=lane, apart=steps.get(lane, 1), is_stored=stored)
+            yield replace(found, lane=lane, apart=steps.get(lane, 1))
 
 
 def _lies_near(value: Expr, axis: Axis) -> bool:
@@ -163,7 +179,7 @@ def _of_columns(c: Contraction, value: Expr, other: Expr, free: Axes, side: Axes
     """A contraction seen from one of its operands, with lanes along an axis of the other one."""
     n = _widest(side, other, lanes)
     wide = c.reduce.dtype.bits > 32 or n.size <= lanes
-    columns, rows = lanes * (1 if wide else COLUMNS), rows_of(_outside_in(value, free))
+    columns, rows = lanes * (1 if wide else COLUMNS), rows_of(_outside_in(value, free), MOST_ROWS)
     return _seen(c, value, other, free, side, n, columns, rows)
 
 
@@ -193,19 +209,26 @@ def _partly(reduce: Reduce, bound: Sequence[Axis], single: AbstractSet[Axis]) ->
     return found
 
 
-def rows_of(free: Sequence[Axis]) -> Extents:
-    """The rows of the register tile: along the free axis with the smallest steps that suffices, else several."""
+def rows_of(free: Sequence[Axis], most: int = ROWS) -> Extents:
+    """The rows of the register tile: along the free axis with the smallest steps that suffices, else several.
+
+    most   rows where that covers the axis with fewer of them
+    """
     found: Extents = {}
     inside_out = free[::-1]
-    enough = next((a for a in inside_out if _rows(a) >= FILLED), None)
+    enough = next((a for a in inside_out if _rows(a, most) >= FILLED), None)
     if enough is not None:
-        return {enough: _rows(enough)}
+        return {enough: _rows(enough, most)}
     left = ROWS + 1
-    for axis in sorted(inside_out, key=lambda a: -_rows(a)):
+    for axis in sorted(inside_out, key=lambda a: -_rows(a, most)):
         found[axis] = min(axis.size, left)
         left //= found[axis]
     return {a: n for a, n in found.items() if n > 1}
 
 
-def _rows(axis: Axis) -> int:
-    return even(axis.size, ROWS, 1)
+def _rows(axis: Axis, most: int) -> int:
+    """
+    >>> [_rows(Axis("y", size), 10) for size in (28, 29, 37)]
+    [7, 10, 8]
+    """
+    return min((even(axis.size, n, 1) for n in (ROWS, most)), key=lambda n: -(-axis.size // n) * n)
