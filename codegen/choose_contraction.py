@@ -24,12 +24,16 @@ TILE = (8, 2)  # rows and vectors of the register tile: 16 accumulators, half th
 WIDE_TILE = (6, 4)  # the same where columns are read in place: longer pieces of memory, fewer reads
 TILES = (TILE, WIDE_TILE, (8, 3), (12, 2), (4, 4), (14, 2), (8, 1), (16, 1), (4, 2), (4, 1), (2, 4), (1, 8))
 BLOCKS = (256, 128, 64)  # rows and columns of a group's block
+LARGE = ((512, 512), (256, 512), (512, 256))  # others, where there are many: operands are packed less often
 TURNED = 8  # products for which an element is put where lanes need it
 RESULTS = 4  # times as long for results, which are written far apart
 FEW_TILES = 3  # of rows in a block, which all stay in the nearest cache
 BETWEEN = (192, 96)  # others that may give every core as much
-PACKING = 4  # products for which an operand's element is packed
+FETCHING = 4  # products for which an operand's element comes from far away
+PACKING = 16  # the same where it is packed
+LATE = 0.08  # of a group's time for which cores wait in the end
 DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed together
+SHALLOW = 256  # the same where blocks are large
 ROW_PADS = (16, 0)  # elements added to packed rows: breaks strides that are powers of two
 CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
 EPILOGUE = 8  # operations on the sums from which on they get loops of their own
@@ -125,11 +129,13 @@ def even(size: int, most: int, unit: int) -> int:
     return ceil(ceil(size / pieces) / unit) * unit
 
 
-def blocks(roles: Roles, others: int, tile: tuple[int, int], cores: int, pick: Pick) -> tuple[int, int]:
+def blocks(roles: Roles, others: int, tile: tuple[int, int], target: Target, pick: Pick) -> tuple[int, int]:
     """Block sizes of m and n: those that take least time where there are two groups a core, otherwise the smallest."""
-    rows, columns = tile
-    sides = [(even(roles.m.size, most, rows), even(roles.n.size, max(most, columns), columns)) for most in BLOCKS]
-    between = [(even(roles.m.size, most, rows), even(roles.n.size, max(most, columns), columns)) for most in BETWEEN]
+    (rows, columns), cores = tile, target.cores
+    left, right = (PACKING if is_packed else FETCHING for is_packed in _packed(roles, tile, target))
+
+    def block(m: int, n: int) -> tuple[int, int]:
+        return even(roles.m.size, m, rows), even(roles.n.size, max(n, columns), columns)
 
     def groups(block: tuple[int, int]) -> int:
         return others * ceil(roles.m.size / block[0]) * ceil(roles.n.size / block[1])
@@ -137,12 +143,32 @@ def blocks(roles: Roles, others: int, tile: tuple[int, int], cores: int, pick: P
     def seconds(block: tuple[int, int]) -> float:
         """In units of all products at the cores' full speed: some wait for the last ones, and operands are packed."""
         rounds = ceil(groups(block) / cores) * cores / groups(block)
-        return rounds * (1 + PACKING * roles.group * (1 / block[0] + 1 / block[1]))
+        return rounds * (1 + roles.group * (right / block[0] + left / block[1])) + LATE * cores / groups(block)
 
-    enough = [block for block in (*sides, *between) if groups(block) >= 2 * cores]
-    model = min(enough, key=seconds, default=sides[-1])
+    sides = [block(most, most) for most in BLOCKS]
+    large = [found for most in LARGE if _fits(roles, tile, found := block(*most), SHALLOW, target)]
+    among = [*sides, *(block(most, most) for most in BETWEEN), *large]
+    model = min((block for block in among if groups(block) >= 2 * cores), key=seconds, default=sides[-1])
     mixed = [(mc, nc) for mc, _ in sides for _, nc in sides]
-    return pick("block", either(model, (*sides, *mixed)))
+    return pick("block", either(model, (*sides, *mixed, *large)))
+
+
+def _packed(roles: Roles, tile: tuple[int, int], target: Target) -> tuple[bool, bool]:
+    """Whether the left operand, and the right one, will be packed where blocks are large."""
+    rows, columns = tile
+    in_place = columns == WIDE_TILE[1] * target.lanes and roles.group == 1 and _is_straight(roles.right, roles.n)
+    return not isinstance(roles.left, Load) or _is_spread(roles.left, roles.m, roles.k, rows), not in_place
+
+
+def _fits(roles: Roles, tile: tuple[int, int], block: tuple[int, int], depth: int, target: Target) -> bool:
+    """True when the sums of a block and what is packed for so many steps leave a quarter of the scratch."""
+    packed = sum(size for size, is_packed in zip(block, _packed(roles, tile, target)) if is_packed)
+    return (prod(block) + depth * packed) * _word(roles) <= target.scratch * 3 // 4
+
+
+def _word(roles: Roles) -> int:
+    """Bytes of a step of k, or of those one instruction takes."""
+    return roles.left.dtype.itemsize * roles.group
 
 
 def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedule:
@@ -152,15 +178,16 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     columns = target.lanes * vectors
     parallel = parallel_axes(kernel)
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
-    mc, nc = blocks(roles, prod(a.size for a in outer), (rows, columns), target.cores, pick)
+    mc, nc = blocks(roles, prod(a.size for a in outer), (rows, columns), target, pick)
     grid = [Step(a, 1) for a in outer]
     grid += [Step(a, tile) for a, tile in ((roles.m, mc), (roles.n, nc)) if a in parallel]
     known = {*parallel, *c.k, roles.n, roles.m}
     outside = [*grid, *(Step(a, 1) for a in kernel.axes if a not in known)]
-    ahead = k_blocks(roles, prod(a.size for a in c.k), target.lanes, pick)
+    ahead = k_blocks(roles, prod(a.size for a in c.k), (rows, columns), (mc, nc), target, pick)
     register = [Step(roles.m, rows), Step(roles.n, columns)]  # a row of tiles keeps its rows in the nearest cache
-    if mc <= FEW_TILES * rows:  # those of all tiles stay there anyway
-        register.reverse()
+    deep = ahead[0].tile if ahead else prod(a.size for a in c.k)
+    if mc <= FEW_TILES * rows or (mc + nc) * deep * _word(roles) // roles.group > _most_held(target):
+        register.reverse()  # those of all tiles stay there anyway, or columns stay in the next cache
     deepest = [Step(a, roles.step if a is roles.k else 1) for a in looped(roles)]
     tile = [*pick("order", (register, register[::-1])), *deepest]
     fixed = {step.axis for step in outside if step.tile == 1}
@@ -207,16 +234,28 @@ def _tile(roles: Roles, c: Contraction, target: Target) -> tuple[int, int]:
     return WIDE_TILE if straight and sizes[1] <= LEFT_OVER * sizes[0] else TILE
 
 
-def k_blocks(roles: Roles, steps: int, lanes: int, pick: Pick) -> list[Step]:
-    """The loop over blocks of k, when its steps are too many to pack at once: whole vectors, if they are long."""
+def _most_held(target: Target) -> int:
+    """Bytes of operands that stay in the second cache, with room for what comes and goes."""
+    return target.l2 * 3 // 4
 
-    def block(depth: int) -> int | None:
+
+def k_blocks(
+    roles: Roles, steps: int, tile: tuple[int, int], block: tuple[int, int], target: Target, pick: Pick
+) -> list[Step]:
+    """The loop over blocks of k, when its steps are too many to pack at once: whole vectors, if they are long.
+
+    The left operand of a block and the columns of a tile stay in the second cache.
+    """
+
+    def size_of(depth: int) -> int | None:
         whole = depth * roles.group
         most = max(1, whole * roles.k.size // steps)
-        unit = lanes if most >= 4 * lanes else roles.step
+        unit = target.lanes if most >= 4 * target.lanes else roles.step
         return even(roles.k.size, most, unit) if steps > whole else None
 
-    size = pick("depth", dict.fromkeys(map(block, DEPTHS)))
+    held = DEPTHS[0] * (block[0] + tile[1]) * _word(roles)
+    is_deep = held <= _most_held(target) and _fits(roles, tile, block, DEPTHS[0], target)
+    size = pick("depth", dict.fromkeys(map(size_of, either(DEPTHS[0] if is_deep else SHALLOW, DEPTHS))))
     return [] if size is None else [Step(roles.k, size)]
 
 

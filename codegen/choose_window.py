@@ -175,7 +175,8 @@ def _inside_out(window: Window) -> list[Axis]:
 def _image_order(window: Window) -> list[Axis]:
     """The axes of the image in the order they have in memory: large steps outside, the lanes innermost."""
     source = window.image.source
-    steps = {a: max(abs(e.index.coefficient(a)) for e in loads_of(source) if a in e.axes) for a in source.axes}
+    loads = list(loads_of(source))
+    steps = {a: max((abs(e.index.coefficient(a)) for e in loads if a in e.axes), default=0) for a in source.axes}
     lane = next((new for new, index in window.image.at.items() if window.lane in index.axes), window.lane)
     axes = (a for a in source.axes if a not in window.shared)
     return sorted(axes, key=lambda a: (a is lane, -steps[a], a.id))

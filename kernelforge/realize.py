@@ -20,7 +20,7 @@ from kernelforge import debug, dump, faults, saved, tune
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
-from kernelforge.graph import Node, uniform
+from kernelforge.graph import VIEWS, Node, uniform
 from kernelforge.joint import Step
 from kernelforge.kernels import Device
 from kernelforge.ownership import dying
@@ -128,8 +128,8 @@ def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
 
 
 def realize_again(node: Node) -> Buffer | None:
-    """Computes a node if it is one operation on stored values, and one launch, and the like has run before: its buffer,
-    or None where it is left to `realize`."""
+    """Computes a node if it is one operation on stored values or views of them, and one launch, and the like has run
+    before: its buffer, or None where it is left to `realize`."""
     found = _kind(node)
     plan = None if found is None else _single.get(found[0])
     if found is None or plan is None:
@@ -148,12 +148,16 @@ def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan) -> None:
 
 
 def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer]] | None:
-    """What the structure of one operation on buffers comes to, and the buffers; None for any other graph."""
+    """What the structure of one operation on buffers, or on views of them, comes to, and the buffers; None for any
+    other graph."""
     if node.op == "gradient":
         return None
     key: list[object] = [circumstances(), node.op, node.attr]
     leaves: list[Buffer] = []
-    for x in node.src:
+    for x in reversed(node.src):  # `structure` meets them so
+        while x.op in VIEWS and x.realized is None:
+            key += (x.op, x.attr)
+            (x,) = x.src
         buffer = x.attr if x.op == "buffer" else x.realized
         if buffer is not None:
             if buffer in leaves:
@@ -164,7 +168,6 @@ def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer]] | None:
             key.append(x)
         else:
             return None
-    leaves.reverse()  # `structure` meets them so
     return (tuple(key), leaves) if leaves else None
 
 

@@ -160,6 +160,19 @@ def test_equal_graphs_on_other_buffers_plan_and_compile_nothing(device: str) -> 
     assert GlobalCounters.kernel_count > 0
 
 
+def test_one_operation_on_views_is_known_by_how_its_operands_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second time without a walk through the graph."""
+    views = (lambda a: a.reshape(3, 2).T, lambda a: np.flip(a, 0), lambda a: a[0:2], lambda a: a)
+    seen = (lambda t: t.reshape(3, 2).permute(1, 0), lambda t: t.flip(0), lambda t: t[0:2], lambda t: t)
+    pairs = [(i, j) for i in range(len(views)) for j in range(len(views))]
+    for time in range(2):
+        a, b = (np.random.default_rng((time, number)).standard_normal((2, 3)).astype(np.float32) for number in (0, 1))
+        x, y = Tensor(a).realize(), Tensor(b).realize()
+        for i, j in pairs:
+            np.testing.assert_array_equal((seen[i](x) + seen[j](y)).realize().numpy(), views[i](a) + views[j](b))
+        monkeypatch.setattr("kernelforge.realize.structure", None)
+
+
 def test_which_buffers_are_the_same_is_part_of_the_structure() -> None:
     for pair in ((0, 1), (0, 0), (1, 0)):
         leaves = [leaf(np.ones(4)), leaf(np.full(4, 2.0))]

@@ -3,7 +3,7 @@
 from itertools import islice
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import example, given, reject
 from hypothesis import strategies as st
 
 from codegen.candidates import Space, identity_of
@@ -54,6 +54,7 @@ def test_candidates_come_in_order_of_distance(kernel: Kernel) -> None:
 
 
 @given(st.lists(st.integers(0, 1 << 32), min_size=2, max_size=2, unique=True))
+@example([0, 3821954])  # positions that nothing is loaded at
 def test_candidates_compute_the_kernel(seeds: list[int]) -> None:
     """Built together, for building is what takes the time."""
     programs, arrays, wanted = [], [], []

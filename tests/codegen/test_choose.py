@@ -1,5 +1,6 @@
 """The default schedules: always there, legal, right at every size, and of the form each class of kernel needs."""
 
+import dataclasses
 from math import prod
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from codegen.access import between_lanes
 from codegen.choose import choose, placed
 from codegen.contract import contraction
-from codegen.dtypes import dtypes
+from codegen.dtypes import DType, dtypes
 from codegen.index import Axis, Guard, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Load, Param, Store, apply, load, reduce
@@ -26,16 +27,18 @@ from tests.codegen.random_kernels import kernels, random_arrays
 F32 = dtypes.float32
 
 
-def product(m: int, n: int, k: int, form: str = "NN", batch: int = 0) -> Kernel:
-    """A matrix product, either operand stored transposed, perhaps batched."""
+def product(m: int, n: int, k: int, form: str = "NN", batch: int = 0, stored: DType = F32) -> Kernel:
+    """A matrix product in float32, either operand stored transposed, perhaps batched."""
     b, i, j, r = Axis("b", max(1, batch)), Axis("i", m), Axis("j", n), Axis("r", k)
-    x, y, out = (Param(name, F32, max(1, batch) * size) for name, size in (("x", m * k), ("y", k * n), ("out", m * n)))
+    sizes = {"x": m * k, "y": k * n, "out": m * n}
+    x, y, out = (Param(name, stored, max(1, batch) * size) for name, size in sizes.items())
     left = r.index * m + i.index if form[0] == "T" else i.index * k + r.index
     right = j.index * k + r.index if form[1] == "T" else r.index * n + j.index
     to = i.index * n + j.index
     if batch:
         left, right, to = left + b.index * (m * k), right + b.index * (k * n), to + b.index * (m * n)
-    value = reduce("add", apply("mul", load(x, left), load(y, right)), [r])
+    factors = (e if stored is F32 else apply("cast", e, dtype=F32) for e in (load(x, left), load(y, right)))
+    value = apply("cast", reduce("add", apply("mul", *factors), [r]), dtype=stored)
     return prepare(Kernel("product", (x, y, out), (Store(out, to, value, order=(b, i, j)),)))
 
 
@@ -201,6 +204,30 @@ def test_cores_share_the_blocks_of_a_product_evenly(size):
     schedule = choose(product(size, size, size), CPU)
     groups = prod(-(-step.axis.size // step.tile) for step in schedule.loops[: schedule.grid])
     assert -(-groups // CPU.cores) * CPU.cores <= 1.05 * groups
+
+
+@pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
+@pytest.mark.parametrize("stored", [F32, dtypes.bfloat16, dtypes.float16])
+@pytest.mark.parametrize("sizes", [(2048, 2048, 2048), (4096, 1100, 3000), (700, 5000, 900)])
+def test_blocks_of_large_products_and_what_they_pack_fit_the_scratch(form, stored, sizes):
+    kernel = product(*sizes, form, stored=stored)
+    schedule = choose(kernel, dataclasses.replace(CPU, dots=("bfloat16",)))
+    assert max(step.tile for step in schedule.loops[: schedule.grid]) > 256
+
+
+@pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
+def test_products_of_blocks_that_exceed_a_cache_stay_at_their_columns(form):
+    """Tiles of rows are walked inside; sums lie in scratch between blocks of k."""
+    machine = dataclasses.replace(target(), cores=1, l2=64 << 10)
+    kernel = product(150, 210, 530, form)
+    nest = placed(kernel, machine)
+    axes = [step.axis for step in nest.schedule.loops[nest.schedule.grid :]]
+    (c,) = (contraction(reduce_) for reduce_ in nest.kernel.reduces)
+    assert axes[0] in c.k and axes[1] is nest.schedule.vector[0]
+    arrays = random_arrays(kernel, 0)
+    (found,) = run_all([render_nest(nest)], [arrays])
+    interpret(kernel, arrays)
+    np.testing.assert_allclose(found["out"], arrays["out"], rtol=1e-4, atol=1e-4)
 
 
 def test_the_smaller_operand_is_turned():
