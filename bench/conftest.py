@@ -13,7 +13,7 @@ import pytest
 
 from bench.measure import CLOCKS, THREADS, Ratio, environment, ratio, table
 from bench.suite.libraries import MODULES
-from kernelforge.inspect.ceilings import measured
+from kernelforge.ceilings import measured
 
 ROWS = pytest.StashKey[list[list[str]]]()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from codegen.index import Axis, Guard, Index, in_order
 from codegen.ir import Expr, Kernel, Reduce, Scan, Store, children, reduce, replace, scan, with_axes
+from codegen.origins import follow
 
 Axes = frozenset[Axis]
 
@@ -42,6 +43,7 @@ def bound_apart(kernel: Kernel) -> Kernel:
         )
         for s in kernel.stores
     )
+    follow(outside)
     return Kernel(kernel.name, kernel.params, stores)
 
 

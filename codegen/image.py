@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from codegen.index import Axis, Index, combination, constant, in_order
 from codegen.ir import Coord, Expr, Load, Reduce, Scan, Valid, walk, with_axes
+from codegen.origins import follow
 
 _images: Final[WeakKeyDictionary[Expr, Image | None]] = WeakKeyDictionary()
 
@@ -82,6 +83,7 @@ def _moved(root: Expr, replacement: Mapping[Axis, Index]) -> Expr:
     made: dict[Expr, Expr] = {}
     for e in walk((root,)):
         made[e] = with_axes(e, tuple(made[x] for x in e.args), replaced, {})
+    follow(made)
     return made[root]
 
 

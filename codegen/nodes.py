@@ -282,6 +282,23 @@ def leaf_roots(node: Leaf | Pack) -> tuple[Expr, ...]:
     return (node.shift,) if isinstance(node, Settle) else (node.box.of,)
 
 
+def result_of(node: Node) -> Expr | None:
+    """The expression a node computes a tile of, or moves; None for a loop."""
+    if isinstance(node, Update):
+        return node.reduce
+    if isinstance(node, Advance):
+        return node.scan
+    if isinstance(node, Out):
+        return node.store.value
+    if isinstance(node, Pack):
+        return node.value
+    if isinstance(node, Keep | Declare | Finish | Scale):
+        return node.box.of
+    if isinstance(node, WriteBack):
+        return node.inner.of
+    return None if isinstance(node, Loop) else (node.running if isinstance(node, Shift) else node.center).of
+
+
 @dataclass(frozen=True, eq=False)
 class Nest:
     """A kernel placed by a schedule.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import prod
 
-from codegen.ir import Kernel, Param
+from codegen.ir import Expr, Kernel, Param
 from codegen.narrowing import Limit, limits
 from codegen.nest import build
 from codegen.nodes import (
@@ -23,6 +23,7 @@ from codegen.nodes import (
     Pack,
     Settle,
     Update,
+    result_of,
 )
 from codegen.opencl_boxes import Boxes
 from codegen.opencl_index import Indices
@@ -34,6 +35,7 @@ from codegen.opencl_prelude import Prelude, memory_element
 from codegen.opencl_segments import Segment, segments
 from codegen.opencl_tails import overlaps, takes_groups, wants_twin
 from codegen.opencl_text import Speller
+from codegen.origins import origins_of
 from codegen.overwriting import overwritten
 from codegen.program import Program
 from codegen.schedule import Schedule
@@ -62,15 +64,16 @@ def render_nest(nest: Nest) -> Program:
     """The OpenCL program of a nest."""
     printer = _Printer(nest)
     grid = tuple(reversed([-(-loop.place.tile(loop.axis) // loop.tile) for loop in nest.grid])) or (1,)
-    kernel = nest.kernel
+    kernel, source = nest.kernel, printer.source()
     return Program(
         "opencl",
-        printer.source(),
+        source,
         printer.entry,
         grid if len(grid) <= 3 else (prod(grid),),
         kernel.params,
         kernel.written,
         kernel,
+        origins=printer.origins,
     )
 
 
@@ -120,6 +123,7 @@ class _Printer:
         self.moves = Moves(speller, boxes, self.lines)
         self.grid = nest.grid
         self.twins = 0
+        self.origins: tuple[Expr | None, ...] = ()
 
     def source(self) -> str:
         """The whole program: comment, helpers, kernel."""
@@ -128,7 +132,9 @@ class _Printer:
         comment = "".join(f"// {line}".rstrip() + "\n" for part in header for line in part.rstrip().split("\n"))
         signature = f"__kernel void {self.entry}({', '.join(map(self.parameter, self.kernel.params))})"
         text = "\n".join(self.lines.text)
-        return f"{comment}{PRAGMA}{self.prelude.text}{KERNEL}{signature} {{\n{text}\n}}\n"
+        before = f"{comment}{PRAGMA}{self.prelude.text}{KERNEL}{signature} {{\n"
+        self.origins = (*[None] * before.count("\n"), *origins_of(self.lines.text))
+        return f"{before}{text}\n}}\n"
 
     def parameter(self, param: Param) -> str:
         written = param.name in self.kernel.written
@@ -143,6 +149,7 @@ class _Printer:
                 self.leaves.leaf(node)
                 continue
             self.leaves.end_block()
+            self.lines.origin = None if isinstance(node, Loop) else result_of(node)
             if isinstance(node, Loop):
                 self.loop(node)
             elif isinstance(node, Pack):

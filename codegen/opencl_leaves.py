@@ -14,7 +14,7 @@ from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Index
 from codegen.ir import Apply, Const, Coord, Expr, Load, Param, Reduce, Store, Valid
 from codegen.moved import moved_bits
-from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Nest, Out, Place, Settle, Update
+from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Nest, Out, Place, Settle, Update, result_of
 from codegen.opencl_ahead import Requests
 from codegen.opencl_boxes import Boxes, Coords, chunks
 from codegen.opencl_dots import print_dots
@@ -98,6 +98,7 @@ class Leaves:
     def leaf(self, node: Leaf) -> None:
         self.enter(node.place, node.env)
         self.requests.leaf = node
+        self.lines.origin = result_of(node)
         if isinstance(node, Update):
             self.update(node)
         elif isinstance(node, Keep):
@@ -216,11 +217,14 @@ class Leaves:
         found = self.memo.get(self.key(root, coords, lane))
         if found is not None:
             return found
+        before = self.lines.origin
         for e in self.order(root):
             key = self.key(e, coords, lane)
             found = self.memo.get(key)
             if found is None:
+                self.lines.origin = e
                 found = self.memo[key] = self.compute(e, coords, lane if lane in e.axes else None)
+        self.lines.origin = before
         assert found is not None
         return found
 

@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from codegen.ir import Expr
 from codegen.nodes import BOXES
+from codegen.origins import line
 
 _WORDS: Final = """
 auto break case char const constant continue default do double else enum event extern float for global goto half if
@@ -22,17 +24,21 @@ RESERVED: Final = frozenset(_WORDS.split())
 
 
 class Lines:
-    """Collects text.  Loop variables are axis names with a number; parameters and temporaries keep clear of them."""
+    """Collects text.  Loop variables are axis names with a number; parameters and temporaries keep clear of them.
+
+    origin  what the lines compute that are being added
+    """
 
     def __init__(self, axis_names: Collection[str]) -> None:
         self.axis_names = frozenset(axis_names)
         self.text: list[str] = []
         self.depth = 1
+        self.origin: Expr | None = None
         self.count = 0
 
     def add(self, *texts: str) -> None:
         """Append lines at the current indentation."""
-        self.text += ["  " * self.depth + text for text in texts]
+        self.text += [line("  " * self.depth + text, self.origin) for text in texts]
 
     def extend(self, texts: Iterable[str]) -> None:
         self.add(*texts)

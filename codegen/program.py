@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from codegen.ir import Kernel, Param
+from codegen.ir import Expr, Kernel, Param
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Program:
     written   names of the parameters the kernel writes
     kernel    the algebra it was made from; None where only the text is needed
     flops     arithmetic operations of one launch; nbytes: bytes it must at least move
+    origins   what each line of the source computes, as far as a line computes one expression; empty where not asked
     local     work-items per group; () means one
     options   launch options of the language (Triton: num_warps, num_stages)
     """
@@ -36,3 +37,4 @@ class Program:
     nbytes: int = 0
     local: tuple[int, ...] = ()
     options: tuple[tuple[str, int], ...] = ()
+    origins: tuple[Expr | None, ...] = field(default=(), compare=False, repr=False)

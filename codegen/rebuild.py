@@ -24,6 +24,7 @@ from codegen.ir import (
     scan,
     with_axes,
 )
+from codegen.origins import follow
 
 
 def with_exprs(kernel: Kernel, made: dict[Expr, Expr]) -> Kernel:
@@ -33,6 +34,7 @@ def with_exprs(kernel: Kernel, made: dict[Expr, Expr]) -> Kernel:
     """
     if all(made[root] is root for root in kernel.roots):
         return kernel
+    follow(made)
     return Kernel(kernel.name, kernel.params, tuple(_moved(store, {}, {}, made) for store in kernel.stores))
 
 
@@ -59,6 +61,7 @@ def replace_axes(kernel: Kernel, replacement: Mapping[Axis, Index], become: Mapp
             made[e] = with_axes(e, (), replaced, made)
         else:
             made[e] = e
+    follow(made)
     stores = tuple(_moved(store, replaced, become, made) for store in kernel.stores)
     return Kernel(kernel.name, kernel.params, stores)
 

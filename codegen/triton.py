@@ -30,7 +30,9 @@ from codegen.nodes import (
     Update,
     leaf_roots,
     nodes,
+    result_of,
 )
+from codegen.origins import origins_of
 from codegen.program import Program
 from codegen.show import show
 from codegen.show_schedule import show_schedule
@@ -51,15 +53,17 @@ def render(nest: Nest) -> Program:
     kernel, schedule = nest.kernel, nest.schedule
     entry = re.sub(r"\W", "_", kernel.name)
     options = {"num_warps": DEFAULT_WARPS, "num_stages": DEFAULT_STAGES, **schedule.options}
+    printer = _Printer(nest, entry)
     return Program(
         language="triton",
-        source=_Printer(nest, entry).source(),
+        source=printer.source(),
         entry=entry,
         grid=(prod(_count(loop) for loop in nest.grid),),
         params=kernel.params,
         written=kernel.written,
         kernel=kernel,
         options=tuple((name, int(options[name])) for name in _LAUNCH),
+        origins=printer.origins,
     )
 
 
@@ -80,6 +84,7 @@ class _Printer:
         self.context = Context(
             frozenset(kernel.exprs), self.rank, variables, _shared_indices(kernel), hanging, nest.schedule.options
         )
+        self.origins: tuple[Expr | None, ...] = ()
         self.centers = {node.center for node in nodes(nest.body) if isinstance(node, Shift)}
 
     def source(self) -> str:
@@ -87,7 +92,8 @@ class _Printer:
         scope = Scope(self.names)
         self.grid(scope)
         self.inside_grid(scope)
-        body = "\n".join(scope.text()) + "\n"
+        lines = scope.text()
+        body = "\n".join(lines) + "\n"
         helpers = helpers_used(body)
         nest = self.nest
         comment = f"{show(nest.kernel)}\n{show_schedule(nest.kernel, nest.schedule)}".rstrip().splitlines()
@@ -100,7 +106,10 @@ class _Printer:
             *helpers,
             f"@triton.jit\ndef {self.entry}({arguments}):\n{body}",
         ]
-        return "\n\n".join(parts)
+        source = "\n\n".join(parts)
+        before = source.removesuffix(body).count("\n")
+        self.origins = (*[None] * before, *origins_of(lines))
+        return source
 
     def inside_grid(self, scope: Scope) -> None:
         """What one program does; twice, with and without masks, when a mask would break up 16-byte accesses.
@@ -180,6 +189,7 @@ class _Printer:
     def body(self, body: Sequence[Node], scope: Scope) -> None:
         repeated = _repeated(body)
         for node in body:
+            self.names.origin = result_of(node)
             if isinstance(node, Loop):
                 self.loop(node, scope)
             elif isinstance(node, Declare):

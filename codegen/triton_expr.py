@@ -60,13 +60,17 @@ class Leaf:
         """The printed value of an expression, over its own axes in the order of rank."""
         rank = rank or self.context.rank
         uses, order = self._demand(root, rank)
+        names = self.scope.names
+        before = names.origin
         for e, ranked in order:
             key = self._key(e, ranked)
             if self._known(key) is None:
+                names.origin = e
                 value = self._print(e, ranked)
                 if _wants_name(e, value, uses[key] + (e in self.repeated)):
                     value = self._home(e).name(key, _stem(e), value.text, value.axes)
                 self.written[key] = value
+        names.origin = before
         found = self._known(self._key(root, rank))
         assert found is not None
         return found

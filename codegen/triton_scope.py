@@ -11,7 +11,8 @@ from collections.abc import Hashable, Iterable
 from typing import Final, NamedTuple
 
 from codegen.index import Axis
-from codegen.ir import Const
+from codegen.ir import Const, Expr
+from codegen.origins import Line, line
 
 Axes = tuple[Axis, ...]
 
@@ -59,6 +60,7 @@ class Names:
     def __init__(self, taken: Iterable[str]) -> None:
         self.taken = {*taken, *keyword.kwlist, "tl", "triton", "libdevice", "range", "float"}
         self.counts: dict[str, int] = {}
+        self.origin: Expr | None = None  # what the lines compute that are being added
         self.vectors: dict[tuple[str, int], str] = {}
 
     def numbered(self, stem: str) -> str:
@@ -117,7 +119,7 @@ class Scope:
             self.outer.waiting = 0
 
     def line(self, text: str) -> None:
-        self.parts.insert(len(self.parts) - self.waiting, text)
+        self.parts.insert(len(self.parts) - self.waiting, line(text, self.names.origin))
 
     def define(self, start: str, text: str) -> None:
         """Give a tile's start its value."""
@@ -146,5 +148,8 @@ class Scope:
         """The lines with their indentation."""
         lines: list[str] = []
         for part in self.parts:
-            lines += [_INDENT * depth + part] if isinstance(part, str) else part.text(depth + 1)
+            if isinstance(part, str):
+                lines.append(line(_INDENT * depth + part, part.origin if isinstance(part, Line) else None))
+            else:
+                lines += part.text(depth + 1)
         return lines

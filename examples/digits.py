@@ -4,19 +4,19 @@
     python examples/digits.py [--epochs 20] [--seed 0] [--workers 0] [--dump FOLDER]
 
 The data are the 1797 images of 8 x 8 pixels that come with scikit-learn; a fifth of them is held out. Prints the
-accuracy on those, the time of a training step, how many kernels a step runs and where their sources are.
+accuracy on those, the time of a training step, and how many kernels a step runs.
 """
 
 import argparse
-import tempfile
 import time
+from contextlib import nullcontext
 from statistics import median
 
 import numpy as np
 from sklearn.datasets import load_digits
 from tqdm import tqdm
 
-from kernelforge import Context, Device, GlobalCounters, Tensor, nn
+from kernelforge import Device, GlobalCounters, Tensor, dump, nn
 from kernelforge.data import DataLoader, Dataset, TensorDataset
 from kernelforge.nn import optim
 
@@ -96,9 +96,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the split, the weights and the order (default 0)")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default 0)")
-    parser.add_argument("--dump", help="folder for the generated sources (default: a new temporary folder)")
+    parser.add_argument("--dump", help="folder for a page that shows what ran, and the sources")
     options = parser.parse_args()
-    folder = options.dump or tempfile.mkdtemp(prefix="digits-")
 
     Tensor.manual_seed(options.seed)
     training, held_out = load_data(options.seed)
@@ -111,14 +110,15 @@ def main() -> None:
         persistent_workers=options.workers > 0,
     )
     model = Network()
-    with Context(DUMP=folder):
+    with dump(options.dump) if options.dump else nullcontext():
         seconds, kernels = train(model, loader, options.epochs)
     correct = accuracy(model, DataLoader(held_out, batch_size=len(held_out)))
 
     print(f"held-out accuracy {correct:.2%} of {len(held_out)} digits")
     print(f"step              {median(seconds[1:]) * 1e3:.1f} ms on {Device.DEFAULT} (the first {seconds[0]:.1f} s)")
     print(f"kernels per step  {kernels}")
-    print(f"sources           {folder}")
+    if options.dump:
+        print(f"what ran          {options.dump}/index.html")
 
 
 if __name__ == "__main__":

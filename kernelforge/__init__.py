@@ -22,6 +22,8 @@ from kernelforge.tensor import Tensor, enable_grad, no_grad
 
 if TYPE_CHECKING:
     from kernelforge import amp, autograd, func, nn, optim
+    from kernelforge.dumping import dump
+    from kernelforge.inspect.profile import profile
 
 __all__ = [
     "Context",
@@ -38,16 +40,23 @@ __all__ = [
     "amp",
     "autograd",
     "dtypes",
+    "dump",
     "enable_grad",
     "func",
     "jit",
     "nn",
     "no_grad",
     "optim",
+    "profile",
 ]
 
 
+_FUNCTIONS = {"dump": "kernelforge.dumping", "profile": "kernelforge.inspect"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
     if name in ("amp", "autograd", "func", "nn", "optim"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,84 +1,125 @@
 """The command line.
 
-kernelforge dump SCRIPT [-o DIR] [--language opencl|triton|both] [arguments of the script]
-kernelforge profile SCRIPT [-o TRACE.json] [--limit N] [arguments of the script]
+kernelforge dump PROGRAM [-o DIR] [--language both|opencl|triton] [--assembly] [arguments of the program]
+kernelforge profile PROGRAM [-o TRACE.json] [--limit N] [arguments of the program]
 kernelforge doctor
+
+PROGRAM is a Python script, or MODULE:FUNCTION, which is called without arguments.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import runpy
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Final
 
+from kernelforge.dumping import dump
 from kernelforge.inspect import profile, report
-from kernelforge.settings import Context
+
+PASSED_ON: Final = "Arguments that are not known here are passed on to the program."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
+    parser, takes_more = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command not in takes_more:
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    run_command: Callable[[Namespace, list[str]], int] = options.run
+    try:
+        return run_command(options, rest)
+    except UserError as error:
+        print(f"kernelforge {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+class UserError(Exception):
+    """What the user asked for cannot be done, in words."""
+
+
+def _parser() -> tuple[argparse.ArgumentParser, set[str]]:
+    """The parser, and the commands that pass arguments on."""
     parser = argparse.ArgumentParser(prog="kernelforge", description="Look inside kernelforge.")
     commands = parser.add_subparsers(dest="command", required=True)
-    dump = commands.add_parser(
-        "dump",
-        help="run a script and write the source of every kernel it uses",
-        epilog="Arguments that are not known here are passed on to the script.",
-    )
-    dump.add_argument("script", type=Path, help="the Python script to run")
-    dump.add_argument("-o", "--output", type=Path, default=Path("kernels"), help="folder for the sources (kernels)")
-    dump.add_argument("--language", choices=["opencl", "triton", "both"], default="", help="default: the device's own")
-    watch = commands.add_parser(
-        "profile",
-        help="run a script and tell where its time goes, kernel by kernel",
-        epilog="Arguments that are not known here are passed on to the script.",
-    )
-    watch.add_argument("script", type=Path, help="the Python script to run")
-    watch.add_argument("-o", "--output", type=Path, help="file for the timeline, which Perfetto shows")
-    watch.add_argument("--limit", type=int, default=20, help="rows of the table (20)")
-    commands.add_parser("doctor", help="tell what devices there are and what is missing")
-    options, rest = parser.parse_known_args(arguments)
-    if options.command == "doctor":
-        if rest:
-            parser.error(f"unknown arguments: {' '.join(rest)}")
-        print(report())
-        return 0
-    if not options.script.is_file():
-        print(f"kernelforge {options.command}: there is no script {options.script}", file=sys.stderr)
-        return 2
-    if options.command == "profile":
-        return profile_script(options.script, options.output, options.limit, rest)
-    return dump_script(options.script, options.output, options.language, rest)
+    takes_more: set[str] = set()
+
+    def command(name: str, run_it: Callable[[Namespace, list[str]], int], help: str, program: bool = False) -> Any:
+        made = commands.add_parser(name, help=help, epilog=PASSED_ON if program else None)
+        made.set_defaults(run=run_it)
+        if program:
+            made.add_argument("program", help="the Python script to run, or MODULE:FUNCTION")
+            takes_more.add(name)
+        return made
+
+    made = command("dump", _dump, "run a program and show every kernel it uses: sources, reasons, times", True)
+    made.add_argument("-o", "--output", type=Path, default=Path("kernels"), help="the folder to write (kernels)")
+    made.add_argument("--language", choices=["opencl", "triton", "both"], default="both", help="of the sources (both)")
+    made.add_argument("--assembly", action="store_true", help="compile Triton's sources for sm_90, too: a second each")
+    made = command("profile", _profile, "run a program and tell where its time goes, kernel by kernel", True)
+    made.add_argument("-o", "--output", type=Path, help="file for the timeline, which Perfetto shows")
+    made.add_argument("--limit", type=int, default=20, help="rows of the table (20)")
+    command("doctor", _doctor, "tell what devices there are and what is missing")
+    return parser, takes_more
 
 
-def dump_script(script: Path, folder: Path, language: str, arguments: Sequence[str]) -> int:
-    """Run a script with the sources of its kernels written to folder."""
-    with Context(DUMP=str(folder), DUMP_LANGUAGE=language):
-        run(script, arguments)
-    files = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
-    print(f"{len(files)} sources in {folder}")
+def _doctor(options: Namespace, rest: list[str]) -> int:
+    print(report())
     return 0
 
 
-def profile_script(script: Path, trace: Path | None, limit: int, arguments: Sequence[str]) -> int:
-    """Run a script, then print where its time went."""
+def _dump(options: Namespace, rest: list[str]) -> int:
+    program = program_of(options.program, rest)
+    with dump(options.output, options.language, options.assembly):
+        program()
+    print(f"{options.output / 'index.html'} shows what ran")
+    return 0
+
+
+def _profile(options: Namespace, rest: list[str]) -> int:
+    program = program_of(options.program, rest)
     with profile() as found:
-        run(script, arguments)
+        program()
     print(f"\n{found.summary()}")
     if found.events:
-        print(f"\n{found.table(limit)}")
-    if trace is not None:
-        found.save(trace)
-        print(f"\nthe timeline is in {trace}; https://ui.perfetto.dev shows it")
+        print(f"\n{found.table(options.limit)}")
+    if options.output is not None:
+        found.save(options.output)
+        print(f"\nthe timeline is in {options.output}; https://ui.perfetto.dev shows it")
     return 0
 
 
-def run(script: Path, arguments: Sequence[str]) -> None:
-    """Run a script as `python script arguments` would."""
-    before = sys.argv, sys.path[:]
-    sys.argv, sys.path[0:0] = [str(script), *arguments], [str(script.resolve().parent)]
+def program_of(name: str, arguments: Sequence[str]) -> Callable[[], object]:
+    """What runs a script as `python script arguments` would, or calls a function of a module.
+
+    raises UserError where there is none
+    """
+    module, _, function = name.rpartition(":")
+    script = Path(name)
+    if not script.is_file() and not (module and function.isidentifier()):
+        raise UserError(f"there is no script {name}")
+
+    def run() -> object:
+        before = sys.argv, sys.path[:]
+        sys.argv = [name, *arguments]
+        sys.path.insert(0, str(script.resolve().parent) if script.is_file() else str(Path.cwd()))
+        try:
+            if script.is_file():
+                return runpy.run_path(name, run_name="__main__")
+            return _function(module, function)()
+        finally:
+            sys.argv, sys.path[:] = before
+
+    return run
+
+
+def _function(module: str, name: str) -> Callable[[], object]:
     try:
-        runpy.run_path(str(script), run_name="__main__")
-    finally:
-        sys.argv, sys.path[:] = before
+        found: Callable[[], object] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"there is no function {module}:{name}: {error}") from None
+    return found

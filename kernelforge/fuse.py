@@ -16,22 +16,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from codegen.target import Target
+from kernelforge.boundaries import between
 from kernelforge.cuts import Cuts, Limits, in_memory, is_transfer
 from kernelforge.graph import SCATTERS, Node
 from kernelforge.group import Group
 from kernelforge.merging import Merging, Part
 from kernelforge.questions import Questions
+from kernelforge.story import telling
 
 
-def groups(outputs: Sequence[Node], target: Target) -> list[Group]:
+def groups(outputs: Sequence[Node], target: Target, ignoring: frozenset[str] = frozenset()) -> list[Group]:
     """The kernels that compute the outputs, in an order in which they can run.
 
-    outputs  nodes that are not realized yet; each is stored
+    outputs   nodes that are not realized yet; each is stored
+    ignoring  objections to joining kernels that are not heeded, which tells what a boundary rests on
     """
     limits = Limits.of(target)
     cuts = _cuts(outputs, limits)
-    parts = Merging(cuts).run()
-    return [group for part in _in_order(parts) for group in _as_groups(part, cuts)]
+    merging = Merging(cuts, ignoring)
+    parts = _in_order(merging.run())
+    found = [group for part in parts for group in _as_groups(part, cuts)]
+    if (story := telling()) is not None:
+        story.grouped(found, between(merging, parts, story.origins))
+    return found
 
 
 def _cuts(outputs: Sequence[Node], limits: Limits) -> Cuts:

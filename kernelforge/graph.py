@@ -469,10 +469,12 @@ def _behind_views(x: Node) -> Node:
 
 def rebuilt(order: Iterable[Node], outputs: Iterable[Node], change: Callable[[Node, Node], Node]) -> list[Node]:
     """The outputs of a graph, given operands first, with change(node, new) in the place of every node that is not
-    realized; new is the node on sources that were changed before."""
+    realized; new is the node on sources that were changed before.  What is made belongs to the node's line."""
     made: dict[Node, Node] = {}
-    for node in order:
-        made[node] = node if node.realized is not None else change(node, rebuild(node, [made[x] for x in node.src]))
+    with user_line(None):
+        for node in order:
+            current_line.set(node.line)
+            made[node] = node if node.realized is not None else change(node, rebuild(node, [made[x] for x in node.src]))
     return [made[node] for node in outputs]
 
 

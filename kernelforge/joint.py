@@ -94,4 +94,5 @@ def _one(steps: Sequence[Launch]) -> Launch:
         arguments,
         reasons=tuple(reason for step in steps for reason in step.reasons),
         lines=tuple(dict.fromkeys(line for step in steps for line in step.lines)),
+        parts=tuple(steps) if steps[0].program.kernel is not None else (),
     )

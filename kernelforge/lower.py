@@ -9,7 +9,7 @@ tells when the guard failed.  It does not decide what belongs to a group, nor ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from codegen import ir
@@ -18,6 +18,7 @@ from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, needed
 from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
+from codegen.origins import Origins, completed, following, note
 from codegen.rewrite import prepare
 from kernelforge.alongside import cuts_among
 from kernelforge.demand import Demand, Demands, flat_index, flattened
@@ -43,15 +44,26 @@ class Lowered:
 
     nodes   the node behind each parameter, by name; the fault array has none
     checks  one for each element of the fault array
+    origins  the nodes each expression comes from, where they are followed
     """
 
     kernel: Kernel
     nodes: dict[str, Node]
     checks: tuple[Check, ...]
+    origins: Origins = field(default_factory=dict)
 
 
-def lower(group: Group) -> Lowered:
-    """The kernel that computes a group."""
+def lower(group: Group, follows: bool = False) -> Lowered:
+    """The kernel that computes a group; `follows` tells whether to note which nodes expressions come from."""
+    if not follows:
+        return _lowered(group)
+    origins: Origins = {}
+    with following(origins):
+        found = _lowered(group)
+    return replace(found, origins=completed(found.kernel, origins))
+
+
+def _lowered(group: Group) -> Lowered:
     lowering = Lowering(group)
     ways = {"scatter": lowering.scatter, "flat": lowering.flat_stores, "stack": lowering.stack}
     stores = ways.get(group.kind, lowering.stores)()
@@ -153,6 +165,8 @@ class Lowering:
         }
         for demand in order:
             self._exprs[id(demand)] = self._expr(demand, [self._exprs[id(need)] for need in demand.needs])
+            if demand.node.line is not None:
+                note(self._exprs[id(demand)], demand.node)
 
     def _expr(self, demand: Demand, args: list[Expr]) -> Expr:
         node = demand.node

@@ -14,6 +14,13 @@ from kernelforge.cuts import Cuts, is_transfer
 from kernelforge.graph import SCATTERS, Node
 from kernelforge.questions import Answer, Questions, is_pointwise
 
+COMMON = "one value for several kernels"
+DEVICES = "on different devices"
+CONTIGUOUS = "asked to be contiguous"
+OPERAND = "a contraction reads it from memory"
+ARRAYS = "too many arrays"
+OPERATIONS = "too many operations"
+PARALLEL = "parallelism would be lost"
 FARTHEST = 400
 NEIGHBOURS = 6
 SMALL = 1 << 16
@@ -47,11 +54,14 @@ class Part:
 
 
 class Merging:
-    """The parts of one graph."""
+    """The parts of one graph.
 
-    def __init__(self, cuts: Cuts) -> None:
-        self.cuts = cuts
-        self.questions = Questions(cuts.limits, cuts.contractions, cuts.scores)
+    ignoring  objections that are not heeded, by which one learns what a boundary rests on
+    """
+
+    def __init__(self, cuts: Cuts, ignoring: frozenset[str] = frozenset()) -> None:
+        self.cuts, self.ignoring = cuts, ignoring
+        self.questions = Questions(cuts.limits, cuts.contractions, cuts.scores, ignoring)
         self.owner: dict[Node, Part] = {}
         self.users: dict[Node, dict[Part, None]] = {}
         self.refused: set[tuple[frozenset[Node], frozenset[Node]]] = set()
@@ -83,12 +93,12 @@ class Merging:
         for node in part.loads:
             del self.users[node][part]
 
-    def _producers(self, part: Part) -> list[Part]:
+    def producers(self, part: Part) -> list[Part]:
         """The parts whose outputs a part loads, the latest first."""
         found = dict.fromkeys(self.owner[node] for node in part.loads if node in self.owner)
         return sorted(found, key=lambda other: -other.last)
 
-    def _depends(self, later: Part, earlier: Part, via: Iterable[Part]) -> bool:
+    def depends(self, later: Part, earlier: Part, via: Iterable[Part]) -> bool:
         """True when `via`, other than earlier itself, leads back to earlier; also when the search is given up."""
         seen: set[Part] = {later, earlier}
         pending = [part for part in via if part not in seen and part.last > earlier.first]
@@ -99,7 +109,7 @@ class Merging:
             seen.add(part)
             if len(seen) > FARTHEST:
                 return True
-            for other in self._producers(part):
+            for other in self.producers(part):
                 if other is earlier or other is later:
                     return True
                 if other not in seen and other.last > earlier.first:
@@ -113,14 +123,19 @@ class Merging:
         joined = True
         while joined and node in self.owner:
             part, joined = self.owner[node], False
-            for producer in self._producers(part):
-                if not self._is_common(producer) and self._join(producer, part, self._producers(part)):
+            for producer in self.producers(part):
+                if self.heeds(self.is_common(producer)) is None and self._join(producer, part, self.producers(part)):
                     joined = True
                     break
 
-    def _is_common(self, part: Part) -> bool:
-        """True for a single value several parts read, such as the number of a step: each would wait for the others."""
-        return len(part.outputs) == 1 and part.outputs[0].size == 1 and len(self.users.get(part.outputs[0], ())) > 1
+    def heeds(self, objection: str | None) -> str | None:
+        """The objection, unless it is ignored."""
+        return None if objection in self.ignoring else objection
+
+    def is_common(self, part: Part) -> str | None:
+        """An objection to a single value several parts read, such as the number of a step: each would wait."""
+        is_one = len(part.outputs) == 1 and part.outputs[0].size == 1
+        return COMMON if is_one and len(self.users.get(part.outputs[0], ())) > 1 else None
 
     def _join_siblings(self) -> None:
         """Joins parts that load the same large node."""
@@ -151,7 +166,7 @@ class Merging:
             other = current.get(key)
             if other is part:
                 continue
-            if other is not None and self._fits(other, part):
+            if other is not None and self.excess(other, part) is None:
                 part = self._replace(other, part, Part((*other.outputs, *part.outputs), self.cuts))
                 part.is_flat = len({output.shape for output in part.outputs}) > 1
             current[key] = part
@@ -171,38 +186,48 @@ class Merging:
     def _are_apart(self, earlier: Part, later: Part) -> bool:
         """True when neither part needs the other."""
         return not any(
-            a in (producers := self._producers(b)) or self._depends(b, a, producers)
+            a in (producers := self.producers(b)) or self.depends(b, a, producers)
             for a, b in ((earlier, later), (later, earlier))
         )
 
     def _join(self, earlier: Part, later: Part, via: Iterable[Part]) -> Part | None:
         """One part in place of two, if that is allowed."""
-        if earlier.special or later.special or earlier.outputs[0].device != later.outputs[0].device:
+        if earlier.special or later.special or self.heeds(self.devices(earlier, later)) is not None:
             return None
-        if self._must_be_read(earlier, later):
+        if self.heeds(self.must_be_read(earlier, later)) is not None:
             return None
         key = frozenset(earlier.outputs), frozenset(later.outputs)
-        if key in self.refused or not self._fits(earlier, later) or self._depends(later, earlier, via):
+        if key in self.refused or self.heeds(self.excess(earlier, later)) is not None:
             return None
-        outputs = self._needed(earlier, later)
-        part = Part(outputs, self.cuts, (*earlier.outputs, *later.outputs))
-        if self._is_refused(part, earlier, later):
+        if self.depends(later, earlier, via):
+            return None
+        part = self.united(earlier, later)
+        if self.refusal(part, earlier, later) is not None:
             self.refused.add(key)
             return None
         return self._replace(earlier, later, part)
 
-    def _must_be_read(self, earlier: Part, later: Part) -> bool:
-        """True when the later part loads what has to be in memory: the user said so, or a contraction reads it."""
+    def united(self, earlier: Part, later: Part) -> Part:
+        """One part that computes what two do."""
+        return Part(self._needed(earlier, later), self.cuts, (*earlier.outputs, *later.outputs))
+
+    def devices(self, earlier: Part, later: Part) -> str | None:
+        """An objection to parts that run on different devices."""
+        return DEVICES if earlier.outputs[0].device != later.outputs[0].device else None
+
+    def must_be_read(self, earlier: Part, later: Part) -> str | None:
+        """An objection where the later part loads what has to be in memory: by the user, or for a contraction."""
         between = self._inner(earlier, later)
         if any(node.op == "contiguous" for node in between):
-            return True
+            return CONTIGUOUS
         contractions = self.cuts.contractions
-        return bool(between) and any(
+        is_operand = bool(between) and any(
             factor in between
             for node in later.inside
             if node in contractions
             for factor in self.cuts.stored_factors(node)
         )
+        return OPERAND if is_operand else None
 
     def _replace(self, earlier: Part, later: Part, part: Part) -> Part:
         """Puts a part in the place of two; what it does not store is not stored any more."""
@@ -223,27 +248,28 @@ class Merging:
             if node in self.cuts.outputs or node.op == "contiguous" or not self.users.get(node, {}).keys() <= parts
         )
 
-    def _fits(self, earlier: Part, later: Part) -> bool:
-        """True when the two together stay below the caps on operations and arrays."""
+    def excess(self, earlier: Part, later: Part) -> str | None:
+        """An objection where the two together are above the caps on operations and arrays."""
         limits = self.cuts.limits
         if len({*earlier.arrays, *later.arrays}) - len(self._inner(earlier, later)) > limits.params:
-            return False
+            return ARRAYS
         most = limits.operations
-        return len(earlier.inside) + len(later.inside) <= most or len({*earlier.inside, *later.inside}) <= most
+        fits = len(earlier.inside) + len(later.inside) <= most or len({*earlier.inside, *later.inside}) <= most
+        return None if fits else OPERATIONS
 
     def _inner(self, earlier: Part, later: Part) -> list[Node]:
         """What the later part loads from the earlier one."""
         return [node for node in later.loads if node in earlier.outputs]
 
-    def _is_refused(self, part: Part, earlier: Part, later: Part) -> bool:
-        """True when the questions say no, or parallelism is lost: a user may wait for the other, siblings may not."""
+    def refusal(self, part: Part, earlier: Part, later: Part) -> str | None:
+        """The questions' objection, or that parallelism is lost: a user may wait for the other, siblings may not."""
         part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
         if part.answer.refusal is not None:
-            return True
+            return part.answer.refusal
         alone, enough = (self._parallel(earlier), self._parallel(later)), PROGRAMS * self.cuts.limits.cores
-        if self._inner(earlier, later) and not cuts_among(part.outputs):
-            return part.answer.parallel < min(alone)
-        return part.answer.parallel < min(max(alone), enough)
+        waits = bool(self._inner(earlier, later)) and not cuts_among(part.outputs)
+        least = min(alone) if waits else min(max(alone), enough)
+        return self.heeds(PARALLEL if part.answer.parallel < least else None)
 
     def _parallel(self, part: Part) -> int:
         if part.answer is None:

@@ -7,11 +7,11 @@ and device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from kernelforge.settings import forget
+from kernelforge.settings import DUMP, forget
 from kernelforge.steps import Launch
 
 
@@ -26,6 +26,14 @@ class Observer:
 
 
 observers: Final[list[Observer]] = []
+named: Final[dict[str, Observer]] = {}
+"""Those that watch while the switch DUMP names them."""
+
+
+def watching() -> Sequence[Observer]:
+    """Who is to be told now."""
+    found = named.get(DUMP.value) if named else None
+    return observers if found is None else (*observers, found)
 
 
 @contextmanager

@@ -7,13 +7,15 @@ groups of equal structure, for instance the layers of a deep network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from codegen.dtypes import dtypes
+from codegen.ir import Expr
 from codegen.opencl_together import is_part
+from codegen.origins import Origins, following
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
@@ -22,7 +24,7 @@ from kernelforge.alongside import alongside
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
 from kernelforge.fuse import groups
-from kernelforge.graph import Node, toposort
+from kernelforge.graph import Line, Node, toposort
 from kernelforge.group import Group
 from kernelforge.joint import joint
 from kernelforge.kept import preparations
@@ -31,10 +33,11 @@ from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
 from kernelforge.memory import Lifetime, assign
 from kernelforge.privatise import privatise
-from kernelforge.settings import DEBUG, DUMP_LANGUAGE, remembered
+from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, remembered
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.steps import Check, HostCall, Launch, Layout, Plan, Slot, Transfer
+from kernelforge.story import telling
 from kernelforge.structure import structure
 from kernelforge.tallies import without_tallies
 from kernelforge.winograd import with_winograd
@@ -49,6 +52,7 @@ class Template:
     fitting    (output, input) by number: the output could be written in the place of the input
     takes      the same for those that are
     is_plain   its program may be a part of another
+    origins    for each expression of its kernel the numbers of the nodes it comes from; empty unless kernels are shown
     """
 
     program: Program
@@ -57,6 +61,7 @@ class Template:
     fitting: tuple[tuple[int, int], ...] = ()
     takes: tuple[tuple[int, int], ...] = ()
     is_plain: bool = False
+    origins: Mapping[Expr, frozenset[int]] = field(default_factory=dict)
 
 
 MOST_TEMPLATES: Final = 4096
@@ -82,6 +87,8 @@ def make_plan(
         planner.foresee(found, wanted, dying)
         for group in found:
             planner.add(group)
+        if (story := telling()) is not None:
+            story.steps = planner.plan.launches
         return planner.finish(wanted)
 
 
@@ -95,11 +102,26 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
     known = {id(buffer) for buffer in leaves}
     forgotten: list[tuple[Node, Buffer]] = []
     repeated = all(node.op != "gradient" for node in toposort(nodes, into_realized=False))
+    rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
+        "simplify": simplify,
+        "tallies": lambda x: without_tallies(x, target),
+        "winograd": lambda x: with_winograd(x, target, repeated),
+        "privatise": lambda x: privatise(x, target),
+        "alongside": lambda x: alongside(x, target),
+        "split": lambda x: split(x, target),
+    }
+    story = telling()
     try:
+        if story is not None:
+            story.begins(nodes)
         simple: Sequence[Node] = expanded(nodes)
+        if story is not None:
+            story.rewritten("spelled out", simple)
         while True:
-            simple = with_winograd(without_tallies(simplify(simple), target), target, repeated)
-            simple = split(alongside(privatise(simple, target), target), target)
+            for name, rewrite in rewrites.items():
+                simple = rewrite(simple)
+                if story is not None:
+                    story.rewritten(name, simple)
             strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
             if not strays:
                 break
@@ -178,10 +200,12 @@ class Planner:
         arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
         checks = tuple(Check(size, numbered[n].line, _in_words(numbered[n])) for size, n in template.checks)
         reasons = tuple(f"{node!r}: {reason}" for node, reason in group.reasons.items())
-        lines = tuple(dict.fromkeys(node.line for node in numbered if node.line is not None))
+        given = frozenset(group.inputs)
+        lines = tuple(dict.fromkeys(x.line for x in numbered if x.line is not None and x not in given))
         if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):
             self.asked.append(len(self.plan.steps))
         step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines, template.is_plain)
+        step.origins = _lines_of(template, numbered)
         self.plan.steps.append(step)
 
     def finish(self, wanted: Sequence[Node]) -> Plan:
@@ -253,6 +277,15 @@ class Planner:
         return [self.plan.blocks[block] for block in used], [(slot, number[block]) for slot, block in scratch]
 
 
+def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozenset[Line]]:
+    """The user's lines each expression of a template's kernel comes from, in a group of its structure."""
+    lines = [node.line for node in numbered]
+    return {
+        e: frozenset(line for number in numbers if (line := lines[number]) is not None)
+        for e, numbers in template.origins.items()
+    }
+
+
 def _kind(step: Launch | Transfer | HostCall) -> object:
     """What a step does, apart from its arguments."""
     return (step.device, step.program) if isinstance(step, Launch) else type(step)
@@ -287,7 +320,7 @@ def template_of(
 @remembered
 def shows_kernels() -> bool:
     """True when programs must hold the kernels they were made from: to print these, or other languages' sources."""
-    return bool(DUMP_LANGUAGE.value) or int(DEBUG) >= 4
+    return bool(DUMP.value or DUMP_LANGUAGE.value) or int(DEBUG) >= 4
 
 
 def _make_template(
@@ -300,7 +333,7 @@ def _make_template(
     dying: frozenset[Node],
 ) -> Template:
     number = {node: i for i, node in enumerate(nodes)}
-    lowered = lower(group)
+    lowered = lower(group, keeps)
     node_of = lowered.nodes
     fitting = {} if target.language == "triton" else overwritable(lowered.kernel)
     wanted = {out: [x for x in operands if node_of[x.name] in dying]
@@ -309,14 +342,21 @@ def _make_template(
     kernel = overwriting(lowered.kernel, pairs) if pairs else lowered.kernel
     arguments = tuple(None if p.name == FAULT else number[node_of[p.name]] for p in kernel.params)
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
-    program = replace(tune.program(kernel, target, device), kernel=kernel if keeps else None)
+    tags: Origins = dict(lowered.origins)
+    with following(tags):
+        program = tune.program(kernel, target, device)
+    if keeps:
+        origins = {e: frozenset(number[node] for node in found if node in number) for e, found in tags.items()}
+        program = replace(program, kernel=kernel)
+    else:
+        origins, program = {}, replace(program, kernel=None, origins=())
     possible = [(out, x) for out, operands in fitting.items() for x in operands]
     could, does = (
         tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)
         for some in (possible, pairs.items())
     )
-    is_plain = not (checks or keeps) and is_part(program)
-    return Template(program, arguments, checks, could, does, is_plain)
+    is_plain = not checks and is_part(program)
+    return Template(program, arguments, checks, could, does, is_plain, origins)
 
 
 def _in_words(node: Node) -> str:

@@ -7,7 +7,7 @@ no expression is built.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Final
@@ -39,10 +39,17 @@ class Questions:
     """Asks about groups of one graph.  Groups of equal structure, such as a network's layers, have one answer.
 
     contractions  its contractions; `scores` are those that are computed again wherever they are needed
+    ignoring      refusals that are not heeded
     """
 
-    def __init__(self, limits: Limits, contractions: Collection[Node], scores: Collection[Node]) -> None:
-        self.limits, self.contractions, self.scores = limits, contractions, scores
+    def __init__(
+        self,
+        limits: Limits,
+        contractions: Collection[Node],
+        scores: Collection[Node],
+        ignoring: Collection[str] = (),
+    ) -> None:
+        self.limits, self.contractions, self.scores, self.ignoring = limits, contractions, scores, ignoring
         self._answers: dict[tuple[object, ...], Answer] = {}
 
     def ask(self, outputs: Sequence[Node], inside: Sequence[Node], loads: Sequence[Node]) -> Answer:
@@ -57,24 +64,49 @@ class Questions:
             self._answers[key] = self._answer(outputs, loads)
         return self._answers[key]
 
-    def _answer(self, outputs: Sequence[Node], loads: Sequence[Node]) -> Answer:
-        demands = Demands(frozenset(loads), cap=4 * self.limits.operations, cuts=cuts_among(outputs))
+    def refusals(self, outputs: Sequence[Node], inside: Sequence[Node], loads: Sequence[Node]) -> list[str]:
+        """All questions that are answered with no for a group."""
+        if len(outputs) + len(loads) > self.limits.params:
+            return ["too many arrays"]
+        if is_pointwise(outputs, inside):
+            return []
         try:
-            stores = [demands.add_store([node]) for node in sorted(outputs, key=lambda node: -node.size)]
+            demands, stores = self._demands(outputs, loads)
+        except TooManyDemands:
+            return ["bounded"]
+        order = demands.order()
+        return list(self._refusals(outputs, order, parallel_axes(stores, order)))
+
+    def _demands(self, outputs: Sequence[Node], loads: Sequence[Node]) -> tuple[Demands, list[tuple[Axis, ...]]]:
+        """What the group demands, and the axes of its stores."""
+        demands = Demands(frozenset(loads), cap=4 * self.limits.operations, cuts=cuts_among(outputs))
+        return demands, [demands.add_store([node]) for node in sorted(outputs, key=lambda node: -node.size)]
+
+    def _answer(self, outputs: Sequence[Node], loads: Sequence[Node]) -> Answer:
+        try:
+            demands, stores = self._demands(outputs, loads)
         except TooManyDemands:
             return Answer("bounded")
         order = demands.order()
         parallel = parallel_axes(stores, order)
+        refusal = next(self._refusals(outputs, order, parallel), None)
+        return Answer(refusal, prod(axis.size for axis in parallel))
+
+    def _refusals(
+        self, outputs: Sequence[Node], order: Sequence[Demand], parallel: frozenset[Axis]
+    ) -> Iterator[str]:
+        """The questions' answers one by one, as far as they are no."""
         points = prod(axis.size for axis in parallel)
-        refusal = (
-            self._walks(order)
-            or self._images(order, outputs)
-            or self._windows(order)
-            or self._repeats(order, parallel)
-            or self._contractions(order, parallel)
-            or self._programs(order, points)
+        questions: tuple[Callable[[], str | None], ...] = (
+            lambda: self._walks(order),
+            lambda: self._images(order, outputs),
+            lambda: self._windows(order),
+            lambda: self._repeats(order, parallel),
+            lambda: self._contractions(order, parallel),
+            lambda: self._programs(order, points),
         )
-        return Answer(refusal, points)
+        answers = (question() for question in questions)
+        return (answer for answer in answers if answer is not None and answer not in self.ignoring)
 
     def _walks(self, order: Sequence[Demand]) -> str | None:
         """Scans are needed in the order of an axis, one axis in a kernel, and in one direction."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from time import perf_counter
 from typing import Final, NamedTuple, cast
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import debug, dump, faults, saved, tune
+from kernelforge import debug, faults, saved, tune
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
@@ -28,6 +29,7 @@ from kernelforge.plan import is_stored, make_plan, shows_kernels
 from kernelforge.running import compile_all, launch, prepared, resident, run_one, service_of
 from kernelforge.settings import DUMP, DUMP_LANGUAGE, TUNE, WINOGRAD, Context, remembered
 from kernelforge.steps import Plan
+from kernelforge.story import told
 from kernelforge.structure import Structure, structure
 
 MOST_PLANS: Final = 4096
@@ -101,7 +103,6 @@ def realize(
         compile_all(plan)
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
-        dump.dump_plan(plan)
         if plans.usual is None and not plans.counts and not free & plans.spares:
             plans.usual = plan
             if plan.is_one_launch:
@@ -181,9 +182,21 @@ def _planned(nodes: Sequence[Node], graph: Structure, device: str, free: frozens
     plan = saved.recall(name) if name is not None else None
     if plan is None:
         start = perf_counter()
+        if DUMP.value:
+            return _told(nodes, graph, device, free)
         plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free)
         if name is not None and perf_counter() - start > saved.WORTHWHILE:
             saved.save(name, plan)
+    GlobalCounters.plans += 1
+    return plan
+
+
+def _told(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int]) -> Plan:
+    """A new plan, of which the dump is told."""
+    start = perf_counter()
+    with told() as story:
+        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free)
+    import_module("kernelforge.dumping").planned(plan, story, perf_counter() - start)  # most programs never need it
     GlobalCounters.plans += 1
     return plan
 

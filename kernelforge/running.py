@@ -18,7 +18,7 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.joint import Step
 from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device, Runtime
-from kernelforge.observing import observers
+from kernelforge.observing import watching
 from kernelforge.settings import DEBUG, GRAPHS, remembered
 from kernelforge.steps import HostCall, Launch, Plan, Transfer
 
@@ -35,7 +35,7 @@ def compile_all(plan: Plan) -> None:
         GlobalCounters.compiled += len(programs)
         for step in steps:
             step.executable = compiled[step.program]
-    for observer in observers:
+    for observer in watching():
         observer.compiled(GlobalCounters.compiled - before, perf_counter() - start)
     launches = plan.launches
     if len({step.device for step in launches}) == 1 and len(launches) == len(plan.steps):
@@ -131,12 +131,13 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
 @remembered
 def plainly() -> bool:
     """True when launches are neither timed, watched nor captured."""
-    return DEBUG.value < 2 and not GRAPHS.value and not observers
+    return DEBUG.value < 2 and not GRAPHS.value and not watching()
 
 
 def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) -> None:
     """Runs a plan's steps one by one."""
-    timed = DEBUG.value >= 2 or bool(observers)
+    watched = watching()
+    timed = DEBUG.value >= 2 or bool(watched)
     steps: Sequence[Step] = plan.steps
     if skipped:
         steps = [step for i, step in enumerate(plan.steps) if i not in skipped]
@@ -157,7 +158,7 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
         if seconds is not None:
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)
-            for observer in observers:
+            for observer in watched:
                 observer.launched(step, seconds)
         if step.fault >= 0:
             faults.expect(plan.faults[step.fault])

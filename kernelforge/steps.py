@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from codegen.dtypes import DType
+from codegen.ir import Expr
 from codegen.program import Program
 from kernelforge.graph import Line
 from kernelforge.hosted import HostFunction
@@ -58,6 +59,8 @@ class Launch:
     fault       the slot of its fault flags, -1 if it has none; `checks` are their meanings
     reasons     why each of its outputs is stored, for people
     is_plain    its program may be a part of another, and it has no faults
+    parts       the launches it was joined from, where programs hold their kernels
+    origins     likewise the user's lines each expression of its kernel comes from
     """
 
     device: str
@@ -69,6 +72,8 @@ class Launch:
     lines: tuple[Line, ...] = ()
     is_plain: bool = False
     executable: Any = None
+    parts: tuple[Launch, ...] = ()
+    origins: dict[Expr, frozenset[Line]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def writes(self) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ from codegen.dtypes import dtypes
 from codegen.target import Target
 from kernelforge.blocks import in_blocks, in_blocks_of_taps
 from kernelforge.cuts import contraction_operands, through, uses_once
-from kernelforge.graph import VIEWS, Node, rebuild, toposort
+from kernelforge.graph import VIEWS, Node, current_line, rebuild, toposort, user_line
 from kernelforge.settings import WINOGRAD
 from kernelforge.toom import POINTS
 from kernelforge.windowed import Windowed, windowed
@@ -41,15 +41,17 @@ def with_winograd(outputs: Sequence[Node], target: Target, repeated: bool = Fals
         return list(outputs)
     made: dict[Node, Node] = {}
     done: set[Node] = set()
-    for node in order:
-        made[node] = node if node.realized is not None else rebuild(node, [made[x] for x in node.src])
-        contraction = sums.get(node)
-        if contraction is not None and contraction not in done:
-            window = windowed(made[node], contraction_operands(made[contraction]))
-            better = None if window is None else faster(window, target, repeated)
-            if better is not None:
-                made[node] = better
-                done.add(contraction)
+    with user_line(None):
+        for node in order:
+            current_line.set(node.line)
+            made[node] = node if node.realized is not None else rebuild(node, [made[x] for x in node.src])
+            contraction = sums.get(node)
+            if contraction is not None and contraction not in done:
+                window = windowed(made[node], contraction_operands(made[contraction]))
+                better = None if window is None else faster(window, target, repeated)
+                if better is not None:
+                    made[node] = better
+                    done.add(contraction)
     return [made[node] for node in outputs]
 
 

@@ -19,7 +19,7 @@ from bench.suite.libraries import Library, load
 from bench.suite.workload import Workload
 from bench.suite.workloads import ALL
 from kernelforge import Device
-from kernelforge.inspect.ceilings import measured
+from kernelforge.ceilings import measured
 
 GLANCES = 5  # at each ceiling, several times in a row of the table
 STEPS = 3  # of a training step are compared

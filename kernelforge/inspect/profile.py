@@ -15,9 +15,9 @@ from time import perf_counter
 from typing import Any, Final
 
 from kernelforge import debug
+from kernelforge.ceilings import ceilings
 from kernelforge.counters import GlobalCounters
 from kernelforge.graph import Line
-from kernelforge.inspect.ceilings import ceilings
 from kernelforge.observing import Observer, observed
 from kernelforge.steps import Launch
 

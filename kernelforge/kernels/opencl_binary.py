@@ -42,6 +42,14 @@ def without_code(binary: bytes, donor: bytes) -> bytes | None:
     return b"".join((binary[:HEADER], *headers, *contents))
 
 
+def machine_code(binary: bytes) -> bytes | None:
+    """The object file in a binary; None where its form is another."""
+    try:
+        return next(section.content for section in _sections(binary) if section.name == MACHINE)
+    except (ValueError, struct.error, StopIteration):
+        return None
+
+
 def _sections(binary: bytes) -> list[Section]:
     """The sections of a binary.
 

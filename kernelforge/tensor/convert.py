@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
@@ -60,6 +63,19 @@ class Convert(Random):
         '1 kernels'
         """
         return realize.explain([tensor._node for tensor in (self, *others)])
+
+    def dump(self, folder: str | PathLike[str], *others: Self) -> Path:
+        """The folder, in which computing the tensor has left its kernels' sources and index.html to look at.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     (Tensor([1.0, 2.0]).exp().dump(name) / "index.html").is_file()
+        True
+        """
+        with import_module("kernelforge.dumping").dump(folder) as path:
+            self.realize(*others)
+        found: Path = path
+        return found
 
     def numpy(self) -> NDArray:
         """The values as a NumPy array of the tensor's shape, a copy; bfloat16 values come as float32.

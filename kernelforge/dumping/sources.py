@@ -1,0 +1,120 @@
+"""A kernel's source in each language, with a header for people.
+
+Comes in: launches whose programs hold their kernels.  Goes out: `Source`s, text and the user's lines of its statements.
+A language need not be one this machine can run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from linecache import getline
+from pathlib import Path
+from typing import Final
+
+from codegen.choose import forms
+from codegen.generate import generate
+from codegen.ir import Kernel
+from codegen.nest import build
+from codegen.origins import following
+from codegen.program import Program
+from codegen.schedule import ScheduleError
+from codegen.show import show
+from codegen.show_nest import show_nest
+from codegen.show_schedule import read_schedule
+from codegen.target import CPU, SM90, Target
+from kernelforge.dumping.statements import Lines, statements
+from kernelforge.graph import Line
+from kernelforge.kernels import Device
+from kernelforge.steps import Launch
+
+SUFFIX: Final = {"opencl": ".cl", "triton": ".py", "interpreted": ".txt"}
+TARGETS: Final[dict[str, Target]] = {"opencl": CPU, "triton": SM90}
+REMARK: Final = {"opencl": "//", "triton": "#", "interpreted": "#"}
+MOST_LINES: Final = 8  # of the user's, in a header
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kernel in one language: its program, and the user's lines of each line of its text."""
+
+    program: Program
+    statements: list[Lines | None] = field(default_factory=list)
+
+
+def sources(step: Launch, language: str) -> dict[str, Source]:
+    """A launch's kernel in the languages asked for: "" its own, "opencl", "triton", or "both"."""
+    own = step.program
+    wanted = {"": (own.language,), "both": ("opencl", "triton")}.get(language, (language,))
+    found = {}
+    for name in dict.fromkeys(wanted if own.kernel is not None else (own.language,)):
+        origins = dict(step.origins)
+        if name == own.language:
+            program = own
+        else:
+            try:
+                with following(origins):
+                    program = generate(_kernel(own), TARGETS[name])
+            except ScheduleError as error:
+                program = Program(name, f"{REMARK[name]} {error}\n", own.entry, (), own.params, own.written)
+        found[name] = Source(program, statements(program, origins, step.lines))
+    return found
+
+
+def _kernel(program: Program) -> Kernel:
+    assert program.kernel is not None
+    return program.kernel
+
+
+def schedule_of(program: Program) -> str:
+    """The schedule a source was written under, as its header tells."""
+    remark = REMARK[program.language]
+    lines = []
+    for line in program.source.splitlines():
+        if not line.startswith(remark):
+            break
+        lines.append(line.removeprefix(remark).removeprefix(" "))
+    algebra = ("kernel ", "params ", " ")
+    first = next((i for i, line in enumerate(lines) if line and not line.startswith(algebra)), len(lines))
+    return "\n".join(lines[first:])
+
+
+def nest_of(program: Program, device: str) -> str:
+    """The loop nest of a program as text; empty where its schedule cannot be read back."""
+    if program.kernel is None or program.language == "interpreted":
+        return ""
+    target = Device[device].target if program.language == Device[device].target.language else TARGETS[program.language]
+    for form in forms(program.kernel):
+        try:
+            return show_nest(build(form, read_schedule(form, schedule_of(program)), target))
+        except ScheduleError:
+            continue
+    return ""
+
+
+def algebra_of(program: Program) -> str:
+    """The kernel as axes and expressions."""
+    return "" if program.kernel is None else show(program.kernel)
+
+
+def _place(line: Line) -> str:
+    """A line of the user's and what is written there."""
+    text = getline(*line).strip()
+    return f"{Path(line[0]).name}:{line[1]}" + (f": {text}" if text else "")
+
+
+def header(name: str, program: Program, lines: Iterable[Line], stores: Iterable[str]) -> str:
+    """What a source file begins with: the user's lines, shapes, launch, work."""
+    local = "x".join(map(str, program.local)) or "1"
+    options = "".join(f", {option} {value}" for option, value in program.options)
+    shown = list(lines)
+    texts = [
+        f"kernel {name}",
+        *(f"from   {_place(line)}" for line in shown[:MOST_LINES]),
+        *([f"       and {len(shown) - MOST_LINES} lines more"] if len(shown) > MOST_LINES else []),
+        *(f"stores {store}" for store in stores),
+        f"launch grid {'x'.join(map(str, program.grid)) or '-'}, {local} items a group{options}",
+        f"work   {program.flops:,} operations, at least {program.nbytes:,} bytes",
+        "",
+    ]
+    return "".join(f"{REMARK[program.language]} {text}".rstrip() + "\n" for text in texts)

@@ -1,0 +1,170 @@
+"""A dump: its files, its manifest, scripts that run on their own, names that stay, statements with their lines."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import kernelforge as kf
+from codegen.interpret import interpret
+from codegen.spell import HEAD, spell
+from kernelforge import Tensor, jit, nn
+from kernelforge.dumping.statements import mapped
+from kernelforge.graph import user_line
+from kernelforge.lower import lower
+from kernelforge.nn import optim
+from kernelforge.tune.inputs import arguments
+from tests.planning import planned, tensor
+
+FIELDS = {
+    *("schema", "kernelforge", "python", "command", "devices", "totals", "kernels", "plans", "launches", "memory"),
+    *("advice", "compilations", "wins"),
+}
+
+
+def train(steps=2):
+    model = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 4))
+    optimizer = optim.AdamW(model.parameters(), lr=1e-2)
+    x, y = Tensor(np.ones((8, 20), np.float32)), Tensor(np.zeros(8, np.int64))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(x).cross_entropy(y).backward()
+        optimizer.step()
+    return [p.numpy() for p in model.parameters()]
+
+
+@pytest.fixture(scope="module")
+def dumped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dump")
+    with kf.dump(folder) as found:
+        train()
+    assert found == folder
+    return folder, json.loads((folder / "manifest.json").read_text())
+
+
+def test_a_manifest_tells_all_that_ran(dumped):
+    folder, manifest = dumped
+    assert manifest.keys() == FIELDS and manifest["schema"] == 1
+    assert manifest["totals"]["launches"] == len(manifest["launches"]) == len(manifest["memory"]) > 0
+    names = [kernel["name"] for kernel in manifest["kernels"]]
+    assert len(set(names)) == len(names)
+    for kernel in manifest["kernels"]:
+        assert all((folder / file).is_file() for file in kernel["files"].values())
+        assert kernel["launches"] or kernel["part_of"]
+        if not kernel["parts"]:
+            assert kernel["algebra"].startswith("kernel") and kernel["nest"]
+            assert {"opencl", "triton", "run"} <= kernel["files"].keys()
+    for plan in manifest["plans"]:
+        assert len(plan["groups"]) == len(plan["launch_of"]) and -1 not in plan["launch_of"]
+        assert all(number < len(plan["kernels"]) for number in plan["launch_of"])
+
+
+def test_a_boundary_has_reasons_advice_and_a_cost(dumped):
+    _, manifest = dumped
+    boundaries = [b for plan in manifest["plans"] for b in plan["boundaries"]]
+    assert boundaries
+    for boundary in boundaries:
+        assert boundary["reasons"] and boundary["nbytes"] > 0 and boundary["earlier"] != boundary["later"]
+        assert all(manifest["advice"][reason] for reason in boundary["reasons"])
+
+
+def test_statements_have_the_users_lines(dumped):
+    _, manifest = dumped
+    assert manifest["totals"]["mapped"] >= 0.95 * manifest["totals"]["statements"] > 0
+
+
+def test_names_and_sources_are_the_same_in_another_run(dumped, tmp_path):
+    folder, _ = dumped
+    with kf.dump(tmp_path):
+        train()
+    files = {path.name for path in folder.iterdir() if path.suffix in (".cl", ".py", ".s")}
+    assert {path.name for path in tmp_path.iterdir() if path.suffix in (".cl", ".py", ".s")} == files
+    assert all((tmp_path / name).read_text() == (folder / name).read_text() for name in files)
+
+
+def test_a_kernels_script_runs_on_its_own(dumped):
+    folder, manifest = dumped
+    name = next(kernel["files"]["run"] for kernel in manifest["kernels"] if kernel["flops"] and not kernel["parts"])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(folder / name), "--rounds", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0 and done.stdout.startswith("agrees with NumPy"), done.stdout + done.stderr
+    source = folder / name.replace(".run.py", ".cl")
+    edited = folder / "edited.cl"
+    lines = source.read_text().splitlines()
+    stores = [number for number, line in enumerate(lines) if line.strip().startswith(("vstore", "out["))]
+    edited.write_text("\n".join(line for number, line in enumerate(lines) if number != stores[-1]))
+    done = subprocess.run([*command, "--source", str(edited)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "WRONG" in done.stdout
+
+
+def test_what_runs_while_it_is_dumped_is_the_same(tmp_path):
+    Tensor.manual_seed(0)
+    plain = train(3)
+    Tensor.manual_seed(0)
+    with kf.dump(tmp_path):
+        shown = train(3)
+    assert all(np.array_equal(a, b) for a, b in zip(plain, shown))
+
+
+def test_replays_of_a_captured_function_are_seen(tmp_path):
+    step = jit(lambda x: (x * 2 + 1).exp().sum())
+    with kf.dump(tmp_path):
+        for _ in range(4):
+            step(Tensor(np.ones((8, 8), np.float32))).item()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["totals"]["launches"] == 4 and manifest["totals"]["kernels"] == 1
+
+
+def test_a_tensor_is_dumped(tmp_path):
+    with user_line(("mine.py", 3)):
+        y = Tensor(np.ones((8, 8), np.float32)).exp()
+    assert (y.dump(tmp_path) / "index.html").is_file()
+    assert (tmp_path / "manifest.json").is_file() and np.allclose(y.numpy(), np.e)
+
+
+CASES = [
+    lambda: (tensor(7, 9) @ tensor(9, 5)).softmax() * 2,
+    lambda: tensor(2, 3, 9, 9).conv2d(tensor(4, 3, 3, 3), padding=1, stride=2),
+    lambda: tensor(6, 8).cumsum(1).flip(0),
+    lambda: tensor(6, 8)[Tensor(np.array([1, 3, 5]))],
+    lambda: tensor(6, 8).half() + 1,
+    lambda: Tensor.arange(7) // 2 % 3,
+    lambda: tensor(5, 4).pad(((1, 1), (0, 2))).max(0),
+    lambda: tensor(5, 6).argsort(1),
+]
+
+
+@pytest.mark.parametrize("make", CASES)
+def test_a_spelled_kernel_is_the_same_kernel(make):
+    for group in planned(make()):
+        if group.kind in ("copy", "host"):
+            continue
+        kernel = lower(group).kernel
+        space = {}
+        exec(f"{HEAD}\n{spell(kernel)}", space)
+        again = space["kernel"]
+        assert [(p.name, p.dtype, p.size) for p in again.params] == [(p.name, p.dtype, p.size) for p in kernel.params]
+        results = []
+        for one in (kernel, again):
+            arrays = arguments(kernel)
+            interpret(one, arrays)
+            results.append([arrays[name] for name in sorted(one.written)])
+        assert all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(*results))
+
+
+def test_a_line_is_found_for_each_statement_of_a_fused_kernel(tmp_path):
+    x = Tensor(np.ones((32, 32), np.float32))
+    with kf.dump(tmp_path, "opencl"):
+        y = x @ x
+        y = y.gelu()
+        y.softmax().realize()
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    kernels = [kernel for kernel in manifest["kernels"] if kernel["launches"]]
+    assert len({tuple(line) for kernel in kernels for line in kernel["lines"]}) == 3
+    for kernel in kernels:
+        assert kernel["statements"]["opencl"]["mapped"] == kernel["statements"]["opencl"]["all"] > 10
+    assert mapped([None, (), (("f", 1),)]) == (1, 2)
