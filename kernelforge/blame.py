@@ -21,8 +21,20 @@ _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PACKAGES: Final = tuple(os.path.join(_ROOT, name) + os.sep for name in ("kernelforge", "codegen"))
 _ERRORS: Final = os.path.join(_ROOT, "kernelforge", "errors.py")
 _WRAPPED: Final = frozenset(("function", "method"))  # what a wrapper calls the function it wraps
+_LIBRARY: Final = _PACKAGES[0]
 _MOST: Final = 6  # operands
 _LONGEST: Final = 60  # characters of one
+
+
+class _Own(dict[str, bool]):
+    """Whether a file belongs to the library, by its name."""
+
+    def __missing__(self, file: str) -> bool:
+        found = self[file] = file.startswith(_LIBRARY)
+        return found
+
+
+is_own: Final = _Own()
 
 
 def whereabouts() -> str:

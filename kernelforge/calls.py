@@ -13,6 +13,7 @@ from typing import Final
 from codegen.dtypes import DType
 from kernelforge.grad import gradient
 from kernelforge.graph import Node, Shape, full, node_of, rebuild, toposort, user_line
+from kernelforge.node import new_node
 
 Signature = tuple[Shape, DType, str | None]
 DEFERRED: Final = frozenset(("call", "gradient"))
@@ -75,7 +76,7 @@ def derivative(output: Node, cotangent: Node, target: Node, cuts: tuple[Node, ..
 
 def placeholders(signatures: Iterable[Signature]) -> list[Node]:
     """Nodes of given shapes, dtypes and devices to record a function with."""
-    return [Node("input", (), i, *signature) for i, signature in enumerate(signatures)]
+    return [new_node("input", (), i, *signature) for i, signature in enumerate(signatures)]
 
 
 def expanded(roots: Sequence[Node], history: bool = False) -> list[Node]:

@@ -8,126 +8,28 @@ very nodes it was made from, or a gradient could not find them.  Nothing here kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, Final
-from weakref import ref
 
 import numpy as np
 
-from codegen.dtypes import DType, dtypes, from_storage, to_storage
+from codegen.dtypes import ALL, DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS, ScalarOp
-from kernelforge.blame import Line, current_line
+from kernelforge.blame import Line as Line
 from kernelforge.buffer import Buffer
-from kernelforge.errors import DeviceError, DTypeError, ShapeError
+from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.node import Node as Node
+from kernelforge.node import Shape, common_device, find, interned, node_of, table
+from kernelforge.node import alive as alive
+from kernelforge.node import user_line as user_line
 
-Shape = tuple[int, ...]
 Value = int | float | bool
 
 VIEWS: Final = frozenset(("reshape", "permute", "expand", "pad", "shrink", "flip", "window", "unwindow"))
 LEAVES: Final = frozenset(("buffer", "const", "iota"))
 SCATTERS: Final = frozenset(("scatter", "tally"))
-
-
-
-class Node:
-    """One operation of the graph and, at the same time, the array it stands for.
-
-    op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "scan" "gather" "scatter"
-              "tally" "stack" "contiguous" "detach" "surrogate" "copy" "host"
-    src       the nodes it is computed from
-    attr      what else it takes; the constructor of the same name says what
-    shape     dtype, device: what follows from these; device is None where no buffer is involved
-    line      file and line of the user's call that first made the node; no part of its identity
-    realized  the buffer that holds its elements in row-major order, once they are computed
-    depth     how many operations one after the other it waits for, since these were counted last; 0 once computed
-    """
-
-    depth: int
-
-    __slots__ = ("__weakref__", "attr", "depth", "device", "dtype", "line", "op", "realized", "shape", "src")
-
-    def __init__(
-        self, op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None
-    ) -> None:
-        self.op, self.src, self.attr, self.shape, self.dtype, self.device = op, src, attr, shape, dtype, device
-        self.line = current_line.get()
-        self.realized: Buffer | None = None
-        depth = 0
-        for x in src:
-            if x.depth > depth:
-                depth = x.depth
-        self.depth = depth + 1 if src else 0
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return prod(self.shape)
-
-    def __repr__(self) -> str:
-        attr = "" if self.attr is None else f" {self.attr}"
-        return f"{self.op}{attr} {list(self.shape)} {self.dtype}"
-
-
-@contextmanager
-def user_line(line: Line | None) -> Iterator[None]:
-    """A context in which new nodes belong to the given line of the user's program."""
-    token = current_line.set(line)
-    try:
-        yield
-    finally:
-        current_line.reset(token)
-
-
-# ------------------------------------------------------------------------------------------------- interning
-#
-# The table holds nodes weakly.  The callback of a dead reference is `_forget(key, reference)`, all of it in C: it
-# costs a fraction of a WeakValueDictionary's.  Freeing a long chain frees keys and nodes in turn, which CPython does
-# without deep recursion.
-
-_table: Final[dict[tuple[Any, ...], ref[Node]]] = {}
-_forget: Final = _table.pop
-
-
-def alive() -> list[Node]:
-    """Every node there is."""
-    return [node for reference in list(_table.values()) if (node := reference()) is not None]
-
-
-def _find(key: tuple[Any, ...]) -> Node | None:
-    found = _table.get(key)
-    return None if found is None else found()
-
-
-def _add(key: tuple[Any, ...], node: Node) -> Node:
-    _table[key] = ref(node, partial(_forget, key))
-    return node
-
-
-def _device(op: str, src: tuple[Node, ...]) -> str | None:
-    """The one device the sources live on."""
-    device = None
-    for node in src:
-        if node.device is not None and node.device != device:
-            if device is not None:
-                raise DeviceError(
-                    f"{op} of tensors on different devices, {device} and {node.device}: "
-                    f"move one of them, for instance with .to({device!r})"
-                )
-            device = node.device
-    return device
-
-
-def node_of(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType) -> Node:
-    """The node of an operation whose shape and dtype are known to follow from op, src and attr."""
-    key = (op, src, attr)
-    found = _table.get(key)
-    if found is not None and (node := found()) is not None:
-        return node
-    device = src[0].device if len(src) == 1 else _device(op, src)
-    return _add(key, Node(op, src, attr, shape, dtype, device))
 
 
 # ---------------------------------------------------------------------------------------------------- leaves
@@ -136,17 +38,22 @@ def node_of(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DTyp
 def buffer(buf: Buffer, shape: Shape | None = None) -> Node:
     """The elements of a buffer, in row-major order, of shape (size,) or another of that size."""
     shape = (buf.size,) if shape is None else shape
-    key = ("buffer", shape, buf)
-    node = _find(key)
-    return node or _add(key, Node("buffer", (), buf, shape, buf.dtype, buf.device))
+    key = ("buffer", shape, id(buf))
+    node = find(key)
+    return node or interned(key, "buffer", (), buf, shape, buf.dtype, buf.device)
+
+
+def result(buf: Buffer, shape: Shape) -> Node:
+    """`buffer` for one that no node can have yet."""
+    return interned(("buffer", shape, id(buf)), "buffer", (), buf, shape, buf.dtype, buf.device)
 
 
 def const(value: Value, dtype: DType) -> Node:
     """One value, shape (); attr is the value as dtype holds it, a Python bool, int or float."""
     value = scalar(value, dtype)
     key = ("const", repr(value), dtype)
-    node = _find(key)
-    return node or _add(key, Node("const", (), value, (), dtype, None))
+    node = find(key)
+    return node or interned(key, "const", (), value, (), dtype, None)
 
 
 def scalar(value: Value, dtype: DType) -> Value:
@@ -178,8 +85,8 @@ def _rounded(value: float, dtype: DType) -> float:
 def iota(n: int, dtype: DType = dtypes.int32) -> Node:
     """The integers 0 .. n-1, shape (n,)."""
     key = ("iota", n, dtype)
-    node = _find(key)
-    return node or _add(key, Node("iota", (), None, (n,), dtype, None))
+    node = find(key)
+    return node or interned(key, "iota", (), None, (n,), dtype, None)
 
 
 def full(shape: Shape, value: Value, dtype: DType) -> Node:
@@ -295,18 +202,27 @@ def elementwise(op: str, *src: Node) -> Node:
 
     raises ShapeError, DTypeError
     """
-    key = (op, src, None)
-    found = _table.get(key)
-    if found is not None and (node := found()) is not None:
+    key = (op, None, id(src[0]), id(src[1])) if len(src) == 2 else (op, None, *map(id, src))
+    known = table.get(key)
+    if known is not None and (node := known()) is not None:
         return node
-    row, first, last = SCALAR_OPS[op], src[0], src[-1]
+    first, last = src[0], src[-1]
     shape, dtype, device = last.shape, last.dtype, last.device
-    alike = first.dtype is dtype and first.shape == shape and len(src) == row.arity <= 2
-    if not alike or dtype.kind not in row.kinds:
-        _check_operands(op, row, src)
+    result = _RESULTS.get((op, dtype, len(src)))
+    if result is None or first.dtype is not dtype or first.shape != shape:
+        _check_operands(op, SCALAR_OPS[op], src)
+        result = dtypes.bool if SCALAR_OPS[op].rule == "compare" else dtype
     if first.device is not device or len(src) > 2:
-        device = _device(op, src)
-    return _add(key, Node(op, src, None, shape, dtypes.bool if row.rule == "compare" else dtype, device))
+        device = common_device(op, src)
+    return interned(key, op, src, None, shape, result, device)
+
+
+_RESULTS: Final = {  # by operation, type and number of operands, of which the first and the last are all there are
+    (name, dtype, row.arity): dtypes.bool if row.rule == "compare" else dtype
+    for name, row in SCALAR_OPS.items()
+    for dtype in ALL
+    if dtype.kind in row.kinds and row.arity <= 2
+}
 
 
 def _check_operands(op: str, row: ScalarOp, src: tuple[Node, ...]) -> None:
@@ -450,8 +366,8 @@ def copy(x: Node, device: str) -> Node:
     """x on another device; attr is the device's name."""
     if x.device == device:
         return x
-    key = ("copy", (x,), device)
-    return _find(key) or _add(key, Node("copy", (x,), device, x.shape, x.dtype, device))
+    key = ("copy", device, id(x))
+    return find(key) or interned(key, "copy", (x,), device, x.shape, x.dtype, device)
 
 
 def host(function: Any, src: Sequence[Node], shape: Shape) -> Node:

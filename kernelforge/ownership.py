@@ -74,7 +74,7 @@ def _holders(shape: Structure, kept: set[Node]) -> dict[Any, int]:
     for node in shape.nodes:
         if node not in kept:
             if node.op == "buffer":
-                holders[node.attr] += 2  # its own, and that of its key in the table of nodes
+                holders[node.attr] += 1
             elif node.realized in holders:
                 holders[node.realized] += 1
     return holders

@@ -54,6 +54,7 @@ class Plans:
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
 _single: Final[dict[tuple[object, ...], Plan]] = {}
+_single_under: Final[list[object]] = [None]  # the circumstances they were made under
 
 
 class Ran(NamedTuple):
@@ -132,15 +133,21 @@ def realize_again(node: Node) -> Buffer | None:
     """Computes a node if it is one operation on stored values or views of them, and one launch, and the like has run
     before: its buffer, or None where it is left to `realize`."""
     found = _kind(node)
-    plan = None if found is None else _single.get(found[0])
-    if found is None or plan is None:
+    if found is None:
         return None
-    node.realized = buffer = run_one(plan, found[1])
+    key, leaves = found
+    plan = _single.get(key)
+    if plan is None or _single_under[0] is not circumstances():
+        return None
+    node.realized = buffer = run_one(plan, leaves)
     node.depth = 0
     return buffer
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan) -> None:
+    if _single_under[0] is not circumstances():
+        _single.clear()
+        _single_under[0] = circumstances()
     found = _kind(node)
     if found is not None and found[1] == leaves:
         if len(_single) >= MOST_PLANS:
@@ -151,11 +158,14 @@ def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan) -> None:
 def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer]] | None:
     """What the structure of one operation on buffers, or on views of them, comes to, and the buffers; None for any
     other graph."""
-    if node.op == "gradient":
+    op, src = node.op, node.src
+    if len(src) == 1 and (x := src[0]).op == "buffer":
+        return (op, node.attr, x.shape, x.dtype, x.device), [x.attr]
+    if op == "gradient":
         return None
-    key: list[object] = [circumstances(), node.op, node.attr]
+    key: list[object] = [op, node.attr]
     leaves: list[Buffer] = []
-    for x in reversed(node.src):  # `structure` meets them so
+    for x in reversed(src):  # `structure` meets them so
         while x.op in VIEWS and x.realized is None:
             key += (x.op, x.attr)
             (x,) = x.src

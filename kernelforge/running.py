@@ -17,7 +17,8 @@ from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.joint import Step
 from kernelforge.kept import NO_SERVICE, Service
-from kernelforge.kernels import Device, Runtime
+from kernelforge.kernels import Device
+from kernelforge.kernels.device import runtime_of
 from kernelforge.observing import watching
 from kernelforge.settings import DEBUG, GRAPHS, remembered
 from kernelforge.steps import HostCall, Launch, Plan, Transfer
@@ -75,7 +76,7 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
         launch(plan, memories)
         return buffer
     ((_, slot, nbytes),) = plan.made
-    runtime: Runtime = Device[plan.place]
+    runtime = runtime_of(plan.place)
     memory = runtime.allocate(nbytes)
     memories = [buffer.memory or resident(buffer) for buffer in leaves]
     memories.append(memory)
@@ -83,9 +84,10 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
         memories.insert(flag, _fault(plan, flag).memory)
         faults.expect(plan.faults[flag])
     runtime.launch_all(plan.batch, memories)
-    GlobalCounters.kernel_count += 1
-    GlobalCounters.global_ops += plan.flops
-    GlobalCounters.global_mem += plan.nbytes
+    counters = GlobalCounters
+    counters.kernel_count += 1
+    counters.global_ops += plan.flops
+    counters.global_mem += plan.nbytes
     return Buffer(slot.size, slot.dtype, slot.device, None, memory)
 
 
@@ -115,7 +117,7 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
         if plan.shared:
             _set_apart(plan)
         batch = [pair for i, pair in enumerate(plan.batch) if i not in skipped] if skipped else plan.batch
-        Device[plan.place].launch_all(batch, memories)
+        runtime_of(plan.place).launch_all(batch, memories)
         for number in plan.flags:
             faults.expect(plan.faults[number])
     GlobalCounters.kernel_count += plan.kernels
@@ -182,7 +184,7 @@ def _memories(
     memories += [None] * (len(plan.slots) - len(memories))
     needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
     if needed:
-        blocks = [Device[block.device].allocate(block.nbytes) for block in needed]
+        blocks = [runtime_of(block.device).allocate(block.nbytes) for block in needed]
         for number, block in scratch:
             memories[number] = blocks[block]
     for number, memory in service.memories.items():
@@ -196,7 +198,7 @@ def _memories(
                 continue
             leaves[slot.takes].memory = None
         else:
-            memory = Device[slot.device].allocate(nbytes) if nbytes else None
+            memory = runtime_of(slot.device).allocate(nbytes) if nbytes else None
         memories[number] = memory
         made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
     for number in plan.flags:

@@ -31,10 +31,12 @@ class Setting(Generic[T]):
     name     as in `Context(NAME=...)`; the environment variable is KF_NAME
     default  its value when nobody sets it, which also decides its type
     meaning  what it does, for the table that `describe` prints
+    touched  whether it ever had another value than the default, in any thread
     """
 
     def __init__(self, name: str, default: T, meaning: str) -> None:
         self.name, self.default, self.meaning = name, default, meaning
+        self.touched = False
         text = os.environ.get(self.variable)
         self._base = default if text is None or text == "" else self.convert(text)
 
@@ -55,7 +57,15 @@ class Setting(Generic[T]):
         return int(self.value)
 
     def convert(self, value: Any) -> T:
-        """A value of the switch's type; raises SettingError when `value` does not mean one."""
+        """A value of the switch's type, that it is about to have.
+
+        raises SettingError when `value` does not mean one
+        """
+        found = self._converted(value)
+        self.touched = self.touched or found != self.default
+        return found
+
+    def _converted(self, value: Any) -> T:
         try:
             if isinstance(self.default, bool):
                 number = int(value)

@@ -18,7 +18,8 @@ import numpy as np
 from codegen.dtypes import DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from kernelforge import graph
-from kernelforge.graph import Node, Value, current_line, elementwise, full, rebuild, toposort, uniform
+from kernelforge.blame import current_line
+from kernelforge.graph import Node, Value, elementwise, full, rebuild, toposort, uniform
 
 Rule = Callable[[Node], Node | None]
 RULES: Final[dict[str, list[Rule]]] = {}

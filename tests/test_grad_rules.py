@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import DType, dtypes
 from codegen.ops import SCALAR_OPS
 from kernelforge import graph
+from kernelforge.blame import current_line
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.grad import gradient
@@ -292,7 +293,7 @@ def test_nodes_of_the_gradient_belong_to_the_line_of_their_node() -> None:
     with graph.user_line(("model.py", 7)):
         y = elementwise("tanh", x)
     (dx,) = gradient(y, leaf(spread(3)), [x])
-    assert dx.line == ("model.py", 7) and graph.current_line.get() is None
+    assert dx.line == ("model.py", 7) and current_line.get() is None
 
 
 def test_a_deep_graph() -> None:

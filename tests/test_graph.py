@@ -15,6 +15,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DeviceError, DTypeError, ShapeError
 from kernelforge.graph import Node, elementwise
+from kernelforge.node import SWEPT_FROM, node_of, table
 from tests.evaluate import evaluate
 from tests.random_graphs import graphs
 
@@ -64,23 +65,31 @@ def test_the_line_is_no_part_of_the_identity() -> None:
 
 def test_nodes_are_forgotten_with_their_last_user() -> None:
     gc.collect()
-    before = len(graph._table)
+    before = len(graph.alive())
     x = leaf(3)
     y = elementwise("sin", x)
-    assert len(graph._table) == before + 2
+    assert len(graph.alive()) == before + 2
     del x, y
-    assert len(graph._table) == before
+    assert len(graph.alive()) == before
+
+
+def test_the_table_of_nodes_does_not_grow_with_what_is_forgotten() -> None:
+    x = leaf(3)
+    for number in range(5 * SWEPT_FROM):
+        node_of("reshape", (x,), (number,), (3,), dtypes.float32)
+    assert len(table) <= max(SWEPT_FROM, 2 * len(graph.alive())) + 1
+    assert node_of("reshape", (x,), (3, 1), (3, 1), dtypes.float32) is graph.reshape(x, (3, 1))
 
 
 def test_a_long_chain_is_freed_without_recursion() -> None:
     gc.collect()
-    before = len(graph._table)
+    before = len(graph.alive())
     x = leaf(2)
     for _ in range(50_000):
         x = elementwise("neg", x)
-    assert len(graph._table) == before + 50_001
+    assert len(graph.alive()) == before + 50_001
     del x
-    assert len(graph._table) == before
+    assert len(graph.alive()) == before
 
 
 def test_threads_agree_on_nodes() -> None:

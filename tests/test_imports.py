@@ -15,8 +15,8 @@ ORDER = {
                   < moved nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
                   < placing narrowing < nest show_nest < choose < candidates < triton opencl
                   < opencl_together generate < __init__""",
-    "kernelforge": """blame < settings errors < kinds progress counters buffer dlpack recording < graph views shape
-                      structure hosted < grad simplify < cuts split tallies privatise alongside toom ownership
+    "kernelforge": """blame < settings errors < kinds progress counters buffer dlpack recording < node < graph
+                      views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom ownership
                       < axes demand naming group < questions merging windowed blocks story < boundaries
                       < fuse lower winograd < calls < memory kept < kernels < tune < steps < joint < plan
                       < observing ceilings < debug dumping faults graphs saved < running < realize < tensor

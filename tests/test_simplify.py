@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from codegen.dtypes import ALL, DType, dtypes, from_storage, to_storage
 from kernelforge import graph, simplify
+from kernelforge.blame import current_line
 from kernelforge.buffer import Buffer
 from kernelforge.graph import Node, full
 from kernelforge.graph import elementwise as op
@@ -254,7 +255,7 @@ def test_realized_nodes_are_leaves() -> None:
 def test_new_nodes_belong_to_the_line_of_the_node_they_replace() -> None:
     with graph.user_line(("model.py", 3)):
         y = op("pow", leaf(5, seed=9), full((5,), 2, F))
-    assert one(y).line == ("model.py", 3) and graph.current_line.get() is None
+    assert one(y).line == ("model.py", 3) and current_line.get() is None
 
 
 def test_a_long_chain_takes_linear_work() -> None:

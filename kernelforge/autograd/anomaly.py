@@ -18,6 +18,7 @@ from kernelforge import realize
 from kernelforge.calls import expanded
 from kernelforge.errors import AnomalyError
 from kernelforge.graph import LEAVES, VIEWS, Node, toposort, uniform
+from kernelforge.node import new_node
 from kernelforge.tensor.convert import watcher
 
 
@@ -101,7 +102,7 @@ def _again(node: Node) -> Node:
     """The node, not computed."""
     if node.realized is None or not node.src:
         return node
-    return Node(node.op, node.src, node.attr, node.shape, node.dtype, node.device)
+    return new_node(node.op, node.src, node.attr, node.shape, node.dtype, node.device)
 
 
 def _message(node: Node, given: bool) -> str:

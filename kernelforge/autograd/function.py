@@ -12,6 +12,7 @@ from typing import Any
 from kernelforge import graph
 from kernelforge.errors import ShapeError
 from kernelforge.graph import Node
+from kernelforge.node import new_node
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.core import grad_enabled
 from kernelforge.tensor.stops import Stop, stops
@@ -100,7 +101,7 @@ class Function:
 
 def _own(result: Tensor) -> Tensor:
     """A tensor of a node nobody else has, though others compute the same."""
-    node = Node("detach", (result._node,), None, result.shape, result.dtype, result._node.device)
+    node = new_node("detach", (result._node,), None, result.shape, result.dtype, result._node.device)
     return Tensor._wrap(node, True)
 
 

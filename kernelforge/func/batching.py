@@ -19,6 +19,7 @@ from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
 from kernelforge.func.trees import ends, filled, mapped
 from kernelforge.graph import Node, toposort
+from kernelforge.node import new_node
 from kernelforge.recording import recorder
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import spelled_out
@@ -92,7 +93,7 @@ def vmap(
             front = x.permute(dim % x.ndim, *(d for d in range(x.ndim) if d != dim % x.ndim))._node
             shape = front.shape[1:]
             signature = next(_numbers), shape, front.dtype.name
-            holder = Node("input", (), signature, shape, front.dtype, front.device)
+            holder = new_node("input", (), signature, shape, front.dtype, front.device)
             holders[holder] = front
             stand_ins.append(Tensor._wrap(holder, x._tracked))
         inner, options = filled((args, kwargs), stand_ins)

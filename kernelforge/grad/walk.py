@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from kernelforge.blame import current_line
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.grad.table import RULES, add, widened
-from kernelforge.graph import Node, cast, current_line, full, toposort
+from kernelforge.graph import Node, cast, full, toposort
 
 
 def gradient(

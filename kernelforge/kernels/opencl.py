@@ -135,13 +135,10 @@ class OpenCLRuntime:
         self._builder.try_calls(executable, works)
 
     def launch(self, executable: Compiled, memories: Sequence[Memory], timed: bool = False) -> float | None:
-        return self._start(((executable, range(len(memories))),), memories, timed)
+        return self.launch_all(((executable, range(len(memories))),), memories, timed)
 
-    def launch_all(self, launches: Iterable[tuple[Compiled, Sequence[int]]], memories: Sequence[Memory]) -> None:
-        self._start(launches, memories, False)
-
-    def _start(
-        self, launches: Iterable[tuple[Compiled, Sequence[int]]], memories: Sequence[Memory], timed: bool
+    def launch_all(
+        self, launches: Iterable[tuple[Compiled, Sequence[int]]], memories: Sequence[Memory], timed: bool = False
     ) -> float | None:
         """Starts programs in order; the seconds the last one took, if timed."""
         queues, seconds = self._queues, None
@@ -153,7 +150,7 @@ class OpenCLRuntime:
                         values = direct.values  # it will have run when this thread goes on
                         for i, place in enumerate(places):
                             values[i] = memories[place].block.address
-                        seconds = queues.launch(executable, timed)
+                        seconds = queues.call(executable, direct)
                         continue
                     bound, number = executable.bound, queues.launched + 1
                     for i, place in enumerate(places):
@@ -167,7 +164,7 @@ class OpenCLRuntime:
                     seconds = queues.launch(executable, timed)
             except self._cl.Error as error:
                 raise self._failure(f"launch {executable.program.entry}", error) from error
-        return seconds
+        return seconds if timed else None
 
     @contextmanager
     def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:
@@ -189,7 +186,8 @@ class OpenCLRuntime:
         return DeviceError(f"{self.name} ({self.facts.device}) cannot {attempt}: {error}")
 
     def synchronize(self) -> None:
-        self.wait()
+        if self._queues.launched > self._queues.finished:
+            self.wait()
         report()
 
     def wait(self) -> None:

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import warnings
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Direct:
     """
 
     call: Function
-    values: Any
+    values: array[int]
     at: int
     groups: tuple[int, ...]
 
@@ -52,8 +53,8 @@ class Direct:
 
 
 def _direct(call: Function, parameters: int, groups: tuple[int, ...]) -> Direct:
-    values = (ctypes.c_uint64 * parameters)()
-    return Direct(call, values, ctypes.addressof(values), groups)
+    values = array("Q", [0] * parameters)
+    return Direct(call, values, values.buffer_info()[0], groups)
 
 
 class Entrances:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from kernelforge.kernels.opencl_build import CHANCES, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
+from kernelforge.kernels.opencl_direct import Direct
 
 RUN_BY_CALLER: Final = 1 << 31  # CL_QUEUE_THREAD_LOCAL_EXEC_ENABLE_INTEL
 EXTENSION: Final = "cl_intel_exec_by_local_thread"
@@ -41,6 +42,10 @@ class Queues:
 
     def launch(self, executable: Compiled, timed: bool) -> float | None:
         """Starts a kernel; the seconds it took, if timed."""
+        direct = executable.direct
+        if direct is not None and self.launched <= self.finished:
+            seconds = self.call(executable, direct)
+            return seconds if timed else None
         before, self.launched = self.launched, self.launched + 1
         if (executable.chances or self._alone) and before <= self.finished and self._immediate is not None:
             seconds = self._run(executable)
@@ -59,21 +64,22 @@ class Queues:
             self.finished = max(self.finished, launched)
 
     def _run(self, executable: Compiled) -> float:
-        """Seconds of a kernel run by this thread; several long ones in a row are no coincidence."""
-        direct, start = executable.direct, perf_counter()
-        if direct is not None:
-            call, arguments = direct.call, direct.at
-            for group in direct.groups:
-                call(arguments, group, None)
-        else:
-            self._enqueue(self._immediate, executable.kernel, executable.global_size, executable.local_size)
+        """Seconds of a kernel run by this thread."""
+        start = perf_counter()
+        self._enqueue(self._immediate, executable.kernel, executable.global_size, executable.local_size)
         seconds = perf_counter() - start
-        if seconds < HAND_OVER:
-            executable.chances = CHANCES
-        else:
-            executable.chances -= 1
-            if executable.chances <= 0:
-                executable.direct = None
+        _judge(executable, seconds)
+        return seconds
+
+    def call(self, executable: Compiled, direct: Direct) -> float:
+        """Calls a kernel while no launch is running; the seconds it took."""
+        call, arguments, start = direct.call, direct.at, perf_counter()
+        for group in direct.groups:
+            call(arguments, group, None)
+        seconds = perf_counter() - start
+        self.launched = self.finished = self.launched + 1
+        if seconds >= HAND_OVER or executable.chances < CHANCES:
+            _judge(executable, seconds)
         return seconds
 
     def _timed(self, executable: Compiled) -> float:
@@ -85,3 +91,10 @@ class Queues:
         event = self._enqueue(self._profiled, executable.kernel, executable.global_size, executable.local_size)
         event.wait()
         return max(1, event.profile.end - event.profile.start) * 1e-9
+
+
+def _judge(executable: Compiled, seconds: float) -> None:
+    """Takes down whether a kernel was short; several long times in a row are no coincidence."""
+    executable.chances = CHANCES if seconds < HAND_OVER else executable.chances - 1
+    if executable.chances <= 0:
+        executable.direct = None

@@ -16,6 +16,7 @@ from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import POOL, remembered
 
 SMALLEST: Final = 256
+_new: Final = object.__new__
 
 
 @lru_cache(maxsize=4096)
@@ -85,7 +86,9 @@ class Pool:
         except LookupError:
             with self._lock:
                 block = self._fresh(capacity)
-        return Memory(nbytes, block, self)
+        memory = _new(Memory)  # without a call of __init__
+        memory.nbytes, memory.block, memory.owner = nbytes, block, self
+        return memory
 
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""

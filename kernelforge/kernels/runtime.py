@@ -65,10 +65,10 @@ class Memory:
     A view of `host` does not keep the block from being used again: hold the Memory as long as the view.
     """
 
-    __slots__ = ("__weakref__", "_owner", "block", "nbytes")
+    __slots__ = ("__weakref__", "block", "nbytes", "owner")
 
     def __init__(self, nbytes: int, block: Block, owner: Owner) -> None:
-        self.nbytes, self.block, self._owner = nbytes, block, owner
+        self.nbytes, self.block, self.owner = nbytes, block, owner
 
     @property
     def host(self) -> NDArray | None:
@@ -78,7 +78,7 @@ class Memory:
 
     def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
         if not _ending():  # when Python ends, the modules a pool needs may be gone already
-            self._owner.give_back(self.block)
+            self.owner.give_back(self.block)
 
     def __repr__(self) -> str:
         return f"Memory({self.nbytes} bytes)"
@@ -163,8 +163,8 @@ class Runtime(Protocol):
         """Start a program on its arguments; does not wait unless timed, then the seconds it took on the device."""
         ...
 
-    def launch_all(self, launches: Iterable[tuple[Any, Sequence[int]]], memories: Sequence[Any]) -> None:
-        """Start programs in order, each on the memories at its places."""
+    def launch_all(self, launches: Iterable[tuple[Any, Sequence[int]]], memories: Sequence[Any]) -> object:
+        """Start programs in order, each on the memories at its places; what it returns is of no account."""
         ...
 
     def wait(self) -> None:

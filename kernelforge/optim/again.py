@@ -77,7 +77,7 @@ class Again:
         stays = [changed[place] for place in kept]
         self.counts = (
             [BARE + 1 + 2 * tensor._leaf for tensor in stays],  # the tensor, and the table of leaves that has it as key
-            [BARE + 2] * len(kept),  # its node, and that node's key in the table of nodes
+            [BARE + 1] * len(kept),  # its node
             [BARE + 1] * len(kept),
         )
 

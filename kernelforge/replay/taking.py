@@ -30,4 +30,4 @@ def are_alone(tensors: Sequence[Tensor]) -> bool:
     if list(map(getrefcount, nodes)) != named:
         return False
     held = list(map(getrefcount, buffers)), list(map(getrefcount, memories))
-    return held == ([BARE + 2] * len(buffers), [BARE + 1] * len(memories))  # its node, and that node's key in the table
+    return held == ([BARE + 1] * len(buffers), [BARE + 1] * len(memories))  # its node

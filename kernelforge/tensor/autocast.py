@@ -21,7 +21,7 @@ from kernelforge.tensor.inplace import InPlace
 
 NARROW: Final = """
     dot matmul mm bmm mv addmm addmv addbmm baddbmm linear bilinear conv1d conv2d conv3d conv_transpose1d
-    conv_transpose2d conv_transpose3d scaled_dot_product_attention __matmul__ __rmatmul__"""
+    conv_transpose2d conv_transpose3d scaled_dot_product_attention"""
 WIDE: Final = """
     exp expm1 exp2 log log10 log2 log1p rsqrt reciprocal pow __pow__ __rpow__ acos asin cosh sinh tan erfinv
     softmax log_softmax softmin logsumexp softplus cumsum cumprod prod sum norm layernorm layer_norm group_norm
@@ -83,7 +83,7 @@ def _casting(method: Callable[..., Any], narrow: bool) -> Callable[..., Any]:
     def called(*args: Any, **kwargs: Any) -> Any:
         kind = narrow_type.get()
         if kind is None or is_spelling():
-            return method(*args, **kwargs)
+            return method(*args, **kwargs) if kwargs else method(*args)
         kind = kind if narrow else dtypes.float32
         args = tuple([_converted(value, kind) for value in args])
         return method(*args, **{name: _converted(value, kind) for name, value in kwargs.items()})

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
+from kernelforge.node import new_node
 from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.polynomials import Polynomials
@@ -244,7 +245,7 @@ class Autograd(Polynomials):
         """The tensor; its gradient is computed into memory of its own."""
         if not self._tracked:
             return self
-        x = self._wrap(Node("detach", (self._node,), None, self.shape, self.dtype, self._node.device), True)
+        x = self._wrap(new_node("detach", (self._node,), None, self.shape, self.dtype, self._node.device), True)
         stops[x._node] = Stop([x._node], [self._node], lambda parts: [p and graph.contiguous(p) for p in parts])
         return x
 

@@ -12,8 +12,9 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from codegen.dtypes import dtypes
-from kernelforge.calls import Recipe, call, placeholders
+from kernelforge.calls import Recipe, placeholders
 from kernelforge.graph import Node
+from kernelforge.node import node_of
 from kernelforge.recording import spelling
 from kernelforge.tensor.core import Core, grad_enabled
 
@@ -51,20 +52,28 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
     def called(*args: Any, **kwargs: Any) -> Any:
         if spelling.get():
             return function(*args, **kwargs)
-        tensors: list[Core] = []
-        nodes: list[Node] = []
-        key: list[object] = [dtypes.default_float, *kwargs]
-        for value in (*args, *kwargs.values()) if kwargs else args:
-            if isinstance(value, Core):
-                node = value._node
-                tensors.append(value)
-                nodes.append(node)
-                key += (node.shape, node.dtype, node.device, value._tracked)
-            elif value.__class__ is list:
-                key += (list, tuple(value))
-            else:
-                key += (type(value), str(value) if value.__class__ is float and not value else value)
-        known = tuple(key)
+        tensors: tuple[Core, ...] = args
+        nodes: tuple[Node, ...]
+        known: tuple[object, ...]
+        if len(args) == 1 and not kwargs and isinstance(x := args[0], Core):  # short ways for what is most frequent
+            node = x._node
+            nodes = (node,)
+            known = (dtypes.default_float, node.shape, node.dtype, node.device, x._tracked)
+        elif len(args) == 2 and not kwargs and isinstance(x := args[0], Core) and isinstance(y := args[1], Core):
+            a, b = nodes = x._node, y._node
+            known = (
+                dtypes.default_float,
+                a.shape,
+                a.dtype,
+                a.device,
+                x._tracked,
+                b.shape,
+                b.dtype,
+                b.device,
+                y._tracked,
+            )
+        else:
+            tensors, nodes, known = _signature(args, kwargs)
         try:
             found = recipes[known]
         except KeyError:
@@ -78,13 +87,31 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
         recipe, tracked = found
         if recipe.result < len(tensors):
             return tensors[recipe.result]
-        return tensors[0]._wrap(call(recipe, nodes), tracked)
+        return tensors[0]._wrap(node_of("call", nodes, recipe, recipe.shape, recipe.dtype), tracked, 2)
 
     return called
 
 
+def _signature(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Core, ...], tuple[Node, ...], tuple[object, ...]]:
+    """The tensors among the arguments of a call, their nodes, and all the call's recipe depends on."""
+    tensors: list[Core] = []
+    key: list[object] = [dtypes.default_float, *kwargs]
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, Core):
+            node = value._node
+            tensors.append(value)
+            key += (node.shape, node.dtype, node.device, value._tracked)
+        elif value.__class__ is list:
+            key += (list, tuple(value))
+        else:
+            key += (type(value), str(value) if value.__class__ is float and not value else value)
+    return tuple(tensors), tuple([tensor._node for tensor in tensors]), tuple(key)
+
+
 def _recorded(
-    function: Callable[..., Any], tensors: list[Core], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Callable[..., Any], tensors: tuple[Core, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Recipe, bool | None] | None:
     """The recipe of a call, and whether gradients flow through its result; None when it must be spelled out."""
     if not tensors:

@@ -43,7 +43,7 @@ class Convert(Random):
     def _realized_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
-        if self._leaf or node.op == "buffer" or node.realized is not None:
+        if self._leaf or node.realized is not None or not node.src:
             return False
         if watcher.get() is not None or recorder.get() is not None:
             return False
@@ -53,7 +53,7 @@ class Convert(Random):
         if pending:
             pending.pop(id(self), None)
         if not self._tracked:
-            self._node = graph.buffer(buffer, node.shape)
+            self._node = graph.result(buffer, node.shape)
         return True
 
     def explain(self, *others: Self) -> str:

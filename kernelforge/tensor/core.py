@@ -7,10 +7,10 @@ operations make new nodes, and assignment makes the tensor name another node.  N
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from contextvars import ContextVar
+from sys import _getframe
+from types import FrameType
 from typing import Any, Final, Self, TypeAlias, overload
 from weakref import WeakValueDictionary
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes, promote
 from kernelforge import graph, realize
+from kernelforge.blame import is_own
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
@@ -33,21 +34,29 @@ from kernelforge.tensor.pressure import PATIENCE, waits_for_much
 
 Operand: TypeAlias = "Core | int | float | bool | NDArray | np.generic"
 
-_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
 grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
+_new: Final = object.__new__
 leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
 pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # what the next optimiser step also computes
 
 
 def calling_line() -> graph.Line | None:
     """File and line of the innermost frame outside this package: the user's call."""
-    frame = sys._getframe(2)  # who calls this is not outside
-    while frame.f_code.co_filename.startswith(_PACKAGE):
-        if frame.f_back is None:
-            return None
+    frame: FrameType | None = _getframe(2)  # who calls this is not outside
+    while frame is not None and is_own[frame.f_code.co_filename]:
         frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def _put_down(node: Node, frame: FrameType) -> None:
+    """Makes a frame, or the next outside this package, the place where a node was made, with what it was made from."""
+    while is_own[(code := frame.f_code).co_filename]:
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+    node.place = place = (code, frame.f_lasti)
+    while node.src and (node := node.src[0]).place is None:
+        node.place = place
 
 
 def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
@@ -179,18 +188,18 @@ class Core:
     # Making results ---------------------------------------------------------------------------------------------
 
     @classmethod
-    def _wrap(cls, node: Node, tracked: bool | None) -> Self:
-        """A tensor of a node; tracked says whether gradients flow through it."""
-        tensor = object.__new__(cls)
+    def _wrap(cls, node: Node, tracked: bool | None, up: int = 1) -> Self:
+        """A tensor of a node; tracked says whether gradients flow through it.
+
+        up  how many frames above this one the user's call is at least
+        """
+        tensor = _new(cls)
         if tracked and not grad_enabled.get():
             node, tracked = graph.detach(node), None
         tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
-        if node.line is None:
-            line = node.line = calling_line()
-            while node.src and (node := node.src[0]).line is None:
-                node.line = line
-        node = tensor._node
-        if EAGER.value or (node.depth >= PATIENCE and waits_for_much(node)):
+        if node.place is None:
+            _put_down(node, _getframe(up))
+        if (EAGER.touched and EAGER.value) or (node.depth >= PATIENCE and waits_for_much(node)):
             tensor._node = computed([node], tracked)[0]
         return tensor
 
@@ -228,8 +237,11 @@ class Core:
             if isinstance(other, np.ndarray):
                 return self._operands(type(self)(other, device=a.device), reverse)
             other = other.item() if isinstance(other, np.generic) else other
-            dtype = literal_dtype(other, a.dtype)
-            a, b = graph.cast(a, dtype), graph.full(a.shape, other, dtype)
+            dtype = a.dtype
+            if other.__class__ is not float or dtype.kind != "f":
+                dtype = literal_dtype(other, dtype)
+                a = graph.cast(a, dtype)
+            b = graph.full(a.shape, other, dtype)
             return (b, a, self._tracked) if reverse else (a, b, self._tracked)
         b = other._node
         if a.dtype is not b.dtype:

@@ -30,8 +30,13 @@ class Elementwise(Bits):
     # Arithmetic -------------------------------------------------------------------------------------------------
 
     def _arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
-        if isinstance(other, Core) and other._node.shape != self._node.shape:
-            return self._broadcasting(op, other, reverse)
+        if isinstance(other, Core):
+            a, b = self._node, other._node
+            if a.shape != b.shape:
+                return self._broadcasting(op, other, reverse)
+            if a.dtype is b.dtype and a.dtype is not dtypes.bool:
+                node = graph.elementwise(op, b, a) if reverse else graph.elementwise(op, a, b)
+                return self._wrap(node, self._tracked or other._tracked or None, 3)
         return self._combined(op, other, reverse)
 
     def _combined(self, op: str, other: Operand, reverse: bool) -> Self:
@@ -40,7 +45,7 @@ class Elementwise(Bits):
             if op == "sub":
                 raise DTypeError("- is not defined for bool tensors; use ^ or logical_not(), or cast() to a number")
             op = _LOGICAL[op]
-        return self._wrap(graph.elementwise(op, a, b), tracked)
+        return self._wrap(graph.elementwise(op, a, b), tracked, 2)
 
     @composite
     def _broadcasting(self, op: str, other: Operand, reverse: bool) -> Self:

@@ -53,6 +53,8 @@ def _renaming(method: Callable[..., Any], renamed: dict[str, str]) -> Callable[.
 
     @wraps(method)
     def called(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            return method(*args)
         if not kwargs.keys().isdisjoint(renamed):
             ours = {renamed.get(name, name): value for name, value in kwargs.items()}
             if len(ours) < len(kwargs):
