@@ -18,6 +18,7 @@ import numpy as np
 from codegen.dtypes import ALL, DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS, ScalarOp
 from kernelforge.blame import Line as Line
+from kernelforge.blame import current_line as current_line
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.node import Node as Node

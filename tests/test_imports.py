@@ -16,8 +16,8 @@ ORDER = {
                   < placing narrowing < nest show_nest < choose < candidates < triton opencl
                   < opencl_together generate < __init__""",
     "kernelforge": """blame < settings errors < kinds progress counters buffer dlpack recording < node < graph
-                      views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom ownership
-                      < axes demand naming group < questions merging windowed blocks story < boundaries
+                      views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom
+                      ownership < axes demand naming group < questions merging windowed blocks story < boundaries
                       < fuse lower winograd < calls < memory kept < kernels < tune < steps < joint < plan
                       < observing ceilings < debug dumping faults graphs saved < running < realize < tensor
                       < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect < cli
