@@ -246,13 +246,15 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
         yield from along(kernel, products[0], target, pick)
     if found and len(found) == len(kernel.reduces) == 1:
         (c,) = found.values()
+        if has_short_lines(kernel, c, target.lanes):
+            yield from neighbours(kernel, target, pick)
         yield from windowed(kernel, c, target, pick)
         yield single(kernel, c, target, pick)
     elif found:
         yield from staged(kernel, found, target, pick)
     elif len(products) == len(kernel.reduces) == 1 and is_grouped(products[0]):
         yield from windowed(kernel, products[0], target, pick)
-    if not found:
+    if not found and not has_woven_lines(kernel, target.lanes):
         yield from neighbours(kernel, target, pick)
     if kernel.reduces or kernel.scans:
         yield from nested(kernel, target, pick)
@@ -266,6 +268,17 @@ def worth_tiling(c: Contraction) -> bool:
     """True when the product is large enough for a register tile, and its operands are values of the kernel."""
     m, n, k = (prod(a.size for a in role) for role in (c.m, c.n, c.k))
     return is_grouped(c) and n >= 4 and m >= 4 and k >= 4
+
+
+def has_short_lines(kernel: Kernel, c: Contraction, lanes: int) -> bool:
+    """True when results that lie one behind the other fill few lanes, and channels with sums of their own do."""
+    ends = [a for store in main_stores(kernel) for a in store.axes if store.index.stride(a) == 1]
+    return any(a.size >= lanes for a in c.batch) and all(a.size < lanes // 2 for a in ends)
+
+
+def has_woven_lines(kernel: Kernel, lanes: int) -> bool:
+    """True when results lie in lines of several vectors, woven from what is computed for the places between lanes."""
+    return any(a.size >= 2 * lanes and between_lanes(kernel, a, lanes) for a in parallel_axes(kernel))
 
 
 def is_grouped(c: Contraction) -> bool:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from codegen.access import loads_of, main_stores, parallel_axes
-from codegen.choose_contraction import UNROLL
+from codegen.choose_contraction import UNROLL, even
 from codegen.choose_forms import Extents, rows_of
 from codegen.image import Image, image_of
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Load, walk
+from codegen.ir import Expr, Kernel, Load, Store, walk
 from codegen.picks import Pick
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
@@ -25,6 +25,8 @@ from codegen.target import Target
 SHARES = (8, 32, 4)  # parts of the second-level cache of which packed values fill one
 WORK = 1 << 18  # steps of a group
 GROUPS_PER_CORE = 4
+ACCUMULATORS = 16  # vectors of a tile
+LINE = 32  # elements of a line that could be packed in the time it takes to begin one
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,15 @@ class Form:
     n       the axis of the lanes
     batch, places, bound  the other stored axes no window touches, those one touches, the reduced axes; those with large
             steps first
+    inside  stored axes for each of which the same images are read: the remainders of places, where windows were put
+            back; of these, near are among those along which results lie one behind the other
     """
 
     images: dict[Expr, Image]
     others: tuple[Load, ...]
     n: Axis
+    inside: tuple[Axis, ...]
+    near: tuple[Axis, ...]
     batch: tuple[Axis, ...]
     places: tuple[Axis, ...]
     bound: tuple[Axis, ...]
@@ -63,7 +69,8 @@ def form_of(kernel: Kernel, lanes: int) -> Form | None:
     images = images_of(kernel)
     touched = {a for image in images.values() for index in image.at.values() for a in index.axes}
     wide = [a for a in parallel if a not in touched and a.size >= lanes and all(a in e.axes for e in images)]
-    if not wide or not all(any(s.index.stride(a) == 1 for a in touched.intersection(s.axes)) for s in stores):
+    runs = [run_of(s) for s in stores]
+    if not wide or not all(touched.intersection(run) for run in runs):
         return None
     n = max(wide, key=lambda a: (a.size, -a.id))
     inside = {e for value in images for e in walk((value,))}
@@ -73,9 +80,22 @@ def form_of(kernel: Kernel, lanes: int) -> Form | None:
     def outside_in(axes: Iterable[Axis]) -> tuple[Axis, ...]:
         return tuple(sorted(axes, key=lambda a: -max(abs(e.index.coefficient(a)) for e in loads)))
 
-    batch, places = tuple(a for a in parallel if a is not n and a not in touched), [a for a in parallel if a in touched]
+    rest, places = [a for a in parallel if a is not n and a not in touched], [a for a in parallel if a in touched]
+    alike = tuple(a for a in rest if not any(a in value.axes for value in images))
+    near = tuple(a for a in alike if any(a in run for run in runs))
     bound = dict.fromkeys(a for r in kernel.reduces for a in r.bound)
-    return Form(images, others, n, batch, outside_in(places), outside_in(bound))
+    batch = tuple(a for a in rest if a not in alike)
+    return Form(images, others, n, alike, near, batch, outside_in(places), outside_in(bound))
+
+
+def run_of(store: Store) -> list[Axis]:
+    """The axes along which a store writes consecutive places: one of step 1, then those that go on where it ends."""
+    found: list[Axis] = []
+    step = 1
+    while (axis := next((a for a in store.axes if a not in found and store.index.stride(a) == step), None)) is not None:
+        found.append(axis)
+        step *= axis.size
+    return found
 
 
 def images_of(kernel: Kernel) -> dict[Expr, Image]:
@@ -101,32 +121,48 @@ def blocks_of(form: Form, most: int) -> Extents:
         ways = [{**extents, a: ceil(n / 2)} for a, n in extents.items() if n > 1]
         if not ways:
             break
-        extents = min(ways, key=lambda way: _packed(form, way) * prod(ceil(a.size / n) for a, n in way.items()))
+        extents = min(ways, key=lambda way: _packed(form, way, LINE) * prod(ceil(a.size / n) for a, n in way.items()))
     return extents
 
 
-def _packed(form: Form, extents: Extents) -> int:
-    """Elements packed for one lane."""
+def _packed(form: Form, extents: Extents, line: int = 0) -> int:
+    """Elements packed for one lane; line: as many more for each piece of a line."""
     boxes = [image.extents({a: extents.get(a, 1) for a in value.axes}) for value, image in form.images.items()]
-    return sum(prod(box.values()) for box in boxes) + sum(prod(extents.get(a, 1) for a in e.axes) for e in form.others)
+    lines = map(_line, form.images.values())
+    sizes = (prod(n + line * (a is axis) for a, n in box.items()) for box, axis in zip(boxes, lines))
+    return sum(sizes) + sum(prod(extents.get(a, 1) for a in e.axes) for e in form.others)
+
+
+def _line(image: Image) -> Axis | None:
+    """The axis of an image along which it is read from consecutive places."""
+    near = (a for e in loads_of(image.source) for a in e.axes if e.index.stride(a) == 1)
+    return next(near, None)
 
 
 def scheduled(form: Form, blocks: Extents, target: Target) -> Schedule:
     """Groups of some channels; inside vectors of channels, blocks of bound axes and of places, whose images are packed;
     then register tiles."""
-    n, rows, lanes = form.n, rows_of(form.places), target.lanes
+    n, rows, lanes = form.n, _rows(form), target.lanes
     cut = [Step(a, -(-blocks[a] // rows.get(a, 1)) * rows.get(a, 1)) for a in form.places if blocks[a] < a.size]
-    work = prod(blocks[a] for a in form.places) * prod(a.size for a in form.bound)
+    work = prod(blocks[a] for a in form.places) * prod(a.size for a in (*form.bound, *form.inside))
     groups = prod(a.size for a in form.batch) * prod(ceil(step.axis.size / step.tile) for step in cut)
     vectors = min(max(1, WORK // (work * lanes)), max(1, groups * n.size // (lanes * GROUPS_PER_CORE * target.cores)))
     grid = [*(Step(a, 1) for a in form.batch), *cut, Step(n, lanes * vectors)]
     summed = [Step(a, blocks[a]) for a in form.bound if blocks[a] < a.size]
-    tile = [Step(a, 1) for a in form.places if a not in rows] + [Step(a, rows[a]) for a in form.places if a in rows]
+    tile = [Step(a, 1) for a in form.inside if a not in form.near]
+    tile += [Step(a, 1) for a in form.places if a not in rows] + [Step(a, rows[a]) for a in form.places if a in rows]
+    tile += [Step(a, a.size) for a in form.near]
     loops = (*grid, Step(n, lanes), *summed, *tile, *(Step(a, 1) for a in _looped(form, blocks)))
     depth = len(grid) + 1 + len(summed)
     stages = [Stage(e, depth, _layout(image.source, form), 0, image) for e, image in form.images.items()]
     stages += [Stage(e, depth, _layout(e, form)) for e in form.others]
     return Schedule(loops, len(grid), (n,), tuple(stages))
+
+
+def _rows(form: Form) -> Extents:
+    """The rows of the register tile, fewer where each has several results."""
+    most = ACCUMULATORS // prod(a.size for a in form.near)
+    return {a: min(n, even(a.size, max(1, most), 1)) for a, n in rows_of(form.places).items()}
 
 
 def _looped(form: Form, blocks: Extents) -> list[Axis]:

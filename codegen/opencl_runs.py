@@ -20,16 +20,43 @@ if TYPE_CHECKING:
     from codegen.opencl_leaves import Leaves
     from codegen.opencl_masks import Conditions
 
-def run_axis(leaves: Leaves, store: Store, place: Place, lane: Axis | None) -> Axis | None:
-    """The axis of a tile along which a store writes consecutive places, where that is not the lane."""
+def run_axes(leaves: Leaves, store: Store, place: Place, lane: Axis | None) -> tuple[Axis, ...]:
+    """The axes of a tile along which a store writes consecutive places, the innermost first, where none of them is the
+    lane; none where there are too few places.  An axis the tile covers goes on where the next one steps."""
     dtype = store.param.dtype
     if lane is None or store.mode != "set" or dtype.kind == "b":
-        return None
+        return ()
     step = leaves.indices.stride(store.index, {}, lane)
     if step in (0, 1, -1):
+        return ()
+    found: list[Axis] = []
+    count = 1
+    while (axis := _next(store, place, lane, found, count)) is not None:
+        found.append(axis)
+        count *= place.tile(axis)
+    return tuple(found) if count >= SHORTEST or is_woven(count, step) else ()
+
+
+def _next(store: Store, place: Place, lane: Axis, found: Sequence[Axis], count: int) -> Axis | None:
+    """The axis of a tile that steps over `count` places, those of the axes found."""
+    if found and place.tile(found[-1]) < found[-1].size:
         return None
-    tiles = [(a, place.tile(a)) for a in store.axes if a is not lane and store.index.stride(a) == 1]
-    return next((a for a, tile in tiles if tile >= SHORTEST or is_woven(tile, step)), None)
+    others = (a for a in store.axes if a is not lane and a not in found and place.tile(a) > 1)
+    return next((a for a in others if store.index.stride(a) == count), None)
+
+
+def stretches(
+    points: Sequence[tuple[Coords, Conditions]], store: Store, along: Sequence[Axis]
+) -> list[list[tuple[Coords, Conditions]]]:
+    """Points in the order of their places along the axes, a list for each that has no gap."""
+    at = {id(point): sum(point[0][a] * (store.index.stride(a) or 0) for a in along) for point in points}
+    found: list[list[tuple[Coords, Conditions]]] = []
+    for point in sorted(points, key=lambda point: at[id(point)]):
+        if found and at[id(point)] == at[id(found[-1][-1])] + 1:
+            found[-1].append(point)
+        else:
+            found.append([point])
+    return found
 
 
 def is_woven(count: int, step: int | None) -> bool:

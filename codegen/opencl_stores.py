@@ -13,7 +13,7 @@ from codegen.index import Axis
 from codegen.ir import Apply, Expr, Store
 from codegen.nodes import Out
 from codegen.opencl_masks import Conditions
-from codegen.opencl_runs import blocks_of, is_woven, print_run, print_woven, run_axis
+from codegen.opencl_runs import blocks_of, is_woven, print_run, print_woven, run_axes, stretches
 from codegen.ops import REDUCE_OPS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def print_store(leaves: Leaves, node: Out) -> None:
     """Evaluate and store every point of a tile that is inside."""
     store = node.store if node.store.param in leaves.replaced else leaves.moved(node.store)
     lane = leaves.lane_among(store.axes, node.place)
-    along = run_axis(leaves, store, node.place, lane)
+    along = run_axes(leaves, store, node.place, lane)
     waiting: list[tuple[Coords, Conditions]] = []  # points that may be stored together
     for coords in leaves.points(store.axes, node.place, lane):
         when = leaves.masks.conditions(store.guards, store.axes, coords, lane)
@@ -34,24 +34,24 @@ def print_store(leaves: Leaves, node: Out) -> None:
         when.scalars += [f"{loop.var} == 0" for loop in node.once]
         if lane is None:
             _print_scalar(leaves, store, when, coords)
-        elif along is not None and not when.scalars and not when.masks:
+        elif along and not when.scalars and not when.masks:
             waiting.append((coords, when))
         else:
             _print_vector(leaves, store, when, coords, lane)
-    if along is not None and lane is not None:
+    if along and lane is not None:
         _print_runs(leaves, store, waiting, along, lane)
 
 
 def _print_runs(
-    leaves: Leaves, store: Store, points: Sequence[tuple[Coords, Conditions]], along: Axis, lane: Axis
+    leaves: Leaves, store: Store, points: Sequence[tuple[Coords, Conditions]], along: Sequence[Axis], lane: Axis
 ) -> None:
-    """Store points that lie one behind the other along an axis in runs: vectors woven into vectors where they fill what
+    """Store points that lie one behind the other along axes in runs: vectors woven into vectors where they fill what
     lies between the lanes, else a run for each lane where all lanes are inside."""
     lines: dict[object, list[tuple[Coords, Conditions]]] = {}
     for coords, when in points:
-        key = tuple(offset for axis, offset in coords.items() if axis is not along)
+        key = tuple(offset for axis, offset in coords.items() if axis not in along)
         lines.setdefault((key, tuple(when.first), tuple(when.last)), []).append((coords, when))
-    for line in lines.values():
+    for line in (part for points in lines.values() for part in stretches(points, store, along)):
         coordinates, when = [coords for coords, _ in line], line[0][1]
         if is_woven(len(line), leaves.indices.stride(store.index, coordinates[0], lane)):
             values = [_stored_value(leaves, store, coords, lane) for coords in coordinates]

@@ -24,7 +24,9 @@ F32 = dtypes.float32
 def kernel_of(
     form: str, images: int, channels: int, plane: int, taps: int = 3, stride: int = 1, dtype: DType = F32
 ) -> Kernel:
-    """A padded depthwise convolution of square planes ("forward"), its gradient by the weight, or a maximum."""
+    """A padded depthwise convolution of square planes ("forward"), its gradient by weight or input, or a maximum."""
+    if form == "input":
+        return put_back(images, channels, plane, taps, stride, dtype)
     size = (plane + 2 * (taps // 2) - taps) // stride + 1
     b, c, h, w = (Axis(name, n) for name, n in zip("bchw", (images, channels, size, size)))
     r, s = Axis("r", taps), Axis("s", taps)
@@ -45,6 +47,34 @@ def kernel_of(
     out = Param("out", dtype, to.hi + 1)
     params = {e.param for e in Kernel("k", (), (Store(out, to, value),)).loads}
     return prepare(Kernel(form, (*sorted(params, key=lambda p: p.name), out), (Store(out, to, value),)))
+
+
+def put_back(images: int, channels: int, plane: int, taps: int, stride: int, dtype: DType) -> Kernel:
+    """The gradient of a padded depthwise convolution of square planes by its input."""
+    size = (plane + 2 * (taps // 2) - taps) // stride + 1
+    b, c, h, w = (Axis(name, n) for name, n in zip("bchw", (images, channels, plane, plane)))
+    r, s = Axis("r", taps), Axis("s", taps)
+    at = [p.index - t.index + taps // 2 for p, t in ((h, r), (w, s))]
+    guards = [Guard(i // stride, 0, size) for i in at] + [Guard(i % stride, 0, 1) for i in at]
+    line = b.index * channels + c.index
+    place = (line * size + at[0] // stride) * size + at[1] // stride
+    params = [Param(name, dtype, n) for name, n in (("f", channels * taps**2), ("g", images * channels * size**2))]
+    weight = load(params[0], (c.index * taps + r.index) * taps + s.index)
+    value = reduce("add", apply("mul", load(params[1], place, guards), weight), [r, s])
+    to = (line * plane + h.index) * plane + w.index
+    out = Param("out", dtype, to.hi + 1)
+    return prepare(Kernel("input", (*params, out), (Store(out, to, value),)))
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_remainders_of_places_share_a_packed_plane(stride: int) -> None:
+    kernel = kernel_of("input", 2, 40, 14, taps=2 * stride - 1, stride=stride)
+    found = form_of(kernel, CPU.lanes)
+    assert found is not None
+    assert [axis.size for axis in found.inside] == [stride, stride]
+    schedule = placed(kernel, CPU).schedule
+    assert schedule.vector == (found.n,)
+    assert not {step.axis for step in schedule.loops[: schedule.grid]}.intersection(found.inside)
 
 
 @pytest.mark.parametrize("form", ["forward", "weight", "maximum"])
@@ -106,7 +136,7 @@ def test_results() -> None:
     sizes = [(1, 16, 9), (2, 17, 7), (2, 33, 14), (3, 20, 29), (1, 16, 1), (9, 4, 12)]
     found = [
         kernel_of(form, *size, taps=taps, stride=stride, dtype=dtype)
-        for form in ("forward", "weight", "maximum")
+        for form in ("forward", "weight", "input", "maximum")
         for size in sizes
         for taps, stride, dtype in ((3, 1, F32), (3, 2, F32), (5, 3, dtypes.float64), (4, 1, dtypes.int32))
     ]

@@ -1,12 +1,14 @@
 """Stores across the lanes: vectors turned in registers write what single elements would."""
 
+from math import prod
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codegen.dtypes import ALL, DType, dtypes, to_storage
-from codegen.index import Axis, Guard
+from codegen.index import Axis, Guard, constant
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, load
 from codegen.opencl import render
@@ -53,6 +55,24 @@ def test_every_type_of_element() -> None:
 
 def test_guards_are_asked() -> None:
     assert_right([across(20, 13, 7, limit=limit) for limit in (1, 6, 7, 11)])
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=3), st.integers(1, 5))
+@settings(max_examples=12, deadline=None)
+def test_several_axes_are_one_run(sizes: list[tuple[int, bool]], last: int) -> None:
+    axes = [Axis("n", 20), *(Axis(f"w{i}", size) for i, (size, _) in enumerate(sizes)), Axis("z", last)]
+    size = prod(axis.size for axis in axes)
+    place, turned, step = constant(0), constant(0), 1
+    for axis in reversed(axes):
+        place, step = place + axis.index * step, step * axis.size
+    for axis in axes[1:]:
+        turned = turned * axis.size + axis.index
+    out, x = Param("out", dtypes.float32, size), Param("x", dtypes.float32, size)
+    store = Store(out, place, load(x, turned * 20 + axes[0].index))
+    tiles = [axis.size if whole else min(2, axis.size) for axis, (_, whole) in zip(axes[1:], sizes)]
+    steps = (Step(axes[0], 16), *(Step(a, tile) for a, tile in zip(axes[1:], [*tiles, last])))
+    name = "run_" + "_".join(str(step.tile) for step in steps)
+    assert_right([render(Kernel(name, (out, x), (store,)), Schedule(steps, 1, (axes[0],)), CPU)])
 
 
 def woven(lines: int, short: int, dtype: DType = dtypes.float32, limit: int | None = None) -> Program:
