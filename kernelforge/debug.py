@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 
 from codegen.show import show
+from kernelforge.memory import total
 from kernelforge.settings import DEBUG
 from kernelforge.steps import HostCall, Launch, Plan
 
@@ -27,7 +28,7 @@ def show_plan(plan: Plan) -> None:
     """Prints a new plan."""
     if not level():
         return
-    scratch, unshared = sum(b.nbytes for b in plan.blocks), sum(s.nbytes for s in plan.slots if s.role == "scratch")
+    scratch, unshared = total(plan.blocks), sum(s.nbytes for s in plan.slots if s.role == "scratch")
     results = sum(s.nbytes for s in plan.slots if s.role == "result")
     write(
         f"plan: {len(plan.launches)} kernels ({len({step.program for step in plan.launches})} different), "

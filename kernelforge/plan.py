@@ -221,9 +221,7 @@ class Planner:
         memory = [number if slot.takes < 0 else slot.takes for number, slot in enumerate(plan.slots)]
         plan.steps, moved = joint(plan.steps, apart, memory)
         plan.preparations = [replace(p, steps=tuple(moved[position] for position in p.steps)) for p in found]
-        plan.blocks, plan.scratch = self._assigned()
-        kept = frozenset(slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes)
-        plan.lean = self._without(kept)
+        self._lay_out()
         plan.sum_up()
         return plan
 
@@ -255,26 +253,34 @@ class Planner:
         self.plan.slots.append(slot)
         return len(self.plan.slots) - 1
 
-    def _assigned(self) -> Layout:
+    def _lay_out(self) -> None:
         """Blocks for every scratch slot."""
+        plan = self.plan
         first: dict[int, int] = {}
         last: dict[int, int] = {}
-        for number, step in enumerate(self.plan.steps):
+        touched = {slot for step in plan.steps if not isinstance(step, Launch) for slot in step.arguments}
+        for number, step in enumerate(plan.steps):
             for slot in step.arguments:
                 first.setdefault(slot, number)
                 last[slot] = number
-        scratch = [slot for slot in first if self.plan.slots[slot].role == "scratch"]
-        lifetimes = [Lifetime(self.plan.slots[s].nbytes, self.plan.slots[s].device, first[s], last[s]) for s in scratch]
-        chosen, blocks = assign(lifetimes)
-        return blocks, list(zip(scratch, chosen))
+        scratch = [slot for slot in first if plan.slots[slot].role == "scratch"]
+        needs = [(plan.slots[s].nbytes, plan.slots[s].device, first[s], last[s], s in touched) for s in scratch]
+        chosen, plan.blocks = assign([Lifetime(*need) for need in needs])
+        plan.scratch = list(zip(scratch, chosen))
+        plan.lean = self._lean()
 
-
-    def _without(self, kept: frozenset[int]) -> Layout:
-        """The blocks that are left without the scratch slots kept: in a pool they are the same pieces of memory."""
-        scratch = [(slot, block) for slot, block in self.plan.scratch if slot not in kept]
-        used = sorted({block for _, block in scratch})
-        number = {block: i for i, block in enumerate(used)}
-        return [self.plan.blocks[block] for block in used], [(slot, number[block]) for slot, block in scratch]
+    def _lean(self) -> Layout:
+        """The blocks that are left without the slots that preparations write: in a pool they are the same pieces of
+        memory."""
+        plan = self.plan
+        kept = {slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes}
+        scratch = [(slot, block) for slot, block in plan.scratch if slot not in kept]
+        used = {block for _, block in scratch}
+        used |= {plan.blocks[block].within for block in used} - {-1}
+        number = {block: i for i, block in enumerate(sorted(used))} | {-1: -1}
+        blocks = [plan.blocks[block] for block in sorted(used)]
+        blocks = [replace(block, within=number[block.within]) for block in blocks]
+        return blocks, [(slot, number[block]) for slot, block in scratch]
 
 
 def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozenset[Line]]:

@@ -19,6 +19,8 @@ from kernelforge.joint import Step
 from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device
 from kernelforge.kernels.device import runtime_of
+from kernelforge.kernels.runtime import Parts
+from kernelforge.memory import Block
 from kernelforge.observing import watching
 from kernelforge.settings import DEBUG, GRAPHS, remembered
 from kernelforge.steps import HostCall, Launch, Plan, Transfer
@@ -184,7 +186,7 @@ def _memories(
     memories += [None] * (len(plan.slots) - len(memories))
     needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
     if needed:
-        blocks = [runtime_of(block.device).allocate(block.nbytes) for block in needed]
+        blocks = allocated(needed)
         for number, block in scratch:
             memories[number] = blocks[block]
     for number, memory in service.memories.items():
@@ -204,6 +206,20 @@ def _memories(
     for number in plan.flags:
         memories[number] = _fault(plan, number).memory
     return memories, made
+
+
+def allocated(blocks: Sequence[Block]) -> list[Any]:
+    """Memory for blocks; a whole comes before its parts."""
+    found: list[Any] = []
+    parts: dict[int, Parts] = {}
+    for block in blocks:
+        if block.within < 0:
+            found.append(runtime_of(block.device).allocate(block.nbytes))
+            continue
+        if block.within not in parts:
+            parts[block.within] = runtime_of(block.device).parts(found[block.within])
+        found.append(parts[block.within].part(block.offset, block.nbytes))
+    return found
 
 
 def _fault(plan: Plan, slot: int) -> faults.Fault:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelforge.memory import Lifetime, assign
+from kernelforge.memory import ALIGNMENT, LARGE, Lifetime, assign, total
 
 
 @st.composite
@@ -37,6 +37,32 @@ def test_blocks_hold_what_is_alive_at_once_and_no_more_than_all(needs: list[Life
         mine = [need for need in needs if need.device == device]
         alive = max((sum(n.nbytes for n in mine if n.first <= t <= n.last) for t in range(20)), default=0)
         assert alive <= sum(b.nbytes for b in blocks if b.device == device) <= sum(n.nbytes for n in mine)
+
+
+@given(lifetimes(), st.lists(st.integers(LARGE, 1 << 22), max_size=12))
+def test_parts_of_one_block_that_are_alive_together_lie_apart(needs: list[Lifetime], sizes: list[int]) -> None:
+    needs = [*needs, *(Lifetime(n, "CPU", i % 7, i % 7 + n % 4, n % 5 == 0) for i, n in enumerate(sizes))]
+    chosen, blocks = assign(needs)
+    mine = [blocks[number] for number in chosen]
+    for a, block in zip(needs, mine):
+        assert block.nbytes >= a.nbytes
+        assert block.device == a.device
+        if block.within >= 0:
+            whole = blocks[block.within]
+            assert not a.alone
+            assert whole.within < 0 == block.offset % ALIGNMENT
+            assert block.offset + block.nbytes <= whole.nbytes
+    for i, (a, x) in enumerate(zip(needs, mine)):
+        for b, y in zip(needs[:i], mine[:i]):
+            apart = x.offset + x.nbytes <= y.offset or y.offset + y.nbytes <= x.offset
+            if x.within == y.within >= 0 and not apart:
+                assert a.last < b.first or b.last < a.first
+    assert total(blocks) <= sum(need.nbytes for need in needs) + ALIGNMENT * len(needs)
+
+
+def test_results_of_many_sizes_lie_side_by_side_where_larger_ones_were() -> None:
+    needs = [Lifetime(8 << 20, "CPU", 0, 1), *(Lifetime(2 << 20, "CPU", 2, 3) for _ in range(4))]
+    assert total(assign(needs)[1]) == 8 << 20
 
 
 def test_a_chain_needs_two_blocks() -> None:

@@ -1,9 +1,11 @@
 """What ran before runs again the short way: right values on other buffers, in every mode, with launches set apart."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, realize, running
+from kernelforge import Tensor, memory, realize, running
 from kernelforge.counters import GlobalCounters
 from kernelforge.settings import Context
 
@@ -29,6 +31,31 @@ def applied(name: str, x, y):
     if name == "chain" and isinstance(x, np.ndarray):
         return np.exp(x * y + x)
     return OPERATIONS[name](x, y)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_results_that_lie_side_by_side_in_one_block_are_right(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LARGE", 1)
+    monkeypatch.setattr(memory, "SAVED", -(1 << 30))
+    met, allocated = [], running.allocated
+    monkeypatch.setattr(running, "allocated", lambda blocks: [met.extend(blocks), allocated(blocks)][1])
+    random = np.random.default_rng(seed)
+    sizes = [int(n) for n in random.integers(2, 60, 9)]
+    weights = [random.standard_normal(shape).astype(np.float32) / 8 for shape in pairwise(sizes)]
+    given = [Tensor(weight).realize() for weight in weights]
+    a = random.standard_normal((40, sizes[0])).astype(np.float32)
+    expected, kept = a, []
+    x, others = Tensor(a).realize(), []
+    for weight, w in zip(weights, given):
+        expected, x = np.tanh(expected @ weight), (x @ w).contiguous().tanh()
+        kept, others = [*kept, expected.sum(0)], [*others, x.contiguous().sum(0)]
+    for _ in range(3):
+        again = [other + 0 for other in others]
+        with Context(CACHE_PLANS=0):
+            again[0].realize(*again[1:])
+        for value, result in zip(kept, again):
+            assert np.allclose(result.numpy(), value, atol=1e-4)
+    assert any(block.within >= 0 for block in met)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -25,7 +25,7 @@ from kernelforge.kernels.cuda_graph import Graph
 from kernelforge.kernels.cuda_launch import Compiled
 from kernelforge.kernels.cuda_memory import Allocator, Staging
 from kernelforge.kernels.pool import Pool
-from kernelforge.kernels.runtime import Memory, report
+from kernelforge.kernels.runtime import Memory, Parts, report
 
 _WRONG_CONTEXT: Final = ("CUDA_ERROR_INVALID_CONTEXT", "CUDA_ERROR_INVALID_HANDLE")
 
@@ -59,6 +59,9 @@ class CudaRuntime:
 
     def allocate(self, nbytes: int) -> Memory:
         return self.pool.take(nbytes)
+
+    def parts(self, memory: Memory) -> Parts:
+        return Parts(memory, lambda address, start, nbytes: address + start)
 
     def adopt(self, array: NDArray) -> Memory | None:
         return None

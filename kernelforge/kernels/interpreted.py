@@ -18,7 +18,7 @@ from codegen.program import Program
 from codegen.target import Target
 from kernelforge.errors import InternalError
 from kernelforge.kernels.pool import Pool
-from kernelforge.kernels.runtime import Block, Facts, Lender, Memory, report
+from kernelforge.kernels.runtime import Block, Facts, Lender, Memory, Parts, report
 
 TARGET: Final = Target("interpreted", "numpy", cores=1)
 KEPT: Final = 1 << 30
@@ -41,6 +41,9 @@ class InterpretedRuntime:
 
     def allocate(self, nbytes: int) -> Memory:
         return self.pool.take(nbytes)
+
+    def parts(self, memory: Memory) -> Parts:
+        return Parts(memory, lambda handle, start, nbytes: None)
 
     def adopt(self, array: NDArray) -> Memory | None:
         return Memory(array.nbytes, Block(array.nbytes, None, array.reshape(-1).view(np.uint8)), Lender())

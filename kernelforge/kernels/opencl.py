@@ -28,7 +28,7 @@ from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.opencl_direct import Direct
 from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
-from kernelforge.kernels.runtime import Block, Lender, Memory, report
+from kernelforge.kernels.runtime import Block, Lender, Memory, Parts, report
 from kernelforge.kernels.workers import crew
 
 ALIGNMENT: Final = 64
@@ -87,6 +87,9 @@ class OpenCLRuntime:
 
     def allocate(self, nbytes: int) -> Memory:
         return self.pool.take(nbytes)
+
+    def parts(self, memory: Memory) -> Parts:
+        return Parts(memory, lambda handle, start, nbytes: handle.get_sub_region(start, nbytes))
 
     def adopt(self, array: NDArray) -> Memory | None:
         if not self._shares_memory or not array.nbytes or array.ctypes.data % ALIGNMENT:

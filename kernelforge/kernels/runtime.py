@@ -29,15 +29,17 @@ class Block:
     address   of those; 0 for None
     serial    a number no other block of this process ever has
     last_use  the number of the last launch that used it, 0 for none
+    parts     pieces of it that were asked for, by where they begin and how long they are
     """
 
-    __slots__ = ("address", "capacity", "handle", "host", "last_use", "serial")
+    __slots__ = ("address", "capacity", "handle", "host", "last_use", "parts", "serial")
 
     def __init__(self, capacity: int, handle: Any, host: NDArray | None) -> None:
         self.capacity, self.handle, self.host = capacity, handle, host
         self.address = 0 if host is None else host.ctypes.data
         self.serial = next(_serials)
         self.last_use = 0
+        self.parts: dict[tuple[int, int], Block] = {}
 
 
 class Owner(Protocol):
@@ -82,6 +84,36 @@ class Memory:
 
     def __repr__(self) -> str:
         return f"Memory({self.nbytes} bytes)"
+
+
+MOST_PARTS: Final = 1024  # of a block, that are remembered
+
+
+class Parts:
+    """Pieces of one memory, each a memory of its own that launches may use; the whole lives as long as any of them.
+
+    cut(handle, start, nbytes)   what the driver calls a piece
+    """
+
+    __slots__ = ("_cut", "_whole")
+
+    def __init__(self, whole: Memory, cut: Callable[[Any, int, int], Any]) -> None:
+        self._whole, self._cut = whole, cut
+
+    def part(self, start: int, nbytes: int) -> Memory:
+        """The piece of so many bytes that begins at `start`."""
+        whole = self._whole.block
+        block = whole.parts.get((start, nbytes))
+        if block is None:
+            if len(whole.parts) >= MOST_PARTS:
+                whole.parts.clear()
+            host = None if whole.host is None else whole.host[start : start + nbytes]
+            block = whole.parts[start, nbytes] = Block(nbytes, self._cut(whole.handle, start, nbytes), host)
+        return Memory(nbytes, block, self)
+
+    def give_back(self, block: Block) -> None:
+        """Notes that the whole was used when its part was."""
+        self._whole.block.last_use = max(self._whole.block.last_use, block.last_use)
 
 
 @dataclass(frozen=True)
@@ -134,6 +166,10 @@ class Runtime(Protocol):
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory with undefined content; raises MemoryError when there is none."""
+        ...
+
+    def parts(self, memory: Memory) -> Parts:
+        """The same memory, to be used in pieces."""
         ...
 
     def adopt(self, array: NDArray) -> Memory | None:

@@ -22,6 +22,7 @@ from codegen.dtypes import dtypes
 from kernelforge.errors import JitError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
+from kernelforge.memory import total
 from kernelforge.realize import circumstances
 from kernelforge.recording import recorder
 from kernelforge.replay.capture import Capture, Capturing, Other
@@ -381,7 +382,7 @@ class Jit(Generic[P, T]):
 
 
 def _cost(plan: Plan) -> tuple[int, int]:
-    return plan.kernels, sum(block.nbytes for block in plan.blocks)
+    return plan.kernels, total(plan.blocks)
 
 
 @overload

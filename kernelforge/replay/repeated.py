@@ -43,7 +43,7 @@ class Repeated:
         memories = [buffer.memory for buffer in leaves]
         made = [(allocate(nbytes) if slot.takes < 0 else memories[slot.takes], slot) for _, slot, nbytes in plan.made]
         memories += [memory for memory, _ in made]
-        memories += [allocate(block.nbytes) for block in plan.blocks]
+        memories += running.allocated(plan.blocks)
         self._preset.run(memories)
         GlobalCounters.kernel_count += plan.kernels
         GlobalCounters.global_ops += plan.flops

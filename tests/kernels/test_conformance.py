@@ -66,6 +66,22 @@ def test_several_programs_of_one_name(runtime):
     assert again.program == first.program and same.program == second.program
 
 
+def test_parts_of_a_memory_are_memories(runtime):
+    values = np.arange(256, dtype=np.float32)
+    (program,) = runtime.compile([increment(runtime, 256)])
+    whole = filled(runtime, np.zeros(3 * 1024 // 4, np.float32))
+    parts = runtime.parts(whole)
+    x, y = parts.part(1024, 1024), parts.part(2048, 1024)
+    runtime.copy_in(x, values)
+    runtime.launch(program, [y, x])
+    assert np.array_equal(contents(runtime, y, values), values + 1)
+    serial = y.block.serial
+    del x, y
+    assert parts.part(2048, 1024).block.serial == serial
+    found = contents(runtime, whole, np.empty(3 * 256, np.float32))
+    assert np.array_equal(found, [*np.zeros(256), *values, *(values + 1)])
+
+
 def test_memory_is_reused(runtime):
     memory = runtime.allocate(1 << 16)
     serial = memory.block.serial
