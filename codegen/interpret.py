@@ -30,23 +30,39 @@ def interpret(kernel: Kernel, arrays: Arrays) -> None:
 
     raises ValueError for an array of the wrong size or type, IndexError for a place outside a parameter
     """
+    scanned = scanned_axes(kernel)
+    interpret_some(kernel, arrays, [store_parts(store, scanned) for store in kernel.stores])
+
+
+def interpret_some(kernel: Kernel, arrays: Arrays, parts: Sequence[Iterable[Ranges]]) -> dict[str, NDArray]:
+    """interpret() for some of the points of each store; which places were written, for each stored parameter.
+
+    parts  for each store ranges of its axes, all but the scanned ones: all points of each are done
+    """
     for param in kernel.params:
         array = arrays[param.name]
         if array.shape != (param.size,) or array.dtype != param.dtype.numpy:
             raise ValueError(f"{param.name} is {array.dtype}{array.shape}, expected {param.dtype.numpy}({param.size},)")
     read = {e.param.name for e in kernel.loads}
     before = {name: array.copy() if name in read & kernel.written else array for name, array in arrays.items()}
-    scanned = frozenset(e.axis for e in kernel.scans)
+    scanned = scanned_axes(kernel)
+    touched = {p.name: np.zeros(p.size, np.bool_) for p in kernel.params if p.name in kernel.written}
     with np.errstate(all="ignore"):
-        for store in kernel.stores:
+        for store, ranges_of_store in zip(kernel.stores, parts, strict=True):
             dtype, array = store.param.dtype, arrays[store.param.name]
             combines = store.mode not in ("set", "flag") and dtype.is_narrow_float
             target = from_storage(array, dtype).astype(np.float32) if combines else array
             whole = _Tiles(before, {}, scanned)
-            for ranges in _store_parts(store, scanned):
-                _write(store, _Tiles(before, ranges, scanned, whole), target)
+            for ranges in ranges_of_store:
+                touched[store.param.name][_write(store, _Tiles(before, ranges, scanned, whole), target)] = True
             if combines:
                 array[:] = to_storage(target, dtype)
+    return touched
+
+
+def scanned_axes(kernel: Kernel) -> frozenset[Axis]:
+    """The axes that are never done in parts."""
+    return frozenset(e.axis for e in kernel.scans)
 
 
 def convert(values: NDArray, target: DType) -> NDArray:
@@ -245,7 +261,7 @@ def _parts(split: Sequence[Axis], tile: Sequence[Axis], outer: Ranges, scanned: 
         yield {a: span for a, span in zip(split, chosen) if len(span) < a.size or a in outer}
 
 
-def _store_parts(store: Store, scanned: frozenset[Axis]) -> Iterator[Ranges]:
+def store_parts(store: Store, scanned: frozenset[Axis]) -> Iterator[Ranges]:
     """The parts a store is done in: in row-major order, if that counts, with axes from the first scanned one on whole.
     """
     axes = store.axes
@@ -267,8 +283,8 @@ def _check_places(name: str, size: int, index: NDArray) -> None:
         raise IndexError(f"{name}[{index.min()} .. {index.max()}] is outside its {size} elements")
 
 
-def _write(store: Store, tiles: _Tiles, array: NDArray) -> None:
-    """Combine one part of a store's points with the array."""
+def _write(store: Store, tiles: _Tiles, array: NDArray) -> NDArray:
+    """Combine one part of a store's points with the array; the places they go to."""
     tiles.evaluate(store.roots)
     axes = store.axes
     places = tiles.places(axes)
@@ -289,3 +305,5 @@ def _write(store: Store, tiles: _Tiles, array: NDArray) -> None:
         for place, before, value in zip(index.tolist(), found.tolist(), values):
             array[before] = array[place]
             array[place] = combine(array[place], value)
+        index = np.concatenate((index, found))
+    return index

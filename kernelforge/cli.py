@@ -2,6 +2,7 @@
 
 kernelforge dump PROGRAM [-o DIR] [--language both|opencl|triton] [--assembly] [arguments of the program]
 kernelforge profile PROGRAM [-o TRACE.json] [--limit N] [arguments of the program]
+kernelforge bench SUBJECT ... [--shapes SHAPE ...] [--against torch,jax] [--save FILE] [--compare FILE]
 kernelforge doctor
 
 PROGRAM is a Python script, or MODULE:FUNCTION, which is called without arguments.
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from kernelforge.bench import command as bench
 from kernelforge.dumping import dump
 from kernelforge.inspect import profile, report
 
@@ -63,8 +65,13 @@ def _parser() -> tuple[argparse.ArgumentParser, set[str]]:
     made = command("profile", _profile, "run a program and tell where its time goes, kernel by kernel", True)
     made.add_argument("-o", "--output", type=Path, help="file for the timeline, which Perfetto shows")
     made.add_argument("--limit", type=int, default=20, help="rows of the table (20)")
+    bench.add_options(command("bench", _bench, "measure expressions, beside other libraries or earlier runs"))
     command("doctor", _doctor, "tell what devices there are and what is missing")
     return parser, takes_more
+
+
+def _bench(options: Namespace, rest: list[str]) -> int:
+    return bench.run(options)
 
 
 def _doctor(options: Namespace, rest: list[str]) -> int:

@@ -22,9 +22,10 @@ class Counters:
     time_sum_s       seconds they took, where they were timed (KF_DEBUG >= 2)
     mem_used         bytes of device memory in use, those of `pools`; not reset
     plans, compiled  plans made and kernels compiled, or taken from a cache, since the program began or reset()
+    verified         launches whose results were checked (KF_VERIFY)
     """
 
-    __slots__ = ("compiled", "global_mem", "global_ops", "kernel_count", "plans", "pools", "time_sum_s")
+    __slots__ = ("compiled", "global_mem", "global_ops", "kernel_count", "plans", "pools", "time_sum_s", "verified")
 
     def __init__(self) -> None:
         self.pools: WeakSet[Holder] = WeakSet()
@@ -36,7 +37,7 @@ class Counters:
 
     def reset(self) -> None:
         """Set everything but mem_used to zero."""
-        self.kernel_count = self.global_ops = self.global_mem = self.plans = self.compiled = 0
+        self.kernel_count = self.global_ops = self.global_mem = self.plans = self.compiled = self.verified = 0
         self.time_sum_s = 0.0
 
 

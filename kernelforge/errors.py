@@ -88,6 +88,10 @@ class AnomalyError(KernelForgeError, RuntimeError):
     """NaN where detect_anomaly() looks for it."""
 
 
+class WrongResultError(KernelForgeError, RuntimeError):
+    """A kernel that computed something else than it means, found by KF_VERIFY."""
+
+
 class CompileError(KernelForgeError, RuntimeError):
     """A kernel whose source the device's compiler refused.
 

@@ -33,7 +33,7 @@ from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
 from kernelforge.memory import Lifetime, assign
 from kernelforge.privatise import privatise
-from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, remembered
+from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, VERIFY, remembered
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.steps import Check, HostCall, Launch, Layout, Plan, Slot, Transfer
@@ -326,7 +326,7 @@ def template_of(
 @remembered
 def shows_kernels() -> bool:
     """True when programs must hold the kernels they were made from: to print these, or other languages' sources."""
-    return bool(DUMP.value or DUMP_LANGUAGE.value) or int(DEBUG) >= 4
+    return bool(DUMP.value or DUMP_LANGUAGE.value or VERIFY.value) or int(DEBUG) >= 4
 
 
 def _make_template(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kernelforge import debug, faults, graphs
+from kernelforge import debug, faults, graphs, verifying
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.joint import Step
@@ -22,7 +22,7 @@ from kernelforge.kernels.device import runtime_of
 from kernelforge.kernels.runtime import Parts
 from kernelforge.memory import Block
 from kernelforge.observing import watching
-from kernelforge.settings import DEBUG, GRAPHS, remembered
+from kernelforge.settings import DEBUG, GRAPHS, VERIFY, remembered
 from kernelforge.steps import HostCall, Launch, Plan, Transfer
 
 AT_ONCE: Final = 8  # executables made in one run
@@ -134,8 +134,8 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
 
 @remembered
 def plainly() -> bool:
-    """True when launches are neither timed, watched nor captured."""
-    return DEBUG.value < 2 and not GRAPHS.value and not watching()
+    """True when launches are neither timed, watched, checked nor captured."""
+    return DEBUG.value < 2 and not GRAPHS.value and not VERIFY.value and not watching()
 
 
 def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) -> None:
@@ -145,7 +145,7 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
     steps: Sequence[Step] = plan.steps
     if skipped:
         steps = [step for i, step in enumerate(plan.steps) if i not in skipped]
-    elif GRAPHS.value and not timed and graphs.replayed(plan, memories):
+    elif GRAPHS.value and not timed and not VERIFY.value and graphs.replayed(plan, memories):
         steps = ()
         for launched in plan.launches:
             if launched.fault >= 0:
@@ -158,7 +158,10 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
         if isinstance(step, HostCall):
             _call(plan, step, arguments)
             continue
+        before = verifying.contents(step, arguments) if VERIFY.value else {}
         seconds = Device[step.device].launch(step.executable, arguments, timed)
+        if before:
+            verifying.check(step, before, verifying.contents(step, arguments))
         if seconds is not None:
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)

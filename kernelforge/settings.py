@@ -107,6 +107,8 @@ WINOGRAD: Final = Setting("WINOGRAD", True, "convolutions with fewer multiplicat
 GRAPHS: Final = Setting("GRAPHS", False, "on CUDA, plans that run again do so as one graph; not tried on a GPU yet")
 PENDING: Final = Setting("PENDING", 4096, "operations a tensor may wait for before it is computed unasked; 0: any")
 EAGER: Final = Setting("EAGER", False, "each operation of tensors runs as it is made")
+VERIFY: Final = Setting("VERIFY", 0, "1: every kernel is checked on its data, large ones in places; 2: everywhere")
+NAN: Final = Setting("NAN", 0, "1: computing NaN is an error that names operation, element, line; 2: infinity, too")
 JIT: Final = Setting("JIT", True, "functions under jit are captured and replayed; 0: they run as they are")
 TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch norm behave as in training")
 
@@ -114,7 +116,8 @@ SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
         DEBUG, DEVICE, OPENCL, THREADS, WORKERS, COMPILE_APART, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP,
-        DUMP_LANGUAGE, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, PENDING, EAGER, JIT, TRAINING,
+        DUMP_LANGUAGE, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, PENDING, EAGER, VERIFY, NAN, JIT,
+        TRAINING,
     )
 }  # fmt: skip
 

@@ -10,18 +10,18 @@ ROOT = Path(__file__).parent.parent
 # A word is a file, a package, or a family of files: `choose` also places choose_cpu.py.
 ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < origins < image streaming < target schedule program
-                  < interpret show spell < bounds < verify < rebuild < scalar_rules < masked sharing merging apart
-                  scanning phases reordering factors < fixing contract < rewrite < access dots picks overwriting
-                  < moved nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
+                  < interpret show spell < bounds exact < checking verify < rebuild < scalar_rules < masked sharing
+                  merging apart scanning phases reordering factors < fixing contract < rewrite < access dots picks
+                  overwriting < moved nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
                   < placing narrowing < nest show_nest < choose < candidates < triton opencl
                   < opencl_together generate < __init__""",
     "kernelforge": """blame < settings errors < kinds progress counters buffer dlpack recording < node < graph
                       views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom
                       ownership < axes demand naming group < questions merging windowed blocks story < boundaries
                       < fuse lower winograd < calls < memory kept < kernels < tune < steps < joint < plan
-                      < observing ceilings < debug dumping faults graphs saved < running < realize < tensor
-                      < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect < cli
-                      < __main__ __init__""",
+                      < observing ceilings < debug dumping faults graphs saved verifying < running < realize < nans
+                      < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect < bench
+                      < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

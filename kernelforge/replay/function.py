@@ -39,7 +39,7 @@ from kernelforge.replay.guards import (
 from kernelforge.replay.state import SIMPLE, Snapshot
 from kernelforge.replay.structures import children
 from kernelforge.replay.trace import host_numbers, recorded
-from kernelforge.settings import JIT, TRAINING, remembered
+from kernelforge.settings import JIT, NAN, TRAINING, remembered
 from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 @remembered
 def _switches() -> tuple[object, ...]:
-    return circumstances(), TRAINING.value, Device.DEFAULT, JIT.value
+    return circumstances(), TRAINING.value, Device.DEFAULT, JIT.value and not NAN.value
 
 
 def _mode() -> tuple[object, ...]:

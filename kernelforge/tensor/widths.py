@@ -24,6 +24,8 @@ class Widths(Joining):
     def bitcast(self, dtype: DType | str) -> Self:
         """The same bits read as dtype, least significant first: the last dimension grows or shrinks with the width.
 
+        Signalling NaN of 16 bits become quiet ones.
+
         >>> Tensor([1.0, -2.0]).bitcast("uint32").tolist()
         [1065353216, 3221225472]
         >>> Tensor([258, -1], dtype="int16").bitcast("uint8").tolist()

@@ -1,9 +1,11 @@
 """Functions with their own backward, hooks, checks and anomalies, held against torch where it has them."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, autograd
+from kernelforge import Context, Tensor, autograd, jit
 from kernelforge.errors import AnomalyError, ShapeError
 
 torch = pytest.importorskip("torch")
@@ -208,8 +210,30 @@ def test_an_anomaly_names_operation_and_line():
         wrong(Tensor([1.0, -1.0])).sum().item()
     line = wrong.__code__.co_firstlineno + 2
     assert "NaN first appeared in log" in str(caught.value) and f"{__file__}:{line}" in str(caught.value)
-    assert "values from -2.0 to 4.0" in str(caught.value)
+    assert "at [1]" in str(caught.value) and "values from -2.0 to 4.0, there -2.0" in str(caught.value)
     assert wrong(Tensor([1.0, -1.0])).isnan().all().item()
+
+
+def test_infinity_is_an_anomaly_where_asked_for():
+    def wrong(x):
+        return (x * 100).exp() + 1
+
+    for level, fine in ((1, True), (2, False)):
+        with Context(NAN=level), nullcontext() if fine else pytest.raises(AnomalyError) as caught:
+            wrong(Tensor([[0.0, 1.0, 2.0]])).numpy()
+    line = wrong.__code__.co_firstlineno + 1
+    assert "infinity first appeared in exp" in str(caught.value) and f"{__file__}:{line}" in str(caught.value)
+    assert "at [0, 1]" in str(caught.value) and "there 100.0" in str(caught.value)
+    with Context(NAN=2):
+        assert Tensor([1.0, 2.0]).masked_fill(Tensor([True, False]), -float("inf")).max().item() == 2.0
+
+
+def test_captured_steps_are_looked_into():
+    step = jit(lambda x: (x - 1).log() * 2)
+    for _ in range(3):
+        step(Tensor([2.0, 3.0]))
+    with pytest.raises(AnomalyError, match="first appeared in log"), Context(NAN=1):
+        step(Tensor([0.5, 3.0])).numpy()
 
 
 def test_an_anomaly_in_a_gradient_and_in_what_was_given():
