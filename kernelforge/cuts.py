@@ -29,6 +29,7 @@ FORCED: Final = {
     "tally": "counted in place",
     "copy": "copied between devices",
     "host": "computed on the host",
+    "loop": "computed step by step",
     "stack": "made of several values",
 }
 
@@ -188,9 +189,9 @@ class Cuts:
                 self.reasons[node] = FORCED[node.op]
             if is_transfer(node):
                 self.cut(in_memory(node.src[0]), "read by another device")
-            elif node.op == "host" and node.realized is None:
+            elif node.op in ("host", "loop") and node.realized is None:
                 for source in node.src:
-                    self.cut(in_memory(source), "read by the host")
+                    self.cut(in_memory(source), "read by the host" if node.op == "host" else "read step by step")
 
     def _cut_reductions(self) -> None:
         """A reduction takes its elementwise epilogue: stored is the last of the elementwise nodes only it leads to.

@@ -103,8 +103,8 @@ def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
     (node, *_) = part.outputs
     if is_transfer(node):
         return [Group("copy", part.outputs, (in_memory(node.src[0]),), reasons)]
-    if node.op == "host":
-        return [Group("host", part.outputs, tuple(in_memory(source) for source in node.src), reasons)]
+    if node.op in ("host", "loop"):
+        return [Group(node.op, part.outputs, tuple(in_memory(source) for source in node.src), reasons)]
     if node.op == "stack":
         return [Group("stack", part.outputs, _loads(cuts, node.src), reasons)]
     if node.op not in SCATTERS:

@@ -373,8 +373,17 @@ def copy(x: Node, device: str) -> Node:
 
 def host(function: Any, src: Sequence[Node], shape: Shape) -> Node:
     """What a function of arrays makes of src on the host, in the dtype of the first; attr is a `HostFunction`."""
-    stored = tuple([contiguous(x) if _behind_views(x).op in LEAVES - {"buffer"} else x for x in src])
-    return node_of("host", stored, function, shape, src[0].dtype)
+    return node_of("host", _storable(src), function, shape, src[0].dtype)
+
+
+def loop(attr: Any, src: Sequence[Node], shape: Shape) -> Node:
+    """What a `Loop`, its attr, carries from step to step: init, sequences and what stays the same -> [steps, ..]."""
+    return node_of("loop", _storable(src), attr, shape, src[0].dtype)
+
+
+def _storable(src: Sequence[Node]) -> tuple[Node, ...]:
+    """Nodes that can be in memory: numbers everybody knows are put there."""
+    return tuple([contiguous(x) if _behind_views(x).op in LEAVES - {"buffer"} else x for x in src])
 
 
 def _behind_views(x: Node) -> Node:
@@ -415,11 +424,12 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
     if op in ("contiguous", "detach"):
         return contiguous(x, attr) if op == "contiguous" else detach(x)
-    if op in ("stack", "host"):
-        return stack(src, attr) if op == "stack" else host(attr, src, node.shape)
+    if op in _BY_SHAPE:
+        return _BY_SHAPE[op](attr, src, node.shape)
     return surrogate(*src) if op == "surrogate" else elementwise(op, *src)
 
 
+_BY_SHAPE: Final = {"stack": lambda places, src, shape: stack(src, places), "host": host, "loop": loop}
 _BY_ATTR: Final = {f.__name__: f for f in (reshape, permute, expand, pad, shrink, flip, cast, bitcast, copy)}
 
 

@@ -21,6 +21,7 @@ class Group:
              "stack"    the output is a stack of values, each computed from the inputs
              "copy"     the output is the input on another device
              "host"     the output is a function of the inputs that the host computes
+             "loop"     the output is what a loop over the inputs carries; each step is a plan's kernels
     outputs  nodes it stores
     inputs   nodes it loads: buffers, realized nodes and outputs of earlier groups
     reasons  for each output, why it is stored instead of computed by its users

@@ -25,6 +25,7 @@ FARTHEST = 400
 NEIGHBOURS = 6
 SMALL = 1 << 16
 PROGRAMS = 16
+ALONE = SCATTERS | {"stack", "host", "loop"}
 
 
 class Part:
@@ -42,7 +43,7 @@ class Part:
         self.inside, self.loads = cuts.region(outputs, ignored=frozenset(outputs) | frozenset(computed))
         positions = [cuts.position[node] for node in outputs]
         self.first, self.last = min(positions), max(positions)
-        self.special = any(node.op in SCATTERS or node.op in ("stack", "host") or is_transfer(node) for node in outputs)
+        self.special = any(node.op in ALONE or is_transfer(node) for node in outputs)
         self.special = self.special or any(node.op == "contiguous" and node.attr is not None for node in outputs)
         self.answer: Answer | None = None
         self.is_flat = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Final
 
 from codegen.dtypes import dtypes
@@ -19,12 +20,12 @@ from codegen.origins import Origins, following
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
-from kernelforge import tune
+from kernelforge import graph, tune
 from kernelforge.alongside import alongside
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
 from kernelforge.fuse import groups
-from kernelforge.graph import Line, Node, toposort
+from kernelforge.graph import Line, Node, toposort, user_line
 from kernelforge.group import Group
 from kernelforge.joint import joint
 from kernelforge.kept import preparations
@@ -33,6 +34,7 @@ from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
 from kernelforge.memory import Lifetime, assign
 from kernelforge.privatise import privatise
+from kernelforge.rounds import rounds
 from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, VERIFY, remembered
 from kernelforge.simplify import simplify
 from kernelforge.split import split
@@ -188,6 +190,9 @@ class Planner:
             shapes = tuple(x.shape for x in node.src)
             self.plan.steps.append(HostCall(node.attr, sources, shapes, self._slot(node, device), node.line))
             return
+        if group.kind == "loop":
+            self._repeat(group, device)
+            return
         spare = [x for x in group.inputs if self.last.get(x) is group and x.device == device]
         dying = frozenset(node for node in spare if self._slot(node, device) in self.dying)
         results = frozenset(node for node in group.outputs if node in self.wanted)
@@ -208,6 +213,23 @@ class Planner:
         step.origins = _lines_of(template, numbered)
         self.plan.steps.append(step)
 
+    def _repeat(self, group: Group, device: str) -> None:
+        """Appends the steps of a loop."""
+        (node,) = group.outputs
+        loop, steps = node.attr, node.shape[0]
+        shapes = [x.shape[1:] if 0 < i <= loop.sequences else x.shape for i, x in enumerate(node.src)]
+        leaves = [Buffer(prod(shape), x.dtype, device) for shape, x in zip(shapes, node.src)]
+        with user_line(node.line):
+            state = loop.step.replayed([graph.buffer(leaf, shape) for leaf, shape in zip(leaves, shapes)])
+        body = make_plan([state], leaves, device)
+        given = [self._argument(x, device, group) for x in group.inputs]
+        places = range(steps)[:: -1 if loop.reverse else 1]
+        target = self._slot(node, device)
+        once, repeated, where = rounds(body, given, loop.sequences, places, target, self._new)
+        weights = {where[slot] for p in body.preparations for slot in p.outputs if slot in where}
+        self.asked += [len(self.plan.steps) + i for i, step in enumerate(once) if not weights.isdisjoint(step.writes)]
+        self.plan.steps += [*once, *repeated]
+
     def finish(self, wanted: Sequence[Node]) -> Plan:
         """The plan, with memory assigned."""
         plan = self.plan
@@ -218,7 +240,7 @@ class Planner:
         plan.results = tuple(self._slot(node, self.device) for node in wanted)
         found = preparations(plan.steps, self.asked, len(self.leaf), self._scratch_bytes, _kind)
         apart = frozenset(position for p in found for position in p.steps)
-        memory = [number if slot.takes < 0 else slot.takes for number, slot in enumerate(plan.slots)]
+        memory = [next((n for n in (slot.whole, slot.takes) if n >= 0), i) for i, slot in enumerate(plan.slots)]
         plan.steps, moved = joint(plan.steps, apart, memory)
         plan.preparations = [replace(p, steps=tuple(moved[position] for position in p.steps)) for p in found]
         self._lay_out()
@@ -259,8 +281,10 @@ class Planner:
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         touched = {slot for step in plan.steps if not isinstance(step, Launch) for slot in step.arguments}
+        touched |= {slot.whole for slot in plan.slots}
         for number, step in enumerate(plan.steps):
-            for slot in step.arguments:
+            for argument in step.arguments:
+                slot = argument if (whole := plan.slots[argument].whole) < 0 else whole
                 first.setdefault(slot, number)
                 last[slot] = number
         scratch = [slot for slot in first if plan.slots[slot].role == "scratch"]

@@ -208,6 +208,10 @@ def _memories(
         made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
     for number in plan.flags:
         memories[number] = _fault(plan, number).memory
+    if plan.parts:
+        parts = divided(plan, [memories[whole] for whole in plan.wholes])
+        for (number, *_), memory in zip(plan.parts, parts):
+            memories[number] = memory
     return memories, made
 
 
@@ -223,6 +227,14 @@ def allocated(blocks: Sequence[Block]) -> list[Any]:
             parts[block.within] = runtime_of(block.device).parts(found[block.within])
         found.append(parts[block.within].part(block.offset, block.nbytes))
     return found
+
+
+def divided(plan: Plan, wholes: Sequence[Any]) -> list[Any]:
+    """The memory of a plan's parts, given that of what they are parts of."""
+    found = {
+        slot: runtime_of(plan.slots[slot].device).parts(memory) for slot, memory in zip(plan.wholes, wholes)
+    }
+    return [found[whole].part(start, nbytes) for _, whole, start, nbytes in plan.parts]
 
 
 def _fault(plan: Plan, slot: int) -> faults.Fault:

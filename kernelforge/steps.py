@@ -25,10 +25,12 @@ class Slot:
     """One array of a plan.
 
     takes  of a result: the leaf in whose memory it is written, which is not needed any more; else -1
+    whole  of a part: the slot it is a part of; else -1.  start: where in it, in bytes
     role   "leaf"     a buffer the graph reads
            "result"   a buffer the plan makes for its caller
            "scratch"  an intermediate result, in a block of memory shared over time
            "fault"    flags of indices out of range; they stay until they are looked at
+           "part"     some bytes of another slot, which is no part
     """
 
     size: int
@@ -36,6 +38,8 @@ class Slot:
     device: str
     role: str
     takes: int = -1
+    whole: int = -1
+    start: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -126,7 +130,8 @@ class Plan:
     results  the slot of each requested node
     spares   leaves in whose memory results could be written if nothing else needed them afterwards
     made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
-             flags: those of faults
+             flags: those of faults; parts: those of parts, with the slots they are parts of, where, and bytes;
+             wholes: the slots that have parts
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
     preparations  what may be kept from one run to the next
     lean     blocks and scratch of a run in which all preparations are kept
@@ -147,6 +152,8 @@ class Plan:
     made: list[tuple[int, Slot, int]] = field(default_factory=list)
     scratch: list[tuple[int, int]] = field(default_factory=list)
     flags: list[int] = field(default_factory=list)
+    parts: list[tuple[int, int, int, int]] = field(default_factory=list)
+    wholes: list[int] = field(default_factory=list)
     kernels: int = 0
     flops: int = 0
     nbytes: int = 0
@@ -161,6 +168,8 @@ class Plan:
         slots = list(enumerate(self.slots))
         self.made = [(number, slot, slot.nbytes) for number, slot in slots if slot.role == "result"]
         self.flags = [number for number, slot in slots if slot.role == "fault"]
+        self.parts = [(number, slot.whole, slot.start, slot.nbytes) for number, slot in slots if slot.role == "part"]
+        self.wholes = list(dict.fromkeys(whole for _, whole, _, _ in self.parts))
         programs = [step.program for step in self.launches]
         self.kernels = len(programs)
         self.flops = sum(program.flops for program in programs)

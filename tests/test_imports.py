@@ -17,8 +17,9 @@ ORDER = {
                   < opencl_together generate < __init__""",
     "kernelforge": """blame < settings errors < kinds progress counters buffer dlpack recording < node < graph
                       views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom
-                      ownership < axes demand naming group < questions merging windowed blocks story < boundaries
-                      < fuse lower winograd < calls < memory kept < kernels < tune < steps < joint < plan
+                      tiling ownership < axes demand naming group < questions merging windowed blocks story
+                      < boundaries < fuse lower winograd < calls < lifted < loops < memory kept < kernels < tune
+                      < steps < joint < rounds < plan
                       < observing ceilings < debug dumping faults graphs saved verifying < running < realize < nans
                       < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect < bench
                       < cli < __main__ __init__""",

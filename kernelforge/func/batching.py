@@ -13,17 +13,16 @@ from typing import Any, Final, NoReturn
 
 from numpy.typing import NDArray
 
-from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
 from kernelforge.func.trees import ends, filled, mapped
-from kernelforge.graph import Node, toposort
+from kernelforge.graph import Node
+from kernelforge.lifted import lifted
 from kernelforge.node import new_node
 from kernelforge.recording import recorder
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import spelled_out
-from kernelforge.tensor.core import expanded as broadcast_to
 
 _numbers: Final = count()
 
@@ -99,7 +98,8 @@ def vmap(
         inner, options = filled((args, kwargs), stand_ins)
         result = _recorded(function, inner, options, randomness)
         outputs = ends(result)
-        found = iter(_with_batch([x._node for x in outputs if isinstance(x, Tensor)], holders, size))
+        roots = expanded([x._node for x in outputs if isinstance(x, Tensor)], history=True)
+        found = iter(lifted(roots, holders, size))
         places = iter(_spread((result,), (out_dims,)) if not isinstance(out_dims, int) else [out_dims] * len(outputs))
         return mapped(result, lambda x: _placed(x, next(found), next(places)) if isinstance(x, Tensor) else x)
 
@@ -156,49 +156,3 @@ def _placed(x: Tensor, node: Node, place: int | None) -> Tensor:
     order = list(range(1, result.ndim))
     order.insert(place, 0)
     return result.permute(*order) if place else result
-
-
-# ------------------------------------------------------------------------------------------------------- rewriting
-
-
-def _with_batch(outputs: Sequence[Node], inputs: dict[Node, Node], size: int) -> list[Node]:
-    """Outputs with the dimension of examples in front, given what stands for each placeholder."""
-    roots = expanded(outputs, history=True)
-    done: dict[Node, Node] = dict(inputs)
-    for node in toposort(roots):
-        if node not in done and any(x in done for x in node.src):
-            done[node] = _lifted(node, [_in_front(x, done, size) for x in node.src], size)
-    return [_in_front(node, done, size) for node in roots]
-
-
-def _in_front(node: Node, done: dict[Node, Node], size: int) -> Node:
-    """A node with the dimension of examples: its own, or the same for all."""
-    return done[node] if node in done else broadcast_to(node, (size, *node.shape))
-
-
-def _lifted(node: Node, src: list[Node], size: int) -> Node:
-    """The node's operation on operands with one more dimension in front."""
-    if node.op in _LIFTED:
-        return _LIFTED[node.op](src, node.attr, size)
-    if node.op == "host":
-        return graph.host(node.attr, src, (size, *node.shape))
-    return graph.node_of(node.op, tuple(src), node.attr, (size, *node.shape), node.dtype)
-
-
-_LIFTED: Final[dict[str, Callable[[list[Node], Any, int], Node]]] = {
-    "reshape": lambda src, attr, size: graph.reshape(src[0], (size, *attr)),
-    "expand": lambda src, attr, size: graph.expand(src[0], (size, *attr)),
-    "permute": lambda src, attr, size: graph.permute(src[0], (0, *(d + 1 for d in attr))),
-    "pad": lambda src, attr, size: graph.pad(src[0], ((0, 0), *attr)),
-    "shrink": lambda src, attr, size: graph.shrink(src[0], ((0, size), *attr)),
-    "flip": lambda src, attr, size: graph.flip(src[0], tuple(d + 1 for d in attr)),
-    "window": lambda src, attr, size: graph.window(src[0], attr[0] + 1, *attr[1:]),
-    "unwindow": lambda src, attr, size: graph.unwindow(src[0], attr[0] + 1, *attr[1:]),
-    "reduce": lambda src, attr, size: graph.reduce(attr[0], src[0], tuple(d + 1 for d in attr[1])),
-    "scan": lambda src, attr, size: graph.scan(attr[0], src[0], attr[1] + 1, *attr[2:]),
-    "gather": lambda src, attr, size: graph.gather(src[0], src[1], attr + 1),
-    "scatter": lambda src, attr, size: graph.scatter(src[0], src[1], src[2], attr[0] + 1, *attr[1:]),
-    "tally": lambda src, attr, size: graph.tally(src[0], src[1], src[2], attr[0] + 1, *attr[1:]),
-    "stack": lambda src, attr, size: graph.stack(src, tuple((dim + 1, n) for dim, n in attr)),
-    "copy": lambda src, attr, size: graph.copy(src[0], attr),
-}

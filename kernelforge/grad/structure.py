@@ -261,8 +261,22 @@ def _copy(node: Node, dy: Node) -> Parts:
     return (lambda: dy if device is None else graph.copy(dy, device),)
 
 
-@rule("host")
-def _host(node: Node, dy: Node) -> Parts:
+@rule("stack")
+def _stack(node: Node, dy: Node) -> Parts:
+    dims, sizes = zip(*node.attr)
+
+    def part(number: int) -> Node:
+        bounds = [(0, n) for n in node.shape]
+        for i, dim in enumerate(dims):
+            place = number // prod(sizes[i + 1 :]) % sizes[i]
+            bounds[dim] = (place, place + 1)
+        return reshape(graph.shrink(dy, tuple(bounds)), node.src[number].shape)
+
+    return tuple([partial(part, number) for number in range(len(node.src))])
+
+
+@rule("host", "loop")
+def _by_attribute(node: Node, dy: Node) -> Parts:
     parts = node.attr.gradient(node, dy)
     return tuple([None if part is None else partial(_itself, part) for part in parts])
 

@@ -33,13 +33,16 @@ def gradient(
         for node in reversed(carrying):
             if node not in cotangents:
                 continue
-            dy = total(cotangents.pop(node))
+            parts = cotangents.pop(node)
+            if node in wanted or node in ends or len(parts) == 1 or node.op != "expand":
+                parts = [total(parts)]
             if node in wanted:
-                found[node] = dy
+                found[node] = parts[0]
             if node in ends:
                 continue
             current_line.set(node.line or before)
-            _pass_on(node, dy, cotangents, carrying)
+            for dy in _apart(parts):
+                _pass_on(node, dy, cotangents, carrying)
     finally:
         current_line.set(before)
     return [found.get(target) for target in targets]
@@ -74,6 +77,22 @@ def _pass_on(node: Node, dy: Node, cotangents: dict[Node, list[Node]], carrying:
     for x, part in zip(node.src, RULES[node.op](node, dy)):
         if part is not None and x in carrying:
             cotangents.setdefault(x, []).append(part())
+
+
+def _apart(parts: list[Node]) -> list[Node]:
+    """Cotangents of an expanded node, as few as leave its sums what they are: each product of arrays has its own."""
+    if len(parts) == 1:
+        return parts
+    products = [x for x in parts if _is_product(x)]
+    others = [x for x in parts if not _is_product(x)]
+    return [*products, total(others)] if others else products
+
+
+def _is_product(x: Node) -> bool:
+    """True for a product of two arrays each of which lacks axes of the other."""
+    while x.op == "cast":
+        x = x.src[0]
+    return x.op == "mul" and all(any(y.op == "expand" for y in (z, *z.src)) for z in x.src)
 
 
 def total(parts: list[Node]) -> Node:

@@ -12,7 +12,7 @@ from typing import Any
 from codegen.program import Program
 from kernelforge.kernels.cuda_driver import Stream
 from kernelforge.kernels.cuda_launch import Arguments, Compiled, fill, special
-from kernelforge.kernels.runtime import Memory
+from kernelforge.kernels.runtime import Memory, Parts
 
 
 class Graph:
@@ -36,7 +36,8 @@ class Graph:
         stream.enter()
         self._graph = stream.done(cuda.cuGraphCreate(0), "make a graph")
         self._nodes: list[tuple[Any, Arguments, Any]] = []
-        places = [(kernel.program, [_used(memories[n]).block.serial for n in numbers]) for kernel, numbers in launches]
+        serials = [0 if memory is None else _whole(memory).block.serial for memory in memories]
+        places = [(kernel.program, [serials[n] for n in numbers]) for kernel, numbers in launches]
         for (kernel, numbers), before in zip(self._launches, dependencies(places)):
             arguments = kernel.new_arguments()
             arguments.bind([_used(memories[number]) for number in numbers])
@@ -108,3 +109,8 @@ def dependencies(launches: Sequence[tuple[Program, Sequence[int]]]) -> list[list
 def _used(memory: Memory | None) -> Memory:
     assert memory is not None
     return memory
+
+
+def _whole(memory: Memory) -> Memory:
+    """The memory itself; of a piece what it is a piece of."""
+    return memory.owner.whole if isinstance(memory.owner, Parts) else memory

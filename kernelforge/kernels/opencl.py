@@ -149,7 +149,7 @@ class OpenCLRuntime:
             try:
                 for executable, places in launches:
                     direct = executable.direct
-                    if direct is not None and queues.launched <= queues.finished:
+                    if queues.ready(executable) and direct is not None:
                         values = direct.values  # it will have run when this thread goes on
                         for i, place in enumerate(places):
                             values[i] = memories[place].block.address
@@ -174,7 +174,7 @@ class OpenCLRuntime:
         """A context in which this thread alone launches, by the function it gives, kernels whose arguments are set."""
         with self._launching:
             try:
-                yield self._queues.launch
+                yield self._queues.launch_preset
             except self._cl.Error as error:
                 raise self._failure("launch kernels", error) from error
 

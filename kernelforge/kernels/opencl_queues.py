@@ -20,6 +20,7 @@ from kernelforge.kernels.opencl_direct import Direct
 RUN_BY_CALLER: Final = 1 << 31  # CL_QUEUE_THREAD_LOCAL_EXEC_ENABLE_INTEL
 EXTENSION: Final = "cl_intel_exec_by_local_thread"
 HAND_OVER: Final = 20e-6  # seconds a kernel may take before another thread is woken for it
+PATIENCE: Final = 3  # short kernels handed over in a row because one before them was running: the next waits for them
 
 
 class Queues:
@@ -39,6 +40,7 @@ class Queues:
         self._alone = candidate.facts.compute_units == 1
         self._profiled: Any = None
         self.launched = self.finished = 0
+        self._waiting = 0  # short kernels handed over in a row
 
     def launch(self, executable: Compiled, timed: bool) -> float | None:
         """Starts a kernel; the seconds it took, if timed."""
@@ -47,7 +49,9 @@ class Queues:
             seconds = self.call(executable, direct)
             return seconds if timed else None
         before, self.launched = self.launched, self.launched + 1
-        if (executable.chances or self._alone) and before <= self.finished and self._immediate is not None:
+        short = executable.chances or self._alone
+        self._waiting = self._waiting + 1 if short and before > self.finished else 0
+        if short and before <= self.finished and self._immediate is not None:
             seconds = self._run(executable)
             self.finished = self.launched
             return seconds if timed else None
@@ -55,6 +59,18 @@ class Queues:
             return self._timed(executable)
         self._enqueue(self.main, executable.kernel, executable.global_size, executable.local_size)
         return None
+
+    def ready(self, executable: Compiled) -> bool:
+        """True when all launches are done; waits for them where several short kernels, and this, would be handed over.
+        """
+        if self.launched > self.finished and executable.chances and self._waiting >= PATIENCE:
+            self.finish()
+        return self.launched <= self.finished
+
+    def launch_preset(self, executable: Compiled, timed: bool) -> float | None:
+        """launch() of a kernel whose arguments are set for both ways to start it."""
+        self.ready(executable)
+        return self.launch(executable, timed)
 
     def finish(self) -> None:
         """Waits until all launches are done."""

@@ -111,6 +111,11 @@ class Parts:
             block = whole.parts[start, nbytes] = Block(nbytes, self._cut(whole.handle, start, nbytes), host)
         return Memory(nbytes, block, self)
 
+    @property
+    def whole(self) -> Memory:
+        """What they are pieces of."""
+        return self._whole
+
     def give_back(self, block: Block) -> None:
         """Notes that the whole was used when its part was."""
         self._whole.block.last_use = max(self._whole.block.last_use, block.last_use)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from kernelforge.errors import ArgumentError, ShapeError, StateError
@@ -17,6 +18,7 @@ from kernelforge.nn.module import Module
 from kernelforge.nn.utils.rnn import PackedSequence
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.walking import side_by_side, walk
 
 State = tuple[Tensor, ...]  # hidden values, and cells for an LSTM
 
@@ -76,6 +78,28 @@ STEPS: dict[str, Callable[..., State]] = {
     "LSTM": _lstm,
     "GRU": _gru,
 }
+
+
+@lru_cache(maxsize=256)
+def _step(mode: str, sizes: tuple[int, ...], masked: bool, names: tuple[str, ...]) -> Callable[..., Tensor]:
+    """One step of a layer whose state is one tensor, its parts of the given sizes side by side.
+
+    masked  it also takes which sequences go on, those that do not keep their state
+    names   of the weights it takes after these
+    """
+
+    def step(state: Tensor, x: Tensor, *others: Tensor) -> Tensor:
+        weights = dict(zip(names, others[masked:]))
+        parts = tuple(state.split(list(sizes), dim=-1))
+        new = STEPS[mode](x, parts, weights["weight_hh"], weights.get("bias_hh"))
+        if "weight_hr" in weights:
+            new = (F.linear(new[0], weights["weight_hr"]), *new[1:])
+        result = side_by_side(new)
+        return others[0].where(result, state) if masked else result
+
+    return step
+
+
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
 
@@ -200,22 +224,16 @@ class RNNBase(Module):
     ) -> tuple[Tensor, State]:
         """One direction of one layer: its hidden values at all times, and its last state."""
         weights = vars(self)
-        inputs = F.linear(x, weights["weight_ih" + end], weights.get("bias_ih" + end))
-        weight, bias, project = (weights.get(name + end) for name in ("weight_hh", "bias_hh", "weight_hr"))
-        step, times = STEPS[self.mode], range(x.shape[0])
-        found: list[Tensor] = []
-        for t in reversed(times) if backwards else times:
-            new = step(inputs[t], state, weight, bias)
-            if project is not None:
-                new = (F.linear(new[0], project), *new[1:])
-            if lengths is not None:
-                here = (lengths > t).unsqueeze(1)
-                new = tuple(here.where(part, old) for part, old in zip(new, state))
-            state = new
-            found.append(state[0])
-        if backwards:
-            found.reverse()
-        return Tensor.stack(*found), state
+        sequences = [F.linear(x, weights["weight_ih" + end], weights.get("bias_ih" + end))]
+        if lengths is not None:
+            sequences.append((lengths > Tensor.arange(x.shape[0], device=x.device).unsqueeze(1)).unsqueeze(2))
+        given = {name: weights.get(name + end) for name in ("weight_hh", "bias_hh", "weight_hr")}
+        same = {name: weight for name, weight in given.items() if weight is not None}
+        sizes = tuple(part.shape[-1] for part in state)
+        step = _step(self.mode, sizes, lengths is not None, tuple(same))
+        states = walk(step, side_by_side(state), sequences, list(same.values()), backwards)
+        parts = states.split(list(sizes), dim=-1)
+        return parts[0], tuple(part[0 if backwards else -1] for part in parts)
 
     def _packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         """forward() of a packed sequence: all sequences padded to the longest, their ends kept where they are."""

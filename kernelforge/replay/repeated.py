@@ -23,12 +23,13 @@ LEAST: Final = 2  # launches that are worth it
 class Repeated:
     """A plan to run again and again."""
 
-    __slots__ = ("_preset", "_runs", "_runtime", "plan")
+    __slots__ = ("_place", "_preset", "_runs", "_runtime", "plan")
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._preset: Preset | None = None
         self._runtime: OpenCLRuntime | None = None
+        self._place: dict[int, int] = {}
         self._runs = 0
 
     def run(self, leaves: Sequence[Buffer]) -> list[Buffer]:
@@ -44,6 +45,7 @@ class Repeated:
         made = [(allocate(nbytes) if slot.takes < 0 else memories[slot.takes], slot) for _, slot, nbytes in plan.made]
         memories += [memory for memory, _ in made]
         memories += running.allocated(plan.blocks)
+        memories += running.divided(plan, [memories[self._place[whole]] for whole in plan.wholes])
         self._preset.run(memories)
         GlobalCounters.kernel_count += plan.kernels
         GlobalCounters.global_ops += plan.flops
@@ -52,8 +54,8 @@ class Repeated:
             Buffer(slot.size, slot.dtype, slot.device, None, memory) if slot.takes < 0 else leaves[slot.takes]
             for memory, slot in made
         ]
-        place = {number: buffer for (number, _, _), buffer in zip(plan.made, found)}
-        return [place[slot] if slot in place else leaves[slot] for slot in plan.results]
+        made_at = {number: buffer for (number, _, _), buffer in zip(plan.made, found)}
+        return [made_at[slot] if slot in made_at else leaves[slot] for slot in plan.results]
 
     def _fits(self) -> bool:
         """True where all there is to a run are launches on memory that leaves, results and blocks have."""
@@ -70,7 +72,9 @@ class Repeated:
         place = dict(enumerate(range(leaves)))
         place.update((number, leaves + i) for i, (number, _, _) in enumerate(plan.made))
         place.update((slot, leaves + len(plan.made) + block) for slot, block in plan.scratch)
-        self._runtime = runtime
+        first = leaves + len(plan.made) + len(plan.blocks)
+        place.update((number, first + i) for i, (number, *_) in enumerate(plan.parts))
+        self._runtime, self._place = runtime, place
         self._preset = Preset(runtime, [(executable, [place[slot] for slot in at]) for executable, at in plan.batch])
 
 

@@ -1,0 +1,257 @@
+"""Loops in the graph: one step recorded, walked over sequences, with the states after all steps as the result.
+
+Comes in: a recipe for a step, what the state begins with, sequences, and values that stay the same.  Goes out: one
+"loop" node, its gradient, and the same for many examples.  A plan plans one step and repeats it, so neither planning
+nor compiling depends on the number of steps.
+
+The gradient is a loop too, against the direction, of nothing but the state's cotangent.  What of a step is costly and
+depends on no cotangent is computed for all steps at once beforehand, and so are, afterwards, the cotangents of the
+sequences and of what stays the same: a weight's is one product, however many steps there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import prod
+from typing import Final, NamedTuple
+
+from codegen.ops import SCALAR_OPS
+from kernelforge import graph
+from kernelforge.calls import Recipe, Signature, placeholders
+from kernelforge.grad import gradient
+from kernelforge.grad.table import add, summed
+from kernelforge.graph import Node, full, rebuild, toposort
+from kernelforge.lifted import lifted
+from kernelforge.tiling import tiled
+
+APART: Final = 512  # bytes of which elements of sequences and states take a multiple: where memory can be divided
+LEAST: Final = 4  # steps that are worth a loop
+COSTLY: Final = frozenset(("reduce", "scan", "gather", "scatter", "tally", "stack", "host", "loop"))
+REARRANGING: Final = frozenset(("reshape", "permute", "flip", "contiguous", "detach"))
+
+
+class Loop(NamedTuple):
+    """The attr of a loop node; its sources are what the state begins with, the sequences, and what stays the same.
+
+        state[i] = step(state[i - 1], *(x[i] for x in sequences), *same)
+
+    sequences  how many there are
+    reverse    from their ends to their beginnings; states keep their places
+    """
+
+    step: Recipe
+    sequences: int
+    reverse: bool
+
+    def gradient(self, node: Node, dy: Node) -> Sequence[Node | None]:
+        """The cotangents of the sources."""
+        init, *rest = node.src
+        inputs = placeholders((_kind(init), *map(_one, rest[: self.sequences]), *map(_kind, rest[self.sequences :])))
+        taken = _Step(self, node, inputs, self.step.replayed(inputs))
+        reach = taken.reach(dy)
+        whole = dy if reach is None else add(dy, _shifted(reach, None, not self.reverse))
+        first = None if reach is None else _element(reach, node.shape[0] - 1 if self.reverse else 0)
+        return [first, *taken.others(whole)]
+
+    def lifted(self, src: Sequence[Node], size: int) -> Node:
+        """The loop of many examples at a time, given sources with the examples' dimension in front."""
+        init, *rest = src
+        moved = [_swapped(x) for x in rest[: self.sequences]]
+        inputs = placeholders((_kind(init), *map(_one, moved), *map(_kind, rest[self.sequences :])))
+        single = placeholders([(x.shape[1:], x.dtype, x.device) for x in inputs])
+        (result,) = lifted([self.step.replayed(single)], dict(zip(single, inputs)), size)
+        return _swapped(
+            walked(Recipe(self.step.name, inputs, result), init, moved, rest[self.sequences :], self.reverse)
+        )
+
+
+def walked(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequence[Node], reverse: bool = False) -> Node:
+    """The states after all steps, in the places of the sequences' elements: [steps, *init.shape]."""
+    steps = sequences[0].shape[0]
+    values = (init, *sequences, *same)
+    if steps < LEAST or not all(x.size for x in values) or not _computes(step):
+        return _spelled_out(step, init, sequences, same, reverse)
+    parts = (_kind(init), *map(_one, sequences))
+    if all(_apart(signature) == prod(signature[0]) for signature in parts):
+        return graph.loop(Loop(step, len(sequences), reverse), values, (steps, *init.shape))
+    wider = _padded(step, parts, tuple(map(_kind, same)))
+    flat = [graph.reshape(x, (steps, x.size // steps)) for x in sequences]
+    flat = [graph.pad(x, ((0, 0), (0, _apart(part) - x.shape[1]))) for x, part in zip(flat, parts[1:])]
+    begin = graph.pad(graph.reshape(init, (init.size,)), ((0, _apart(parts[0]) - init.size),))
+    found = graph.loop(Loop(wider, len(flat), reverse), (begin, *flat, *same), (steps, *begin.shape))
+    return graph.reshape(graph.shrink(found, ((0, steps), (0, init.size))), (steps, *init.shape))
+
+
+def _spelled_out(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequence[Node], reverse: bool) -> Node:
+    """The same, step by step in the graph."""
+    state, states, steps = init, [], sequences[0].shape[0]
+    for i in reversed(range(steps)) if reverse else range(steps):
+        state = step.replayed([state, *(_element(x, i) for x in sequences), *same])
+        states.append(state)
+    return graph.stack(states[::-1] if reverse else states, ((0, steps),))
+
+
+@lru_cache(maxsize=1024)
+def _padded(step: Recipe, parts: tuple[Signature, ...], same: tuple[Signature, ...]) -> Recipe:
+    """The step on a flat state and flat elements of sequences, with zeros behind them."""
+    flat = placeholders([*(((_apart(part),), *part[1:]) for part in parts), *same])
+    given = [
+        graph.reshape(graph.shrink(x, ((0, prod(shape)),)), shape) for x, (shape, *_) in zip(flat, parts)
+    ]
+    result = step.replayed([*given, *flat[len(parts) :]])
+    behind = flat[0].size - result.size
+    return Recipe(step.name, flat, graph.pad(graph.reshape(result, (result.size,)), ((0, behind),)))
+
+
+def _apart(signature: Signature) -> int:
+    """How many elements are stored for an array that begins where memory can be divided."""
+    shape, dtype, _ = signature
+    return -(-prod(shape) * dtype.itemsize // APART) * APART // dtype.itemsize
+
+
+def _computes(step: Recipe) -> bool:
+    """True for a step that does more than to rearrange."""
+    return any(op not in graph.VIEWS and op not in REARRANGING for op, *_ in step.steps)
+
+
+class _Step:
+    """A step spelled out on placeholders, to be differentiated.
+
+    inputs  of the step, and result: what it gives
+    seen    for the inputs that differ from step to step: all their values
+    known   for inputs that stay the same: these
+    """
+
+    def __init__(self, loop: Loop, node: Node, inputs: list[Node], result: Node) -> None:
+        init, *rest = node.src
+        self.loop, self.node, self.inputs, self.result = loop, node, inputs, result
+        self.seen = dict(zip(inputs, (_shifted(node, init, loop.reverse), *rest[: loop.sequences])))
+        self.known = dict(zip(inputs[1 + loop.sequences :], rest[loop.sequences :]))
+
+    def reach(self, dy: Node) -> Node | None:
+        """What of the states' cotangents reaches the state before each step; None where nothing does."""
+        carried, own = placeholders([_kind(self.result)] * 2)
+        (part,) = gradient(self.result, add(own, carried), self.inputs[:1])
+        if part is None:
+            return None
+        (part,) = tiled([part])
+        ahead = _ahead(part, {own, carried}, self.result)
+        held = dict(zip(ahead, placeholders([_kind(x) for x in ahead])))
+        (part,) = _replaced([part], held)
+        used = set(toposort([part]))
+        sequences = {x: all_of for x, all_of in self.seen.items() if x in used}
+        sequences |= dict(zip(held.values(), self._at_once(ahead, self.seen)))
+        same = {x: value for x, value in self.known.items() if x in used}
+        step = Recipe(f"{self.loop.step.name}_gradient", [carried, own, *sequences, *same], part)
+        begin = full(carried.shape, 0, carried.dtype)
+        return walked(step, begin, [dy, *sequences.values()], list(same.values()), not self.loop.reverse)
+
+    def others(self, dy: Node) -> list[Node | None]:
+        """The cotangents of the sequences and of what stays the same, given those of the states."""
+        (own,) = placeholders([_kind(self.result)])
+        parts = gradient(self.result, own, self.inputs[1:])
+        made = iter(self._at_once(tiled([x for x in parts if x is not None]), {**self.seen, own: dy}))
+        found = [None if part is None else next(made) for part in parts]
+        count = self.loop.sequences
+        return [*found[:count], *(None if x is None else _over_steps(x) for x in found[count:])]
+
+    def _at_once(self, roots: Sequence[Node], seen: Mapping[Node, Node]) -> list[Node]:
+        """The values of nodes in all steps."""
+        known = [self.node if x is self.result else None for x in roots]
+        made = lifted(_replaced(roots, self.known), seen, self.node.shape[0])
+        return [there or here for there, here in zip(known, made)]
+
+
+def _ahead(part: Node, cotangents: set[Node], result: Node) -> list[Node]:
+    """What a step's gradient is to find computed: costly values, or what they lead to alone, that need no cotangent."""
+    order = toposort([part])
+    waits: set[Node] = set(cotangents)
+    costly: set[Node] = set()
+    for node in order:
+        if not waits.isdisjoint(node.src):
+            waits.add(node)
+        elif node.op in COSTLY or not costly.isdisjoint(node.src):
+            costly.add(node)
+    needed: dict[Node, None] = {part: None}
+    users: dict[Node, list[Node]] = {}
+    found: dict[Node, None] = {}
+    for node in reversed(order):
+        if node not in needed:
+            continue
+        if node is result or (node in costly and node.op in COSTLY):
+            found[node] = None
+        elif node in waits or node in costly:
+            needed |= dict.fromkeys(node.src)
+            for x in node.src:
+                users.setdefault(x, []).append(node)
+    return list(dict.fromkeys(_led_to(node, users, waits) for node in found))
+
+
+def _led_to(node: Node, users: Mapping[Node, Sequence[Node]], waits: set[Node]) -> Node:
+    """The last of the elementwise values of a node's size that it leads to alone."""
+    while len(users.get(node, ())) == 1:
+        (user,) = users[node]
+        if user in waits or user.size != node.size or not (user.op in SCALAR_OPS or user.op in REARRANGING):
+            break
+        node = user
+    return node
+
+
+def _replaced(roots: Sequence[Node], by: Mapping[Node, Node]) -> list[Node]:
+    """The roots with other nodes in the places of some."""
+    done = dict(by)
+    for node in toposort(roots):
+        if node not in done:
+            src = [done[x] for x in node.src]
+            done[node] = rebuild(node, src) if node.src else node
+    return [done[node] for node in roots]
+
+
+def _over_steps(x: Node) -> Node:
+    """The sum of [steps, ..] over steps: where it is one of products, the same sum."""
+    views: list[Node] = []
+    while x.op in ("permute", "reshape") and x.src[0].shape[:1] == x.shape[:1] and (x.op == "reshape" or not x.attr[0]):
+        views.append(x)
+        x = x.src[0]
+    if x.op == "reduce" and x.attr[0] == "add":
+        found = graph.reduce("add", x.src[0], (0, *x.attr[1]))
+    else:
+        found = summed(x, (0,))
+    for view in reversed(views):
+        found = (
+            graph.reshape(found, view.shape[1:])
+            if view.op == "reshape"
+            else graph.permute(found, tuple(d - 1 for d in view.attr[1:]))
+        )
+    return found
+
+
+def _kind(x: Node) -> Signature:
+    return x.shape, x.dtype, x.device
+
+
+def _one(x: Node) -> Signature:
+    """The signature of a sequence's elements."""
+    return x.shape[1:], x.dtype, x.device
+
+
+def _element(x: Node, i: int) -> Node:
+    return graph.reshape(graph.shrink(x, ((i, i + 1), *((0, n) for n in x.shape[1:]))), x.shape[1:])
+
+
+def _swapped(x: Node) -> Node:
+    """x with its first two dimensions exchanged."""
+    return graph.permute(x, (1, 0, *range(2, len(x.shape))))
+
+
+def _shifted(x: Node, first: Node | None, reverse: bool) -> Node:
+    """first, or zeros, and all elements of x but the last; when reverse all but the first, and then that."""
+    steps, rest = x.shape[0], [(0, n) for n in x.shape[1:]]
+    none = [(0, 0)] * len(rest)
+    kept, pads = ((1, steps), (0, 1)) if reverse else ((0, steps - 1), (1, 0))
+    moved = graph.pad(graph.shrink(x, (kept, *rest)), (pads, *none))
+    if first is None:
+        return moved
+    end = (steps - 1, 0) if reverse else (0, steps - 1)
+    return add(moved, graph.pad(graph.reshape(first, (1, *first.shape)), (end, *none)))

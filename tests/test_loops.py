@@ -1,0 +1,142 @@
+"""Loops in the graph are what their steps are one after the other: values, gradients, batches, and their plans."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernelforge import GlobalCounters, Tensor, jit
+from kernelforge.calls import expanded
+from kernelforge.errors import ShapeError
+from kernelforge.func import vmap
+from kernelforge.graph import toposort
+from kernelforge.realize import planned
+from kernelforge.steps import Launch
+from kernelforge.tensor.walking import side_by_side, walk
+
+Step = Callable[..., Tensor]
+
+
+def recurrent(h: Tensor, x: Tensor, w: Tensor) -> Tensor:
+    return (x + h @ w).tanh()
+
+
+def scaled(h: Tensor, x: Tensor, w: Tensor) -> Tensor:
+    """A step with a costly value that only the gradient needs, and pieces side by side."""
+    a, b = (h * (w * w).sum(0).softmax(-1) + x).chunk(2, -1)
+    return side_by_side([a.sigmoid() * b, a - b])
+
+
+def apart(function: Step, state: Tensor, x: Tensor, w: Tensor, reverse: bool) -> Tensor:
+    """walk(), step by step."""
+    found = []
+    for i in range(x.shape[0])[:: -1 if reverse else 1]:
+        state = function(state, x[i], w)
+        found.append(state)
+    return Tensor.stack(*found[:: -1 if reverse else 1])
+
+
+def arguments(seed: int, steps: int, rows: int, size: int) -> list[Tensor]:
+    random = np.random.default_rng(seed)
+    shapes = ((rows, size), (steps, rows, size), (size, size))
+    return [Tensor(random.normal(0, 0.5, shape).astype(np.float32), requires_grad=True) for shape in shapes]
+
+
+def results(walked: Callable[[Tensor, Tensor, Tensor], Tensor], given: list[Tensor]) -> list[np.ndarray]:
+    """The states and the gradients of a function of them."""
+    states = walked(*given)
+    gradients = (states.sin() * states).sum().gradient(*given)
+    return [x.numpy() for x in (states, *gradients)]
+
+
+@given(st.integers(0, 9), st.integers(1, 9), st.integers(1, 3), st.sampled_from([2, 6, 32, 128]), st.booleans())
+@pytest.mark.parametrize("step", [recurrent, scaled])
+@pytest.mark.usefixtures("numpy_device")
+def test_values_and_gradients(step: Step, seed: int, steps: int, rows: int, size: int, reverse: bool) -> None:
+    given = arguments(seed, steps, rows, size)
+    found = results(lambda h, x, w: walk(step, h, [x], [w], reverse), given)
+    expected = results(lambda h, x, w: apart(step, h, x, w, reverse), given)
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("size", [5, 128])
+def test_on_a_device(size: int, reverse: bool) -> None:
+    given = arguments(0, 7, 2, size)
+    expected = results(lambda h, x, w: apart(recurrent, h, x, w, reverse), given)
+    step = jit(lambda h, x, w: walk(recurrent, h, [x], [w], reverse))
+    for walked in (lambda h, x, w: walk(recurrent, h, [x], [w], reverse), *[step] * 4):
+        for x, y in zip(results(walked, given), expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_a_gradient_of_a_gradient() -> None:
+    def second(walked: Callable[..., Tensor]) -> np.ndarray:
+        given = arguments(1, 5, 2, 4)
+        (first,) = walked(*given).square().sum().gradient(given[2])
+        (again,) = first.sin().sum().gradient(given[2])
+        return again.numpy()
+
+    found = second(lambda h, x, w: walk(recurrent, h, [x], [w]))
+    np.testing.assert_allclose(found, second(lambda h, x, w: apart(recurrent, h, x, w, False)), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_many_examples() -> None:
+    h, x, w = arguments(2, 6, 3, 4)
+    sequences = x.detach().unsqueeze(1) * Tensor.arange(1, 4).reshape(1, 3, 1, 1)
+    found = vmap(lambda h, x: walk(recurrent, h, [x], [w]), in_dims=(None, 1), out_dims=1)(h.detach(), sequences)
+    one_by_one = [apart(recurrent, h.detach(), sequences[:, i], w, False) for i in range(3)]
+    np.testing.assert_allclose(found.numpy(), Tensor.stack(*one_by_one, dim=1).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def programs(steps: int) -> tuple[int, int]:
+    """Launches of a training step, and how many programs they are of."""
+    given = [x.realize() for x in arguments(0, steps, 4, 128)]
+    states = walk(recurrent, given[0], [given[1]], [given[2]])
+    nodes = [x._node for x in states.square().sum().gradient(*given)]
+    launches = [step for step in planned(nodes) if isinstance(step, Launch)]
+    return len(launches), len({step.program for step in launches})
+
+
+def test_more_steps_need_no_more_programs() -> None:
+    few, many = programs(8), programs(64)
+    assert many[0] - few[0] <= 56 * 4, "a product and its epilogue there, and two or three on the way back"
+    assert many[1] <= few[1] + 1
+
+
+def test_a_weights_gradient_is_one_product() -> None:
+    given = [x.realize() for x in arguments(0, 8, 4, 128)]
+    (gradient,) = walk(recurrent, given[0], [given[1]], [given[2]]).sum().gradient(given[2])
+    (node,) = expanded([gradient._node])
+    sums = [x for x in toposort([node]) if x.op == "reduce" and x.size == 128 * 128]
+    assert [x.attr for x in sums] == [("add", (0, 1))]
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_states_that_only_move() -> None:
+    x = Tensor.arange(12.0).reshape(6, 2)
+    assert walk(lambda h, x: x, Tensor.zeros(2), [x]).tolist() == x.tolist()
+    assert walk(lambda h, x: h, Tensor.ones(2), [x]).tolist() == [[1, 1]] * 6
+    assert walk(lambda h, x: h.flip(0), Tensor([1.0, 2.0]), [x])[:2].tolist() == [[2, 1], [1, 2]]
+    assert walk(lambda h, x: h + 1, Tensor([1.0, 2.0]), [x]).tolist() == [[i + 2, i + 3] for i in range(6)]
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_a_state_that_changes_its_shape() -> None:
+    with pytest.raises(ShapeError, match="a step takes a state"):
+        walk(lambda h, x: x.sum(), Tensor.zeros(2), [Tensor.ones(6, 2)])
+
+
+def test_a_step_is_run_on_parts_of_what_is_there() -> None:
+    """The sequence is not copied: one launch for each step and nothing else."""
+    x, h = Tensor.ones(16, 128).realize(), Tensor.zeros(128).realize()
+    states: Any = walk(lambda h, x: (h + x).sin(), h, [x])
+    before = GlobalCounters.kernel_count
+    states.realize()
+    assert GlobalCounters.kernel_count - before == 16
