@@ -115,15 +115,25 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     if lane is not None and lane in parallel and have < groups:
         chunk = -(-lane.size // (groups // have))
         loops.grid.append(Step(lane, -(-chunk // lanes) * lanes))
-    loops.inside += [Step(a, 1) for a in outer]
-    if lane is not None:
-        loops.inside.append(Step(lane, lanes * pick("unroll", (1, 2, 4))))
     inner = [a for a in outer if a in parallel]
+    jumping = [e for e in kernel.loads if lane and outer and inner and _jumps(e, outer[-1], lane, target)]
+    distance = pick("rows ahead", ROWS_AHEAD) if jumping and outer[-1] is inner[-1] else 0
+    loops.inside += [Step(a, 1) for a in outer[:-1]]
+    loops.inside += [Step(a, n) for a in outer[-1:] for n in (distance, 1) if n]
+    if lane is not None:
+        loops.inside.append(Step(lane, lanes * pick("unroll", either(_vectors(kernel, lane, lanes), (1, 2, 4)))))
     early = places(kernel, target, lane, inner[-1]) if lane and inner else ()
     walked = [a for a in outer if a not in parallel][-1:]  # rows that are added up where another row says
     early += tuple(Ahead(e, a) for a in walked for e in kernel.loads if lane and _jumps(e, a, lane, target))
+    early += tuple(Ahead(e, outer[-1]) for e in jumping if distance)
     asks = bool(early) and pick("ahead", (True, False))
     yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else (), ahead=early if asks else ())
+
+
+def _vectors(kernel: Kernel, lane: Axis, lanes: int) -> int:
+    """Vectors per step along the lane: as many bytes of narrow values as a vector of float32 has."""
+    widest = max(e.dtype.itemsize for e in (*kernel.exprs, *(store.value for store in kernel.stores)))
+    return max(1, min(4 // widest, lane.size // (2 * lanes)))
 
 
 def _is_scattered(store: Store, lane: Axis, target: Target) -> bool:

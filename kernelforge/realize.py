@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from sys import getrefcount
 from time import perf_counter
 from typing import Final, NamedTuple, cast
 
@@ -33,6 +34,7 @@ from kernelforge.story import told
 from kernelforge.structure import Structure, structure
 
 MOST_PLANS: Final = 4096
+_UNHELD: Final = 3  # references to a node from one other, from a list and from the call that counts them
 LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 
@@ -53,7 +55,7 @@ class Plans:
 
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
-_single: Final[dict[tuple[object, ...], Plan]] = {}
+_single: Final[dict[tuple[object, ...], tuple[Plan, frozenset[int]]]] = {}  # plans of one launch, and their spares
 _single_under: Final[list[object]] = [None]  # the circumstances they were made under
 
 
@@ -104,10 +106,11 @@ def realize(
         compile_all(plan)
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
-        if plans.usual is None and not plans.counts and not free & plans.spares:
-            plans.usual = plan
+        if not free & plans.spares:
+            if plans.usual is None and not plans.counts:
+                plans.usual = plan
             if plan.is_one_launch:
-                _remember(pending[0], leaves, plan)
+                _remember(pending[0], leaves, plan, plans.spares if plans.counts else frozenset())
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
 
 
@@ -135,16 +138,19 @@ def realize_again(node: Node) -> Buffer | None:
     found = _kind(node)
     if found is None:
         return None
-    key, leaves = found
-    plan = _single.get(key)
-    if plan is None or _single_under[0] is not circumstances():
+    key, leaves, nodes = found
+    known = _single.get(key)
+    if known is None or _single_under[0] is not circumstances():
         return None
+    plan, spares = known
+    if spares and not all(getrefcount(nodes[number]) > _UNHELD for number in spares):
+        return None  # what nothing else holds may take the result
     node.realized = buffer = run_one(plan, leaves)
     node.depth = 0
     return buffer
 
 
-def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan) -> None:
+def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:
     if _single_under[0] is not circumstances():
         _single.clear()
         _single_under[0] = circumstances()
@@ -152,19 +158,20 @@ def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan) -> None:
     if found is not None and found[1] == leaves:
         if len(_single) >= MOST_PLANS:
             del _single[next(iter(_single))]
-        _single[found[0]] = plan
+        _single[found[0]] = plan, spares
 
 
-def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer]] | None:
-    """What the structure of one operation on buffers, or on views of them, comes to, and the buffers; None for any
-    other graph."""
+def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer], list[Node]] | None:
+    """What the structure of one operation on buffers, or on views of them, comes to, the buffers, and their nodes;
+    None for any other graph."""
     op, src = node.op, node.src
     if len(src) == 1 and (x := src[0]).op == "buffer":
-        return (op, node.attr, x.shape, x.dtype, x.device), [x.attr]
+        return (op, node.attr, x.shape, x.dtype, x.device), [x.attr], [x]
     if op == "gradient":
         return None
     key: list[object] = [op, node.attr]
     leaves: list[Buffer] = []
+    nodes: list[Node] = []
     for x in reversed(src):  # `structure` meets them so
         while x.op in VIEWS and x.realized is None:
             key += (x.op, x.attr)
@@ -174,12 +181,13 @@ def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer]] | None:
             if buffer in leaves:
                 return None
             leaves.append(buffer)
+            nodes.append(x)
             key += (x.device, x.shape, x.dtype)
         elif uniform(x) is not None:
             key.append(x)
         else:
             return None
-    return (tuple(key), leaves) if leaves else None
+    return (tuple(key), leaves, nodes) if leaves else None
 
 
 def _nbytes(leaves: Sequence[Buffer], numbers: Iterable[int]) -> int:
