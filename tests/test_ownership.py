@@ -21,6 +21,7 @@ def small_operands_count() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(realize, "LEAST_SPARED", 0)
         patch.setattr(realize, "_plans", {})
+        patch.setattr(realize, "_single", {})
         yield
 
 
@@ -211,3 +212,15 @@ def test_little_memory_is_only_saved_where_it_is_asked_for(monkeypatch: pytest.M
     x.assign(x + 1).realize()
     np.testing.assert_array_equal(held.numpy(), np.arange(N) + 1)
     np.testing.assert_array_equal(x.numpy(), np.arange(N) + 2)
+
+
+def test_one_operation_that_was_met_before_takes_only_what_nobody_holds() -> None:
+    for held in (False, True, True, False, True):
+        x = new()
+        first, kept, y = address(x), x if held else None, x + 1
+        del x
+        y.realize()
+        assert (address(y) == first) is not held
+        np.testing.assert_array_equal(y.numpy(), np.arange(N) + 1)
+        if kept is not None:
+            np.testing.assert_array_equal(kept.numpy(), np.arange(N))
