@@ -8,11 +8,13 @@ from pathlib import Path
 
 from bench.measure import THREADS, environment, table
 from bench.suite import report
-from bench.suite.contest import FULL, QUICK, Side, contest, in_turns
+from bench.suite.contest import FULL, QUICK, contest, in_turns
 from bench.suite.libraries import MODULES, OURS, installed
 from bench.suite.record import Record, mean_ratio, rounded
 from bench.suite.start import first_results
+from bench.suite.worker import Worker
 from bench.suite.workloads import ALL
+from kernelforge.bench.sides import Side
 
 PEERS = [side for side in MODULES if side != OURS]
 STARTED = [name for name, workload in ALL.items() if workload.group == "models"]
@@ -43,7 +45,7 @@ def main() -> None:
         return
     for variable in ("OMP_NUM_THREADS", "KF_THREADS"):
         os.environ[variable] = str(THREADS)
-    sides = [Side(name) for name in (OURS, *filter(installed, options.peers))]
+    sides = [Side(name, Worker, name) for name in (OURS, *filter(installed, options.peers))]
     wanted = [
         name for name, w in ALL.items() if not options.only or any(t in name or t == w.group for t in options.only)
     ]

@@ -6,7 +6,6 @@ first side that has any. It knows neither libraries nor reports.
 """
 
 import fcntl
-import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,16 +19,12 @@ from numpy.typing import NDArray
 
 from bench.measure import SETTLE
 from bench.suite.record import Row
-from bench.suite.worker import serve
 from bench.suite.workloads import ALL
+from kernelforge.bench.contest import apart as relative_distance
+from kernelforge.bench.sides import Refused, Side
 
 T = TypeVar("T")
 TURN = 45.0  # seconds for which a lock is held
-PATIENCE = 240.0  # seconds a worker may take to answer, compilation included
-
-
-class Refused(Exception):
-    """What a worker could not do; the text is for the table."""
 
 
 @dataclass(frozen=True)
@@ -42,53 +37,6 @@ class Effort:
 
 
 FULL, QUICK = Effort(5, 60, 1.0), Effort(3, 10, 0.2)
-
-
-class Side:
-    """A worker process, begun when first asked for something, and anew after it was ended."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.process: Any = None
-        self.pipe: Any = None
-
-    def ask(self, *request: Any) -> None:
-        """Send a request; `answer` waits for what comes of it."""
-        if self.process is None:
-            context = multiprocessing.get_context("spawn")
-            self.pipe, end = context.Pipe()
-            self.process = context.Process(target=serve, args=(end, self.name), daemon=True)
-            self.process.start()
-            end.close()
-        self.pipe.send(request)
-
-    def answer(self) -> Any:
-        """The result of the request; raises Refused where there is none."""
-        try:
-            if not self.pipe.poll(PATIENCE):
-                self.end()
-                raise Refused(f"no answer in {PATIENCE:.0f} s")
-            fine, value = self.pipe.recv()
-        except EOFError:
-            self.end()
-            raise Refused("the process ended") from None
-        if not fine:
-            raise Refused(value)
-        return value
-
-    def do(self, *request: Any) -> Any:
-        """ask() and answer()."""
-        self.ask(*request)
-        return self.answer()
-
-    def end(self) -> None:
-        """End the process: hang up, and do not wait long for one that is busy."""
-        if self.process is not None:
-            self.pipe.close()
-            self.process.join(1)
-            self.process.kill()
-            self.process.join()
-            self.process = None
 
 
 def contest(sides: Sequence[Side], name: str, effort: Effort, gauge: Side | None = None) -> Row:
@@ -139,19 +87,10 @@ def _compare(results: dict[str, list[NDArray]], tolerance: float | None, row: Ro
 
 
 def apart(found: NDArray, expected: NDArray, random: bool = False) -> float:
-    """How far two arrays are apart, as a part of the largest expected value; of random ones, mean and deviation.
-
-    >>> apart(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
-    0.5
-    """
-    if found.shape != expected.shape:
-        return float("inf")
-    if not expected.size:
-        return 0.0
-    if random:
+    """How far two arrays are apart, as a part of the largest expected value; of random ones, mean and deviation."""
+    if random and found.shape == expected.shape and found.size:
         found, expected = (np.array([a.mean(dtype=float), a.std(dtype=float)]) for a in (found, expected))
-    largest = float(np.abs(expected).max()) or 1.0
-    return float(np.abs(np.subtract(found, expected, dtype=np.float64)).max()) / largest
+    return relative_distance(found, expected)
 
 
 def in_turns(items: Iterable[T], lock: Path | None) -> Iterator[T]:

@@ -1,13 +1,11 @@
-"""A process that holds one library and does what it is told.
+"""What a process of one library does when it is told to.
 
-Comes in: requests over a pipe, a method's name and its arguments. Goes out: the method's result, or the text of the
-error. Between requests it waits without computing. It knows neither the other sides nor what its times are for.
+Comes in: requests, a method's name and its arguments (kernelforge/bench/sides.py). Goes out: the method's result. It
+knows neither the other sides nor what its times are for.
 """
 
 import os
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -43,6 +41,7 @@ class Worker:
     """The requests."""
 
     def __init__(self, name: str) -> None:
+        use_processors()
         self.library = load(name)
         self.call: Callable[[], Any] = lambda: None
         self.repeats = 1
@@ -83,20 +82,3 @@ def use_processors() -> None:
     """Keep this process and its threads to as many processors as the table speaks of."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
-
-
-def serve(pipe: Connection, name: str) -> None:
-    """Answer requests until the other end hangs up."""
-    use_processors()
-    worker: Worker | None = None
-    while True:
-        try:
-            request, *arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            worker = worker or Worker(name)
-            pipe.send((True, getattr(worker, request)(*arguments)))
-        except Exception as error:  # every library has its own; the parent reports it in the table
-            text = f"{type(error).__name__}: {error}".splitlines()[0]
-            pipe.send((False, text.replace(f"{Path.cwd()}{os.sep}", "")[:200]))

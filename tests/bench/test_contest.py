@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bench.suite import contest as subject
-from bench.suite.contest import Effort, Refused, Side, apart, contest, in_turns
+from bench.suite.contest import Effort, apart, contest, in_turns
 from bench.suite.libraries import installed, load
-from bench.suite.worker import ready
+from bench.suite.worker import Worker, ready
 from bench.suite.workloads import ALL
+from kernelforge.bench.sides import Refused, Side
 
 NAME = "add 64x64"
 SMALL = [
@@ -26,7 +27,7 @@ class Scripted(Side):
     """A side without a process: its results and times are given."""
 
     def __init__(self, name, log, result=1.0, times=(1.0,), refuses=False) -> None:
-        super().__init__(name)
+        super().__init__(name, dict)
         self.log, self.result, self.times, self.refuses = log, result, list(times), refuses
 
     def ask(self, *request) -> None:
@@ -97,7 +98,7 @@ def test_the_lock_is_held_and_given_up(tmp_path, monkeypatch) -> None:
 
 
 def test_a_worker_answers_refuses_and_starts_again() -> None:
-    side = Side("kernelforge")
+    side = Side("kernelforge", Worker, "kernelforge")
     try:
         assert "OpenCL" in side.do("runtime") or side.do("runtime")
         with pytest.raises(Refused, match="no such workload"):
