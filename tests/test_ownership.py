@@ -204,6 +204,7 @@ def test_little_memory_is_only_saved_where_it_is_asked_for(monkeypatch: pytest.M
     """A plan that overwrites is never met by a graph whose operands something else needs."""
     monkeypatch.setattr(realize, "LEAST_SPARED", 1 << 20)
     monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(realize, "_single", {})
     x = new()
     first = address(x)
     x.assign(x + 1).realize()
