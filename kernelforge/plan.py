@@ -42,7 +42,7 @@ from kernelforge.steps import Check, HostCall, Launch, Layout, Plan, Slot, Trans
 from kernelforge.story import telling
 from kernelforge.structure import structure
 from kernelforge.tallies import without_tallies
-from kernelforge.winograd import with_winograd
+from kernelforge.winograd import Choice, with_winograd
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,22 @@ _templates: Final[dict[tuple[object, ...], Template]] = {}
 
 
 def make_plan(
-    nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, dying: frozenset[int] = frozenset()
+    nodes: Sequence[Node],
+    leaves: Sequence[Buffer],
+    device: str,
+    dying: frozenset[int] = frozenset(),
+    choice: Choice | None = None,
 ) -> Plan:
     """The plan that computes nodes.
 
     leaves  the buffers they are computed from, in the order the plan's caller will pass them
     device  where to compute what names no device
     dying   the leaves nothing else will need: results may take their memory
+    choice  tells how to compute sums over windows, where that is not left to estimates
     """
     target = Device[device].target
     planner = Planner(leaves, device)
-    with _reading_only(leaves, nodes, target) as simple:
+    with _reading_only(leaves, nodes, target, choice) as simple:
         wanted = [storage(node) for node in simple]
         computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
         found = groups(computed, target) if computed else []
@@ -95,7 +100,9 @@ def make_plan(
 
 
 @contextmanager
-def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Target) -> Iterator[Sequence[Node]]:
+def _reading_only(
+    leaves: Sequence[Buffer], nodes: Sequence[Node], target: Target, choice: Choice | None
+) -> Iterator[Sequence[Node]]:
     """The simplified nodes, with every buffer but the leaves forgotten for the duration.
 
     Simplification can arrive at a node that happens to be interned and computed already.  A plan that read its buffer
@@ -107,7 +114,7 @@ def _reading_only(leaves: Sequence[Buffer], nodes: Sequence[Node], target: Targe
     rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
         "simplify": simplify,
         "tallies": lambda x: without_tallies(x, target),
-        "winograd": lambda x: with_winograd(x, target, repeated),
+        "winograd": lambda x: with_winograd(x, target, repeated, choice),
         "privatise": lambda x: privatise(x, target),
         "alongside": lambda x: alongside(x, target),
         "split": lambda x: split(x, target),

@@ -32,6 +32,7 @@ from kernelforge.settings import DUMP, DUMP_LANGUAGE, TUNE, WINOGRAD, Context, r
 from kernelforge.steps import Plan
 from kernelforge.story import told
 from kernelforge.structure import Structure, structure
+from kernelforge.tried import choice
 
 MOST_PLANS: Final = 4096
 _UNHELD: Final = 3  # references to a node from one other, from a list and from the call that counts them
@@ -202,7 +203,7 @@ def _planned(nodes: Sequence[Node], graph: Structure, device: str, free: frozens
         start = perf_counter()
         if DUMP.value:
             return _told(nodes, graph, device, free)
-        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free)
+        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, choice(device))
         if name is not None and perf_counter() - start > saved.WORTHWHILE:
             saved.save(name, plan)
     GlobalCounters.plans += 1
@@ -213,7 +214,7 @@ def _told(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[
     """A new plan, of which the dump is told."""
     start = perf_counter()
     with told() as story:
-        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free)
+        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, choice(device))
     import_module("kernelforge.dumping").planned(plan, story, perf_counter() - start)  # most programs never need it
     GlobalCounters.plans += 1
     return plan
@@ -272,7 +273,7 @@ def explain(nodes: Sequence[Node]) -> str:
         return "0 kernels: every value is in memory"
     leaves = cast(list[Buffer], structure(pending).leaves)
     with Context(TUNE=0):
-        return debug.describe(make_plan(pending, leaves, _device(pending)))
+        return debug.describe(make_plan(pending, leaves, (device := _device(pending)), choice=choice(device)))
 
 
 def planned(nodes: Sequence[Node]) -> list[Step]:
@@ -280,7 +281,8 @@ def planned(nodes: Sequence[Node]) -> list[Step]:
     pending = _pending(nodes)
     if not pending:
         return []
-    return list(make_plan(pending, cast(list[Buffer], structure(pending).leaves), _device(pending)).steps)
+    device = _device(pending)
+    return list(make_plan(pending, cast(list[Buffer], structure(pending).leaves), device, choice=choice(device)).steps)
 
 
 def stored(node: Node) -> Buffer:

@@ -16,9 +16,10 @@ The largest error, relative to the largest result, is about 3e-6 for blocks of 4
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import ceil, prod
+from typing import NamedTuple
 
 from codegen.dtypes import dtypes
 from codegen.target import Target
@@ -30,10 +31,24 @@ from kernelforge.toom import POINTS
 from kernelforge.windowed import Windowed, windowed
 
 
-def with_winograd(outputs: Sequence[Node], target: Target, repeated: bool = False) -> list[Node]:
+class Way(NamedTuple):
+    """A way to compute a sum over windows: in blocks of results, of taps ("results", "taps"), or "plain"."""
+
+    what: str = "plain"
+    blocks: tuple[int, ...] = ()
+
+
+Choice = Callable[[Node, Windowed, Target, bool], Way]
+"""From a sum, the same as a sum over windows, a target, and whether its weight is kept: the way to compute it."""
+
+
+def with_winograd(
+    outputs: Sequence[Node], target: Target, repeated: bool = False, choice: Choice | None = None
+) -> list[Node]:
     """The outputs with the sums that gain replaced; the same nodes where there is none.
 
     repeated  weights in memory will be used again as they are: the time to transform them does not count
+    choice    tells the way to compute a sum; without one it is estimated
     """
     order = toposort(outputs, into_realized=False)
     sums = _sums(order, frozenset(outputs)) if WINOGRAD and target.name == "cpu" else {}
@@ -48,9 +63,12 @@ def with_winograd(outputs: Sequence[Node], target: Target, repeated: bool = Fals
             contraction = sums.get(node)
             if contraction is not None and contraction not in done:
                 window = windowed(made[node], contraction_operands(made[contraction]))
-                better = None if window is None else faster(window, target, repeated)
-                if better is not None:
-                    made[node] = better
+                if window is None:
+                    continue
+                kept = repeated and is_stored(window.weight)
+                way = (choice or estimated)(made[node], window, target, kept)
+                if way.blocks:
+                    made[node] = computed(window, way, kept)
                     done.add(contraction)
     return [made[node] for node in outputs]
 
@@ -98,14 +116,38 @@ HELD = 2.3  # the price of an element kept, so that a MiB must save about 0.1 ms
 LAUNCHED = 1e5  # cycles that the additional kernels take to start
 
 
-def faster(window: Windowed, target: Target, repeated: bool = False) -> Node | None:
-    """The sum in the blocks that are best, of results or of taps; None when the plain sum is as good."""
-    kept = repeated and is_stored(window.weight)
+def computed(window: Windowed, way: Way, kept: bool) -> Node:
+    """The sum in the blocks of a way."""
+    return in_blocks(window, way.blocks, kept) if way.what == "results" else in_blocks_of_taps(window, way.blocks)
+
+
+def estimated(node: Node, window: Windowed, target: Target, kept: bool) -> Way:
+    """The way that the estimates prefer; plain where it is as good."""
     blocks = best_blocks(window, target, kept)
     if blocks is not None:
-        return in_blocks(window, blocks, kept)
+        return Way("results", blocks)
     blocks = best_blocks_of_taps(window, target)
-    return None if blocks is None else in_blocks_of_taps(window, blocks)
+    return Way() if blocks is None else Way("taps", blocks)
+
+
+def ways(window: Windowed, target: Target, kept: bool) -> list[Way]:
+    """All ways in blocks, those with the least cycles first."""
+    costs = {Way("results", blocks): cycles for blocks, cycles in _block_costs(window, target, kept).items()}
+    costs |= {Way("taps", blocks): cycles for blocks, cycles in _tap_costs(window, target).items()}
+    return sorted(costs, key=costs.__getitem__)
+
+
+def _block_costs(window: Windowed, target: Target, kept: bool) -> dict[tuple[int, ...], float]:
+    sizes = [[n - r + 1 for n in POINTS if n > r] for r in window.taps]
+    return {blocks: block_cycles(window, blocks, target, kept) for blocks in product(*sizes)}
+
+
+def _tap_costs(window: Windowed, target: Target) -> dict[tuple[int, ...], float]:
+    """Nothing where the form does not fit."""
+    if len(window.batch) != 1 or any(window.turned):
+        return {}
+    sizes = [[n - m + 1 for n in POINTS if 1 < n - m + 1 <= r] for m, r in zip(window.places, window.taps)]
+    return {blocks: tap_cycles(window, blocks, target) for blocks in product(*sizes)}
 
 
 def best_blocks(window: Windowed, target: Target, kept: bool = False) -> tuple[int, ...] | None:
@@ -113,18 +155,14 @@ def best_blocks(window: Windowed, target: Target, kept: bool = False) -> tuple[i
 
     kept  the transformed weight is known
     """
-    sizes = [[n - r + 1 for n in POINTS if n > r] for r in window.taps]
-    costs = {blocks: block_cycles(window, blocks, target, kept) for blocks in product(*sizes)}
+    costs = _block_costs(window, target, kept)
     best = min(costs, key=costs.__getitem__, default=())
     return best if best and costs[best] < GAIN * plain_cycles(window, target) else None
 
 
 def best_blocks_of_taps(window: Windowed, target: Target) -> tuple[int, ...] | None:
     """The blocks of taps with the least cycles; None when none are faster, or the form does not fit."""
-    if len(window.batch) != 1 or any(window.turned):
-        return None
-    sizes = [[n - m + 1 for n in POINTS if 1 < n - m + 1 <= r] for m, r in zip(window.places, window.taps)]
-    costs = {blocks: tap_cycles(window, blocks, target) for blocks in product(*sizes)}
+    costs = _tap_costs(window, target)
     best = min(costs, key=costs.__getitem__, default=())
     return best if best and costs[best] < GAIN * plain_cycles(window, target) else None
 

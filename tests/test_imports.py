@@ -20,7 +20,7 @@ ORDER = {
                       tiling ownership < axes demand naming group < questions merging windowed blocks story
                       < boundaries < fuse lower winograd < calls < lifted < loops < memory kept < kernels < tune
                       < steps < joint < rounds < plan
-                      < observing ceilings < debug dumping faults graphs saved verifying < running < realize < nans
+                      < observing ceilings < debug dumping faults graphs saved verifying < running < tried < realize < nans
                       < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect < bench
                       < cli < __main__ __init__""",
 }
