@@ -21,8 +21,8 @@ ORDER = {
                       < boundaries < fuse lower winograd < calls < lifted < loops < memory kept < kernels < tune
                       < steps < joint < rounds < plan
                       < observing ceilings < debug dumping faults graphs saved verifying < running < tried < realize
-                      < nans < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect < bench
-                      < cli < __main__ __init__""",
+                      < nans < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect
+                      < bench < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 
