@@ -47,6 +47,7 @@ class Candidate:
 class Space:
     """The candidates of a kernel on a target, each made when it is asked for.
 
+    form   the name of the kernel's form they are for: see `forms`
     first  the default: what `choose` gives
 
     raises ScheduleError when no recipe is legal
@@ -56,20 +57,20 @@ class Space:
         self.target = target
         self._made: dict[frozenset[tuple[str, int]], Candidate | None] = {}
         self._met: dict[frozenset[tuple[str, int]], Mapping[str, int]] = {}  # per choice the number of options
-        self.kernel, self._recipe, self._recipes = self._model(kernel)
+        self.form, self.kernel, self._recipe, self._recipes = self._model(kernel)
         found = self.candidate(MappingProxyType({}))
         assert found is not None
         self.first = found
 
-    def _model(self, kernel: Kernel) -> tuple[Kernel, int, int]:
+    def _model(self, kernel: Kernel) -> tuple[str, Kernel, int, int]:
         """The form and the number of the first legal recipe, and how many recipes may be candidates."""
         refused = []
-        for form in forms(kernel):
+        for name, form in forms(kernel, self.target):
             found = list(recipes(form, self.target))
             for number, schedule in enumerate(found):
                 try:
                     build(form, schedule, self.target)
-                    return form, number, max(number + 1, len(found) - 1)
+                    return name, form, number, max(number + 1, len(found) - 1)
                 except ScheduleError as error:
                     refused.append(str(error))
         raise ScheduleError(f"no recipe for {kernel.name} is legal on {self.target.name}: {'; '.join(refused)}")

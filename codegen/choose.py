@@ -16,6 +16,7 @@ from codegen.nodes import Nest
 from codegen.picks import Pick, first
 from codegen.schedule import Schedule, ScheduleError
 from codegen.target import Target
+from codegen.unlike import unlike
 
 
 def placed(kernel: Kernel, target: Target) -> Nest:
@@ -24,7 +25,7 @@ def placed(kernel: Kernel, target: Target) -> Nest:
     When there is none, the same is tried with its bound axes apart from the stored ones.
     """
     refused = []
-    for form in forms(kernel):
+    for _, form in forms(kernel, target):
         for schedule in recipes(form, target):
             try:
                 return build(form, schedule, target)
@@ -40,12 +41,19 @@ def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Sche
     return choose_cpu.recipes(kernel, target, pick)
 
 
-def forms(kernel: Kernel) -> Iterator[Kernel]:
-    """The kernel, and the same with its bound axes apart from the stored ones where that differs."""
-    yield kernel
+def forms(kernel: Kernel, target: Target) -> Iterator[tuple[str, Kernel]]:
+    """The kernels of the same meaning that schedules are sought for, the preferred one first, each with a name.
+
+    Products of bytes alike made "unlike" where the target multiplies those; the kernel itself, ""; and with its bound
+    axes "apart" from the stored ones.  Only what differs from the kernel has a name.
+    """
+    mixed = unlike(kernel, target)
+    if mixed is not kernel:
+        yield "unlike", mixed
+    yield "", kernel
     apart = bound_apart(kernel)
     if apart is not kernel:
-        yield apart
+        yield "apart", apart
 
 
 def choose(kernel: Kernel, target: Target) -> Schedule:

@@ -199,7 +199,14 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
         stages.insert(0, Stage(c.reduce, len(outside)))
         loops = (Step(roles.m, 1), Step(roles.n, columns))
         inner = {store: Inner(len(outside), loops) for store in kernel.stores if roles.n in store.axes}
-    return Schedule((*outside, *ahead, *tile), len(grid), (roles.n,), tuple(stages), inner)
+    lanes = {roles.n: None}
+    for r in kernel.reduces:  # sums of an operand alone
+        if r is not c.reduce:
+            lanes[roles.k] = None
+            rest = [Step(a, 1) for a in kernel.axes if a in r.arg.axes and a not in fixed and a is not roles.k]
+            stages.insert(0, Stage(r, len(outside)))
+            inner[r] = Inner(len(outside), (*rest, Step(roles.k, target.lanes)))
+    return Schedule((*outside, *ahead, *tile), len(grid), tuple(lanes), tuple(stages), inner)
 
 
 def _is_long(kernel: Kernel, c: Contraction) -> bool:

@@ -32,7 +32,7 @@ from codegen.choose_staged import staged
 from codegen.choose_streamed import streamed
 from codegen.choose_transposed import crossed, crossing, transposed, transposing
 from codegen.choose_window import windowed
-from codegen.contract import Contraction, contractions
+from codegen.contract import Contraction, contractions, is_beside
 from codegen.goals import dynamic_exprs
 from codegen.index import Atom, Axis
 from codegen.ir import Kernel, Load, Store
@@ -254,12 +254,13 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     if len(products) == len(kernel.reduces) == 1:
         yield from streamed(kernel, products[0], target, pick)
         yield from along(kernel, products[0], target, pick)
-    if found and len(found) == len(kernel.reduces) == 1:
-        (c,) = found.values()
-        if has_short_lines(kernel, c, target.lanes):
-            yield from neighbours(kernel, target, pick)
-        yield from windowed(kernel, c, target, pick)
-        yield single(kernel, c, target, pick)
+    only = next(iter(found.values())) if len(found) == 1 else None
+    if only and all(r is only.reduce or is_beside(r, only) for r in kernel.reduces):
+        if len(kernel.reduces) == 1:
+            if has_short_lines(kernel, only, target.lanes):
+                yield from neighbours(kernel, target, pick)
+            yield from windowed(kernel, only, target, pick)
+        yield single(kernel, only, target, pick)
     elif found:
         yield from staged(kernel, found, target, pick)
     elif len(products) == len(kernel.reduces) == 1 and is_grouped(products[0]):

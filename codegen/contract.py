@@ -76,6 +76,12 @@ def contractions(kernel: Kernel) -> list[Contraction]:
     return [found for e in kernel.reduces if (found := contraction(e)) is not None]
 
 
+def is_beside(r: Reduce, c: Contraction) -> bool:
+    """True for a sum of one operand's elements over what a contraction sums."""
+    sides = frozenset((*c.batch, *c.m, *c.k)), frozenset((*c.batch, *c.n, *c.k))
+    return r is not c.reduce and set(r.bound) == set(c.k) and any(r.arg.axes <= axes for axes in sides)
+
+
 def regrouped(kernel: Kernel) -> Kernel:
     """The kernel with the products under its sums grouped into the two operands of contractions.
 

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from codegen.access import loads_of
 from codegen.dots import WORD, bits_of
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
-from codegen.ir import Expr, Load
+from codegen.ir import Expr, Load, walk
 from codegen.nodes import Box, Pack, Place
 from codegen.opencl_boxes import Boxes, Digit
 from codegen.schedule import Step
@@ -173,8 +174,9 @@ def _pieces(leaves: Leaves, node: Pack, words: Words) -> Iterator[Piece]:
 
 def _runs_along(node: Pack, words: Words) -> bool:
     """Whether memory runs along the groups."""
-    e = node.value
-    return isinstance(e, Load) and e not in node.env and e.index.stride(words.along) == 1
+    loads = list(loads_of(node.value))
+    boxed = any(e in node.env for e in walk((node.value,)))
+    return not boxed and bool(loads) and all(e.index.stride(words.along) == 1 for e in loads)
 
 
 def _print_piece(leaves: Leaves, node: Pack, words: Words, piece: Piece) -> None:
@@ -222,11 +224,11 @@ def _inside(node: Pack, piece: Piece) -> Place:
 def _print_square(leaves: Leaves, node: Pack, place: Place, words: Words, count: int) -> None:
     """Vectors of words read along the groups become vectors across them, of which the first few are kept."""
     e, lines, n = node.value, leaves.lines, leaves.lanes
-    assert isinstance(e, Load)
     name = lines.fresh("square")
     leaves.speller.prelude.transpose("uint", n)
     lines.add(f"uint{n} {name}[{n}];")
-    straight = not e.guards and leaves.masks.clear.issuperset({words.along, words.across} & e.axes)
+    inside = leaves.masks.clear.issuperset({words.along, words.across} & e.axes)
+    straight = inside and isinstance(e, Load) and not e.guards
     for i in range(n):
         at = {words.across: i}
         text = _row(leaves, e, at, words.group) if straight else _bounded(leaves, e, at, words)

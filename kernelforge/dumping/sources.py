@@ -84,7 +84,7 @@ def nest_of(program: Program, device: str) -> str:
     if program.kernel is None or program.language == "interpreted":
         return ""
     target = Device[device].target if program.language == Device[device].target.language else TARGETS[program.language]
-    for form in forms(program.kernel):
+    for _, form in forms(program.kernel, target):
         try:
             return show_nest(build(form, read_schedule(form, schedule_of(program)), target))
         except ScheduleError:

@@ -23,7 +23,7 @@ from kernelforge.settings import TUNE, TUNE_SECONDS, remembered
 from kernelforge.tune.lock import Lock, key_of, lock_at, lock_path
 from kernelforge.tune.search import Search
 
-APART: Final = "form     apart"  # the schedule is for the kernel with its bound axes apart from the stored ones
+FORM: Final = "form"  # of the kernel the schedule is for: see `codegen.choose.forms`
 SHARE: Final = 4  # of a device's memory: kernels whose arguments take more are not measured
 _searching: Final = threading.RLock()
 
@@ -63,12 +63,14 @@ _measured: Final[set[str]] = set()
 def _locked(kernel: Kernel, target: Target, text: str, place: str) -> Program | None:
     """The program of the schedule in a section of the lock file; None, with one notice, when it is not legal."""
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    form = kernel
-    if APART in lines:
-        lines.remove(APART)
-        *_, form = forms(kernel)
+    known = dict(forms(kernel, target))
+    name = next((line.removeprefix(FORM).strip() for line in lines if line.startswith(FORM)), "")
+    lines = [line for line in lines if not line.startswith(FORM)]
+    if name not in known:
+        notice(f"{place} is ignored: the kernel has no form {name!r}")
+        return None
     try:
-        return generate(form, target, read_schedule(form, "\n".join(lines)))
+        return generate(known[name], target, read_schedule(known[name], "\n".join(lines)))
     except ScheduleError as error:
         notice(f"{place} is ignored: {error}")
         return None
@@ -82,9 +84,10 @@ def _fits(kernel: Kernel, runtime: Runtime) -> bool:
 def _measure(kernel: Kernel, runtime: Runtime, lock: Lock, key: str) -> Program:
     """The program of the fastest schedule a search finds, which goes into the lock file."""
     target = runtime.target
-    found = Search(kernel, runtime, crew(runtime.name, target), TUNE_SECONDS.value).run()
+    search = Search(kernel, runtime, crew(runtime.name, target), TUNE_SECONDS.value)
+    found, form = search.run(), search.space.form
     nest = found.winner.nest
     text = show_schedule(nest.kernel, nest.schedule)
-    lock.put(key, "\n".join([f"# {found}", *([APART] if nest.kernel is not kernel else []), text]))
+    lock.put(key, "\n".join([f"# {found}", *([f"{FORM}     {form}"] if form else []), text]))
     _measured.add(key)
     return generate(nest.kernel, target, nest.schedule)

@@ -92,7 +92,7 @@ def test_long_sums_pack_a_block_of_k_at_a_time(form, pair):
     nest = placed(product(520, 520, 5000, form, pair), DOTS)
     packed = [node.box for node in nodes(nest.body) if isinstance(node, Pack)]
     assert packed
-    assert {box.of for box in packed} == {stage.value for stage in nest.schedule.stages}
+    assert {box.of for box in packed} == {stage.value for stage in nest.schedule.stages if stage.layout}
     assert all(max(box.tile.values()) < 5000 for box in packed)
 
 

@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codegen.ir import apply
+from codegen.rewrite import prepare
+from codegen.target import CPU
 from kernelforge import Tensor
 from kernelforge.kernels import Device
 from kernelforge.settings import Context
 from kernelforge.tune import choice, state
 from kernelforge.tune.lock import lock_at
+from tests.codegen import written_kernels as written
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -88,3 +92,26 @@ def test_large_kernels_are_not_measured(tmp_path: Path, monkeypatch: pytest.Monk
     with Context(TUNE=1, TUNE_LOCK=str(tmp_path / "tune.lock")):
         np.testing.assert_array_equal((Tensor(np.ones(23, np.float32)) * 5).numpy(), np.full(23, 5.0))
     assert not (tmp_path / "tune.lock").exists()
+
+
+def test_a_kernel_in_another_form_is_found_again(tmp_path: Path) -> None:
+    """Products of bytes alike, where the processor multiplies unlike ones."""
+    target = Device["CPU"].target
+    if "int8" not in target.dots:
+        pytest.skip("no such products here")
+    a, b = (np.random.default_rng(seed).integers(-128, 128, (100, 100), np.int8) for seed in (0, 1))
+    x, y, path = Tensor(a, device="CPU").realize(), Tensor(b, device="CPU").realize(), tmp_path / "tune.lock"
+    with Context(TUNE_LOCK=str(path), TUNE_SECONDS=0.1):
+        for tune in (1, 0):
+            with Context(TUNE=tune):
+                found = x.matmul(y, dtype="int32").numpy()
+                np.testing.assert_array_equal(found, a.astype(np.int32) @ b.astype(np.int32))
+    (section,) = lock_at(path).sections.values()
+    assert "form     unlike" in section.splitlines()
+
+
+def test_an_unknown_form_is_ignored_with_a_notice(capsys: pytest.CaptureFixture[str]) -> None:
+    x = written.tensor("x", 31)
+    kernel = prepare(written.kernel("double", (31,), lambda i: apply("add", x(i), x(i))))
+    assert choice._locked(kernel, CPU, "form     strange\nvector   i", "tune.lock: [k]") is None
+    assert "tune.lock: [k] is ignored: the kernel has no form 'strange'" in capsys.readouterr().err
