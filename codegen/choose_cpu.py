@@ -43,6 +43,7 @@ from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
 GROUPS_PER_CORE = 4
+ALONE = 1 << 13  # points of a kernel that is run as one group: sooner done than a second thread is awake
 WIDE = 32  # vectors of the widest stripe of columns
 STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
 LITTLE = 8  # fused multiply-adds for an element
@@ -157,7 +158,7 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     units = dict.fromkeys(parallel, 1)
     if parallel:
         units[parallel[-1]] = pick("rows", either(_shared_rows(kernel, parallel[-1], lane), (1, 2, 4, 8)))
-    spread(loops, parallel, target.cores * pick("groups", (16, 4, 64, 256)), units)
+    spread(loops, parallel, _groups(kernel, target, 16, (4, 64, 256), pick), units)
     walked = walked_rows(kernel, parallel, lane)
     loops.inside += [Step(a, units.get(a, 1)) for a in (*parallel, *walked)]
     depth = len(loops.grid) + len(loops.inside)
@@ -173,6 +174,12 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     early = () if row is lane else (*rows_again(kernel, target, lane, row), *places(kernel, target, lane, row))
     asks = bool(early) and pick("ahead", (True, False))
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())
+
+
+def _groups(kernel: Kernel, target: Target, per_core: int, others: Sequence[int], pick: Pick) -> int:
+    """How many groups to spread rows over: so many per core, or one of few points."""
+    model = 1 if prod(a.size for a in kernel.axes) <= ALONE else target.cores * per_core
+    return pick("groups", either(model, (target.cores * number for number in (per_core, *others))))
 
 
 def _unroll(lane: Axis, lanes: int) -> int:
@@ -198,9 +205,8 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     woven = between_lanes(kernel, lane, lanes)
     others = [a for a in parallel if a is not lane and a not in woven]
     loops = Loops()
-    groups = target.cores * GROUPS_PER_CORE
     stripe = pick("stripe", either(_stripe(kernel, target, lane, others), (lanes * vectors for vectors in STRIPES)))
-    spread(loops, others, groups * pick("groups", (4, 1, 16)))
+    spread(loops, others, _groups(kernel, target, 4 * GROUPS_PER_CORE, (GROUPS_PER_CORE, 16 * GROUPS_PER_CORE), pick))
     loops.grid.append(Step(lane, stripe))
     loops.inside += [Step(a, 1) for a in others]
     deep = [a for a in kernel.axes if a not in parallel]

@@ -20,6 +20,7 @@ from codegen.program import Program
 Arguments = tuple[int, ...]
 MOST_OWN: Final = 1024  # elements in arrays of a part
 MOST_WORK: Final = 4  # operations for each byte of its arrays
+MOST_COPIES: Final = 4  # of a function that the compiler may make: a call that stays one takes it five times as long
 _ARRAY: Final = re.compile(r"^ +\w+ \w+\[(\d+)\]", re.MULTILINE)
 
 
@@ -66,7 +67,7 @@ def _source(
         comment, prelude, kernel = parts(program.source)
         comments[comment] = None
         helpers.update(dict.fromkeys(definitions(prelude)))
-        functions[program] = _function(program, kernel)
+        functions[program] = _function(program, kernel, programs.count(program) > MOST_COPIES)
     names = {param.name: param.dtype for param in params.values()}
     signature = ", ".join(
         f"__global {'' if name in written else 'const '}{memory_element(dtype)} *{name}"
@@ -83,16 +84,20 @@ def _source(
     return f"{''.join(comments)}{PRAGMA}{''.join(helpers)}{text}{kernel}", entry
 
 
-def _function(program: Program, kernel: str) -> tuple[str, str]:
-    """The name and the text of a function that runs one group of a kernel; equal kernels give equal functions."""
+def _function(program: Program, kernel: str, stays: bool) -> tuple[str, str]:
+    """The name and the text of a function that runs one group of a kernel; equal kernels give equal functions.
+
+    stays   it is not to be copied to where it is called
+    """
     head, _, rest = kernel.partition(") {\n")
     _, _, signature = head.partition("(")
     places = ", ".join(f"const int kf_group{i}" for i in range(len(program.grid)))
     for i in range(len(program.grid)):
         rest = rest.replace(f"get_group_id({i})", f"kf_group{i}")
-    digest = hashlib.sha256(f"{signature}{rest}".encode()).hexdigest()[:12]
+    kind = "static __attribute__((noinline))" if stays else "static"
+    digest = hashlib.sha256(f"{kind}{signature}{rest}".encode()).hexdigest()[:12]
     name = f"kf_{program.entry}_{digest}"
-    return name, f"static __attribute__((noinline)) void {name}({signature}, {places}) {{\n{rest}"
+    return name, f"{kind} void {name}({signature}, {places}) {{\n{rest}"
 
 
 def _call(function: str, program: Program, given: Sequence[str], start: int) -> str:

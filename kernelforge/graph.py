@@ -213,8 +213,10 @@ def elementwise(op: str, *src: Node) -> Node:
     if result is None or first.dtype is not dtype or first.shape != shape:
         _check_operands(op, SCALAR_OPS[op], src)
         result = dtypes.bool if SCALAR_OPS[op].rule == "compare" else dtype
-    if first.device is not device or len(src) > 2:
+    if len(src) > 2:
         device = common_device(op, src)
+    elif first.device is not device and first.device is not None:
+        device = first.device if device is None else common_device(op, src)
     return interned(key, op, src, None, shape, result, device)
 
 

@@ -180,9 +180,10 @@ def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer], list[Node]] | N
         buffer = x.attr if x.op == "buffer" else x.realized
         if buffer is not None:
             if buffer in leaves:
-                return None
-            leaves.append(buffer)
-            nodes.append(x)
+                key.append(leaves.index(buffer))
+            else:
+                leaves.append(buffer)
+                nodes.append(x)
             key += (x.device, x.shape, x.dtype)
         elif uniform(x) is not None:
             key.append(x)

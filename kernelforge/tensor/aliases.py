@@ -64,10 +64,17 @@ def join(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
     """Make a tensor the view of another that steps lead to."""
     place: Place | None = getattr(parent, "_place", None)
     if place is None:
-        place = parent._place = Place(Family(parent.shape), ())
-        place.family.add(parent)
-    view._place = Place(place.family, (*place.steps, *steps))
-    place.family.add(view)
+        family = Family(parent._node.shape)
+        parent._place = _placed(Place, (family, ()))
+        family._members += (ref(parent), ref(view))
+    else:
+        family, before = place
+        steps = (*before, *steps)
+        family.add(view)
+    view._place = _placed(Place, (family, steps))
+
+
+_placed: Final = tuple.__new__  # a call of the class takes three times as long
 
 
 class Kin(NamedTuple):

@@ -7,6 +7,8 @@ A Python scalar takes the type of the tensor beside it where that can hold it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -33,7 +35,7 @@ class Elementwise(Bits):
         if isinstance(other, Core):
             a, b = self._node, other._node
             if a.shape != b.shape:
-                return self._broadcasting(op, other, reverse)
+                return _broadcasting(op, reverse)(self, other)
             if a.dtype is b.dtype and a.dtype is not dtypes.bool:
                 node = graph.elementwise(op, b, a) if reverse else graph.elementwise(op, a, b)
                 return self._wrap(node, self._tracked or other._tracked or None, 3)
@@ -46,11 +48,6 @@ class Elementwise(Bits):
                 raise DTypeError("- is not defined for bool tensors; use ^ or logical_not(), or cast() to a number")
             op = _LOGICAL[op]
         return self._wrap(graph.elementwise(op, a, b), tracked, 2)
-
-    @composite
-    def _broadcasting(self, op: str, other: Operand, reverse: bool) -> Self:
-        """One node for what takes up to five."""
-        return self._combined(op, other, reverse)
 
     def add(self, other: Operand, reverse: bool = False, *, alpha: float = 1) -> Self:
         """The sum self + alpha * other; logical or for two bool tensors."""
@@ -397,3 +394,13 @@ class Elementwise(Bits):
         return self._compare("ne", other)
 
     __hash__ = Bits.__hash__
+
+
+@cache
+def _broadcasting(op: str, reverse: bool) -> Callable[[Any, Any], Any]:
+    """An operation on tensors of two shapes, as one node for what takes up to five."""
+
+    def broadcasting(x: Elementwise, y: Elementwise) -> Elementwise:
+        return x._combined(op, y, reverse)
+
+    return composite(broadcasting)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from kernelforge.tensor.aliases import Step, walked
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
+
+MOST_SELECTIONS: Final = 4096  # that are kept
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Selection:
     picks: dict[int, Node]
     place: int
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """What leads to the view."""
         steps: list[Step] = [("shrink", tuple([part.bounds for part in self.parts]))]
@@ -215,6 +218,17 @@ class Index(Scatter):
 
         raises IndexError
         """
+        key = _plain_key(self._node.shape, index)
+        found = None if key is None else _selections.get(key)
+        if found is None:
+            found = self._taken_apart(index)
+            if key is not None:
+                if len(_selections) >= MOST_SELECTIONS:
+                    del _selections[next(iter(_selections))]
+                _selections[key] = found
+        return found
+
+    def _taken_apart(self, index: Any) -> Selection:
         items = self._filled(index)
         parts: list[Part] = []
         shape: list[int] = []
@@ -328,6 +342,25 @@ class Index(Scatter):
         if value.ndim > trailing and value.numel() != 1:
             return None
         return index.reshape(*index.shape, *(1,) * trailing)  # type: ignore[return-value]
+
+
+def _plain_key(shape: tuple[int, ...], index: Any) -> tuple[object, ...] | None:
+    """What the meaning of an index of numbers, slices, None and ... depends on; None for one with anything else."""
+    key: list[object] = [shape]
+    for item in index if index.__class__ is tuple else (index,):
+        if item.__class__ is slice:
+            bounds = (item.start, item.stop, item.step)
+            if any(bound is not None and bound.__class__ is not int for bound in bounds):
+                return None
+            key.append(bounds)
+        elif item.__class__ is int or item is None or item is Ellipsis:
+            key.append(item)
+        else:
+            return None
+    return tuple(key)
+
+
+_selections: Final[dict[tuple[object, ...], Selection]] = {}
 
 
 def _is_part(value: Any, tensor: Any, selection: Selection) -> bool:

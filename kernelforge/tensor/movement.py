@@ -51,9 +51,12 @@ class Movement(Activations):
         >>> Tensor.arange(6).reshape(2, -1).tolist()
         [[0, 1, 2], [3, 4, 5]]
         """
-        sizes = tuple([self.shape[i] if size is None else size for i, size in enumerate(flat(shape))])
-        wanted = shapes.reshaped(self.shape, sizes)
-        return self._view(graph.reshape(self._node, wanted), ("reshape", wanted))
+        node = self._node
+        sizes = flat(shape)
+        if None in sizes:
+            sizes = tuple([node.shape[i] if size is None else size for i, size in enumerate(sizes)])
+        wanted = shapes.reshaped(node.shape, sizes)
+        return self._view(graph.reshape(node, wanted), ("reshape", wanted))
 
     def reshape_as(self, other: Self) -> Self:
         """The elements under the shape of other."""

@@ -1,6 +1,7 @@
 """Several programs in one launch do what each does alone."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from codegen.index import Axis
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, const, load
 from codegen.opencl import definitions, joined, parts
-from codegen.opencl_together import together
+from codegen.opencl_together import MOST_COPIES, together
 from codegen.program import Program
 from codegen.target import CPU
 from tests.codegen.opencl_harness import difference, run_all
@@ -61,7 +62,7 @@ def scaled(factor: float) -> Program:
 def test_equal_programs_are_one_function_and_arrays_one_parameter() -> None:
     double = scaled(2.0)
     program, stand_for = together([double, double, scaled(3.0)], [(5, 1), (6, 1), (7, 1)])
-    assert program.source.count("noinline") == 2
+    assert program.source.count("static void") == 2
     assert len(program.params) == 4 and sorted(stand_for) == [1, 5, 6, 7]
     assert len(program.written) == 3
     assert program.grid == (3 * double.grid[0],) and program.nbytes == 3 * double.nbytes
@@ -73,7 +74,18 @@ def test_joint_programs_are_built_with_others() -> None:
     two, _ = together([scaled(3.0), scaled(4.0)], [(0, 1), (2, 1)])
     helpers = [definitions(parts(program.source)[1]) for program in (one, two)]
     assert len({*helpers[0], *helpers[1]}) == len(helpers[0]) + 1
-    assert joined([one.source, two.source]).count("noinline") == 3
+    assert joined([one.source, two.source]).count("static void") == 3
+
+
+def test_what_is_called_often_is_not_copied() -> None:
+    double, triple = scaled(2.0), scaled(3.0)
+    many = [double] * (MOST_COPIES + 1) + [triple]
+    often, _ = together(many, [(2 * i, 2 * i + 1) for i in range(len(many))])
+    once, _ = together([double, triple], [(0, 1), (2, 3)])
+    assert often.source.count("noinline") == 1 and "noinline" not in once.source
+    text = joined([often.source, once.source])
+    names = re.findall(r"^static.* (kf_scaled_\w+)\(", text, re.MULTILINE)
+    assert len(names) == len(set(names)) == 3, "a function has one definition"
 
 
 def test_an_array_read_by_several_is_one() -> None:
