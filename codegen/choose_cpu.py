@@ -117,8 +117,9 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
         chunk = -(-lane.size // (groups // have))
         loops.grid.append(Step(lane, -(-chunk // lanes) * lanes))
     inner = [a for a in outer if a in parallel]
-    jumping = [e for e in kernel.loads if lane and outer and inner and _jumps(e, outer[-1], lane, target)]
-    distance = pick("rows ahead", ROWS_AHEAD) if jumping and outer[-1] is inner[-1] else 0
+    within = lane is not None and outer[-1:] == inner[-1:]
+    pieces = [e for e in kernel.loads if lane and within and outer and _jumps(e, outer[-1], lane, target)]
+    distance = pick("rows ahead", _pieces_ahead(lane, target)) if pieces and lane else 0
     loops.inside += [Step(a, 1) for a in outer[:-1]]
     loops.inside += [Step(a, n) for a in outer[-1:] for n in (distance, 1) if n]
     if lane is not None:
@@ -126,9 +127,14 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     early = places(kernel, target, lane, inner[-1]) if lane and inner else ()
     walked = [a for a in outer if a not in parallel][-1:]  # rows that are added up where another row says
     early += tuple(Ahead(e, a) for a in walked for e in kernel.loads if lane and _jumps(e, a, lane, target))
-    early += tuple(Ahead(e, outer[-1]) for e in jumping if distance)
+    early += tuple(Ahead(e, outer[-1]) for e in pieces if distance)
     asks = bool(early) and pick("ahead", (True, False))
     yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else (), ahead=early if asks else ())
+
+
+def _pieces_ahead(lane: Axis, target: Target) -> tuple[int, ...]:
+    """How many pieces of rows are asked for ahead; of long ones none, as processors foresee how these go on."""
+    return (16, 4, 0) if 16 * 4 * lane.size <= target.l2 // 8 else (0, 4, 16)
 
 
 def _vectors(kernel: Kernel, lane: Axis, lanes: int) -> int:

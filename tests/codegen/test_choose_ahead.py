@@ -82,3 +82,18 @@ def test_what_a_reduce_looks_up_is_not_computed_twice() -> None:
     assert "table +" not in "".join(
         line for line in render(kernel, choose(kernel, CPU), CPU).source.splitlines() if "prefetch" in line
     )
+
+
+@pytest.mark.parametrize(("width", "asks"), [(64, True), (4096, False)])
+def test_short_pieces_of_rows_are_asked_for_ahead(width: int, asks: bool) -> None:
+    rows, groups = 20, -(-LARGE // (20 * width))
+    i, j, k = Axis("i", groups), Axis("j", rows), Axis("k", width)
+    x, out = (Param(name, dtypes.float32, groups * rows * width) for name in ("x", "out"))
+    value = load(x, j.index * (groups * width) + i.index * width + k.index)
+    kernel = Kernel(f"pieces_{width}", (out, x), (Store(out, (i.index * rows + j.index) * width + k.index, value),))
+    schedule = choose(kernel, CPU)
+    assert bool(schedule.ahead) is asks
+    given = {p.name: np.random.default_rng(2).standard_normal(p.size).astype(np.float32) for p in kernel.params}
+    (left,) = run_all([render(kernel, schedule, CPU)], [given])
+    interpret(kernel, given)
+    assert difference(left["out"], given["out"], dtypes.float32) is None
