@@ -142,7 +142,7 @@ def _line(image: Image) -> Axis | None:
 def scheduled(form: Form, blocks: Extents, target: Target) -> Schedule:
     """Groups of some channels; inside vectors of channels, blocks of bound axes and of places, whose images are packed;
     then register tiles."""
-    n, rows, lanes = form.n, _rows(form), target.lanes
+    n, rows, lanes = form.n, _rows(form, blocks), target.lanes
     cut = [Step(a, -(-blocks[a] // rows.get(a, 1)) * rows.get(a, 1)) for a in form.places if blocks[a] < a.size]
     work = prod(blocks[a] for a in form.places) * prod(a.size for a in (*form.bound, *form.inside))
     groups = prod(a.size for a in form.batch) * prod(ceil(step.axis.size / step.tile) for step in cut)
@@ -159,10 +159,11 @@ def scheduled(form: Form, blocks: Extents, target: Target) -> Schedule:
     return Schedule(loops, len(grid), (n,), tuple(stages))
 
 
-def _rows(form: Form) -> Extents:
-    """The rows of the register tile, fewer where each has several results."""
+def _rows(form: Form, blocks: Extents) -> Extents:
+    """The rows of the register tile, inside the blocks; fewer where each has several results."""
     most = ACCUMULATORS // prod(a.size for a in form.near)
-    return {a: min(n, even(a.size, max(1, most), 1)) for a, n in rows_of(form.places).items()}
+    rows = rows_of([a for a in form.places if blocks[a] > 1])
+    return {a: min(n, blocks[a], even(a.size, max(1, most), 1)) for a, n in rows.items()}
 
 
 def _looped(form: Form, blocks: Extents) -> list[Axis]:

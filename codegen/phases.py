@@ -3,7 +3,8 @@
     dx[h] = sum over k of w[k] * dy[(h-k)//s | (h-k) % s == 0]
     dx[p*s+r | p*s+r < places] = sum over j of w[j*s+r | j*s+r < taps] * dy[p-j]
 
-Comes in: a kernel.  Goes out: the same kernel over other axes, with a part 1/s of the terms for each such pair.
+Comes in: a kernel.  Goes out: the same kernel over other axes, with a part 1/s of the terms for each such pair.  Sums
+over the places instead walk those that meet a tap, s apart, as in a strided convolution's gradient.
 """
 
 from __future__ import annotations
@@ -92,13 +93,18 @@ def _remainder_of(guard: Guard) -> Atom | None:
 def _split(kernel: Kernel, meeting: Meeting) -> Kernel | None:
     """The kernel with place and tap walked by remainder; None when a term need not be 0 where none meet.
 
-    First the taps get a range of which the step divides both ends, then they are split.
+    Where more is summed than stored, the sum walks the places that meet alone.  Else the taps get a range of which the
+    step divides both ends, then they are split.
     """
     step = meeting.step
     if meeting.tap is None and any(meeting.place in e.bound for e in kernel.reduces):
         return _thinned(kernel, meeting)
     if meeting.tap is None:
         return _apart(kernel, meeting.place, step, -meeting.const % step)
+    if abs(meeting.slope) == 1 and meeting.tap.size > meeting.place.size:
+        solved = _solved(kernel, meeting, meeting.tap)
+        if solved is not None:
+            return solved
     before = meeting.const * pow(meeting.slope, -1, step) % step
     tap = Axis(meeting.tap.name, -(-(meeting.tap.size + before) // step) * step)
     moved = {meeting.tap: tap.index - before}
@@ -122,6 +128,25 @@ def _thinned(kernel: Kernel, meeting: Meeting) -> Kernel | None:
         return None
     met = Axis(place.name, count)
     return replace_axes(kernel, {place: _at(met) * step + meeting.const}, {place: (met,) if count > 1 else ()})
+
+
+def _solved(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel | None:
+    """The kernel with a summed axis walked from where it meets each place on, in steps; None when others add something.
+
+    sum over k of x[(k-h)//s | (k-h) % s == 0] * y[k]  ->  sum over j of x[j] * y[h + j*s]
+    """
+    place, step, slope = meeting.place, meeting.step, meeting.slope
+    if not all(vanishes(e.arg, meeting.guard) for e in kernel.reduces if tap in e.bound):
+        return None
+    start = place.index * slope - slope * meeting.const
+    first = -(start.hi // step)
+    walked = Axis(tap.name, (tap.size - 1 - start.lo) // step - first + 1)
+    moved = {tap: start + _at(walked) * step + first * step}
+    wide = replace_axes(kernel, moved, {tap: (walked,) if walked.size > 1 else ()})
+    inside = needed([Guard(moved[tap], 0, tap.size)])
+    guarded = _guarded(wide, walked, meeting.guard, inside, False)
+    terms = [e.arg for e in guarded.reduces if walked in e.bound]
+    return guarded if all(vanishes(term, guard) for term in terms for guard in inside) else None
 
 
 def _by_remainder(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel:

@@ -185,6 +185,18 @@ def test_a_sum_walks_the_places_that_meet_alone(places: int, shift: int, met: in
     assert not any(atom.kind == "mod" for e in split.loads for g in e.guards for atom in g.index.atoms())
 
 
+@pytest.mark.parametrize(("taps", "stride", "walked"), [(3, 2, 29), (4, 2, 30), (5, 3, 20), (7, 4, 16)])
+def test_taps_stay_whole_where_more_is_summed_than_stored(taps: int, stride: int, walked: int) -> None:
+    one = spread(56, taps, stride, 1, 60)
+    read = load(Param("x", F, 56), one.place.index)
+    kernel = kernel_of(reduce("add", apply("mul", windows(one), read), [one.place]), one.tap)
+    split = phased(kernel)
+    assert [[axis.size for axis in total.bound] for total in split.reduces] == [[walked]]
+    (store,) = split.stores
+    assert [axis.size for axis in store.axes] == [taps]
+    assert_same_results(kernel, split, 0)
+
+
 @pytest.mark.parametrize(("places", "dilation"), [(8, 1), (7, 1), (9, 3), (8, -1), (15, 5)])
 def test_places_that_the_step_does_not_divide_are_split_too(places: int, dilation: int) -> None:
     one = spread(places, 3, 2, 20, 40, dilation=dilation)
