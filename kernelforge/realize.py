@@ -168,12 +168,22 @@ def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer], list[Node]] | N
     op, src = node.op, node.src
     if len(src) == 1 and (x := src[0]).op == "buffer":
         return (op, node.attr, x.shape, x.dtype, x.device), [x.attr], [x]
-    if op == "gradient":
-        return None
-    key: list[object] = [op, node.attr]
+    if len(src) == 2 and (x := src[0]).op == "buffer":
+        y = src[1]
+        if y.op == "buffer" and y.attr is not x.attr:
+            key = (op, node.attr, x.shape, x.dtype, x.device, y.shape, y.dtype)
+            return key, [y.attr, x.attr], [y, x]
+        if uniform(y) is not None:
+            return (op, node.attr, x.shape, x.dtype, x.device, y), [x.attr], [x]
+    return None if op == "gradient" else _any_kind(node)
+
+
+def _any_kind(node: Node) -> tuple[tuple[object, ...], list[Buffer], list[Node]] | None:
+    """`_kind` of nodes that are not among the most frequent."""
+    key: list[object] = [node.op, node.attr]
     leaves: list[Buffer] = []
     nodes: list[Node] = []
-    for x in reversed(src):  # `structure` meets them so
+    for x in reversed(node.src):  # `structure` meets them so
         while x.op in VIEWS and x.realized is None:
             key += (x.op, x.attr)
             (x,) = x.src

@@ -1,8 +1,12 @@
 """Realisation: values on every device, the plan cache, memory reuse, aliases, errors found while running."""
 
 import gc
+import itertools
 import random
+import sys
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -320,3 +324,32 @@ def test_waiting_for_a_device_reports_indices_out_of_range(device):
     with pytest.raises(IndexError, match="test_realize"):
         Device[device].synchronize()
     Device[device].synchronize()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y: x + y,
+        lambda x, y: y - x,
+        lambda x, y: x - x,
+        lambda x, y: x - 1,
+        lambda x, y: 2 - x,
+        lambda x, y: x @ y,
+        lambda x, y: x @ x,
+        lambda x, y: x.sum(0),
+        lambda x, y: x + x.T,
+    ],
+)
+def test_one_operation_runs_again_without_a_look_at_its_structure(
+    function: Callable[[Any, Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn() -> tuple[np.ndarray, np.ndarray]:
+        return tuple(np.random.default_rng(next(seeds)).random((5, 5), np.float32) for _ in range(2))  # type: ignore
+
+    seeds = itertools.count()
+    for _ in range(2):
+        function(*[Tensor(values).realize() for values in drawn()]).realize()
+    monkeypatch.setattr(sys.modules["kernelforge.realize"], "structure", None)
+    values = drawn()
+    found = function(*[Tensor(value).realize() for value in values]).realize()
+    assert np.allclose(found.numpy(), function(*values), rtol=1e-5)

@@ -1,5 +1,7 @@
 """Indexing and assignment to parts against NumPy; gather and scatter against their definitions; gradients."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -281,3 +283,32 @@ def test_errors_of_gather_scatter_and_assignment():
         t[[0, 1]] = Tensor.zeros(3, 4, 5)
     with pytest.raises(DTypeError, match="one_hot"):
         Tensor([0.5]).one_hot(3)
+
+
+def test_what_an_index_means_is_found_once_for_a_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = Tensor(np.arange(24, dtype=np.float32).reshape(2, 3, 4))
+    index = (0, slice(None, None, -1), None, ..., slice(1, 3))
+    first = x[index]
+    monkeypatch.setattr(Tensor, "_taken_apart", None)
+    assert np.array_equal(x[index].numpy(), x.numpy()[index]) and first.shape == x[index].shape
+    with pytest.raises(TypeError):
+        x[index[:-1]]  # others are looked at
+
+
+@pytest.mark.parametrize("index", [(True,), (slice(1.0, 2),), (slice(0, True),), (np.int64(1),), (1, None)])
+def test_what_equals_a_known_index_is_not_taken_for_it(index: tuple[Any, ...]) -> None:
+    values = np.arange(12).reshape(3, 4)
+    x = Tensor(values)
+    for known in (1, slice(1, 2), slice(0, 1)):
+        assert np.array_equal(x[known].numpy(), values[known])
+    try:
+        expected = values[index]
+    except TypeError:
+        with pytest.raises(TypeError):
+            x[index]
+        return
+    if index[0] is True:
+        with pytest.raises(IndexError):
+            x[index]
+        return
+    assert np.array_equal(x[index].numpy(), expected)
