@@ -59,6 +59,16 @@ ADVICE: Final = {
 }
 
 
+REWRITES: Final = {
+    "simplify": "a rule of simplify needs it in memory",
+    "tallies": "this target counts in two steps",
+    "winograd": "a convolution takes fewer multiplications in blocks; KF_WINOGRAD=0 turns that off",
+    "privatise": "many points are scattered by each processor on its own, and combined then",
+    "alongside": "sums down the columns are taken in parts, beside what is done by rows",
+    "split": "a large reduction to few results is done in parts, by all processors",
+}
+
+
 def between(
     merging: Merging, parts: Sequence[Part], origins: Mapping[Node, str]
 ) -> Iterator[tuple[Node, Node, Node, tuple[str, ...]]]:
@@ -90,7 +100,7 @@ def objections(merging: Merging, earlier: Part, later: Part) -> tuple[str, ...]:
     ]
     part = merging.united(earlier, later)
     found += merging.questions.refusals(part.outputs, part.inside, part.loads)
-    found.append(merging.refusal(part, earlier, later))
+    found += [merging.refusal(part, earlier, later), merging.loss(part, earlier, later)]
     return tuple(dict.fromkeys(x for x in found if x is not None and x not in merging.ignoring)) or (UNTRIED,)
 
 
@@ -104,4 +114,4 @@ def _special(part: Part) -> str:
 def advice(reason: str) -> str:
     """What a reason means for the user."""
     rewrite = reason.removeprefix(BY_REWRITE)
-    return ADVICE[reason] if rewrite == reason else f"{rewrite}: storing this value makes what follows cheaper"
+    return ADVICE[reason] if rewrite == reason else REWRITES.get(rewrite, "what follows is cheaper so")

@@ -57,12 +57,12 @@ class Part:
 class Merging:
     """The parts of one graph.
 
-    ignoring  objections that are not heeded, by which one learns what a boundary rests on
+    ignoring  objections that are not heeded by the time there are parts, which shows what their boundaries rest on
     """
 
     def __init__(self, cuts: Cuts, ignoring: frozenset[str] = frozenset()) -> None:
-        self.cuts, self.ignoring = cuts, ignoring
-        self.questions = Questions(cuts.limits, cuts.contractions, cuts.scores, ignoring)
+        self.cuts, self.later_ignoring, self.ignoring = cuts, ignoring, frozenset[str]()
+        self.questions = Questions(cuts.limits, cuts.contractions, cuts.scores)
         self.owner: dict[Node, Part] = {}
         self.users: dict[Node, dict[Part, None]] = {}
         self.refused: set[tuple[frozenset[Node], frozenset[Node]]] = set()
@@ -78,7 +78,18 @@ class Merging:
         self._join_siblings()
         if self.cuts.limits.updates:
             self._join_updates()
+        if self.later_ignoring:
+            self._join_ignoring()
         return list(dict.fromkeys(self.owner.values()))
+
+    def _join_ignoring(self) -> None:
+        """Joins parts that nothing but ignored objections keeps apart."""
+        cuts, self.ignoring = self.cuts, self.later_ignoring
+        self.questions = Questions(cuts.limits, cuts.contractions, cuts.scores, self.ignoring)
+        self.refused.clear()
+        for node in cuts.order:
+            if node in self.owner:
+                self._join_producers(node)
 
     # ------------------------------------------------------------------------------------------- bookkeeping
 
@@ -265,12 +276,15 @@ class Merging:
     def refusal(self, part: Part, earlier: Part, later: Part) -> str | None:
         """The questions' objection, or that parallelism is lost: a user may wait for the other, siblings may not."""
         part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
-        if part.answer.refusal is not None:
-            return part.answer.refusal
+        return part.answer.refusal or self.heeds(self.loss(part, earlier, later))
+
+    def loss(self, part: Part, earlier: Part, later: Part) -> str | None:
+        """An objection where the one part has less parallelism than the two."""
+        assert part.answer is not None
         alone, enough = (self._parallel(earlier), self._parallel(later)), PROGRAMS * self.cuts.limits.cores
         waits = bool(self._inner(earlier, later)) and not cuts_among(part.outputs)
         least = min(alone) if waits else min(max(alone), enough)
-        return self.heeds(PARALLEL if part.answer.parallel < least else None)
+        return PARALLEL if part.answer.parallel < least else None
 
     def _parallel(self, part: Part) -> int:
         if part.answer is None:

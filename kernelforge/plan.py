@@ -22,6 +22,7 @@ from codegen.program import Program
 from codegen.target import Target
 from kernelforge import graph, tune
 from kernelforge.alongside import alongside
+from kernelforge.boundaries import BY_REWRITE
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
 from kernelforge.fuse import groups
@@ -87,7 +88,7 @@ def make_plan(
     """
     target = Device[device].target
     planner = Planner(leaves, device)
-    with _reading_only(leaves, nodes, target, choice) as simple:
+    with rewritten(leaves, nodes, target, choice) as simple:
         wanted = [storage(node) for node in simple]
         computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
         found = groups(computed, target) if computed else []
@@ -100,8 +101,8 @@ def make_plan(
 
 
 @contextmanager
-def _reading_only(
-    leaves: Sequence[Buffer], nodes: Sequence[Node], target: Target, choice: Choice | None
+def rewritten(
+    leaves: Sequence[Buffer], nodes: Sequence[Node], target: Target, choice: Choice | None = None
 ) -> Iterator[Sequence[Node]]:
     """The simplified nodes, with every buffer but the leaves forgotten for the duration.
 
@@ -211,7 +212,9 @@ class Planner:
         fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
         arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
         checks = tuple(Check(size, numbered[n].line, _in_words(numbered[n])) for size, n in template.checks)
-        reasons = tuple(f"{node!r}: {reason}" for node, reason in group.reasons.items())
+        origins = story.origins if (story := telling()) is not None else {}
+        told = {node: BY_REWRITE + origins[node] if node in origins else why for node, why in group.reasons.items()}
+        reasons = tuple(f"{node!r}: {reason}" for node, reason in told.items())
         given = frozenset(group.inputs)
         lines = tuple(dict.fromkeys(x.line for x in numbered if x.line is not None and x not in given))
         if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import debug, faults, saved, tune
+from kernelforge import debug, edits, faults, saved, tune
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
@@ -248,7 +248,7 @@ def _device(nodes: Sequence[Node]) -> str:
 @remembered
 def circumstances() -> tuple[object, ...]:
     """What plans depend on besides the graph and the device, and whether they are written to files."""
-    return shows_kernels(), tune.state(), WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value
+    return shows_kernels(), tune.state(), WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value, edits.state()
 
 
 def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:

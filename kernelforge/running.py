@@ -15,6 +15,7 @@ import numpy as np
 from kernelforge import debug, faults, graphs, verifying
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
+from kernelforge.edits import edited
 from kernelforge.joint import Step
 from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device
@@ -34,7 +35,7 @@ def compile_all(plan: Plan) -> None:
     for device in dict.fromkeys(step.device for step in plan.launches):
         steps = [step for step in plan.launches if step.device == device]
         programs = list(dict.fromkeys(step.program for step in steps))
-        compiled = dict(zip(programs, Device[device].compile(programs)))
+        compiled = dict(zip(programs, Device[device].compile([edited(program) for program in programs])))
         GlobalCounters.compiled += len(programs)
         for step in steps:
             step.executable = compiled[step.program]

@@ -97,8 +97,9 @@ CACHE: Final = Setting("CACHE", True, "keep compiled kernels on disk")
 CACHE_PLANS: Final = Setting("CACHE_PLANS", True, "keep plans that took long to make on disk, too")
 CACHE_DIR: Final = Setting("CACHE_DIR", "", "where, instead of kernelforge/ in the user's cache directory")
 CACHE_SIZE: Final = Setting("CACHE_SIZE", 1024, "MiB of compiled kernels kept; the least recently used go first")
-DUMP: Final = Setting("DUMP", "", "folder to write the generated sources to")
-DUMP_LANGUAGE: Final = Setting("DUMP_LANGUAGE", "", "language of those: opencl, triton, both; empty: the device's own")
+DUMP: Final = Setting("DUMP", "", "folder for a page that shows what ran, with all sources")
+DUMP_LANGUAGE: Final = Setting("DUMP_LANGUAGE", "", "language of those: opencl, triton, both, which is the default")
+EDITED: Final = Setting("EDITED", "", "folder of a dump whose edited sources are used")
 TUNE: Final = Setting("TUNE", 0, "1: measure schedules of kernels that have none in the lock file; 2: of all kernels")
 TUNE_LOCK: Final = Setting("TUNE_LOCK", "", "file of measured schedules, or none; empty: the nearest tune.lock")
 TUNE_SECONDS: Final = Setting("TUNE_SECONDS", 5, "seconds the search for one kernel's schedule may take")
@@ -116,7 +117,7 @@ SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
         DEBUG, DEVICE, OPENCL, THREADS, WORKERS, COMPILE_APART, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP,
-        DUMP_LANGUAGE, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, PENDING, EAGER, VERIFY, NAN, JIT,
+        DUMP_LANGUAGE, EDITED, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, PENDING, EAGER, VERIFY, NAN, JIT,
         TRAINING,
     )
 }  # fmt: skip

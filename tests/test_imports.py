@@ -19,8 +19,8 @@ ORDER = {
                       views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom
                       tiling ownership < axes demand naming group < questions merging windowed blocks story
                       < boundaries < fuse lower winograd < calls < lifted < loops < memory kept < kernels < tune
-                      < steps < joint < rounds < plan
-                      < observing ceilings < debug dumping faults graphs saved verifying < running < tried < realize
+                      < steps < joint < rounds < plan < observing ceilings
+                      < debug dumping edits faults graphs saved verifying < running < tried < realize
                       < nans < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect
                       < bench < cli < __main__ __init__""",
 }

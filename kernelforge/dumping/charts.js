@@ -183,7 +183,7 @@ function timelineView() {
 // ------------------------------------------------------------------------------------------------ graphs
 
 // Layers by the longest way from a source; within a layer near what a node is computed from.
-function layout(nodes) {
+function layout(nodes, step) {
   const depth = nodes.map(() => 0), layers = [];
   nodes.forEach((n, i) => { depth[i] = n.from.reduce((most, s) => Math.max(most, depth[s] + 1), 0); });
   const users = nodes.map(() => []);
@@ -204,7 +204,7 @@ function layout(nodes) {
       layer.forEach((i) => { x[i] += shift; });
     }
   }
-  nodes.forEach((n, i) => { n.x = x[i] * 128; n.y = depth[i] * 58; });
+  nodes.forEach((n, i) => { n.x = x[i] * step; n.y = depth[i] * 58; });
 }
 
 function graphView(at) {
@@ -213,30 +213,31 @@ function graphView(at) {
   const plan = M.plans[number] || M.plans[biggest], chosen = M.plans.indexOf(plan), what = kind || "kernels";
   if (!plan) return [make("p", { class: "soft" }, "Nothing was planned.")];
   const nodes = { asked: () => graphNodes(plan.asked), nodes: () => graphNodes(plan.graph, plan), kernels: () => kernelNodes(plan) }[what]();
-  layout(nodes);
+  const box = what === "kernels" ? 250 : 116;
+  layout(nodes, box + 12);
   const view = { x: 0, y: 0, k: 1, least: 0.005, most: 3 };
   let ready = false;
   const colour = (n) => (n.group === undefined ? css("panel") : `hsl(${(n.group * 67) % 360} 60% ${matchMedia("(prefers-color-scheme: dark)").matches ? 28 : 82}%)`);
   const state = canvasOf(Math.max(320, Math.min(680, window.innerHeight - 230)), (pen, w, h) => {
-    if (!ready) { fit(nodes, view, w, h); ready = true; }
+    if (!ready) { fit(nodes, view, w, h, box); ready = true; }
     pen.translate(view.x, view.y); pen.scale(view.k, view.k);
-    const seen = (n) => n.x * view.k + view.x > -150 && n.x * view.k + view.x < w + 20 && n.y * view.k + view.y > -60 && n.y * view.k + view.y < h + 20;
+    const seen = (n) => n.x * view.k + view.x > -box - 30 && n.x * view.k + view.x < w + 20 && n.y * view.k + view.y > -60 && n.y * view.k + view.y < h + 20;
     pen.strokeStyle = css("soft"); pen.globalAlpha = 0.5; pen.lineWidth = Math.max(0.8, 0.6 / view.k);
     pen.beginPath();
-    for (const n of nodes) for (const s of n.from) if (seen(n) || seen(nodes[s])) { const m = nodes[s]; pen.moveTo(m.x + 58, m.y + 30); pen.bezierCurveTo(m.x + 58, m.y + 46, n.x + 58, n.y - 16, n.x + 58, n.y); }
+    for (const n of nodes) for (const s of n.from) if (seen(n) || seen(nodes[s])) { const m = nodes[s]; pen.moveTo(m.x + box / 2, m.y + 30); pen.bezierCurveTo(m.x + box / 2, m.y + 46, n.x + box / 2, n.y - 16, n.x + box / 2, n.y); }
     pen.stroke(); pen.globalAlpha = 1;
     for (const n of nodes) {
       if (!seen(n)) continue;
-      pen.fillStyle = colour(n); pen.fillRect(n.x, n.y, 116, 30);
-      pen.strokeStyle = css("line"); pen.strokeRect(n.x, n.y, 116, 30);
+      pen.fillStyle = colour(n); pen.fillRect(n.x, n.y, box, 30);
+      pen.strokeStyle = css("line"); pen.strokeRect(n.x, n.y, box, 30);
       if (view.k < 0.35) continue;
-      pen.save(); pen.beginPath(); pen.rect(n.x, n.y, 116, 30); pen.clip();
+      pen.save(); pen.beginPath(); pen.rect(n.x, n.y, box, 30); pen.clip();
       pen.fillStyle = css("ink"); pen.textAlign = "left"; pen.fillText(n.title, n.x + 5, n.y + 13);
       pen.fillStyle = css("soft"); pen.fillText(n.sub, n.x + 5, n.y + 25); pen.restore();
     }
   }, (x, y) => {
     const a = (x - view.x) / view.k, b = (y - view.y) / view.k;
-    const hit = nodes.find((n) => a >= n.x && a <= n.x + 116 && b >= n.y && b <= n.y + 30);
+    const hit = nodes.find((n) => a >= n.x && a <= n.x + box && b >= n.y && b <= n.y + 30);
     return hit && { text: hit.text, go: hit.go };
   });
   movable(state, view, state.draw);
@@ -246,8 +247,8 @@ function graphView(at) {
   const button = (text, by) => make("input", { type: "button", value: text, onclick: () => { zoom(view, by, state.width / 2, state.height / 2); state.draw(); } });
   return [make("div", { class: "tools" }, pick, button("closer", 1.5), button("farther", 1 / 1.5)), make("div", { class: "tabs" }, tabs), state.canvas];
 }
-function fit(nodes, view, w, h) {
-  const left = Math.min(...nodes.map((n) => n.x)), right = Math.max(...nodes.map((n) => n.x)) + 116, low = Math.max(...nodes.map((n) => n.y)) + 30;
+function fit(nodes, view, w, h, box) {
+  const left = Math.min(...nodes.map((n) => n.x)), right = Math.max(...nodes.map((n) => n.x)) + box, low = Math.max(...nodes.map((n) => n.y)) + 30;
   view.k = Math.min(1.2, Math.max(0.45, Math.min((w - 20) / (right - left), (h - 20) / low)));
   view.x = (w - (right - left) * view.k) / 2 - left * view.k;
   view.y = 10;

@@ -68,6 +68,7 @@ function show() {
   document.getElementById("tabs").replaceChildren(...tabs);
   const main = document.getElementById("main");
   main.replaceChildren();
+  delete main.dataset.ready;
   const at = rest.join("=");
   main.append(...[view === "kernel" ? kernelView(at) : VIEWS[name][1](at)].flat());
   main.dataset.ready = view;
@@ -206,6 +207,9 @@ function sourcePanel(k) {
     };
     const pre = make("pre", {}, rows);
     place.replaceChildren(pre);
+    const first = rows.findIndex((row, i) => linesOf(i).length);
+    if (first > 12) afterwards.push(() => { pre.scrollTop = rows[first].offsetTop - pre.offsetTop - 30; });
+    if (document.getElementById("main").dataset.ready) for (const later of afterwards.splice(0)) later();
   };
   const kinds = Object.keys(TITLES).filter((kind) => texts[kind]);
   tabs.append(...kinds.map((kind) => make("a", { "data-kind": kind, onclick: () => open(kind) }, TITLES[kind])));

@@ -44,16 +44,17 @@ def page(manifest: dict[str, Any], recorder: Recorder, machines: dict[str, dict[
 
 def rendered(kind: str, packed: str) -> str:
     """The page around packed data."""
-    html = _asset("page.html")
-    script = _asset("page.js") + _asset("charts.js")
-    parts = {"/*css*/": _asset("page.css"), "/*js*/": script, "@kind": kind, "@data": packed}
+    html = asset("page.html")
+    script = asset("page.js") + asset("charts.js")
+    parts = {"/*css*/": asset("page.css"), "/*js*/": script, "@kind": kind, "@data": packed}
     for mark, text in parts.items():
         html = html.replace(mark, text, 1)
     return html
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file beside this one: page.html, page.css, page.js or charts.js."""
     return (HERE / name).read_text()
 
 

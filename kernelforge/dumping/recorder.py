@@ -93,7 +93,7 @@ class Recorder(Observer):
     def __init__(self, folder: Path, language: str = "both") -> None:
         self.folder, self.language = folder, language
         self.began = perf_counter()
-        self.command = [*sys.argv]
+        self.command: list[str] = []
         self.kernels: dict[str, Kernel] = {}
         self.plans: list[Planned] = []
         self.events: list[Event] = []
@@ -112,6 +112,7 @@ class Recorder(Observer):
 
     def planned(self, plan: Plan, story: Story, seconds: float) -> None:
         """A plan was made and compiled."""
+        self.command = self.command or [*sys.argv]
         found = Planned(plan, story, self.seconds - seconds, seconds)
         for step in plan.launches:
             kernel = self._kernel(step)

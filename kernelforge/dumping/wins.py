@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-LEAST: Final = 0.01  # of the whole time: less is not worth a line
+LEAST: Final = 0.01  # of the kernels' time: less is not worth a line
 GOOD: Final = 0.8  # of its ceiling: what a kernel is expected to reach
 SHORT: Final = 20e-6  # seconds of a launch that is mostly overhead
 
@@ -27,7 +27,7 @@ class Win:
 def wins(manifest: dict[str, Any]) -> list[Win]:
     """The largest wins first; of each kernel and each boundary at most one."""
     found = [*_kernels(manifest), *_boundaries(manifest), *_host(manifest)]
-    least = LEAST * manifest["totals"]["seconds"]
+    least = LEAST * manifest["totals"]["kernel_seconds"]
     return sorted((win for win in found if win.seconds > least), key=lambda win: -win.seconds)
 
 
@@ -70,19 +70,14 @@ def _boundaries(manifest: dict[str, Any]) -> list[Win]:
 
 
 def _host(manifest: dict[str, Any]) -> list[Win]:
-    """What is not spent in kernels."""
+    """What is spent neither in kernels nor on what the next run finds on disk."""
     totals = manifest["totals"]
     host = totals["seconds"] - totals["kernel_seconds"] - totals["compile_seconds"] - totals["plan_seconds"]
-    runs = max((totals["launches"] / max(1, totals["kernels"])), 1)
-    compiling, planning = totals["compile_seconds"], totals["plan_seconds"]
-    found = [
-        Win(compiling, f"compiling: {totals['compiled']} kernels", "the next run finds them on disk"),
-        Win(planning, f"planning: {len(manifest['plans'])} in all", "the next run, without a dump, finds them on disk"),
-    ]
-    if runs > 3:
-        how = "wrap the step in kernelforge.jit: it is replayed without Python's part"
-        found.append(Win(host / 2, f"Python, copies and all else take {host * 1e3:.0f} ms", how))
-    return found
+    runs = totals["launches"] / max(1, totals["kernels"])
+    if runs <= 3:
+        return []
+    how = "wrap the step in kernelforge.jit: it is replayed without Python's part"
+    return [Win(host / 2, f"Python, copies and all else take {host * 1e3:.0f} ms", how)]
 
 
 def _where(lines: list[Any]) -> str:
