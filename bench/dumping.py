@@ -39,7 +39,8 @@ def main() -> None:
             seconds(command, f"{folder}/warm", "")  # files into the machine's memory
             for number in range(ROUNDS):
                 for dumps in (False, True):
-                    times[dumps].append(seconds(command, f"{folder}/{number}{dumps}", f"{folder}/dump" if dumps else ""))
+                    dump = f"{folder}/dump" if dumps else ""
+                    times[dumps].append(seconds(command, f"{folder}/{number}{dumps}", dump))
             manifest = json.loads(Path(folder, "dump", "manifest.json").read_text())
             size = Path(folder, "dump", "index.html").stat().st_size
         plain, dumped, totals = min(times[False]), min(times[True]), manifest["totals"]
