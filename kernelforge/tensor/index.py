@@ -12,6 +12,7 @@ from math import prod
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
@@ -262,7 +263,7 @@ class Index(Scatter):
         covered = self.shape[dim : dim + item.ndim]
         if item.shape != covered or not item.ndim:
             raise PlaceError(f"a mask of {item.shape} does not fit dimensions {covered} of a tensor of {self.shape}")
-        return [self._index_array(places, dim + i) for i, places in enumerate(item.nonzero())]
+        return [type(self)(places, device=self._node.device)._node for places in true_places(item)]
 
     def _index_array(self, array: np.ndarray, dim: int) -> Node:
         """An array of indices as a node.
@@ -286,6 +287,24 @@ class Index(Scatter):
         if value.ndim > trailing and value.numel() != 1:
             return None
         return index.reshape(*index.shape, *(1,) * trailing)  # type: ignore[return-value]
+
+
+def true_places(mask: np.ndarray) -> np.ndarray:
+    """The indices [ndim, count] of the true elements of a bool array, in order: int32 as long as these can tell.
+
+    Taken apart from places in the flattened array, which are found ten times as fast.
+
+    >>> true_places(np.array([[False, True], [True, True]])).tolist()
+    [[0, 1, 1], [1, 0, 1]]
+    """
+    rest: NDArray[Any] = np.flatnonzero(mask).astype(np.int32 if mask.size < 1 << 31 else np.int64)
+    found = np.empty((mask.ndim, rest.size), rest.dtype)
+    for dim in reversed(range(1, mask.ndim)):
+        size = mask.shape[dim] or 1
+        whole = rest // size
+        found[dim], rest = rest - whole * size, whole
+    found[:1] = rest
+    return found
 
 
 def _is_part(value: Any, tensor: Any, selection: Selection) -> bool:

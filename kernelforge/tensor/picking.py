@@ -17,7 +17,7 @@ from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
-from kernelforge.tensor.index import Index
+from kernelforge.tensor.index import Index, true_places
 from kernelforge.tensor.scatter import from_front_only
 
 
@@ -92,7 +92,8 @@ class Picking(Index):
 
     def argwhere(self) -> Self:
         """The int32 indices [count, ndim] of the elements that are not zero."""
-        return type(self)(np.argwhere(self.numpy()).astype(np.int32), device=self._node.device)
+        places = true_places(self.numpy() != 0).T.astype(np.int32, order="C")
+        return type(self)(places, device=self._node.device)
 
     def take(self, index: Self) -> Self:
         """The elements of the flattened tensor that indices of any shape name."""

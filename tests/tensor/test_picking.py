@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
 from tests.tensor.checks import assert_gradient, assert_same, values
@@ -51,3 +52,15 @@ def test_take_along_dim_broadcasts(device):
     assert_same(Tensor(x).take_along_dim(Tensor(places)), x.ravel()[places.ravel()])
     with pytest.raises(ShapeError, match="take_along_dim"):
         Tensor(x).take_along_dim(Tensor([0]), 1)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 0), (0, 3), (5, 4), (2, 3, 1, 5), (64, 65)])
+@pytest.mark.parametrize("dtype", [np.float32, np.int8, np.bool_])
+def test_places_in_every_shape_and_type(shape: tuple[int, ...], dtype: type) -> None:
+    x = np.asarray(np.random.default_rng(3).integers(-1, 2, shape)).astype(dtype)
+    found = Tensor(x).nonzero()
+    assert found.dtype is dtypes.int32
+    np.testing.assert_array_equal(found.numpy(), np.argwhere(x))
+    if x.ndim:
+        chosen = Tensor(np.arange(x.size).reshape(shape))[Tensor(x != 0)]
+        np.testing.assert_array_equal(chosen.numpy(), np.arange(x.size).reshape(shape)[x != 0])
