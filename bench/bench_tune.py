@@ -5,6 +5,8 @@ schedule's: 95 % is what BUDGET seconds should reach.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from random import Random
 
 import numpy as np
 import pytest
@@ -22,13 +24,29 @@ from kernelforge.tune.search import Search
 from kernelforge.tune.trial import Trial
 
 BUDGET = 5.0
-EXHAUSTIVE = 30.0
+EXHAUSTIVE = 15.0
 ROUNDS = 60
 HEAD = ("kernel", "default", "tuned", "best", "gain", "of best", "search", "candidates", "of", "departures of the best")
 
 
 def values(*shape: int) -> Tensor:
     return Tensor(np.zeros(shape, np.float32)).realize()
+
+
+def product(batch: int, m: int, n: int, k: int, form: str) -> Tensor:
+    """A batch of matrix products; T in the form says that the operand lies transposed in memory."""
+    x = values(batch, k, m).transpose(1, 2) if form[0] == "T" else values(batch, m, k)
+    return x @ (values(batch, n, k).transpose(1, 2) if form[1] == "T" else values(batch, k, n))
+
+
+def random_products(count: int, seed: int = 1) -> dict[str, Callable[[], Tensor]]:
+    """Matrix products of sizes, layouts and batches drawn at random, the same in every run."""
+    draw, found = Random(seed), dict[str, Callable[[], Tensor]]()
+    while len(found) < count:
+        sizes = (draw.choice((1, 1, 1, 8)), *(round(2 ** draw.uniform(4, 10)) for _ in range(3)))
+        form = draw.choice(("NN", "NT", "TN"))
+        found["x".join(map(str, sizes)) + f" {form}"] = partial(product, *sizes, form)
+    return found
 
 
 KERNELS: dict[str, Callable[[], Tensor]] = {
@@ -39,6 +57,7 @@ KERNELS: dict[str, Callable[[], Tensor]] = {
     "layer norm 128x32000": lambda: values(128, 32000).layernorm(),
     "column sum 4096x64": lambda: values(4096, 64).sum(0),
     "convolution 64x56x56 3x3": lambda: values(1, 64, 56, 56).conv2d(values(64, 64, 3, 3), padding=1),
+    **random_products(10),
 }
 
 

@@ -31,6 +31,7 @@ FEW_TILES = 3  # of rows in a block, which all stay in the nearest cache
 BETWEEN = (192, 96)  # others that may give every core as much
 FETCHING = 4  # products for which an operand's element comes from far away
 PACKING = 16  # the same where it is packed
+SHORT = (1 << 19, 1 << 22)  # products that are shared out evenly: more groups take longer to start than they save
 LATE = 0.08  # of a group's time for which cores wait in the end
 DEPTHS = (512, 256, 1024, 128, 4096)  # steps of k whose operands are packed together
 SHALLOW = 256  # the same where blocks are large
@@ -130,7 +131,10 @@ def even(size: int, most: int, unit: int) -> int:
 
 
 def blocks(roles: Roles, others: int, tile: tuple[int, int], target: Target, pick: Pick) -> tuple[int, int]:
-    """Block sizes of m and n: those that take least time where there are two groups a core, otherwise the smallest."""
+    """Block sizes of m and n: those that take least time where there are two groups a core, otherwise the smallest.
+
+    Short products have a group for each core.
+    """
     (rows, columns), cores = tile, target.cores
     left, right = (PACKING if is_packed else FETCHING for is_packed in _packed(roles, tile, target))
 
@@ -149,6 +153,10 @@ def blocks(roles: Roles, others: int, tile: tuple[int, int], target: Target, pic
     large = [found for most in LARGE if _fits(roles, tile, found := block(*most), SHALLOW, target)]
     among = [*sides, *(block(most, most) for most in BETWEEN), *large]
     model = min((block for block in among if groups(block) >= 2 * cores), key=seconds, default=sides[-1])
+    m, n = roles.m.size, roles.n.size
+    if SHORT[0] <= others * m * n * prod(a.size for a in (roles.k, *roles.deep)) <= SHORT[1]:
+        shares = [share for share in (block(ceil(m / cores), n), block(m, ceil(n / cores))) if groups(share) == cores]
+        model = min(shares, key=lambda share: min(share[0], m) * min(share[1], n), default=model)
     mixed = [(mc, nc) for mc, _ in sides for _, nc in sides]
     return pick("block", either(model, (*sides, *mixed, *large)))
 

@@ -215,6 +215,13 @@ def test_blocks_of_large_products_and_what_they_pack_fit_the_scratch(form, store
     assert max(step.tile for step in schedule.loops[: schedule.grid]) > 256
 
 
+@pytest.mark.parametrize("sizes", [(127, 129, 131), (100, 100, 100), (160, 97, 87), (1000, 40, 60), (64, 64, 40)])
+def test_short_products_have_a_group_for_each_core_and_tiny_ones_one(sizes):
+    schedule = choose(product(*sizes), CPU)
+    groups = prod(-(-step.axis.size // step.tile) for step in schedule.loops[: schedule.grid])
+    assert groups == (CPU.cores if prod(sizes) > 1 << 19 else 1)
+
+
 @pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
 def test_products_of_blocks_that_exceed_a_cache_stay_at_their_columns(form):
     """Tiles of rows are walked inside; sums lie in scratch between blocks of k."""
