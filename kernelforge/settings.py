@@ -32,12 +32,14 @@ class Setting(Generic[T]):
     default  its value when nobody sets it, which also decides its type
     meaning  what it does, for the table that `describe` prints
     touched  whether it ever had another value than the default, in any thread
+    asked    whether the program or the environment ever said what it is to be; only of those that note it
     """
 
     def __init__(self, name: str, default: T, meaning: str) -> None:
         self.name, self.default, self.meaning = name, default, meaning
         self.touched = False
         text = os.environ.get(self.variable)
+        self.asked = bool(text)
         self._base = default if text is None or text == "" else self.convert(text)
 
     @property
@@ -81,6 +83,12 @@ class Setting(Generic[T]):
         """Gives the switch a value in the whole process, wherever no `Context` is in force."""
         self._base = self.convert(value)
         forget()
+
+    def ask(self) -> None:
+        """Notes that the program says what it is to be."""
+        if not self.asked:
+            self.asked = True
+            forget()
 
     def __repr__(self) -> str:
         return f"Setting({self.name}={self.value!r})"

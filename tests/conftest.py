@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from kernelforge.errors import DeviceError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
-from kernelforge.settings import CACHE_PLANS, OPENCL, TUNE_LOCK, WORKERS
+from kernelforge.settings import CACHE_PLANS, OPENCL, TRAINING, TUNE_LOCK, WORKERS, forget
 
 collect_ignore = ["codegen/triton_interpreter.py"]  # importing it makes triton interpret; looking for doctests would
 
@@ -58,6 +58,13 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     before, Device.DEFAULT = Device.DEFAULT, request.param
     yield request.param
     Device.DEFAULT = before
+
+
+@pytest.fixture(autouse=True)
+def _nobody_spoke_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fresh modules train, whatever tests before did with Tensor.training."""
+    monkeypatch.setattr(TRAINING, "asked", False)
+    forget()
 
 
 @pytest.fixture

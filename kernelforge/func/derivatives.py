@@ -19,6 +19,7 @@ from kernelforge.func.trees import ends, filled, mapped, same_length, tensors
 from kernelforge.graph import Node, toposort
 from kernelforge.tensor import Tensor, enable_grad
 from kernelforge.tensor.core import grad_enabled, leaves
+from kernelforge.tensor.random import Draws
 
 Places = int | Sequence[int]
 _depth: Final[ContextVar[int]] = ContextVar("depth", default=0)
@@ -260,13 +261,17 @@ def _one_tensor(value: Any) -> Tensor:
 def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """A function's value, of which nothing is kept for gradients: these compute it again.
 
-    The value is that of the function; to differentiation it is computed from copies of the tensors given.
+    The value is that of the function; to differentiation it is computed from copies of the tensors given.  The function
+    is called twice, and draws the same random numbers both times.
     """
-    first = function(*args, **kwargs)
+    draws = Draws()
+    with draws.noted():
+        first = function(*args, **kwargs)
     if not grad_enabled.get() or not any(isinstance(x, Tensor) and x._tracked for x in ends(first)):
         return first
     copies = mapped((args, kwargs), _copied)
-    again = ends(function(*copies[0], **copies[1]))
+    with draws.noted(again=True):
+        again = ends(function(*copies[0], **copies[1]))
     parts = iter(again)
     return mapped(first, lambda x: _standing_for(x, next(parts)))
 

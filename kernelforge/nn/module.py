@@ -13,20 +13,23 @@ from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, KindError
 from kernelforge.kinds import as_dtype
 from kernelforge.nn.backward import entered, left
-from kernelforge.nn.hooks import Book, Hook, RemovableHandle, abandoned, followed, prepared, registered
+from kernelforge.nn.hooked import Hooked
+from kernelforge.nn.hooks import abandoned, followed, prepared
 from kernelforge.nn.loading import EXTRA, IncompatibleKeys, loaded, own_state, state_of
 from kernelforge.nn.parameter import Buffer, Parameter, is_transient
 from kernelforge.nn.state import children_of
+from kernelforge.settings import TRAINING
 from kernelforge.tensor import Tensor
 
 
-class Module:
+class Module(Hooked):
     """A layer, or a model made of layers.
 
     Tensors and modules set as attributes, also inside lists, dicts and plain objects, belong to it.  A Parameter is a
     parameter, as is any tensor that had requires_grad=True when it was set; any other tensor is a buffer.
 
-    training   True or False after train() or eval(); before either, what Tensor.training says
+    training   True or False after train() or eval(); before either True, as in torch, until the program uses
+               Tensor.training or Tensor.train(): from then on what Tensor.training says, as in tinygrad
 
     >>> class Scale(Module):
     ...     def __init__(self):
@@ -38,7 +41,6 @@ class Module:
     """
 
     _mode: bool | None = None
-    _notes: Book | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module's output; subclasses define it."""
@@ -58,14 +60,6 @@ class Module:
             raise
 
     # Contents ---------------------------------------------------------------------------------------------------
-
-    @property
-    def _book(self) -> Book:
-        book = self._notes
-        if book is None:
-            book = Book()
-            object.__setattr__(self, "_notes", book)
-        return book
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Tensor):
@@ -265,7 +259,9 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether dropout drops and batch norm uses the batch's statistics."""
-        return Tensor.training if self._mode is None else self._mode
+        if self._mode is not None:
+            return self._mode
+        return bool(TRAINING.value) if TRAINING.asked else True
 
     @training.setter
     def training(self, mode: bool) -> None:
@@ -352,55 +348,6 @@ class Module:
     def cuda(self, device: int | None = None) -> Self:
         """to() of an NVIDIA GPU."""
         return self.to("CUDA" if not device else f"CUDA:{device}")
-
-    # Hooks ------------------------------------------------------------------------------------------------------
-
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call hook(module, args) before each forward(); what it returns, if anything, takes the arguments' place."""
-        return registered(self._book.forward_pre, Hook(hook, with_kwargs), prepend)
-
-    def register_forward_hook(
-        self,
-        hook: Callable[..., Any],
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
-    ) -> RemovableHandle:
-        """Call hook(module, args, output) after each forward(); what it returns, if anything, is the output instead."""
-        return registered(self._book.forward, Hook(hook, with_kwargs, always_call), prepend)
-
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call hook(module, grad_input, grad_output), tuples of gradients, whenever backward() passes the module.
-
-        What it returns, if anything, takes the place of grad_input.
-        """
-        return registered(self._book.backward, Hook(hook), prepend)
-
-    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call hook(module, grad_output) before backward() passes the module; what it returns is grad_output instead.
-        """
-        return registered(self._book.backward_pre, Hook(hook), prepend)
-
-    register_backward_hook = register_full_backward_hook
-
-    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call hook(module, prefix, keep_vars) before the module's part of a state_dict() is made."""
-        return registered(self._book.state_pre, Hook(hook))
-
-    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call hook(module, state_dict, prefix, local_metadata) when the module's part of a state_dict() is made."""
-        return registered(self._book.state_post, Hook(hook))
-
-    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call hook(module, state_dict, prefix, ...) with torch's further arguments before the module loads a state."""
-        return registered(self._book.load_pre, Hook(hook))
-
-    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call hook(module, incompatible_keys) after the module has loaded a state."""
-        return registered(self._book.load_post, Hook(hook))
 
     # Text -------------------------------------------------------------------------------------------------------
 

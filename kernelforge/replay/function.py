@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 @remembered
 def _switches() -> tuple[object, ...]:
-    return circumstances(), TRAINING.value, Device.DEFAULT, JIT.value and not NAN.value
+    return circumstances(), (TRAINING.value, TRAINING.asked), Device.DEFAULT, JIT.value and not NAN.value
 
 
 def _mode() -> tuple[object, ...]:

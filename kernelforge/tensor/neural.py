@@ -30,6 +30,7 @@ class TrainingMode(type):
 
     @training.setter
     def training(cls, value: bool) -> None:
+        TRAINING.ask()
         TRAINING.set(value)
 
 
@@ -38,6 +39,7 @@ class train(Context, ContextDecorator):
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__(TRAINING=int(mode))
+        TRAINING.ask()
 
 
 class Neural(Norms, metaclass=TrainingMode):

@@ -11,6 +11,8 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Self
 
@@ -105,9 +107,53 @@ def _countable(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
+class Draws:
+    """What calls drew while a function ran, so that they draw the same when it runs again."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = []
+        self._again: Iterator[Node] | None = None
+
+    @contextmanager
+    def noted(self, again: bool = False) -> Iterator[None]:
+        """A context in which calls are noted; again: in which they draw what those noted drew."""
+        self._again = iter(self._nodes) if again else None
+        outer = _draws.get()
+        token = _draws.set((*outer, self))
+        try:
+            yield
+        finally:
+            _draws.reset(token)
+
+    def found(self) -> Node | None:
+        """While it runs again: what the next call drew, computed anew."""
+        node = None if self._again is None else next(self._again, None)
+        return None if node is None else graph.node_of("contiguous", (node,), None, node.shape, node.dtype)
+
+    def note(self, node: Node) -> None:
+        """Remembers what a call drew."""
+        self._nodes.append(node)
+
+
+_draws: Final[ContextVar[tuple[Draws, ...]]] = ContextVar("draws", default=())
+
+
 def next_state(device: str | None) -> Node:
     """The key and the counter of a call, four uint32 words."""
-    return graph.buffer(_drawn(generator.state, dtypes.uint32, Device.canonicalize(device)))
+    return _noted(lambda: graph.buffer(_drawn(generator.state, dtypes.uint32, Device.canonicalize(device))))
+
+
+def _noted(fresh: Callable[[], Node]) -> Node:
+    """What a call draws, or drew when what runs again ran for the first time."""
+    draws = _draws.get()
+    for place in reversed(range(len(draws))):  # the innermost that runs again; those inside it note what it gives
+        if (node := draws[place].found()) is not None:
+            break
+    else:
+        place, node = -1, fresh()
+    for inner in draws[place + 1 :]:
+        inner.note(node)
+    return node
 
 
 def _words_of(state: Node, shape: tuple[int, ...]) -> tuple[Node, Node]:

@@ -44,6 +44,20 @@ def test_digits_are_drawn_again_and_invented(tmp_path: Path) -> None:
     assert image.open(tmp_path / "x.png").size == (960, 120)
 
 
+def test_digits_are_drawn_from_noise() -> None:
+    flow = pytest.importorskip("examples.flow")
+    Tensor.manual_seed(0)
+    images, kinds = flow.digits()
+    model = flow.Flow(128)
+    flow.train(model, images, kinds, epochs=30)
+    asked = np.tile(np.arange(10), 10)
+    way = [x.numpy() for x in model.drawn(Tensor(asked))]
+    shares = [flow.read(images, kinds, drawn, asked) for drawn in (way[0], way[-1])]
+    assert shares[1] > 0.8 > 0.4 > shares[0], "read as asked for, and noise is not"
+    spread = [way[-1][asked == kind].std(0).mean() for kind in range(10)]
+    assert min(spread) > 0.1, "various"
+
+
 def test_a_new_last_layer_tells_faces() -> None:
     finetune = pytest.importorskip("examples.finetune")
     network, pixels = finetune.compared(20)

@@ -155,6 +155,24 @@ def test_captured() -> None:
         close(slope, ((x * torch.tensor(W)).cos() * x).sum(0))
 
 
+@pytest.mark.parametrize("captured", [False, True])
+def test_checkpoint_draws_the_same_numbers_again(captured: bool) -> None:
+    def noisy(x: Any, use: Callable[..., Any]) -> Any:
+        return use(lambda x: use(lambda x: (x * Tensor.rand(3)).sin(), x) * x.dropout(0.5), x)
+
+    def gradient(x: Any, use: Callable[..., Any]) -> Any:
+        y = noisy(x, use)
+        return y, y.sum().gradient(x)[0], Tensor.rand(2)
+
+    found = []
+    for use in (checkpoint, lambda f, *args: f(*args)):
+        Tensor.manual_seed(3)
+        step = jit(lambda x, use=use: gradient(x, use)) if captured else lambda x, use=use: gradient(x, use)
+        with Tensor.train():
+            found.append([[part.tolist() for part in step(Tensor(X, requires_grad=True))] for _ in range(3)])
+    assert found[0] == found[1] and found[0][0] != found[0][1]
+
+
 def test_checkpoint() -> None:
     def block(x: Any, w: Any) -> Any:
         return (x * w).sin().exp()

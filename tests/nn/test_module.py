@@ -79,16 +79,26 @@ def test_containers():
 
 
 def test_modes():
-    net = Net()
-    assert not net.training
+    net, other = Net(), nn.Sequential(nn.Dropout(0.5))
+    assert net.training and other[0].training and not other.eval()[0].training, "fresh modules train"
+    with Tensor.train():
+        assert net.training and not other.training
+    assert not net.training, "the program uses Tensor.training: fresh modules follow"
     with Tensor.train():
         assert net.training
         assert not net.eval().blocks[0].norm.training
     assert net.train().head[2].training
 
 
+def test_fresh_dropout_drops():
+    x = Tensor.ones(1000)
+    assert 0 < (nn.Dropout(0.5)(x) == 0).sum().item() < 1000
+    Tensor.training = False
+    assert (nn.Dropout(0.5)(x) == 1).all().item() and (nn.Dropout(0.5).train()(x) == 0).any().item()
+
+
 def test_state_goes_in_and_out():
-    first, second = Net(), Net()
+    first, second = Net().eval(), Net().eval()
     with pytest.raises(RuntimeError, match=r"size mismatch for head.0.bias: copying a param with shape torch.Size"):
         second.load_state_dict({**first.state_dict(), "head.0.bias": np.zeros(4)})
     assert repr(second.load_state_dict(first.state_dict())) == "<All keys matched successfully>"

@@ -38,7 +38,7 @@ NONE_OF_OURS: Final = """
     fuse_linear_bn_weights factory_kwargs ScalingType SwizzleType OpaqueBase"""
 DIFFERS: Final = {
     "a module's tensors": "any tensor that is an attribute belongs to the state, also inside lists, dicts and objects",
-    "training": "before train() or eval(), what Tensor.training says: False",
+    "training": "before train() or eval() True; once a program uses Tensor.training or Tensor.train(), what that says",
     "sparse=, SparseAdam": "gradients are never sparse",
     "foreach=, fused=, capturable=": "accepted; a step is a few launches for any number of parameters",
     "CrossMapLRN2d": "is LocalResponseNorm; torch's counts some channels twice",
