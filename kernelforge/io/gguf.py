@@ -26,15 +26,16 @@ STRING, ARRAY = 8, 9
 DEEPEST: Final = 4  # arrays inside arrays
 
 
-def gguf_load(fn: PathLike, device: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def gguf_load(fn: PathLike | Tensor, device: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The settings and the tensors of a GGUF file.
 
     Shapes are in the order of torch: the last dimension is the one whose elements lie side by side.
 
     raises FileFormatError for files that are truncated or corrupt, and for blocks of a kind that is not known
     """
-    settings, tensors = _read(Mapped(fn), device)
-    for path in _others(Path(fn), settings):
+    file = Mapped(fn)
+    settings, tensors = _read(file, device)
+    for path in _others(file.path, settings):
         tensors |= _read(Mapped(path), device)[1]
     return settings, tensors
 

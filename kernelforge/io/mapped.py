@@ -31,16 +31,20 @@ class Mapped:
     The file must keep its length while tensors of it are still to be computed; to replace it, as `safe_save` does, is
     fine.
 
-    path     the file
+    path     the file; or its bytes as a tensor, such as Tensor.from_url() gives
     memory   a read-only mapping; of an empty file, empty bytes
     raises   OSError for a file that cannot be opened
     """
 
-    def __init__(self, path: PathLike) -> None:
+    def __init__(self, path: PathLike | Tensor) -> None:
+        if isinstance(path, Tensor):
+            self.path = Path(f"<{path.nbytes()} bytes of a tensor>")
+            self.memory: mmap.mmap | bytes = path.numpy().tobytes()
+            return
         self.path = Path(path)
         with open(self.path, "rb") as file:
             empty = not os.fstat(file.fileno()).st_size
-            self.memory: mmap.mmap | bytes = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.memory = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def __len__(self) -> int:
         return len(self.memory)

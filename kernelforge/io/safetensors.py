@@ -30,10 +30,11 @@ LONGEST_HEADER: Final = 100_000_000  # bytes, the format's own limit
 ALIGNMENT: Final = 64  # where the first tensor starts in files written here
 
 
-def safe_load(fn: PathLike, device: str | None = None) -> dict[str, Tensor]:
+def safe_load(fn: PathLike | Tensor, device: str | None = None) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name.
 
-    The file is mapped: each tensor's bytes are read when it is first needed, straight to its device.
+    The file is mapped: each tensor's bytes are read when it is first needed, straight to its device.  Instead of a path
+    fn may be the file's bytes, for instance Tensor.from_url(..).
 
     raises FileFormatError for a file that breaks any rule of the format
     """
@@ -47,7 +48,7 @@ def safe_load(fn: PathLike, device: str | None = None) -> dict[str, Tensor]:
     }
 
 
-def safe_load_metadata(fn: PathLike) -> dict[str, str]:
+def safe_load_metadata(fn: PathLike | Tensor) -> dict[str, str]:
     """What a safetensors file says about itself: strings by name, none of them needed to read it."""
     return _metadata(file := Mapped(fn), _header(file)[1])
 

@@ -36,7 +36,7 @@ STORAGES: Final[dict[str, DType]] = {
 DTYPES: Final = {dtype.name: dtype for dtype in ALL}
 
 
-def torch_load(fn: PathLike, device: str | None = None) -> Any:
+def torch_load(fn: PathLike | Tensor, device: str | None = None) -> Any:
     """What torch.save wrote: a state dict, or any nesting of dicts, lists, numbers and tensors.
 
     No code runs whatever the file says; it can hold tensors, parameters and plain data, not modules.

@@ -167,3 +167,13 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
 def test_bfloat16_keeps_its_bits(tmp_path: Path) -> None:
     safe_save({"a": Tensor([1.5, -3.0, 0.1], dtype=dtypes.bfloat16)}, tmp_path / "x")
     assert safe_load(tmp_path / "x")["a"].tolist() == pytest.approx([1.5, -3.0, 0.10009765625], abs=0)
+
+
+def test_bytes_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    safe_save({"a": Tensor([1.0, 2.0]), "b": Tensor([[3]])}, path, metadata={"k": "v"})
+    for source in (Tensor(np.frombuffer(path.read_bytes(), np.uint8)), Tensor.from_url(path.as_uri())):
+        assert {name: x.tolist() for name, x in safe_load(source).items()} == {"a": [1.0, 2.0], "b": [[3]]}
+        assert safe_load_metadata(source) == {"k": "v"}
+    with pytest.raises(FileFormatError, match="bytes of a tensor"):
+        safe_load(Tensor(np.frombuffer(path.read_bytes()[:-1], np.uint8)))
