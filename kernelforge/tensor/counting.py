@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Literal, Self, overload
 
+import numpy as np
+
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.ordering import WIDE_DIGIT
 from kernelforge.tensor.statistics import Statistics
+
+FEW = 4096  # elements the host has sorted before kernels for it are launched
 
 
 class Counting(Statistics):
@@ -159,8 +163,26 @@ class Counting(Statistics):
         [[1, 3], [1, 0, 1], [1, 2]]
         """
         x = self.detach().flatten()
+        if 0 < x.numel() <= FEW:
+            return x._distinct_of_few(return_inverse, return_counts, self.shape)
         order = x._order_in_range() if x.dtype.is_int and x.numel() else x._order()
         return x._fetched(order).contiguous()._runs(return_inverse, return_counts, order, self.shape)
+
+    def _distinct_of_few(self, inverse: bool, counts: bool, shape: tuple[int, ...]) -> Self | tuple[Self, ...]:
+        """What unique() finds in a vector, found by the host, which has to know how many they are."""
+        elements = self.numpy()
+        order = np.argsort(elements, kind="stable")
+        ordered = elements[order]
+        first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        starts = np.flatnonzero(first)
+        found = [type(self)(ordered[starts], device=self.device, dtype=self.dtype)]
+        if inverse:
+            runs = np.empty(order.size, np.int32)
+            runs[order] = np.cumsum(first) - 1
+            found.append(type(self)(runs.reshape(shape), device=self.device))
+        if counts:
+            found.append(type(self)(np.diff(starts, append=order.size).astype(np.int32), device=self.device))
+        return tuple(found) if len(found) > 1 else found[0]
 
     def _order_in_range(self) -> Self:
         """_order() of a vector of integers, whose smallest and largest are computed: few digits may tell them apart."""

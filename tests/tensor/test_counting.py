@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError, ShapeError
-from kernelforge.tensor import Tensor
+from kernelforge.tensor import Tensor, counting
 from tests.tensor.checks import assert_all_same, values
 
 torch = pytest.importorskip("torch")
@@ -59,8 +59,15 @@ def test_histograms(device):
 KINDS = ("bool", "int8", "int32", "int64", "uint8", "float32")
 
 
+@pytest.fixture(params=[0, counting.FEW])
+def few(request, monkeypatch):
+    """By kernels, and by the host."""
+    monkeypatch.setattr(counting, "FEW", request.param)
+
+
 @given(st.sampled_from([0, 1, 45]), st.sampled_from([1, 100]), st.sampled_from(KINDS), st.booleans())
-def test_distinct_elements(n: int, spread: int, kind: str, consecutive: bool) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_distinct_elements(few, n: int, spread: int, kind: str, consecutive: bool) -> None:
     x = values(n, low=-spread, high=spread, seed=n + spread).round().astype(kind)
     name = "unique_consecutive" if consecutive else "unique"
     expected = getattr(torch, name)(torch.tensor(x), return_inverse=True, return_counts=True)
@@ -68,7 +75,7 @@ def test_distinct_elements(n: int, spread: int, kind: str, consecutive: bool) ->
     np.testing.assert_array_equal(getattr(Tensor(x), name)().numpy(), expected[0])
 
 
-def test_distinct_elements_keep_the_shape_of_the_inverse_and_every_nan(numpy_device):
+def test_distinct_elements_keep_the_shape_of_the_inverse_and_every_nan(numpy_device, few):
     x = np.array([[2, np.nan, 1], [1, np.nan, -0.0]], np.float32)
     t = torch.tensor(x)
     found = Tensor(x).unique(return_inverse=True)
@@ -77,7 +84,7 @@ def test_distinct_elements_keep_the_shape_of_the_inverse_and_every_nan(numpy_dev
     assert found[1].dtype is dtypes.int32
 
 
-def test_distinct_integers_far_apart(numpy_device):
+def test_distinct_integers_far_apart(numpy_device, few):
     x = np.array([2**62, -(2**62), 5, 2**62, 5], np.int64)
     assert Tensor(x).unique().tolist() == [-(2**62), 5, 2**62]
 
