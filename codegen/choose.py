@@ -7,8 +7,9 @@ differ too much for one recipe; each has files of its own, and the plain schedul
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
-from codegen import choose_cpu, choose_triton
+from codegen import choose_cpu
 from codegen.apart import bound_apart
 from codegen.ir import Kernel
 from codegen.nest import build
@@ -37,7 +38,8 @@ def placed(kernel: Kernel, target: Target) -> Nest:
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel, the preferred one first; the last is what is left where no other is legal."""
     if target.language == "triton":
-        return choose_triton.recipes(kernel, target)
+        found: Iterator[Schedule] = import_module("codegen.choose_triton").recipes(kernel, target)
+        return found  # loaded when first needed: most programs never ask for it
     return choose_cpu.recipes(kernel, target, pick)
 
 

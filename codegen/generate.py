@@ -7,9 +7,10 @@ language reaches a printer.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from math import prod
 
-from codegen import opencl, triton
+from codegen import opencl
 from codegen.access import flops
 from codegen.choose import placed
 from codegen.ir import Kernel
@@ -38,8 +39,9 @@ def generate(kernel: Kernel, target: Target, schedule: Schedule | None = None) -
 
 def render(nest: Nest) -> Program:
     """The program of a placed kernel, in its target's language."""
-    program = triton.render(nest) if nest.target.language == "triton" else opencl.render_nest(nest)
-    return _counted(program, nest.kernel)
+    if nest.target.language == "triton":  # loaded when first needed: most programs never print it
+        return _counted(import_module("codegen.triton").render(nest), nest.kernel)
+    return _counted(opencl.render_nest(nest), nest.kernel)
 
 
 def _counted(program: Program, kernel: Kernel) -> Program:

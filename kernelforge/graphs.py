@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kernelforge.kernels import Device, Runtime
-from kernelforge.kernels.cuda import CudaRuntime
-from kernelforge.kernels.cuda_graph import Graph
 from kernelforge.steps import Launch, Plan
+
+if TYPE_CHECKING:
+    from kernelforge.kernels.cuda import CudaRuntime
+    from kernelforge.kernels.cuda_graph import Graph
 
 LEAST: Final = 3  # launches: fewer cost less one by one
 MOST: Final = 256  # plans that have a graph at a time
@@ -59,7 +61,7 @@ def _runtime(plan: Plan) -> CudaRuntime | None:
     if len(plan.steps) < LEAST or len(devices) > 1 or "" in devices:
         return None
     runtime: Runtime = Device[devices.pop()]
-    return runtime if isinstance(runtime, CudaRuntime) else None
+    return cast("CudaRuntime", runtime) if hasattr(runtime, "graph") else None
 
 
 def _forget(number: int) -> None:

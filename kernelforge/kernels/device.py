@@ -15,12 +15,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 from kernelforge.errors import CompileError, DeviceError
-from kernelforge.kernels import cuda_devices
-from kernelforge.kernels.cuda import CudaRuntime
-from kernelforge.kernels.cuda_driver import absence
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_devices import candidates, platforms
@@ -75,7 +73,7 @@ class Device(metaclass=_Registry):
     def available() -> list[str]:
         """The names of the devices of this machine."""
         found = candidates()
-        gpus = [_cuda_name(device.number) for device in cuda_devices.devices()]
+        gpus = [_cuda_name(device.number) for device in _cuda_devices()]
         if not gpus and any(candidate.facts.kind == "gpu" for candidate in found):
             gpus = ["GPU"]
         return ["CPU", *gpus, *(f"CL:{number}" for number in range(len(found))), "NUMPY"]
@@ -104,7 +102,7 @@ def canonicalize(name: str | None) -> str:
         if kind == "CL":
             return f"CL:{int(number or 0)}"
         if kind == "GPU" and not int(number or 0):
-            return _cuda_name(0) if cuda_devices.devices() else "GPU"
+            return _cuda_name(0) if _cuda_devices() else "GPU"
         if kind in _OPENERS and not int(number or 0):
             return kind
     raise DeviceError(f"there is no device {name!r}; there are {', '.join(Device.available())}")
@@ -114,7 +112,7 @@ def _open(name: str) -> Runtime:
     """The runtime of a device, made by the first thread that asks."""
     with _lock:
         if name not in _opened:
-            if isinstance(_lost.get(name), (OpenCLRuntime, CudaRuntime)):
+            if not isinstance(_lost.get(name), InterpretedRuntime | None):
                 raise DeviceError(FORKED.format(name=name))
             opener = _OPENERS.get(name)
             _opened[name] = opener() if opener else _open_numbered(name)
@@ -144,7 +142,23 @@ def _open_gpu() -> Runtime:
     for candidate in candidates():
         if candidate.facts.kind == "gpu":
             return OpenCLRuntime("GPU", candidate)
-    raise DeviceError(f"there is no GPU here: there is no OpenCL GPU, and CUDA is not available: {absence()}")
+    raise DeviceError(f"there is no GPU here: there is no OpenCL GPU, and CUDA is not available: {_absence()}")
+
+
+def _cuda(module: str) -> Any:
+    """A module for NVIDIA's GPUs: they take a while to load, and most programs never need one."""
+    return import_module(f"kernelforge.kernels.{module}")
+
+
+def _cuda_devices() -> Any:
+    """NVIDIA's GPUs."""
+    return _cuda("cuda_devices").devices()
+
+
+def _absence() -> str | None:
+    """Why there is none of them; None if there are."""
+    reason: str | None = _cuda("cuda_driver").absence()
+    return reason
 
 
 def _cuda_name(number: int) -> str:
@@ -155,10 +169,10 @@ def _open_numbered(name: str) -> Runtime:
     kind, _, digits = name.partition(":")
     number = int(digits or 0)
     if kind == "CUDA":
-        gpus = cuda_devices.devices()
+        gpus = _cuda_devices()
         if number < len(gpus):
-            return CudaRuntime(name, gpus[number])
-        reason = absence() or f"there are {', '.join(Device.available())}"
+            return _cuda("cuda").CudaRuntime(name, gpus[number])
+        reason = _absence() or f"there are {', '.join(Device.available())}"
         raise DeviceError(f"there is no device {name}: {reason}")
     found = candidates()
     if number >= len(found):
