@@ -112,7 +112,7 @@ COPIED, WEIGHTS = 1.7, 0.8  # cycles to copy an element of the weight; to make o
 READ, STREAMED = 0.6, 1.1  # cycles to read one of these in the product; where half the cache does not hold them all
 KEPT = 0.5  # of which remains where the weight is kept, and so lies as is best
 GAIN = 0.9  # of the plain sum's cycles that blocks may take: they are less exact, and the estimate is one
-HELD = 2.3  # the price of an element kept, so that a MiB must save about 0.1 ms
+HELD = 3.4  # the price of an element kept, so that a MiB must save about 0.15 ms
 LAUNCHED = 1e5  # cycles that the additional kernels take to start
 
 
