@@ -259,7 +259,8 @@ def k_blocks(
 ) -> list[Step]:
     """The loop over blocks of k, when its steps are too many to pack at once: whole vectors, if they are long.
 
-    The left operand of a block and the columns of a tile stay in the second cache.
+    The left operand of a block and the columns of a tile stay in the second cache.  Where one block of k is enough that
+    is no matter: sums stay in registers.
     """
 
     def size_of(depth: int) -> int | None:
@@ -269,7 +270,8 @@ def k_blocks(
         return even(roles.k.size, most, unit) if steps > whole else None
 
     held = DEPTHS[0] * (block[0] + tile[1]) * _word(roles)
-    is_deep = held <= _most_held(target) and _fits(roles, tile, block, DEPTHS[0], target)
+    near = held <= _most_held(target) or steps <= DEPTHS[0] * roles.group
+    is_deep = near and _fits(roles, tile, block, DEPTHS[0], target)
     size = pick("depth", dict.fromkeys(map(size_of, either(DEPTHS[0] if is_deep else SHALLOW, DEPTHS))))
     return [] if size is None else [Step(roles.k, size)]
 
