@@ -27,6 +27,7 @@ from codegen.target import Target
 
 DEPTH = 640  # steps of the summed axes whose panels are packed together: a panel of 80 KB
 PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level cache
+ROUNDED = 64  # steps from which on a number of them is rounded
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
 GATHERED = 1.5  # cycles to pack an element of the panels
 COPIED = 0.3  # cycles to pack an element of the image
@@ -81,14 +82,20 @@ def _blocks(window: Window, group: Extents) -> Blocks:
     steps = {a: group[a] for a in window.free}
     for axis in window.bound:
         while packed[axis] > 1 and (_panels(window, group, packed) > PACKED or prod(packed.values()) > DEPTH):
-            packed[axis] = ceil(packed[axis] / 2)
+            packed[axis] = _half(packed[axis])
     for axis in window.free:
         while steps[axis] > window.rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
             steps[axis] = _smaller(steps[axis], window.rows.get(axis, 1))
     for axis in window.bound:
         while packed[axis] > 1 and _image(window, steps, packed) > PACKED:
-            packed[axis] = ceil(packed[axis] / 2)
+            packed[axis] = _half(packed[axis])
     return Blocks(group, packed, steps)
+
+
+def _half(extent: int) -> int:
+    """Half of an extent; of a long one, in round numbers, which sizes that hardly differ have in common."""
+    half = ceil(extent / 2)
+    return half if half < ROUNDED else ceil(half / 8) * 8
 
 
 def _smaller(extent: int, unit: int) -> int:

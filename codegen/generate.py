@@ -16,6 +16,7 @@ from codegen.choose import placed
 from codegen.ir import Kernel
 from codegen.nest import build
 from codegen.nodes import Nest
+from codegen.open_sizes import STATIC, Sizes
 from codegen.program import Program
 from codegen.schedule import Schedule
 from codegen.show import show
@@ -23,8 +24,12 @@ from codegen.target import Target
 from codegen.verify import verify
 
 
-def generate(kernel: Kernel, target: Target, schedule: Schedule | None = None) -> Program:
+def generate(
+    kernel: Kernel, target: Target, schedule: Schedule | None = None, sizes: Sizes = STATIC
+) -> Program:
     """The program of a kernel for a target, under the given schedule or the default one.
+
+    sizes  which sizes of axes are open, that is, not to be relied upon; in OpenCL only
 
     raises VerifyError when the kernel breaks a law of the language, ScheduleError when the given schedule is not legal
     for it in the target's language
@@ -33,15 +38,15 @@ def generate(kernel: Kernel, target: Target, schedule: Schedule | None = None) -
     if target.language == "interpreted":
         program = Program("interpreted", show(kernel), kernel.name, (1,), kernel.params, kernel.written, kernel)
     else:
-        return render(placed(kernel, target) if schedule is None else build(kernel, schedule, target))
+        return render(placed(kernel, target) if schedule is None else build(kernel, schedule, target), sizes)
     return _counted(program, kernel)
 
 
-def render(nest: Nest) -> Program:
+def render(nest: Nest, sizes: Sizes = STATIC) -> Program:
     """The program of a placed kernel, in its target's language."""
     if nest.target.language == "triton":  # loaded when first needed: most programs never print it
         return _counted(import_module("codegen.triton").render(nest), nest.kernel)
-    return _counted(opencl.render_nest(nest), nest.kernel)
+    return _counted(opencl.render_nest(nest, sizes), nest.kernel)
 
 
 def _counted(program: Program, kernel: Kernel) -> Program:

@@ -7,9 +7,11 @@ overhangs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 
+from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Param
 from codegen.narrowing import Limit, limits
 from codegen.nest import build
@@ -21,10 +23,12 @@ from codegen.nodes import (
     Node,
     Out,
     Pack,
+    Place,
     Settle,
     Update,
     result_of,
 )
+from codegen.open_sizes import STATIC, Sizes, check_open
 from codegen.opencl_boxes import Boxes
 from codegen.opencl_index import Indices
 from codegen.opencl_leaves import Leaves
@@ -34,7 +38,7 @@ from codegen.opencl_pack import print_pack
 from codegen.opencl_prelude import Prelude, memory_element
 from codegen.opencl_segments import Segment, segments
 from codegen.opencl_tails import overlaps, takes_groups, wants_twin
-from codegen.opencl_text import Speller
+from codegen.opencl_text import FAR, Speller
 from codegen.origins import origins_of
 from codegen.overwriting import overwritten
 from codegen.program import Program
@@ -49,6 +53,7 @@ from codegen.target import Target
 _LOOP = '_Pragma("clang loop vectorize(disable) unroll(disable)") for'
 PRAGMA = f"#pragma OPENCL FP_CONTRACT OFF\n#define kf_for {_LOOP}\n"
 KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
+_ARRAY = re.compile(r"^ +\w+ \w+\[(\d+)\] __attribute__", re.MULTILINE)
 TWINS = 2  # loops on one path that may be written twice; beyond, one masked body serves all tiles
 
 
@@ -60,9 +65,9 @@ def render(kernel: Kernel, schedule: Schedule, target: Target) -> Program:
     return render_nest(build(kernel, schedule, target))
 
 
-def render_nest(nest: Nest) -> Program:
-    """The OpenCL program of a nest."""
-    printer = _Printer(nest)
+def render_nest(nest: Nest, sizes: Sizes = STATIC) -> Program:
+    """The OpenCL program of a nest; where sizes are open, its numbers are still those of the sizes given."""
+    printer = _Printer(nest, sizes)
     grid = tuple(reversed([-(-loop.place.tile(loop.axis) // loop.tile) for loop in nest.grid])) or (1,)
     kernel, source = nest.kernel, printer.source()
     return Program(
@@ -74,6 +79,8 @@ def render_nest(nest: Nest) -> Program:
         kernel.written,
         kernel,
         origins=printer.origins,
+        spread=printer.spread,
+        numbers=printer.numbers,
     )
 
 
@@ -95,6 +102,32 @@ def parts(source: str) -> tuple[str, str, str]:
     return comment, prelude, kernel
 
 
+def without_comment(source: str, entry: str, name: str, numbers: str) -> str:
+    """A program's text without its comment, its kernel under another name and with more int parameters before its own.
+
+    numbers  the parameters, spelled
+    """
+    _, prelude, kernel = parts(source)
+    head, brace, rest = kernel.partition(") {\n")
+    before, signature = head.split(f" {entry}(", 1)
+    arrays = [part for part in signature.split(", ") if not part.startswith("const int ")]
+    own = [part for part in signature.split(", ") if part.startswith("const int ")]
+    return f"{PRAGMA}{prelude}{KERNEL}{before} {name}({', '.join([*arrays, numbers, *own])}{brace}{rest}"
+
+
+def with_common_arrays(texts: Sequence[str]) -> list[str]:
+    """Texts that declare the same arrays, each with the longest length it has in any of them."""
+    lengths = [[int(length) for length in _ARRAY.findall(text)] for text in texts]
+    if any(len(found) != len(lengths[0]) for found in lengths):
+        return list(texts)
+    longest = [max(found) for found in zip(*lengths)]
+    return [_with_lengths(text, iter(longest)) for text in texts]
+
+
+def _with_lengths(text: str, lengths: Iterator[int]) -> str:
+    return _ARRAY.sub(lambda match: match[0].replace(f"[{match[1]}]", f"[{next(lengths)}]"), text)
+
+
 def definitions(text: str) -> list[str]:
     """The helpers of a prelude, each with all its lines."""
     found: list[str] = []
@@ -107,20 +140,28 @@ def definitions(text: str) -> list[str]:
 
 
 class _Printer:
-    def __init__(self, nest: Nest) -> None:
-        self.nest, self.kernel = nest, nest.kernel
+    def __init__(self, nest: Nest, sizes: Sizes) -> None:
+        self.nest, self.kernel, self.sizes = nest, nest.kernel, sizes
+        self.spread = sizes.spreads(nest)
+        self.numbers = tuple(name for spread in self.spread for name in (spread.name, spread.tiles) if name)
         self.prelude = Prelude(nest.target.lanes, nest.target.by_lane)
         self.lines = Lines(nest.names.values())
         self.entry = self.lines.identifier(self.kernel.name)
         params = {p.name: self.lines.identifier(p.name) for p in self.kernel.params}
         largest = max((*(p.size for p in self.kernel.params), *(a.size for a in self.kernel.axes)), default=0)
-        self.base = "long" if largest >= 1 << 31 else "int"
+        self.base = "long" if largest >= 1 << 31 and not sizes.open else "int"
         speller = Speller(self.prelude)
         boxes = Boxes(speller, nest.schedule.vector)
         indices = Indices(self.prelude, self.base)
         replaced = overwritten(self.kernel)
         self.leaves = Leaves(speller, indices, boxes, nest, params, self.lines, replaced)
         self.moves = Moves(speller, boxes, self.lines)
+        if sizes.open:
+            check_open(nest, sizes)
+            self.leaves.masks.open = frozenset(axis for axis in nest.kernel.axes if sizes.is_open(axis))
+        if sizes.open and "bypass" in nest.schedule.options:
+            self.numbers += (FAR,)
+            speller.far = f"{FAR} && "
         self.grid = nest.grid
         self.twins = 0
         self.origins: tuple[Expr | None, ...] = ()
@@ -130,7 +171,8 @@ class _Printer:
         self.body(self.nest.body)
         header = [show(self.kernel), "", show_schedule(self.kernel, self.nest.schedule)]
         comment = "".join(f"// {line}".rstrip() + "\n" for part in header for line in part.rstrip().split("\n"))
-        signature = f"__kernel void {self.entry}({', '.join(map(self.parameter, self.kernel.params))})"
+        params = [*map(self.parameter, self.kernel.params), *(f"const int {name}" for name in self.numbers)]
+        signature = f"__kernel void {self.entry}({', '.join(params)})"
         text = "\n".join(self.lines.text)
         before = f"{comment}{PRAGMA}{self.prelude.text}{KERNEL}{signature} {{\n"
         self.origins = (*[None] * before.count("\n"), *origins_of(self.lines.text))
@@ -162,15 +204,17 @@ class _Printer:
 
     def loop(self, node: Loop) -> None:
         axis, masks = node.axis, self.leaves.masks
-        ragged = axis not in masks.clear and axis.size % node.tile != 0
-        if parts := segments(node, self.nest):
+        is_open = axis in masks.open
+        ragged = axis not in masks.clear and (node.tile > 1 if is_open else axis.size % node.tile != 0)
+        if not is_open and (parts := segments(node, self.nest)):
             self.segmented(node, parts)
-        elif ragged and overlaps(node, self.nest):
+        elif ragged and not is_open and overlaps(node, self.nest):
             self.overlapping(node)
         elif ragged and (self.twins < TWINS or takes_groups(node, self.nest)) and wants_twin(node, self.nest):
             self.twin(node)
         elif node.grid:
-            self.lines.add(f"const {self.base} {node.var} = {self.program_id(node)} * {node.tile};")
+            tile = self.extent(node.inside, axis)
+            self.lines.add(f"const {self.base} {node.var} = {self.program_id(node)} * {tile};")
             self.inside(node, whole=not ragged)
         else:
             with self.lines.block(self.head(node, node.var, *self.bounds(node))):
@@ -221,22 +265,25 @@ class _Printer:
     def twin(self, node: Loop) -> None:
         """The body twice: for whole tiles, in a loop unless programs are the loop, and for what the last one holds."""
         var, size = node.var, node.axis.size
-        rest = size % node.tile
+        rest = None if node.axis in self.leaves.masks.open else size % node.tile
+        whole = f"({size} / {node.tile} * {node.tile})" if rest is None else str(size - rest)
         self.twins += 1
         if node.grid:
-            self.lines.add(f"const {self.base} {var} = {self.program_id(node)} * {node.tile};")
-            with self.lines.block(f"if ({var} < {size - rest})"):
+            tile = self.extent(node.inside, node.axis)
+            self.lines.add(f"const {self.base} {var} = {self.program_id(node)} * {tile};")
+            with self.lines.block(f"if ({var} < {whole})"):
                 self.inside(node, whole=True)
             head = "else"
         else:
             first, end = self.bounds(node)
             inside = node.place.var(node.axis) is None and not node.within
-            last = str(size - rest) if inside else f"min({end}, {self.number(size - rest)})"
+            last = whole if inside else f"min({end}, {self.typed(whole)})"
             with self.lines.block(self.head(node, var, first, last)):
                 self.inside(node, whole=True)
-            head = "" if inside else f"if ({end} > {size - rest})"
+            head = "" if inside else f"if ({end} > {whole})"
+            head = f"if ({size} > {whole})" if inside and rest is None else head
         with self.lines.block(head):
-            self.lines.add(f"const {self.base} {var} = {size - rest};")
+            self.lines.add(f"const {self.base} {var} = {whole};")
             self.inside(node, rest=rest)
         self.twins -= 1
 
@@ -245,21 +292,36 @@ class _Printer:
         position = len(self.grid) - 1 - self.grid.index(node)
         if len(self.grid) <= 3:
             return f"({self.base})get_group_id({position})"
-        counts = [-(-loop.axis.size // loop.tile) for loop in reversed(self.grid)]
-        return f"({self.base})(get_group_id(0) / {prod(counts[:position])} % {counts[position]})"
+        counts: list[int | str] = [-(-loop.axis.size // loop.tile) for loop in reversed(self.grid)]
+        before = str(prod(-(-loop.axis.size // loop.tile) for loop in self.grid[len(self.grid) - position :]))
+        if self.spread:
+            counts = [spread.tiles for spread in self.spread]
+            before = f"({' * '.join(map(str, counts[:position])) or 1})"
+        return f"({self.base})(get_group_id(0) / {before} % {counts[position]})"
+
+    def extent(self, place: Place, axis: Axis) -> str:
+        """The extent of axis' current tile: a number, or an argument where groups share an open axis out."""
+        depth = place.depths.get(axis)
+        for loop, spread in zip(reversed(self.grid), self.spread):
+            if loop.axis is axis and spread.name and loop.inside.depths[axis] == depth:
+                return spread.name
+        return str(place.tile(axis))
 
     def number(self, value: int) -> str:
         """A constant of the index type: the operands of `min` must agree."""
-        return f"{value}l" if self.base == "long" else str(value)
+        return self.typed(str(value))
+
+    def typed(self, text: str) -> str:
+        return f"{text}l" if self.base == "long" else text
 
     def bounds(self, node: Loop) -> tuple[str, str]:
         """Where the loop begins and ends: the enclosing tile, cut at the axis' end if it may overhang."""
         axis, start = node.axis, node.place.var(node.axis)
-        extent = node.place.tile(axis)
-        last = str(axis.size)
+        extent, is_open = node.place.tile(axis), axis in self.leaves.masks.open
+        last = f"({axis.size})" if is_open else str(axis.size)  # no digits: nothing is folded into it
         if start is not None:
-            last = f"{start} + {extent}"
-            whole = axis in self.leaves.masks.clear or axis.size % extent == 0
+            last = f"{start} + {self.extent(node.place, axis)}"
+            whole = axis in self.leaves.masks.clear or (axis.size % extent == 0 and not is_open)
             last = last if whole else f"min({last}, {self.number(axis.size)})"
         return self.narrowed(node, start or "0", last)
 

@@ -53,6 +53,7 @@ class Masks:
     rest    axes whose current tile is known to be the last, with the number of its points that are inside
     known   axes of whose current tile more is known: the positions all its points are between
     beyond  axes whose points may lie past the end although the tile does not say so, or before 0 when they are loose
+    open    axes of whose size nothing may be derived: any tile of more than a point may overhang
     """
 
     def __init__(self, indices: Indices, lines: Lines) -> None:
@@ -62,6 +63,7 @@ class Masks:
         self.rest: Mapping[Axis, int] = {}
         self.known: Ranges = {}
         self.beyond: frozenset[Axis] = frozenset()
+        self.open: frozenset[Axis] = frozenset()
 
     def inside(self, axis: Axis, offset: int, width: int) -> bool:
         """True when `width` points from an offset on are surely before the axis' end, in every tile.
@@ -72,6 +74,8 @@ class Masks:
             return True
         if axis in self.beyond:
             return False
+        if axis in self.open:
+            return self.indices.place.tile(axis) == 1
         rest = self.rest.get(axis, axis.size % self.indices.place.tile(axis))
         return rest == 0 or offset + width <= rest
 
@@ -79,7 +83,7 @@ class Masks:
         """How many of `width` points from an offset on are inside, the same in every tile; 0 where that differs."""
         if self.inside(axis, offset, width):
             return width
-        if axis in self.beyond or (axis not in self.rest and self.indices.place.var(axis) is not None):
+        if axis in self.beyond | self.open or (axis not in self.rest and self.indices.place.var(axis) is not None):
             return 0
         return max(0, self._end(axis) - offset)
 

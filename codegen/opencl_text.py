@@ -70,12 +70,19 @@ def _float_literal(value: float, dtype: DType) -> str:
     return f"{rounded!s}f" if "e" in str(rounded) or "." in str(rounded) else f"{rounded!s}.0f"
 
 
+FAR = "kf_far"  # an argument of kernels for open sizes: whether results are to go around the caches
+
+
 class Speller:
-    """Spells operations on names, for one number of lanes."""
+    """Spells operations on names, for one number of lanes.
+
+    far  the condition under which results go around the caches, as text before others
+    """
 
     def __init__(self, prelude: Prelude) -> None:
         self.prelude = prelude
         self.lanes = prelude.lanes
+        self.far = ""
 
     def type(self, dtype: DType, width: int) -> str:
         """The type of a value: `float`, `float16`; masks are int vectors."""
@@ -242,13 +249,14 @@ class Speller:
 
     def bypassing_store(self, name: str, index: str, value: str, dtype: DType) -> str:
         """The statement that writes a vector around the caches where it fills whole lines, else like any other."""
-        vector, helper = self.type(dtype, self.lanes), f"kf_bypass_{dtype}"
+        vector, helper = self.type(dtype, self.lanes), f"kf_bypass{'_if' if self.far else ''}_{dtype}"
         body = (
-            f"if (((ulong)p & {self.lanes * dtype.itemsize - 1}) == 0) "
+            f"if ({self.far}((ulong)p & {self.lanes * dtype.itemsize - 1}) == 0) "
             f"__builtin_nontemporal_store(v, (__global {vector} *)p); else {self._vector_store('p', 'v', dtype)}"
         )
-        self.prelude.define(helper, "void", f"{vector} v, __global {memory_element(dtype)} *p", body)
-        return f"{helper}({value}, {_pointer(name, index)});"
+        own, argument = (f", int {FAR}", f", {FAR}") if self.far else ("", "")
+        self.prelude.define(helper, "void", f"{vector} v, __global {memory_element(dtype)} *p{own}", body)
+        return f"{helper}({value}, {_pointer(name, index)}{argument});"
 
     def first_load(self, name: str, index: str, count: int, dtype: DType) -> str:
         """The first `count` of a vector of consecutive elements; 0 in the other lanes, whose memory is not touched."""

@@ -11,6 +11,21 @@ from codegen.ir import Expr, Kernel, Param
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How an axis is spread over groups: `size` points in tiles of at most `tile`, a multiple of `unit`.
+
+    name    the int argument that is the tile; "" where the tile is as it stands
+    tiles   the int argument that is the number of tiles; "" where the text does not ask
+    """
+
+    size: int
+    tile: int
+    unit: int
+    name: str = ""
+    tiles: str = ""
+
+
+@dataclass(frozen=True)
 class Program:
     """One kernel's source.
 
@@ -24,6 +39,8 @@ class Program:
     origins   what each line of the source computes, as far as a line computes one expression; empty where not asked
     local     work-items per group; () means one
     options   launch options of the language (Triton: num_warps, num_stages)
+    spread    of a program for open sizes, how each dimension of the grid is made; see `Spread`
+    numbers   names of the int arguments that follow the arrays
     """
 
     language: str
@@ -38,3 +55,5 @@ class Program:
     local: tuple[int, ...] = ()
     options: tuple[tuple[str, int], ...] = ()
     origins: tuple[Expr | None, ...] = field(default=(), compare=False, repr=False)
+    spread: tuple[Spread, ...] = ()
+    numbers: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from kernelforge.kernels import Device
 from kernelforge.replay import JitError, TinyJit, jit
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, enable_grad, no_grad
+from kernelforge.variable import Variable
 
 if TYPE_CHECKING:
     from kernelforge import amp, autograd, func, nn, optim
@@ -37,6 +38,7 @@ __all__ = [
     "ShapeError",
     "Tensor",
     "TinyJit",
+    "Variable",
     "amp",
     "autograd",
     "dtypes",

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from codegen.open_sizes import STATIC, Sizes
 from codegen.ops import SCALAR_OPS
 from codegen.target import Target
 from kernelforge import graph
@@ -44,10 +45,10 @@ class Below:
     by_rows: bool
 
 
-def alongside(outputs: Sequence[Node], target: Target) -> list[Node]:
+def alongside(outputs: Sequence[Node], target: Target, sizes: Sizes = STATIC) -> list[Node]:
     """The outputs with such sums in two steps; the same nodes where there is none."""
     order = toposort(outputs, into_realized=False)
-    found = {node: cut for node in order if (cut := cut_of(node, target)) is not None}
+    found = {node: cut for node in order if (cut := cut_of(node, target, sizes)) is not None}
     below = {node: _below(node) for node in found}
     walked = frozenset().union(*(b.arrays for b in below.values() if b.by_rows))
     chosen = {node: found[node] for node, b in below.items() if b.by_rows or not walked.isdisjoint(b.arrays)}
@@ -60,8 +61,11 @@ def alongside(outputs: Sequence[Node], target: Target) -> list[Node]:
     return rebuilt(order, outputs, change)
 
 
-def cut_of(node: Node, target: Target) -> Cut | None:
-    """Where the rows a reduction sums up could be cut into parts, or None if it is no such reduction or too small."""
+def cut_of(node: Node, target: Target, sizes: Sizes = STATIC) -> Cut | None:
+    """Where the rows a reduction sums up could be cut into parts, or None if it is no such reduction or too small.
+
+    An open size has no divisors: each of its places is a part.
+    """
     if target.language != "opencl" or node.op != "reduce" or node.realized is not None:
         return None
     shape, count = node.src[0].shape, len(node.attr[1])
@@ -73,7 +77,8 @@ def cut_of(node: Node, target: Target) -> Cut | None:
     wanted, kept = PARTS_PER_CORE * target.cores, 1
     for dim in range(count):
         n, inner = shape[dim], prod(shape[dim + 1 : count])
-        parts = next((q for q in range(1, n + 1) if n % q == 0 and kept * q >= wanted), None)
+        numbers = (n,) if sizes.open and sizes.has(n) else range(1, n + 1)
+        parts = next((q for q in numbers if n % q == 0 and kept * q >= wanted), None)
         if parts is not None:
             return Cut(dim, parts) if n // parts * inner >= ROWS else None
         kept *= n

@@ -14,7 +14,9 @@ from math import prod
 from typing import Final
 
 from codegen.dtypes import dtypes
+from codegen.generate import generate
 from codegen.ir import Expr
+from codegen.open_sizes import STATIC, Sizes
 from codegen.opencl_together import is_part
 from codegen.origins import Origins, following
 from codegen.overwriting import overwritable, overwriting, paired
@@ -78,6 +80,7 @@ def make_plan(
     device: str,
     dying: frozenset[int] = frozenset(),
     choice: Choice | None = None,
+    sizes: Sizes = STATIC,
 ) -> Plan:
     """The plan that computes nodes.
 
@@ -85,10 +88,11 @@ def make_plan(
     device  where to compute what names no device
     dying   the leaves nothing else will need: results may take their memory
     choice  tells how to compute sums over windows, where that is not left to estimates
+    sizes   which sizes kernels must not rely on
     """
     target = Device[device].target
-    planner = Planner(leaves, device)
-    with rewritten(leaves, nodes, target, choice) as simple:
+    planner = Planner(leaves, device, sizes)
+    with rewritten(leaves, nodes, target, choice, sizes) as simple:
         wanted = [storage(node) for node in simple]
         computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
         found = groups(computed, target) if computed else []
@@ -102,7 +106,11 @@ def make_plan(
 
 @contextmanager
 def rewritten(
-    leaves: Sequence[Buffer], nodes: Sequence[Node], target: Target, choice: Choice | None = None
+    leaves: Sequence[Buffer],
+    nodes: Sequence[Node],
+    target: Target,
+    choice: Choice | None = None,
+    sizes: Sizes = STATIC,
 ) -> Iterator[Sequence[Node]]:
     """The simplified nodes, with every buffer but the leaves forgotten for the duration.
 
@@ -117,8 +125,8 @@ def rewritten(
         "tallies": lambda x: without_tallies(x, target),
         "winograd": lambda x: with_winograd(x, target, repeated, choice),
         "privatise": lambda x: privatise(x, target),
-        "alongside": lambda x: alongside(x, target),
-        "split": lambda x: split(x, target),
+        "alongside": lambda x: alongside(x, target, sizes),
+        "split": lambda x: split(x, target, sizes),
     }
     story = telling()
     try:
@@ -162,8 +170,8 @@ def is_stored(node: Node) -> bool:
 class Planner:
     """A plan being made."""
 
-    def __init__(self, leaves: Sequence[Buffer], device: str) -> None:
-        self.device = device
+    def __init__(self, leaves: Sequence[Buffer], device: str, sizes: Sizes = STATIC) -> None:
+        self.device, self.sizes = device, sizes
         self.plan = Plan(slots=[Slot(b.size, b.dtype, b.device, "leaf") for b in leaves])
         self.leaf = {id(buffer): slot for slot, buffer in enumerate(leaves)}
         self.slot: dict[Node, int] = {}
@@ -204,7 +212,7 @@ class Planner:
         spare = [x for x in group.inputs if self.last.get(x) is group and x.device == device]
         dying = frozenset(node for node in spare if self._slot(node, device) in self.dying)
         results = frozenset(node for node in group.outputs if node in self.wanted)
-        template, numbered = template_of(group, Device[device].target, device, results, dying)
+        template, numbered = template_of(group, Device[device].target, device, results, dying, self.sizes)
         fitting = {numbered[source] for result, source in template.fitting if numbered[result] in results}
         self.plan.spares |= {self._slot(node, device) for node in fitting.intersection(spare)}
         for result, source in template.takes:
@@ -253,7 +261,7 @@ class Planner:
         memory = [next((n for n in (slot.whole, slot.takes) if n >= 0), i) for i, slot in enumerate(plan.slots)]
         plan.steps, moved = joint(plan.steps, apart, memory)
         plan.preparations = [replace(p, steps=tuple(moved[position] for position in p.steps)) for p in found]
-        self._lay_out()
+        lay_out(plan)
         plan.sum_up()
         return plan
 
@@ -285,36 +293,36 @@ class Planner:
         self.plan.slots.append(slot)
         return len(self.plan.slots) - 1
 
-    def _lay_out(self) -> None:
-        """Blocks for every scratch slot."""
-        plan = self.plan
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
-        touched = {slot for step in plan.steps if not isinstance(step, Launch) for slot in step.arguments}
-        touched |= {slot.whole for slot in plan.slots}
-        for number, step in enumerate(plan.steps):
-            for argument in step.arguments:
-                slot = argument if (whole := plan.slots[argument].whole) < 0 else whole
-                first.setdefault(slot, number)
-                last[slot] = number
-        scratch = [slot for slot in first if plan.slots[slot].role == "scratch"]
-        needs = [(plan.slots[s].nbytes, plan.slots[s].device, first[s], last[s], s in touched) for s in scratch]
-        chosen, plan.blocks = assign([Lifetime(*need) for need in needs])
-        plan.scratch = list(zip(scratch, chosen))
-        plan.lean = self._lean()
 
-    def _lean(self) -> Layout:
-        """The blocks that are left without the slots that preparations write: in a pool they are the same pieces of
-        memory."""
-        plan = self.plan
-        kept = {slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes}
-        scratch = [(slot, block) for slot, block in plan.scratch if slot not in kept]
-        used = {block for _, block in scratch}
-        used |= {plan.blocks[block].within for block in used} - {-1}
-        number = {block: i for i, block in enumerate(sorted(used))} | {-1: -1}
-        blocks = [plan.blocks[block] for block in sorted(used)]
-        blocks = [replace(block, within=number[block.within]) for block in blocks]
-        return blocks, [(slot, number[block]) for slot, block in scratch]
+def lay_out(plan: Plan) -> None:
+    """Gives a plan blocks for every scratch slot."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    touched = {slot for step in plan.steps if not isinstance(step, Launch) for slot in step.arguments}
+    touched |= {slot.whole for slot in plan.slots}
+    for number, step in enumerate(plan.steps):
+        for argument in step.arguments:
+            slot = argument if (whole := plan.slots[argument].whole) < 0 else whole
+            first.setdefault(slot, number)
+            last[slot] = number
+    scratch = [slot for slot in first if plan.slots[slot].role == "scratch"]
+    needs = [(plan.slots[s].nbytes, plan.slots[s].device, first[s], last[s], s in touched) for s in scratch]
+    chosen, plan.blocks = assign([Lifetime(*need) for need in needs])
+    plan.scratch = list(zip(scratch, chosen))
+    plan.lean = _lean(plan)
+
+
+def _lean(plan: Plan) -> Layout:
+    """The blocks that are left without the slots that preparations write: in a pool they are the same pieces of
+    memory."""
+    kept = {slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes}
+    scratch = [(slot, block) for slot, block in plan.scratch if slot not in kept]
+    used = {block for _, block in scratch}
+    used |= {plan.blocks[block].within for block in used} - {-1}
+    number = {block: i for i, block in enumerate(sorted(used))} | {-1: -1}
+    blocks = [plan.blocks[block] for block in sorted(used)]
+    blocks = [replace(block, within=number[block.within]) for block in blocks]
+    return blocks, [(slot, number[block]) for slot, block in scratch]
 
 
 def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozenset[Line]]:
@@ -337,6 +345,7 @@ def template_of(
     device: str,
     results: frozenset[Node] = frozenset(),
     dying: frozenset[Node] = frozenset(),
+    sizes: Sizes = STATIC,
 ) -> tuple[Template, list[Node]]:
     """A group's kernel, and the group's nodes by number.
 
@@ -346,14 +355,14 @@ def template_of(
     nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
     keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
     way = (group.outputs[0].op, group.outputs[0].attr) if group.kind in ("scatter", "stack") else None
-    key = (group.kind, device, keeps, way, tune.state(), shape.key,
+    key = (group.kind, device, keeps, way, tune.state(), shape.key, sizes,
            tuple((node.shape, node.dtype, node in results and bool(dying)) for node in group.outputs),
            tuple(i for i, node in enumerate(nodes) if node in dying))  # fmt: skip
     template = _templates.get(key)
     if template is None:
         if len(_templates) >= MOST_TEMPLATES:
             del _templates[next(iter(_templates))]
-        template = _templates[key] = _make_template(group, target, nodes, device, keeps, results, dying)
+        template = _templates[key] = _make_template(group, target, nodes, device, keeps, results, dying, sizes)
     return template, nodes
 
 
@@ -371,6 +380,7 @@ def _make_template(
     keeps: bool,
     results: frozenset[Node],
     dying: frozenset[Node],
+    sizes: Sizes,
 ) -> Template:
     number = {node: i for i, node in enumerate(nodes)}
     lowered = lower(group, keeps)
@@ -384,7 +394,7 @@ def _make_template(
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
     tags: Origins = dict(lowered.origins)
     with following(tags):
-        program = tune.program(kernel, target, device)
+        program = generate(kernel, target, sizes=sizes) if sizes.open else tune.program(kernel, target, device)
     if keeps:
         origins = {e: frozenset(number[node] for node in found if node in number) for e, found in tags.items()}
         program = replace(program, kernel=kernel)
@@ -395,7 +405,7 @@ def _make_template(
         tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)
         for some in (possible, pairs.items())
     )
-    is_plain = not checks and is_part(program)
+    is_plain = not (checks or sizes.open) and is_part(program)
     return Template(program, arguments, checks, could, does, is_plain, origins)
 
 

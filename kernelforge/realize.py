@@ -6,7 +6,7 @@ without planning or compiling anything: its buffers take the places of the earli
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,10 +25,11 @@ from kernelforge.errors import InternalError
 from kernelforge.graph import VIEWS, Node, uniform
 from kernelforge.joint import Step
 from kernelforge.kernels import Device
+from kernelforge.open_plans import open_plan
 from kernelforge.ownership import dying
 from kernelforge.plan import is_stored, make_plan, shows_kernels
 from kernelforge.running import compile_all, launch, prepared, resident, run_one, service_of
-from kernelforge.settings import DUMP, DUMP_LANGUAGE, TUNE, WINOGRAD, Context, remembered
+from kernelforge.settings import DUMP, DUMP_LANGUAGE, OPEN, TUNE, WINOGRAD, Context, remembered
 from kernelforge.steps import Plan
 from kernelforge.story import told
 from kernelforge.structure import Structure, structure
@@ -36,6 +37,7 @@ from kernelforge.tried import choice
 
 MOST_PLANS: Final = 4096
 _UNHELD: Final = 3  # references to a node from one other, from a list and from the call that counts them
+MOST_SIZED: Final = 256  # of those made of kernels for open sizes, which are made anew in a millisecond
 LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 
@@ -56,6 +58,7 @@ class Plans:
 
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
+_sized: Final[deque[tuple[object, ...]]] = deque()
 _single: Final[dict[tuple[object, ...], tuple[Plan, frozenset[int]]]] = {}  # plans of one launch, and their spares
 _single_under: Final[list[object]] = [None]  # the circumstances they were made under
 
@@ -101,9 +104,8 @@ def realize(
         plan = _planned(pending, found, device, free)
         if plans is None:
             counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
-            if len(_plans) >= MOST_PLANS:
-                del _plans[next(iter(_plans))]
             plans = _plans[key] = Plans(plan.spares, counts, {})
+            _make_room(key, plan)
         compile_all(plan)
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
@@ -113,6 +115,16 @@ def realize(
             if plan.is_one_launch:
                 _remember(pending[0], leaves, plan, plans.spares if plans.counts else frozenset())
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
+
+
+def _make_room(key: tuple[object, ...], plan: Plan) -> None:
+    """Lets go of old plans now that there is a new one."""
+    if len(_plans) > MOST_PLANS:
+        del _plans[next(iter(_plans))]
+    if plan.sizes:
+        _sized.append(key)
+        if len(_sized) > MOST_SIZED:
+            _plans.pop(_sized.popleft(), None)
 
 
 def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
@@ -126,7 +138,7 @@ def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
     free = frozenset(number for number, leaf in enumerate(leaves) if leaf in spare)
     if not pending or _nbytes(leaves, free) < LEAST_SPARED:
         return None
-    plan = _planned(pending, found, _device(pending), free)
+    plan = _planned(pending, found, _device(pending), free, opens=False)
     if all(slot.takes < 0 for slot in plan.slots):
         return None
     compile_all(plan)
@@ -206,9 +218,17 @@ def _nbytes(leaves: Sequence[Buffer], numbers: Iterable[int]) -> int:
     return sum(leaves[number].nbytes for number in numbers)
 
 
-def _planned(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int]) -> Plan:
+def _planned(
+    nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int], opens: bool = True
+) -> Plan:
     """The plan for a graph this process has not met, kept on disk by an earlier one or made."""
-    name = None if TUNE.value or shows_kernels() else saved.name_of(graph, device, circumstances(), sorted(free))
+    measured = TUNE.value or shows_kernels()
+    if opens and OPEN.value and not measured and not edits.state():
+        plan = open_plan(nodes, cast(list[Buffer], graph.leaves), device, circumstances())
+        if plan is not None:
+            GlobalCounters.plans += 1
+            return plan
+    name = None if measured else saved.name_of(graph, device, circumstances(), sorted(free))
     plan = saved.recall(name) if name is not None else None
     if plan is None:
         start = perf_counter()
@@ -248,7 +268,8 @@ def _device(nodes: Sequence[Node]) -> str:
 @remembered
 def circumstances() -> tuple[object, ...]:
     """What plans depend on besides the graph and the device, and whether they are written to files."""
-    return shows_kernels(), tune.state(), WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value, edits.state()
+    switches = WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value, OPEN.value
+    return shows_kernels(), tune.state(), *switches, edits.state()
 
 
 def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:

@@ -33,8 +33,10 @@ def compile_all(plan: Plan) -> None:
     """Compiles the programs of a plan that are not compiled yet, all of one device together."""
     start, before = perf_counter(), GlobalCounters.compiled
     for device in dict.fromkeys(step.device for step in plan.launches):
-        steps = [step for step in plan.launches if step.device == device]
+        steps = [step for step in plan.launches if step.device == device and step.executable is None]
         programs = list(dict.fromkeys(step.program for step in steps))
+        if not programs:
+            continue
         compiled = dict(zip(programs, Device[device].compile([edited(program) for program in programs])))
         GlobalCounters.compiled += len(programs)
         for step in steps:
@@ -213,6 +215,8 @@ def _memories(
         parts = divided(plan, [memories[whole] for whole in plan.wholes])
         for (number, *_), memory in zip(plan.parts, parts):
             memories[number] = memory
+    for number, memory in plan.given.items():
+        memories[number] = memory
     return memories, made
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from codegen.open_sizes import STATIC, Sizes
 from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
@@ -36,7 +37,7 @@ class Part:
     parts: int
 
 
-def split(outputs: Sequence[Node], target: Target) -> list[Node]:
+def split(outputs: Sequence[Node], target: Target, sizes: Sizes = STATIC) -> list[Node]:
     """The outputs with large reductions to few results and long scans split; the same nodes where there is none."""
     order = toposort(outputs, into_realized=False)
     rules = {"reduce": partition, "scan": scan_partition}
@@ -47,7 +48,12 @@ def split(outputs: Sequence[Node], target: Target) -> list[Node]:
     def change(node: Node, new: Node) -> Node:
         if node not in parts:
             return new
-        return (_split if node.op == "reduce" else _split_scan)(new, parts[node])
+        if node.op != "reduce":
+            return _split_scan(new, parts[node])
+        if not (sizes.open and sizes.has(new.src[0].shape[parts[node].dim])):
+            return _split(new, parts[node])
+        # the guards of the last part would cost a contraction more than other processors gain
+        return new if contraction_operands(node) else _split_open(new, parts[node], sizes)
 
     return rebuilt(order, outputs, change)
 
@@ -89,6 +95,26 @@ def _split(node: Node, part: Part) -> Node:
         rest = graph.reduce(op, _between(wide, part.dim, each * part.parts, size), dims)
         result = graph.elementwise(op, result, rest)
     return graph.cast(result, node.dtype)
+
+
+def _split_open(node: Node, part: Part, sizes: Sizes) -> Node:
+    """The reduction in two steps where the size cut is open: the last part is filled up with what changes nothing."""
+    (x,), (op, dims) = node.src, node.attr
+    wide = graph.cast(x, x.dtype.arithmetic)
+    size, identity = x.shape[part.dim], REDUCE_OPS[op].identity(wide.dtype)
+    each = sizes.cut(size, part.parts)
+    pads = tuple((0, each * part.parts - size if d == part.dim else 0) for d in range(len(x.shape)))
+    shape = (*x.shape[: part.dim], part.parts, each, *x.shape[part.dim + 1 :])
+    whole = graph.pad(wide, pads)
+    if identity:
+        line = tuple(whole.shape[d] if d == part.dim else 1 for d in range(len(x.shape)))
+        place = graph.reshape(graph.iota(line[part.dim]), line)
+        inside = graph.elementwise("lt", place, graph.full(line, size, place.dtype))
+        other = graph.full(whole.shape, identity, wide.dtype)
+        whole = graph.elementwise("where", graph.expand(inside, whole.shape), whole, other)
+    inner = tuple(d + (d >= part.dim) for d in dims)
+    partial = graph.contiguous(graph.reduce(op, graph.reshape(whole, shape), inner))
+    return graph.cast(graph.reduce(op, partial, (part.dim - sum(d < part.dim for d in dims),)), node.dtype)
 
 
 def scan_partition(node: Node, target: Target) -> Part | None:

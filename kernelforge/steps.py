@@ -29,6 +29,7 @@ class Slot:
     role   "leaf"     a buffer the graph reads
            "result"   a buffer the plan makes for its caller
            "scratch"  an intermediate result, in a block of memory shared over time
+           "given"    a constant, in memory the plan has
            "fault"    flags of indices out of range; they stay until they are looked at
            "part"     some bytes of another slot, which is no part
     """
@@ -131,7 +132,8 @@ class Plan:
     spares   leaves in whose memory results could be written if nothing else needed them afterwards
     made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
              flags: those of faults; parts: those of parts, with the slots they are parts of, where, and bytes;
-             wholes: the slots that have parts
+             wholes: the slots that have parts; given: those of constants, and their memory
+    sizes    what kernels for open sizes take these for
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
     preparations  what may be kept from one run to the next
     lean     blocks and scratch of a run in which all preparations are kept
@@ -154,6 +156,8 @@ class Plan:
     flags: list[int] = field(default_factory=list)
     parts: list[tuple[int, int, int, int]] = field(default_factory=list)
     wholes: list[int] = field(default_factory=list)
+    given: dict[int, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     kernels: int = 0
     flops: int = 0
     nbytes: int = 0

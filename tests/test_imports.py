@@ -12,14 +12,14 @@ ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < origins < image streaming < target schedule program
                   < interpret show spell < bounds exact < checking verify < rebuild < scalar_rules < masked sharing
                   merging apart scanning phases reordering factors < fixing contract < rewrite < access dots picks
-                  overwriting < moved unlike nodes < goals < triton_scope triton_tiles triton_dot triton_limits legality
-                  < placing narrowing < nest show_nest < choose < candidates < triton opencl
+                  overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles triton_dot
+                  triton_limits legality < placing narrowing < nest show_nest < choose < candidates < triton opencl
                   < opencl_together generate < __init__""",
-    "kernelforge": """blame < settings errors < kinds progress counters buffer dlpack recording < node < graph
+    "kernelforge": """blame < settings errors < variable kinds progress counters buffer dlpack recording < node < graph
                       views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom
                       tiling ownership < axes demand naming group < questions merging windowed blocks story
-                      < boundaries < fuse lower winograd < calls < lifted < loops < memory kept < kernels < tune
-                      < steps < joint < rounds < plan < observing ceilings
+                      < boundaries < fuse lower winograd < calls < lifted < loops < numbered formulas memory kept
+                      < kernels < tune < steps < joint < rounds < plan < open_plans < observing ceilings
                       < debug dumping edits faults graphs saved verifying < running < tried < realize
                       < nans < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect
                       < bench < cli < __main__ __init__""",

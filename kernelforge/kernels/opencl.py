@@ -164,6 +164,8 @@ class OpenCLRuntime:
                             bound[i] = 0  # whatever interrupts the next line, the argument is set again
                             executable.kernel.set_arg(i, block.handle)
                             bound[i] = serial
+                    if executable.numbers is not executable.held[0]:
+                        executable.set_numbers()
                     seconds = queues.launch(executable, timed)
             except self._cl.Error as error:
                 raise self._failure(f"launch {executable.program.entry}", error) from error

@@ -13,8 +13,10 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from codegen.opencl import joined
 from codegen.program import Program
@@ -38,6 +40,7 @@ MOST_BYTES, MOST_FLOPS = 2 << 20, 8 << 20  # of kernels that may be short
 class Compiled:
     """A program and its kernel object; `bound` are the serial numbers of the blocks set as its arguments.
 
+    numbers  the int arguments after the arrays, and held: those that are set
     chances  how many times in a row it may still turn out not to be short; 0 for one that is known to be long
     direct   the kernel as a function, while it may be short and where it can be called
 
@@ -52,6 +55,27 @@ class Compiled:
     bound: list[int]
     chances: int
     direct: Direct | None
+    numbers: tuple[int, ...] = ()
+    held: list[tuple[int, ...]] = field(default_factory=lambda: [()])
+
+    def sized(self, program: Program, numbers: tuple[int, ...]) -> Compiled:
+        """The same kernel object with int arguments and a grid for some sizes."""
+        local = self.local_size if len(self.local_size) == len(program.grid) else (1,) * len(program.grid)
+        chances = _chances(program)
+        return replace(
+            self, program=program, global_size=program.grid, local_size=local, numbers=numbers, chances=chances
+        )
+
+    def set_numbers(self) -> None:
+        """Sets the int arguments."""
+        self.held[0] = ()  # whatever interrupts the next lines, they are set again
+        for i, number in enumerate(self.numbers):
+            self.kernel.set_arg(len(self.bound) + i, np.int32(number))
+        self.held[0] = self.numbers
+
+
+def _chances(program: Program) -> int:
+    return CHANCES if program.nbytes <= MOST_BYTES and program.flops <= MOST_FLOPS else 0
 
 
 class Built(NamedTuple):
@@ -119,8 +143,8 @@ class Builder:
             kernel = self._cl.Kernel(built.binary, built.name)
         except self._cl.Error as error:  # the source does not define what it says
             raise self._refusal(program, error) from None
-        chances = CHANCES if program.nbytes <= MOST_BYTES and program.flops <= MOST_FLOPS else 0
-        direct = self.entrances.direct(program, built.binary, built.name) if chances else None
+        chances = _chances(program)
+        direct = self.entrances.direct(program, built.binary, built.name) if chances and not program.numbers else None
         return Compiled(program, kernel, size, local, [0] * len(program.params), chances, direct)
 
     def try_calls(self, executable: Compiled, works: Callable[[Direct], bool]) -> None:
@@ -132,7 +156,10 @@ class Builder:
         """The same program as a kernel object of its own, with arguments of its own."""
         kernel = self._cl.Kernel(executable.kernel.program, executable.kernel.function_name)
         direct = None if executable.direct is None else executable.direct.apart()
-        return replace(executable, kernel=kernel, bound=[0] * len(executable.bound), direct=direct)
+        found = replace(executable, kernel=kernel, bound=[0] * len(executable.bound), direct=direct, held=[()])
+        if found.numbers:
+            found.set_numbers()
+        return found
 
     # ---------------------------------------------------------------------------------------------- the disk
 

@@ -45,8 +45,10 @@ from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.tensor.convert import realize_tensors
 from kernelforge.tensor.core import grad_enabled
+from kernelforge.variable import Bound
 
 MOST_CAPTURES: Final = 16
+MOST_SIZES: Final = 64  # captures that differ in sizes alone, which share kernels: those used longest ago go
 _NODE: Final = attrgetter("_node")
 _capturing: Final = threading.RLock()  # tensors stand for others while a call is captured
 
@@ -191,6 +193,24 @@ class Entry:
                 return _difference("a tensor the function sees", kind, now)
         return self._relation(given.tensors)
 
+    def is_other_size(self, mode: tuple[object, ...], given: Arguments) -> bool:
+        """True when a call is one of another size: tensors have other shapes or variables other values, of the same
+        ranks and names."""
+        if self.mode != mode or len(self.plain) != len(given.plain):
+            return False
+        if not all(_is_alike(old, new) for (_, old), (_, new) in zip(self.plain, given.plain)):
+            return False
+        kinds = list(map(_kind, given.tensors))
+        if [(x.ndim, *kind[1:]) for x, kind in zip(given.tensors, kinds)] != self._ranks:
+            return False
+        changed = kinds != self.given_kinds or any(not is_same(x, y) for (_, x), (_, y) in zip(self.plain, given.plain))
+        return changed and self._relation(given.tensors) is None
+
+    @property
+    def _ranks(self) -> list[tuple[object, ...]]:
+        """The kinds of the arguments, with ranks instead of shapes."""
+        return [(len(cast(tuple[int, ...], kind[0])), *kind[1:]) for kind in self.given_kinds]
+
     def _relation(self, given: Sequence[Tensor]) -> str | None:
         """What is different in how tensors are related."""
         if _pattern(self.seen, given) != self.pattern:
@@ -207,6 +227,13 @@ class Entry:
     def tensors(self, given: Arguments) -> list[Tensor]:
         """What the capture has to be given."""
         return self.seen + [given.tensors[i] for i in self.fresh]
+
+
+def _is_alike(old: object, new: object) -> bool:
+    """True for equal arguments, and for values of one variable."""
+    if isinstance(old, Bound) and isinstance(new, Bound):
+        return old.variable is new.variable
+    return is_same(old, new)
 
 
 def _difference(what: str, kind: tuple[object, ...], now: tuple[object, ...]) -> str:
@@ -285,7 +312,10 @@ class Jit(Generic[P, T]):
     ) -> T:
         if reasons:
             self._misses.append(reasons[0])
-        if len(self._entries) >= self.captures:
+        others = [entry for entry in self._entries if entry.is_other_size(mode, given)]
+        if len(others) >= MOST_SIZES:
+            self._entries.remove(others[-1])
+        if len(self._entries) - len(others) >= self.captures:
             raise JitError(
                 f"{_named(self._function)} was captured {self.captures} times and this call fits none of them: "
                 f"{reasons[0]}. Pass what changes as a tensor, or raise captures="

@@ -60,7 +60,7 @@ class Repeated:
     def _fits(self) -> bool:
         """True where all there is to a run are launches on memory that leaves, results and blocks have."""
         plan = self.plan
-        launches_alone = not plan.preparations and not plan.flags and len(plan.batch) >= LEAST
+        launches_alone = not plan.preparations and not plan.flags and not plan.given and len(plan.batch) >= LEAST
         return launches_alone and all(nbytes for _, _, nbytes in plan.made)
 
     def _set_up(self) -> None:

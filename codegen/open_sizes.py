@@ -1,0 +1,73 @@
+"""Open sizes: axes whose size a kernel's text must not rely on, since the same text is to serve others.
+
+Comes in: the sizes that stand for open ones.  Goes out: which axes are open, and how their loops are spread over
+groups.  It knows no text.  A kernel is printed for several sizes; where only numbers differ, `fitted` finds how they
+follow from the sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from codegen.index import Axis
+from codegen.nodes import Leaf, Loop, Nest, Out, leaf_roots, nodes
+from codegen.program import Spread
+from codegen.schedule import ScheduleError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The open sizes of a kernel: what dimensions of open size have as theirs while it is made.
+
+    parts  the sizes that were cut into parts of equal length, and the number of parts; a length is an open size, too
+    """
+
+    open: frozenset[int] = frozenset()
+    parts: list[tuple[int, int]] = field(default_factory=list, compare=False)
+
+    def has(self, size: int) -> bool:
+        """True for an open size, a product with one in it, or the length of parts."""
+        lengths = [-(-whole // parts) for whole, parts in self.parts]
+        return any(size % one == 0 for one in (*self.open, *lengths))
+
+    def cut(self, size: int, parts: int) -> int:
+        """The length of parts of an open size, rounded up."""
+        if (size, parts) not in self.parts:
+            self.parts.append((size, parts))
+        return -(-size // parts)
+
+    def is_open(self, axis: Axis) -> bool:
+        """True when an axis runs along an open dimension, or several merged."""
+        return self.has(axis.size)
+
+    def spreads(self, nest: Nest) -> tuple[Spread, ...]:
+        """How the grid loops of a nest are spread, in the order of the program's grid; empty when no size is open."""
+        if not self.open:
+            return ()
+        loops, found = tuple(reversed(nest.grid)), []
+        for number, loop in enumerate(loops):
+            inner = [n.tile for n in nodes(loop.body) if isinstance(n, Loop) and n.axis is loop.axis]
+            free = self.is_open(loop.axis) and bool(inner)
+            found.append(Spread(
+                loop.place.tile(loop.axis),
+                loop.tile,
+                max(inner) if free else loop.tile,
+                f"kf_tile{number}" if free else "",
+                f"kf_count{number}" if len(loops) > 3 else "",
+            ))  # fmt: skip
+        return tuple(found)
+
+
+STATIC: Final = Sizes()
+
+
+def check_open(nest: Nest, sizes: Sizes) -> None:
+    """Raise ScheduleError where a tile holds an open axis whole: it would be expanded into one size's statements."""
+    for node in nodes(nest.body):
+        if isinstance(node, Leaf):
+            axes = {axis for root in leaf_roots(node) for axis in root.axes}
+            axes |= set(node.store.axes) if isinstance(node, Out) else set()
+            for axis in axes:
+                if sizes.is_open(axis) and node.place.var(axis) is None:
+                    raise ScheduleError(f"a tile holds axis {axis} whole, whose size is open")

@@ -1,0 +1,164 @@
+"""A graph as records of operations and the numbers in them: what stays, and what differs, from one size to another.
+
+Comes in: nodes without calls and gradients.  Goes out: `Numbered`, whose key is equal for graphs that differ in sizes
+and constants only; and a graph again, for other numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from codegen.dtypes import DType
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.errors import ShapeError
+from kernelforge.graph import Node, Value, toposort, uniform
+
+SIZED: Final = frozenset(("reshape", "expand", "pad", "shrink"))  # their attributes are sizes and nothing else
+
+
+@dataclass(slots=True)
+class Record:
+    """An operation: numbers are the places of its own among all, sources the records of its operands.
+
+    value  the place of a constant's value among all values; leaf: of a buffer among the leaves
+    """
+
+    node: Node
+    sources: tuple[int, ...]
+    numbers: tuple[int, ...] = ()
+    value: int = -1
+    leaf: int = -1
+
+
+@dataclass(slots=True)
+class Numbered:
+    """A graph taken apart.
+
+    key      operations, types, devices and how they hang together
+    numbers  all sizes, in order; values: all constants, with their types
+    roots    the records of the nodes asked for
+    """
+
+    key: tuple[Hashable, ...] = ()
+    records: list[Record] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    values: list[tuple[Value, DType]] = field(default_factory=list)
+    roots: tuple[int, ...] = ()
+
+
+def numbered(roots: Sequence[Node], leaves: Sequence[Buffer]) -> Numbered:
+    """The graph of nodes that are computed from leaves.
+
+    Constants, and what repeats them or counts places, are recorded for each use: two that are equal at one size need
+    not be at another.
+    """
+    recorder = _Recorder({id(buffer): i for i, buffer in enumerate(leaves)})
+    found = recorder.found
+    for node in toposort(roots, into_realized=False):
+        if not _is_anew(node):
+            recorder.place[node] = recorder.add(node)
+    found.roots = tuple([recorder.add(node) if _is_anew(node) else recorder.place[node] for node in roots])
+    found.key = (*recorder.parts, found.roots)
+    return found
+
+
+class _Recorder:
+    """The records of a graph being made; `place` tells those of nodes that are recorded once."""
+
+    def __init__(self, leaf: dict[int, int]) -> None:
+        self.leaf, self.found = leaf, Numbered()
+        self.parts: list[Hashable] = []
+        self.place: dict[Node, int] = {}
+
+    def add(self, node: Node) -> int:
+        """A record of the node, and before it of what is recorded anew for each use."""
+        stored = node.attr if node.op == "buffer" else node.realized
+        if stored is not None:
+            number = self.leaf[id(stored)]
+            own = self._numbers(node.shape)
+            return self._put(Record(node, (), own, leaf=number), ("leaf", number, node.device, node.dtype))
+        if node.op == "const":
+            self.found.values.append((node.attr, node.dtype))
+            return self._put(Record(node, (), value=len(self.found.values) - 1), ("const", node.dtype))
+        if node.op == "iota":
+            return self._put(Record(node, (), self._numbers(node.shape)), ("iota", node.dtype))
+        sources = tuple([self.add(x) if _is_anew(x) else self.place[x] for x in node.src])
+        if node.op in SIZED:
+            own = self._numbers([n for item in node.attr for n in (item if isinstance(item, tuple) else (item,))])
+            return self._put(Record(node, sources, own), (node.op, *sources))
+        if node.op == "unwindow":
+            dim, size, stride, dilation = node.attr
+            return self._put(Record(node, sources, self._numbers([size])), (node.op, dim, stride, dilation, *sources))
+        shape = node.shape if node.op == "host" else None
+        return self._put(Record(node, sources), (node.op, node.attr, node.dtype, shape, *sources))
+
+    def _numbers(self, values: Sequence[int]) -> tuple[int, ...]:
+        start = len(self.found.numbers)
+        self.found.numbers += values
+        return tuple(range(start, len(self.found.numbers)))
+
+    def _put(self, record: Record, part: Hashable) -> int:
+        self.found.records.append(record)
+        self.parts.append((part, len(record.numbers)))
+        return len(self.found.records) - 1
+
+
+def _is_anew(node: Node) -> bool:
+    if node.realized is not None or node.op == "buffer":
+        return False
+    return node.op in ("const", "iota") or uniform(node) is not None
+
+
+def rebuilt(
+    pattern: Numbered,
+    numbers: Sequence[int],
+    leaf: Callable[[Record, tuple[int, ...]], Node],
+    constant: Callable[[Record], Node],
+) -> list[Node]:
+    """The roots of a graph with other numbers.
+
+    leaf, constant  make the node of a buffer of a given shape, and that of a constant
+    raises ShapeError where the numbers do not fit together
+    """
+    made: list[Node] = []
+    for record in pattern.records:
+        node, own = record.node, tuple([numbers[i] for i in record.numbers])
+        src = [made[i] for i in record.sources]
+        if record.leaf >= 0:
+            made.append(leaf(record, own))
+        elif record.value >= 0:
+            made.append(constant(record))
+        elif node.op == "iota":
+            made.append(graph.iota(own[0], node.dtype))
+        elif node.op in SIZED:
+            made.append(_sized(node.op, src[0], own))
+        elif node.op == "unwindow":
+            dim, _, stride, dilation = node.attr
+            made.append(graph.unwindow(src[0], dim, own[0], stride, dilation))
+        else:
+            made.append(graph.rebuild(node, src))
+    return [made[i] for i in pattern.roots]
+
+
+def _sized(op: str, x: Node, own: tuple[int, ...]) -> Node:
+    if op in ("reshape", "expand"):
+        return graph.reshape(x, own) if op == "reshape" else graph.expand(x, own)
+    pairs: tuple[tuple[int, int], ...] = tuple(zip(own[::2], own[1::2]))
+    if op == "pad":
+        return graph.pad(x, pairs)
+    for size, (start, stop) in zip(x.shape, pairs):
+        if not 0 <= start < stop <= size:
+            raise TooShort(size)
+    return graph.shrink(x, pairs)
+
+
+class TooShort(ShapeError):
+    """A part reaches beyond a dimension of the given size."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"a part reaches beyond {size} places")
+        self.size = size
+

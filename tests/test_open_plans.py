@@ -1,0 +1,92 @@
+"""Kernels for open sizes give what NumPy does, for every size, and are compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kernelforge import Tensor, open_plans
+from kernelforge.counters import GlobalCounters
+from kernelforge.settings import Context
+
+SIZES = [(5, 7), (3, 11), (2, 2), (33, 64), (4, 129)]
+WEIGHT = np.random.default_rng(7).standard_normal((24, 40)).astype(np.float32)
+Made = Callable[[Tensor], Tensor]
+
+FUNCTIONS: dict[str, Made] = {
+    "elementwise": lambda x: (x * 2 + 1).tanh(),
+    "sum of rows": lambda x: x.sum(1),
+    "sum of columns": lambda x: x.sum(0),
+    "sum": lambda x: x.sum(),
+    "mean": lambda x: x.mean((0, 1)),
+    "var": lambda x: x.var(1),
+    "softmax": lambda x: x.softmax(1),
+    "argmax": lambda x: x.argmax(1),
+    "cumsum": lambda x: x.cumsum(1),
+    "flip": lambda x: x.flip(1) + x.flip(0),
+    "transpose": lambda x: x.transpose(0, 1).contiguous(),
+    "reshape": lambda x: x.reshape(-1, x.shape[2]) * 2,
+    "shrink": lambda x: x[1:, :-1],
+    "stride": lambda x: x[:, ::2].sum((1, 2)),
+    "cat": lambda x: x.cat(x * 2, dim=1).sum(2),
+    "pad": lambda x: x.pad(((0, 0), (2, 1), (0, 0))).sum(1),
+    "masked": lambda x: x.sum(2).tril().sum(0),
+    "product": lambda x: x @ Tensor(WEIGHT),
+    "scores": lambda x: (x @ x.transpose(1, 2)).softmax(-1),
+    "attention": lambda x: x.scaled_dot_product_attention(x, x, is_causal=True),
+    "layernorm": lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt(),
+    "windows": lambda x: x.transpose(1, 2).avg_pool2d((1, 2), 1),
+    "half": lambda x: x.half().sum(1).float(),
+    "positions": lambda x: Tensor.arange(x.shape[1]).reshape(1, -1, 1) * x,
+    "gathered": lambda x: x[:, Tensor([1, 0, 1])],
+}
+
+
+CLOSED = ("stride", "windows")  # half a size is no formula of it; a pack as long as a row is no other row's
+
+
+def arrays(sizes: tuple[int, int], seed: int) -> NDArray:
+    return np.random.default_rng(seed).standard_normal((*sizes, 24)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def new_families() -> None:
+    open_plans.forget()
+
+
+def results(made: Made, sizes: Sequence[tuple[int, int]], open_sizes: int) -> tuple[list[NDArray], int]:
+    """What a function gives for arrays of several sizes, and the kernels compiled from the third on."""
+    found, late = [], 0
+    with Context(OPEN=open_sizes, DEVICE="CPU"):
+        for number, size in enumerate(sizes):
+            before = GlobalCounters.compiled
+            found.append(made(Tensor(arrays(size, number), device="CPU")).numpy())
+            late += (GlobalCounters.compiled - before) * (number >= 2)
+    return found, late
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_all_sizes_give_the_same(name: str) -> None:
+    found, late = results(FUNCTIONS[name], SIZES, 1)
+    expected, _ = results(FUNCTIONS[name], SIZES, 0)
+    for size, x, y in zip(SIZES, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5, err_msg=str(size))
+    assert late == 0 or name in CLOSED
+
+
+def test_gradients_of_all_sizes() -> None:
+    def step(x: Tensor) -> Tensor:
+        w = Tensor(WEIGHT, device="CPU", requires_grad=True)
+        loss = ((x @ w).relu() - 1).square().mean()
+        loss.backward()
+        assert w.grad is not None
+        return w.grad
+
+    found, late = results(step, SIZES, 1)
+    expected, _ = results(step, SIZES, 0)
+    for size, x, y in zip(SIZES, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
+    assert late == 0
