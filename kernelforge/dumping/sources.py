@@ -23,7 +23,7 @@ from codegen.show import show
 from codegen.show_nest import show_nest
 from codegen.show_schedule import read_schedule
 from codegen.target import CPU, SM90, Target
-from kernelforge.dumping.statements import Lines, statements
+from kernelforge.dumping.statements import Lines, of_joined, statements
 from kernelforge.graph import Line
 from kernelforge.kernels import Device
 from kernelforge.steps import Launch
@@ -58,6 +58,9 @@ def sources(step: Launch, language: str) -> dict[str, Source]:
             except ScheduleError as error:
                 program = Program(name, f"{REMARK[name]} {error}\n", own.entry, (), own.params, own.written)
         found[name] = Source(program, statements(program, origins, step.lines))
+    if step.parts:
+        parts = ((part.program, statements(part.program, part.origins, part.lines)) for part in step.parts)
+        found[own.language] = Source(own, of_joined(own.source, parts))
     return found
 
 

@@ -7,7 +7,7 @@ each line of the text the user's lines, or None where it is no statement.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from codegen.ir import Expr
@@ -39,6 +39,32 @@ def statements(
         if found[number] == ():
             found[number] = _inside(number, depths, found) or _next_use(number, texts, found)
     return found if any(found) else [lines if lines is None else every for lines in found]
+
+
+def of_joined(source: str, parts: Iterable[tuple[Program, Sequence[Lines | None]]]) -> list[Lines | None]:
+    """The same for the source of a joined launch: its parts' statements stand in functions, word for word.
+
+    Calls of a function belong to all lines of the part; what else the kernel does, to those of all parts.
+    """
+    known: dict[str, dict[Line, None]] = {}
+    entries: dict[str, Lines] = {}
+    for program, found in parts:
+        every: dict[Line, None] = {}
+        for text, lines in zip(program.source.splitlines(), found):
+            if lines:
+                known.setdefault(text.strip(), {}).update(dict.fromkeys(lines))
+                every.update(dict.fromkeys(lines))
+        entries[program.entry] = tuple(sorted(every))
+    rest = tuple(sorted({line for lines in entries.values() for line in lines}))
+    texts = source.splitlines()
+    first = next((i for i, text in enumerate(texts) if any(f" kf_{entry}" in text for entry in entries)), len(texts))
+    result: list[Lines | None] = [None] * len(texts)
+    for number, text in enumerate(texts):
+        if number > first and text.startswith(" ") and text.strip() not in ("", "}", "{"):
+            called = (lines for entry, lines in entries.items() if f"kf_{entry}_" in text)
+            own = known.get(text.strip())
+            result[number] = tuple(sorted(own)) if own else next(called, rest)
+    return result
 
 
 def mapped(found: Sequence[Lines | None]) -> tuple[int, int]:

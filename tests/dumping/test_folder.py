@@ -181,3 +181,11 @@ def test_a_line_is_found_for_each_statement_of_a_fused_kernel(tmp_path):
     for kernel in kernels:
         assert kernel["statements"]["opencl"]["mapped"] == kernel["statements"]["opencl"]["all"] > 10
     assert mapped([None, (), (("f", 1),)]) == (1, 2)
+
+
+def test_statements_of_joined_kernels_have_the_lines_of_their_parts(dumped):
+    _, manifest = dumped
+    joined = [kernel for kernel in manifest["kernels"] if kernel["parts"]]
+    assert joined
+    for kernel in joined:
+        assert kernel["statements"]["opencl"]["mapped"] == kernel["statements"]["opencl"]["all"] > 0
