@@ -8,7 +8,6 @@ large ones wait for their like alone, for what they read and write would have to
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from codegen.opencl_together import together
@@ -19,19 +18,6 @@ MOST_PARAMS: Final = 120  # of one launch: OpenCL promises 1024 bytes of them
 Step = Launch | Transfer | HostCall
 
 
-@dataclass
-class Level:
-    """Launches that wait and do not depend on each other, with the places they write and those they touch at all."""
-
-    launches: list[Launch] = field(default_factory=list)
-    writes: set[int] = field(default_factory=set)
-    touched: set[int] = field(default_factory=set)
-
-    @property
-    def is_large(self) -> bool:
-        return any(launch.program.nbytes > SMALL for launch in self.launches)
-
-
 def joint(steps: Sequence[Step], apart: frozenset[int], memory: Sequence[int]) -> tuple[list[Step], dict[int, int]]:
     """The steps, some joined; and where those that must stay apart went.
 
@@ -40,29 +26,35 @@ def joint(steps: Sequence[Step], apart: frozenset[int], memory: Sequence[int]) -
     """
     found: list[Step] = []
     moved: dict[int, int] = {}
-    waiting: list[Level] = []  # each waits for those before it
+    waiting: list[list[Launch]] = []  # levels of launches that do not depend on each other; each waits for those before
+    gone = 0  # levels that do not wait any more; all are counted from the first on
+    written: dict[int, int] = {}  # by place, the number of levels up to the last that writes it
+    met: dict[int, int] = {}  # and up to the last that touches it at all
+    large = 0  # and up to the last with a large launch
     for position, step in enumerate(steps):
         writes, touched = ({memory[slot] for slot in slots} for slots in (step.writes, step.arguments))
-        needed = [not (writes.isdisjoint(level.touched) and touched.isdisjoint(level.writes)) for level in waiting]
-        depth = max((i + 1 for i, is_needed in enumerate(needed) if is_needed), default=0)
+        depth = max(gone, *(met.get(x, 0) for x in writes), *(written.get(x, 0) for x in touched), 0)
         if isinstance(step, Launch) and step.is_plain and position not in apart:
-            if depth == len(waiting):
-                waiting.append(Level())
-            waiting[depth].launches.append(step)
-            waiting[depth].writes |= writes
-            waiting[depth].touched |= touched
+            if depth == gone + len(waiting):
+                waiting.append([])
+            waiting[depth - gone].append(step)
+            for places, last in ((writes, written), (touched, met)):
+                last.update((place, max(depth + 1, last.get(place, 0))) for place in places)
+            if step.program.nbytes > SMALL:
+                large = max(large, depth + 1)
             continue
-        depth = max([depth, *(i + 1 for i, level in enumerate(waiting) if level.is_large)])
-        found += _joined(waiting[:depth])
-        del waiting[:depth]
+        ready = max(depth, large) - gone
+        found += _joined(waiting[:ready])
+        del waiting[:ready]
+        gone += ready
         moved[position] = len(found)
         found.append(step)
     return found + _joined(waiting), moved
 
 
-def _joined(levels: Iterable[Level]) -> list[Step]:
+def _joined(levels: Iterable[Sequence[Launch]]) -> list[Step]:
     """The launches of levels, one level after the other."""
-    return [step for level in levels for step in _together(level.launches)]
+    return [step for level in levels for step in _together(level)]
 
 
 def _together(steps: Sequence[Launch]) -> list[Step]:

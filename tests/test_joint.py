@@ -16,6 +16,7 @@ from kernelforge import joint as module
 from kernelforge.joint import MOST_PARAMS, SMALL, joint
 from kernelforge.kernels import Device
 from kernelforge.steps import Launch, Transfer
+from tests.effort import effort
 
 SLOTS = 12
 together: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
@@ -141,3 +142,11 @@ def test_a_launch_of_more_arguments_than_one_may_hold_stays_alone() -> None:
     few = launch("few", [1000], [1001], False, True)
     found, _ = joint([many, few], frozenset(), range(2000))
     assert sorted(step.program.entry for step in found if isinstance(step, Launch)) == ["few", "many"]
+
+
+def test_a_long_chain_takes_as_much_work_for_each_launch_as_a_short_one() -> None:
+    def chained(length: int) -> int:
+        steps = [launch(f"k{i}", [i + 1], [i], False, True) for i in range(length)]
+        return effort(lambda: joint(steps, frozenset(), range(length + 1)))
+
+    assert chained(2000) < 12 * chained(200)
