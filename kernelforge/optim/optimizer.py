@@ -43,7 +43,7 @@ class Optimizer:
         self.buffers: list[Tensor] = []
         self._numbers = Numbers()
         self._again: Again | None = None
-        self._again_from: list[object] = []
+        self._again_from: tuple[object, ...] = ()
         self._hooks: tuple[list[Callable[..., Any]], list[Callable[..., Any]]] = ([], [])
         given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
         for group in given if given and isinstance(given[0], dict) else [{"params": given}]:
@@ -199,13 +199,13 @@ class Optimizer:
         tensor.assign(new.cast(tensor.dtype))
         return [tensor, *[x for name, x in state.items() if name != "step"]]
 
-    def _constants(self, options: list[Options], fresh: set[int]) -> list[object]:
+    def _constants(self, options: list[Options], fresh: set[int]) -> tuple[object, ...]:
         """The options that are part of a step's graph, and which parameters take part."""
         found: list[object] = [
             value for each in options for value in each.values() if isinstance(value, int | float | str)
         ]
         found.append(bool(fresh) and self._begins_differently())
-        return found + [tensor.grad is None for tensor in self.params]
+        return (*found, *(tensor.grad is None for tensor in self.params))
 
     def _begins_differently(self) -> bool:
         """Whether a parameter's first step has another graph than the others."""

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, optim
+from kernelforge import Tensor, jit, optim
 from kernelforge.optim.again import Again
 from kernelforge.optim.optimizer import Optimizer
 
@@ -179,3 +180,21 @@ def test_memory_of_other_libraries_is_left_alone() -> None:
     np.testing.assert_array_equal(given, np.full(64, 0.5))
     for x in params:
         np.testing.assert_array_equal(x.numpy(), np.full(64, -0.5))
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_a_captured_step_is_captured_twice_at_most(kind: Any) -> None:
+    """Its first step makes the state, the second finds it; what an optimiser notes for itself is no difference."""
+    weight = Tensor.ones(4, 4, requires_grad=True)
+    optimizer = kind([weight], lr=0.1)
+
+    @jit
+    def step(x: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss = (x @ weight).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    losses = [step(Tensor.ones(2, 4)).item() for _ in range(6)]
+    assert losses == sorted(losses, reverse=True) and len(step._entries) <= 2
