@@ -22,7 +22,7 @@ def rows_again(kernel: Kernel, target: Target, lane: Axis, row: Axis) -> tuple[A
     """Rows that several cheap passes read from the cache: during the first, memory can bring the next row."""
     if target.name != "cpu":
         return ()
-    uses = Counter(e for root in passes(kernel) for e in set(loads_of(root)))
+    uses = Counter(e for root in passes(kernel) for e in dict.fromkeys(loads_of(root)))
     return tuple(
         Ahead(e, row)
         for e, count in uses.items()
