@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.measure import THREADS, ratio
 from examples import digits, efficientnet, gpt, vae
-from kernelforge import Tensor
+from kernelforge import Tensor, jit
 from kernelforge.nn import optim
 
 Call = Callable[[], Any]
@@ -25,6 +25,25 @@ def compared(name: str, ours: Call, theirs: Call, rounds: int) -> None:
         call()
     found = ratio(ours, theirs, rounds)
     print(f"{name:44}{found.ours * 1e3:12.2f}{found.theirs * 1e3:12.2f}{found.times:8.2f}")
+
+
+def captured(model: Any, loss: Callable[[Tensor], Tensor], rows: np.ndarray) -> Call:
+    """A training step of one of our models captured by jit."""
+    optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+
+    @jit
+    def step(x: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        value = loss(x)
+        value.backward()
+        optimizer.step()
+        return value
+
+    def call() -> float:
+        with Tensor.train():
+            return step(Tensor(rows)).item()
+
+    return call
 
 
 def stepping(model: Any, loss: Callable[[], Tensor]) -> Call:
@@ -194,6 +213,7 @@ def training_steps(torch: Any, rounds: int) -> None:
     ours = stepping(coder, lambda: coder.loss(Tensor(rows)))
     theirs = torch_stepping(torch, peer_coder, lambda: peer_loss(torch.from_numpy(rows)))
     compared("VAE, a training step of 64", ours, theirs, rounds)
+    compared("VAE, the same captured by jit", captured(coder, coder.loss, rows), theirs, rounds)
 
 
 def main() -> None:
