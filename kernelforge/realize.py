@@ -38,6 +38,9 @@ from kernelforge.tried import choice
 MOST_PLANS: Final = 4096
 _UNHELD: Final = 3  # references to a node from one other, from a list and from the call that counts them
 MOST_SIZED: Final = 256  # of those made of kernels for open sizes, which are made anew in a millisecond
+LARGE: Final = 1 << 20  # operations and bytes of a plan for open sizes that may be made again for its very sizes,
+OFTEN: Final = 64  # once it ran so often,
+MOST_CLOSED: Final = 64  # and so few were before: a program that meets ever new sizes compiles no more
 LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 
@@ -49,15 +52,18 @@ class Plans:
     counts  whether they are looked for: there is much to save, or the first plan took some
     made    by those of them that nothing else needed
     usual   the plan where none of them is looked for
+    runs    of large plans for open sizes
     """
 
     spares: frozenset[int]
     counts: bool
     made: dict[frozenset[int], Plan]
     usual: Plan | None = None
+    runs: int = 0
 
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
+_closed: Final = [0]  # plans for very sizes that took the place of ones for open sizes
 _sized: Final[deque[tuple[object, ...]]] = deque()
 _single: Final[dict[tuple[object, ...], tuple[Plan, frozenset[int]]]] = {}  # plans of one launch, and their spares
 _single_under: Final[list[object]] = [None]  # the circumstances they were made under
@@ -90,8 +96,9 @@ def realize(
     key = (device, circumstances(), found.key)
     plans = _plans.get(key)
     leaves = cast(list[Buffer], found.leaves)
-    if plans is not None and plans.usual is not None and not (thorough and plans.spares):
-        return Ran(plans.usual, leaves, _run_for(pending, plans.usual, leaves))
+    usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
+    if plans is not None and usual is not None and not _outgrown(plans, usual):
+        return Ran(usual, leaves, _run_for(pending, usual, leaves))
     free: frozenset[int] = frozenset()
     if (plans is None or plans.counts or (thorough and plans.spares)) and (gone := names()):
         known = Counter((*nodes, *pending, *pending, *gone))  # two lists, itself, and the names
@@ -100,8 +107,10 @@ def realize(
     if not thorough and _nbytes(leaves, free) < LEAST_SPARED:
         free = frozenset()
     plan = None if plans is None else plans.made.get(free & plans.spares)
-    if plan is None:
-        plan = _planned(pending, found, device, free)
+    closed = plans is not None and plan is not None and _outgrown(plans, plan)
+    if plan is None or closed:
+        _closed[0] += closed
+        plan = _planned(pending, found, device, free, opens=not closed)
         if plans is None:
             counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
             plans = _plans[key] = Plans(plan.spares, counts, {})
@@ -110,11 +119,24 @@ def realize(
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
         if not free & plans.spares:
-            if plans.usual is None and not plans.counts:
+            if (plans.usual is None or closed) and not plans.counts:
                 plans.usual = plan
-            if plan.is_one_launch:
+            if plan.is_one_launch and not _is_large(plan):
                 _remember(pending[0], leaves, plan, plans.spares if plans.counts else frozenset())
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
+
+
+def _is_large(plan: Plan) -> bool:
+    """True for a plan for open sizes that takes long enough for one of its very sizes to pay."""
+    return bool(plan.sizes) and plan.nbytes + plan.flops >= LARGE
+
+
+def _outgrown(plans: Plans, plan: Plan) -> bool:
+    """True when a large plan for open sizes ran so often with the same ones that it is worth a plan of its own."""
+    if not _is_large(plan) or _closed[0] >= MOST_CLOSED:
+        return False
+    plans.runs += 1
+    return plans.runs > OFTEN
 
 
 def _make_room(key: tuple[object, ...], plan: Plan) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, open_plans
+from kernelforge import Tensor, open_plans, realize
 from kernelforge.counters import GlobalCounters
 from kernelforge.settings import Context
 
@@ -90,3 +90,22 @@ def test_gradients_of_all_sizes() -> None:
     for size, x, y in zip(SIZES, found, expected):
         np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
     assert late == 0
+
+
+def test_large_plans_that_stay_are_made_for_their_very_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realize, "_closed", [0])
+    monkeypatch.setattr(realize, "OFTEN", 4)
+    tensors = [Tensor.randn(rows, 300, device="CPU").realize() for rows in (1000, 1200, 1300)]
+
+    def compiled(x: Tensor, times: int) -> int:
+        before = GlobalCounters.compiled
+        for _ in range(times):
+            (x.exp().sum(1) * 2).realize()
+        return GlobalCounters.compiled - before
+
+    with Context(OPEN=1, DEVICE="CPU"):
+        assert compiled(tensors[0], 9) > 0, "the first size has kernels of its own from the start"
+        assert compiled(tensors[1], 1) > 0, "the second makes those for any size"
+        assert compiled(tensors[2], 4) == 0 and compiled(tensors[2], 5) > 0, "a third has its own once it ran often"
+        monkeypatch.setattr(realize, "MOST_CLOSED", 0)
+        assert compiled(tensors[1], 9) == 0, "but not many of them do"
