@@ -1,7 +1,8 @@
 """Element types: names, sizes, NumPy storage and the promotion rules.
 
 Comes in: nothing.  Goes out: `DType` values in the namespace `dtypes`, `promote`, and conversion to and from the arrays
-that hold them.  NumPy has no bfloat16, so it is stored as its raw bits in uint16 and computed in float32.
+that hold them.  NumPy has no bfloat16, so it is stored as its raw bits in uint16 and computed in float32.  Kernels know
+the types of `ALL`; complex numbers and 8-bit floats are spelled in these before there is a kernel.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ class DType:
     """An element type.
 
     name     the field's standard name, "float32"
-    kind     "b" bool, "i" signed, "u" unsigned, "f" floating
+    kind     "b" bool, "i" signed, "u" unsigned, "f" floating, "c" complex
     bits     width of one element in memory
-    numpy    the NumPy type that stores it (uint16 for bfloat16)
-    compute  the NumPy type arithmetic is done in (float32 for the 16-bit floats)
+    numpy    the NumPy type that stores it (uint16 for bfloat16, uint8 for 8-bit floats)
+    compute  the NumPy type arithmetic is done in (float32 for floats of fewer bits)
     """
 
     name: str
@@ -41,6 +42,40 @@ class DType:
         return self.kind == "f"
 
     @property
+    def is_complex(self) -> bool:
+        return self.kind == "c"
+
+    @property
+    def is_inexact(self) -> bool:
+        """True for floating-point and complex types: those that have gradients."""
+        return self.kind in "fc"
+
+    @property
+    def stored(self) -> DType:
+        """The type of the values memory holds: the parts of complex numbers, the bytes of 8-bit floats."""
+        return self.real if self.kind == "c" else dtypes.uint8 if self in FLOAT8 else self
+
+    @property
+    def shown(self) -> np.dtype:
+        """The NumPy type values come in: float32 where NumPy has none of these bits."""
+        return self.numpy if self.kind != "f" or self.numpy.kind == "f" else self.compute
+
+    @property
+    def parts(self) -> int:
+        """How many values of type `stored` make one element: two for complex numbers."""
+        return 2 if self.kind == "c" else 1
+
+    @property
+    def real(self) -> DType:
+        """The type of a complex type's parts; itself otherwise."""
+        return self if self.kind != "c" else dtypes.float32 if self.bits == 64 else dtypes.float64
+
+    @property
+    def complex(self) -> DType:
+        """The complex type for values of this type, complex64 for narrower ones than float64."""
+        return self if self.kind == "c" else dtypes.complex128 if self is dtypes.float64 else dtypes.complex64
+
+    @property
     def is_int(self) -> bool:
         """True for signed and unsigned integers, False for bool."""
         return self.kind in "iu"
@@ -52,7 +87,7 @@ class DType:
 
     @property
     def arithmetic(self) -> DType:
-        """The type in which values of this type are computed: float32 for 16-bit floats, itself otherwise."""
+        """The type in which values of this type are computed: float32 for narrower floats, itself otherwise."""
         return dtypes.float32 if self.is_narrow_float else self
 
     @property
@@ -74,7 +109,7 @@ class DType:
         """The largest finite value."""
         if self.kind != "f":
             return self.max
-        return float(np.finfo(self.numpy).max) if self.numpy.kind == "f" else (2 - 2.0**-7) * 2.0**127
+        return float(np.finfo(self.numpy).max) if self.numpy.kind == "f" else _LARGEST[self.name]
 
     def __repr__(self) -> str:
         return f"dtypes.{self.name}"
@@ -106,6 +141,10 @@ class dtypes:
     bfloat16: Final = _make("bfloat16", "f", 16, 11, "uint16", "float32")
     float32: Final = _make("float32", "f", 32, 12, "float32")
     float64: Final = _make("float64", "f", 64, 13, "float64")
+    float8_e4m3fn: Final = _make("float8_e4m3fn", "f", 8, 9, "uint8", "float32")
+    float8_e5m2: Final = _make("float8_e5m2", "f", 8, 9, "uint8", "float32")
+    complex64: Final = _make("complex64", "c", 64, 14, "complex64")
+    complex128: Final = _make("complex128", "c", 128, 15, "complex128")
 
     char: Final = int8
     uchar: Final = uint8
@@ -118,6 +157,10 @@ class dtypes:
     half: Final = float16
     float: Final = float32
     double: Final = float64
+    cfloat: Final = complex64
+    cdouble: Final = complex128
+    fp8e4m3: Final = float8_e4m3fn
+    fp8e5m2: Final = float8_e5m2
 
     default_float: DType = float32
     default_int: DType = int32
@@ -139,7 +182,11 @@ ALL: Final[tuple[DType, ...]] = (
     dtypes.bool, dtypes.int8, dtypes.uint8, dtypes.int16, dtypes.uint16, dtypes.int32, dtypes.uint32,
     dtypes.int64, dtypes.uint64, dtypes.float16, dtypes.bfloat16, dtypes.float32, dtypes.float64,
 )  # fmt: skip
-_NAMES: Final[dict[str, DType]] = {d.name: d for d in ALL}
+COMPLEX: Final = (dtypes.complex64, dtypes.complex128)
+FLOAT8: Final = (dtypes.float8_e4m3fn, dtypes.float8_e5m2)
+STORED: Final = (*ALL, *FLOAT8, *COMPLEX)  # all types of elements, whether kernels know them or not
+_NAMES: Final[dict[str, DType]] = {d.name: d for d in STORED}
+_LARGEST: Final = {"bfloat16": (2 - 2.0**-7) * 2.0**127, "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0}
 
 
 def dtype_named(name: str) -> DType:
@@ -165,6 +212,8 @@ def as_dtype(value: object) -> DType:
         return dtypes.default_int
     if value is float:
         return dtypes.default_float
+    if value is complex:
+        return dtypes.default_float.complex
     try:
         return _NAMES[np.dtype(value).name]  # type: ignore[call-overload]
     except (TypeError, KeyError):
@@ -182,10 +231,14 @@ _ABOVE: Final[dict[DType, tuple[DType, ...]]] = {
     dtypes.uint32: (dtypes.int64, dtypes.uint64),
     dtypes.int64: (dtypes.float16, dtypes.bfloat16),
     dtypes.uint64: (dtypes.float16, dtypes.bfloat16),
+    dtypes.float8_e4m3fn: (dtypes.float16, dtypes.bfloat16),
+    dtypes.float8_e5m2: (dtypes.float16, dtypes.bfloat16),
     dtypes.float16: (dtypes.float32,),
     dtypes.bfloat16: (dtypes.float32,),
-    dtypes.float32: (dtypes.float64,),
-    dtypes.float64: (),
+    dtypes.float32: (dtypes.float64, dtypes.complex64),
+    dtypes.float64: (dtypes.complex128,),
+    dtypes.complex64: (dtypes.complex128,),
+    dtypes.complex128: (),
 }
 
 
@@ -199,9 +252,9 @@ def _upward(dtype: DType) -> frozenset[DType]:
     return frozenset(found)
 
 
-_UPWARD: Final[dict[DType, frozenset[DType]]] = {d: _upward(d) for d in ALL}
+_UPWARD: Final[dict[DType, frozenset[DType]]] = {d: _upward(d) for d in STORED}
 _PROMOTED: Final[dict[tuple[DType, DType], DType]] = {
-    (a, b): min(_UPWARD[a] & _UPWARD[b], key=lambda d: d.priority) for a in ALL for b in ALL
+    (a, b): min(_UPWARD[a] & _UPWARD[b], key=lambda d: d.priority) for a in STORED for b in STORED
 }
 
 
@@ -228,12 +281,61 @@ def to_storage(values: NDArray, dtype: DType) -> NDArray:
     if dtype is dtypes.bfloat16:
         with np.errstate(all="ignore"):
             return round_to_bfloat16(np.asarray(values).astype(np.float32))
+    if dtype in FLOAT8:
+        with np.errstate(all="ignore"):
+            return round_to_float8(np.asarray(values).astype(np.float32), dtype)
     with np.errstate(all="ignore"):
-        return np.asarray(values).astype(dtype.numpy)
+        values = np.asarray(values)
+        return (values.real if values.dtype.kind == "c" and dtype.kind in "iuf" else values).astype(dtype.numpy)
 
 
 def from_storage(stored: NDArray, dtype: DType) -> NDArray:
-    """The values held by a storage array, in dtype's own NumPy type, or float32 for bfloat16."""
+    """The values held by a storage array, in dtype's own NumPy type, or float32 for bfloat16 and 8-bit floats.
+
+    A flat array may hold complex numbers as their parts, one after the other.
+    """
     if dtype is dtypes.bfloat16:
         return (stored.astype(np.uint32) << 16).view(np.float32)
-    return stored
+    if dtype in FLOAT8:
+        return _FLOAT8_VALUES[dtype][stored]
+    return stored if stored.dtype == dtype.numpy else stored.view(dtype.numpy)
+
+
+_FLOAT8_DIGITS: Final = {dtypes.float8_e4m3fn: 3, dtypes.float8_e5m2: 2}
+
+
+def float8_format(dtype: DType) -> tuple[int, int]:
+    """The digits after the point and the exponent's bias of an 8-bit float type."""
+    digits = _FLOAT8_DIGITS[dtype]
+    return digits, (1 << (6 - digits)) - 1
+
+
+def _float8_values(dtype: DType) -> NDArray[np.float32]:
+    """The value of each byte."""
+    digits, bias = float8_format(dtype)
+    byte = np.arange(256)
+    exponent, fraction = (byte & 127) >> digits, byte & ((1 << digits) - 1)
+    normal = (1 + fraction / 2.0**digits) * 2.0 ** (exponent - bias)
+    values = np.where(exponent == 0, fraction * 2.0 ** (1 - bias - digits), normal)
+    if dtype is dtypes.float8_e5m2:
+        values = np.where(exponent == 31, np.where(fraction == 0, np.inf, np.nan), values)
+    values = np.where((byte & 127) == 127, np.nan, values)
+    return np.where(byte < 128, values, -values).astype(np.float32)
+
+
+_FLOAT8_VALUES: Final = {dtype: _float8_values(dtype) for dtype in FLOAT8}
+
+
+def round_to_float8(values: NDArray[np.float32], dtype: DType) -> NDArray[np.uint8]:
+    """The bytes of float32 values rounded to an 8-bit float, to nearest even.
+
+    What is beyond the largest is the largest in e4m3fn, which has no infinity, and infinite in e5m2.
+    """
+    digits, bias = float8_format(dtype)
+    size, above = np.abs(values), 2.0 * float(dtype.largest)
+    size = np.where(np.isnan(size) | (size > above), np.float32(above), size)
+    exponent = np.frexp(np.maximum(size, 2.0 ** (1 - bias)))[1] - 1
+    steps = np.rint(np.ldexp(size, digits - exponent)) + np.ldexp(exponent + bias - 1.0, digits)
+    over = 126 if dtype is dtypes.float8_e4m3fn else 124
+    found = np.where(np.isnan(values), 127, np.minimum(steps, over)).astype(np.uint8)
+    return (found | (np.signbit(values).astype(np.uint8) << 7)).astype(np.uint8)

@@ -22,7 +22,7 @@ from kernelforge.tensor import Tensor, enable_grad, no_grad
 from kernelforge.variable import Variable
 
 if TYPE_CHECKING:
-    from kernelforge import amp, autograd, func, nn, optim
+    from kernelforge import amp, autograd, fft, func, nn, optim
     from kernelforge.dumping import dump
     from kernelforge.inspect.profile import profile
 
@@ -44,6 +44,7 @@ __all__ = [
     "dtypes",
     "dump",
     "enable_grad",
+    "fft",
     "func",
     "jit",
     "nn",
@@ -59,6 +60,6 @@ _FUNCTIONS = {"dump": "kernelforge.dumping", "profile": "kernelforge.inspect"}
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(import_module(_FUNCTIONS[name]), name)
-    if name in ("amp", "autograd", "func", "nn", "optim"):
+    if name in ("amp", "autograd", "fft", "func", "nn", "optim"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,9 +39,12 @@ class Buffer:
 
     @staticmethod
     def from_numpy(values: NDArray, dtype: DType, device: str) -> Buffer:
-        """A buffer with the given values, converted to dtype and flattened; it shares no memory with values."""
-        stored = to_storage(values, dtype).reshape(-1)  # always a copy
-        return Buffer(stored.size, dtype, device, host=stored)
+        """A buffer with the given values, converted to dtype and flattened; it shares no memory with values.
+
+        Of complex numbers and 8-bit floats it holds what they are stored as.
+        """
+        stored = to_storage(values, dtype).reshape(-1).view(dtype.stored.numpy)  # always a copy
+        return Buffer(stored.size, dtype.stored, device, host=stored)
 
     @property
     def nbytes(self) -> int:

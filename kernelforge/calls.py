@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from codegen.dtypes import DType
+from codegen.dtypes import FLOAT8, DType
 from kernelforge.grad import gradient
-from kernelforge.graph import Node, Shape, full, node_of, rebuild, toposort, user_line
+from kernelforge.graph import Node, Shape, cast, full, node_of, rebuild, toposort, user_line
 from kernelforge.node import new_node
+from kernelforge.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
 
 Signature = tuple[Shape, DType, str | None]
 DEFERRED: Final = frozenset(("call", "gradient"))
@@ -82,20 +83,73 @@ def placeholders(signatures: Iterable[Signature]) -> list[Node]:
 def expanded(roots: Sequence[Node], history: bool = False) -> list[Node]:
     """The roots, with the operations that calls and gradients stand for in the places of these.
 
+    Nodes of types kernels do not know are spelled in those they know; a root of such a type is made of these.
     A computed node stays computed: its counterpart gets its buffer.
 
     history  True: also in what realized nodes were computed from, which gradients go through
     """
     order = toposort(roots, into_realized=history)
-    if not any(node.op in DEFERRED for node in order):
+    if not _has_to_be_spelled(order):
         return list(roots)
+    return [whole(root.dtype, found) if root.dtype in VIRTUAL else found[0] for root, found in _spelled(roots, history)]
+
+
+def _has_to_be_spelled(order: Iterable[Node]) -> bool:
+    return any(node.op in DEFERRED or node.dtype in VIRTUAL for node in order)
+
+
+def memory_forms(roots: Sequence[Node]) -> list[Node]:
+    """The nodes whose elements memory is to hold for roots, with nothing in them that has to be spelled out."""
+    if not _has_to_be_spelled(toposort(roots, into_realized=False)):
+        return list(roots)
+    return [stored(root.dtype, found) for root, found in _spelled(roots, False)]
+
+
+def _spelled(roots: Sequence[Node], history: bool) -> list[tuple[Node, Images]]:
+    """Each root with its images."""
+    order = toposort(roots, into_realized=history)
     if not history and any(node.op == "gradient" for node in order):
-        return expanded(roots, True)
+        return _spelled(roots, True)
+    plain, order = _replayed(roots, order)
+    done = _images(order)
+    return [(root, done[node]) for root, node in zip(roots, plain)]
+
+
+def _replayed(roots: Sequence[Node], order: list[Node]) -> tuple[Sequence[Node], list[Node]]:
+    """The roots, with the operations that calls stand for in the places of these; and all their nodes, in order.
+
+    Such an operation may happen to be computed already; it is looked into in any case.
+    """
+    if all(node.op != "call" for node in order):
+        return roots, order
+    leaves = set()
+    done: dict[Node, Node] = {}
+    for node in order:
+        src = [done[x] for x in node.src if x in done]
+        if len(src) < len(node.src) or not src:
+            done[node] = node
+            leaves.add(node)
+            continue
+        with user_line(node.line):
+            done[node] = node.attr.replayed(src) if node.op == "call" else rebuild(node, src)
+        if done[node].realized is None:
+            done[node].realized = node.realized
+    plain = [done[node] for node in roots]
+    return plain, toposort(plain, leaves=leaves)
+
+
+def _images(order: Sequence[Node], own: Iterable[Node] = ()) -> dict[Node, Images]:
+    """The images of nodes without calls, sources before users.
+
+    own  nodes a gradient must tell from others of the same values, beside those the graph asks for
+    """
     targets: dict[tuple[Node, ...], list[Node]] = {}
+    own = set(own)
     for node in order:
         if node.op == "gradient":
             targets.setdefault(_group(node), []).append(node)
-    done: dict[Node, Node] = {}
+            own.update(x for x in node.src[2:] if x.dtype in VIRTUAL or x.op in ("real", "imag"))
+    done: dict[Node, Images] = {}
     for node in order:
         if node in done:
             continue
@@ -103,12 +157,42 @@ def expanded(roots: Sequence[Node], history: bool = False) -> list[Node]:
             if node.op == "gradient":
                 _differentiate(targets[_group(node)], done)
             else:
-                src = [done[x] for x in node.src if x in done]
-                keeps = len(src) < len(node.src) or not src
-                done[node] = node if keeps else node.attr.replayed(src) if node.op == "call" else rebuild(node, src)
-        if done[node].realized is None:
-            done[node].realized = node.realized
-    return [done[node] for node in roots]
+                done[node] = _image(node, done)
+            if node in own:
+                mark = "own", len(done)
+                done[node] = tuple([node_of("surrogate", (x, x), mark, x.shape, x.dtype) for x in done[node]])
+    return done
+
+
+def _image(node: Node, done: dict[Node, Images]) -> Images:
+    """The images of a node, in its buffer if it is computed.
+
+    That of the sum of a product of complex numbers is made of sums of products.
+    """
+    follows = bool(node.src) and all(x in done for x in node.src)
+    if not follows:
+        return leaf_images(node, node.realized is not None)
+    src = [done[x] for x in node.src]
+    if node.dtype not in VIRTUAL and all(x.dtype not in VIRTUAL for x in node.src):
+        return _held(node, (rebuild(node, [x for (x,) in src]),))
+    product = node.src[0]
+    if node.op == "reduce" and node.attr[0] == "add" and product.op == "mul" and product.dtype.is_complex:
+        images = sum_of_products(node, *[done[x] for x in product.src])
+    else:
+        images = images_of(node, src)
+    return _held(node, images)
+
+
+def _held(node: Node, images: Images) -> Images:
+    """Images of a node, in its buffer if it is computed."""
+
+    def computed(x: Node) -> Node:
+        x.realized = x.realized or node.realized
+        return x
+
+    if node.realized is None:
+        return images
+    return kept(node, images, computed) if node.dtype in VIRTUAL else (computed(images[0]),)
 
 
 def _group(node: Node) -> tuple[Node, ...]:
@@ -116,15 +200,39 @@ def _group(node: Node) -> tuple[Node, ...]:
     return (*node.src[:2], *node.src[3:])
 
 
-def _differentiate(together: Sequence[Node], done: dict[Node, Node]) -> None:
+def _differentiate(together: Sequence[Node], done: dict[Node, Images]) -> None:
     """Expands the gradients of one output that ask for different targets."""
-    output, cotangent, *cuts = (done[x] for x in _group(together[0]))
-    found = gradient(output, cotangent, [done[node.src[2]] for node in together], cuts)
-    for node, part in zip(together, found):
-        done[node] = full(node.shape, 0, node.dtype) if part is None else part
+    output, cotangent, *cuts = _group(together[0])
+    here, dy = (_single(x, done) for x in (output, cotangent))
+    places = [x for node in together for x in done[node.src[2]]]
+    parts = gradient(here, dy, places, [x for node in cuts for x in done[node]])
+    found = iter(_in_known_types(parts) if any(node.dtype in VIRTUAL for node in done) else parts)
+    for node in together:
+        images = tuple([next(found) or full(node.shape, 0, x.dtype) for x in done[node.src[2]]])
+        images = images if node.dtype not in FLOAT8 else images_of(cast(images[0], node.dtype), [images])
+        done[node] = _held(node, images)
+
+
+def _in_known_types(parts: Sequence[Node | None]) -> list[Node | None]:
+    """Derivatives some of which were taken by rules for complex numbers."""
+    done = _images(toposort([part for part in parts if part is not None]))
+    return [None if part is None else done[part][0] for part in parts]
+
+
+def _single(node: Node, done: dict[Node, Images]) -> Node:
+    """A node's only image, or its two side by side."""
+    return stored(node.dtype, done[node]) if node.dtype.is_complex else done[node][0]
 
 
 def depends(output: Node, cotangent: Node, targets: Sequence[Node], cuts: Sequence[Node] = ()) -> list[bool]:
     """For each target, whether the output depends on it through operations that have a gradient, and not by cuts."""
-    here, dy, *places = expanded([output, cotangent, *targets, *cuts], history=True)
-    return [part is not None for part in gradient(here, dy, places[: len(targets)], places[len(targets) :])]
+    roots = [output, cotangent, *targets, *cuts]
+    plain, order = _replayed(roots, toposort(roots))
+    own = {node for node in plain[2:] if node.dtype in VIRTUAL or node.op in ("real", "imag")}
+    done = _images(order, own)
+    here, dy = (_single(node, done) for node in plain[:2])
+    places = [done[node] for node in plain[2:]]
+    ends = [x for images in places[len(targets) :] for x in images]
+    found = iter(gradient(here, dy, [x for images in places[: len(targets)] for x in images], ends))
+    reached = [[next(found) is not None for _ in images] for images in places[: len(targets)]]
+    return [any(parts) for parts in reached]

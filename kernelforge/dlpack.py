@@ -15,12 +15,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import ALL as ALL_DTYPES
-from codegen.dtypes import DType, dtypes
+from codegen.dtypes import STORED, DType, dtypes
 
 CPU: Final = (1, 0)  # a kind of device and its number
-_KINDS: Final = {"i": 0, "u": 1, "f": 2, "b": 6}
-_BFLOAT: Final = 4
+_KINDS: Final = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
+_CODES: Final = {dtypes.bfloat16: 4, dtypes.float8_e4m3fn: 10, dtypes.float8_e5m2: 12}
 _NAME: Final = b"dltensor"
 _USED_NAME: Final = b"used_dltensor"
 
@@ -69,7 +68,7 @@ def capsule(array: NDArray, dtype: DType, shape: tuple[int, ...], keeper: object
     sizes = (ctypes.c_int64 * max(1, len(shape)))(*shape)
     steps = [1, *accumulate(shape[:0:-1], lambda a, b: a * b)][::-1] if shape else []
     strides = (ctypes.c_int64 * max(1, len(shape)))(*steps)
-    code = _BFLOAT if dtype is dtypes.bfloat16 else _KINDS[dtype.kind]
+    code = _CODES.get(dtype, _KINDS[dtype.kind])
     tensor = _DLTensor(array.ctypes.data, *CPU, len(shape), code, dtype.bits, 1, sizes, strides, 0)
     managed = _DLManagedTensor(tensor, None, _release)
     address = ctypes.addressof(managed)
@@ -107,8 +106,8 @@ class _Taken:
     def dtype(self) -> DType:
         """raises BufferError for elements no tensor can hold"""
         tensor = self._managed.tensor
-        for dtype in ALL_DTYPES:
-            code = _BFLOAT if dtype is dtypes.bfloat16 else _KINDS[dtype.kind]
+        for dtype in STORED:
+            code = _CODES.get(dtype, _KINDS[dtype.kind])
             if (tensor.code, tensor.bits, tensor.lanes) == (code, dtype.bits, 1):
                 return dtype
         raise BufferError(f"no tensor holds DLPack's type {tensor.code} of {tensor.bits} bits in {tensor.lanes} lanes")

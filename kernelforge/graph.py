@@ -8,7 +8,7 @@ very nodes it was made from, or a gradient could not find them.  Nothing here kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any, Final
@@ -26,27 +26,35 @@ from kernelforge.node import Shape, common_device, find, interned, node_of, tabl
 from kernelforge.node import alive as alive
 from kernelforge.node import user_line as user_line
 
-Value = int | float | bool
+Value = int | float | bool | complex
 
 VIEWS: Final = frozenset(("reshape", "permute", "expand", "pad", "shrink", "flip", "window", "unwindow"))
 LEAVES: Final = frozenset(("buffer", "const", "iota"))
 SCATTERS: Final = frozenset(("scatter", "tally"))
-
+OF_COMPLEX: Final = frozenset(("add", "sub", "mul", "div", "neg", "eq", "ne", "where"))  # scalar operations
 
 # ---------------------------------------------------------------------------------------------------- leaves
 
 
-def buffer(buf: Buffer, shape: Shape | None = None) -> Node:
-    """The elements of a buffer, in row-major order, of shape (size,) or another of that size."""
+def buffer(buf: Buffer, shape: Shape | None = None, dtype: DType | None = None) -> Node:
+    """The elements of a buffer, in row-major order, of shape (size,) or another of that size.
+
+    dtype  the elements' type where the buffer's is what they are stored as: complex numbers, 8-bit floats
+    """
     shape = (buf.size,) if shape is None else shape
-    key = ("buffer", shape, id(buf))
+    if dtype is None or dtype is buf.dtype:
+        key: tuple[Any, ...] = ("buffer", shape, id(buf))
+    else:
+        key = ("buffer", shape, id(buf), dtype)
     node = find(key)
-    return node or interned(key, "buffer", (), buf, shape, buf.dtype, buf.device)
+    return node or interned(key, "buffer", (), buf, shape, dtype or buf.dtype, buf.device)
 
 
-def result(buf: Buffer, shape: Shape) -> Node:
+def result(buf: Buffer, shape: Shape, dtype: DType) -> Node:
     """`buffer` for one that no node can have yet."""
-    return interned(("buffer", shape, id(buf)), "buffer", (), buf, shape, buf.dtype, buf.device)
+    if dtype is not buf.dtype:
+        return buffer(buf, shape, dtype)
+    return interned(("buffer", shape, id(buf)), "buffer", (), buf, shape, dtype, buf.device)
 
 
 def const(value: Value, dtype: DType) -> Node:
@@ -66,13 +74,15 @@ def scalar(value: Value, dtype: DType) -> Value:
     (44, 0.1, 1073741824.0)
     """
     if dtype.kind == "f":
-        value = float(value)
+        value = float(value)  # type: ignore[arg-type]
         if value == 0 or value != value or dtype is dtypes.float64:
             return value
         return _rounded(value, dtype)
+    if dtype.kind == "c":
+        return complex(*[float(scalar(part, dtype.real)) for part in (value.real, value.imag)])  # type: ignore[arg-type]
     if dtype.kind == "b":
         return bool(value)
-    value = int(value) & ((1 << dtype.bits) - 1)
+    value = int(value.real) & ((1 << dtype.bits) - 1)
     return value - (1 << dtype.bits) if dtype.kind == "i" and value >> (dtype.bits - 1) else value
 
 
@@ -230,7 +240,8 @@ _RESULTS: Final = {  # by operation, type and number of operands, of which the f
 
 def _check_operands(op: str, row: ScalarOp, src: tuple[Node, ...]) -> None:
     last = src[-1]
-    if len(src) != row.arity or last.dtype.kind not in row.kinds:
+    is_of_complex = last.dtype.kind == "c" and op in OF_COMPLEX
+    if len(src) != row.arity or (last.dtype.kind not in row.kinds and not is_of_complex):
         raise DTypeError(f"{op} of {', '.join(str(x.dtype) for x in src)}: it takes {row.arity} of kind {row.kinds}")
     for x in src:
         if x.shape != last.shape:
@@ -248,7 +259,7 @@ def cast(x: Node, dtype: DType) -> Node:
 
 def bitcast(x: Node, dtype: DType) -> Node:
     """The bits of x read as another dtype of the same width; attr is dtype."""
-    if x.dtype.bits != dtype.bits or dtypes.bool in (x.dtype, dtype):
+    if x.dtype.bits != dtype.bits or any(d.kind in "bc" for d in (x.dtype, dtype)):
         raise DTypeError(f"bitcast from {x.dtype} to {dtype}: both must be numbers of the same width")
     return x if x.dtype is dtype else node_of("bitcast", (x,), dtype, x.shape, dtype)
 
@@ -257,7 +268,7 @@ def reduce(op: str, x: Node, axes: tuple[int, ...]) -> Node:
     """The elements of x combined over sorted `axes`, which vanish; op is a name of REDUCE_OPS, attr (op, axes)."""
     if not axes:
         return x
-    if x.dtype.kind not in REDUCE_OPS[op].combine.kinds:
+    if not _combines(op, x.dtype):
         raise DTypeError(f"reduce {op} is not defined for {x.dtype}")
     shape = tuple([n for i, n in enumerate(x.shape) if i not in axes])
     return node_of("reduce", (x,), (op, axes), shape, x.dtype)
@@ -265,9 +276,32 @@ def reduce(op: str, x: Node, axes: tuple[int, ...]) -> Node:
 
 def scan(op: str, x: Node, dim: int, reverse: bool = False) -> Node:
     """The elements of x combined up to each place along dim, from each on when reverse; attr (op, dim, reverse)."""
-    if x.dtype.kind not in REDUCE_OPS[op].combine.kinds:
+    if not _combines(op, x.dtype):
         raise DTypeError(f"scan {op} is not defined for {x.dtype}")
     return x if x.shape[dim] <= 1 else node_of("scan", (x,), (op, dim, reverse), x.shape, x.dtype)
+
+
+def _combines(op: str, dtype: DType) -> bool:
+    return op in OF_COMPLEX if dtype.kind == "c" else dtype.kind in REDUCE_OPS[op].combine.kinds
+
+
+# --------------------------------------------------------------------------------------------- complex numbers
+
+
+def part(x: Node, which: str) -> Node:
+    """The "real" or "imag" parts of complex numbers."""
+    if x.dtype.kind != "c":
+        raise DTypeError(f"{which} part of {x.dtype}: only complex numbers have two")
+    return node_of(which, (x,), None, x.shape, x.dtype.real)
+
+
+def complex_of(real: Node, imag: Node) -> Node:
+    """Complex numbers with given parts, float32 or float64."""
+    if real.dtype is not imag.dtype or real.dtype not in (dtypes.float32, dtypes.float64):
+        raise DTypeError(f"complex numbers of {real.dtype} and {imag.dtype}: their parts are both float32 or float64")
+    if real.shape != imag.shape:
+        raise ShapeError(f"complex numbers with real parts {real.shape} and imaginary parts {imag.shape}")
+    return node_of("complex", (real, imag), None, real.shape, real.dtype.complex)
 
 
 # -------------------------------------------------------------------------------------------------- indexing
@@ -424,24 +458,27 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return gather(x, src[1], attr)
     if op in ("scatter", "tally"):
         return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
-    if op in ("contiguous", "detach"):
-        return contiguous(x, attr) if op == "contiguous" else detach(x)
     if op in _BY_SHAPE:
         return _BY_SHAPE[op](attr, src, node.shape)
-    return surrogate(*src) if op == "surrogate" else elementwise(op, *src)
+    if op in ("surrogate", "gradient", "real", "imag", "complex"):
+        return node_of(op, src, attr, node.shape, node.dtype)
+    return detach(x) if op == "detach" else elementwise(op, *src)
 
 
 _BY_SHAPE: Final = {"stack": lambda places, src, shape: stack(src, places), "host": host, "loop": loop}
-_BY_ATTR: Final = {f.__name__: f for f in (reshape, permute, expand, pad, shrink, flip, cast, bitcast, copy)}
+_BY_ATTR: Final = {
+    f.__name__: f for f in (reshape, permute, expand, pad, shrink, flip, cast, bitcast, contiguous, copy)
+}
 
 
 # ------------------------------------------------------------------------------------------------------ order
 
 
-def toposort(roots: Iterable[Node], into_realized: bool = True) -> list[Node]:
+def toposort(roots: Iterable[Node], into_realized: bool = True, leaves: Container[Node] = ()) -> list[Node]:
     """Every node the roots are computed from, once, sources before users; without recursion.
 
     into_realized  False: a realized node is a leaf
+    leaves         other nodes that are
     """
     order: list[Node] = []
     seen: set[Node] = set()
@@ -457,6 +494,6 @@ def toposort(roots: Iterable[Node], into_realized: bool = True) -> list[Node]:
                 order.append(node)
         else:
             seen.add(node)
-            if into_realized or node.realized is None:
+            if (into_realized or node.realized is None) and node not in leaves:
                 stack.extend([x for x in reversed(node.src) if x not in seen])
     return order

@@ -29,7 +29,7 @@ class Node:
     """One operation of the graph and, at the same time, the array it stands for.
 
     op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "scan" "gather" "scatter"
-              "tally" "stack" "contiguous" "detach" "surrogate" "copy" "host" "loop"
+              "tally" "stack" "contiguous" "detach" "surrogate" "copy" "host" "loop"; "real" "imag" "complex"
     src       the nodes it is computed from
     attr      what else it takes; the constructor of the same name says what
     shape     dtype, device: what follows from these; device is None where no buffer is involved

@@ -24,7 +24,7 @@ from codegen.program import Program
 from codegen.schedule import ScheduleError
 from kernelforge import graph
 from kernelforge.buffer import Buffer
-from kernelforge.calls import expanded
+from kernelforge.calls import memory_forms
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError, KernelForgeError
 from kernelforge.formulas import Formulas, formulas
@@ -103,7 +103,7 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     """A compiled plan for nodes computed from leaves, of kernels that serve other sizes too; None if there is none."""
     if Device[device].target.language != "opencl" or any(not leaf.size for leaf in leaves):
         return None
-    simple = expanded(nodes)
+    simple = memory_forms(nodes)
     order = toposort(simple, into_realized=False)
     if len(order) > MOST_NODES or any(not node.size or node.op in CLOSED for node in order):
         return None

@@ -26,7 +26,7 @@ from kernelforge import graph, tune
 from kernelforge.alongside import alongside
 from kernelforge.boundaries import BY_REWRITE
 from kernelforge.buffer import Buffer
-from kernelforge.calls import expanded
+from kernelforge.calls import memory_forms
 from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort, user_line
 from kernelforge.group import Group
@@ -132,7 +132,7 @@ def rewritten(
     try:
         if story is not None:
             story.begins(nodes)
-        simple: Sequence[Node] = expanded(nodes)
+        simple: Sequence[Node] = memory_forms(nodes)
         if story is not None:
             story.rewritten("spelled out", simple)
         while True:

@@ -357,7 +357,7 @@ def read(node: Node) -> NDArray:
     """
     buffer = stored(node)
     flat = contents(buffer)
-    return from_storage(flat, buffer.dtype).reshape(node.shape)
+    return from_storage(flat, node.dtype).reshape(node.shape)
 
 
 def contents(buffer: Buffer) -> NDArray:

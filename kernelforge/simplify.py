@@ -191,7 +191,7 @@ def _constant(x: Node) -> Value | None:
 
 def _same(value: Value | None, other: Value) -> bool:
     """Whether a constant is a given value; -0.0 is not 0.0."""
-    return value is not None and value == other and copysign(1, value) == copysign(1, other)
+    return value is not None and value == other and copysign(1, value.real) == copysign(1, other.real)
 
 
 @rule(*REDUCE_OPS)
@@ -284,6 +284,21 @@ def _negated_condition(node: Node) -> Node | None:
     """where(~c, a, b) -> where(c, b, a)."""
     inner = _inner(node, "not")
     return elementwise("where", inner.src[0], node.src[2], node.src[1]) if inner else None
+
+
+@rule("stack")
+def _put_together_again(node: Node) -> Node | None:
+    """The pieces of x, cut along one dimension and laid side by side there -> x."""
+    pieces = [x.src[0] if x.op == "reshape" and x.realized is None else x for x in node.src]
+    whole = pieces[0].src[0] if pieces[0].op == "shrink" else None
+    if len(node.attr) > 1 or whole is None or whole.shape != node.shape:
+        return None
+    ((dim, _),) = node.attr
+    for number, piece in enumerate(pieces):
+        bounds = tuple([(number, number + 1) if d == dim else (0, n) for d, n in enumerate(whole.shape)])
+        if piece.op != "shrink" or piece.realized is not None or piece.src[0] is not whole or piece.attr != bounds:
+            return None
+    return whole
 
 
 @rule("detach", "surrogate")

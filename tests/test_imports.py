@@ -16,13 +16,13 @@ ORDER = {
                   triton_limits legality < placing narrowing < nest show_nest < choose < candidates < triton opencl
                   < opencl_together generate < __init__""",
     "kernelforge": """blame < settings errors < variable kinds progress counters buffer dlpack recording < node < graph
-                      views shape structure hosted < grad simplify < cuts split tallies privatise alongside toom
+                      views shape structure hosted < grad simplify virtual < cuts split tallies privatise alongside toom
                       tiling ownership < axes demand naming group < questions merging windowed blocks story
                       < boundaries < fuse lower winograd < calls < lifted < loops < numbered formulas memory kept
                       < kernels < tune < steps < joint < rounds < plan < open_plans < observing ceilings
                       < debug dumping edits faults graphs saved verifying < running < tried < realize
-                      < nans < tensor < autograd array_api io < nn optim data < checkpoint amp replay < func < inspect
-                      < bench < cli < __main__ __init__""",
+                      < nans < tensor < autograd fft io < array_api < nn optim data < checkpoint amp replay < func
+                      < inspect < bench < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

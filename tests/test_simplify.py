@@ -127,6 +127,9 @@ EXAMPLES: dict[str, list[tuple[Node, Node]]] = {
     "_negated_condition": [
         (op("where", op("not", C), X, Y), op("where", C, Y, X)),
     ],
+    "_put_together_again": [
+        (graph.stack([graph.reshape(graph.shrink(X, ((0, 3), (i, i + 1))), (3,)) for i in range(4)], ((1, 4),)), X)
+    ],
     "_marker": [(graph.detach(X), X), (graph.surrogate(X, Y), X)],
     "_cast_of_a_cast": [
         (graph.cast(graph.cast(N, dtypes.float64), I32), N),

@@ -1,4 +1,4 @@
-"""The Python array API standard, version 2024.12, on tensors of real numbers: there are no complex ones yet.
+"""The Python array API standard, version 2024.12, on tensors.
 
 Comes in and goes out: tensors.  Nothing is computed but where a shape depends on values (unique, nonzero, masks) and
 where Python asks for one.  Read `types.py` (element types and their promotion), `creation.py`, `elementwise.py`,
@@ -89,11 +89,12 @@ bool = dtypes.bool
 int8, int16, int32, int64 = dtypes.int8, dtypes.int16, dtypes.int32, dtypes.int64
 uint8, uint16, uint32, uint64 = dtypes.uint8, dtypes.uint16, dtypes.uint32, dtypes.uint64
 float32, float64 = dtypes.float32, dtypes.float64
+complex64, complex128 = dtypes.complex64, dtypes.complex128
 
 __all__ = [
     "VERSIONS", "__array_api_version__", "__array_namespace_info__", "all", "any", "arange", "argmax", "argmin",
     "argsort", "asarray", "astype", "bool", "broadcast_arrays", "broadcast_to", "can_cast",
-    "concat", "count_nonzero",
+    "complex64", "complex128", "concat", "count_nonzero",
     "cumulative_prod", "cumulative_sum", "diff", "e", "empty", "empty_like", "expand_dims", "eye", "fft", "finfo",
     "flip", "float32", "float64", "from_dlpack", "full", "full_like", "iinfo", "inf", "int8", "int16", "int32",
     "int64", "isdtype", "linalg", "linspace", "matmul", "matrix_transpose", "max", "mean", "meshgrid", "min",

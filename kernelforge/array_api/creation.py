@@ -14,7 +14,7 @@ from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError
 from kernelforge.tensor import Tensor
 
-Number = bool | int | float
+Number = bool | int | float | complex
 Shape = int | Sequence[int]
 
 

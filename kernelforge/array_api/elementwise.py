@@ -12,7 +12,7 @@ from kernelforge.array_api.types import beside
 from kernelforge.errors import KindError
 from kernelforge.tensor import Tensor
 
-Operand = Tensor | bool | int | float
+Operand = Tensor | bool | int | float | complex
 
 _UNARY: Final = {
     "abs": "abs", "acos": "acos", "acosh": "acosh", "asin": "asin", "asinh": "asinh", "atan": "atan", "atanh": "atanh",

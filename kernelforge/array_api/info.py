@@ -11,7 +11,10 @@ from codegen.dtypes import DType, dtypes
 from kernelforge.array_api.types import isdtype
 from kernelforge.kernels import Device
 
-_TYPES: Final = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+_TYPES: Final = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "complex64",
+    "complex128",
+)  # fmt: skip
 
 
 class Info:
@@ -27,8 +30,12 @@ class Info:
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
         """The types of tensors that name none."""
-        names = {"real floating": dtypes.default_float, "integral": dtypes.default_int, "indexing": dtypes.default_int}
-        return names
+        return {
+            "real floating": dtypes.default_float,
+            "complex floating": dtypes.default_float.complex,
+            "integral": dtypes.default_int,
+            "indexing": dtypes.default_int,
+        }
 
     def dtypes(
         self, *, device: str | None = None, kind: str | tuple[str, ...] | None = None

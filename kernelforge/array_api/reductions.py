@@ -21,7 +21,7 @@ def _axis(axis: Axis) -> Axis:
 
 def _total_type(x: Tensor, dtype: DType | None) -> DType:
     """The type of a sum: an integer's is the default integer, or the unsigned one as wide, unless it is wider."""
-    if dtype is not None or x.dtype.is_float:
+    if dtype is not None or x.dtype.is_inexact:
         return dtype or x.dtype
     if x.dtype.bits >= dtypes.default_int.bits and x.dtype.kind != "b":
         return x.dtype

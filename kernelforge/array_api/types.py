@@ -60,8 +60,8 @@ def can_cast(from_: DType | Tensor, to: DType, /) -> bool:
 
 
 def finfo(type: DType | Tensor, /) -> FloatLimits:
-    """The limits of a float type."""
-    dtype = _dtype(type)
+    """The limits of a float type; of the parts of a complex one."""
+    dtype = _dtype(type).real
     found = np.finfo(dtype.numpy)
     low, high, normal = (float(value) for value in (found.min, found.max, found.smallest_normal))
     return FloatLimits(found.bits, float(found.eps), high, low, normal, dtype)
@@ -101,8 +101,10 @@ def result_type(*arrays_and_dtypes: Tensor | DType | float) -> DType:
 
 def beside(value: Any, dtype: DType) -> DType:
     """The type of a number beside a type: that, unless its kind cannot hold the number."""
+    if isinstance(value, complex):
+        return (dtype if dtype.is_inexact else dtypes.default_float).complex
     if isinstance(value, float):
-        return dtype if dtype.is_float else dtypes.default_float
+        return dtype if dtype.is_inexact else dtypes.default_float
     if isinstance(value, bool) or dtype.kind != "b":
         return dtype
     return dtypes.default_int

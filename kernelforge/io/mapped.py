@@ -69,5 +69,5 @@ def tensor_of(stored: NDArray, dtype: DType, shape: tuple[int, ...], device: str
         return Tensor.empty(*shape, dtype=dtype, device=device)
     place = Device.canonicalize(device)
     flat = stored.view(dtype.numpy) if stored.dtype != dtype.numpy else stored
-    buffer = Buffer(flat.size, dtype, place, host=flat.reshape(-1))
-    return Tensor._made(graph.buffer(buffer, shape), None, None)
+    flat = flat.reshape(-1).view(dtype.stored.numpy)
+    return Tensor._made(graph.buffer(Buffer(flat.size, dtype.stored, place, host=flat), shape, dtype), None, None)

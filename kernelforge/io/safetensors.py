@@ -23,7 +23,8 @@ from kernelforge.tensor import Tensor
 NAMES: Final[dict[str, DType]] = {
     "BOOL": dtypes.bool, "I8": dtypes.int8, "U8": dtypes.uint8, "I16": dtypes.int16, "U16": dtypes.uint16,
     "I32": dtypes.int32, "U32": dtypes.uint32, "I64": dtypes.int64, "U64": dtypes.uint64, "F16": dtypes.float16,
-    "BF16": dtypes.bfloat16, "F32": dtypes.float32, "F64": dtypes.float64,
+    "BF16": dtypes.bfloat16, "F32": dtypes.float32, "F64": dtypes.float64, "F8_E4M3": dtypes.float8_e4m3fn,
+    "F8_E5M2": dtypes.float8_e5m2, "C64": dtypes.complex64,
 }  # fmt: skip
 CODES: Final = {dtype: name for name, dtype in NAMES.items()}
 LONGEST_HEADER: Final = 100_000_000  # bytes, the format's own limit
@@ -76,13 +77,14 @@ def safe_save(tensors: Mapping[str, Any], fn: PathLike, metadata: Mapping[str, s
 
 
 def _type(name: str, value: Any) -> DType:
-    if isinstance(value, Tensor):
-        return value.dtype
     try:
-        return as_dtype(value.dtype)
+        found: DType = value.dtype if isinstance(value, Tensor) else as_dtype(value.dtype)
     except (AttributeError, TypeError):
         kind = getattr(value, "dtype", type(value).__name__)
         raise DTypeError(f"{name!r} is {kind}, which safetensors cannot hold; make it a tensor or an array") from None
+    if found not in CODES:
+        raise DTypeError(f"{name!r} is {found}, which safetensors cannot hold; cast it")
+    return found
 
 
 def _described(entries: list[tuple[str, DType, tuple[int, ...]]], metadata: Mapping[str, str] | None) -> bytes:

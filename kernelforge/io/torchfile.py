@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import ALL, DType, dtypes
+from codegen.dtypes import STORED, DType, dtypes
 from kernelforge.errors import FileFormatError
 from kernelforge.io.mapped import Mapped, PathLike, tensor_of
 from kernelforge.io.pickled import Named, Refused, described
@@ -32,8 +32,9 @@ STORAGES: Final[dict[str, DType]] = {
     "FloatStorage": dtypes.float32, "DoubleStorage": dtypes.float64, "HalfStorage": dtypes.float16,
     "BFloat16Storage": dtypes.bfloat16, "LongStorage": dtypes.int64, "IntStorage": dtypes.int32,
     "ShortStorage": dtypes.int16, "CharStorage": dtypes.int8, "ByteStorage": dtypes.uint8, "BoolStorage": dtypes.bool,
+    "ComplexFloatStorage": dtypes.complex64, "ComplexDoubleStorage": dtypes.complex128,
 }  # fmt: skip
-DTYPES: Final = {dtype.name: dtype for dtype in ALL}
+DTYPES: Final = {dtype.name: dtype for dtype in STORED}
 
 
 def torch_load(fn: PathLike | Tensor, device: str | None = None) -> Any:

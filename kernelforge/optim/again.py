@@ -93,7 +93,7 @@ class Again:
         buffers = rerun(self.plan, [leaves[i] for i in self.order])
         for place, result in self.made:
             tensor = changed[place]
-            tensor._set(graph.buffer(buffers[result], tensor.shape))
+            tensor._set(graph.buffer(buffers[result], tensor.shape, tensor.dtype))
         return True
 
     def _are_alone(self, tensors: Sequence[Tensor]) -> bool:

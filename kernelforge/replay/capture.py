@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from codegen.dtypes import DType
 from kernelforge import graph, realize, running
 from kernelforge.buffer import Buffer
 from kernelforge.calls import Recipe, call, expanded
@@ -80,6 +81,7 @@ class Source:
     """
 
     shape: Shape
+    dtype: DType
     number: int = -1
     node: Node | None = None
     tracked: bool | None = None
@@ -191,7 +193,7 @@ class Capture:
     def _replay_single(self, step: RunStep, tensors: Sequence[Tensor]) -> Tensor:
         (source,) = self.sources
         buffer = running.run_one(step.plan, [_buffer(tensors[number]) for number in step.order])
-        node = graph.buffer(buffer, source.shape)
+        node = graph.buffer(buffer, source.shape, source.dtype)
         node.line = self.line
         return Tensor._wrap(node, source.tracked)
 
@@ -219,9 +221,11 @@ class Capture:
         if source.node is not None:
             return source.node
         if source.history is None:
-            return graph.buffer(buffers[source.number], source.shape)
+            return graph.buffer(buffers[source.number], source.shape, source.dtype)
         inputs = [
-            like if number < 0 else nodes[number] if number < len(nodes) else graph.buffer(buffers[number], like.shape)
+            like if number < 0
+            else nodes[number] if number < len(nodes)
+            else graph.buffer(buffers[number], like.shape, like.dtype)
             for number, like in source.inputs
         ]
         node = call(source.history, inputs)
@@ -265,7 +269,7 @@ class Capturing:
         self.inputs: dict[int, Node] = {}
         self.waiting = dict(pending)
         pending.clear()
-        self.nodes = [graph.buffer(buffer, tensor.shape) for buffer, tensor in zip(self.fresh, tensors)]
+        self.nodes = [graph.buffer(buffer, tensor.shape, tensor.dtype) for buffer, tensor in zip(self.fresh, tensors)]
         for tensor, node in zip(self.tensors, self.nodes):
             _point(tensor, node)
 
@@ -414,14 +418,15 @@ class Capturing:
     def _source(self, tensor: Tensor, numbers: dict[int, int]) -> Source:
         node = tensor._node
         if graph.uniform(node) is not None:
-            return Source(node.shape, node=node, tracked=tensor._tracked)
+            return Source(node.shape, node.dtype, node=node, tracked=tensor._tracked)
         buffer = tensor._stored
         if buffer is None:
             raise JitError(f"a captured function leaves {tensor!r} uncomputed")
         if id(buffer) not in numbers:
             self._check_own(buffer)
-            return Source(node.shape, node=graph.buffer(buffer, node.shape), tracked=tensor._tracked)
-        source = Source(node.shape, numbers[id(buffer)], tracked=tensor._tracked)
+            node = graph.buffer(buffer, node.shape, node.dtype)
+            return Source(node.shape, node.dtype, node=node, tracked=tensor._tracked)
+        source = Source(node.shape, node.dtype, numbers[id(buffer)], tracked=tensor._tracked)
         if tensor._tracked and not tensor._leaf and node.op != "buffer":
             (spelled,) = expanded([node], history=True)
             inputs = [x for x in toposort([spelled]) if x.op == "buffer"]
@@ -435,7 +440,7 @@ class Capturing:
         for tensor in wanted:
             stored = tensor._stored
             if stored is not None and not (tensor._tracked and not tensor._leaf) and tensor._node.op != "buffer":
-                _point(tensor, graph.buffer(stored, tensor.shape))
+                _point(tensor, graph.buffer(stored, tensor.shape, tensor.dtype))
 
 
 def _stand_in(buffer: Buffer) -> Buffer:

@@ -50,7 +50,10 @@ def _of_numbers(data: Any, wanted: DType | None) -> tuple[NDArray, DType]:
         array = np.array(_plain(data), np.uint64)  # numbers on either side of 2^63 became floats
     if array.size == 0:
         return array.astype(np.float32), dtypes.default_float
-    default = {"b": dtypes.bool, "i": dtypes.default_int, "u": dtypes.default_int, "f": dtypes.default_float}
+    default = {
+        "b": dtypes.bool, "i": dtypes.default_int, "u": dtypes.default_int, "f": dtypes.default_float,
+        "c": dtypes.default_float.complex,
+    }  # fmt: skip
     found = default.get(array.dtype.kind)
     if found is None:
         raise DTypeError(f"a tensor is made of numbers, lists or arrays, not of {type(data).__name__} {str(data)[:60]}")

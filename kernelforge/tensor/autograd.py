@@ -20,7 +20,7 @@ from kernelforge.graph import Node
 from kernelforge.node import new_node
 from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.polynomials import Polynomials
+from kernelforge.tensor.fourier import Fourier
 from kernelforge.tensor.stops import Stop, derivatives, stops
 
 
@@ -120,7 +120,7 @@ def _hooked(gradient: Any, hook: Callable[[Any], Any]) -> Any:
     return gradient if found is None else found.cast(gradient.dtype)
 
 
-class Autograd(Polynomials):
+class Autograd(Fourier):
     """Differentiation."""
 
     __slots__ = ()
@@ -199,7 +199,7 @@ class Autograd(Polynomials):
         found: dict[Node, Self] = {}
         shared: set[Node] = set()
         for tensor in [x for x in gc.get_objects() if issubclass(type(x), type(self)) and x is not self]:
-            node = _place(places, tensor._node) if tensor._tracked is None and tensor._node.dtype.is_float else None
+            node = _place(places, tensor._node) if tensor._tracked is None and tensor._node.dtype.is_inexact else None
             if node is not None and found.setdefault(node, tensor) is not tensor and node.device is None:
                 shared.add(node)
         return {node: tensor for node, tensor in found.items() if node not in shared}
@@ -270,7 +270,7 @@ class Autograd(Polynomials):
 
         raises ShapeError, DTypeError
         """
-        if not self.dtype.is_float:
+        if not self.dtype.is_inexact:
             raise DTypeError(f"gradient of a tensor of {self.dtype}: only floats can be differentiated")
         if given is None:
             if self.shape:
@@ -278,6 +278,8 @@ class Autograd(Polynomials):
                     f"gradient of a tensor of shape {self.shape}: only one without dimensions needs no cotangent; pass "
                     "gradient= with a tensor of its shape, or reduce it with .sum() or .mean()"
                 )
+            if self.dtype.is_complex:
+                raise DTypeError(f"gradient of a tensor of {self.dtype}: take a real number of it, or pass gradient=")
             return graph.const(1, self.dtype)
         if given.shape != self.shape:
             raise ShapeError(f"the cotangent has shape {given.shape}, the tensor {self.shape}: they must be equal")
@@ -290,7 +292,7 @@ def _places(root: Node) -> dict[object, Node]:
     stack = [root]
     while stack:
         node = stack.pop()
-        if node in places or not node.dtype.is_float:
+        if node in places or not node.dtype.is_inexact:
             continue
         places[node] = node
         if node.realized is not None:

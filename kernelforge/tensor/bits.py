@@ -21,7 +21,7 @@ class Bits(Casts):
 
     def _bitwise(self, op: str, other: Operand, reverse: bool = False) -> Self:
         a, b, tracked = self._operands(other, reverse)
-        if a.dtype.is_float:
+        if a.dtype.is_inexact:
             raise DTypeError(f"bitwise {op} is not defined for {a.dtype}; compare first, or cast() to an integer")
         return self._wrap(graph.elementwise(op, a, b), tracked)
 
@@ -39,7 +39,7 @@ class Bits(Casts):
 
     def bitwise_not(self) -> Self:
         """Every bit flipped."""
-        if self.dtype.is_float:
+        if self.dtype.is_inexact:
             raise DTypeError(f"bitwise not is not defined for {self.dtype}; use logical_not() or cast() to an integer")
         return self._derived(graph.elementwise("not", self._node))
 

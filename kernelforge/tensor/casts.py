@@ -49,6 +49,14 @@ class Casts(Create):
         """The values as float64."""
         return self.cast(dtypes.float64)
 
+    def cfloat(self) -> Self:
+        """The values as complex64."""
+        return self.cast(dtypes.complex64)
+
+    def cdouble(self) -> Self:
+        """The values as complex128."""
+        return self.cast(dtypes.complex128)
+
     def int(self) -> Self:
         """The values as int32, truncated."""
         return self.cast(dtypes.int32)
@@ -79,7 +87,7 @@ class Casts(Create):
 
     def _floating(self) -> Self:
         """The tensor itself when it holds floats, else its values as the default float type."""
-        return self if self.dtype.is_float else self.cast(dtypes.default_float)
+        return self if self.dtype.is_inexact else self.cast(dtypes.default_float)
 
     def _wide(self) -> Self:
         """The tensor in a type wide enough to add up many values: float32 for 16-bit floats, floats otherwise."""

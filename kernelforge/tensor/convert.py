@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import dtypes, from_storage
+from codegen.dtypes import from_storage
 from kernelforge import graph, nans, realize
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
@@ -50,7 +50,7 @@ class Convert(Random):
         if pending:
             pending.pop(id(self), None)
         if not self._tracked:
-            self._node = graph.result(buffer, node.shape)
+            self._node = graph.result(buffer, node.shape, node.dtype)
         return True
 
     def explain(self, *others: Self) -> str:
@@ -75,14 +75,13 @@ class Convert(Random):
         return found
 
     def numpy(self) -> NDArray:
-        """The values as a NumPy array of the tensor's shape, a copy; bfloat16 values come as float32.
+        """The values as a NumPy array of the tensor's shape, a copy; bfloat16 and 8-bit floats come as float32.
 
         raises IndexError when an index by a tensor was out of range
         """
         value = graph.uniform(self._node)
         if value is not None:
-            kind = self.dtype.compute if self.dtype is dtypes.bfloat16 else self.dtype.numpy
-            return np.full(self.shape, value.attr, kind)
+            return np.full(self.shape, value.attr, self.dtype.shown)
         if (active := recorder.get()) is not None:
             return active.value(self)
         if not self._realized_again():
@@ -220,7 +219,7 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
         stored = tensor._stored
         if stored is None or (tensor._tracked and not tensor._leaf):
             continue
-        node = graph.buffer(stored, tensor._node.shape)
+        node = graph.buffer(stored, tensor._node.shape, tensor._node.dtype)
         if not tensor._leaf or node not in leaves:
             tensor._rename(node)
     return ran

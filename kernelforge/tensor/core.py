@@ -32,7 +32,7 @@ from kernelforge.tensor.aliases import Place, Step, join, relatives, walked
 from kernelforge.tensor.arrays import as_array
 from kernelforge.tensor.pressure import PATIENCE, waits_for_much
 
-Operand: TypeAlias = "Core | int | float | bool | NDArray | np.generic"
+Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic"
 
 grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
 _new: Final = object.__new__
@@ -68,7 +68,7 @@ def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
     found = []
     for node, depth in zip(nodes, depths):
         cut = node.realized is not None and not tracked and depth >= PATIENCE
-        found.append(graph.buffer(node.realized, node.shape) if node.realized is not None and cut else node)
+        found.append(graph.buffer(node.realized, node.shape, node.dtype) if node.realized is not None and cut else node)
         node.depth = depth
     return found
 
@@ -107,13 +107,15 @@ def literal_dtype(value: object, beside: DType) -> DType:
             raise DTypeError(f"{value} does not fit {beside} ({beside.min} to {beside.max}); cast the tensor first")
         return beside
     if isinstance(value, float):
-        return beside if beside.is_float else dtypes.default_float
+        return beside if beside.is_inexact else dtypes.default_float
+    if isinstance(value, complex):
+        return (beside if beside.is_inexact else dtypes.default_float).complex
     raise DTypeError(f"a tensor cannot be combined with {type(value).__name__} {value!r}; wrap it in Tensor()")
 
 
 def own_storage(values: NDArray, dtype: DType, device: str) -> Node:
     """A leaf node with the given values in a buffer nothing else shares."""
-    return graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape))
+    return graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape), dtype)
 
 
 class Size(int):
@@ -175,7 +177,7 @@ class Core:
         if isinstance(data, Node):
             node = data if device is None else graph.copy(data, place)
             node = node if wanted is None else graph.cast(node, wanted)
-        elif isinstance(data, bool | int | float) and not isinstance(data, np.generic) and not requires_grad:
+        elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic) and not requires_grad:
             kind = wanted or literal_dtype(data, dtypes.bool if isinstance(data, bool) else dtypes.default_int)
             node = pinned(graph.const(data, kind), device)
         else:
@@ -223,10 +225,10 @@ class Core:
         value = value.item() if isinstance(value, np.generic) else value
         return self._wrap(graph.const(value, literal_dtype(value, self.dtype)), None)
 
-    def _full(self, value: int | float | bool) -> Node:
+    def _full(self, value: int | float | bool | complex) -> Node:
         return graph.full(self._node.shape, value, self._node.dtype)
 
-    def _constant(self, value: int | float | bool) -> Self:
+    def _constant(self, value: int | float | bool | complex) -> Self:
         """A tensor of this one's shape and dtype with one value everywhere."""
         return self._wrap(self._full(value), None)
 
@@ -337,7 +339,7 @@ class Core:
             if leaves.get(self._node) is self:
                 del leaves[self._node]
             return
-        if not self._node.dtype.is_float:
+        if not self._node.dtype.is_inexact:
             raise DTypeError(f"only float tensors have gradients, this one is {self.dtype}; cast it first")
         if not self._tracked or self._leaf:
             self._become_leaf()

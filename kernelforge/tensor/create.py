@@ -72,8 +72,8 @@ class Create(Core):
     ) -> Self:
         """A tensor whose elements nobody has set: memory to be assigned to."""
         sizes, kind = as_shape(shape), as_dtype(dtype or dtypes.default_float)
-        store = Buffer(math.prod(sizes), kind, Device.canonicalize(device))
-        return cls._made(graph.buffer(store, sizes), None, requires_grad)
+        store = Buffer(math.prod(sizes) * kind.parts, kind.stored, Device.canonicalize(device))
+        return cls._made(graph.buffer(store, sizes, kind), None, requires_grad)
 
     @classmethod
     def full(

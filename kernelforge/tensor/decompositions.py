@@ -1,6 +1,6 @@
 """Decompositions and inverses of matrices: functions NumPy computes on the host, with gradients in tensor algebra.
 
-Comes in: batches of square or rectangular matrices, float32 or float64.  Goes out: "host" nodes.  Gradients are made of
+Comes in: batches of square or rectangular matrices, real or complex.  Goes out: "host" nodes.  Gradients are made of
 products, triangles and further such nodes, so they can be differentiated again.  Several results of one function are
 parts of one array, so that it is computed once.
 
@@ -55,8 +55,17 @@ class Decompositions(Distances):
     def _first_columns(self, count: int) -> Self:
         return self._between(self.ndim - 1, 0, count)
 
-    def _symmetric(self) -> Self:
-        return (self + self.mT) * 0.5
+    def conj(self) -> Self:
+        """The numbers with their imaginary parts negated."""
+        if not self.dtype.is_complex:
+            return self
+        real, imag = (graph.part(self._node, which) for which in ("real", "imag"))
+        return self._derived(graph.complex_of(real, graph.elementwise("neg", imag)))
+
+    @property
+    def mH(self) -> Self:
+        """Matrices transposed and conjugated."""
+        return self.mT.conj()
 
     def _scaled_columns(self, factors: Self) -> Self:
         return self * factors.unsqueeze(-2)
@@ -69,6 +78,11 @@ class Decompositions(Distances):
 
 
 Formula = Callable[..., tuple[Any, ...]]
+
+
+def _hermitian(x: Any) -> Any:
+    return (x + x.mH) * 0.5
+
 
 
 def _gradient(formula: Formula) -> Callable[[Node, Node], Sequence[Node | None]]:
@@ -91,15 +105,15 @@ def _packed(arrays: Sequence[NDArray], batch: tuple[int, ...]) -> NDArray:
 
 
 def _inverse_gradient(x: Any, dy: Any, a: Any) -> tuple[Any, ...]:
-    return (-(x.mT @ dy @ x.mT),)
+    return (-(x.mH @ dy @ x.mH),)
 
 
 INVERSE: Final = HostFunction("inv", np.linalg.inv, _gradient(_inverse_gradient), f"pinv() takes any matrix, or {_ADD}")
 
 
 def _solution_gradient(x: Any, dy: Any, a: Any, b: Any) -> tuple[Any, ...]:
-    db = a.mT._hosted(SOLUTION, dy.shape, dy)
-    return -(db @ x.mT), db
+    db = a.mH._hosted(SOLUTION, dy.shape, dy)
+    return -(db @ x.mH), db
 
 
 SOLUTION: Final = HostFunction(
@@ -116,9 +130,9 @@ def triangular(upper: bool, unit: bool) -> HostFunction:
         return part + np.eye(a.shape[-1], dtype=a.dtype) if unit else part
 
     def gradient(x: Any, dy: Any, a: Any, b: Any) -> tuple[Any, ...]:
-        db = a.mT._hosted(triangular(not upper, unit), dy.shape, dy)
+        db = a.mH._hosted(triangular(not upper, unit), dy.shape, dy)
         offset = (1 if upper else -1) if unit else 0
-        da = -(db @ x.mT)
+        da = -(db @ x.mH)
         return (da.triu(offset) if upper else da.tril(offset)), db
 
     return HostFunction(
@@ -127,9 +141,9 @@ def triangular(upper: bool, unit: bool) -> HostFunction:
 
 
 def _pseudoinverse_gradient(p: Any, dy: Any, a: Any) -> tuple[Any, ...]:
-    pt = p.mT
-    left = dy.mT @ p @ pt
-    right = pt @ p @ dy.mT
+    pt = p.mH
+    left = dy.mH @ p @ pt
+    right = pt @ p @ dy.mH
     return (left - a @ (p @ left) + right - (right @ p) @ a - pt @ dy @ pt,)
 
 
@@ -145,11 +159,11 @@ def pseudoinverse(rcond: float) -> HostFunction:
 
 
 def _determinant_gradient(det: Any, dy: Any, a: Any) -> tuple[Any, ...]:
-    return ((det * dy).unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mT,)
+    return ((det.conj() * dy).unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mH,)
 
 
 def _logarithm_gradient(log: Any, dy: Any, a: Any) -> tuple[Any, ...]:
-    return (dy.unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mT,)
+    return (dy.unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mH,)
 
 
 def _none(*_: Any) -> tuple[Any, ...]:
@@ -167,11 +181,11 @@ SIGN: Final = HostFunction("slogdet", lambda a: np.linalg.slogdet(a)[0], _gradie
 
 
 def _cholesky_gradient(factor: Any, dy: Any, a: Any) -> tuple[Any, ...]:
-    inner = (factor.mT @ dy).tril()
+    inner = (factor.mH @ dy).tril()
     inner = inner - inner._identity() * inner * 0.5
     for _ in range(2):
-        inner = factor.mT._hosted(triangular(True, False), inner.shape, inner).mT
-    return (inner._symmetric(),)
+        inner = factor.mH._hosted(triangular(True, False), inner.shape, inner).mH
+    return (_hermitian(inner),)
 
 
 CHOLESKY: Final = HostFunction(
@@ -191,10 +205,10 @@ def qr(complete: bool) -> HostFunction:
         width = rows if complete else n
         (q, r), (dq, dr) = (x._parts((rows, width), (width, n)) for x in (packed, dy))
         q, r, dq, dr = q._first_columns(n), r._first_rows(n), dq._first_columns(n), dr._first_rows(n)
-        m = r @ dr.mT - dq.mT @ q
-        m = m.tril() + m.tril(-1).mT
-        found = (dq + q @ m).mT
-        return (r._hosted(triangular(True, False), found.shape, found).mT,)
+        m = r @ dr.mH - dq.mH @ q
+        m = m.tril() + m.tril(-1).mH
+        found = (dq + q @ m).mH
+        return (r._hosted(triangular(True, False), found.shape, found).mH,)
 
     return HostFunction("qr", run, _gradient(gradient), _FINITE)
 
@@ -209,8 +223,8 @@ def eigh(lower: bool) -> HostFunction:
     def gradient(packed: Any, dy: Any, a: Any) -> tuple[Any, ...]:
         n = a.shape[-1]
         (w, v), (dw, dv) = (x._parts((n,), (n, n)) for x in (packed, dy))
-        inner = (v.mT @ dv) * w._differences() + dw.diag_embed()
-        return ((v @ inner @ v.mT)._symmetric(),)
+        inner = (v.mH @ dv) * w._differences() + dw.diag_embed()
+        return (_hermitian(v @ inner @ v.mH),)
 
     return HostFunction("eigh", run, _gradient(gradient), _FINITE)
 
@@ -227,16 +241,16 @@ def svd(full: bool) -> HostFunction:
         k = min(m, n)
         shapes = ((m, m if full else k), (k,), (n if full else k, n))
         (u, s, vh), (du, ds, dvh) = (x._parts(*shapes) for x in (packed, dy))
-        u, du, v, dv = u._first_columns(k), du._first_columns(k), vh._first_rows(k).mT, dvh._first_rows(k).mT
+        u, du, v, dv = u._first_columns(k), du._first_columns(k), vh._first_rows(k).mH, dvh._first_rows(k).mH
         gaps = s.square()._differences()
-        left, right = u.mT @ du, v.mT @ dv
-        inner = ((left - left.mT) * gaps)._scaled_columns(s) + ds.diag_embed()
-        inner = inner + ((right - right.mT) * gaps) * s.unsqueeze(-1)
-        found = u @ inner @ v.mT
+        left, right = u.mH @ du, v.mH @ dv
+        inner = ((left - left.mH) * gaps)._scaled_columns(s) + ds.diag_embed()
+        inner = inner + ((right - right.mH) * gaps) * s.unsqueeze(-1)
+        found = u @ inner @ v.mH
         if m > k:
-            found = found + (du - u @ left)._scaled_columns(1 / s) @ v.mT
+            found = found + (du - u @ left)._scaled_columns(1 / s) @ v.mH
         if n > k:
-            found = found + u._scaled_columns(1 / s) @ (dv - v @ right).mT
+            found = found + u._scaled_columns(1 / s) @ (dv - v @ right).mH
         return (found,)
 
     return HostFunction("svd", run, _gradient(gradient), _FINITE)
@@ -260,7 +274,7 @@ def _exponential(a: NDArray) -> NDArray:
     if not np.isfinite(norm):
         return np.full_like(a, np.nan)
     squarings = max(0, int(np.ceil(np.log2(norm / _PADE_REACH)))) if norm > _PADE_REACH else 0
-    x = a.astype(np.float64) / 2.0**squarings
+    x = a.astype(np.result_type(a, np.float64)) / 2.0**squarings
     one = np.broadcast_to(np.eye(a.shape[-1]), x.shape)
     square, power = x @ x, one
     even, odd = np.zeros_like(x), np.zeros_like(x)
@@ -277,8 +291,8 @@ def _exponential(a: NDArray) -> NDArray:
 def _exponential_gradient(x: Any, dy: Any, a: Any) -> tuple[Any, ...]:
     """The upper right part of exp [[A', dy], [0, A']], A' being the transpose."""
     n = a.shape[-1]
-    above = a.mT.cat(dy, dim=-1)
-    below = (a.mT * 0).cat(a.mT, dim=-1)
+    above = a.mH.cat(dy, dim=-1)
+    below = (a.mH * 0).cat(a.mH, dim=-1)
     block = above.cat(below, dim=-2)
     return (block._hosted(EXPONENTIAL, block.shape)._first_rows(n)._between(a.ndim - 1, n, 2 * n),)
 

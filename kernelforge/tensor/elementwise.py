@@ -89,7 +89,7 @@ class Elementwise(Bits):
             left, right = self._wrap(a, tracked), self._wrap(b, tracked)
             inexact = ((left < 0) ^ (right < 0)) & (left % right).ne(0)
             return down + inexact.cast(a.dtype)
-        if not a.dtype.is_float:
+        if not a.dtype.is_inexact:
             a, b = graph.cast(a, dtypes.default_float), graph.cast(b, dtypes.default_float)
         quotient = self._wrap(graph.elementwise("div", a, b), tracked)
         if rounding_mode == "floor":
@@ -156,7 +156,7 @@ class Elementwise(Bits):
         return self._wrap(graph.elementwise("pow", a, b), tracked)
 
     def _power_of_scalar(self, exponent: int | float) -> Self:
-        if not self.dtype.is_float and (isinstance(exponent, float) or exponent < 0):
+        if not self.dtype.is_inexact and (isinstance(exponent, float) or exponent < 0):
             if not isinstance(exponent, float):
                 raise DTypeError(f"{self.dtype} ** {exponent}: an integer tensor needs an exponent >= 0; use .float()")
             return self._floating()._power_of_scalar(exponent)
@@ -164,7 +164,7 @@ class Elementwise(Bits):
         if special is not None:
             return self._derived(graph.elementwise(special, self._floating()._node))
         whole = float(exponent).is_integer()
-        if not self.dtype.is_float or (whole and abs(exponent) <= _LARGEST_UNROLLED_POWER):
+        if not self.dtype.is_inexact or (whole and abs(exponent) <= _LARGEST_UNROLLED_POWER):
             power = self._repeated_product(abs(int(exponent)))
             return power.reciprocal() if exponent < 0 else power
         return self._wrap(graph.elementwise("pow", self._node, self._full(float(exponent))), self._tracked)

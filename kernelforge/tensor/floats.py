@@ -57,17 +57,3 @@ class Floats(Hashing):
         plain = x.ne(0) & x.isfinite()
         mantissa = ((bits & ~(((1 << width) - 1) << digits)) | (bias << digits)).bitcast(x.dtype)
         return plain.where(mantissa, x.detach()).cast(self.dtype), plain.where(exponent, 0).cast(dtypes.int32)
-
-    @property
-    def real(self) -> Self:
-        """The real parts: the tensor itself."""
-        return self
-
-    @property
-    def imag(self) -> Self:
-        """The imaginary parts.
-
-        raises DTypeError: a real tensor has none
-        """
-        raise DTypeError(f"a tensor of {self.dtype} has no imaginary part; see view_as_real()")
-

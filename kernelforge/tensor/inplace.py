@@ -37,7 +37,7 @@ class InPlace(Protocols):
 
     def _in_place(self, result: Self) -> Self:
         """This tensor with the value of an operation's result, cast to its own dtype if that holds the kind."""
-        if result.dtype is not self.dtype and "biuf".index(result.dtype.kind) <= "biuf".index(self.dtype.kind):
+        if result.dtype is not self.dtype and "biufc".index(result.dtype.kind) <= "biufc".index(self.dtype.kind):
             result = result.cast(self.dtype)
         if result.shape != self.shape or result.dtype is not self.dtype:
             return self.assign(result)  # which says why not

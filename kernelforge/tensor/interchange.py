@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from codegen.dtypes import DType, dtypes
+from codegen.dtypes import DType
 from kernelforge import dlpack, graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError
@@ -36,10 +36,10 @@ class Interchange(Convert):
         stored = self._stored
         assert stored is not None
         if not stored.size:
-            return np.empty(0, stored.dtype.numpy), None
+            return np.empty(0, self.dtype.numpy), None
         realize.synchronize(stored.device)
         memory = realize.resident(stored)
-        return None if memory.host is None else (memory.host.view(stored.dtype.numpy)[: stored.size], memory)
+        return None if memory.host is None else (memory.host.view(self.dtype.numpy)[: self.numel()], memory)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         """The values for NumPy: a copy, unless copy is False, which gives a read-only view of the tensor's memory.
@@ -48,7 +48,8 @@ class Interchange(Convert):
         """
         if copy is not False:
             return self.numpy() if dtype is None else self.numpy().astype(dtype, copy=False)
-        found = None if self.dtype is dtypes.bfloat16 or dtype not in (None, self.dtype.numpy) else self._shared()
+        own = self.dtype.numpy
+        found = None if self.dtype.shown != own or dtype not in (None, own) else self._shared()
         if found is None:
             raise ArgumentError(f"a tensor of {self.dtype} on {self.device} cannot be shown as an array without a copy")
         view = np.asarray(_Kept(*found))
@@ -121,11 +122,12 @@ class Interchange(Convert):
         if memory is None and copy is False:
             raise BufferError(f"device {place} cannot work in the memory of this array: it must be copied")
         if memory is None:
-            buffer = Buffer(array.size, dtype, place, np.array(array, order="C").reshape(-1))
+            flat = np.array(array, order="C").reshape(-1).view(dtype.stored.numpy)
+            buffer = Buffer(flat.size, dtype.stored, place, flat)
         else:
-            buffer = Buffer(array.size, dtype, place, None, memory)
+            buffer = Buffer(array.size * dtype.parts, dtype.stored, place, None, memory)
             buffer.shared = True
-        return cls._made(graph.buffer(buffer, tuple(array.shape)), None, None)
+        return cls._made(graph.buffer(buffer, tuple(array.shape), dtype), None, None)
 
 
 class _Kept:

@@ -117,32 +117,10 @@ class Norms(Assembling):
         """The sum of the products of the vectors along dim of both, broadcast."""
         return (self * other).sum(dim, dtype=(self * other).dtype)
 
-    # Numbers without an imaginary part --------------------------------------------------------------------------
-
-    @property
-    def real(self) -> Self:
-        """The values as they are: there are no complex types."""
-        return self
-
-    @property
-    def mH(self) -> Self:
-        """mT: there are no complex types."""
-        return self.mT
-
-    def adjoint(self) -> Self:
-        """mT: there are no complex types."""
-        return self.mT
-
-    def conj(self) -> Self:
-        """The values as they are: there are no complex types."""
-        return self
-
-    def is_complex(self) -> bool:
-        """False: there are no complex types."""
-        return False
+    # Real numbers -----------------------------------------------------------------------------------------------
 
     def isreal(self) -> Self:
-        """True everywhere: there are no complex types."""
+        """True everywhere: the numbers are real."""
         return self.eq(self) | True
 
     def angle(self) -> Self:

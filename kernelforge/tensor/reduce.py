@@ -42,14 +42,14 @@ class Reduce(Diagonals):
 
     def _summed_dtype(self) -> DType:
         """The type a sum is computed in: float32 for 16-bit floats, int64 for integers and bool."""
-        if self.dtype.is_float or self.dtype is dtypes.uint64:
+        if self.dtype.is_inexact or self.dtype is dtypes.uint64:
             return self.dtype.arithmetic
         return dtypes.int64
 
     def _accumulated(self, op: str, axis: Axis, keepdim: bool, dtype: DType | str | None) -> Self:
         work = self._summed_dtype() if dtype is None else as_dtype(dtype).arithmetic
         result = self.cast(work)._reduce(op, axis, keepdim, "sum" if op == "add" else "prod")
-        return result.cast(self.dtype if dtype is None and self.dtype.is_float else as_dtype(dtype or work))
+        return result.cast(self.dtype if dtype is None and self.dtype.is_inexact else as_dtype(dtype or work))
 
     @composite
     def sum(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:

@@ -119,7 +119,7 @@ class Solving(Decompositions):
         rcond   singular values up to rcond times the largest count as 0; None: the larger size times the precision
         """
         x = self._matrices("pinv", square=False)
-        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.numpy).eps) if rcond is None else rcond
+        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if rcond is None else rcond
         shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
         return x._hosted(hosts.pseudoinverse(limit), shape).cast(self._floating().dtype)
 
@@ -198,7 +198,7 @@ class Solving(Decompositions):
     @composite
     def _log_determinant(self) -> Self:
         x = self._matrices("slogdet")
-        return x._hosted(hosts.LOG_DETERMINANT, x.shape[:-2]).cast(self._floating().dtype)
+        return x._hosted(hosts.LOG_DETERMINANT, x.shape[:-2]).cast(self._floating().dtype.real)
 
     @composite
     def logdet(self) -> Self:
@@ -220,8 +220,8 @@ class Solving(Decompositions):
     @composite
     def cholesky_solve(self, L: Self, upper: bool = False) -> Self:
         """The x of L @ L.T @ x = self, or of L.T @ L @ x = self if upper."""
-        lower = L.mT if upper else L
-        return lower.mT.solve_triangular(lower.solve_triangular(self, upper=False), upper=True)
+        lower = L.mH if upper else L
+        return lower.mH.solve_triangular(lower.solve_triangular(self, upper=False), upper=True)
 
     @composite
     def cholesky_inverse(self, upper: bool = False) -> Self:
@@ -242,7 +242,7 @@ class Solving(Decompositions):
         rows, n = x.shape[-2:]
         if rows < n:  # Q of the first columns, which are square, takes the others along
             q, r = x._first_columns(rows).qr()
-            r = r.cat(q.mT.dot(x._between(x.ndim - 1, rows, n)), dim=-1)
+            r = r.cat(q.mH.dot(x._between(x.ndim - 1, rows, n)), dim=-1)
         else:
             width = rows if mode == "complete" else n
             packed = x._hosted(hosts.qr(mode == "complete"), (*x.shape[:-2], rows * width + width * n))
@@ -261,7 +261,8 @@ class Solving(Decompositions):
         x = self._matrices("eigh")
         n = x.shape[-1]
         values, vectors = x._hosted(hosts.eigh(UPLO == "L"), (*x.shape[:-2], n + n * n))._parts((n,), (n, n))
-        return values.cast(self._floating().dtype), vectors.cast(self._floating().dtype)
+        kind = self._floating().dtype
+        return values.cast(kind.real), vectors.cast(kind)
 
     def eigvalsh(self, UPLO: str = "L") -> Self:
         """The eigenvalues of symmetric matrices, smallest first."""
@@ -281,7 +282,7 @@ class Solving(Decompositions):
         size = sum(math.prod(shape) for shape in shapes)
         u, s, vh = x._hosted(hosts.svd(full_matrices), (*x.shape[:-2], size))._parts(*shapes)
         kind = self._floating().dtype
-        return u.cast(kind), s.cast(kind), vh.cast(kind)
+        return u.cast(kind), s.cast(kind.real), vh.cast(kind)
 
     def svdvals(self) -> Self:
         """The singular values of matrices, largest first."""
@@ -291,7 +292,7 @@ class Solving(Decompositions):
         """The int64 number of singular values above rtol times the largest one; rtol None: as in pinv()."""
         x = self._matrices("matrix_rank", square=False)
         values = x.eigvalsh().abs() if hermitian else x.svdvals()
-        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.numpy).eps) if rtol is None else rtol
+        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if rtol is None else rtol
         if not values.shape[-1]:
             return values.sum(-1).long()
         return (values > values.max(-1, keepdim=True) * limit).sum(-1)

@@ -85,10 +85,10 @@ def test_torch(device):
 
 
 def test_refused(numpy_device):
-    with pytest.raises(BufferError, match="type 5"):
-        Tensor.from_dlpack(np.zeros(2, np.complex64))
-    with pytest.raises(DTypeError, match="complex64"):
-        Tensor.from_numpy(np.zeros(2, np.complex64))
+    with pytest.raises(BufferError, match="type"):
+        Tensor.from_dlpack(np.zeros(2, np.longdouble))
+    with pytest.raises(DTypeError, match="longdouble|float128"):
+        Tensor.from_numpy(np.zeros(2, np.longdouble))
     with pytest.raises(BufferError, match="not on device"):
         Tensor([1.0]).__dlpack__(dl_device=(2, 0))
     with pytest.raises(ValueError, match="without a copy"):

@@ -1,0 +1,134 @@
+"""Fourier transforms, held against torch and NumPy: values, gradients, arguments, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from kernelforge import Tensor, fft
+from kernelforge.errors import KernelForgeError
+from kernelforge.kernels import Device
+from kernelforge.tensor.fourier import divided
+
+LENGTHS = [1, 2, 5, 12, 66, 67, 194, 197, 360]
+pytestmark = pytest.mark.usefixtures("numpy_device")  # the interpreter need not compile each length
+
+
+def numbers(*shape: int, seed: int = 0) -> NDArray:
+    generator = np.random.default_rng(seed)
+    return (generator.normal(size=shape) + 1j * generator.normal(size=shape)).astype(np.complex64)
+
+
+def assert_close(found: Tensor, expected: Any) -> None:
+    expected = expected.detach().resolve_conj().numpy() if isinstance(expected, torch.Tensor) else expected
+    assert found.shape == expected.shape and str(found.dtype) == str(expected.dtype)
+    size = max(np.abs(expected).max(), 1e-3)
+    np.testing.assert_allclose(found.numpy() / size, expected / size, atol=3e-6)
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_lengths(n: int) -> None:
+    z = numbers(2, n)
+    assert_close(fft.fft(Tensor(z)), torch.fft.fft(torch.tensor(z)))
+    assert_close(fft.rfft(Tensor(z.real)), torch.fft.rfft(torch.tensor(z.real)))
+    assert_close(fft.irfft(Tensor(z), n), torch.fft.irfft(torch.tensor(z), n))
+
+
+def test_compiled() -> None:
+    z = numbers(3, 66)
+    before, Device.DEFAULT = Device.DEFAULT, "CPU"
+    try:
+        assert_close(fft.fft(Tensor(z)), torch.fft.fft(torch.tensor(z)))
+    finally:
+        Device.DEFAULT = before
+
+
+def test_float64() -> None:
+    for n in (60, 211, 1024):
+        z = numbers(n).astype(np.complex128)
+        np.testing.assert_allclose(fft.fft(Tensor(z)).numpy(), np.fft.fft(z), rtol=1e-11, atol=1e-11)
+
+
+def test_how_lengths_are_divided() -> None:
+    for n in range(1, 2000):
+        p = divided(n)
+        assert n % p == 0 and (p > 1 or n == 1 or all(n % d for d in range(2, 45)))
+
+
+@pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"])
+@pytest.mark.parametrize("norm", [None, "backward", "ortho", "forward"])
+def test_arguments(name: str, norm: str | None) -> None:
+    z = numbers(4, 6)
+    x = z.real if name in ("rfft", "ihfft") else z
+    for n, dim in ((None, -1), (5, 0), (9, 1)):
+        ours, theirs = getattr(fft, name), getattr(torch.fft, name)
+        assert_close(ours(Tensor(x), n, dim, norm), theirs(torch.tensor(x), n, dim, norm))
+
+
+@pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"])
+@pytest.mark.parametrize("kind", ["2", "n"])
+def test_several_dimensions(name: str, kind: str) -> None:
+    z = numbers(3, 4, 6)
+    x = z.real if name in ("rfft", "ihfft") else z
+    ours, theirs = getattr(fft, name + kind), getattr(torch.fft, name + kind)
+    for arguments in ({}, {"s": (5, 4)}, {"dim": (0, 2), "norm": "ortho"}):
+        assert_close(ours(Tensor(x), **arguments), theirs(torch.tensor(x), **arguments))
+
+
+@pytest.mark.parametrize(
+    ("name", "transform"),
+    [
+        ("fft", lambda f, x: f.fft(x, 7)),
+        ("ifft", lambda f, x: f.ifft(x, dim=0)),
+        ("rfft", lambda f, x: f.rfft(x.abs(), norm="ortho")),
+        ("irfft", lambda f, x: f.irfft(x, 8)),
+        ("irfft of an odd number", lambda f, x: f.irfft(x, 7)),
+        ("hfft", lambda f, x: f.hfft(x)),
+        ("fft of two dimensions", lambda f, x: f.fft2(x)),
+    ],
+)
+def test_gradients(name: str, transform: Callable[[Any, Any], Any]) -> None:
+    x, t = Tensor(numbers(3, 6), requires_grad=True), torch.tensor(numbers(3, 6), requires_grad=True)
+    (transform(fft, x).abs() ** 3).sum().backward()
+    (transform(torch.fft, t).abs() ** 3).sum().backward()
+    assert x.grad is not None and t.grad is not None
+    assert_close(x.grad, t.grad)
+
+
+def test_frequencies_and_shifts() -> None:
+    for n in (1, 2, 7, 8):
+        assert_close(fft.fftfreq(n, 0.5), torch.fft.fftfreq(n, 0.5))
+        assert_close(fft.rfftfreq(n, 0.5), torch.fft.rfftfreq(n, 0.5))
+        x = numbers(n, 3).real
+        assert_close(fft.fftshift(Tensor(x)), torch.fft.fftshift(torch.tensor(x)))
+        assert_close(fft.ifftshift(Tensor(x), 0), torch.fft.ifftshift(torch.tensor(x), 0))
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_spectrograms(center: bool) -> None:
+    x = numbers(2, 64).real
+    window = np.hanning(10).astype(np.float32) + 0.1
+    options: dict[str, Any] = {"n_fft": 12, "hop_length": 4, "win_length": 10, "center": center, "normalized": True}
+    ours = Tensor(x).stft(window=Tensor(window), **options)
+    theirs = torch.tensor(x).stft(window=torch.tensor(window), return_complex=True, **options)
+    assert_close(ours, theirs)
+    if center:
+        back = ours.istft(window=Tensor(window), length=60, **options)
+        assert_close(back, torch.istft(theirs, window=torch.tensor(window), length=60, **options))
+        np.testing.assert_allclose(back.numpy(), x[:, :60], atol=1e-4)
+
+
+def test_errors() -> None:
+    x = Tensor(numbers(3, 4))
+    for wrong in (
+        lambda: fft.fft(x, 0), lambda: fft.fft(x, dim=2), lambda: fft.fft(x, norm="no"), lambda: fft.rfft(x),
+        lambda: fft.fftn(x, s=(1, 2, 3)), lambda: fft.fftn(x, dim=(0, 0)), lambda: fft.irfft(x[:, :1]),
+        lambda: fft.fft(Tensor(1.0)), lambda: fft.fftn(x, s=(2,), dim=(0, 1)), lambda: x[0].stft(9),
+    ):  # fmt: skip
+        with pytest.raises(KernelForgeError):
+            wrong()
