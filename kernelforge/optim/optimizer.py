@@ -13,7 +13,7 @@ import numpy as np
 
 from kernelforge.errors import ArgumentError, KindError
 from kernelforge.optim.again import Again, recorded, seen
-from kernelforge.optim.options import Numbers, Options, Required, check_not_negative, stored
+from kernelforge.optim.options import Group, Options, Required, check_not_negative, stored
 from kernelforge.optim.states import packed_state, unpacked_state
 from kernelforge.realize import Ran
 from kernelforge.tensor import Tensor, enable_grad, no_grad
@@ -39,9 +39,8 @@ class Optimizer:
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self.param_groups: list[dict[str, Any]] = []
+        self.param_groups: list[Group] = []
         self.buffers: list[Tensor] = []
-        self._numbers = Numbers()
         self._again: Again | None = None
         self._again_from: tuple[object, ...] = ()
         self._hooks: tuple[list[Callable[..., Any]], list[Callable[..., Any]]] = ([], [])
@@ -79,7 +78,8 @@ class Optimizer:
         self.buffers += [tensor for tensor in tensors if tensor.requires_grad is False]
         for tensor in group["params"]:
             tensor.requires_grad = True
-        self.param_groups.append(group)
+        device = group["params"][0].device if group["params"] else None
+        self.param_groups.append(Group(group, device))
 
     def _check(self, group: Mapping[str, Any]) -> None:
         """raises ValueError for options that make no sense"""
@@ -94,8 +94,8 @@ class Optimizer:
     @property
     def lr(self) -> Tensor:
         """The learning rate."""
-        group = self.param_groups[0]
-        return self._numbers.tensor(0, "lr", group["lr"], self.device)
+        rate: Tensor = self.param_groups[0].options()["lr"]
+        return rate
 
     @lr.setter
     def lr(self, value: float | Tensor) -> None:
@@ -129,7 +129,7 @@ class Optimizer:
         return loss
 
     def _step(self) -> None:
-        options = [self._numbers.options(i, group, self.device) for i, group in enumerate(self.param_groups)]
+        options = [group.options() for group in self.param_groups]
         of_groups = zip(options, self.param_groups)
         taking_part = [(each, p) for each, group in of_groups for p in group["params"] if p.grad is not None]
         fresh = self._begun(taking_part)

@@ -11,12 +11,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from kernelforge.errors import ArgumentError
+from kernelforge.errors import ArgumentError, JitError
+from kernelforge.recording import recorder
 from kernelforge.tensor import Tensor
 
 Number = float | Tensor
 Options = dict[str, Any]
+Key = tuple[Any, ...]
 Required: Final = object()
+RATE: Final[Key] = ("lr",)
+REMEDY: Final = "which would happen once and not again: do it outside, or use the tensor optimizer.lr"
 
 
 def stored(shape: tuple[int, ...], value: float, device: str | None = None) -> Tensor:
@@ -47,47 +51,67 @@ def logarithm(number: Number) -> Number:
     return number.log() if isinstance(number, Tensor) else float(np.log(number))
 
 
-class Numbers:
-    """The numbers among the options of all groups, by group and name: their last values, and their tensors."""
+class Group(dict[str, Any]):
+    """A parameter group: options by name, as steps use them.
 
-    def __init__(self) -> None:
-        self.last: dict[tuple[Any, ...], float] = {}
-        self.tensors: dict[tuple[Any, ...], Tensor] = {}
+    The learning rate, and every number that became another, is a tensor for the steps, which follows whenever the
+    option is set; so a captured step need not look at the number itself.
+    """
 
-    def tensor(self, group: int, name: str, value: Number, device: str | None) -> Tensor:
-        """A number's tensor."""
-        if isinstance(value, Tensor):
-            return value
-        key = (group, name)
-        if key not in self.tensors:
-            self.tensors[key] = stored((), value, device)
-        elif self.last[key] != value:
-            self.tensors[key].replace(stored((), value, device))
-        self.last[key] = value
-        return self.tensors[key]
+    unguarded = ("_last",)  # attributes a captured step need not look at
 
-    def options(self, number: int, group: Mapping[str, Any], device: str | None) -> Options:
-        """A group's options; a tuple's items one by one under (name, place)."""
+    def __init__(self, options: Mapping[str, Any], device: str | None) -> None:
+        super().__init__(options)
+        self.device = device
+        self._last: dict[Key, Any] = {}
+        self._tensors: dict[Key, Tensor] = {}
+        self.options()
+
+    @property
+    def followed(self) -> frozenset[str]:
+        """The options that tensors follow: entries a captured step need not look at."""
+        return frozenset(name for name, *_ in self.__dict__.get("_tensors", ()))
+
+    def __getitem__(self, name: str) -> Any:
+        if recorder.get() is not None and name in self.followed:
+            raise JitError(f"a captured function reads the number {name!r} of an optimiser's options, {REMEDY}")
+        return super().__getitem__(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        followed = self.followed
+        if recorder.get() is not None and name in followed:
+            raise JitError(f"a captured function sets {name!r} of an optimiser's options, {REMEDY}")
+        super().__setitem__(name, value)
+        if name in followed:
+            self.options()
+
+    def update(self, *others: Any, **options: Any) -> None:
+        """Set several options."""
+        for name, value in dict(*others, **options).items():
+            self[name] = value
+
+    def options(self) -> Options:
+        """The options for a step; a tuple's items one by one under (name, place)."""
         found: Options = {}
-        for name, value in group.items():
-            if name == "lr":
-                found[name] = self.tensor(number, name, value, device)
-            elif isinstance(value, tuple | list) and name not in ("params", "param_names"):
+        for name, value in self.items():
+            if name in ("params", "param_names"):
+                continue
+            if isinstance(value, tuple | list):
                 for place, item in enumerate(value):
-                    found[f"{name}_{place}"] = self._number((number, name, place), item, device)
-            elif name not in ("params", "param_names"):
-                found[name] = self._number((number, name), value, device)
+                    found[f"{name}_{place}"] = self._number((name, place), item)
+            else:
+                found[name] = self._number((name,), value)
         return found
 
-    def _number(self, key: tuple[Any, ...], value: Any, device: str | None) -> Any:
-        """A value, or its tensor if it is a float that was another before."""
-        if not isinstance(value, float):
+    def _number(self, key: Key, value: Any) -> Any:
+        """A value, or its tensor if it is the learning rate or a float that was another before."""
+        if not isinstance(value, float) and (key != RATE or isinstance(value, Tensor)):
             return value
-        known = self.last.get(key, value)
-        self.last[key] = value
-        if known != value:
-            if key in self.tensors:
-                self.tensors[key].replace(stored((), value, device))
-            else:
-                self.tensors[key] = stored((), value, device)
-        return self.tensors.get(key, value)
+        known = self._last.get(key, value)
+        self._last[key] = value
+        if key not in self._tensors:
+            if key == RATE or known != value:
+                self._tensors[key] = stored((), value, self.device)
+        elif known != value:
+            self._tensors[key].replace(stored((), value, self.device))
+        return self._tensors.get(key, value)

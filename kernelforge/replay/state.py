@@ -72,10 +72,11 @@ class Holder:
 
 
 class Entries(Holder):
-    """The values of a dict."""
+    """The values of a dict; those it says tensors follow are left to these."""
 
     def items(self) -> dict[Any, Any]:
-        return dict(self.owner)
+        followed = getattr(self.owner, "followed", ())
+        return {k: v for k, v in self.owner.items() if k not in followed} if followed else dict(self.owner)
 
     def put(self, key: Any, value: Any) -> None:
         if value is MISSING:

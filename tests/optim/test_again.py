@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kernelforge import Tensor, jit, optim
+from kernelforge.errors import JitError
 from kernelforge.optim.again import Again
 from kernelforge.optim.optimizer import Optimizer
 
@@ -198,3 +199,55 @@ def test_a_captured_step_is_captured_twice_at_most(kind: Any) -> None:
 
     losses = [step(Tensor.ones(2, 4)).item() for _ in range(6)]
     assert losses == sorted(losses, reverse=True) and len(step._entries) <= 2
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "one cycle", "by hand"])
+def test_a_captured_step_follows_schedules(schedule: str) -> None:
+    """The same as without capture, with few captures however often learning rate and momentum change."""
+
+    def trained(capture: Any) -> tuple[np.ndarray, Any]:
+        weight = Tensor(np.arange(16, dtype=np.float32).reshape(4, 4) / 16, requires_grad=True)
+        optimizer = optim.SGD([weight], lr=0.1, momentum=0.9)
+        scheduler = {
+            "exponential": lambda: optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
+            "one cycle": lambda: optim.lr_scheduler.OneCycleLR(optimizer, 0.2, total_steps=30),
+        }.get(schedule, lambda: None)()
+
+        @capture
+        def step(x: Tensor) -> Tensor:
+            optimizer.zero_grad()
+            loss = (x @ weight).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        for number in range(25):
+            step(Tensor.ones(2, 4))
+            if scheduler is not None:
+                scheduler.step()
+            else:
+                optimizer.param_groups[0].update(lr=0.1 / (number + 2))
+        return weight.numpy(), step
+
+    expected, _ = trained(lambda function: function)
+    found, step = trained(jit)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert len(step._entries) <= 4
+
+
+@pytest.mark.parametrize("wrong", ["sets", "reads"])
+def test_numbers_that_tensors_follow_are_not_taken_down(wrong: str) -> None:
+    optimizer = optim.SGD([Tensor.ones(2, requires_grad=True)], lr=0.1)
+
+    @jit
+    def step(x: Tensor) -> Tensor:
+        if wrong == "sets":
+            optimizer.param_groups[0]["lr"] = 0.2
+        return x * (optimizer.lr if wrong == "sets" else optimizer.param_groups[0]["lr"])
+
+    with pytest.raises(JitError, match=f"{wrong}.*'lr'"):
+        step(Tensor.ones(2))
+    fine = jit(lambda x: x * optimizer.lr)
+    for rate in (0.1, 0.3, 0.5):
+        optimizer.param_groups[0]["lr"] = rate
+        assert fine(Tensor.ones(2)).tolist() == pytest.approx([rate] * 2)
