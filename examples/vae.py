@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tqdm import tqdm
 
-from kernelforge import Tensor, nn
+from kernelforge import Tensor, jit, nn
 from kernelforge.data import DataLoader, TensorDataset, random_split
 from kernelforge.nn import optim
 
@@ -68,13 +68,19 @@ def train(model: VAE, images: np.ndarray, epochs: int, seed: int = 0) -> None:
     loader = DataLoader(TensorDataset(images), 64, shuffle=True, drop_last=True, generator=seed)
     optimizer = optim.Adam(model.parameters(), lr=2e-3)
     schedule = optim.CosineAnnealingLR(optimizer, T_max=epochs)
+
+    @jit
+    def step(x: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss = model.loss(x)
+        loss.backward()
+        optimizer.step()
+        return loss
+
     with Tensor.train(), tqdm(total=epochs, unit="epoch") as progress:
         for _ in range(epochs):
             for (x,) in loader:
-                optimizer.zero_grad()
-                loss = model.loss(x)
-                loss.backward()
-                optimizer.step()
+                loss = step(x)
             schedule.step()
             progress.update()
             progress.set_description(f"loss {loss.item():.2f}")
