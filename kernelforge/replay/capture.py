@@ -380,14 +380,16 @@ class Capturing:
         """Writes down the steps; the numbers of the buffers by identity, first those given."""
         numbers = {id(buffer): i for i, buffer in enumerate(given)}
         events = self.trace.events
-        own = {id(event.buffer) for event in events if isinstance(event, Draw)}
-        own.update(id(buffer) for event in events if isinstance(event, Run) for buffer in event.ran.buffers)
+        own: set[int] = set()  # what was made before it was read: a constant can be a result as well
         for event in events:
             for leaf in event.ran.leaves if isinstance(event, Run) else ():
                 if id(leaf) not in numbers and id(leaf) not in own:
                     self._check_own(leaf)
                     numbers[id(leaf)] = len(given) + len(capture.constants)
                     capture.constants.append(leaf)
+            own.update(map(id, event.ran.buffers if isinstance(event, Run) else ()))
+            if isinstance(event, Draw):
+                own.add(id(event.buffer))
         made = len(given) + len(capture.constants)
         for event in events:
             if isinstance(event, Run):

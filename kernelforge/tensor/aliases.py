@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from math import prod
 from typing import Any, Final, NamedTuple
 from weakref import ref
@@ -61,7 +62,11 @@ class Place(NamedTuple):
 
 
 def join(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
-    """Make a tensor the view of another that steps lead to."""
+    """Make a tensor the view of another that steps lead to.
+
+    Nothing where they have to copy, by torch's and NumPy's rule: a transposed matrix has no flat view, and each copy is
+    a memory of its own.
+    """
     place: Place | None = getattr(parent, "_place", None)
     if place is None:
         family = Family(parent._node.shape)
@@ -69,6 +74,8 @@ def join(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
         family._members += (ref(parent), ref(view))
     else:
         family, before = place
+        if steps[0][0] == "reshape" and before and _copies(family.shape, before, steps[0]):
+            return
         steps = (*before, *steps)
         family.add(view)
     view._place = _placed(Place, (family, steps))
@@ -104,16 +111,13 @@ class Kin(NamedTuple):
 def relatives(tensor: Any) -> Kin | None:
     """Whom a change of a tensor concerns.
 
-    None where the tensor shows some element twice, so that a change would be ambiguous.  Reshapes that have to copy, by
-    torch's and NumPy's rule, lead out of a memory: a transposed matrix has no flat view.
+    None where the tensor shows some element twice, so that a change would be ambiguous.
     """
     family, steps = tensor._place
-    origin = _origin(family.shape, steps)
-    alive = [(other, its) for other, its in family.places() if _origin(family.shape, its) == origin]
-    kin = [(other, its) for other, its in alive if its[:origin] == steps[:origin]]
+    kin = family.places()
     eldest, path = min(kin, key=lambda pair: len(pair[1]))
     if any(its[: len(path)] != path for _, its in kin):
-        eldest, path = None, steps[:origin]
+        eldest, path = None, ()
     shape = family.shape
     for step in path:
         shape = _shape(shape, step)
@@ -137,16 +141,16 @@ def kinship(tensors: Sequence[Any], changing: AbstractSet[int]) -> list[tuple[in
     return [(n, first, place.steps) for n, first in related if (place := places[n]) is not None]
 
 
-def _origin(shape: Shape, steps: Sequence[Step]) -> int:
-    """How many steps lead to the memory a tensor shows: those up to the last reshape that has to copy."""
-    strides, found = contiguous(shape), 0
-    for number, step in enumerate(steps, start=1):
-        after = _shape(shape, step)
+@lru_cache(maxsize=4096)
+def _copies(shape: Shape, steps: tuple[Step, ...], reshape: Step) -> bool:
+    """True when a reshape has to copy what steps that copy nothing lead to from a contiguous array of a shape."""
+    strides = contiguous(shape)
+    for step in (*steps, reshape):
         walk = _strided(shape, strides, step)
         if walk is None:
-            walk, found = contiguous(after), number
-        shape, strides = after, walk
-    return found
+            return True
+        shape, strides = _shape(shape, step), walk
+    return False
 
 
 def contiguous(shape: Shape) -> Strides:

@@ -479,6 +479,18 @@ def test_constants_made_inside() -> None:
     agrees(lambda: lambda: (Tensor([1, 2]), Tensor.zeros(2), Tensor.arange(3)), [()] * 3, captures=1)
 
 
+def test_a_constant_that_is_read_and_returned() -> None:
+    def make() -> Callable[..., Any]:
+        def function(x: Tensor) -> Any:
+            c, one = tensor(1, 2), tensor(5)
+            early = (x + c).realize()
+            return early * (c * 1).realize(), c.reshape(2, 1).contiguous(), x + one, one.sum(), c.detach() * 1
+
+        return function
+
+    agrees(make, [(tensor(i, 1),) for i in range(4)], captures=1)
+
+
 def test_a_constant_result_is_not_shared() -> None:
     captured = jit(lambda x: (x * 2, Tensor([1.0])))
     _, one = captured(tensor(1))

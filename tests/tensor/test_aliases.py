@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -32,6 +32,8 @@ def seen(x: object, way: tuple[str, object]) -> object:
 
 
 @given(st.integers(0, 1 << 32))
+@example(4802)
+@example(76)
 def test_random_programs_as_in_numpy(seed: int) -> None:
     rng = random.Random(seed)
     start = np.arange(24, dtype=np.float32).reshape(rng.choice([(2, 3, 4), (4, 6), (24,)]))
@@ -71,6 +73,16 @@ def test_which_reshapes_are_views_is_numpys_rule(
     array = np.lib.stride_tricks.as_strided(np.zeros(64, np.int8), shape, strides)
     copied = not np.shares_memory(array.reshape(wanted), array)
     assert (viewed(shape, strides, wanted) is None) == copied
+
+
+def test_each_reshape_that_copies_has_a_memory_of_its_own(device) -> None:
+    turned = Tensor([[1.0, 2.0], [3.0, 4.0]]).T
+    one, other = turned.reshape(4), turned.reshape(4)
+    pair = other.reshape(2, 2)
+    one += 1
+    assert (one.tolist(), other.tolist(), turned.tolist()) == ([2, 4, 3, 5], [1, 3, 2, 4], [[1, 3], [2, 4]])
+    other[0] = 9
+    assert pair.tolist() == [[9, 3], [2, 4]] and one.tolist() == [2, 4, 3, 5] and turned.tolist() == [[1, 3], [2, 4]]
 
 
 def test_parts_of_parts(device) -> None:
