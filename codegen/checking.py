@@ -27,6 +27,7 @@ Ranges = dict[Axis, range]
 BUDGET: Final = 1 << 23  # values computed for one store, unless everything is asked for
 LARGEST: Final = 1 << 27  # of a store whose points cannot be chosen from
 BOXES: Final = 6
+SPOILED: Final = 0xF7  # in every byte: large negative floats, odd integers
 SHAKES: Final = 2  # times the inputs are changed by a rounding
 BITS: Final = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}  # of a fraction
 
@@ -63,6 +64,18 @@ def wrong_elements(kernel: Kernel, before: Arrays, after: Arrays, thorough: bool
         for param in kernel.params
         if (wrong := _wrong(kernel, param, before, after, ideal, looked)) is not None
     ]
+
+
+def spoiled(kernel: Kernel) -> dict[str, NDArray]:
+    """Values nobody computes, for each parameter that a kernel fills without reading it: what it leaves out shows."""
+    read = {e.param for e in kernel.loads}
+    filled = {
+        store.param
+        for store in kernel.stores
+        if store.mode == "set" and not store.guards and not store.index.is_dynamic
+        and prod(a.size for a in store.axes) == store.param.size
+    }  # fmt: skip
+    return {p.name: np.full(p.nbytes, SPOILED, np.uint8).view(p.dtype.numpy) for p in filled - read if p.dtype.bits > 8}
 
 
 def _wrong(

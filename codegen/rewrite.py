@@ -56,6 +56,8 @@ def prepare(kernel: Kernel) -> Kernel:
     kernel = merge_axes(share(split_axes(kernel)))
     while (divided := split_axes(kernel, match=False)) is not kernel:
         kernel = merge_axes(share(divided))
+    if (left := fixed(kernel)) is not kernel:  # a part of an axis that was split may have one term
+        return prepare(left)
     return canonical(regrouped(reorder(kernel)))
 
 

@@ -161,10 +161,8 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
         if isinstance(step, HostCall):
             _call(plan, step, arguments)
             continue
-        before = verifying.contents(step, arguments) if VERIFY.value else {}
-        seconds = Device[step.device].launch(step.executable, arguments, timed)
-        if before:
-            verifying.check(step, before, verifying.contents(step, arguments))
+        with verifying.checked(step, arguments):
+            seconds = Device[step.device].launch(step.executable, arguments, timed)
         if seconds is not None:
             GlobalCounters.time_sum_s += seconds
             debug.show_launch(step, seconds)

@@ -7,7 +7,8 @@ the first wrong element and the user's line, and a folder that shows the failure
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from zipfile import ZipFile
@@ -15,7 +16,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.checking import Wrong, wrong_elements
+from codegen.checking import Wrong, spoiled, wrong_elements
 from codegen.interpret import interpret
 from codegen.show import show
 from kernelforge.blame import current_line
@@ -61,6 +62,24 @@ def contents(step: Launch, memories: Sequence[Any]) -> Arrays:
         if param.size:
             Device[step.device].copy_out(memory, arrays[param.name])
     return arrays
+
+
+@contextmanager
+def checked(step: Launch, memories: Sequence[Any]) -> Iterator[None]:
+    """A context in which a launch runs; its results are checked at the end, if KF_VERIFY says so.
+
+    What it is to fill is overwritten before, so that right values from earlier do not stand in for what it leaves out.
+    """
+    if not VERIFY.value or step.program.kernel is None:
+        yield
+        return
+    before, values = contents(step, memories), spoiled(step.program.kernel)
+    for param, memory in zip(step.program.params, memories):
+        if param.size and param.name in values:
+            before[param.name] = values[param.name]
+            Device[step.device].copy_in(memory, values[param.name])
+    yield
+    check(step, before, contents(step, memories))
 
 
 def check(step: Launch, before: Arrays, after: Arrays) -> None:

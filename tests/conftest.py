@@ -61,10 +61,15 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_spoke_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fresh modules train, whatever tests before did with Tensor.training."""
-    monkeypatch.setattr(TRAINING, "asked", False)
+def _nobody_spoke_of_training() -> Iterator[None]:
+    """Fresh modules train, whatever tests before did with Tensor.training.
+
+    Not by `monkeypatch`: a fixture that is always there would make it the first, so that it undoes its changes last.
+    """
+    before, TRAINING.asked = TRAINING.asked, False
     forget()
+    yield
+    TRAINING.asked = before
 
 
 @pytest.fixture

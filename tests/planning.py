@@ -14,6 +14,7 @@ from kernelforge.graph import Node
 from kernelforge.group import Group
 from kernelforge.lower import FAULT, lower
 from kernelforge.plan import is_stored, storage
+from kernelforge.realize import contents
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.tensor import Tensor
@@ -35,6 +36,12 @@ def planned(*tensors: Tensor, target: Target = CPU) -> list[Group]:
     return groups(to_compute(*tensors, target=target), target)
 
 
+def _stored(node: Node) -> NDArray:
+    """What a node's memory holds before a plan runs; the node of a constant may be computed by an earlier test."""
+    buffer = node.attr if node.op == "buffer" else node.realized
+    return np.zeros(node.size, node.dtype.numpy) if buffer is None else contents(buffer)
+
+
 def interpreted(plan: Sequence[Group], results: Sequence[Node]) -> list[NDArray]:
     """The values of results after the interpreter ran the groups one after the other."""
     memory: dict[Node, NDArray] = {}
@@ -47,7 +54,7 @@ def interpreted(plan: Sequence[Group], results: Sequence[Node]) -> list[NDArray]
                 continue
             node = lowered.nodes[param.name]
             if node not in memory:
-                memory[node] = node.attr.host if node.op == "buffer" else np.zeros(node.size, node.dtype.numpy)
+                memory[node] = _stored(node)
             arrays[param.name] = memory[node]
         interpret(lowered.kernel, arrays)
         assert not arrays.get(FAULT, np.zeros(1)).any(), "an index was out of range"

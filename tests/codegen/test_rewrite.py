@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codegen.contract import contraction
@@ -45,6 +45,7 @@ def test_preparing_changes_no_result(kernel: Kernel, seed: int) -> None:
 
 
 @given(kernels())
+@example(random_kernel(4))
 def test_preparing_is_idempotent(kernel: Kernel) -> None:
     once = prepare(kernel)
     assert show(prepare(once)) == show(once)
