@@ -92,20 +92,30 @@ class Guard:
         return len(now) == len(self.expected) and all(map(is_, now, self.expected))
 
     def reason(self) -> str | None:
-        """What has changed, in words; None if nothing that matters has."""
+        """What has changed, in words; None if nothing that matters has.
+
+        Tensors that stand for others from now on are what is expected from now on, whatever else has changed.
+        """
+        self.contents = dict(self.contents)
+        why = self._compared()
+        if why is None:
+            self._aim()
+        else:
+            self.expected = tuple(self.contents.values())
+        return why
+
+    def _compared(self) -> str | None:
         now = self.holder.items()
         if self.holder.filtered and self.names is not None:
             now = {key: value for key, value in now.items() if key in self.names}
         for key in (*self.contents, *(key for key in now if key not in self.contents)):
             old, new = self.contents.get(key, MISSING), now.get(key, MISSING)
-            if is_same(old, new):
-                continue
-            if not (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):
+            if is_same(old, new) or (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):
+                self.contents[key] = new
+            else:
                 if isinstance(self.holder, Numbers):
                     return f"the {self.holder.spelled(key)} have changed (pass a Tensor: its values may change)"
                 return f"{self.holder.spelled(key)} was {shown(old)}, now it is {shown(new)}"
-        self.contents = {key: now[key] for key in self.contents}
-        self._aim()
         return None
 
 

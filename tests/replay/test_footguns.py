@@ -491,6 +491,16 @@ def test_a_constant_that_is_read_and_returned() -> None:
     agrees(make, [(tensor(i, 1),) for i in range(4)], captures=1)
 
 
+def test_a_tensor_replaced_together_with_a_number() -> None:
+    places = {"x": tensor(1), "n": 2.0}
+    captured = jit(lambda: places["x"] * places["n"])
+    first, second, found = places["x"], tensor(10), []
+    for x, n in ((first, 2.0), (first, 2.0), (second, 3.0), (first, 2.0), (second, 2.0), (first, 3.0)):
+        places.update(x=x, n=n)
+        found.append(captured().item())
+    assert found == [2, 2, 30, 2, 20, 3]
+
+
 def test_a_constant_result_is_not_shared() -> None:
     captured = jit(lambda x: (x * 2, Tensor([1.0])))
     _, one = captured(tensor(1))
