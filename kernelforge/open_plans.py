@@ -18,7 +18,7 @@ import numpy as np
 from codegen.dtypes import to_storage
 from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
 from codegen.open_sizes import Sizes
-from codegen.opencl import with_common_arrays, without_comment
+from codegen.opencl import KERNEL, with_common_arrays, without_comment
 from codegen.opencl_text import FAR
 from codegen.program import Program
 from codegen.schedule import ScheduleError
@@ -293,6 +293,8 @@ def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
     alike = {(p.language, p.numbers, p.written, tuple((x.name, x.dtype) for x in p.params), len(p.grid), p.local,
               tuple(replace(s, size=0, tile=0 if s.name else s.tile) for s in p.spread)) for p in programs}  # fmt: skip
     if len(alike) > 1 or len({len(step.checks) for step in steps}) > 1:
+        raise Unfit
+    if any(KERNEL not in p.source for p in programs):  # a text of another form, such as that of several in one
         raise Unfit
     entry = common_name([p.entry for p in programs])
     names = ", ".join(f"const int {name}" for name in points[0])
