@@ -150,13 +150,13 @@ class Capture:
         in_place = bool(self.taken) and are_alone([tensors[place] for place in self.taken])
         buffers = [_buffer(tensor) for tensor in tensors]
         buffers += self.constants
-        place = generator.place() if len(self.steps) > 1 else None
+        position = generator.position() if len(self.steps) > 1 else None
         try:
             for step in self.steps:
                 self._do(step, buffers, in_place)
         except BaseException:
-            if place is not None:
-                generator.go_to(place)
+            if position is not None:
+                generator.resume(*position)
             raise
         nodes = [tensor._node for tensor in tensors]
         made = [*tensors, *[self._made(source, buffers, nodes) for source in self.sources]]

@@ -56,24 +56,13 @@ class Generator:
 
     def resume(self, seed: int, calls: int) -> None:
         """Go on from a position."""
-        self.restart(seed)
-        self.calls = itertools.count(calls)
+        self.seed, self.calls = seed, itertools.count(calls)
 
     def state(self) -> np.ndarray:
         """The next call's key and counter, four uint32 words."""
         call = next(self.calls)
         words = (self.seed, self.seed >> 32, call, call >> 32)
         return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
-
-    def place(self) -> tuple[int, int]:
-        """The seed and the number of the next call."""
-        call = next(self.calls)
-        self.calls = itertools.count(call)
-        return self.seed, call
-
-    def go_to(self, place: tuple[int, int]) -> None:
-        """Go on from what `place` said."""
-        self.seed, self.calls = place[0], itertools.count(place[1])
 
 
 generator: Final = Generator(int.from_bytes(os.urandom(8), "little"))

@@ -68,7 +68,7 @@ def run(steps: list[Step], lazy: bool, captures: bool = False, seed: int = 0) ->
     state = State(lazy, captures)
     for step in steps:
         step(state)
-    return [*state.values(), generator.place()[1]]
+    return [*state.values(), generator.position()[1]]
 
 
 # ---------------------------------------------------------------------------------------------------------- steps
