@@ -183,6 +183,8 @@ class Lowering:
         if demand.kind == "pad":
             return padded(args[0], self._guards(demand.condition))
         if demand.kind == "gather":
+            # What is picked from may be computed without reading: the index is wrong all the same.
+            self._position(demand.needs[0], node.src[0].shape[node.attr], node)
             return args[1]
         if demand.kind == "reduce":
             return ir.reduce(node.attr[0], args[0], demand.bound)

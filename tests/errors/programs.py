@@ -205,4 +205,10 @@ V.take(Tensor([3])) | index out of range
 (M * 0).solve(M) | solve
 (M * 0 - 1).cholesky() | cholesky
 X.take_along_dim(Tensor([[9, 0, 0]]), 1) | index out of range
+Tensor.ones(3)[Tensor([5])] | index out of range
+Tensor.ones(3, 3)[Tensor([0]), Tensor([-4])] | index out of range
+Tensor.zeros(5).gather(0, Tensor.full((2,), 7)) | index out of range
+Tensor.ones(2, 3).index_select(1, Tensor([9])).sum() | index out of range
+Tensor.zeros(2, 3).cross_entropy(Tensor([0, 3])) | index out of range
+Tensor.ones(1, 3).expand(4, 3).take_along_dim(Tensor([[9, 0, 0]]), 0) | index out of range
 """
