@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from math import prod
 
 from codegen.index import Axis
@@ -37,7 +38,7 @@ from codegen.opencl_moves import Moves
 from codegen.opencl_pack import print_pack
 from codegen.opencl_prelude import Prelude, memory_element
 from codegen.opencl_segments import Segment, segments
-from codegen.opencl_tails import overlaps, takes_groups, wants_twin
+from codegen.opencl_tails import overlaps, shorter_steps, takes_groups, wants_twin
 from codegen.opencl_text import FAR, Speller
 from codegen.origins import origins_of
 from codegen.overwriting import overwritten
@@ -81,6 +82,7 @@ def render_nest(nest: Nest, sizes: Sizes = STATIC) -> Program:
         origins=printer.origins,
         spread=printer.spread,
         numbers=printer.numbers,
+        across=min((axis.size for axis in nest.schedule.vector if sizes.open and sizes.is_open(axis)), default=0),
     )
 
 
@@ -283,9 +285,22 @@ class _Printer:
             head = "" if inside else f"if ({end} > {whole})"
             head = f"if ({size} > {whole})" if inside and rest is None else head
         with self.lines.block(head):
-            self.lines.add(f"const {self.base} {var} = {whole};")
-            self.inside(node, rest=rest)
+            self.ending(node, whole, rest)
         self.twins -= 1
+
+    def ending(self, node: Loop, first: str, rest: int | None) -> None:
+        """What the last tile holds, from `first` on: `rest` points.  Of an open axis, where their number is not known,
+        they are done in ever smaller whole steps, then what does not fill the last of these."""
+        size, steps = node.axis.size, shorter_steps(node, self.nest) if rest is None else ()
+        for step in steps:
+            rest, last = step, f"({size} / {step} * {step})"
+            head = f"kf_for ({self.base} {node.var} = {first}; {node.var} < {last}; {node.var} += {step})"
+            with self.lines.block(head):
+                self.inside(node, whole=True, rest=rest)
+            first = last
+        with self.lines.block(f"if ({size} > {first})") if steps else nullcontext():
+            self.lines.add(f"const {self.base} {node.var} = {first};")
+            self.inside(node, rest=rest)
 
     def program_id(self, node: Loop) -> str:
         """Which tile of its axis a group does: a dimension per grid loop, or all in one when there are more than 3."""

@@ -50,7 +50,8 @@ class Masks:
     """Spells conditions at points of the place `indices` is at.
 
     clear   axes whose current tile is known not to overhang
-    rest    axes whose current tile is known to be the last, with the number of its points that are inside
+    rest    axes whose current tile is known to be the last, with the number of its points that are inside; of an open
+            axis no more than so many are
     known   axes of whose current tile more is known: the positions all its points are between
     beyond  axes whose points may lie past the end although the tile does not say so, or before 0 when they are loose
     open    axes of whose size nothing may be derived: any tile of more than a point may overhang
@@ -112,7 +113,7 @@ class Masks:
         if self.inside(axis, offset, self.lanes if axis is lane else 1):
             return
         loose = axis in self.indices.place.loose
-        if axis in self.rest and axis not in self.beyond:
+        if axis in self.rest and axis not in self.beyond | self.open:
             left = self.rest[axis] - offset
             if axis is lane and left > 0:
                 found.last.append(str(left))

@@ -33,6 +33,7 @@ from codegen.nodes import (
     nodes,
 )
 
+FEW = 4  # vectors
 WASTE = 16  # the last tile may do one in so many of an axis' points for nothing
 _IDEMPOTENT = frozenset(("max", "min", "and", "or"))
 
@@ -69,6 +70,15 @@ def wants_twin(loop: Loop, nest: Nest) -> bool:
         if plain and isinstance(n, Out) and axis in vector and axis in n.store.axes:
             return True
     return False
+
+
+def shorter_steps(loop: Loop, nest: Nest) -> tuple[int, ...]:
+    """Steps of fewer vectors than a tile has, in which the last tile along an open axis is walked: masking what is not
+    there would cost as much as computing it.  None where a box is laid out for whole tiles."""
+    lanes = nest.target.lanes
+    if loop.axis not in nest.schedule.vector or any(isinstance(n, Pack) for n in nodes(loop.body)):
+        return ()
+    return tuple(step for step in (FEW * lanes, lanes) if step < loop.tile and loop.tile % step == 0)
 
 
 def takes_groups(loop: Loop, nest: Nest) -> bool:

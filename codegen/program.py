@@ -41,6 +41,7 @@ class Program:
     options   launch options of the language (Triton: num_warps, num_stages)
     spread    of a program for open sizes, how each dimension of the grid is made; see `Spread`
     numbers   names of the int arguments that follow the arrays
+    across    the open size vectors run along; 0 where there is none
     """
 
     language: str
@@ -57,3 +58,4 @@ class Program:
     origins: tuple[Expr | None, ...] = field(default=(), compare=False, repr=False)
     spread: tuple[Spread, ...] = ()
     numbers: tuple[str, ...] = ()
+    across: int = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -20,46 +20,34 @@ from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
 from codegen.open_sizes import Sizes
 from codegen.opencl import KERNEL, with_common_arrays, without_comment
 from codegen.opencl_text import FAR
-from codegen.program import Program
 from codegen.schedule import ScheduleError
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.calls import memory_forms
 from kernelforge.counters import GlobalCounters
-from kernelforge.errors import InternalError, KernelForgeError
+from kernelforge.errors import KernelForgeError
 from kernelforge.formulas import Formulas, formulas
 from kernelforge.graph import Node, toposort
 from kernelforge.kept import Preparation
 from kernelforge.kernels import Device
 from kernelforge.numbered import Numbered, Record, TooShort, numbered, rebuilt
+from kernelforge.open_launches import OpenLaunch, grid_of, scaled
 from kernelforge.plan import lay_out, make_plan
 from kernelforge.steps import HostCall, Launch, Plan, Transfer
 
 MOST_FAMILIES: Final = 1024
 MOST_SEEN: Final = 3
+MOST_NARROW: Final = 16  # graphs of a family with plans of their own as long vectors would be half empty,
+NARROW: Final = 2  # the vectors of such
+LARGE: Final = 1 << 18  # and the elements their kernels read or write at least
 CLOSED: Final = frozenset(("loop", "host", "copy"))  # operations of one size
 MOST_NODES: Final = 10_000  # of a graph that is planned several times over
-GROUP_BYTES: Final = 1 << 17  # bytes or operations that are worth a group, at least
-GROUP_FLOPS: Final = 1 << 22
-GROUPS_PER_CORE: Final = 4
 ANY: Final = 1 << 62
 MOST_ELEMENTS: Final = 1 << 31  # an index is an int
 
 
 class Unfit(Exception):
     """Plans for several sizes differ in more than numbers."""
-
-
-@dataclass
-class OpenLaunch:
-    """A kernel whose sizes are arguments; for each dimension of its grid the size that is spread and the largest tile.
-    """
-
-    program: Program
-    spread: tuple[Formula, ...]
-    bounds: tuple[int, ...]
-    checks: tuple[Formula, ...]
-    executable: Any = None
 
 
 @dataclass
@@ -84,11 +72,14 @@ class OpenPlan:
 
 @dataclass
 class Family:
-    """Graphs of one kind: numbers and constants of those met, and the plan that serves them, once there is one."""
+    """Graphs of one kind: numbers and constants of those met, and the plan that serves them, once there is one; numbers
+    of those it would serve badly.
+    """
 
     seen: list[tuple[tuple[int, ...], tuple[object, ...]]] = field(default_factory=list)
     open: OpenPlan | None = None
     refused: bool = False
+    narrow: set[tuple[int, ...]] = field(default_factory=set)
 
 
 _families: Final[dict[tuple[object, ...], Family]] = {}
@@ -121,7 +112,24 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     if sizes is None and not family.refused:
         _learn(family, met, leaves, device)
         sizes = None if family.open is None else _fits(family.open, met)
-    return None if sizes is None or family.open is None else _instance(family.open, met, sizes, device)
+    if sizes is None or family.open is None:
+        return None
+    if len(family.narrow) < MOST_NARROW and _is_narrow(family.open, sizes, device):
+        family.narrow.add(tuple(met.numbers))
+    if tuple(met.numbers) in family.narrow:
+        return None
+    return _instance(family.open, met, sizes, device)
+
+
+def _is_narrow(found: OpenPlan, sizes: dict[str, int], device: str) -> bool:
+    """True where a kernel has much to do along sizes that fill few of its vectors: one made for these very sizes would
+    have vectors along others."""
+    for position, launch in found.launches.items():
+        across, arguments = launch.across(sizes), found.plan.steps[position].arguments
+        work = sum(found.slots[i](sizes) for i in arguments)
+        if 0 < across < NARROW * Device[device].target.lanes and work >= LARGE:
+            return True
+    return False
 
 
 def _fits(found: OpenPlan, met: Numbered) -> dict[str, int] | None:
@@ -307,8 +315,8 @@ def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
     bounds = tuple([max(found) if len(found) == 1 else ANY for found in tiles])
     numbers = (*points[0], *first.numbers)
     checks = tuple([_formula([check.size for check in same], points) for same in zip(*(step.checks for step in steps))])
-    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=())
-    return OpenLaunch(program, spread, bounds, checks)
+    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0)
+    return OpenLaunch(program, spread, bounds, checks, _formula([p.across for p in programs], points))
 
 
 def _compile(found: OpenPlan, device: str) -> None:
@@ -331,10 +339,10 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
     for position, step in enumerate(found.plan.steps):
         if isinstance(step, Launch):
             launch = found.launches[position]
-            program = _scaled(launch.program, sum(slots[i].nbytes for i in step.arguments))
+            program = scaled(launch.program, sum(slots[i].nbytes for i in step.arguments))
             target = Device[device].target
             far = any(slots[i].nbytes >= target.l3 for i in step.writes)
-            grid, numbers = _grid(launch, program, {**sizes, FAR: int(far)}, target.cores)
+            grid, numbers = grid_of(launch, program, {**sizes, FAR: int(far)}, target.cores)
             program = replace(program, grid=grid)
             checks = tuple([replace(check, size=size(sizes)) for check, size in zip(step.checks, launch.checks)])
             executable = launch.executable.sized(program, numbers)
@@ -352,33 +360,3 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
     lay_out(plan)
     plan.sum_up()
     return plan
-
-
-def _scaled(program: Program, nbytes: int) -> Program:
-    """The program with about the operations it does on as many bytes."""
-    before = max(1, sum(param.nbytes for param in program.params))
-    return replace(program, flops=program.flops * nbytes // before, nbytes=program.nbytes * nbytes // before)
-
-
-def _grid(
-    launch: OpenLaunch, program: Program, sizes: dict[str, int], cores: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The number of groups in each dimension, and the kernel's int arguments: enough groups for the cores to share,
-    of tiles as large as they may be."""
-    counts: list[int] = []
-    own: dict[str, int] = {}
-    wanted = max(1, min(cores * GROUPS_PER_CORE, max(program.nbytes // GROUP_BYTES, program.flops // GROUP_FLOPS)))
-    wanted //= max(1, prod(formula(sizes) // s.tile for s, formula in zip(program.spread, launch.spread) if not s.name))
-    for spread, formula, bound in zip(program.spread, launch.spread, launch.bounds):
-        size, tile = formula(sizes), spread.tile
-        if spread.name:
-            count = max(1, wanted, -(-size // bound))
-            tile = -(-size // (count * spread.unit)) * spread.unit
-            wanted //= count
-        counts.append(-(-size // tile))
-        own |= {spread.name: tile, spread.tiles: counts[-1]}
-    if not all(counts):
-        raise InternalError(f"{program.entry} has nothing to do")
-    grid = tuple(counts) if 0 < len(counts) <= 3 else (prod(counts),)
-    return grid, tuple([sizes[name] if name in sizes else own[name] for name in program.numbers])
-

@@ -119,3 +119,48 @@ def test_large_plans_that_stay_are_made_for_their_very_sizes(monkeypatch: pytest
         assert compiled(tensors[2], 4) == 0 and compiled(tensors[2], 5) > 0, "a third has its own once it ran often"
         monkeypatch.setattr(realize, "MOST_CLOSED", 0)
         assert compiled(tensors[1], 9) == 0, "but not many of them do"
+
+
+ALONG: dict[str, Made] = {
+    "rows": lambda x: x.sum(1),
+    "extrema": lambda x: x.max(1),
+    "columns": lambda x: x.sum(0),
+    "softmax": lambda x: x.softmax(1),
+    "norm": lambda x: (x - x.mean(1, keepdim=True)).square().sum(1),
+    "scan": lambda x: x.cumsum(1),
+    "chain": lambda x: x.exp() * x.sum(0, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_rows_of_any_length(name: str) -> None:
+    """Lengths that fill whole tiles, whole vectors, some of these and a little, or none: never are others compiled."""
+    rng = np.random.default_rng(3)
+    late = 0
+    with Context(DEVICE="CPU"):
+        for number, size in enumerate((70, 83, 2, 15, 16, 17, 31, 32, 63, 64, 65, 79, 80, 81, 128, 511, 512, 580, 591)):
+            x = rng.standard_normal((3 + number, size)).astype(np.float32)
+            before = GlobalCounters.compiled
+            with Context(OPEN=1):
+                found = ALONG[name](Tensor(x)).numpy()
+            late += (GlobalCounters.compiled - before) * (number >= 2)
+            with Context(OPEN=0):
+                expected = ALONG[name](Tensor(x.astype(np.float64))).numpy()
+            np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-4, err_msg=str(size))
+    assert late == 0
+
+
+def test_much_along_short_sizes_has_kernels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(rows: int, columns: int) -> int:
+        x, before = Tensor.randn(rows, columns, device="CPU").realize(), GlobalCounters.compiled
+        found = (x - x.max(1, keepdim=True)).numpy()
+        np.testing.assert_allclose(found, x.numpy() - x.numpy().max(1, keepdims=True), rtol=1e-6)
+        return GlobalCounters.compiled - before
+
+    with Context(OPEN=1, DEVICE="CPU"):
+        assert compiled(900, 300) and compiled(901, 310), "one for the first, and those for any size"
+        assert not compiled(40, 7), "little along short rows"
+        assert not compiled(2000, 290), "much along long ones"
+        assert compiled(200_000, 7), "much along short ones"
+        monkeypatch.setattr(open_plans, "MOST_NARROW", 1)
+        assert not compiled(190_000, 5), "but not for many such sizes"

@@ -1,0 +1,62 @@
+"""Launches of kernels whose sizes are arguments.
+
+Comes in: a kernel for open sizes, and sizes.  Goes out: its grid and its arguments for these.  It knows no graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, Final
+
+from codegen.fitting import Formula
+from codegen.program import Program
+from kernelforge.errors import InternalError
+
+GROUP_BYTES: Final = 1 << 17  # bytes or operations that are worth a group, at least
+GROUP_FLOPS: Final = 1 << 22
+GROUPS_PER_CORE: Final = 4
+
+
+@dataclass
+class OpenLaunch:
+    """A kernel whose sizes are arguments; for each dimension of its grid the size that is spread and the largest tile;
+    the size its vectors run along.
+    """
+
+    program: Program
+    spread: tuple[Formula, ...]
+    bounds: tuple[int, ...]
+    checks: tuple[Formula, ...]
+    across: Formula
+    executable: Any = None
+
+
+def scaled(program: Program, nbytes: int) -> Program:
+    """The program with about the operations it does on as many bytes."""
+    before = max(1, sum(param.nbytes for param in program.params))
+    return replace(program, flops=program.flops * nbytes // before, nbytes=program.nbytes * nbytes // before)
+
+
+def grid_of(
+    launch: OpenLaunch, program: Program, sizes: dict[str, int], cores: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The number of groups in each dimension, and the kernel's int arguments: enough groups for the cores to share,
+    of tiles as large as they may be."""
+    counts: list[int] = []
+    own: dict[str, int] = {}
+    wanted = max(1, min(cores * GROUPS_PER_CORE, max(program.nbytes // GROUP_BYTES, program.flops // GROUP_FLOPS)))
+    wanted //= max(1, prod(formula(sizes) // s.tile for s, formula in zip(program.spread, launch.spread) if not s.name))
+    for spread, formula, bound in zip(program.spread, launch.spread, launch.bounds):
+        size, tile = formula(sizes), spread.tile
+        if spread.name:
+            count = max(1, wanted, -(-size // bound))
+            tile = -(-size // (count * spread.unit)) * spread.unit
+            wanted //= count
+        counts.append(-(-size // tile))
+        own |= {spread.name: tile, spread.tiles: counts[-1]}
+    if not all(counts):
+        raise InternalError(f"{program.entry} has nothing to do")
+    grid = tuple(counts) if 0 < len(counts) <= 3 else (prod(counts),)
+    return grid, tuple([sizes[name] if name in sizes else own[name] for name in program.numbers])
+
