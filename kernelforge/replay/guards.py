@@ -104,10 +104,35 @@ class Guard:
             self.expected = tuple(self.contents.values())
         return why
 
-    def _compared(self) -> str | None:
+    def numbers(self) -> list[tuple[int, int]] | None:
+        """The integers among the contents, as they were and as they are; None when anything else has changed.
+
+        Tensors that stand for others from now on are what is expected from now on.
+        """
+        now, found = self.now(), list[tuple[int, int]]()
+        if now.keys() != self.contents.keys():
+            return None
+        self.contents = dict(self.contents)
+        for key, new in now.items():
+            old = self.contents[key]
+            if type(old) is int and type(new) is int:
+                found.append((old, new))
+            elif is_same(old, new) or (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):
+                self.contents[key] = new
+            else:
+                return None
+        self.expected = tuple(self.contents.values())
+        return found
+
+    def now(self) -> dict[Any, Any]:
+        """The contents as they are, of those that could matter."""
         now = self.holder.items()
         if self.holder.filtered and self.names is not None:
-            now = {key: value for key, value in now.items() if key in self.names}
+            return {key: value for key, value in now.items() if key in self.names}
+        return now
+
+    def _compared(self) -> str | None:
+        now = self.now()
         for key in (*self.contents, *(key for key in now if key not in self.contents)):
             old, new = self.contents.get(key, MISSING), now.get(key, MISSING)
             if is_same(old, new) or (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):

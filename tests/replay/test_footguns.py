@@ -197,7 +197,7 @@ def test_a_global_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(captured._entries) == 1
 
 
-def test_a_global_that_is_counted() -> None:
+def test_a_number_that_is_counted() -> None:
     state = SimpleNamespace(calls=0, total=tensor(0))
 
     @jit
@@ -206,12 +206,24 @@ def test_a_global_that_is_counted() -> None:
         state.total = state.total + x
         return x * state.calls
 
+    assert [counted(tensor(1)).item() for _ in range(20)] == list(range(1, 21))
+    assert (state.calls, state.total.item(), len(counted._entries)) == (20, 20, 4)
+    assert "16 calls ran uncaptured" in counted.explain()
+
+
+def test_a_rate_that_changes_each_time() -> None:
+    state = SimpleNamespace(rate=1.0)
+
+    @jit
+    def decayed(x: Tensor) -> Tensor:
+        state.rate *= 0.5
+        return x * state.rate
+
     found = []
-    with pytest.raises(JitError, match=r"captured 16 times.*closure variable state\.calls"):
+    with pytest.raises(JitError, match=r"captured 16 times.*closure variable state\.rate"):
         for _ in range(20):
-            found.append(counted(tensor(1)).item())
-    assert found == list(range(1, 17))
-    assert state.total.item() == 16
+            found.append(decayed(tensor(1)).item())
+    assert found == [0.5**i for i in range(1, 17)]
 
 
 def test_an_attribute_that_is_set() -> None:
@@ -671,12 +683,19 @@ def test_explain_says_what_happened() -> None:
 
 def test_bounded_captures() -> None:
     captured = jit(lambda x, n: x * n, captures=3)
-    for n in itertools.islice(itertools.cycle(range(3)), 9):
+    for n in itertools.islice(itertools.cycle((0.5, 1.5, 2.5)), 9):
         captured(tensor(1), n)
-    with pytest.raises(JitError, match=r"captured 3 times.*argument 1 was 2, now it is 3"):
-        captured(tensor(1), 3)
+    with pytest.raises(JitError, match=r"captured 3 times.*argument 1 was 2.5, now it is 3.5"):
+        captured(tensor(1), 3.5)
     captured.reset()
-    assert captured(tensor(1), 3).item() == 3
+    assert captured(tensor(1), 3.5).item() == 3.5
+
+
+def test_bounded_captures_of_integers() -> None:
+    captured = jit(lambda x, n: x * n, captures=3)
+    assert [captured(tensor(1), n).item() for n in (*range(6), *range(6))] == [*range(6), *range(6)]
+    assert len(captured._entries) == 3
+    assert "6 calls ran uncaptured" in captured.explain()
 
 
 def test_threads() -> None:

@@ -1,0 +1,263 @@
+"""A capture with what it is right for, and the arguments of a call taken apart.
+
+Comes in: a call.  Goes out: whether a capture is right for it, in words why not, and whether it is one of other sizes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, cast
+
+from kernelforge.graph import Node
+from kernelforge.replay.capture import Capture
+from kernelforge.replay.guards import Absent, Guard, check_not_iterator, is_same, shown
+from kernelforge.replay.state import SIMPLE
+from kernelforge.replay.structures import children
+from kernelforge.tensor import Tensor
+from kernelforge.tensor.aliases import kinship
+from kernelforge.variable import Bound
+
+MODES: Final = ("no_grad", "the default float type", "the default integer type", "the switches or Tensor.training")
+MOST_MET: Final = 4096  # sizes that are counted
+FEW: Final = 4  # captures of other sizes that are made at once
+_NODE: Final = attrgetter("_node")
+
+
+class Arguments:
+    """The arguments of a call, taken apart: tensors, and all else by path."""
+
+    __slots__ = ("objects", "plain", "tensors")
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], gradients: bool = True) -> None:
+        self.tensors: list[Tensor] = []
+        self.plain: list[tuple[str, Any]] = []
+        self.objects: list[tuple[str, Any]] = []
+        stack: list[tuple[str, Any]] = [(f"argument {key}", kwargs[key]) for key in sorted(kwargs, reverse=True)]
+        stack += [(f"argument {i}", args[i]) for i in reversed(range(len(args)))]
+        self.plain.append(("the number of arguments", (len(args), *sorted(kwargs))))
+        while stack:
+            path, value = stack.pop()
+            if isinstance(value, Tensor):
+                self.tensors.append(value)
+                self.plain.append((path, Tensor))
+                if gradients and value.grad is not None:
+                    stack.append((f"{path}.grad", value.grad))
+            elif isinstance(value, SIMPLE):
+                self.plain.append((path, value))
+            elif type(value) in (list, tuple, dict):
+                inside = children(value)
+                assert inside is not None
+                keys = tuple(value) if type(value) is dict else range(len(value))
+                self.plain.append((path, (type(value), tuple(keys))))
+                stack += [(f"{path}[{key!r}]", item) for key, item in reversed(list(zip(keys, inside[0])))]
+            else:
+                check_not_iterator(value, f"be given {path}")
+                self.plain.append((path, value))
+                self.objects.append((path, value))
+
+
+def kind_of(tensor: Tensor) -> tuple[object, ...]:
+    """What a capture depends on of a tensor but for its values."""
+    node = tensor._node
+    return node.shape, node.dtype, tensor.device, tensor._tracked, tensor._leaf
+
+
+_KIND: Final = ("shape", "dtype", "device", "requires_grad", "being a leaf")
+
+
+class OtherSizes(NamedTuple):
+    """The sizes of a call, as far as they tell it from others.
+
+    counted  it is another one than a capture's by an integer that is no variable's
+    """
+
+    shapes: tuple[object, ...]
+    numbers: tuple[int, ...]
+    counted: bool
+
+
+class Family:
+    """Captures that differ in sizes alone, and what was met of these.
+
+    To capture a call takes longer than to run it, so sizes must return before it is done, and the oftener the more
+    captures there are: a cache that grows by one each time is captured a few times and then runs as it is.
+
+    captures   how many there are
+    uncaptured calls that ran as they are
+    """
+
+    __slots__ = ("_met", "captures", "uncaptured")
+
+    def __init__(self) -> None:
+        self.captures, self.uncaptured = 1, 0
+        self._met: Counter[tuple[object, ...]] = Counter()
+
+    def pays(self, sizes: OtherSizes, most: int) -> bool:
+        """True when a call of these sizes is to be captured; most: captures of calls that differ in numbers."""
+        if sizes.counted and self.captures >= most:
+            return False
+        if len(self._met) >= MOST_MET:
+            self._met.clear()
+        self._met[sizes[:2]] += 1
+        return self._met[sizes[:2]] > self.captures // FEW
+
+
+@dataclass
+class Entry:
+    """A capture and what it is right for.
+
+    given      the arguments it was made with, and their kinds
+    fresh      which tensor arguments it has to be given: those that are neither seen nor given before
+    quick      whether the arguments are tensors without gradients, all of them different and none of them seen
+    family     of the captures that differ in sizes alone
+    nodes, ids   what the seen tensors were when they were looked at last, and their identities
+    pattern    for each tensor argument the first place in which it is among all tensors
+    changing   which of all tensors change in place, and which are views of those
+    seen       the tensors it sees, and their kinds
+    """
+
+    capture: Capture
+    mode: tuple[object, ...]
+    plain: list[tuple[str, Any]]
+    given_kinds: list[tuple[object, ...]]
+    fresh: list[int]
+    pattern: list[int]
+    seen: list[Tensor]
+    seen_kinds: list[tuple[object, ...]]
+    family: Family = field(default_factory=Family)
+    guards: list[Guard | Absent] = field(default_factory=list)
+    uses: Counter[int] = field(default_factory=Counter)
+    seconds: float = 0.0
+    replays: int = 0
+    quick: bool = False
+    changing: set[int] = field(default_factory=set)
+    kin: list[Any] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    ids: set[int] = field(default_factory=set)
+
+    def fits_quickly(self, mode: tuple[object, ...], args: tuple[Any, ...]) -> bool:
+        """True when this capture is right for a call and hardly anything had to be looked at; False: look closer."""
+        if not self.quick or len(args) != len(self.given_kinds) or self.mode != mode:
+            return False
+        for tensor, (shape, dtype, device, tracked, leaf) in zip(args, self.given_kinds):
+            if tensor.__class__ is not Tensor or tensor.grad is not None:
+                return False
+            node = tensor._node
+            if node.op != "buffer" or node.shape != shape or node.dtype is not dtype or node.device != device:
+                return False
+            if tensor._tracked is not tracked or tensor._leaf is not leaf:
+                return False
+        if self.guards and not all(guard.holds() for guard in self.guards):
+            return False
+        if self.seen and (list(map(_NODE, self.seen)) != self.nodes or not self.ids.isdisjoint(map(id, args))):
+            return False
+        if self.changing and kinship([*self.seen, *args], self.changing):
+            return False
+        return len(args) < 2 or len(set(map(id, args))) == len(args)
+
+    def rebind(self, old: Tensor, new: Tensor) -> bool:
+        """True when new may stand for old, a tensor in a place the function sees, from now on."""
+        if self.uses[id(old)] != 1 or self.uses[id(new)]:
+            return False
+        for i, tensor in enumerate(self.seen):
+            if tensor is old:
+                self.seen[i] = new
+        del self.uses[id(old)]
+        self.uses[id(new)] = 1
+        return True
+
+    def reason(self, mode: tuple[object, ...], given: Arguments) -> str | None:
+        """Why this capture is not right for a call; None if it is."""
+        if self.mode != mode:
+            return next(f"{MODES[i]} changed" for i in range(len(mode)) if self.mode[i] != mode[i])
+        if len(given.plain) != len(self.plain):
+            return "the structure of the arguments"
+        for (path, old), (_, new) in zip(self.plain, given.plain):
+            if not is_same(old, new):
+                return f"{path} was {shown(old)}, now it is {shown(new)}"
+        for kind, tensor, i in zip(self.given_kinds, given.tensors, range(len(given.tensors))):
+            if kind != (now := kind_of(tensor)):
+                return _difference(f"tensor argument {i}", kind, now)
+        for guard in self.guards:
+            if not guard.holds() and (why := guard.reason()) is not None:
+                return why
+        for kind, tensor in zip(self.seen_kinds, self.seen):
+            if kind != (now := kind_of(tensor)):
+                return _difference("a tensor the function sees", kind, now)
+        return self._relation(given.tensors)
+
+    def sizes(self, mode: tuple[object, ...], given: Arguments) -> OtherSizes | None:
+        """The sizes of a call that differs from this capture in nothing else; None for any other call.
+
+        Sizes are the shapes of tensors, as long as their ranks are the same, the values of variables, and integers.
+        """
+        if self.mode != mode or len(self.plain) != len(given.plain):
+            return None
+        bound, numbers = list[tuple[int, int]](), list[tuple[int, int]]()
+        for (_, old), (_, new) in zip(self.plain, given.plain):
+            if type(old) is int and type(new) is int:
+                numbers.append((old, new))
+            elif isinstance(old, Bound) and isinstance(new, Bound) and old.variable is new.variable:
+                bound.append((int(old), int(new)))
+            elif not is_same(old, new):
+                return None
+        for guard in self.guards:
+            found = [] if guard.holds() else guard.numbers() if isinstance(guard, Guard) else None
+            if found is None:
+                return None
+            numbers += found
+        now = list(map(kind_of, given.tensors)), list(map(kind_of, self.seen))
+        kinds = list(zip((self.given_kinds, self.seen_kinds), now))
+        if any(list(map(_with_rank, old)) != list(map(_with_rank, new)) for old, new in kinds):
+            return None
+        counted = any(old != new for old, new in numbers)
+        if not counted and all(old == new for old, new in kinds) and all(old == new for old, new in bound):
+            return None
+        if self._relation(given.tensors) is not None:
+            return None
+        shapes = tuple(kind[0] for found in now for kind in found)
+        return OtherSizes(shapes, tuple(new for _, new in (*bound, *numbers)), counted)
+
+    @property
+    def visible(self) -> list[Tensor]:
+        """The tensors that are in the guarded places now."""
+        guards = [guard for guard in self.guards if isinstance(guard, Guard) and not guard.holds()]
+        return [value for guard in guards for value in guard.now().values() if isinstance(value, Tensor)]
+
+    def _relation(self, given: Sequence[Tensor]) -> str | None:
+        """What is different in how tensors are related."""
+        if pattern_of(self.seen, given) != self.pattern:
+            return "which tensor arguments are the same tensor, or one the function sees"
+        if self.changing and kinship([*self.seen, *given], self.changing) != self.kin:
+            return "which tensors are views of each other"
+        return None
+
+    def note(self) -> None:
+        """Notes what the seen tensors are now."""
+        if self.seen:
+            self.nodes, self.ids = list(map(_NODE, self.seen)), set(map(id, self.seen))
+
+    def tensors(self, given: Arguments) -> list[Tensor]:
+        """What the capture has to be given."""
+        return self.seen + [given.tensors[i] for i in self.fresh]
+
+
+def _with_rank(kind: tuple[object, ...]) -> tuple[object, ...]:
+    """A kind of tensor, with the rank instead of the shape."""
+    return len(cast(tuple[int, ...], kind[0])), *kind[1:]
+
+
+def _difference(what: str, kind: tuple[object, ...], now: tuple[object, ...]) -> str:
+    which = next(i for i in range(len(kind)) if now[i] != kind[i])
+    return f"{_KIND[which]} of {what} was {kind[which]}, now it is {now[which]}"
+
+
+def pattern_of(seen: Sequence[Tensor], given: Sequence[Tensor]) -> list[int]:
+    """For each tensor given, the first place in which it is, those seen first."""
+    place: dict[int, int] = {}
+    for i, tensor in enumerate((*seen, *given)):
+        place.setdefault(id(tensor), i)
+    return [place[id(tensor)] for tensor in given]
