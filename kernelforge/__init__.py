@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from codegen.dtypes import dtypes
 from kernelforge.counters import GlobalCounters
-from kernelforge.errors import DeviceError, DTypeError, FileFormatError, LinAlgError, ShapeError
+from kernelforge.errors import DeviceError, DTypeError, FileFormatError, JitError, LinAlgError, ShapeError
 from kernelforge.kernels import Device
-from kernelforge.replay import JitError, TinyJit, jit
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, enable_grad, no_grad
 from kernelforge.variable import Variable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from kernelforge import amp, autograd, fft, func, nn, optim
     from kernelforge.dumping import dump
     from kernelforge.inspect.profile import profile
+    from kernelforge.replay import TinyJit, jit
 
 __all__ = [
     "Context",
@@ -54,7 +54,12 @@ __all__ = [
 ]
 
 
-_FUNCTIONS = {"dump": "kernelforge.dumping", "profile": "kernelforge.inspect"}
+_FUNCTIONS = {
+    "TinyJit": "kernelforge.replay",
+    "dump": "kernelforge.dumping",
+    "jit": "kernelforge.replay",
+    "profile": "kernelforge.inspect",
+}
 
 
 def __getattr__(name: str) -> Any:

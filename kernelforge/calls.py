@@ -8,13 +8,18 @@ structure met before costs one node per call: no softmax is spelled out and noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from codegen.dtypes import FLOAT8, DType
-from kernelforge.grad import gradient
 from kernelforge.graph import Node, Shape, cast, full, node_of, rebuild, toposort, user_line
+from kernelforge.later import later
 from kernelforge.node import new_node
 from kernelforge.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
+
+if TYPE_CHECKING:
+    from kernelforge import grad
+else:
+    later(globals(), grad="kernelforge.grad")
 
 Signature = tuple[Shape, DType, str | None]
 DEFERRED: Final = frozenset(("call", "gradient"))
@@ -205,7 +210,7 @@ def _differentiate(together: Sequence[Node], done: dict[Node, Images]) -> None:
     output, cotangent, *cuts = _group(together[0])
     here, dy = (_single(x, done) for x in (output, cotangent))
     places = [x for node in together for x in done[node.src[2]]]
-    parts = gradient(here, dy, places, [x for node in cuts for x in done[node]])
+    parts = grad.gradient(here, dy, places, [x for node in cuts for x in done[node]])
     found = iter(_in_known_types(parts) if any(node.dtype in VIRTUAL for node in done) else parts)
     for node in together:
         images = tuple([next(found) or full(node.shape, 0, x.dtype) for x in done[node.src[2]]])
@@ -233,6 +238,6 @@ def depends(output: Node, cotangent: Node, targets: Sequence[Node], cuts: Sequen
     here, dy = (_single(node, done) for node in plain[:2])
     places = [done[node] for node in plain[2:]]
     ends = [x for images in places[len(targets) :] for x in images]
-    found = iter(gradient(here, dy, [x for images in places[: len(targets)] for x in images], ends))
+    found = iter(grad.gradient(here, dy, [x for images in places[: len(targets)] for x in images], ends))
     reached = [[next(found) is not None for _ in images] for images in places[: len(targets)]]
     return [any(parts) for parts in reached]

@@ -12,11 +12,17 @@ Everything goes to standard error.
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from codegen.show import show
+from kernelforge.later import later
 from kernelforge.memory import total
 from kernelforge.settings import DEBUG
 from kernelforge.steps import HostCall, Launch, Plan
+
+if TYPE_CHECKING:
+    from codegen import show
+else:
+    later(globals(), show="codegen.show")
 
 
 def level() -> int:
@@ -45,7 +51,7 @@ def show_plan(plan: Plan) -> None:
         if step.program not in shown:
             shown.add(step.program)
             if level() >= 4 and step.program.kernel is not None:
-                write(show(step.program.kernel))
+                write(show.show(step.program.kernel))
             if level() >= 5:
                 write(step.program.source)
 

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from codegen.opencl_together import together
-from kernelforge.steps import HostCall, Launch, Transfer
+from kernelforge.steps import Launch, Step
 
 SMALL: Final = 1 << 16  # bytes a waiting launch moves at most
 MOST_PARAMS: Final = 120  # of one launch: OpenCL promises 1024 bytes of them
-Step = Launch | Transfer | HostCall
 
 
 def joint(steps: Sequence[Step], apart: frozenset[int], memory: Sequence[int]) -> tuple[list[Step], dict[int, int]]:

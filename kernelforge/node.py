@@ -171,3 +171,8 @@ def node_of(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DTyp
     if count > 2 or src[-1].device is not device:
         device = common_device(op, src)
     return interned(key, op, src, attr, shape, dtype, device)
+
+
+def is_stored(node: Node) -> bool:
+    """True when the node's elements are in a buffer."""
+    return node.op == "buffer" or node.realized is not None

@@ -11,16 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from codegen.dtypes import to_storage
 from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
-from codegen.open_sizes import Sizes
-from codegen.opencl import KERNEL, with_common_arrays, without_comment
-from codegen.opencl_text import FAR
-from codegen.schedule import ScheduleError
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.calls import memory_forms
@@ -30,10 +26,23 @@ from kernelforge.formulas import Formulas, formulas
 from kernelforge.graph import Node, toposort
 from kernelforge.kept import Preparation
 from kernelforge.kernels import Device
+from kernelforge.later import later
 from kernelforge.numbered import Numbered, Record, TooShort, numbered, rebuilt
 from kernelforge.open_launches import OpenLaunch, grid_of, scaled
-from kernelforge.plan import lay_out, make_plan
 from kernelforge.steps import HostCall, Launch, Plan, Transfer
+
+if TYPE_CHECKING:
+    from codegen import open_sizes, opencl, opencl_text, schedule
+    from kernelforge import plan as planner
+else:
+    later(
+        globals(),
+        open_sizes="codegen.open_sizes",
+        opencl="codegen.opencl",
+        opencl_text="codegen.opencl_text",
+        planner="kernelforge.plan",
+        schedule="codegen.schedule",
+    )
 
 MOST_FAMILIES: Final = 1024
 MOST_SEEN: Final = 3
@@ -157,7 +166,7 @@ def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str)
         found = _made(family, met, leaves, device)
         _compile(found, device)
         family.open = found
-    except (Unfit, ScheduleError, KernelForgeError):
+    except (Unfit, schedule.ScheduleError, KernelForgeError):
         family.refused = len(family.seen) >= MOST_SEEN
 
 
@@ -226,12 +235,12 @@ def _planned(
     if min(numbers) < 0:
         raise Unfit
     nodes = rebuilt(met, numbers, leaf, constant_of)
-    open_sizes = {formula(point) for formula in found.numbers if not formula.is_constant}
+    found_sizes = {formula(point) for formula in found.numbers if not formula.is_constant}
     least = min(point.values()) // 2
-    open_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
+    found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
     places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
-    sizes = Sizes(frozenset(open_sizes))
-    return make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes.parts
+    sizes = open_sizes.Sizes(frozenset(found_sizes))
+    return planner.make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes.parts
 
 
 # ------------------------------------------------------------------------------------------------- several plans, one
@@ -302,12 +311,12 @@ def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
               tuple(replace(s, size=0, tile=0 if s.name else s.tile) for s in p.spread)) for p in programs}  # fmt: skip
     if len(alike) > 1 or len({len(step.checks) for step in steps}) > 1:
         raise Unfit
-    if any(KERNEL not in p.source for p in programs):  # a text of another form, such as that of several in one
+    if any(opencl.KERNEL not in p.source for p in programs):  # a text of another form, such as that of several in one
         raise Unfit
     entry = common_name([p.entry for p in programs])
     names = ", ".join(f"const int {name}" for name in points[0])
-    texts = [without_comment(p.source, p.entry, entry, names) for p in programs]
-    source = fitted_text(with_common_arrays(texts), points)
+    texts = [opencl.without_comment(p.source, p.entry, entry, names) for p in programs]
+    source = fitted_text(opencl.with_common_arrays(texts), points)
     if source is None:
         raise Unfit
     spread = tuple([_formula([p.spread[i].size for p in programs], points) for i in range(len(first.spread))])
@@ -342,7 +351,7 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
             program = scaled(launch.program, sum(slots[i].nbytes for i in step.arguments))
             target = Device[device].target
             far = any(slots[i].nbytes >= target.l3 for i in step.writes)
-            grid, numbers = grid_of(launch, program, {**sizes, FAR: int(far)}, target.cores)
+            grid, numbers = grid_of(launch, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
             program = replace(program, grid=grid)
             checks = tuple([replace(check, size=size(sizes)) for check, size in zip(step.checks, launch.checks)])
             executable = launch.executable.sized(program, numbers)
@@ -357,6 +366,6 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
         Device[device].copy_in(memory, to_storage(np.asarray([value]), dtype))
         plan.given[first + i] = memory
     plan.preparations = found.preparations
-    lay_out(plan)
+    planner.lay_out(plan)
     plan.sum_up()
     return plan

@@ -36,9 +36,10 @@ from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.lower import FAULT, lower
 from kernelforge.memory import Lifetime, assign
+from kernelforge.node import is_stored
 from kernelforge.privatise import privatise
 from kernelforge.rounds import rounds
-from kernelforge.settings import DEBUG, DUMP, DUMP_LANGUAGE, VERIFY, remembered
+from kernelforge.settings import shows_kernels
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.steps import Check, HostCall, Launch, Layout, Plan, Slot, Transfer
@@ -160,11 +161,6 @@ def storage(node: Node) -> Node:
     if node.op == "contiguous" and node.realized is None and is_stored(behind := storage(node.src[0])):
         return behind
     return node
-
-
-def is_stored(node: Node) -> bool:
-    """True when the node's elements are in a buffer."""
-    return node.op == "buffer" or node.realized is not None
 
 
 class Planner:
@@ -364,12 +360,6 @@ def template_of(
             del _templates[next(iter(_templates))]
         template = _templates[key] = _make_template(group, target, nodes, device, keeps, results, dying, sizes)
     return template, nodes
-
-
-@remembered
-def shows_kernels() -> bool:
-    """True when programs must hold the kernels they were made from: to print these, or other languages' sources."""
-    return bool(DUMP.value or DUMP_LANGUAGE.value or VERIFY.value) or int(DEBUG) >= 4
 
 
 def _make_template(

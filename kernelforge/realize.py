@@ -12,28 +12,38 @@ from dataclasses import dataclass
 from importlib import import_module
 from sys import getrefcount
 from time import perf_counter
-from typing import Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import debug, edits, faults, saved, tune
+from kernelforge import debug, edits, faults, saved
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.graph import VIEWS, Node, uniform
-from kernelforge.joint import Step
 from kernelforge.kernels import Device
-from kernelforge.open_plans import open_plan
+from kernelforge.later import later
+from kernelforge.node import is_stored
 from kernelforge.ownership import dying
-from kernelforge.plan import is_stored, make_plan, shows_kernels
 from kernelforge.running import compile_all, launch, prepared, resident, run_one, service_of
-from kernelforge.settings import DUMP, DUMP_LANGUAGE, OPEN, TUNE, WINOGRAD, Context, remembered
-from kernelforge.steps import Plan
-from kernelforge.story import told
+from kernelforge.settings import DUMP, DUMP_LANGUAGE, OPEN, TUNE, WINOGRAD, Context, remembered, shows_kernels
+from kernelforge.steps import Plan, Step
 from kernelforge.structure import Structure, structure
-from kernelforge.tried import choice
+from kernelforge.tune import state as tuned
+
+if TYPE_CHECKING:
+    from kernelforge import open_plans, story, tried
+    from kernelforge import plan as planner
+else:
+    later(
+        globals(),
+        open_plans="kernelforge.open_plans",
+        planner="kernelforge.plan",
+        story="kernelforge.story",
+        tried="kernelforge.tried",
+    )
 
 MOST_PLANS: Final = 4096
 _UNHELD: Final = 3  # references to a node from one other, from a list and from the call that counts them
@@ -246,7 +256,7 @@ def _planned(
     """The plan for a graph this process has not met, kept on disk by an earlier one or made."""
     measured = TUNE.value or shows_kernels()
     if opens and OPEN.value and not measured and not edits.state():
-        plan = open_plan(nodes, cast(list[Buffer], graph.leaves), device, circumstances())
+        plan = open_plans.open_plan(nodes, cast(list[Buffer], graph.leaves), device, circumstances())
         if plan is not None:
             GlobalCounters.plans += 1
             return plan
@@ -256,7 +266,7 @@ def _planned(
         start = perf_counter()
         if DUMP.value:
             return _told(nodes, graph, device, free)
-        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, choice(device))
+        plan = planner.make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, tried.choice(device))
         if name is not None and perf_counter() - start > saved.WORTHWHILE:
             saved.save(name, plan)
     GlobalCounters.plans += 1
@@ -266,9 +276,9 @@ def _planned(
 def _told(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int]) -> Plan:
     """A new plan, of which the dump is told."""
     start = perf_counter()
-    with told() as story:
-        plan = make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, choice(device))
-    import_module("kernelforge.dumping").planned(plan, story, perf_counter() - start)  # most programs never need it
+    with story.told() as found:
+        plan = planner.make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, tried.choice(device))
+    import_module("kernelforge.dumping").planned(plan, found, perf_counter() - start)  # most programs never need it
     GlobalCounters.plans += 1
     return plan
 
@@ -291,7 +301,7 @@ def _device(nodes: Sequence[Node]) -> str:
 def circumstances() -> tuple[object, ...]:
     """What plans depend on besides the graph and the device, and whether they are written to files."""
     switches = WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value, OPEN.value
-    return shows_kernels(), tune.state(), *switches, edits.state()
+    return shows_kernels(), tuned(), *switches, edits.state()
 
 
 def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
@@ -325,18 +335,20 @@ def explain(nodes: Sequence[Node]) -> str:
     pending = _pending(nodes)
     if not pending:
         return "0 kernels: every value is in memory"
-    leaves = cast(list[Buffer], structure(pending).leaves)
     with Context(TUNE=0):
-        return debug.describe(make_plan(pending, leaves, (device := _device(pending)), choice=choice(device)))
+        return debug.describe(_fresh(pending))
 
 
 def planned(nodes: Sequence[Node]) -> list[Step]:
     """The steps that computing nodes would take; nothing is compiled or run."""
     pending = _pending(nodes)
-    if not pending:
-        return []
-    device = _device(pending)
-    return list(make_plan(pending, cast(list[Buffer], structure(pending).leaves), device, choice=choice(device)).steps)
+    return list(_fresh(pending).steps) if pending else []
+
+
+def _fresh(pending: Sequence[Node]) -> Plan:
+    """A plan for nodes, whether or not there is one."""
+    leaves, device = cast(list[Buffer], structure(pending).leaves), _device(pending)
+    return planner.make_plan(pending, leaves, device, choice=tried.choice(device))
 
 
 def stored(node: Node) -> Buffer:

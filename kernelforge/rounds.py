@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from kernelforge.joint import Step
-from kernelforge.steps import HostCall, Launch, Plan, Slot, Transfer
+from kernelforge.steps import HostCall, Launch, Plan, Slot, Step, Transfer
 
 
 def rounds(

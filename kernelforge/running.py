@@ -6,25 +6,30 @@ knows no graph node.  Every step of a training loop goes through here, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kernelforge import debug, faults, graphs, verifying
+from kernelforge import debug, faults, graphs
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.edits import edited
-from kernelforge.joint import Step
 from kernelforge.kept import NO_SERVICE, Service
 from kernelforge.kernels import Device
 from kernelforge.kernels.device import runtime_of
 from kernelforge.kernels.runtime import Parts
+from kernelforge.later import later
 from kernelforge.memory import Block
 from kernelforge.observing import watching
 from kernelforge.settings import DEBUG, GRAPHS, VERIFY, remembered
-from kernelforge.steps import HostCall, Launch, Plan, Transfer
+from kernelforge.steps import HostCall, Launch, Plan, Step, Transfer
+
+if TYPE_CHECKING:
+    from kernelforge import verifying
+else:
+    later(globals(), verifying="kernelforge.verifying")
 
 AT_ONCE: Final = 8  # executables made in one run
 
@@ -81,19 +86,38 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
         launch(plan, memories)
         return buffer
     ((_, slot, nbytes),) = plan.made
-    runtime = runtime_of(plan.place)
-    memory = runtime.allocate(nbytes)
     memories = [buffer.memory or resident(buffer) for buffer in leaves]
-    memories.append(memory)
-    for flag in plan.flags:
-        memories.insert(flag, _fault(plan, flag).memory)
-        faults.expect(plan.faults[flag])
-    runtime.launch_all(plan.batch, memories)
+    memory = (plan.single or _single(plan))(memories)
+    if memory is None:
+        memory = _launch_one(plan, memories, nbytes)
     counters = GlobalCounters
     counters.kernel_count += 1
     counters.global_ops += plan.flops
     counters.global_mem += plan.nbytes
     return Buffer(slot.size, slot.dtype, slot.device, None, memory)
+
+
+def _single(plan: Plan) -> Callable[[Sequence[Any]], Any]:
+    """A plan's one launch as a function that gives the memory it has written, or None where it must be launched."""
+    runtime, (executable, places) = runtime_of(plan.place), plan.batch[0]
+    known = getattr(runtime, "single", None)
+    if known is None or plan.flags:
+        plan.single = lambda memories: None
+    else:
+        plan.single = known(executable, places, plan.made[0][2])
+    return plan.single
+
+
+def _launch_one(plan: Plan, memories: list[Any], nbytes: int) -> Any:
+    """The memory that a plan's one launch writes, once it is started."""
+    runtime = runtime_of(plan.place)
+    memory = runtime.allocate(nbytes)
+    memories.append(memory)
+    for flag in plan.flags:
+        memories.insert(flag, _fault(plan, flag).memory)
+        faults.expect(plan.faults[flag])
+    runtime.launch_all(plan.batch, memories)
+    return memory
 
 
 def service_of(plan: Plan, leaves: Sequence[Buffer]) -> Service:

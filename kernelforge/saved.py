@@ -7,13 +7,13 @@ user's lines, which messages of a plan may quote.  A file can make plans and wha
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Final
 
 import codegen
@@ -81,15 +81,23 @@ def recall(name: str) -> Plan | None:
 def save(name: str, plan: Plan) -> None:
     """Saves a plan, without what belongs to this process."""
     steps = [replace(step, executable=None) if isinstance(step, Launch) else step for step in plan.steps]
-    cache.save(name, pickle.dumps(replace(plan, steps=steps, faults={}, batch=[], shared=[]), pickle.HIGHEST_PROTOCOL))
+    plain = replace(plan, steps=steps, faults={}, batch=[], shared=[], single=None)
+    cache.save(name, pickle.dumps(plain, pickle.HIGHEST_PROTOCOL))
 
 
 @lru_cache(maxsize=1)
 def _package() -> str:
     """The files that make plans: their names, sizes and times."""
-    folders = [Path(codegen.__file__).parent, Path(__file__).parent]
-    states = [(str(path), path.stat()) for folder in folders for path in sorted(folder.rglob("*.py"))]
-    return repr([sys.version, *((path, state.st_size, state.st_mtime_ns) for path, state in states)])
+    found, folders = [], [os.path.dirname(codegen.__file__), os.path.dirname(__file__)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    state = entry.stat()
+                    found.append((entry.path, state.st_size, state.st_mtime_ns))
+                elif entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
+    return repr([sys.version, *sorted(found)])
 
 
 def _spelled(value: object, recipes: dict[Recipe, int]) -> Iterator[str]:

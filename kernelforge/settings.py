@@ -180,6 +180,12 @@ def forget() -> None:
     _epochs[0] = object()
 
 
+@remembered
+def shows_kernels() -> bool:
+    """True when programs must hold the kernels they were made from: to print these, or other languages' sources."""
+    return bool(DUMP.value or DUMP_LANGUAGE.value or VERIFY.value) or int(DEBUG) >= 4
+
+
 def describe() -> str:
     """The table of switches: environment variable, value now, meaning."""
     rows = [(setting.variable, repr(setting.value), setting.meaning) for setting in SETTINGS.values()]

@@ -5,6 +5,7 @@ Comes in: `plan` fills it.  Goes out: to `realize`, which runs it.  It holds no 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,6 +125,9 @@ class HostCall:
         return (self.target,)
 
 
+Step = Launch | Transfer | HostCall
+
+
 @dataclass(slots=True)
 class Plan:
     """What to run.
@@ -141,6 +145,7 @@ class Plan:
              known once the programs are compiled.  shared: positions of those whose executable has other launches too
     runs     how many there were
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
+    single   such a launch as a function, where the device has one; known once it ran
     """
 
     slots: list[Slot] = field(default_factory=list)
@@ -166,6 +171,7 @@ class Plan:
     shared: list[int] = field(default_factory=list)
     runs: int = 0
     is_one_launch: bool = False
+    single: Callable[[Sequence[Any]], Any] | None = None
 
     def sum_up(self) -> None:
         """Gathers from slots and steps what every run asks for."""

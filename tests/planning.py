@@ -13,7 +13,8 @@ from kernelforge.fuse import groups
 from kernelforge.graph import Node
 from kernelforge.group import Group
 from kernelforge.lower import FAULT, lower
-from kernelforge.plan import is_stored, storage
+from kernelforge.node import is_stored
+from kernelforge.plan import storage
 from kernelforge.realize import contents
 from kernelforge.simplify import simplify
 from kernelforge.split import split

@@ -15,10 +15,10 @@ ORDER = {
                   overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles triton_dot
                   triton_limits legality < placing narrowing < nest show_nest < choose < candidates < triton opencl
                   < opencl_together generate < __init__""",
-    "kernelforge": """blame < settings errors < variable kinds progress counters buffer dlpack recording < node < graph
-                      views shape structure hosted < grad simplify virtual < cuts split tallies privatise alongside toom
-                      tiling ownership < axes demand naming group < questions merging windowed blocks story
-                      < boundaries < fuse lower winograd < calls < lifted < loops < numbered formulas memory kept
+    "kernelforge": """blame later < settings errors < variable kinds progress counters buffer dlpack recording < node
+                      < graph views shape structure hosted < grad simplify virtual < cuts split tallies privatise
+                      alongside toom tiling ownership < axes demand naming group < questions merging windowed blocks
+                      story < boundaries < fuse lower winograd < calls < lifted < loops < numbered formulas memory kept
                       < kernels < tune < steps < joint < rounds < plan < open_launches < open_plans < observing ceilings
                       < debug dumping edits faults graphs saved verifying < running < tried < realize
                       < nans < tensor < autograd fft io < array_api < nn optim data < checkpoint amp replay < func
@@ -36,6 +36,10 @@ def level(package: str, room: str) -> int:
 def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, str]]:
     """Package and room of each of the project's imports among nodes."""
     for node in nodes:
+        if isinstance(node, ast.If):  # else: later(globals(), name="kernelforge.room")
+            words = [word.value for call in ast.walk(node) if isinstance(call, ast.Call) for word in call.keywords]
+            later = [str(word.value) for word in words if isinstance(word, ast.Constant)]
+            yield from ((*name.split(".")[:2],) for name in later if name.split(".")[0] in ORDER)  # type: ignore[misc]
         if isinstance(node, ast.ImportFrom) and (module := node.module or "").split(".")[0] in ORDER:
             yield from ((*f"{module}.{alias.name}".split(".")[:2],) for alias in node.names)  # type: ignore[misc]
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, graph, kept, realize, saved
+from kernelforge import Tensor, graph, kept, plan, realize, saved
 from kernelforge.kernels import Device
 from kernelforge.kernels.cache import load, save
 from kernelforge.settings import Context
@@ -24,10 +24,10 @@ from tests.random_graphs import Options, random_graph
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import numpy as np
-from kernelforge import Tensor, saved, realize
+from kernelforge import Tensor, plan, saved
 saved.WORTHWHILE = 0
-made, make_plan = [], realize.make_plan
-realize.make_plan = lambda *args: made.append(1) or make_plan(*args)
+made, make_plan = [], plan.make_plan
+plan.make_plan = lambda *args: made.append(1) or make_plan(*args)
 x = Tensor(np.arange(600, dtype=np.float32).reshape(20, 30) / 100, requires_grad=True)
 loss = x.layernorm().softmax().square().sum() + x[np.array([3, 1])].mean()
 loss.backward()
@@ -74,7 +74,7 @@ def test_a_plan_from_disk_computes_the_same(seed: int) -> None:
         patch.setattr(realize, "_plans", {})
         first = values()
         patch.setattr(realize, "_plans", {})
-        patch.setattr(realize, "make_plan", None)
+        patch.setattr(plan, "make_plan", None)
         for one, other in zip(first, values(), strict=True):
             np.testing.assert_array_equal(one, other)
 

@@ -16,7 +16,8 @@ from bench.gpu import timing
 from bench.gpu.table import Results, Row
 from kernelforge import Tensor
 from kernelforge.kernels.cuda import CudaRuntime
-from kernelforge.plan import is_stored, make_plan
+from kernelforge.node import is_stored
+from kernelforge.plan import make_plan
 from kernelforge.structure import structure
 
 DRAWN = 1 << 22  # numbers that are drawn; larger arrays repeat them

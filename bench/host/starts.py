@@ -1,6 +1,7 @@
 """What a new process costs: to import a library, and to get the first result of a program of three operations.
 
-Comes in: how often to repeat.  Goes out: rows in seconds, each the best of several processes.
+Comes in: how often to repeat.  Goes out: rows in seconds, each the best of several processes.  Bytecode is on disk, as
+it is for an installed package; a result is there when the process tells so, not when it has ended.
 """
 
 import os
@@ -9,11 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from time import perf_counter
+from time import time
 
 from bench.host.row import Row
 
 IMPORT = "from time import perf_counter; start = perf_counter(); import {module}; print(perf_counter() - start)"
+TELL = "; import time; print(time.time())"
 PROGRAMS = {
     "kernelforge": "from kernelforge import Tensor; x = Tensor([[1.0, 2.0], [3.0, 4.0]]); (x @ x).relu().sum().item()",
     "torch": "import torch; x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]); (x @ x).relu().sum().item()",
@@ -24,7 +26,7 @@ PROGRAMS = {
 def rows(rounds: int) -> Iterator[Row]:
     """Importing; first results with and without anything on disk."""
     peers = [name for name in ("torch", "jax") if find_spec(name)]
-    imports = {name: min(_importing(name) for _ in range(rounds)) for name in ("kernelforge", "numpy", *peers)}
+    imports = {name: min(_importing(name) for _ in range(rounds + 1)) for name in ("kernelforge", "numpy", *peers)}
     yield Row("import kernelforge, s", imports.pop("kernelforge"), 0.12, imports, "NumPy included")
     with tempfile.TemporaryDirectory() as folder:
         caches = {"KF_CACHE_DIR": folder}
@@ -37,21 +39,20 @@ def rows(rounds: int) -> Iterator[Row]:
 
 
 def _importing(module: str) -> float:
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORT.format(module=module)], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
+    return _told(IMPORT.format(module=module))
 
 
 def _first(name: str, environment: Mapping[str, str] | None = None) -> float:
-    start = perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", PROGRAMS[name]],
-        env=os.environ | dict(environment or {}),
-        capture_output=True,
-        check=True,
-    )
-    return perf_counter() - start
+    start = time()
+    return _told(PROGRAMS[name] + TELL, environment) - start
+
+
+def _told(program: str, environment: Mapping[str, str] | None = None) -> float:
+    """The number that a program in a process of its own prints."""
+    known = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=known | dict(environment or {}), capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def _cold() -> float:

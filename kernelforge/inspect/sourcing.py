@@ -17,7 +17,8 @@ from kernelforge.errors import ArgumentError
 from kernelforge.fuse import groups
 from kernelforge.kernels import Device
 from kernelforge.lower import lower
-from kernelforge.plan import is_stored, rewritten, storage
+from kernelforge.node import is_stored
+from kernelforge.plan import rewritten, storage
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
 

@@ -16,14 +16,22 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kernelforge.errors import CompileError, DeviceError
-from kernelforge.kernels.interpreted import InterpretedRuntime
-from kernelforge.kernels.opencl import OpenCLRuntime
-from kernelforge.kernels.opencl_devices import candidates, platforms
 from kernelforge.kernels.runtime import Runtime
+from kernelforge.later import later
 from kernelforge.settings import DEVICE, OPENCL
+
+if TYPE_CHECKING:
+    from kernelforge.kernels import interpreted, opencl, opencl_devices
+else:
+    later(
+        globals(),
+        interpreted="kernelforge.kernels.interpreted",
+        opencl="kernelforge.kernels.opencl",
+        opencl_devices="kernelforge.kernels.opencl_devices",
+    )
 
 NO_OPENCL: Final = (
     "kernelforge: {reason}; kernels are interpreted with NumPy, which is slow. "
@@ -72,7 +80,7 @@ class Device(metaclass=_Registry):
     @staticmethod
     def available() -> list[str]:
         """The names of the devices of this machine."""
-        found = candidates()
+        found = opencl_devices.candidates()
         gpus = [_cuda_name(device.number) for device in _cuda_devices()]
         if not gpus and any(candidate.facts.kind == "gpu" for candidate in found):
             gpus = ["GPU"]
@@ -112,7 +120,7 @@ def _open(name: str) -> Runtime:
     """The runtime of a device, made by the first thread that asks."""
     with _lock:
         if name not in _opened:
-            if not isinstance(_lost.get(name), InterpretedRuntime | None):
+            if name in _lost and not isinstance(_lost[name], interpreted.InterpretedRuntime):
                 raise DeviceError(FORKED.format(name=name))
             opener = _OPENERS.get(name)
             _opened[name] = opener() if opener else _open_numbered(name)
@@ -122,26 +130,30 @@ def _open(name: str) -> Runtime:
 def _open_cpu() -> Runtime:
     """The preferred OpenCL runtime for the processor that works, else the interpreter."""
     failures = []
-    for candidate in candidates():
+    for candidate in opencl_devices.candidates():
         if candidate.facts.kind == "cpu":
             try:
-                return OpenCLRuntime("CPU", candidate)
+                return opencl.OpenCLRuntime("CPU", candidate)
             except (DeviceError, CompileError) as error:
                 failures.append(str(error))
     if failures:
         reason = "; ".join(failures)
-    elif OPENCL.value and platforms():
-        reason = f"KF_OPENCL={OPENCL.value} matches none of the OpenCL platforms {', '.join(platforms())}"
+    elif OPENCL.value and (known := opencl_devices.platforms()):
+        reason = f"KF_OPENCL={OPENCL.value} matches none of the OpenCL platforms {', '.join(known)}"
     else:
         reason = "no OpenCL runtime for the CPU was found"
     print(NO_OPENCL.format(reason=reason), file=sys.stderr)
-    return InterpretedRuntime("CPU")
+    return interpreted.InterpretedRuntime("CPU")
+
+
+def _open_numpy() -> Runtime:
+    return interpreted.InterpretedRuntime()
 
 
 def _open_gpu() -> Runtime:
-    for candidate in candidates():
+    for candidate in opencl_devices.candidates():
         if candidate.facts.kind == "gpu":
-            return OpenCLRuntime("GPU", candidate)
+            return opencl.OpenCLRuntime("GPU", candidate)
     raise DeviceError(f"there is no GPU here: there is no OpenCL GPU, and CUDA is not available: {_absence()}")
 
 
@@ -174,13 +186,13 @@ def _open_numbered(name: str) -> Runtime:
             return _cuda("cuda").CudaRuntime(name, gpus[number])
         reason = _absence() or f"there are {', '.join(Device.available())}"
         raise DeviceError(f"there is no device {name}: {reason}")
-    found = candidates()
+    found = opencl_devices.candidates()
     if number >= len(found):
         raise DeviceError(f"there is no device {name}; there are {', '.join(Device.available())}")
-    return OpenCLRuntime(name, found[number])
+    return opencl.OpenCLRuntime(name, found[number])
 
 
-_OPENERS: Final[dict[str, Callable[[], Runtime]]] = {"CPU": _open_cpu, "GPU": _open_gpu, "NUMPY": InterpretedRuntime}
+_OPENERS: Final[dict[str, Callable[[], Runtime]]] = {"CPU": _open_cpu, "GPU": _open_gpu, "NUMPY": _open_numpy}
 
 
 def _settle() -> None:

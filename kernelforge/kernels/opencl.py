@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,15 @@ from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.opencl_direct import Direct
 from kernelforge.kernels.opencl_queues import Queues
+from kernelforge.kernels.opencl_single import Single, single
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Lender, Memory, Parts, report
-from kernelforge.kernels.workers import crew
+from kernelforge.later import later
+
+if TYPE_CHECKING:
+    from kernelforge.kernels import workers
+else:
+    later(globals(), workers="kernelforge.kernels.workers")
 
 ALIGNMENT: Final = 64
 HELPED: Final = 4  # cores from which on other processes help to compile: with fewer, to start one costs what it saves
@@ -58,7 +64,7 @@ class OpenCLRuntime:
             name,
             candidate.identity,
             keeps=not candidate.is_pocl,
-            helpers=(lambda: crew(name, self.target)) if self.target.cores >= HELPED else None,
+            helpers=(lambda: workers.crew(name, self.target)) if self.target.cores >= HELPED else None,
         )
         self._launching, self._compiling = threading.RLock(), threading.RLock()
         self._process = os.getpid()
@@ -170,6 +176,10 @@ class OpenCLRuntime:
             except self._cl.Error as error:
                 raise self._failure(f"launch {executable.program.entry}", error) from error
         return seconds if timed else None
+
+    def single(self, executable: Compiled, places: Sequence[int], nbytes: int) -> Single:
+        """A kernel as a function from the memories it reads to that it has written, None where it must be launched."""
+        return single(self.pool, self._queues, self._launching, executable, places, nbytes)
 
     @contextmanager
     def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:

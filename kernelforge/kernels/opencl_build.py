@@ -14,19 +14,25 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from codegen.opencl import joined
 from codegen.program import Program
 from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
 from kernelforge.kernels.opencl_binary import without_code
 from kernelforge.kernels.opencl_direct import Direct, Entrances
 from kernelforge.kernels.progress import Progress
-from kernelforge.kernels.workers import Batch, Crew, apart
+from kernelforge.later import later
 from kernelforge.settings import CACHE, COMPILE_APART
+
+if TYPE_CHECKING:
+    from codegen import opencl
+    from kernelforge.kernels import workers
+    from kernelforge.kernels.workers import Batch, Crew
+else:
+    later(globals(), opencl="codegen.opencl", workers="kernelforge.kernels.workers")
 
 FORMAT: Final = "4"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
@@ -221,7 +227,7 @@ class Builder:
 
         raises CompileError for the first one whose compilation ends the process
         """
-        compiled = apart(self._device, list(missing.values()))
+        compiled = workers.apart(self._device, list(missing.values()))
         if compiled is None:
             return missing
         for (key, program), outcome in zip(missing.items(), compiled):
@@ -235,7 +241,7 @@ class Builder:
         names = [f"{program.entry}_{key[:12]}" for key, program in missing.items()]
         sources = [renamed(program.source, program.entry, name) for program, name in zip(missing.values(), names)]
         try:
-            source = sources[0] if len(sources) == 1 else joined(sources)
+            source = sources[0] if len(sources) == 1 else opencl.joined(sources)
             binary = self._quietly(self._cl.Program(self._context, source))
         except (self._cl.Error, ValueError) as error:  # ValueError: a source that cannot be joined
             if len(missing) == 1:

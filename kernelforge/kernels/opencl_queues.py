@@ -84,7 +84,7 @@ class Queues:
         start = perf_counter()
         self._enqueue(self._immediate, executable.kernel, executable.global_size, executable.local_size)
         seconds = perf_counter() - start
-        _judge(executable, seconds)
+        judge(executable, seconds)
         return seconds
 
     def call(self, executable: Compiled, direct: Direct) -> float:
@@ -95,7 +95,7 @@ class Queues:
         seconds = perf_counter() - start
         self.launched = self.finished = self.launched + 1
         if seconds >= HAND_OVER or executable.chances < CHANCES:
-            _judge(executable, seconds)
+            judge(executable, seconds)
         return seconds
 
     def _timed(self, executable: Compiled) -> float:
@@ -109,7 +109,7 @@ class Queues:
         return max(1, event.profile.end - event.profile.start) * 1e-9
 
 
-def _judge(executable: Compiled, seconds: float) -> None:
+def judge(executable: Compiled, seconds: float) -> None:
     """Takes down whether a kernel was short; several long times in a row are no coincidence."""
     executable.chances = CHANCES if seconds < HAND_OVER else executable.chances - 1
     if executable.chances <= 0:

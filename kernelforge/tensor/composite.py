@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from codegen.dtypes import dtypes
-from kernelforge.calls import Recipe, placeholders
 from kernelforge.graph import Node
+from kernelforge.later import later
 from kernelforge.node import node_of
 from kernelforge.recording import spelling
 from kernelforge.tensor.core import Core, grad_enabled
+
+if TYPE_CHECKING:
+    from kernelforge import calls
+    from kernelforge.calls import Recipe
+else:
+    later(globals(), calls="kernelforge.calls")
 
 MOST_RECIPES: Final = 4096  # of one function
 
@@ -116,12 +122,12 @@ def _recorded(
     """The recipe of a call, and whether gradients flow through its result; None when it must be spelled out."""
     if not tensors:
         return None
-    inputs = placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
+    inputs = calls.placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
     with spelled_out():
         given = iter([tensor._wrap(node, tensor._tracked) for node, tensor in zip(inputs, tensors)])
         stand_ins = [next(given) if isinstance(value, Core) else value for value in (*args, *kwargs.values())]
         result = function(*stand_ins[: len(args)], **dict(zip(kwargs, stand_ins[len(args) :])))
     if not isinstance(result, Core):
         return None
-    recipe = Recipe(function.__name__, inputs, result._node)
+    recipe = calls.Recipe(function.__name__, inputs, result._node)
     return (recipe, result._tracked) if recipe.is_sound else None

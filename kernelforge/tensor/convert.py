@@ -10,20 +10,26 @@ from collections.abc import Iterable
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import graph, nans, realize
+from kernelforge import graph
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
-from kernelforge.joint import Step
+from kernelforge.later import later
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
 from kernelforge.tensor.core import Core, leaves, pending
 from kernelforge.tensor.random import Random
+
+if TYPE_CHECKING:
+    from kernelforge import nans, realize
+    from kernelforge.steps import Step
+else:
+    later(globals(), nans="kernelforge.nans", realize="kernelforge.realize")
 
 
 class Convert(Random):

@@ -11,26 +11,32 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from sys import _getframe
 from types import FrameType
-from typing import Any, Final, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes, promote
-from kernelforge import graph, realize
+from kernelforge import graph
 from kernelforge.blame import is_own
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
+from kernelforge.later import later
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import Place, Step, join, relatives, walked
 from kernelforge.tensor.arrays import as_array
 from kernelforge.tensor.pressure import PATIENCE, waits_for_much
+
+if TYPE_CHECKING:
+    from kernelforge import realize
+else:
+    later(globals(), realize="kernelforge.realize")
 
 Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic"
 

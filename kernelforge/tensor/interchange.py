@@ -6,19 +6,25 @@ elements as long as either side needs it; what the other side writes into it is 
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from codegen.dtypes import DType
-from kernelforge import dlpack, graph, realize
+from kernelforge import dlpack, graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
+from kernelforge.later import later
 from kernelforge.recording import recorder
 from kernelforge.tensor.convert import Convert, realize_tensors
+
+if TYPE_CHECKING:
+    from kernelforge import realize
+else:
+    later(globals(), realize="kernelforge.realize")
 
 
 class Interchange(Convert):

@@ -5,12 +5,18 @@ Comes in: arrays and what else is to be said.  Goes out: text and HTML.  Nothing
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kernelforge.later import later
+
+if TYPE_CHECKING:
+    import html
+else:
+    later(globals(), html="html")
 
 _WIDTH: Final = 80
 _MOST: Final = 1000  # elements, before the middle is left out

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import Final, Self
+from functools import cache
+from typing import TYPE_CHECKING, Final, Self
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError
+from kernelforge.later import later
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.pairs import Pairs
+
+if TYPE_CHECKING:
+    import fractions
+    from fractions import Fraction
+else:
+    later(globals(), fractions="fractions")
 
 _SHIFT: Final = 10  # arguments below are raised by as much before an asymptotic series takes them
 _TERMS: Final = 9  # of such a series
@@ -25,15 +32,13 @@ _BESSEL_LARGE_TERMS: Final = 26
 _STEP: Final = 0.5  # of the trapezoidal rule for erfcx
 
 
+@cache
 def _bernoulli(count: int) -> list[Fraction]:
     """The Bernoulli numbers B2, B4, ..., `count` of them."""
-    found = [Fraction(1)]
+    found = [fractions.Fraction(1)]
     for n in range(1, 2 * count + 1):
-        found.append(-sum((math.comb(n + 1, k) * found[k] for k in range(n)), Fraction(0)) / (n + 1))
+        found.append(-sum((math.comb(n + 1, k) * found[k] for k in range(n)), fractions.Fraction(0)) / (n + 1))
     return found[2::2]
-
-
-_BERNOULLI: Final = _bernoulli(_TERMS)
 
 # Wichura, "Algorithm AS 241: The Percentage Points of the Normal Distribution", 1988: numerators and denominators,
 # highest power first, for the middle, the tail and the far tail.
@@ -96,7 +101,7 @@ class Special(Pairs):
         x = self._floating()._precise()
         mirrored, y, distance = x._mirrored()
         small, z = y._raised()
-        series = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(_BERNOULLI, start=1)]
+        series = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(_bernoulli(_TERMS), start=1)]
         inverse = 1 / z
         result = (z - 0.5) * (z.log() - 1) + (0.5 * math.log(2 * math.pi) - 0.5)
         result = result + inverse * inverse.square()._polynomial(series[::-1])
@@ -114,7 +119,7 @@ class Special(Pairs):
         x = self._floating()._precise()
         mirrored, y, distance = x._mirrored()
         small, z = y._raised()
-        series = [float(b / (2 * k)) for k, b in enumerate(_BERNOULLI, start=1)]
+        series = [float(b / (2 * k)) for k, b in enumerate(_bernoulli(_TERMS), start=1)]
         square = (1 / z).square()
         result = z.log() - 0.5 / z - square * square._polynomial(series[::-1])
         low = small.where(y, 1)
@@ -156,7 +161,7 @@ class Special(Pairs):
         for i in range(1, _SHIFT):
             total = total + (low + i) ** -s
         series = []
-        for k, b in enumerate(_BERNOULLI, start=1):
+        for k, b in enumerate(_bernoulli(_TERMS), start=1):
             series.append(float(b * math.prod(range(s, s + 2 * k - 1)) / math.factorial(2 * k)))
         inverse = 1 / z
         rest = 0.5 + inverse * inverse.square()._polynomial(series[::-1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import signature, unwrap
 from types import FunctionType
 from typing import Any, Final, TypeVar, get_overloads
 
@@ -42,10 +42,16 @@ def with_other_names(cls: C) -> C:
     for name in dir(cls):
         method = getattr(cls, name)
         if isinstance(method, FunctionType) and not name.startswith("_"):
-            renamed = {OTHER_NAMES[given]: given for given in signature(method).parameters if given in OTHER_NAMES}
+            renamed = {OTHER_NAMES[given]: given for given in _arguments(method) if given in OTHER_NAMES}
             if renamed:
                 setattr(cls, name, _renaming(method, renamed))
     return cls
+
+
+def _arguments(method: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a method's arguments, of a decorated one's too: `signature` takes ten times as long."""
+    code = unwrap(method).__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _renaming(method: Callable[..., Any], renamed: dict[str, str]) -> Callable[..., Any]:

@@ -7,14 +7,20 @@ is differentiated in one piece; else in pieces that end at them, the last first.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, ref
 
-from kernelforge.calls import depends, derivative
-from kernelforge.grad.walk import total
 from kernelforge.graph import Node, toposort
-from kernelforge.realize import MOST_PLANS
+from kernelforge.later import later
 from kernelforge.structure import structure
+
+if TYPE_CHECKING:
+    from kernelforge import calls
+    from kernelforge.grad import walk
+else:
+    later(globals(), calls="kernelforge.calls", walk="kernelforge.grad.walk")
+
+MOST_KNOWN: Final = 4096  # graphs of which is remembered what depends on what
 
 Hooks = dict[int, Callable[[Any], Any]]
 
@@ -98,7 +104,7 @@ def _through(pieces: Sequence[tuple[Node, Node]], targets: Sequence[Node], order
         cuts = tuple([node for node in order if node is not output])
         for parts, part in zip(sums, _direct(output, cotangent, targets, cuts)):
             parts += [] if part is None else [part]
-    return [total(parts) if parts else None for parts in sums]
+    return [walk.total(parts) if parts else None for parts in sums]
 
 
 def _direct(
@@ -110,10 +116,10 @@ def _direct(
     """
     key = (structure([output, cotangent, *targets, *cuts], history=True).key, len(cuts))
     if key not in _dependent:
-        if len(_dependent) >= MOST_PLANS:
+        if len(_dependent) >= MOST_KNOWN:
             del _dependent[next(iter(_dependent))]
-        _dependent[key] = depends(output, cotangent, targets, cuts)
+        _dependent[key] = calls.depends(output, cotangent, targets, cuts)
     return [
-        derivative(output, cotangent, target, cuts) if has_one else None
+        calls.derivative(output, cotangent, target, cuts) if has_one else None
         for target, has_one in zip(targets, _dependent[key])
     ]

@@ -9,6 +9,24 @@
     choice    the lock's schedule, a measured one, or the analytical model's
 """
 
-from kernelforge.tune.choice import program, state
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernelforge.later import later
+from kernelforge.tune.lock import state
+
+if TYPE_CHECKING:
+    from codegen.ir import Kernel
+    from codegen.program import Program
+    from codegen.target import Target
+    from kernelforge.tune import choice
+else:
+    later(globals(), choice="kernelforge.tune.choice")
 
 __all__ = ["program", "state"]
+
+
+def program(kernel: Kernel, target: Target, device: str) -> Program:
+    """The program of a kernel for a device; with KF_TUNE=1 this may take seconds, in which candidates are measured."""
+    return choice.program(kernel, target, device)

@@ -19,7 +19,7 @@ from codegen.target import Target
 from kernelforge.kernels import Device, Runtime
 from kernelforge.kernels.cache import notice
 from kernelforge.kernels.workers import crew
-from kernelforge.settings import TUNE, TUNE_SECONDS, remembered
+from kernelforge.settings import TUNE, TUNE_SECONDS
 from kernelforge.tune.lock import Lock, key_of, lock_at, lock_path
 from kernelforge.tune.search import Search
 
@@ -28,17 +28,8 @@ SHARE: Final = 4  # of a device's memory: kernels whose arguments take more are 
 _searching: Final = threading.RLock()
 
 
-@remembered
-def state() -> object:
-    """What the choice of schedules depends on besides the kernel: plans made in one state are not used in another."""
-    path = lock_path()
-    if path is None:
-        return None
-    return path, TUNE.value, "" if TUNE.value else lock_at(path).digest
-
-
 def program(kernel: Kernel, target: Target, device: str) -> Program:
-    """The program of a kernel for a device; with KF_TUNE=1 this may take seconds, in which candidates are measured."""
+    """See `kernelforge.tune.program`."""
     path = lock_path()
     if path is None or target.language == "interpreted":
         return generate(kernel, target)

@@ -18,13 +18,18 @@ import os
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from codegen.ir import Kernel
-from codegen.show import show
-from codegen.target import Target
 from kernelforge.kernels.cache import cache_directory, notice
-from kernelforge.settings import TUNE_LOCK, forget
+from kernelforge.later import later
+from kernelforge.settings import TUNE, TUNE_LOCK, forget, remembered
+
+if TYPE_CHECKING:
+    from codegen import show
+    from codegen.ir import Kernel
+    from codegen.target import Target
+else:
+    later(globals(), show="codegen.show")
 
 NAME: Final = "tune.lock"
 NONE: Final = "none"
@@ -51,7 +56,7 @@ def _located(wanted: str) -> Path | None:
 
 def key_of(kernel: Kernel, target: Target) -> str:
     """A kernel's name in the file: the same for equal kernels on equal machines, in every process."""
-    digest = hashlib.sha256(f"{show(kernel)}\n{target!r}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{show.show(kernel)}\n{target!r}".encode()).hexdigest()
     return f"{kernel.name} {target.name} {digest[:16]}"
 
 
@@ -86,6 +91,15 @@ class Lock:
 def lock_at(path: Path) -> Lock:
     """The lock file at a path, read once per process."""
     return Lock(path)
+
+
+@remembered
+def state() -> object:
+    """What the choice of schedules depends on besides the kernel: plans made in one state are not used in another."""
+    path = lock_path()
+    if path is None:
+        return None
+    return path, TUNE.value, "" if TUNE.value else lock_at(path).digest
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -117,8 +117,8 @@ def test_the_next_driver_takes_over_from_one_that_fails(closed: None, monkeypatc
                 raise DeviceError("refused")
             super().__init__(name, candidate)
 
-    monkeypatch.setattr(device, "OpenCLRuntime", Choosy)
-    monkeypatch.setattr(device, "candidates", lambda: [refused, working[0]])
+    monkeypatch.setattr(device.opencl, "OpenCLRuntime", Choosy)
+    monkeypatch.setattr(device.opencl_devices, "candidates", lambda: [refused, working[0]])
     assert Device["CPU"].facts == working[0].facts and not capsys.readouterr().err
 
 
