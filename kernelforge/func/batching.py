@@ -94,7 +94,8 @@ def vmap(
             signature = next(_numbers), shape, front.dtype.name
             holder = new_node("input", (), signature, shape, front.dtype, front.device)
             holders[holder] = front
-            stand_ins.append(Tensor._wrap(holder, x._tracked))
+            with spelled_out():  # not to be computed
+                stand_ins.append(Tensor._wrap(holder, x._tracked))
         inner, options = filled((args, kwargs), stand_ins)
         result = _recorded(function, inner, options, randomness)
         outputs = ends(result)

@@ -4,7 +4,9 @@
     state        what a function can reach beside its arguments
     guards       what must be as it was for a capture to be right
     recording    what one call of the function did
-    capture      that as steps over numbered buffers
+    watching     what it asked of the world outside; speaking: what it said
+    capture      that as steps over numbered buffers; capturing: how they are found
+    entry        what a capture is right for
     function     captures by guards: what users call
 """
 

@@ -16,11 +16,12 @@ from kernelforge.replay.capture import Capture
 from kernelforge.replay.guards import Absent, Guard, check_not_iterator, is_same, shown
 from kernelforge.replay.state import SIMPLE
 from kernelforge.replay.structures import children
+from kernelforge.replay.watching import Environment
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
 
-MODES: Final = ("no_grad", "the default float type", "the default integer type", "the switches or Tensor.training")
+MODES: Final = ("no_grad", "the default float type", "the default integer type", "autocast()", "the switches or Tensor.training")
 MOST_MET: Final = 4096  # sizes that are counted
 FEW: Final = 4  # captures of other sizes that are made at once
 _NODE: Final = attrgetter("_node")
@@ -128,7 +129,7 @@ class Entry:
     seen: list[Tensor]
     seen_kinds: list[tuple[object, ...]]
     family: Family = field(default_factory=Family)
-    guards: list[Guard | Absent] = field(default_factory=list)
+    guards: list[Guard | Absent | Environment] = field(default_factory=list)
     uses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
     replays: int = 0

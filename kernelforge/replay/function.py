@@ -21,7 +21,8 @@ from kernelforge.kernels import Device
 from kernelforge.memory import total
 from kernelforge.realize import circumstances
 from kernelforge.recording import recorder
-from kernelforge.replay.capture import Capture, Capturing, Other
+from kernelforge.replay.capture import Capture, Other
+from kernelforge.replay.capturing import Capturing
 from kernelforge.replay.entry import Arguments, Entry, Family, kind_of, pattern_of
 from kernelforge.replay.guards import (
     absent_in,
@@ -33,10 +34,12 @@ from kernelforge.replay.guards import (
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
+from kernelforge.replay.watching import environment_of
 from kernelforge.settings import JIT, NAN, TRAINING, remembered
 from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
+from kernelforge.tensor.autocast import narrow_type
 from kernelforge.tensor.convert import realize_tensors
 from kernelforge.tensor.core import grad_enabled
 
@@ -55,7 +58,7 @@ def _switches() -> tuple[object, ...]:
 
 def _mode() -> tuple[object, ...]:
     """What results depend on beside values: switches and modes."""
-    return grad_enabled.get(), dtypes.default_float, dtypes.default_int, _switches()
+    return grad_enabled.get(), dtypes.default_float, dtypes.default_int, narrow_type.get(), _switches()
 
 
 class Jit(Generic[P, T]):
@@ -184,7 +187,7 @@ class Jit(Generic[P, T]):
         changed = set(map(id, work.trace.changed))
         entry.changing = {i for i, x in enumerate((*entry.seen, *given.tensors)) if id(x) in changed}
         entry.kin = kinship([*entry.seen, *given.tensors], entry.changing)
-        entry.guards = [*found, *absent_in(work.trace.codes)]
+        entry.guards = [*found, *absent_in(work.trace.codes.values()), *environment_of(work.trace.watch)]
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)
         entry.quick = plain and not entry.kin and entry.fresh == list(range(len(args)))
         entry.seconds = perf_counter() - start
@@ -302,4 +305,5 @@ def _named(function: Any) -> str:
 
 def _described(other: Other) -> str:
     place = f"{other.line[0]}, line {other.line[1]}" if other.line is not None else "the function"
-    return f"a value read in {place} was {shown(other.old.tolist())}, now it is {shown(other.new.tolist())}"
+    old, new = ["an error" if value is None else shown(value.tolist()) for value in (other.old, other.new)]
+    return f"a value read in {place} was {old}, now it is {new}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import is_, itemgetter
 from random import Random
 from types import CodeType
@@ -233,9 +233,9 @@ class Absent:
         return f"global {found[0]} hides the builtin now" if found else None
 
 
-def absent_in(codes: Mapping[CodeType, dict[str, Any]]) -> list[Absent]:
+def absent_in(codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Absent]:
     """What must not become a global where users' code ran."""
-    found = [Absent(owner, code.co_names) for code, owner in codes.items() if not is_library(code.co_filename)]
+    found = [Absent(owner, code.co_names) for code, owner in codes if not is_library(code.co_filename)]
     return [absent for absent in found if absent.names]
 
 

@@ -28,10 +28,10 @@ SIMPLE: Final = (
 )  # fmt: skip
 MISSING: Final = object()
 MOST_HOLDERS: Final = 200_000
-_OWN: Final = tuple(
-    os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")) + os.sep
-    for name in ("kernelforge", "codegen", "numpy")
-)
+_OURS, _NUMPY = [
+    tuple(os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")) + os.sep for name in names)
+    for names in (("kernelforge", "codegen"), ("numpy",))
+]
 _STANDARD: Final = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 
 
@@ -39,7 +39,13 @@ _STANDARD: Final = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib"
 def is_library(file: str) -> bool:
     """True for the standard library's files, NumPy's and this library's own: their globals do not change results."""
     installed = "site-packages" in file or "dist-packages" in file
-    return file.startswith((*_OWN, "<frozen")) or (file.startswith(_STANDARD) and not installed)
+    return file.startswith((*_OURS, *_NUMPY, "<frozen")) or (file.startswith(_STANDARD) and not installed)
+
+
+@lru_cache(maxsize=4096)
+def is_ours(file: str) -> bool:
+    """True for this library's own files."""
+    return file.startswith(_OURS)
 
 
 @dataclass
@@ -271,7 +277,7 @@ def _of_object(value: Any, path: str) -> Parts:
 
 
 def _attributes(value: Any, path: str) -> list[Holder]:
-    has_any = hasattr(value, "__dict__") or any("__slots__" in vars(cls) for cls in _written(type(value)))
+    has_any = hasattr(value, "__dict__") or any(vars(cls).get("__slots__") for cls in _written(type(value)))
     return [Attributes(path, value)] if has_any else []
 
 

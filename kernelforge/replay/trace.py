@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 from codegen.dtypes import from_storage
 from kernelforge import graph, realize
 from kernelforge.buffer import Buffer
-from kernelforge.errors import JitError
+from kernelforge.errors import JitError, PlaceError
 from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
+from kernelforge.replay.speaking import HANDLE, heard, logged
+from kernelforge.replay.watching import Watch
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.core import calling_line
 
+_ROOT: Final = graph.__file__[: -len("graph.py")]
 DYNAMIC: Final = frozenset(("getattr", "setattr", "hasattr", "vars", "eval", "exec", "globals", "locals", "__dict__"))
 
 
@@ -50,10 +53,10 @@ class Run(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A value that reached Python, in storage form."""
+    """A value that reached Python, in storage form; None: an error did, an index out of range."""
 
     buffer: Buffer
-    value: NDArray
+    value: NDArray | None
     line: Line | None
     shape: tuple[int, ...]
 
@@ -65,16 +68,20 @@ Event = Draw | Act | Run | Read
 class Trace:
     """A recorder, see `recording`.
 
-    codes     the code of every Python function that was called, if that was watched
+    codes     by identity, the code of every Python function that was called with its globals, if that was watched
     changed   tensors given other values
+    watch     what was asked of the world outside
+    said      what prints and logs the same again
     """
 
     known: frozenset[int]
     carried: Sequence[str]
     events: list[Event] = field(default_factory=list)
-    codes: dict[CodeType, dict[str, Any]] = field(default_factory=dict)
+    codes: dict[int, tuple[CodeType, dict[str, Any]]] = field(default_factory=dict)
     changed: list[Tensor] = field(default_factory=list)
     watched: bool = False
+    watch: Watch = field(default_factory=Watch)
+    said: list[Callable[[], None]] = field(default_factory=list)
     before: dict[int, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,7 +108,11 @@ class Trace:
         self.compute([tensor._node])
         buffer = tensor._stored
         assert buffer is not None
-        stored = realize.contents(buffer)
+        try:
+            stored = realize.contents(buffer)
+        except PlaceError:
+            self.events.append(Read(buffer, None, calling_line(), tensor.shape))
+            raise
         self.events.append(Read(buffer, stored, calling_line(), tensor.shape))
         return from_storage(stored, tensor.dtype).reshape(tensor.shape).copy()
 
@@ -124,14 +135,14 @@ class Trace:
     @property
     def names(self) -> frozenset[str] | None:
         """The names of globals and attributes the call can have looked at; None for any."""
-        names = {name for code in self.codes for name in code.co_names}
-        looked = {name for code in self.codes if not _is_own(code) for name in code.co_names}
-        walked = any(_is_own(code) and "vars" in code.co_names for code in self.codes)
+        names, looked, walked = set[str](), set[str](), False
+        for code, _ in self.codes.values():
+            names.update(code.co_names)
+            if not code.co_filename.startswith(_ROOT):
+                looked.update(code.co_names)
+            elif "vars" in code.co_names:
+                walked = True
         return None if not self.watched or walked or not looked.isdisjoint(DYNAMIC) else frozenset(names)
-
-
-def _is_own(code: CodeType) -> bool:
-    return code.co_filename.startswith(graph.__file__[: -len("graph.py")])
 
 
 def _place(line: Line | None) -> str:
@@ -142,23 +153,37 @@ def _place(line: Line | None) -> str:
 def recorded(trace: Trace) -> Iterator[None]:
     """A context whose calls a trace takes down.
 
-    raises JitError when the host's random numbers were drawn: they would be the same in every replay
+    raises JitError when something was asked that a replay would not ask again, or the host's random numbers were drawn
     """
     token, previous, drawn = recorder.set(trace), sys.getprofile(), host_numbers()
+    codes, watch = trace.codes, trace.watch
 
     def note(frame: FrameType, event: str, argument: object) -> None:
         if event == "call":
-            trace.codes[frame.f_code] = frame.f_globals
+            code = frame.f_code
+            codes[id(code)] = code, frame.f_globals
+            watch.called(frame)
+            if code is HANDLE:
+                logged(frame, trace.said)
+        elif event == "c_call":
+            watch.called_c(frame, argument)
 
     trace.watched = previous is None or callable(previous)  # not where a profiler in C is at work
-    if trace.watched:
-        sys.setprofile(note)
-    try:
-        yield
-    finally:
+    with heard(trace.said):
         if trace.watched:
-            sys.setprofile(previous)
-        recorder.reset(token)
+            sys.setprofile(note)
+        try:
+            yield
+        finally:
+            if trace.watched:
+                sys.setprofile(previous)
+            recorder.reset(token)
+    if watch.unrepeatable is not None:
+        what, file, number = watch.unrepeatable
+        raise JitError(
+            f"{file}, line {number}: a captured function {what}, which no replay would do again: do it outside, and "
+            "pass what comes of it as an argument"
+        )
     if host_numbers() != drawn:
         raise JitError(
             "a captured function draws numbers from Python's or NumPy's global random state, which every replay would "

@@ -1,0 +1,246 @@
+"""A call that is being captured: what it reads and changes, and the steps that do the same again.
+
+Comes in: the tensors a function can see and is given, and the trace of one call.  Goes out: a `Capture`.  While it
+lasts, tensors stand for others, so that it shows which of them were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kernelforge import graph, realize, running
+from kernelforge.buffer import Buffer
+from kernelforge.calls import Recipe, call, expanded
+from kernelforge.errors import JitError
+from kernelforge.graph import Node, toposort
+from kernelforge.replay.capture import (
+    Capture,
+    Change,
+    DrawStep,
+    Effect,
+    GradientEffect,
+    ReadStep,
+    RunStep,
+    Source,
+    buffer_of,
+)
+from kernelforge.replay.guards import is_same
+from kernelforge.replay.repeated import Repeated
+from kernelforge.replay.state import MISSING, Holder, Snapshot
+from kernelforge.replay.structures import maker, tensors_in
+from kernelforge.replay.trace import Draw, Read, Run, Trace
+from kernelforge.tensor import Tensor
+from kernelforge.tensor.core import leaves, pending
+
+
+class Capturing:
+    """A call that is being captured.
+
+    tensors    those it can see and those it is given, computed
+    seen       how many of them are not given
+    snapshot   what it can see
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], seen: int, snapshot: Snapshot) -> None:
+        self.tensors, self.seen, self.snapshot = list(tensors), seen, snapshot
+        self.before = [(tensor._node, tensor._tracked, tensor._leaf, tensor.grad) for tensor in tensors]
+        self.fresh = [_stand_in(buffer_of(tensor)) for tensor in tensors]
+        carried = ["a tensor it sees" if i < seen else f"tensor argument {i - seen}" for i, tensor in enumerate(tensors)
+                   if tensor._tracked and not tensor._leaf]  # fmt: skip
+        self.trace = Trace(frozenset(map(id, tensors)), carried)
+        self.carrying: list[tuple[Tensor, Source]] = []
+        self.inputs: dict[int, Node] = {}
+        self.waiting = dict(pending)
+        pending.clear()
+        self.nodes = [graph.buffer(buffer, tensor.shape, tensor.dtype) for buffer, tensor in zip(self.fresh, tensors)]
+        for tensor, node in zip(self.tensors, self.nodes):
+            _point(tensor, node)
+
+    def give_back(self) -> None:
+        """Makes every tensor that did not change what it was before; histories of results lead to what these were."""
+        for tensor, node, before in zip(self.tensors, self.nodes, self.before):
+            if tensor._node is node:
+                _point(tensor, before[0])
+        for tensor, source in self.carrying:
+            inputs = [like if number < 0 else self.inputs.get(number, like) for number, like in source.inputs]
+            buffer = tensor._stored
+            assert source.history is not None
+            tensor._node = call(source.history, inputs)
+            tensor._node.realized = buffer
+        pending.update(self.waiting)
+
+    def finish(self, result: Any, visible: Callable[[Tensor], bool]) -> tuple[Capture, list[int]]:
+        """Computes the results and all that has changed; the capture, and which of the tensors it has to be given.
+
+        visible   whether code that ran could have looked at a tensor
+        """
+        capture, effects, gradients = Capture(), self._effects(), self._gradients()
+        capture.said = self.trace.said
+        everything = tensors_in([result, [value for _, _, value in effects], [value for _, value in gradients]])
+        changed = {
+            i for i, (tensor, node, before) in enumerate(zip(self.tensors, self.nodes, self.before))
+            if tensor._node is not node or (tensor._tracked, tensor._leaf) != before[1:3]
+        }  # fmt: skip
+        known = {id(tensor): i for i, tensor in enumerate(self.tensors)}
+        made = [tensor for tensor in everything if id(tensor) not in known]
+        wanted = [*made, *(self.tensors[i] for i in sorted(changed))]
+        for tensor in wanted:
+            pending.pop(id(tensor), None)
+        roots = [tensor._node for tensor in wanted if graph.uniform(tensor._node) is None]
+        roots = [node for node in roots if node.op != "buffer"]
+        spare = {self.fresh[i] for i in changed if i < self.seen and self._is_only_one(i)}
+        plan = realize.in_place(roots, spare) if spare else None
+        self.trace.compute(roots)
+        used = changed | {known[id(tensor)] for tensor in everything if id(tensor) in known}
+        used |= {place for place, _ in gradients} | set(range(self.seen, len(self.tensors))) | self._read(wanted)
+        used |= {i for i, tensor in enumerate(self.tensors) if visible(tensor)}
+        chosen = sorted(used)
+        self.inputs = {number: self.before[i][0] for number, i in enumerate(chosen)}
+        place = {id(self.tensors[i]): number for number, i in enumerate(chosen)}
+        numbers = self._steps(capture, [self.fresh[i] for i in chosen])
+        capture.sources = [self._source(tensor, numbers) for tensor in made]
+        place.update((id(tensor), len(chosen) + i) for i, tensor in enumerate(made))
+        for i in sorted(changed):
+            tensor = self.tensors[i]
+            source = None if tensor._node is self.nodes[i] else self._source(tensor, numbers)
+            capture.changes.append(Change(place[id(tensor)], source, tensor._tracked, tensor._leaf))
+        self._write_down(capture, result, effects, gradients, lambda tensor: place[id(tensor)])
+        self._settle(wanted)
+        capture.settle(result)
+        if plan is not None:
+            capture.take(plan)
+        return capture, chosen
+
+    def _is_only_one(self, place: int) -> bool:
+        """True for a tensor of values no other known tensor has, in memory that is its own."""
+        memory = self.fresh[place].memory
+        return memory is not None and sum(buffer.memory is memory for buffer in self.fresh) == 1
+
+    def _write_down(
+        self,
+        capture: Capture,
+        result: Any,
+        effects: Sequence[tuple[Holder, Any, Any]],
+        gradients: Sequence[tuple[int, Tensor | None]],
+        place: Callable[[Tensor], int],
+    ) -> None:
+        """How to make the result again, and what has changed."""
+        kept = self.snapshot.holds
+        for i, value in gradients:
+            make = maker(value, place, kept, "stores")
+            capture.gradients.append(GradientEffect(place(self.tensors[i]), make))
+        for holder, key, value in effects:
+            what = f"stores in {holder.spelled(key)}"
+            make_or_none = None if value is MISSING else maker(value, place, kept, what)
+            capture.effects.append(Effect(holder, key, make_or_none))
+        capture.result = maker(result, place, kept, "returns")
+
+    def _gradients(self) -> list[tuple[int, Tensor | None]]:
+        """The tensors given whose gradients are others now; those of tensors it sees are among the effects."""
+        given = range(self.seen, len(self.tensors))
+        return [(i, self.tensors[i].grad) for i in given if self.tensors[i].grad is not self.before[i][3]]
+
+    def _read(self, wanted: Sequence[Tensor]) -> set[int]:
+        """The tensors whose values were used, by number."""
+        number = {id(buffer): i for i, buffer in enumerate(self.fresh)}
+        found = {id(leaf) for event in self.trace.events if isinstance(event, Run) for leaf in event.ran.leaves}
+        found |= {id(event.buffer) for event in self.trace.events if isinstance(event, Read)}
+        found |= {id(x.attr) for x in toposort([tensor._node for tensor in wanted]) if x.op == "buffer"}
+        return {number[buffer] for buffer in found if buffer in number}
+
+    def _effects(self) -> list[tuple[Holder, Any, Any]]:
+        """The contents of places that are not as they were."""
+        found = []
+        for holder, before in self.snapshot.contents.values():
+            now = holder.items()
+            for key in reversed([key for key in before if key not in now]):
+                found.append((holder, key, MISSING))
+            for key, value in now.items():
+                if not is_same(before.get(key, MISSING), value):
+                    found.append((holder, key, value))
+        return found
+
+    def _steps(self, capture: Capture, given: Sequence[Buffer]) -> dict[int, int]:
+        """Writes down the steps; the numbers of the buffers by identity, first those given."""
+        numbers = {id(buffer): i for i, buffer in enumerate(given)}
+        events = self.trace.events
+        own: set[int] = set()  # what was made before it was read: a constant can be a result as well
+        for event in events:
+            for leaf in event.ran.leaves if isinstance(event, Run) else ():
+                if id(leaf) not in numbers and id(leaf) not in own:
+                    self._check_own(leaf)
+                    numbers[id(leaf)] = len(given) + len(capture.constants)
+                    capture.constants.append(leaf)
+            own.update(map(id, event.ran.buffers if isinstance(event, Run) else ()))
+            if isinstance(event, Draw):
+                own.add(id(event.buffer))
+        made = len(given) + len(capture.constants)
+        for event in events:
+            if isinstance(event, Run):
+                order = tuple([numbers[id(leaf)] for leaf in event.ran.leaves])
+                capture.steps.append(RunStep(Repeated(event.ran.plan), order))
+                for buffer in event.ran.buffers:
+                    numbers[id(buffer)] = made
+                    made += 1
+            elif isinstance(event, Draw):
+                numbers[id(event.buffer)], made = made, made + 1
+                capture.steps.append(DrawStep(event.draw, event.buffer))
+            elif isinstance(event, Read):
+                if id(event.buffer) not in numbers:
+                    continue  # a constant's value is always the same
+                capture.steps.append(ReadStep(numbers[id(event.buffer)], event.value, event.line))
+            else:
+                capture.steps.append(event)
+        return numbers
+
+    def _check_own(self, buffer: Buffer) -> None:
+        """raises JitError for a buffer that was there before and that no replay could find again"""
+        if id(buffer) in self.trace.foreign:
+            raise JitError(
+                f"a captured function reads a tensor of {buffer.size} {buffer.dtype} that is neither an argument nor "
+                "found in its closure, its globals or the attributes of what these name: pass it as an argument"
+            )
+
+    def _source(self, tensor: Tensor, numbers: dict[int, int]) -> Source:
+        node = tensor._node
+        if graph.uniform(node) is not None:
+            return Source(node.shape, node.dtype, node=node, tracked=tensor._tracked)
+        buffer = tensor._stored
+        if buffer is None:
+            raise JitError(f"a captured function leaves {tensor!r} uncomputed")
+        if id(buffer) not in numbers:
+            self._check_own(buffer)
+            node = graph.buffer(buffer, node.shape, node.dtype)
+            return Source(node.shape, node.dtype, node=node, tracked=tensor._tracked)
+        source = Source(node.shape, node.dtype, numbers[id(buffer)], tracked=tensor._tracked)
+        if tensor._tracked and not tensor._leaf and node.op != "buffer":
+            (spelled,) = expanded([node], history=True)
+            inputs = [x for x in toposort([spelled]) if x.op == "buffer"]
+            source.history = Recipe("captured", inputs, spelled)
+            source.inputs = tuple((numbers.get(id(x.attr), -1), x) for x in inputs)
+            self.carrying.append((tensor, source))
+        return source
+
+    def _settle(self, wanted: Sequence[Tensor]) -> None:
+        """Lets tensors no gradient flows through forget how they were computed, as realize() does."""
+        for tensor in wanted:
+            stored = tensor._stored
+            if stored is not None and not (tensor._tracked and not tensor._leaf) and tensor._node.op != "buffer":
+                _point(tensor, graph.buffer(stored, tensor.shape, tensor.dtype))
+
+
+def _stand_in(buffer: Buffer) -> Buffer:
+    """Another buffer over the same memory: equal ones would not tell which of two tensors was read."""
+    if buffer.size:
+        running.resident(buffer)
+    return Buffer(buffer.size, buffer.dtype, buffer.device, buffer.host, buffer.memory)
+
+
+def _point(tensor: Tensor, node: Node) -> None:
+    """Makes a tensor a name of another node with the same values."""
+    if tensor._leaf:
+        if leaves.get(tensor._node) is tensor:
+            del leaves[tensor._node]
+        leaves[node] = tensor
+    tensor._node = node

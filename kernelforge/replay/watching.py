@@ -1,0 +1,149 @@
+"""What a function asks of the world outside of the program: the clock, the system, files, the terminal, threads.
+
+Comes in: the calls a function makes while it is captured.  Goes out: the first of them that users' code made and no
+replay can repeat, in words, and the environment variables that were read, which can be guarded.  What this library asks
+for itself is none of the function's business.
+"""
+
+from __future__ import annotations
+
+import builtins
+import concurrent.futures
+import datetime
+import importlib
+import io
+import os
+import queue
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+from types import CodeType, FrameType
+from typing import Any, Final
+
+from kernelforge import kinds
+from kernelforge.replay.state import is_library, is_ours
+
+CLOCK: Final = "reads the clock"
+_KINDS: Final[dict[str, tuple[Any, str]]] = {
+    CLOCK: (time, "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns "
+                  "thread_time thread_time_ns clock_gettime clock_gettime_ns localtime gmtime ctime"),
+    "draws random bytes from the system": (os, "urandom getrandom"),
+    "looks at the file system": (os, "open stat lstat listdir scandir access getcwd readlink statvfs"),
+    "changes files": (os, "remove unlink rename replace mkdir rmdir link symlink truncate write"),
+    "starts a process": (os, "fork posix_spawn system"),
+}  # fmt: skip
+_OF_C: Final[dict[Any, str]] = {
+    getattr(module, name): what for what, (module, names) in _KINDS.items() for name in names.split()
+    if hasattr(module, name)
+} | {
+    datetime.datetime.now: CLOCK, datetime.datetime.utcnow: CLOCK, datetime.datetime.today: CLOCK,
+    datetime.date.today: CLOCK, builtins.input: "reads from the terminal", io.open: "opens a file",
+}  # fmt: skip
+"""Functions of C that a function of tensors cannot repeat, and what they do."""
+
+_OF_PYTHON: Final[dict[int, str]] = {id(function.__code__): what for function, what in (
+    (threading.Thread.start, "hands work to another thread"),
+    (concurrent.futures.ThreadPoolExecutor.submit, "hands work to another thread"),
+    (concurrent.futures.ProcessPoolExecutor.submit, "hands work to another process"),
+    (concurrent.futures.Future.result, "waits for another thread"),
+    (queue.Queue.get, "waits for another thread"),
+    (subprocess.Popen.__init__, "starts a process"),
+)}  # fmt: skip
+"""The same of Python, by the identity of their code."""
+
+_SEED: Final = random.Random.seed.__code__
+_VARIABLE: Final = type(os.environ).__getitem__.__code__
+_VARIABLES: Final = type(os.environ).__iter__.__code__
+ASIDE: Final = frozenset(
+    importlib.import_module(name).__file__
+    for name in ("logging", "warnings", "linecache", "traceback", "inspect", "importlib", "tokenize")
+)
+"""Modules that look at clocks and files for purposes of their own."""
+
+_FOR_USERS: Final = tuple(
+    os.path.join(os.path.dirname(kinds.__file__), name) for name in ("io" + os.sep, "data" + os.sep, "checkpoint.py")
+)
+"""Those of this library that read files because users ask for it."""
+
+
+class Watch:
+    """What was seen.
+
+    unrepeatable   the first call that no replay can repeat: what it does, the file and the line of whoever wants that
+    variables      names of environment variables that were read; None: all of them were
+    """
+
+    def __init__(self) -> None:
+        self.unrepeatable: tuple[str, str, int] | None = None
+        self.variables: set[str] | None = set()
+
+    def called_c(self, frame: FrameType, function: Any) -> None:
+        """A function of C is called."""
+        if function in _OF_C and self.unrepeatable is None:
+            self._note(frame, _OF_C[function])
+
+    def called(self, frame: FrameType) -> None:
+        """A function of Python is called."""
+        code = frame.f_code
+        if id(code) in _OF_PYTHON and self.unrepeatable is None:
+            self._note(frame.f_back, _OF_PYTHON[id(code)])
+        elif code is _SEED and frame.f_locals.get("a", 0) is None and self.unrepeatable is None:
+            self._note(frame.f_back, "seeds a generator of random numbers with the clock or the system's random bytes")
+        elif code is _VARIABLE and self.variables is not None and asking(frame.f_back) is not None:
+            self.variables.add(str(frame.f_locals["key"]))
+        elif code is _VARIABLES and asking(frame.f_back) is not None:
+            self.variables = None
+
+    def _note(self, frame: FrameType | None, what: str) -> None:
+        user = asking(frame)
+        if user is not None and not (what == CLOCK and _is_installed(user.f_code)):
+            self.unrepeatable = what, user.f_code.co_filename, user.f_lineno
+
+
+def asking(frame: FrameType | None, aside: frozenset[str | None] = ASIDE) -> FrameType | None:
+    """The frame of the user's code on whose behalf something is called; None where it is not for the user."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        ours = is_ours(file)
+        if file in aside or file.startswith("<frozen importlib") or (ours and not file.startswith(_FOR_USERS)):
+            return None
+        if not is_library(file):
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def _is_installed(code: CodeType) -> bool:
+    """True for packages, whose progress bars and loggers look at the clock."""
+    return "site-packages" in code.co_filename or "dist-packages" in code.co_filename
+
+
+class Environment:
+    """Environment variables that a call has read."""
+
+    __slots__ = ("expected", "names")
+
+    def __init__(self, names: Iterable[str] | None) -> None:
+        self.names = None if names is None else tuple(names)
+        self.expected = self._values()
+
+    def _values(self) -> list[tuple[str, str | None]]:
+        return list(os.environ.items()) if self.names is None else [(name, os.environ.get(name)) for name in self.names]
+
+    def holds(self) -> bool:
+        return self._values() == self.expected
+
+    def reason(self) -> str | None:
+        """What has changed, in words."""
+        old, new = dict(self.expected), dict(self._values())
+        changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        if not changed:
+            return None
+        return f"environment variable {changed[0]} was {old.get(changed[0])!r}, now it is {new.get(changed[0])!r}"
+
+
+def environment_of(watch: Watch) -> list[Environment]:
+    """What guards the environment variables that were read, if any were."""
+    return [] if watch.variables is not None and not watch.variables else [Environment(watch.variables)]

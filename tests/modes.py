@@ -1,0 +1,88 @@
+"""Captured mode: with KF_TEST_MODE=captured the bodies of tests run through `jit`.
+
+A test that passes is run twice more by replaying what it did, and everything it reads must have the same bits.  What
+`jit` refuses with a named error runs as it is; so do tests marked `lazy_only`, those of fixtures that are more than
+values, and those outside of PLACES, which have nothing to capture.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections import Counter
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import pytest
+
+from kernelforge import JitError, jit
+from kernelforge.tensor.random import generator
+
+CAPTURED: Final = os.environ.get("KF_TEST_MODE", "") == "captured"
+PLACES: Final = ("tests/tensor/", "tests/nn/", "tests/optim/", "tests/autograd/", "tests/func/", "tests/array_api/",
+                 "tests/parity/", "tests/test_amp", "tests/test_fft", "tests/test_grad_rules", "tests/test_views",
+                 "tests/test_windowed", "tests/test_winograd", "tests/test_variable")  # fmt: skip
+VALUES: Final = frozenset(("device", "numpy_device"))  # fixtures whose values are plain
+TIMES: Final = 3
+
+if CAPTURED and find_spec("torch") is not None:
+    import_module("torch")  # every call is watched while a test is captured, and this one makes millions
+
+
+def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callable[..., None]:
+    """A test that is captured, then replayed; says what came of it."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        captured, place = jit(test), generator.position()
+        for time in range(TIMES):
+            generator.resume(*place)
+            try:
+                captured(*args, **kwargs)
+            except JitError as error:
+                if time:
+                    raise
+                say(f"refused: {error}".partition("\n")[0])
+                generator.resume(*place)
+                test(*args, **kwargs)
+                return
+            assert captured._entries[0].replays == time, captured.explain()
+        say("replayed")
+
+    return run
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a test in captured mode."""
+    if not CAPTURED or not pyfuncitem.nodeid.startswith(PLACES):
+        return None
+
+    def say(what: str) -> None:
+        pyfuncitem.user_properties.append(("captured", what))
+
+    test, options = pyfuncitem.obj, getattr(pyfuncitem, "callspec", None)
+    plain = {*VALUES, *(options.params if options is not None else ())}
+    names = list(inspect.signature(test).parameters)
+    if pyfuncitem.get_closest_marker("lazy_only"):
+        say("lazy only")
+    elif (given := getattr(test, "hypothesis", None)) is not None:
+        whole = given.inner_test
+        given.inner_test = through_jit(whole, say)
+        pyfuncitem.addfinalizer(lambda: setattr(given, "inner_test", whole))
+    elif not plain.issuperset(names):
+        say(f"fixtures: {', '.join(sorted(set(names) - plain))}")
+    else:
+        through_jit(test, say)(**{name: pyfuncitem.funcargs[name] for name in names})
+        return True
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Counts what came of captured tests."""
+    reports = [report for category in ("passed", "failed") for report in terminalreporter.stats.get(category, ())]
+    found = [{what for key, what in report.user_properties if key == "captured"} for report in reports]
+    for what, times in Counter(what for some in found for what in some).most_common():
+        terminalreporter.write_line(f"{times:6d} {what}")

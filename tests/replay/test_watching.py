@@ -1,0 +1,161 @@
+"""What a captured function asks of the world outside is refused by name, or guarded; what it says is said again."""
+
+import concurrent.futures
+import datetime
+import io
+import logging
+import os
+import random
+import secrets
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelforge import JitError, Tensor, jit
+from kernelforge.io import safe_load
+
+pytestmark = pytest.mark.usefixtures("numpy_device")
+HERE = Path(__file__)
+VARIABLE = "KERNELFORGE_TEST_SCALE"
+
+
+def ten() -> float:
+    return 10.0
+
+
+def in_a_thread(x: Tensor) -> Tensor:
+    found: list[Tensor] = []
+    thread = threading.Thread(target=lambda: found.append((x * 2).realize()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def in_a_pool(x: Tensor) -> Tensor:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit((x * 2).realize).result()
+
+
+REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
+    "time.time": (lambda x: x * time.time(), "clock"),
+    "time.perf_counter": (lambda x: x * time.perf_counter(), "clock"),
+    "datetime.now": (lambda x: x * datetime.datetime.now().second, "clock"),
+    "date.today": (lambda x: x * datetime.date.today().day, "clock"),
+    "os.urandom": (lambda x: x * os.urandom(1)[0], "random bytes"),
+    "secrets": (lambda x: x * secrets.randbelow(3), "random bytes"),
+    "uuid": (lambda x: x * uuid.uuid4().node, "random bytes"),
+    "an unseeded generator of NumPy": (lambda x: x * np.random.default_rng().random(), "random bytes"),
+    "an unseeded old generator of NumPy": (lambda x: x * np.random.RandomState().rand(), "random bytes"),
+    "an unseeded generator of Python": (lambda x: x * random.Random().random(), "seeds a generator"),
+    "a generator of the system": (lambda x: x * random.SystemRandom().random(), "random bytes"),
+    "a file": (lambda x: x * len(HERE.read_bytes()), "opens a file"),
+    "a file that is written": (lambda x: np.save(os.devnull, x.numpy()), "opens a file"),
+    "a file that is there": (lambda x: x * HERE.exists(), "file system"),
+    "a file of tensors": (lambda x: safe_load(str(HERE)), "opens a file|file system"),
+    "a thread": (in_a_thread, "another thread"),
+    "a pool": (in_a_pool, "another thread"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    function, what = REFUSED[name]
+    with pytest.raises((JitError, ValueError)) as caught:  # what is no file of tensors is another error, raised first
+        jit(function)(Tensor([1.0]))
+    if isinstance(caught.value, JitError):
+        caught.match(rf"test_watching\.py, line \d+: a captured function .*({what})")
+    else:
+        assert name == "a file of tensors"
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: x * np.random.default_rng(3).random(), lambda x: x * random.Random(3).random(),
+    lambda x: x * datetime.date(2000, 1, 2).day, lambda x: x * len(os.path.join("a", "b")),
+    lambda x: x * len(io.StringIO("text").read()), lambda x: x * ten(),
+])  # fmt: skip
+def test_what_is_always_the_same_is_not_refused(function: Callable[[Tensor], Tensor]) -> None:
+    captured = jit(function)
+    assert [captured(Tensor([n])).tolist() for n in (1.0, 2.0, 3.0)] == [
+        function(Tensor([n])).tolist() for n in (1.0, 2.0, 3.0)
+    ]
+    assert captured._entries[0].replays == 2
+
+
+def test_a_refused_function_leaves_no_capture() -> None:
+    clock, x = jit(lambda x: x.assign(x * 0 + time.time() * 0 + 1)), Tensor([5.0])
+    for _ in range(2):
+        with pytest.raises(JitError, match="reads the clock"):
+            clock(x)
+    assert not clock.captured
+
+
+@pytest.mark.parametrize("read", [
+    lambda: os.environ.get(VARIABLE, "1"), lambda: os.getenv(VARIABLE, "1"),
+    lambda: dict(os.environ).get(VARIABLE, "1"),
+])  # fmt: skip
+def test_environment_variables(read: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    captured = jit(lambda x: x * float(read()))
+    found = []
+    for value in (None, None, "3", "3", None):
+        if value is None:
+            monkeypatch.delenv(VARIABLE, raising=False)
+        else:
+            monkeypatch.setenv(VARIABLE, value)
+        found.append(captured(Tensor([2.0])).item())
+    assert found == [2, 2, 6, 6, 2]
+    assert len(captured._entries) == 2
+    assert f"environment variable {VARIABLE} was None, now it is '3'" in captured.explain()
+
+
+def test_prints_are_printed_again(capsys: pytest.CaptureFixture[str]) -> None:
+    @jit
+    def step(x: Tensor) -> Tensor:
+        print("sum", x.sum().item(), end=";")
+        print("shape", x.shape, file=sys.stderr)
+        return x + 1
+
+    for value in (1.0, 1.0, 2.0, 1.0, 2.0):
+        step(Tensor([value, 1.0]))
+    assert capsys.readouterr() == ("sum 2.0;sum 2.0;sum 3.0;sum 2.0;sum 3.0;", "shape (2,)\n" * 5)
+    assert len(step._entries) == 2
+
+
+def test_logs_are_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+    @jit
+    def step(x: Tensor) -> Tensor:
+        logging.getLogger("tests").warning("the sum is %s", x.sum().item())
+        return x + 1
+
+    with caplog.at_level(logging.WARNING, "tests"):
+        for value in (1.0, 1.0, 2.0, 2.0):
+            step(Tensor([value]))
+    assert caplog.messages == ["the sum is 1.0"] * 2 + ["the sum is 2.0"] * 2
+
+
+def test_an_index_out_of_range_that_is_caught() -> None:
+    def function(x: Tensor, i: Tensor) -> Tensor | float:
+        try:
+            return x.gather(0, i).sum().item()
+        except IndexError:
+            return x * 0
+
+    captured, x = jit(function), Tensor([1.0, 2.0])
+    found = [captured(x, Tensor([i])) for i in (1, 7, 7, 1, 9, 0)]
+    plain = [value.tolist() if isinstance(value, Tensor) else value for value in found]
+    assert plain == [2, [0, 0], [0, 0], 2, [0, 0], 1]
+
+
+def test_an_index_out_of_range_before_a_call_is_its_own_fault() -> None:
+    captured, x = jit(lambda x: x * 2 if x.sum().item() > 0 else x), Tensor([1.0, 2.0])
+    captured(x)
+    x.gather(0, Tensor([5])).realize()
+    with pytest.raises(IndexError, match="gather"):
+        captured(x)
+    assert captured(x).tolist() == [2, 4]
