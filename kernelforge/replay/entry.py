@@ -21,7 +21,9 @@ from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
 
-MODES: Final = ("no_grad", "the default float type", "the default integer type", "autocast()", "the switches or Tensor.training")
+MODES: Final = (
+    "no_grad", "the default float type", "the default integer type", "autocast()", "the switches or Tensor.training",
+)  # fmt: skip
 MOST_MET: Final = 4096  # sizes that are counted
 FEW: Final = 4  # captures of other sizes that are made at once
 _NODE: Final = attrgetter("_node")

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from kernelforge import JitError, Tensor, jit
+from kernelforge.amp import autocast
 from kernelforge.io import safe_load
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
@@ -159,3 +160,12 @@ def test_an_index_out_of_range_before_a_call_is_its_own_fault() -> None:
     with pytest.raises(IndexError, match="gather"):
         captured(x)
     assert captured(x).tolist() == [2, 4]
+
+
+def test_autocast_is_a_mode() -> None:
+    captured, x = jit(lambda x: x @ x), Tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert [str(captured(x).dtype) for _ in range(2)] == ["float32", "float32"]
+    with autocast(dtype="float16"):
+        assert [str(captured(x).dtype) for _ in range(2)] == ["float16", "float16"]
+    assert str(captured(x).dtype) == "float32"
+    assert "autocast() changed" in captured.explain()
