@@ -22,7 +22,7 @@ from kernelforge.blame import current_line as current_line
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.node import Node as Node
-from kernelforge.node import Shape, common_device, find, interned, node_of, table
+from kernelforge.node import Shape, common_device, find, interned, leaf, node_of, table
 from kernelforge.node import alive as alive
 from kernelforge.node import user_line as user_line
 
@@ -54,7 +54,7 @@ def result(buf: Buffer, shape: Shape, dtype: DType) -> Node:
     """`buffer` for one that no node can have yet."""
     if dtype is not buf.dtype:
         return buffer(buf, shape, dtype)
-    return interned(("buffer", shape, id(buf)), "buffer", (), buf, shape, dtype, buf.device)
+    return leaf(buf, shape)
 
 
 def const(value: Value, dtype: DType) -> Node:

@@ -134,6 +134,17 @@ def interned(
     return node
 
 
+def leaf(buf: Buffer, shape: Shape) -> Node:
+    """A new node of a buffer's elements, to be found like any other."""
+    node = _new(Node)
+    node.op, node.src, node.attr, node.shape = "buffer", (), buf, shape
+    node.dtype, node.device, node.place, node.realized, node.depth = buf.dtype, buf.device, None, None, 0
+    table["buffer", shape, id(buf)] = ref(node)
+    if len(table) > room[0]:
+        _sweep()
+    return node
+
+
 def new_node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None) -> Node:
     """A node that nobody will find: equal ones are others."""
     return interned((object(),), op, src, attr, shape, dtype, device)

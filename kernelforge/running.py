@@ -6,7 +6,7 @@ knows no graph node.  Every step of a training loop goes through here, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,7 @@ else:
     later(globals(), verifying="kernelforge.verifying")
 
 AT_ONCE: Final = 8  # executables made in one run
+TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
 
 
 def compile_all(plan: Plan) -> None:
@@ -86,10 +87,9 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
         launch(plan, memories)
         return buffer
     ((_, slot, nbytes),) = plan.made
-    memories = [buffer.memory or resident(buffer) for buffer in leaves]
-    memory = (plan.single or _single(plan))(memories)
+    memory = None if plan.single is None else plan.single(leaves)
     if memory is None:
-        memory = _launch_one(plan, memories, nbytes)
+        memory = _launch_one(plan, leaves, nbytes)
     counters = GlobalCounters
     counters.kernel_count += 1
     counters.global_ops += plan.flops
@@ -97,21 +97,14 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     return Buffer(slot.size, slot.dtype, slot.device, None, memory)
 
 
-def _single(plan: Plan) -> Callable[[Sequence[Any]], Any]:
-    """A plan's one launch as a function that gives the memory it has written, or None where it must be launched."""
-    runtime, (executable, places) = runtime_of(plan.place), plan.batch[0]
-    known = getattr(runtime, "single", None)
-    if known is None or plan.flags:
-        plan.single = lambda memories: None
-    else:
-        plan.single = known(executable, places, plan.made[0][2])
-    return plan.single
-
-
-def _launch_one(plan: Plan, memories: list[Any], nbytes: int) -> Any:
+def _launch_one(plan: Plan, leaves: Sequence[Buffer], nbytes: int) -> Any:
     """The memory that a plan's one launch writes, once it is started."""
     runtime = runtime_of(plan.place)
+    plan.runs += 1
+    if plan.runs == TRIED and not plan.flags and hasattr(runtime, "single"):
+        plan.single = runtime.single(*plan.batch[0], nbytes)
     memory = runtime.allocate(nbytes)
+    memories = [buffer.memory or resident(buffer) for buffer in leaves]
     memories.append(memory)
     for flag in plan.flags:
         memories.insert(flag, _fault(plan, flag).memory)

@@ -178,8 +178,8 @@ class OpenCLRuntime:
         return seconds if timed else None
 
     def single(self, executable: Compiled, places: Sequence[int], nbytes: int) -> Single:
-        """A kernel as a function from the memories it reads to that it has written, None where it must be launched."""
-        return single(self.pool, self._queues, self._launching, executable, places, nbytes)
+        """A kernel as a function from the buffers it reads to the memory it has written; see `opencl_single`."""
+        return single(self.pool, self._queues, executable, places, nbytes)
 
     @contextmanager
     def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:

@@ -30,7 +30,7 @@ PATIENCE: Final = 5  # seconds the copy of this process may take
 DIMENSIONS: Final = 3
 UNFIT: Final = re.compile(r"\bget_(?!group_id\b)\w+\s*\(|\bbarrier\b|\bprintf\b")  # what needs to know more than groups
 
-Function = Callable[[int, int, None], None]
+Function = Callable[[int | bytes, int, None], None]  # arguments, or where they are
 
 
 @dataclass(slots=True)

@@ -1,55 +1,52 @@
 """A kernel that is called again and again, each time for a new result: as little beside the call as can be.
 
-Comes in: a compiled kernel that can be called, and what its arguments are.  Goes out: a function from the memories it
-reads to that which it has written, or to None where a launch has to do it: while another one is running, and once the
-kernel has turned out to be long.
+Comes in: a kernel known to be short that can be called, and what its arguments are.  Goes out: a function from the
+buffers it reads to the memory it has written, or to None where a launch has to do it: while another one is running, and
+for buffers that have no memory yet.
+
+No lock is taken: arguments are packed anew for each call, and what is running is looked at once the result has its
+memory, so that nothing running can still use it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from threading import RLock
-from time import perf_counter
+from struct import Struct
+from typing import Any
 
-from kernelforge.kernels import opencl_queues
-from kernelforge.kernels.opencl_build import CHANCES, Compiled
+from kernelforge.buffer import Buffer
+from kernelforge.kernels.opencl_build import Compiled
 from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Memory
 
-Single = Callable[[Sequence[Memory]], Memory | None]
+Single = Callable[[Sequence[Buffer]], Memory | None]
+_TEXT = """
+def called(leaves):
+    memory = take()
+    try:
+        arguments = pack({addresses})
+    except AttributeError:
+        return None
+    if queues.launched > queues.finished or executable.direct is None:
+        return None
+    {calls}
+    return memory
+"""
 
 
-def single(pool: Pool, queues: Queues, lock: RLock, executable: Compiled, places: Sequence[int], nbytes: int) -> Single:
-    """A function that calls a kernel.
+def single(pool: Pool, queues: Queues, executable: Compiled, places: Sequence[int], nbytes: int) -> Single:
+    """A function that calls a kernel, spelled out for its arguments: a loop over them would take as long as the rest.
 
-    places  for each parameter the place among the memories read; what is written, of nbytes, comes after them
+    places  for each parameter the place among the buffers read; what is written, of nbytes, comes after them
     """
-    direct = executable.direct
+    direct, written = executable.direct, max(places)
     if direct is None:
-        return lambda memories: None
-    call, at, values, (first, *more) = direct.call, direct.at, direct.values, direct.groups
-    written = max(places)
-    reads = tuple([(i, place) for i, place in enumerate(places) if place != written])
-    writes = places.index(written)
-    take = pool.take
-
-    def called(memories: Sequence[Memory]) -> Memory | None:
-        memory = take(nbytes)
-        with lock:
-            if queues.launched > queues.finished or executable.direct is None:
-                return None
-            for i, place in reads:
-                values[i] = memories[place].block.address
-            values[writes] = memory.block.address
-            start = perf_counter()
-            call(at, first, None)
-            for group in more:
-                call(at, group, None)
-            seconds = perf_counter() - start
-            queues.launched = queues.finished = queues.launched + 1
-            if seconds >= opencl_queues.HAND_OVER or executable.chances < CHANCES:
-                opencl_queues.judge(executable, seconds)
-        return memory
-
+        return lambda leaves: None
+    addresses = [("memory" if x == written else f"leaves[{x}].memory") + ".block.address" for x in places]
+    calls = [f"call(arguments, {group}, None)" for group in direct.groups]
+    names: dict[str, Any] = {"call": direct.call, "executable": executable, "queues": queues}
+    names |= {"pack": Struct(f"{len(places)}Q").pack, "take": pool.taker(nbytes)}
+    exec(_TEXT.format(addresses=", ".join(addresses), calls="; ".join(calls)), names)
+    called: Single = names["called"]
     return called

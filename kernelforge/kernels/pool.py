@@ -90,6 +90,23 @@ class Pool:
         memory.nbytes, memory.block, memory.owner = nbytes, block, self
         return memory
 
+    def taker(self, nbytes: int) -> Callable[[], Memory]:
+        """A function that does `take` for one size."""
+        take, free = self.take, self._free.setdefault(size_class(nbytes), [])
+
+        def taken() -> Memory:
+            if not free:
+                return take(nbytes)
+            try:
+                block = free.pop()
+            except IndexError:  # another thread was faster
+                return take(nbytes)
+            memory = _new(Memory)
+            memory.nbytes, memory.block, memory.owner = nbytes, block, self
+            return memory
+
+        return taken
+
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""
         self._free[block.capacity].append(block)

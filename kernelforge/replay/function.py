@@ -85,7 +85,8 @@ class Jit(Generic[P, T]):
             if entry.fits_quickly(mode, args):
                 entry.nodes = []  # what is counted in `taking` are the references of others
                 try:
-                    result = entry.capture.replay([*entry.seen, *cast(Sequence[Tensor], args)])
+                    tensors = cast(Sequence[Tensor], args)
+                    result = entry.capture.replay([*entry.seen, *tensors] if entry.seen else tensors)
                 except Other:
                     pass  # another capture may fit, or this one be made for other arguments
                 else:

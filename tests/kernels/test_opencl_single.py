@@ -1,0 +1,88 @@
+"""A kernel called by a function of its own computes what it does when it is launched, and is launched where it must."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from codegen.dtypes import dtypes
+from kernelforge import Context, Tensor, realize, running
+from kernelforge.buffer import Buffer
+from kernelforge.kernels import Device, Memory, opencl_queues
+from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.kernels.opencl_single import Single, single
+from kernelforge.kernels.runtime import Runtime
+from tests.kernels.test_opencl_direct import RUNTIMES, numbered
+
+pytestmark = pytest.mark.skipif(not RUNTIMES, reason="no driver here tells where kernels are")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels stay short however busy the machine is."""
+    monkeypatch.setattr(opencl_queues, "HAND_OVER", np.inf)
+
+
+def made(grid: tuple[int, ...] = (4,)) -> tuple[OpenCLRuntime, Single, Buffer, NDArray]:
+    """A function that calls a kernel, what it reads, and what it has to write."""
+    runtime = RUNTIMES[0]
+    (executable,) = runtime.compile([numbered(grid)])
+    x = np.random.default_rng(1).random(grid[0], np.float32)
+    buffer = Buffer(len(x), dtypes.float32, "CPU", None, runtime.allocate(x.nbytes))
+    runtime.copy_in(buffer.memory, x)
+    called = single(runtime.pool, runtime._queues, executable, (1, 0), x.nbytes)
+    return runtime, called, buffer, x + np.arange(len(x), dtype=np.float32) / 3
+
+
+def values(runtime: Runtime, memory: Memory | None, size: int) -> NDArray:
+    assert memory is not None
+    found = np.empty(size, np.float32)
+    runtime.copy_out(memory, found)
+    return found
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_each_call_gives_new_memory(groups: int) -> None:
+    runtime, called, x, expected = made((groups,))
+    first, second = called([x]), called([x])
+    assert first is not None and second is not None and first.block is not second.block
+    for memory in (first, second):
+        np.testing.assert_allclose(values(runtime, memory, groups), expected, rtol=1e-6)
+
+
+def test_what_has_no_memory_is_left_to_a_launch() -> None:
+    _, called, x, _ = made()
+    x.memory = None
+    assert called([x]) is None
+
+
+def test_while_a_launch_runs_it_is_left_to_a_launch() -> None:
+    runtime, called, x, expected = made()
+    runtime._queues.launched += 1
+    assert called([x]) is None
+    runtime._queues.finished = runtime._queues.launched
+    np.testing.assert_allclose(values(runtime, called([x]), 4), expected, rtol=1e-6)
+
+
+def test_a_kernel_that_turned_out_to_be_long_is_left_to_a_launch() -> None:
+    runtime, _, x, _ = made()
+    (executable,) = runtime.compile([numbered((4,))])
+    direct, called = executable.direct, single(runtime.pool, runtime._queues, executable, (1, 0), 16)
+    executable.direct = None
+    assert called([x]) is None and single(runtime.pool, runtime._queues, executable, (1, 0), 16)([x]) is None
+    executable.direct = direct
+
+
+def test_operations_done_often_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(Device["CPU"], OpenCLRuntime) or not Device["CPU"]._builder.entrances.trusted:
+        pytest.skip("kernels are not called here")
+    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(realize, "_single", {})
+    x = np.random.default_rng(2).random((37, 5), np.float32)
+    a, b = Tensor(x, device="CPU").realize(), Tensor(x[::-1].copy(), device="CPU").realize()
+    with Context(NAN=0):
+        for _ in range(2 * running.TRIED):
+            difference, doubled = (a * 3 - b).realize(), (b + b).realize()
+            np.testing.assert_allclose(difference.numpy(), x * 3 - x[::-1], rtol=1e-5, atol=1e-6)
+            np.testing.assert_array_equal(doubled.numpy(), x[::-1] * 2)
+        plans = [plans.usual for plans in realize._plans.values() if plans.usual is not None]
+        assert any(plan.single is not None for plan in plans)
