@@ -8,7 +8,7 @@ together.  Any size of plane fills the vectors then, and places of a window are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -26,6 +26,7 @@ SHARES = (8, 32, 4)  # parts of the second-level cache of which packed values fi
 WORK = 1 << 18  # steps of a group
 GROUPS_PER_CORE = 4
 ACCUMULATORS = 16  # vectors of a tile
+MOST_LINE = 8  # elements of a window's line: longer ones fill vectors
 LINE = 32  # elements of a line that could be packed in the time it takes to begin one
 
 
@@ -66,16 +67,17 @@ def form_of(kernel: Kernel, lanes: int) -> Form | None:
     parallel, stores = parallel_axes(kernel), main_stores(kernel)
     if kernel.scans or any(set(s.axes) != set(parallel) for s in stores):
         return None
-    images = images_of(kernel)
+    images, runs = images_of(kernel), [run_of(s) for s in stores]
     touched = {a for image in images.values() for index in image.at.values() for a in index.axes}
+    if not images:
+        touched = apart(kernel, parallel, {a for run in runs for a in run[:1]}, lanes)
     wide = [a for a in parallel if a not in touched and a.size >= lanes and all(a in e.axes for e in images)]
-    runs = [run_of(s) for s in stores]
     if not wide or not all(touched.intersection(run) for run in runs):
         return None
     n = max(wide, key=lambda a: (a.size, -a.id))
     inside = {e for value in images for e in walk((value,))}
     others = tuple(e for e in kernel.loads if e not in inside and n in e.axes and e.index.stride(n) not in (0, 1))
-    loads = [e for value in images for e in loads_of(value)]
+    loads = [e for value in images for e in loads_of(value)] or list(others)
 
     def outside_in(axes: Iterable[Axis]) -> tuple[Axis, ...]:
         return tuple(sorted(axes, key=lambda a: -max(abs(e.index.coefficient(a)) for e in loads)))
@@ -86,6 +88,22 @@ def form_of(kernel: Kernel, lanes: int) -> Form | None:
     bound = dict.fromkeys(a for r in kernel.reduces for a in r.bound)
     batch = tuple(a for a in rest if a not in alike)
     return Form(images, others, n, alike, near, batch, outside_in(places), outside_in(bound))
+
+
+def apart(kernel: Kernel, parallel: Sequence[Axis], ends: Set[Axis], lanes: int) -> set[Axis]:
+    """The places of windows that share nothing, each with a few elements of short lines: all stored axes but one, whose
+    neighbours lie farthest apart; empty where there are none such, or longer lines fill vectors.
+
+    ends  the axes along which results lie one behind the other
+    """
+    bound = [a for r in kernel.reduces for a in r.bound]
+    near = {a for e in kernel.loads for a in e.axes if e.index.stride(a) == 1}
+    lines = prod(a.size for a in bound if a in near)
+    if not bound or any(a.size >= lanes for a in (near | ends)) or lines > MOST_LINE:
+        return set()
+    far = [max((abs(e.index.stride(a) or 0) for e in kernel.loads if a in e.axes), default=0) for a in parallel]
+    n = parallel[far.index(max(far))]
+    return set(parallel) - {n} if all(n in e.axes for e in kernel.loads if e.axes) else set()
 
 
 def run_of(store: Store) -> list[Axis]:

@@ -200,10 +200,14 @@ class Prelude:
     def fold(self, op: str, dtype: DType, combine: Callable[[str, str, int], str]) -> None:
         """Define the fold of a vector's lanes to a scalar; combine spells the operation on two operands of a width.
 
-        Sums of integers begin with neighbours: where one compiler sees halves added, it takes products of bytes of
-        different signs for those of an instruction that does not multiply so.
+        Extrema of floats look for nan once, so that the steps need not.  Sums of integers begin with neighbours: where
+        one compiler sees halves added, it takes products of bytes of different signs for those of an instruction that
+        does not multiply so.
         """
-        base, steps, value, width = element(dtype), [], "v", self.lanes
+        base, steps, value, width = element(dtype), list[str](), "v", self.lanes
+        if op in ("max", "min") and dtype.is_float:
+            steps.append("if (any(v != v)) return NAN;")
+            combine = _greater if op == "max" else _less
         if op == "add" and not dtype.is_float and width > 2:
             width //= 2
             steps.append(f"const {base}{width} pairs = {combine('v.even', 'v.odd', width)};")
@@ -280,6 +284,14 @@ class Prelude:
         function = f"kf_transpose{rows if rows < n else ''}"
         self.define(function, "void", f"{t} *v", "\n" + "\n".join(steps) + "\n")
         return function
+
+
+def _greater(a: str, b: str, width: int) -> str:
+    return f"select({b}, {a}, {a} > {b})" if width > 1 else f"{a} > {b} ? {a} : {b}"
+
+
+def _less(a: str, b: str, width: int) -> str:
+    return f"select({b}, {a}, {a} < {b})" if width > 1 else f"{a} < {b} ? {a} : {b}"
 
 
 def _replace(text: str, symbol: str, meaning: str) -> str:

@@ -89,9 +89,30 @@ def test_lanes_lie_along_the_channels(form: str) -> None:
     assert sum(stage.image is not None for stage in nest.schedule.stages) == 1
 
 
-def test_few_channels_and_what_shares_nothing_have_other_schedules() -> None:
+def apart(op: str, lines: int, places: tuple[int, ...], taps: tuple[int, ...], dtype: DType = F32) -> Kernel:
+    """A reduction over windows side by side: x[line, place * tap, ...] -> out[line, place, ...]."""
+    line, kept = Axis("i", lines), [Axis(name, n) for name, n in zip("jlm", places)]
+    bound = [Axis(name, n) for name, n in zip("rst", taps)]
+    at, to = line.index, line.index
+    for place, tap in zip(kept, bound):
+        at, to = (at * place.size + place.index) * tap.size + tap.index, to * place.size + place.index
+    x = load(Param("x", dtype, lines * prod(places) * prod(taps)), at)
+    out = Param("out", dtype, to.hi + 1)
+    return prepare(Kernel(op, (x.param, out), (Store(out, to, reduce(op, x, [a for a in bound if a.size > 1])),)))
+
+
+def test_windows_side_by_side_on_small_planes_have_lanes_along_the_channels() -> None:
+    lines = apart("max", 64, (9, 9), (3, 3))  # those of a plane go on where the ones before end
+    for kernel, size in ((lines, 64 * 9), (kernel_of("maximum", 4, 16, 8, taps=2, stride=2), 64)):
+        nest = placed(kernel, CPU)
+        assert [axis.size for axis in nest.schedule.vector] == [size]
+        assert nest.schedule.stages and not any(stage.image for stage in nest.schedule.stages)
+    for places, taps in (((9, 40), (3, 2)), ((9, 9), (3, 12)), ((4, 4), (1, 1))):
+        assert form_of(apart("max", 64, places, taps), CPU.lanes) is None
+
+
+def test_few_channels_have_other_schedules() -> None:
     assert form_of(kernel_of("forward", 2, 5, 14), CPU.lanes) is None
-    assert form_of(kernel_of("maximum", 4, 16, 8, taps=2, stride=2), CPU.lanes) is None
     assert not list(neighbours(kernel_of("forward", 2, 5, 14), CPU, first))
 
 
@@ -140,6 +161,14 @@ def test_results() -> None:
         for size in sizes
         for taps, stride, dtype in ((3, 1, F32), (3, 2, F32), (5, 3, dtypes.float64), (4, 1, dtypes.int32))
     ]
+    found += [
+        apart(op, lines, places, taps, dtype)
+        for op, dtype in (("max", F32), ("add", dtypes.float64))
+        for lines, places, taps in (
+            (33, (7, 5), (2, 2)), (16, (9,), (3,)), (50, (3, 4, 7), (2, 3, 2)), (19, (1, 6), (7, 1)),
+            (700, (2, 2), (5, 8)),
+        )
+    ]  # fmt: skip
     named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(found)]
     arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(named)]
     programs = [render_nest(placed(kernel, CPU)) for kernel in named]

@@ -303,3 +303,14 @@ def test_places_of_running_extrema_are_the_last_of_equal_ones(axis, dtype, devic
 def test_places_of_running_extrema_of_one_element_or_none():
     assert [found.item() for found in Tensor(2.5).cummax()] == [2.5, 0]
     assert [found.shape for found in Tensor(np.zeros((0, 3), np.float32)).cummin(0)] == [(0, 3), (0, 3)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_extrema_of_rows_of_any_length_have_every_nan(device, dtype):
+    rng = np.random.default_rng(5)
+    for n in (1, 2, 7, 13, 16, 17, 33, 70):
+        x = rng.standard_normal((24, n)).astype(dtype)
+        x[np.arange(8), rng.integers(0, n, 8)] = np.nan
+        x[8], x[9], x[10, -1] = -np.inf, np.inf, -np.inf
+        t = Tensor(x)
+        assert_all_same([t.max(1), t.min(1), t.max(), t[8:].max(0)], [x.max(1), x.min(1), x.max(), x[8:].max(0)])
