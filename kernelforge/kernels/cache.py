@@ -28,6 +28,8 @@ VERSION: Final = 3
 HEADER: Final = struct.Struct("<8sIQ32s")  # magic, version, bytes of content, their sha256
 MAGIC: Final = b"KFKERNEL"
 SAVES_PER_SWEEP: Final = 64
+SWEPT: Final = "swept"  # a file whose time is that of the last sweep
+LATELY: Final = 600.0  # seconds
 FAILED_KEPT: Final = 64
 ABANDONED: Final = 3600.0  # seconds after which a file being written was left behind by a process that died
 
@@ -167,7 +169,8 @@ def save(key: str, content: bytes) -> None:
     except OSError as error:
         notice(f"compiled kernels cannot be kept in {path.parent.parent}: {error.strerror}")
         return
-    if next(_saves) % SAVES_PER_SWEEP == 0:
+    number = next(_saves)
+    if number % SAVES_PER_SWEEP == 0 and (number or not _swept_lately()):
         sweep()
 
 
@@ -197,9 +200,18 @@ def _path(key: str) -> Path:
 
 # ----------------------------------------------------------------------------------------------------------- size
 
+def _swept_lately() -> bool:
+    """True when some process has swept not long ago; a process that saves a single kernel need not do so again."""
+    with contextlib.suppress(OSError):
+        return (cache_directory() / SWEPT).stat().st_mtime > time.time() - LATELY
+    return False
+
+
 def sweep() -> None:
     """Removes the entries unused for longest, down to three quarters of KF_CACHE_SIZE, when it is exceeded; and what
     processes that died while writing left behind."""
+    with contextlib.suppress(OSError):
+        (cache_directory() / SWEPT).touch()
     entries = []
     for path in (cache_directory() / "kernels").glob("*/*"):
         with contextlib.suppress(OSError):  # another process removed it

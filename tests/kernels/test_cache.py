@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,23 @@ def test_saving_sweeps_now_and_then(tmp_path):
             cache.save(cache.key_of(str(number)), bytes(64 << 10))
         most = (1 << 20) + cache.SAVES_PER_SWEEP * (65 << 10)
         assert sum(path.stat().st_size for path in tmp_path.glob("kernels/*/*")) <= most
+
+
+def test_the_first_save_of_a_process_sweeps_unless_another_did_lately(tmp_path, monkeypatch):
+    def stored() -> int:
+        return sum(path.stat().st_size for path in tmp_path.glob("kernels/*/*"))
+
+    with Context(CACHE_DIR=str(tmp_path), CACHE_SIZE=1):
+        monkeypatch.setattr(cache, "_saves", count(1))
+        for number in range(20):
+            cache.save(cache.key_of(str(number)), bytes(64 << 10))
+        (tmp_path / cache.SWEPT).touch()
+        for age, most in ((0, 2 << 20), (2 * cache.LATELY, 1 << 20)):
+            then = time.time() - age
+            os.utime(tmp_path / cache.SWEPT, (then, then))
+            monkeypatch.setattr(cache, "_saves", count())
+            cache.save(cache.key_of("more"), b"content")
+            assert most >> 1 < stored() <= most
 
 
 def test_what_a_dead_process_left_is_swept_up_and_what_a_living_one_writes_is_not(tmp_path):
