@@ -30,6 +30,7 @@ FORCED: Final = {
     "copy": "copied between devices",
     "host": "computed on the host",
     "loop": "computed step by step",
+    "while": "computed round by round",
     "stack": "made of several values",
 }
 
@@ -189,7 +190,7 @@ class Cuts:
                 self.reasons[node] = FORCED[node.op]
             if is_transfer(node):
                 self.cut(in_memory(node.src[0]), "read by another device")
-            elif node.op in ("host", "loop") and node.realized is None:
+            elif node.op in ("host", "loop", "while") and node.realized is None:
                 for source in node.src:
                     self.cut(in_memory(source), "read by the host" if node.op == "host" else "read step by step")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from kernelforge.later import later
 from kernelforge.memory import total
 from kernelforge.settings import DEBUG
-from kernelforge.steps import HostCall, Launch, Plan
+from kernelforge.steps import Driven, HostCall, Launch, Plan
 
 if TYPE_CHECKING:
     from codegen import show
@@ -72,6 +72,9 @@ def describe(plan: Plan) -> str:
     for step in plan.steps:
         if isinstance(step, HostCall):
             parts.append(f"\n{step.function} of {', '.join(map(str, step.shapes))} on the host")
+        if isinstance(step, Driven):
+            parts.append("\na loop the host drives, by a condition read after every round; each round: ")
+            parts[-1] += describe(step.each)
         if not isinstance(step, Launch):
             continue
         parts.append(f"\n{step.program.entry} on {step.device}, grid {'x'.join(map(str, step.program.grid))}")

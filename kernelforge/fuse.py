@@ -103,7 +103,7 @@ def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
     (node, *_) = part.outputs
     if is_transfer(node):
         return [Group("copy", part.outputs, (in_memory(node.src[0]),), reasons)]
-    if node.op in ("host", "loop"):
+    if node.op in ("host", "loop", "while"):
         return [Group(node.op, part.outputs, tuple(in_memory(source) for source in node.src), reasons)]
     if node.op == "stack":
         return [Group("stack", part.outputs, _loads(cuts, node.src), reasons)]

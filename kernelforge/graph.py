@@ -409,15 +409,20 @@ def copy(x: Node, device: str) -> Node:
 
 def host(function: Any, src: Sequence[Node], shape: Shape) -> Node:
     """What a function of arrays makes of src on the host, in the dtype of the first; attr is a `HostFunction`."""
-    return node_of("host", _storable(src), function, shape, src[0].dtype)
+    return node_of("host", storable(src), function, shape, src[0].dtype)
 
 
 def loop(attr: Any, src: Sequence[Node], shape: Shape) -> Node:
     """What a `Loop`, its attr, carries from step to step: init, sequences and what stays the same -> [steps, ..]."""
-    return node_of("loop", _storable(src), attr, shape, src[0].dtype)
+    return node_of("loop", storable(src), attr, shape, src[0].dtype)
 
 
-def _storable(src: Sequence[Node]) -> tuple[Node, ...]:
+def carried(attr: Any, src: Sequence[Node], shape: Shape) -> Node:
+    """One of the states after a loop; attr is a `Carried`."""
+    return node_of("while", storable(src), attr, shape, attr.dtype)
+
+
+def storable(src: Sequence[Node]) -> tuple[Node, ...]:
     """Nodes that can be in memory: numbers everybody knows are put there."""
     return tuple([contiguous(x) if _behind_views(x).op in LEAVES - {"buffer"} else x for x in src])
 
@@ -465,7 +470,9 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
     return detach(x) if op == "detach" else elementwise(op, *src)
 
 
-_BY_SHAPE: Final = {"stack": lambda places, src, shape: stack(src, places), "host": host, "loop": loop}
+_BY_SHAPE: Final = {
+    "stack": lambda places, src, shape: stack(src, places), "host": host, "loop": loop, "while": carried,
+}  # fmt: skip
 _BY_ATTR: Final = {
     f.__name__: f for f in (reshape, permute, expand, pad, shrink, flip, cast, bitcast, contiguous, copy)
 }

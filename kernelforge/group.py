@@ -22,6 +22,7 @@ class Group:
              "copy"     the output is the input on another device
              "host"     the output is a function of the inputs that the host computes
              "loop"     the output is what a loop over the inputs carries; each step is a plan's kernels
+             "while"    the output is a state of a loop that the host drives; so is each round
     outputs  nodes it stores
     inputs   nodes it loads: buffers, realized nodes and outputs of earlier groups
     reasons  for each output, why it is stored instead of computed by its users

@@ -38,7 +38,7 @@ def _lifted(node: Node, src: list[Node], size: int) -> Node:
         return _LIFTED[node.op](src, node.attr, size)
     if node.op == "host":
         return graph.host(node.attr, src, (size, *node.shape))
-    if node.op == "loop":
+    if node.op in ("loop", "while"):
         return node.attr.lifted(src, size)
     return graph.node_of(node.op, tuple(src), node.attr, (size, *node.shape), node.dtype)
 

@@ -27,7 +27,7 @@ from kernelforge.tiling import tiled
 
 APART: Final = 512  # bytes of which elements of sequences and states take a multiple: where memory can be divided
 LEAST: Final = 4  # steps that are worth a loop
-COSTLY: Final = frozenset(("reduce", "scan", "gather", "scatter", "tally", "stack", "host", "loop"))
+COSTLY: Final = frozenset(("reduce", "scan", "gather", "scatter", "tally", "stack", "host", "loop", "while"))
 REARRANGING: Final = frozenset(("reshape", "permute", "flip", "contiguous", "detach"))
 
 

@@ -25,7 +25,7 @@ FARTHEST = 400
 NEIGHBOURS = 6
 SMALL = 1 << 16
 PROGRAMS = 16
-ALONE = SCATTERS | {"stack", "host", "loop"}
+ALONE = SCATTERS | {"stack", "host", "loop", "while"}
 
 
 class Part:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from math import prod
 from types import CodeType
 from typing import Any, Final
-from weakref import ref
+from weakref import WeakSet, ref
 
 from codegen.dtypes import DType
 from kernelforge.blame import Line, current_line
@@ -22,6 +22,7 @@ from kernelforge.errors import DeviceError
 Shape = tuple[int, ...]
 
 _new: Final = object.__new__
+waiting: Final[WeakSet[Node]] = WeakSet()  # states of loops of several, which are computed together
 SWEPT_FROM: Final = 8192  # entries of the table from which those of dead nodes are looked for
 
 
@@ -29,7 +30,7 @@ class Node:
     """One operation of the graph and, at the same time, the array it stands for.
 
     op        "buffer" "const" "iota"; a view (`VIEWS`); a name of SCALAR_OPS; "reduce" "scan" "gather" "scatter"
-              "tally" "stack" "contiguous" "detach" "surrogate" "copy" "host" "loop"; "real" "imag" "complex"
+              "tally" "stack" "contiguous" "detach" "surrogate" "copy" "host" "loop" "while"; "real" "imag" "complex"
     src       the nodes it is computed from
     attr      what else it takes; the constructor of the same name says what
     shape     dtype, device: what follows from these; device is None where no buffer is involved

@@ -27,9 +27,10 @@ from kernelforge.graph import Node, toposort
 from kernelforge.kept import Preparation
 from kernelforge.kernels import Device
 from kernelforge.later import later
+from kernelforge.layout import lay_out
 from kernelforge.numbered import Numbered, Record, TooShort, numbered, rebuilt
 from kernelforge.open_launches import OpenLaunch, grid_of, scaled
-from kernelforge.steps import HostCall, Launch, Plan, Transfer
+from kernelforge.steps import Launch, Plan, Step, Transfer
 
 if TYPE_CHECKING:
     from codegen import open_sizes, opencl, opencl_text, schedule
@@ -49,7 +50,7 @@ MOST_SEEN: Final = 3
 MOST_NARROW: Final = 16  # graphs of a family with plans of their own as long vectors would be half empty,
 NARROW: Final = 2  # the vectors of such
 LARGE: Final = 1 << 18  # and the elements their kernels read or write at least
-CLOSED: Final = frozenset(("loop", "host", "copy"))  # operations of one size
+CLOSED: Final = frozenset(("loop", "while", "host", "copy"))  # operations of one size
 MOST_NODES: Final = 10_000  # of a graph that is planned several times over
 ANY: Final = 1 << 62
 MOST_ELEMENTS: Final = 1 << 31  # an index is an int
@@ -344,7 +345,7 @@ def _compile(found: OpenPlan, device: str) -> None:
 def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str) -> Plan:
     """The plan for the sizes of a graph: kernels with these as arguments, and memory for them."""
     slots = [replace(slot, size=size(sizes)) for slot, size in zip(found.plan.slots, found.slots)]
-    steps: list[Launch | Transfer | HostCall] = []
+    steps: list[Step] = []
     for position, step in enumerate(found.plan.steps):
         if isinstance(step, Launch):
             launch = found.launches[position]
@@ -366,6 +367,6 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
         Device[device].copy_in(memory, to_storage(np.asarray([value]), dtype))
         plan.given[first + i] = memory
     plan.preparations = found.preparations
-    planner.lay_out(plan)
+    lay_out(plan)
     plan.sum_up()
     return plan

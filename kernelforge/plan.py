@@ -34,15 +34,15 @@ from kernelforge.joint import joint
 from kernelforge.kept import preparations
 from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
+from kernelforge.layout import lay_out
 from kernelforge.lower import FAULT, lower
-from kernelforge.memory import Lifetime, assign
 from kernelforge.node import is_stored
 from kernelforge.privatise import privatise
 from kernelforge.rounds import rounds
 from kernelforge.settings import shows_kernels
 from kernelforge.simplify import simplify
 from kernelforge.split import split
-from kernelforge.steps import Check, HostCall, Launch, Layout, Plan, Slot, Transfer
+from kernelforge.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer
 from kernelforge.story import telling
 from kernelforge.structure import structure
 from kernelforge.tallies import without_tallies
@@ -175,6 +175,7 @@ class Planner:
         self.wanted: frozenset[Node] = frozenset()
         self.last: dict[Node, Group] = {}
         self.dying: frozenset[int] = frozenset()
+        self.driven: dict[tuple[object, tuple[Node, ...]], Driven] = {}
         self.asked: list[int] = []  # positions of the steps that prepare a weight
 
     def foresee(self, groups: Sequence[Group], wanted: Sequence[Node], dying: frozenset[int]) -> None:
@@ -202,8 +203,8 @@ class Planner:
             shapes = tuple(x.shape for x in node.src)
             self.plan.steps.append(HostCall(node.attr, sources, shapes, self._slot(node, device), node.line))
             return
-        if group.kind == "loop":
-            self._repeat(group, device)
+        if group.kind in ("loop", "while"):
+            (self._repeat if group.kind == "loop" else self._drive)(group, device)
             return
         spare = [x for x in group.inputs if self.last.get(x) is group and x.device == device]
         dying = frozenset(node for node in spare if self._slot(node, device) in self.dying)
@@ -243,6 +244,24 @@ class Planner:
         weights = {where[slot] for p in body.preparations for slot in p.outputs if slot in where}
         self.asked += [len(self.plan.steps) + i for i, step in enumerate(once) if not weights.isdisjoint(step.writes)]
         self.plan.steps += [*once, *repeated]
+
+    def _drive(self, group: Group, device: str) -> None:
+        """Appends the step of a loop the host drives, or gives one that is there another of its states to compute."""
+        (node,) = group.outputs
+        loop, place = node.attr
+        step = self.driven.get((loop, node.src))
+        if step is None:
+            sources = [self._argument(x, device, group) for x in group.inputs]
+            leaves = [Buffer(x.size, x.dtype, device) for x in node.src]
+            with user_line(node.line):
+                given = [graph.buffer(leaf, x.shape) for leaf, x in zip(leaves, node.src)]
+                states = [recipe.replayed(given) for recipe in loop.body]
+                again = loop.condition.replayed([*states, *given[len(states) :]])
+                begin = make_plan([loop.condition.replayed(given)], leaves, device)
+            each = make_plan([*states, again], leaves, device)
+            step = self.driven[loop, node.src] = Driven(begin, each, tuple(sources), [-1] * len(states), node.line)
+            self.plan.steps.append(step)
+        step.targets[place] = self._slot(node, device)
 
     def finish(self, wanted: Sequence[Node]) -> Plan:
         """The plan, with memory assigned."""
@@ -290,37 +309,6 @@ class Planner:
         return len(self.plan.slots) - 1
 
 
-def lay_out(plan: Plan) -> None:
-    """Gives a plan blocks for every scratch slot."""
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    touched = {slot for step in plan.steps if not isinstance(step, Launch) for slot in step.arguments}
-    touched |= {slot.whole for slot in plan.slots}
-    for number, step in enumerate(plan.steps):
-        for argument in step.arguments:
-            slot = argument if (whole := plan.slots[argument].whole) < 0 else whole
-            first.setdefault(slot, number)
-            last[slot] = number
-    scratch = [slot for slot in first if plan.slots[slot].role == "scratch"]
-    needs = [(plan.slots[s].nbytes, plan.slots[s].device, first[s], last[s], s in touched) for s in scratch]
-    chosen, plan.blocks = assign([Lifetime(*need) for need in needs])
-    plan.scratch = list(zip(scratch, chosen))
-    plan.lean = _lean(plan)
-
-
-def _lean(plan: Plan) -> Layout:
-    """The blocks that are left without the slots that preparations write: in a pool they are the same pieces of
-    memory."""
-    kept = {slot for p in plan.preparations for step in p.steps for slot in plan.steps[step].writes}
-    scratch = [(slot, block) for slot, block in plan.scratch if slot not in kept]
-    used = {block for _, block in scratch}
-    used |= {plan.blocks[block].within for block in used} - {-1}
-    number = {block: i for i, block in enumerate(sorted(used))} | {-1: -1}
-    blocks = [plan.blocks[block] for block in sorted(used)]
-    blocks = [replace(block, within=number[block.within]) for block in blocks]
-    return blocks, [(slot, number[block]) for slot, block in scratch]
-
-
 def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozenset[Line]]:
     """The user's lines each expression of a template's kernel comes from, in a group of its structure."""
     lines = [node.line for node in numbered]
@@ -330,7 +318,7 @@ def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozen
     }
 
 
-def _kind(step: Launch | Transfer | HostCall) -> object:
+def _kind(step: Step) -> object:
     """What a step does, apart from its arguments."""
     return (step.device, step.program) if isinstance(step, Launch) else type(step)
 

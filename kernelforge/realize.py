@@ -25,7 +25,7 @@ from kernelforge.errors import InternalError
 from kernelforge.graph import VIEWS, Node, uniform
 from kernelforge.kernels import Device
 from kernelforge.later import later
-from kernelforge.node import is_stored
+from kernelforge.node import is_stored, waiting
 from kernelforge.ownership import dying
 from kernelforge.running import compile_all, launch, prepared, resident, run_one, service_of
 from kernelforge.settings import DUMP, DUMP_LANGUAGE, OPEN, TUNE, WINOGRAD, Context, remembered, shows_kernels
@@ -34,7 +34,7 @@ from kernelforge.structure import Structure, structure
 from kernelforge.tune import state as tuned
 
 if TYPE_CHECKING:
-    from kernelforge import open_plans, story, tried
+    from kernelforge import open_plans, story, tried, whiles
     from kernelforge import plan as planner
 else:
     later(
@@ -43,6 +43,7 @@ else:
         planner="kernelforge.plan",
         story="kernelforge.story",
         tried="kernelforge.tried",
+        whiles="kernelforge.whiles",
     )
 
 MOST_PLANS: Final = 4096
@@ -101,6 +102,8 @@ def realize(
     pending = _pending(nodes)
     if not pending:
         return None
+    if waiting:
+        pending = whiles.together(pending)
     found = structure(pending)
     device = _device(pending)
     key = (device, circumstances(), found.key)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from kernelforge.steps import HostCall, Launch, Plan, Slot, Step, Transfer
+from kernelforge.steps import Driven, HostCall, Launch, Plan, Slot, Step, Transfer
 
 
 def rounds(
@@ -70,4 +70,7 @@ def _moved(step: Step, where: Mapping[int, int]) -> Step:
         return replace(step, arguments=arguments, fault=where[step.fault] if step.fault >= 0 else -1)
     if isinstance(step, HostCall):
         return replace(step, sources=tuple([where[slot] for slot in step.sources]), target=where[step.target])
+    if isinstance(step, Driven):
+        targets = [where[slot] if slot >= 0 else -1 for slot in step.targets]
+        return replace(step, sources=tuple([where[slot] for slot in step.sources]), targets=targets)
     return Transfer(where[step.source], where[step.target])

@@ -24,7 +24,7 @@ from kernelforge.later import later
 from kernelforge.memory import Block
 from kernelforge.observing import watching
 from kernelforge.settings import DEBUG, GRAPHS, VERIFY, remembered
-from kernelforge.steps import HostCall, Launch, Plan, Step, Transfer
+from kernelforge.steps import Driven, HostCall, Launch, Plan, Step, Transfer
 
 if TYPE_CHECKING:
     from kernelforge import verifying
@@ -37,6 +37,10 @@ TRIED: Final = 16  # launches after which a kernel is known to be short, or not 
 
 def compile_all(plan: Plan) -> None:
     """Compiles the programs of a plan that are not compiled yet, all of one device together."""
+    for step in plan.steps:
+        if isinstance(step, Driven):
+            compile_all(step.begin)
+            compile_all(step.each)
     start, before = perf_counter(), GlobalCounters.compiled
     for device in dict.fromkeys(step.device for step in plan.launches):
         steps = [step for step in plan.launches if step.device == device and step.executable is None]
@@ -178,6 +182,9 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
         if isinstance(step, HostCall):
             _call(plan, step, arguments)
             continue
+        if isinstance(step, Driven):
+            _drive(plan, step, arguments)
+            continue
         with verifying.checked(step, arguments):
             seconds = Device[step.device].launch(step.executable, arguments, timed)
         if seconds is not None:
@@ -279,6 +286,27 @@ def _call(plan: Plan, step: HostCall, memories: Sequence[Any]) -> None:
     target = plan.slots[step.target]
     found = step.function.computed(arrays, step.line)
     Device[target.device].copy_in(memories[-1], np.ascontiguousarray(found, target.dtype.numpy).reshape(-1))
+
+
+def _drive(plan: Plan, step: Driven, memories: Sequence[Any]) -> None:
+    """Runs a loop: its rounds on new memory each, what comes out copied to where it belongs."""
+    slots = [plan.slots[number] for number in step.sources]
+    given = [Buffer(slot.size, slot.dtype, slot.device, None, memory) for slot, memory in zip(slots, memories)]
+    states, same = given[: len(step.targets)], given[len(step.targets) :]
+    (holds,) = rerun(step.begin, given)
+    while _is_true(holds):
+        *states, holds = rerun(step.each, [*states, *same])
+    found = [state for state, target in zip(states, step.targets) if target >= 0]
+    for state, memory in zip(found, memories[len(given) :]):
+        flat = np.empty(state.size, state.dtype.numpy)
+        Device[state.device].copy_out(state.memory, flat)
+        Device[state.device].copy_in(memory, flat)
+
+
+def _is_true(buffer: Buffer) -> bool:
+    flag = np.empty(1, buffer.dtype.numpy)
+    Device[buffer.device].copy_out(resident(buffer), flag)
+    return bool(flag[0])
 
 
 def _transfer(plan: Plan, step: Transfer, memories: Sequence[Any]) -> None:

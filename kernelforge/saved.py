@@ -26,12 +26,12 @@ from kernelforge.kept import Preparation, kind_of
 from kernelforge.kernels import Device, Runtime, cache
 from kernelforge.memory import Block
 from kernelforge.settings import CACHE_PLANS
-from kernelforge.steps import Check, Launch, Plan, Slot, Transfer
+from kernelforge.steps import Check, Driven, Launch, Plan, Slot, Step, Transfer
 from kernelforge.structure import Structure, structure
 
 WORTHWHILE: Final = 20e-3  # seconds of planning that are worth a file
 PARTS: Final[tuple[Callable[..., Any], ...]] = (
-    Block, Check, Launch, Param, Plan, Preparation, Program, Slot, Transfer, dtype_named, kind_of,
+    Block, Check, Driven, Launch, Param, Plan, Preparation, Program, Slot, Transfer, dtype_named, kind_of,
 )  # fmt: skip
 """What a saved plan consists of, beside numbers, strings and containers."""
 _NAMED: Final = {(part.__module__, part.__name__): part for part in PARTS}
@@ -80,9 +80,17 @@ def recall(name: str) -> Plan | None:
 
 def save(name: str, plan: Plan) -> None:
     """Saves a plan, without what belongs to this process."""
-    steps = [replace(step, executable=None) if isinstance(step, Launch) else step for step in plan.steps]
-    plain = replace(plan, steps=steps, faults={}, batch=[], shared=[], single=None)
-    cache.save(name, pickle.dumps(plain, pickle.HIGHEST_PROTOCOL))
+    cache.save(name, pickle.dumps(_bare(plan), pickle.HIGHEST_PROTOCOL))
+
+
+def _bare(plan: Plan) -> Plan:
+    return replace(plan, steps=list(map(_bare_step, plan.steps)), faults={}, batch=[], shared=[], single=None)
+
+
+def _bare_step(step: Step) -> Step:
+    if isinstance(step, Driven):
+        return replace(step, begin=_bare(step.begin), each=_bare(step.each))
+    return replace(step, executable=None) if isinstance(step, Launch) else step
 
 
 @lru_cache(maxsize=1)

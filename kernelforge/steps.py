@@ -125,7 +125,33 @@ class HostCall:
         return (self.target,)
 
 
-Step = Launch | Transfer | HostCall
+@dataclass(slots=True)
+class Driven:
+    """A loop the host drives: a condition that is read after every round.
+
+    begin    the plan that computes the condition first; its leaves are the sources
+    each     the plan of a round: what it makes of the states, then the condition
+    sources  the slots of what the states begin with, and of what stays the same
+    targets  the slots for the states in the end, -1 for those nobody asks for
+    line     the user's
+    """
+
+    begin: Plan
+    each: Plan
+    sources: tuple[int, ...]
+    targets: list[int]
+    line: Line | None
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        return (*self.sources, *self.writes)
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return tuple([slot for slot in self.targets if slot >= 0])
+
+
+Step = Launch | Transfer | HostCall | Driven
 
 
 @dataclass(slots=True)
@@ -149,7 +175,7 @@ class Plan:
     """
 
     slots: list[Slot] = field(default_factory=list)
-    steps: list[Launch | Transfer | HostCall] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     lean: Layout = field(default_factory=lambda: ([], []))
     preparations: list[Preparation] = field(default_factory=list)

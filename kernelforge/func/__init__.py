@@ -3,7 +3,8 @@
     trees         tensors inside lists, tuples and dicts
     derivatives   grad, value_and_grad, vjp, jvp, jacrev, jacfwd, jacobian, hessian, checkpoint
     batching      vmap
-    loops         cond, while_loop, scan
+    loops         cond, scan
+    repeating     while_loop
 """
 
 from kernelforge.func.batching import vmap
@@ -19,7 +20,8 @@ from kernelforge.func.derivatives import (
     value_and_grad,
     vjp,
 )
-from kernelforge.func.loops import cond, scan, while_loop
+from kernelforge.func.loops import cond, scan
+from kernelforge.func.repeating import while_loop
 
 __all__ = [
     "checkpoint",

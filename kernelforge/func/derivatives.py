@@ -37,7 +37,7 @@ def _inside() -> Iterator[int]:
         _depth.reset(token)
 
 
-def _marked(values: Sequence[Tensor], depth: int, place: int = 0) -> list[Tensor]:
+def marked(values: Sequence[Tensor], depth: int, place: int = 0) -> list[Tensor]:
     """The tensors as variables of their own: nodes that no other part of the graph is computed from."""
     for x in values:
         if not x.dtype.is_float:
@@ -61,12 +61,19 @@ def _is_outer(node: Node, depth: int) -> bool:
     return node.op == "surrogate" and node.attr is not None and node.attr[0] == "variable" and node.attr[1] < depth
 
 
-def _pulled(outputs: Sequence[Tensor], cotangents: Sequence[Tensor], variables: Sequence[Tensor]) -> list[Tensor]:
-    """The derivatives of sum(outputs * cotangents) with respect to variables; zeros where there is no dependence."""
+def _pulled(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], variables: Sequence[Tensor], cuts: Sequence[Tensor] = ()
+) -> list[Tensor]:
+    """The derivatives of sum(outputs * cotangents) with respect to variables, by paths that do not go on from cuts;
+    zeros where there is no dependence."""
     parts = [(y * dy).sum() for y, dy in zip(outputs, cotangents) if y.dtype.is_float and y._tracked]
     if not parts:
         return [x.zeros_like() for x in variables]
-    return sum(parts[1:], parts[0]).gradient(*variables, materialize_grads=True)
+    total = sum(parts[1:], parts[0])
+    if not cuts:
+        return total.gradient(*variables, materialize_grads=True)
+    found = total._derivatives(total._cotangent(None), [x._node for x in variables], tuple([x._node for x in cuts]))
+    return [x.zeros_like() if part is None else Tensor._wrap(part, True) for x, part in zip(variables, found)]
 
 
 # ---------------------------------------------------------------------------------------------------- gradients
@@ -91,7 +98,7 @@ def value_and_grad(function: Callable[..., Any], argnums: Places = 0, has_aux: b
         places = [argnums] if isinstance(argnums, int) else list(argnums)
         chosen = tuple([args[place] for place in places])
         with _inside() as depth:
-            variables = _marked(tensors(chosen, "an argument to differentiate"), depth)
+            variables = marked(tensors(chosen, "an argument to differentiate"), depth)
             given, inner = list(args), filled(chosen, list(variables))
             for place, value in zip(places, inner):
                 given[place] = value
@@ -149,7 +156,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     [3.0, 30.0]
     """
     with _inside() as depth:
-        variables = _marked(tensors(primals, "a primal"), depth)
+        variables = marked(tensors(primals, "a primal"), depth)
         result = function(*filled(primals, list(variables)))
     outputs = tensors(result, "the value of a function to differentiate")
 
@@ -175,19 +182,53 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     """
     moves = tensors(tangents, "a tangent")
     with _inside() as depth:
-        variables = _marked(tensors(primals, "a primal"), depth)
+        variables = marked(tensors(primals, "a primal"), depth)
         same_length([variables, moves], "primals and tangents")
-        result = function(*filled(tuple(primals), list(variables)))
+        motion = Motion(depth, variables, moves, moving.get())
+        token = moving.set(motion)
+        try:
+            result = function(*filled(tuple(primals), list(variables)))
+        finally:
+            moving.reset(token)
         outputs = tensors(result, "the value of a function to differentiate")
-        duals = [y.ones_like() for y in outputs]
-        floats = [i for i, y in enumerate(outputs) if y.dtype.is_float]
-        for i, dual in zip(floats, _marked([duals[i] for i in floats], depth, 1)):
-            duals[i] = dual
-        pulled = _pulled(outputs, duals, variables)
-        pushed = iter(_pulled(pulled, moves, [duals[i] for i in floats]))
-        found = [next(pushed) if y.dtype.is_float else y.zeros_like() for y in outputs]
+        found = motion.pushed(outputs)
     value = mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
     return value, filled(result, [_returned(dy, depth) for dy in found])
+
+
+class Motion:
+    """Variables that move while a function of them is made, and how; outer: the motion this one is in.
+
+    What cannot be differentiated backward pushes the tangents of its own arguments on, and its results become further
+    variables.
+    """
+
+    def __init__(self, depth: int, variables: list[Tensor], moves: list[Tensor], outer: Motion | None) -> None:
+        self.depth, self.variables, self.moves, self.outer = depth, list(variables), list(moves), outer
+        self._given, self._count = len(variables), 0
+
+    def pushed(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """The tangents of outputs; zeros for those that are no floats."""
+        duals = [y.ones_like() for y in outputs]
+        floats = [i for i, y in enumerate(outputs) if y.dtype.is_float]
+        self._count += 2
+        for i, dual in zip(floats, marked([duals[i] for i in floats], self.depth, self._count - 1)):
+            duals[i] = dual
+        pulled = _pulled(outputs, duals, self.variables, self.variables[self._given :])
+        pushed = iter(_pulled(pulled, self.moves, [duals[i] for i in floats]))
+        return [next(pushed) if y.dtype.is_float else y.zeros_like() for y in outputs]
+
+    def also(self, values: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
+        """Further variables of given values, which move so."""
+        self._count += 2
+        found = marked(values, self.depth, self._count)
+        self.variables += found
+        self.moves += tangents
+        return found
+
+
+moving: Final[ContextVar[Motion | None]] = ContextVar("moving", default=None)
+"""The innermost jvp() that a function is called by."""
 
 
 # ---------------------------------------------------------------------------------------------------- Jacobians

@@ -1,7 +1,7 @@
-"""Control flow over tensors: a choice, a loop, a recurrence.
+"""Control flow over tensors: a choice and a recurrence.
 
-Comes in: functions and the values they work on.  Goes out: what they come to.  A choice and a recurrence are part of
-the graph, so gradients, batches and captured functions go through them; a loop asks for its condition each time.
+Comes in: functions and the values they work on.  Goes out: what they come to.  They are part of the graph, so
+gradients, batches and captured functions go through them.
 """
 
 from __future__ import annotations
@@ -36,25 +36,6 @@ def cond(pred: Tensor | bool, true_fn: Callable[..., Any], false_fn: Callable[..
         raise ShapeError(f"the functions of cond() give {kinds[0]} and {kinds[1]}: shapes and dtypes must be equal")
     chosen = pred.reshape(()).bool()
     return filled(first, [chosen.where(x, y) if isinstance(x, Tensor) else x for x, y in zip(ones, others)])
-
-
-def while_loop(cond_fn: Callable[..., Any], body_fn: Callable[..., Any], operands: Any) -> Any:
-    """What body_fn makes of operands, again and again while cond_fn of them holds.
-
-    operands is a tuple or list of what both functions take, and what body_fn gives. Every round computes the operands
-    and asks for the condition; rounds of the same shapes share their kernels.
-
-    >>> while_loop(lambda x, n: x < 100, lambda x, n: (x * 2, n + 1), (Tensor(3.0), Tensor(0)))[1].item()
-    6
-    """
-    values = tuple(operands)
-    while bool(cond_fn(*values)):
-        given = body_fn(*values)
-        values = tuple(given) if isinstance(given, tuple | list) else (given,)
-        tensors = [x for x in ends(values) if isinstance(x, Tensor)]
-        if tensors:
-            tensors[0].realize(*tensors[1:])
-    return values
 
 
 def scan(

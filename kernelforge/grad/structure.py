@@ -275,7 +275,7 @@ def _stack(node: Node, dy: Node) -> Parts:
     return tuple([partial(part, number) for number in range(len(node.src))])
 
 
-@rule("host", "loop")
+@rule("host", "loop", "while")
 def _by_attribute(node: Node, dy: Node) -> Parts:
     parts = node.attr.gradient(node, dy)
     return tuple([None if part is None else partial(_itself, part) for part in parts])

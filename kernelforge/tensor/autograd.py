@@ -204,14 +204,17 @@ class Autograd(Fourier):
                 shared.add(node)
         return {node: tensor for node, tensor in found.items() if node not in shared}
 
-    def _derivatives(self, cotangent: Node, targets: Sequence[Node]) -> list[Node | None]:
-        """The derivative with respect to each target; None where this tensor does not depend on it."""
+    def _derivatives(
+        self, cotangent: Node, targets: Sequence[Node], cuts: tuple[Node, ...] = ()
+    ) -> list[Node | None]:
+        """The derivative with respect to each target by paths that do not go on from a cut; None where there is none.
+        """
         tracked = self._tracked
 
         def call(hook: Callable[[Any], Any], node: Node) -> Node:
             return _hooked(self._wrap(node, tracked), hook)._node
 
-        return derivatives(self._node, cotangent, targets, call)
+        return derivatives(self._node, cotangent, targets, call, cuts)
 
     def register_hook(self, hook: Callable[[Self], Self | None]) -> Removable:
         """Have backward() and gradient() call hook with this tensor's gradient, which it may replace by returning one.

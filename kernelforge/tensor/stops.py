@@ -51,18 +51,21 @@ _dependent: Final[dict[tuple[object, ...], list[bool]]] = {}
 
 
 def derivatives(
-    output: Node, cotangent: Node, targets: Sequence[Node], call: Callable[[Callable[[Any], Any], Node], Node]
+    output: Node,
+    cotangent: Node,
+    targets: Sequence[Node],
+    call: Callable[[Callable[[Any], Any], Node], Node],
+    cuts: tuple[Node, ...] = (),
 ) -> list[Node | None]:
     """The derivative with respect to each target; None where the output does not depend on it.
 
     call  applies a hook to a gradient
+    cuts  nodes that gradients reach and do not go on from
     """
-    if not stops:
-        return _direct(output, cotangent, targets, ())
-    order = [node for node in toposort([output]) if node in stops]
+    order = [node for node in toposort([output]) if node in stops] if stops else []
     if not order:
-        return _direct(output, cotangent, targets, ())
-    return _in_pieces(output, cotangent, targets, order[::-1], call)
+        return _direct(output, cotangent, targets, cuts)
+    return _in_pieces(output, cotangent, targets, order[::-1], call, cuts)
 
 
 def _in_pieces(
@@ -71,12 +74,13 @@ def _in_pieces(
     targets: Sequence[Node],
     order: Sequence[Node],
     call: Callable[[Callable[[Any], Any], Node], Node],
+    cuts: tuple[Node, ...],
 ) -> list[Node | None]:
     """derivatives() of a graph with stops, given in the order in which gradients reach them."""
     pieces: list[tuple[Node, Node]] = [(output, cotangent)]
     arrived: dict[Node, Node | None] = {}
     for node in order:
-        (found,) = _through(pieces, [node], order)
+        (found,) = _through(pieces, [node], (*order, *cuts))
         stop = stops[node]
         for hook in stop.hooks.values():
             found = found if found is None else call(hook, found)
@@ -93,7 +97,7 @@ def _in_pieces(
             parts = stop.backward(cotangents)
             pieces += [(x, part) for x, part in zip(stop.inputs, parts) if part is not None]
     plain = [target for target in targets if target not in arrived]
-    found_for = dict(zip(plain, _through(pieces, plain, order)))
+    found_for = dict(zip(plain, _through(pieces, plain, (*order, *cuts))))
     return [arrived[target] if target in arrived else found_for[target] for target in targets]
 
 

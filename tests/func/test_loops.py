@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelforge import JitError, Tensor, jit
+from kernelforge import Tensor, jit
 from kernelforge.errors import ShapeError
-from kernelforge.func import cond, grad, scan, vmap, while_loop
+from kernelforge.func import cond, grad, scan, vmap
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
 
@@ -33,18 +33,6 @@ def test_cond_of_different_results() -> None:
         cond(Tensor(True), lambda: Tensor([1.0]), lambda: Tensor([1]))
     with pytest.raises(ShapeError, match="one element"):
         cond(Tensor([True, False]), lambda: 1, lambda: 1)
-
-
-def test_while_loop() -> None:
-    def steps(x: Tensor) -> Any:
-        return while_loop(lambda x, n: x.max() < 100, lambda x, n: (x * 2, n + 1), (x, Tensor(0)))
-
-    assert [steps(Tensor([v]))[1].item() for v in (3.0, 60.0, 200.0)] == [6, 1, 0]
-    captured = jit(steps, captures=4)
-    assert [captured(Tensor([v]))[1].item() for v in (60.0, 200.0, 70.0)] == [1, 0, 1]
-    with pytest.raises(JitError, match="a value read in"):
-        for v in (1.0, 3.0, 10.0, 25.0):
-            captured(Tensor([v]))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
