@@ -99,7 +99,7 @@ def apart(kernel: Kernel, parallel: Sequence[Axis], ends: Set[Axis], lanes: int)
     bound = [a for r in kernel.reduces for a in r.bound]
     near = {a for e in kernel.loads for a in e.axes if e.index.stride(a) == 1}
     lines = prod(a.size for a in bound if a in near)
-    if not bound or any(a.size >= lanes for a in (near | ends)) or lines > MOST_LINE:
+    if not (bound and parallel) or any(a.size >= lanes for a in (near | ends)) or lines > MOST_LINE:
         return set()
     far = [max((abs(e.index.stride(a) or 0) for e in kernel.loads if a in e.axes), default=0) for a in parallel]
     n = parallel[far.index(max(far))]
