@@ -1,7 +1,7 @@
 """Axes split where indices take them apart, and merged where every index treats two as one.
 
 Comes in: a kernel.  Goes out: the same kernel over other axes.  Splitting comes before sharing (it makes loads alike),
-merging after it (it makes tiles wide).  `merged` is the one primitive that merges axes some index does take apart.
+merging after it (it makes tiles wide).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from math import isfinite
 from codegen.contract import canonical, contraction, regrouped
 from codegen.factors import factors, product
 from codegen.fixing import fixed
+from codegen.gathering import gathered
 from codegen.index import Axis
 from codegen.ir import (
     Apply,
@@ -47,7 +48,8 @@ def prepare(kernel: Kernel) -> Kernel:
 
     normalise, leave out taps that meet nothing and sums of which one term is left, turn scans forward, split, share,
     merge; again where a merged axis is one that indices divide (a reshape of a reshape); sums of sums in the order that
-    costs less, products under sums as two operands; then the canonical names and order of axes and parameters.
+    costs less, products under sums as two operands, short axes of look-ups joined; then the canonical names and order
+    of axes and parameters.
     """
     kernel = normalise(without_unit_axes(kernel))
     if (split := fixed(phased(kernel))) is not kernel:
@@ -58,7 +60,7 @@ def prepare(kernel: Kernel) -> Kernel:
         kernel = merge_axes(share(divided))
     if (left := fixed(kernel)) is not kernel:  # a part of an axis that was split may have one term
         return prepare(left)
-    return canonical(regrouped(reorder(kernel)))
+    return canonical(regrouped(reorder(gathered(kernel))))
 
 
 def normalise(kernel: Kernel) -> Kernel:

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < origins < image streaming < target schedule program
                   < interpret show spell < bounds exact < checking verify < rebuild < scalar_rules < masked sharing
-                  merging apart scanning phases reordering factors < fixing contract < rewrite < access dots picks
-                  overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles triton_dot
+                  merging gathering apart scanning phases reordering factors < fixing contract < rewrite < access dots
+                  picks overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles triton_dot
                   triton_limits legality < placing narrowing < nest show_nest < choose < candidates < triton opencl
                   < opencl_together generate < __init__""",
     "kernelforge": """blame later < settings errors < variable kinds progress counters buffer dlpack recording < node
