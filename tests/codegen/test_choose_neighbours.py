@@ -112,6 +112,7 @@ def test_windows_side_by_side_on_small_planes_have_lanes_along_the_channels() ->
 
 
 def test_few_channels_have_other_schedules() -> None:
+    assert form_of(apart("add", 1, (1,), (7,)), CPU.lanes) is None
     assert form_of(kernel_of("forward", 2, 5, 14), CPU.lanes) is None
     assert not list(neighbours(kernel_of("forward", 2, 5, 14), CPU, first))
 
