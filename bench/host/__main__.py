@@ -14,7 +14,8 @@ TEXT = """# What the host costs
 
 Made by `python -m bench.host`: what a user pays beside the kernels themselves. Times are the best of several rounds;
 calls are made on one thread, peers in the same process and in turn where they are compared. Goals of single operations
-are 1.25 times torch's time, those of a chain torch's time, that of the loop twice torch's time in the same run.
+are 1.25 times torch's time, those of a chain torch's time, that of the loop twice torch's time in the same run. New
+processes find bytecode on disk, as of installed packages; a result counts when it is printed.
 
 """
 

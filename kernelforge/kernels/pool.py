@@ -110,6 +110,8 @@ class Pool:
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""
         self._free[block.capacity].append(block)
+        if self._bytes <= self._default_limit and not POOL.touched:
+            return
         limit = _kept_bytes()
         if limit < 0:
             limit = self._default_limit
