@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kernelforge.memory import Lifetime, assign
+from kernelforge.memory import Lifetime, assign, total
 from kernelforge.steps import Launch, Layout, Plan
 
 
@@ -27,6 +27,11 @@ def lay_out(plan: Plan) -> None:
     chosen, plan.blocks = assign([Lifetime(*need) for need in needs])
     plan.scratch = list(zip(scratch, chosen))
     plan.lean = _lean(plan)
+
+
+def held(plan: Plan) -> int:
+    """The bytes a run of a plan takes beside its leaves: its blocks, and the results that are in none of the leaves."""
+    return total(plan.blocks) + sum(nbytes for _, slot, nbytes in plan.made if slot.takes < 0)
 
 
 def _lean(plan: Plan) -> Layout:

@@ -7,6 +7,7 @@ groups of equal structure, for instance the layers of a deep network.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -34,12 +35,13 @@ from kernelforge.joint import joint
 from kernelforge.kept import preparations
 from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
-from kernelforge.layout import lay_out
+from kernelforge.layout import held, lay_out
 from kernelforge.lower import FAULT, lower
 from kernelforge.node import is_stored
 from kernelforge.privatise import privatise
+from kernelforge.recomputing import within
 from kernelforge.rounds import rounds
-from kernelforge.settings import shows_kernels
+from kernelforge.settings import MEMORY_BUDGET, shows_kernels
 from kernelforge.simplify import simplify
 from kernelforge.split import split
 from kernelforge.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer
@@ -71,6 +73,7 @@ class Template:
 
 
 MOST_TEMPLATES: Final = 4096
+FITTINGS: Final = 4  # bounds of a peak that are tried for a budget
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}
 
@@ -271,10 +274,39 @@ class Planner:
             if plan.slots[slot].role == "scratch":
                 plan.slots[slot].role = "result"
         plan.results = tuple(self._slot(node, self.device) for node in wanted)
-        found = preparations(plan.steps, self.asked, len(self.leaf), self._scratch_bytes, _kind)
+        if MEMORY_BUDGET.value:
+            return self._bounded(MEMORY_BUDGET.value)
+        return self._laid_out(plan.steps, plan.slots, self.asked)
+
+    def _bounded(self, budget: int) -> Plan:
+        """The plan, with memory within a budget if that can be.
+
+        Blocks take more than what is alive in them, so the peak of that is bounded by less until they fit.
+        """
+        steps, slots, target = self.plan.steps, self.plan.slots, budget
+        ways = []
+        for _ in range(FITTINGS):
+            more = list(slots)
+            again, places = within(target, steps, more)
+            way = again, more, [places[position] for position in self.asked]
+            spent = held(self._laid_out(*way))
+            if spent <= budget:
+                return self.plan
+            ways.append((spent, way))
+            target -= spent - budget
+        least, way = min(ways, key=lambda found: found[0])
+        message = f"memory_budget={budget:,}: {least:,} bytes beside what is given are the least that were found"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return self._laid_out(*way)
+
+    def _laid_out(self, steps: Sequence[Step], slots: list[Slot], asked: Sequence[int]) -> Plan:
+        """The plan of given steps, with memory assigned; asked: positions of the steps that prepare a weight."""
+        plan = self.plan
+        plan.slots = slots
+        found = preparations(steps, asked, len(self.leaf), self._scratch_bytes, _kind)
         apart = frozenset(position for p in found for position in p.steps)
         memory = [next((n for n in (slot.whole, slot.takes) if n >= 0), i) for i, slot in enumerate(plan.slots)]
-        plan.steps, moved = joint(plan.steps, apart, memory)
+        plan.steps, moved = joint(steps, apart, memory)
         plan.preparations = [replace(p, steps=tuple(moved[position] for position in p.steps)) for p in found]
         lay_out(plan)
         plan.sum_up()

@@ -28,7 +28,17 @@ from kernelforge.later import later
 from kernelforge.node import is_stored, waiting
 from kernelforge.ownership import dying
 from kernelforge.running import compile_all, launch, prepared, resident, run_one, service_of
-from kernelforge.settings import DUMP, DUMP_LANGUAGE, OPEN, TUNE, WINOGRAD, Context, remembered, shows_kernels
+from kernelforge.settings import (
+    DUMP,
+    DUMP_LANGUAGE,
+    MEMORY_BUDGET,
+    OPEN,
+    TUNE,
+    WINOGRAD,
+    Context,
+    remembered,
+    shows_kernels,
+)
 from kernelforge.steps import Plan, Step
 from kernelforge.structure import Structure, structure
 from kernelforge.tune import state as tuned
@@ -258,7 +268,7 @@ def _planned(
 ) -> Plan:
     """The plan for a graph this process has not met, kept on disk by an earlier one or made."""
     measured = TUNE.value or shows_kernels()
-    if opens and OPEN.value and not measured and not edits.state():
+    if opens and OPEN.value and not MEMORY_BUDGET.value and not measured and not edits.state():
         plan = open_plans.open_plan(nodes, cast(list[Buffer], graph.leaves), device, circumstances())
         if plan is not None:
             GlobalCounters.plans += 1
@@ -303,7 +313,7 @@ def _device(nodes: Sequence[Node]) -> str:
 @remembered
 def circumstances() -> tuple[object, ...]:
     """What plans depend on besides the graph and the device, and whether they are written to files."""
-    switches = WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value, OPEN.value
+    switches = WINOGRAD.value, DUMP.value, DUMP_LANGUAGE.value, OPEN.value, MEMORY_BUDGET.value
     return shows_kernels(), tuned(), *switches, edits.state()
 
 

@@ -44,8 +44,8 @@ def rounds(
             found.append(Transfer(here[result], state))
         else:
             here[result] = state
-            found += [_moved(step, here) for step in repeated]
-    return [_moved(step, where) for step in once], found, where
+            found += [moved(step, here) for step in repeated]
+    return [moved(step, where) for step in once], found, where
 
 
 def _divided(body: Plan, same: Mapping[int, int]) -> tuple[list[Step], list[Step]]:
@@ -63,7 +63,7 @@ def _divided(body: Plan, same: Mapping[int, int]) -> tuple[list[Step], list[Step
     return once, repeated
 
 
-def _moved(step: Step, where: Mapping[int, int]) -> Step:
+def moved(step: Step, where: Mapping[int, int]) -> Step:
     """A step on other slots."""
     if isinstance(step, Launch):
         arguments = tuple([where[slot] for slot in step.arguments])

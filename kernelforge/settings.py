@@ -116,6 +116,7 @@ WINOGRAD: Final = Setting("WINOGRAD", True, "convolutions with fewer multiplicat
 GRAPHS: Final = Setting("GRAPHS", False, "on CUDA, plans that run again do so as one graph; not tried on a GPU yet")
 OPEN: Final = Setting("OPEN", True, "from the second size of a graph on, kernels serve all sizes; CPU devices only")
 PENDING: Final = Setting("PENDING", 4096, "operations a tensor may wait for before it is computed unasked; 0: any")
+MEMORY_BUDGET: Final = Setting("MEMORY_BUDGET", 0, "bytes a plan may take beside what is given; 0: any")
 EAGER: Final = Setting("EAGER", False, "each operation of tensors runs as it is made")
 VERIFY: Final = Setting("VERIFY", 0, "1: every kernel is checked on its data, large ones in places; 2: everywhere")
 NAN: Final = Setting("NAN", 0, "1: computing NaN is an error that names operation, element, line; 2: infinity, too")
@@ -126,8 +127,8 @@ SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
         DEBUG, DEVICE, OPENCL, THREADS, WORKERS, COMPILE_APART, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP,
-        DUMP_LANGUAGE, EDITED, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, OPEN, PENDING, EAGER, VERIFY, NAN,
-        JIT, TRAINING,
+        DUMP_LANGUAGE, EDITED, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, OPEN, PENDING, MEMORY_BUDGET,
+        EAGER, VERIFY, NAN, JIT, TRAINING,
     )
 }  # fmt: skip
 

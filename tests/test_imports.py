@@ -19,10 +19,10 @@ ORDER = {
                       < graph views shape structure hosted < grad simplify virtual < cuts split tallies privatise
                       alongside toom tiling ownership < axes demand naming group < questions merging windowed blocks
                       story < boundaries < fuse lower winograd < calls < lifted < loops whiles < numbered formulas
-                      memory kept < kernels < tune < steps < joint layout < rounds < plan < open_launches < open_plans
-                      < observing ceilings < debug dumping edits faults graphs saved verifying < running < tried
-                      < realize < nans < tensor < autograd fft io < array_api < nn optim data < checkpoint amp replay
-                      < func < inspect < bench < cli < __main__ __init__""",
+                      memory kept < kernels < tune < steps < joint layout < rounds < recomputing < plan
+                      < open_launches < open_plans < observing ceilings < debug dumping edits faults graphs saved
+                      verifying < running < tried < realize < nans < tensor < autograd fft io < array_api
+                      < nn optim data < checkpoint amp replay < func < inspect < bench < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

@@ -10,6 +10,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from types import MethodType
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast, overload
@@ -35,7 +36,7 @@ from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
 from kernelforge.replay.watching import environment_of
-from kernelforge.settings import JIT, NAN, TRAINING, remembered
+from kernelforge.settings import JIT, NAN, TRAINING, Context, remembered
 from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
@@ -64,13 +65,15 @@ def _mode() -> tuple[object, ...]:
 class Jit(Generic[P, T]):
     """A captured function: see `jit`."""
 
-    unguarded = frozenset(("_entries", "_misses", "_of_instances", "captures"))
+    unguarded = frozenset(("_entries", "_misses", "_of_instances", "captures", "memory_budget"))
 
-    def __init__(self, function: Callable[P, T], captures: int = MOST_CAPTURES) -> None:
+    def __init__(
+        self, function: Callable[P, T], captures: int = MOST_CAPTURES, memory_budget: int | None = None
+    ) -> None:
         plain = inspect.unwrap(function) if not isinstance(function, functools.partial) else function.func
         if inspect.isgeneratorfunction(plain) or inspect.iscoroutinefunction(plain):
             raise JitError(f"{_named(function)} is a generator or coroutine: capture the function that makes one step")
-        self._function, self.captures = function, captures
+        self._function, self.captures, self.memory_budget = function, captures, memory_budget
         self._entries: list[Entry] = []
         self._misses: list[str] = []
         self._of_instances: WeakKeyDictionary[Any, Jit[..., T]] = WeakKeyDictionary()
@@ -114,8 +117,12 @@ class Jit(Generic[P, T]):
                         self._entries.insert(0, self._entries.pop(number))
                     return result
             why = why or reason
-        with _capturing:
+        with _capturing, self._budget():
             return self._anew(args, kwargs, given, mode, why)
+
+    def _budget(self) -> AbstractContextManager[object]:
+        """A context in which plans keep to the memory they may have."""
+        return nullcontext() if self.memory_budget is None else Context(MEMORY_BUDGET=self.memory_budget)
 
     def _anew(
         self,
@@ -213,7 +220,7 @@ class Jit(Generic[P, T]):
         try:
             found = self._of_instances.get(instance)
             if found is None:
-                found = Jit(MethodType(self._function, instance), self.captures)
+                found = Jit(MethodType(self._function, instance), self.captures, self.memory_budget)
                 self._of_instances[instance] = found
         except TypeError:
             message = f"{_named(self._function)} of an object that cannot be hashed or weakly referenced"
@@ -260,14 +267,18 @@ def _cost(plan: Plan) -> tuple[int, int]:
 
 
 @overload
-def jit(function: Callable[P, T], *, captures: int = ...) -> Jit[P, T]: ...
+def jit(function: Callable[P, T], *, captures: int = ..., memory_budget: int | None = ...) -> Jit[P, T]: ...
 
 
 @overload
-def jit(function: None = None, *, captures: int = ...) -> Callable[[Callable[P, T]], Jit[P, T]]: ...
+def jit(
+    function: None = None, *, captures: int = ..., memory_budget: int | None = ...
+) -> Callable[[Callable[P, T]], Jit[P, T]]: ...
 
 
-def jit(function: Callable[P, T] | None = None, *, captures: int = MOST_CAPTURES) -> Any:
+def jit(
+    function: Callable[P, T] | None = None, *, captures: int = MOST_CAPTURES, memory_budget: int | None = None
+) -> Any:
     """A function whose calls are captured, each way it can go once, and replayed.
 
     The function runs as it is when a call cannot be told to be like an earlier one: by the shapes, types and devices of
@@ -278,6 +289,8 @@ def jit(function: Callable[P, T] | None = None, *, captures: int = MOST_CAPTURES
     captures   how many are kept; a call that fits none when there are as many is an error that says what differs.
                One that differs in sizes or integers alone is none: it runs as it is, as do calls of other sizes that
                are met too seldom to be captured
+    memory_budget   bytes a plan may take beside what it is given: values are computed a second time rather than kept
+               for long, with the same bits, until it fits. Where that is not enough a warning tells the least found
 
     >>> @jit
     ... def step(x, scale):
@@ -287,7 +300,9 @@ def jit(function: Callable[P, T] | None = None, *, captures: int = MOST_CAPTURES
 
     raises JitError
     """
-    return functools.partial(Jit, captures=captures) if function is None else Jit(function, captures)
+    if function is None:
+        return functools.partial(Jit, captures=captures, memory_budget=memory_budget)
+    return Jit(function, captures, memory_budget)
 
 
 TinyJit = jit
