@@ -52,14 +52,14 @@ class Activations(Special):
     def silu(self) -> Self:
         """x * sigmoid(x)."""
         x = self._floating()
-        small, factor = x._decay()
-        return factor * (x >= 0).where(1, small) / (1 + small)
+        grown, far, beyond = x._growth()
+        return far.where(beyond, x / (1 + grown))
 
-    def _decay(self) -> tuple[Self, Self]:
-        """exp(-|x|) or, for x so low that it would lose digits, that times a number; and x, or x over that number."""
-        far = self < -FAR
-        size = (self >= 0).where(-self, self)
-        return far.where(size + SHIFT, size).exp(), far.where(self * math.exp(-SHIFT), self)
+    def _growth(self) -> tuple[Self, Self, Self]:
+        """exp(-x), but where x is so low that its square could overflow; there, and x exp(x), which loses no digits."""
+        far = self < -FAR / 2
+        power = far.where(self + SHIFT, -self).exp()
+        return power, far, far.where(self * math.exp(-SHIFT), 0) * power
 
     def swish(self) -> Self:
         """Another name of silu()."""
@@ -112,13 +112,10 @@ class Activations(Special):
 
     @composite
     def mish(self) -> Self:
-        """x * tanh(softplus(x)), which is x (1 + 2 e) / (1 + 2 e + 2 e^2) with e = exp(-x)."""
+        """x * tanh(softplus(x)), which is x / (1 + e - e / (1 + 2 e)) with e = exp(-x)."""
         x = self._floating()
-        positive = x >= 0
-        small, factor = x._decay()
-        rest = small * small + 2 * small
-        over, more = positive.where(1 + 2 * small, rest), positive.where(2 * small * small, 2)
-        return factor * over / (over + more)
+        grown, far, beyond = x._growth()
+        return far.where(beyond, x / (grown + (1 - grown / (1 + 2 * grown))))
 
     @composite
     def softsign(self) -> Self:

@@ -29,7 +29,7 @@ FUNCTIONS: dict[str, tuple[Wide, float]] = {
     "asin": (np.arcsin, 2.5), "acos": (np.arccos, 2.5), "asinh": (np.arcsinh, 2.5), "acosh": (np.arccosh, 2.5),
     "atanh": (np.arctanh, 2.5), "erf": (_erf, 2.5), "sqrt": (np.sqrt, 0.5), "rsqrt": (lambda x: 1 / np.sqrt(x), 2.5),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 2.5), "softplus": (lambda x: np.logaddexp(0, x), 2.5),
-    "silu": (lambda x: x / (1 + np.exp(-x)), 3), "mish": (lambda x: x * np.tanh(np.logaddexp(0, x)), 3.5),
+    "silu": (lambda x: x / (1 + np.exp(-x)), 2.5), "mish": (lambda x: x * np.tanh(np.logaddexp(0, x)), 2.5),
     "reciprocal": (lambda x: 1 / x, 0.5),
 }  # fmt: skip
 SPECIAL = (0.0, math.inf, math.nan, 1.0, 2.0, 0.5, math.pi, 1e-3, 8.0, 100.0)
