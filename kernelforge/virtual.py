@@ -179,11 +179,17 @@ def _product(x: Images, axes: tuple[int, ...]) -> Images:
         return full(shape, 1, x[0].dtype), full(shape, 0, x[0].dtype)
     while count > 1:
         half = count // 2
+        x = _stored(x)
         first, second = _slice(x, 0, half), _slice(x, half, 2 * half)
         x, odd = _mul(first, second), _slice(x, 2 * half, count)
         x = x if count % 2 == 0 else _mul(x, _widened(odd, half)) if half == 1 else _with_last(x, odd)
         count = half + (count % 2 if half > 1 else 0)
     return tuple([graph.reshape(part, shape) for part in x])
+
+
+def _stored(x: Images) -> Images:
+    """x in memory: each step reads an element at two places, so that steps in one kernel would double its size."""
+    return tuple([graph.contiguous(part) for part in x])
 
 
 def _slice(x: Images, start: int, stop: int) -> Images:
@@ -210,6 +216,7 @@ def _running_product(x: Images, dim: int, reverse: bool) -> Images:
     """Products up to each place: each with what lies 1, 2, 4, ... places before it."""
     n, step = x[0].shape[dim], 1
     while step < n:
+        x = _stored(x)
         shifted = tuple([_shifted(part, dim, step, reverse, 1 - k) for k, part in enumerate(x)])
         x, step = _mul(x, shifted), step * 2
     return x

@@ -3,6 +3,7 @@
     --slow        also run tests marked slow
     --cases N     examples per property test (default 50); tests leave max_examples alone so that N decides
     --programs N  random programs that run in every way there is (default 300)
+    --matrix full all types and samples of torch's database of operations, instead of one of each
 """
 
 import os
@@ -23,6 +24,7 @@ collect_ignore = ["codegen/triton_interpreter.py"]  # importing it makes triton 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run tests marked slow")
     parser.addoption("--programs", type=int, default=300, metavar="N", help="random programs to run (default 300)")
+    parser.addoption("--matrix", choices=("sample", "full"), default="sample", help="cases of torch's operations")
     parser.addoption("--cases", type=int, default=50, metavar="N", help="examples per property test (default 50)")
 
 

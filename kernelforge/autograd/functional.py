@@ -29,8 +29,13 @@ def _total(outputs: Any, grad_outputs: Any) -> Tensor:
     if any(dy is None and y.shape for y, dy in zip(ys, given)):
         shapes = ", ".join(str(y.shape) for y in ys)
         raise StateError(f"gradient of outputs of {shapes}: only those without dimensions need no cotangent")
-    parts = [y if dy is None else (y * dy).sum() for y, dy in zip(ys, given)]
+    parts = [y if dy is None else _product(y, dy) for y, dy in zip(ys, given)]
     return sum(parts[1:], parts[0])
+
+
+def _product(y: Tensor, dy: Tensor) -> Tensor:
+    """The sum of an output times its cotangent; of complex numbers, of their parts one by one."""
+    return (y * dy.conj()).real.sum() if y.is_complex() else (y * dy).sum()
 
 
 def grad(

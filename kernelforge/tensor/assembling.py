@@ -151,7 +151,7 @@ class Assembling(Grids):
         >>> [x.tolist() for x in Tensor([5, 2]).unravel_index((2, 3))]
         [[1, 0], [2, 2]]
         """
-        rest, found = self, []
+        rest, found = self if self.dtype.bits >= 32 else self.cast(dtypes.int32), []
         for n in reversed(shape):
             found.append(rest % n)
             rest = rest // n
@@ -173,15 +173,18 @@ class Assembling(Grids):
 
     @composite
     def vander(self, N: int | None = None, increasing: bool = False) -> Self:
-        """The powers N - 1, .., 0 of a vector's elements, or 0, .., N - 1 if increasing, as columns; N as many rows."""
-        if self.ndim != 1:
-            raise ShapeError(f"vander() takes a vector, got {self.shape}")
-        count = self.shape[0] if N is None else N
+        """The powers N - 1, .., 0 of a vector's elements, or 0, .., N - 1 if increasing, as columns; N as many rows.
+
+        Batches of vectors give batches of matrices.
+        """
+        if not self.ndim:
+            raise ShapeError("vander() takes a vector or a batch of them, got a tensor without dimensions")
+        count = self.shape[-1] if N is None else N
         powers = [self.long() ** k if self.dtype.kind in "biu" else self**k for k in range(count)]
         if not powers:
-            return self.reshape(-1, 1)._between(1, 0, 0)
+            return self.unsqueeze(-1)._between(self.ndim, 0, 0)
         ordered = powers if increasing else powers[::-1]
-        return ordered[0].stack(*ordered[1:], dim=1)
+        return ordered[0].stack(*ordered[1:], dim=-1)
 
     # Tables -----------------------------------------------------------------------------------------------------
 

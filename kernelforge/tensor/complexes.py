@@ -150,6 +150,11 @@ def sigmoid(z: Any) -> Any:
     return 1 / (1 + (-z).exp())
 
 
+@formula
+def silu(z: Any) -> Any:
+    return z * z.sigmoid()
+
+
 # ------------------------------------------------------------------------------------------------------- powers
 
 
@@ -279,7 +284,9 @@ def acosh(z: Any) -> Any:
 @formula
 def atanh(z: Any) -> Any:
     a, b = _parts(z)
-    size = (4 * a / ((1 - a).square() + b.square())).log1p() * 0.25
+    right = a.signbit().where(-a, a)  # 1 + 4 a / .. is inaccurate where it is near 0
+    size = (4 * right / ((1 - right).square() + b.square())).log1p() * 0.25
+    size = a.signbit().where(-size, size)
     return _joined(size, (2 * b).atan2((1 - a) * (1 + a) - b.square()) * 0.5)
 
 
@@ -292,20 +299,45 @@ def atan(z: Any) -> Any:
 
 
 @formula
-def var(z: Any, axis: Any = None, keepdim: bool = False, correction: float = 1) -> Any:
+def var(z: Any, axis: Any = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None) -> Any:
     """The variance of the real parts and that of the imaginary parts, added up."""
     a, b = _parts(z)
-    return a.var(axis, keepdim, correction) + b.var(axis, keepdim, correction)
+    return a.var(axis, keepdim, correction, unbiased) + b.var(axis, keepdim, correction, unbiased)
 
 
 @formula
-def std(z: Any, axis: Any = None, keepdim: bool = False, correction: float = 1) -> Any:
-    return z.var(axis, keepdim, correction)._power_from_zero(0.5)
+def std(z: Any, axis: Any = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None) -> Any:
+    return z.var(axis, keepdim, correction, unbiased)._power_from_zero(0.5)
 
 
 @formula
-def norm(z: Any, p: float = 2.0, axis: Any = None, keepdim: bool = False) -> Any:
-    return z.abs().norm(p, axis, keepdim)
+def var_mean(
+    z: Any, axis: Any = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
+) -> Any:
+    """The variance, a real number, and the mean."""
+    return z.var(axis, keepdim, correction, unbiased), z.mean(None if isinstance(axis, bool) else axis, keepdim)
+
+
+@formula
+def std_mean(
+    z: Any, axis: Any = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
+) -> Any:
+    """The standard deviation, a real number, and the mean."""
+    return z.std(axis, keepdim, correction, unbiased), z.mean(None if isinstance(axis, bool) else axis, keepdim)
+
+
+@formula
+def norm(z: Any, p: float | str = 2.0, axis: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    return z.matrix_norm(p, axis or (-2, -1), keepdim) if p == "nuc" else z.abs().norm(p, axis, keepdim, dtype)
+
+
+@formula
+def logsumexp(z: Any, axis: Any = None, keepdim: bool = False) -> Any:
+    a, _ = _parts(z)
+    largest = a._reduce("max", axis, True, "logsumexp").detach()
+    shift = largest.isfinite().where(largest, 0)
+    found = (z - shift).exp().sum(axis, keepdim=True).log() + shift
+    return found if keepdim else found.reshape(z.sum(axis).shape)
 
 
 @formula

@@ -6,13 +6,14 @@ shape: unique(), unique_consecutive() and bincount() compute for it.
 
 from __future__ import annotations
 
-from typing import Literal, Self, overload
+from typing import Any, Self
 
 import numpy as np
 
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.tensor.core import Core
 from kernelforge.tensor.ordering import WIDE_DIGIT
 from kernelforge.tensor.statistics import Statistics
 
@@ -26,17 +27,35 @@ class Counting(Statistics):
 
     # Searching --------------------------------------------------------------------------------------------------
 
-    def searchsorted(self, values: Self, right: bool = False) -> Self:
+    def searchsorted(
+        self,
+        values: Self | float,
+        right: bool = False,
+        *,
+        side: str | None = None,
+        sorter: Self | None = None,
+        out_int32: bool = True,
+    ) -> Self:
         """int32 places in the sorted last dimension before which values can be put without breaking the order.
 
-        right    the last such place instead of the first: after equal elements instead of before them
-        values   of any shape for a vector; else of the same leading dimensions
+        values      of any shape for a vector; else of the same leading dimensions; or a number
+        right       the last such place instead of the first: after equal elements instead of before them
+        side        "left" or "right", the same in words
+        sorter      the order that sorts the last dimension, as argsort() gives it, where it is not sorted
+        out_int32   of no account: places are int32
 
         >>> Tensor([1, 3, 3, 5]).searchsorted(Tensor([3, 9])).tolist()
         [1, 4]
 
-        raises ShapeError
+        raises ShapeError, ArgumentError
         """
+        if side not in (None, "left", "right") or (side == "left" and right):
+            raise ArgumentError(f"searchsorted() knows the sides 'left' and 'right', got {side!r} with right={right}")
+        if sorter is not None:
+            return self.gather(-1, sorter).searchsorted(values, right, side=side)
+        right = right or side == "right"
+        if not isinstance(values, Core):
+            return self.searchsorted(type(self)(values, device=self.device), right)
         if not self.ndim or (self.ndim > 1 and self.shape[:-1] != values.shape[:-1]):
             raise ShapeError(f"searchsorted of {values.shape} in {self.shape}: the leading dimensions must agree")
         n, kind = self.shape[-1], promote(self.dtype, values.dtype)
@@ -53,8 +72,10 @@ class Counting(Statistics):
             found = (passed.logical_not() & (ahead <= n)).where(ahead, found)
         return found.reshape(values.shape)
 
-    def bucketize(self, boundaries: Self, right: bool = False) -> Self:
+    def bucketize(self, boundaries: Self, right: bool = False, *, out_int32: bool = True) -> Self:
         """searchsorted() of the elements in a vector of boundaries.
+
+        out_int32   of no account: places are int32
 
         >>> Tensor([0.5, 1.0, 4.0]).bucketize(Tensor([1.0, 2.0])).tolist()
         [0, 0, 2]
@@ -79,6 +100,8 @@ class Counting(Statistics):
             raise ShapeError(f"bincount of {self.shape}: it takes a vector, and weights of the same shape")
         if not self.dtype.is_int:
             raise DTypeError(f"bincount() takes integers, got {self.dtype}")
+        if weights is not None and not weights.dtype.is_float:
+            weights = weights.cast(dtypes.float64)
         if not self.numel():
             return self._wrap(graph.full((minlength,), 0, dtypes.int32 if weights is None else weights.dtype), None)
         low, high = self.min(), self.max()
@@ -116,12 +139,17 @@ class Counting(Statistics):
         return self._wrap(graph.const(value, self._wide().dtype), None)
 
     def histogram(
-        self, bins: int | Self, range: tuple[float, float] | None = None, weight: Self | None = None
+        self,
+        bins: int | Self,
+        range: tuple[float, float] | None = None,
+        weight: Self | None = None,
+        density: bool = False,
     ) -> tuple[Self, Self]:
         """The number, or weight, of the elements between each two neighbouring edges, and the edges.
 
-        bins     a number of equal parts of range, or of the smallest to the largest element; or the edges themselves
-        returns  [bins], and [bins + 1]; the last part includes its upper edge
+        bins      a number of equal parts of range, or of the smallest to the largest element; or the edges themselves
+        density   divided by all that was counted and by each part's width, so that the integral is 1
+        returns   [bins], and [bins + 1]; the last part includes its upper edge
         """
         x = self.detach()._floating().flatten()
         edges = x._equal_parts(bins, range) if isinstance(bins, int) else bins.cast(x.dtype)
@@ -134,7 +162,8 @@ class Counting(Statistics):
         inside = (x >= edges[0]) & (x <= last)
         weights = None if weight is None else weight.flatten()
         found = inside.where(place, count)._occurrences(count + 1, weights)._between(0, 0, count)
-        return found.cast(x.dtype), edges
+        found = found.cast(x.dtype)
+        return found / (found.sum() * edges.diff()) if density else found, edges
 
     def _equal_parts(self, bins: int, range: tuple[float, float] | None) -> Self:
         """bins + 1 edges from one end of the range to the other."""
@@ -144,24 +173,21 @@ class Counting(Statistics):
 
     # Distinct elements ------------------------------------------------------------------------------------------
 
-    @overload
-    def unique(self, return_inverse: Literal[False] = False, return_counts: Literal[False] = False) -> Self: ...
-
-    @overload
-    def unique(self, return_inverse: Literal[True], return_counts: bool = False) -> tuple[Self, ...]: ...
-
-    @overload
-    def unique(self, return_inverse: bool = False, *, return_counts: Literal[True]) -> tuple[Self, ...]: ...
-
-    def unique(self, return_inverse: bool = False, return_counts: bool = False) -> Self | tuple[Self, ...]:
+    def unique(
+        self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    ) -> Any:
         """The distinct elements in order; this computes the tensor.  Each NaN is distinct.
 
+        sorted           of no account: they are always in order
         return_inverse   also for each element the int32 place of its value in the result
         return_counts    also how often each occurs
+        dim              distinct slices along it instead of elements, which the host finds
 
         >>> [x.tolist() for x in Tensor([3, 1, 3]).unique(return_inverse=True, return_counts=True)]
         [[1, 3], [1, 0, 1], [1, 2]]
         """
+        if dim is not None:
+            return self._distinct_slices(self._dim(dim, "unique"), return_inverse, return_counts)
         x = self.detach().flatten()
         if 0 < x.numel() <= FEW:
             return x._distinct_of_few(return_inverse, return_counts, self.shape)
@@ -192,26 +218,35 @@ class Counting(Statistics):
         keys = (self.cast(wide) - low.cast(wide)).reshape(1, -1)
         return keys._order_of_keys(min(self.dtype.bits, max(1, -(-bits // WIDE_DIGIT)) * WIDE_DIGIT)).flatten()
 
-    @overload
     def unique_consecutive(
-        self, return_inverse: Literal[False] = False, return_counts: Literal[False] = False
-    ) -> Self: ...
-
-    @overload
-    def unique_consecutive(self, return_inverse: Literal[True], return_counts: bool = False) -> tuple[Self, ...]: ...
-
-    @overload
-    def unique_consecutive(
-        self, return_inverse: bool = False, *, return_counts: Literal[True]
-    ) -> tuple[Self, ...]: ...
-
-    def unique_consecutive(self, return_inverse: bool = False, return_counts: bool = False) -> Self | tuple[Self, ...]:
+        self, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    ) -> Any:
         """The first of each run of equal elements; this computes the tensor.  See unique().
 
         >>> Tensor([1, 1, 2, 1]).unique_consecutive().tolist()
         [1, 2, 1]
         """
+        if dim is not None:
+            return self._slices_in_runs(self._dim(dim, "unique_consecutive"), return_inverse, return_counts)
         return self.detach().flatten()._runs(return_inverse, return_counts, None, self.shape)
+
+    def _distinct_slices(self, dim: int, inverse: bool, counts: bool) -> Any:
+        """What unique() finds along a dimension."""
+        found = np.unique(self.numpy(), True, True, True, axis=dim)
+        others = [type(self)(x.astype(np.int32).reshape(-1), device=self.device) for x in found[1:]]
+        values = self.detach().index_select(dim, others[0])
+        return (values, *others[1:2] * inverse, *others[2:] * counts) if inverse or counts else values
+
+    def _slices_in_runs(self, dim: int, inverse: bool, counts: bool) -> Any:
+        """What unique_consecutive() finds along a dimension: equal neighbours are numbered alike, then counted."""
+        rows = self.detach().movedim(dim, 0).reshape(self.shape[dim], -1) if self.numel() else self[:0].reshape(0, 1)
+        n = rows.shape[0]
+        changes = rows._between(0, 1, n).ne(rows._between(0, 0, n - 1)).any(1) if n > 1 else rows.any(1)[:0]
+        numbers = changes.pad((min(n, 1), 0), value=False).cast(dtypes.int32).cumsum(0).cast(dtypes.int32)
+        _, runs, lengths = numbers._runs(True, True, None, numbers.shape)
+        first = (lengths.cumsum(0) - lengths).cast(dtypes.int32)
+        values = self.detach().index_select(dim, first)
+        return (values, *[runs] * inverse, *[lengths] * counts) if inverse or counts else values
 
     def _runs(self, inverse: bool, counts: bool, order: Self | None, shape: tuple[int, ...]) -> Self | tuple[Self, ...]:
         """The first of each run of equal elements of a vector, and what else is asked for.

@@ -123,20 +123,26 @@ class Create(Core):
     @classmethod
     def arange(
         cls,
-        start: float,
+        start: float | None = None,
         stop: float | None = None,
         step: float = 1,
         dtype: DType | str | type | None = None,
         device: str | None = None,
         requires_grad: bool | None = None,
+        *,
+        end: float | None = None,
     ) -> Self:
         """The numbers from start, `step` apart, before stop; with one argument, from 0 before it.
+
+        end   another name of stop
 
         >>> Tensor.arange(5, 0, -2).tolist()
         [5, 3, 1]
         """
+        stop = end if stop is None else stop
+        start, stop = (0, start) if stop is None else (start or 0, stop)
         if stop is None:
-            start, stop = 0, start
+            raise ArgumentError("arange() needs to know where to stop")
         if step == 0:
             raise ArgumentError("arange() with step 0 never ends; give a positive or negative step")
         floating = any(isinstance(x, float) for x in (start, stop, step))

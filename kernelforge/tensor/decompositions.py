@@ -37,7 +37,8 @@ class Decompositions(Distances):
         tensors = (self, *others)
         if not self.numel():
             values = function.run(*[np.zeros(x.shape) for x in tensors])
-            return type(self)(values, device=self._node.device, dtype=self.dtype)
+            made = type(self)(values, device=self._node.device, dtype=self.dtype)
+            return made + self.sum(dtype=self.dtype) * 0 if self._tracked else made  # its gradient is zero, and there
         node = graph.host(function, [x._node for x in tensors], shape)
         return self._wrap(node, any(x._tracked for x in tensors) or None)
 

@@ -39,10 +39,12 @@ class Distances(Products):
         return (self - other).norm(p)
 
     @composite
-    def cdist(self, other: Self, p: float = 2.0) -> Self:
+    def cdist(self, other: Self, p: float = 2.0, compute_mode: str | None = None) -> Self:
         """The p-norm of the difference of every row of self and every row of other.
 
             [.., n, d], [.., m, d] -> [.., n, m]
+
+        compute_mode   of no account: differences are always taken, never found by a product
 
         raises ShapeError
         """

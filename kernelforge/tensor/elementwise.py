@@ -184,15 +184,22 @@ class Elementwise(Bits):
             base = base * base
 
     def _integer_power(self, exponent: Self) -> Self:
-        """self ** exponent for integers, one squaring per bit of the exponent; 0 for negative exponents, as 1 // x."""
+        """self ** exponent for integers, one squaring per bit of the exponent.
+
+        Negative exponents give 0, but of 1 and -1 what they give of floats.
+        """
         base = self
         if base.dtype is dtypes.bool:
             base, exponent = base.cast(dtypes.default_int), exponent.cast(dtypes.default_int)
+        if base.dtype.kind == "u":
+            broken = exponent < 0
+        else:
+            broken = (exponent < 0) & base.ne(1) & base.ne(-1)
         result = base._constant(1)
         for bit in range(base.dtype.bits - (base.dtype.kind == "i")):
             result = (exponent.rshift(bit) & 1).ne(0).where(result * base, result)
             base = base * base
-        return (exponent < 0).where(0, result)
+        return broken.where(0, result)
 
     def neg(self) -> Self:
         """The negated values; logical not for bool."""
@@ -323,9 +330,12 @@ class Elementwise(Bits):
         """Each value rounded towards zero."""
         return self._rounding("trunc")
 
-    def round(self) -> Self:
-        """Each value rounded to the nearest whole number, halves to the even one."""
-        return self._rounding("round")
+    def round(self, decimals: int = 0) -> Self:
+        """Each value rounded to so many decimals, halves to the even digit; to tens, hundreds for negative ones."""
+        if not decimals or not self.dtype.is_float:
+            return self._rounding("round")
+        factor = 10.0 ** abs(decimals)
+        return (self / factor)._rounding("round") * factor if decimals < 0 else (self * factor).round() / factor
 
     # Operators --------------------------------------------------------------------------------------------------
 

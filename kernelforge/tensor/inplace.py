@@ -6,10 +6,12 @@ their own types.  Their views change with them; what was computed from them befo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from kernelforge.errors import ArgumentError
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.names import Names
 from kernelforge.tensor.protocols import Protocols
@@ -28,6 +30,12 @@ def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate
     changed.__doc__ = f"Itself, with the value {method.__name__}() gives."
     changed.__name__ += "_"
     return changed
+
+
+def _check_spread(method: str, value: float, fits: bool) -> None:
+    """Raises ArgumentError unless the width of a distribution is one."""
+    if not fits:
+        raise ArgumentError(f"{method}() takes a positive width, got {value}")
 
 
 class InPlace(Protocols):
@@ -70,15 +78,35 @@ class InPlace(Protocols):
 
     def uniform_(self, from_: float = 0.0, to: float = 1.0) -> Self:
         """Itself, with uniform random numbers in [from_, to)."""
+        if to < from_:
+            raise ArgumentError(f"uniform_() takes numbers from {from_} to below {to}: the second is the smaller one")
         return self._in_place(self._random("rand") * (to - from_) + from_)
 
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Self:
         """Itself, with normally distributed random numbers."""
+        _check_spread("normal_", std, std >= 0)
         return self._in_place(self._random("randn") * std + mean)
 
     def exponential_(self, lambd: float = 1.0) -> Self:
         """Itself, with random numbers of density lambd exp(-lambd x)."""
+        _check_spread("exponential_", lambd, lambd > 0)
         return self._in_place((1 - self._random("rand")).log() * (-1 / lambd))
+
+    def log_normal_(self, mean: float = 1.0, std: float = 2.0) -> Self:
+        """Itself, with random numbers whose logarithms are distributed normally."""
+        _check_spread("log_normal_", std, std > 0)
+        return self._in_place((self._random("randn") * std + mean).exp())
+
+    def cauchy_(self, median: float = 0.0, sigma: float = 1.0) -> Self:
+        """Itself, with random numbers of Cauchy's distribution."""
+        _check_spread("cauchy_", sigma, sigma > 0)
+        return self._in_place((math.pi * (self._random("rand") - 0.5)).tan() * sigma + median)
+
+    def geometric_(self, p: float) -> Self:
+        """Itself, with the random number of tries up to the first that succeeds, each with probability p."""
+        if not 0 < p < 1:
+            raise ArgumentError(f"geometric_() takes a probability between 0 and 1, got {p}")
+        return self._in_place(((1 - self._random("rand")).log() / math.log1p(-p)).ceil().clamp(1))
 
     def bernoulli_(self, p: float = 0.5) -> Self:
         """Itself, with 1 in each place with probability p, else 0."""

@@ -106,10 +106,13 @@ class Joining(Movement):
         times = flat(dims)
         return self.repeat((1,) * (self.ndim - len(times)) + times)
 
-    def repeat_interleave(self, repeats: int | Self, dim: int | None = None) -> Self:
+    def repeat_interleave(
+        self, repeats: int | Self, dim: int | None = None, *, output_size: int | None = None
+    ) -> Self:
         """Each element along dim repeated in place; without dim, of the flattened tensor.
 
-        repeats   how often; as a vector one for each place, which is computed
+        repeats       how often; as a vector one for each place, which is computed
+        output_size   of no account: the result's size follows from repeats
         """
         if not isinstance(repeats, Core):
             return self._repeated_each(repeats, dim)
@@ -194,6 +197,8 @@ class Joining(Movement):
         >>> Tensor([1, 4, 9]).diff().tolist()
         [3, 5]
         """
+        if n < 0:
+            raise ArgumentError(f"diff() takes differences n >= 0 times, got {n}")
         dim = self._dim(dim, "diff")
         ends = [x if x is None or x.ndim else x.reshape((1,) * self.ndim) for x in (prepend, append)]
         parts = [x for x in (ends[0], self, ends[1]) if x is not None]

@@ -11,11 +11,14 @@ from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Self
 
+import numpy as np
+
 from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import PlaceError, ShapeError
 from kernelforge.kernels import Device
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, broadcast, expanded
@@ -183,9 +186,9 @@ class Movement(Activations):
         bounds = tuple([(start, stop) if i == dim else (0, n) for i, n in enumerate(self.shape)])
         return self._view(graph.shrink(self._node, bounds), ("shrink", bounds))
 
-    def narrow(self, dim: int, start: int, length: int) -> Self:
-        """`length` elements of dimension dim from start on."""
-        dim = self._dim(dim, "narrow")
+    def narrow(self, dim: int, start: int | Self, length: int) -> Self:
+        """`length` elements of dimension dim from start on, a number or a tensor of one, which is computed."""
+        dim, start = self._dim(dim, "narrow"), int(start)  # type: ignore[arg-type]
         start += self.shape[dim] if start < 0 else 0
         return self.shrink([(start, start + length) if i == dim else None for i in range(self.ndim)])
 
@@ -216,13 +219,15 @@ class Movement(Activations):
         return list(self.split(-(-n // chunks), dim)) if n else [self] * chunks
 
     @composite
-    def tensor_split(self, parts: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+    def tensor_split(self, parts: int | Sequence[int] | Self, dim: int = 0) -> tuple[Self, ...]:
         """Exactly `parts` parts of dimension dim, the first ones longer by 1 if need be; or its parts between places.
 
         >>> [part.tolist() for part in Tensor.arange(5).tensor_split(3)]
         [[0, 1], [2, 3], [4]]
         """
         n = self.shape[self._dim(dim, "tensor_split")]
+        if isinstance(parts, Core):
+            return self.tensor_split(np.asarray(parts).tolist(), dim)
         if isinstance(parts, int):
             if parts < 1:
                 raise ShapeError(f"tensor_split() needs at least one part, got {parts}")
@@ -236,6 +241,8 @@ class Movement(Activations):
         >>> Tensor.arange(5).unfold(0, 3, 2).tolist()
         [[0, 1, 2], [2, 3, 4]]
         """
+        if not self.shape:
+            return self.reshape(1).unfold(dim, size, step).select(0, 0)
         dim = self._dim(dim, "unfold")
         if not size:
             return self._zero_padded(dim, 0, 1).unfold(dim, 1, step)._between(self.ndim, 0, 0)
@@ -255,18 +262,34 @@ class Movement(Activations):
         """The same values, computed into memory of their own rather than inside their user's kernel."""
         return self._derived(graph.contiguous(self._node))
 
-    def to(self, device: str | DType | Core | None = None, dtype: DType | str | None = None) -> Self:
+    def to(
+        self,
+        device: str | DType | Core | None = None,
+        dtype: DType | str | bool | None = None,
+        non_blocking: bool = False,
+        copy: bool = False,
+    ) -> Self:
         """The same values on another device, of another type, or both; those of a tensor given in place of a device.
+
+        non_blocking   of no account: nothing waits before a value is needed
+        copy           a tensor of its own even where nothing changes
 
         >>> Tensor([1, 2]).to(dtypes.float16).dtype
         dtypes.float16
         """
+        if isinstance(dtype, bool):  # to(dtype, non_blocking, copy), and the same after a tensor
+            dtype, copy = None, copy or non_blocking
+        kind: DType | None
         if isinstance(device, DType):
-            return self.cast(device)
-        if isinstance(device, Core):
-            return self.to(device.device, device.dtype)
-        x = self if dtype is None else self.cast(dtype)
-        place = self.device if device is None and dtype is not None else Device.canonicalize(device)
+            kind, device = device, None
+        elif isinstance(device, Core):
+            kind, device = device.dtype, device.device
+        else:
+            kind = None if dtype is None else as_dtype(dtype)
+        x = self if kind is None else self.cast(kind)
+        if copy and x is self:
+            x = self._derived(graph.contiguous(self._node))
+        place = self.device if device is None and kind is not None else Device.canonicalize(device)
         return x if place == self.device else x._derived(graph.copy(x._node, place))
 
     def to_(self, device: str | None) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Self
 
+from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
@@ -78,8 +79,12 @@ class Pairs(Functions):
         return x.eq(0).where(y, (x > 0).cast(x.dtype))
 
     def float_power(self, exponent: Operand) -> Self:
-        """self to the power of exponent, in float64."""
-        return self.double().pow(exponent.double() if isinstance(exponent, Functions) else exponent)
+        """self to the power of exponent, in float64, or in complex128 if one is complex."""
+        other = exponent.dtype if isinstance(exponent, Functions) else None
+        kind = dtypes.complex128 if self.dtype.is_complex or (other and other.is_complex) else dtypes.float64
+        if isinstance(exponent, complex):
+            kind = dtypes.complex128
+        return self.cast(kind).pow(exponent.cast(kind) if isinstance(exponent, Functions) else exponent)
 
     @composite
     def fmax(self, other: Operand) -> Self:

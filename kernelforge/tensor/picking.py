@@ -13,6 +13,7 @@ from typing import Literal, Self, overload
 import numpy as np
 
 from codegen.dtypes import dtypes
+from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.composite import composite
@@ -30,6 +31,8 @@ class Picking(Index):
 
     def index_select(self, dim: int, index: Self) -> Self:
         """The slices of dimension dim that a vector of indices names."""
+        if not self.shape:
+            return self.reshape(1).index_select(dim, index.reshape(-1)).reshape(())
         dim = self._dim(dim, "index_select")
         return self._slices(dim, index) if index.dtype.is_int else self[(slice(None),) * dim + (index,)]
 
@@ -123,6 +126,8 @@ class Picking(Index):
 
         raises ShapeError
         """
+        if not self.shape:
+            return self.reshape(1)._with_slices(dim, index, self._as_tensor(source).reshape(1), mode).reshape(())
         dim = self._dim(dim, "index_add, index_copy or index_fill")
         count = index.numel()
         shape = self.shape[:dim] + (count,) + self.shape[dim + 1 :]
@@ -145,7 +150,14 @@ class Picking(Index):
 
     def index_fill(self, dim: int, index: Self, value: Operand) -> Self:
         """self with one value in the slices of dimension dim that a vector of indices names."""
-        return self._with_slices(dim, index, value, "set")
+        if not self.shape:
+            return self.reshape(1).index_fill(dim, index, value).reshape(())
+        dim = self._dim(dim, "index_fill")
+        hit = self._wrap(graph.full((self.shape[dim],), False, dtypes.bool), None)._with_slices(0, index, True, "set")
+        fills: Self = self._as_tensor(value).cast(self.dtype)
+        if fills.shape:
+            raise ShapeError(f"index_fill() takes one value, got {fills.shape}")
+        return hit.reshape([-1 if i == dim else 1 for i in range(self.ndim)]).where(fills, self)
 
     def masked_scatter(self, mask: Self, source: Self) -> Self:
         """self with the elements where mask, broadcast, is true replaced by the first ones of source, in order.
@@ -155,7 +167,9 @@ class Picking(Index):
 
         raises IndexError when the values are next synchronised, if source has too few elements
         """
-        x, chosen = self._broadcasted(mask.bool())
+        if mask.dtype is not dtypes.bool:
+            raise DTypeError(f"masked_scatter() takes a mask of bool, got {mask.dtype}; compare it with something")
+        x, chosen = self._broadcasted(mask)
         if not x.numel():
             return x
         chosen = chosen.flatten()

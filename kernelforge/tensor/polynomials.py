@@ -50,6 +50,7 @@ class Polynomials(Floats):
             for k in range(1, n):
                 before, this = this, step(x, this, before, k)
             return x._constant(0) if n < 0 else before if n == 0 else this
+        n = n.trunc()
         found = n.eq(0).where(before, n.eq(1).where(this, x._constant(0)))
         for k in range(1, int(n.max().item()) if n.numel() else 0):
             before, this = this, step(x, this, before, k)

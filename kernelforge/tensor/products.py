@@ -83,7 +83,8 @@ class Products(Linalg):
     @composite
     def addbmm(self, batch1: Self, batch2: Self, *, beta: float = 1, alpha: float = 1) -> Self:
         """beta * self + alpha * the sum of the products of a batch."""
-        return self._added_to(batch1.bmm(batch2).sum(0), beta, alpha)
+        products = batch1.bmm(batch2)
+        return self._added_to(products.sum(0, dtype=products.dtype), beta, alpha)
 
     # Over chosen dimensions -------------------------------------------------------------------------------------
 

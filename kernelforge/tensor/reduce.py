@@ -15,13 +15,20 @@ from typing import Self
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Operand
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.diagonals import Diagonals
 
 Axis = int | Sequence[int] | None
+
+
+def _corrected(axis: Axis, correction: float, unbiased: bool | None) -> tuple[Axis, float]:
+    """Axes and correction; a bool in place of the axes says whether there is a correction, over all elements."""
+    if isinstance(axis, bool):
+        axis, unbiased = None, axis
+    return axis, correction if unbiased is None else int(unbiased)
 
 
 class Reduce(Diagonals):
@@ -73,13 +80,17 @@ class Reduce(Diagonals):
         return self._reduce(op, axis, keepdim, op)
 
     @composite
-    def max(self, axis: Axis = None, keepdim: bool = False) -> Self:
-        """The largest element over axes; NaN if there is one."""
+    def max(self, axis: Axis | Self = None, keepdim: bool = False) -> Self:
+        """The largest element over axes; NaN if there is one.  max(other) is maximum(other)."""
+        if isinstance(axis, Core):
+            return self.maximum(axis)
         return self._extreme("max", axis, keepdim)
 
     @composite
-    def min(self, axis: Axis = None, keepdim: bool = False) -> Self:
-        """The smallest element over axes; NaN if there is one."""
+    def min(self, axis: Axis | Self = None, keepdim: bool = False) -> Self:
+        """The smallest element over axes; NaN if there is one.  min(other) is minimum(other)."""
+        if isinstance(axis, Core):
+            return self.minimum(axis)
         return self._extreme("min", axis, keepdim)
 
     def amax(self, axis: Axis = None, keepdim: bool = False) -> Self:
@@ -125,35 +136,58 @@ class Reduce(Diagonals):
         return self.bool().sum(axis)
 
     @composite
-    def var(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> Self:
-        """The variance over axes, sum((x - mean)^2) / (count - correction), in two passes."""
-        return self.var_mean(axis, keepdim, correction)[0]
+    def var(
+        self, axis: Axis = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
+    ) -> Self:
+        """The variance over axes, sum((x - mean)^2) / (count - correction), in two passes.
+
+        unbiased   False: a correction of 0; True: of 1; var(False) is var(unbiased=False)
+        """
+        return self.var_mean(axis, keepdim, correction, unbiased)[0]
 
     @composite
-    def std(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> Self:
+    def std(
+        self, axis: Axis = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
+    ) -> Self:
         """The standard deviation over axes, sqrt(var); its gradient is 0 where all elements are equal."""
-        return self._wide().var(axis, keepdim, correction)._power_from_zero(0.5).cast(self._floating().dtype)
+        return self._wide().var(axis, keepdim, correction, unbiased)._power_from_zero(0.5).cast(self._floating().dtype)
 
-    def var_mean(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> tuple[Self, Self]:
+    def var_mean(
+        self, axis: Axis = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
+    ) -> tuple[Self, Self]:
         """The variance and the mean over axes."""
+        axis, correction = _corrected(axis, correction, unbiased)
         x, dtype = self._wide(), self._floating().dtype
         mean = x.mean(axis, keepdim=True)
         count = float(max(0, self._count(axis, "var") - correction))
         variance = (x - mean).square()._reduce("add", axis, keepdim, "var") / count
         return variance.cast(dtype), mean.reshape(variance.shape).cast(dtype)
 
-    def std_mean(self, axis: Axis = None, keepdim: bool = False, correction: float = 1) -> tuple[Self, Self]:
+    def std_mean(
+        self, axis: Axis = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
+    ) -> tuple[Self, Self]:
         """The standard deviation and the mean over axes."""
-        variance, mean = self._wide().var_mean(axis, keepdim, correction)
+        variance, mean = self._wide().var_mean(axis, keepdim, correction, unbiased)
         dtype = self._floating().dtype
         return variance._power_from_zero(0.5).cast(dtype), mean.cast(dtype)
 
     @composite
-    def norm(self, p: float = 2.0, axis: Axis = None, keepdim: bool = False) -> Self:
+    def norm(
+        self, p: float | str | None = 2.0, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None
+    ) -> Self:
         """The p-norm over axes, sum(|x|^p)^(1/p); inf: the largest magnitude, -inf: the smallest; 0 counts.
 
         Its gradient is 0 where all elements are 0.
+
+        p       None and "fro" are 2; "nuc" is matrix_norm()'s, of the last two dimensions or of the two that axis names
+        dtype   what is computed in
         """
+        if dtype is not None:
+            return self.cast(as_dtype(dtype)).norm(p, axis, keepdim)
+        if p is None:
+            return self.norm(2.0, axis, keepdim)
+        if isinstance(p, str):
+            return self._norm_by_name(p, axis, keepdim)
         x = self._wide()
         if p == 0:
             return x.ne(0).cast(self._floating().dtype).sum(axis, keepdim)
@@ -163,6 +197,14 @@ class Reduce(Diagonals):
             return x.abs().max(axis, keepdim).cast(self._floating().dtype)
         powers = x.square() if p == 2 else x.abs() ** p
         return powers.sum(axis, keepdim)._power_from_zero(1 / p).cast(self._floating().dtype)
+
+    def _norm_by_name(self, name: str, axis: Axis, keepdim: bool) -> Self:
+        """norm() for "fro" and "nuc"."""
+        if name == "fro":
+            return self.norm(2.0, axis, keepdim)
+        if name != "nuc":
+            raise ArgumentError(f"norm() knows numbers, 'fro' and 'nuc', got {name!r}")
+        return self.matrix_norm(name, (-2, -1) if axis is None else axis, keepdim)  # type: ignore[attr-defined]
 
     def _found(self, op: str, axis: int | None, keepdim: bool) -> Self:
         """The first place of the largest or smallest element, of the first NaN if there is one."""
@@ -216,12 +258,14 @@ class Reduce(Diagonals):
     def softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
         """exp(self) / sum(exp(self)) along axis: positive, adding up to 1; dtype is the result's.
 
-        NaN where a +inf, or nothing but -inf, is among the elements along axis.
+        NaN where a +inf, or nothing but -inf, is among the elements along axis.  A dtype is also what is computed in.
         """
+        if dtype is not None:
+            return self.cast(as_dtype(dtype)).softmax(axis)
         x = self._wide()
         weights = (x - x._largest(axis)).exp()
         result = weights / weights._reduce("add", axis, True, "softmax")
-        return result.cast(self._floating().dtype if dtype is None else as_dtype(dtype))
+        return result.cast(self._floating().dtype)
 
     def _softmax_or_zero(self, axis: Axis) -> Self:
         """softmax() with 0 where all elements along axis are -inf, which also have no gradient."""
@@ -232,11 +276,13 @@ class Reduce(Diagonals):
 
     @composite
     def log_softmax(self, axis: Axis = -1, dtype: DType | str | None = None) -> Self:
-        """log(softmax(self)) along axis, accurate for small probabilities; dtype is the result's."""
+        """log(softmax(self)) along axis, accurate for small probabilities; dtype as in softmax()."""
+        if dtype is not None:
+            return self.cast(as_dtype(dtype)).log_softmax(axis)
         x = self._wide()
         centred = x - x._largest(axis)
         result = centred - centred.exp()._reduce("add", axis, True, "log_softmax").log()
-        return result.cast(self._floating().dtype if dtype is None else as_dtype(dtype))
+        return result.cast(self._floating().dtype)
 
     # Normalisation ----------------------------------------------------------------------------------------------
 

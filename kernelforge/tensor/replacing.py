@@ -119,6 +119,9 @@ class Replacing(Picking):
 
         reduce   "prod", "mean", "amax" or "amin"; see scatter_reduce()
         """
+        if not self.shape:
+            line = self.reshape(1).index_reduce(dim, index, source.reshape(1), reduce, include_self=include_self)
+            return line.reshape(())
         dim = self._dim(dim, "index_reduce")
         shape = (*self.shape[:dim], index.numel(), *self.shape[dim + 1 :])
         if reduce not in ("prod", "mean", "amax", "amin"):

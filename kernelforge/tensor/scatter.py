@@ -48,6 +48,8 @@ class Scatter(Interchange):
         >>> Tensor([[1, 2], [3, 4]]).gather(1, Tensor([[1], [0]])).tolist()
         [[2], [3]]
         """
+        if not self.shape:
+            return self.reshape(1).gather(dim, index.reshape(-1)).reshape(index.shape)
         dim, places = self._along(dim, index, "gather")
         return self._derived(graph.gather(self._node, places._node, dim))
 
@@ -62,9 +64,13 @@ class Scatter(Interchange):
 
     @composite
     def _scattered(self, dim: int, index: Self, src: Operand, mode: str) -> Self:
-        dim, places = self._along(dim, index, "scatter")
         if not isinstance(src, Core):
             src = index._wrap(graph.full(index.shape, src, self.dtype), None)  # type: ignore[arg-type]
+        if not self.shape:
+            return self.reshape(1)._scattered(dim, index.reshape(-1), src.reshape(-1), mode).reshape(())  # type: ignore[attr-defined]
+        if self.dtype is dtypes.bool and mode in ("add", "mul"):
+            return self.cast(dtypes.int32)._scattered(dim, index, src.cast(dtypes.bool), mode).cast(dtypes.bool)  # type: ignore[attr-defined]
+        dim, places = self._along(dim, index, "scatter")
         source: Self = src.cast(self.dtype)  # type: ignore[attr-defined]
         if source.ndim != index.ndim or any(m > n for m, n in zip(index.shape, source.shape)):
             raise ShapeError(f"scatter of {source.shape} with an index of {index.shape}: the source is smaller")

@@ -18,6 +18,7 @@ from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor import decompositions as hosts
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.core import Operand
 from kernelforge.tensor.decompositions import Decompositions
 
 
@@ -87,10 +88,11 @@ class Solving(Decompositions):
         return matrix.solve_triangular(self, upper=above, unitriangular=unitriangular), A
 
     @composite
-    def lstsq(self, other: Self, rcond: float | None = None) -> Self:
+    def lstsq(self, other: Self, rcond: float | None = None, *, driver: str | None = None) -> Self:
         """The x, of those the smallest, for which |self @ x - other| is smallest; other may be a vector.
 
-        rcond   singular values up to rcond times the largest count as 0; None: as in pinv()
+        rcond    singular values up to rcond times the largest count as 0; None: as in pinv()
+        driver   of no account: it is always the pseudoinverse that finds x
         """
         vector = other.ndim == self.ndim - 1
         found = self.pinv(rcond).dot(other.unsqueeze(-1) if vector else other)
@@ -113,11 +115,13 @@ class Solving(Decompositions):
         return self.inv()
 
     @composite
-    def pinv(self, rcond: float | None = None) -> Self:
+    def pinv(self, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Self:
         """The pseudoinverse of matrices of any shape and rank.
 
-        rcond   singular values up to rcond times the largest count as 0; None: the larger size times the precision
+        rcond, rtol   singular values up to that times the largest count as 0; None: the larger size times the precision
+        hermitian     of no account: the matrices may be symmetric
         """
+        rcond = rtol if rcond is None else rcond
         x = self._matrices("pinv", square=False)
         limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if rcond is None else rcond
         shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
@@ -203,6 +207,8 @@ class Solving(Decompositions):
     @composite
     def logdet(self) -> Self:
         """The logarithm of the determinant; NaN where that is negative."""
+        if self.dtype.is_complex:
+            return self._determinant_sign().log() + self._log_determinant()
         return (self._determinant_sign() < 0).where(math.nan, self._log_determinant())
 
     # Decompositions ---------------------------------------------------------------------------------------------
@@ -288,14 +294,21 @@ class Solving(Decompositions):
         """The singular values of matrices, largest first."""
         return self.svd(full_matrices=False)[1]
 
-    def matrix_rank(self, rtol: float | None = None, *, hermitian: bool = False) -> Self:
-        """The int64 number of singular values above rtol times the largest one; rtol None: as in pinv()."""
+    def matrix_rank(
+        self, rtol: Operand | None = None, *, hermitian: bool = False, atol: Operand | None = None
+    ) -> Self:
+        """The int64 number of singular values above atol and above rtol times the largest one.
+
+        rtol   None: as in pinv(), or 0 where there is an atol; both may be tensors, one for each matrix
+        """
         x = self._matrices("matrix_rank", square=False)
         values = x.eigvalsh().abs() if hermitian else x.svdvals()
-        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if rtol is None else rtol
+        usual = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if atol is None else 0.0
         if not values.shape[-1]:
             return values.sum(-1).long()
-        return (values > values.max(-1, keepdim=True) * limit).sum(-1)
+        low, share = (self._as_tensor(0.0 if atol is None else atol), self._as_tensor(usual if rtol is None else rtol))
+        limit = (values.max(-1) * share).maximum(low)
+        return (values > limit.unsqueeze(-1)).sum(-1)
 
     def cond(self) -> Self:
         """The ratio of the largest singular value to the smallest."""

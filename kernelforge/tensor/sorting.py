@@ -19,8 +19,10 @@ class Sorting(Ordering):
     __slots__ = ()
 
     @composite
-    def argsort(self, dim: int = -1, descending: bool = False) -> Self:
+    def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Self:
         """The int32 indices that sort the elements along dim; equal ones keep their order, NaN counts as largest.
+
+        stable   of no account: equal elements always keep their order
 
         >>> Tensor([30, 10, 20]).argsort().tolist()
         [1, 2, 0]
@@ -30,7 +32,7 @@ class Sorting(Ordering):
         dim = self._dim(dim, "sort")
         return self.movedim(dim, -1)._order(descending).movedim(-1, dim)
 
-    def sort(self, dim: int = -1, descending: bool = False) -> tuple[Self, Self]:
+    def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> tuple[Self, Self]:
         """The elements in order along dim, and the int32 indices they came from; see argsort()."""
         order = self.argsort(dim, descending)
         return (self._picked_along(dim, order) if self.shape else self), order
@@ -48,6 +50,8 @@ class Sorting(Ordering):
 
         raises ShapeError when there are fewer than k
         """
+        if not self.shape:
+            return self._of_scalar(self.reshape(1).topk(k, dim, largest))
         dim = self._dim(dim, "topk")
         if not 0 <= k <= self.shape[dim]:
             raise ShapeError(f"topk({k}) along dimension {dim} of {self.shape}: there are {self.shape[dim]} elements")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Self, overload
 
-from codegen.dtypes import dtypes
+from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
@@ -163,27 +163,34 @@ class Statistics(Sampling):
     @composite
     def _covariance(self, correction: int, fweights: Self | None, aweights: Self | None) -> Self:
         x = self._wide().reshape(1 if self.ndim < 2 else self.shape[0], (self.shape or (1,))[-1])
-        given = [weights.cast(x.dtype) for weights in (fweights, aweights) if weights is not None]
+        kind = x.dtype.real
+        given = [weights.cast(kind) for weights in (fweights, aweights) if weights is not None]
         weights = given[0] * given[1] if len(given) == 2 else given[0] if given else x._ones(x.shape[1])
         total = weights.sum()
         count = total - correction
         if aweights is not None and correction:
-            count = total - correction * (weights * aweights.cast(x.dtype)).sum() / total
+            count = total - correction * (weights * aweights.cast(kind)).sum() / total
         centred = x - (x * weights).sum(1, keepdim=True) / total
-        found = (centred * weights).dot(centred.T) / count.maximum(0)
-        return found.cast(self._floating().dtype).reshape(() if found.shape == (1, 1) else found.shape)
+        found = centred.dot((centred * weights).mH) / count.maximum(0)
+        result = self._floating().dtype if aweights is None else promote(self._floating().dtype, aweights.dtype)
+        return found.cast(result).reshape(() if found.shape == (1, 1) else found.shape)
 
     def _ones(self, count: int) -> Self:
-        return self._wrap(graph.full((count,), 1, self.dtype), None)
+        return self._wrap(graph.full((count,), 1, self.dtype.real), None)
 
     @composite
     def corrcoef(self) -> Self:
-        """The correlation coefficients of variables, the rows of a matrix, limited to -1 .. 1."""
+        """The correlation coefficients of variables, the rows of a matrix, limited to -1 .. 1, part by part."""
         found = self.cov()
         if not found.ndim:
             return found / found
-        deviation = found.diagonal().sqrt()
-        return (found / deviation.unsqueeze(1) / deviation).clamp(-1, 1)
+        variance = found.diagonal()
+        deviation = (variance.abs() if variance.dtype.is_complex else variance).sqrt()
+        found = found / deviation.unsqueeze(1) / deviation
+        if not found.dtype.is_complex:
+            return found.clamp(-1, 1)
+        a, b = (found._derived(graph.part(found._node, which)).clamp(-1, 1) for which in ("real", "imag"))
+        return found._derived(graph.complex_of(a._node, b._node))
 
     # Integrals --------------------------------------------------------------------------------------------------
 

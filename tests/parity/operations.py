@@ -5,6 +5,7 @@ Comes in: the names of both libraries.  Goes out: a page that lists what there i
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import torch
 
 from kernelforge import Tensor
 from tests.parity import tinygrad_names
+from tests.parity.matrix import kept
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 PLACES: Final[dict[str, Any]] = {
@@ -48,7 +50,6 @@ DIFFERS: Final = {
     "lstsq": "gives the solution alone",
     "svd": "as torch.linalg.svd: the last result is V.T",
     "interpolate": "size, mode, align_corners, scale_factor in this order; linear by default",
-    "views": "show the values they were made of: changes in place give the tensor a new value, views keep the old one",
     "x // 0, x % 0": "of integers by a zero in a tensor are 0; by the number 0 an error",
     "tensors without dimensions": "have as much to say about a result's type as any other",
     "inv, det, qr, svd, eigh, ...": "are computed by NumPy on the host, their gradients in tensor operations",
@@ -71,6 +72,20 @@ MISSING: Final = {
         fractional_max_pool3d_with_indices lp_pool3d linear_cross_entropy""",
     "not yet: others": "embedding_bag feature_alpha_dropout grouped_mm rrelu scaled_grouped_mm scaled_mm",
 }
+
+
+MATRIX: Final = """The matrix (`pytest tests/parity/test_matrix.py --matrix full`) compares every operation of
+torch's own database with torch: values, types, shapes, gradients and errors, in all types. What it lets pass:"""
+
+
+def _kept() -> list[str]:
+    """Rows of the differences the matrix lets pass."""
+    rows = []
+    for each in kept.KEPT:
+        names = re.sub(r"[\\()$?]", "", each.operations.replace("|", ", ").replace(".*", "..."))
+        if each.how != "missing":
+            rows.append(f"| {names} | {each.dtypes.replace(' ', ', ') or 'all'} | {each.why} |")
+    return rows
 
 
 def functions(place: Any) -> list[str]:
@@ -99,6 +114,7 @@ def text() -> str:
     lines += tinygrad_names.lines()
     lines += ["## Differs", "", "| operation | how |", "| --- | --- |"]
     lines += [f"| {name} | {how} |" for name, how in DIFFERS.items()]
+    lines += ["", MATRIX, "", "| operation | types | how |", "| --- | --- | --- |", *_kept()]
     lines += ["", "## By another name", "", "| torch's | here |", "| --- | --- |"]
     lines += [f"| `{name}` | `{how}` |" for name, how in OTHERWISE.items()]
     lines += ["", "## Missing", "", "| reason | operations |", "| --- | --- |"]

@@ -1,0 +1,77 @@
+"""Differences from torch that are meant, with their reasons; docs/operations.md shows them.
+
+Comes in: what a case of the matrix came to.  Goes out: the reason why it may be so, or None.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A difference: operations and outcomes it covers, as patterns, in which types ("" for all), and why it is kept."""
+
+    operations: str
+    how: str
+    why: str
+    dtypes: str = ""
+
+
+PLACES: Final = re.compile(
+    r"arg(max|min|sort|where)|sort|msort|topk|kthvalue|(nan)?median|mode|cum(max|min)|nonzero|searchsorted|bucketize"
+    r"|unique(_consecutive)?|bincount|nn\.functional\.(adaptive_|fractional_)?max_pool.*|arange|tri[lu]_indices|min|max"
+)
+KEPT: Final = [
+    Kept(r".*", r"no error: .*must be Tensor, not (int|float)", "numbers are taken wherever tensors are"),
+    Kept(r"(min|max)$", r"results: 1 for 2|kind: Tensor", "as tinygrad's: values alone, as amax() and amin()"),
+    Kept(r"gradient", r".*", "the name is tinygrad's for gradients of tensors; diff() gives differences"),
+    Kept(r"svd", r".*", "as torch.linalg.svd, and tinygrad's: the last result is V.T"),
+    Kept(r"linalg\.lstsq", r"results: 1 for 4|raised|type|shape", "gives the solution alone"),
+    Kept(r"histogramdd|svd_lowrank|pca_lowrank|broadcast_shapes|scalar_tensor|unsafe_.*|_.*|torch\..*|native_.*"
+         r"|jiterator.*|sparse\..*|masked\..*|to_sparse|hash_tensor|nonzero_static|resize_.*|grid_sampler_.d"
+         r"|native_dropout_backward|max_pool2d_with_indices_backward|signal\..*|(new_)?empty_(strided|permuted)"
+         r"|randint_like|fill|constant_pad_nd|as_strided.*|lu_unpack|slice|item", "missing",
+         "functions that are not methods of torch's tensors, or of other memory layouts"),
+    Kept(r".*", r"raised: DTypeError: -?\d+ does not fit", "an integer a type cannot hold: an error, as in NumPy"),
+    Kept(r"(lin|log)space.*", r"no error: TypeError", "steps may be a float that is whole"),
+    Kept(r"nn\.functional\.conv.*", r"no error: RuntimeError: Input type", "a bias of another type is converted"),
+    Kept(r"nextafter|frexp", r"results with gradients", "no gradient instead of one of zeros"),
+    Kept(r"arange", r"no error", "numbers that would lead away from the end are none, as in NumPy"),
+    Kept(r"arange", r"raised: OverflowError", "numbers a type cannot hold are an error", "uint8"),
+    Kept(r"add(bmm|mm|mv|r)|baddbmm|addmm.*", r"type: (float32|int32)", "floats beside integers make floats"),
+    Kept(r"nn\.functional\.(avg_pool.*|hardtanh|bilinear)", r"type", "means of integers are floats"),
+    Kept(r"cholesky_(inverse|solve)", r"values", "the other triangle is not read: its gradient is 0"),
+    Kept(r"(linalg\.)?(cholesky|qr|svd|eigh|slogdet)", r"values",
+         "gradients of factors of complex matrices: for functions that do not depend on their phases", "complex128"),
+    Kept(r"(special\.)?bessel_j[01]", r"values", "accurate to the last digits, which torch's are not"),
+    Kept(r"matrix_exp|linalg\.matrix_exp", r"values", "16-bit floats are computed in float32", "float16 bfloat16"),
+    Kept(r"nn\.functional\..*", r"values", "sums of 16-bit floats are rounded once", "float16 bfloat16"),
+    Kept(r"square", r".*", "bool stays bool", "bool"),
+    Kept(r"any|all", r"type: bool for uint8", "truth is bool", "uint8"),
+    Kept(r"(special\.)?polygamma.*", r"values", "at poles all integer types are treated alike", "int8 int16"),
+    Kept(r"(cumulative_)?trapezoid|trapz", r"values", "integrals of integers are computed in floats", "uint8"),
+    Kept(r"mean", r"no error: RuntimeError: mean", "means of integers are floats"),
+    Kept(r"(abs|float_power).*", r"no error: torch RuntimeError", "in place, results are cast to the tensor's type"),
+    Kept(r".*", r"no error: torch RuntimeError: result type", "in place, results are cast to the tensor's type"),
+    Kept(r"neg", r"no error: RuntimeError: Negation", "as tinygrad's: not", "bool"),
+    Kept(r"view_as_complex|complex|fft\..*|stft|istft", r"raised: DTypeError: complex numbers of float16|.*complex32",
+         "there are no complex numbers of float16", "float16"),
+    Kept(r"rand(n|int)?(_like)?", r"raised: DTypeError", "random numbers are floats, those of randint() integers"),
+    Kept(r"normal|randint", r"raised: ShapeError", "as tinygrad's: the shape comes first"),
+    Kept(r"zero_", r"raised: StateError", "a leaf that requires a gradient cannot change in place, as torch has it"),
+    Kept(r"linalg\.pinv", r".*", "the database's case is of a product of two matrices"),
+    Kept(r"nn\.functional\.triplet_margin_with_distance_loss", r"raised: TypeError", "distances of torch's"),
+]  # fmt: skip
+
+
+def reason(operation: str, dtype: str, how: str) -> str | None:
+    """Why an outcome is as it is meant to be, or None."""
+    name = operation.split(":")[0]
+    for kept in KEPT:
+        fits = re.fullmatch(kept.operations, operation) or re.fullmatch(kept.operations, name)
+        if fits and re.match(kept.how, how) and (not kept.dtypes or dtype in kept.dtypes.split() or not dtype):
+            return kept.why
+    return None

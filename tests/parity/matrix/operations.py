@@ -1,0 +1,73 @@
+"""Which function of ours stands for an operation of torch's database.
+
+Comes in: an operation's name, `add`, `nn.functional.gelu`, `linalg.norm`.  Goes out: our function, or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import kernelforge.fft
+from kernelforge import Tensor
+from kernelforge.nn import functional
+
+_HOMES: Final = {"nn.functional": functional, "fft": kernelforge.fft}
+_FILLING: Final = frozenset(["cauchy", "exponential", "geometric", "log_normal", "normal", "uniform"])
+
+
+def _of_list(name: str) -> Callable[..., Any]:
+    """A method of the first of several tensors, which takes the others one by one."""
+    return lambda tensors, *args, **kwargs: getattr(Tensor, name)(*tensors, *args, **kwargs)
+
+
+def _of_each(name: str) -> Callable[..., Any]:
+    """A method of one tensor, for one or for several."""
+    return lambda x, *args: tuple(getattr(Tensor, name)(y) for y in x) if isinstance(x, list | tuple) else (
+        getattr(Tensor, name)(x, *args)
+    )
+
+
+_ADAPTED: Final[dict[str, Callable[..., Any]]] = {
+    "einsum": lambda tensors, equation: Tensor.einsum(equation, *tensors),
+    "where": lambda x, condition, other: Tensor.where(condition, x, other),
+    "nn.functional.embedding": lambda weight, index, **kwargs: functional.embedding(index, weight, **kwargs),
+    "nn.functional.embedding_bag": lambda weight, index, **kwargs: functional.embedding_bag(index, weight, **kwargs),
+    **{name: _of_list(name) for name in ("hstack", "vstack", "dstack", "column_stack")},
+    "meshgrid": lambda *tensors, indexing="ij": Tensor.meshgrid(
+        *(tensors[0] if isinstance(tensors[0], list | tuple) else tensors), indexing=indexing
+    ),
+    "linalg.multi_dot": _of_list("multi_dot"),
+    "linalg.norm": lambda x, ord=None, dim=None, keepdim=False, dtype=None: (
+        x.norm(ord, dim, keepdim, dtype) if ord is None or isinstance(dim, int) or (x.ndim == 1 and dim is None)
+        else x.matrix_norm(ord, (-2, -1) if dim is None else dim, keepdim)
+    ),
+    "linalg.cross": lambda x, other, dim=-1: x.cross(other, dim),
+    **{name: _of_each(name) for name in ("atleast_1d", "atleast_2d", "atleast_3d")},
+}
+
+
+def ours(name: str) -> Callable[..., Any] | None:
+    """Our function of a name: of nn.functional or fft if it is theirs, else the tensor method.
+
+    `..._copy` is what it copies, and a distribution (`exponential`) the method that fills a tensor with it.
+    """
+    place, _, last = name.rpartition(".")
+    if name in _ADAPTED:
+        return _ADAPTED[name]
+    if place in ("masked", "sparse", "signal.windows") or last[0] == "_" != name[:2][-1]:
+        return None
+    home = _HOMES.get(place)
+    if home is not None and hasattr(home, last):
+        return getattr(home, last)  # type: ignore[no-any-return]
+    spellings = (f"{last}_",) if last in _FILLING else (last, last.removesuffix("_copy"))
+    for spelling in spellings:
+        found = getattr(Tensor, spelling, None)
+        if found is not None:
+            return found.fget if isinstance(found, property) else found
+    return None
+
+
+def in_place(name: str) -> Callable[..., Any] | None:
+    """Our method that changes the tensor itself."""
+    return getattr(Tensor, f"{name}_", None)
