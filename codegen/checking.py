@@ -86,11 +86,11 @@ def _wrong(
         old = from_storage(before[param.name], param.dtype)
         return _first(param, ~_same(found, old), found, old, param.size)
     seen, expected = ideal.touched[param.name], ideal.arrays[param.name]
-    off = seen & ~_close(found, expected, _tight(kernel, param, expected))
+    off = seen & ~close(found, expected, _tight(kernel, param, expected))
     if looked.everything:
         off |= ~seen & ~_same(found, from_storage(before[param.name], param.dtype))
     if off.any():
-        off &= ~(seen & _close(found, expected, _loose(kernel, param, before, ideal, looked)))
+        off &= ~(seen & close(found, expected, _loose(kernel, param, before, ideal, looked)))
         off &= ~_unstable(kernel, param, before, ideal, looked)
     return _first(param, off, found, expected, int(seen.sum()))
 
@@ -106,7 +106,8 @@ def _same(a: NDArray, b: NDArray) -> NDArray:
     return np.equal(a, b) | (np.isnan(a) & np.isnan(b) if a.dtype.kind == "f" else False)
 
 
-def _close(found: NDArray, expected: NDArray, bound: NDArray | float) -> NDArray:
+def close(found: NDArray, expected: NDArray, bound: NDArray | float) -> NDArray:
+    """Where two arrays are equal, or no further apart than a bound; floats only may be."""
     if found.dtype.kind != "f":
         return np.equal(found, expected)
     with np.errstate(all="ignore"):
@@ -116,7 +117,7 @@ def _close(found: NDArray, expected: NDArray, bound: NDArray | float) -> NDArray
 # ------------------------------------------------------------------------------------------ how far off is right
 
 
-def _epsilon(dtype: DType) -> float:
+def epsilon(dtype: DType) -> float:
     """The relative distance of neighbours in a format."""
     return 2.0 ** -BITS.get(dtype.name, 60)
 
@@ -124,7 +125,7 @@ def _epsilon(dtype: DType) -> float:
 def _arithmetic(kernel: Kernel) -> float:
     """The coarsest rounding inside a kernel but for casts: what these do, the kernel's own arithmetic tells."""
     values = [e.dtype.arithmetic for e in kernel.exprs if e.args and e.dtype.is_float]
-    return max(map(_epsilon, values), default=0.0)
+    return max(map(epsilon, values), default=0.0)
 
 
 def _summed(kernel: Kernel) -> float:
@@ -138,15 +139,15 @@ def _tight(kernel: Kernel, param: Param, expected: NDArray) -> NDArray | float:
     """A bound that most right results keep."""
     if not param.dtype.is_float:
         return 0.0
-    rounding = max(_epsilon(param.dtype), _arithmetic(kernel) * (4 + sqrt(_summed(kernel))))
+    rounding = max(epsilon(param.dtype), _arithmetic(kernel) * (4 + sqrt(_summed(kernel))))
     with np.errstate(all="ignore"):
-        bound: NDArray = rounding * np.abs(expected) + _tiny(param)
+        bound: NDArray = rounding * np.abs(expected) + tiny(param.dtype)
     return bound
 
 
-def _tiny(param: Param) -> float:
+def tiny(dtype: DType) -> float:
     """Results as small as denormals may be lost."""
-    return float(np.finfo(np.float16 if param.dtype is dtypes.float16 else np.float32).smallest_normal)
+    return float(np.finfo(np.float16 if dtype is dtypes.float16 else np.float32).smallest_normal)
 
 
 def _loose(kernel: Kernel, param: Param, before: Arrays, ideal: Reference, looked: _Looked) -> NDArray | float:

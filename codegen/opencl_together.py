@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Final
 
-from codegen.ir import Param
+from codegen.ir import Kernel, Param, Store
 from codegen.opencl import KERNEL, PRAGMA, definitions, parts
 from codegen.opencl_prelude import memory_element
 from codegen.program import Program
+from codegen.rebuild import with_params
 
 Arguments = tuple[int, ...]
 MOST_OWN: Final = 1024  # elements in arrays of a part
@@ -50,10 +51,24 @@ def together(programs: Sequence[Program], arguments: Sequence[Arguments]) -> tup
         (sum(prod(program.grid) for program in programs),),
         tuple(params.values()),
         frozenset(written),
+        _united(entry, programs, arguments, params),
         flops=sum(program.flops for program in programs),
         nbytes=sum(program.nbytes for program in programs),
     )
     return joint, tuple(params)
+
+
+def _united(
+    entry: str, programs: Sequence[Program], arguments: Sequence[Arguments], params: dict[int, Param]
+) -> Kernel | None:
+    """The kernel of all stores of the programs' kernels; None where programs do not hold theirs."""
+    stores: list[Store] = []
+    for program, numbers in zip(programs, arguments):
+        if program.kernel is None:
+            return None
+        renamed = {param: params[number] for param, number in zip(program.params, numbers)}
+        stores += with_params(program.kernel, renamed)
+    return Kernel(entry, tuple(params.values()), tuple(stores))
 
 
 def _source(

@@ -1,15 +1,16 @@
 """Where expressions and lines of source come from.
 
 Comes in: what a lowering says of its expressions, and every rewrite's old and new ones.  Goes out: for expressions, the
-tags of those they were made from; for lines of source, the expression they compute.  What a tag is the lowering knows.
+tags of those they were made from; for lines of source, the expression they compute; the steps a kernel was rewritten
+in.  What a tag is the lowering knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from codegen.ir import Expr, Kernel, children
 
@@ -17,6 +18,15 @@ Tags = frozenset[Any]
 Origins = dict[Expr, Tags]
 NO_TAGS: Final[Tags] = frozenset()
 
+class Step(NamedTuple):
+    """A rewrite that changed a kernel."""
+
+    rule: str
+    before: Kernel
+    after: Kernel
+
+
+_steps: Final[ContextVar[list[Step] | None]] = ContextVar("steps", default=None)
 _followed: Final[ContextVar[Origins | None]] = ContextVar("followed", default=None)
 
 
@@ -41,13 +51,22 @@ def origins_of(lines: Sequence[str]) -> tuple[Expr | None, ...]:
 
 
 @contextmanager
-def following(origins: Origins) -> Iterator[None]:
-    """A context in which what rewrites make of expressions gets their tags."""
-    token = _followed.set(origins)
+def following(origins: Origins, steps: list[Step] | None = None) -> Iterator[None]:
+    """A context in which what rewrites make of expressions gets their tags, and the rewrites are noted as steps."""
+    token, noted = _followed.set(origins), _steps.set(steps)
     try:
         yield
     finally:
         _followed.reset(token)
+        _steps.reset(noted)
+
+
+def applied(rule: Callable[[Kernel], Kernel], kernel: Kernel) -> Kernel:
+    """What a rewrite makes of a kernel, noted where steps are."""
+    after = rule(kernel)
+    if after is not kernel and (steps := _steps.get()) is not None:
+        steps.append(Step(rule.__name__, kernel, after))
+    return after
 
 
 def note(e: Expr, tag: object) -> None:

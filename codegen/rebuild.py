@@ -6,6 +6,7 @@ affair, with one exception: an axis is always replaced where it is free and wher
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 
 from codegen.index import Axis, Guard, Index, in_order, needed
@@ -14,11 +15,13 @@ from codegen.ir import (
     Expr,
     Kernel,
     Load,
+    Param,
     Reduce,
     Scan,
     Store,
     Valid,
     index_exprs,
+    load,
     reduce,
     replace,
     scan,
@@ -64,6 +67,19 @@ def replace_axes(kernel: Kernel, replacement: Mapping[Axis, Index], become: Mapp
     follow(made)
     stores = tuple(_moved(store, replaced, become, made) for store in kernel.stores)
     return Kernel(kernel.name, kernel.params, stores)
+
+
+def with_params(kernel: Kernel, params: Mapping[Param, Param]) -> tuple[Store, ...]:
+    """The stores of a kernel with other parameters of the same types and sizes."""
+    made: dict[Expr, Expr] = {}
+    for e in kernel.exprs:
+        if isinstance(e, Load):
+            guards = needed(Guard(replace(g.index, {}, made), g.lo, g.hi) for g in in_order(e.guards))
+            made[e] = load(params[e.param], replace(e.index, {}, made), guards)
+        else:
+            made[e] = with_axes(e, tuple(made[x] for x in e.args), {}, made)
+    stores = (_moved(store, {}, {}, made) for store in kernel.stores)
+    return tuple(dataclasses.replace(store, param=params[store.param]) for store in stores)
 
 
 def rename(kernel: Kernel, names: Mapping[Axis, Axis]) -> Kernel:

@@ -7,6 +7,7 @@ rewrite states when it holds; `scalar_rules` has those of single operations, thi
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from math import isfinite
 
 from codegen.contract import canonical, contraction, regrouped
@@ -32,6 +33,7 @@ from codegen.ir import (
     with_axes,
 )
 from codegen.merging import merge_axes, split_axes, without_unit_axes
+from codegen.origins import applied
 from codegen.phases import phased
 from codegen.rebuild import with_exprs
 from codegen.reordering import reorder
@@ -51,16 +53,26 @@ def prepare(kernel: Kernel) -> Kernel:
     costs less, products under sums as two operands, short axes of look-ups joined; then the canonical names and order
     of axes and parameters.
     """
-    kernel = normalise(without_unit_axes(kernel))
-    if (split := fixed(phased(kernel))) is not kernel:
-        kernel = normalise(split)
-    kernel = forward(kernel)
-    kernel = merge_axes(share(split_axes(kernel)))
-    while (divided := split_axes(kernel, match=False)) is not kernel:
-        kernel = merge_axes(share(divided))
-    if (left := fixed(kernel)) is not kernel:  # a part of an axis that was split may have one term
+    kernel = _all(kernel, without_unit_axes, normalise)
+    if (split := _all(kernel, phased, fixed)) is not kernel:
+        kernel = applied(normalise, split)
+    kernel = _all(kernel, forward, split_axes, share, merge_axes)
+    while (divided := applied(divided_axes, kernel)) is not kernel:
+        kernel = _all(divided, share, merge_axes)
+    if (left := applied(fixed, kernel)) is not kernel:  # a part of an axis that was split may have one term
         return prepare(left)
-    return canonical(regrouped(reorder(gathered(kernel))))
+    return _all(kernel, gathered, reorder, regrouped, canonical)
+
+
+def divided_axes(kernel: Kernel) -> Kernel:
+    """The kernel with axes split that indices divide, whether or not another is cut alike."""
+    return split_axes(kernel, match=False)
+
+
+def _all(kernel: Kernel, *rules: Callable[[Kernel], Kernel]) -> Kernel:
+    for rule in rules:
+        kernel = applied(rule, kernel)
+    return kernel
 
 
 def normalise(kernel: Kernel) -> Kernel:

@@ -1,7 +1,7 @@
 """The command line.
 
 kernelforge explain PROGRAM|DIR [--details] [arguments of the program]
-kernelforge dump PROGRAM [-o DIR] [--language both|opencl|triton] [--assembly] [arguments of the program]
+kernelforge dump PROGRAM [-o DIR] [--language both|opencl|triton] [--assembly] [--target cuda:sm_90] [arguments]
 kernelforge profile PROGRAM [-o TRACE.json] [--limit N] [arguments of the program]
 kernelforge source EXPRESSION --shape x=64x128 [--dtype float32] [--target cuda:sm_90|opencl:cpu]
 kernelforge diff A B [--html FILE]
@@ -87,7 +87,8 @@ def _parser() -> tuple[argparse.ArgumentParser, set[str]]:
     made = command("dump", _dump, "run a program and show every kernel it uses: sources, reasons, times", True)
     made.add_argument("-o", "--output", type=Path, default=Path("kernels"), help="the folder to write (kernels)")
     made.add_argument("--language", choices=["opencl", "triton", "both"], default="both", help="of the sources (both)")
-    made.add_argument("--assembly", action="store_true", help="compile Triton's sources for sm_90, too: a second each")
+    made.add_argument("--assembly", action="store_true", help="compile Triton's sources, too: a second each")
+    made.add_argument("--target", help="cuda:sm_90 or cuda:sm_80: what Triton's sources are for; implies --assembly")
     made = command("profile", _profile, "run a program and tell where its time goes, kernel by kernel", True)
     made.add_argument("-o", "--output", type=Path, help="file for the timeline, which Perfetto shows")
     made.add_argument("--limit", type=int, default=20, help="rows of the table (20)")
@@ -123,7 +124,10 @@ def _doctor(options: Namespace, rest: list[str]) -> int:
 
 def _dump(options: Namespace, rest: list[str]) -> int:
     program = program_of(options.program, rest)
-    with dump(options.output, options.language, options.assembly):
+    with _asked():
+        target = sourcing.target_named(options.target) if options.target else None
+    is_gpu = target is not None and target.language == "triton"
+    with dump(options.output, options.language, options.assembly or is_gpu, target if is_gpu else None):
         program()
     print(f"{options.output / 'index.html'} shows what ran")
     return 0

@@ -23,9 +23,11 @@ class Counters:
     mem_used         bytes of device memory in use, those of `pools`; not reset
     plans, compiled  plans made and kernels compiled, or taken from a cache, since the program began or reset()
     verified         launches whose results were checked (KF_VERIFY)
+    confirmed        plans' runs whose results were held against their graphs
     """
 
-    __slots__ = ("compiled", "global_mem", "global_ops", "kernel_count", "plans", "pools", "time_sum_s", "verified")
+    __slots__ = ("compiled", "confirmed", "global_mem", "global_ops", "kernel_count", "plans", "pools", "time_sum_s",
+                 "verified")  # fmt: skip
 
     def __init__(self) -> None:
         self.pools: WeakSet[Holder] = WeakSet()
@@ -39,6 +41,7 @@ class Counters:
         """Set everything but mem_used to zero."""
         self.kernel_count = self.global_ops = self.global_mem = self.plans = self.compiled = self.verified = 0
         self.time_sum_s = 0.0
+        self.confirmed = 0
 
 
 GlobalCounters: Final = Counters()

@@ -18,7 +18,7 @@ from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, needed
 from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
-from codegen.origins import Origins, completed, following, note
+from codegen.origins import Origins, Step, completed, following, note
 from codegen.rewrite import prepare
 from kernelforge.alongside import cuts_among
 from kernelforge.demand import Demand, Demands, flat_index, flattened
@@ -45,12 +45,14 @@ class Lowered:
     nodes   the node behind each parameter, by name; the fault array has none
     checks  one for each element of the fault array
     origins  the nodes each expression comes from, where they are followed
+    steps    likewise the rewrites of the kernel, in order
     """
 
     kernel: Kernel
     nodes: dict[str, Node]
     checks: tuple[Check, ...]
     origins: Origins = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
 
 
 def lower(group: Group, follows: bool = False) -> Lowered:
@@ -58,9 +60,10 @@ def lower(group: Group, follows: bool = False) -> Lowered:
     if not follows:
         return _lowered(group)
     origins: Origins = {}
-    with following(origins):
+    steps: list[Step] = []
+    with following(origins, steps):
         found = _lowered(group)
-    return replace(found, origins=completed(found.kernel, origins))
+    return replace(found, origins=completed(found.kernel, origins), steps=tuple(steps))
 
 
 def _lowered(group: Group) -> Lowered:

@@ -19,7 +19,7 @@ from codegen.generate import generate
 from codegen.ir import Expr
 from codegen.open_sizes import STATIC, Sizes
 from codegen.opencl_together import is_part
-from codegen.origins import Origins, following
+from codegen.origins import Origins, Step, following
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
@@ -61,6 +61,7 @@ class Template:
     takes      the same for those that are
     is_plain   its program may be a part of another
     origins    for each expression of its kernel the numbers of the nodes it comes from; empty unless kernels are shown
+    rewrites   likewise the steps its kernel was rewritten in
     """
 
     program: Program
@@ -70,6 +71,7 @@ class Template:
     takes: tuple[tuple[int, int], ...] = ()
     is_plain: bool = False
     origins: Mapping[Expr, frozenset[int]] = field(default_factory=dict)
+    rewrites: tuple[Step, ...] = ()
 
 
 MOST_TEMPLATES: Final = 4096
@@ -228,7 +230,7 @@ class Planner:
         if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):
             self.asked.append(len(self.plan.steps))
         step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines, template.is_plain)
-        step.origins = _lines_of(template, numbered)
+        step.origins, step.rewrites = _lines_of(template, numbered), template.rewrites
         self.plan.steps.append(step)
 
     def _repeat(self, group: Group, device: str) -> None:
@@ -416,7 +418,7 @@ def _make_template(
         for some in (possible, pairs.items())
     )
     is_plain = not (checks or sizes.open) and is_part(program)
-    return Template(program, arguments, checks, could, does, is_plain, origins)
+    return Template(program, arguments, checks, could, does, is_plain, origins, lowered.steps)
 
 
 def _in_words(node: Node) -> str:

@@ -14,7 +14,6 @@ from sys import getrefcount
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
@@ -27,13 +26,15 @@ from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.node import is_stored, waiting
 from kernelforge.ownership import dying
-from kernelforge.running import compile_all, launch, prepared, resident, run_one, service_of
+from kernelforge.running import compile_all, launch, prepared, run_one, service_of
+from kernelforge.running import contents as contents
 from kernelforge.settings import (
     DUMP,
     DUMP_LANGUAGE,
     MEMORY_BUDGET,
     OPEN,
     TUNE,
+    VERIFY,
     WINOGRAD,
     Context,
     remembered,
@@ -44,11 +45,12 @@ from kernelforge.structure import Structure, structure
 from kernelforge.tune import state as tuned
 
 if TYPE_CHECKING:
-    from kernelforge import open_plans, story, tried, whiles
+    from kernelforge import confirming, open_plans, story, tried, whiles
     from kernelforge import plan as planner
 else:
     later(
         globals(),
+        confirming="kernelforge.confirming",
         open_plans="kernelforge.open_plans",
         planner="kernelforge.plan",
         story="kernelforge.story",
@@ -144,7 +146,7 @@ def realize(
         if not free & plans.spares:
             if (plans.usual is None or closed) and not plans.counts:
                 plans.usual = plan
-            if plan.is_one_launch and not _is_large(plan):
+            if plan.is_one_launch and not _is_large(plan) and not VERIFY.value:
                 _remember(pending[0], leaves, plan, plans.spares if plans.counts else frozenset())
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
 
@@ -323,6 +325,12 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> lis
     Where something interrupts, what was to be written in the place of an operand is there already or still that: the
     node has it in any case, for it cannot be computed again.
     """
+    if VERIFY.value:
+        return confirming.confirmed(nodes, plan, _device(nodes), lambda: _ran(nodes, plan, leaves))
+    return _ran(nodes, plan, leaves)
+
+
+def _ran(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     if plan.is_one_launch:
         nodes[0].realized = buffer = run_one(plan, leaves)
         nodes[0].depth = 0
@@ -383,17 +391,6 @@ def read(node: Node) -> NDArray:
     buffer = stored(node)
     flat = contents(buffer)
     return from_storage(flat, node.dtype).reshape(node.shape)
-
-
-def contents(buffer: Buffer) -> NDArray:
-    """A copy of a buffer's elements in storage form."""
-    faults.raise_pending()
-    if buffer.host is not None:
-        return buffer.host.copy()
-    flat = np.empty(buffer.size, buffer.dtype.numpy)
-    if buffer.size:
-        Device[buffer.device].copy_out(resident(buffer), flat)
-    return flat
 
 
 def synchronize(device: str | None = None) -> None:

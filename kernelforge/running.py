@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelforge import debug, faults, graphs
 from kernelforge.buffer import Buffer
@@ -132,7 +133,19 @@ def prepared(
     keeps   a result that takes a leaf's memory has the leaf's buffer as well, else a new one
     """
     memories, made = _memories(plan, leaves, service, keeps)
+    if VERIFY.value:
+        spoil(plan, memories, service.memories)
     return memories, [made[slot] if slot in made else leaves[slot] for slot in plan.results]
+
+
+def spoil(plan: Plan, memories: Sequence[Any], kept: Collection[int] = ()) -> None:
+    """Overwrites what a plan is to write, so that right values from earlier do not stand in for what it leaves out.
+
+    kept   slots that hold what was prepared before
+    """
+    for number, (slot, memory) in enumerate(zip(plan.slots, memories)):
+        if slot.role in ("scratch", "result") and slot.takes < 0 and memory is not None and number not in kept:
+            Device[slot.device].copy_in(memory, np.full(slot.nbytes, verifying.SPOILED, np.uint8).view(slot.dtype.numpy))
 
 
 def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -> None:
@@ -204,6 +217,17 @@ def resident(buffer: Buffer) -> Any:
             Device[buffer.device].copy_in(buffer.memory, buffer.host)
             buffer.host = None
     return buffer.memory
+
+
+def contents(buffer: Buffer) -> NDArray:
+    """A copy of a buffer's elements in storage form."""
+    faults.raise_pending()
+    if buffer.host is not None:
+        return buffer.host.copy()
+    flat = np.empty(buffer.size, buffer.dtype.numpy)
+    if buffer.size:
+        Device[buffer.device].copy_out(resident(buffer), flat)
+    return flat
 
 
 def _memories(

@@ -11,6 +11,7 @@ from typing import Any
 
 from codegen.dtypes import DType
 from codegen.ir import Expr
+from codegen.origins import Step
 from codegen.program import Program
 from kernelforge.graph import Line
 from kernelforge.hosted import HostFunction
@@ -67,6 +68,7 @@ class Launch:
     is_plain    its program may be a part of another, and it has no faults
     parts       the launches it was joined from, where programs hold their kernels
     origins     likewise the user's lines each expression of its kernel comes from
+    rewrites    likewise the steps its kernel was rewritten in
     """
 
     device: str
@@ -80,6 +82,7 @@ class Launch:
     executable: Any = None
     parts: tuple[Launch, ...] = ()
     origins: dict[Expr, frozenset[Line]] = field(default_factory=dict, compare=False, repr=False)
+    rewrites: tuple[Step, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def writes(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from codegen.checking import SPOILED as SPOILED
 from codegen.checking import Wrong, spoiled, wrong_elements
 from codegen.interpret import interpret
 from codegen.show import show

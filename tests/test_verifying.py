@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -103,9 +104,13 @@ def test_a_fault_is_shown_without_its_program(operands, monkeypatch, tmp_path) -
     monkeypatch.setattr(
         tune, "program", lambda *a: dataclasses.replace(p := right(*a), source=p.source.replace("* 2.0f", "* 2.5f"))
     )
-    with Context(VERIFY=1), pytest.raises(WrongResultError, match="report"):
+    with Context(VERIFY=1), pytest.raises(WrongResultError, match="report") as caught:
         PROGRAMS["chain"](*operands).realize()
-    (folder,) = tmp_path.iterdir()
+    (folder,) = (path for path in tmp_path.iterdir() if (path / "kernel.cl").exists())
+    (graph,) = (path for path in tmp_path.iterdir() if (path / "graph.py").exists())
+    assert f"1 operations on small arrays that fail: {graph}" in str(caught.value)
+    with pytest.raises(SystemExit, match="True"):
+        runpy.run_path(str(graph / "graph.py"))
     assert {path.name for path in folder.iterdir()} == {
         "kernel.cl", "kernel.txt", "inputs.npz", "expected.npz", "run.py",
     }  # fmt: skip

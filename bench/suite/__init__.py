@@ -1,6 +1,7 @@
 """One table of what kernelforge costs beside its peers, on one machine.
 
     python -m bench.suite                   measure everything, write docs/benchmarks and the table of README.md
+    python -m bench.suite --thorough        the same with more rounds, torch.compile everywhere, first results, memory
     python -m bench.suite --only softmax    measure again what has this in its name, keep the other rows
     python -m bench.suite --missing         go on where a run was stopped
     python -m bench.suite --quick           a rough look: a few rounds, nothing written

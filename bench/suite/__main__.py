@@ -5,18 +5,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 
 from bench.measure import THREADS, environment, table
 from bench.suite import report
-from bench.suite.contest import FULL, QUICK, contest, in_turns
+from bench.suite.contest import FULL, QUICK, USUAL, contest, in_turns
 from bench.suite.libraries import MODULES, OURS, installed
-from bench.suite.record import Record, mean_ratio, rounded
+from bench.suite.record import Record, Row, mean_ratio, rounded
 from bench.suite.start import first_results
 from bench.suite.worker import Worker
 from bench.suite.workloads import ALL
 from kernelforge.bench.sides import Side
 
 PEERS = [side for side in MODULES if side != OURS]
+SLOW, HOPELESS = "torch.compile", 1.1  # it compiles for seconds; what it was behind by to be left out
+GRACE = 20.0
+USUALLY = 570.0  # seconds for all rows: where a run is behind that, SLOW is left out
+NOT_AGAIN = "not measured again"
 STARTED = [name for name, workload in ALL.items() if workload.group == "models"]
 
 
@@ -28,6 +33,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--missing", action="store_true", help="only what the record does not have yet")
     parser.add_argument("--quick", action="store_true", help="a few rounds, nothing written")
+    parser.add_argument(
+        "--thorough", action="store_true", help="as many rounds as noise may need, every peer, starts and memory too"
+    )
     parser.add_argument("--starts", action="store_true", help="only first results and memory")
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument(
@@ -54,8 +62,9 @@ def main() -> None:
         run_contests(record, sides, wanted, options)
     for side in sides:
         side.end()
-    if not options.quick:
+    if options.starts or options.thorough:
         run_starts(record, [side.name for side in sides], [name for name in wanted if name in STARTED], options)
+    if not options.quick:
         report.publish(record, ALL)
 
 
@@ -76,8 +85,14 @@ def run_contests(record: Record, sides: list[Side], wanted: list[str], options: 
     missing = [name for name in wanted if not options.missing or name not in record.rows]
     print(report.described(record) + "\n")
     print(table([f"{'workload':44}", *names, "times", "of ceiling"], []), flush=True)
-    for name in in_turns(missing, options.lock):
-        row = contest([*sides[1:], sides[0]], name, QUICK if options.quick else FULL, sides[0])
+    begun_at = perf_counter()
+    for number, name in enumerate(in_turns(missing, options.lock)):
+        effort = QUICK if options.quick else FULL if options.thorough else USUAL
+        slow = {} if options.thorough else hopeless(record.rows.get(name))
+        if not options.thorough and perf_counter() - begun_at > USUALLY * number / len(ALL) + GRACE:
+            slow = slow or {SLOW: "left out: the run was late"}
+        row = contest([*(side for side in sides[1:] if side.name not in slow), sides[0]], name, effort, sides[0])
+        row.notes |= slow
         record.rows[name] = row
         print("| " + " | ".join(report.line(f"{name:44}", row, ALL[name], names)) + " |", flush=True)
         for side, note in row.notes.items():
@@ -85,6 +100,17 @@ def run_contests(record: Record, sides: list[Side], wanted: list[str], options: 
         if not options.quick:
             record.write(report.RECORD)
     print(f"\ngeometric mean {mean_ratio(record.rows[name] for name in wanted):.2f}")
+
+
+def hopeless(row: Row | None) -> dict[str, str]:
+    """Notes on the sides that take long to prepare and were far from the fastest peer when last measured."""
+    peers = {} if row is None else {side: taken for side, taken in row.seconds.items() if side not in (OURS, SLOW)}
+    if row is None or not peers:
+        return {}
+    if SLOW not in row.seconds:
+        return {side: note for side, note in row.notes.items() if side == SLOW and NOT_AGAIN in note}
+    times = row.seconds[SLOW] / min(peers.values())
+    return {SLOW: f"{NOT_AGAIN}: {times:.1f} times the fastest peer's time before"} if times > HOPELESS else {}
 
 
 def run_starts(record: Record, names: list[str], wanted: list[str], options: argparse.Namespace) -> None:

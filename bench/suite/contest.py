@@ -29,32 +29,67 @@ TURN = 45.0  # seconds for which a lock is held
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: rounds, and seconds after which no round begins once there were a few."""
+    """How much is measured: rounds, and seconds after which no round begins once there were a few.
+
+    settles  no round begins once the best times have settled
+    sample   elements of each result that are compared; 0: all
+    """
 
     least: int
     most: int
     seconds: float
+    settles: bool = False
+    sample: int = 0
 
 
 FULL, QUICK = Effort(5, 60, 1.0), Effort(3, 10, 0.2)
+USUAL = Effort(5, 40, 0.5, settles=True, sample=1 << 14)
+NEAR = 1.5  # times as slow as the fastest: sides beyond it decide nothing
+GRAIN, APART = 1.03, 1.1  # how close a side's best times are when they have settled; when who is faster is clear
 
 
 def contest(sides: Sequence[Side], name: str, effort: Effort, gauge: Side | None = None) -> Row:
     """Measure one workload; at the beginning, in the middle and at the end the gauge tells the machine's ceilings."""
     row = Row()
-    results = dict(_answers(sides, row, "prepare", name))
+    results = dict(_answers(sides, row, "prepare", name, *([effort.sample] if effort.sample else [])))
     _compare(results, ALL[name].tolerance, row)
     able = [side for side in sides if side.name in results]
     rounds = _rounds(able, effort) if able else 0
+    samples: dict[str, list[float]] = {side.name: [] for side in able}
     for number in range(rounds):
-        if gauge and number in (0, rounds // 2, rounds - 1):
-            for what, rate in gauge.do("ceilings").items():
-                row.ceilings[what] = max(rate, row.ceilings.get(what, 0.0))
+        if gauge and number in ((0,) if effort.settles else (0, rounds // 2, rounds - 1)):
+            _note_ceilings(gauge, row)
         for side in able if number % 2 else reversed(able):
             sleep(SETTLE)
-            taken = side.do("round")
-            row.seconds[side.name] = min(taken, row.seconds.get(side.name, np.inf))
+            samples[side.name].append(side.do("round"))
+        if effort.settles and number + 1 >= effort.least and settled(samples, sides[-1].name):
+            break
+    if gauge and effort.settles:
+        _note_ceilings(gauge, row)
+    row.seconds = {name: min(found) for name, found in samples.items() if found}
     return row
+
+
+def _note_ceilings(gauge: Side, row: Row) -> None:
+    for what, rate in gauge.do("ceilings").items():
+        row.ceilings[what] = max(rate, row.ceilings.get(what, 0.0))
+
+
+def settled(samples: dict[str, list[float]], ours: str) -> bool:
+    """True when more rounds would hardly change the best times that decide a row: ours and the fastest peers'.
+
+    Either their three best are as good as equal, or no time of ours is among those of the fastest peer.
+    """
+    least = {name: sorted(found) for name, found in samples.items()}
+    peers = [found for name, found in least.items() if name != ours]
+    if ours not in least or not peers:
+        return all(found[2] <= GRAIN * found[0] for found in least.values())
+    own, best = least[ours], min(peers, key=lambda found: found[0])
+    deciding = [own, *(found for found in peers if found[0] <= NEAR * best[0])]
+    if all(found[2] <= GRAIN * found[0] for found in deciding):
+        return True
+    is_clear = own[-1] < best[0] or best[-1] < own[0]
+    return is_clear and all(found[1] <= APART * found[0] for found in (own, best))
 
 
 def _rounds(sides: Sequence[Side], effort: Effort) -> int:

@@ -20,6 +20,7 @@ from kernelforge import Device
 from kernelforge.ceilings import measured
 
 GLANCES = 5  # at each ceiling, several times in a row of the table
+LONG = 20e-3  # seconds of a call that does not care for what is in the caches at its beginning
 STEPS = 3  # of a training step are compared
 
 
@@ -44,28 +45,33 @@ class Worker:
         use_processors()
         self.library = load(name)
         self.call: Callable[[], Any] = lambda: None
-        self.repeats = 1
+        self.repeats, self.warms = 1, True
 
-    def prepare(self, name: str) -> list[NDArray]:
-        """Get a workload ready for `round`; what it computes, of a training step the outcomes of the first few."""
+    def prepare(self, name: str, sample: int = 0) -> list[NDArray]:
+        """Get a workload ready for `round`; what it computes, of a training step the outcomes of the first few.
+
+        sample   about how many elements of each array are wanted, evenly spread; 0: all
+        """
         self.call = lambda: None
         call = ready(self.library, name)
         values = [np.array(value) for value in self.library.arrays(call())]  # copies: a step changes what it gave out
         if not isinstance(ALL[name], Workload):
             values += [np.array(self.library.arrays(call())[0]) for _ in range(STEPS - 1)]
         self.call = call
-        return values
+        return [value.reshape(-1)[:: max(1, value.size // sample) | 1] for value in values] if sample else values
 
     def calibrate(self) -> float:
         """Decide how many calls one timing takes; how long one round will be."""
-        self.repeats = calls_to_last(self.call)
+        self.repeats, self.warms = calls_to_last(self.call), True
         start = perf_counter()
-        self.round()
+        taken = self.round()
+        self.warms = taken < LONG
         return perf_counter() - start
 
     def round(self) -> float:
-        """Seconds of one call, after one that is not timed."""
-        self.call()
+        """Seconds of one call, after one that is not timed where calls are short."""
+        if self.warms:
+            self.call()
         return seconds(self.call, self.repeats)
 
     def runtime(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelforge.bench.onnx import Onnx
 from kernelforge.errors import ArgumentError
 from kernelforge.kernels import Device, Runtime
 from kernelforge.nn import functional
@@ -23,7 +24,11 @@ from kernelforge.settings import THREADS
 from kernelforge.tensor import Tensor
 
 OURS: Final = "kernelforge"
-MODULES: Final = {OURS: OURS, "torch": "torch", "torch.compile": "torch", "jax": "jax", "tinygrad": "tinygrad"}
+MODULES: Final = {
+    OURS: OURS, "torch": "torch", "torch.compile": "torch", "jax": "jax", "tinygrad": "tinygrad",
+    "onnxruntime": "onnxruntime",
+}  # fmt: skip
+BESIDE: Final = {"onnxruntime": "onnx"}  # what makes the models it runs
 OTHERS: Final = {"layernorm": "layer_norm", "layer_norm": "layernorm", "rmsnorm": "rms_norm"}
 
 
@@ -51,13 +56,14 @@ def load(name: str, device: str) -> Library:
     """The library of this name."""
     kinds: dict[str, Callable[[str], Library]] = {
         OURS: Ours, "torch": Torch, "torch.compile": Compiled, "jax": Jax, "tinygrad": Tinygrad,
+        "onnxruntime": lambda device: Onnx(device, threads()),
     }  # fmt: skip
     return kinds[name](device)
 
 
 def installed(name: str) -> bool:
     """Whether it can be imported."""
-    return find_spec(MODULES[name]) is not None
+    return all(find_spec(module) is not None for module in (MODULES[name], BESIDE.get(name, MODULES[name])))
 
 
 def threads() -> int:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kernelforge.dumping.machine import Machine, assembled, disassembled
+from codegen.target import Target
+from kernelforge.dumping.machine import CAPABILITY, Machine, assembled, capability_of, disassembled
 from kernelforge.dumping.manifest import manifest
 from kernelforge.dumping.page import page
 from kernelforge.dumping.recorder import Recorder
@@ -30,20 +31,23 @@ def planned(plan: Plan, story: Story, seconds: float) -> None:
     _recorder(DUMP.value).planned(plan, story, seconds)
 
 
-def _recorder(folder: str) -> Recorder:
+def _recorder(folder: str, target: Target | None = None) -> Recorder:
     found = named.get(folder)
     if not isinstance(found, Recorder):
-        found = named[folder] = Recorder(Path(folder), DUMP_LANGUAGE.value or "both")
+        found = named[folder] = Recorder(Path(folder), DUMP_LANGUAGE.value or "both", target)
         forget()
     return found
 
 
 @contextmanager
-def dump(folder: str | os.PathLike[str], language: str = "both", assembly: bool = False) -> Iterator[Path]:
+def dump(
+    folder: str | os.PathLike[str], language: str = "both", assembly: bool = False, target: Target | None = None
+) -> Iterator[Path]:
     """A context whose kernels are dumped to a folder: sources, manifest.json, and index.html to look at.
 
     language  "both", "opencl", "triton"; "" for the device's own
     assembly  also compile Triton's sources, which takes a second each
+    target    what Triton's sources are for; None for compute capability 9.0
 
     >>> import tempfile
     >>> from kernelforge import Tensor
@@ -55,7 +59,7 @@ def dump(folder: str | os.PathLike[str], language: str = "both", assembly: bool 
     """
     path = Path(folder)
     with Context(DUMP=str(path), DUMP_LANGUAGE=language):
-        _recorder(str(path))
+        _recorder(str(path), target)
         try:
             yield path
         finally:
@@ -78,11 +82,12 @@ def _machines(recorder: Recorder, assembly: bool) -> dict[str, dict[str, Machine
     """Machine code of all kernels, by kernel and language; its text is written to files."""
     kernels = [kernel for kernel in recorder.kernels.values() if kernel.step.executable is not None]
     found: dict[str, dict[str, Machine]] = {}
+    capability = capability_of(recorder.target) if recorder.target is not None else CAPABILITY
     for number, machine in disassembled([kernel.step.executable for kernel in kernels]).items():
         found.setdefault(kernels[number].name, {})["opencl"] = machine
     for kernel in recorder.kernels.values() if assembly else ():
         source = kernel.sources.get("triton")
-        if source is not None and (made := assembled(source.program)) is not None:
+        if source is not None and (made := assembled(source.program, capability)) is not None:
             found.setdefault(kernel.name, {})["triton"] = made
     for name, languages in found.items():
         files = recorder.kernels[name].files

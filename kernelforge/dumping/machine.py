@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from codegen.program import Program
+from codegen.target import Target
 from kernelforge.errors import CompileError
 from kernelforge.kernels.opencl_binary import machine_code
 from kernelforge.kernels.triton_compile import compile_program
@@ -89,6 +90,12 @@ def _figures(text: str) -> dict[str, int]:
         "spills": sum(1 for line in lines if _STACK.search(line)),
         "stack": max(frames, default=0),
     }
+
+
+def capability_of(target: Target) -> int:
+    """The compute capability of a target, as 10 times major and minor: sm_90 is 90."""
+    digits = target.name.removeprefix("sm_")
+    return int(digits) if digits.isdecimal() else CAPABILITY
 
 
 def assembled(program: Program, capability: int = CAPABILITY) -> Machine | None:

@@ -15,6 +15,7 @@ from kernelforge.boundaries import advice
 from kernelforge.ceilings import ceilings
 from kernelforge.dumping.machine import Machine
 from kernelforge.dumping.recorder import Kernel, Planned, Recorder, details
+from kernelforge.dumping.sources import rules
 from kernelforge.dumping.statements import mapped
 from kernelforge.dumping.wins import wins
 from kernelforge.kernels import Device
@@ -45,6 +46,7 @@ def manifest(recorder: Recorder, machines: dict[str, dict[str, Machine]]) -> dic
         "launches": [[e.kernel, e.plan, round(e.start, 7), round(e.seconds, 9)] for e in recorder.events],
         "memory": [[round(time, 7), nbytes] for time, nbytes in recorder.memory],
         "compilations": [[round(start, 7), count, round(took, 7)] for start, count, took in recorder.compilations],
+        "rules": rules(),
         "advice": {reason: advice(reason) for reason in sorted(reasons)},
     }
     return {**found, "wins": [asdict(win) for win in wins(found)[:MOST_WINS]]}

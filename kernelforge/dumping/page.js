@@ -185,15 +185,34 @@ function userPanel(k) {
   return panel;
 }
 
-const TITLES = { opencl: "OpenCL", triton: "Triton", interpreted: "Kernel", algebra: "Algebra", schedule: "Schedule", nest: "Nest", x86: "Assembly", sass: "SASS", ptx: "PTX" };
+// Each rewrite of a kernel's algebra: its rule, and the lines it took away and put there.
+function stepsView(steps) {
+  return steps.slice(1).map(([rule, text], i) => {
+    const [before, after] = [steps[i][1].split("\n"), text.split("\n")];
+    const has = [new Set(before), new Set(after)];
+    const rows = (lines, others, mark) => lines.map((line) => make("div", { class: others.has(line) ? "" : mark }, line));
+    return make("details", i < 3 ? { open: "" } : {},
+      make("summary", {}, make("b", {}, rule), make("span", { class: "soft" }, " " + (M.rules[rule] || ""))),
+      make("div", { class: "soft" }, "before"), make("pre", { class: "wrap" }, rows(before, has[1], "gone")),
+      make("div", { class: "soft" }, "after"), make("pre", { class: "wrap" }, rows(after, has[0], "new")));
+  });
+}
+
+const TITLES = { opencl: "OpenCL", triton: "Triton", interpreted: "Kernel", algebra: "Algebra", steps: "Rewrites", schedule: "Schedule", nest: "Nest", x86: "Assembly", sass: "SASS", ptx: "PTX" };
 
 function sourcePanel(k) {
   const texts = { ...textOf.get(k.name) };
   for (const kind of ["algebra", "schedule", "nest"]) if (k[kind]) texts[kind] = { text: k[kind] };
+  if ((k.rewrites || []).length > 1) texts.steps = { text: "" };
   const panel = { chosen: () => {}, mark: () => {}, element: make("div", {}) };
   const tabs = make("div", { class: "tabs" }), place = make("div", {});
   const open = (kind) => {
     [...tabs.children].forEach((tab) => tab.classList.toggle("on", tab.dataset.kind === kind));
+    if (kind === "steps") {
+      panel.mark = () => {};
+      place.replaceChildren(...stepsView(k.rewrites));
+      return;
+    }
     const { text, lines, table } = texts[kind];
     const linesOf = (i) => (lines && lines[i] >= 0 ? table[lines[i]] : []).map(([file, line]) => [D.files[file].path, line]);
     const rows = text.split("\n").map((line, i) =>

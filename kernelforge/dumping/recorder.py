@@ -12,12 +12,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from codegen.program import Program
+from codegen.target import Target
 from kernelforge.counters import GlobalCounters
 from kernelforge.dumping.single import script
-from kernelforge.dumping.sources import SUFFIX, Source, algebra_of, header, nest_of, schedule_of, sources
+from kernelforge.dumping.sources import SUFFIX, Source, algebra_of, header, nest_of, rewrites_of, schedule_of, sources
 from kernelforge.graph import Line
 from kernelforge.observing import Observer
 from kernelforge.steps import Launch, Plan
@@ -88,10 +89,11 @@ class Recorder(Observer):
 
     folder    where sources go
     language  of the sources: "both", "opencl", "triton"; "" for the device's own
+    target    what those in another language than the device's are written for; None for the usual one
     """
 
-    def __init__(self, folder: Path, language: str = "both") -> None:
-        self.folder, self.language = folder, language
+    def __init__(self, folder: Path, language: str = "both", target: Target | None = None) -> None:
+        self.folder, self.language, self.target = folder, language, target
         self.began = perf_counter()
         self.command: list[str] = []
         self.kernels: dict[str, Kernel] = {}
@@ -149,7 +151,7 @@ class Recorder(Observer):
         kernel = self._known.get(key)
         if kernel is None:
             digest = hashlib.sha256(step.program.source.encode()).hexdigest()
-            found = sources(step, self.language)
+            found = sources(step, self.language, self.target)
             name = self._name(step.program.entry, digest)
             kernel = self._known[key] = Kernel(name, step, digest, found, stores=step.reasons)
             self.kernels[name] = kernel
@@ -186,8 +188,11 @@ def _clear(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def details(kernel: Kernel) -> dict[str, str]:
-    """A kernel's algebra, schedule and nest as text."""
+def details(kernel: Kernel) -> dict[str, Any]:
+    """A kernel's algebra, what it was before each rewrite, schedule and nest as text."""
     program = kernel.program
-    texts = {"algebra": algebra_of(program), "schedule": schedule_of(program), "nest": nest_of(program, kernel.device)}
+    texts: dict[str, Any] = {"algebra": algebra_of(program)}
+    if not kernel.parts:
+        texts |= {"schedule": schedule_of(program), "nest": nest_of(program, kernel.device)}
+        texts["rewrites"] = rewrites_of(kernel.step)
     return {name: text for name, text in texts.items() if text}

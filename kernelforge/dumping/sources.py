@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from linecache import getline
 from pathlib import Path
+from types import FunctionType
 from typing import Final
 
+from codegen import rewrite
 from codegen.choose import forms
 from codegen.generate import generate
 from codegen.ir import Kernel
@@ -22,7 +24,7 @@ from codegen.schedule import ScheduleError
 from codegen.show import show
 from codegen.show_nest import show_nest
 from codegen.show_schedule import read_schedule
-from codegen.target import CPU, SM90, Target
+from codegen.target import CPU, SM80, SM90, Target
 from kernelforge.dumping.statements import Lines, of_joined, statements
 from kernelforge.graph import Line
 from kernelforge.kernels import Device
@@ -30,6 +32,7 @@ from kernelforge.steps import Launch
 
 SUFFIX: Final = {"opencl": ".cl", "triton": ".py", "interpreted": ".txt"}
 TARGETS: Final[dict[str, Target]] = {"opencl": CPU, "triton": SM90}
+NAMED: Final[dict[str, Target]] = {"opencl:cpu": CPU, "cuda:sm_80": SM80, "cuda:sm_90": SM90}
 REMARK: Final = {"opencl": "//", "triton": "#", "interpreted": "#"}
 MOST_LINES: Final = 8  # of the user's, in a header
 
@@ -42,19 +45,23 @@ class Source:
     statements: list[Lines | None] = field(default_factory=list)
 
 
-def sources(step: Launch, language: str) -> dict[str, Source]:
-    """A launch's kernel in the languages asked for: "" its own, "opencl", "triton", or "both"."""
+def sources(step: Launch, language: str, target: Target | None = None) -> dict[str, Source]:
+    """A launch's kernel in the languages asked for: "" its own, "opencl", "triton", or "both".
+
+    target   what the other language's source is for; None for the usual one
+    """
     own = step.program
+    targets = TARGETS if target is None else TARGETS | {target.language: target}
     wanted = {"": (own.language,), "both": ("opencl", "triton")}.get(language, (language,))
     found = {}
-    for name in dict.fromkeys(wanted if own.kernel is not None else (own.language,)):
+    for name in dict.fromkeys(wanted if own.kernel is not None and not step.parts else (own.language,)):
         origins = dict(step.origins)
         if name == own.language:
             program = own
         else:
             try:
                 with following(origins):
-                    program = generate(_kernel(own), TARGETS[name])
+                    program = generate(_kernel(own), targets[name])
             except ScheduleError as error:
                 program = Program(name, f"{REMARK[name]} {error}\n", own.entry, (), own.params, own.written)
         found[name] = Source(program, statements(program, origins, step.lines))
@@ -98,6 +105,23 @@ def nest_of(program: Program, device: str) -> str:
 def algebra_of(program: Program) -> str:
     """The kernel as axes and expressions."""
     return "" if program.kernel is None else show(program.kernel)
+
+
+def rewrites_of(step: Launch) -> list[list[str]]:
+    """The kernel as it was lowered, with no rule, and after each rewrite that shows, with the rule's name."""
+    found = [["", show(step.rewrites[0].before)]] if step.rewrites else []
+    for rule, _, after in step.rewrites:
+        text = show(after)
+        if text != found[-1][1]:
+            found.append([rule, text])
+    return found
+
+
+def rules() -> dict[str, str]:
+    """What each rewrite of kernels does, by its name: the first sentence of its description."""
+    functions = (getattr(rewrite, name) for name in dir(rewrite))
+    documented = {f.__name__: f.__doc__ for f in functions if isinstance(f, FunctionType) and f.__doc__}
+    return {name: " ".join(text.split("\n\n")[0].split()) for name, text in documented.items()}
 
 
 def _place(line: Line) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from codegen.generate import generate
 from codegen.program import Program
-from codegen.target import CPU, SM80, SM90, Target
+from codegen.target import Target
+from kernelforge.dumping.sources import NAMED
 from kernelforge.errors import ArgumentError
 from kernelforge.fuse import groups
 from kernelforge.kernels import Device
@@ -22,20 +23,18 @@ from kernelforge.plan import rewritten, storage
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
 
-TARGETS: Final[dict[str, Target]] = {"opencl:cpu": CPU, "cuda:sm_80": SM80, "cuda:sm_90": SM90}
-
 
 def target_named(name: str) -> Target:
     """A target by name: opencl:cpu, cuda:sm_90, or a device of this machine, such as CPU.
 
     raises ArgumentError for a name nobody has
     """
-    if name in TARGETS:
-        return TARGETS[name]
+    if name in NAMED:
+        return NAMED[name]
     if name in Device.available():
         found: Target = Device[name].target
         return found
-    known = ", ".join((*TARGETS, *Device.available()))
+    known = ", ".join((*NAMED, *Device.available()))
     raise ArgumentError(f"there is no target {name}; there are {known}")
 
 

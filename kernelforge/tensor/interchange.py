@@ -22,9 +22,9 @@ from kernelforge.recording import recorder
 from kernelforge.tensor.convert import Convert, realize_tensors
 
 if TYPE_CHECKING:
-    from kernelforge import realize
+    from kernelforge import realize, running
 else:
-    later(globals(), realize="kernelforge.realize")
+    later(globals(), realize="kernelforge.realize", running="kernelforge.running")
 
 
 class Interchange(Convert):
@@ -44,7 +44,7 @@ class Interchange(Convert):
         if not stored.size:
             return np.empty(0, self.dtype.numpy), None
         realize.synchronize(stored.device)
-        memory = realize.resident(stored)
+        memory = running.resident(stored)
         return None if memory.host is None else (memory.host.view(self.dtype.numpy)[: self.numel()], memory)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:

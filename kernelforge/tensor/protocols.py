@@ -19,6 +19,7 @@ from kernelforge.errors import ArgumentError
 from kernelforge.kernels import Device
 from kernelforge.tensor import printing
 from kernelforge.tensor.names import Names
+from kernelforge.tensor.pictures import picture
 
 _METHODS: Final = {
     "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "remainder": "mod", "power": "pow",
@@ -152,7 +153,10 @@ class Protocols(Names):
         return f"<Tensor {list(self.shape)} {self.dtype} on {self.device}, lazy{grad}>"
 
     def _repr_html_(self) -> str:
-        """The tensor for a notebook: its shape, type and device, and a table of its values if they are computed."""
+        """The tensor for a notebook: its shape, type and device, and a table of its values if they are computed, else
+        the graph of operations that waits, with shapes and lines."""
         values = self._known()
         title = f"{type(self).__name__} {list(self.shape)} {self.dtype} on {self.device}"
-        return printing.page(title if values is not None else title + ", lazy", values)
+        if values is not None:
+            return printing.page(title, values)
+        return printing.page(f"{title}, lazy", None) + picture(self._node)

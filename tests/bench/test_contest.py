@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from bench.suite import contest as subject
-from bench.suite.contest import Effort, apart, contest, in_turns
+from bench.suite.__main__ import hopeless
+from bench.suite.contest import Effort, apart, contest, in_turns, settled
 from bench.suite.libraries import installed, load
+from bench.suite.record import Row
 from bench.suite.worker import Worker, ready
 from bench.suite.workloads import ALL
 from kernelforge.bench.sides import Refused, Side
@@ -120,3 +122,32 @@ def test_the_sides_compute_the_same(name, peer) -> None:
     ours, theirs = load("kernelforge"), load(peer)
     found, expected = (side.arrays(ready(side, name)()) for side in (ours, theirs))
     assert [apart(a, b) <= 1e-3 for a, b in zip(found, expected, strict=True)] == [True] * len(found)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "outcome"),
+    [
+        ([1.0, 1.01, 1.02, 9, 9], [1.0, 1.02, 1.03, 5, 5], True),
+        ([1.0, 1.01, 1.02, 9, 9], [1.0, 1.2, 1.3, 5, 5], False),
+        ([1.0, 1.05, 1.5, 1.6, 1.7], [2.0, 2.1, 2.5, 3, 4], True),
+        ([1.0, 1.3, 1.5, 1.6, 1.7], [2.0, 2.1, 2.5, 3, 4], False),
+        ([1.0, 1.05, 1.5, 1.6, 2.7], [2.0, 2.1, 2.5, 3, 4], False),
+    ],
+)
+def test_times_settle_when_the_best_are_equal_or_none_is_among_the_others(ours, theirs, outcome) -> None:
+    assert settled({"ours": ours, "theirs": theirs, "far": [10.0, 30.0, 50.0, 60, 70]}, "ours") is outcome
+
+
+def test_no_round_begins_once_times_have_settled() -> None:
+    log: list[str] = []
+    sides = [Scripted("a", log, times=[1.0] * 9), Scripted("b", log, times=[3.0] * 9)]
+    row = contest(sides, NAME, Effort(least=5, most=9, seconds=9.0, settles=True))
+    assert row.seconds == {"a": 1.0, "b": 3.0} and len(log) == 10
+
+
+def test_what_was_far_behind_is_not_compiled_again() -> None:
+    row = Row({"kernelforge": 1.0, "torch": 2.0, "torch.compile": 3.0})
+    (note,) = hopeless(row).values()
+    assert "1.5 times" in note
+    assert hopeless(Row({"kernelforge": 1.0, "torch": 2.0}, {"torch.compile": note})) == {"torch.compile": note}
+    assert not hopeless(Row({"kernelforge": 1.0, "torch": 2.0, "torch.compile": 2.2})) and not hopeless(None)

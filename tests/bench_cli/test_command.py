@@ -10,6 +10,8 @@ import pytest
 
 from kernelforge.bench import report
 from kernelforge.bench.contest import apart, contest
+from kernelforge.bench.libraries import installed, load
+from kernelforge.bench.onnx import operation
 from kernelforge.bench.results import Results, Row, changes
 from kernelforge.bench.sides import Refused, Side
 from kernelforge.bench.statistics import Interval
@@ -143,3 +145,34 @@ def test_what_cannot_be_measured(arguments: list[str], words: str, capsys: pytes
 
 def test_intervals_are_written_with_their_bounds() -> None:
     assert str(Interval(1.0, 1.25, 1.5)) == "1.25 (1.00-1.50)"
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("softmax(-1)", ((5, 7),)),
+        ("gelu", ((5, 7),)),
+        ("layernorm", ((5, 7),)),
+        ("sum(0)", ((5, 7),)),
+        ("cumsum(1)", ((5, 7),)),
+        ("silu", ((5, 7),)),
+        ("(a @ b).relu() * 2 + 1", ((5, 7), (7, 3))),
+        ("1 - (-a).exp().max(1, keepdim=True) / b", ((5, 7), (5, 7))),
+        ("conv2d(padding=1)", ((2, 3, 8, 8), (4, 3, 3, 3))),
+    ],
+)
+def test_onnx_models_compute_the_same(text: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    if not installed("onnxruntime"):
+        pytest.skip("onnxruntime or onnx is not installed")
+    subject = Subject(text, shapes)
+    found = []
+    for name in ("kernelforge", "onnxruntime"):
+        library = load(name, "CPU")
+        values = [library.tensor(array, "float32") for array in subject.inputs()]
+        found.append(library.array(library.ready(subject.call(library.find))(*values)))
+    assert apart(*found) < 1e-5
+
+
+def test_onnx_models_are_refused_where_there_is_no_operation() -> None:
+    with pytest.raises(ArgumentError, match="not made of frobnicate"):
+        operation("frobnicate")

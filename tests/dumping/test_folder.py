@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import kernelforge as kf
 from codegen.interpret import interpret
 from codegen.spell import HEAD, spell
+from codegen.target import SM80
 from kernelforge import Tensor, jit, nn
 from kernelforge.dumping.statements import mapped
 from kernelforge.graph import user_line
@@ -21,7 +24,7 @@ from tests.planning import planned, tensor
 
 FIELDS = {
     *("schema", "kernelforge", "python", "command", "devices", "totals", "kernels", "plans", "launches", "memory"),
-    *("advice", "compilations", "wins"),
+    *("advice", "rules", "compilations", "wins"),
 }
 
 
@@ -112,6 +115,37 @@ def test_a_kernels_script_runs_on_its_own(dumped):
     edited.write_text("\n".join(line for number, line in enumerate(lines) if number != stores[-1]))
     done = subprocess.run([*command, "--source", str(edited)], env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and "WRONG" in done.stdout
+
+
+def test_a_joined_launch_runs_on_its_own(dumped):
+    folder, manifest = dumped
+    joined = next(kernel for kernel in manifest["kernels"] if kernel["parts"])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(folder / joined["files"]["run"]), "--rounds", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0 and done.stdout.startswith("agrees with NumPy"), done.stdout + done.stderr
+
+
+def test_rewrites_of_a_kernel_lead_to_its_algebra(dumped):
+    _, manifest = dumped
+    shown = [kernel for kernel in manifest["kernels"] if kernel.get("rewrites")]
+    assert shown
+    for kernel in shown:
+        rules = [rule for rule, _ in kernel["rewrites"]]
+        assert rules[0] == "" and set(rules[1:]) <= manifest["rules"].keys()
+        assert all(before != after for (_, before), (_, after) in pairwise(kernel["rewrites"]))
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+def test_a_dump_for_a_gpu_that_is_not_here_holds_its_machine_code(tmp_path):
+    with kf.dump(tmp_path, target=SM80, assembly=True):
+        (Tensor(np.ones((32, 40), np.float32)) * 3).softmax().realize()
+    kernel = json.loads((tmp_path / "manifest.json").read_text())["kernels"][-1]
+    assert {"ptx", "sass", "triton", "opencl"} <= kernel["files"].keys()
+    machine = kernel["machine"]["triton"]
+    assert machine["registers"] > 8 and machine["instructions"] > 20 and {"spills", "shared"} <= machine.keys()
+    assert ".target sm_80" in (tmp_path / kernel["files"]["ptx"]).read_text()
+    assert "EXIT" in (tmp_path / kernel["files"]["sass"]).read_text()
 
 
 def test_what_runs_while_it_is_dumped_is_the_same(tmp_path):

@@ -44,6 +44,9 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
   found.marked = [...document.querySelectorAll(".two > div:last-child pre div.mark")].length;
   [...document.querySelectorAll(".two > div:last-child pre div.has")].pop().click();
   found.back = [...document.querySelectorAll(".two > div:first-child pre div.strong")].length;
+  document.querySelector(".tabs a[data-kind=steps]").click();
+  found.steps = [...document.querySelectorAll(".two details")].map((step) => [
+    step.querySelector("b").textContent, step.querySelectorAll(".gone").length, step.querySelectorAll(".new").length]);
   document.body.replaceChildren(Object.assign(document.createElement("pre"),
     { id: "found", textContent: JSON.stringify(found) }));
 })();
@@ -90,6 +93,8 @@ def test_every_view_draws(dumped, width, height):
     assert "asked to be contiguous" in views["boundaries"]["text"]
     assert "simplify" in views["rewrites"]["text"] and "spelled out" in views["rewrites"]["text"]
     assert "OpenCL" in views["kernel"]["text"] and "Triton" in views["kernel"]["text"]
+    assert {"merge_axes", "canonical"} <= {rule for rule, *_ in found["steps"]}
+    assert all(gone + new for _, gone, new in found["steps"])
     assert found["marked"] > 0 and found["back"] > 0, "lines and statements show each other"
 
 

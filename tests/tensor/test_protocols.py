@@ -86,3 +86,14 @@ def test_html() -> None:
     assert Tensor(X)._repr_html_().count("<td") == 4
     assert Tensor(np.zeros((100, 200)))._repr_html_().count("<td") == 7 * 7
     assert "lazy" in (Tensor(X) + 1)._repr_html_() and "<table" not in (Tensor(X) + 1)._repr_html_()
+
+
+def test_the_graph_that_waits_is_a_picture() -> None:
+    x = Tensor(X)
+    told = (x.exp() + 1).sum(0)._repr_html_()
+    assert told.count("<rect") == 5 and told.count("<path") == 4, "x, exp, 1, add and the sum"
+    for text in ("sum", "float64 [2]", "exp", "test_protocols.py:", "in memory"):
+        assert text in told
+    for _ in range(100):
+        x = x.sin()
+    assert "61 more operations" in x._repr_html_() and x._repr_html_().count("<rect") == 40
