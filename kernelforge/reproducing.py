@@ -19,9 +19,8 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.graph import Node
 from kernelforge.judging import Unlike, unlike
-from kernelforge.kept import NO_SERVICE
 from kernelforge.plan import make_plan
-from kernelforge.running import compile_all, contents, launch, prepared, spoil
+from kernelforge.running import compile_all, contents, launch, prepared, service_of, spoil
 from kernelforge.settings import Context
 from kernelforge.sketch import Item, Sketch
 from kernelforge.steps import Plan
@@ -90,9 +89,10 @@ def outcome(
     with Context(VERIFY=0, DUMP="", TUNE=0):
         plan = make_plan(roots, leaves, device, free, choice(device))
         compile_all(plan)
-        memories, buffers = prepared(plan, leaves, NO_SERVICE)
+        service = service_of(plan, leaves)
+        memories, buffers = prepared(plan, leaves, service)
         spoil(plan, memories)
-        launch(plan, memories)
+        launch(plan, memories, service.skipped)
         found = [from_storage(contents(b), x.dtype).reshape(x.shape) for b, x in zip(buffers, roots)]
     return plan, unlike(roots, given, found)
 

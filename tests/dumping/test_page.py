@@ -93,7 +93,7 @@ def test_every_view_draws(dumped, width, height):
     assert "asked to be contiguous" in views["boundaries"]["text"]
     assert "simplify" in views["rewrites"]["text"] and "spelled out" in views["rewrites"]["text"]
     assert "OpenCL" in views["kernel"]["text"] and "Triton" in views["kernel"]["text"]
-    assert {"merge_axes", "canonical"} <= {rule for rule, *_ in found["steps"]}
+    assert "canonical" in {rule for rule, *_ in found["steps"]}
     assert all(gone + new for _, gone, new in found["steps"])
     assert found["marked"] > 0 and found["back"] > 0, "lines and statements show each other"
 
