@@ -18,7 +18,7 @@ Tags = frozenset[Any]
 Origins = dict[Expr, Tags]
 NO_TAGS: Final[Tags] = frozenset()
 
-class Step(NamedTuple):
+class Rewrite(NamedTuple):
     """A rewrite that changed a kernel."""
 
     rule: str
@@ -26,7 +26,7 @@ class Step(NamedTuple):
     after: Kernel
 
 
-_steps: Final[ContextVar[list[Step] | None]] = ContextVar("steps", default=None)
+_steps: Final[ContextVar[list[Rewrite] | None]] = ContextVar("steps", default=None)
 _followed: Final[ContextVar[Origins | None]] = ContextVar("followed", default=None)
 
 
@@ -51,7 +51,7 @@ def origins_of(lines: Sequence[str]) -> tuple[Expr | None, ...]:
 
 
 @contextmanager
-def following(origins: Origins, steps: list[Step] | None = None) -> Iterator[None]:
+def following(origins: Origins, steps: list[Rewrite] | None = None) -> Iterator[None]:
     """A context in which what rewrites make of expressions gets their tags, and the rewrites are noted as steps."""
     token, noted = _followed.set(origins), _steps.set(steps)
     try:
@@ -65,7 +65,7 @@ def applied(rule: Callable[[Kernel], Kernel], kernel: Kernel) -> Kernel:
     """What a rewrite makes of a kernel, noted where steps are."""
     after = rule(kernel)
     if after is not kernel and (steps := _steps.get()) is not None:
-        steps.append(Step(rule.__name__, kernel, after))
+        steps.append(Rewrite(rule.__name__, kernel, after))
     return after
 
 

@@ -18,7 +18,7 @@ from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, needed
 from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
-from codegen.origins import Origins, Step, completed, following, note
+from codegen.origins import Origins, Rewrite, completed, following, note
 from codegen.rewrite import prepare
 from kernelforge.alongside import cuts_among
 from kernelforge.demand import Demand, Demands, flat_index, flattened
@@ -52,7 +52,7 @@ class Lowered:
     nodes: dict[str, Node]
     checks: tuple[Check, ...]
     origins: Origins = field(default_factory=dict)
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Rewrite, ...] = ()
 
 
 def lower(group: Group, follows: bool = False) -> Lowered:
@@ -60,7 +60,7 @@ def lower(group: Group, follows: bool = False) -> Lowered:
     if not follows:
         return _lowered(group)
     origins: Origins = {}
-    steps: list[Step] = []
+    steps: list[Rewrite] = []
     with following(origins, steps):
         found = _lowered(group)
     return replace(found, origins=completed(found.kernel, origins), steps=tuple(steps))

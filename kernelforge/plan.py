@@ -19,7 +19,7 @@ from codegen.generate import generate
 from codegen.ir import Expr
 from codegen.open_sizes import STATIC, Sizes
 from codegen.opencl_together import is_part
-from codegen.origins import Origins, Step, following
+from codegen.origins import Origins, Rewrite, following
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
 from codegen.target import Target
@@ -71,7 +71,7 @@ class Template:
     takes: tuple[tuple[int, int], ...] = ()
     is_plain: bool = False
     origins: Mapping[Expr, frozenset[int]] = field(default_factory=dict)
-    rewrites: tuple[Step, ...] = ()
+    rewrites: tuple[Rewrite, ...] = ()
 
 
 MOST_TEMPLATES: Final = 4096

@@ -145,7 +145,8 @@ def spoil(plan: Plan, memories: Sequence[Any], kept: Collection[int] = ()) -> No
     """
     for number, (slot, memory) in enumerate(zip(plan.slots, memories)):
         if slot.role in ("scratch", "result") and slot.takes < 0 and memory is not None and number not in kept:
-            Device[slot.device].copy_in(memory, np.full(slot.nbytes, verifying.SPOILED, np.uint8).view(slot.dtype.numpy))
+            values = np.full(slot.nbytes, verifying.SPOILED, np.uint8).view(slot.dtype.numpy)
+            Device[slot.device].copy_in(memory, values)
 
 
 def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from codegen.dtypes import DType
 from codegen.ir import Expr
-from codegen.origins import Step
+from codegen.origins import Rewrite
 from codegen.program import Program
 from kernelforge.graph import Line
 from kernelforge.hosted import HostFunction
@@ -82,7 +82,7 @@ class Launch:
     executable: Any = None
     parts: tuple[Launch, ...] = ()
     origins: dict[Expr, frozenset[Line]] = field(default_factory=dict, compare=False, repr=False)
-    rewrites: tuple[Step, ...] = field(default=(), compare=False, repr=False)
+    rewrites: tuple[Rewrite, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def writes(self) -> tuple[int, ...]:
