@@ -108,7 +108,7 @@ def test_a_fault_is_shown_without_its_program(operands, monkeypatch, tmp_path) -
         PROGRAMS["chain"](*operands).realize()
     (folder,) = (path for path in tmp_path.iterdir() if (path / "kernel.cl").exists())
     (graph,) = (path for path in tmp_path.iterdir() if (path / "graph.py").exists())
-    assert f"1 operations on small arrays that fail: {graph}" in str(caught.value)
+    assert f" operations on small arrays that fail: {graph}" in str(caught.value)
     with pytest.raises(SystemExit, match="True"):
         runpy.run_path(str(graph / "graph.py"))
     assert {path.name for path in folder.iterdir()} == {
