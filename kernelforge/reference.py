@@ -97,6 +97,11 @@ def evaluated(roots: Sequence[Node], given: Mapping[Node, NDArray], way: Exact) 
     return [values[root] for root in roots]
 
 
+def knows(node: Node) -> bool:
+    """False for operations that are not evaluated here: loops whose number of rounds a rounding may change."""
+    return node.op in RULES or node.op in SCALAR_OPS or node.op == "buffer"
+
+
 def work(order: Sequence[Node], roots: Sequence[Node]) -> int:
     """About how many values are computed for nodes, operands first; steps that Python takes one by one count as many,
     and products that are only summed as few."""

@@ -99,8 +99,8 @@ FAULTS: list[tuple[str, str, Patch]] = [
     ("a sum is a maximum", "columns", rule("reduce", lambda x: graph.reduce("max", x.src[0], x.attr[1])
                                            if x.attr[0] == "add" else None)),
     ("a flip is off by one", "mirrored", view("flip", lambda right: lambda v, index, guards: views.Source(
-        tuple(i * -1 + (v.shape[d] - 1 - (d == 0)) if d in v.attr else i for d, i in enumerate(index)), guards,
-        NO_GUARDS))),
+        tuple((i * -1 + (2 * v.shape[d] - 2)) % v.shape[d] if d in v.attr else i for d, i in enumerate(index)),
+        guards, NO_GUARDS))),
     ("a part is read at its beginning", "part", view("shrink", lambda right: lambda v, index, guards: views.Source(
         index, guards, NO_GUARDS))),
     ("a permutation is none", "turned", view("permute", lambda right: lambda v, index, guards: right(
