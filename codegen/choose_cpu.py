@@ -66,11 +66,14 @@ class Loops:
 def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis], pick: Pick) -> Axis | None:
     """The axis most of the memory traffic has unit stride along, or the last one when none has.
 
-    An axis that leaves most lanes empty, and is reduced along, is none where a kept one fills them all.
+    An axis that leaves most lanes empty, and is reduced along, is none where a kept one fills them all; nor is one that
+    leaves any, where more is done with a row than to reduce it once.
     """
     votes, kept = lane_votes(kernel, target.lanes), parallel_axes(kernel)
     if any(votes.get(a) and a.size >= target.lanes for a in kept):
-        among = [a for a in among if a in kept or 2 * a.size > target.lanes]
+        once = len(kernel.reduces) == 1 and all(cost(store.value) <= LITTLE for store in kernel.stores)
+        least = target.lanes // 2 + 1 if once else target.lanes
+        among = [a for a in among if a in kept or a.size >= least]
     voted = sorted((a for a in among if votes.get(a)), key=lambda a: -votes[a])
     return pick("lanes", voted or among[-1:] or [None])
 

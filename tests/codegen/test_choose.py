@@ -68,6 +68,21 @@ def test_lanes_of_rows_shorter_than_half_a_vector_lie_across_them() -> None:
         assert [axis.size for axis in choose(kernel, CPU).vector] == [lane]
 
 
+def _sum_of(length: int) -> written.Field:
+    x = written.tensor("x", 64, length)
+    return lambda i: written.over("add", length, lambda r: x(i, r))
+
+
+def test_lanes_of_short_rows_that_are_walked_twice_lie_across_them() -> None:
+    """A sum of such a row is one vector; what else is done with a row would be done one by one."""
+    for length, lane in ((13, 64), (16, 16), (40, 40)):
+        kernel = prepare(written.kernel("rows", (64,), written.log_sum_exp(written.tensor("x", 64, length), length)))
+        assert [axis.size for axis in choose(kernel, CPU).vector] == [lane]
+        once = prepare(written.kernel("rows", (64,), _sum_of(length)))
+        assert [axis.size for axis in choose(once, CPU).vector] == [length]
+        check(kernel, once)
+
+
 def check(*kernels_: Kernel) -> None:
     """The default schedule of each kernel, printed and run, gives what the interpreter gives."""
     named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(kernels_)]
