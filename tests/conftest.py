@@ -16,7 +16,12 @@ from kernelforge.errors import DeviceError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
 from kernelforge.settings import CACHE_PLANS, OPENCL, TRAINING, TUNE_LOCK, WORKERS, forget
-from tests.modes import pytest_pyfunc_call, pytest_terminal_summary  # noqa: F401
+from tests.modes import (  # noqa: F401
+    pytest_itemcollected,
+    pytest_pyfunc_call,
+    pytest_runtest_protocol,
+    pytest_terminal_summary,
+)
 
 collect_ignore = ["codegen/triton_interpreter.py"]  # importing it makes triton interpret; looking for doctests would
 

@@ -11,7 +11,7 @@ import functools
 import inspect
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -19,7 +19,9 @@ from typing import Any, Final
 import pytest
 
 from kernelforge import JitError, jit
+from kernelforge.settings import EAGER
 from kernelforge.tensor.random import generator
+from tests.lazily import LAZY_ONLY
 
 CAPTURED: Final = os.environ.get("KF_TEST_MODE", "") == "captured"
 PLACES: Final = ("tests/tensor/", "tests/nn/", "tests/optim/", "tests/autograd/", "tests/func/", "tests/array_api/",
@@ -53,6 +55,28 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
         say("replayed")
 
     return run
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks tests that have nothing to look at but in lazy mode."""
+    file, name = item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]
+    if (reason := LAZY_ONLY.get(file, LAZY_ONLY.get(name))) is not None:
+        item.add_marker(pytest.mark.lazy_only(reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Runs tests for lazy graphs only, with their fixtures and processes, lazily in eager mode as well."""
+    if not (EAGER.value and item.get_closest_marker("lazy_only")):
+        return (yield)
+    asked = os.environ.pop("KF_EAGER", None)
+    EAGER.set(False)
+    try:
+        return (yield)
+    finally:
+        EAGER.set(True)
+        if asked is not None:
+            os.environ["KF_EAGER"] = asked
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

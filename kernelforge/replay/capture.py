@@ -27,7 +27,7 @@ from kernelforge.replay.structures import Maker
 from kernelforge.replay.taking import are_alone
 from kernelforge.replay.trace import Act
 from kernelforge.steps import Plan
-from kernelforge.tensor import Tensor
+from kernelforge.tensor import Tensor, aliases
 from kernelforge.tensor.core import calling_line
 from kernelforge.tensor.random import generator
 
@@ -120,12 +120,33 @@ class Effect:
     make: Maker | None
 
 
+class Views(NamedTuple):
+    """Tensors a call makes that show elements of one tensor, which it knows (its number is `parent`) or which is gone.
+
+    shape   of that tensor
+    places  numbers of the views, and the steps that lead to them
+    """
+
+    parent: int | None
+    shape: Shape
+    places: list[tuple[int, tuple[aliases.Step, ...]]]
+
+    def join(self, tensors: Sequence[Tensor]) -> None:
+        """Makes the tensors of a replay views as those of the call were."""
+        if self.parent is None:
+            aliases.join_each_other(self.shape, [(tensors[number], steps) for number, steps in self.places])
+            return
+        for number, steps in self.places:
+            aliases.join_again(tensors[self.parent], tensors[number], steps)
+
+
 class Capture:
     """One way through a function.
 
     steps     each makes the next buffers; the first ones are those of the tensors it knows, then come the constants
     sources   where the values of the tensors it makes come from
     said      what prints and logs the same again
+    views     which of the tensors it makes show the same elements as others
     """
 
     def __init__(self) -> None:
@@ -136,6 +157,7 @@ class Capture:
         self.effects: list[Effect] = []
         self.gradients: list[GradientEffect] = []
         self.said: list[Callable[[], None]] = []
+        self.views: list[Views] = []
         self.result: Maker = lambda tensors: None
         self.single: RunStep | None = None
         self.taken: list[int] = []
@@ -175,6 +197,8 @@ class Capture:
         made = [*tensors, *[self._made(source, buffers, nodes) for source in self.sources]]
         for change in self.changes:
             self._change(change, tensors, buffers, nodes)
+        for views in self.views:
+            views.join(made)
         for gradient in self.gradients:
             tensors[gradient.place].grad = gradient.make(made)
         for effect in self.effects:
@@ -198,7 +222,7 @@ class Capture:
 
     def settle(self, result: Any) -> None:
         """Finds out whether all a replay does is to run one kernel for the one tensor that is the result."""
-        if len(self.steps) != 1 or len(self.sources) != 1 or self.said:
+        if len(self.steps) != 1 or len(self.sources) != 1 or self.said or self.views:
             return
         if self.changes or self.gradients or self.effects:
             return

@@ -23,6 +23,7 @@ from kernelforge.replay.capture import (
     ReadStep,
     RunStep,
     Source,
+    Views,
     buffer_of,
 )
 from kernelforge.replay.guards import is_same
@@ -31,6 +32,7 @@ from kernelforge.replay.state import MISSING, Holder, Snapshot
 from kernelforge.replay.structures import maker, tensors_in
 from kernelforge.replay.trace import Draw, Read, Run, Trace
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.aliases import Place
 from kernelforge.tensor.core import leaves, pending
 
 
@@ -95,12 +97,15 @@ class Capturing:
         used = changed | {known[id(tensor)] for tensor in everything if id(tensor) in known}
         used |= {place for place, _ in gradients} | set(range(self.seen, len(self.tensors))) | self._read(wanted)
         used |= {i for i, tensor in enumerate(self.tensors) if visible(tensor)}
+        parents = {id(tensor): parent for tensor in made if (parent := self._parent(tensor)) is not None}
+        used |= set(parents.values())
         chosen = sorted(used)
         self.inputs = {number: self.before[i][0] for number, i in enumerate(chosen)}
         place = {id(self.tensors[i]): number for number, i in enumerate(chosen)}
         numbers = self._steps(capture, [self.fresh[i] for i in chosen])
         capture.sources = [self._source(tensor, numbers) for tensor in made]
         place.update((id(tensor), len(chosen) + i) for i, tensor in enumerate(made))
+        capture.views = self._views(made, parents, lambda tensor: place[id(tensor)])
         for i in sorted(changed):
             tensor = self.tensors[i]
             source = None if tensor._node is self.nodes[i] else self._source(tensor, numbers)
@@ -111,6 +116,34 @@ class Capturing:
         if plan is not None:
             capture.take(plan)
         return capture, chosen
+
+    def _parent(self, view: Tensor) -> int | None:
+        """The number of the nearest tensor that was there before and that a tensor is a view of."""
+        place: Place | None = getattr(view, "_place", None)
+        if place is None:
+            return None
+        found = []
+        for i, tensor in enumerate(self.tensors):
+            other: Place | None = getattr(tensor, "_place", None)
+            if other is not None and other.family is place.family and place.steps[: len(other.steps)] == other.steps:
+                found.append((len(other.steps), i))
+        return max(found)[1] if found else None
+
+    def _views(self, made: Sequence[Tensor], parents: dict[int, int], number: Callable[[Tensor], int]) -> list[Views]:
+        """Which tensors made show the same elements as known ones or each other."""
+        found: dict[tuple[int, int], Views] = {}
+        for tensor in made:
+            place: Place | None = getattr(tensor, "_place", None)
+            if place is None:
+                continue
+            i = parents.get(id(tensor), -1)
+            parent = self.tensors[i] if i >= 0 else None
+            before = len(parent._place.steps) if parent is not None else 0
+            views = found.setdefault(
+                (i, id(place.family)), Views(None if parent is None else number(parent), place.family.shape, [])
+            )
+            views.places.append((number(tensor), place.steps[before:]))
+        return [views for views in found.values() if views.parent is not None or len(views.places) > 1]
 
     def _is_only_one(self, place: int) -> bool:
         """True for a tensor of values no other known tensor has, in memory that is its own."""

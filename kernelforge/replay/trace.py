@@ -194,6 +194,13 @@ def recorded(trace: Trace) -> Iterator[None]:
 def host_numbers(generators: Sequence[Any] = ()) -> bytes:
     """The state of the host's random generators."""
     states = [random.getstate(), np.random.get_state(legacy=False)]
-    for one in generators:
-        states.append(one.getstate() if isinstance(one, random.Random) else getattr(one, "bit_generator", one).state)
-    return pickle.dumps(states)
+    return pickle.dumps(states + list(map(_state, generators)))
+
+
+def _state(one: Any) -> Any:
+    """The state of a random generator of Python or NumPy."""
+    if isinstance(one, random.Random):
+        return one.getstate()
+    if isinstance(one, np.random.RandomState):
+        return one.get_state(legacy=False)
+    return getattr(one, "bit_generator", one).state

@@ -84,6 +84,29 @@ def join(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
 _placed: Final = tuple.__new__  # a call of the class takes three times as long
 
 
+def join_again(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
+    """Make a tensor the view of another that steps, made one by one, lead to; nothing where one of them has to copy."""
+    place: Place = getattr(parent, "_place", None) or Place(Family(parent._node.shape), ())
+    family, way = place
+    for step in steps:
+        if step[0] == "reshape" and way and _copies(family.shape, way, step):
+            return
+        way = (*way, step)
+    if not hasattr(parent, "_place"):
+        parent._place = place
+        family.add(parent)
+    family.add(view)
+    view._place = Place(family, way)
+
+
+def join_each_other(shape: Shape, views: Sequence[tuple[Any, tuple[Step, ...]]]) -> None:
+    """Make tensors the views that steps lead to of one of a shape, which is gone."""
+    family = Family(shape)
+    for view, steps in views:
+        family.add(view)
+        view._place = Place(family, steps)
+
+
 class Kin(NamedTuple):
     """Whom a change of a tensor concerns.
 

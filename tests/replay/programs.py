@@ -8,58 +8,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from kernelforge import Tensor, jit
+from kernelforge import Tensor
 from kernelforge.tensor.random import generator
+from tests.replay import wider
+from tests.replay.state import State, Step
 
 SIZES = (1, 2, 3)
+LARGER = (1, 2, 5, 8)
 VALUES = (-1.5, 0.5, 2.0)
-Step = Callable[["State"], None]
 
 
-@dataclass
-class State:
-    """What a program works on: named arrays, the functions it calls again and again, and what it has read."""
-
-    lazy: bool
-    captures: bool = False
-    arrays: dict[str, Any] = field(default_factory=dict)
-    functions: dict[Any, Callable[..., Any]] = field(default_factory=dict)
-    seen: list[Any] = field(default_factory=list)
-
-    def array(self, values: list[float]) -> Any:
-        array = np.array(values, np.float32)
-        return Tensor(array) if self.lazy else array
-
-    def called(self, key: Any, make: Callable[[State], Callable[..., Any]]) -> Callable[..., Any]:
-        """A function made once and captured where the program is to be."""
-        if key not in self.functions:
-            self.functions[key] = jit(make(self), captures=200) if self.captures else make(self)
-        return self.functions[key]
-
-    def rand(self, n: int) -> Any:
-        """Uniform numbers: the library's own, as an array where the program runs in NumPy."""
-        return Tensor.rand(n) if self.lazy else Tensor.rand(n).numpy()
-
-    def values(self) -> list[Any]:
-        found = [x.numpy() if isinstance(x, Tensor) else np.asarray(x) for x in (*self.arrays.values(), *self.seen)]
-        return [x.astype(np.float32) for x in found]
-
-
-def assigned(old: Any, place: slice | int, value: Any) -> None:
-    old[place] = value
-
-
-def program(seed: int) -> list[Step]:
-    """A program of some thirty steps: a few, three times over."""
+def program(seed: int, wide: bool = False) -> list[Step]:
+    """A program of some thirty steps: a few, three times over; wide: of all kinds, on larger arrays."""
     rng = random.Random(seed)
-    names = ["a", "b", "c"]
-    steps = [_start(name, [rng.choice(VALUES) for _ in range(rng.choice(SIZES))]) for name in names]
-    return steps + [rng.choice(MAKERS)(rng, names) for _ in range(rng.randint(3, 9))] * 3
+    names, makers, sizes = ["a", "b", "c"], MAKERS + wider.MAKERS if wide else MAKERS, LARGER if wide else SIZES
+    steps = [_start(name, [rng.choice(VALUES) for _ in range(rng.choice(sizes))]) for name in names]
+    return steps + [rng.choice(makers)(rng, names) for _ in range(rng.randint(3, 9))] * 3
 
 
 def run(steps: list[Step], lazy: bool, captures: bool = False, seed: int = 0) -> list[Any]:

@@ -549,10 +549,11 @@ def test_numbers_of_the_host_are_refused(draw: Callable[[], float]) -> None:
         jit(lambda x: x * draw())(tensor(1))
 
 
-def test_a_generator_of_the_host_is_refused() -> None:
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("rng", [np.random.default_rng(1), np.random.RandomState(1), random.Random(1)])
+def test_a_generator_of_the_host_is_refused(rng: Any) -> None:
     with pytest.raises(JitError, match="random generator of the host"):
-        jit(lambda x: x * rng.random())(tensor(1))
+        jit(lambda x: x * float(rng.uniform(0, 1)))(tensor(1))
+    assert jit(lambda x: x if rng is None else x * 2)(tensor(1)).item() == 2
 
 
 # ------------------------------------------------------------------------------------------------------- nesting

@@ -1,0 +1,47 @@
+"""Tests that look at graphs while they wait: in no mode but the lazy one is there anything to look at.
+
+Each file, or test of a file, has a reason; modes.py marks them `lazy_only`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_KERNELS: Final = "counts or names the kernels that whole graphs become"
+_GRAPH: Final = "looks at the nodes of a graph that waits"
+_PLANS: Final = "counts plans, or breaks what makes them"
+
+LAZY_ONLY: Final[dict[str, str]] = {
+    "tests/dumping/test_folder.py": _KERNELS,
+    "tests/dumping/test_page.py": _KERNELS,
+    "tests/inspect/test_cli.py": _KERNELS,
+    "tests/inspect/test_commands.py": _KERNELS,
+    "tests/inspect/test_drawing.py": _GRAPH,
+    "tests/optim/test_again.py": "looks at how a step is put off until values are read",
+    "tests/optim/test_optimizers.py::test_every_step_has_the_same_plan_and_computes_all_of_it": _KERNELS,
+    "tests/tensor/test_autograd.py::test_a_loss_forgets_its_history_after_backward": _GRAPH,
+    "tests/tensor/test_composite.py::test_a_call_is_what_it_stands_for": _GRAPH,
+    "tests/tensor/test_pressure.py": "looks at when work that was put off is done",
+    "tests/tensor/test_protocols.py::test_html": "shows that a tensor is not computed",
+    "tests/tensor/test_protocols.py::test_many_values_are_cut_and_lazy_ones_not_computed": "the same",
+    "tests/tensor/test_protocols.py::test_numpy_stays_lazy": "the same",
+    "tests/tensor/test_random.py::test_drawing_is_one_kernel_with_what_uses_it": _KERNELS,
+    "tests/tensor/test_rearranging.py::test_the_steps_of_a_computation": _KERNELS,
+    "tests/tensor/test_solving.py::test_kernels_and_the_host_take_turns": _KERNELS,
+    "tests/test_boundaries.py": _KERNELS,
+    "tests/test_fuse.py": _KERNELS,
+    "tests/test_graphs.py": _KERNELS,
+    "tests/test_joint.py": _KERNELS,
+    "tests/test_loops.py": _KERNELS,
+    "tests/test_lower.py": _KERNELS,
+    "tests/test_open_plans.py": _PLANS,
+    "tests/test_ownership.py": "looks at which memory results of whole graphs take",
+    "tests/test_realize.py": _PLANS,
+    "tests/test_running.py": _PLANS,
+    "tests/test_saved.py": _PLANS,
+    "tests/test_split.py": _KERNELS,
+    "tests/test_tried.py": _KERNELS,
+    "tests/test_verifying.py::test_a_fault_is_shown_without_its_program": _KERNELS,
+    "tests/test_windowed.py": _GRAPH,
+    "tests/test_winograd.py": _GRAPH,
+}
