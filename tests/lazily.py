@@ -9,6 +9,7 @@ from typing import Final
 
 _KERNELS: Final = "counts or names the kernels that whole graphs become"
 _GRAPH: Final = "looks at the nodes of a graph that waits"
+_ANOMALY: Final = "anomalies are looked for outside of captures; eagerly they are found at once"
 _PLANS: Final = "counts plans, or breaks what makes them"
 
 LAZY_ONLY: Final[dict[str, str]] = {
@@ -20,7 +21,15 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/optim/test_again.py": "looks at how a step is put off until values are read",
     "tests/optim/test_optimizers.py::test_every_step_has_the_same_plan_and_computes_all_of_it": _KERNELS,
     "tests/tensor/test_autograd.py::test_a_loss_forgets_its_history_after_backward": _GRAPH,
+    "tests/autograd/test_function.py::test_an_anomaly_names_operation_and_line": _ANOMALY,
+    "tests/autograd/test_function.py::test_infinity_is_an_anomaly_where_asked_for": _ANOMALY,
+    "tests/autograd/test_function.py::test_captured_steps_are_looked_into": _ANOMALY,
+    "tests/autograd/test_function.py::test_an_anomaly_in_a_gradient_and_in_what_was_given": _ANOMALY,
+    "tests/func/test_loops.py::test_cond": "looks into captures of its own, which are none inside another one",
+    "tests/func/test_loops.py::test_while_loop": "the same",
     "tests/tensor/test_composite.py::test_a_call_is_what_it_stands_for": _GRAPH,
+    "tests/tensor/test_core.py::test_realize_forgets_history_unless_gradients_need_it": _GRAPH,
+    "tests/tensor/test_core.py::test_realize_computes_others_too": _GRAPH,
     "tests/tensor/test_pressure.py": "looks at when work that was put off is done",
     "tests/tensor/test_protocols.py::test_html": "shows that a tensor is not computed",
     "tests/tensor/test_protocols.py::test_many_values_are_cut_and_lazy_ones_not_computed": "the same",
@@ -28,6 +37,9 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/tensor/test_random.py::test_drawing_is_one_kernel_with_what_uses_it": _KERNELS,
     "tests/tensor/test_rearranging.py::test_the_steps_of_a_computation": _KERNELS,
     "tests/tensor/test_solving.py::test_kernels_and_the_host_take_turns": _KERNELS,
+    "tests/tensor/test_solving.py::test_what_has_no_answer": "errors of what is put off come when it is asked for",
+    "tests/test_variable.py::test_a_captured_function_of_a_variable_compiles_nothing_new": _KERNELS,
+    "tests/test_docs.py": _KERNELS,
     "tests/test_boundaries.py": _KERNELS,
     "tests/test_fuse.py": _KERNELS,
     "tests/test_graphs.py": _KERNELS,

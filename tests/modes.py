@@ -19,7 +19,7 @@ from typing import Any, Final
 import pytest
 
 from kernelforge import JitError, jit
-from kernelforge.settings import EAGER
+from kernelforge.settings import EAGER, TRAINING, forget
 from kernelforge.tensor.random import generator
 from tests.lazily import LAZY_ONLY
 
@@ -42,6 +42,8 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
         captured, place = jit(test), generator.position()
         for time in range(TIMES):
             generator.resume(*place)
+            TRAINING.asked = False
+            forget()
             try:
                 captured(*args, **kwargs)
             except JitError as error:
@@ -49,6 +51,8 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
                     raise
                 say(f"refused: {error}".partition("\n")[0])
                 generator.resume(*place)
+                TRAINING.asked = False
+                forget()
                 test(*args, **kwargs)
                 return
             assert captured._entries[0].replays == time, captured.explain()

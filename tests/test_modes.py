@@ -13,7 +13,7 @@ from tests.lazily import LAZY_ONLY
 from tests.modes import through_jit
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = ["tests/tensor/test_losses.py", "tests/tensor/test_inplace.py", "tests/tensor/test_picking.py"]
+SAMPLE = ["tests/tensor/test_inplace.py", "tests/tensor/test_losses.py"]
 
 
 @pytest.mark.parametrize("place", LAZY_ONLY)
@@ -22,14 +22,14 @@ def test_what_is_for_lazy_graphs_only_exists(place: str) -> None:
     assert f"def {name or 'test_'}" in (ROOT / file).read_text()
 
 
-@pytest.mark.slow
 def test_a_sample_of_the_tests_is_captured() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--cases", "2", "-k", "not CPU"]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--cases", "2", "-k", "not CPU and not torch"]
+    command = [sys.executable, "-m", "pytest", *options]
     modes = {**os.environ, "KF_TEST_MODE": "captured"}
     done = subprocess.run([*command, *SAMPLE], cwd=ROOT, env=modes, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     (replayed,) = [line for line in done.stdout.splitlines() if line.endswith(" replayed")]
-    assert int(replayed.split()[0]) > 20
+    assert int(replayed.split()[0]) > 10
 
 
 @pytest.mark.usefixtures("numpy_device")

@@ -20,7 +20,7 @@ from kernelforge.func.trees import ends, filled, mapped
 from kernelforge.graph import Node
 from kernelforge.lifted import lifted
 from kernelforge.node import new_node
-from kernelforge.recording import recorder
+from kernelforge.recording import Recorder, recorder
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import spelled_out
 
@@ -28,16 +28,20 @@ _numbers: Final = count()
 
 
 class Refusal:
-    """A recorder that tells what a function under vmap cannot do."""
+    """A recorder that tells what a function under vmap cannot do, and whoever records around it of all else."""
 
-    def __init__(self, randomness: str) -> None:
-        self._randomness = randomness
+    def __init__(self, randomness: str, outer: Recorder | None) -> None:
+        self._randomness, self._outer = randomness, outer
 
     def changing(self, tensor: Any, by: Any = None) -> None:
         """Tensors may change."""
+        if self._outer is not None:
+            self._outer.changing(tensor, by)
 
     def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:
         """Random numbers are the same for all examples."""
+        if self._outer is not None and self._randomness == "same":
+            self._outer.drawn(buffer, draw)
         if self._randomness == "error":
             raise RuntimeError(
                 "random numbers inside vmap(): pass randomness='same' for the same ones in every example, or pass them "
@@ -46,6 +50,8 @@ class Refusal:
 
     def acted(self, act: Callable[[], None]) -> None:
         """Seeds are set once."""
+        if self._outer is not None:
+            self._outer.acted(act)
 
     def value(self, tensor: Any) -> NDArray:
         self.refuse("asks for the value of a tensor")
@@ -110,7 +116,7 @@ def vmap(
 def _recorded(function: Callable[..., Any], args: Any, kwargs: Any, randomness: str) -> Any:
     """The function's result for placeholders."""
     outer = recorder.get()
-    token = recorder.set(Refusal(randomness) if outer is None or isinstance(outer, Refusal) else outer)
+    token = recorder.set(Refusal(randomness, outer))
     try:
         with spelled_out():
             return function(*args, **kwargs)

@@ -24,7 +24,7 @@ from kernelforge.realize import circumstances
 from kernelforge.recording import recorder
 from kernelforge.replay.capture import Capture, Other
 from kernelforge.replay.capturing import Capturing
-from kernelforge.replay.entry import Arguments, Entry, Family, kind_of, pattern_of
+from kernelforge.replay.entry import MODES, Arguments, Entry, Family, kind_of, pattern_of
 from kernelforge.replay.guards import (
     absent_in,
     guards_of,
@@ -60,6 +60,12 @@ def _switches() -> tuple[object, ...]:
 def _mode() -> tuple[object, ...]:
     """What results depend on beside values: switches and modes."""
     return grad_enabled.get(), dtypes.default_float, dtypes.default_int, narrow_type.get(), _switches()
+
+
+def _lasting(mode: tuple[Any, ...]) -> list[object]:
+    """A mode, but for whether somebody has spoken of training, which a context that ends leaves behind."""
+    *others, (circumstances, (training, _), *rest) = mode
+    return [*others, (circumstances, training, *rest)]
 
 
 class Jit(Generic[P, T]):
@@ -182,6 +188,7 @@ class Jit(Generic[P, T]):
             with recorded(work.trace):
                 result = self._function(*args, **kwargs)
             self._check(args, kwargs, before, generators, numbers)
+            self._check_mode(mode)
             entry = Entry(Capture(), mode, given.plain, given_kinds, fresh, [], [], [], family)
             names = work.trace.names
             found = guards_of(snapshot, [value for _, value in roots], names, entry.rebind)
@@ -212,6 +219,12 @@ class Jit(Generic[P, T]):
                 f"{_named(self._function)} draws numbers from a random generator of the host, which every replay would "
                 "repeat: use Tensor.rand and its like, or pass the numbers as an argument"
             )
+
+    def _check_mode(self, mode: tuple[object, ...]) -> None:
+        """raises JitError for a mode the call has changed: no replay would"""
+        changed = [name for name, old, new in zip(MODES, _lasting(mode), _lasting(_mode())) if old != new]
+        if changed:
+            raise JitError(f"{_named(self._function)} changes {changed[0]}, which no replay would do: do it outside")
 
     def __get__(self, instance: Any, owner: type | None = None) -> Jit[..., T]:
         """The method of an instance, with captures of its own."""

@@ -26,6 +26,7 @@ from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
 from kernelforge.replay.speaking import HANDLE, heard, logged
 from kernelforge.replay.watching import Watch
+from kernelforge.settings import NAN
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.core import calling_line
 
@@ -128,6 +129,8 @@ class Trace:
 
     def compute(self, nodes: Sequence[Node]) -> None:
         """Runs what is still to be computed of nodes."""
+        if NAN.value:
+            self.refuse("looks for NaN, which replays would not do: turn that on around the call")
         ran = realize.realize(nodes)
         if ran is not None:
             self.events.append(Run(ran))

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelforge import JitError, Tensor, jit
+from kernelforge import Context, JitError, Tensor, dtypes, jit, no_grad
 from kernelforge.amp import autocast
+from kernelforge.func import vmap
 from kernelforge.io import safe_load
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
@@ -169,3 +170,49 @@ def test_autocast_is_a_mode() -> None:
         assert [str(captured(x).dtype) for _ in range(2)] == ["float16", "float16"]
     assert str(captured(x).dtype) == "float32"
     assert "autocast() changed" in captured.explain()
+
+
+@pytest.mark.parametrize("change", [
+    lambda: setattr(Tensor, "training", not Tensor.training),
+    lambda: setattr(dtypes, "default_float", dtypes.float64),
+])  # fmt: skip
+def test_a_mode_that_is_changed_is_refused(change: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    before, kind = Tensor.training, dtypes.default_float
+    try:
+        with pytest.raises(JitError, match="changes (the switches or Tensor.training|the default float type)"):
+            jit(lambda x: change() or x * 2)(Tensor([1.0]))
+    finally:
+        Tensor.training, dtypes.default_float = before, kind
+
+
+def test_modes_that_are_put_back_are_not() -> None:
+    @jit
+    def step(x: Tensor) -> Tensor:
+        with Tensor.train(), no_grad():
+            return x * 2
+
+    assert [step(Tensor([n])).item() for n in (1.0, 2.0, 3.0)] == [2, 4, 6]
+
+
+def test_anomalies_are_looked_for_outside() -> None:
+    def step(x: Tensor) -> float:
+        with Context(NAN=1):
+            return x.log().sum().item()
+
+    with pytest.raises(JitError, match="looks for NaN"):
+        jit(step)(Tensor([1.0]))
+
+
+@pytest.mark.parametrize("captures", [False, True])
+def test_vmap_refuses_the_same_inside_a_captured_function(captures: bool) -> None:
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        return jit(function) if captures else function
+
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.raises(RuntimeError, match="randomness='same'"):
+        wrap(vmap(lambda row: row + Tensor.rand(2)))(x)
+    with pytest.raises(RuntimeError, match="asks for the value"):
+        wrap(vmap(lambda row: row if row.sum() > 0 else -row))(x)
+    function = wrap(vmap(lambda row: row + Tensor.rand(2), randomness="same"))
+    found = [function(x).tolist() for _ in range(3)]
+    assert found[0] != found[1] != found[2]
