@@ -1,6 +1,8 @@
 """Imports go one way: the rooms of each package, lowest first, import only their own level and those below."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -51,3 +53,14 @@ def test_imports_go_down(path: Path) -> None:
     assert all(level(*found) <= own for found in imports(tree.body)), "an import of what is above"
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     assert not any(list(imports(ast.walk(function))) for function in functions), "an import inside a function"
+
+
+def test_an_import_loads_nothing_that_only_computing_needs() -> None:
+    """To import the library takes half as long as it would with the compiler and the drivers."""
+    done = subprocess.run([sys.executable, "-c", "import sys, kernelforge; print(*sys.modules)"],
+                          capture_output=True, text=True, check=True, cwd=ROOT)  # fmt: skip
+    loaded = done.stdout.split()
+    unneeded = ("kernelforge.realize", "kernelforge.plan", "kernelforge.grad", "kernelforge.replay", "kernelforge.nn",
+                "kernelforge.kernels.opencl", "kernelforge.kernels.interpreted", "codegen.nest",
+                "codegen.opencl")  # fmt: skip
+    assert "kernelforge.tensor" in loaded and not {"pyopencl", *unneeded} & set(loaded)
