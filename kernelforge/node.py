@@ -23,6 +23,7 @@ Shape = tuple[int, ...]
 
 _new: Final = object.__new__
 waiting: Final[WeakSet[Node]] = WeakSet()  # states of loops of several, which are computed together
+MOST_LINES: Final = 4096  # of those remembered
 SWEPT_FROM: Final = 8192  # entries of the table from which those of dead nodes are looked for
 
 
@@ -58,9 +59,7 @@ class Node:
         place = self.place
         if place is None or isinstance(place[0], str):
             return place
-        code, instruction = place
-        lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line is not None]
-        found = self.place = code.co_filename, lines[0] if lines else code.co_firstlineno
+        found = self.place = _line_of(*place)
         return found
 
     @line.setter
@@ -75,6 +74,23 @@ class Node:
     def __repr__(self) -> str:
         attr = "" if self.attr is None else f" {self.attr}"
         return f"{self.op}{attr} {list(self.shape)} {self.dtype}"
+
+
+_lines: Final[dict[tuple[int, int], tuple[CodeType, Line]]] = {}
+
+
+def _line_of(code: CodeType, instruction: int) -> Line:
+    """File and line of an instruction; the nodes a loop makes share one.  Codes are told apart by identity, which they
+    keep while they are held here: to compare what they contain takes longer, and leaves out the file."""
+    known = _lines.get((id(code), instruction))
+    if known is not None:
+        return known[1]
+    if len(_lines) >= MOST_LINES:
+        _lines.clear()
+    lines = [line for start, end, line in code.co_lines() if start <= instruction < end and line is not None]
+    found = code.co_filename, lines[0] if lines else code.co_firstlineno
+    _lines[id(code), instruction] = code, found
+    return found
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from kernelforge.alongside import alongside
 from kernelforge.boundaries import BY_REWRITE
 from kernelforge.buffer import Buffer
 from kernelforge.calls import memory_forms
+from kernelforge.collector import paused
 from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort, user_line
 from kernelforge.group import Group
@@ -98,7 +99,7 @@ def make_plan(
     """
     target = Device[device].target
     planner = Planner(leaves, device, sizes)
-    with rewritten(leaves, nodes, target, choice, sizes) as simple:
+    with paused(), rewritten(leaves, nodes, target, choice, sizes) as simple:
         wanted = [storage(node) for node in simple]
         computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
         found = groups(computed, target) if computed else []

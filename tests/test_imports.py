@@ -17,8 +17,8 @@ ORDER = {
                   picks overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles
                   triton_dot triton_limits legality < placing narrowing < nest show_nest < choose < candidates
                   < triton opencl < opencl_together generate < __init__""",
-    "kernelforge": """blame later < settings errors < variable kinds progress counters buffer dlpack recording < node
-                      < graph views shape structure hosted < grad simplify virtual < cuts split tallies privatise
+    "kernelforge": """blame collector later < settings errors < variable kinds progress counters buffer dlpack recording
+                      < node < graph views shape structure hosted < grad simplify virtual < cuts split tallies privatise
                       alongside toom tiling ownership < axes demand naming group < questions merging windowed blocks
                       story < boundaries < fuse lower winograd < calls < lifted < loops whiles reference
                       < numbered formulas memory kept judging sketch < resizing < kernels < tune < steps < joint layout
