@@ -76,3 +76,15 @@ def test_long_chains_of_few_operations_stay_lazy() -> None:
         x = x + 1
     assert x._node.op != "buffer"
     assert x.item() == 3 * PATIENCE + 1
+
+
+def test_a_captured_sum_over_a_long_loop() -> None:
+    add = jit(lambda total, x: total + (x * 2).sum())
+    total, x, alive = Tensor(0.0), Tensor([1.0, 2.0]), []
+    for i in range(400):
+        total = add(total, x)
+        if i % 100 == 50:
+            gc.collect()
+            alive.append(len(graph.alive()))
+    assert len(set(alive)) == 1 and len(add._entries) == 1
+    assert total.item() == 400 * 6
