@@ -38,7 +38,7 @@ def placed(kernel: Kernel, target: Target) -> Nest:
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel, the preferred one first; the last is what is left where no other is legal."""
     if target.language == "triton":
-        found: Iterator[Schedule] = import_module("codegen.choose_triton").recipes(kernel, target)
+        found: Iterator[Schedule] = import_module("codegen.choose_triton").recipes(kernel, target, pick)
         return found  # loaded when first needed: most programs never ask for it
     return choose_cpu.recipes(kernel, target, pick)
 

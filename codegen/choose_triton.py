@@ -18,6 +18,7 @@ from codegen.choose_triton_dots import contracted
 from codegen.index import Axis, separated
 from codegen.ir import Expr, Kernel, Reduce, Scan, Store, walk
 from codegen.ops import REDUCE_OPS
+from codegen.picks import Pick, either, first
 from codegen.schedule import Schedule, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
@@ -32,15 +33,15 @@ CHUNK: Final = 4096  # elements of a tile of a looped reduce
 COLUMNS: Final = 128  # columns of a tile that is reduced across them
 
 
-def recipes(kernel: Kernel, target: Target) -> Iterator[Schedule]:
+def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel, best first; the last ones are slow and almost always legal."""
     free = grid_axes(kernel)
     lane = lane_axis(kernel)
-    yield from contracted(kernel, free, target)
+    yield from contracted(kernel, free, target, pick)
     if not kernel.reduces and not kernel.scans:
-        yield elementwise(kernel, free, lane, target)
+        yield elementwise(kernel, free, lane, target, pick)
     else:
-        yield from reduced(kernel, free, lane, target)
+        yield from reduced(kernel, free, lane, target, pick)
     yield from plain(kernel, free)
 
 
@@ -70,13 +71,16 @@ def lane_axis(kernel: Kernel) -> Axis | None:
 # ------------------------------------------------------------------------------------------------------ elementwise
 
 
-def elementwise(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target: Target) -> Schedule:
+def elementwise(
+    kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target: Target, pick: Pick = first
+) -> Schedule:
     """No reduces: tiles of about BLOCK elements, from the unit stride outwards; square ones for transposes."""
     lane = lane if lane in free else (free[-1] if free else None)
     points = prod(a.size for a in free)
     elements = BLOCK
     while elements > BLOCK // 4 and points < elements * target.cores * 2:
         elements //= 2
+    elements = pick("elements", either(elements, (512, 1024, 2048, 4096)))
     turned = _unit_axis(kernel, free, lane)
     tiles: dict[Axis, int] = {}
     if lane is not None and turned is not None:
@@ -88,7 +92,7 @@ def elementwise(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target:
             tiles[axis] = min(block_size(axis.size), max(1, elements // prod(tiles.values())))
     grid = [Step(a, tiles[a]) for a in free]
     rest = _filled(kernel, grid, [a for a in kernel.axes if a not in free], lane)
-    return _schedule(kernel, grid, rest, elements // (16 if turned else 8))
+    return _schedule(kernel, grid, rest, elements // pick("a thread", either(16 if turned else 8, (4, 8, 16))))
 
 
 def _unit_axis(kernel: Kernel, free: Sequence[Axis], lane: Axis | None) -> Axis | None:
@@ -111,7 +115,9 @@ def _schedule(kernel: Kernel, grid: Sequence[Step], loops: Sequence[Step], threa
 # ------------------------------------------------------------------------------------------------------ reduces
 
 
-def reduced(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target: Target) -> Iterator[Schedule]:
+def reduced(
+    kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target: Target, pick: Pick = first
+) -> Iterator[Schedule]:
     """Rows held whole while they fit, several short ones at a time; otherwise loops over chunks.
 
     Columns, when the unit stride lies along a kept axis: strips of the reduced axis, as wide as memory likes.
@@ -121,7 +127,7 @@ def reduced(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, target: Tar
     if lane in free and width > 1:
         yield from _columns(kernel, free, lane, inner, width, target)
     if width <= WHOLE:
-        yield _rows(kernel, free, width, target)
+        yield _rows(kernel, free, width, target, pick)
     for order in _orders(kernel, inner):
         yield _looped(kernel, free, lane, order, streams=True)
         yield _looped(kernel, free, lane, order, streams=False)
@@ -133,18 +139,20 @@ def _width(kernel: Kernel, axes: Sequence[Axis]) -> int:
     return max((prod(block_size(a.size) for a in e.axes & wanted) for e in kernel.exprs), default=1)
 
 
-def _rows(kernel: Kernel, free: Sequence[Axis], width: int, target: Target) -> Schedule:
+def _rows(kernel: Kernel, free: Sequence[Axis], width: int, target: Target, pick: Pick) -> Schedule:
     """Whole rows, several at a time when they are short and many."""
     points = prod(a.size for a in free)
     rows = max(1, SHORT // width)
     while rows > 1 and points < rows * target.cores * 2:
         rows //= 2
+    rows = pick("rows", either(rows, (1, 2, 4)))
     tiles = {}
     for axis in reversed(free):
         tiles[axis] = min(rows, block_size(axis.size))
         rows = max(1, rows // tiles[axis])
     elements = width * prod(tiles.values())
-    return _schedule(kernel, [Step(a, tiles[a]) for a in free], (), max(128, elements // 16))
+    threads = max(128, elements // pick("a thread", (16, 8, 32)))
+    return _schedule(kernel, [Step(a, tiles[a]) for a in free], (), threads)
 
 
 def _columns(

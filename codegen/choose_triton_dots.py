@@ -18,6 +18,7 @@ from codegen.contract import Contraction, contractions
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Kernel, Load, Reduce, walk
+from codegen.picks import Pick, either, first
 from codegen.schedule import Schedule, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
@@ -42,6 +43,10 @@ NARROW: Final = (  # 16-bit operands
     Tile(128, 256, 64, 8, 3), Tile(128, 128, 64, 8, 3), Tile(64, 128, 64, 4, 4), Tile(64, 64, 64, 4, 4),
     Tile(32, 64, 64, 4, 4), Tile(16, 64, 128, 4, 4),
 )  # fmt: skip
+FURTHER: Final = (
+    Tile(256, 128, 64, 8, 3), Tile(128, 256, 64, 8, 4), Tile(128, 128, 64, 4, 4), Tile(128, 128, 128, 8, 3),
+    Tile(64, 256, 64, 4, 4), Tile(128, 64, 64, 4, 4),
+)  # fmt: skip
 SINGLE: Final = (Tile(128, 128, 32, 8, 3), Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 4, 3), Tile(32, 64, 32, 4, 3))
 DOUBLE: Final = (Tile(64, 64, 16, 8, 2), Tile(32, 32, 16, 4, 2))
 SINGLE_OLDER: Final = (Tile(64, 128, 32, 8, 3), *SINGLE[2:])  # operands of the matrix unit in registers
@@ -58,6 +63,7 @@ class Block(NamedTuple):
 
 
 _SMALL: Final = Block(16, 16, 4, 1)
+FURTHER_BLOCKS: Final = (Block(128, 128, 8, 2), Block(128, 64, 4, 3), Block(64, 128, 8, 2), Block(64, 128, 4, 2))
 # By warp-group matrix unit and 32-bit operands: up to which extent of the other axes, the blocks to try.
 WALKS: Final[dict[tuple[bool, bool], tuple[tuple[int, tuple[Block, ...]], ...]]] = {
     (True, False): (
@@ -91,13 +97,15 @@ class Roles:
     deep: tuple[Axis, ...]
 
 
-def contracted(kernel: Kernel, free: Sequence[Axis], target: Target) -> Iterator[Schedule]:
+def contracted(
+    kernel: Kernel, free: Sequence[Axis], target: Target, pick: Pick = first
+) -> Iterator[Schedule]:
     """Schedules for a kernel with contractions; nothing when it has none, or none fit for the matrix unit."""
     found = {c.reduce: c for c in contractions(kernel) if suits(c)}
     if len(found) == 1 and len(kernel.reduces) == 1:
-        yield from single(kernel, next(iter(found.values())), free, target)
+        yield from single(kernel, next(iter(found.values())), free, target, pick)
     elif len(found) > 1:
-        yield from staged(kernel, found, free, target)
+        yield from staged(kernel, found, free, target, pick)
 
 
 def suits(c: Contraction) -> bool:
@@ -127,18 +135,49 @@ def roles_of(kernel: Kernel, c: Contraction) -> Roles:
     return Roles(m, n, k, rest, tuple(a for a in c.k if a is not k))
 
 
-def single(kernel: Kernel, c: Contraction, free: Sequence[Axis], target: Target) -> Iterator[Schedule]:
+def single(kernel: Kernel, c: Contraction, free: Sequence[Axis], target: Target, pick: Pick) -> Iterator[Schedule]:
     """The grid of tiles with a loop over k, and smaller tiles in case the first is too large."""
     roles = roles_of(kernel, c)
     if not {roles.m, roles.n, *roles.rest} <= set(free):
         return
     outer = [Step(a, 1) for a in free if a is not roles.m and a is not roles.n]
-    programs = prod(a.size for a in free if a is not roles.m and a is not roles.n)
-    for tile in _preferred(kernel, c, roles, programs, target):
+    others = prod(a.size for a in free if a is not roles.m and a is not roles.n)
+    preferred = _preferred(kernel, c, roles, others, target)
+    every = (_clamped(tile, roles) for tile in (*_tiles(c, target), *_further(c, target)))
+    for tile in (pick("tile", dict.fromkeys((*preferred, *every))), *preferred[1:]):
         grid = [*outer, Step(roles.m, tile.m), Step(roles.n, tile.n)]
         loops = [Step(a, 1) for a in roles.deep] + [Step(roles.k, tile.k)]
-        options: dict[str, int | str] = {"num_warps": tile.warps, "num_stages": tile.stages, "group": GROUP}
+        count = others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n)
+        options: dict[str, int | str] = {
+            "num_warps": tile.warps,
+            "num_stages": pick("stages", either(tile.stages, (2, 3, 4, 5))),
+            "group": pick("group", (GROUP, 4, 16, 1)),
+        }
+        options |= pick("operands", _ways(c, tile, count, target))
         yield Schedule((*grid, *loops), len(grid), options=options | _rounding(kernel))
+
+
+def _ways(c: Contraction, tile: Tile, count: int, target: Target) -> tuple[dict[str, int | str], ...]:
+    """How operands come: loaded by the threads, or by the copy engine of newer GPUs.
+
+    That costs each program a descriptor per operand, made once, so programs stay for several tiles.  It spares the
+    addresses, 28 registers and a third of the instructions of a large tile: preferred where each program has at least
+    two tiles of the largest kind.
+    """
+    loaded: dict[str, int | str] = {}
+    if not target.copies or _is_wide(c) or c.reduce.dtype is not dtypes.float32:
+        return (loaded,)
+    if count <= target.cores:
+        return (loaded, {"tma": 1})
+    staying: dict[str, int | str] = {"tma": 1, "programs": target.cores}
+    ways: tuple[dict[str, int | str], ...] = (loaded, staying, {"tma": 1}, {"programs": target.cores})
+    is_large = tile.m * tile.n >= 128 * 256 and count >= 2 * target.cores
+    return (staying, loaded, *ways[2:]) if is_large else ways
+
+
+def _further(c: Contraction, target: Target) -> tuple[Tile, ...]:
+    """Tiles that only measuring finds."""
+    return FURTHER if _has_warpgroups(target) and not _is_wide(c) and c.reduce.dtype.bits == 32 else ()
 
 
 def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target: Target) -> list[Tile]:
@@ -187,15 +226,20 @@ def _is_heavy(kernel: Kernel, c: Contraction, roles: Roles) -> bool:
 
 
 def _rounding(kernel: Kernel) -> dict[str, int | str]:
-    """When all results are 16-bit floats, an operand computed in float32 may be rounded to the other's 16 bits."""
-    return {"narrow": "round"} if all(s.param.dtype.is_narrow_float for s in main_stores(kernel)) else {}
+    """When the results are 16-bit floats, an operand computed in float32 may be rounded to the other's 16 bits.
+
+    Sums over the rows or columns of these results may be stored in float32.
+    """
+    stores = main_stores(kernel)
+    most = max(len(s.axes) for s in stores)
+    return {"narrow": "round"} if all(s.param.dtype.is_narrow_float for s in stores if len(s.axes) == most) else {}
 
 
 # ------------------------------------------------------------------------------------------------------ several
 
 
 def staged(
-    kernel: Kernel, found: dict[Reduce, Contraction], free: Sequence[Axis], target: Target
+    kernel: Kernel, found: dict[Reduce, Contraction], free: Sequence[Axis], target: Target, pick: Pick
 ) -> Iterator[Schedule]:
     """Rows over programs, the axis the later contractions sum over in blocks, all other axes whole."""
     form = form_of(kernel, found)
@@ -207,12 +251,15 @@ def staged(
     depth = max((block_size(a.size) for a in whole), default=LEAST)
     wide = any(map(_is_wide, found.values()))
     programs = prod(a.size for a in others)
-    for rows, columns, warps, stages in _blocks(target, wide, depth):
+    blocks = _blocks(target, wide, depth)
+    for rows, columns, warps, stages in (pick("block", (*blocks, *FURTHER_BLOCKS)), *blocks[1:]):
         if rows > 64 and programs * -(-form.rows.size // rows) < target.cores:
             continue
         grid = [*(Step(a, 1) for a in others), Step(form.rows, min(rows, max(LEAST, block_size(form.rows.size))))]
         loops = [Step(form.walk, min(columns, max(LEAST, block_size(form.walk.size))))]
-        options: dict[str, int | str] = {"num_warps": warps, "num_stages": stages}
+        options: dict[str, int | str] = {"num_warps": warps, "num_stages": pick("stages", either(stages, (2, 3, 4)))}
+        if target.copies and not wide:
+            options |= pick("operands", ({}, {"tma": 1}))
         for streams in (find_streams(kernel), ()):
             yield Schedule(
                 (*grid, *loops), len(grid), partial=frozenset(), streams=streams, options=options | _rounding(kernel)

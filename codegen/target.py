@@ -5,7 +5,7 @@ Comes in: a runtime's probe, or one of the named targets below.  Goes out: to `c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 
@@ -21,6 +21,7 @@ class Target:
     l1, l2, l3    bytes of the caches, the nearest first; of the last that all cores share
     dots          kinds of products of narrow values it multiplies and adds several at a time: see `codegen.dots`
     by_lane       scalar operations that the driver gets wrong on vectors of float64, and right on scalars
+    copies        it brings tiles of arrays into shared memory by itself (NVIDIA's tensor memory accelerator)
     """
 
     language: str
@@ -34,6 +35,7 @@ class Target:
     float64: bool = True
     dots: tuple[str, ...] = ()
     by_lane: tuple[str, ...] = ()
+    copies: bool = field(default=False, repr=False)
 
     @property
     def lanes(self) -> int:
@@ -46,5 +48,5 @@ SM80: Final = Target(
     "triton", "sm_80", cores=108, vector_bytes=16, scratch=166_912, l1=166_912, l2=40 << 20
 )
 SM90: Final = Target(
-    "triton", "sm_90", cores=132, vector_bytes=16, scratch=232_448, l1=232_448, l2=50 << 20
+    "triton", "sm_90", cores=132, vector_bytes=16, scratch=232_448, l1=232_448, l2=50 << 20, copies=True
 )

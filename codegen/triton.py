@@ -14,6 +14,7 @@ from typing import Final
 
 from codegen.index import Index
 from codegen.ir import Apply, Expr, Kernel, Reduce, Scan, children
+from codegen.narrowing import Limit, limits
 from codegen.nodes import (
     Advance,
     Box,
@@ -58,7 +59,7 @@ def render(nest: Nest) -> Program:
         language="triton",
         source=printer.source(),
         entry=entry,
-        grid=(prod(_count(loop) for loop in nest.grid),),
+        grid=(printer.programs,),
         params=kernel.params,
         written=kernel.written,
         kernel=kernel,
@@ -81,17 +82,19 @@ class _Printer:
         loops = [node.var for node in nodes(nest.body) if isinstance(node, Loop)]
         variables = {name: self.names.own(name) for name in dict.fromkeys([*loops, *(b.name for b in nest.boxes)])}
         hanging = {stream.shift: _hanging(kernel, stream.shift) for stream in nest.schedule.streams}
+        grid = [variables[loop.var] for loop in nest.grid]
         self.context = Context(
-            frozenset(kernel.exprs), self.rank, variables, _shared_indices(kernel), hanging, nest.schedule.options
+            frozenset(kernel.exprs), self.rank, variables, _shared_indices(kernel), hanging, nest.schedule.options, grid
         )
         self.origins: tuple[Expr | None, ...] = ()
         self.centers = {node.center for node in nodes(nest.body) if isinstance(node, Shift)}
+        self.tiles = prod(map(_count, nest.grid))
+        self.programs = min(self.tiles, int(nest.schedule.options.get("programs", self.tiles)))
 
     def source(self) -> str:
         """The whole text: a comment that says what it computes and how, imports, helpers, the kernel."""
         scope = Scope(self.names)
-        self.grid(scope)
-        self.inside_grid(scope)
+        self.every_tile(scope)
         lines = scope.text()
         body = "\n".join(lines) + "\n"
         helpers = helpers_used(body)
@@ -110,6 +113,18 @@ class _Printer:
         before = source.removesuffix(body).count("\n")
         self.origins = (*[None] * before, *origins_of(lines))
         return source
+
+    def every_tile(self, scope: Scope) -> None:
+        """What a program does: one tile of the grid, or with the option `programs` so many apart."""
+        if self.programs == self.tiles:
+            self.grid("tl.program_id(0)", scope)
+            self.inside_grid(scope)
+            return
+        number = self.names.own("number")
+        inner = scope.inner(f"for {number} in range(tl.program_id(0), {self.tiles}, {self.programs}):")
+        self.grid(number, inner)
+        self.inside_grid(inner)
+        inner.close()
 
     def inside_grid(self, scope: Scope) -> None:
         """What one program does; twice, with and without masks, when a mask would break up 16-byte accesses.
@@ -140,13 +155,13 @@ class _Printer:
         odd = loop.axis.size % WIDEST_ACCESS != 0 and loop.tile >= WIDEST_ACCESS
         return loop if along and odd else None
 
-    def grid(self, scope: Scope) -> None:
-        """Each grid loop's variable from the one program id, the innermost loop running fastest."""
+    def grid(self, number: str, scope: Scope) -> None:
+        """Each grid loop's variable from the number of the tile, the innermost loop running fastest."""
         loops = self.nest.grid
         if not loops:
             return
         wide = any(_count(loop) * loop.tile >= 1 << 31 for loop in loops)
-        program = "tl.program_id(0)" + (".to(tl.int64)" if wide else "")
+        program = number + (".to(tl.int64)" if wide else "")
         if len(loops) > 1:
             name = self.names.own("program")
             scope.line(f"{name} = {program}")
@@ -218,15 +233,45 @@ class _Printer:
                 raise AssertionError(f"a Triton nest has no {type(node).__name__}: boxes are values")
 
     def loop(self, loop: Loop, scope: Scope) -> None:
-        """A loop with constant bounds, which the compiler can pipeline."""
+        """A loop over the steps of a tile that are not idle, which the compiler can pipeline."""
         start, var = self.start(loop), self.context.variables[loop.var]
+        first, last = self.bounds(loop, start, scope)
         counter = var if start == "0" else self.names.numbered("step")
-        inner = scope.inner(f"for {counter} in range(0, {loop.place.tile(loop.axis)}, {loop.tile}):")
+        inner = scope.inner(f"for {counter} in range({first}, {last}, {loop.tile}):")
         inner.starts.add(var)
         if counter != var:
             inner.define(var, f"{start} + {counter}")
         self.body(loop.body, inner)
         inner.close()
+
+    def bounds(self, loop: Loop, start: str, scope: Scope) -> tuple[str, str]:
+        """Where a loop begins and ends, counted from its start, by the guards outside of which steps are idle.
+
+        One step remains in any case; a first step that is a multiple of the tile keeps accesses aligned.
+        """
+        extent, tile = loop.place.tile(loop.axis), loop.tile
+        first, last = "0", str(extent)
+        behind = "" if start == "0" else f" - {start}"
+        firsts, lasts = limits(loop)
+        for limit in firsts:
+            text = f"tl.maximum(({self.limit(limit)}{behind}) // {tile} * {tile}, {first})"
+            first = self.bound("first", f"tl.minimum({text}, {(extent - 1) // tile * tile})", scope)
+        for limit in lasts:
+            least = "1" if first == "0" else f"{first} + 1"
+            last = self.bound("last", f"tl.maximum(tl.minimum({self.limit(limit)}{behind}, {last}), {least})", scope)
+        return first, last
+
+    def bound(self, stem: str, text: str, scope: Scope) -> str:
+        name = self.names.numbered(stem)
+        scope.line(f"{name} = {text}")
+        return name
+
+    def limit(self, limit: Limit) -> str:
+        """The text of a limit, an int.  A quotient is rounded towards 0: one below 0 bounds nothing either way."""
+        terms = [self.context.variables[var] + ("" if k == 1 else f" * {k}") for var, k in limit.terms]
+        const = limit.const + limit.by - 1
+        text = " + ".join([*terms, str(const)] if const or not terms else terms)
+        return text if limit.by == 1 else f"({text}) // {limit.by}"
 
     def declare(self, box: Box, scope: Scope) -> None:
         shape = [block_size(box.tile[a]) for a in self.dimensions(box)]

@@ -14,7 +14,7 @@ from typing import Final
 
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
-from codegen.ir import Apply, Expr, Reduce, apply
+from codegen.ir import Apply, Const, Expr, Reduce, apply
 from codegen.nodes import Environment
 from codegen.triton_scope import Axes, Value
 from codegen.triton_tiles import Blocks, Rank
@@ -51,7 +51,7 @@ def find_dot(r: Reduce, blocks: Blocks, env: Environment) -> Dot | None:
     free = blocks.order(r.axes)
     if len(bound) != 1 or len(free) != 2:
         return None
-    sides = _sides(_factors(r.arg, env), bound[0], free)
+    sides = _sides(_factors(r.arg, env), bound[0], free, env)
     if sides is None or any(blocks.block(a) < _LEAST for a in (*bound, *free)):
         return None
     ranks: tuple[Rank, Rank] = (
@@ -83,19 +83,24 @@ def dot_text(dot: Dot, left: Value, right: Value, into: str, options: Mapping[st
 
 
 def _factors(e: Expr, env: Environment) -> list[Expr]:
-    """The factors of a product of any depth."""
+    """The factors of a product of any depth; of a quotient, what is divided and the divisor's reciprocal."""
     found, pending = [], [e]
     while pending:
         x = pending.pop()
         if isinstance(x, Apply) and x.op.name == "mul" and x not in env:
             pending.extend(reversed(x.args))
+        elif isinstance(x, Apply) and x.op.name == "div" and x not in env and not isinstance(x.args[0], Const):
+            pending.extend((apply("div", Const(1.0, x.dtype), x.args[1]), x.args[0]))
         else:
             found.append(x)
     return found
 
 
-def _sides(factors: Sequence[Expr], bound: Axis, free: Axes) -> tuple[Expr, Expr] | None:
-    """The factors multiplied into two: those along the first free axis and those along the second."""
+def _sides(factors: Sequence[Expr], bound: Axis, free: Axes, env: Environment) -> tuple[Expr, Expr] | None:
+    """The factors multiplied into two: those along the first free axis and those along the second.
+
+    Those along neither go to a side that is computed anyway.
+    """
     groups: tuple[list[Expr], list[Expr]] = ([], [])
     neutral = []
     for factor in factors:
@@ -106,7 +111,8 @@ def _sides(factors: Sequence[Expr], bound: Axis, free: Axes) -> tuple[Expr, Expr
             groups[own.index(True)].append(factor)
         else:
             neutral.append(factor)
-    groups[0].extend(neutral)
+    is_stored = [len(group) == 1 and _storage(group[0], env) is not None for group in groups]
+    groups[is_stored == [True, False]].extend(neutral)
     if not all(any(bound in x.axes for x in group) for group in groups):
         return None
     left, right = (fold(lambda a, b: apply("mul", a, b), group) for group in groups)

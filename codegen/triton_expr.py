@@ -15,6 +15,7 @@ from typing import Final
 from codegen.index import Axis, Index
 from codegen.ir import Apply, Const, Coord, Expr, Load, Reduce, Valid, index_exprs
 from codegen.nodes import Environment, Place
+from codegen.triton_descriptor import copied, described
 from codegen.triton_dot import Dot, dot_text, find_dot
 from codegen.triton_scope import Scope, Value
 from codegen.triton_text import full, literal, reduction, spelling, type_name
@@ -34,6 +35,7 @@ class Context:
     shared     indices used more than once
     hanging    per shift of a stream, the expressions that depend on it
     options    the schedule's options
+    grid       the texts of the grid's variables
     """
 
     exprs: Collection[Expr]
@@ -42,6 +44,7 @@ class Context:
     shared: Collection[Index]
     hanging: Mapping[Expr, Collection[Expr]]
     options: Mapping[str, int | str]
+    grid: Collection[str] = ()
 
 
 class Leaf:
@@ -55,6 +58,7 @@ class Leaf:
         self.centers = [(e, box.name) for e, box in env.items() if box.kind == "run"]
         self.written: dict[Hashable, Value] = {}
         self.dots: dict[Reduce, Dot | None] = {}
+        self.operands: set[Expr] = set()
 
     def value(self, root: Expr, rank: Rank | None = None) -> Value:
         """The printed value of an expression, over its own axes in the order of rank."""
@@ -78,7 +82,8 @@ class Leaf:
     def dot(self, r: Reduce) -> Dot | None:
         """How a reduce is done by the matrix unit here, or None."""
         if r not in self.dots:
-            self.dots[r] = find_dot(r, self.tiles, self.env)
+            self.dots[r] = found = find_dot(r, self.tiles, self.env)
+            self.operands.update(x for x, _ in (found.operands if found is not None else ()))
         return self.dots[r]
 
     def dot_update(self, dot: Dot, into: str) -> str:
@@ -176,11 +181,25 @@ class Leaf:
         return Value(value.over(want), want)
 
     def _load(self, e: Load, rank: Rank) -> Value:
+        if self.context.options.get("tma") and e in self.operands:
+            copied = self._copied(e)
+            if copied is not None:
+                want = self.tiles.order(e.axes, rank)
+                return Value(copied.alone(want), want)
         mask = self.tiles.mask(e.axes, (e.index,), e.guards, rank)
         want = self.tiles.order(e.index.axes if mask is None else {*e.index.axes, *mask.axes}, rank)
         pointer = self.tiles.offset(e.param, e.index, rank, want)
         masked = "" if mask is None else f", mask={mask.alone(want)}, other={literal(0, e.dtype)}"
         return Value(f"tl.load({pointer}{masked})", want)
+
+    def _copied(self, e: Load) -> Value | None:
+        """An operand of the matrix unit as the copy engine brings it; None for one it cannot bring."""
+        found = described(e, self.tiles, self.context.grid)
+        if found is None:
+            return None
+        key = ("copied", e, self.tiles.spans(e.axes))
+        known = self.scope.known.get(key)
+        return known or self._home(e).name(key, f"{e.param.name}_", copied(found, self.tiles), found.axes)
 
     def _reduce(self, e: Reduce, rank: Rank) -> Value:
         dot = self.dot(e)

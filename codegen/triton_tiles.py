@@ -47,9 +47,21 @@ class Blocks:
 
     def overhangs(self, axis: Axis) -> bool:
         """True when some tile of axis has elements beyond the axis' size."""
+        return self.beyond(axis) > 0
+
+    def beyond(self, axis: Axis) -> int:
+        """How many elements the tiles of axis have beyond the axis' size."""
         steps = [step.tile for step in self.place.taken if step.axis is axis]
         first = steps[0] if steps else self.block(axis)
-        return -(-axis.size // first) * first > axis.size
+        return -(-axis.size // first) * first - axis.size
+
+    def is_wide(self, index: Index) -> bool:
+        """True when the index at some element of the tiles, or something it is made of, needs 64 bits."""
+        most = max((self.beyond(axis) for axis in index.axes), default=0)
+        further = sum(abs(k) * (self.beyond(a) if isinstance(a, Axis) else most) for a, k in index.terms)
+        if max(abs(index.lo), abs(index.hi)) + further >= WIDE:
+            return True
+        return any(self.is_wide(atom.inner) for atom in index.atoms() if atom.kind != "dynamic")
 
 
 class Tiles(Blocks):
@@ -105,7 +117,7 @@ class Tiles(Blocks):
 
     def offset(self, param: Param, index: Index, rank: Rank, want: Axes) -> str:
         """The text of param + index, as a pointer or a block of them over all axes of `want`."""
-        wide = param.size > WIDE or _is_wide(index)
+        wide = param.size > WIDE or self.is_wide(index)
         value = self.index(index, rank, wide)
         if value.axes != want:
             filled = f"tl.full({self.shape(want)}, {value.text}, tl.int{64 if wide else 32})"
@@ -158,7 +170,7 @@ class Tiles(Blocks):
         if (known := self.scope.known.get(key)) is not None:
             return known
         up = max(0, -(atom.inner.lo // atom.by))
-        inner = self.index(atom.inner + up * atom.by, rank, wide or _is_wide(atom.inner))
+        inner = self.index(atom.inner + up * atom.by, rank, wide or self.is_wide(atom.inner))
         text = f"{inner.operand} {'//' if atom.kind == 'div' else '%'} {atom.by}"
         if up and atom.kind == "div":
             text += f" - {up}"
@@ -210,12 +222,6 @@ class Tiles(Blocks):
                     yield Value(f"{value.operand} {limit}", value.axes, False)
 
     def _sides(self, guard: Guard, rank: Rank) -> list[Value]:
-        value = self.index(guard.index, rank, _is_wide(guard.index))
+        value = self.index(guard.index, rank, self.is_wide(guard.index))
         limits = [f">= {guard.lo}"] * (guard.index.lo < guard.lo) + [f"< {guard.hi}"] * (guard.index.hi >= guard.hi)
         return [Value(f"{value.text} {limit}", value.axes, False) for limit in limits]
-
-
-def _is_wide(index: Index) -> bool:
-    """True when the index, or something it is made of, needs 64 bits."""
-    reach = max(abs(index.lo), abs(index.hi)) + sum(abs(k) for _, k in index.terms) * 1024
-    return reach >= WIDE or any(_is_wide(atom.inner) for atom in index.atoms() if atom.kind != "dynamic")

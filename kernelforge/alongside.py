@@ -18,8 +18,8 @@ from codegen.open_sizes import STATIC, Sizes
 from codegen.ops import SCALAR_OPS
 from codegen.target import Target
 from kernelforge import graph
-from kernelforge.cuts import REPEATING, contraction_operands
 from kernelforge.graph import Node, Shape, rebuilt, toposort
+from kernelforge.seen import REPEATING, contraction_operands
 
 PARTS_PER_CORE = 16  # as many programs as a kernel of rows is left with at least
 LEAST = 1 << 16  # elements: less is done in no time anyway

@@ -8,21 +8,28 @@ each, and cut too much rather than too little: `merging` joins what belongs toge
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import gcd
 from typing import Final
 
 from codegen.ops import SCALAR_OPS
-from codegen.target import Target
 from kernelforge.graph import LEAVES, Node, toposort
+from kernelforge.limits import Limits
+from kernelforge.seen import (
+    BIJECTIVE,
+    REPEATING,
+    SEE_THROUGH,
+    contraction_operands,
+    in_memory,
+    is_leaf,
+    is_transfer,
+    sources,
+    through,
+    uses_once,
+    widens,
+)
 
-BIJECTIVE: Final = frozenset(("reshape", "permute", "detach"))
-REPEATING: Final = BIJECTIVE | {"expand"}
-SEE_THROUGH: Final = REPEATING | frozenset(("pad", "shrink", "flip", "window", "unwindow"))
 LONGEST_DIAMOND: Final = 32
 SHARED: Final = "used by several kernels and not cheap"
 FACTOR: Final = "too dear to repeat in a contraction"
-USING_ONCE: Final = BIJECTIVE | frozenset(("pad", "shrink", "flip", "unwindow"))
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
     "scatter": "scattered into in place",
@@ -33,83 +40,6 @@ FORCED: Final = {
     "while": "computed round by round",
     "stack": "made of several values",
 }
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Numbers the fusion rules compare with.
-
-    operations  most operations of one kernel
-    params      most arrays of one kernel
-    tile        longest axis that fits whole in one tile
-    repeats     most values of a tile a reduction may be repeated over
-    cheap       cost per element up to which a value is computed again rather than stored
-    cheap_small the same where everything the value is computed from is much smaller than the value
-    small       elements a value, with all it is computed from, may have to be cheap up to that larger cost as well
-    prologue    the same for an operand of a contraction, which is computed again for every tile
-    cores       processors to keep busy
-    program     elements one program may work through alone when there are too few programs
-    updates     independent elementwise results share kernels; elsewhere their kernels share launches
-    """
-
-    operations: int = 200
-    params: int = 96
-    tile: int = 128
-    repeats: int = 256
-    cheap: int = 32
-    cheap_small: int = 64
-    small: int = 4096
-    prologue: int = 2
-    cores: int = 2
-    program: int = 1 << 16
-    updates: bool = False
-
-    @staticmethod
-    def of(target: Target) -> Limits:
-        """The limits for a machine."""
-        program = max(1 << 14, (1 << 17) // max(1, target.cores))
-        return Limits(cores=target.cores, program=program, updates=target.language == "triton")
-
-
-def is_leaf(node: Node) -> bool:
-    """True for a node that is read or known, not computed."""
-    return node.op in LEAVES or node.realized is not None or 0 in node.shape
-
-
-def is_transfer(node: Node) -> bool:
-    """True for a copy between two devices; the copy of what no device holds is computed where it is needed."""
-    return node.op == "copy" and node.realized is None and node.src[0].device is not None
-
-
-def in_memory(node: Node) -> Node:
-    """The node whose stored elements a step that is no kernel reads for one of its sources."""
-    return through(node, frozenset(("reshape", "detach")))
-
-
-def through(node: Node, ops: frozenset[str]) -> Node:
-    """The node behind a chain of the given views."""
-    while node.op in ops and node.realized is None:
-        node = node.src[0]
-    return node
-
-
-def uses_once(node: Node) -> bool:
-    """True for a view that shows no element of what it shows twice."""
-    if node.op != "window":
-        return node.op in USING_ONCE
-    _, taps, stride, dilation = node.attr
-    return stride // gcd(stride, dilation) >= taps
-
-
-def contraction_operands(node: Node) -> tuple[Node, ...]:
-    """The two factors of a sum of products, behind views and casts, if each of them is used more than once; else ()."""
-    if node.op != "reduce" or node.attr[0] != "add":
-        return ()
-    body = through(node.src[0], BIJECTIVE | {"cast"})
-    if body.op != "mul" or body.realized is not None:
-        return ()
-    factors = tuple(through(x, SEE_THROUGH | {"cast"}) for x in body.src)
-    return factors if all(2 * x.size <= body.size for x in factors) else ()
 
 
 class Cuts:
@@ -150,6 +80,24 @@ class Cuts:
     def cut(self, node: Node, reason: str) -> None:
         if not self.is_stored(node):
             self.reasons[node] = reason
+
+    def cut_value(self, node: Node, reason: str) -> None:
+        """Stores a value in the narrowest form it has: what was widened as it was before."""
+        narrow = behind = node
+        while self.limits.narrow and not is_leaf(behind) and (behind.op in BIJECTIVE or widens(behind)):
+            widened, behind = widens(behind), behind.src[0]
+            narrow = behind if widened else narrow
+        if narrow is node:
+            self.cut(self._placed(node) if self.limits.narrow else node, reason)
+        elif not is_leaf(narrow) and not self.is_stored(through(narrow, SEE_THROUGH)):
+            self.cut(in_memory(narrow), reason)
+
+    def _placed(self, node: Node) -> Node:
+        """A value in the order of the larger array it becomes a part of, if it does."""
+        end, order = node, node
+        while len(self.users[end]) == 1 and (end := self.users[end][0]).op in BIJECTIVE and end not in self.reasons:
+            order = end
+        return in_memory(order) if end.op == "pad" else node
 
     def stored_factors(self, contraction: Node) -> list[Node]:
         """The factors of a contraction that are read from memory as they are, at most converted."""
@@ -213,7 +161,7 @@ class Cuts:
                 taken.add(after)
                 end = after
             kind = "a scan" if node.op == "scan" else "a reduction"
-            self.cut(end, "a contraction and its epilogue" if node in self.contractions else kind)
+            self.cut_value(end, "a contraction and its epilogue" if node in self.contractions else kind)
 
     def _continues(self, node: Node) -> bool:
         """True for a sum that is only summed on, a few values at a time, none of them used twice: both are one sum.
@@ -360,9 +308,9 @@ class Cuts:
                 found |= {user} if self.is_stored(user) else roots.get(user, frozenset())
             if node.op in SCALAR_OPS or node.op == "gather" or node in self.scores:
                 if len(found) > 1 and not self._is_cheap(node):
-                    self.cut(node, SHARED)
+                    self.cut_value(node, SHARED)
                 elif self._is_dear_factor(node):
-                    self.cut(node, FACTOR)
+                    self.cut_value(node, FACTOR)
             roots[node] = frozenset(list(found)[:2])
 
     def _keep_needed(self) -> None:
@@ -376,14 +324,25 @@ class Cuts:
 
     def _is_dear_factor(self, node: Node) -> bool:
         """True when a contraction repeats the node, and that costs more than reading it would."""
+        if self.limits.narrow and self._is_rounded(node) and self._is_factor(node, self.limits.repeats):
+            return True
         return self._is_factor(node) and not self._is_cheap(node, self.limits.prologue)
 
-    def _is_factor(self, node: Node) -> bool:
-        """True when a contraction repeats the node."""
+    def _is_rounded(self, node: Node) -> bool:
+        """True for a value that is made narrower, and that no score leads to."""
+        if node.op != "cast" or not (node.dtype.is_narrow_float and node.src[0].dtype.bits > node.dtype.bits):
+            return False
+        return self.scores.isdisjoint(self.region([node])[0]) if self.scores else True
+
+    def _is_factor(self, node: Node, least: int = 0) -> bool:
+        """True when a contraction repeats the node, at least so many times."""
         factor = through(node, frozenset(("cast",)))
+        users = self.users[node]
+        if self.limits.narrow:
+            users = [after for user in users for after in (self.users[user] if widens(user) else (user,))]
         return any(
-            factor in self.contractions[user]
-            for repeated in self.users[node]
+            factor in self.contractions[user] and user.src[0].size >= least * node.size
+            for repeated in users
             if repeated.size > node.size or repeated.op in SEE_THROUGH
             for user in self._contractions_of(repeated, SEE_THROUGH | {"cast"})
         )
@@ -414,8 +373,3 @@ class Cuts:
             return False
         is_small = limit is None and read + node.size <= self.limits.small
         return is_small or 4 * read <= node.size or (cost <= cheap and 2 * read <= 3 * node.size)
-
-
-def sources(node: Node) -> tuple[Node, ...]:
-    """The nodes a node is computed from; none for a leaf."""
-    return () if node.realized is not None or 0 in node.shape else node.src

@@ -17,11 +17,13 @@ from collections.abc import Mapping, Sequence
 
 from codegen.target import Target
 from kernelforge.boundaries import between
-from kernelforge.cuts import Cuts, Limits, in_memory, is_transfer
+from kernelforge.cuts import Cuts
 from kernelforge.graph import SCATTERS, Node
 from kernelforge.group import Group
+from kernelforge.limits import Limits
 from kernelforge.merging import Merging, Part
 from kernelforge.questions import Questions
+from kernelforge.seen import in_memory, is_transfer
 from kernelforge.story import telling
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kernelforge.alongside import cuts_among
-from kernelforge.cuts import Cuts, is_transfer
+from kernelforge.cuts import Cuts
 from kernelforge.graph import SCATTERS, Node
 from kernelforge.questions import Answer, Questions, is_pointwise
+from kernelforge.seen import is_transfer
 
 COMMON = "one value for several kernels"
 DEVICES = "on different devices"

@@ -15,9 +15,9 @@ from typing import Final
 from codegen.index import Axis, Index
 from codegen.ops import SCALAR_OPS
 from kernelforge.alongside import cuts_among
-from kernelforge.cuts import Limits
 from kernelforge.demand import Demand, Demands, TooManyDemands
 from kernelforge.graph import LEAVES, VIEWS, Node
+from kernelforge.limits import Limits
 from kernelforge.structure import structure
 
 IN_ORDER: Final = LEAVES | {"reshape", "detach", "contiguous", "copy"}
@@ -143,18 +143,22 @@ class Questions:
             if demand.kind not in ("reduce", "scan"):
                 continue
             lacking = [axis.size for axis in parallel - demand.axes]
-            if max(lacking, default=1) > self.limits.tile or prod(lacking) > self.limits.repeats:
+            most = self.limits.again if self._is_long(demand.node) else self.limits.repeats
+            if max(lacking, default=1) > self.limits.tile or prod(lacking) > most:
                 return "a reduction would be repeated"
             if prod(axis.size for axis in demand.axes) > demand.node.size:
                 return "a reduction would be computed more than once"
         return None
+
+    def _is_long(self, node: Node) -> bool:
+        return node in self.contractions and node not in self.scores
 
     def _contractions(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
         """A contraction is parallel over its result and reads no reduction, except around an attention's scores."""
         below = reductions_below(order)
         long = 0
         for demand in order:
-            if demand.node not in self.contractions or demand.node in self.scores or demand.kind != "reduce":
+            if not self._is_long(demand.node) or demand.kind != "reduce":
                 continue
             inner = below[id(demand.needs[0])]
             lacking = [axis.size for axis in demand.axes - parallel]

@@ -60,7 +60,8 @@ def name_of(graph: Structure, device: str, *circumstances: object) -> str | None
     except TypeError:
         return None
     lines = repr([node.line for node in graph.nodes])
-    return cache.key_of("plan", _package(), repr(runtime.facts), repr(runtime.target), repr(circumstances), text, lines)
+    target = f"{runtime.target!r} {runtime.target.copies}"
+    return cache.key_of("plan", _package(), repr(runtime.facts), target, repr(circumstances), text, lines)
 
 
 def recall(name: str) -> Plan | None:

@@ -114,6 +114,7 @@ TUNE_SECONDS: Final = Setting("TUNE_SECONDS", 5, "seconds the search for one ker
 KEEP: Final = Setting("KEEP", 256, "MiB of weights prepared for fast products that are kept from one use to the next")
 WINOGRAD: Final = Setting("WINOGRAD", True, "convolutions with fewer multiplications, where they are faster on a CPU")
 GRAPHS: Final = Setting("GRAPHS", False, "on CUDA, plans that run again do so as one graph; not tried on a GPU yet")
+TMA: Final = Setting("TMA", True, "on CUDA from compute capability 9.0 on, tiles may come by the copy engine")
 OPEN: Final = Setting("OPEN", True, "from the second size of a graph on, kernels serve all sizes; CPU devices only")
 PENDING: Final = Setting("PENDING", 4096, "operations a tensor may wait for before it is computed unasked; 0: any")
 MEMORY_BUDGET: Final = Setting("MEMORY_BUDGET", 0, "bytes a plan may take beside what is given; 0: any")
@@ -127,7 +128,7 @@ SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
         DEBUG, DEVICE, OPENCL, THREADS, WORKERS, COMPILE_APART, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE, DUMP,
-        DUMP_LANGUAGE, EDITED, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, OPEN, PENDING, MEMORY_BUDGET,
+        DUMP_LANGUAGE, EDITED, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, TMA, OPEN, PENDING, MEMORY_BUDGET,
         EAGER, VERIFY, NAN, JIT, TRAINING,
     )
 }  # fmt: skip

@@ -18,10 +18,11 @@ from codegen.open_sizes import STATIC, Sizes
 from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
-from kernelforge.cuts import contraction_operands
 from kernelforge.graph import Node, rebuilt, toposort
+from kernelforge.seen import contraction_operands
 
 CHUNK = 4096
+COLUMN_CHUNK = 256  # rows of a GPU's part of a sum down columns: enough parts to keep memory busy
 CHUNK_CONTRACTION = 1024
 TILE = 4096  # results of a contraction that one program computes at the least
 CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs as much as some 2^14
@@ -70,11 +71,13 @@ def partition(node: Node, target: Target) -> Part | None:
     else:
         rows = dims[-1] == len(shape) - 1
         programs, chunk = node.size // (1 if rows else 64 if gpu else 16), max(CHUNK, (1 << 17) // target.cores)
+        chunk = COLUMN_CHUNK if gpu and not rows else chunk
     if programs >= target.cores:
         return None
     wanted = min(4 * target.cores // max(1, programs), length // chunk)
     if wanted < 2:
         return None
+    wanted = 1 << (wanted.bit_length() - 1) if gpu else wanted  # parts that need no masks
     dim = next(d for d in dims if shape[d] > 1)
     return Part(dim, min(wanted, shape[dim]))
 

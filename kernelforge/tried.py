@@ -23,11 +23,11 @@ from codegen.dtypes import dtypes
 from codegen.target import Target
 from kernelforge import graph
 from kernelforge.buffer import Buffer
-from kernelforge.cuts import through
 from kernelforge.graph import VIEWS, Node, rebuild, toposort
 from kernelforge.kernels import Device, Runtime
 from kernelforge.plan import make_plan
 from kernelforge.running import compile_all, rerun
+from kernelforge.seen import through
 from kernelforge.settings import TUNE, TUNE_SECONDS, Context
 from kernelforge.steps import Plan
 from kernelforge.structure import structure

@@ -24,8 +24,8 @@ from typing import NamedTuple
 from codegen.dtypes import dtypes
 from codegen.target import Target
 from kernelforge.blocks import in_blocks, in_blocks_of_taps
-from kernelforge.cuts import contraction_operands, through, uses_once
 from kernelforge.graph import VIEWS, Node, current_line, rebuild, toposort, user_line
+from kernelforge.seen import contraction_operands, through, uses_once
 from kernelforge.settings import WINOGRAD
 from kernelforge.toom import POINTS
 from kernelforge.windowed import Windowed, windowed

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from hashlib import sha256
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -115,6 +116,7 @@ class Call:
             device.error = Code.CUDA_ERROR_ILLEGAL_ADDRESS
             return
         assert all(pointer == 0 or pointer in device.memory for pointer in (scratch, profile))
+        assert all(pointer % 16 == 0 for pointer in self.values), "kernels rely on it"
         arrays = {
             param.name: device.memory[pointer][: param.nbytes].view(param.dtype.numpy)
             for param, pointer in zip(program.params, pointers)
@@ -188,6 +190,7 @@ class FakeDriver:
         "CU_LAUNCH_ATTRIBUTE_",
         "PROGRAMMATIC_STREAM_SERIALIZATION", "COOPERATIVE", "CLUSTER_DIMENSION", "CLUSTER_SCHEDULING_POLICY_PREFERENCE",
     )  # fmt: skip
+    CUfunc_cache = names("CU_FUNC_CACHE_", "PREFER_SHARED")
     CUclusterSchedulingPolicy = names("CU_CLUSTER_SCHEDULING_POLICY_", "SPREAD")
     CUlaunchConfig = CUDA_KERNEL_NODE_PARAMS = Structure
     CUlaunchAttribute, CUkernelNodeAttrValue = Attribute, NodeValue
@@ -385,7 +388,13 @@ class FakeDriver:
         return self._state(), self.attributes["MAX_THREADS_PER_BLOCK"]
 
     def cuFuncSetAttribute(self, hfunc: Function, attrib: str, value: int) -> Result:
+        if value > self.attributes["MAX_SHARED_MEMORY_PER_BLOCK_OPTIN"]:
+            return (Code.CUDA_ERROR_INVALID_VALUE,)
         hfunc.settings[attrib] = value
+        return (self._state(),)
+
+    def cuFuncSetCacheConfig(self, hfunc: Function, config: str) -> Result:
+        assert config == "CU_FUNC_CACHE_PREFER_SHARED"
         return (self._state(),)
 
     def cuLaunchKernel(
@@ -404,7 +413,9 @@ class FakeDriver:
         state = self._state(stream)
         if state:
             return (state,)
-        if min(shape) < 1 or shared > f.settings.get("CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES", 48 << 10):
+        most = f.settings.get("CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES", 48 << 10)
+        large = shape[0] >= 1 << 31 or max(shape[1:3]) >= 1 << 16 or prod(shape[3:]) > 1024
+        if min(shape) < 1 or large or shared > most:
             return (Code.CUDA_ERROR_INVALID_VALUE,)
         call = Call(f, shape, shared, arguments)
         self.launched.append(call)

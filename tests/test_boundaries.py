@@ -6,8 +6,8 @@ import pytest
 from codegen.target import CPU, SM90, Target
 from kernelforge import Tensor, boundaries, nn
 from kernelforge.boundaries import ADVICE, advice
-from kernelforge.cuts import Limits
 from kernelforge.fuse import groups
+from kernelforge.limits import Limits
 from kernelforge.nn import functional
 from kernelforge.realize import planned as steps
 from kernelforge.story import Story, told

@@ -280,6 +280,28 @@ def test_groups_compute_what_the_graph_means(seed: int, target) -> None:
         )
 
 
+def narrow_attention() -> Tensor:
+    """Causal attention in bfloat16 of queries, keys and values that lie in one array, and a projection."""
+    parts = Tensor.empty(2, 256, 3 * 4 * 64, dtype="bfloat16")
+    q, k, v = parts.reshape(2, 256, 3, 4, 64).permute(2, 0, 3, 1, 4).unbind(0)
+    seen = q.scaled_dot_product_attention(k, v, is_causal=True).transpose(1, 2).reshape(2, 256, 256)
+    return seen @ Tensor.empty(256, 640).cast("bfloat16")
+
+
+def test_on_a_gpu_nothing_is_stored_wider_than_it_was() -> None:
+    """Attention is one kernel whose result is of 16 bits; weights that products read often are rounded once."""
+    plan = planned(narrow_attention(), target=SM90)
+    assert len(plan) == 3 and all(node.dtype.bits == 16 for group in plan for node in group.outputs)
+    (weight,) = (group.outputs[0] for group in plan if group.outputs[0].size == 256 * 640)
+    assert weight.op == "cast"
+
+
+def test_a_product_is_not_repeated_for_the_parts_of_a_stack_on_a_gpu() -> None:
+    x, y, z = (tensor(256, 256, seed=seed) for seed in range(3))
+    stacked = Tensor.stack(x @ y, y @ z)
+    assert len(planned(stacked.pad(((0, 1), (0, 0), (0, 0))).contiguous(), target=SM90)) >= 2
+
+
 def test_values_are_computed_when_they_are_needed() -> None:
     """The long way first, what is short at its end; and of two results the one that takes less."""
     x = tensor(40, 40)

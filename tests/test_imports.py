@@ -11,21 +11,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A word is a file, a package, or a family of files: `choose` also places choose_cpu.py.
 ORDER = {
-    "codegen": """dtypes threefry < ops < index < ir < origins < image streaming < target schedule program
-                  < interpret show spell < bounds exact < checking verify < rebuild < scalar_rules < masked sharing
-                  merging gathering apart scanning phases reordering factors < fixing contract < rewrite < access dots
-                  picks overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles
-                  triton_dot triton_limits legality < placing narrowing < nest show_nest < choose < candidates
-                  < triton opencl < opencl_together generate < __init__""",
-    "kernelforge": """blame collector later < settings errors < variable kinds progress counters buffer dlpack recording
-                      < node < graph views shape structure hosted < grad simplify virtual < cuts split tallies privatise
-                      alongside toom tiling ownership < axes demand naming group < questions merging windowed blocks
-                      story < boundaries < fuse lower winograd < calls < lifted < loops whiles reference
-                      < numbered formulas memory kept judging sketch < resizing < kernels < tune < steps < joint layout
-                      < rounds < recomputing < plan < open_launches < open_plans < observing ceilings < debug dumping
-                      edits faults graphs saved verifying < running < tried < shrinking reproducing < confirming
-                      < realize < nans < tensor < autograd fft io < array_api
-                      < nn optim data < checkpoint amp replay < func < inspect < bench < cli < __main__ __init__""",
+    "codegen": """dtypes threefry < ops < index < ir < origins < image streaming < target schedule program < interpret
+                  show spell < bounds exact < checking verify < rebuild < scalar_rules < masked sharing merging
+                  gathering apart scanning phases reordering factors < fixing contract < rewrite < access dots picks
+                  overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles triton_dot
+                  triton_descriptor triton_limits legality < placing narrowing < nest show_nest < choose < candidates <
+                  triton opencl < opencl_together generate < __init__""",
+    "kernelforge": """blame collector later < settings errors < variable kinds progress counters buffer dlpack
+                      recording < node < graph views shape structure hosted < grad simplify virtual < seen limits <
+                      cuts split tallies privatise alongside toom tiling ownership < axes demand naming group <
+                      questions merging windowed blocks story < boundaries < fuse lower winograd < calls < lifted <
+                      loops whiles reference < numbered formulas memory kept judging sketch < resizing < kernels < tune
+                      < steps < joint layout < rounds < recomputing < plan < open_launches < open_plans < observing
+                      ceilings < debug dumping edits faults graphs saved verifying < running < tried < shrinking
+                      reproducing < confirming < realize < nans < tensor < autograd fft io < array_api < nn optim data
+                      < checkpoint amp replay < func < inspect < bench < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernelforge.calls import expanded
-from kernelforge.cuts import contraction_operands
 from kernelforge.graph import Node, toposort
+from kernelforge.seen import contraction_operands
 from kernelforge.simplify import simplify
 from kernelforge.tensor import Tensor
 from kernelforge.windowed import Windowed, windowed

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from codegen.target import CPU, SM90
 from kernelforge.blocks import in_blocks, in_blocks_of_taps
 from kernelforge.calls import expanded
-from kernelforge.cuts import contraction_operands
 from kernelforge.graph import Node, toposort
 from kernelforge.realize import explain
+from kernelforge.seen import contraction_operands
 from kernelforge.settings import Context
 from kernelforge.simplify import simplify
 from kernelforge.tensor import Tensor

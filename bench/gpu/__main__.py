@@ -1,7 +1,7 @@
 """python -m bench.gpu [-o FOLDER] [--minutes 9] [--only SECTION ...] [--small]
 
-The sections run in a process that this one watches: when one brings it down, or nothing is heard of it for a while, the
-rest runs in the next.
+The sections run in a process that this one watches: when one brings it down, the
+rest runs in the next.  So it is when a section takes longer than it may.
 """
 
 import argparse
@@ -25,19 +25,20 @@ from kernelforge.kernels import cuda_devices
 from kernelforge.kernels.cuda import CudaRuntime
 from kernelforge.kernels.cuda_driver import absence
 
-SECTIONS: dict[str, Callable[[Lab, str], None]] = {
-    "tests": checks.tests,
-    "ceilings": ceilings.measure,
-    "host": host.calls,
-    "products of bfloat16": products.narrow,
-    "attention": attention.both,
-    "rows": rows.all_rows,
-    "fused products": products.epilogue,
-    "GPT-2": gpt2.training,
-    "products of float32": products.single,
-    "first results": host.beginnings,
+SECTIONS: dict[str, tuple[Callable[[Lab, str], None], float]] = {  # each with the seconds it may take
+    "ceilings": (ceilings.measure, 30),
+    "tests": (checks.tests, 150),
+    "products of bfloat16": (products.narrow, 100),
+    "attention": (attention.both, 90),
+    "rows": (rows.all_rows, 70),
+    "GPT-2": (gpt2.training, 130),
+    "fused products": (products.epilogue, 60),
+    "host": (host.calls, 30),
+    "products of float32": (products.single, 70),
+    "first results": (host.beginnings, 90),
 }
-SILENCE = 170.0  # seconds without a new row after which a process is given up
+START = 60.0  # seconds until the first section begins
+GRACE = 20.0  # seconds a section may go on beyond its time: a case that was begun ends
 CHILD = [sys.executable, "-m", "bench.gpu", "--child"]
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -83,14 +84,19 @@ def watch(options: argparse.Namespace) -> int:
 
 
 def follow(process: "subprocess.Popen[bytes]", options: argparse.Namespace, deadline: float) -> None:
-    """Returns when a process has ended; ends it when it is silent for long, or has had its time and a little more."""
+    """Returns when a process has ended; ends it when a section, or all of them, had its time and a little more."""
     path = options.output / f"{slug(environment())}.json"
-    heard = time.time()
+    changed, count, since = 0.0, -1, time.perf_counter()
+    limit = START
     while process.poll() is None:
         time.sleep(0.2)
         with suppress(FileNotFoundError):
-            heard = max(heard, path.stat().st_mtime)
-        if time.time() - heard > SILENCE or time.perf_counter() > deadline + 15:
+            if (now := path.stat().st_mtime) != changed:
+                changed, begun = now, Results.read(options.output, environment()).begun
+                if len(begun) != count:
+                    count, since = len(begun), time.perf_counter()
+                    limit = SECTIONS[begun[-1]][1] if begun else START
+        if time.perf_counter() - since > limit + GRACE or time.perf_counter() > deadline + 15:
             process.kill()
             process.wait()
 
@@ -105,12 +111,15 @@ def run(options: argparse.Namespace) -> int:
     runtime = Device[DEVICE]
     assert isinstance(runtime, CudaRuntime)
     lab = Lab(runtime, imported_torch(), results, options.minutes, options.small)
+    last = lab.deadline
     for name in options.only:
         results.begun.append(name)
         results.write()
+        section, seconds = SECTIONS[name]
+        lab.deadline = min(last, time.perf_counter() + seconds)
         try:
             if lab.left > 0:
-                SECTIONS[name](lab, name)
+                section(lab, name)
             else:
                 results.add(Row(name, "all", note="not run: out of time"))
         except Exception as error:

@@ -159,6 +159,8 @@ def training(lab: Lab, section: str) -> None:
     row, kernels = (Row(section, text, flops=sizes.flops) for text in (name, "the same, its kernels as one graph"))
     losses = _ours(lab, sizes, row, kernels)
     lab.runtime.pool.clear()
+    lab.results.keep(row)
+    lab.results.keep(kernels)
     if lab.torch is not None and lab.left > 60:
         other = TorchTrainer(sizes, lab.torch, lab.place)
         peers = [float(other.step()) for _ in range(COMPARED)]

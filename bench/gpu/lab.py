@@ -163,6 +163,7 @@ class Lab:
             self._note(row, "kernelforge", error)
             found = None
         if self.torch is not None:
+            self.results.keep(row)
             try:
                 self._theirs(case, row, found)
             except Exception as error:

@@ -70,10 +70,15 @@ class Results:
         rows = [Row(**row) for row in data["rows"]]
         return cls(folder, data["environment"], data["ceilings"], rows, data["begun"], data["details"])
 
-    def add(self, row: Row) -> Row:
-        """Keeps a row, on disk too, and shows it."""
-        self.rows.append(row)
+    def keep(self, row: Row) -> None:
+        """Keeps a row, on disk too, also one that was kept before and is more complete now."""
+        if not any(other is row for other in self.rows):
+            self.rows.append(row)
         self.write()
+
+    def add(self, row: Row) -> Row:
+        """Keeps a row and shows it."""
+        self.keep(row)
         print(f"{row.section}: " + " | ".join(cell for cell in self.cells(row) if cell), flush=True)
         return row
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import dtypes
-from codegen.ir import Param
 from codegen.program import Program
 from kernelforge.errors import DeviceError
 from kernelforge.kernels.cuda_build import Builder
@@ -24,6 +23,7 @@ from kernelforge.kernels.cuda_driver import Stream
 from kernelforge.kernels.cuda_graph import Graph
 from kernelforge.kernels.cuda_launch import Compiled
 from kernelforge.kernels.cuda_memory import Allocator, Staging
+from kernelforge.kernels.cuda_probe import copies_tiles, try_out
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Memory, Parts, report
 
@@ -52,7 +52,9 @@ class CudaRuntime:
         self._launching, self._compiling = threading.RLock(), threading.RLock()
         flags = self._cuda.CUevent_flags.CU_EVENT_DEFAULT
         self._begin, self._end = (self.stream.done(self._cuda.cuEventCreate(flags), "make an event") for _ in range(2))
-        _try_out(self)
+        try_out(self)
+        if self.target.copies and not copies_tiles(self):
+            self.target = replace(self.target, copies=False)
         atexit.register(self.wait)
 
     # ------------------------------------------------------------------------------------------------- memory
@@ -133,40 +135,3 @@ class CudaRuntime:
 
     def wait(self) -> None:
         self.stream.wait()
-
-
-# -------------------------------------------------------------------------------------------------------- the probe
-
-_PROBE_SIZE: Final = 256
-_PROBE_SOURCE: Final = """\
-import triton
-import triton.language as tl
-
-
-@triton.jit
-def kf_probe(x, y, h):
-    i = tl.program_id(0) * 64 + tl.arange(0, 64)
-    v = tl.load(x + i)
-    tl.store(y + i, v * v + 0.5)
-    tl.store(h + i, v.to(tl.float16))
-"""
-
-
-def _try_out(runtime: CudaRuntime) -> None:
-    """raises DeviceError unless a small kernel gives the right values on the device"""
-    sizes = (("x", dtypes.float32), ("y", dtypes.float32), ("h", dtypes.float16))
-    params = tuple(Param(name, dtype, _PROBE_SIZE) for name, dtype in sizes)
-    grid, options = (_PROBE_SIZE // 64,), (("num_warps", 1), ("num_stages", 1))
-    program = Program("triton", _PROBE_SOURCE, "kf_probe", grid, params, frozenset(("y", "h")), options=options)
-    x = np.arange(_PROBE_SIZE, dtype=np.float32) / 8
-    arrays: tuple[Any, ...] = (x, np.zeros_like(x), np.zeros(_PROBE_SIZE, np.float16))
-    memories = [runtime.allocate(array.nbytes) for array in arrays]
-    for memory, array in zip(memories, arrays):
-        runtime.copy_in(memory, array)
-    (executable,) = runtime.compile([program])
-    runtime.launch(executable, memories)
-    for memory, array in zip(memories[1:], arrays[1:]):
-        runtime.copy_out(memory, array)
-    runtime.wait()
-    if not (np.array_equal(arrays[1], x * x + np.float32(0.5)) and np.array_equal(arrays[2], x.astype(np.float16))):
-        raise DeviceError(f"device {runtime.name} ({runtime.facts.device}) computes wrong results: it is not used")

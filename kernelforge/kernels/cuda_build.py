@@ -135,6 +135,8 @@ class Builder:
         if binary.shared > STATIC_LIMIT:
             wanted = attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             self._set(function, wanted, binary.shared, program)
+            much = cuda.CUfunc_cache.CU_FUNC_CACHE_PREFER_SHARED  # room for as many blocks as fit
+            stream.done(cuda.cuFuncSetCacheConfig(function, much), f"set up the kernel {program.entry}")
         if binary.blocks > NON_PORTABLE:
             self._set(function, attributes.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1, program)
         self._loaded[key] = Loaded(function, binary)

@@ -15,8 +15,10 @@ from typing import Any, Final
 from codegen.target import Target
 from kernelforge.kernels.cuda_driver import checked, driver
 from kernelforge.kernels.runtime import Facts
+from kernelforge.settings import TMA
 
 OLDEST: Final = 80  # the first compute capability with bfloat16 and asynchronous copies to shared memory
+COPIES: Final = 90  # the first with an engine that copies tiles into shared memory
 ACCESS: Final = 16  # bytes of a thread's widest access
 KERNEL_MODULE: Final = Path("/proc/driver/nvidia/version")
 
@@ -47,6 +49,7 @@ class CudaDevice:
             scratch=facts.local_memory,
             l1=facts.l1,
             l2=facts.l2,
+            copies=self.capability >= COPIES and TMA.value,
         )
 
 

@@ -33,14 +33,17 @@ class Arguments:
 
     The values are device addresses.  The driver reads them during the call, so the next call may have others.
 
+    scratch  memory the kernel wants besides its arguments; whoever launches side by side needs some of its own
     address  of the row of addresses
     """
 
-    __slots__ = ("_bound", "_pack", "_row", "_values", "address")
+    __slots__ = ("_bound", "_pack", "_row", "_scratch", "_values", "address")
 
-    def __init__(self, count: int, scratch: int, profile: int) -> None:
+    def __init__(self, count: int, scratch: Sequence[Memory | None]) -> None:
+        self._scratch = scratch  # kept as long as the block
         self._values = (ctypes.c_uint64 * (count + 2))()
-        self._values[count], self._values[count + 1] = scratch, profile
+        for position, memory in enumerate(scratch, count):
+            self._values[position] = 0 if memory is None else memory.block.handle
         start, size = ctypes.addressof(self._values), ctypes.sizeof(ctypes.c_uint64)
         self._row = (ctypes.c_void_p * (count + 2))(*(start + size * position for position in range(count + 2)))
         self._pack = struct.Struct(f"{count}Q").pack_into
@@ -63,11 +66,11 @@ class Compiled:
     loaded     its function
     grid       blocks in three dimensions
     threads    of each block
-    scratch    device memory that the kernel wants besides its arguments, in order: its own, a profiler's
+    scratch    bytes of device memory that the kernel wants besides its arguments, in order: its own, a profiler's
     arguments  of the next launch, which is start(*call)
     """
 
-    __slots__ = ("arguments", "call", "entry", "grid", "loaded", "program", "scratch", "start", "threads")
+    __slots__ = ("_allocate", "arguments", "call", "entry", "grid", "loaded", "program", "scratch", "start", "threads")
 
     def __init__(
         self, cuda: Any, stream: Any, program: Program, loaded: Loaded, allocate: Callable[[int], Memory]
@@ -78,7 +81,7 @@ class Compiled:
         self.grid = (x * binary.blocks, y, z)
         self.threads = WARP * binary.warps
         blocks = x * y * z * binary.blocks
-        self.scratch = [allocate(blocks * size) if size else None for size in (binary.scratch, binary.profile)]
+        self.scratch, self._allocate = (blocks * binary.scratch, blocks * binary.profile), allocate
         self.arguments = self.new_arguments()
         attributes = launch_attributes(cuda, binary)
         self.start, self.call = cuda.cuLaunchKernel, self._plain(stream, self.arguments.address)
@@ -88,8 +91,8 @@ class Compiled:
 
     def new_arguments(self) -> Arguments:
         """A block for the arguments of this kernel."""
-        scratch, profile = (0 if memory is None else memory.block.handle for memory in self.scratch)
-        return Arguments(len(self.program.params), scratch, profile)
+        scratch = [self._allocate(size) if size else None for size in self.scratch]
+        return Arguments(len(self.program.params), scratch)
 
     def _plain(self, stream: Any, arguments: int) -> tuple[Any, ...]:
         shared = self.loaded.binary.shared

@@ -56,7 +56,8 @@ def _located(wanted: str) -> Path | None:
 
 def key_of(kernel: Kernel, target: Target) -> str:
     """A kernel's name in the file: the same for equal kernels on equal machines, in every process."""
-    digest = hashlib.sha256(f"{show.show(kernel)}\n{target!r}".encode()).hexdigest()
+    machine = f"{target!r}{' copies' if target.copies else ''}"
+    digest = hashlib.sha256(f"{show.show(kernel)}\n{machine}".encode()).hexdigest()
     return f"{kernel.name} {target.name} {digest[:16]}"
 
 

@@ -106,7 +106,7 @@ import os, sys, tempfile
 from bench.gpu import __main__, timing
 from tests.fake_cuda import FakeDriver, installed
 timing.SAMPLE, timing.ROUNDS = 0.0, 1
-__main__.SECTIONS["attention"] = lambda lab, section: os._exit(7)
+__main__.SECTIONS["attention"] = (lambda lab, section: os._exit(7), 30)
 __main__.imported_torch = lambda: None
 with tempfile.TemporaryDirectory() as folder, installed(FakeDriver(), folder):
     sys.exit(__main__.main())

@@ -1,0 +1,52 @@
+"""The numbers that the rules of fusion compare with.
+
+Comes in: a target.  Goes out: `Limits`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codegen.target import Target
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Numbers the fusion rules compare with.
+
+    operations  most operations of one kernel
+    params      most arrays of one kernel
+    tile        longest axis that fits whole in one tile
+    repeats     most values of a tile a reduction may be repeated over; again: the same for contractions
+    cheap       cost per element up to which a value is computed again rather than stored
+    cheap_small the same where everything the value is computed from is much smaller than the value
+    small       elements a value, with all it is computed from, may have to be cheap up to that larger cost as well
+    prologue    the same for an operand of a contraction, which is computed again for every tile
+    cores       processors to keep busy
+    program     elements one program may work through alone when there are too few programs
+    updates     independent elementwise results share kernels; elsewhere their kernels share launches
+    narrow      conversions cost nothing and bytes do: what is widened is stored as it was before, and the matrix unit
+                takes 16-bit operands from memory only as they lie there
+    """
+
+    operations: int = 200
+    params: int = 96
+    tile: int = 128
+    repeats: int = 256
+    again: int = 256
+    cheap: int = 32
+    cheap_small: int = 64
+    small: int = 4096
+    prologue: int = 2
+    cores: int = 2
+    program: int = 1 << 16
+    updates: bool = False
+    narrow: bool = False
+
+    @staticmethod
+    def of(target: Target) -> Limits:
+        """The limits for a machine."""
+        program = max(1 << 14, (1 << 17) // max(1, target.cores))
+        is_gpu = target.language == "triton"
+        again = 1 if is_gpu else Limits.again
+        return Limits(again=again, cores=target.cores, program=program, updates=is_gpu, narrow=is_gpu)
