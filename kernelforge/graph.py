@@ -424,10 +424,10 @@ def carried(attr: Any, src: Sequence[Node], shape: Shape) -> Node:
 
 def storable(src: Sequence[Node]) -> tuple[Node, ...]:
     """Nodes that can be in memory: numbers everybody knows are put there."""
-    return tuple([contiguous(x) if _behind_views(x).op in LEAVES - {"buffer"} else x for x in src])
+    return tuple([contiguous(x) if behind_views(x).op in LEAVES - {"buffer"} else x for x in src])
 
 
-def _behind_views(x: Node) -> Node:
+def behind_views(x: Node) -> Node:
     """The node whose elements x shows."""
     while x.op in VIEWS and x.realized is None:
         x = x.src[0]

@@ -135,10 +135,10 @@ def _reached(roots: Sequence[Node], inputs: set[Node]) -> set[Node]:
 
 
 def outside_of(roots: Sequence[Node], inputs: Sequence[Node]) -> list[Node]:
-    """What roots use that depends on no input, numbers and counts apart."""
+    """What roots use that depends on no input, numbers and counts apart; views of it are no larger than it is."""
     inside = _reached(roots, set(inputs))
     used = [x for node in toposort(roots) if node in inside for x in node.src if x not in inside and not _is_plain(x)]
-    return list(dict.fromkeys([*used, *(root for root in roots if root not in inside)]))
+    return list(dict.fromkeys([*map(graph.behind_views, used), *(root for root in roots if root not in inside)]))
 
 
 def _is_plain(x: Node) -> bool:

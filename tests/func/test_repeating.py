@@ -169,3 +169,11 @@ def test_what_a_loop_cannot_do() -> None:
 def test_one_operation_at_a_time() -> None:
     with Context(EAGER=1):
         assert [x.tolist() for x in doubled(Tensor([3.0]))] == [[192], 6]
+
+
+def test_a_weight_is_stored_as_it_is() -> None:
+    weight = Tensor(np.eye(30, dtype=np.float32) * 0.5).realize()
+    captured = jit(lambda x: while_loop(lambda x: x.square().sum() > 1, lambda x: (x @ weight,), (x,))[0])
+    assert captured(Tensor(np.full((4, 30), 8.0, np.float32))).tolist() == [[0.0625] * 30] * 4
+    (plan,) = captured._entries[0].capture.plans
+    assert sum(slot.nbytes for slot in plan.slots if slot.role == "scratch") < 4 * 30 * 30
