@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Final
 
 from codegen import ir
 from codegen.bounds import bounds, value_range
@@ -28,6 +29,8 @@ from kernelforge.group import Group
 from kernelforge.naming import kernel_name
 
 FAULT = "fault"
+
+MOST_DEMANDS: Final = 100_000  # what fusion takes to be small, views of views may make larger
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Lowering:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.demands = Demands(frozenset(group.inputs), cuts=cuts_among(group.outputs))
+        self.demands = Demands(frozenset(group.inputs), MOST_DEMANDS, cuts_among(group.outputs))
         self.params: dict[Node, Param] = {}
         self.checks: dict[tuple[Expr, int], tuple[Node, Guards]] = {}
         self._exprs: dict[int, Expr] = {}
