@@ -2,8 +2,8 @@
 
 Comes in: a kernel, its arrays before and after it ran.  Goes out: for each array with wrong elements, the first of
 them.  How far an element may be off follows from the arithmetic: the format it is stored in, how much is summed up, and
-how much it changes when every input is changed by a rounding.  Kernels too large to be computed again are looked at in
-boxes: in the corners and at random places.
+how much it changes when every input and every operation is changed by a rounding.  Kernels too large to be computed
+again are looked at in boxes: in the corners and at random places.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUDGET: Final = 1 << 23  # values computed for one store, unless everything is a
 LARGEST: Final = 1 << 27  # of a store whose points cannot be chosen from
 BOXES: Final = 6
 SPOILED: Final = 0xF7  # in every byte: large negative floats, odd integers
-SHAKES: Final = 2  # times the inputs are changed by a rounding
+SHAKES: Final = 3  # times the inputs and all operations are changed by a rounding
 BITS: Final = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}  # of a fraction
 
 
@@ -178,7 +178,8 @@ def _unstable(kernel: Kernel, param: Param, before: Arrays, ideal: Reference, lo
 
 
 def _others(kernel: Kernel, before: Arrays, looked: _Looked) -> list[Reference]:
-    """What comes of the kernel's own arithmetic, and of exact arithmetic on inputs that are changed by a rounding."""
+    """What comes of the kernel's own arithmetic, and of exact arithmetic where inputs and operations are changed by a
+    rounding."""
     if looked.others is None:
         own = {name: array.copy() for name, array in before.items()}
         touched = interpret_some(kernel, own, looked.parts)
@@ -189,7 +190,7 @@ def _others(kernel: Kernel, before: Arrays, looked: _Looked) -> list[Reference]:
             for array in arrays.values():
                 if array.dtype.kind == "f":
                     array *= 1 + rounding * random.uniform(-1, 1, array.shape)
-            looked.others.append(_computed(exact(kernel), arrays, looked))
+            looked.others.append(_computed(exact(kernel, rounding, seed), arrays, looked))
     return looked.others
 
 

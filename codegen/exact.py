@@ -35,12 +35,18 @@ from codegen.ir import (
 )
 
 
-def exact(kernel: Kernel) -> Kernel:
-    """The kernel over float64: parameters of the same names and sizes, stores in the same order."""
+def exact(kernel: Kernel, rounding: float = 0.0, seed: int = 0) -> Kernel:
+    """The kernel over float64: parameters of the same names and sizes, stores in the same order.
+
+    rounding, seed   what every operation's results are changed by, relatively, at random: the same for all elements
+    """
     params = {param: _widened(param) for param in kernel.params}
+    random = np.random.default_rng(seed)
     made: dict[Expr, Expr] = {}
     for e in kernel.exprs:
-        made[e] = _exact(e, made, params)
+        made[e] = found = _exact(e, made, params)
+        if rounding and e.args and found.dtype is dtypes.float64:
+            made[e] = apply("mul", found, const(1 + rounding * random.uniform(-1, 1), dtypes.float64))
     stores = tuple(_stored(store, made, params) for store in kernel.stores)
     return Kernel(kernel.name, tuple(params[param] for param in kernel.params), stores)
 

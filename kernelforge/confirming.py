@@ -46,7 +46,7 @@ def confirmed(nodes: Sequence[Node], plan: Plan, device: str, run: Callable[[], 
     try:
         buffers = run()
     except WrongResultError as error:
-        error.args = (f"{error}{_smallest(roots, given, device)[1]}",)
+        error.args = (f"{error.args[0]}{_smallest(roots, given, device)[1]}",)
         raise
     found = [from_storage(contents(b), x.dtype).reshape(x.shape) for b, x in zip(buffers, roots)]
     try:
