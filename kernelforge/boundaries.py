@@ -33,6 +33,8 @@ ADVICE: Final = {
     "scattered into in place": "a scatter runs on its own: gather instead, or scatter once into a larger array",
     "counted in place": "values are counted by a kernel of their own",
     "copied between devices": "keep both tensors on one device",
+    "computed step by step": "one step's kernels run again and again on parts of what is around it",
+    "computed round by round": "one round's kernels run until a condition is false: what is around it is in memory",
     "computed on the host": "NumPy computes this function: everything around it is read and written",
     "made of several values": "concatenate later, or write the pieces where they are used",
     OWN_USE: "a rewrite prepares this value for many uses",

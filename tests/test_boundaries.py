@@ -119,5 +119,6 @@ def test_rewrites_are_told():
 
 def test_all_advice_is_for_reasons_there_are():
     assert all(isinstance(text, str) and text for text in ADVICE.values())
+    assert not set(boundaries.FORCED.values()) - ADVICE.keys()
     with pytest.raises(KeyError):
         advice("nobody gives this reason")
