@@ -168,6 +168,8 @@ class Counting(Statistics):
     def _equal_parts(self, bins: int, range: tuple[float, float] | None) -> Self:
         """bins + 1 edges from one end of the range to the other."""
         low, high = (self.min(), self.max()) if range is None else (self._scalar(range[0]), self._scalar(range[1]))
+        equal = low.eq(high)
+        low, high = equal.where(low - 0.5, low), equal.where(high + 0.5, high)
         steps = self._integers((bins + 1,))
         return steps.eq(bins).where(high, low + (high - low) * (steps.cast(self.dtype) / bins)).cast(self.dtype)
 

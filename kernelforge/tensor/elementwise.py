@@ -15,7 +15,7 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ArgumentError, DivisionError, DTypeError
+from kernelforge.errors import ArgumentError, DivisionError, DTypeError, ShapeError
 from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, broadcast, pinned
@@ -273,7 +273,9 @@ class Elementwise(Bits):
         return self._wrap(graph.elementwise("where", condition, a, b), tracked)
 
     def masked_fill(self, mask: Self, value: Operand) -> Self:
-        """value where mask is true, else self."""
+        """value, a number or a tensor without dimensions, where mask is true, else self."""
+        if isinstance(value, Core) and value.shape:
+            raise ShapeError(f"masked_fill() takes one value, got {value.shape}; where() takes many")
         return mask.where(value, self)
 
     @composite

@@ -262,16 +262,17 @@ class Fourier(Complexes):
         length: int | None = None,
         return_complex: bool = False,
     ) -> Self:
-        """The signal [.., time] whose stft() is [.., frequency, piece]: overlapping pieces, by least squares."""
+        """The signal [.., time] whose stft() is [.., frequency, piece]: overlapping pieces, by least squares.
+
+        onesided   of no account: half of the frequencies are read, unless the result is complex
+        """
         hop = n_fft // 4 if hop_length is None else hop_length
         x = (self.unsqueeze(0) if self.ndim == 2 else self).transpose(-1, -2)
-        half = self.shape[-2] == n_fft // 2 + 1 if onesided is None else onesided
         norm = "ortho" if normalized else None
-        if half and not return_complex:
-            pieces = x._irfft(n_fft, -1, norm, False)
-        else:
+        if return_complex:
             pieces = x._fft(None, -1, norm, False)
-            pieces = pieces if return_complex else pieces.real
+        else:  # of all frequencies, half of them say all of a real signal
+            pieces = x._between(x.ndim - 1, 0, n_fft // 2 + 1)._irfft(n_fft, -1, norm, False)
         factors = self._centred_window(window, win_length, n_fft)
         signal = (pieces * factors)._overlapped(hop)
         weight = factors.square().expand(1, x.shape[-2], n_fft)._overlapped(hop)

@@ -20,7 +20,6 @@ from kernelforge.errors import PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
-from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, broadcast, expanded
 
 
@@ -218,7 +217,6 @@ class Movement(Activations):
         n = self.shape[self._dim(dim, "chunk")]
         return list(self.split(-(-n // chunks), dim)) if n else [self] * chunks
 
-    @composite
     def tensor_split(self, parts: int | Sequence[int] | Self, dim: int = 0) -> tuple[Self, ...]:
         """Exactly `parts` parts of dimension dim, the first ones longer by 1 if need be; or its parts between places.
 

@@ -79,6 +79,8 @@ class Neural(Norms, metaclass=TrainingMode):
     @composite
     def prelu(self, weight: Self) -> Self:
         """x where x > 0, else weight * x; weight has one element, or one for each place along dimension 1."""
+        if weight.ndim > 1:
+            raise ShapeError(f"prelu() takes one weight or a vector of them, got {weight.shape}")
         shape = [-1 if dim == 1 else 1 for dim in range(self.ndim)]
         return (self > 0).where(self, self * weight.reshape(shape))
 

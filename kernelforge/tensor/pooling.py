@@ -37,6 +37,8 @@ class Pooling(Convolution):
         strides = window if stride is None else shapes.per_axis(stride, rank, what, "stride")
         dilations = shapes.per_axis(dilation, rank, what, "dilation")
         pads = self._spatial_padding(padding, window, dilations)
+        if min(strides) < 1 or min(map(min, pads)) < 0:
+            raise ShapeError(f"{what} with strides {strides} and padding {pads}: these are at least 1, and at least 0")
         if ceil_mode:
             sizes = zip(self.shape[-rank:], window, strides, dilations, pads)
             pads = [_ceiling_pads(*size) for size in sizes]

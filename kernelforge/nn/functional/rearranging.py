@@ -164,4 +164,4 @@ def unfold(
     )  # fmt: skip
     x = input.pad([(0, 0), (0, 0), *[(p, p) for p in pads]])._windows(window, strides, dilations, "unfold")
     x = x.permute(0, 1, 3, 5, 2, 4)  # [N, C, H', h, W', w] -> channels and taps, then places
-    return x.reshape(x.shape[0], x.shape[1] * window[0] * window[1], -1)
+    return x.reshape(x.shape[0], x.shape[1] * window[0] * window[1], x.shape[4] * x.shape[5])
