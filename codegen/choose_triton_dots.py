@@ -50,6 +50,8 @@ FURTHER: Final = (
 SINGLE: Final = (Tile(128, 128, 32, 8, 3), Tile(64, 128, 32, 8, 3), Tile(64, 64, 32, 4, 3), Tile(32, 64, 32, 4, 3))
 DOUBLE: Final = (Tile(64, 64, 16, 8, 2), Tile(32, 32, 16, 4, 2))
 SINGLE_OLDER: Final = (Tile(64, 128, 32, 8, 3), *SINGLE[2:])  # operands of the matrix unit in registers
+HALVED: Final = Tile(128, 64, 64, 8, 3)
+LONG: Final = 36  # cost above which so many values at a time would spill
 EPILOGUE: Final = 12  # cost above which, or with operands of its own, the largest tile would spill
 
 
@@ -185,6 +187,8 @@ def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target
     tiles = [_clamped(tile, roles) for tile in _tiles(c, target)]
     if _is_heavy(kernel, c, roles):
         tiles = [t for t in tiles if t.m * t.n <= 128 * 128] or tiles
+    if c.reduce.dtype.bits == 32 and any(cost(s.value) > LONG for s in main_stores(kernel)):
+        tiles = [_clamped(HALVED, roles), *(t for t in tiles if t.m * t.n <= 64 * 64)]
     for position, tile in enumerate(tiles):
         count = others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n)
         if count >= target.cores or (tile.m <= 64 and count >= target.cores // 4):
