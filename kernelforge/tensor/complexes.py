@@ -15,9 +15,9 @@ import numpy as np
 
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.tensor.bessels import Bessels
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
-from kernelforge.tensor.polynomials import Polynomials
 
 Formula = Callable[..., Any]
 FORMULAS: Final[dict[str, Formula]] = {}  # functions of complex numbers, by the method of real ones
@@ -362,7 +362,7 @@ def _either(method: Callable[..., Any], found: Formula) -> Callable[..., Any]:
 
 
 @over_complex
-class Complexes(Polynomials):
+class Complexes(Bessels):
     """The parts of complex numbers, and complex numbers of parts."""
 
     __slots__ = ()

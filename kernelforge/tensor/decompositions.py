@@ -36,7 +36,7 @@ class Decompositions(Distances):
         """What a host function makes of this tensor and others, an array of the given shape."""
         tensors = (self, *others)
         if not self.numel():
-            values = function.run(*[np.zeros(x.shape) for x in tensors])
+            values = function.run(*[np.zeros(x.shape, complex if x.dtype.is_complex else float) for x in tensors])
             made = type(self)(values, device=self._node.device, dtype=self.dtype)
             return made + self.sum(dtype=self.dtype) * 0 if self._tracked else made  # its gradient is zero, and there
         node = graph.host(function, [x._node for x in tensors], shape)

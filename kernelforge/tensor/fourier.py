@@ -17,8 +17,8 @@ from typing import Any, Final, Self
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
-from kernelforge.tensor.complexes import Complexes
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.factors import Factors
 
 MOST_DIRECT: Final = 64  # the longest transform that is one product, unless its length is prime
 MOST_PRIME: Final = 192
@@ -52,7 +52,7 @@ def scale_of(norm: str | None, n: int, forward: bool) -> float:
     return 1.0 / n ** (power if forward else 1 - power)
 
 
-class Fourier(Complexes):
+class Fourier(Factors):
     """Fourier transforms."""
 
     __slots__ = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
+from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
@@ -143,3 +144,48 @@ class Replacing(Picking):
             raise ShapeError(f"sum_to_size of {self.shape} to {wanted}, which does not broadcast to it")
         axes = [i for i, n in enumerate(self.shape) if i < lead or (wanted[i - lead] == 1 and n != 1)]
         return self.sum(axes).reshape(wanted)
+
+    # Elements by steps in memory --------------------------------------------------------------------------------
+
+    @composite
+    def as_strided(
+        self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+    ) -> Self:
+        """The elements at storage_offset + sum_d i[d] * stride[d] of those in row-major order; no view.
+
+        >>> Tensor([0, 1, 2, 3]).as_strided((3, 2), (1, 1)).tolist()
+        [[0, 1], [1, 2], [2, 3]]
+
+        raises ShapeError for places the tensor does not have
+        """
+        return self.flatten().gather(0, self._strided_places(size, stride, storage_offset)).reshape(tuple(size))
+
+    @composite
+    def as_strided_scatter(
+        self, src: Self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+    ) -> Self:
+        """self with the elements that as_strided() of the same arguments shows replaced by src."""
+        if src.shape != tuple(size):
+            raise ShapeError(f"as_strided_scatter of a source of {src.shape} where as_strided() gives {tuple(size)}")
+        places = self._strided_places(size, stride, storage_offset)
+        return self.flatten()._scattered(0, places, src.flatten(), "set").reshape(self.shape)
+
+    def _strided_places(self, size: Sequence[int], stride: Sequence[int], offset: int | None) -> Self:
+        """The places of as_strided(), flattened.
+
+        raises ShapeError
+        """
+        sizes, steps, start = tuple(size), tuple(stride), offset or 0
+        if len(sizes) != len(steps) or any(n < 0 for n in (*sizes, *steps, start)):
+            raise ShapeError(f"as_strided({sizes}, {steps}, {offset}): a step for each size, and nothing negative")
+        last = start + sum((n - 1) * step for n, step in zip(sizes, steps))
+        if 0 not in sizes and last >= self.numel():
+            raise ShapeError(
+                f"as_strided({sizes}, {steps}, {offset}) of a tensor of shape {self.shape}: it reaches element {last}, "
+                f"but there are {self.numel()}"
+            )
+        places = type(self).full((), start, dtype=dtypes.int64)
+        for dim, (n, step) in enumerate(zip(sizes, steps)):
+            along = type(self).arange(n, dtype=dtypes.int64) * step
+            places = places + along.reshape([n if i == dim else 1 for i in range(len(sizes))])
+        return places.expand(sizes).flatten()
