@@ -5,7 +5,8 @@ the nodes the others stand for from then on.  Nodes never change, so nothing tha
 a graph holds no tensor; a family holds its tensors weakly.
 
 Steps are ("reshape", shape), ("permute", order), ("shrink", bounds), ("flip", axes), ("expand", shape), ("detach",
-None) and ("stride", (axis, step)), which takes every step-th place of an axis.
+None), ("stride", (axis, step)), which takes every step-th place of an axis, and of complex numbers ("part", "real" or
+"imag"), ("parts", None), which adds a dimension for both, and ("numbers", None), which is that undone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from math import prod
 from typing import Any, Final, NamedTuple
 from weakref import ref
 
-from codegen.dtypes import dtypes
+from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.graph import Node, Shape
 
@@ -30,13 +31,13 @@ FEW: Final = 8  # members a family has before it looks for those that are gone
 class Family:
     """Tensors that may show the same elements.
 
-    shape  of the first, from which the steps of all others begin
+    shape, dtype  of the first, from which the steps of all others begin
     """
 
-    __slots__ = ("_members", "_room", "shape")
+    __slots__ = ("_members", "_room", "dtype", "shape")
 
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
+    def __init__(self, shape: Shape, dtype: DType) -> None:
+        self.shape, self.dtype = shape, dtype
         self._members: list[ref[Any]] = []
         self._room = FEW
 
@@ -69,18 +70,19 @@ def join(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
     """
     place: Place | None = getattr(parent, "_place", None)
     if place is None:
-        family = Family(parent._node.shape)
+        family = Family(parent._node.shape, parent._node.dtype)
         parent._place = _placed(Place, (family, ()))
         family._members += (ref(parent), ref(view))
     else:
         family, before = place
-        if steps[0][0] == "reshape" and before and _copies(family.shape, before, steps[0]):
+        if steps[0][0] in _COPYING and before and _copies(family.shape, before, steps[0]):
             return
         steps = (*before, *steps)
         family.add(view)
     view._place = _placed(Place, (family, steps))
 
 
+_COPYING: Final = ("reshape", "numbers")
 _placed: Final = tuple.__new__  # a call of the class takes three times as long
 
 
@@ -114,18 +116,20 @@ class Kin(NamedTuple):
     way     the steps from it to the changing tensor
     others  every other tensor that shows some of the same elements, and the steps from the eldest to it
     shape   of the eldest
+    dtype   of the first of the family
     """
 
     eldest: Any
     way: tuple[Step, ...]
     others: list[tuple[Any, tuple[Step, ...]]]
     shape: Shape
+    dtype: DType
 
     def whole(self, node: Node) -> Node:
         """The eldest's elements as far as they are to be seen, those of the changing tensor from a node."""
         if self.eldest is not None:
             return put(self.eldest._node, self.way, node)
-        found = graph.full(self.shape, 0, node.dtype)
+        found = graph.full(self.shape, 0, self.dtype)
         for other, steps in self.others:
             found = put(found, steps, other._node)
         return put(found, self.way, node)
@@ -146,7 +150,7 @@ def relatives(tensor: Any) -> Kin | None:
         shape = _shape(shape, step)
     way = steps[len(path) :]
     others = [(x, its[len(path) :]) for x, its in kin if x is not eldest and x is not tensor]
-    return Kin(eldest, way, others, shape) if _is_writable(shape, way) else None
+    return Kin(eldest, way, others, shape, family.dtype) if _is_writable(shape, way) else None
 
 
 def kinship(tensors: Sequence[Any], changing: AbstractSet[int]) -> list[tuple[int, int, tuple[Step, ...]]]:
@@ -252,6 +256,11 @@ def _strided(shape: Shape, strides: Strides, step: Step) -> Strides | None:
         new = len(how) - len(shape)
         kept = [s if n == m else 0 for s, n, m in zip(strides, shape, how[new:])]
         return (0,) * new + tuple(kept)
+    if kind in ("part", "parts"):  # counted in parts from here on
+        return tuple([2 * s for s in strides]) + (1,) * (kind == "parts")
+    if kind == "numbers":
+        beside = strides[-1] == 1 and not any(s % 2 for s in strides[:-1])
+        return tuple([s // 2 for s in strides[:-1]]) if beside else None
     return strides
 
 
@@ -266,7 +275,7 @@ def _shape(shape: Shape, step: Step) -> Shape:
         return tuple([stop - start for start, stop in how])
     if kind == "stride":
         return tuple([-(-n // how[1]) if i == how[0] else n for i, n in enumerate(shape)])
-    return shape
+    return (*shape, 2) if kind == "parts" else shape[:-1] if kind == "numbers" else shape
 
 
 # ------------------------------------------------------------------------------------------------ steps on nodes
@@ -309,6 +318,23 @@ def _chosen(inside: Node, value: Node, other: Node) -> Node:
     return graph.elementwise("where", inside, value, other)
 
 
+def numbers(node: Node) -> Node:
+    """Complex numbers of the parts in the last dimension, whose size is 2."""
+    whole, shape = [(0, n) for n in node.shape[:-1]], node.shape[:-1]
+    found = [graph.reshape(graph.shrink(node, (*whole, (i, i + 1))), shape) for i in (0, 1)]
+    return graph.complex_of(*found)
+
+
+def parts(node: Node) -> Node:
+    """Real and imaginary parts side by side in a last dimension."""
+    return graph.stack([graph.part(node, which) for which in ("real", "imag")], ((len(node.shape), 2),))
+
+
+def _back_into_number(node: Node, which: str, value: Node) -> Node:
+    other = graph.part(node, "imag" if which == "real" else "real")
+    return graph.complex_of(value, other) if which == "real" else graph.complex_of(other, value)
+
+
 _FORWARD: Final[dict[str, Callable[[Node, Any], Node]]] = {
     "reshape": graph.reshape,
     "permute": graph.permute,
@@ -317,6 +343,9 @@ _FORWARD: Final[dict[str, Callable[[Node, Any], Node]]] = {
     "expand": _expanded,
     "stride": _every,
     "detach": lambda node, _: graph.detach(node),
+    "part": graph.part,
+    "parts": lambda node, _: parts(node),
+    "numbers": lambda node, _: numbers(node),
 }
 _BACKWARD: Final[dict[str, Callable[[Node, Any, Node], Node]]] = {
     "reshape": lambda node, _, value: graph.reshape(value, node.shape),
@@ -326,4 +355,7 @@ _BACKWARD: Final[dict[str, Callable[[Node, Any, Node], Node]]] = {
     "expand": _first_of_equals,
     "stride": _back_among_others,
     "detach": lambda node, _, value: value,
+    "part": _back_into_number,
+    "parts": lambda node, _, value: numbers(value),
+    "numbers": lambda node, _, value: parts(value),
 }

@@ -16,6 +16,7 @@ import numpy as np
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor.bessels import Bessels
+from kernelforge.tensor.aliases import numbers, parts
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 
@@ -371,18 +372,18 @@ class Complexes(Bessels):
 
     @property
     def real(self) -> Self:
-        """The real parts; the tensor itself when it is real."""
-        return self._derived(graph.part(self._node, "real")) if self.dtype.is_complex else self
+        """The real parts, a view; the tensor itself when it is real."""
+        return self._view(graph.part(self._node, "real"), ("part", "real")) if self.dtype.is_complex else self
 
     @property
     def imag(self) -> Self:
-        """The imaginary parts.
+        """The imaginary parts, a view.
 
         raises DTypeError: a real tensor has none
         """
         if not self.dtype.is_complex:
             raise DTypeError(f"a tensor of {self.dtype} has no imaginary part; see is_complex()")
-        return self._derived(graph.part(self._node, "imag"))
+        return self._view(graph.part(self._node, "imag"), ("part", "imag"))
 
     def is_complex(self) -> bool:
         """True for complex types."""
@@ -441,24 +442,25 @@ class Complexes(Bessels):
         """The complex numbers of given sizes and angles in radians."""
         return cls.complex(abs * angle.cos(), abs * angle.sin())
 
-    @composite
     def view_as_complex(self) -> Self:
-        """The complex numbers whose parts lie side by side in the last dimension, which has size 2; no view.
+        """The complex numbers whose parts lie side by side in the last dimension, which has size 2; a view.
+
+        >>> x = Tensor([[1.0, 2.0]])
+        >>> x.view_as_complex().imag.fill_(5.0).tolist(), x.tolist()
+        ([5.0], [[1.0, 5.0]])
 
         raises ShapeError, DTypeError
         """
         if not self.ndim or self.shape[-1] != 2:
             raise ShapeError(f"view_as_complex() of {self.shape}: the last dimension holds the two parts")
-        return self[..., 0]._with_imaginary(self[..., 1])
+        return self._view(numbers(self._node), ("numbers", None))
 
-    @composite
     def view_as_real(self) -> Self:
-        """The real and imaginary parts side by side, in one more dimension at the end; no view.
+        """The real and imaginary parts side by side, in one more dimension at the end; a view.
 
         raises DTypeError
         """
-        parts = self.real._node, self.imag._node
-        return self._derived(graph.stack(parts, ((self.ndim, 2),)))
+        return self._view(parts(self._node), ("parts", None))
 
     # Arithmetic -------------------------------------------------------------------------------------------------
 

@@ -175,3 +175,41 @@ def test_shapes(shape: tuple[int, ...]) -> None:
     z = Tensor(numbers(*shape))
     np.testing.assert_allclose((z * z + 1j).numpy(), numbers(*shape) ** 2 + 1j, rtol=1e-5)
     np.testing.assert_allclose(z.sum().numpy(), numbers(*shape).sum(), rtol=1e-5, atol=1e-6)
+
+
+def test_parts_are_views(numpy_device):
+    """Changes of parts change the numbers, and the other way round, through other views too."""
+    array = np.array([[1 + 2j, 3 + 4j], [5 + 6j, 7 + 8j]], np.complex64)
+    z, expected = Tensor(array), array.copy()
+    real, pairs = z.real, z.view_as_real()
+    z.T.imag[0] = Tensor([10.0, 20.0])
+    expected.T.imag[0] = [10, 20]
+    pairs[1, :, 0] += 1
+    expected.real[1] += 1
+    assert z.tolist() == expected.tolist() == pairs.view_as_complex().tolist()
+    z *= 2
+    assert real.tolist() == (2 * expected.real).tolist()
+    x = Tensor(np.arange(8, dtype=np.float32).reshape(2, 2, 2))
+    y = x.view_as_complex()
+    y.imag.fill_(9.0)
+    assert x.tolist() == [[[0, 9], [2, 9]], [[4, 9], [6, 9]]]
+    copied = x.T.view_as_complex()  # parts that do not lie side by side
+    copied.real.fill_(0.0)
+    assert x[1].tolist() == [[4, 9], [6, 9]]
+
+
+def test_parts_keep_what_they_are_parts_of(numpy_device):
+    """What remains of numbers that only views know is right after a change."""
+    z = Tensor(np.array([1 + 2j, 3 + 4j]))
+    real, imag, whole = z.real, z.imag, z[:]
+    del z
+    real.fill_(7.0)
+    assert (real.tolist(), imag.tolist(), whole.tolist()) == ([7, 7], [2, 4], [7 + 2j, 7 + 4j])
+
+
+def test_gradients_through_changed_parts(numpy_device):
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    z = Tensor.complex(x, x * 2)
+    z.real.mul_(3.0)
+    (z.real * z.imag).sum().backward()
+    assert x.grad.tolist() == [12.0, 24.0]
