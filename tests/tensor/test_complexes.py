@@ -213,3 +213,22 @@ def test_gradients_through_changed_parts(numpy_device):
     z.real.mul_(3.0)
     (z.real * z.imag).sum().backward()
     assert x.grad.tolist() == [12.0, 24.0]
+
+
+ODD = np.array([complex(a, b) for a in (0.0, -0.0, 1.0, -1.0, 0.5, 3.0, np.inf, -np.inf, np.nan)
+                for b in (0.0, -0.0, 1.0, -1.0, 0.5, 3.0, np.inf, -np.inf, np.nan)])  # fmt: skip
+OTHER_NAMES = {"a" + name: "arc" + name for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")}
+
+
+@pytest.mark.parametrize("name", [
+    "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "sinh", "cosh", "tanh", "sin", "cos", "tan", *OTHER_NAMES,
+])  # fmt: skip
+def test_infinities_and_signed_zeros(name, numpy_device):
+    """What functions are at the ends and beside cuts; signs that the C standard leaves open may differ from NumPy's."""
+    found = getattr(Tensor(ODD), name)().numpy()
+    with np.errstate(all="ignore"):
+        expected = getattr(np, OTHER_NAMES.get(name, name))(ODD)
+    for ours, theirs in ((found.real, expected.real), (found.imag, expected.imag)):
+        np.testing.assert_allclose(np.abs(ours), np.abs(theirs), 1e-12, 1e-14)
+        settled = np.isfinite(ODD) & ~np.isnan(theirs)
+        assert (np.signbit(ours) == np.signbit(theirs))[settled].all()

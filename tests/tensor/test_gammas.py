@@ -55,7 +55,7 @@ def test_zeta() -> None:
 def test_second_kind(name: str) -> None:
     x = np.concatenate([np.exp(RNG.uniform(-8, 5, 200)), np.linspace(-10, 10, 41), [2.0, 2.2, 5.0, -np.inf, np.nan]])
     expected = getattr(torch.special, name)(torch.tensor(x)).numpy()
-    np.testing.assert_allclose(getattr(Tensor(x), name)().numpy(), expected, 2e-6, 1e-7)  # torch is off by that
+    np.testing.assert_allclose(getattr(Tensor(x), name)().numpy(), expected, 2e-6, 2e-6)  # torch is off by that
     assert str(getattr(Tensor([1, 2]), name)().dtype) == "float32"
 
 
