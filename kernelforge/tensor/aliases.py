@@ -31,13 +31,13 @@ FEW: Final = 8  # members a family has before it looks for those that are gone
 class Family:
     """Tensors that may show the same elements.
 
-    shape, dtype  of the first, from which the steps of all others begin
+    shape  of the first, from which the steps of all others begin
     """
 
-    __slots__ = ("_members", "_room", "dtype", "shape")
+    __slots__ = ("_members", "_room", "shape")
 
-    def __init__(self, shape: Shape, dtype: DType) -> None:
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
         self._members: list[ref[Any]] = []
         self._room = FEW
 
@@ -70,7 +70,7 @@ def join(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
     """
     place: Place | None = getattr(parent, "_place", None)
     if place is None:
-        family = Family(parent._node.shape, parent._node.dtype)
+        family = Family(parent._node.shape)
         parent._place = _placed(Place, (family, ()))
         family._members += (ref(parent), ref(view))
     else:
@@ -91,7 +91,7 @@ def join_again(parent: Any, view: Any, steps: tuple[Step, ...]) -> None:
     place: Place = getattr(parent, "_place", None) or Place(Family(parent._node.shape), ())
     family, way = place
     for step in steps:
-        if step[0] == "reshape" and way and _copies(family.shape, way, step):
+        if step[0] in _COPYING and way and _copies(family.shape, way, step):
             return
         way = (*way, step)
     if not hasattr(parent, "_place"):
@@ -116,20 +116,18 @@ class Kin(NamedTuple):
     way     the steps from it to the changing tensor
     others  every other tensor that shows some of the same elements, and the steps from the eldest to it
     shape   of the eldest
-    dtype   of the first of the family
     """
 
     eldest: Any
     way: tuple[Step, ...]
     others: list[tuple[Any, tuple[Step, ...]]]
     shape: Shape
-    dtype: DType
 
     def whole(self, node: Node) -> Node:
         """The eldest's elements as far as they are to be seen, those of the changing tensor from a node."""
         if self.eldest is not None:
             return put(self.eldest._node, self.way, node)
-        found = graph.full(self.shape, 0, self.dtype)
+        found = graph.full(self.shape, 0, _before(node.dtype, self.way))
         for other, steps in self.others:
             found = put(found, steps, other._node)
         return put(found, self.way, node)
@@ -150,7 +148,7 @@ def relatives(tensor: Any) -> Kin | None:
         shape = _shape(shape, step)
     way = steps[len(path) :]
     others = [(x, its[len(path) :]) for x, its in kin if x is not eldest and x is not tensor]
-    return Kin(eldest, way, others, shape, family.dtype) if _is_writable(shape, way) else None
+    return Kin(eldest, way, others, shape) if _is_writable(shape, way) else None
 
 
 def kinship(tensors: Sequence[Any], changing: AbstractSet[int]) -> list[tuple[int, int, tuple[Step, ...]]]:
@@ -262,6 +260,13 @@ def _strided(shape: Shape, strides: Strides, step: Step) -> Strides | None:
         beside = strides[-1] == 1 and not any(s % 2 for s in strides[:-1])
         return tuple([s // 2 for s in strides[:-1]]) if beside else None
     return strides
+
+
+def _before(dtype: DType, steps: tuple[Step, ...]) -> DType:
+    """The type that steps which lead to a type begin with."""
+    for kind, _ in reversed(steps):
+        dtype = dtype.complex if kind in ("part", "parts") else dtype.real if kind == "numbers" else dtype
+    return dtype
 
 
 def _shape(shape: Shape, step: Step) -> Shape:
