@@ -175,10 +175,10 @@ class Assembling(Grids):
     def vander(self, N: int | None = None, increasing: bool = False) -> Self:
         """The powers N - 1, .., 0 of a vector's elements, or 0, .., N - 1 if increasing, as columns; N as many rows.
 
-        Batches of vectors give batches of matrices.
+        Batches of vectors give batches of matrices.  torch.linalg.vander is that of increasing=True.
         """
         if not self.ndim:
-            raise ShapeError("vander() takes a vector or a batch of them, got a tensor without dimensions")
+            return self.reshape(1).vander(N, increasing)
         count = self.shape[-1] if N is None else N
         powers = [self.long() ** k if self.dtype.kind in "biu" else self**k for k in range(count)]
         if not powers:

@@ -38,6 +38,7 @@ _ADAPTED: Final[dict[str, Callable[..., Any]]] = {
         *(tensors[0] if isinstance(tensors[0], list | tuple) else tensors), indexing=indexing
     ),
     "to": lambda x, *args, **kwargs: x.to(*[None if isinstance(y, str) else y for y in args], **kwargs),
+    "linalg.vander": lambda x, N=None: x.vander(N, increasing=True),
     "linalg.multi_dot": _of_list("multi_dot"),
     "linalg.norm": lambda x, ord=None, dim=None, keepdim=False, dtype=None: (
         x.norm(ord, dim, keepdim, dtype) if ord is None or isinstance(dim, int) or (x.ndim == 1 and dim is None)
