@@ -26,6 +26,7 @@ TILES = (TILE, WIDE_TILE, (8, 3), (12, 2), (4, 4), (14, 2), (8, 1), (16, 1), (4,
 BLOCKS = (256, 128, 64)  # rows and columns of a group's block
 LARGE = ((512, 512), (256, 512), (512, 256))  # others, where there are many: operands are packed less often
 TURNED = 8  # products for which an element is put where lanes need it
+FULL = 0.75  # of the rows of tiles that should be there
 RESULTS = 4  # times as long for results, which are written far apart
 FEW_TILES = 3  # of rows in a block, which all stay in the nearest cache
 BETWEEN = (192, 96)  # others that may give every core as much
@@ -97,7 +98,8 @@ def roles_of(kernel: Kernel, c: Contraction, lanes: int, pick: Pick) -> Roles:
     ways = [(*side, n) for side in sides for n in side[2]]
     ways.sort(key=lambda way: lane_cost(kernel, c, way[0], way[4], way[3], lanes))
     m_axes, left, n_axes, right, n = pick("lanes", ways)
-    m = max(m_axes, key=lambda a: (min(a.size, TILE[0]), -_jump(left, a)))
+    rows = TILE[0]
+    m = max(m_axes, key=lambda a: (min(a.size, rows), a.size >= FULL * ceil(a.size / rows) * rows, -_jump(left, a)))
     k = max(c.k, key=lambda a: (a.size, -a.id))
     order = {a: i for i, a in enumerate(kernel.axes)}
     rest = tuple(sorted((a for a in (*m_axes, *n_axes) if a is not m and a is not n), key=order.__getitem__))
@@ -201,11 +203,17 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     fixed = {step.axis for step in outside if step.tile == 1}
     walked = {a: a.size for a in c.k} | dict(ahead)
     near = roles.group == 1 and (vectors == WIDE_TILE[1] or _is_near(roles.right, walked, target.l2))
+    shares: dict[Axis, int] = {}
     stages = packs(kernel, roles, len(outside) + len(ahead), (mc, nc, rows, columns), fixed, near, pick)
+    if not ahead and [stage.value for stage in stages] == [roles.right] and pick("share", (True, False)):
+        shares = _shares(roles, grid, target)
+        outside = [Step(a, shares.get(a, size)) for a, size in outside]
+        fixed -= set(shares)
+        tile = [*(Step(a, 1) for a in shares), *tile]
     inner: dict[Expr | Store, Inner] = {}
     if {roles.m, roles.n} <= set(parallel) and pick("epilogue", either(_is_long(kernel, c), (True, False))):
         stages.insert(0, Stage(c.reduce, len(outside)))
-        loops = (Step(roles.m, 1), Step(roles.n, columns))
+        loops = (*(Step(a, 1) for a in shares), Step(roles.m, 1), Step(roles.n, columns))
         inner = {store: Inner(len(outside), loops) for store in kernel.stores if roles.n in store.axes}
     lanes = {roles.n: None}
     for r in kernel.reduces:  # sums of an operand alone
@@ -215,6 +223,21 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
             stages.insert(0, Stage(r, len(outside)))
             inner[r] = Inner(len(outside), (*rest, Step(roles.k, target.lanes)))
     return Schedule((*outside, *ahead, *tile), len(grid), tuple(lanes), tuple(stages), inner)
+
+
+def _shares(roles: Roles, grid: list[Step], target: Target) -> dict[Axis, int]:
+    """How much a group takes of axes that the packed right operand does not have, where that leaves two groups a core.
+
+    Then it is packed once for all of it.
+    """
+    pieces = {a: ceil(a.size / size) for a, size in grid}
+    found = {}
+    for axis in reversed([a for a in roles.rest if a in pieces and a not in roles.right.axes and a.size > 1]):
+        others = prod(pieces.values()) // pieces[axis]
+        size = ceil(axis.size / min(axis.size, ceil(2 * target.cores / others)))
+        if size > 1:
+            found[axis], pieces[axis] = size, ceil(axis.size / size)
+    return found
 
 
 def _is_long(kernel: Kernel, c: Contraction) -> bool:

@@ -48,6 +48,7 @@ else:
 MOST_FAMILIES: Final = 1024
 MOST_SEEN: Final = 3
 MOST_NARROW: Final = 16  # graphs of a family with plans of their own as long vectors would be half empty,
+MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is another layer or model, not other data
 NARROW: Final = 2  # the vectors of such
 LARGE: Final = 1 << 18  # and the elements their kernels read or write at least
 CLOSED: Final = frozenset(("loop", "while", "host", "copy"))  # operations of one size
@@ -181,7 +182,7 @@ def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) 
     also: set[int] = set()
     for _ in range(4):
         found = formulas([numbers for numbers, _ in family.seen], frozenset(also))
-        if found is None:
+        if found is None or _changing(family, found) > MOST_OPEN:
             raise Unfit
         try:
             made, points = _at_points(met, found, given, leaves, device)
@@ -193,6 +194,11 @@ def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) 
         fixed = {place: column[0] for place, column in enumerate(columns) if place not in given}
         return _joined(made, points, found, fixed, given)
     raise Unfit
+
+
+def _changing(family: Family, found: Formulas) -> int:
+    """How many sizes changed on their own in the graphs met."""
+    return sum(len({numbers[place] for numbers, _ in family.seen}) > 1 for place in found.base.values())
 
 
 Made = tuple[Plan, list[tuple[int, int]]]
@@ -358,7 +364,7 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
             executable = launch.executable.sized(program, numbers)
             step = replace(step, program=program, executable=executable, checks=checks)
         steps.append(step)
-    plan = Plan(slots=slots, steps=steps, results=found.plan.results, sizes=sizes)
+    plan = Plan(slots=slots, steps=steps, results=found.plan.results, sizes=sizes, closed=found.plan.closed)
     first = sum(slot.role == "leaf" for slot in slots) - len(found.given)
     for i, place in enumerate(found.given):
         slots[first + i].role = "given"

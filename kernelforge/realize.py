@@ -22,6 +22,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.graph import VIEWS, Node, uniform
+from kernelforge.held import held_among
 from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.node import is_stored, waiting
@@ -61,9 +62,9 @@ else:
 MOST_PLANS: Final = 4096
 _UNHELD: Final = 3  # references to a node from one other, from a list and from the call that counts them
 MOST_SIZED: Final = 256  # of those made of kernels for open sizes, which are made anew in a millisecond
-LARGE: Final = 1 << 20  # operations and bytes of a plan for open sizes that may be made again for its very sizes,
-OFTEN: Final = 64  # once it ran so often,
-MOST_CLOSED: Final = 64  # and so few were before: a program that meets ever new sizes compiles no more
+LARGE: Final = 1 << 16  # operations and bytes of a plan for open sizes that may be made again for its very sizes,
+OFTEN: Final = 6  # once it ran so often
+FEW: Final = 3  # others of its kind were; from then on twice as often for each, so ever new sizes compile no more
 LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 
@@ -86,7 +87,6 @@ class Plans:
 
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
-_closed: Final = [0]  # plans for very sizes that took the place of ones for open sizes
 _sized: Final[deque[tuple[object, ...]]] = deque()
 _single: Final[dict[tuple[object, ...], tuple[Plan, frozenset[int]]]] = {}  # plans of one launch, and their spares
 _single_under: Final[list[object]] = [None]  # the circumstances they were made under
@@ -116,7 +116,7 @@ def realize(
         return None
     if waiting:
         pending = whiles.together(pending)
-    found = structure(pending)
+    found = _structured(pending)
     device = _device(pending)
     key = (device, circumstances(), found.key)
     plans = _plans.get(key)
@@ -134,7 +134,8 @@ def realize(
     plan = None if plans is None else plans.made.get(free & plans.spares)
     closed = plans is not None and plan is not None and _outgrown(plans, plan)
     if plan is None or closed:
-        _closed[0] += closed
+        if plan is not None:  # of others of its kind there may be fewer now
+            plan.closed[0] += 1
         plan = _planned(pending, found, device, free, opens=not closed)
         if plans is None:
             counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
@@ -151,6 +152,17 @@ def realize(
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
 
 
+def _structured(nodes: Sequence[Node]) -> Structure:
+    """The structure of nodes, once what they read and what is to stay is computed."""
+    found = structure(nodes)
+    first = held_among(found.nodes, nodes)
+    if not first:
+        return found
+    for device in dict.fromkeys(node.device for node in first):
+        realize([node for node in first if node.device == device])
+    return structure(nodes)
+
+
 def _is_large(plan: Plan) -> bool:
     """True for a plan for open sizes that takes long enough for one of its very sizes to pay."""
     return bool(plan.sizes) and plan.nbytes + plan.flops >= LARGE
@@ -158,10 +170,10 @@ def _is_large(plan: Plan) -> bool:
 
 def _outgrown(plans: Plans, plan: Plan) -> bool:
     """True when a large plan for open sizes ran so often with the same ones that it is worth a plan of its own."""
-    if not _is_large(plan) or _closed[0] >= MOST_CLOSED:
+    if not _is_large(plan):
         return False
     plans.runs += 1
-    return plans.runs > OFTEN
+    return plans.runs > OFTEN << max(0, plan.closed[0] - FEW)
 
 
 def _make_room(key: tuple[object, ...], plan: Plan) -> None:

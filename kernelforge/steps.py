@@ -166,7 +166,8 @@ class Plan:
     made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
              flags: those of faults; parts: those of parts, with the slots they are parts of, where, and bytes;
              wholes: the slots that have parts; given: those of constants, and their memory
-    sizes    what kernels for open sizes take these for
+    sizes    what kernels for open sizes take these for; closed: how many plans of its kind were made again for their
+             very sizes, one number for all of them
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
     preparations  what may be kept from one run to the next
     lean     blocks and scratch of a run in which all preparations are kept
@@ -192,6 +193,7 @@ class Plan:
     wholes: list[int] = field(default_factory=list)
     given: dict[int, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    closed: list[int] = field(default_factory=lambda: [0])
     kernels: int = 0
     flops: int = 0
     nbytes: int = 0

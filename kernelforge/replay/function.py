@@ -171,7 +171,7 @@ class Jit(Generic[P, T]):
         mode: tuple[object, ...],
         family: Family,
     ) -> T:
-        start = perf_counter()
+        start, inside = perf_counter(), _mode()
         roots = [("", self._function), *given.objects]
         snapshot = Snapshot.of(roots)
         seen = snapshot.tensors
@@ -188,7 +188,7 @@ class Jit(Generic[P, T]):
             with recorded(work.trace):
                 result = self._function(*args, **kwargs)
             self._check(args, kwargs, before, generators, numbers)
-            self._check_mode(mode)
+            self._check_mode(inside)
             entry = Entry(Capture(), mode, given.plain, given_kinds, fresh, [], [], [], family)
             names = work.trace.names
             found = guards_of(snapshot, [value for _, value in roots], names, entry.rebind)
@@ -221,7 +221,7 @@ class Jit(Generic[P, T]):
             )
 
     def _check_mode(self, mode: tuple[object, ...]) -> None:
-        """raises JitError for a mode the call has changed: no replay would"""
+        """raises JitError for a mode the function has changed: no replay would"""
         changed = [name for name, old, new in zip(MODES, _lasting(mode), _lasting(_mode())) if old != new]
         if changed:
             raise JitError(f"{_named(self._function)} changes {changed[0]}, which no replay would do: do it outside")

@@ -23,6 +23,7 @@ from kernelforge.blame import is_own
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
+from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.later import later
@@ -366,6 +367,7 @@ class Core:
             self._node = self._unshared(self._node)
             self._tracked = self._leaf = True
             leaves[self._node] = self
+            hold(self)
 
     def _unshared(self, node: Node) -> Node:
         """A node with the same values that is nobody else's: equal leaves would get each other's gradients."""

@@ -24,6 +24,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
+from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.recording import recorder
@@ -169,7 +170,15 @@ class Random(Pooling):
     @classmethod
     def _drawn(cls, node: Node, dtype: DType, contiguous: bool, requires_grad: bool | None) -> Self:
         node = graph.cast(node, dtype)
-        return cls._made(graph.contiguous(node) if contiguous else node, None, requires_grad)
+        return cls._kept_if(contiguous, graph.contiguous(node) if contiguous else node, requires_grad)
+
+    @classmethod
+    def _kept_if(cls, contiguous: bool, node: Node, requires_grad: bool | None) -> Self:
+        """A tensor of a node; contiguous: computed once, also where several graphs read it one after another."""
+        tensor = cls._made(node, None, requires_grad)
+        if contiguous:
+            hold(tensor)
+        return tensor
 
     @classmethod
     def _fraction(cls, word: Node, other: Node, dtype: DType) -> Self:
@@ -195,7 +204,8 @@ class Random(Pooling):
         """
         kind = _float_type(dtype)
         state = cls._wrap(next_state(device), None)
-        return cls._made(state._uniform(_countable(as_shape(shape)), kind, contiguous)._node, None, requires_grad)
+        values = state._uniform(_countable(as_shape(shape)), kind, contiguous)
+        return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
     def _uniform(self, shape: tuple[int, ...], dtype: DType, contiguous: bool) -> Self:
@@ -215,7 +225,8 @@ class Random(Pooling):
         """Normally distributed random numbers of mean 0 and variance 1, by the Box-Muller transform."""
         kind = _float_type(dtype)
         state = cls._wrap(next_state(device), None)
-        return cls._made(state._normal(_countable(as_shape(shape)), kind, contiguous)._node, None, requires_grad)
+        values = state._normal(_countable(as_shape(shape)), kind, contiguous)
+        return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
     def _normal(self, shape: tuple[int, ...], dtype: DType, contiguous: bool) -> Self:

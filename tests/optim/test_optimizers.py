@@ -49,6 +49,7 @@ def trained(make, steps=4):
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm(8), nn.Tanh(), nn.Dropout(0.1), nn.Linear(8, 3))
     optimizer = make(model.parameters())
     x, y = Tensor.randn(16, 4), Tensor.randint(16, high=3)
+    x.realize(y, *model.parameters())  # random numbers have a plan of their own before the first step
     losses, plans = [], []
     with Tensor.train():
         for _ in range(steps):
