@@ -34,9 +34,7 @@ matmul, matrix_exp, matrix_power, matrix_rank, matrix_norm, vector_norm, multi_d
     Tensor.matmul, Tensor.matrix_exp, Tensor.matrix_power, Tensor.matrix_rank, Tensor.matrix_norm,
     Tensor.vector_norm, Tensor.multi_dot,
 )  # fmt: skip
-vecdot, vander, tensorinv, tensorsolve, cholesky = (
-    Tensor.vecdot, Tensor.vander, Tensor.tensorinv, Tensor.tensorsolve, Tensor.cholesky,
-)  # fmt: skip
+vecdot, tensorinv, tensorsolve, cholesky = Tensor.vecdot, Tensor.tensorinv, Tensor.tensorsolve, Tensor.cholesky
 
 
 class LeastSquares(NamedTuple):
@@ -121,6 +119,11 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vectors perpendicular to two vectors of size 3, along dimension dim."""
     return input.cross(other, dim)
+
+
+def vander(x: Tensor, N: int | None = None) -> Tensor:
+    """The powers 0 to N - 1 of a vector's elements, a row for each; N None: as many as elements."""
+    return x.vander(N, increasing=True)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import kernelforge.fft
-from kernelforge import Tensor
+from kernelforge import Tensor, linalg
 from kernelforge.nn import functional
 
 _HOMES: Final = {"nn.functional": functional, "fft": kernelforge.fft}
@@ -38,8 +38,8 @@ _ADAPTED: Final[dict[str, Callable[..., Any]]] = {
         *(tensors[0] if isinstance(tensors[0], list | tuple) else tensors), indexing=indexing
     ),
     "to": lambda x, *args, **kwargs: x.to(*[None if isinstance(y, str) else y for y in args], **kwargs),
-    "linalg.vander": lambda x, N=None: x.vander(N, increasing=True),
-    "linalg.multi_dot": _of_list("multi_dot"),
+    "linalg.vander": linalg.vander,
+    "linalg.multi_dot": _of_list("multi_dot"), "linalg.lu": linalg.lu, "linalg.lu_solve": linalg.lu_solve,
     "linalg.norm": lambda x, ord=None, dim=None, keepdim=False, dtype=None: (
         x.norm(ord, dim, keepdim, dtype) if ord is None or isinstance(dim, int) or (x.ndim == 1 and dim is None)
         else x.matrix_norm(ord, (-2, -1) if dim is None else dim, keepdim)
