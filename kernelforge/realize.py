@@ -116,8 +116,8 @@ def realize(
         return None
     if waiting:
         pending = whiles.together(pending)
-    found = _structured(pending)
     device = _device(pending)
+    found = _structured(pending, device)
     key = (device, circumstances(), found.key)
     plans = _plans.get(key)
     leaves = cast(list[Buffer], found.leaves)
@@ -152,15 +152,28 @@ def realize(
     return Ran(plan, leaves, _run_for(pending, plan, leaves))
 
 
-def _structured(nodes: Sequence[Node]) -> Structure:
-    """The structure of nodes, once what they read and what is to stay is computed."""
+def _structured(nodes: Sequence[Node], device: str) -> Structure:
+    """The structure of nodes to compute on a device, once what they read and what is to stay is computed."""
     found = structure(nodes)
+    if any(cast(Buffer, leaf).device != device for leaf in found.leaves) and _moved(found.nodes, device):
+        found = structure(nodes)
     first = held_among(found.nodes, nodes)
     if not first:
         return found
     for device in dict.fromkeys(node.device for node in first):
         realize([node for node in first if node.device == device])
     return structure(nodes)
+
+
+def _moved(nodes: Sequence[Node], device: str) -> bool:
+    """Lets go of constants that were computed on another device, which was the default one then: are there any?
+
+    What is computed from no buffer is on no device of its own, and equal ones are one node while anything holds it.
+    """
+    found = [x for x in nodes if x.device is None and x.realized is not None and x.realized.device != device]
+    for node in found:
+        node.realized = None
+    return bool(found)
 
 
 def _is_large(plan: Plan) -> bool:
@@ -260,6 +273,8 @@ def _any_kind(node: Node) -> tuple[tuple[object, ...], list[Buffer], list[Node]]
             (x,) = x.src
         buffer = x.attr if x.op == "buffer" else x.realized
         if buffer is not None:
+            if x.device is None:  # it may have been computed on another device
+                return None
             if buffer in leaves:
                 key.append(leaves.index(buffer))
             else:

@@ -353,3 +353,18 @@ def test_one_operation_runs_again_without_a_look_at_its_structure(
     values = drawn()
     found = function(*[Tensor(value).realize() for value in values]).realize()
     assert np.allclose(found.numpy(), function(*values), rtol=1e-5)
+
+
+@pytest.mark.parametrize("devices", [("NUMPY", "CPU"), ("CPU", "NUMPY")])
+def test_constants_are_computed_again_on_another_device(devices: tuple[str, str]) -> None:
+    if "CPU" not in Device.available():
+        pytest.skip("there is no OpenCL device")
+    first, second = devices
+    with Context(DEVICE=first):
+        held = Tensor.arange(1 << 17)._node
+        Tensor(held).numpy()
+    with Context(DEVICE=second):
+        same = Tensor.arange(1 << 17)
+        total = same * 2 + Tensor(np.ones(1 << 17, np.int32))
+        np.testing.assert_array_equal(total.numpy(), np.arange(1 << 17) * 2 + 1)
+    assert same._node is held and held.realized is None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import dtypes
 from codegen.ir import Param
 from codegen.program import Program
-from kernelforge.errors import DeviceError
+from kernelforge.errors import DeviceError, InternalError
 from kernelforge.kernels.icd import opencl
 from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
@@ -167,6 +167,8 @@ class OpenCLRuntime:
                         block.last_use = number
                         serial = block.serial
                         if bound[i] != serial:
+                            if block.handle is None:
+                                raise InternalError(f"{executable.program.entry} got memory of another device")
                             bound[i] = 0  # whatever interrupts the next line, the argument is set again
                             executable.kernel.set_arg(i, block.handle)
                             bound[i] = serial

@@ -43,21 +43,24 @@ class Queues:
         self._waiting = 0  # short kernels handed over in a row
 
     def launch(self, executable: Compiled, timed: bool) -> float | None:
-        """Starts a kernel; the seconds it took, if timed."""
-        direct = executable.direct
-        if direct is not None and self.launched <= self.finished:
-            seconds = self.call(executable, direct)
-            return seconds if timed else None
-        before, self.launched = self.launched, self.launched + 1
+        """Starts a kernel by the driver, for which its arguments are set; the seconds it took, if timed.
+
+        It is not called, even if it could be by now: the arguments of calls are others.  In any line garbage may be
+        collected that waits for what is running, so a launch has its number once the driver has it: not before.
+        """
+        before = self.launched
         short = executable.chances or self._alone
         self._waiting = self._waiting + 1 if short and before > self.finished else 0
         if short and before <= self.finished and self._immediate is not None:
             seconds = self._run(executable)
-            self.finished = self.launched
+            self.launched = self.finished = before + 1
             return seconds if timed else None
         if timed:
-            return self._timed(executable)
+            seconds = self._timed(executable)
+            self.launched = before + 1
+            return seconds
         self._enqueue(self.main, executable.kernel, executable.global_size, executable.local_size)
+        self.launched = before + 1
         return None
 
     def ready(self, executable: Compiled) -> bool:
@@ -69,7 +72,10 @@ class Queues:
 
     def launch_preset(self, executable: Compiled, timed: bool) -> float | None:
         """launch() of a kernel whose arguments are set for both ways to start it."""
-        self.ready(executable)
+        direct = executable.direct
+        if self.ready(executable) and direct is not None:
+            seconds = self.call(executable, direct)
+            return seconds if timed else None
         return self.launch(executable, timed)
 
     def finish(self) -> None:

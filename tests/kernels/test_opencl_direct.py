@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_build import CHANCES
 from kernelforge.kernels.opencl_devices import candidates
 from kernelforge.kernels.opencl_direct import MOST_GROUPS, Direct
+from kernelforge.kernels.runtime import Memory
 
 RUNTIMES = [
     runtime
@@ -80,7 +82,7 @@ def test_what_asks_for_more_than_its_group_is_launched(extra: str) -> None:
 
 
 def test_a_kernel_found_to_be_long_is_not_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime, program = RUNTIMES[0], numbered((2,))
+    runtime, program = RUNTIMES[0], numbered((2,), "\n  // long")  # other tests have the same one without
     assert ran(runtime, program)[2]
     monkeypatch.setattr(opencl_queues, "HAND_OVER", 0.0)
     out, x, called = ran(runtime, program, times=CHANCES)
@@ -98,6 +100,27 @@ def test_executables_apart_have_arguments_of_their_own() -> None:
     assert first.direct is not None and second.direct is not None
     assert first.direct.values[0] != second.direct.values[0]
     assert first.direct.values[1] == second.direct.values[1]
+
+
+def test_a_kernel_is_not_called_when_what_it_waited_for_ends_while_its_arguments_are_set() -> None:
+    runtime = RUNTIMES[0]
+    executable, long = runtime.compile([numbered((4,), "\n  // called"), numbered((4,), "\n  // launched")])
+    long.chances, long.direct = 0, None
+    others, memories = ([runtime.allocate(16) for _ in range(2)] for _ in range(2))
+    for memory in (*others, *memories):
+        runtime.copy_in(memory, np.zeros(4, np.float32))
+
+    class Collecting(list[Memory]):
+        def __getitem__(self, place: Any) -> Any:
+            runtime.wait()  # as garbage may do that is collected here
+            return super().__getitem__(place)
+
+    runtime.launch(executable, others)
+    runtime.launch(long, others)
+    runtime.launch(executable, Collecting(memories))
+    out = np.empty(4, np.float32)
+    runtime.copy_out(memories[0], out)
+    assert executable.direct is not None and np.allclose(out, np.arange(4) / 3)
 
 
 def crash(direct: Direct) -> bool:

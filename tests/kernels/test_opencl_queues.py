@@ -61,6 +61,22 @@ def test_a_kernel_that_takes_long_in_a_row_is_handed_over(monkeypatch: pytest.Mo
     assert queues.finished == queues.launched
 
 
+def test_what_waits_while_a_kernel_is_handed_over_does_not_count_it_as_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, executable, memories = opened(candidates()[0])
+    queues, executable.chances, executable.direct = runtime._queues, 0, None
+    enqueue = queues._enqueue
+
+    def collecting(*arguments: object) -> object:
+        queues.finish()
+        return enqueue(*arguments)
+
+    monkeypatch.setattr(queues, "_enqueue", collecting)
+    monkeypatch.setattr(queues, "_alone", False)
+    runtime.launch(executable, memories)
+    assert queues.finished < queues.launched
+    runtime.wait()
+
+
 @needs_extension
 def test_a_kernel_of_much_work_gets_no_chance() -> None:
     runtime, executable, _ = opened()
