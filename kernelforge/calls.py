@@ -7,11 +7,11 @@ structure met before costs one node per call: no softmax is spelled out and noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from codegen.dtypes import FLOAT8, DType
-from kernelforge.graph import Node, Shape, cast, full, node_of, rebuild, toposort, user_line
+from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, user_line
 from kernelforge.later import later
 from kernelforge.node import new_node
 from kernelforge.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
@@ -104,16 +104,50 @@ def _has_to_be_spelled(order: Iterable[Node]) -> bool:
 
 
 def memory_forms(roots: Sequence[Node]) -> list[Node]:
-    """The nodes whose elements memory is to hold for roots, with nothing in them that has to be spelled out."""
+    """The nodes whose elements memory is to hold for roots, with nothing in them that has to be spelled out.
+
+    Unless gradients look into them, realized nodes are buffers in it: a node that is realized all the same is one that
+    operations arrived at which happen to be those of a realized one.
+    """
+    roots = _on_buffers(roots)
     if not _has_to_be_spelled(toposort(roots, into_realized=False)):
         return list(roots)
     return [stored(root.dtype, found) for root, found in _spelled(roots, False)]
 
 
+def _on_buffers(roots: Sequence[Node]) -> Sequence[Node]:
+    """Roots with buffers in the places of realized nodes, unless gradients ask how these were computed."""
+    order = toposort(roots, into_realized=False)
+    met = [(x, x.realized) for x in order if x.realized is not None and x.op != "buffer"]
+    if not met or differentiates(order):
+        return roots
+    done = {x: buffer(realized, x.shape, x.dtype) for x, realized in met}
+    for node in order:
+        if node not in done:
+            with user_line(node.line):
+                done[node] = rebuild(node, [done[x] for x in node.src])
+    return [done[root] for root in roots]
+
+
+def differentiates(nodes: Iterable[Node]) -> bool:
+    """True when there is a gradient among nodes."""
+    return any(node.op == "gradient" for node in nodes)
+
+
+def is_stray(node: Node, known: Container[int], repeated: bool) -> bool:
+    """True for a node in a spelled graph that is realized, but not where the graph's structure says so.
+
+    known     the leaves' buffers, by id
+    repeated  no gradient looks into realized nodes, so those the structure knows of are buffers here
+    """
+    realized = node.realized
+    return realized is not None and ((repeated and node.op != "buffer") or id(realized) not in known)
+
+
 def _spelled(roots: Sequence[Node], history: bool) -> list[tuple[Node, Images]]:
     """Each root with its images."""
     order = toposort(roots, into_realized=history)
-    if not history and any(node.op == "gradient" for node in order):
+    if not history and differentiates(order):
         return _spelled(roots, True)
     plain, order = _replayed(roots, order)
     done = _images(order)

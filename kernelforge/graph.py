@@ -465,7 +465,7 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
         return (scatter if op == "scatter" else tally)(x, src[1], src[2], *attr)
     if op in _BY_SHAPE:
         return _BY_SHAPE[op](attr, src, node.shape)
-    if op in ("surrogate", "gradient", "real", "imag", "complex"):
+    if op in ("call", "surrogate", "gradient", "real", "imag", "complex"):
         return node_of(op, src, attr, node.shape, node.dtype)
     return detach(x) if op == "detach" else elementwise(op, *src)
 

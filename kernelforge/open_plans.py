@@ -19,7 +19,7 @@ from codegen.dtypes import to_storage
 from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
 from kernelforge import graph
 from kernelforge.buffer import Buffer
-from kernelforge.calls import memory_forms
+from kernelforge.calls import differentiates, is_stray, memory_forms
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import KernelForgeError
 from kernelforge.formulas import Formulas, formulas
@@ -109,8 +109,7 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     order = toposort(simple, into_realized=False)
     if len(order) > MOST_NODES or any(not node.size or node.op in CLOSED for node in order):
         return None
-    known = set(map(id, leaves))
-    if any((buffer := x.attr if x.op == "buffer" else x.realized) and id(buffer) not in known for x in order):
+    if _reads_others(nodes, order, leaves):
         return None
     met = numbered(simple, leaves)
     key = (device, circumstances, met.key)
@@ -130,6 +129,12 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     if tuple(met.numbers) in family.narrow:
         return None
     return _instance(family.open, met, sizes, device)
+
+
+def _reads_others(nodes: Sequence[Node], order: Sequence[Node], leaves: Sequence[Buffer]) -> bool:
+    """True when the nodes that spell others out read memory that the structure of these does not tell of."""
+    known, repeated = set(map(id, leaves)), not differentiates(toposort(nodes, into_realized=False))
+    return any(is_stray(x, known, repeated) or (x.op == "buffer" and id(x.attr) not in known) for x in order)
 
 
 def _is_narrow(found: OpenPlan, sizes: dict[str, int], device: str) -> bool:

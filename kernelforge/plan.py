@@ -27,7 +27,7 @@ from kernelforge import graph, tune
 from kernelforge.alongside import alongside
 from kernelforge.boundaries import BY_REWRITE
 from kernelforge.buffer import Buffer
-from kernelforge.calls import memory_forms
+from kernelforge.calls import differentiates, is_stray, memory_forms
 from kernelforge.collector import paused
 from kernelforge.fuse import groups
 from kernelforge.graph import Line, Node, toposort, user_line
@@ -121,12 +121,12 @@ def rewritten(
 ) -> Iterator[Sequence[Node]]:
     """The simplified nodes, with every buffer but the leaves forgotten for the duration.
 
-    Simplification can arrive at a node that happens to be interned and computed already.  A plan that read its buffer
-    would be wrong for the next graph of the same structure, where it need not be.
+    Calls that are spelled out and simplification can arrive at a node that happens to be interned and computed already.
+    A plan that read its buffer would be wrong for the next graph of the same structure, where it need not be.
     """
     known = {id(buffer) for buffer in leaves}
     forgotten: list[tuple[Node, Buffer]] = []
-    repeated = all(node.op != "gradient" for node in toposort(nodes, into_realized=False))
+    repeated = not differentiates(toposort(nodes, into_realized=False))
     rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
         "simplify": simplify,
         "tallies": lambda x: without_tallies(x, target),
@@ -147,7 +147,7 @@ def rewritten(
                 simple = rewrite(simple)
                 if story is not None:
                     story.rewritten(name, simple)
-            strays = [x for x in toposort(simple, into_realized=False) if x.realized and id(x.realized) not in known]
+            strays = [x for x in toposort(simple, into_realized=False) if is_stray(x, known, repeated)]
             if not strays:
                 break
             for node in strays:

@@ -160,8 +160,8 @@ def _structured(nodes: Sequence[Node], device: str) -> Structure:
     first = held_among(found.nodes, nodes)
     if not first:
         return found
-    for device in dict.fromkeys(node.device for node in first):
-        realize([node for node in first if node.device == device])
+    for place in dict.fromkeys(node.device for node in first):
+        realize([node for node in first if node.device == place])
     return structure(nodes)
 
 
