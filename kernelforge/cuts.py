@@ -48,7 +48,8 @@ class Cuts:
     order    every node, sources before users
     reasons  for each stored node, why
     scores   short contractions that are never stored: see `_scores`
-    scans    scans that are stored only at the end of their epilogue; others that `stored` names are stored themselves
+    scans    scans that are stored only at the end of their epilogue; others that `stored` names are stored themselves,
+             as are all nodes it names that are neither
     """
 
     def __init__(self, outputs: Sequence[Node], limits: Limits, stored: Iterable[Node] = ()) -> None:
@@ -67,6 +68,9 @@ class Cuts:
         self.scores = self._scores() - set(stored)
         self.scans = {node for node in self.order if node.op == "scan" and node.realized is None} - set(stored)
         self._cut_reductions()
+        for node in stored:
+            if node not in self.contractions and node.op != "scan":
+                self.cut(node, "bounded")
         self._cut_long_regions()
         self._cut_shared()
         self._keep_needed()

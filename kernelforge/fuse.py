@@ -14,17 +14,20 @@ be joined (see `joint`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from codegen.target import Target
 from kernelforge.boundaries import between
 from kernelforge.cuts import Cuts
-from kernelforge.graph import SCATTERS, Node
+from kernelforge.graph import LEAVES, SCATTERS, VIEWS, Node
 from kernelforge.group import Group
 from kernelforge.limits import Limits
 from kernelforge.merging import Merging, Part
-from kernelforge.questions import Questions
+from kernelforge.questions import Questions, is_pointwise
 from kernelforge.seen import in_memory, is_transfer
 from kernelforge.story import telling
+
+FEW: Final = 16  # nodes, which are never far too many
 
 
 def groups(outputs: Sequence[Node], target: Target, ignoring: frozenset[str] = frozenset()) -> list[Group]:
@@ -56,9 +59,28 @@ def _cuts(outputs: Sequence[Node], limits: Limits) -> Cuts:
             used = open_nodes.intersection(inside)
             if used and questions.ask([node], inside, loads).refusal is not None:
                 failed |= used
+        failed |= _in_the_midst(cuts, questions)
         if not failed:
             return cuts
         stored |= failed
+
+
+def _in_the_midst(cuts: Cuts, questions: Questions) -> set[Node]:
+    """A node in the midst of each kernel that would be far too large, as views show what it computes at many places."""
+    found: set[Node] = set()
+    for node in cuts.reasons:
+        if node.op in ("host", "loop", "while") or is_transfer(node):
+            continue
+        is_apart = node.op == "stack" or node.op in SCATTERS
+        outputs = [x for x in node.src if not cuts.is_stored(x)] if is_apart else [node]
+        inside, loads = cuts.region(outputs)
+        if len(inside) < FEW or is_pointwise([node], inside) or questions.is_bounded(outputs, loads):
+            continue
+        computed = [x for x in inside if x.op not in VIEWS | LEAVES and x not in outputs]
+        within = set(inside)
+        shared = [x for x in computed if len(within.intersection(cuts.users[x])) > 1] or computed
+        found.update(sorted(shared, key=cuts.position.__getitem__)[len(shared) // 2 :][:1])
+    return found
 
 
 def _in_order(parts: list[Part]) -> list[Part]:

@@ -77,6 +77,16 @@ class Questions:
         order = demands.order()
         return list(self._refusals(outputs, order, parallel_axes(stores, order)))
 
+    def is_bounded(self, outputs: Sequence[Node], loads: Sequence[Node]) -> bool:
+        """False when computing the outputs from loads takes far more than a kernel should hold."""
+        demands = Demands(frozenset(loads), cuts=cuts_among(outputs))
+        try:
+            for node in outputs:
+                demands.add_store([node])
+        except TooManyDemands:
+            return False
+        return True
+
     def _demands(self, outputs: Sequence[Node], loads: Sequence[Node]) -> tuple[Demands, list[tuple[Axis, ...]]]:
         """What the group demands, and the axes of its stores."""
         demands = Demands(frozenset(loads), cap=4 * self.limits.operations, cuts=cuts_among(outputs))

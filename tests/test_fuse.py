@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.target import CPU, SM90
-from kernelforge import graph
+from kernelforge import autograd, graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.fuse import groups
 from kernelforge.lower import lower
+from kernelforge.steps import Launch
 from kernelforge.tensor import Tensor
 from tests.effort import effort
 from tests.evaluate import evaluate_all
@@ -314,3 +315,12 @@ def test_values_are_computed_when_they_are_needed() -> None:
     order = [group.outputs[0] for group in planned(end, short)]
     assert [x.op for x in order] == ["contiguous"] * 9
     assert order[0] is short._node and order[-3:] == [side._node, met._node, end._node]
+
+
+def test_kernels_stay_bounded_where_views_show_what_they_compute_at_many_places() -> None:
+    """Derivatives of products are made of shifted halves of shifted halves."""
+    z = Tensor(np.ones((3, 37), np.complex64), device="NUMPY", requires_grad=True)
+    (found,) = autograd.grad(z.prod(1), [z], [Tensor(np.ones(3, np.complex64), device="NUMPY")])
+    launches = [step for step in realize.planned([found._node]) if isinstance(step, Launch)]
+    assert 1 < len(launches) < 20 and max(len(step.program.source) for step in launches) < 100_000
+    np.testing.assert_array_equal(found.numpy(), np.ones((3, 37)))
