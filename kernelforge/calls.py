@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from codegen.dtypes import FLOAT8, DType
-from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, user_line
+from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, uniform, user_line
 from kernelforge.later import later
 from kernelforge.node import new_node
 from kernelforge.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
@@ -118,15 +118,32 @@ def memory_forms(roots: Sequence[Node]) -> list[Node]:
 def _on_buffers(roots: Sequence[Node]) -> Sequence[Node]:
     """Roots with buffers in the places of realized nodes, unless gradients ask how these were computed."""
     order = toposort(roots, into_realized=False)
-    met = [(x, x.realized) for x in order if x.realized is not None and x.op != "buffer"]
-    if not met or differentiates(order):
+    if all(x.realized is None or x.op == "buffer" for x in order) or differentiates(order):
         return roots
-    done = {x: buffer(realized, x.shape, x.dtype) for x, realized in met}
+    read, done = _read(roots), dict[Node, Node]()
     for node in order:
-        if node not in done:
+        realized = node.realized
+        if node not in read:
+            done[node] = node
+        elif realized is not None and node.op != "buffer":
+            done[node] = buffer(realized, node.shape, node.dtype)
+        else:
             with user_line(node.line):
                 done[node] = rebuild(node, [done[x] for x in node.src])
     return [done[root] for root in roots]
+
+
+def _read(roots: Sequence[Node]) -> set[Node]:
+    """What a graph's structure tells of: not what constants are made of, which may be realized for others."""
+    found: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            if node.realized is None and (node.device is not None or uniform(node) is None):
+                stack += node.src
+    return found
 
 
 def differentiates(nodes: Iterable[Node]) -> bool:

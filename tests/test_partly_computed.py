@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernelforge import Tensor
+from codegen.dtypes import dtypes
+from kernelforge import Context, Tensor, graph, realize
 from kernelforge.kernels import Device
 
 Step = tuple[int, Callable[..., Any], Callable[..., Any]]
@@ -68,3 +69,18 @@ def test_an_operand_that_is_the_other_one_turned_and_computed(device: str) -> No
     turned.realize()
     np.testing.assert_allclose(product.numpy(), x.T @ x)
     np.testing.assert_allclose((Tensor(x, device=device) @ Tensor(y, device=device)).numpy(), x @ y)
+
+
+@pytest.mark.parametrize("device", Device.available())
+def test_constants_made_of_one_that_is_computed(device: str) -> None:
+    """A constant is told by its value: what it is made of may be in memory for somebody else."""
+    part = graph.reshape(graph.const(3.0, dtypes.float32), (1,))
+    whole = graph.expand(part, (7,))
+    with Context(DEVICE=device):
+        realize.realize([part])
+        assert part.realized is not None and whole.realized is None
+        x = Tensor(np.arange(7, dtype=np.float32), device=device)
+        turned = x.flip(0)
+        total = turned * Tensor(whole) + x
+        turned.realize()
+        np.testing.assert_array_equal(total.numpy(), np.arange(7)[::-1] * 3 + np.arange(7))

@@ -71,6 +71,9 @@ def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
     if spelling.get() or recorder.get() is not None:
         return list(nodes)
     depths = [node.depth for node in nodes]
+    for node in nodes:  # a constant may have been computed where the default device was another
+        if node.device is None and node.realized is not None and node.realized.device != Device.DEFAULT:
+            node.realized = None
     realize.realize([node for node in nodes if node.op != "buffer" and graph.uniform(node) is None])
     found = []
     for node, depth in zip(nodes, depths):
