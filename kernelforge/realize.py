@@ -273,7 +273,7 @@ def _any_kind(node: Node) -> tuple[tuple[object, ...], list[Buffer], list[Node]]
             (x,) = x.src
         buffer = x.attr if x.op == "buffer" else x.realized
         if buffer is not None:
-            if x.device is None:  # it may have been computed on another device
+            if x.device is None and buffer.device != node.device:  # a constant, computed on another device
                 return None
             if buffer in leaves:
                 key.append(leaves.index(buffer))

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, memory, realize, running
+from kernelforge import Tensor, memory, open_plans, realize, running
 from kernelforge.counters import GlobalCounters
 from kernelforge.settings import Context
 
@@ -107,7 +107,9 @@ def test_a_result_is_not_written_where_another_tensor_looks() -> None:
         np.testing.assert_allclose(z.numpy(), np.exp(np.exp(a)), rtol=1e-5)
 
 
-def test_launches_of_one_program_get_executables_of_their_own() -> None:
+def test_launches_of_one_program_get_executables_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(open_plans, "_families", {})
     x, a = drawn(5, (16, 16))
     scaled = a / 16
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from kernelforge import GlobalCounters, Tensor
+from kernelforge import Context, GlobalCounters, Tensor
 from kernelforge.cli import main
 from kernelforge.inspect import profile
 from kernelforge.observing import observers
 
 
 def test_every_launch_is_seen(device):
-    x = Tensor.ones(64, 64).contiguous().realize()
+    x = Tensor.ones(61, 61).contiguous().realize()  # of a size no other test has: a known plan tells of its lines
     GlobalCounters.reset()
-    with profile() as p:
+    with Context(OPEN=0), profile() as p:
         for _ in range(3):
             ((x @ x) + 1).sum(0).softmax().realize()
     assert len(p.events) == GlobalCounters.kernel_count > 0
