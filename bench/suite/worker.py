@@ -61,12 +61,14 @@ class Worker:
         return [value.reshape(-1)[:: max(1, value.size // sample) | 1] for value in values] if sample else values
 
     def calibrate(self) -> float:
-        """Decide how many calls one timing takes; how long one round will be."""
-        self.repeats, self.warms = calls_to_last(self.call), True
-        start = perf_counter()
-        taken = self.round()
+        """Decide how many calls one timing takes, and whether one comes before it; how long a round will be."""
+        taken = seconds(self.call)
         self.warms = taken < LONG
-        return perf_counter() - start
+        self.repeats = calls_to_last(self.call) if self.warms else 1
+        start = perf_counter()
+        if self.warms:
+            self.round()
+        return max(taken, perf_counter() - start)
 
     def round(self) -> float:
         """Seconds of one call, after one that is not timed where calls are short."""

@@ -138,6 +138,21 @@ def test_times_settle_when_the_best_are_equal_or_none_is_among_the_others(ours, 
     assert settled({"ours": ours, "theirs": theirs, "far": [10.0, 30.0, 50.0, 60, 70]}, "ours") is outcome
 
 
+def test_peers_far_behind_are_not_measured_further() -> None:
+    log: list[str] = []
+    sides = [Scripted("far", log, times=[9.0, 8.0]), Scripted("near", log, times=[2.0] * 5), Scripted("ours", log)]
+    sides[-1].times = [1.0, 1.5, 1.2, 1.1, 1.0]
+    row = contest(sides, NAME, Effort(least=5, most=5, seconds=9.0, settles=True))
+    assert row.seconds == {"far": 8.0, "near": 2.0, "ours": 1.0} and log.count("far") == 2
+
+
+def test_ours_is_measured_on_however_far_behind() -> None:
+    log: list[str] = []
+    sides = [Scripted("peer", log, times=[1.0] * 5), Scripted("ours", log, times=[9.0] * 5)]
+    contest(sides, NAME, Effort(least=5, most=5, seconds=9.0, settles=True))
+    assert log.count("ours") == 5
+
+
 def test_no_round_begins_once_times_have_settled() -> None:
     log: list[str] = []
     sides = [Scripted("a", log, times=[1.0] * 9), Scripted("b", log, times=[3.0] * 9)]
