@@ -19,6 +19,7 @@ from codegen.dtypes import DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from kernelforge import graph
 from kernelforge.blame import current_line
+from kernelforge.checked import checks
 from kernelforge.graph import Node, Value, elementwise, full, rebuild, toposort, uniform
 
 Rule = Callable[[Node], Node | None]
@@ -210,11 +211,13 @@ _ABSORBING: Final = {"mul": "add", "and": "or", "or": "and", "max": "min", "min"
 
 @rule(*_ABSORBING)
 def _absorbing_operand(node: Node) -> Node | None:
-    """x * 0, x & 0, x | ones, max(x, highest), min(x, lowest) -> that constant; integers and bool only (nan, inf)."""
+    """x * 0, x & 0, x | ones, max(x, highest), min(x, lowest) -> that constant; integers and bool only (nan, inf),
+    and where x picks nothing."""
     if node.dtype.is_float:
         return None
-    absorbing = REDUCE_OPS[_ABSORBING[node.op]].identity(node.dtype)
-    return _filled(node, absorbing) if any(_same(_constant(x), absorbing) for x in node.src) else None
+    absorbing, (a, b) = REDUCE_OPS[_ABSORBING[node.op]].identity(node.dtype), node.src
+    dropped = a if _same(_constant(b), absorbing) else b if _same(_constant(a), absorbing) else None
+    return None if dropped is None or checks(dropped) else _filled(node, absorbing)
 
 
 _NEUTRAL_SECOND: Final[dict[str, Value]] = {"sub": 0, "shl": 0, "shr": 0, "div": 1, "floordiv": 1, "pow": 1}
@@ -228,9 +231,11 @@ def _neutral_second_operand(node: Node) -> Node | None:
 
 @rule("pow")
 def _small_powers(node: Node) -> Node | None:
-    """x ** 0 -> 1, x ** 2 -> x * x."""
+    """x ** 0 -> 1 where x picks nothing, x ** 2 -> x * x."""
     x, exponent = node.src[0], _constant(node.src[1])
-    return _filled(node, 1) if _same(exponent, 0) else elementwise("mul", x, x) if _same(exponent, 2) else None
+    if _same(exponent, 0):
+        return None if checks(x) else _filled(node, 1)
+    return elementwise("mul", x, x) if _same(exponent, 2) else None
 
 
 @rule("max", "min", "and", "or")

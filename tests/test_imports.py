@@ -18,7 +18,7 @@ ORDER = {
                   triton_descriptor triton_limits legality < placing narrowing < nest show_nest < choose < candidates <
                   triton opencl < opencl_together generate < __init__""",
     "kernelforge": """blame collector later < settings errors < variable kinds progress counters buffer dlpack
-                      recording < node < graph views shape structure hosted held < grad simplify virtual < seen limits
+                      recording < node < graph views shape structure hosted held checked < grad simplify virtual < seen limits
                       < cuts split tallies privatise alongside toom tiling ownership < axes demand naming group <
                       questions merging windowed blocks story < boundaries < fuse lower winograd < calls < lifted <
                       loops whiles reference < numbered formulas memory kept judging sketch < resizing < kernels <

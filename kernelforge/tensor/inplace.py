@@ -106,7 +106,7 @@ class InPlace(Protocols):
         """Itself, with the random number of tries up to the first that succeeds, each with probability p."""
         if not 0 < p < 1:
             raise ArgumentError(f"geometric_() takes a probability between 0 and 1, got {p}")
-        return self._in_place(((1 - self._random("rand")).log() / math.log1p(-p)).ceil().clamp(1))
+        return self._in_place(((1 - self._random("rand")).log() / math.log1p(-p)).ceil().clamp(1).cast(self.dtype))
 
     def bernoulli_(self, p: float = 0.5) -> Self:
         """Itself, with 1 in each place with probability p, else 0."""

@@ -118,14 +118,18 @@ class Joining(Movement):
             return self._repeated_each(repeats, dim)
         x, dim = (self.flatten(), 0) if dim is None else (self, self._dim(dim, "repeat_interleave"))
         n, times = x.shape[dim], np.asarray(repeats).reshape(-1)
-        if times.size not in (1, n) or (times.size and times.min() < 0):
+        if times.size not in (1, n):
             raise ShapeError(f"repeat_interleave of {self.shape} along {dim} takes {n} counts, got {repeats.shape}")
+        if times.size and times.min() < 0:
+            raise ArgumentError(f"repeat_interleave: counts are at least 0, got {times.min()} at {times.argmin()}")
         places = np.repeat(np.arange(n, dtype=np.int32), times)
         index = (slice(None),) * dim + (type(self)(places, device=self._node.device),)
         return x[index]  # type: ignore[index]
 
     @composite
     def _repeated_each(self, repeats: int, dim: int | None) -> Self:
+        if repeats < 0:
+            raise ArgumentError(f"repeat_interleave: a count is at least 0, got {repeats}")
         x, dim = (self.flatten(), 0) if dim is None else (self, self._dim(dim, "repeat_interleave"))
         shape = x.shape
         wide = x.unsqueeze(dim + 1).expand(*shape[: dim + 1], repeats, *shape[dim + 1 :])

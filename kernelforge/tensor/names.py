@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, Self
 
 from kernelforge import graph
-from kernelforge.errors import KindError
+from kernelforge.errors import KindError, ShapeError
 from kernelforge.tensor.autograd import Autograd
 from kernelforge.tensor.core import Operand
 
@@ -125,6 +125,8 @@ class Names(Autograd):
 
     def flipud(self) -> Self:
         """Reversed along dimension 0."""
+        if not self.ndim:
+            raise ShapeError("flipud() takes a tensor of one dimension at least, got ()")
         return self.flip(0)
 
     # Making -----------------------------------------------------------------------------------------------------

@@ -151,13 +151,15 @@ class Statistics(Sampling):
         >>> Tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).cov().tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
 
-        raises ShapeError
+        raises ShapeError, DTypeError
         """
         if self.ndim > 2:
             raise ShapeError(f"cov() takes a matrix of variables and observations, got {self.shape}")
         for weights in (fweights, aweights):
             if weights is not None and (weights.ndim != 1 or weights.shape[0] != (self.shape or (1,))[-1]):
                 raise ShapeError(f"cov of {self.shape} takes a weight for each observation, got {weights.shape}")
+        if fweights is not None and not fweights.dtype.is_int:
+            raise DTypeError(f"cov() takes integers as fweights, how often each was observed, got {fweights.dtype}")
         return self._covariance(correction, fweights, aweights)
 
     @composite

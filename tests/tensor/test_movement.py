@@ -145,3 +145,9 @@ def test_large_permutations_compose(numpy_device):
 def test_errors(call, message):
     with pytest.raises(ShapeError, match=message):
         call(Tensor(X))
+
+
+@pytest.mark.parametrize("repeats", [-1, Tensor([1, -1])], ids=["number", "vector"])
+def test_nothing_is_repeated_less_than_0_times(repeats):
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        Tensor([1, 2]).repeat_interleave(repeats)
