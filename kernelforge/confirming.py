@@ -46,7 +46,7 @@ def confirmed(nodes: Sequence[Node], plan: Plan, device: str, run: Callable[[], 
     try:
         buffers = run()
     except WrongResultError as error:
-        error.args = (f"{error.args[0]}{_smallest(roots, given, device)[1]}",)
+        error.args = (f"{error.args[0]}{_smallest(roots, given, device, plan)[1]}",)
         raise
     found = [from_storage(contents(b), x.dtype).reshape(x.shape) for b, x in zip(buffers, roots)]
     try:
@@ -70,7 +70,7 @@ def _blame(
     """raises WrongResultError"""
     root, slot = roots[wrong.result], plan.results[wrong.result]
     kernel = next((step.program.entry for step in reversed(plan.launches) if slot in step.writes), "no kernel")
-    smallest, told = _smallest(roots, given, device)
+    smallest, told = _smallest(roots, given, device, plan)
     line = root.line if smallest is None else smallest.items[smallest.roots[0]].line
     text = f"kernel {kernel} on {device} gives {root.dtype} {list(root.shape)}, of which {in_words(wrong)}"
     token = current_line.set(line or root.line)
@@ -81,7 +81,7 @@ def _blame(
 
 
 def _smallest(
-    roots: Sequence[Node], given: Mapping[Node, NDArray], device: str
+    roots: Sequence[Node], given: Mapping[Node, NDArray], device: str, plan: Plan
 ) -> tuple[Sketch | None, str]:
     """The smallest part of a graph that fails, and what to say of it."""
     for dying in (False, True):
@@ -89,7 +89,8 @@ def _smallest(
         if found is not None:
             break
     else:
-        return None, "\n  planned again on its own, the graph does not fail"
+        serves = "; the plan that does serves other sizes, too (KF_OPEN=0 makes none such)" if plan.sizes else ""
+        return None, f"\n  planned again on its own, the graph does not fail{serves}"
     nodes, arrays = found.nodes()
     plan, wrong = outcome(nodes, arrays, device, dying)
     item = found.items[found.roots[0]]

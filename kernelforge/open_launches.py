@@ -5,12 +5,15 @@ Comes in: a kernel for open sizes, and sizes.  Goes out: its grid and its argume
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Final
 
-from codegen.fitting import Formula
+from codegen.fitting import Formula, Point
+from codegen.ir import Kernel
 from codegen.program import Program
+from codegen.resized import resized
 from kernelforge.errors import InternalError
 
 GROUP_BYTES: Final = 1 << 17  # bytes or operations that are worth a group, at least
@@ -21,7 +24,7 @@ GROUPS_PER_CORE: Final = 4
 @dataclass
 class OpenLaunch:
     """A kernel whose sizes are arguments; for each dimension of its grid the size that is spread and the largest tile;
-    the size its vectors run along.
+    the size its vectors run along; its algebra at the sizes it was made for, where programs hold that.
     """
 
     program: Program
@@ -29,6 +32,7 @@ class OpenLaunch:
     bounds: tuple[int, ...]
     checks: tuple[Formula, ...]
     across: Formula
+    kernels: tuple[Kernel, ...] = ()
     executable: Any = None
 
 
@@ -36,6 +40,12 @@ def scaled(program: Program, nbytes: int) -> Program:
     """The program with about the operations it does on as many bytes."""
     before = max(1, sum(param.nbytes for param in program.params))
     return replace(program, flops=program.flops * nbytes // before, nbytes=program.nbytes * nbytes // before)
+
+
+def meant(launch: OpenLaunch, program: Program, points: Sequence[Point], sizes: Point) -> Program:
+    """The program with what its kernel means at some sizes, where that is known; points: those it was made for."""
+    kernel = resized(launch.kernels, points, sizes) if launch.kernels else None
+    return program if kernel is None else replace(program, kernel=kernel, params=kernel.params)
 
 
 def grid_of(

@@ -29,7 +29,7 @@ from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.layout import lay_out
 from kernelforge.numbered import Numbered, Record, TooShort, numbered, rebuilt
-from kernelforge.open_launches import OpenLaunch, grid_of, scaled
+from kernelforge.open_launches import OpenLaunch, grid_of, meant, scaled
 from kernelforge.steps import Launch, Plan, Step, Transfer
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class OpenPlan:
     launches  by the position of the step
     shapes    of what a step on the host reads, by position
     given     the constants that are arguments: for each its place among a graph's values
+    points    the sizes it was made from
     """
 
     plan: Plan
@@ -79,6 +80,7 @@ class OpenPlan:
     launches: dict[int, OpenLaunch]
     given: tuple[int, ...]
     preparations: list[Preparation]
+    points: Sequence[Point]
 
 
 @dataclass
@@ -287,7 +289,7 @@ def _joined(
         elif not isinstance(steps[0], Transfer):
             raise Unfit
     kept = [p for p in first.preparations if all(slots[slot].is_constant for slot in (*p.leaves, *p.outputs))]
-    return OpenPlan(first, found, parts, fixed, slots, launches, given, kept)
+    return OpenPlan(first, found, parts, fixed, slots, launches, given, kept, points)
 
 
 def _parts(
@@ -337,7 +339,8 @@ def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
     numbers = (*points[0], *first.numbers)
     checks = tuple([_formula([check.size for check in same], points) for same in zip(*(step.checks for step in steps))])
     program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0)
-    return OpenLaunch(program, spread, bounds, checks, _formula([p.across for p in programs], points))
+    kernels = tuple([p.kernel for p in programs if p.kernel is not None])
+    return OpenLaunch(program, spread, bounds, checks, _formula([p.across for p in programs], points), kernels)
 
 
 def _compile(found: OpenPlan, device: str) -> None:
@@ -364,7 +367,7 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
             target = Device[device].target
             far = any(slots[i].nbytes >= target.l3 for i in step.writes)
             grid, numbers = grid_of(launch, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
-            program = replace(program, grid=grid)
+            program = meant(launch, replace(program, grid=grid), found.points, sizes)
             checks = tuple([replace(check, size=size(sizes)) for check, size in zip(step.checks, launch.checks)])
             executable = launch.executable.sized(program, numbers)
             step = replace(step, program=program, executable=executable, checks=checks)

@@ -38,6 +38,7 @@ from kernelforge.settings import (
     VERIFY,
     WINOGRAD,
     Context,
+    prints_kernels,
     remembered,
     shows_kernels,
 )
@@ -296,13 +297,14 @@ def _planned(
     nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[int], opens: bool = True
 ) -> Plan:
     """The plan for a graph this process has not met, kept on disk by an earlier one or made."""
-    measured = TUNE.value or shows_kernels()
-    if opens and OPEN.value and not MEMORY_BUDGET.value and not measured and not edits.state():
+    closed = MEMORY_BUDGET.value or TUNE.value or prints_kernels() or edits.state()
+    if opens and OPEN.value and not closed:
         plan = open_plans.open_plan(nodes, cast(list[Buffer], graph.leaves), device, circumstances())
         if plan is not None:
             GlobalCounters.plans += 1
             return plan
-    name = None if measured else saved.name_of(graph, device, circumstances(), sorted(free))
+    passing = TUNE.value or shows_kernels()
+    name = None if passing else saved.name_of(graph, device, circumstances(), sorted(free))
     plan = saved.recall(name) if name is not None else None
     if plan is None:
         start = perf_counter()

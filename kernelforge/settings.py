@@ -184,8 +184,14 @@ def forget() -> None:
 
 @remembered
 def shows_kernels() -> bool:
-    """True when programs must hold the kernels they were made from: to print these, or other languages' sources."""
-    return bool(DUMP.value or DUMP_LANGUAGE.value or VERIFY.value) or int(DEBUG) >= 4
+    """True when programs must hold the kernels they were made from: to print or to check these."""
+    return bool(VERIFY.value) or prints_kernels()
+
+
+@remembered
+def prints_kernels() -> bool:
+    """True when kernels are printed, or sources in other languages."""
+    return bool(DUMP.value or DUMP_LANGUAGE.value) or int(DEBUG) >= 4
 
 
 def describe() -> str:

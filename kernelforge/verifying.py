@@ -45,7 +45,7 @@ queue = cl.CommandQueue(context)
 program = cl.Program(context, (here / "kernel.cl").read_text()).build()
 flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
 buffers = {{name: cl.Buffer(context, flags, hostbuf=inputs[name]) for name in {names!r}}}
-program.{entry}(queue, {size!r}, {local!r}, *buffers.values())
+program.{entry}(queue, {size!r}, {local!r}, *buffers.values(), *map(np.int32, {numbers!r}))
 for name, values in expected.items():
     found = np.empty_like(values)
     cl.enqueue_copy(queue, found, buffers[name])
@@ -102,6 +102,7 @@ def _message(step: Launch, wrong: Wrong, folder: Path | None) -> str:
     lines = [
         f"kernel {step.program.entry} on {step.device} computes {wrong.param.name}[{wrong.place}] = {wrong.found}, "
         f"exact arithmetic {wrong.expected}; {wrong.wrong} of {wrong.seen} elements looked at are wrong",
+        *(f"  it serves several sizes, here {name} = {value}" for name, value in _numbers(step).items()),
         *(f"  it stores {reason}" for reason in step.reasons[:2]),
         *(f"  it computes {file}:{line}" for file, line in step.lines[1:4]),
     ]
@@ -150,4 +151,10 @@ def _runner(step: Launch) -> str:
         entry=program.entry,
         size=tuple(groups * items for groups, items in zip(program.grid, local, strict=True)),
         local=local,
+        numbers=tuple(_numbers(step).values()),
     )
+
+
+def _numbers(step: Launch) -> dict[str, int]:
+    """The int arguments of a launch by name: those of a kernel for open sizes."""
+    return dict(zip(step.program.numbers, step.executable.numbers)) if step.program.numbers else {}

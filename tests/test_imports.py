@@ -14,9 +14,9 @@ ORDER = {
     "codegen": """dtypes threefry < ops < index < ir < origins < image streaming < target schedule program < interpret
                   show spell < bounds exact < checking verify < rebuild < scalar_rules < masked sharing merging
                   gathering apart scanning phases reordering factors < fixing contract < rewrite < access dots picks
-                  overwriting < moved unlike nodes < open_sizes fitting goals < triton_scope triton_tiles triton_dot
-                  triton_descriptor triton_limits legality < placing narrowing < nest show_nest < choose < candidates <
-                  triton opencl < opencl_together generate < __init__""",
+                  overwriting < moved unlike nodes < open_sizes fitting goals resized < triton_scope triton_tiles
+                  triton_dot triton_descriptor triton_limits legality < placing narrowing < nest show_nest < choose <
+                  candidates < triton opencl < opencl_together generate < __init__""",
     "kernelforge": """blame collector later < settings errors < variable kinds progress counters buffer dlpack
                       recording < node < graph views shape structure hosted held checked < grad simplify virtual < seen limits
                       < cuts split tallies privatise alongside toom tiling ownership < axes demand naming group <

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from codegen.program import Program
-from kernelforge import Context, Device, GlobalCounters, Tensor, plan, realize, running, tune
+from kernelforge import Context, Device, GlobalCounters, Tensor, open_plans, plan, realize, running, tune
 from kernelforge.errors import WrongResultError
 
 pytestmark = pytest.mark.skipif(Device.DEFAULT != "CPU", reason="the faults are planted in OpenCL sources for CPUs")
@@ -117,6 +117,44 @@ def test_a_fault_is_shown_without_its_program(operands, monkeypatch, tmp_path) -
     told = subprocess.run([sys.executable, folder / "run.py"], capture_output=True, text=True, timeout=600, check=True)
     assert "1850 of 1850 elements" in told.stdout
     assert "exp" in Path(folder / "kernel.txt").read_text()
+
+
+def sums_of_rows() -> list[Tensor]:
+    """Graphs of one kind, of which all but the first share a kernel."""
+    return [Tensor.randn(rows, 70).realize().exp().sum(1) for rows in (30, 41, 53)]
+
+
+def test_kernels_for_open_sizes_are_checked_at_the_sizes_they_have(operands, monkeypatch) -> None:
+    monkeypatch.setattr(open_plans, "_families", {})
+    graphs = sums_of_rows()
+    monkeypatch.setattr(realize, "_plans", {})
+    GlobalCounters.reset()
+    with Context(VERIFY=1, OPEN=1):
+        for x in graphs:
+            x.realize()
+    assert GlobalCounters.verified == GlobalCounters.kernel_count == 3
+    assert sum(bool(made.sizes) for known in realize._plans.values() for made in known.made.values()) == 2
+
+
+def test_a_fault_of_a_kernel_for_open_sizes_is_found(operands, monkeypatch) -> None:
+    right = plan.generate
+
+    def wrong(*arguments, sizes) -> Program:
+        program = right(*arguments, sizes=sizes)
+        return dataclasses.replace(program, source=re.sub(r"= exp\(", "= exp2(", program.source))
+
+    monkeypatch.setattr(plan, "generate", wrong)
+    monkeypatch.setattr(open_plans, "_families", {})
+    first, *others = sums_of_rows()
+    with Context(VERIFY=1, OPEN=1):
+        first.realize()
+        for rows, x in zip((41, 53), others):
+            with pytest.raises(WrongResultError, match=f"it serves several sizes, here .* = {rows}") as caught:
+                x.realize()
+            assert "planned again on its own, the graph does not fail; the plan that does" in str(caught.value)
+            (folder,) = re.findall(r"runs it alone: (\S+)", str(caught.value))
+            told = subprocess.run([sys.executable, f"{folder}/run.py"], capture_output=True, text=True, check=True)
+            assert f"out: {rows} of {rows} elements" in told.stdout
 
 
 def test_nothing_is_copied_when_it_is_off(operands, monkeypatch) -> None:
