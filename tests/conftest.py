@@ -16,6 +16,7 @@ from kernelforge.errors import DeviceError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
 from kernelforge.settings import CACHE_PLANS, OPENCL, TRAINING, TUNE_LOCK, WORKERS, forget
+from tests.guarded import GUARDED, install
 from tests.modes import (  # noqa: F401
     pytest_itemcollected,
     pytest_pyfunc_call,
@@ -34,6 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if GUARDED:
+        install()
     TUNE_LOCK.set("none")  # schedules that somebody measured on this machine are none of the tests'
     OPENCL.set(OPENCL.value or "all")  # devices are tested with every driver there is
     WORKERS.set(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kernelforge import Tensor
+from kernelforge import Device, Tensor
 from tests.lazily import LAZY_ONLY
 from tests.modes import through_jit
 
@@ -30,6 +30,41 @@ def test_a_sample_of_the_tests_is_captured() -> None:
     assert done.returncode == 0, done.stdout[-3000:]
     (replayed,) = [line for line in done.stdout.splitlines() if line.endswith(" replayed")]
     assert int(replayed.split()[0]) > 10
+
+
+OVERRUN = """
+import numpy as np
+from codegen.dtypes import dtypes
+from codegen.ir import Param
+from codegen.program import Program
+from kernelforge.kernels import Device
+from tests import guarded
+
+guarded.install()
+device = Device["CPU"]
+text = "__kernel void picked(__global const int *x, __global int *y) { y[0] = x[y[1]]; }"
+params = Param("x", dtypes.int32, 1000), Param("y", dtypes.int32, 2)
+(picked,) = device.compile([Program("opencl", text, "picked", (1,), params, frozenset("y"))])
+x, y = device.allocate(4000), device.allocate(8)
+device.copy_in(x, np.arange(1000, dtype=np.int32))
+for place in (999, 1000 + 16):
+    device.copy_in(y, np.array([0, place], np.int32))
+    device.launch(picked, [x, y])
+    device.synchronize()
+    found = np.empty(2, np.int32)
+    device.copy_out(y, found)
+    print(found[0], flush=True)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages are guarded on Linux alone")
+@pytest.mark.skipif(Device.DEFAULT != "CPU", reason="memory of CPU devices is guarded")
+def test_what_reads_behind_its_array_ends_in_guarded_mode(tmp_path: Path) -> None:
+    places = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", OVERRUN], cwd=ROOT, env=places, capture_output=True, text=True)
+    assert done.stdout == "999\n" and done.returncode < 0, done.stderr
+    (notes,) = tmp_path.glob("kernelforge-guarded-*")
+    assert notes.read_text().startswith("picked(x int32[1000], y int32[2])")
 
 
 @pytest.mark.usefixtures("numpy_device")
