@@ -133,7 +133,7 @@ class _Resizing:
             self.made[store.value],
             needed(self.guards([x.guards for x in same])),
             _one(x.mode for x in same),
-            tuple(self.axes[a] for a in store.order),
+            tuple(self.axes[a] for a in store.axes),
             before,
         )
 

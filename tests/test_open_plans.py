@@ -87,6 +87,16 @@ def test_all_sizes_give_the_same(name: str) -> None:
     assert late == 0 or name in CLOSED
 
 
+@pytest.mark.parametrize("name", [*FUNCTIONS, "row"])
+def test_what_kernels_for_open_sizes_mean_is_known(name: str) -> None:
+    made = FUNCTIONS.get(name, lambda x: x[1])
+    with Context(VERIFY=1):
+        before = GlobalCounters.verified - GlobalCounters.kernel_count
+        results(made, SIZES[:3], 1)
+        assert GlobalCounters.verified - GlobalCounters.kernel_count == before
+    assert name in CLOSED or any(plan.sizes for known in realize._plans.values() for plan in known.made.values())
+
+
 def test_gradients_of_all_sizes() -> None:
     def step(x: Tensor) -> Tensor:
         w = Tensor(WEIGHT, device="CPU", requires_grad=True)
