@@ -31,6 +31,8 @@ ROUNDED = 64  # steps from which on a number of them is rounded
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
 GATHERED = 1.5  # cycles to pack an element of the panels
 COPIED = 0.3  # cycles to pack an element of the image
+PARTS = (2, 3)  # of a whole axis that images may have, where its size has no such divisor
+ROUNDED_UP = 1.1  # times the size, at most, that such parts have together
 CANDIDATES = 12  # ways to cut worth measuring
 APART_READS = {1: 1, 2: 3}  # cycles to read a vector, by the step between its lanes
 ACROSS = {1: 1.1, 2: 1.35}  # times longer such a tile takes: vectors lie across lines of the cache
@@ -68,7 +70,9 @@ def candidates(window: Window) -> Iterator[Blocks]:
     for axis in window.free:
         unit = window.rows.get(axis, 1)
         cuts = (1, 2, 4, 8, 16) if axis in window.free[:2] else (1,)
+        whole = [even(axis.size, ceil(axis.size / parts), unit) * parts for parts in PARTS if axis in window.free[:2]]
         choices[axis] = [even(axis.size, max(unit, ceil(axis.size / cut)), unit) for cut in cuts]
+        choices[axis] += [size for size in whole if size <= ROUNDED_UP * axis.size]
     options = [dict.fromkeys(sizes) for sizes in choices.values()]
     smallest = prod(min(sizes) for sizes in options)
     for sizes in product(*options):
@@ -85,7 +89,7 @@ def _blocks(window: Window, group: Extents) -> Blocks:
             packed[axis] = _half(packed[axis])
     for axis in window.free:
         while steps[axis] > window.rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
-            steps[axis] = _smaller(steps[axis], window.rows.get(axis, 1))
+            steps[axis] = _smaller(group[axis], steps[axis], window.rows.get(axis, 1))
     for axis in window.bound:
         while packed[axis] > 1 and _image(window, steps, packed) > PACKED:
             packed[axis] = _half(packed[axis])
@@ -98,9 +102,13 @@ def _half(extent: int) -> int:
     return half if half < ROUNDED else ceil(half / 8) * 8
 
 
-def _smaller(extent: int, unit: int) -> int:
-    """The largest part of an extent that divides it and is a multiple of unit."""
-    return max(n for n in range(unit, extent, unit) if extent % n == 0)
+def _smaller(whole: int, extent: int, unit: int) -> int:
+    """The largest multiple of unit below an extent that divides a group's.
+
+    >>> _smaller(30, 15, 1)
+    10
+    """
+    return max(n for n in range(unit, extent, unit) if whole % n == 0)
 
 
 def _panels(window: Window, group: Extents, packed: Extents) -> int:
@@ -118,7 +126,7 @@ def cycles(window: Window, blocks: Blocks, target: Target) -> float:
     """An estimate of the time of a launch: products, packing, accumulators kept between blocks, stores."""
     group, packed, steps = blocks.group, blocks.packed, blocks.steps
     groups = prod(a.size for a in window.shared) * prod(ceil(a.size / size) for a, size in group.items())
-    accumulated = prod(group.values())
+    accumulated = prod(size if a in window.rows else min(a.size, size) for a, size in group.items())
     walked = prod(a.size * window.partly.get(a, 1) for a in window.bound)
     products = accumulated / target.lanes * walked / 2 * _busy(window, target.lanes)
     pieces = prod(ceil(a.size / packed[a]) for a in window.bound)

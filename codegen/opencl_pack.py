@@ -23,6 +23,7 @@ from codegen.opencl_words import copy_loop, print_words, words_of
 from codegen.schedule import Step
 
 Extents = Mapping[Axis, int]
+FEW = 4  # vectors of a line with an edge that are written out, so that where the edge is needs no test
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,9 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
     box, boxes = node.box, leaves.boxes
     axes = _loop_order(node, piece)
     steps = {a: leaves.lanes if a is piece.stored or a is piece.read else 1 for a in axes}
+    line = _short_line(node, piece, leaves.lanes)
+    if line is not None:
+        steps[line] = piece.end[line]
     loose = {a for a in axes if box.tile.get(a, 0) % steps[a]}
     place = replace(
         node.place,
@@ -174,15 +178,28 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
         leaves.masks.clear, leaves.masks.beyond = clear - {piece.read}, beyond | {piece.read}
     with ExitStack() as loops:
         for a in axes:
+            if a is line:
+                leaves.lines.add(f"const {leaves.indices.base} {place.var(a)} = {node.place.var(a) or 0};")
+                continue
             part = (piece.begin[a], piece.end[a], steps[a])
             loops.enter_context(leaves.lines.block(copy_loop(leaves, node, place, a, part)))
         if piece.stored is not None and piece.read is not None:
             _print_square(leaves, node, place, piece.stored, piece.read, rest or leaves.lanes)
         else:
-            value = leaves.value(_filling(node), {}, piece.stored)
-            leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, piece.stored))
+            for at in [{line: i} for i in range(0, steps[line], leaves.lanes)] if line is not None else [{}]:
+                value = leaves.value(_filling(node), at, piece.stored)
+                leaves.lines.extend(boxes.write(box, boxes.locals(box, place, at), *value, piece.stored))
     leaves.masks.clear, leaves.masks.beyond = clear, beyond
     leaves.forget()
+
+
+def _short_line(node: Pack, piece: Piece, lanes: int) -> Axis | None:
+    """The axis vectors are stored along, where a line is a few of them and guards make its ends differ."""
+    axis = piece.stored
+    if axis is None or piece.read is not None or not lanes < piece.end[axis] <= FEW * lanes:
+        return None
+    guarded = any(axis in g.index.axes for e in walk((node.value,)) if isinstance(e, Load) for g in e.guards)
+    return axis if guarded else None
 
 
 def _loop_order(node: Pack, piece: Piece) -> list[Axis]:

@@ -1,4 +1,4 @@
-"""Packing through squares: whole ones, parts of one at the end of a line, lines that are too short."""
+"""Packing through squares: whole ones, parts of one, lines that are too short for them; short lines with edges."""
 
 import numpy as np
 import pytest
@@ -27,6 +27,17 @@ def packed(lanes: int, line: int, tile: int, shift: int = 0, dtype: DType = dtyp
     return render(kernel, Schedule(loops, 1, (n,), (Stage(value, 2, ((w, 1), (n, 1))),)), CPU)
 
 
+def lines(rows: int, line: int, tile: int, shift: int) -> Program:
+    """out[r, w] = x[r, w + shift], 0 outside, packed line by line."""
+    r, w = Axis("r", rows), Axis("w", line)
+    out, x = Param("out", dtypes.float32, rows * line), Param("x", dtypes.float32, rows * line)
+    value = load(x, r.index * line + w.index + shift, frozenset([Guard(w.index + shift, 0, line)] if shift else []))
+    name = f"lines_{rows}_{line}_{tile}_{shift + 20}"
+    kernel = Kernel(name, (out, x), (Store(out, r.index * line + w.index, value),))
+    loops = (Step(r, 2), Step(w, tile), Step(r, 1), Step(w, 16))
+    return render(kernel, Schedule(loops, 1, (w,), (Stage(value, 2, ((r, 1), (w, 1))),)), CPU)
+
+
 def assert_right(programs: list[Program]) -> None:
     rng = np.random.default_rng(0)
     kernels = [program.kernel for program in programs if program.kernel is not None]
@@ -53,3 +64,9 @@ def test_every_type_of_element() -> None:
 @pytest.mark.parametrize(("line", "squares"), [(7, 0), (8, 1), (16, 1), (20, 1), (30, 2), (33, 1)])
 def test_parts_of_squares_that_fill_them_well(line: int, squares: int) -> None:
     assert packed(16, line, line).source.split("__kernel")[1].count("kf_transpose(") == squares
+
+
+def test_short_lines_with_edges_are_written_out() -> None:
+    lengths = [(line, tile) for line in (17, 29, 32, 57, 64, 90) for tile in (32, 48, 96)]
+    assert_right([lines(5, line, tile, shift) for line, tile in lengths for shift in (-9, -1, 2)])
+    assert lines(5, 90, 48, 0).source.count("kf_for") == lines(5, 90, 48, 1).source.count("kf_for") + 1
