@@ -61,6 +61,11 @@ class DType:
         return self.numpy if self.kind != "f" or self.numpy.kind == "f" else self.compute
 
     @property
+    def __numpy_dtype__(self) -> np.dtype:
+        """What NumPy asks for where it is given this type in the place of one of its own."""
+        return self.shown
+
+    @property
     def parts(self) -> int:
         """How many values of type `stored` make one element: two for complex numbers."""
         return 2 if self.kind == "c" else 1

@@ -25,8 +25,8 @@ ORDER = {
                       kernels < tune < steps < joint layout < rounds < recomputing < plan < open_launches < open_plans
                       < observing ceilings < debug dumping edits faults graphs saved verifying < running < tried <
                       shrinking reproducing < confirming < realize < nans < tensor < autograd fft io linalg special <
-                      array_api < nn optim data < checkpoint amp replay < func < inspect < bench < cli < __main__
-                      __init__""",
+                      array_api < counterparts < nn optim data < checkpoint amp replay < func < inspect < bench <
+                      cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 

@@ -112,7 +112,8 @@ def eye(
     """Ones on the k-th diagonal, zeros elsewhere."""
     columns = n_rows if n_cols is None else n_cols
     rows = Tensor.arange(n_rows, device=device).reshape(-1, 1)
-    return (Tensor.arange(columns, device=device) - rows).eq(k).cast(dtype or dtypes.default_float)
+    inside = max(-n_rows, min(k, columns))  # a diagonal beyond the corners has no elements
+    return (Tensor.arange(columns, device=device) - rows).eq(inside).cast(dtype or dtypes.default_float)
 
 
 def linspace(

@@ -67,7 +67,12 @@ def tensordot(x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Seq
 
 
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
-    """The products of vectors along an axis; the first is conjugated."""
+    """The products of vectors along an axis; the first is conjugated.
+
+    raises ValueError when the vectors have different sizes
+    """
+    if x1.shape[axis] != x2.shape[axis]:
+        raise ArgumentError(f"vecdot() of {x1.shape} and {x2.shape}: axis {axis} must have the same size in both")
     kind = result_type(x1, x2)
     found = [x.cast(kind).movedim(axis, -1) for x in (x1, x2)]
     product = found[0].conj() * found[1]

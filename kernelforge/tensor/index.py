@@ -188,6 +188,10 @@ class Index(Scatter):
             elif isinstance(item, slice):
                 parts.append(_part(item, self.shape[dim]))
                 shape.append(parts[-1].count)
+            elif isinstance(item, bool):  # a mask without dimensions: one element, or none, of a new dimension
+                advanced.append((position, len(shape) - len(picks)))
+                picks[len(shape)] = self._all_or_none(item)
+                shape.append(1)
             elif isinstance(item, Node):
                 advanced.append((position, len(shape) - len(picks)))
                 picks[len(shape)] = item
@@ -201,7 +205,8 @@ class Index(Scatter):
         return Selection(tuple(parts), tuple(shape), picks, place)
 
     def _filled(self, index: Any) -> list[Any]:
-        """An item for each dimension: integers, slices, and nodes of indices in normal form; between them None and ....
+        """An item for each dimension: integers, slices, and nodes of indices in normal form; between them None, ...
+        and what masks without dimensions say.
 
         The ... stays, after the slices it stands for: even where it stands for none, it parts picks on its two sides.
 
@@ -241,7 +246,9 @@ class Index(Scatter):
             if array.dtype.kind not in "biu":
                 raise PlaceError(f"arrays used as indices hold integers or bool, not {array.dtype}")
             return array
-        if isinstance(item, bool | np.bool_) or not hasattr(item, "__index__"):
+        if isinstance(item, bool | np.bool_):
+            return np.asarray(item)
+        if not hasattr(item, "__index__"):
             raise PlaceError(f"an index is an integer, slice, None, ..., or a tensor or list of them, not {item!r}")
         return item.__index__()
 
@@ -260,10 +267,16 @@ class Index(Scatter):
             return [item]
         if item.dtype != np.bool_:
             return [self._index_array(item, dim)]
+        if not item.ndim:
+            return [bool(item)]
         covered = self.shape[dim : dim + item.ndim]
-        if item.shape != covered or not item.ndim:
+        if item.shape != covered:
             raise PlaceError(f"a mask of {item.shape} does not fit dimensions {covered} of a tensor of {self.shape}")
         return [type(self)(places, device=self._node.device)._node for places in true_places(item)]
+
+    def _all_or_none(self, chosen: bool) -> Node:
+        """The indices of all elements of a dimension of one, or of none."""
+        return type(self)(np.zeros(int(chosen), np.int32), device=self._node.device)._node
 
     def _index_array(self, array: np.ndarray, dim: int) -> Node:
         """An array of indices as a node.

@@ -1,14 +1,15 @@
 """What NumPy, other array libraries and notebooks ask of a tensor.
 
-Comes in: a function of NumPy applied to tensors.  Goes out: the tensor's own method, which computes nothing; functions
-without such a method get arrays.
+Comes in: a function of NumPy applied to tensors, a request for a namespace, for words or a picture.  Goes out: what
+`kernelforge.counterparts` and `kernelforge.array_api` make of it, loaded when first asked for.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any, Final
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +22,9 @@ from kernelforge.tensor import printing
 from kernelforge.tensor.names import Names
 from kernelforge.tensor.pictures import picture
 
-_METHODS: Final = {
-    "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "remainder": "mod", "power": "pow",
-    "negative": "neg", "absolute": "abs", "fabs": "abs", "rint": "round", "radians": "deg2rad", "degrees": "rad2deg",
-    "invert": "bitwise_not", "left_shift": "lshift", "right_shift": "rshift", "equal": "eq", "not_equal": "ne",
-    "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "conjugate": "conj", "amax": "max",
-    "amin": "min", "round": "round", "around": "round", "expand_dims": "unsqueeze", "clip": "clamp",
-    "concatenate": "cat", "permute_dims": "permute", "matrix_transpose": "mT", "ndim": "ndim", "shape": "shape",
-    "real": "real", "imag": "imag", "take_along_axis": "take_along_dim", "power_": "pow",
-}  # fmt: skip
-_REDUCTIONS: Final = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all",
-                      "logical_or": "any"}  # fmt: skip
-_OTHERWISE: Final = frozenset((  # functions of NumPy that are not what the method of their name is
-    "nonzero", "sort", "argsort", "unique", "transpose", "split", "histogram", "repeat", "round", "around", "take",
-    "searchsorted", "pad", "size", "partition", "cov", "corrcoef", "median", "bincount", "diff", "cumsum", "cumprod",
-    "var", "std", "array_split", "trapezoid", "delete", "insert", "interp", "quantile", "percentile", "full_like",
-    "zeros_like", "ones_like", "empty_like", "allclose", "array_equal", "copyto", "flip", "reshape", "squeeze",
-))  # fmt: skip
+
+def _counterparts() -> ModuleType:
+    return importlib.import_module("kernelforge.counterparts")
 
 
 class Protocols(Names):
@@ -49,56 +36,14 @@ class Protocols(Names):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         """A universal function of NumPy as the method of its meaning: np.sin(x) is x.sin()."""
-        name = ufunc.__name__
-        if method == "reduce" and name in _REDUCTIONS:
-            chosen = {key: value for key, value in options.items() if key in ("keepdims", "dtype") and value}
-            return getattr(self, _REDUCTIONS[name])(axis=options.get("axis", 0), **chosen)
-        out = options.pop("out", (None,))
-        found = getattr(type(self), _METHODS.get(name, name), None)
-        if method != "__call__" or options or found is None:
-            return self._by_numpy(getattr(ufunc, method), inputs, options)
-        first = inputs[0] if isinstance(inputs[0], type(self)) else self._beside(inputs[0])
-        result = found(first, *inputs[1:])
-        if out[0] is None:
-            return result
-        if not isinstance(out[0], type(self)):
-            return NotImplemented
-        return out[0].assign(result.cast(out[0].dtype))
-
-    def _beside(self, value: Any) -> Any:
-        """An operand that is no tensor as one."""
-        return self._as_tensor(value.item() if isinstance(value, np.generic) else value)
+        return _counterparts().universal(ufunc, method, inputs, options)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """A function of NumPy as the method of its meaning, or of the values as arrays where there is none."""
-        name = function.__name__
-        options = {key: value for key, value in kwargs.items() if not (key == "out" and value is None)}
-        if name in ("concatenate", "stack"):
-            first, *others = map(self._beside, args[0])
-            dim = args[1] if len(args) > 1 else options.get("axis", 0)
-            return first.cat(*others, dim=dim) if name == "concatenate" else first.stack(*others, dim=dim)
-        if name == "where" and len(args) == 3:
-            return self._beside(args[0]).where(*args[1:])
-        if name == "einsum":
-            return type(self).einsum(args[0], *map(self._beside, args[1:]))
-        if name in ("shape", "ndim"):
-            return getattr(args[0], name)
-        method = getattr(type(self), _METHODS.get(name, name), None)
-        if name not in _OTHERWISE and callable(method) and args and isinstance(args[0], Protocols):
-            return method(*args, **options)
-        return self._by_numpy(function, args, kwargs)
-
-    def _by_numpy(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        """What NumPy makes of the values."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, Protocols):
-                return value.numpy()
-            return type(value)(plain(item) for item in value) if isinstance(value, list | tuple) else value
-
-        return function(*[plain(value) for value in args], **{key: plain(value) for key, value in kwargs.items()})
+        """A function of NumPy as its counterpart for tensors, which computes nothing; or of the values as arrays where
+        there is none."""
+        return _counterparts().applied(function, args, kwargs)
 
     def __buffer__(self, flags: int) -> memoryview:
         """The values' memory, read-only, where the host can reach it; else that of a copy."""

@@ -177,3 +177,11 @@ def test_copies(numpy_device) -> None:
     with pytest.raises(ValueError, match="copy"):
         xp.asarray([1.0], copy=False)
     assert xp.from_dlpack(np.arange(3)).tolist() == [0, 1, 2]
+
+
+def test_diagonals_far_away_and_vectors_of_other_sizes(numpy_device):
+    assert xp.eye(2, 3, k=1 << 40).tolist() == np.eye(2, 3, k=1 << 40).tolist()
+    assert xp.eye(2, 3, k=-(1 << 40)).tolist() == np.zeros((2, 3)).tolist()
+    assert xp.eye(2, 3, k=2).tolist() == np.eye(2, 3, k=2).tolist()
+    with pytest.raises(ValueError, match="same size"):
+        xp.vecdot(xp.zeros((3, 1)), xp.zeros((3, 4)))

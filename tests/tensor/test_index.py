@@ -312,3 +312,21 @@ def test_what_equals_a_known_index_is_not_taken_for_it(index: tuple[Any, ...]) -
             x[index]
         return
     assert np.array_equal(x[index].numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [True, False, np.bool_(True), np.array(False), (True, 1), (..., True), (1, True), (slice(None), False),
+     ([0, 1], True, [1, 2]), (slice(None), [0, 1], True), (None, True, slice(1)), (True, False)],
+    ids=str,
+)  # fmt: skip
+def test_masks_without_dimensions(index, numpy_device):
+    """All elements, or none, of a new dimension; as NumPy has it, in assignments too."""
+    array = np.arange(6).reshape(2, 3)
+    x = Tensor(array)
+    found = x[index]
+    assert found.shape == array[index].shape and np.array_equal(found.numpy(), array[index])
+    x[index], array[index] = 9, 9
+    assert np.array_equal(x.numpy(), array)
+    for value in (True, False):
+        assert Tensor(value)[Tensor(value)].shape == np.array(value)[np.array(value)].shape
