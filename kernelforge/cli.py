@@ -10,13 +10,14 @@ kernelforge replay DIR [--use-edited]
 kernelforge bench SUBJECT ... [--shapes SHAPE ...] [--against torch,jax] [--save FILE] [--compare FILE]
 kernelforge doctor
 
-PROGRAM is a Python script, or MODULE:FUNCTION, which is called without arguments.
+PROGRAM is a Python script, or MODULE:FUNCTION, which is called without arguments and whose results are computed.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import os
 import runpy
 import shlex
@@ -27,6 +28,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 from kernelforge.bench import command as bench
@@ -36,7 +38,9 @@ from kernelforge.errors import ArgumentError, DTypeError, SettingError, ShapeErr
 from kernelforge.inspect import editing, profile, report, sourcing
 from kernelforge.inspect.differing import difference
 from kernelforge.inspect.explaining import details, explain
+from kernelforge.tensor import Tensor
 
+FROZEN: Final = ("<frozen runpy>", "<frozen importlib._bootstrap>")  # files of frames that run programs
 PASSED_ON: Final = "Arguments that are not known here are passed on to the program."
 
 
@@ -52,6 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"kernelforge {options.command}: {error}", file=sys.stderr)
         return 2
+    except ProgramError as error:
+        sys.excepthook(*error.args)
+        return 1
+
+
+class ProgramError(Exception):
+    """The program that was run failed: type, error and traceback, from the program's own first frame on."""
 
 
 class UserError(Exception):
@@ -227,7 +238,12 @@ def program_of(name: str, arguments: Sequence[str]) -> Callable[[], object]:
         try:
             if script.is_file():
                 return runpy.run_path(name, run_name="__main__")
-            return _function(module, function)()
+            return computed(_function(module, function)())
+        except UserError:
+            raise
+        except Exception as error:
+            own = _own_part(error.__traceback__)
+            raise ProgramError(type(error), error.with_traceback(own), own) from None
         finally:
             sys.argv, sys.path[:] = before
 
@@ -239,4 +255,35 @@ def _function(module: str, name: str) -> Callable[[], object]:
         found: Callable[[], object] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(f"there is no function {module}:{name}: {error}") from None
+    if not callable(found):
+        raise UserError(f"{module}:{name} is no function, but of type {type(found).__name__}")
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise UserError(f"{module}:{name} is called without arguments: {error}") from None
+    except ValueError:  # it does not tell what it takes
+        pass
     return found
+
+
+def computed(result: object) -> object:
+    """What a function gives, with all tensors in it computed."""
+    rest, found = [result], list[Tensor]()
+    while rest:
+        value = rest.pop()
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            rest.extend(value)
+        elif isinstance(value, dict):
+            rest.extend(value.values())
+    if found:
+        Tensor.realize(*found)
+    return result
+
+
+def _own_part(traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames of what runs programs."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename in (__file__, runpy.__file__, *FROZEN):
+        traceback = traceback.tb_next
+    return traceback

@@ -176,6 +176,7 @@ class Plan:
     runs     how many there were
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
     single   such a launch as a function, where the device has one; known once it ran some times
+    is_captured    by a function that replays it
     """
 
     slots: list[Slot] = field(default_factory=list)
@@ -203,6 +204,7 @@ class Plan:
     runs: int = 0
     is_one_launch: bool = False
     single: Callable[[Sequence[Any]], Any] | None = None
+    is_captured: bool = False
 
     def sum_up(self) -> None:
         """Gathers from slots and steps what every run asks for."""

@@ -119,6 +119,7 @@ def _plan(planned: Planned) -> dict[str, Any]:
         "start": planned.start,
         "seconds": planned.seconds,
         "runs": plan.runs,
+        "captured": plan.is_captured,
         "kernels": planned.kernels,
         "results": sum(slot.nbytes for slot in plan.slots if slot.role == "result"),
         "scratch": sum(block.nbytes for block in plan.blocks),

@@ -21,6 +21,10 @@ def explain(manifest: dict[str, Any]) -> str:
         f"time      {seconds(t['seconds'])} in all: compiling {seconds(t['compile_seconds'])}, planning "
         f"{seconds(t['plan_seconds'])}, host and all else {seconds(host)}"
     )
+    if not t["launches"]:
+        lines.append("          nothing was computed: values are when they are read (numpy, item, print, realize)")
+    elif t["compile_seconds"] + t["plan_seconds"] > t["seconds"] / 2:
+        lines.append("          what was compiled is found on disk the next time")
     moved = sum(b["nbytes"] for plan in manifest["plans"] for b in plan["boundaries"])
     stored = sum(len(plan["boundaries"]) for plan in manifest["plans"])
     lines.append(

@@ -26,7 +26,7 @@ class Repeated:
     __slots__ = ("_place", "_preset", "_runs", "_runtime", "plan")
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+        self.plan, plan.is_captured = plan, True
         self._preset: Preset | None = None
         self._runtime: OpenCLRuntime | None = None
         self._place: dict[int, int] = {}

@@ -25,6 +25,7 @@ else:
     later(globals(), calls="kernelforge.calls")
 
 MOST_RECIPES: Final = 4096  # of one function
+NEW: Final[Any] = object()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,13 +82,13 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
         else:
             tensors, nodes, known = _signature(args, kwargs)
         try:
-            found = recipes[known]
-        except KeyError:
+            found = recipes.get(known, NEW)
+        except TypeError:
+            found = None
+        if found is NEW:  # not while a KeyError is handled: what is wrong in the call would be told as its consequence
             if len(recipes) >= MOST_RECIPES:
                 del recipes[next(iter(recipes))]
             found = recipes[known] = _recorded(function, tensors, args, kwargs)
-        except TypeError:
-            found = None
         if found is None:
             return function(*args, **kwargs)
         recipe, tracked = found
