@@ -65,6 +65,7 @@ REWRITES: Final = {
     "simplify": "a rule of simplify needs it in memory",
     "tallies": "this target counts in two steps",
     "winograd": "a convolution takes fewer multiplications in blocks; KF_WINOGRAD=0 turns that off",
+    "steady": "an operand that is the same in all rounds of a loop is laid out once",
     "privatise": "many points are scattered by each processor on its own, and combined then",
     "alongside": "sums down the columns are taken in parts, beside what is done by rows",
     "split": "a large reduction to few results is done in parts, by all processors",

@@ -8,7 +8,7 @@ groups of equal structure, for instance the layers of a deep network.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -45,6 +45,7 @@ from kernelforge.rounds import rounds
 from kernelforge.settings import MEMORY_BUDGET, shows_kernels
 from kernelforge.simplify import simplify
 from kernelforge.split import split
+from kernelforge.steady import steady
 from kernelforge.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer
 from kernelforge.story import telling
 from kernelforge.structure import structure
@@ -88,6 +89,7 @@ def make_plan(
     dying: frozenset[int] = frozenset(),
     choice: Choice | None = None,
     sizes: Sizes = STATIC,
+    same: Collection[Buffer] = (),
 ) -> Plan:
     """The plan that computes nodes.
 
@@ -96,10 +98,11 @@ def make_plan(
     dying   the leaves nothing else will need: results may take their memory
     choice  tells how to compute sums over windows, where that is not left to estimates
     sizes   which sizes kernels must not rely on
+    same    the leaves that are the same in all rounds of a loop whose round this is
     """
     target = Device[device].target
     planner = Planner(leaves, device, sizes)
-    with paused(), rewritten(leaves, nodes, target, choice, sizes) as simple:
+    with paused(), rewritten(leaves, nodes, target, choice, sizes, same) as simple:
         wanted = [storage(node) for node in simple]
         computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
         found = groups(computed, target) if computed else []
@@ -118,6 +121,7 @@ def rewritten(
     target: Target,
     choice: Choice | None = None,
     sizes: Sizes = STATIC,
+    same: Collection[Buffer] = (),
 ) -> Iterator[Sequence[Node]]:
     """The simplified nodes, with every buffer but the leaves forgotten for the duration.
 
@@ -131,6 +135,7 @@ def rewritten(
         "simplify": simplify,
         "tallies": lambda x: without_tallies(x, target),
         "winograd": lambda x: with_winograd(x, target, repeated, choice),
+        "steady": lambda x: steady(x, same, target) if same else x,
         "privatise": lambda x: privatise(x, target),
         "alongside": lambda x: alongside(x, target, sizes),
         "split": lambda x: split(x, target, sizes),
@@ -242,7 +247,7 @@ class Planner:
         leaves = [Buffer(prod(shape), x.dtype, device) for shape, x in zip(shapes, node.src)]
         with user_line(node.line):
             state = loop.step.replayed([graph.buffer(leaf, shape) for leaf, shape in zip(leaves, shapes)])
-        body = make_plan([state], leaves, device)
+        body = make_plan([state], leaves, device, same=leaves[1 + loop.sequences :])
         given = [self._argument(x, device, group) for x in group.inputs]
         places = range(steps)[:: -1 if loop.reverse else 1]
         target = self._slot(node, device)

@@ -66,11 +66,12 @@ def compile_all(plan: Plan) -> None:
 
 def _set_apart(plan: Plan) -> None:
     """Gives a few of the launches that share an executable their own: its arguments then stay as they are from run to
-    run.  It takes time, so no run does it for many, and the first for none."""
+    run.  It takes time, so no run does it for many, the first for none, and none for what is called as a function."""
     if plan.runs:
         for position in plan.shared[-AT_ONCE:]:
             executable, places = plan.batch[position]
-            plan.batch[position] = Device[plan.place].another(executable), places
+            if getattr(executable, "direct", None) is None:
+                plan.batch[position] = Device[plan.place].another(executable), places
         del plan.shared[-AT_ONCE:]
     plan.runs += 1
 

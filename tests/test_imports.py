@@ -19,14 +19,14 @@ ORDER = {
                   candidates < triton opencl < opencl_together generate < __init__""",
     "kernelforge": """blame collector later < settings errors < variable kinds progress counters buffer dlpack
                       recording < node < graph views shape structure hosted held checked < grad simplify virtual <
-                      seen limits < cuts split tallies privatise alongside toom tiling ownership < axes demand naming
-                      group < questions merging windowed blocks story < boundaries < fuse lower winograd < calls <
-                      lifted < loops whiles reference < numbered formulas memory kept judging sketch < resizing <
-                      kernels < tune < steps < joint layout < rounds < recomputing < plan < open_launches < open_plans
-                      < observing ceilings < debug dumping edits faults graphs saved verifying < running < tried <
-                      shrinking reproducing < confirming < realize < nans < tensor < autograd fft io linalg special <
-                      array_api < counterparts < nn optim data < checkpoint amp replay < func < inspect < bench <
-                      cli < __main__ __init__""",
+                      seen limits < cuts split tallies privatise alongside steady toom tiling ownership < axes demand
+                      naming group < questions merging windowed blocks story < boundaries < fuse lower winograd <
+                      calls < lifted < loops whiles reference < numbered formulas memory kept judging sketch <
+                      resizing < kernels < tune < steps < joint layout < rounds < recomputing < plan < open_launches <
+                      open_plans < observing ceilings < debug dumping edits faults graphs saved verifying < running <
+                      tried < shrinking reproducing < confirming < realize < nans < tensor < autograd fft io linalg
+                      special < array_api < counterparts < nn optim data < checkpoint amp replay < func < inspect <
+                      bench < cli < __main__ __init__""",
 }
 LEVELS = [(package, set(row.split())) for package, rows in ORDER.items() for row in rows.split("<")]
 
