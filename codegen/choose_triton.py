@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 from typing import Final
@@ -35,6 +36,19 @@ COLUMNS: Final = 128  # columns of a tile that is reduced across them
 
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel, best first; the last ones are slow and almost always legal."""
+    found = _recipes(kernel, target, pick)
+    return (adapted(schedule, target) for schedule in found) if target.is_amd else found
+
+
+def adapted(schedule: Schedule, target: Target) -> Schedule:
+    """A schedule made for warps of 32 threads, for AMD's: as many threads; its matrix unit takes float32 as it is."""
+    options = dict(schedule.options)
+    if "num_warps" in options:
+        options["num_warps"] = max(1, int(options["num_warps"]) * 32 // target.warp)
+    return replace(schedule, options={**options, "precision": "ieee"})
+
+
+def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     free = grid_axes(kernel)
     lane = lane_axis(kernel)
     yield from contracted(kernel, free, target, pick)

@@ -7,13 +7,13 @@ axis of an earlier one (attention and its gradients), that axis is walked in blo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Final, NamedTuple
 
 from codegen.access import cost, loads_of, main_stores
-from codegen.choose_staged import form_of
+from codegen.choose_staged import Form, form_of
 from codegen.contract import Contraction, contractions
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
@@ -51,6 +51,7 @@ SINGLE: Final = (Tile(128, 128, 32, 8, 3), Tile(64, 128, 32, 8, 3), Tile(64, 64,
 DOUBLE: Final = (Tile(64, 64, 16, 8, 2), Tile(32, 32, 16, 4, 2))
 SINGLE_OLDER: Final = (Tile(64, 128, 32, 8, 3), *SINGLE[2:])  # operands of the matrix unit in registers
 HALVED: Final = Tile(128, 64, 64, 8, 3)
+REGISTERS: Final = 65_536  # of a multiprocessor
 LONG: Final = 36  # cost above which so many values at a time would spill
 EPILOGUE: Final = 12  # cost above which, or with operands of its own, the largest tile would spill
 
@@ -69,17 +70,17 @@ FURTHER_BLOCKS: Final = (Block(128, 128, 8, 2), Block(128, 64, 4, 3), Block(64, 
 # By warp-group matrix unit and 32-bit operands: up to which extent of the other axes, the blocks to try.
 WALKS: Final[dict[tuple[bool, bool], tuple[tuple[int, tuple[Block, ...]], ...]]] = {
     (True, False): (
-        (64, (Block(128, 128, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
-        (128, (Block(128, 64, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
-        (256, (Block(128, 32, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 4, 2), _SMALL)),
+        (64, (Block(128, 128, 8, 3), Block(128, 64, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
+        (128, (Block(128, 64, 8, 3), Block(128, 32, 8, 2), Block(64, 64, 8, 2), Block(64, 64, 4, 3), _SMALL)),
+        (256, (Block(128, 32, 8, 2), Block(64, 32, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 4, 2), _SMALL)),
     ),
     (True, True): (
-        (64, (Block(128, 64, 8, 2), Block(64, 64, 4, 2), Block(64, 32, 4, 2), _SMALL)),
-        (128, (Block(128, 32, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 8, 2), _SMALL)),
+        (64, (Block(128, 64, 8, 2), Block(64, 32, 4, 1), _SMALL)),
+        (128, (Block(128, 32, 8, 2), Block(64, 16, 8, 1), Block(32, 32, 8, 1), _SMALL)),
     ),
     (False, False): (
         (64, (Block(128, 64, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
-        (128, (Block(128, 64, 8, 2), Block(64, 64, 4, 2), Block(64, 32, 4, 2), _SMALL)),
+        (128, (Block(128, 64, 8, 2), Block(64, 64, 4, 2), Block(64, 32, 8, 2), Block(64, 32, 4, 2), _SMALL)),
     ),
     (False, True): (
         (64, (Block(128, 32, 8, 2), Block(64, 32, 8, 2), Block(32, 32, 4, 2), _SMALL)),
@@ -146,7 +147,9 @@ def single(kernel: Kernel, c: Contraction, free: Sequence[Axis], target: Target,
     others = prod(a.size for a in free if a is not roles.m and a is not roles.n)
     preferred = _preferred(kernel, c, roles, others, target)
     every = (_clamped(tile, roles) for tile in (*_tiles(c, target), *_further(c, target)))
-    for tile in (pick("tile", dict.fromkeys((*preferred, *every))), *preferred[1:]):
+    width = max(_loaded_bits(c.left), _loaded_bits(c.right)) // 8 or 1
+    fitting = [fit for tile in (*preferred, *every) if (fit := _fitting(tile, width, target)) is not None]
+    for tile in (pick("tile", dict.fromkeys(fitting)), *fitting[1 : len(preferred)]):
         grid = [*outer, Step(roles.m, tile.m), Step(roles.n, tile.n)]
         loops = [Step(a, 1) for a in roles.deep] + [Step(roles.k, tile.k)]
         count = others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n)
@@ -209,6 +212,23 @@ def _is_wide(c: Contraction) -> bool:
     return any(not _stored_type(e).is_narrow_float and _loaded_bits(e) > 16 for e in (c.left, c.right))
 
 
+def _is_mixed(c: Contraction) -> bool:
+    """True when one operand alone has a 16-bit float for a factor: the other may be rounded to it."""
+    return _is_narrow_product(c.left) != _is_narrow_product(c.right)
+
+
+def _is_narrow_product(e: Expr) -> bool:
+    """True when a 16-bit float is multiplied by whatever else there is."""
+    pending = [e]
+    while pending:
+        x = pending.pop()
+        if _stored_type(x).is_narrow_float:
+            return True
+        if isinstance(x, Apply) and x.op.name in ("mul", "div"):
+            pending.extend(x.args if x.op.name == "mul" else x.args[:1])
+    return False
+
+
 def _loaded_bits(e: Expr) -> int:
     """The width in memory of what an operand is made of."""
     return max((x.param.dtype.bits for x in walk([e]) if isinstance(x, Load)), default=e.dtype.bits)
@@ -220,6 +240,15 @@ def _clamped(tile: Tile, roles: Roles) -> Tile:
     k = min(tile.k, max(LEAST, block_size(roles.k.size)))
     warps = tile.warps if m * n * 2 >= tile.m * tile.n else min(tile.warps, 4)
     return Tile(m, n, k, warps, tile.stages)
+
+
+def _fitting(tile: Tile, width: int, target: Target) -> Tile | None:
+    """The tile with as many steps loaded ahead as shared memory has room for; None when it has none for two.
+
+    Of AMD's GPUs the threads hold the last of them in registers.
+    """
+    room = target.scratch // ((tile.m + tile.n) * tile.k * width) + target.is_amd
+    return tile._replace(stages=min(tile.stages, room)) if room >= 2 else None
 
 
 def _is_heavy(kernel: Kernel, c: Contraction, roles: Roles) -> bool:
@@ -253,9 +282,11 @@ def staged(
     others = [a for a in free if a not in across]
     whole = [a for a in kernel.axes if a is not form.rows and a is not form.walk and a not in others]
     depth = max((block_size(a.size) for a in whole), default=LEAST)
-    wide = any(map(_is_wide, found.values()))
+    rounding = _rounding(kernel)
+    wide = any(_is_wide(c) and not (rounding and _is_mixed(c)) for c in found.values())
     programs = prod(a.size for a in others)
-    blocks = _blocks(target, wide, depth)
+    loads = _operands(found.values(), form, frozenset(whole))
+    blocks = [b for b in _blocks(target, wide, depth) if _fits(form, b, depth, loads, wide, target)] or [_SMALL]
     for rows, columns, warps, stages in (pick("block", (*blocks, *FURTHER_BLOCKS)), *blocks[1:]):
         if rows > 64 and programs * -(-form.rows.size // rows) < target.cores:
             continue
@@ -266,8 +297,30 @@ def staged(
             options |= pick("operands", ({}, {"tma": 1}))
         for streams in (find_streams(kernel), ()):
             yield Schedule(
-                (*grid, *loops), len(grid), partial=frozenset(), streams=streams, options=options | _rounding(kernel)
+                (*grid, *loops), len(grid), partial=frozenset(), streams=streams, options=options | rounding
             )
+
+
+def _operands(found: Iterable[Contraction], form: Form, whole: frozenset[Axis]) -> tuple[int, int]:
+    """Bytes that a place along the axes held whole has in all operands kept for the rows, and in all of a step."""
+    loads = {e for c in found for operand in (c.left, c.right) for e in loads_of(operand) if e.axes & whole}
+    kept = sum(e.param.dtype.itemsize for e in loads if form.rows in e.axes and form.walk not in e.axes)
+    walked = sum(e.param.dtype.itemsize for e in loads if form.walk in e.axes and form.rows not in e.axes)
+    return kept, walked
+
+
+def _fits(form: Form, block: Block, depth: int, loads: tuple[int, int], wide: bool, target: Target) -> bool:
+    """True when a block's results leave registers for operands and addresses, and its operands fit shared memory.
+
+    Where float32 operands are cut into parts of fewer bits, what a step computes is there three times, and operands
+    take three quarters more.
+    """
+    sums, steps = len(form.late) * depth, len(form.early) * block.columns * (3 if wide else 1)
+    threads = 32 * block.warps
+    if block.rows * (sums + steps) // threads > min(256, REGISTERS // threads) * 5 // 8:
+        return False
+    shared = depth * (block.rows * loads[0] + block.columns * block.stages * loads[1])
+    return shared * (7 if wide else 4) // 4 <= target.scratch
 
 
 def _blocks(target: Target, wide: bool, depth: int) -> tuple[Block, ...]:

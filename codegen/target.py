@@ -42,6 +42,16 @@ class Target:
         """32-bit values in one vector register."""
         return self.vector_bytes // 4
 
+    @property
+    def is_amd(self) -> bool:
+        """True for a GPU of AMD's."""
+        return self.name.startswith("gfx")
+
+    @property
+    def warp(self) -> int:
+        """Threads of a GPU that run in step."""
+        return 64 if self.name.startswith("gfx9") else 32
+
 
 CPU: Final = Target("opencl", "cpu", cores=2)
 SM80: Final = Target(
@@ -50,3 +60,7 @@ SM80: Final = Target(
 SM90: Final = Target(
     "triton", "sm_90", cores=132, vector_bytes=16, scratch=232_448, l1=232_448, l2=50 << 20, copies=True
 )
+SM100: Final = Target(
+    "triton", "sm_100", cores=148, vector_bytes=16, scratch=232_448, l1=232_448, l2=126 << 20, copies=True
+)
+GFX942: Final = Target("triton", "gfx942", cores=304, vector_bytes=16, scratch=64 << 10, l1=32 << 10, l2=4 << 20)

@@ -72,7 +72,7 @@ def dot_text(dot: Dot, left: Value, right: Value, into: str, options: Mapping[st
             start = into or f"tl.zeros([{left.operand}.shape[0], {right.operand}.shape[1]], tl.float32)"
             return f"kf_dot_split_{'right' if dot.mixed else 'left'}({left.text}, {right.text}, {start})"
         texts[dot.mixed] = f"{(left, right)[dot.mixed].operand}.to(tl.bfloat16)"
-    elif dot.mixed is not None and rounded:
+    elif dot.mixed is not None and rounded and precise == "tf32x3":
         precise = "tf32"
     parts = [*texts, *([into] if into else [])]
     if dot.narrow is dtypes.int8:

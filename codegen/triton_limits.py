@@ -51,7 +51,7 @@ def check_blocks(nest: Nest) -> None:
 
 def _check_held(nest: Nest) -> None:
     """The accumulators' share of the registers."""
-    threads = 32 * int(nest.schedule.options.get("num_warps", DEFAULT_WARPS))
+    threads = nest.target.warp * int(nest.schedule.options.get("num_warps", DEFAULT_WARPS))
     held = 0
     for box in nest.boxes:
         if box.kind in ("acc", "keep", "scan", "carry"):

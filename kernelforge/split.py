@@ -25,6 +25,8 @@ CHUNK = 4096
 COLUMN_CHUNK = 256  # rows of a GPU's part of a sum down columns: enough parts to keep memory busy
 CHUNK_CONTRACTION = 1024
 TILE = 4096  # results of a contraction that one program computes at the least
+LARGE_TILE = 4 * TILE  # and where a GPU is at its best; it runs two such at a time on a processor
+CHUNK_LARGE = 4096  # terms of a part where programs of the smaller kind already suffice: partial results cost memory
 CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs as much as some 2^14
 FEW = 4  # processors that are too few to split a scan
 COLUMNS = 64  # lines across memory one program walks together
@@ -67,6 +69,8 @@ def partition(node: Node, target: Target) -> Part | None:
     length = prod(shape[d] for d in dims)
     gpu = target.language == "triton"
     if contraction_operands(node):
+        if gpu:
+            return _contraction_parts(node, length, target)
         programs, chunk = node.size // TILE, CHUNK_CONTRACTION
     else:
         rows = dims[-1] == len(shape) - 1
@@ -80,6 +84,20 @@ def partition(node: Node, target: Target) -> Part | None:
     wanted = 1 << (wanted.bit_length() - 1) if gpu else wanted  # parts that need no masks
     dim = next(d for d in dims if shape[d] > 1)
     return Part(dim, min(wanted, shape[dim]))
+
+
+def _contraction_parts(node: Node, length: int, target: Target) -> Part | None:
+    """How to split a contraction on a GPU: into as many parts as give every processor two large tiles at the most."""
+    shape, (_, dims) = node.src[0].shape, node.attr
+    programs = node.size // LARGE_TILE
+    if programs >= target.cores:
+        return None
+    chunk = CHUNK_LARGE if node.size // TILE >= target.cores else CHUNK_CONTRACTION
+    wanted = min(2 * target.cores // max(1, programs), length // chunk)
+    if wanted < 2:
+        return None
+    dim = next(d for d in dims if shape[d] > 1)
+    return Part(dim, min(1 << (wanted.bit_length() - 1), shape[dim]))  # a power of two: parts that need no masks
 
 
 def _split(node: Node, part: Part) -> Node:

@@ -256,6 +256,9 @@ class FakeDriver:
         self._current.device = ctx
         return (Code.CUDA_SUCCESS,)
 
+    def cuCtxGetCurrent(self) -> Result:
+        return Code.CUDA_SUCCESS, getattr(self._current, "device", None)
+
     def cuGetErrorString(self, error: Code) -> Result:
         return Code.CUDA_SUCCESS, f"the text of {error.name}".encode()
 

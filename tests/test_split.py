@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from codegen.dtypes import dtypes
 from codegen.target import CPU, SM90
-from kernelforge import graph
+from kernelforge import Tensor, graph
 from kernelforge.buffer import Buffer
+from kernelforge.calls import expanded
 from kernelforge.fuse import groups
+from kernelforge.graph import toposort
+from kernelforge.simplify import simplify
 from kernelforge.split import partition, scan_partition, split
 from tests.evaluate import evaluate
 from tests.planning import interpreted, planned, tensor
@@ -66,6 +69,21 @@ def test_a_dimension_among_others_is_split() -> None:
     node = graph.reduce("add", leaf((700, 2, 500)), (0, 2))
     (new,) = split([node], CPU)
     np.testing.assert_array_equal(interpreted(groups([new], CPU), [new])[0], evaluate(node))
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k", "parts"),
+    [
+        (768, 768, 16_384, 4), (768, 2304, 16_384, 2), (768, 3072, 16_384, 0), (1024, 1024, 4096, 0),
+        (64, 64, 65_536, 64),
+    ],
+)
+def test_deep_contractions_occupy_a_gpu(m: int, n: int, k: int, parts: int) -> None:
+    """Such as the gradients of weights: many rows are summed over, and large tiles of the results are few."""
+    product = Tensor.empty(k, m, dtype="bfloat16").transpose(0, 1) @ Tensor.empty(k, n, dtype="bfloat16")
+    (node,) = [x for x in toposort(simplify(expanded([product._node]))) if x.op == "reduce"]
+    found = partition(node, SM90)
+    assert (0 if found is None else found.parts) == parts
 
 
 def test_a_contraction_to_few_results_is_split() -> None:

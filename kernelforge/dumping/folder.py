@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from codegen.target import Target
-from kernelforge.dumping.machine import CAPABILITY, Machine, assembled, capability_of, disassembled
+from kernelforge.dumping.machine import CAPABILITY, Machine, architecture_of, assembled, disassembled
 from kernelforge.dumping.manifest import manifest
 from kernelforge.dumping.page import page
 from kernelforge.dumping.recorder import Recorder
@@ -82,12 +82,12 @@ def _machines(recorder: Recorder, assembly: bool) -> dict[str, dict[str, Machine
     """Machine code of all kernels, by kernel and language; its text is written to files."""
     kernels = [kernel for kernel in recorder.kernels.values() if kernel.step.executable is not None]
     found: dict[str, dict[str, Machine]] = {}
-    capability = capability_of(recorder.target) if recorder.target is not None else CAPABILITY
+    architecture = architecture_of(recorder.target) if recorder.target is not None else CAPABILITY
     for number, machine in disassembled([kernel.step.executable for kernel in kernels]).items():
         found.setdefault(kernels[number].name, {})["opencl"] = machine
     for kernel in recorder.kernels.values() if assembly else ():
         source = kernel.sources.get("triton")
-        if source is not None and (made := assembled(source.program, capability)) is not None:
+        if source is not None and (made := assembled(source.program, architecture)) is not None:
             found.setdefault(kernel.name, {})["triton"] = made
     for name, languages in found.items():
         files = recorder.kernels[name].files

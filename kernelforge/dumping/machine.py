@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +21,25 @@ from codegen.program import Program
 from codegen.target import Target
 from kernelforge.errors import CompileError
 from kernelforge.kernels.opencl_binary import machine_code
-from kernelforge.kernels.triton_compile import compile_program
+from kernelforge.kernels.triton_compile import Binary, compile_program
 
 _SYMBOL: Final = re.compile(r"^[0-9a-f]+ <([^>]+)>:$", re.MULTILINE)
 _VECTOR: Final = re.compile(r"%?\b[xyz]mm(\d+)\b")
 _FRAME: Final = re.compile(r"\bsub\s+\$?(0x[0-9a-f]+),\s*%rsp|\bsub\s+rsp,\s*(0x[0-9a-f]+)")
 _STACK: Final = re.compile(r"\bmov\w*ps?\s.*\(%rsp\)|\bvmov\w+\s.*\b(?:0x[0-9a-f]+)?\(%r[sb]p\)")
 CAPABILITY: Final = 90
+_INSTRUCTION: Final = {
+    "x86": re.compile(r"^\s+[0-9a-f]+:\s+(\w+)", re.MULTILINE),
+    "sass": re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]+)"),
+    "amdgcn": re.compile(r"^\t([a-z]+_\w+)", re.MULTILINE),
+}
 
 
 @dataclass(frozen=True)
 class Machine:
     """Machine code.
 
-    kind     "x86" or "sass"; ptx: the text it was assembled from, of a GPU's kernel
+    kind     "x86", "sass" of NVIDIA's GPUs, "amdgcn" of AMD's; ptx: the text that sass was assembled from
     figures  instructions, registers, spills, stack, shared (bytes), as far as they are known
     """
 
@@ -41,6 +47,15 @@ class Machine:
     text: str
     figures: dict[str, int]
     ptx: str = ""
+
+    @property
+    def opcodes(self) -> Counter[str]:
+        """How often each instruction of a GPU occurs, by its name with modifiers: "LDG.E.128"."""
+        return Counter(_INSTRUCTION[self.kind].findall(self.text))
+
+    def count(self, pattern: str) -> int:
+        """How many instructions match a regular expression from their first letter on."""
+        return sum(n for opcode, n in self.opcodes.items() if re.match(pattern, opcode))
 
 
 def disassembled(executables: Sequence[Any]) -> dict[int, Machine]:
@@ -92,21 +107,30 @@ def _figures(text: str) -> dict[str, int]:
     }
 
 
-def capability_of(target: Target) -> int:
-    """The compute capability of a target, as 10 times major and minor: sm_90 is 90."""
+def architecture_of(target: Target) -> int | str:
+    """What Triton compiles for: NVIDIA's compute capability, as 10 times major and minor; the name of AMD's GPU."""
+    if target.name.startswith("gfx"):
+        return target.name
     digits = target.name.removeprefix("sm_")
     return int(digits) if digits.isdecimal() else CAPABILITY
 
 
-def assembled(program: Program, capability: int = CAPABILITY) -> Machine | None:
+def assembled(program: Program, architecture: int | str = CAPABILITY) -> Machine | None:
     """The machine code of a Triton program; None where Triton is not there or refuses it."""
-    spec = importlib.util.find_spec("triton")
-    if spec is None or spec.origin is None:
+    if importlib.util.find_spec("triton") is None:
         return None
     try:
-        binary = compile_program(program, capability)
+        return described(compile_program(program, architecture), architecture)
     except CompileError:
         return None
+
+
+def described(binary: Binary, architecture: int | str) -> Machine:
+    """What the tools that come with Triton say of its machine code."""
+    if isinstance(architecture, str):
+        return _described_by_text(binary)
+    spec = importlib.util.find_spec("triton")
+    assert spec is not None and spec.origin is not None
     tools = Path(spec.origin).parent / "backends/nvidia/bin"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary.code)
@@ -116,6 +140,28 @@ def assembled(program: Program, capability: int = CAPABILITY) -> Machine | None:
             for tool, flag in (("cuobjdump", "--dump-resource-usage"), ("nvdisasm", "-c"))
         )
     figures = {key: int(number) for key, number in re.findall(r"(REG|STACK|LOCAL):(\d+)", usage)}
-    instructions = len(re.findall(r"/\*[0-9a-f]{4,}\*/", text))
-    named = {"registers": figures.get("REG", 0), "stack": figures.get("STACK", 0), "spills": figures.get("LOCAL", 0)}
-    return Machine("sass", text, {"instructions": instructions, **named, "shared": binary.shared}, binary.ptx)
+    machine = Machine("sass", text, {}, binary.ptx)
+    spills = sum(n for opcode, n in machine.opcodes.items() if re.match(r"LDL|STL", opcode))
+    machine.figures.update(
+        instructions=machine.opcodes.total(),
+        registers=figures.get("REG", 0),
+        stack=figures.get("STACK", 0) + figures.get("LOCAL", 0),
+        spills=spills,
+        shared=binary.shared,
+    )
+    return machine
+
+
+def _described_by_text(binary: Binary) -> Machine:
+    """The same of an AMD GPU's, whose assembly text ends with these figures."""
+    names = "vgpr_count|vgpr_spill_count|private_segment_fixed_size"
+    found = dict(re.findall(rf"^\s+\.({names}):\s+(\d+)", binary.ptx, re.MULTILINE))
+    machine = Machine("amdgcn", binary.ptx, {})
+    machine.figures.update(
+        instructions=machine.opcodes.total(),
+        registers=int(found.get("vgpr_count", 0)),
+        stack=int(found.get("private_segment_fixed_size", 0)),
+        spills=int(found.get("vgpr_spill_count", 0)),
+        shared=binary.shared,
+    )
+    return machine

@@ -24,7 +24,7 @@ from codegen.schedule import ScheduleError
 from codegen.show import show
 from codegen.show_nest import show_nest
 from codegen.show_schedule import read_schedule
-from codegen.target import CPU, SM80, SM90, Target
+from codegen.target import CPU, GFX942, SM80, SM90, SM100, Target
 from kernelforge.dumping.statements import Lines, of_joined, statements
 from kernelforge.graph import Line
 from kernelforge.kernels import Device
@@ -32,7 +32,9 @@ from kernelforge.steps import Launch
 
 SUFFIX: Final = {"opencl": ".cl", "triton": ".py", "interpreted": ".txt"}
 TARGETS: Final[dict[str, Target]] = {"opencl": CPU, "triton": SM90}
-NAMED: Final[dict[str, Target]] = {"opencl:cpu": CPU, "cuda:sm_80": SM80, "cuda:sm_90": SM90}
+NAMED: Final[dict[str, Target]] = {
+    "opencl:cpu": CPU, "cuda:sm_80": SM80, "cuda:sm_90": SM90, "cuda:sm_100": SM100, "hip:gfx942": GFX942,
+}  # fmt: skip
 REMARK: Final = {"opencl": "//", "triton": "#", "interpreted": "#"}
 MOST_LINES: Final = 8  # of the user's, in a header
 

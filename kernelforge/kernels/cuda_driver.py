@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
@@ -117,6 +119,16 @@ class Stream:
     def enter(self) -> None:
         """Makes the context current in this thread, where another library may have set its own since."""
         self.done(self.cuda.cuCtxSetCurrent(self._context), "make its context current")
+
+    @contextmanager
+    def visited(self) -> Iterator[None]:
+        """Makes the context current in this thread for a while; then that of before is again."""
+        before = self.done(self.cuda.cuCtxGetCurrent(), "tell the current context")
+        self.enter()
+        try:
+            yield
+        finally:
+            self.done(self.cuda.cuCtxSetCurrent(before), "go back to another context")
 
     @property
     def works(self) -> bool:

@@ -56,12 +56,15 @@ class Allocator:
         return Block(nbytes, address, None)
 
     def release(self, block: Block) -> None:
-        """Gives a block back to the driver; also called by the garbage collector, wherever that runs."""
+        """Gives a block back to the driver.
+
+        Also called by the garbage collector, which may run between two calls of the driver that are for another device:
+        the context of the thread is the same afterwards.
+        """
         stream, cuda = self._stream, self._cuda
         if not stream.works:  # the memory went with the context
             return
-        with suppress(DeviceError):  # the context is lost, which the stream remembers for the next call
-            stream.enter()
+        with suppress(DeviceError), stream.visited():  # of a lost context the stream tells at the next call
             if self._pool is not None:
                 result = cuda.cuMemFreeAsync(block.handle, stream.handle)
             else:

@@ -1,7 +1,8 @@
-"""Triton as a compiler: a program's source becomes a cubin.  Neither a GPU, a driver nor torch is needed.
+"""Triton as a compiler: a program's source becomes machine code.  Neither a GPU, a driver nor torch is needed.
 
-Comes in: a `Program` in Triton and the compute capability to compile for.  Goes out: a `Binary` with what a launch must
-know.  All sizes are constants of the source, so the only arguments are pointers, each aligned to 16 bytes.
+Comes in: a `Program` in Triton and the GPU to compile for: the compute capability of NVIDIA's, the name of one of AMD's
+("gfx942").  Goes out: a `Binary` with what a launch must know.  All sizes are constants of the source, so the only
+arguments are pointers, each aligned to 16 bytes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _output: Final = threading.Lock()
 class Binary:
     """Machine code and what its launch needs.
 
-    code         the cubin; ptx: the text it was assembled from, not kept on disk
+    code         the cubin, or AMD's code object; ptx: the text it was assembled from, not kept on disk
     name         the function in it
     warps        threads per block are 32 times this
     shared       bytes of dynamic shared memory
@@ -81,8 +82,8 @@ def triton_version() -> str:
         return str(triton.__version__)
 
 
-def compile_program(program: Program, capability: int) -> Binary:
-    """The cubin of a Triton program for a compute capability, 80 or 90 for example.
+def compile_program(program: Program, capability: int | str) -> Binary:
+    """The machine code of a Triton program for a compute capability, 80 or 90 for example, or for a GPU of AMD's.
 
     raises CompileError when Triton or ptxas refuses it
     """
@@ -91,9 +92,9 @@ def compile_program(program: Program, capability: int) -> Binary:
 
 
 def compile_source(
-    source: str, entry: str, params: Sequence[DType], options: dict[str, int], capability: int
+    source: str, entry: str, params: Sequence[DType], options: dict[str, int], capability: int | str
 ) -> Binary:
-    """The cubin of one function whose arguments are pointers to the given types."""
+    """The machine code of one function whose arguments are pointers to the given types."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -106,19 +107,20 @@ def compile_source(
         constexprs={},
         attrs={(position,): [["tt.divisibility", ALIGNMENT]] for position in range(len(names))},
     )
+    is_nvidia = isinstance(capability, int)
+    target = GPUTarget("cuda", capability, 32) if is_nvidia else GPUTarget("hip", capability, 64)
     with _captured() as printed:
         try:
-            made = triton.compile(
-                described, target=GPUTarget("cuda", capability, 32), options={"enable_fp_fusion": True, **options}
-            )
+            made = triton.compile(described, target=target, options={"enable_fp_fusion": True, **options})
         except Exception as error:
             if type(error).__name__ not in _FAILED:
                 raise
-            raise CompileError(entry, f"sm_{capability}", None, f"{error}\n{printed()[-2000:]}") from error
+            name = f"sm_{capability}" if is_nvidia else str(capability)
+            raise CompileError(entry, name, None, f"{error}\n{printed()[-2000:]}") from error
     data = made.metadata
     return Binary(
-        code=made.asm["cubin"],
-        ptx=made.asm["ptx"],
+        code=made.asm["cubin" if is_nvidia else "hsaco"],
+        ptx=made.asm["ptx" if is_nvidia else "amdgcn"],
         name=data.name,
         warps=data.num_warps,
         shared=data.shared,

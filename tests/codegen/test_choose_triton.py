@@ -1,5 +1,7 @@
 """Default Triton schedules: every kernel gets a legal one, and each kind the one it is meant to get."""
 
+from dataclasses import replace
+
 import pytest
 
 from codegen.choose import choose
@@ -8,10 +10,13 @@ from codegen.generate import generate
 from codegen.ir import Expr, Kernel, apply
 from codegen.rewrite import prepare
 from codegen.schedule import Schedule
-from codegen.target import SM80, SM90, Target
+from codegen.target import GFX942, SM80, SM90, Target
+from kernelforge import Tensor
+from kernelforge.lower import lower
 from tests.codegen import written_kernels as written
 from tests.codegen.random_kernels import random_kernel
 from tests.codegen.written_kernels import Field, add, exp, over, tensor
+from tests.planning import planned
 
 
 def tiles(schedule: Schedule) -> dict[str, int]:
@@ -99,6 +104,45 @@ def test_attention_runs_in_one_pass(dtype: DType) -> None:
     )
     assert len(schedule.streams) == 1 and len(schedule.loops) == schedule.grid + 1
     assert generate(kernel, SM90).source.count("for ") == 1
+
+
+@pytest.mark.parametrize("scratch", [232_448, 101_376, 65_536])
+@pytest.mark.parametrize("size", [128, 1024, 8192])
+def test_operands_fit_into_shared_memory(size: int, scratch: int) -> None:
+    """GPUs of a generation differ by more than half; without room for two steps there is a smaller tile."""
+    product = written.matmul(half("a", size, size), half("b", size, size), size)
+    kernel = prepare(written.kernel("product", (size, size), product, dtype=dtypes.bfloat16))
+    schedule = choose(kernel, replace(SM90, scratch=scratch))
+    found = tiles(schedule)
+    assert 2 * (found["m"] + found["n"]) * found["k"] * int(schedule.options["num_stages"]) <= scratch
+    assert int(schedule.options["num_stages"]) >= 2
+
+
+@pytest.mark.parametrize(("depth", "block"), [(64, (128, 64, 8)), (128, (128, 32, 8))])
+def test_gradients_of_attention_leave_registers(depth: int, block: tuple[int, int, int]) -> None:
+    """Of keys and values: two sums and two products a step, whose factors in float32 are rounded to 16 bits."""
+    q, k, v, g = (Tensor.empty(2, 16, 2048, depth, dtype="bfloat16") for _ in range(4))
+    out = q.scaled_dot_product_attention(k, v, is_causal=True)
+    kernel = prepare(lower(planned(*out.gradient(q, k, v, gradient=g), target=SM90)[1]).kernel)
+    schedule = choose(kernel, SM90)
+    rows, columns = (step.tile for step in schedule.loops[-2:])
+    assert (rows, columns, schedule.options["num_warps"]) == block
+
+
+def test_gradients_of_attention_in_float32_fit_into_shared_memory() -> None:
+    q, k, v, g = (Tensor.empty(2, 16, 2048, 128) for _ in range(4))
+    out = q.scaled_dot_product_attention(k, v)
+    for group in planned(*out.gradient(q, k, v, gradient=g), target=SM90):
+        schedule = choose(prepare(lower(group).kernel), SM90)
+        assert schedule.loops[-2].tile * 128 * 4 <= SM90.scratch // 4
+
+
+def test_warps_of_64_threads_are_half_as_many() -> None:
+    x, a, b = (tensor(name, 4096, 4096) for name in "xab")
+    chain = prepare(written.kernel("chain", (4096, 4096), lambda i, j: exp(x(i, j))))
+    assert choose(chain, GFX942).options["num_warps"] == int(choose(chain, SM90).options["num_warps"]) // 2
+    product = prepare(written.kernel("product", (4096, 4096), written.matmul(a, b, 4096)))
+    assert 'input_precision="ieee"' in generate(product, GFX942).source
 
 
 def test_shared_axes_without_a_legal_schedule_are_told_apart() -> None:

@@ -56,7 +56,7 @@ def test_explain_without_a_launch(tmp_path):
     assert explain(manifest).startswith("kernels   0") and details(manifest) == "kernels\nboundaries"
 
 
-@pytest.mark.parametrize("target", ["opencl:cpu", "cuda:sm_80", "cuda:sm_90", "CPU"])
+@pytest.mark.parametrize("target", ["opencl:cpu", "cuda:sm_80", "cuda:sm_90", "cuda:sm_100", "hip:gfx942", "CPU"])
 def test_source_prints_kernels_for_any_target(target, capsys):
     assert main(["source", "(x @ w + b).gelu()", "--shape", "64x32", "32x48", "b=48", "--target", target]) == 0
     text = capsys.readouterr().out

@@ -151,6 +151,21 @@ def test_memory_in_a_cycle_of_garbage_is_given_back_once(cuda: FakeDriver) -> No
     assert "cuMemFreeAsync" not in cuda.calls
 
 
+def test_memory_that_dies_leaves_the_context_of_the_thread(cuda: FakeDriver) -> None:
+    """The garbage collector may run between two calls that are for another device, or for another library's context."""
+    there = opened("CUDA:1")
+    opened("CUDA").stream.enter()
+    for before in (cuda.devices[0], None):
+        cycle: list[object] = [there.allocate(1 << 16)]
+        cycle.append(cycle)
+        cuda.cuCtxSetCurrent(before)
+        cuda.calls.clear()
+        with Context(POOL=0):
+            del cycle
+            gc.collect()
+        assert "cuMemFreeAsync" in cuda.calls and cuda.cuCtxGetCurrent()[1] is before
+
+
 def test_memory_may_go_while_a_kernel_still_uses_it(cuda: FakeDriver) -> None:
     runtime, values = opened(), np.arange(500, dtype=np.float32)
     (program,) = runtime.compile([increment(500, language="triton")])
