@@ -150,7 +150,7 @@ def _is_scattered(store: Store, lane: Axis, target: Target) -> bool:
     """True where each lane of little work has a place of its own that is looked up, far apart in memory: a processor
     sees fewer of them coming while it takes vectors apart."""
     looked_up = [(a, k) for a, k in store.index.terms if isinstance(a, Atom) and a.kind == "dynamic" and lane in a.axes]
-    far = any(a.by * abs(k) * store.param.dtype.itemsize > target.l2 for a, k in looked_up)
+    far = any(a.by * abs(k) * store.param.dtype.itemsize > target.l1 for a, k in looked_up)
     work = sum(cost(e) for e in (store.value, *dynamic_exprs(store.index)))
     return far and work <= LITTLE and not store.param.dtype.is_narrow_float
 

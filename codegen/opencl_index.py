@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import gcd
 
+from codegen.dtypes import dtypes
 from codegen.index import Atom, Axis, Index
 from codegen.ir import Expr
 from codegen.nodes import Place
@@ -67,6 +68,15 @@ class Indices:
             if text is not None:
                 parts.append(_times(text, k))
         return (_sum(parts, 0) if parts else ""), const
+
+    def compared(self, index: Index, coords: Coords) -> tuple[str, int]:
+        """split() of an index that is held against bounds: a wide integer as it is, for what is left of it where it is
+        narrowed may be inside, and a fault that is looked for in the same number is found by the same comparison."""
+        if self.base == "int" and len(index.terms) == 1:
+            ((atom, k),) = index.terms
+            if k == 1 and isinstance(atom, Atom) and isinstance(atom.of, Expr) and atom.of.dtype is dtypes.int64:
+                return self.value(atom.of, coords, None)[0], index.const
+        return self.split(index, coords)
 
     def atom(self, atom: Atom, coords: Coords) -> tuple[str | None, int]:
         """A division, remainder or expression at a point: text, if any, and a constant."""

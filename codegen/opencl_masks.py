@@ -168,7 +168,7 @@ class Masks:
                 found.never = True
                 found.scalars.append("0")
             return
-        text, const = self.indices.split(index, coords)
+        text, const = self.indices.compared(index, coords)
         found.bound(text, None if lo is None else lo - const, None if hi is None else hi - const)
 
     def _count(self, text: str) -> str:

@@ -72,7 +72,7 @@ def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords
         when.scalars.append(value)
     before = None if store.before is None else leaves.indices.scalar(store.before, coords)
     statement = _element_store(leaves, store, index, value, before)
-    leaves.put_store(store, _if(when.scalars, statement))
+    leaves.put_store(store, _if(when.scalars, statement, rare=store.mode == "flag"))
 
 
 def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:
@@ -86,7 +86,8 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     mask = leaves.lane_mask(when)
     if store.mode == "flag" and step == 0:
         index = leaves.indices.scalar(store.index, coords)
-        leaves.put_store(store, _if([*when.scalars, f"any({mask})"], _element_store(leaves, store, index, value)))
+        statement = _element_store(leaves, store, index, value)
+        leaves.put_store(store, _if([*when.scalars, f"any({mask})"], statement, rare=True))
         return
     if not value.isidentifier():
         value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
@@ -174,5 +175,9 @@ def _element_store(leaves: Leaves, store: Store, index: str, value: str, before:
     return leaves.speller.store(name, index, value, dtype, 1)
 
 
-def _if(conditions: list[str], statement: str) -> str:
-    return f"if ({' && '.join(conditions)}) {statement}" if conditions else statement
+def _if(conditions: list[str], statement: str, rare: bool = False) -> str:
+    """The statement under conditions; rare: compilers are told that they hardly ever hold, or order branches badly."""
+    text = " && ".join(conditions)
+    if not text:
+        return statement
+    return f"if (__builtin_expect({text}, 0)) {statement}" if rare else f"if ({text}) {statement}"

@@ -258,7 +258,7 @@ def test_the_smaller_operand_is_turned():
     assert lanes == [True, False]
 
 
-@pytest.mark.parametrize(("places", "alone"), [(1 << 20, True), (1000, False)])
+@pytest.mark.parametrize(("places", "alone"), [(1 << 20, True), (1 << 14, True), (1000, False)])
 def test_what_is_scattered_far_is_stored_one_by_one(places: int, alone: bool) -> None:
     i = Axis("i", 5000)
     x, at, out = Param("x", F32, 5000), Param("at", dtypes.int32, 5000), Param("out", F32, places)

@@ -91,3 +91,20 @@ def test_points_that_meet_along_several_axes_come_in_order() -> None:
         with pytest.raises(ScheduleError, match="in the order of its axes"):
             check(kernel, Schedule(tuple(loops)), CPU)
     check(kernel, Schedule((Step(i, 1), Step(j, 16)), vector=(j,)), CPU)
+
+
+def test_places_beyond_what_is_left_of_them_are_outside() -> None:
+    """A place of 64 bits is held against its bounds before it is narrowed: 2^32 + 3 is not 3."""
+    i = Axis("i", COUNT)
+    p, x, out = (Param(name, t, n) for name, t, n in
+                 (("p", dtypes.int64, COUNT), ("x", dtypes.int32, COUNT), ("out", dtypes.int32, PLACES)))  # fmt: skip
+    place = dynamic(load(p, i.index), PLACES)
+    store = Store(out, place, load(x, i.index), frozenset((Guard(place, 0, PLACES),)), "add", order=(i,))
+    kernel = Kernel("wide_places", (out, p, x), (store,))
+    random = np.random.default_rng(5)
+    before = {"out": np.zeros(PLACES, np.int32), "x": np.arange(COUNT, dtype=np.int32)}
+    before["p"] = random.integers(0, PLACES, COUNT) + (random.integers(0, 2, COUNT) << 32)
+    (left,) = run_all([generate(kernel, CPU, Schedule((Step(i, 1),)))], [before])
+    expected = np.zeros(PLACES, np.int32)
+    np.add.at(expected, before["p"][before["p"] < PLACES], before["x"][before["p"] < PLACES])
+    np.testing.assert_array_equal(left["out"], expected)
