@@ -307,10 +307,6 @@ def test_what_equals_a_known_index_is_not_taken_for_it(index: tuple[Any, ...]) -
         with pytest.raises(TypeError):
             x[index]
         return
-    if index[0] is True:
-        with pytest.raises(IndexError):
-            x[index]
-        return
     assert np.array_equal(x[index].numpy(), expected)
 
 
