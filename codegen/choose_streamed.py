@@ -21,6 +21,7 @@ from codegen.target import Target
 ROWS = 32  # of which arithmetic takes as long as reading the other operand from memory
 CACHED = 8  # what takes up more than such a part of the last cache is not expected to be in it
 STRIPES = (512, 1024, 256)  # columns of a group
+PIECE = 1024  # bytes of a row that are packed at a time: of shorter pieces each page is met more often
 DEPTHS = (8, 4, 16, 32)  # rows read together
 TILES = ((8, 2), (8, 3), (4, 4))  # rows and vectors of other register tiles
 
@@ -39,7 +40,8 @@ def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
     columns, packs = vectors * target.lanes, roles.group > 1 and roles.m.size > rows
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
     wanted = 2 * target.cores / prod(a.size for a in outer)
-    ways = [even(roles.n.size, most, columns) for most in (sorted(STRIPES) if packs else STRIPES)]
+    stripes = either(PIECE // roles.right.dtype.itemsize, sorted(STRIPES)) if packs else STRIPES
+    ways = [even(roles.n.size, most, columns) for most in stripes]
     ways.sort(key=lambda stripe: ceil(roles.n.size / stripe) < wanted)
     grid = [*(Step(a, 1) for a in outer), Step(roles.n, pick("stripe", dict.fromkeys(ways)))]
     depth = pick("depth", [steps * roles.step for steps in DEPTHS])
