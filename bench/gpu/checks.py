@@ -2,9 +2,12 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from bench.gpu.lab import Lab
@@ -30,17 +33,27 @@ def tests(lab: Lab, section: str) -> None:
             lab.results.add(_run(lab, section, name, limit, arguments))
 
 
+def output_of(command: list[str], limit: float) -> str:
+    """What a command prints; after the limit it is ended with all it has started, which would disturb what follows."""
+    with tempfile.TemporaryFile() as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
+        note = ""
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            note = f"\nstopped after {limit:.0f} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        file.seek(0)
+        return file.read().decode(errors="replace") + note
+
+
 def _run(lab: Lab, section: str, name: str, limit: float, arguments: list[str]) -> Row:
     options = ["-q", "--tb=short", "--cases=3", "-p", "no:cacheprovider", "-n", str(PROCESSES)]
     start = time.perf_counter()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, *arguments],
-            cwd=ROOT, capture_output=True, text=True, timeout=limit, check=False,
-        )  # fmt: skip
-        text = done.stdout + done.stderr[-2000:]
-    except subprocess.TimeoutExpired as error:
-        text = f"{(error.stdout or b'').decode()[-4000:]}\nstopped after {limit:.0f} s"
+    text = output_of([sys.executable, "-m", "pytest", *options, *arguments], limit)
     lab.results.details[f"{section}: {name}"] = text[-12_000:]
     counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)", text)
     return Row(section, name, time.perf_counter() - start, note=", ".join(counts[-4:]) or text.strip()[-150:])

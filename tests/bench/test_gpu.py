@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.gpu import __main__ as main
-from bench.gpu import attention, ceilings, gpt2, host, products, rows, timing
+from bench.gpu import attention, ceilings, checks, gpt2, host, products, rows, timing
 from bench.gpu.__main__ import environment
 from bench.gpu.lab import DEVICE, Case, Lab, Operand
 from bench.gpu.table import Results, Row
@@ -125,6 +125,43 @@ def test_a_section_that_ends_its_process_does_not_end_the_run(
     notes = {row.section: row.note for row in found.rows}
     assert notes["attention"] == "its process ended with 7" and notes["fused products"] == ""
     assert (tmp_path / "out" / "fake-gpu.md").read_text().count("## ") == 3
+
+
+CLOSED = """
+import os, sys
+from bench.gpu import __main__
+from bench.gpu.table import Results
+from bench.gpu.__main__ import Path
+print("tried with", os.environ.get("KF_TMA"), file=sys.stderr)
+if os.environ.get("KF_TMA") != "0" or "--never" in sys.argv:
+    sys.exit(9)
+results = Results.read(Path(sys.argv[sys.argv.index("-o") + 1]), {"device": "Fake GPU"})
+results.begun += sys.argv[sys.argv.index("--only") + 1:]
+results.write()
+"""
+
+
+@pytest.mark.parametrize("never", [False, True])
+def test_a_device_that_cannot_be_opened_is_tried_without_its_copy_engine(
+    never: bool, cuda: FakeDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.delenv("KF_TMA", raising=False)
+    monkeypatch.setattr(main, "CHILD", [sys.executable, "-c", CLOSED, *(["--never"] if never else [])])
+    monkeypatch.setattr(sys, "argv", ["gpu", "-o", str(tmp_path), "--only", "attention", "rows"])
+    assert main.main() == int(never)
+    assert capfd.readouterr().err.split("\n")[:2] == ["tried with None", "tried with 0"]
+    found = Results.read(tmp_path, environment())
+    assert [row.name for row in found.rows] == ["opening it"] * (2 if never else 1)
+    assert found.begun == ([] if never else ["attention", "rows"])
+
+
+def test_tests_that_take_too_long_end_with_what_they_started() -> None:
+    """Whatever still ran would disturb the timings that follow."""
+    number, note = checks.output_of(["sh", "-c", "sleep 1000 & echo $!; wait"], 3.0).split(maxsplit=1)
+    assert note == "stopped after 3 s"
+    state = Path(f"/proc/{number}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+    assert checks.output_of(["sh", "-c", "echo done"], 1000.0) == "done\n"
 
 
 def test_without_a_gpu_there_is_nothing_to_measure(
