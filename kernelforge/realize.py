@@ -27,7 +27,7 @@ from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.node import is_stored, waiting
 from kernelforge.ownership import dying
-from kernelforge.running import compile_all, launch, prepared, run_one, service_of
+from kernelforge.running import compile_all, launch, plainly, prepared, run_called, run_one, run_plain, service_of
 from kernelforge.running import contents as contents
 from kernelforge.settings import (
     DUMP,
@@ -226,20 +226,23 @@ def realize_again(node: Node) -> Buffer | None:
         return None
     key, leaves, nodes = found
     known = _single.get(key)
-    if known is None or _single_under[0] is not circumstances():
+    if known is None or _single_under[0] is not _simply():
         return None
     plan, spares = known
     if spares and not all(getrefcount(nodes[number]) > _UNHELD for number in spares):
         return None  # what nothing else holds may take the result
-    node.realized = buffer = run_one(plan, leaves)
+    node.realized = buffer = run_plain(plan, leaves)
     node.depth = 0
     return buffer
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:
-    if _single_under[0] is not circumstances():
+    now = _simply()
+    if now is None:
+        return
+    if _single_under[0] is not now:
         _single.clear()
-        _single_under[0] = circumstances()
+        _single_under[0] = now
     found = _kind(node)
     if found is not None and found[1] == leaves:
         if len(_single) >= MOST_PLANS:
@@ -255,6 +258,8 @@ def _kind(node: Node) -> tuple[tuple[object, ...], list[Buffer], list[Node]] | N
         return (op, node.attr, x.shape, x.dtype, x.device), [x.attr], [x]
     if len(src) == 2 and (x := src[0]).op == "buffer":
         y = src[1]
+        if y is x:
+            return (op, node.attr, x.shape, x.dtype, x.device, 0), [x.attr], [x]
         if y.op == "buffer" and y.attr is not x.attr:
             key = (op, node.attr, x.shape, x.dtype, x.device, y.shape, y.dtype)
             return key, [y.attr, x.attr], [y, x]
@@ -348,6 +353,12 @@ def circumstances() -> tuple[object, ...]:
     return shows_kernels(), tuned(), *switches, edits.state()
 
 
+@remembered
+def _simply() -> tuple[object, ...] | None:
+    """The `circumstances`, where launches are made `plainly`; else None."""
+    return circumstances() if plainly() else None
+
+
 def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     """Runs a plan and gives nodes their buffers.
 
@@ -364,6 +375,12 @@ def _ran(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Bu
         nodes[0].realized = buffer = run_one(plan, leaves)
         nodes[0].depth = 0
         return [buffer]
+    called = run_called(plan, leaves)
+    if called is not None:
+        for node, buffer in zip(nodes, called):
+            node.realized = buffer
+            node.depth = 0
+        return called
     service = service_of(plan, leaves)
     memories, buffers = prepared(plan, leaves, service)
     try:

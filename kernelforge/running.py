@@ -33,6 +33,7 @@ else:
     later(globals(), verifying="kernelforge.verifying")
 
 AT_ONCE: Final = 8  # executables made in one run
+MOST_CALLED: Final = 64  # launches of a plan that is spelled out as one function
 TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
 
 
@@ -73,12 +74,14 @@ def _set_apart(plan: Plan) -> None:
             if getattr(executable, "direct", None) is None:
                 plan.batch[position] = Device[plan.place].another(executable), places
         del plan.shared[-AT_ONCE:]
-    plan.runs += 1
 
 
 def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     """Runs a plan on other leaves; the buffers of its results, which are the leaves themselves where they take their
     memory."""
+    called = run_called(plan, leaves)
+    if called is not None:
+        return called
     service = service_of(plan, leaves)
     memories, buffers = prepared(plan, leaves, service, keeps=True)
     launch(plan, memories, service.skipped)
@@ -92,6 +95,11 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
         memories, (buffer,) = prepared(plan, leaves, NO_SERVICE)
         launch(plan, memories)
         return buffer
+    return run_plain(plan, leaves)
+
+
+def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
+    """`run_one` where launches are `plainly` made."""
     ((_, slot, nbytes),) = plan.made
     memory = None if plan.single is None else plan.single(leaves)
     if memory is None:
@@ -103,12 +111,53 @@ def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     return Buffer(slot.size, slot.dtype, slot.device, None, memory)
 
 
+def run_called(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer] | None:
+    """Runs a plan of short kernels that ran some times: the buffers of its results; None where it is to be launched."""
+    if plan.single is None or not plainly():
+        return None
+    memories = plan.single(leaves)
+    if memories is None:
+        return None
+    counters, made = GlobalCounters, plan.made
+    counters.kernel_count += plan.kernels
+    counters.global_ops += plan.flops
+    counters.global_mem += plan.nbytes
+    if len(made) == 1:
+        memories = (memories,)
+    found = {n: Buffer(x.size, x.dtype, x.device, None, memory) for (n, x, _), memory in zip(made, memories)}
+    return [found[slot] if slot in found else leaves[slot] for slot in plan.results]
+
+
+def _spell_out(plan: Plan) -> None:
+    """Makes a plan a function, where it is a few launches on leaves, new memory and parts of these."""
+    runtime = runtime_of(plan.place)
+    plain = not (plan.flags or plan.preparations or plan.given) and len(plan.batch) <= MOST_CALLED
+    if not plain or not hasattr(runtime, "single") or any(x.takes >= 0 or not n for _, x, n in plan.made):
+        return
+    leaves = sum(slot.role == "leaf" for slot in plan.slots)
+    where = {number: (number, 0) for number in range(leaves)}
+    where |= {number: (leaves + i, 0) for i, (number, _, _) in enumerate(plan.made)}
+    sizes = [nbytes for _, _, nbytes in plan.made]
+    blocks: list[tuple[int, int]] = []
+    for block in plan.blocks:
+        if block.within < 0:
+            blocks.append((leaves + len(sizes), 0))
+            sizes.append(block.nbytes)
+        else:
+            blocks.append((blocks[block.within][0], block.offset))
+    where |= {number: blocks[block] for number, block in plan.scratch}
+    where |= {number: (where[whole][0], where[whole][1] + start) for number, whole, start, _ in plan.parts}
+    if all(slot in where for _, places in plan.batch for slot in places):
+        launches = [(executable, [where[slot] for slot in places]) for executable, places in plan.batch]
+        plan.single = runtime.single(launches, sizes, leaves, len(plan.made))
+
+
 def _launch_one(plan: Plan, leaves: Sequence[Buffer], nbytes: int) -> Any:
     """The memory that a plan's one launch writes, once it is started."""
     runtime = runtime_of(plan.place)
     plan.runs += 1
-    if plan.runs == TRIED and not plan.flags and hasattr(runtime, "single"):
-        plan.single = runtime.single(*plan.batch[0], nbytes)
+    if plan.runs == TRIED:
+        _spell_out(plan)
     memory = runtime.allocate(nbytes)
     memories = [buffer.memory or resident(buffer) for buffer in leaves]
     memories.append(memory)
@@ -159,6 +208,9 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
             _set_apart(plan)
         batch = [pair for i, pair in enumerate(plan.batch) if i not in skipped] if skipped else plan.batch
         runtime_of(plan.place).launch_all(batch, memories)
+        plan.runs += 1
+        if plan.runs == TRIED:
+            _spell_out(plan)
         for number in plan.flags:
             faults.expect(plan.faults[number])
     GlobalCounters.kernel_count += plan.kernels

@@ -175,7 +175,7 @@ class Plan:
              known once the programs are compiled.  shared: positions of those whose executable has other launches too
     runs     how many there were
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
-    single   such a launch as a function, where the device has one; known once it ran some times
+    single   a plan of a few short launches as a function, where the device has one; known once it ran some times
     is_captured    by a function that replays it
     """
 

@@ -7,20 +7,15 @@ Batches, captured functions and tangents go through; gradients do where the numb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
-
-from kernelforge import graph
-from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded, placeholders
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.func.derivatives import Motion, jvp, moving
+from kernelforge.func.once import moved_by, recording
 from kernelforge.func.trees import ends, filled
 from kernelforge.graph import Node
-from kernelforge.recording import recorder
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import spelled_out
 from kernelforge.tensor.core import grad_enabled
@@ -107,7 +102,7 @@ def _unrolled(condition: _Of, body: _Of, begin: States, trips: int) -> States:
 def _looped(condition: _Of, body: _Of, begin: States) -> States:
     nodes = [x._node for x in begin]
     inputs = placeholders([(x.shape, x.dtype, x.device) for x in nodes])
-    with _recording(), spelled_out():
+    with recording("a while_loop()"), spelled_out():
         states = [Tensor._wrap(node, x._tracked) for node, x in zip(inputs, begin)]
         goes_on, after = condition.condition(states), body.states(states)
     tracked = grad_enabled.get() and any(x._tracked for x in (*begin, *after))
@@ -159,57 +154,7 @@ def _moved(motion: Motion, inputs: Sequence[Node], roots: Sequence[Node], begin:
         return *found, *(pushed[i] for i in carried)
 
     wide = (*begin, *(tangents[i] for i in carried))
-    with _moving(motion.outer):
+    with moved_by(motion.outer):
         found = _looped(_Of(wide, condition), _Of(wide, body), list(wide))
     values = dict(zip(carried, motion.also([found[i] for i in carried], found[number:])))
     return [values.get(i, x) for i, x in enumerate(found[:number])]
-
-
-@contextmanager
-def _moving(motion: Motion | None) -> Iterator[None]:
-    token = moving.set(motion)
-    try:
-        yield
-    finally:
-        moving.reset(token)
-
-
-# ------------------------------------------------------------------------------------------------------ recording
-
-
-class _Recording:
-    """A recorder that tells what the functions of a loop cannot do."""
-
-    def __init__(self) -> None:
-        self._before = set(map(id, graph.alive()))
-
-    def changing(self, tensor: Any, by: Any = None) -> None:
-        """Tensors made inside may change."""
-        if id(tensor._node) in self._before and tensor._node.device is not None and tensor._node.op != "input":
-            self.refuse("changes a tensor from outside: carry it as an operand")
-
-    def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:
-        self.refuse("draws random numbers, which would be the same in every round: carry what they follow from")
-
-    def acted(self, act: Callable[[], None]) -> None:
-        self.refuse("does what cannot be done on the device, such as to set a seed")
-
-    def value(self, tensor: Any) -> NDArray:
-        self.refuse("asks for the value of a tensor, which is another one in every round: use where() and its like")
-
-    def differentiating(self) -> None:
-        self.refuse("calls backward(), which adds to tensors outside: use func.grad()")
-
-    def refuse(self, what: str) -> NoReturn:
-        raise RuntimeError(f"a function of a while_loop() {what}")
-
-
-@contextmanager
-def _recording() -> Iterator[None]:
-    """A context in which functions are recorded, once for all rounds."""
-    token = recorder.set(_Recording())
-    try:
-        with _moving(None):
-            yield
-    finally:
-        recorder.reset(token)

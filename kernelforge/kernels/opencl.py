@@ -27,7 +27,7 @@ from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.opencl_direct import Direct
 from kernelforge.kernels.opencl_queues import Queues
-from kernelforge.kernels.opencl_single import Single, single
+from kernelforge.kernels.opencl_single import Called, Place, single
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Lender, Memory, Parts, report
 from kernelforge.later import later
@@ -179,9 +179,11 @@ class OpenCLRuntime:
                 raise self._failure(f"launch {executable.program.entry}", error) from error
         return seconds if timed else None
 
-    def single(self, executable: Compiled, places: Sequence[int], nbytes: int) -> Single:
-        """A kernel as a function from the buffers it reads to the memory it has written; see `opencl_single`."""
-        return single(self.pool, self._queues, executable, places, nbytes)
+    def single(
+        self, launches: Sequence[tuple[Compiled, Sequence[Place]]], sizes: Sequence[int], leaves: int, results: int
+    ) -> Called:
+        """Kernels as a function from the buffers they read to the memory they have written; see `opencl_single`."""
+        return single(self.pool, self._queues, launches, sizes, leaves, results)
 
     @contextmanager
     def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:

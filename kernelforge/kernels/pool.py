@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from sys import getrefcount
 from typing import Final
 
 from kernelforge.counters import GlobalCounters
@@ -16,6 +17,9 @@ from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import POOL, remembered
 
 SMALLEST: Final = 256
+MOST_SPARED: Final = 1 << 16  # bytes of memory that a taker has in reserve, twice; beyond, little is gained
+ALL_SPARED: Final = 16 << 20  # bytes in the reserves of all takers
+_UNHELD: Final = 2  # references to what only a variable and the call that counts them hold
 _new: Final = object.__new__
 
 
@@ -63,12 +67,17 @@ class Pool:
         self._free: dict[int, list[Block]] = {}  # by capacity, the one freed last at the end
         self._lock = threading.Lock()
         self._bytes = 0  # of all blocks there are
+        self._spared: list[list[Memory | None]] = []  # the reserves of takers
+        self._spared_bytes = 0
         GlobalCounters.pools.add(self)
 
     @property
     def bytes_free(self) -> int:
         """Bytes of the blocks kept for reuse."""
-        return sum(capacity * len(blocks) for capacity, blocks in list(self._free.items()))
+        kept = sum(capacity * len(blocks) for capacity, blocks in list(self._free.items()))
+        for memories in self._spared:
+            kept += sum(x.block.capacity for x in memories if x is not None and getrefcount(x) == _UNHELD + 1)
+        return kept
 
     @property
     def bytes_used(self) -> int:
@@ -91,18 +100,30 @@ class Pool:
         return memory
 
     def taker(self, nbytes: int) -> Callable[[], Memory]:
-        """A function that does `take` for one size."""
-        take, free = self.take, self._free.setdefault(size_class(nbytes), [])
+        """A function that does `take` for one size.
+
+        It has what it gave in the last two calls in reserve, and gives it again where nobody else holds it any more:
+        to make a handle and to give it back takes several times as long.
+        """
+        take = self.take
+        if nbytes > MOST_SPARED or self._spared_bytes + 2 * nbytes > ALL_SPARED:
+            return lambda: take(nbytes)
+        spared: list[Memory | None] = [None, None]
+        self._spared.append(spared)
+        self._spared_bytes += 2 * nbytes
+        pop, append = spared.pop, spared.append
 
         def taken() -> Memory:
-            if not free:
-                return take(nbytes)
             try:
-                block = free.pop()
-            except IndexError:  # another thread was faster
+                memory = pop()
+                if memory is None or getrefcount(memory) != _UNHELD:
+                    last, memory = memory, pop()
+                    append(last)
+            except IndexError:  # other threads were faster
                 return take(nbytes)
-            memory = _new(Memory)
-            memory.nbytes, memory.block, memory.owner = nbytes, block, self
+            if memory is None or getrefcount(memory) != _UNHELD:
+                memory = take(nbytes)
+            append(memory)
             return memory
 
         return taken
@@ -123,8 +144,14 @@ class Pool:
 
     def clear(self) -> None:
         """Releases every free block."""
+        self._drop_spared()
         with self._lock:
             self._trim(0)
+
+    def _drop_spared(self) -> None:
+        """Lets go of what takers have in reserve."""
+        for memories in self._spared:
+            memories[:] = [None] * len(memories)
 
     def _trim(self, limit: int) -> None:
         """Releases blocks until at most `limit` free bytes are left: of the largest class, the one freed first."""
@@ -144,6 +171,7 @@ class Pool:
         try:
             block = self._make(capacity)
         except MemoryError:
+            self._drop_spared()
             self._trim(0)
             block = self._made_now(capacity)
         self._bytes += capacity

@@ -6,11 +6,18 @@ Each subject's class builds on the one before; `__init__.py` lists them in order
 from __future__ import annotations
 
 from kernelforge.tensor.autocast import Autocast
+from kernelforge.tensor.core import Core
 from kernelforge.tensor.spelling import with_other_names
 
 
+class _Core(Core):
+    """Core as the first base: to free a tensor, Python goes from first base to first base, or through all subjects."""
+
+    __slots__ = ()
+
+
 @with_other_names
-class Tensor(Autocast):
+class Tensor(_Core, Autocast):
     """A multi-dimensional array that is computed when its values are needed.
 
         Tensor(data, device=None, dtype=None, requires_grad=None)

@@ -39,16 +39,14 @@ class Convert(Random):
 
     def realize(self, *others: Self) -> Self:
         """Itself, computed together with others."""
-        if others or not self._realized_again():
+        if others or self._leaf or recorder.get() is not None or not self._computed_again():
             realize_tensors((self, *others))
         return self
 
-    def _realized_again(self) -> bool:
+    def _computed_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
-        if self._leaf or node.realized is not None or not node.src:
-            return False
-        if NAN.value or recorder.get() is not None:
+        if node.realized is not None or not node.src or (NAN.touched and NAN.value):
             return False
         buffer = realize.realize_again(node)
         if buffer is None:
@@ -90,8 +88,7 @@ class Convert(Random):
             return np.full(self.shape, value.attr, self.dtype.shown)
         if (active := recorder.get()) is not None:
             return active.value(self)
-        if not self._realized_again():
-            realize_tensors((self,))
+        self.realize()
         stored = self._stored
         assert stored is not None
         return from_storage(realize.contents(stored), self.dtype).reshape(self.shape)

@@ -210,7 +210,15 @@ class Core:
             node, tracked = graph.detach(node), None
         tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
         if node.place is None:
-            _put_down(node, _getframe(up))
+            frame = _getframe(up)
+            code = frame.f_code
+            if is_own[code.co_filename]:
+                _put_down(node, frame)
+            else:
+                node.place = place = (code, frame.f_lasti)
+                below = node
+                while below.src and (below := below.src[0]).place is None:
+                    below.place = place
         if (EAGER.touched and EAGER.value) or (node.depth >= PATIENCE and waits_for_much(node)):
             tensor._node = computed([node], tracked)[0]
         return tensor

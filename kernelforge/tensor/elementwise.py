@@ -37,12 +37,12 @@ class Elementwise(Bits):
             if a.shape != b.shape:
                 return _broadcasting(op, reverse)(self, other)
             if a.dtype is b.dtype and a.dtype is not dtypes.bool:
-                node = graph.elementwise(op, b, a) if reverse else graph.elementwise(op, a, b)
+                node = graph.binary(op, b, a) if reverse else graph.binary(op, a, b)
                 return self._wrap(node, self._tracked or other._tracked or None, 3)
         elif (other.__class__ is float or other.__class__ is int) and self._node.dtype.kind == "f":
             a = self._node
             b = graph.full(a.shape, other, a.dtype)
-            node = graph.elementwise(op, b, a) if reverse else graph.elementwise(op, a, b)
+            node = graph.binary(op, b, a) if reverse else graph.binary(op, a, b)
             return self._wrap(node, self._tracked, 3)
         return self._combined(op, other, reverse)
 

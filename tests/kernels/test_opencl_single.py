@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 from codegen.dtypes import dtypes
 from kernelforge import Context, Tensor, realize, running
 from kernelforge.buffer import Buffer
+from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device, Memory, opencl_queues
 from kernelforge.kernels.opencl import OpenCLRuntime
-from kernelforge.kernels.opencl_single import Single, single
+from kernelforge.kernels.opencl_build import Compiled
+from kernelforge.kernels.opencl_single import Called, single
 from kernelforge.kernels.runtime import Runtime
 from tests.kernels.test_opencl_direct import RUNTIMES, numbered
 
@@ -22,15 +24,20 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opencl_queues, "HAND_OVER", np.inf)
 
 
-def made(grid: tuple[int, ...] = (4,)) -> tuple[OpenCLRuntime, Single, Buffer, NDArray]:
+def made(grid: tuple[int, ...] = (4,)) -> tuple[OpenCLRuntime, Called, Buffer, NDArray]:
     """A function that calls a kernel, what it reads, and what it has to write."""
     runtime = RUNTIMES[0]
     (executable,) = runtime.compile([numbered(grid)])
     x = np.random.default_rng(1).random(grid[0], np.float32)
     buffer = Buffer(len(x), dtypes.float32, "CPU", None, runtime.allocate(x.nbytes))
     runtime.copy_in(buffer.memory, x)
-    called = single(runtime.pool, runtime._queues, executable, (1, 0), x.nbytes)
+    called = alone(runtime, executable, x.nbytes)
     return runtime, called, buffer, x + np.arange(len(x), dtype=np.float32) / 3
+
+
+def alone(runtime: OpenCLRuntime, executable: Compiled, nbytes: int) -> Called:
+    """A kernel that reads one buffer, as a function."""
+    return single(runtime.pool, runtime._queues, [(executable, [(1, 0), (0, 0)])], [nbytes], 1, 1)
 
 
 def values(runtime: Runtime, memory: Memory | None, size: int) -> NDArray:
@@ -66,10 +73,45 @@ def test_while_a_launch_runs_it_is_left_to_a_launch() -> None:
 def test_a_kernel_that_turned_out_to_be_long_is_left_to_a_launch() -> None:
     runtime, _, x, _ = made()
     (executable,) = runtime.compile([numbered((4,))])
-    direct, called = executable.direct, single(runtime.pool, runtime._queues, executable, (1, 0), 16)
+    direct, called = executable.direct, alone(runtime, executable, 16)
     executable.direct = None
-    assert called([x]) is None and single(runtime.pool, runtime._queues, executable, (1, 0), 16)([x]) is None
+    assert called([x]) is None and alone(runtime, executable, 16)([x]) is None
     executable.direct = direct
+
+
+def test_several_kernels_by_way_of_parts_of_memory() -> None:
+    runtime = RUNTIMES[0]
+    (executable,) = runtime.compile([numbered((4,))])
+    x = np.arange(4, dtype=np.float32)
+    buffer = Buffer(4, dtypes.float32, "CPU", None, runtime.allocate(16))
+    runtime.copy_in(buffer.memory, x)
+    launches = [(executable, [(3, 64), (0, 0)]), (executable, [(1, 0), (3, 64)]), (executable, [(2, 0), (1, 0)])]
+    called = single(runtime.pool, runtime._queues, launches, [16, 16, 128], 1, 2)
+    for _ in range(3):
+        twice, thrice = called([buffer])
+        np.testing.assert_allclose(values(runtime, twice, 4), x + np.arange(4) * 2 / 3, rtol=1e-6)
+        np.testing.assert_allclose(values(runtime, thrice, 4), x + np.arange(4), rtol=1e-6)
+
+
+def test_a_plan_of_several_short_kernels_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(Device["CPU"], OpenCLRuntime) or not Device["CPU"]._builder.entrances.trusted:
+        pytest.skip("kernels are not called here")
+    monkeypatch.setattr(realize, "_plans", {})
+    rng = np.random.default_rng(3)
+    weights = [Tensor(rng.random((8, 8), np.float32), device="CPU").realize() for _ in range(3)]
+    for _ in range(2 * running.TRIED):
+        values = rng.random((4, 8), np.float32)
+        x, y = Tensor(values, device="CPU").realize(), values
+        before = GlobalCounters.kernel_count
+        for w in weights:
+            x, y = (x @ w).relu(), np.maximum(y @ w.numpy(), 0)
+        first = x.sum(0)
+        first.realize(x)
+        launched = GlobalCounters.kernel_count - before
+        np.testing.assert_allclose(x.numpy(), y, rtol=1e-4)
+        np.testing.assert_allclose(first.numpy(), y.sum(0), rtol=1e-4)
+    plans = [plans.usual for plans in realize._plans.values() if plans.usual is not None]
+    assert any(plan.single is not None and plan.kernels == launched > 1 for plan in plans)
 
 
 def test_operations_done_often_are_called(monkeypatch: pytest.MonkeyPatch) -> None:

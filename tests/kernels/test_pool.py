@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
-from kernelforge.kernels.pool import SMALLEST, Pool, size_class
+from kernelforge.kernels.pool import ALL_SPARED, MOST_SPARED, SMALLEST, Pool, size_class
 from kernelforge.kernels.runtime import Block
 from kernelforge.settings import Context
 
@@ -146,3 +146,27 @@ def test_memory_in_use_is_counted() -> None:
     del memory
     Device["NUMPY"].allocate(1)
     assert GlobalCounters.mem_used < before + (1 << 20)
+
+
+def test_a_taker_gives_the_same_memory_again_once_nobody_holds_it() -> None:
+    pool, made, _ = pool_of()
+    take = pool.taker(1000)
+    kept = take()
+    for _ in range(5):
+        memory = take()
+        assert memory.block is not kept.block and len(made) <= 3
+    assert pool.bytes_used == 2 * size_class(1000) <= pool.bytes_used + pool.bytes_free
+    del memory
+    assert pool.bytes_used == size_class(1000)  # what a taker has in reserve counts as free
+    serials = {take().block.serial for _ in range(3)}
+    assert len(serials) == 1 and len(made) <= 3
+    pool.clear()
+    assert pool.bytes_free == 0 and pool.bytes_used == size_class(1000)
+
+
+def test_takers_keep_little_in_reserve() -> None:
+    pool, _, _ = pool_of()
+    takers = [pool.taker(MOST_SPARED) for _ in range(ALL_SPARED // MOST_SPARED)]
+    for take in [*takers, pool.taker(MOST_SPARED + 1)]:
+        take(), take()
+    assert sum(x is not None for spared in pool._spared for x in spared) * MOST_SPARED <= ALL_SPARED
