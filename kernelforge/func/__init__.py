@@ -3,6 +3,7 @@
     trees         tensors inside lists, tuples and dicts
     derivatives   grad, value_and_grad, vjp, jvp, jacrev, jacfwd, jacobian, hessian, checkpoint
     batching      vmap
+    once          what a function recorded once for all rounds cannot do
     loops         cond, scan
     repeating     while_loop
 """
