@@ -91,9 +91,9 @@ def looped(
     outside = outside_of(roots, inputs)
     holders = placeholders([(x.shape, x.dtype, x.device) for x in outside])
     roots = replaced(roots, dict(zip(outside, holders)))
-    recipes = _recipes(roots, [*inputs, *holders])
+    condition_of, *body_of = recipes("while", roots, [*inputs, *holders])
     src = graph.storable((*begin, *outside))
-    loop = While(recipes[0], recipes[1:])
+    loop = While(condition_of, tuple(body_of))
     found = [
         first if after is x or not x.size else graph.carried(Carried(loop, i), src, x.shape)
         for i, (x, after, first) in enumerate(zip(inputs, roots[1:], begin))
@@ -112,16 +112,16 @@ def together(nodes: Sequence[Node]) -> list[Node]:
     return [*nodes, *sorted(others, key=lambda x: x.attr.place)] if loops else list(nodes)
 
 
-def _recipes(roots: Sequence[Node], inputs: Sequence[Node]) -> tuple[Recipe, ...]:
+def recipes(name: str, roots: Sequence[Node], inputs: Sequence[Node]) -> tuple[Recipe, ...]:
     """The roots as recipes; those of equal graphs are the same, so plans are found again."""
     found = structure(roots, frozenset(inputs))
     number = {x: i for i, x in enumerate(inputs)}
     kinds = tuple((x.shape, x.dtype, x.device) for x in inputs)
-    key = (found.key, tuple(number[x] for x in found.leaves if isinstance(x, Node)), kinds)
+    key = (found.key, tuple(number[x] for x in found.leaves if isinstance(x, Node)), kinds, name)
     if key not in _recorded:
         if len(_recorded) >= MOST_RECORDED:
             del _recorded[next(iter(_recorded))]
-        _recorded[key] = tuple([Recipe("while", inputs, root) for root in roots])
+        _recorded[key] = tuple([Recipe(name, inputs, root) for root in roots])
     return _recorded[key]
 
 

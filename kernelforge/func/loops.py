@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from kernelforge.calls import Recipe, expanded, placeholders
+from kernelforge.calls import expanded, placeholders
 from kernelforge.errors import ShapeError
 from kernelforge.func.once import Refused, recording
 from kernelforge.func.trees import ends, filled
@@ -20,7 +20,7 @@ from kernelforge.recording import recorder
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import is_spelling, spelled_out
 from kernelforge.virtual import VIRTUAL
-from kernelforge.whiles import outside_of, replaced
+from kernelforge.whiles import outside_of, recipes, replaced
 
 NESTED: Final = frozenset(("loop", "while"))  # what a step of a loop cannot have
 
@@ -148,8 +148,7 @@ def _states(inputs: Sequence[Node], roots: Sequence[Node], given: Sequence[Node]
     """The states after all steps; what the step uses from outside is the same in all of them."""
     same = [x for x in outside_of(roots[:1], inputs) if x is not roots[0]]
     stand_ins = placeholders([(x.shape, x.dtype, x.device) for x in same])
-    (result,) = replaced(roots[:1], dict(zip(same, stand_ins)))
-    step = Recipe("scan", [*inputs, *stand_ins], result)
+    (step,) = recipes("scan", replaced(roots[:1], dict(zip(same, stand_ins))), [*inputs, *stand_ins])
     return walked(step, given[0], given[1:], same, reverse)
 
 

@@ -151,6 +151,9 @@ def test_a_scan_compiles_one_step_however_long() -> None:
 
     with Context(OPEN=0):
         assert compiled(40) <= compiled(8) + 1
+        before = GlobalCounters.plans
+        compiled(40)
+        assert GlobalCounters.plans == before  # another function of the same code is the same step
 
 
 def test_a_scan_that_draws_or_asks_is_done_place_by_place() -> None:
