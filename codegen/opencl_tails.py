@@ -74,9 +74,12 @@ def wants_twin(loop: Loop, nest: Nest) -> bool:
 
 def shorter_steps(loop: Loop, nest: Nest) -> tuple[int, ...]:
     """Steps of fewer vectors than a tile has, in which the last tile along an open axis is walked: masking what is not
-    there would cost as much as computing it.  None where a box is laid out for whole tiles."""
-    lanes = nest.target.lanes
-    if loop.axis not in nest.schedule.vector or any(isinstance(n, Pack) for n in nodes(loop.body)):
+    there would cost as much as computing it.  None where a box is laid out for whole tiles: in panels, of which a
+    shorter step may begin in the middle, or inside the loop."""
+    lanes, inner = nest.target.lanes, list(nodes(loop.body))
+    if loop.axis not in nest.schedule.vector or any(isinstance(n, Pack) for n in inner):
+        return ()
+    if not _is_even(loop.axis, inner):
         return ()
     return tuple(step for step in (FEW * lanes, lanes) if step < loop.tile and loop.tile % step == 0)
 

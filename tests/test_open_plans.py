@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, open_plans, realize
+from kernelforge import Tensor, open_plans, realize, winograd
 from kernelforge.counters import GlobalCounters
 from kernelforge.node import alive
 from kernelforge.settings import Context
@@ -95,6 +95,22 @@ def test_what_kernels_for_open_sizes_mean_is_known(name: str) -> None:
         results(made, SIZES[:3], 1)
         assert GlobalCounters.verified - GlobalCounters.kernel_count == before
     assert name in CLOSED or any(plan.sizes for known in realize._plans.values() for plan in known.made.values())
+
+
+def test_last_tiles_that_begin_in_the_middle_of_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """25 rows for each image, of which 32 are packed side by side: some batches leave more than half a panel."""
+    monkeypatch.setattr(winograd, "best_blocks", lambda window, *_: (2, 2) if max(window.taps) == 3 else None)
+    weight = Tensor(WEIGHT.reshape(-1)[:180].reshape(5, 4, 3, 3), device="CPU").realize()
+    images = [np.random.default_rng(n).standard_normal((n, 4, 9, 9)).astype(np.float32) for n in (2, 3, 1, 5, 7)]
+
+    def convolved(open_sizes: int) -> list[NDArray]:
+        with Context(OPEN=open_sizes, DEVICE="CPU"):
+            return [Tensor(x, device="CPU").conv2d(weight, padding=1).numpy() for x in images]
+
+    found = convolved(1)
+    assert any(plan.sizes for known in realize._plans.values() for plan in known.made.values())
+    for x, y in zip(found, convolved(0)):
+        np.testing.assert_allclose(x, y, atol=1e-4)
 
 
 def test_gradients_of_all_sizes() -> None:
