@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kernelforge.bench import report
-from kernelforge.bench.contest import contest
+from kernelforge.bench.contest import contest, sitting
 from kernelforge.bench.libraries import MODULES, OURS, installed, threads, versions
 from kernelforge.bench.results import Change, Results, changes, other_environment
 from kernelforge.bench.sides import Refused, Side
@@ -23,6 +23,7 @@ from kernelforge.errors import ArgumentError, DeviceError, FileFormatError
 from kernelforge.kernels import Device
 
 ROUNDS: Final = 40
+SITTINGS: Final = 4  # processes in which what is saved or compared is measured: 2 of 70 orders of 8 part them
 PEERS: Final = [name for name in MODULES if name != OURS]
 EPILOG: Final = """examples:
   kernelforge bench 'softmax(-1)' gelu --shapes 4096x1024 64x64 --against torch,jax
@@ -58,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         subjects = _subjects(options)
         device = Device.canonicalize(options.device or None)
         results = measured(subjects, device, peers, options.rounds, not options.no_first)
+        if options.save or options.compare:
+            sit(results, subjects, device, options.rounds)
     except (ArgumentError, DeviceError, FileFormatError, Refused) as error:
         print(f"kernelforge bench: {error.args[0]}", file=sys.stderr)
         return 2
@@ -83,6 +86,18 @@ def measured(subjects: list[Subject], device: str, peers: list[str], rounds: int
         for side in sides:
             side.end()
     return results
+
+
+def sit(results: Results, subjects: list[Subject], device: str, rounds: int) -> None:
+    """Measures subjects in further processes, each of which goes through all of them: how far runs are apart."""
+    for _ in range(SITTINGS):
+        side = Side(OURS, Worker, OURS, device)
+        try:
+            for subject, row in zip(subjects, results.rows):
+                if OURS in row.seconds:
+                    row.sittings.append(sitting(side, subject, max(1, rounds // SITTINGS)))
+        finally:
+            side.end()
 
 
 def environment(device: str, peers: list[str]) -> dict[str, str]:

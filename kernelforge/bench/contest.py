@@ -7,6 +7,7 @@ once, in changing order, while the others wait without computing; results are co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from time import sleep
 from typing import Final
 
@@ -38,6 +39,17 @@ def contest(sides: Sequence[Side], subject: Subject, rounds: int) -> Row:
     if able and able[0] is sides[0]:
         row.parts = able[0].do("parts")
     return row
+
+
+def sitting(side: Side, subject: Subject, rounds: int) -> list[float]:
+    """Median seconds of a subject, and of the yardstick, in a process that has just begun to measure it."""
+    side.do("prepare", subject)
+    found: tuple[list[float], list[float]] = [], []
+    for _ in range(rounds):
+        for seconds, request in zip(found, ("round", "yardstick")):
+            sleep(SETTLE)
+            seconds.append(side.do(request))
+    return [median(seconds) for seconds in found]
 
 
 def _compare(results: dict[str, NDArray], tolerance: float, row: Row) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 from kernelforge.bench.libraries import OURS
 from kernelforge.bench.statistics import Interval, median_interval, times_faster, verdict
@@ -26,6 +27,7 @@ class Row:
     starts   "cold", "warm" -> seconds of the first call in a new process, "compile": of compiling among them
     parts    device, host and transfer seconds; kernels, flops, bytes; most_...: ceilings per second
     notes    side -> what went wrong there
+    sittings   for each further process seconds of one call of ours, and of work that is always the same
     """
 
     subject: str
@@ -33,6 +35,7 @@ class Row:
     starts: dict[str, float] = field(default_factory=dict)
     parts: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    sittings: list[list[float]] = field(default_factory=list)
 
     def times(self, side: str) -> Interval | None:
         """How many times faster we are than a side; None where either is missing."""
@@ -98,15 +101,30 @@ class Change:
 def changes(before: Results, now: Results) -> list[Change]:
     """What became faster or slower, of the subjects in both.
 
-    Two runs do not take turns: the bounds of both medians are set against each other, so both must be apart.
+    Two runs do not take turns: the bounds of both medians are set against each other, so both must be apart.  So must
+    what all processes of one run took be from what those of the other did, by the clock and by the yardstick.
     """
-    old = {row.subject: row.seconds[OURS] for row in before.rows if OURS in row.seconds}
+    old = {row.subject: row for row in before.rows if OURS in row.seconds}
     return [
         Change(row.subject, times, verdict(times))
         for row in now.rows
         if OURS in row.seconds and row.subject in old
-        for times in [_ratio(median_interval(old[row.subject]), median_interval(row.seconds[OURS]))]
+        for times in [_hull([_ratio(a, b) for a, b in zip(_spreads(old[row.subject]), _spreads(row))])]
     ]
+
+
+def _spreads(row: Row) -> list[Interval]:
+    """How long ours took, as it was measured in turns, and in all processes: in seconds and in yardsticks."""
+    found = [median_interval(row.seconds[OURS])]
+    if row.sittings:
+        for values in ([took for took, _ in row.sittings], [took / yard for took, yard in row.sittings]):
+            found.append(Interval(min(values), median(values), max(values)))
+    return found
+
+
+def _hull(found: Sequence[Interval]) -> Interval:
+    """The bounds that hold all of the intervals, with the first one's middle."""
+    return Interval(min(x.low for x in found), found[0].middle, max(x.high for x in found))
 
 
 def _ratio(before: Interval, now: Interval) -> Interval:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kernelforge.bench.libraries import OURS, load, threads
@@ -21,6 +22,8 @@ from kernelforge.kernels import Device
 
 LEAST: Final = 2e-3  # seconds one timing lasts at least: shorter calls are repeated
 PARTS: Final = 15  # timings of what a call is made of
+YARDSTICK: Final = 20  # repetitions of work that is always the same
+_YARD: Final = np.linspace(0.0, 10.0, 4096)
 
 
 class Worker:
@@ -51,6 +54,13 @@ class Worker:
         for _ in range(self.repeats):
             self.call()
         return (perf_counter() - start) / self.repeats
+
+    def yardstick(self) -> float:
+        """Seconds of work that is always the same and NumPy's: what it takes longer, the machine was slower."""
+        start = perf_counter()
+        for _ in range(YARDSTICK):
+            np.sin(_YARD)
+        return (perf_counter() - start) / YARDSTICK
 
     def parts(self) -> dict[str, float]:
         """Of kernelforge: seconds on the device, of the host around it, and to bring the result to the host; what it

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kernelforge.bench import report
+from kernelforge.bench import command, report
 from kernelforge.bench.contest import apart, contest
 from kernelforge.bench.libraries import installed, load
 from kernelforge.bench.onnx import operation
@@ -97,6 +97,21 @@ def test_noise_is_no_regression() -> None:
     assert change.verdict == "same" and not change.is_slower_by(0.0)
 
 
+@pytest.mark.parametrize(("now", "verdict"), [
+    ([[2.0, 1.0], [2.2, 1.0], [2.1, 1.0], [2.3, 1.0]], "slower"),
+    ([[0.5, 1.0], [0.4, 1.0], [0.6, 1.0], [0.5, 1.0]], "same"),  # in turns it was slower
+    ([[2.0, 1.0], [2.2, 1.0], [1.0, 1.0], [2.3, 1.0]], "same"),  # one process was as fast as those before
+    ([[2.0, 2.0], [2.2, 2.1], [2.1, 2.0], [2.3, 2.2]], "same"),  # all work took longer
+])  # fmt: skip
+def test_what_differs_from_process_to_process_is_no_change(now: list[list[float]], verdict: str) -> None:
+    before, after = made(1.0), made(2.0)
+    before.rows[0].sittings, after.rows[0].sittings = [[1.0, 1.0], [1.1, 1.0], [1.0, 0.9], [1.1, 1.1]], now
+    (change,) = changes(before, after)
+    assert change.verdict == verdict
+    before.rows[0].sittings = []  # saved without: medians are all there is
+    assert changes(before, after)[0].verdict == "slower"
+
+
 def test_results_survive_the_disk(tmp_path: Path) -> None:
     results, path = made(1.0), tmp_path / "results.json"
     results.save(path)
@@ -117,13 +132,17 @@ def test_reports_say_only_what_is_certain() -> None:
     assert "&lt;D&gt;" in page and page.count("<svg") == 1 and "http" not in page
 
 
-def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "SITTINGS", 2)
     saved = tmp_path / "before.json"
     arguments = ["bench", "a * 2", "--shapes", "16x16", "--rounds", "2", "--no-first"]
     assert main([*arguments, "--save", str(saved), "--html", str(tmp_path / "page.html")]) == 0
     assert "a * 2 of 16x16 float32" in capfd.readouterr().out and (tmp_path / "page.html").exists()
     assert main([*arguments, "--json", "--compare", str(saved), "--fail-on", "400%"]) == 0
     (row,) = json.loads(capfd.readouterr().out)["rows"]
+    assert len(row["sittings"]) == 2 and all(took > 0 and yard > 0 for took, yard in row["sittings"])
     assert row["parts"]["kernels"] == 1 and row["parts"]["bytes"] == 2048
 
 
