@@ -30,6 +30,7 @@ collect_ignore = ["codegen/triton_interpreter.py"]  # importing it makes triton 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run tests marked slow")
     parser.addoption("--programs", type=int, default=300, metavar="N", help="random programs to run (default 300)")
+    parser.addoption("--golden", action="store_true", help="compile every watched kernel for every GPU, not a sample")
     parser.addoption("--matrix", choices=("sample", "full"), default="sample", help="cases of torch's operations")
     parser.addoption("--cases", type=int, default=50, metavar="N", help="examples per property test (default 50)")
 
