@@ -106,7 +106,9 @@ class _Groups:
         """True when all of a group is surely inside, and read without conditions where vectors are read as they lie."""
         r, masks = self.node.reduce, self.leaves.masks
         widths = {a: self.width if a is self.along else 1 for a in (r.arg.axes if self.wide else r.bound)}
-        return all(masks.inside(a, point[a], width) for a, width in widths.items())
+        last = {self.along: point[self.along] + self.width - 1}  # a shorter step may end within a group
+        ends = masks.outside(last, (self.along,))
+        return not ends and all(masks.inside(a, point[a], width) for a, width in widths.items())
 
     def step(self, point: Coords) -> None:
         """One step, or a vector of them, without groups."""

@@ -191,3 +191,16 @@ def test_much_along_short_sizes_has_kernels_of_its_own(monkeypatch: pytest.Monke
         assert compiled(200_000, 7), "much along short ones"
         monkeypatch.setattr(open_plans, "MOST_NARROW", 1)
         assert not compiled(190_000, 5), "but not for many such sizes"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_products_in_groups_end_with_the_axis(dtype: str) -> None:
+    """What lies behind the operands is read by nobody: it is NaN there, or large."""
+    rng = np.random.default_rng(3)
+    for n in [*range(1, 40), *range(60, 100, 7)]:
+        a, b = (rng.integers(-3, 4, 160).astype(np.float32) for _ in range(2))
+        x, y = (Tensor(np.where(np.arange(160) < n, v, 127), dtype=dtype).realize() for v in (a, b))
+        x, y = x[:n], y[:n]
+        assert (x * y).sum(dtype="float32").item() == (a * b)[:n].sum()
+        x, y = Tensor(a[:n], dtype=dtype).realize(), Tensor(b[:n], dtype=dtype).realize()
+        assert abs((x @ y).float().item() - (a * b)[:n].sum()) <= 2
