@@ -34,16 +34,18 @@ class Part:
 
     inside  the nodes it computes
     first, last  positions of its outputs in the graph's order
+    reach        the latest position among its outputs and those of all parts it waits for
     is_flat      its outputs differ in shape: they are computed along one axis
     """
 
-    __slots__ = ("answer", "first", "inside", "is_flat", "last", "loads", "outputs", "special")
+    __slots__ = ("answer", "first", "inside", "is_flat", "last", "loads", "outputs", "reach", "special")
 
     def __init__(self, outputs: tuple[Node, ...], cuts: Cuts, computed: Iterable[Node] = ()) -> None:
         self.outputs = outputs
         self.inside, self.loads = cuts.region(outputs, ignored=frozenset(outputs) | frozenset(computed))
         positions = [cuts.position[node] for node in outputs]
         self.first, self.last = min(positions), max(positions)
+        self.reach = self.last
         self.special = any(node.op in ALONE or is_transfer(node) for node in outputs)
         self.special = self.special or any(node.op == "contiguous" and node.attr is not None for node in outputs)
         self.answer: Answer | None = None
@@ -99,6 +101,18 @@ class Merging:
             self.owner[node] = part
         for node in part.loads:
             self.users.setdefault(node, {})[part] = None
+        part.reach = max([part.last, *(other.reach for other in self.producers(part))])
+        self._reaches(part)
+
+    def _reaches(self, part: Part) -> None:
+        """Lets the parts that wait for a part reach as far as it does."""
+        pending = [part]
+        while pending:
+            part = pending.pop()
+            for user in [user for node in part.outputs for user in self.users.get(node, ())]:
+                if user.reach < part.reach:
+                    user.reach = part.reach
+                    pending.append(user)
 
     def _remove(self, part: Part) -> None:
         for node in part.outputs:
@@ -112,9 +126,13 @@ class Merging:
         return sorted(found, key=lambda other: -other.last)
 
     def depends(self, later: Part, earlier: Part, via: Iterable[Part]) -> bool:
-        """True when `via`, other than earlier itself, leads back to earlier; also when the search is given up."""
+        """True when `via`, other than earlier itself, leads back to earlier; also when the search is given up.
+
+        A part that waits for earlier reaches beyond it, though its own outputs may all be before it: a part with
+        several outputs has to wait for what any of them needs.
+        """
         seen: set[Part] = {later, earlier}
-        pending = [part for part in via if part not in seen and part.last > earlier.first]
+        pending = [part for part in via if part not in seen and part.reach > earlier.first]
         while pending:
             part = pending.pop()
             if part in seen:
@@ -125,7 +143,7 @@ class Merging:
             for other in self.producers(part):
                 if other is earlier or other is later:
                     return True
-                if other not in seen and other.last > earlier.first:
+                if other not in seen and other.reach > earlier.first:
                     pending.append(other)
         return False
 

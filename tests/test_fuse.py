@@ -325,3 +325,10 @@ def test_kernels_stay_bounded_where_views_show_what_they_compute_at_many_places(
     (found,) = autograd.grad(z.prod(1), [z], [Tensor(np.ones(3, np.complex64), device="CPU")])
     launches = [step for step in realize.planned([found._node]) if isinstance(step, Launch)]
     assert 1 < len(launches) < 20 and 1000 < max(len(step.program.source) for step in launches) < 100_000
+
+
+def test_kernels_with_several_results_wait_for_what_any_of_them_needs() -> None:
+    numbers = np.random.default_rng(0).normal(size=(5, 5, 2)).view(np.complex128)[..., 0]
+    x = Tensor(numbers, requires_grad=True)
+    (dx,) = autograd.grad([x.pinverse()], [x], [x.detach()])
+    assert planned(dx)
