@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kernelforge.errors import ArgumentError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor import Tensor
 
 __all__ = [
@@ -117,7 +117,12 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
-    """The vectors perpendicular to two vectors of size 3, along dimension dim."""
+    """The vectors perpendicular to two vectors of size 3, along dimension dim.
+
+    raises ShapeError
+    """
+    if input.ndim != other.ndim or not input.shape[dim] == other.shape[dim] == 3:
+        raise ShapeError(f"cross of {input.shape} and {other.shape} along {dim}: it takes 3 elements there, of both")
     return input.cross(other, dim)
 
 

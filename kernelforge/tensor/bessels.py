@@ -14,7 +14,7 @@ from typing import Final, Self
 import numpy as np
 
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.gammas import Gammas
+from kernelforge.tensor.drawing import Drawing
 
 _EULER: Final = 0.57721566490153286061
 _NEAR: Final = 2.0  # up to here the power series of the modified functions
@@ -52,7 +52,7 @@ def _airy_rule() -> list[tuple[float, float]]:
     return [(float(t), float(w)) for t, w in zip(points, math.gamma(5 / 6) * vectors[0] ** 2)]
 
 
-class Bessels(Gammas):
+class Bessels(Drawing):
     """Bessel functions."""
 
     __slots__ = ()

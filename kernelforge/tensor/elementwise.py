@@ -15,7 +15,7 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ArgumentError, DivisionError, DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, broadcast, pinned
@@ -271,12 +271,6 @@ class Elementwise(Bits):
         if condition.shape != a.shape:
             condition, a, b = broadcast(condition, a, b)
         return self._wrap(graph.elementwise("where", condition, a, b), tracked)
-
-    def masked_fill(self, mask: Self, value: Operand) -> Self:
-        """value, a number or a tensor without dimensions, where mask is true, else self."""
-        if isinstance(value, Core) and value.shape:
-            raise ShapeError(f"masked_fill() takes one value, got {value.shape}; where() takes many")
-        return mask.where(value, self)
 
     @composite
     def clamp(self, min_: Operand | None = None, max_: Operand | None = None) -> Self:

@@ -6,6 +6,7 @@ are joined.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Self
@@ -15,9 +16,9 @@ import numpy as np
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Core
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.movement import Movement, flat, sequence
 
@@ -49,7 +50,24 @@ class Joining(Movement):
         if value == 0 or zeros.shape == x.shape:
             return zeros
         inside = graph.pad(graph.full(x.shape, True, dtypes.bool), kept)
-        return x._wrap(inside, None).where(zeros, value)
+        return x._wrap(inside, None).where(zeros, self._filling(value))
+
+    def _filling(self, value: Operand) -> Operand:
+        """A value to be put among this tensor's elements, in their type.
+
+        raises DTypeError for a value that type has nothing for: a complex one, or an infinite one among integers
+        """
+        if isinstance(value, Core):
+            if value.dtype.is_complex and not self.dtype.is_complex:
+                raise DTypeError(f"a value of {value.dtype} cannot be put into a tensor of {self.dtype}")
+            return self._as_tensor(value).cast(self.dtype)
+        if (isinstance(value, complex) and not self.dtype.is_complex) or (
+            isinstance(value, float) and self.dtype.is_int and not math.isfinite(value)
+        ):
+            raise DTypeError(f"{value} cannot be put into a tensor of {self.dtype}; cast() the tensor")
+        if self.dtype is dtypes.bool:
+            return bool(value)
+        return int(value) if self.dtype.is_int and isinstance(value, float) else value
 
     def _paddings(self, padding: Sequence[Any]) -> tuple[tuple[int, int], ...]:
         """Both forms of a padding as one (before, after) pair for each dimension.

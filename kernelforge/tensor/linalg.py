@@ -101,7 +101,8 @@ class Linalg(Reduce):
             terms.insert(0, first._joined_by_letters(letters, term, added, later, dtype))
         result, letters = terms[0]
         gone = tuple([i for i, letter in enumerate(letters) if letter not in output])
-        result = result.sum(gone, dtype=dtype or result.dtype) if gone else result
+        kind = dtype or (result.dtype if len(operands) > 1 else None)
+        result = result.sum(gone, dtype=kind) if gone else result
         kept = [letter for letter in letters if letter in output]
         return result.permute([kept.index(letter) for letter in output])
 

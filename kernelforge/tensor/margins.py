@@ -22,14 +22,13 @@ class Margins(Losses):
     @composite
     def hinge_embedding_loss(self, target: Self, margin: float = 1.0, reduction: str = "mean") -> Self:
         """self where the target is 1, max(0, margin - self) where it is -1."""
-        target = self._same_shape(target, "hinge_embedding_loss")
         near = target.eq(-1).where(0, self)
         return (near + target.eq(1).where(0, (margin - self).relu()))._loss(reduction)
 
     @composite
     def margin_ranking_loss(self, other: Self, target: Self, margin: float = 0.0, reduction: str = "mean") -> Self:
         """max(0, margin - target (self - other)): target 1 wants self to be larger, -1 other."""
-        return (margin - target * (self - other)).relu()._loss(reduction)
+        return (-target * (self - other) + float(margin)).relu()._loss(reduction)
 
     @composite
     def soft_margin_loss(self, target: Self, reduction: str = "mean") -> Self:

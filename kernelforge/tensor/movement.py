@@ -16,7 +16,7 @@ import numpy as np
 from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import PlaceError, ShapeError
+from kernelforge.errors import KindError, PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
@@ -187,6 +187,8 @@ class Movement(Activations):
 
     def narrow(self, dim: int, start: int | Self, length: int) -> Self:
         """`length` elements of dimension dim from start on, a number or a tensor of one, which is computed."""
+        if isinstance(start, Core) and (start.shape or not start.dtype.is_int):
+            raise KindError(f"narrow() starts at an integer, or a tensor of one, got {start.dtype} {start.shape}")
         dim, start = self._dim(dim, "narrow"), int(start)  # type: ignore[arg-type]
         start += self.shape[dim] if start < 0 else 0
         return self.shrink([(start, start + length) if i == dim else None for i in range(self.ndim)])

@@ -104,6 +104,7 @@ class Norms(Assembling):
             found = x.norm(2, (-2, -1))
         elif ord in ("nuc", 2, -2):
             values = x.svdvals()
+            values = values if values.shape[-1] else values.pad((0, 1))  # matrices of no elements are as short as 0
             found = values.sum(-1) if ord == "nuc" else values.max(-1) if ord == 2 else values.min(-1)
         elif ord in (1, -1, math.inf, -math.inf):
             sums = x.abs().sum(-2 if abs(float(ord)) == 1 else -1)

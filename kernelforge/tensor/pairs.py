@@ -10,9 +10,10 @@ import math
 from typing import Self
 
 from codegen.dtypes import dtypes
+from kernelforge import graph
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Operand
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.functions import Functions
 
 
@@ -101,10 +102,24 @@ class Pairs(Functions):
     @composite
     def logaddexp(self, other: Operand) -> Self:
         """log(exp(self) + exp(other)) without overflow."""
+        if self.dtype.is_complex or (isinstance(other, Core) and other.dtype.is_complex):
+            return self._complex_logaddexp(other)
         larger, smaller = self.maximum(other), self.minimum(other)
         equal = larger.eq(smaller)
         gap = equal.where(0, smaller - equal.where(0, larger))
         return larger + equal.where(math.log(2), gap.exp().log1p())
+
+    def _part(self, which: str) -> Self:
+        """The "real" or "imag" parts of complex numbers."""
+        return self._derived(graph.part(self._node, which))
+
+    def _complex_logaddexp(self, other: Operand) -> Self:
+        """logaddexp() of complex numbers, by the one with the larger real part."""
+        x, y = self._both(other)
+        behind = x._part("real") < y._part("real")
+        larger, smaller = behind.where(y, x), behind.where(x, y)
+        gone = smaller._part("real").eq(-math.inf)
+        return gone.where(larger, larger + (gone.where(0, smaller) - gone.where(0, larger)).exp().log1p())
 
     @composite
     def logaddexp2(self, other: Operand) -> Self:

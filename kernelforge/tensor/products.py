@@ -100,15 +100,21 @@ class Products(Linalg):
         if isinstance(dims, int):
             dims = (range(self.ndim - dims, self.ndim), range(dims))
         left, right = ([x._dim(dim, "tensordot") for dim in chosen] for x, chosen in zip((self, other), dims))
-        summed = [self.shape[dim] for dim in left]
-        if summed != [other.shape[dim] for dim in right]:
+        first, second = self._single_sums(left, other, right), other._single_sums(right, self, left)
+        summed = [first.shape[dim] for dim in left]
+        if summed != [second.shape[dim] for dim in right]:
             raise ShapeError(f"tensordot of {self.shape} and {other.shape} over dimensions {left} and {right}")
         rows = [dim for dim in range(self.ndim) if dim not in left]
         columns = [dim for dim in range(other.ndim) if dim not in right]
         shape = [self.shape[dim] for dim in rows] + [other.shape[dim] for dim in columns]
-        a = self.permute(rows + left).reshape(prod(shape[: len(rows)]), prod(summed))
-        b = other.permute(right + columns).reshape(prod(summed), prod(shape[len(rows) :]))
+        a = first.permute(rows + left).reshape(prod(shape[: len(rows)]), prod(summed))
+        b = second.permute(right + columns).reshape(prod(summed), prod(shape[len(rows) :]))
         return a.dot(b).reshape(shape)
+
+    def _single_sums(self, dims: Sequence[int], other: Self, others: Sequence[int]) -> Self:
+        """This tensor summed over those of its dimensions whose partners have a single element."""
+        alone = [dim for dim, its in zip(dims, others) if other.shape[its] == 1 != self.shape[dim]]
+        return self.sum(alone, keepdim=True, dtype=self.dtype) if alone else self
 
     def inner(self, other: Self) -> Self:
         """Products summed over the last dimension of both; a scalar multiplies."""

@@ -231,7 +231,11 @@ class Reduce(Diagonals):
     @composite
     def isclose(self, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Self:
         """True where |self - other| <= atol + rtol * |other|, or both are the same infinity."""
+        if rtol < 0 or atol < 0:
+            raise ArgumentError(f"isclose() takes tolerances of at least 0, got rtol={rtol} and atol={atol}")
         y = self._as_tensor(other)
+        if self.dtype is dtypes.bool and y.dtype is dtypes.bool:
+            return self.eq(y)
         both = self.isfinite() & y.isfinite()
         close = (both & ((self - y).abs() <= atol + rtol * y.abs())) | (~both & self.eq(y))
         return close | (self.isnan() & y.isnan()) if equal_nan else close
@@ -338,7 +342,18 @@ class Reduce(Diagonals):
         [1000.0, 1000.69]
         """
         x = self._floating()
+        if x.dtype.is_complex:
+            return x._complex_logcumsumexp(self._dim(axis, "logcumsumexp")) if self.ndim else x
         return x.cast(x.dtype.arithmetic)._scan("logaddexp", axis).cast(x.dtype)
+
+    def _complex_logcumsumexp(self, axis: int) -> Self:
+        """Each place joined with the one before it, then with that two before it, then four, ..."""
+        x, n, step = self, self.shape[axis], 1
+        while step < n:
+            late = x._between(axis, step, n)
+            x = x._between(axis, 0, step).cat(late.logaddexp(x._between(axis, 0, n - step)), dim=axis)
+            step *= 2
+        return x
 
     def cummax(self, axis: int = 0) -> tuple[Self, Self]:
         """The largest element up to each place along axis, and its int32 index; NaN from the first one on.

@@ -12,7 +12,7 @@ from typing import Any, Self
 from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Operand
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.picking import Picking
 
 
@@ -20,6 +20,12 @@ class Replacing(Picking):
     """Assignments to parts, as operations."""
 
     __slots__ = ()
+
+    def masked_fill(self, mask: Self, value: Operand) -> Self:
+        """value, a number or a tensor without dimensions, in this tensor's type, where mask is true, else self."""
+        if isinstance(value, Core) and value.shape:
+            raise ShapeError(f"masked_fill() takes one value, got {value.shape}; where() takes many")
+        return mask.where(self._filling(value), self)
 
     def _with_part(self, index: Any, src: Self, what: str) -> Self:
         """This tensor with the elements at an index expression of integers and slices replaced.

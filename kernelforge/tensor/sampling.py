@@ -28,6 +28,8 @@ class Sampling(Sorting):
         if not 1 <= self.ndim <= 2:
             raise ShapeError(f"multinomial() takes a vector or a matrix of weights, got {self.shape}")
         rows = self.detach()._wide().reshape(-1, self.shape[-1])
+        if num_samples < 1:
+            raise ArgumentError(f"multinomial() draws at least 1 sample, not {num_samples}")
         if not replacement and num_samples > 1:
             return self._sample_once(rows, num_samples).reshape(*self.shape[:-1], num_samples)
         limits = rows.cumsum(1)

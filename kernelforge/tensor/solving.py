@@ -306,7 +306,9 @@ class Solving(Decompositions):
         usual = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if atol is None else 0.0
         if not values.shape[-1]:
             return values.sum(-1).long()
-        low, share = (self._as_tensor(0.0 if atol is None else atol), self._as_tensor(usual if rtol is None else rtol))
+        low, share = (
+            values._as_tensor(0.0 if atol is None else atol), values._as_tensor(usual if rtol is None else rtol)
+        )  # fmt: skip
         limit = (values.max(-1) * share).maximum(low)
         return (values > limit.unsqueeze(-1)).sum(-1)
 

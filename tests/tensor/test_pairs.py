@@ -38,3 +38,11 @@ def test_slopes_stay_finite_at_zero(numpy_device):
     other = Tensor([0.0], requires_grad=True)
     for found in (*zero.hypot(other).sum().gradient(zero, other), *zero.xlogy(other).sum().gradient(zero, other)):
         assert np.isfinite(found.numpy()).all()
+
+
+def test_logarithms_of_sums_of_exponentials_of_complex_numbers(numpy_device):
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(5, 7)) * 3 + 1j * rng.normal(size=(5, 7)) for _ in range(2))
+    assert np.allclose(np.exp(Tensor(x).logaddexp(Tensor(y)).numpy()), np.exp(x) + np.exp(y))
+    assert np.allclose(np.exp(Tensor(x).logcumsumexp(1).numpy()), np.exp(x).cumsum(1))
+    assert np.allclose(Tensor(x + 800).logcumsumexp(0).numpy()[0], x[0] + 800)

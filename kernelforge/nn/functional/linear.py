@@ -77,6 +77,8 @@ def embedding(
     """
     if not input.dtype.is_int:
         raise DTypeError(f"embedding of {input.dtype}: rows are looked up by integers; cast() to int32")
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding takes a weight of [rows, columns], got {weight.shape}")
     if padding_idx is not None and not -weight.shape[0] <= padding_idx < weight.shape[0]:
         raise ArgumentError(f"padding_idx={padding_idx} must be within num_embeddings={weight.shape[0]}")
     if max_norm is not None:
@@ -202,9 +204,18 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """cross_entropy() of linear(input, linear_weight, linear_bias), the last dimension being the classes."""
-    logits = linear(input, linear_weight, linear_bias)
-    if logits.ndim > 2:
+    """cross_entropy() of linear(input, linear_weight, linear_bias), the last dimension being the classes.
+
+    A weight [C, ..., features] of more dimensions gives logits [N, C, ...].
+    """
+    if target.dtype.is_float and ignore_index is not None:
+        raise ArgumentError(f"ignore_index={ignore_index} is a class, but the targets are probabilities of classes")
+    outer = linear_weight.shape[:-1]
+    bias = None if linear_bias is None else linear_bias.flatten()
+    logits = linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
+    if len(outer) > 1:
+        logits = logits.reshape(*input.shape[:-1], *outer)
+    elif logits.ndim > 2:
         logits = logits.movedim(-1, 1)
     ignored = -100 if ignore_index is None else ignore_index
     return cross_entropy(logits, target, weight, None, ignored, None, reduction, label_smoothing)

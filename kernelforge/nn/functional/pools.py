@@ -6,6 +6,7 @@ Comes in: tensors [N, C, ...] or [C, ...].  Goes out: tensors with other spatial
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from codegen.dtypes import dtypes
@@ -77,8 +78,9 @@ def _first_places(
     assert places is not None and inside is not None
     grid = [*places.shape[-2 * rank : -rank]]
     full = (*lead, *places.shape[-2 * rank :])
-    index = places.expand(full).reshape(*lead, -1)
-    boxes = input.reshape(*lead, -1).gather(-1, index).reshape(*lead, *grid, -1)
+    within = prod(full[-rank:])
+    index = places.expand(full).reshape(*lead, prod(grid) * within)
+    boxes = input.reshape(*lead, prod(spatial)).gather(-1, index).reshape(*lead, *grid, within)
     boxes = inside.expand(full).reshape(boxes.shape).where(boxes, input.dtype.min)
     best = boxes.detach().argmax(-1, keepdim=True)
     found = index.reshape(boxes.shape).gather(-1, best).squeeze(-1)

@@ -164,6 +164,12 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
 # Pooling ----------------------------------------------------------------------------------------------------------
 
 
+def _check_pads(pads: Sequence[int], window: Sequence[int]) -> None:
+    """Raises ArgumentError for padding that holds whole windows."""
+    if any(2 * pad > size for pad, size in zip(pads, window)):
+        raise ArgumentError(f"pad should be at most half of effective kernel size, but got pad={pads} and {window}")
+
+
 def _max_pool(
     rank: int,
     input: Tensor,
@@ -176,14 +182,17 @@ def _max_pool(
 ) -> Any:
     window = per_axis(kernel_size, rank, "max_pool", "kernel_size")
     pads = per_axis(padding, rank, "max_pool", "padding")
-    if any(2 * pad > size for pad, size in zip(pads, window)):
-        raise ArgumentError(f"pad should be at most half of effective kernel size, but got pad={pads} and {window}")
+    _check_pads(pads, window)
+    if 0 in input.shape[-rank - 1 :]:
+        raise ShapeError(f"max_pool of {input.shape}: channels and places have no elements")
+    if stride in ([], ()):
+        stride = None
 
     def pooled(x: Tensor) -> Any:
         if return_indices:
-            values, places = x.max_pool2d(window, stride or None, dilation, pads, ceil_mode, return_indices=True)
+            values, places = x.max_pool2d(window, stride, dilation, pads, ceil_mode, return_indices=True)
             return values, places.cast(dtypes.int64)
-        return x.max_pool2d(window, stride or None, dilation, pads, ceil_mode)
+        return x.max_pool2d(window, stride, dilation, pads, ceil_mode)
 
     return _batched(input, rank, pooled)
 
@@ -254,6 +263,7 @@ def _avg_pool(
 ) -> Tensor:
     window = per_axis(kernel_size, rank, "avg_pool", "kernel_size")
     pads = per_axis(padding, rank, "avg_pool", "padding")
+    _check_pads(pads, window)
     strides = per_axis(stride or window, rank, "avg_pool", "stride")
     if divisor_override is None:
         return _batched(input, rank, lambda x: x.avg_pool2d(window, strides, 1, pads, ceil_mode, count_include_pad))
