@@ -19,9 +19,10 @@ from typing import Any, Final
 import pytest
 
 from kernelforge import JitError, jit
-from kernelforge.settings import EAGER, TRAINING, forget
+from kernelforge.settings import EAGER, TRAINING, VERIFY, Setting, forget
 from kernelforge.tensor.random import generator
 from tests.lazily import LAZY_ONLY
+from tests.unchecked import UNCHECKED
 
 CAPTURED: Final = os.environ.get("KF_TEST_MODE", "") == "captured"
 PLACES: Final = ("tests/tensor/", "tests/nn/", "tests/optim/", "tests/autograd/", "tests/func/", "tests/array_api/",
@@ -63,24 +64,32 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Marks tests that have nothing to look at but in lazy mode."""
-    file, name = item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]
+    file, name = _places(item)
     if (reason := LAZY_ONLY.get(file, LAZY_ONLY.get(name))) is not None:
         item.add_marker(pytest.mark.lazy_only(reason))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Runs tests for lazy graphs only, with their fixtures and processes, lazily in eager mode as well."""
-    if not (EAGER.value and item.get_closest_marker("lazy_only")):
-        return (yield)
-    asked = os.environ.pop("KF_EAGER", None)
-    EAGER.set(False)
+    """Runs tests for lazy graphs only, with their fixtures and processes, lazily in eager mode as well, and those that
+    nobody may check without checks."""
+    off: list[Setting[Any]] = [EAGER] if EAGER.value and item.get_closest_marker("lazy_only") else []
+    off += [VERIFY] if VERIFY.value and not UNCHECKED.keys().isdisjoint(_places(item)) else []
+    before = [(setting, setting.value, os.environ.pop(setting.variable, None)) for setting in off]
+    for setting in off:
+        setting.set(0)
     try:
         return (yield)
     finally:
-        EAGER.set(True)
-        if asked is not None:
-            os.environ["KF_EAGER"] = asked
+        for setting, value, asked in before:
+            setting.set(value)
+            if asked is not None:
+                os.environ[setting.variable] = asked
+
+
+def _places(item: pytest.Item) -> tuple[str, str]:
+    """A test's file, and its name without parameters."""
+    return item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

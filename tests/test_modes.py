@@ -11,13 +11,14 @@ import pytest
 from kernelforge import Device, Tensor
 from tests.lazily import LAZY_ONLY
 from tests.modes import through_jit
+from tests.unchecked import UNCHECKED
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ["tests/tensor/test_inplace.py", "tests/tensor/test_losses.py"]
 
 
-@pytest.mark.parametrize("place", LAZY_ONLY)
-def test_what_is_for_lazy_graphs_only_exists(place: str) -> None:
+@pytest.mark.parametrize("place", [*LAZY_ONLY, *UNCHECKED])
+def test_what_modes_leave_out_exists(place: str) -> None:
     file, _, name = place.partition("::")
     assert f"def {name or 'test_'}" in (ROOT / file).read_text()
 
