@@ -102,10 +102,12 @@ def _operands(frame: FrameType) -> str:
 
 
 def _in_words(value: Any) -> str:
+    if isinstance(value, type):
+        return value.__name__
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         kind = "" if hasattr(value, "_node") else f"{type(value).__name__} "
         return f"{kind}{value.dtype} {list(value.shape)}"
-    if isinstance(value, list | tuple) and any(hasattr(item, "shape") for item in value):
+    if isinstance(value, list | tuple) and any(hasattr(item, "shape") and not isinstance(item, type) for item in value):
         return "[" + ", ".join(_in_words(item) for item in value[:3]) + (", ...]" if len(value) > 3 else "]")
     if isinstance(value, str | int | float | complex | list | tuple | dict | slice | type(None) | type(...)):
         text = repr(value)

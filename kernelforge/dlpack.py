@@ -20,8 +20,9 @@ from codegen.dtypes import STORED, DType, dtypes
 CPU: Final = (1, 0)  # a kind of device and its number
 _KINDS: Final = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
 _CODES: Final = {dtypes.bfloat16: 4, dtypes.float8_e4m3fn: 10, dtypes.float8_e5m2: 12}
-_NAME: Final = b"dltensor"
-_USED_NAME: Final = b"used_dltensor"
+VERSION: Final = (1, 0)  # the newest one spoken here
+_READ_ONLY: Final = 1  # a flag
+_COPIED: Final = 2
 
 
 class _DLTensor(ctypes.Structure):
@@ -46,6 +47,24 @@ class _DLManagedTensor(ctypes.Structure):
     _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", _Deleter)]
 
 
+class _DLManagedTensorVersioned(ctypes.Structure):
+    _fields_ = [
+        ("major", ctypes.c_uint32),
+        ("minor", ctypes.c_uint32),
+        ("context", ctypes.c_void_p),
+        ("deleter", _Deleter),
+        ("flags", ctypes.c_uint64),
+        ("tensor", _DLTensor),
+    ]
+
+
+_NAMES: Final[dict[bytes, type[_DLManagedTensor | _DLManagedTensorVersioned]]] = {
+    b"dltensor": _DLManagedTensor,
+    b"dltensor_versioned": _DLManagedTensorVersioned,
+}  # capsules by what they hold; one that was taken has another name
+_USED: Final = {name: b"used_" + name for name in _NAMES}  # kept here, as capsules do not copy their names
+
+
 def _python(name: str, result: Any, *arguments: Any) -> Any:
     """A function of Python's C interface; the global lock is held while it runs."""
     return ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
@@ -63,17 +82,26 @@ _given: Final[dict[int, tuple[Any, ...]]] = {}  # what each managed tensor given
 # ------------------------------------------------------------------------------------------------------ giving
 
 
-def capsule(array: NDArray, dtype: DType, shape: tuple[int, ...], keeper: object) -> object:
-    """A capsule over the elements of an array in storage form, which keeper keeps alive; row-major in a shape."""
+def capsule(
+    array: NDArray, dtype: DType, shape: tuple[int, ...], keeper: object, versioned: bool = False, copied: bool = False
+) -> object:
+    """A capsule over the elements of an array in storage form, which keeper keeps alive; row-major in a shape.
+
+    versioned   it tells its version, and whether it shows a copy
+    """
     sizes = (ctypes.c_int64 * max(1, len(shape)))(*shape)
     steps = [1, *accumulate(shape[:0:-1], lambda a, b: a * b)][::-1] if shape else []
     strides = (ctypes.c_int64 * max(1, len(shape)))(*steps)
     code = _CODES.get(dtype, _KINDS[dtype.kind])
     tensor = _DLTensor(array.ctypes.data, *CPU, len(shape), code, dtype.bits, 1, sizes, strides, 0)
-    managed = _DLManagedTensor(tensor, None, _release)
+    managed: _DLManagedTensor | _DLManagedTensorVersioned
+    if versioned:
+        managed = _DLManagedTensorVersioned(*VERSION, None, _release, _COPIED if copied else 0, tensor)
+    else:
+        managed = _DLManagedTensor(tensor, None, _release)
     address = ctypes.addressof(managed)
     _given[address] = (managed, sizes, strides, array, keeper)
-    return _new(address, _NAME, _destroy)
+    return _new(address, next(name for name, kind in _NAMES.items() if isinstance(managed, kind)), _destroy)
 
 
 @_Deleter
@@ -85,8 +113,9 @@ def _release(address: int) -> None:
 @_Destructor
 def _destroy(address: int) -> None:
     """Called when a capsule goes; one that nobody took still has its first name."""
-    if _is_valid(address, _NAME):
-        _release(_pointer(address, _NAME))
+    for name in _NAMES:
+        if _is_valid(address, name):
+            _release(_pointer(address, name))
 
 
 # ------------------------------------------------------------------------------------------------------ taking
@@ -95,9 +124,9 @@ def _destroy(address: int) -> None:
 class _Taken:
     """Another library's memory as NumPy sees it; it goes back when no array shows it any more."""
 
-    def __init__(self, address: int) -> None:
-        self._managed = _DLManagedTensor.from_address(address)
-        self._address = address
+    def __init__(self, managed: _DLManagedTensor | _DLManagedTensorVersioned, address: int) -> None:
+        self._managed, self._address = managed, address
+        self._read_only = bool(getattr(managed, "flags", 0) & _READ_ONLY)
 
     def __del__(self) -> None:
         if self._managed.deleter:
@@ -120,11 +149,24 @@ class _Taken:
         place = (tensor.data or 0) + tensor.byte_offset
         return {
             "version": 3,
-            "data": (place or np.empty(1).ctypes.data, False),
+            "data": (place or np.empty(1).ctypes.data, self._read_only),
             "shape": tuple(tensor.shape[:rank]),
             "strides": strides,
             "typestr": kind.str,
         }
+
+
+def asked(array: Any) -> object:
+    """A capsule of another library's array, versioned where that library knows versions.
+
+    What torch only notes down, that values are conjugated or negated, a capsule cannot tell: it is done before.
+    """
+    for name in ("resolve_conj", "resolve_neg"):
+        array = getattr(array, name, lambda same=array: same)()
+    try:
+        return array.__dlpack__(max_version=VERSION)
+    except TypeError:  # a library older than versions
+        return array.__dlpack__()
 
 
 def taken(found: object) -> tuple[NDArray, DType]:
@@ -133,11 +175,16 @@ def taken(found: object) -> tuple[NDArray, DType]:
     raises BufferError for memory that is not the host's, and for elements no tensor can hold
     """
     place = id(found)
-    if type(found).__name__ != "PyCapsule" or not _is_valid(place, _NAME):
+    names = [name for name in _NAMES if type(found).__name__ == "PyCapsule" and _is_valid(place, name)]
+    if not names:
         raise BufferError("what __dlpack__() gave is not a fresh DLPack capsule; each can be taken once")
-    memory = _DLManagedTensor.from_address(_pointer(place, _NAME)).tensor
-    if memory.device_type != CPU[0]:
-        raise BufferError(f"memory of DLPack's kind of device {memory.device_type} is not the host's; copy it there")
-    owner = _Taken(_pointer(place, _NAME))
-    _rename(place, _USED_NAME)
+    address = _pointer(place, names[0])
+    managed = _NAMES[names[0]].from_address(address)
+    if getattr(managed, "major", 1) != VERSION[0]:
+        raise BufferError(f"version {managed.major} of DLPack is not known here, but {VERSION[0]} and older ones")
+    if managed.tensor.device_type != CPU[0]:
+        kind = managed.tensor.device_type
+        raise BufferError(f"memory of DLPack's kind of device {kind} is not the host's; copy it there")
+    owner = _Taken(managed, address)
+    _rename(place, _USED[names[0]])
     return np.asarray(owner), owner.dtype()

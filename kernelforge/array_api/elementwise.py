@@ -17,7 +17,7 @@ Operand = Tensor | bool | int | float | complex
 _UNARY: Final = {
     "abs": "abs", "acos": "acos", "acosh": "acosh", "asin": "asin", "asinh": "asinh", "atan": "atan", "atanh": "atanh",
     "bitwise_invert": "bitwise_not", "ceil": "ceil", "conj": "conj", "cos": "cos", "cosh": "cosh", "exp": "exp",
-    "expm1": "expm1", "floor": "floor", "isfinite": "isfinite", "isinf": "isinf", "isnan": "isnan", "log": "log",
+    "floor": "floor", "isfinite": "isfinite", "isinf": "isinf", "isnan": "isnan", "log": "log",
     "log10": "log10", "log1p": "log1p", "log2": "log2", "logical_not": "logical_not", "negative": "neg",
     "positive": "positive", "reciprocal": "reciprocal", "round": "round", "sign": "sgn",
     "signbit": "signbit", "sin": "sin", "sinh": "sinh", "sqrt": "sqrt", "square": "square", "tan": "tan",
@@ -73,6 +73,11 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
     return found
 
 
+def expm1(x: Tensor, /) -> Tensor:
+    """exp(x) - 1; of complex infinities and NaN what exp() gives less 1, where the method has NaN, as torch does."""
+    return x.real.isfinite().where(x.expm1(), x.exp() - 1) if x.dtype.is_complex else x.expm1()
+
+
 def real(x: Tensor, /) -> Tensor:
     """The real parts."""
     return x.real
@@ -86,4 +91,4 @@ def imag(x: Tensor, /) -> Tensor:
 globals().update({name: _unary(name, method) for name, method in _UNARY.items()})
 globals().update({name: _binary(name, method) for name, method in _BINARY.items()})
 
-__all__ = ["clip", "imag", "real", *_UNARY, *_BINARY]  # noqa: PLE0604
+__all__ = ["clip", "expm1", "imag", "real", *_UNARY, *_BINARY]  # noqa: PLE0604

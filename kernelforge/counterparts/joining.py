@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from kernelforge.counterparts.table import alike, counterpart, flattened, tensor, tensors
+from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
 
 
@@ -98,7 +99,10 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Equal parts along an axis, or parts between indices."""
     x = tensor(ary)
     if isinstance(indices_or_sections, int) and x.shape[axis] % indices_or_sections:
-        raise ValueError(f"array split of {x.shape[axis]} into {indices_or_sections} parts is not an equal division")
+        raise ShapeError(
+            f"split of axis {axis} of {x.shape} into {indices_or_sections} equal parts: {x.shape[axis]} does not "
+            "divide evenly; see array_split()"
+        )
     return array_split(x, indices_or_sections, axis)
 
 

@@ -29,7 +29,7 @@ def as_array(data: Any, wanted: DType | None = None) -> tuple[NDArray, DType]:
         except DTypeError:
             raise DTypeError(f"a tensor cannot hold NumPy's {data.dtype}; convert it with .astype(...)") from None
     if hasattr(data, "__dlpack__"):
-        stored, dtype = dlpack.taken(data.__dlpack__())
+        stored, dtype = dlpack.taken(dlpack.asked(data.detach() if hasattr(data, "detach") else data))
         return from_storage(stored, dtype), dtype
     if hasattr(data, "__array__"):
         return as_array(np.asarray(data))

@@ -89,14 +89,19 @@ def round(z: Any) -> Any:
 # ----------------------------------------------------------------------------------------------- exponentials
 
 
-def _along(size: Any, wave: Any) -> Any:
-    """size * wave, where the wave of an endless angle is NaN: 0 and infinity stay."""
-    return (wave.isnan() & (size.eq(0) | size.isinf())).where(size, size * wave)
+def _along(size: Any, wave: Any, a: Any) -> Any:
+    """size * wave, where the wave of an endless angle is NaN: 0 and infinity stay, if a is endless, or 0 itself."""
+    return (wave.isnan() & _exact(size, a)).where(size, size * wave)
 
 
-def _across(size: Any, wave: Any) -> Any:
+def _exact(size: Any, a: Any) -> Any:
+    """Where a function of a is 0 or infinite because a is, not because there are no numbers as small or as large."""
+    return (a.isinf() | a.eq(0)) & (size.eq(0) | size.isinf())
+
+
+def _across(size: Any, wave: Any, a: Any) -> Any:
     """size * wave: 0 stays whatever the angle, and where the wave is 0 an endless size makes it nothing else."""
-    found = (wave.isnan() & size.eq(0)).where(size, size * wave)
+    found = (wave.isnan() & size.eq(0) & _exact(size, a)).where(size, size * wave)
     return (wave.eq(0) & ~size.isfinite()).where((size < 0).where(-wave, wave), found)
 
 
@@ -104,7 +109,7 @@ def _across(size: Any, wave: Any) -> Any:
 def exp(z: Any) -> Any:
     a, b = _parts(z)
     size = a.exp()
-    return _joined(_along(size, b.cos()), _across(size, b.sin()))
+    return _joined(_along(size, b.cos(), a), _across(size, b.sin(), a))
 
 
 @formula
@@ -196,13 +201,13 @@ def power(z: Any, w: Any) -> Any:
 @formula
 def sinh(z: Any) -> Any:
     a, b = _parts(z)
-    return _joined(_along(a.sinh(), b.cos()), _across(a.cosh(), b.sin()))
+    return _joined(_along(a.sinh(), b.cos(), a), _across(a.cosh(), b.sin(), a))
 
 
 @formula
 def cosh(z: Any) -> Any:
     a, b = _parts(z)
-    return _joined(_along(a.cosh(), b.cos()), _across(a.sinh(), b.sin()))
+    return _joined(_along(a.cosh(), b.cos(), a), _across(a.sinh(), b.sin(), a))
 
 
 @formula
@@ -214,20 +219,20 @@ def tanh(z: Any) -> Any:
     slope = 1 + tangent * tangent
     below = 1 + slope * sine * sine
     real = far.where(a.sign(), slope * (1 + sine * sine).sqrt() * sine / below)
-    tail = _across((-2 * a.abs()).exp(), 4 * b.sin() * b.cos())
+    tail = _across((-2 * a.abs()).exp(), 4 * b.sin() * b.cos(), a)
     return _joined(a.eq(0).where(a, real), b.eq(0).where(b, far.where(tail, tangent / below)))
 
 
 @formula
 def sin(z: Any) -> Any:
     a, b = _parts(z)
-    return _joined(_across(b.cosh(), a.sin()), _along(b.sinh(), a.cos()))
+    return _joined(_across(b.cosh(), a.sin(), b), _along(b.sinh(), a.cos(), b))
 
 
 @formula
 def cos(z: Any) -> Any:
     a, b = _parts(z)
-    return _joined(_along(b.cosh(), a.cos()), -_across(b.sinh(), a.sin()))
+    return _joined(_along(b.cosh(), a.cos(), b), -_across(b.sinh(), a.sin(), b))
 
 
 @formula

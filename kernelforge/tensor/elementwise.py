@@ -312,6 +312,8 @@ class Elementwise(Bits):
     # Rounding ---------------------------------------------------------------------------------------------------
 
     def _rounding(self, op: str) -> Self:
+        if self.dtype.is_complex:
+            raise DTypeError(f"{op} of {self.dtype}: complex numbers are in no order; round the parts, .real and .imag")
         return self._derived(graph.elementwise(op, self._node)) if self.dtype.is_float else self
 
     def floor(self) -> Self:

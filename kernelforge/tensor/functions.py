@@ -16,6 +16,7 @@ from kernelforge.tensor.elementwise import Elementwise
 _LARGE = 20.0  # where exp(-x) is nothing beside exp(x)
 FAR = 80.0  # exponents beyond are shifted by SHIFT, without loss, so that exp stays in its range
 SHIFT = 32.0
+_BITS = {8: "int8", 16: "int16", 32: "int32", 64: "int64"}  # types as wide as a float, by their bits
 
 
 class Functions(Elementwise):
@@ -138,10 +139,10 @@ class Functions(Elementwise):
         return self - self.trunc()
 
     def signbit(self) -> Self:
-        """True where the value is negative, or a negative zero; the sign of NaN is none."""
+        """True where the sign's bit is set: of negative values, negative zeros, and of NaN that has one."""
         if not self.dtype.is_float:
             return self < 0
-        return (self < 0) | (self.eq(0) & (self.reciprocal() < 0))
+        return self.detach().bitcast(_BITS[self.dtype.bits]) < 0
 
     def isposinf(self) -> Self:
         """True where the value is infinite and positive."""

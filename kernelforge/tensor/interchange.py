@@ -77,16 +77,18 @@ class Interchange(Convert):
         """
         if dl_device not in (None, dlpack.CPU):
             raise BufferError(f"a tensor is given to others in the host's memory, not on device {dl_device}")
-        found = None if copy else self._shared()
+        found, copied = (None if copy else self._shared()), False
         if found is None:
             if copy is False:
                 raise BufferError(f"a tensor on {self.device} cannot be given to others without a copy")
             self.realize()
             assert self._stored is not None
             found = realize.contents(self._stored), None
+            copied = True
         elif self._stored is not None:
             self._stored.shared = True
-        return dlpack.capsule(found[0], self.dtype, self.shape, found[1])
+        versioned = max_version is not None and tuple(max_version) >= dlpack.VERSION
+        return dlpack.capsule(found[0], self.dtype, self.shape, found[1], versioned, copied)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """DLPack's kind and number of the device: the host, whose memory values are given in."""
@@ -107,7 +109,7 @@ class Interchange(Convert):
 
         raises BufferError for memory that is not the host's, for types no tensor has, and if copy is False
         """
-        array, dtype = dlpack.taken(ext_tensor.__dlpack__())
+        array, dtype = dlpack.taken(dlpack.asked(ext_tensor))
         return cls._of_storage(array, dtype, device, copy)
 
     @classmethod

@@ -185,3 +185,20 @@ def test_diagonals_far_away_and_vectors_of_other_sizes(numpy_device):
     assert xp.eye(2, 3, k=2).tolist() == np.eye(2, 3, k=2).tolist()
     with pytest.raises(ValueError, match="same size"):
         xp.vecdot(xp.zeros((3, 1)), xp.zeros((3, 4)))
+
+
+ENDS = [
+    (complex(np.inf, 0.0), complex(np.inf, 0.0)),
+    (complex(-np.inf, np.inf), complex(-1, 0)),
+    (complex(np.inf, np.inf), complex(np.inf, np.nan)),
+    (complex(-np.inf, np.nan), complex(-1, 0)),
+    (complex(np.inf, np.nan), complex(np.inf, np.nan)),
+    (complex(np.nan, 0.0), complex(np.nan, 0)),
+    (complex(1, np.nan), complex(np.nan, np.nan)),
+]
+
+
+@pytest.mark.parametrize(("z", "expected"), ENDS, ids=str)
+def test_one_less_than_the_exponential(z: complex, expected: complex, numpy_device) -> None:
+    """The array API's special cases."""
+    np.testing.assert_array_equal(xp.expm1(Tensor([z], dtype="complex128")).numpy(), [expected])

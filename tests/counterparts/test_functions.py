@@ -5,6 +5,7 @@ import pytest
 
 from kernelforge.counterparts import TABLE, converts
 from kernelforge.counters import GlobalCounters
+from kernelforge.errors import KernelForgeError
 from kernelforge.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
@@ -317,6 +318,25 @@ def test_results_in_arrays() -> None:
     assert np.mean(Tensor(X), axis=1, out=place[:, 0]).base is place
     with pytest.raises(ValueError, match="out= has"):
         np.add(Tensor(X), 1, out=Tensor(V))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda x: np.linalg.solve(x[:, :3], Tensor(V)), "solve"),
+        (lambda x: np.concatenate([x, x[:, :2]]), "axes other than 0 must agree"),
+        (lambda x: np.einsum("ij,jk", x, x), "einsum"),
+        (lambda x: np.reshape(x, (5, 2)), "reshape of"),
+        (lambda x: np.sum(x, axis=2), "axis 2"),
+        (lambda x: np.split(x, 2), "evenly"),
+        (lambda x: np.take(x, 70), "index 70 is out of bounds"),
+        (lambda x: np.floor(Tensor(Z)), "complex"),
+    ],
+)
+def test_errors_name_the_line(wrong, words: str) -> None:
+    with pytest.raises(KernelForgeError, match=words) as caught:
+        wrong(Tensor(X))
+    assert "test_functions.py" in str(caught.value)
 
 
 def test_what_is_left_to_numpy() -> None:

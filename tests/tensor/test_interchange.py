@@ -107,3 +107,43 @@ def test_copies_and_pickles(device):
             assert_same(found, x.numpy())
     leaf = pickle.loads(pickle.dumps(Tensor([1.0], requires_grad=True)))
     assert leaf.requires_grad and leaf.is_leaf
+
+
+def test_versions_of_the_protocol(numpy_device):
+    x = Tensor([1.0, 2.0]).realize()
+    assert '"dltensor"' in repr(x.__dlpack__()) and '"dltensor"' in repr(x.__dlpack__(max_version=(0, 8)))
+    capsule = x.__dlpack__(max_version=(1, 1))
+    assert '"dltensor_versioned"' in repr(capsule)
+    found, dtype = dlpack.taken(capsule)
+    assert found.tolist() == [1, 2] and dtype is dtypes.float32 and found.flags.writeable
+    assert '"used_dltensor_versioned"' in repr(capsule)
+    with pytest.raises(BufferError, match="taken once"):
+        dlpack.taken(capsule)
+    del found, capsule
+    gc.collect()
+    given = len(dlpack._given)
+    x.__dlpack__(max_version=(1, 0))
+    gc.collect()
+    assert len(dlpack._given) == given, "a capsule nobody took gives its memory back"
+
+
+def test_memory_that_must_not_change(numpy_device):
+    """It is copied: nothing here writes into it."""
+    fixed = np.arange(64.0, dtype=np.float32)
+    fixed.flags.writeable = False
+    for array in (fixed, np.broadcast_to(np.arange(3), (4, 3)), np.arange(12).reshape(3, 4)[::-1, ::-2]):
+        x = Tensor.from_dlpack(array)
+        assert_same(x, array)
+        x += 1
+        assert_same(x, array + 1)
+    with pytest.raises(BufferError, match="must be copied"):
+        Tensor.from_dlpack(fixed, copy=False)
+
+
+def test_what_torch_only_notes_down(numpy_device):
+    torch = pytest.importorskip("torch")
+    turned = torch.tensor([1 + 2j, 3 - 1j]).conj()
+    for theirs in (turned, turned.imag):
+        assert_same(Tensor(theirs), theirs.resolve_conj().resolve_neg().numpy())
+        assert_same(Tensor.from_dlpack(theirs), theirs.resolve_conj().resolve_neg().numpy())
+    assert Tensor(torch.ones(2, requires_grad=True)).tolist() == [1, 1]

@@ -1,0 +1,25 @@
+"""Signs of zeros and of NaN, and complex exponentials at the ends of the range."""
+
+import numpy as np
+import pytest
+
+from kernelforge import Tensor
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "float8_e5m2", "float8_e4m3fn"])
+def test_signs(dtype: str, device) -> None:
+    x = Tensor([1.0, -1.0, 0.0, -0.0], dtype=dtype)
+    assert x.signbit().tolist() == [False, True, False, True]
+    assert Tensor([1.0, 1.0, 1.0, 1.0]).copysign(x.float()).tolist() == [1, -1, 1, -1]
+
+
+def test_nan_has_a_sign(device) -> None:
+    x = Tensor(np.copysign(np.array([np.nan, np.nan], np.float32), [-1, 1]))
+    assert x.signbit().tolist() == [True, False]
+
+
+def test_values_too_small_are_not_zero(numpy_device) -> None:
+    """What is 0 or infinite by underflow and overflow alone does not absorb NaN."""
+    z = Tensor([complex(-1e5, np.nan)], dtype="complex128")
+    assert np.isnan(z.exp().numpy().real).all() and np.isnan(z.sinh().numpy().real).all()
+    assert np.isnan(z.cosh().numpy().imag).all()
