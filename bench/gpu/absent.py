@@ -25,6 +25,7 @@ from kernelforge.kernels import device
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Facts, Memory, Parts
 from kernelforge.kernels.triton_compile import triton_version
+from kernelforge.realize import synchronize
 
 TARGETS = {target.name: target for target in (SM80, SM90, SM100)}
 HEAD = ["kernel", "launches", "registers", "threads", "shared", "matrix", "copies", "accesses", "narrow", "faults"]
@@ -106,6 +107,7 @@ def step(sizes: Sizes, target: Target) -> Counter[Program]:
         trainer.step()
         runtime.launches.clear()
         trainer.step()
+        synchronize(DEVICE)  # nothing is left to ask the device for
     finally:
         device._opened.pop(DEVICE, None)
         device._OPENERS.pop(DEVICE)

@@ -7,6 +7,7 @@ from bench.gpu.figures import Figures
 from bench.gpu.gpt2 import Sizes
 from codegen.program import Program
 from codegen.target import SM90
+from kernelforge import faults
 from kernelforge.errors import CompileError
 from kernelforge.kernels import device
 
@@ -19,6 +20,7 @@ def test_a_step_is_planned_for_a_gpu_that_is_not_here() -> None:
     assert {program.language for program in launches} == {"triton"} and launches.total() > len(launches) > 20
     assert any("tl.dot(" in program.source for program in launches)
     assert device._opened == opened and absent.DEVICE not in device._OPENERS
+    assert not faults._pending, "the device that is gone would be asked for them"
 
 
 def test_the_report_names_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:
