@@ -1,8 +1,14 @@
-"""Random numbers and parameters are computed once, and no longer than the program holds them."""
+"""Random numbers, parameters and what changes in place are computed once, and no longer than the program holds them."""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import pytest
 
-from kernelforge import GlobalCounters, Tensor, held, nn
+from kernelforge import GlobalCounters, Tensor, held, nn, no_grad, open_plans, realize
+
+ROUNDS = 12
+FEW = 5  # kernels
 
 
 def launches(make: Tensor) -> int:
@@ -42,3 +48,78 @@ def test_a_tensor_that_stands_for_something_else_by_now_is_not_computed() -> Non
     x.assign(Tensor.ones(37))
     doubled.numpy()
     assert node.realized is None and x._stored is None
+
+
+# ------------------------------------------------------------------------------------------- loops that change tensors
+
+
+def written() -> Iterator[float]:
+    """Rows of a cache are written, one each time, and all of it is read."""
+    cache = Tensor(np.zeros((16, 4), np.float32))
+    for i in range(ROUNDS):
+        cache[i : i + 1] = np.full((1, 4), i + 1.0, np.float32)
+        yield (cache * 2).sum().item() - 4 * (i + 1) * (i + 2)
+
+
+def averaged() -> Iterator[float]:
+    """A mean that is changed twice in place."""
+    mean, wanted = Tensor(np.zeros(8, np.float32)), 0.0
+    for i in range(ROUNDS):
+        mean *= 0.5
+        mean += Tensor(np.full(8, i, np.float32))
+        wanted = wanted * 0.5 + i
+        yield (mean * 2).sum().item() - 16 * wanted
+
+
+def descended() -> Iterator[float]:
+    """Descent by hand: the loss that is read is one the change of the weight depends on, not the other way round."""
+    weight, wanted = Tensor(np.array([2.0, -1.0], np.float32)).requires_grad_(), np.array([2.0, -1.0])
+    for _ in range(ROUNDS):
+        loss = weight.square().sum()
+        loss.backward()
+        with no_grad():
+            weight -= 0.25 * weight.grad
+        weight.grad = None
+        yield loss.item() - np.square(wanted).sum()
+        wanted *= 0.5
+
+
+def through_views() -> Iterator[float]:
+    """One of two views that overlap is changed, the other is read; what they are views of is gone."""
+    whole = Tensor(np.zeros(8, np.float32))
+    first, second = whole[:5], whole[3:]
+    del whole
+    for i in range(ROUNDS):
+        first += 1
+        yield (second * 2).sum().item() - 4 * (i + 1)
+
+
+@pytest.mark.parametrize("device", ["CPU"], indirect=True)
+@pytest.mark.parametrize("program", [written, averaged, descended, through_views])
+def test_a_loop_that_changes_tensors_compiles_no_kernel_for_each_round(
+    program: Callable[[], Iterator[float]], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(realize, "_single", {})
+    monkeypatch.setattr(open_plans, "_families", {})
+    before = GlobalCounters.compiled
+    assert all(abs(off) < 1e-4 for off in program())
+    assert GlobalCounters.compiled - before <= FEW
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_what_changed_is_left_alone_by_what_it_shares_nothing_with() -> None:
+    x, y = Tensor(np.ones(7, np.float32)), Tensor(np.ones(7, np.float32))
+    x += 1
+    (y * 3).sum().item()
+    assert x._stored is None
+    total = (x * 3).sum().item()
+    assert x._stored is not None and total == 42
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_constants_are_no_shared_work() -> None:
+    x, y = Tensor(np.ones(1, np.float32)), Tensor(np.ones(3, np.float32))
+    x[0] = 0.5
+    assert (y * Tensor([0.5, 0.5, 0.5]) + Tensor.full((1,), 0.5)).sum().item() == 3
+    assert x._stored is None and x.tolist() == [0.5]

@@ -6,7 +6,8 @@ forgets how it was computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -19,6 +20,7 @@ from codegen.dtypes import from_storage
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
+from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
@@ -197,10 +199,46 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
     return names
 
 
+def _changed(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
+    """The tensors, but for some, that changed, are to be computed, and share work with nodes.
+
+    They are computed with these and stay: a loop that changes a tensor and reads something else would have to begin
+    with the first change each time.
+    """
+    known = set(map(id, tensors))
+    waiting = [x for x in pending.values() if id(x) not in known and x._stored is None and not _is_known(x._node)]
+    if not waiting:
+        return []
+    device = next((node.device for node in nodes if node.device is not None), Device.DEFAULT)
+    work, apart = set[Node](), set[Node]()
+    _shares(nodes, frozenset(), work)
+    return [x for x in waiting if x.device == device and _shares([x._node], work, apart)]
+
+
+def _is_known(node: Node) -> bool:
+    """True for constants: many programs have the same ones, and nothing has to be computed."""
+    return node.device is None and graph.uniform(node) is not None
+
+
+def _shares(nodes: Sequence[Node], work: AbstractSet[Node], seen: set[Node]) -> bool:
+    """True when nodes are, or are computed from, some of those that are work; what had to be looked at is seen then."""
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node in work:
+            return True
+        if node in seen or node.realized is not None or not node.src or _is_known(node):
+            continue
+        seen.add(node)
+        stack += node.src
+    return False
+
+
 def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realize.Ran | None:
     """Compute tensors together, and let those no gradient flows through forget how; what ran.
 
-    Nothing while a function is recorded: its results are computed together in the end.
+    Tensors that changed, and share work with them, are computed as well.  Nothing while a function is recorded: its
+    results are computed together in the end.
 
     thorough  new values take the memory of old ones even where there is little to save
     """
@@ -212,6 +250,10 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
             tensor._rename(tensor._unshared(tensor._node))
         if tensor._stored is None:
             wanted.append(tensor._node)
+    if pending and wanted:
+        changed = _changed(wanted, tensors)
+        tensors = (*tensors, *changed)
+        wanted += [tensor._node for tensor in changed]
     looks = NAN.value > 0
     ran = realize.realize(wanted, dict if looks else (lambda: _names(tensors)), thorough)
     if looks:

@@ -44,7 +44,7 @@ Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic
 grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
 _new: Final = object.__new__
 leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
-pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # what the next optimiser step also computes
+pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # changed; computed with what shares work
 
 
 def calling_line() -> graph.Line | None:
@@ -447,6 +447,8 @@ class Core:
         for other, steps in kin.others:
             isolated = any(kind == "detach" for kind, _ in steps)
             other._take(walked(node, steps), None if isolated else tracked, self)
+            if eldest is None:
+                pending[id(other)] = other
 
     def replace(self, x: Self) -> Self:
         """Itself, with the value of another tensor of any shape, dtype and device, detached if it is a leaf."""
