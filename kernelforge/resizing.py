@@ -93,7 +93,10 @@ class _Sizes:
         if a not in new or not rest or prod(new.get(x, self.size[x]) for x in parts) == new[a]:
             return False
         first = max(rest, key=lambda x: self.size[x])
-        new[first] = new[a] // prod(new.get(x, self.size[x]) for x in parts if x != first)
+        others = prod(new.get(x, self.size[x]) for x in parts if x != first)
+        if others < 1:  # a dimension that was cut to nothing: `with_size` refuses it
+            return False
+        new[first] = new[a] // others
         return True
 
     # ------------------------------------------------------------------------------------- what operations demand
