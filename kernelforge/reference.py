@@ -396,4 +396,10 @@ def _same(node: Node, way: Exact, x: NDArray, *_: NDArray) -> NDArray:
     return x
 
 
-RULES.update({"contiguous": _same, "detach": _same, "copy": _same, "surrogate": _same})
+@_rule
+def _contiguous(node: Node, way: Exact, x: NDArray) -> NDArray:
+    """What is stored is rounded; another use of the same value may not be."""
+    return way.done(x, node.dtype)
+
+
+RULES.update({"detach": _same, "copy": _same, "surrogate": _same})

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from codegen.dtypes import dtypes
 from codegen.index import NO_GUARDS
 from kernelforge import (
     Context,
@@ -30,8 +32,10 @@ from kernelforge import (
     views,
     winograd,
 )  # fmt: skip
+from kernelforge.buffer import Buffer
 from kernelforge.errors import WrongResultError
 from kernelforge.graph import Node
+from kernelforge.judging import unlike
 
 pytestmark = pytest.mark.skipif(Device.DEFAULT != "CPU", reason="some faults are in choices made for CPUs")
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -189,3 +193,12 @@ def test_a_graph_that_is_too_large_is_left_to_the_checks_of_kernels(operands, mo
     with Context(VERIFY=1):
         PROGRAMS["softmax"](*operands).realize()
     assert GlobalCounters.verified and not GlobalCounters.confirmed
+
+
+def test_what_is_stored_is_rounded_where_another_use_of_it_is_not() -> None:
+    values = np.full(4, 0.3671875, np.float32)
+    x = graph.buffer(Buffer.from_numpy(values, dtypes.bfloat16, "NUMPY"), (4,), dtypes.bfloat16)
+    y = graph.elementwise("asinh", x)
+    left = graph.elementwise("sub", graph.contiguous(y, None), y)
+    assert unlike([left], {x: values}, [np.full(4, 1e-3)]) is None
+    assert unlike([left], {x: values}, [np.full(4, 0.1)]) is not None
