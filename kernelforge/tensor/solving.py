@@ -18,7 +18,7 @@ from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor import decompositions as hosts
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Operand
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.decompositions import Decompositions
 
 
@@ -115,17 +115,37 @@ class Solving(Decompositions):
         return self.inv()
 
     @composite
-    def pinv(self, rcond: float | None = None, hermitian: bool = False, *, rtol: float | None = None) -> Self:
+    def pinv(
+        self,
+        rcond: float | Self | None = None,
+        hermitian: bool = False,
+        *,
+        rtol: float | Self | None = None,
+        atol: float | Self | None = None,
+    ) -> Self:
         """The pseudoinverse of matrices of any shape and rank.
 
-        rcond, rtol   singular values up to that times the largest count as 0; None: the larger size times the precision
-        hermitian     of no account: the matrices may be symmetric
+        rcond, rtol   singular values up to that times the largest count as 0; None: the larger size times the
+                      precision, or 0 where there is an atol
+        atol          those up to that count as 0, too; all three may be tensors, one value for each matrix
+        hermitian     the lower triangle alone is read, as that of a symmetric matrix
         """
         rcond = rtol if rcond is None else rcond
         x = self._matrices("pinv", square=False)
+        x = x.tril() + x.tril(-1).mH if hermitian else x
+        if atol is not None or isinstance(rcond, Core):
+            return x._pinv_above(0.0 if rcond is None else rcond, 0.0 if atol is None else atol)
         limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if rcond is None else rcond
         shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
         return x._hosted(hosts.pseudoinverse(limit), shape).cast(self._floating().dtype)
+
+    def _pinv_above(self, rtol: float | Self, atol: float | Self) -> Self:
+        """pinv() by singular values, those above limits of each matrix."""
+        u, values, vh = self.svd(full_matrices=False)
+        share, low = (values._as_tensor(limit).unsqueeze(-1) for limit in (rtol, atol))
+        kept = values > (values._largest(-1) * share).maximum(low)
+        inverse = kept.where(1 / kept.where(values, 1), 0)
+        return ((vh.mH * inverse.unsqueeze(-2)) @ u.mH).cast(self.dtype)
 
     def pinverse(self, rcond: float = 1e-15) -> Self:
         """pinv() with another rcond unless given."""

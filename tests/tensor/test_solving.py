@@ -138,3 +138,21 @@ def test_what_has_no_answer(device):
         Tensor.eye(3).solve(Tensor.ones(2, 3))
     with pytest.raises(ValueError, match="reduced"):
         x.qr("r")
+
+
+@pytest.mark.parametrize("limits", [{"atol": 0.5}, {"rtol": Tensor(0.2)}, {"rtol": 0.1, "atol": 0.5}])
+def test_pseudoinverses_with_limits_of_each_matrix(limits, numpy_device):
+    rng = np.random.default_rng(0)
+    u, v = (np.linalg.qr(rng.normal(size=(2, 4, 4)))[0] for _ in range(2))
+    singular = np.array([[3.0, 1.0, 0.4, 0.0], [2.0, 1.0, 0.3, 0.1]])
+    rtol, atol = (np.asarray(limits[k].numpy() if isinstance(limits.get(k), Tensor) else limits.get(k, 0.0)) for k in
+                  ("rtol", "atol"))  # fmt: skip
+    kept = singular > np.maximum(rtol * singular.max(-1), atol)[..., None]
+    inverse = np.where(kept, 1 / np.where(kept, singular, 1), 0)
+    found = Tensor((u * singular[:, None]) @ v.swapaxes(1, 2)).pinv(**limits).numpy()
+    assert np.allclose(found, (v * inverse[:, None]) @ u.swapaxes(1, 2))
+
+
+def test_a_pseudoinverse_of_a_symmetric_matrix_reads_its_lower_triangle(numpy_device):
+    x = np.random.default_rng(0).normal(size=(3, 3))
+    assert np.allclose(Tensor(x).pinv(hermitian=True).numpy(), np.linalg.pinv(np.tril(x) + np.tril(x, -1).T))
