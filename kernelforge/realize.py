@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from sys import getrefcount
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -47,12 +46,13 @@ from kernelforge.structure import Structure, structure
 from kernelforge.tune import state as tuned
 
 if TYPE_CHECKING:
-    from kernelforge import confirming, open_plans, story, tried, whiles
+    from kernelforge import confirming, dumping, open_plans, story, tried, whiles
     from kernelforge import plan as planner
 else:
     later(
         globals(),
         confirming="kernelforge.confirming",
+        dumping="kernelforge.dumping",
         open_plans="kernelforge.open_plans",
         planner="kernelforge.plan",
         story="kernelforge.story",
@@ -327,7 +327,7 @@ def _told(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[
     start = perf_counter()
     with story.told() as found:
         plan = planner.make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, tried.choice(device))
-    import_module("kernelforge.dumping").planned(plan, found, perf_counter() - start)  # most programs never need it
+    dumping.planned(plan, found, perf_counter() - start)
     GlobalCounters.plans += 1
     return plan
 

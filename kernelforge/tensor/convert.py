@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -28,10 +27,10 @@ from kernelforge.tensor.core import Core, leaves, pending
 from kernelforge.tensor.random import Random
 
 if TYPE_CHECKING:
-    from kernelforge import nans, realize
+    from kernelforge import dumping, nans, realize
     from kernelforge.steps import Step
 else:
-    later(globals(), nans="kernelforge.nans", realize="kernelforge.realize")
+    later(globals(), dumping="kernelforge.dumping", nans="kernelforge.nans", realize="kernelforge.realize")
 
 
 class Convert(Random):
@@ -75,7 +74,7 @@ class Convert(Random):
         ...     (Tensor([1.0, 2.0]).exp().dump(name) / "index.html").is_file()
         True
         """
-        with import_module("kernelforge.dumping").dump(folder) as path:
+        with dumping.dump(folder) as path:
             self.realize(*others)
         found: Path = path
         return found
