@@ -170,6 +170,8 @@ class NAdam(_Averaging):
     source  Dozat, "Incorporating Nesterov Momentum into Adam", 2016
     """
 
+    numbers = ("mu_product",)
+
     def __init__(
         self,
         params: Params,

@@ -212,6 +212,8 @@ class ASGD(Optimizer):
     source  Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992
     """
 
+    numbers = ("eta", "mu")
+
     def __init__(
         self,
         params: Params,
@@ -273,6 +275,8 @@ class Adafactor(Optimizer):
 
     source  Shazeer and Stern, "Adafactor: Adaptive Learning Rates with Sublinear Memory Cost", 2018
     """
+
+    of_parts = False
 
     def __init__(
         self,

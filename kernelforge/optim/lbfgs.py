@@ -150,19 +150,25 @@ class LBFGS(Optimizer):
             self._move(values)
         with enable_grad():
             result = closure()
-        parts = [
-            np.zeros(p.numel(), p.dtype.numpy) if p.grad is None else p.grad.numpy().reshape(-1) for p in self.params
-        ]
+        parts = [_numbers(np.zeros(p.shape, p.dtype.numpy) if p.grad is None else p.grad.numpy()) for p in self.params]
         return Point(float(result.item() if isinstance(result, Tensor) else result), np.concatenate(parts), result)
 
     def _flat(self) -> NDArray:
         """The parameters as one vector."""
-        return np.concatenate([tensor.numpy().reshape(-1) for tensor in self.params])
+        return np.concatenate([_numbers(tensor.numpy()) for tensor in self.params])
 
     def _move(self, values: NDArray) -> None:
         """Give the parameters the values of one vector."""
         start = 0
         for tensor in self.params:
-            part = values[start : start + tensor.numel()].reshape(tensor.shape)
-            tensor.assign(Tensor(np.ascontiguousarray(part, tensor.dtype.numpy), device=tensor.device))
-            start += tensor.numel()
+            kind = tensor.dtype
+            count = tensor.numel() * kind.parts
+            part = np.ascontiguousarray(values[start : start + count], kind.real.numpy)
+            tensor.assign(Tensor(part.view(kind.numpy).reshape(tensor.shape), device=tensor.device))
+            start += count
+
+
+def _numbers(values: NDArray) -> NDArray:
+    """Values as one vector of real numbers, the parts of complex ones side by side."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from kernelforge.errors import ArgumentError, KindError
+from kernelforge.errors import ArgumentError, DTypeError, KindError
 from kernelforge.optim.again import Again, recorded, seen
 from kernelforge.optim.options import Group, Options, Required, check_not_negative, stored
 from kernelforge.optim.states import packed_state, unpacked_state
@@ -31,10 +31,13 @@ class Optimizer:
     state          for each parameter the tensors kept for it from step to step
     lr             the learning rate of the first group, a tensor without dimensions; setting it takes a number too
 
-    Subclasses say with what state a parameter begins, and what a step makes of its value.
+    Subclasses say with what state a parameter begins, and what a step makes of its value.  Of complex parameters a step
+    sees the parts, in one more dimension, so that each of them has its own averages.
     """
 
     counts: ClassVar[bool] = True  # whether the state has the number of steps
+    numbers: ClassVar[tuple[str, ...]] = ()  # what of the state is one float32 number, whatever the parameter
+    of_parts: ClassVar[bool] = True  # whether a step makes sense of the parts of complex numbers
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -69,6 +72,8 @@ class Optimizer:
         known = {id(tensor) for tensor in self.params}
         if any(id(tensor) in known for tensor in tensors):
             raise ArgumentError("some parameters appear in more than one parameter group")
+        if not self.of_parts and any(tensor.dtype.is_complex for tensor in tensors):
+            raise DTypeError(f"{type(self).__name__} does not support complex parameters; give it their view_as_real()")
         for name, value in self.defaults.items():
             if value is Required and name not in group:
                 raise ArgumentError(f"parameter group didn't specify a value of required optimization parameter {name}")
@@ -195,8 +200,11 @@ class Optimizer:
         value = tensor.detach().cast(tensor.dtype.arithmetic)
         gradient = tensor.grad.cast(value.dtype)
         state = self.state[tensor]
-        new = self._updated(options, state, value, -gradient if options.get("maximize") else gradient, fresh)
-        tensor.assign(new.cast(tensor.dtype))
+        if tensor.dtype.is_complex:
+            value, gradient = value.view_as_real(), gradient.view_as_real()
+        parts = {name: x.view_as_real() if x.dtype.is_complex else x for name, x in state.items()}
+        new = self._updated(options, parts, value, -gradient if options.get("maximize") else gradient, fresh)
+        tensor.assign(new.view_as_complex() if tensor.dtype.is_complex else new.cast(tensor.dtype))
         return [tensor, *[x for name, x in state.items() if name != "step"]]
 
     def _constants(self, options: list[Options], fresh: set[int]) -> tuple[object, ...]:
@@ -268,7 +276,11 @@ class Optimizer:
 
 
 def zeros_like(tensor: Tensor, shape: tuple[int, ...] | None = None, value: float = 0.0) -> Tensor:
-    """Zeros, or another value, of a parameter's shape in memory of their own, in at least float32."""
+    """Zeros, or another value, of a parameter's shape in memory of their own, in at least float32.
+
+    Both parts of complex numbers have the value.
+    """
     kind = tensor.dtype.arithmetic.numpy
-    values = np.full(tensor.shape if shape is None else shape, value, kind)
+    start = complex(value, value) if tensor.dtype.is_complex else value
+    values = np.full(tensor.shape if shape is None else shape, start, kind)
     return Tensor(values, device=tensor.device, requires_grad=False)

@@ -197,6 +197,7 @@ class Muon(Optimizer):
     """
 
     counts = False
+    of_parts = False
 
     def __init__(
         self,

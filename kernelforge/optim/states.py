@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError
 from kernelforge.optim.options import stored
 from kernelforge.tensor import Tensor, no_grad
@@ -60,7 +61,7 @@ def unpacked_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
                 steps = float(_array(value))
                 found[name] = counts.setdefault(steps, stored((), steps, optimizer.device))
             elif hasattr(value, "shape"):
-                found[name] = _own(value, tensor)
+                found[name] = _own(value, tensor, dtypes.float32 if name in optimizer.numbers else tensor.dtype)
             elif value is not None:
                 found[name] = deepcopy(value)
         optimizer.state[tensor] = found
@@ -77,9 +78,9 @@ def _plain(value: Any) -> Any:
     return deepcopy(value)
 
 
-def _own(value: Any, tensor: Tensor) -> Tensor:
+def _own(value: Any, tensor: Tensor, dtype: DType) -> Tensor:
     """A copy of saved values for a parameter's state, in at least float32."""
     array = _array(value)
-    if array.dtype.kind == "f":
-        array = array.astype(tensor.dtype.arithmetic.numpy)
+    if array.dtype.kind in "fc":
+        array = array.astype(dtype.arithmetic.numpy)
     return Tensor(array, device=tensor.device, requires_grad=False)
