@@ -52,7 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     run_command: Callable[[Namespace, list[str]], int] = options.run
     try:
-        return run_command(options, rest)
+        status = run_command(options, rest)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever reads the output has seen enough, as in `kernelforge explain PROGRAM | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except UserError as error:
         print(f"kernelforge {options.command}: {error}", file=sys.stderr)
         return 2

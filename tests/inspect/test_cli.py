@@ -1,6 +1,8 @@
 """The command line and what it shows: sources of a script, the state of the machine, explanations."""
 
 import ast
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -53,6 +55,14 @@ def test_dump_passes_on_errors_of_the_script(tmp_path, capsys):
     assert main(["dump", str(path), "-o", str(tmp_path)]) == 1
     told = capsys.readouterr().err
     assert f'File "{path}", line 1' in told and "RuntimeError: mine" in told and "cli.py" not in told
+
+
+def test_output_nobody_reads_any_more_is_no_fault():
+    command = [sys.executable, "-m", "kernelforge", "source", "x + 1", "--shape", "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 1
 
 
 def test_unknown_arguments_are_refused(capsys):
