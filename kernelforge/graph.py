@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from functools import lru_cache
-from math import prod
+from math import nan, prod
 from typing import Any, Final
 
 import numpy as np
@@ -75,7 +75,9 @@ def scalar(value: Value, dtype: DType) -> Value:
     """
     if dtype.kind == "f":
         value = float(value)  # type: ignore[arg-type]
-        if value == 0 or value != value or dtype is dtypes.float64:
+        if value != value:
+            return nan  # one for all: a constant's text has no sign of it
+        if value == 0 or dtype is dtypes.float64:
             return value
         return _rounded(value, dtype)
     if dtype.kind == "c":

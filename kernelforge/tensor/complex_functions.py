@@ -218,7 +218,8 @@ def tanh(z: Any) -> Any:
     tangent, sine = b.tan(), near.sinh()
     slope = 1 + tangent * tangent
     below = 1 + slope * sine * sine
-    real = far.where(a.sign(), slope * (1 + sine * sine).sqrt() * sine / below)
+    limit = (a.isinf() | b.isfinite()).where(a.sign(), math.nan)
+    real = far.where(limit, slope * (1 + sine * sine).sqrt() * sine / below)
     tail = _across((-2 * a.abs()).exp(), 4 * b.sin() * b.cos(), a)
     return _joined(a.eq(0).where(a, real), b.eq(0).where(b, far.where(tail, tangent / below)))
 

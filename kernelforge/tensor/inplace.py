@@ -77,15 +77,15 @@ class InPlace(Protocols):
         return self._in_place(self._as_tensor(src).cast(self.dtype).expand(self.shape))
 
     def uniform_(self, from_: float = 0.0, to: float = 1.0) -> Self:
-        """Itself, with uniform random numbers in [from_, to)."""
+        """Itself, with uniform random numbers in [from_, to), both parts of complex ones."""
         if to < from_:
             raise ArgumentError(f"uniform_() takes numbers from {from_} to below {to}: the second is the smaller one")
-        return self._in_place(self._random("rand") * (to - from_) + from_)
+        return self._in_place(self._random("rand", True) * (to - from_) + self._of_both_parts(from_))
 
     def normal_(self, mean: float = 0.0, std: float = 1.0) -> Self:
-        """Itself, with normally distributed random numbers."""
+        """Itself, with normally distributed random numbers; both parts of complex ones have the mean."""
         _check_spread("normal_", std, std >= 0)
-        return self._in_place(self._random("randn") * std + mean)
+        return self._in_place(self._random("randn", True) * std + self._of_both_parts(mean))
 
     def exponential_(self, lambd: float = 1.0) -> Self:
         """Itself, with random numbers of density lambd exp(-lambd x)."""
@@ -112,11 +112,14 @@ class InPlace(Protocols):
         """Itself, with 1 in each place with probability p, else 0."""
         return self._in_place((self._random("rand") < p).cast(self.dtype))
 
-    def _random(self, method: str) -> Self:
-        """Random numbers of this tensor's shape, float32 at least."""
-        kind = self.dtype.arithmetic if self.dtype.is_float else None
+    def _random(self, method: str, parts: bool = False) -> Self:
+        """Random numbers of this tensor's shape, float32 at least; parts: complex ones for a complex tensor."""
+        kind = self.dtype.arithmetic if self.dtype.is_float or (parts and self.dtype.is_complex) else None
         values: Self = getattr(type(self), method)(self.shape, device=self._node.device, dtype=kind)
         return values
+
+    def _of_both_parts(self, value: float) -> float | complex:
+        return complex(value, value) if self.dtype.is_complex else value
 
     # Elementwise ------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.recording import recorder
+from kernelforge.tensor.aliases import numbers
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import expanded
 from kernelforge.tensor.create import as_shape
@@ -85,11 +86,13 @@ def random_words(shape: tuple[int, ...], device: str | None) -> tuple[Node, Node
     return _words_of(next_state(device), _countable(shape))
 
 
-def _countable(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape itself.
+def _countable(shape: tuple[int, ...], dtype: DType | None = None) -> tuple[int, ...]:
+    """The shape itself, or that of the parts of complex numbers.
 
     raises ShapeError for 2^32 elements or more
     """
+    if dtype is not None and dtype.is_complex:
+        shape = (*shape, 2)
     if math.prod(shape) >= 1 << 32:
         raise ShapeError(
             f"a random tensor of {shape} has {math.prod(shape)} elements, more than 2^32; make it in parts"
@@ -198,20 +201,20 @@ class Random(Pooling):
         contiguous: bool = True,
         requires_grad: bool | None = None,
     ) -> Self:
-        """Uniform random numbers in [0, 1).
+        """Uniform random numbers in [0, 1), of complex types in both parts.
 
         contiguous   True: computed once, into memory; False: computed inside the kernels that use them
         """
-        kind = _float_type(dtype)
+        kind = _inexact(dtype)
         state = cls._wrap(next_state(device), None)
-        values = state._uniform(_countable(as_shape(shape)), kind, contiguous)
+        values = state._uniform(_countable(as_shape(shape), kind), kind, contiguous)
         return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
     def _uniform(self, shape: tuple[int, ...], dtype: DType, contiguous: bool) -> Self:
-        """Uniform numbers of a call's key and counter."""
-        values = self._fraction(*_words_of(self._node, shape), dtype)
-        return self._drawn(values._node, dtype, contiguous, None)
+        """Uniform numbers of a call's key and counter, the parts of complex ones one after the other."""
+        values = self._fraction(*_words_of(self._node, shape), dtype.real)
+        return self._drawn(_joined(values._node, dtype), dtype, contiguous, None)
 
     @classmethod
     def randn(
@@ -222,19 +225,21 @@ class Random(Pooling):
         contiguous: bool = True,
         requires_grad: bool | None = None,
     ) -> Self:
-        """Normally distributed random numbers of mean 0 and variance 1, by the Box-Muller transform."""
-        kind = _float_type(dtype)
+        """Normally distributed random numbers of mean 0 and variance 1, by the Box-Muller transform.
+
+        The parts of complex numbers have a variance of 1/2 each.
+        """
+        kind = _inexact(dtype)
         state = cls._wrap(next_state(device), None)
-        values = state._normal(_countable(as_shape(shape)), kind, contiguous)
+        values = state._normal(_countable(as_shape(shape), kind), kind, contiguous)
         return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
     def _normal(self, shape: tuple[int, ...], dtype: DType, contiguous: bool) -> Self:
         """Normally distributed numbers of a call's key and counter, each from two words."""
-        work = dtypes.float64 if dtype is dtypes.float64 else dtypes.float32
-        radius, turn = (self._fraction(word, word, work) for word in _words_of(self._node, shape))
-        values = (-2 * (1 - radius).log()).sqrt() * turn._cosine_of_turn()
-        return self._drawn(values._node, dtype, contiguous, None)
+        radius, turn = (self._fraction(word, word, dtype.real.arithmetic) for word in _words_of(self._node, shape))
+        values = ((-1 if dtype.is_complex else -2) * (1 - radius).log()).sqrt() * turn._cosine_of_turn()
+        return self._drawn(_joined(values._node, dtype), dtype, contiguous, None)
 
     def _cosine_of_turn(self) -> Self:
         """cos(2 pi u) for u in [0, 1): of float32 by a polynomial in the distance from a quarter turn."""
@@ -260,10 +265,9 @@ class Random(Pooling):
     @classmethod
     def _scaled(cls, method: str, shape: Any, scale: float, offset: float, kwargs: dict[str, Any]) -> Self:
         """Numbers of rand() or randn(), times scale plus offset, rounded to their dtype once."""
-        kind, contiguous = _float_type(kwargs.pop("dtype", None)), kwargs.pop("contiguous", True)
+        kind, contiguous = _inexact(kwargs.pop("dtype", None)), kwargs.pop("contiguous", True)
         requires_grad = kwargs.pop("requires_grad", None)
-        work = dtypes.float64 if kind is dtypes.float64 else dtypes.float32
-        values = getattr(cls, method)(*shape, dtype=work, contiguous=False, **kwargs) * scale + offset
+        values = getattr(cls, method)(*shape, dtype=kind.arithmetic, contiguous=False, **kwargs) * scale + offset
         return cls._drawn(values._node, kind, contiguous, requires_grad)
 
     @classmethod
@@ -352,8 +356,13 @@ def _permutation(n: int, dtype: DType) -> NDArray:
     return order.astype(dtype.compute)
 
 
-def _float_type(dtype: DType | str | type | None) -> DType:
+def _inexact(dtype: DType | str | type | None) -> DType:
     kind = as_dtype(dtype or dtypes.default_float)
-    if not kind.is_float:
+    if not kind.is_float and not kind.is_complex:
         raise DTypeError(f"random numbers of this distribution are floats, not {kind}; randint() makes integers")
     return kind
+
+
+def _joined(values: Node, dtype: DType) -> Node:
+    """Values, two of them side by side in the last dimension as one number where the type is complex."""
+    return numbers(values) if dtype.is_complex else values

@@ -232,3 +232,11 @@ def test_infinities_and_signed_zeros(name, numpy_device):
         np.testing.assert_allclose(np.abs(ours), np.abs(theirs), 1e-12, 1e-14)
         settled = np.isfinite(ODD) & ~np.isnan(theirs)
         assert (np.signbit(ours) == np.signbit(theirs))[settled].all()
+
+
+@pytest.mark.parametrize("a", [0.0, 1.0, -30.0, 1000.0])
+@pytest.mark.parametrize("b", [np.inf, -np.inf, np.nan])
+def test_hyperbolic_tangents_far_along_the_imaginary_axis(a, b, numpy_device):
+    found = Tensor(complex(a, b), dtype="complex128").tanh().numpy()
+    assert np.isnan(found.imag) and (found.real == 0 if a == 0 else np.isnan(found.real))
+    assert Tensor(complex(np.inf, b), dtype="complex128").tanh().real.item() == 1

@@ -94,6 +94,24 @@ def test_kolmogorov_smirnov(device, dtype):
         assert distance(Tensor.uniform(20_000, low=-2, high=6, dtype=dtype).numpy(), lambda x: (x + 2) / 8) < 2
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_parts_of_complex_numbers(numpy_device, dtype):
+    Tensor.manual_seed(7)
+    n = 20_000
+    drawn, even = Tensor.randn(n, dtype=dtype), Tensor.rand(n, dtype=dtype)
+    assert str(drawn.dtype) == str(even.dtype) == str(drawn.randn_like().dtype) == dtype
+    spread, empty = Tensor.normal(n, mean=3, std=2, dtype=dtype), Tensor.empty(n, dtype=dtype)
+    both, between = empty.clone().normal_(3, 2) - 3j, empty.clone().uniform_(1, 3).numpy()
+    half = 0.5**0.5
+    for found, center, scale in ((drawn, 0, half), (spread, 3, 2 * half), (both, 3, 2 * half)):
+        values = found.numpy()
+        assert distance((values.real - center) / scale, normal_cumulative) < 2
+        assert distance(values.imag / scale, normal_cumulative) < 2
+        assert abs(np.corrcoef(values.real, values.imag)[0, 1]) < 0.03
+    for part in (even.real.numpy(), even.imag.numpy(), (between.real - 1) / 2, (between.imag - 1) / 2):
+        assert distance(part, lambda x: x) < 2
+
+
 def test_streams_are_independent(device):
     """Of seeds beside each other, of calls after each other, and of places at several distances."""
     n, streams = 8_192, []
@@ -189,3 +207,5 @@ def test_errors():
         Tensor.randint(3, low=5, high=5)
     with pytest.raises(ShapeError, match="2\\^32"):
         Tensor.rand(1 << 20, 1 << 12)
+    with pytest.raises(ShapeError, match="2\\^32"):
+        Tensor.rand(1 << 20, 1 << 11, dtype="complex64")

@@ -23,3 +23,8 @@ def test_values_too_small_are_not_zero(numpy_device) -> None:
     z = Tensor([complex(-1e5, np.nan)], dtype="complex128")
     assert np.isnan(z.exp().numpy().real).all() and np.isnan(z.sinh().numpy().real).all()
     assert np.isnan(z.cosh().numpy().imag).all()
+
+
+def test_a_constant_nan_does_not_take_the_sign_of_another(numpy_device) -> None:
+    for value in (-np.nan, np.nan):
+        assert Tensor.full((2,), value).signbit().tolist() == [False, False]
