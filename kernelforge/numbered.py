@@ -37,7 +37,7 @@ class Record:
 class Numbered:
     """A graph taken apart.
 
-    key      operations, types, devices and how they hang together
+    key      operations, types, devices, how they hang together, and the number of leaves
     numbers  all sizes, in order; values: all constants, with their types
     roots    the records of the nodes asked for
     """
@@ -61,7 +61,7 @@ def numbered(roots: Sequence[Node], leaves: Sequence[Buffer]) -> Numbered:
         if not _is_anew(node):
             recorder.place[node] = recorder.add(node)
     found.roots = tuple([recorder.add(node) if _is_anew(node) else recorder.place[node] for node in roots])
-    found.key = (*recorder.parts, found.roots)
+    found.key = (*recorder.parts, found.roots, len(leaves))  # also those not read have places in a plan
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kernelforge import Tensor, open_plans, realize, winograd
+from kernelforge.autograd import grad
 from kernelforge.counters import GlobalCounters
 from kernelforge.node import alive
 from kernelforge.settings import Context
@@ -126,6 +127,18 @@ def test_gradients_of_all_sizes() -> None:
     for size, x, y in zip(SIZES, found, expected):
         np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
     assert late == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_gradients_that_read_the_same_of_more_operands(dtype: str) -> None:
+    """What a sum passes on is what it is given, however many operands there are that it does not read."""
+    draw = np.random.default_rng(11)
+    for terms, sizes in (2, (5, 3)), (3, (7, 4)), (4, (2, 6)), (2, (8, 9)), (5, (3, 3)):
+        xs = [Tensor(draw.standard_normal(sizes).astype(dtype), requires_grad=True) for _ in range(terms)]
+        dy = draw.standard_normal(sizes).astype(dtype)
+        products = [x * xs[1] for x in xs[2:]]
+        found = grad(sum(products, xs[0] - xs[1]), xs[:1], Tensor(dy))
+        np.testing.assert_array_equal(found[0].numpy(), dy, err_msg=f"{terms} operands of {sizes}")
 
 
 def test_large_plans_that_stay_are_made_for_their_very_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
