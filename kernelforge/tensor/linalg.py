@@ -127,6 +127,9 @@ class Linalg(Reduce):
             sizes = dict(zip(own, x.shape))
             aligned.append(x.permute([own.index(n) for n in present]).reshape([sizes.get(n, 1) for n in names]))
         gone = tuple([i for i, letter in enumerate(names) if letter not in later])
+        alone = any(aligned[0].shape[i] != aligned[1].shape[i] for i in gone)
+        if dtype is None and alone and not (self.dtype.is_inexact or other.dtype.is_inexact):
+            dtype = "int64"  # as the sum of the one operand that has the letter
         return aligned[0]._contracted(aligned[1], gone, dtype), "".join(n for n in names if n in later)
 
 

@@ -102,6 +102,15 @@ def test_einsum_values(device):
     assert_all_same(found, [np.einsum(formula, *arrays) for formula, arrays in cases], rtol=1e-4, atol=1e-5)
 
 
+def test_einsum_sums_integers_of_one_operand_in_int64(device):
+    """A letter that one operand alone has is summed over as sum() does; products stay what they are."""
+    x, y = np.full((2, 3), 100, np.uint8), np.full(4, 100, np.uint8)
+    found = Tensor.einsum("ij,k->ik", Tensor(x), Tensor(y))
+    assert found.dtype.name == "int64" and found.tolist() == [[30_000] * 4] * 2
+    assert Tensor.einsum("ij,ij->i", Tensor(x), Tensor(x)).dtype.name == "uint8"
+    assert Tensor.einsum("ij,k->ik", Tensor(x).half(), Tensor(y)).dtype.name == "float16"
+
+
 @pytest.mark.parametrize("case", EINSUMS, ids=lambda case: case[0])
 def test_einsum_gradient(case, numpy_device):
     formula, *shapes = case
