@@ -100,7 +100,11 @@ def images_of(node: Node, src: Sequence[Images]) -> Images:
 
 def _by_parts(node: Node, src: Sequence[Images]) -> Images:
     """What an operation does to the real parts and to the imaginary parts."""
-    parts = [[images[k % len(images)] for images in src] for k in (0, 1)]
+    parts = [tuple([images[k % len(images)] for images in src]) for k in (0, 1)]
+    if node.op == "surrogate" and node.attr is not None:  # a variable: its parts are two, even of equal values
+        return tuple([
+            graph.node_of("surrogate", part, (*node.attr, k), node.shape, part[0].dtype) for k, part in enumerate(parts)
+        ])
     return tuple([graph.rebuild(node, part) for part in parts])
 
 

@@ -1,7 +1,8 @@
 """Derivatives of functions: each takes a function and gives another, so they nest.
 
 Comes in: functions of tensors, or of trees of them.  Goes out: functions.  What a function is differentiated with
-respect to is marked by a node of its own, so a tensor it also sees from outside is a constant there.
+respect to is marked by a node of its own, so a tensor it also sees from outside is a constant there.  A complex number
+counts as its two parts: the gradient of a real value is dy/da + i dy/db, as in torch.
 """
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ def _inside() -> Iterator[int]:
 def marked(values: Sequence[Tensor], depth: int, place: int = 0) -> list[Tensor]:
     """The tensors as variables of their own: nodes that no other part of the graph is computed from."""
     for x in values:
-        if not x.dtype.is_float:
-            raise DTypeError(f"a derivative with respect to a tensor of {x.dtype}: only floats have one; cast it first")
+        if not x.dtype.is_inexact:
+            raise DTypeError(
+                f"a derivative with respect to a tensor of {x.dtype}: only floats and complex numbers have one; "
+                "cast it first"
+            )
     return [Tensor._wrap(_mark(x._node, ("variable", depth, place, i)), True) for i, x in enumerate(values)]
 
 
@@ -61,12 +65,17 @@ def _is_outer(node: Node, depth: int) -> bool:
     return node.op == "surrogate" and node.attr is not None and node.attr[0] == "variable" and node.attr[1] < depth
 
 
+def _inner(y: Tensor, dy: Tensor) -> Tensor:
+    """The sum of products; of complex numbers that of their parts, as if they were two real numbers."""
+    return (y * dy.conj()).real.sum() if y.dtype.is_complex else (y * dy).sum()
+
+
 def _pulled(
     outputs: Sequence[Tensor], cotangents: Sequence[Tensor], variables: Sequence[Tensor], cuts: Sequence[Tensor] = ()
 ) -> list[Tensor]:
     """The derivatives of sum(outputs * cotangents) with respect to variables, by paths that do not go on from cuts;
     zeros where there is no dependence."""
-    parts = [(y * dy).sum() for y, dy in zip(outputs, cotangents) if y.dtype.is_float and y._tracked]
+    parts = [_inner(y, dy) for y, dy in zip(outputs, cotangents) if y.dtype.is_inexact and y._tracked]
     if not parts:
         return [x.zeros_like() for x in variables]
     total = sum(parts[1:], parts[0])
@@ -107,6 +116,8 @@ def value_and_grad(function: Callable[..., Any], argnums: Places = 0, has_aux: b
             if not isinstance(y, Tensor) or y.shape:
                 shape = y.shape if isinstance(y, Tensor) else type(y).__name__
                 raise ShapeError(f"the gradient of a function whose value is {shape}: it must be one number; see vjp()")
+            if y.dtype.is_complex:
+                raise DTypeError(f"the gradient of a function whose value is {y.dtype}: it must be real; see vjp()")
             found = _pulled([y], [Tensor(1.0, dtype=y.dtype)], variables)
         slopes = filled(chosen, [_returned(dx, depth) for dx in found])
         kept = mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
@@ -210,13 +221,13 @@ class Motion:
     def pushed(self, outputs: Sequence[Tensor]) -> list[Tensor]:
         """The tangents of outputs; zeros for those that are no floats."""
         duals = [y.ones_like() for y in outputs]
-        floats = [i for i, y in enumerate(outputs) if y.dtype.is_float]
+        floats = [i for i, y in enumerate(outputs) if y.dtype.is_inexact]
         self._count += 2
         for i, dual in zip(floats, marked([duals[i] for i in floats], self.depth, self._count - 1)):
             duals[i] = dual
         pulled = _pulled(outputs, duals, self.variables, self.variables[self._given :])
         pushed = iter(_pulled(pulled, self.moves, [duals[i] for i in floats]))
-        return [next(pushed) if y.dtype.is_float else y.zeros_like() for y in outputs]
+        return [next(pushed) if y.dtype.is_inexact else y.zeros_like() for y in outputs]
 
     def also(self, values: Sequence[Tensor], tangents: Sequence[Tensor]) -> list[Tensor]:
         """Further variables of given values, which move so."""
@@ -250,7 +261,7 @@ def jacrev(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]
 
     @wraps(function)
     def jacobian(*args: Any, **kwargs: Any) -> Tensor:
-        y, pull = vjp(_of_one(function, argnums, args, kwargs), args[argnums])
+        y, pull = vjp(_of_one(function, argnums, args, kwargs), _one_tensor(args[argnums]))
         rows: Tensor = vmap(lambda dy: pull(dy)[0])(_basis(_one_tensor(y)))
         return rows.reshape(*y.shape, *args[argnums].shape)
 
@@ -263,7 +274,7 @@ def jacfwd(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]
     @wraps(function)
     def jacobian(*args: Any, **kwargs: Any) -> Tensor:
         one, x = _of_one(function, argnums, args, kwargs), _one_tensor(args[argnums])
-        columns: Tensor = vmap(lambda dx: jvp(one, (x,), (dx,))[1])(_basis(x))
+        columns: Tensor = vmap(lambda dx: _one_tensor(jvp(one, (x,), (dx,))[1]))(_basis(x))
         shape = columns.shape[1:]
         moved = columns.permute(*range(1, columns.ndim), 0)
         return moved.reshape(*shape, *x.shape)
@@ -293,6 +304,8 @@ def _of_one(
 def _one_tensor(value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise TypeError(f"a Jacobian is of a tensor with respect to a tensor, not of {type(value).__name__}; see vjp()")
+    if value.dtype.is_complex:
+        raise DTypeError(f"a Jacobian of a tensor of {value.dtype}: a complex number has two parts; see view_as_real()")
     return value
 
 
