@@ -134,6 +134,8 @@ def _solved(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel | None:
     """The kernel with a summed axis walked from where it meets each place on, in steps; None when others add something.
 
     sum over k of x[(k-h)//s | (k-h) % s == 0] * y[k]  ->  sum over j of x[j] * y[h + j*s]
+
+    Nor where one step at most is walked, which no sum asks for, and some places meet none.
     """
     place, step, slope = meeting.place, meeting.step, meeting.slope
     if not all(vanishes(e.arg, meeting.guard) for e in kernel.reduces if tap in e.bound):
@@ -142,8 +144,10 @@ def _solved(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel | None:
     first = -(start.hi // step)
     walked = Axis(tap.name, (tap.size - 1 - start.lo) // step - first + 1)
     moved = {tap: start + _at(walked) * step + first * step}
-    wide = replace_axes(kernel, moved, {tap: (walked,) if walked.size > 1 else ()})
     inside = needed([Guard(moved[tap], 0, tap.size)])
+    if walked.size < 2 and inside:
+        return None
+    wide = replace_axes(kernel, moved, {tap: (walked,) if walked.size > 1 else ()})
     guarded = _guarded(wide, walked, meeting.guard, inside, False)
     terms = [e.arg for e in guarded.reduces if walked in e.bound]
     return guarded if all(vanishes(term, guard) for term in terms for guard in inside) else None

@@ -47,6 +47,7 @@ class Functions(Elementwise):
         """The logarithm to base 2."""
         return self._function("log2")
 
+    @composite
     def log10(self) -> Self:
         """The logarithm to base 10."""
         return self._function("log2") * math.log10(2)
