@@ -30,7 +30,8 @@ FUNCTIONS: dict[str, tuple[Wide, float]] = {
     "atanh": (np.arctanh, 2.5), "erf": (_erf, 2.5), "sqrt": (np.sqrt, 0.5), "rsqrt": (lambda x: 1 / np.sqrt(x), 2.5),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 2.5), "softplus": (lambda x: np.logaddexp(0, x), 2.5),
     "silu": (lambda x: x / (1 + np.exp(-x)), 2.5), "mish": (lambda x: x * np.tanh(np.logaddexp(0, x)), 2.5),
-    "reciprocal": (lambda x: 1 / x, 0.5),
+    "reciprocal": (lambda x: 1 / x, 0.5), "deg2rad": (lambda x: x * (np.pi / x.dtype.type(180)), 2.5),
+    "rad2deg": (lambda x: x * (x.dtype.type(180) / np.pi), 2.5),
 }  # fmt: skip
 SPECIAL = (0.0, math.inf, math.nan, 1.0, 2.0, 0.5, math.pi, 1e-3, 8.0, 100.0)
 
@@ -68,7 +69,7 @@ def assert_accurate(
     with np.errstate(all="ignore"):
         wide = [from_storage(x, dtype).astype(np.longdouble if dtype is dtypes.float64 else np.float64) for x in args]
         expected = exact(*wide)
-    computed = ours(*(Tensor(from_storage(x, dtype)).cast(dtype) for x in args)).cast(dtype.arithmetic).numpy()
+    computed = ours(*(Tensor(from_storage(x, dtype)).cast(dtype) for x in args)).realize().cast(dtype.arithmetic).numpy()
     error = units(computed, expected, dtype)
     worst = int(error.argmax())
     at = ", ".join(str(x[worst]) for x in wide)
