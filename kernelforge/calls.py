@@ -154,11 +154,15 @@ def differentiates(nodes: Iterable[Node]) -> bool:
 def is_stray(node: Node, known: Container[int], repeated: bool) -> bool:
     """True for a node in a spelled graph that is realized, but not where the graph's structure says so.
 
+    A constant's value is part of that, also where others of it are realized.
+
     known     the leaves' buffers, by id
     repeated  no gradient looks into realized nodes, so those the structure knows of are buffers here
     """
     realized = node.realized
-    return realized is not None and ((repeated and node.op != "buffer") or id(realized) not in known)
+    if realized is None or node.op == "buffer":
+        return realized is not None and id(realized) not in known
+    return repeated or id(realized) not in known or uniform(node) is not None
 
 
 def _spelled(roots: Sequence[Node], history: bool) -> list[tuple[Node, Images]]:

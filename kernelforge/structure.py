@@ -55,6 +55,8 @@ def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset(), hist
             follow = history and leaf is node.realized and bool(node.src)
             kind, place = "known" if follow else "leaf", leaves.setdefault(leaf, len(leaves))
             parts += (kind, place, node.device, node.shape, node.dtype)
+            if history and op == "const":
+                parts.append(node)
             if not follow:
                 continue
         elif node.device is None:

@@ -81,7 +81,7 @@ def unrolled(function: Any, init: Any, xs: Any, reverse: bool = False) -> Any:
     return _unrolled(function, init, xs, 0, range(len(xs[0])), reverse)
 
 
-@pytest.mark.parametrize("length", [2, 3, 6])
+@pytest.mark.parametrize("length", [1, 2, 3, 6])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_scan_recorded_once(length: int, reverse: bool) -> None:
     rng = np.random.default_rng(length)

@@ -69,7 +69,8 @@ def assert_accurate(
     with np.errstate(all="ignore"):
         wide = [from_storage(x, dtype).astype(np.longdouble if dtype is dtypes.float64 else np.float64) for x in args]
         expected = exact(*wide)
-    computed = ours(*(Tensor(from_storage(x, dtype)).cast(dtype) for x in args)).realize().cast(dtype.arithmetic).numpy()
+    result = ours(*(Tensor(from_storage(x, dtype)).cast(dtype) for x in args)).realize()
+    computed = result.cast(dtype.arithmetic).numpy()
     error = units(computed, expected, dtype)
     worst = int(error.argmax())
     at = ", ".join(str(x[worst]) for x in wide)
