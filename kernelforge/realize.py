@@ -42,7 +42,7 @@ from kernelforge.settings import (
     shows_kernels,
 )
 from kernelforge.steps import Plan, Step
-from kernelforge.structure import Structure, structure
+from kernelforge.structure import Structure, structure_on
 from kernelforge.tune import state as tuned
 
 if TYPE_CHECKING:
@@ -155,26 +155,13 @@ def realize(
 
 def _structured(nodes: Sequence[Node], device: str) -> Structure:
     """The structure of nodes to compute on a device, once what they read and what is to stay is computed."""
-    found = structure(nodes)
-    if any(cast(Buffer, leaf).device != device for leaf in found.leaves) and _moved(found.nodes, device):
-        found = structure(nodes)
+    found = structure_on(nodes, device)
     first = held_among(found.nodes, nodes)
     if not first:
         return found
     for place in dict.fromkeys(node.device for node in first):
         realize([node for node in first if node.device == place])
-    return structure(nodes)
-
-
-def _moved(nodes: Sequence[Node], device: str) -> bool:
-    """Lets go of constants that were computed on another device, which was the default one then: are there any?
-
-    What is computed from no buffer is on no device of its own, and equal ones are one node while anything holds it.
-    """
-    found = [x for x in nodes if x.device is None and x.realized is not None and x.realized.device != device]
-    for node in found:
-        node.realized = None
-    return bool(found)
+    return structure_on(nodes, device)
 
 
 def _is_large(plan: Plan) -> bool:
@@ -206,7 +193,7 @@ def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
     None where there is nothing to gain.  Its leaves and results are in the order of those of `realize`; nothing runs.
     """
     pending = _pending(nodes)
-    found = structure(pending)
+    found = structure_on(pending, _device(pending))
     leaves = cast(list[Buffer], found.leaves)
     free = frozenset(number for number, leaf in enumerate(leaves) if leaf in spare)
     if not pending or _nbytes(leaves, free) < LEAST_SPARED:
@@ -414,7 +401,8 @@ def planned(nodes: Sequence[Node]) -> list[Step]:
 
 def _fresh(pending: Sequence[Node]) -> Plan:
     """A plan for nodes, whether or not there is one."""
-    leaves, device = cast(list[Buffer], structure(pending).leaves), _device(pending)
+    device = _device(pending)
+    leaves = cast(list[Buffer], structure_on(pending, device).leaves)
     return planner.make_plan(pending, leaves, device, choice=tried.choice(device))
 
 

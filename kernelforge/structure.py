@@ -71,3 +71,21 @@ def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset(), hist
         parts += (op, node.attr)
         stack += node.src
     return Structure(tuple(parts), list(leaves), list(number))
+
+
+def structure_on(roots: Sequence[Node], device: str) -> Structure:
+    """The structure of what roots are computed from on a device, without constants that were computed on another one,
+    which was the default one then.
+
+    What is computed from no buffer is on no device of its own, and equal ones are one node while anything holds it.
+    """
+    found = structure(roots)
+    while any(leaf.device != device for leaf in found.leaves):
+        constants = [x for x in found.nodes if x.device is None and x.realized is not None]
+        elsewhere = [x for x in constants if x.realized is not None and x.realized.device != device]
+        if not elsewhere:
+            break
+        for node in elsewhere:
+            node.realized = None
+        found = structure(roots)  # which may show others, that those were computed from
+    return found

@@ -20,7 +20,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
 from kernelforge.plan import make_plan
-from kernelforge.realize import read, realize, synchronize
+from kernelforge.realize import explain, read, realize, synchronize
 from kernelforge.settings import Context
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
@@ -147,6 +147,22 @@ def test_a_constant_moved_to_a_device_is_computed_there() -> None:
     check([add(x, x)])
 
 
+def test_constants_computed_on_another_device_are_computed_anew() -> None:
+    """Also those they were computed from, and where nothing but the plan is asked for."""
+    inner = graph.elementwise("exp", graph.cast(graph.iota(8), dtypes.float32))
+    outer = graph.elementwise("neg", inner)
+    before, Device.DEFAULT = Device.DEFAULT, "NUMPY"
+    try:
+        realize([inner])
+        realize([outer])
+    finally:
+        Device.DEFAULT = before
+    result = add(outer, matrix(0, (8,), "CPU"))
+    assert "on CPU" in explain([result])
+    check([result])
+    assert outer.realized is None and inner.realized is None
+
+
 # --------------------------------------------------------------------------------------------- plan cache
 
 
@@ -174,7 +190,7 @@ def test_one_operation_on_views_is_known_by_how_its_operands_are_seen(monkeypatc
         x, y = Tensor(a).realize(), Tensor(b).realize()
         for i, j in pairs:
             np.testing.assert_array_equal((seen[i](x) + seen[j](y)).realize().numpy(), views[i](a) + views[j](b))
-        monkeypatch.setattr("kernelforge.realize.structure", None)
+        monkeypatch.setattr("kernelforge.realize.structure_on", None)
 
 
 def test_which_buffers_are_the_same_is_part_of_the_structure() -> None:
