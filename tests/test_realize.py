@@ -3,7 +3,6 @@
 import gc
 import itertools
 import random
-import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -362,12 +361,12 @@ def test_one_operation_runs_again_without_a_look_at_its_structure(
     def drawn() -> tuple[np.ndarray, np.ndarray]:
         return tuple(np.random.default_rng(next(seeds)).random((5, 5), np.float32) for _ in range(2))  # type: ignore
 
-    monkeypatch.setattr(sys.modules["kernelforge.open_plans"], "_families", {})  # nor plans for other sizes
-    monkeypatch.setattr(sys.modules["kernelforge.realize"], "_plans", {})
+    monkeypatch.setattr("kernelforge.open_plans._families", {})  # nor plans for other sizes
+    monkeypatch.setattr("kernelforge.realize._plans", {})
     seeds = itertools.count()
     for _ in range(2):
         function(*[Tensor(values).realize() for values in drawn()]).realize()
-    monkeypatch.setattr(sys.modules["kernelforge.realize"], "structure", None)
+    monkeypatch.setattr("kernelforge.realize.structure_on", None)
     values = drawn()
     found = function(*[Tensor(value).realize() for value in values]).realize()
     assert np.allclose(found.numpy(), function(*values), rtol=1e-5)
