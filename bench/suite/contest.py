@@ -45,7 +45,7 @@ class Effort:
 FULL, QUICK = Effort(5, 60, 1.0), Effort(3, 10, 0.2)
 USUAL = Effort(5, 24, 0.5, settles=True, sample=1 << 14)
 NEAR = 1.5  # times as slow as the fastest: sides beyond it decide nothing
-FAR, GLIMPSES = 2.5, 2  # times as slow: sides beyond it after so many rounds are not measured further
+FAR, GLIMPSES = 2.5, 2  # times as slow as the fastest peer: those beyond it after so many rounds run no more
 GRAIN, APART = 1.03, 1.1  # how close a side's best times are when they have settled; when who is faster is clear
 
 
@@ -66,12 +66,17 @@ def contest(sides: Sequence[Side], name: str, effort: Effort, gauge: Side | None
         if effort.settles and number + 1 >= effort.least and settled(samples, sides[-1].name):
             break
         if effort.settles and number + 1 == GLIMPSES:
-            fastest = min(min(found) for found in samples.values())
-            able = [side for side in able if side is sides[-1] or min(samples[side.name]) <= FAR * fastest]
+            able = _near(able, samples, sides[-1])
     if gauge and effort.settles:
         _note_ceilings(gauge, row)
     row.seconds = {name: min(found) for name, found in samples.items() if found}
     return row
+
+
+def _near(sides: list[Side], samples: dict[str, list[float]], ours: Side) -> list[Side]:
+    """The sides that are measured further: ours, and the peers that may turn out the fastest of the peers."""
+    least = {side.name: min(samples[side.name]) for side in sides if side is not ours}
+    return [side for side in sides if side is ours or least[side.name] <= FAR * min(least.values())]
 
 
 def _note_ceilings(gauge: Side, row: Row) -> None:

@@ -147,7 +147,7 @@ def publish(record: Record, workloads: Mapping[str, Workload | Step]) -> None:
 INTRODUCTION = """
 Made by `python -m bench.suite`. Times are the best of several rounds, in which the sides take turns, each in a process
 of its own with the same number of threads; they include everything a user waits for: tracing, launching and the wait
-for the result. A peer 2.5 times as slow as the fastest after two rounds is not measured further. The same inputs
+for the result. A peer 2.5 times as slow as another after two rounds is not measured further. The same inputs
 go in everywhere and the results are compared. *Times faster* is the best peer's time over kernelforge's: above 1
 kernelforge is faster. *Of ceiling* is the time the least possible work would take at the
 speeds measured in the same minute, over kernelforge's; it is left out where data may stay in caches and memory would
