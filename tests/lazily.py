@@ -21,6 +21,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/inspect/test_drawing.py": _GRAPH,
     "tests/optim/test_again.py": "looks at how a step is put off until values are read",
     "tests/optim/test_optimizers.py::test_every_step_has_the_same_plan_and_computes_all_of_it": _KERNELS,
+    "tests/optim/test_optimizers.py::test_history_is_freed": _GRAPH,
     "tests/tensor/test_autograd.py::test_a_loss_forgets_its_history_after_backward": _GRAPH,
     "tests/autograd/test_function.py::test_an_anomaly_names_operation_and_line": _ANOMALY,
     "tests/autograd/test_function.py::test_infinity_is_an_anomaly_where_asked_for": _ANOMALY,
