@@ -109,7 +109,8 @@ class Replacing(Picking):
         selection = self._selection(index)
         if not selection.picks:
             return self._with_viewed(selection, source)
-        return self._viewed(selection)._with_picked(selection, source, "add" if accumulate else "set")
+        changed = self._viewed(selection)._with_picked(selection, source, "add" if accumulate else "set")
+        return changed.reshape(self.shape)  # a mask without dimensions has given it one of its own
 
     def put(self, index: Self, source: Self, accumulate: bool = False) -> Self:
         """self with the elements of the flattened tensor that an index names replaced by source, or added to.

@@ -120,7 +120,7 @@ PARTS: dict[str, Case] = {
     "index_put added": Case("if", lambda x, i, y: x.index_put((i,), y, accumulate=True), lambda d, s, t: (
         places(d, (3,), (s or (1,))[0]), values(d, s[1:], t))),
     "index_put by a mask": Case("if", lambda x, m: x.index_put((m,), x[m] * 2), lambda d, s, t: (
-        values(d, s, "bool"),)),
+        values(d, s, "bool"),), theirs=lambda x, m: x.index_put((m,), x[m] * 2) if x.ndim else x.where(~m, x * 2)),
     **{f"index_reduce {name}": Case("f", lambda x, *rest, how=name: x.index_reduce(*rest, how), some_slices)
        for name in ("prod", "mean", "amax", "amin")},
     "sum_to_size": Case("f", lambda x, size: x.sum_to_size(size), lambda d, s, t: (

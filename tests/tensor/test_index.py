@@ -326,3 +326,11 @@ def test_masks_without_dimensions(index, numpy_device):
     assert np.array_equal(x.numpy(), array)
     for value in (True, False):
         assert Tensor(value)[Tensor(value)].shape == np.array(value)[np.array(value)].shape
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("chosen", [True, False])
+def test_what_is_put_by_a_mask_without_dimensions_keeps_its_shape(shape, chosen, numpy_device):
+    x, mask = Tensor.full(shape, 3.0), Tensor(chosen)
+    y = x.index_put((mask,), x[mask] * 2)
+    assert y.shape == shape and (y == (6 if chosen else 3)).all().item()
