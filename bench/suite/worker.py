@@ -21,6 +21,7 @@ from kernelforge.ceilings import measured
 
 GLANCES = 5  # at each ceiling, several times in a row of the table
 LONG = 20e-3  # seconds of a call that does not care for what is in the caches at its beginning
+FIRST_CALLS, WARM_UP = 8, 0.3  # calls, seconds: after some calls of one shape libraries specialise their kernels
 STEPS = 3  # of a training step are compared
 
 
@@ -62,6 +63,10 @@ class Worker:
 
     def calibrate(self) -> float:
         """Decide how many calls one timing takes, and whether one comes before it; how long a round will be."""
+        end = perf_counter() + WARM_UP
+        for _ in range(FIRST_CALLS):
+            if perf_counter() < end:
+                self.call()
         taken = seconds(self.call)
         self.warms = taken < LONG
         self.repeats = calls_to_last(self.call) if self.warms else 1
