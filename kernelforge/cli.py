@@ -26,7 +26,7 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -38,6 +38,7 @@ from kernelforge.errors import ArgumentError, DTypeError, SettingError, ShapeErr
 from kernelforge.inspect import editing, profile, report, sourcing
 from kernelforge.inspect.differing import difference
 from kernelforge.inspect.explaining import details, explain
+from kernelforge.replay.structures import tensors_in
 from kernelforge.tensor import Tensor
 
 FROZEN: Final = ("<frozen runpy>", "<frozen importlib._bootstrap>")  # files of frames that run programs
@@ -263,25 +264,16 @@ def _function(module: str, name: str) -> Callable[[], object]:
     if not callable(found):
         raise UserError(f"{module}:{name} is no function, but of type {type(found).__name__}")
     try:
-        inspect.signature(found).bind()
+        with suppress(ValueError):  # some functions do not tell what they take
+            inspect.signature(found).bind()
     except TypeError as error:
         raise UserError(f"{module}:{name} is called without arguments: {error}") from None
-    except ValueError:  # it does not tell what it takes
-        pass
     return found
 
 
 def computed(result: object) -> object:
     """What a function gives, with all tensors in it computed."""
-    rest, found = [result], list[Tensor]()
-    while rest:
-        value = rest.pop()
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, (list, tuple)):
-            rest.extend(value)
-        elif isinstance(value, dict):
-            rest.extend(value.values())
+    found = tensors_in(result)
     if found:
         Tensor.realize(*found)
     return result
