@@ -224,23 +224,20 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Tensor:
 @counterpart("cov")
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Tensor:
     """The covariances of variables, each a row."""
-    parts = [floating(x).atleast_2d() for x in tensors([one for one in (m, y) if one is not None])]
-    parts = [x if rowvar or x.shape[0] == 1 else x.mT for x in parts]
-    x = parts[0].cat(*parts[1:], dim=0) if len(parts) > 1 else parts[0]
-    away = x - x.mean(1, keepdim=True)
-    less = ddof if ddof is not None else 0 if bias else 1
-    return (away @ away.mT.conj() / (x.shape[1] - less)).squeeze()
+    return _variables(m, y, rowvar).cov(correction=int(not bias) if ddof is None else ddof)
 
 
 @counterpart("corrcoef")
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
     """The correlations of variables, each a row."""
-    found = cov(x, y, rowvar)
-    if not found.ndim:
-        return found / found
-    spread = found.diagonal().real.sqrt() if found.dtype.is_complex else found.diagonal().sqrt()
-    return (found / spread.unsqueeze(1) / spread).clamp(-1, 1) if not found.dtype.is_complex else Tensor.div(
-        found, spread.unsqueeze(1) * spread)  # fmt: skip
+    return _variables(x, y, rowvar).corrcoef()
+
+
+def _variables(x: Any, y: Any, rowvar: bool) -> Tensor:
+    """The rows, or the columns, of one matrix or of two."""
+    parts = [floating(one).atleast_2d() for one in tensors([one for one in (x, y) if one is not None])]
+    parts = [one if rowvar or one.shape[0] == 1 else one.mT for one in parts]
+    return parts[0].cat(*parts[1:], dim=0) if len(parts) > 1 else parts[0]
 
 
 # ------------------------------------------------------------------------------------------- Fourier transforms
