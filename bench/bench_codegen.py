@@ -8,11 +8,11 @@ import pytest
 
 from codegen.generate import generate
 from kernelforge import GlobalCounters, Tensor
-from kernelforge.fuse import groups
+from kernelforge.fusion.fuse import groups
+from kernelforge.fusion.lower import lower
 from kernelforge.graph import toposort
 from kernelforge.kernels import Device
-from kernelforge.lower import lower
-from kernelforge.simplify import simplify
+from kernelforge.rewrites.simplify import simplify
 
 EXPRESSIONS = {
     "chain": lambda x, w: x * 2 + w,

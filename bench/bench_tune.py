@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from bench.measure import table
-from codegen.candidates import Candidate
+from codegen.choose.candidates import Candidate
 from codegen.generate import render
 from codegen.ir import Kernel
 from kernelforge import Context, Device, Tensor
 from kernelforge.kernels import Runtime
 from kernelforge.kernels.workers import crew
-from kernelforge.plan import make_plan
+from kernelforge.planning.plan import make_plan
 from kernelforge.structure import structure
 from kernelforge.tune.search import Search
 from kernelforge.tune.trial import Trial

@@ -10,13 +10,13 @@ from dataclasses import replace
 from importlib import import_module
 from math import prod
 
-from codegen import opencl
 from codegen.access import flops
-from codegen.choose import placed
+from codegen.choose.default import placed
 from codegen.ir import Kernel
 from codegen.nest import build
 from codegen.nodes import Nest
 from codegen.open_sizes import STATIC, Sizes
+from codegen.opencl import printer as opencl
 from codegen.program import Program
 from codegen.schedule import Schedule
 from codegen.show import show
@@ -45,7 +45,7 @@ def generate(
 def render(nest: Nest, sizes: Sizes = STATIC) -> Program:
     """The program of a placed kernel, in its target's language."""
     if nest.target.language == "triton":  # loaded when first needed: most programs never print it
-        return _counted(import_module("codegen.triton").render(nest), nest.kernel)
+        return _counted(import_module("codegen.triton.printer").render(nest), nest.kernel)
     return _counted(opencl.render_nest(nest, sizes), nest.kernel)
 
 

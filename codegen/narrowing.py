@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, in_order
 from codegen.ir import Expr, Reduce
-from codegen.masked import Masked, demanded, masked_values
 from codegen.nodes import (
     Advance,
     Box,
@@ -30,6 +29,7 @@ from codegen.nodes import (
     Update,
     nodes,
 )
+from codegen.rewrites.masked import Masked, demanded, masked_values
 
 
 @dataclass(frozen=True, eq=False)

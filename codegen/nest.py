@@ -14,7 +14,7 @@ from codegen.nodes import Nest
 from codegen.placing import place
 from codegen.schedule import Schedule, Step
 from codegen.target import Target
-from codegen.triton_limits import check_blocks
+from codegen.triton.limits import check_blocks
 
 GROUPS = 64  # groups the plain schedule spreads an axis over, at most
 

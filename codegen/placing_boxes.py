@@ -9,13 +9,13 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from codegen.contract import contraction
 from codegen.dots import WORD
 from codegen.goals import Goal, Order, axis_names, place_at
 from codegen.image import Image
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Load, Reduce
 from codegen.nodes import Box, Place
+from codegen.rewrites.contract import contraction
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 

@@ -14,7 +14,7 @@ from codegen.dtypes import FLOAT8, DType
 from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, uniform, user_line
 from kernelforge.later import later
 from kernelforge.node import new_node
-from kernelforge.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
+from kernelforge.rewrites.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
 
 if TYPE_CHECKING:
     from kernelforge import grad

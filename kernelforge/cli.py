@@ -33,8 +33,8 @@ from typing import Any, Final
 
 from kernelforge.bench import command as bench
 from kernelforge.dumping import dump
-from kernelforge.edits import edits, manifest_of
 from kernelforge.errors import ArgumentError, DTypeError, SettingError, ShapeError
+from kernelforge.execution.edits import edits, manifest_of
 from kernelforge.inspect import editing, profile, report, sourcing
 from kernelforge.inspect.differing import difference
 from kernelforge.inspect.explaining import details, explain

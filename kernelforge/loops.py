@@ -22,8 +22,8 @@ from kernelforge.calls import Recipe, Signature, placeholders
 from kernelforge.grad import gradient
 from kernelforge.grad.table import add, summed
 from kernelforge.graph import Node, full, rebuild, toposort
-from kernelforge.lifted import lifted
-from kernelforge.tiling import tiled
+from kernelforge.rewrites.lifted import lifted
+from kernelforge.rewrites.tiling import tiled
 
 APART: Final = 512  # bytes of which elements of sequences and states take a multiple: where memory can be divided
 LEAST: Final = 4  # steps that are worth a loop

@@ -16,18 +16,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import debug, edits, faults, saved
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
+from kernelforge.execution import debug, edits, faults, saved
+from kernelforge.execution.ownership import dying
+from kernelforge.execution.running import (
+    compile_all,
+    launch,
+    plainly,
+    prepared,
+    run_called,
+    run_one,
+    run_plain,
+    service_of,
+)
+from kernelforge.execution.running import contents as contents
 from kernelforge.graph import VIEWS, Node, uniform
 from kernelforge.held import held_among
 from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.node import is_stored, waiting
-from kernelforge.ownership import dying
-from kernelforge.running import compile_all, launch, plainly, prepared, run_called, run_one, run_plain, service_of
-from kernelforge.running import contents as contents
+from kernelforge.planning.steps import Plan, Step
 from kernelforge.settings import (
     DUMP,
     DUMP_LANGUAGE,
@@ -41,22 +51,25 @@ from kernelforge.settings import (
     remembered,
     shows_kernels,
 )
-from kernelforge.steps import Plan, Step
 from kernelforge.structure import Structure, structure_on
 from kernelforge.tune import state as tuned
 
 if TYPE_CHECKING:
-    from kernelforge import confirming, dumping, open_plans, story, tried, whiles
-    from kernelforge import plan as planner
+    from kernelforge import dumping, whiles
+    from kernelforge.checking import confirming
+    from kernelforge.execution import tried
+    from kernelforge.fusion import story
+    from kernelforge.planning import open_plans
+    from kernelforge.planning import plan as planner
 else:
     later(
         globals(),
-        confirming="kernelforge.confirming",
+        confirming="kernelforge.checking.confirming",
         dumping="kernelforge.dumping",
-        open_plans="kernelforge.open_plans",
-        planner="kernelforge.plan",
-        story="kernelforge.story",
-        tried="kernelforge.tried",
+        open_plans="kernelforge.planning.open_plans",
+        planner="kernelforge.planning.plan",
+        story="kernelforge.fusion.story",
+        tried="kernelforge.execution.tried",
         whiles="kernelforge.whiles",
     )
 

@@ -15,8 +15,8 @@ from kernelforge import graph
 from kernelforge.calls import Recipe, placeholders
 from kernelforge.errors import ArgumentError
 from kernelforge.graph import LEAVES, Node, elementwise, toposort, uniform
-from kernelforge.lifted import lifted
 from kernelforge.node import waiting
+from kernelforge.rewrites.lifted import lifted
 from kernelforge.structure import structure
 
 MOST_RECORDED: Final = 1024

@@ -1,6 +1,6 @@
 """The first GPU in the CPU's place, for tests that know nothing of GPUs.
 
-    pytest -p tests.cuda_device tests/tensor tests/codegen/test_triton.py
+    pytest -p tests.cuda_device tests/tensor tests/codegen/triton/test_printer.py
 
 Sources that tests would run in Triton's interpreter run on the GPU as well.  One process compiles with itself alone:
 pytest-xdist starts enough of them.

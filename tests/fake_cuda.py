@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 
 from codegen.interpret import interpret
 from codegen.program import Program
-from kernelforge import faults, plan, realize
+from kernelforge import realize
+from kernelforge.execution import faults
 from kernelforge.kernels import cuda_build, cuda_devices, cuda_driver, device
 from kernelforge.kernels.triton_compile import Binary
 from kernelforge.kernels.workers import Crew
+from kernelforge.planning import plan
 from kernelforge.settings import Context
 
 POISON = 0xCD

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import layout
 from kernelforge.kernels import opencl, pool
 from kernelforge.kernels.opencl_build import Compiled
 from kernelforge.kernels.opencl_queues import Queues
-from kernelforge.memory import Block, Lifetime
+from kernelforge.planning import layout
+from kernelforge.planning.memory import Block, Lifetime
 
 GUARDED: Final = os.environ.get("KF_TEST_MODE", "") == "guarded"
 ALIGNMENT: Final = opencl.ALIGNMENT

@@ -27,7 +27,7 @@ from tests.unchecked import UNCHECKED
 CAPTURED: Final = os.environ.get("KF_TEST_MODE", "") == "captured"
 PLACES: Final = ("tests/tensor/", "tests/nn/", "tests/optim/", "tests/autograd/", "tests/func/", "tests/array_api/",
                  "tests/parity/", "tests/test_amp", "tests/test_fft", "tests/test_grad_rules", "tests/test_views",
-                 "tests/test_windowed", "tests/test_winograd", "tests/test_variable")  # fmt: skip
+                 "tests/windows/", "tests/test_variable")  # fmt: skip
 VALUES: Final = frozenset(("device", "numpy_device"))  # fixtures whose values are plain
 TIMES: Final = 3
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kernelforge import Tensor, plan, realize
+from kernelforge import Tensor, realize
 from kernelforge.collector import paused
+from kernelforge.planning import plan
 
 
 @pytest.fixture(params=[True, False])

@@ -12,7 +12,7 @@ from codegen.show import show
 from codegen.target import CPU, SM90
 from kernelforge import Context, Tensor
 from kernelforge.kernels import Device
-from kernelforge.plan import make_plan
+from kernelforge.planning.plan import make_plan
 from kernelforge.structure import structure
 
 ROOT = Path(__file__).parent.parent

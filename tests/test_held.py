@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from kernelforge import GlobalCounters, Tensor, held, nn, no_grad, open_plans, realize
+from kernelforge import GlobalCounters, Tensor, held, nn, no_grad, realize
+from kernelforge.planning import open_plans
 
 ROUNDS = 12
 FEW = 5  # kernels

@@ -13,8 +13,8 @@ from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
 from kernelforge.func import vmap
 from kernelforge.graph import toposort
+from kernelforge.planning.steps import Launch
 from kernelforge.realize import planned
-from kernelforge.steps import Launch
 from kernelforge.tensor.walking import side_by_side, walk
 
 Step = Callable[..., Tensor]

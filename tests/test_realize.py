@@ -18,7 +18,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
-from kernelforge.plan import make_plan
+from kernelforge.planning.plan import make_plan
 from kernelforge.realize import explain, read, realize, synchronize
 from kernelforge.settings import Context
 from kernelforge.structure import structure
@@ -361,7 +361,7 @@ def test_one_operation_runs_again_without_a_look_at_its_structure(
     def drawn() -> tuple[np.ndarray, np.ndarray]:
         return tuple(np.random.default_rng(next(seeds)).random((5, 5), np.float32) for _ in range(2))  # type: ignore
 
-    monkeypatch.setattr("kernelforge.open_plans._families", {})  # nor plans for other sizes
+    monkeypatch.setattr("kernelforge.planning.open_plans._families", {})  # nor plans for other sizes
     monkeypatch.setattr("kernelforge.realize._plans", {})
     seeds = itertools.count()
     for _ in range(2):

@@ -9,18 +9,18 @@ from dataclasses import asdict, dataclass
 
 from codegen.generate import generate
 from codegen.program import Program
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from codegen.target import Target
 from kernelforge import Tensor
 from kernelforge.calls import expanded
 from kernelforge.dumping.machine import Machine, architecture_of, described
-from kernelforge.fuse import groups
+from kernelforge.fusion.fuse import groups
+from kernelforge.fusion.lower import lower
 from kernelforge.kernels.triton_compile import compile_program
-from kernelforge.lower import lower
 from kernelforge.node import is_stored
-from kernelforge.plan import storage
-from kernelforge.simplify import simplify
-from kernelforge.split import split
+from kernelforge.planning.plan import storage
+from kernelforge.rewrites.simplify import simplify
+from kernelforge.rewrites.split import split
 
 REGISTERS = 65_536  # 32-bit ones of a multiprocessor
 PATTERNS = {  # by kind of machine code: matrix instructions, copies into shared memory, accesses and the narrow ones

@@ -17,7 +17,7 @@ from bench.gpu.table import Results, Row
 from kernelforge import Tensor
 from kernelforge.kernels.cuda import CudaRuntime
 from kernelforge.node import is_stored
-from kernelforge.plan import make_plan
+from kernelforge.planning.plan import make_plan
 from kernelforge.settings import Context
 from kernelforge.structure import structure
 

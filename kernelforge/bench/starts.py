@@ -15,8 +15,8 @@ from typing import Final
 
 from kernelforge.bench.subjects import Subject
 from kernelforge.errors import DeviceError
+from kernelforge.execution.observing import Observer, observed
 from kernelforge.nn import functional
-from kernelforge.observing import Observer, observed
 from kernelforge.tensor import Tensor
 
 PATIENCE: Final = 600  # seconds

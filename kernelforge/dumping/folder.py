@@ -18,10 +18,10 @@ from kernelforge.dumping.machine import CAPABILITY, Machine, architecture_of, as
 from kernelforge.dumping.manifest import manifest
 from kernelforge.dumping.page import page
 from kernelforge.dumping.recorder import Recorder
-from kernelforge.observing import named
+from kernelforge.execution.observing import named
+from kernelforge.fusion.story import Story
+from kernelforge.planning.steps import Plan
 from kernelforge.settings import DUMP, DUMP_LANGUAGE, Context, forget
-from kernelforge.steps import Plan
-from kernelforge.story import Story
 
 _process = os.getpid()  # a child that was forked writes nothing
 

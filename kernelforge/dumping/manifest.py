@@ -11,15 +11,15 @@ import platform
 from dataclasses import asdict
 from typing import Any, Final
 
-from kernelforge.boundaries import advice
 from kernelforge.ceilings import ceilings
 from kernelforge.dumping.machine import Machine
 from kernelforge.dumping.recorder import Kernel, Planned, Recorder, details
 from kernelforge.dumping.sources import rules
 from kernelforge.dumping.statements import mapped
 from kernelforge.dumping.wins import wins
+from kernelforge.fusion.boundaries import advice
+from kernelforge.fusion.story import Point
 from kernelforge.kernels import Device
-from kernelforge.story import Point
 
 SCHEMA: Final = 1
 MOST_WINS: Final = 20

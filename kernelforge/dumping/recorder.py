@@ -19,10 +19,10 @@ from codegen.target import Target
 from kernelforge.counters import GlobalCounters
 from kernelforge.dumping.single import script
 from kernelforge.dumping.sources import SUFFIX, Source, algebra_of, header, nest_of, rewrites_of, schedule_of, sources
+from kernelforge.execution.observing import Observer
+from kernelforge.fusion.story import Story
 from kernelforge.graph import Line
-from kernelforge.observing import Observer
-from kernelforge.steps import Launch, Plan
-from kernelforge.story import Story
+from kernelforge.planning.steps import Launch, Plan
 
 MOST_EVENTS: Final = 50_000
 

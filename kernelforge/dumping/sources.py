@@ -13,13 +13,13 @@ from pathlib import Path
 from types import FunctionType
 from typing import Final
 
-from codegen import rewrite
-from codegen.choose import forms
+from codegen.choose.default import forms
 from codegen.generate import generate
 from codegen.ir import Kernel
 from codegen.nest import build
 from codegen.origins import following
 from codegen.program import Program
+from codegen.rewrites import rewrite
 from codegen.schedule import ScheduleError
 from codegen.show import show
 from codegen.show_nest import show_nest
@@ -28,7 +28,7 @@ from codegen.target import CPU, GFX942, SM80, SM90, SM100, Target
 from kernelforge.dumping.statements import Lines, of_joined, statements
 from kernelforge.graph import Line
 from kernelforge.kernels import Device
-from kernelforge.steps import Launch
+from kernelforge.planning.steps import Launch
 
 SUFFIX: Final = {"opencl": ".cl", "triton": ".py", "interpreted": ".txt"}
 TARGETS: Final[dict[str, Target]] = {"opencl": CPU, "triton": SM90}

@@ -18,9 +18,9 @@ from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
 from kernelforge.func.trees import ends, filled, mapped
 from kernelforge.graph import Node
-from kernelforge.lifted import lifted
 from kernelforge.node import new_node
 from kernelforge.recording import Recorder, recorder
+from kernelforge.rewrites.lifted import lifted
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import spelled_out
 

@@ -14,12 +14,12 @@ from kernelforge.errors import ShapeError
 from kernelforge.func.once import Refused, recording
 from kernelforge.func.trees import ends, filled
 from kernelforge.graph import Node, toposort
-from kernelforge.lifted import lifted
 from kernelforge.loops import walked
 from kernelforge.recording import recorder
+from kernelforge.rewrites.lifted import lifted
+from kernelforge.rewrites.virtual import VIRTUAL
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import is_spelling, spelled_out
-from kernelforge.virtual import VIRTUAL
 from kernelforge.whiles import outside_of, recipes, replaced
 
 NESTED: Final = frozenset(("loop", "while"))  # what a step of a loop cannot have

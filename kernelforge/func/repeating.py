@@ -16,10 +16,10 @@ from kernelforge.func.derivatives import Motion, jvp, moving
 from kernelforge.func.once import moved_by, recording
 from kernelforge.func.trees import ends, filled
 from kernelforge.graph import Node
+from kernelforge.rewrites.virtual import VIRTUAL
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import spelled_out
 from kernelforge.tensor.core import grad_enabled
-from kernelforge.virtual import VIRTUAL
 from kernelforge.whiles import looped, outside_of, replaced
 
 States = list[Tensor]

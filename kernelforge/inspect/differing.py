@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kernelforge.dumping.page import asset
-from kernelforge.edits import manifest_of
+from kernelforge.execution.edits import manifest_of
 from kernelforge.inspect.explaining import nbytes, seconds
 
 NOISE: Final = 1.1  # times that differ by less are not told apart

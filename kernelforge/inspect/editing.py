@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from codegen.ir import Kernel
 from codegen.program import Program
-from kernelforge.edits import FOLDER, edits, manifest_of
 from kernelforge.errors import ArgumentError
+from kernelforge.execution.edits import FOLDER, edits, manifest_of
 from kernelforge.inspect.profile import Profile, profile
 from kernelforge.kernels import Device, Runtime
 from kernelforge.settings import Context

@@ -14,12 +14,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from kernelforge import debug
 from kernelforge.ceilings import ceilings
 from kernelforge.counters import GlobalCounters
+from kernelforge.execution import debug
+from kernelforge.execution.observing import Observer, observed
 from kernelforge.graph import Line
-from kernelforge.observing import Observer, observed
-from kernelforge.steps import Launch
+from kernelforge.planning.steps import Launch
 
 COLUMNS: Final = ("kernel", "launches", "ms", "% of time", "GFLOP/s", "GB/s", "% of ceiling", "from")
 

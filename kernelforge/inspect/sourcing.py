@@ -15,11 +15,11 @@ from codegen.program import Program
 from codegen.target import Target
 from kernelforge.dumping.sources import NAMED
 from kernelforge.errors import ArgumentError
-from kernelforge.fuse import groups
+from kernelforge.fusion.fuse import groups
+from kernelforge.fusion.lower import lower
 from kernelforge.kernels import Device
-from kernelforge.lower import lower
 from kernelforge.node import is_stored
-from kernelforge.plan import rewritten, storage
+from kernelforge.planning.plan import rewritten, storage
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
 

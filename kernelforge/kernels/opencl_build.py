@@ -28,11 +28,11 @@ from kernelforge.later import later
 from kernelforge.settings import CACHE, COMPILE_APART
 
 if TYPE_CHECKING:
-    from codegen import opencl
+    from codegen.opencl import printer as opencl
     from kernelforge.kernels import workers
     from kernelforge.kernels.workers import Batch, Crew
 else:
-    later(globals(), opencl="codegen.opencl", workers="kernelforge.kernels.workers")
+    later(globals(), opencl="codegen.opencl.printer", workers="kernelforge.kernels.workers")
 
 FORMAT: Final = "4"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN

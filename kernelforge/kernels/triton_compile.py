@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from codegen.dtypes import DType
 from codegen.program import Program
-from codegen.triton_text import short_name
+from codegen.triton.text import short_name
 from kernelforge.errors import CompileError
 
 ALIGNMENT: Final = 16  # bytes; what every buffer starts at a multiple of

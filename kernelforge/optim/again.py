@@ -13,8 +13,8 @@ from weakref import getweakrefcount
 
 from kernelforge import graph
 from kernelforge.buffer import Buffer
+from kernelforge.execution.running import rerun
 from kernelforge.realize import Ran, circumstances
-from kernelforge.running import rerun
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.core import pending
 

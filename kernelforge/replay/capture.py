@@ -15,18 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType
-from kernelforge import graph, realize, running
+from kernelforge import graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.calls import Recipe, call
 from kernelforge.errors import PlaceError
-from kernelforge.faults import raise_pending
+from kernelforge.execution import running
+from kernelforge.execution.faults import raise_pending
 from kernelforge.graph import Line, Node, Shape
+from kernelforge.planning.steps import Plan
 from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import MISSING, Holder
 from kernelforge.replay.structures import Maker
 from kernelforge.replay.taking import are_alone
 from kernelforge.replay.trace import Act
-from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor, aliases
 from kernelforge.tensor.core import calling_line
 from kernelforge.tensor.random import generator

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kernelforge import graph, realize, running
+from kernelforge import graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.calls import Recipe, call, expanded
 from kernelforge.errors import JitError
+from kernelforge.execution import running
 from kernelforge.graph import Node, toposort
 from kernelforge.replay.capture import (
     Capture,

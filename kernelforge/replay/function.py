@@ -19,7 +19,8 @@ from weakref import WeakKeyDictionary
 from codegen.dtypes import dtypes
 from kernelforge.errors import JitError
 from kernelforge.kernels import Device
-from kernelforge.memory import total
+from kernelforge.planning.memory import total
+from kernelforge.planning.steps import Plan
 from kernelforge.realize import circumstances
 from kernelforge.recording import recorder
 from kernelforge.replay.capture import Capture, Other
@@ -37,7 +38,6 @@ from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
 from kernelforge.replay.watching import environment_of
 from kernelforge.settings import JIT, NAN, TRAINING, Context, remembered
-from kernelforge.steps import Plan
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.tensor.autocast import narrow_type

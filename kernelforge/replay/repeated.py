@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kernelforge import running
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
+from kernelforge.execution import running
 from kernelforge.kernels import Device, Runtime
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_preset import Preset
-from kernelforge.steps import Plan
+from kernelforge.planning.steps import Plan
 
 LEAST: Final = 2  # launches that are worth it
 

@@ -28,7 +28,7 @@ from kernelforge.tensor.random import Random
 
 if TYPE_CHECKING:
     from kernelforge import dumping, nans, realize
-    from kernelforge.steps import Step
+    from kernelforge.planning.steps import Step
 else:
     later(globals(), dumping="kernelforge.dumping", nans="kernelforge.nans", realize="kernelforge.realize")
 

@@ -22,9 +22,10 @@ from kernelforge.recording import recorder
 from kernelforge.tensor.convert import Convert, realize_tensors
 
 if TYPE_CHECKING:
-    from kernelforge import realize, running
+    from kernelforge import realize
+    from kernelforge.execution import running
 else:
-    later(globals(), realize="kernelforge.realize", running="kernelforge.running")
+    later(globals(), realize="kernelforge.realize", running="kernelforge.execution.running")
 
 
 class Interchange(Convert):

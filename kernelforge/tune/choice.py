@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from codegen.choose import forms
+from codegen.choose.default import forms
 from codegen.generate import generate
 from codegen.ir import Kernel
 from codegen.program import Program
@@ -23,7 +23,7 @@ from kernelforge.settings import TUNE, TUNE_SECONDS
 from kernelforge.tune.lock import Lock, key_of, lock_at, lock_path
 from kernelforge.tune.search import Search
 
-FORM: Final = "form"  # of the kernel the schedule is for: see `codegen.choose.forms`
+FORM: Final = "form"  # of the kernel the schedule is for: see `codegen.choose.default.forms`
 SHARE: Final = 4  # of a device's memory: kernels whose arguments take more are not measured
 _searching: Final = threading.RLock()
 

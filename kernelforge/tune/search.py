@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final
 
-from codegen.candidates import Candidate, Space, identity_of
+from codegen.choose.candidates import Candidate, Space, identity_of
 from codegen.generate import render
 from codegen.ir import Kernel
 from codegen.program import Program

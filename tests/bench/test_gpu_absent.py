@@ -7,8 +7,8 @@ from bench.gpu.figures import Figures
 from bench.gpu.gpt2 import Sizes
 from codegen.program import Program
 from codegen.target import SM90
-from kernelforge import faults
 from kernelforge.errors import CompileError
+from kernelforge.execution import faults
 from kernelforge.kernels import device
 
 GOOD = Figures(64, 128, 0, 0, 1024, 100, 4, 0, 8, 8, 0)

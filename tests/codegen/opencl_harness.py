@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes, from_storage
-from codegen.opencl import joined
+from codegen.opencl.printer import joined
 from codegen.program import Program
 from codegen.target import CPU, Target
 from kernelforge.kernels.opencl_devices import POCL_BY_LANE, dots

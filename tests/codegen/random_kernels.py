@@ -29,9 +29,9 @@ from codegen.dtypes import ALL, DType, dtypes, to_storage
 from codegen.index import Axis, Guard, Index, constant, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, scan, valid
-from codegen.merging import flattened
-from codegen.phases import phased
-from codegen.scanning import forward
+from codegen.rewrites.merging import flattened
+from codegen.rewrites.phases import phased
+from codegen.rewrites.scanning import forward
 
 SIZES = (1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 12, 17)
 FLOATS = (dtypes.float32, dtypes.float16, dtypes.bfloat16, dtypes.float64)

@@ -15,7 +15,7 @@ from codegen.checking import wrong_elements
 from codegen.dtypes import dtypes, from_storage, to_storage
 from codegen.index import Axis
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
-from codegen.opencl import render
+from codegen.opencl.printer import render
 from codegen.target import CPU
 from tests.codegen.opencl_harness import device, run_all
 from tests.codegen.random_kernels import FAMILIES, kernels, random_arrays, random_kernel, run

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from codegen.choose import choose
+from codegen.choose.default import choose
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis, Guard
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load
-from codegen.opencl import render
+from codegen.opencl.printer import render
 from codegen.program import Program
 from codegen.target import CPU
 from tests.codegen.opencl_harness import run_all

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from codegen.choose import choose
+from codegen.choose.default import choose
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
 from codegen.narrowing import limits
 from codegen.nest import build
 from codegen.nodes import Loop, nodes
-from codegen.opencl import render
+from codegen.opencl.printer import render
 from codegen.schedule import Schedule, Step
 from codegen.target import CPU
 

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from codegen.choose import choose
+from codegen.choose.default import choose
 from codegen.dtypes import DType, dtypes, to_storage
 from codegen.generate import generate
 from codegen.index import Axis, Guard, Index
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, load, reduce
-from codegen.merging import flattened
 from codegen.nest import check
 from codegen.overwriting import overwritable, overwriting, overwritten, paired
+from codegen.rewrites.merging import flattened
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.target import CPU, SM90
 from codegen.verify import verify

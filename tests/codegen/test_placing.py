@@ -1,13 +1,13 @@
 """Placement: what shares a pass over the rows of an array."""
 
 from codegen.access import parallel_axes, walked_rows
-from codegen.choose import choose
+from codegen.choose.default import choose
 from codegen.dtypes import dtypes
 from codegen.index import Axis
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
 from codegen.nest import build
 from codegen.nodes import Loop, Out, nodes
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from codegen.schedule import Schedule, Step
 from codegen.target import CPU
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.ir import Kernel
-from codegen.opencl import render
+from codegen.opencl.printer import render
 from codegen.program import Program
 from codegen.target import CPU
 from tests.codegen.opencl_harness import device, difference, run_all

@@ -5,7 +5,7 @@ from hypothesis import given
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard, constant, dynamic
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.show import show
 from codegen.show_schedule import show_schedule

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from codegen.candidates import identity_of
-from codegen.choose import placed
-from codegen.rewrite import prepare
+from codegen.choose.candidates import identity_of
+from codegen.choose.default import placed
+from codegen.rewrites.rewrite import prepare
 from codegen.schedule import Schedule, ScheduleError
 from codegen.show_schedule import read_schedule, show_schedule
 from codegen.target import CPU, SM90, Target

@@ -13,8 +13,8 @@ from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard, Index, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Load, Param, Reduce, Store, apply, children, load, reduce, walk, with_axes
-from codegen.merging import flattened
-from codegen.rewrite import prepare
+from codegen.rewrites.merging import flattened
+from codegen.rewrites.rewrite import prepare
 from codegen.streaming import Stream, find_streams
 from tests.codegen import written_kernels as w
 from tests.codegen.compare import TOLERANCE, assert_close

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis, Guard, Index, constant, dynamic
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, load
-from codegen.merging import flattened
-from codegen.rewrite import prepare
+from codegen.rewrites.merging import flattened
+from codegen.rewrites.rewrite import prepare
 from codegen.verify import VerifyError, verify
 from tests.codegen import written_kernels as w
 from tests.codegen.random_kernels import kernels, random_arrays, run

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from triton.runtime import interpreter
 
 from codegen.dtypes import DType, as_dtype, dtypes, from_storage, round_to_bfloat16
-from codegen.triton_text import short_name
+from codegen.triton.text import short_name
 
 Handle = interpreter.TensorHandle
 _original_binary = interpreter.InterpreterBuilder.binary_op

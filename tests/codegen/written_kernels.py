@@ -25,7 +25,7 @@ from codegen.ir import (
     walk,
     with_axes,
 )
-from codegen.merging import flattened
+from codegen.rewrites.merging import flattened
 
 Field = Callable[..., Expr]
 

@@ -16,11 +16,11 @@ from codegen.spell import HEAD, spell
 from codegen.target import SM80
 from kernelforge import Tensor, jit, nn
 from kernelforge.dumping.statements import mapped
+from kernelforge.fusion.lower import lower
 from kernelforge.graph import user_line
-from kernelforge.lower import lower
 from kernelforge.nn import optim
 from kernelforge.tune.inputs import arguments
-from tests.planning import planned, tensor
+from tests.fused import planned, tensor
 
 FIELDS = {
     *("schema", "kernelforge", "python", "command", "devices", "totals", "kernels", "plans", "launches", "memory"),

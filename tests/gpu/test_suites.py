@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SUITES = {
     "runtime": ["tests/kernels/test_conformance.py", "tests/test_realize.py"],
-    "kernels and schedules": ["tests/codegen/test_triton.py"],
+    "kernels and schedules": ["tests/codegen/triton/test_printer.py"],
     "operations": ["tests/tensor", "--ignore", "tests/tensor/test_interchange.py"],  # which is about the host's memory
     "layers and optimisers": ["tests/nn", "tests/optim"],
     "torch": ["tests/parity"],

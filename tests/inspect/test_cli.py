@@ -12,7 +12,7 @@ from kernelforge import Context, Tensor
 from kernelforge.cli import main
 from kernelforge.dumping import close
 from kernelforge.dumping.sources import sources
-from kernelforge.steps import Launch
+from kernelforge.planning.steps import Launch
 
 SCRIPT = """
 import sys

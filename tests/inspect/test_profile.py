@@ -7,8 +7,8 @@ import pytest
 
 from kernelforge import Context, GlobalCounters, Tensor
 from kernelforge.cli import main
+from kernelforge.execution.observing import observers
 from kernelforge.inspect import profile
-from kernelforge.observing import observers
 
 
 def test_every_launch_is_seen(device):

@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
-from kernelforge import Context, Tensor, realize, running
+from kernelforge import Context, Tensor, realize
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
+from kernelforge.execution import running
 from kernelforge.kernels import Device, Memory, opencl_queues
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_build import Compiled

@@ -9,14 +9,14 @@ from codegen.generate import generate
 from codegen.index import Index
 from codegen.ir import Expr, Kernel, apply
 from codegen.program import Program
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from codegen.target import SM80, SM90, Target
 from kernelforge import Tensor
-from kernelforge.lower import lower
+from kernelforge.fusion.lower import lower
 from tests.codegen import written_kernels as written
 from tests.codegen.triton_harness import Machine, compiled
 from tests.codegen.written_kernels import Field, add, mul, number, over, tensor
-from tests.planning import planned
+from tests.fused import planned
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 

@@ -10,7 +10,7 @@ import pytest
 
 from codegen.generate import generate
 from codegen.program import Program
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from kernelforge.kernels import Device, cache
 from kernelforge.kernels.workers import Crew
 from kernelforge.settings import Context

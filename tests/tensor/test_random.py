@@ -9,7 +9,7 @@ from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
-from tests.planning import planned
+from tests.fused import planned
 from tests.tensor.checks import assert_same
 
 ANSWERS = [  # key, counter, result: the generator's published test vectors

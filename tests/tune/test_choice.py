@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from codegen.ir import apply
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from codegen.target import CPU
 from kernelforge import Tensor
 from kernelforge.kernels import Device

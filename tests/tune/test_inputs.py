@@ -9,12 +9,12 @@ from codegen.dtypes import ALL, dtypes, from_storage
 from codegen.index import Axis
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, load
-from kernelforge.lower import FAULT, lower
+from kernelforge.fusion.lower import FAULT, lower
 from kernelforge.tensor import Tensor
 from kernelforge.tune import inputs
 from kernelforge.tune.inputs import arguments
 from tests.codegen.random_kernels import kernels
-from tests.planning import planned
+from tests.fused import planned
 
 
 @given(kernels())

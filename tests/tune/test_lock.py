@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from codegen.target import CPU, SM90
 from kernelforge.kernels.cache import cache_directory
 from kernelforge.settings import Context

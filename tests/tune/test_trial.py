@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from codegen.dtypes import dtypes, to_storage
 from codegen.generate import generate
-from codegen.rewrite import prepare
+from codegen.rewrites.rewrite import prepare
 from kernelforge.kernels import Device
 from kernelforge.tune.trial import Trial, agrees
 from tests.codegen import written_kernels as written

@@ -1,0 +1,197 @@
+"""Default CPU schedules for contractions one operand of which is read through a window: convolutions of any rank, their
+gradients, sums over neighbours.
+
+Comes in: a kernel, its contraction and the target's facts.  Goes out: a schedule, or none when no operand has an image
+worth keeping.  The windowed operand is packed as its image, so that each element is copied once and the places of a
+window are constant offsets; lanes run along an axis of the other operand, whose panels are packed; a tile of rows along
+the windowed operand's axes is accumulated.  Blocks are chosen by an estimate of cycles.
+The same form, without an image, serves products whose results lie in lines too short for lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+
+from codegen.access import loads_of
+from codegen.choose.contraction import UNROLL, even
+from codegen.choose.forms import COLUMNS, FILLED, Extents, Window, windows_of
+from codegen.choose.picks import Pick
+from codegen.index import Axis
+from codegen.ir import Kernel
+from codegen.rewrites.contract import Contraction
+from codegen.schedule import Schedule, Stage, Step
+from codegen.target import Target
+
+DEPTH = 640  # steps of the summed axes whose panels are packed together: a panel of 80 KB
+PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level cache
+ROUNDED = 64  # steps from which on a number of them is rounded
+ACCUMULATED = 1 << 17  # elements of a group's accumulators
+GATHERED = 1.5  # cycles to pack an element of the panels
+COPIED = 0.3  # cycles to pack an element of the image
+PARTS = (2, 3)  # of a whole axis that images may have, where its size has no such divisor
+ROUNDED_UP = 1.1  # times the size, at most, that such parts have together
+CANDIDATES = 12  # ways to cut worth measuring
+APART_READS = {1: 1, 2: 3}  # cycles to read a vector, by the step between its lanes
+ACROSS = {1: 1.1, 2: 1.35}  # times longer such a tile takes: vectors lie across lines of the cache
+LAUNCHED = 2000  # cycles to start a group
+
+
+def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
+    """The schedule of a kernel with one contraction over a window and an elementwise epilogue; nothing without one."""
+    found = [(window, blocks) for window in windows_of(kernel, c, target.lanes) for blocks in candidates(window)]
+    if found:
+        found.sort(key=lambda way: cycles(way[0], way[1], target))
+        yield scheduled(*pick("window", found[:CANDIDATES]))
+
+
+# ------------------------------------------------------------------------------------------------------- blocks
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a group's work is cut.
+
+    group   per axis of n and free the extent of a group
+    packed  per summed axis the extent packed at a time
+    steps   per free axis the extent whose image is packed at a time
+    """
+
+    group: Extents
+    packed: Extents
+    steps: Extents
+
+
+def candidates(window: Window) -> Iterator[Blocks]:
+    """Blocks worth comparing: n and the two outermost free axes are cut, the others left whole."""
+    choices = {window.n: [even(window.n.size, most, window.columns) for most in (128, 64, 32)]}
+    for axis in window.free:
+        unit = window.rows.get(axis, 1)
+        cuts = (1, 2, 4, 8, 16) if axis in window.free[:2] else (1,)
+        whole = [even(axis.size, ceil(axis.size / parts), unit) * parts for parts in PARTS if axis in window.free[:2]]
+        choices[axis] = [even(axis.size, max(unit, ceil(axis.size / cut)), unit) for cut in cuts]
+        choices[axis] += [size for size in whole if size <= ROUNDED_UP * axis.size]
+    options = [dict.fromkeys(sizes) for sizes in choices.values()]
+    smallest = prod(min(sizes) for sizes in options)
+    for sizes in product(*options):
+        if prod(sizes) <= max(ACCUMULATED, smallest):
+            yield _blocks(window, dict(zip(choices, sizes)))
+
+
+def _blocks(window: Window, group: Extents) -> Blocks:
+    """Summed axes are cut until the panels are small enough, then free ones until the image is."""
+    packed = {a: a.size for a in window.bound}
+    steps = {a: group[a] for a in window.free}
+    for axis in window.bound:
+        while packed[axis] > 1 and (_panels(window, group, packed) > PACKED or prod(packed.values()) > DEPTH):
+            packed[axis] = _half(packed[axis])
+    for axis in window.free:
+        while steps[axis] > window.rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
+            steps[axis] = _smaller(group[axis], steps[axis], window.rows.get(axis, 1))
+    for axis in window.bound:
+        while packed[axis] > 1 and _image(window, steps, packed) > PACKED:
+            packed[axis] = _half(packed[axis])
+    return Blocks(group, packed, steps)
+
+
+def _half(extent: int) -> int:
+    """Half of an extent; of a long one, in round numbers, which sizes that hardly differ have in common."""
+    half = ceil(extent / 2)
+    return half if half < ROUNDED else ceil(half / 8) * 8
+
+
+def _smaller(whole: int, extent: int, unit: int) -> int:
+    """The largest multiple of unit below an extent that divides a group's.
+
+    >>> _smaller(30, 15, 1)
+    10
+    """
+    return max(n for n in range(unit, extent, unit) if whole % n == 0)
+
+
+def _panels(window: Window, group: Extents, packed: Extents) -> int:
+    """Elements of the other operand's box."""
+    return group[window.n] * prod(packed[a] for a in window.bound if a in window.other.axes)
+
+
+def _image(window: Window, steps: Extents, packed: Extents) -> int:
+    """Elements of the image's box."""
+    tile = {a: steps.get(a) or packed.get(a, 1) for a in window.value.axes}
+    return prod(window.image.extents(tile).values())
+
+
+def cycles(window: Window, blocks: Blocks, target: Target) -> float:
+    """An estimate of the time of a launch: products, packing, accumulators kept between blocks, stores."""
+    group, packed, steps = blocks.group, blocks.packed, blocks.steps
+    groups = prod(a.size for a in window.shared) * prod(ceil(a.size / size) for a, size in group.items())
+    accumulated = prod(size if a in window.rows else min(a.size, size) for a, size in group.items())
+    walked = prod(a.size * window.partly.get(a, 1) for a in window.bound)
+    products = accumulated / target.lanes * walked / 2 * _busy(window, target.lanes)
+    pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
+    images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
+    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * COPIED
+    kept = 2 * pieces * accumulated / target.lanes if pieces > 1 else 0
+    stored = accumulated * window.stored
+    return ceil(groups / target.cores) * (products + packing + kept + stored + LAUNCHED)
+
+
+def _busy(window: Window, lanes: int) -> float:
+    """How many times longer than its products a tile takes: few sums wait for each other, and operands are read."""
+    if window.lane is window.n:
+        return max(1.0, FILLED / prod(window.rows.values()) * COLUMNS * lanes / window.columns)
+    vectors = prod(window.rows.values()) // lanes
+    sums, reads = vectors * window.columns, vectors * APART_READS[window.apart] + window.columns
+    return max(1.0, FILLED / sums, reads / sums) * ACROSS[window.apart]
+
+
+# ------------------------------------------------------------------------------------------------------- loops
+
+
+def scheduled(window: Window, blocks: Blocks) -> Schedule:
+    """Groups; inside blocks of the summed axes, whose panels are packed; then of free ones, whose image is packed; then
+    register tiles."""
+    n, group, rows = window.n, blocks.group, window.rows
+    grid = [*(Step(a, 1) for a in window.shared), *(Step(a, group[a]) for a in window.free), Step(n, group[n])]
+    summed = [Step(a, blocks.packed[a]) for a in window.bound if blocks.packed[a] < a.size]
+    free = [Step(a, blocks.steps[a]) for a in window.free if blocks.steps[a] < group[a]]
+    tile = [Step(n, window.columns), *(Step(a, 1) for a in window.free if a not in rows)]
+    tile += [*(Step(a, rows[a]) for a in window.free if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
+    depth = len(grid) + len(summed)
+    whole = all(not e.guards for e in loads_of(window.other))  # lines that lie in one run are packed as one
+    deep = window.bound if whole else _inside_out(window)[::-1]
+    panels = [(n, window.columns), *((a, 1) for a in deep), (n, 1)]
+    image = window.image if window.image.at else None
+    stages = (
+        Stage(window.other, depth, tuple(panels)),
+        Stage(window.value, depth + len(free), tuple((a, 1) for a in _image_order(window)), 0, image),
+    )
+    return Schedule((*grid, *summed, *free, *tile), len(grid), (window.lane,), stages)
+
+
+def _looped(window: Window, blocks: Blocks) -> list[Axis]:
+    """The summed axes walked one by one inside the register tile; short ones are written out instead."""
+    order = _inside_out(window)
+    written: list[Axis] = []
+    for axis in order:
+        whole = blocks.packed[axis] == axis.size and axis not in window.partly
+        if whole and prod(a.size for a in written) * axis.size <= UNROLL:
+            written.append(axis)
+    return [a for a in order[::-1] if a not in written]
+
+
+def _inside_out(window: Window) -> list[Axis]:
+    """The summed axes in the order they are walked in, the innermost first."""
+    inside_out = window.bound[::-1]
+    return [a for a in inside_out if a not in window.partly] + [a for a in inside_out if a in window.partly]
+
+
+def _image_order(window: Window) -> list[Axis]:
+    """The axes of the image in the order they have in memory: large steps outside, the lanes innermost."""
+    source = window.image.source
+    loads = list(loads_of(source))
+    steps = {a: max((abs(e.index.coefficient(a)) for e in loads if a in e.axes), default=0) for a in source.axes}
+    lane = next((new for new, index in window.image.at.items() if window.lane in index.axes), window.lane)
+    axes = (a for a in source.axes if a not in window.shared)
+    return sorted(axes, key=lambda a: (a is lane, -steps[a], a.id))

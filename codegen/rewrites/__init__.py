@@ -1,0 +1,1 @@
+"""Rewrites of kernels: the same stores, computed with less."""

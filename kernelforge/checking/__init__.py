@@ -1,0 +1,1 @@
+"""Graphs held against what they mean, and the smallest program that fails."""

@@ -1,0 +1,395 @@
+"""Running plans: memory for their arrays, launches in order, and what waits to be reported.
+
+Comes in: plans whose programs are compiled, and the buffers they read.  Goes out: the buffers of their results.  It
+knows no graph node.  Every step of a training loop goes through here, so it is written for speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernelforge.buffer import Buffer
+from kernelforge.counters import GlobalCounters
+from kernelforge.execution import debug, faults, graphs
+from kernelforge.execution.edits import edited
+from kernelforge.execution.observing import watching
+from kernelforge.kernels import Device
+from kernelforge.kernels.device import runtime_of
+from kernelforge.kernels.runtime import Parts
+from kernelforge.later import later
+from kernelforge.planning.kept import NO_SERVICE, Service
+from kernelforge.planning.memory import Block
+from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Step, Transfer
+from kernelforge.settings import DEBUG, GRAPHS, VERIFY, remembered
+
+if TYPE_CHECKING:
+    from kernelforge.execution import verifying
+else:
+    later(globals(), verifying="kernelforge.execution.verifying")
+
+AT_ONCE: Final = 8  # executables made in one run
+MOST_CALLED: Final = 64  # launches of a plan that is spelled out as one function
+TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
+
+
+def compile_all(plan: Plan) -> None:
+    """Compiles the programs of a plan that are not compiled yet, all of one device together."""
+    for step in plan.steps:
+        if isinstance(step, Driven):
+            compile_all(step.begin)
+            compile_all(step.each)
+    start, before = perf_counter(), GlobalCounters.compiled
+    for device in dict.fromkeys(step.device for step in plan.launches):
+        steps = [step for step in plan.launches if step.device == device and step.executable is None]
+        programs = list(dict.fromkeys(step.program for step in steps))
+        if not programs:
+            continue
+        compiled = dict(zip(programs, Device[device].compile([edited(program) for program in programs])))
+        GlobalCounters.compiled += len(programs)
+        for step in steps:
+            step.executable = compiled[step.program]
+    for observer in watching():
+        observer.compiled(GlobalCounters.compiled - before, perf_counter() - start)
+    launches = plan.launches
+    if len({step.device for step in launches}) == 1 and len(launches) == len(plan.steps):
+        plan.place, plan.batch = launches[0].device, [(step.executable, step.arguments) for step in launches]
+        met = set()
+        for position, step in enumerate(launches):
+            if id(step.executable) in met:
+                plan.shared.append(position)
+            met.add(id(step.executable))
+
+
+def _set_apart(plan: Plan) -> None:
+    """Gives a few of the launches that share an executable their own: its arguments then stay as they are from run to
+    run.  It takes time, so no run does it for many, the first for none, and none for what is called as a function."""
+    if plan.runs:
+        for position in plan.shared[-AT_ONCE:]:
+            executable, places = plan.batch[position]
+            if getattr(executable, "direct", None) is None:
+                plan.batch[position] = Device[plan.place].another(executable), places
+        del plan.shared[-AT_ONCE:]
+
+
+def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
+    """Runs a plan on other leaves; the buffers of its results, which are the leaves themselves where they take their
+    memory."""
+    called = run_called(plan, leaves)
+    if called is not None:
+        return called
+    service = service_of(plan, leaves)
+    memories, buffers = prepared(plan, leaves, service, keeps=True)
+    launch(plan, memories, service.skipped)
+    service.done()
+    return buffers
+
+
+def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
+    """Runs a plan that is one launch; the buffer of its result."""
+    if not plainly():
+        memories, (buffer,) = prepared(plan, leaves, NO_SERVICE)
+        launch(plan, memories)
+        return buffer
+    return run_plain(plan, leaves)
+
+
+def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
+    """`run_one` where launches are `plainly` made."""
+    ((_, slot, nbytes),) = plan.made
+    memory = None if plan.single is None else plan.single(leaves)
+    if memory is None:
+        memory = _launch_one(plan, leaves, nbytes)
+    counters = GlobalCounters
+    counters.kernel_count += 1
+    counters.global_ops += plan.flops
+    counters.global_mem += plan.nbytes
+    return Buffer(slot.size, slot.dtype, slot.device, None, memory)
+
+
+def run_called(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer] | None:
+    """Runs a plan of short kernels that ran some times: the buffers of its results; None where it is to be launched."""
+    if plan.single is None or not plainly():
+        return None
+    memories = plan.single(leaves)
+    if memories is None:
+        return None
+    counters, made = GlobalCounters, plan.made
+    counters.kernel_count += plan.kernels
+    counters.global_ops += plan.flops
+    counters.global_mem += plan.nbytes
+    if len(made) == 1:
+        memories = (memories,)
+    found = {n: Buffer(x.size, x.dtype, x.device, None, memory) for (n, x, _), memory in zip(made, memories)}
+    return [found[slot] if slot in found else leaves[slot] for slot in plan.results]
+
+
+def _spell_out(plan: Plan) -> None:
+    """Makes a plan a function, where it is a few launches on leaves, new memory and parts of these."""
+    runtime = runtime_of(plan.place)
+    plain = not (plan.flags or plan.preparations or plan.given) and len(plan.batch) <= MOST_CALLED
+    if not plain or not hasattr(runtime, "single") or any(x.takes >= 0 or not n for _, x, n in plan.made):
+        return
+    leaves = sum(slot.role == "leaf" for slot in plan.slots)
+    where = {number: (number, 0) for number in range(leaves)}
+    where |= {number: (leaves + i, 0) for i, (number, _, _) in enumerate(plan.made)}
+    sizes = [nbytes for _, _, nbytes in plan.made]
+    blocks: list[tuple[int, int]] = []
+    for block in plan.blocks:
+        if block.within < 0:
+            blocks.append((leaves + len(sizes), 0))
+            sizes.append(block.nbytes)
+        else:
+            blocks.append((blocks[block.within][0], block.offset))
+    where |= {number: blocks[block] for number, block in plan.scratch}
+    where |= {number: (where[whole][0], where[whole][1] + start) for number, whole, start, _ in plan.parts}
+    if all(slot in where for _, places in plan.batch for slot in places):
+        launches = [(executable, [where[slot] for slot in places]) for executable, places in plan.batch]
+        plan.single = runtime.single(launches, sizes, leaves, len(plan.made))
+
+
+def _launch_one(plan: Plan, leaves: Sequence[Buffer], nbytes: int) -> Any:
+    """The memory that a plan's one launch writes, once it is started."""
+    runtime = runtime_of(plan.place)
+    plan.runs += 1
+    if plan.runs == TRIED:
+        _spell_out(plan)
+    memory = runtime.allocate(nbytes)
+    memories = [buffer.memory or resident(buffer) for buffer in leaves]
+    memories.append(memory)
+    for flag in plan.flags:
+        memories.insert(flag, _fault(plan, flag).memory)
+        faults.expect(plan.faults[flag])
+    runtime.launch_all(plan.batch, memories)
+    return memory
+
+
+def service_of(plan: Plan, leaves: Sequence[Buffer]) -> Service:
+    """What of a plan's preparations of the given buffers is kept, or will be."""
+    if not plan.preparations:
+        return NO_SERVICE
+    return Service(plan.preparations, leaves, lambda slot, nbytes: Device[plan.slots[slot].device].allocate(nbytes))
+
+
+def prepared(
+    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool = False
+) -> tuple[list[Any], list[Buffer]]:
+    """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result.
+
+    keeps   a result that takes a leaf's memory has the leaf's buffer as well, else a new one
+    """
+    memories, made = _memories(plan, leaves, service, keeps)
+    if VERIFY.value:
+        spoil(plan, memories, service.memories)
+    return memories, [made[slot] if slot in made else leaves[slot] for slot in plan.results]
+
+
+def spoil(plan: Plan, memories: Sequence[Any], kept: Collection[int] = ()) -> None:
+    """Overwrites what a plan is to write, so that right values from earlier do not stand in for what it leaves out.
+
+    kept   slots that hold what was prepared before
+    """
+    for number, (slot, memory) in enumerate(zip(plan.slots, memories)):
+        if slot.role in ("scratch", "result") and slot.takes < 0 and memory is not None and number not in kept:
+            values = np.full(slot.nbytes, verifying.SPOILED, np.uint8).view(slot.dtype.numpy)
+            Device[slot.device].copy_in(memory, values)
+
+
+def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -> None:
+    """Runs a plan's steps but those at the positions skipped."""
+    if not (plan.batch and plainly()):
+        _launch_each(plan, memories, skipped)
+    else:
+        if plan.shared:
+            _set_apart(plan)
+        batch = [pair for i, pair in enumerate(plan.batch) if i not in skipped] if skipped else plan.batch
+        runtime_of(plan.place).launch_all(batch, memories)
+        plan.runs += 1
+        if plan.runs == TRIED:
+            _spell_out(plan)
+        for number in plan.flags:
+            faults.expect(plan.faults[number])
+    GlobalCounters.kernel_count += plan.kernels
+    GlobalCounters.global_ops += plan.flops
+    GlobalCounters.global_mem += plan.nbytes
+    for step in [plan.steps[i] for i in skipped]:
+        if isinstance(step, Launch):
+            GlobalCounters.kernel_count -= 1
+            GlobalCounters.global_ops -= step.program.flops
+            GlobalCounters.global_mem -= step.program.nbytes
+
+
+@remembered
+def plainly() -> bool:
+    """True when launches are neither timed, watched, checked nor captured."""
+    return DEBUG.value < 2 and not GRAPHS.value and not VERIFY.value and not watching()
+
+
+def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) -> None:
+    """Runs a plan's steps one by one."""
+    watched = watching()
+    timed = DEBUG.value >= 2 or bool(watched)
+    steps: Sequence[Step] = plan.steps
+    if skipped:
+        steps = [step for i, step in enumerate(plan.steps) if i not in skipped]
+    elif GRAPHS.value and not timed and not VERIFY.value and graphs.replayed(plan, memories):
+        steps = ()
+        for launched in plan.launches:
+            if launched.fault >= 0:
+                faults.expect(plan.faults[launched.fault])
+    for step in steps:
+        arguments = [memories[slot] for slot in step.arguments]
+        if isinstance(step, Transfer):
+            _transfer(plan, step, arguments)
+            continue
+        if isinstance(step, HostCall):
+            _call(plan, step, arguments)
+            continue
+        if isinstance(step, Driven):
+            _drive(plan, step, arguments)
+            continue
+        with verifying.checked(step, arguments):
+            seconds = Device[step.device].launch(step.executable, arguments, timed)
+        if seconds is not None:
+            GlobalCounters.time_sum_s += seconds
+            debug.show_launch(step, seconds)
+            for observer in watched:
+                observer.launched(step, seconds)
+        if step.fault >= 0:
+            faults.expect(plan.faults[step.fault])
+
+
+def resident(buffer: Buffer) -> Any:
+    """The device memory of a buffer, which takes its elements from the host the first time."""
+    if buffer.memory is None:
+        buffer.memory = Device[buffer.device].allocate(buffer.nbytes)
+        if buffer.host is not None:
+            Device[buffer.device].copy_in(buffer.memory, buffer.host)
+            buffer.host = None
+    return buffer.memory
+
+
+def contents(buffer: Buffer) -> NDArray:
+    """A copy of a buffer's elements in storage form."""
+    faults.raise_pending()
+    if buffer.host is not None:
+        return buffer.host.copy()
+    flat = np.empty(buffer.size, buffer.dtype.numpy)
+    if buffer.size:
+        Device[buffer.device].copy_out(resident(buffer), flat)
+    return flat
+
+
+def _memories(
+    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool
+) -> tuple[list[Any], dict[int, Buffer]]:
+    """The memory of every slot, None for those without elements; and the new buffers among them."""
+    memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in leaves]
+    memories += [None] * (len(plan.slots) - len(memories))
+    needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
+    if needed:
+        blocks = allocated(needed)
+        for number, block in scratch:
+            memories[number] = blocks[block]
+    for number, memory in service.memories.items():
+        memories[number] = memory
+    made: dict[int, Buffer] = {}
+    for number, slot, nbytes in plan.made:
+        if slot.takes >= 0:
+            memory = memories[slot.takes]
+            if keeps:
+                memories[number], made[number] = memory, leaves[slot.takes]
+                continue
+            leaves[slot.takes].memory = None
+        else:
+            memory = runtime_of(slot.device).allocate(nbytes) if nbytes else None
+        memories[number] = memory
+        made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
+    for number in plan.flags:
+        memories[number] = _fault(plan, number).memory
+    if plan.parts:
+        parts = divided(plan, [memories[whole] for whole in plan.wholes])
+        for (number, *_), memory in zip(plan.parts, parts):
+            memories[number] = memory
+    for number, memory in plan.given.items():
+        memories[number] = memory
+    return memories, made
+
+
+def allocated(blocks: Sequence[Block]) -> list[Any]:
+    """Memory for blocks; a whole comes before its parts."""
+    found: list[Any] = []
+    parts: dict[int, Parts] = {}
+    for block in blocks:
+        if block.within < 0:
+            found.append(runtime_of(block.device).allocate(block.nbytes))
+            continue
+        if block.within not in parts:
+            parts[block.within] = runtime_of(block.device).parts(found[block.within])
+        found.append(parts[block.within].part(block.offset, block.nbytes))
+    return found
+
+
+def divided(plan: Plan, wholes: Sequence[Any]) -> list[Any]:
+    """The memory of a plan's parts, given that of what they are parts of."""
+    found = {
+        slot: runtime_of(plan.slots[slot].device).parts(memory) for slot, memory in zip(plan.wholes, wholes)
+    }
+    return [found[whole].part(start, nbytes) for _, whole, start, nbytes in plan.parts]
+
+
+def _fault(plan: Plan, slot: int) -> faults.Fault:
+    """The fault flags behind a slot; they live as long as the plan."""
+    if slot not in plan.faults:
+        step = next(step for step in plan.launches if step.fault == slot)
+        plan.faults[slot] = faults.Fault(step.device, step.checks)
+    return plan.faults[slot]
+
+
+def _call(plan: Plan, step: HostCall, memories: Sequence[Any]) -> None:
+    """Computes a step on the host, by way of copies of its arguments.
+
+    raises LinAlgError, with the user's line
+    """
+    arrays = []
+    for number, shape, memory in zip(step.sources, step.shapes, memories):
+        slot = plan.slots[number]
+        arrays.append(np.empty(shape, slot.dtype.numpy))
+        if memory is not None:
+            Device[slot.device].copy_out(memory, arrays[-1].reshape(-1))
+    target = plan.slots[step.target]
+    found = step.function.computed(arrays, step.line)
+    Device[target.device].copy_in(memories[-1], np.ascontiguousarray(found, target.dtype.numpy).reshape(-1))
+
+
+def _drive(plan: Plan, step: Driven, memories: Sequence[Any]) -> None:
+    """Runs a loop: its rounds on new memory each, what comes out copied to where it belongs."""
+    slots = [plan.slots[number] for number in step.sources]
+    given = [Buffer(slot.size, slot.dtype, slot.device, None, memory) for slot, memory in zip(slots, memories)]
+    states, same = given[: len(step.targets)], given[len(step.targets) :]
+    (holds,) = rerun(step.begin, given)
+    while _is_true(holds):
+        *states, holds = rerun(step.each, [*states, *same])
+    found = [state for state, target in zip(states, step.targets) if target >= 0]
+    for state, memory in zip(found, memories[len(given) :]):
+        flat = np.empty(state.size, state.dtype.numpy)
+        Device[state.device].copy_out(state.memory, flat)
+        Device[state.device].copy_in(memory, flat)
+
+
+def _is_true(buffer: Buffer) -> bool:
+    flag = np.empty(1, buffer.dtype.numpy)
+    Device[buffer.device].copy_out(resident(buffer), flag)
+    return bool(flag[0])
+
+
+def _transfer(plan: Plan, step: Transfer, memories: Sequence[Any]) -> None:
+    """Copies an array between devices, by way of the host."""
+    source, target = plan.slots[step.source], plan.slots[step.target]
+    flat = np.empty(source.size, source.dtype.numpy)
+    Device[source.device].copy_out(memories[0], flat)
+    Device[target.device].copy_in(memories[1], flat)

@@ -1,0 +1,388 @@
+"""Plans for open sizes: graphs that differ in sizes share kernels from the second size on.
+
+Comes in: a graph that is to be planned.  Goes out: a compiled plan for it, made from kernels whose sizes are arguments;
+None where there is none.  The first graph of a kind is left to others.  When the second comes, the numbers of both tell
+which sizes are open; the plan is made for a few choices of these, and where the texts of its kernels differ in numbers
+alone, formulas take their places.  Sizes are bounded by the least choice, and what does not fit is planned as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from codegen.dtypes import to_storage
+from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
+from kernelforge import graph
+from kernelforge.buffer import Buffer
+from kernelforge.calls import differentiates, is_stray, memory_forms
+from kernelforge.counters import GlobalCounters
+from kernelforge.errors import KernelForgeError
+from kernelforge.graph import Node, toposort
+from kernelforge.kernels import Device
+from kernelforge.later import later
+from kernelforge.planning.formulas import Formulas, formulas
+from kernelforge.planning.kept import Preparation
+from kernelforge.planning.layout import lay_out
+from kernelforge.planning.numbered import Numbered, Record, TooShort, numbered, rebuilt
+from kernelforge.planning.open_launches import OpenLaunch, grid_of, meant, scaled
+from kernelforge.planning.steps import Launch, Plan, Step, Transfer
+
+if TYPE_CHECKING:
+    from codegen import open_sizes, schedule
+    from codegen.opencl import printer as opencl
+    from codegen.opencl import text as opencl_text
+    from kernelforge.planning import plan as planner
+else:
+    later(
+        globals(),
+        open_sizes="codegen.open_sizes",
+        opencl="codegen.opencl.printer",
+        opencl_text="codegen.opencl.text",
+        planner="kernelforge.planning.plan",
+        schedule="codegen.schedule",
+    )
+
+MOST_FAMILIES: Final = 1024
+MOST_SEEN: Final = 3
+MOST_NARROW: Final = 16  # graphs of a family with plans of their own as long vectors would be half empty,
+MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is another layer or model, not other data
+NARROW: Final = 2  # the vectors of such
+LARGE: Final = 1 << 18  # and the elements their kernels read or write at least
+CLOSED: Final = frozenset(("loop", "while", "host", "copy"))  # operations of one size
+MOST_NODES: Final = 10_000  # of a graph that is planned several times over
+ANY: Final = 1 << 62
+MOST_ELEMENTS: Final = 1 << 31  # an index is an int
+
+
+class Unfit(Exception):
+    """Plans for several sizes differ in more than numbers."""
+
+
+@dataclass
+class OpenPlan:
+    """A plan at one choice of sizes, and how what it holds follows from the sizes.
+
+    parts     sizes that are the length of parts of another: for each the size cut, and the number of parts
+    launches  by the position of the step
+    shapes    of what a step on the host reads, by position
+    given     the constants that are arguments: for each its place among a graph's values
+    points    the sizes it was made from
+    """
+
+    plan: Plan
+    formulas: Formulas
+    parts: dict[str, tuple[Formula, int]]
+    values: dict[int, object]
+    slots: list[Formula]
+    launches: dict[int, OpenLaunch]
+    given: tuple[int, ...]
+    preparations: list[Preparation]
+    points: Sequence[Point]
+
+
+@dataclass
+class Family:
+    """Graphs of one kind: numbers and constants of those met, and the plan that serves them, once there is one; numbers
+    of those it would serve badly.
+    """
+
+    seen: list[tuple[tuple[int, ...], tuple[object, ...]]] = field(default_factory=list)
+    open: OpenPlan | None = None
+    refused: bool = False
+    narrow: set[tuple[int, ...]] = field(default_factory=set)
+
+
+_families: Final[dict[tuple[object, ...], Family]] = {}
+
+
+def forget() -> None:
+    """Lets go of all that was learned: the next graph of any kind is the first."""
+    _families.clear()
+
+
+def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *circumstances: object) -> Plan | None:
+    """A compiled plan for nodes computed from leaves, of kernels that serve other sizes too; None if there is none."""
+    if Device[device].target.language != "opencl" or any(not leaf.size for leaf in leaves):
+        return None
+    simple = memory_forms(nodes)
+    order = toposort(simple, into_realized=False)
+    if len(order) > MOST_NODES or any(not node.size or node.op in CLOSED for node in order):
+        return None
+    if _reads_others(nodes, order, leaves):
+        return None
+    met = numbered(simple, leaves)
+    key = (device, circumstances, met.key)
+    family = _families.get(key)
+    if family is None:
+        if len(_families) >= MOST_FAMILIES:
+            del _families[next(iter(_families))]
+        family = _families[key] = Family()
+    sizes = None if family.open is None else _fits(family.open, met)
+    if sizes is None and not family.refused:
+        _learn(family, met, leaves, device)
+        sizes = None if family.open is None else _fits(family.open, met)
+    if sizes is None or family.open is None:
+        return None
+    if len(family.narrow) < MOST_NARROW and _is_narrow(family.open, sizes, device):
+        family.narrow.add(tuple(met.numbers))
+    if tuple(met.numbers) in family.narrow:
+        return None
+    return _instance(family.open, met, sizes, device)
+
+
+def _reads_others(nodes: Sequence[Node], order: Sequence[Node], leaves: Sequence[Buffer]) -> bool:
+    """True when the nodes that spell others out read memory that the structure of these does not tell of."""
+    known, repeated = set(map(id, leaves)), not differentiates(toposort(nodes, into_realized=False))
+    return any(is_stray(x, known, repeated) or (x.op == "buffer" and id(x.attr) not in known) for x in order)
+
+
+def _is_narrow(found: OpenPlan, sizes: dict[str, int], device: str) -> bool:
+    """True where a kernel has much to do along sizes that fill few of its vectors: one made for these very sizes would
+    have vectors along others."""
+    for position, launch in found.launches.items():
+        across, arguments = launch.across(sizes), found.plan.steps[position].arguments
+        work = sum(found.slots[i](sizes) for i in arguments)
+        if 0 < across < NARROW * Device[device].target.lanes and work >= LARGE:
+            return True
+    return False
+
+
+def _fits(found: OpenPlan, met: Numbered) -> dict[str, int] | None:
+    """The sizes of a graph, if a plan serves it."""
+    if any(repr(met.values[place]) != value for place, value in found.values.items()):
+        return None
+    sizes = found.formulas.sizes(met.numbers)
+    if sizes is not None:
+        sizes |= {name: -(-size(sizes) // number) for name, (size, number) in found.parts.items()}
+    if sizes is None or any(slot(sizes) >= MOST_ELEMENTS for slot in found.slots):
+        return None
+    return sizes
+
+
+def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) -> None:
+    """Makes a plan for a family from the graphs met; one alone tells nothing."""
+    one = tuple(met.numbers), tuple(map(repr, met.values))
+    if one in family.seen:
+        return
+    family.seen.append(one)
+    if len(family.seen) < 2:
+        return
+    family.open = None
+    try:
+        found = _made(family, met, leaves, device)
+        _compile(found, device)
+        family.open = found
+    except (Unfit, schedule.ScheduleError, KernelForgeError):
+        family.refused = len(family.seen) >= MOST_SEEN
+
+
+def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) -> OpenPlan:
+    """The plan for all sizes that the graphs met suggest.
+
+    raises Unfit, or what planning raises where a size cannot be open
+    """
+    columns = list(zip(*(values for _, values in family.seen)))
+    given = tuple([place for place, column in enumerate(columns) if len(set(column)) > 1])
+    also: set[int] = set()
+    for _ in range(4):
+        found = formulas([numbers for numbers, _ in family.seen], frozenset(also))
+        if found is None or _changing(family, found) > MOST_OPEN:
+            raise Unfit
+        try:
+            made, points = _at_points(met, found, given, leaves, device)
+        except TooShort as error:
+            if error.size in also or error.size not in met.numbers:
+                raise
+            also.add(error.size)
+            continue
+        fixed = {place: column[0] for place, column in enumerate(columns) if place not in given}
+        return _joined(made, points, found, fixed, given)
+    raise Unfit
+
+
+def _changing(family: Family, found: Formulas) -> int:
+    """How many sizes changed on their own in the graphs met."""
+    return sum(len({numbers[place] for numbers, _ in family.seen}) > 1 for place in found.base.values())
+
+
+Made = tuple[Plan, list[tuple[int, int]]]
+
+
+def _at_points(
+    met: Numbered, found: Formulas, given: Sequence[int], leaves: Sequence[Buffer], device: str
+) -> tuple[list[Made], list[dict[str, int]]]:
+    """The plans at some choices of sizes.
+
+    raises Unfit as soon as they differ too much
+    """
+    points, made = found.points(), list[Made]()
+    for point in points:
+        made.append(_planned(met, found, point, given, leaves, device))
+        if len({(len(plan.steps), len(plan.slots)) for plan, _ in made}) > 1:
+            raise Unfit
+    return made, points
+
+
+def _planned(
+    met: Numbered, found: Formulas, point: Point, given: Sequence[int], leaves: Sequence[Buffer], device: str
+) -> Made:
+    """The plan at one choice of sizes, and which sizes it cuts into how many parts."""
+    buffers: dict[int, Buffer] = {}
+    extra = [Buffer(1, met.values[place][1], device) for place in given]
+
+    def leaf(record: Record, shape: tuple[int, ...]) -> Node:
+        like = leaves[record.leaf]
+        buffer = buffers.setdefault(record.leaf, Buffer(prod(shape), like.dtype, like.device))
+        if buffer.size != prod(shape):
+            raise Unfit
+        return graph.buffer(buffer, shape)
+
+    def constant_of(record: Record) -> Node:
+        if record.value in given:
+            return graph.buffer(extra[given.index(record.value)], ())
+        return record.node
+
+    numbers = [formula(point) for formula in found.numbers]
+    if min(numbers) < 0:
+        raise Unfit
+    nodes = rebuilt(met, numbers, leaf, constant_of)
+    found_sizes = {formula(point) for formula in found.numbers if not formula.is_constant}
+    least = min(point.values()) // 2
+    found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
+    places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
+    sizes = open_sizes.Sizes(frozenset(found_sizes))
+    return planner.make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes.parts
+
+
+# ------------------------------------------------------------------------------------------------- several plans, one
+
+
+def _joined(
+    made: Sequence[Made],
+    points: Sequence[dict[str, int]],
+    found: Formulas,
+    fixed: dict[int, object],
+    given: tuple[int, ...],
+) -> OpenPlan:
+    """One plan for all sizes.
+
+    raises Unfit where the plans differ in more than numbers
+    """
+    plans = [plan for plan, _ in made]
+    first, parts = plans[0], _parts([parts for _, parts in made], points)
+    if len({(len(p.steps), len(p.slots), p.results, *map(_places, p.preparations)) for p in plans}) > 1:
+        raise Unfit
+    slots = []
+    for same in zip(*(p.slots for p in plans)):
+        if len({(slot.dtype, slot.device, slot.role, slot.takes) for slot in same}) > 1 or same[0].whole >= 0:
+            raise Unfit
+        slots.append(_formula([slot.size for slot in same], points))
+    launches = {}
+    for position, steps in enumerate(zip(*(p.steps for p in plans))):
+        if len({(type(step), step.arguments) for step in steps}) > 1:
+            raise Unfit
+        if isinstance(steps[0], Launch):
+            launches[position] = _launch([step for step in steps if isinstance(step, Launch)], points)
+        elif not isinstance(steps[0], Transfer):
+            raise Unfit
+    kept = [p for p in first.preparations if all(slots[slot].is_constant for slot in (*p.leaves, *p.outputs))]
+    return OpenPlan(first, found, parts, fixed, slots, launches, given, kept, points)
+
+
+def _parts(
+    made: Sequence[Sequence[tuple[int, int]]], points: Sequence[dict[str, int]]
+) -> dict[str, tuple[Formula, int]]:
+    """Names for the lengths of parts, which go into the points."""
+    if len({tuple(number for _, number in parts) for parts in made}) > 1:
+        raise Unfit
+    found = {}
+    for i, cuts in enumerate(zip(*made)):
+        found[f"kf_part{i}"] = _formula([size for size, _ in cuts], points), cuts[0][1]
+    for name, (size, number) in found.items():
+        for point in points:
+            point[name] = -(-size(point) // number)
+    return found
+
+
+def _places(preparation: Preparation) -> tuple[tuple[int, ...], ...]:
+    return preparation.steps, preparation.leaves, preparation.outputs
+
+
+def _formula(values: Sequence[int], points: Sequence[Point]) -> Formula:
+    found = fitted(values, points)
+    if found is None:
+        raise Unfit
+    return found
+
+
+def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
+    programs = [step.program for step in steps]
+    first = programs[0]
+    alike = {(p.language, p.numbers, p.written, tuple((x.name, x.dtype) for x in p.params), len(p.grid), p.local,
+              tuple(replace(s, size=0, tile=0 if s.name else s.tile) for s in p.spread)) for p in programs}  # fmt: skip
+    if len(alike) > 1 or len({len(step.checks) for step in steps}) > 1:
+        raise Unfit
+    if any(opencl.KERNEL not in p.source for p in programs):  # a text of another form, such as that of several in one
+        raise Unfit
+    entry = common_name([p.entry for p in programs])
+    names = ", ".join(f"const int {name}" for name in points[0])
+    texts = [opencl.without_comment(p.source, p.entry, entry, names) for p in programs]
+    source = fitted_text(opencl.with_common_arrays(texts), points)
+    if source is None:
+        raise Unfit
+    spread = tuple([_formula([p.spread[i].size for p in programs], points) for i in range(len(first.spread))])
+    tiles = [{p.spread[i].tile for p in programs} for i in range(len(spread))]  # where they differ any will do
+    bounds = tuple([max(found) if len(found) == 1 else ANY for found in tiles])
+    numbers = (*points[0], *first.numbers)
+    checks = tuple([_formula([check.size for check in same], points) for same in zip(*(step.checks for step in steps))])
+    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0)
+    kernels = tuple([p.kernel for p in programs if p.kernel is not None])
+    return OpenLaunch(program, spread, bounds, checks, _formula([p.across for p in programs], points), kernels)
+
+
+def _compile(found: OpenPlan, device: str) -> None:
+    programs = list(dict.fromkeys(launch.program for launch in found.launches.values()))
+    if any(found.plan.steps[position].device != device for position in found.launches):  # type: ignore[union-attr]
+        raise Unfit
+    compiled = dict(zip(programs, Device[device].compile(programs)))
+    GlobalCounters.compiled += len(programs)
+    for launch in found.launches.values():
+        launch.executable = compiled[launch.program]
+
+
+# --------------------------------------------------------------------------------------------- a plan for given sizes
+
+
+def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str) -> Plan:
+    """The plan for the sizes of a graph: kernels with these as arguments, and memory for them."""
+    slots = [replace(slot, size=size(sizes)) for slot, size in zip(found.plan.slots, found.slots)]
+    steps: list[Step] = []
+    for position, step in enumerate(found.plan.steps):
+        if isinstance(step, Launch):
+            launch = found.launches[position]
+            program = scaled(launch.program, sum(slots[i].nbytes for i in step.arguments))
+            target = Device[device].target
+            far = any(slots[i].nbytes >= target.l3 for i in step.writes)
+            grid, numbers = grid_of(launch, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
+            program = meant(launch, replace(program, grid=grid), found.points, sizes)
+            checks = tuple([replace(check, size=size(sizes)) for check, size in zip(step.checks, launch.checks)])
+            executable = launch.executable.sized(program, numbers)
+            step = replace(step, program=program, executable=executable, checks=checks)
+        steps.append(step)
+    plan = Plan(slots=slots, steps=steps, results=found.plan.results, sizes=sizes, closed=found.plan.closed)
+    first = sum(slot.role == "leaf" for slot in slots) - len(found.given)
+    for i, place in enumerate(found.given):
+        slots[first + i].role = "given"
+        value, dtype = met.values[place]
+        memory = Device[device].allocate(dtype.itemsize)
+        Device[device].copy_in(memory, to_storage(np.asarray([value]), dtype))
+        plan.given[first + i] = memory
+    plan.preparations = found.preparations
+    lay_out(plan)
+    plan.sum_up()
+    return plan

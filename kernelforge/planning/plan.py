@@ -1,0 +1,433 @@
+"""The plan: a graph's kernels with their arguments, ready to run on any buffers.
+
+Comes in: nodes to compute.  Goes out: `Plan`, a list of steps over numbered slots.  It holds no graph node and no
+buffer, so the same plan serves every graph of the same structure.  Lowering and code generation are done once for
+groups of equal structure, for instance the layers of a deep network.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Final
+
+from codegen.dtypes import dtypes
+from codegen.generate import generate
+from codegen.ir import Expr
+from codegen.open_sizes import STATIC, Sizes
+from codegen.opencl.together import is_part
+from codegen.origins import Origins, Rewrite, following
+from codegen.overwriting import overwritable, overwriting, paired
+from codegen.program import Program
+from codegen.target import Target
+from kernelforge import graph, tune
+from kernelforge.buffer import Buffer
+from kernelforge.calls import differentiates, is_stray, memory_forms
+from kernelforge.collector import paused
+from kernelforge.fusion.boundaries import BY_REWRITE
+from kernelforge.fusion.fuse import groups
+from kernelforge.fusion.group import Group
+from kernelforge.fusion.lower import FAULT, lower
+from kernelforge.fusion.story import telling
+from kernelforge.graph import Line, Node, toposort, user_line
+from kernelforge.kernels import Device
+from kernelforge.kernels.interpreted import InterpretedRuntime
+from kernelforge.node import is_stored
+from kernelforge.planning.joint import joint
+from kernelforge.planning.kept import preparations
+from kernelforge.planning.layout import held, lay_out
+from kernelforge.planning.recomputing import within
+from kernelforge.planning.rounds import rounds
+from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer
+from kernelforge.rewrites.alongside import alongside
+from kernelforge.rewrites.privatise import privatise
+from kernelforge.rewrites.simplify import simplify
+from kernelforge.rewrites.split import split
+from kernelforge.rewrites.steady import steady
+from kernelforge.rewrites.tallies import without_tallies
+from kernelforge.settings import MEMORY_BUDGET, shows_kernels
+from kernelforge.structure import structure
+from kernelforge.windows.winograd import Choice, with_winograd
+
+
+@dataclass(frozen=True)
+class Template:
+    """The program of a group, for all groups of its structure.
+
+    arguments  for each parameter: the number of its node in the structure, or None for the fault flags
+    checks     for each fault flag: the size, and the number of the node it belongs to
+    fitting    (output, input) by number: the output could be written in the place of the input
+    takes      the same for those that are
+    is_plain   its program may be a part of another
+    origins    for each expression of its kernel the numbers of the nodes it comes from; empty unless kernels are shown
+    rewrites   likewise the steps its kernel was rewritten in
+    """
+
+    program: Program
+    arguments: tuple[int | None, ...]
+    checks: tuple[tuple[int, int], ...]
+    fitting: tuple[tuple[int, int], ...] = ()
+    takes: tuple[tuple[int, int], ...] = ()
+    is_plain: bool = False
+    origins: Mapping[Expr, frozenset[int]] = field(default_factory=dict)
+    rewrites: tuple[Rewrite, ...] = ()
+
+
+MOST_TEMPLATES: Final = 4096
+FITTINGS: Final = 4  # bounds of a peak that are tried for a budget
+
+_templates: Final[dict[tuple[object, ...], Template]] = {}
+
+
+def make_plan(
+    nodes: Sequence[Node],
+    leaves: Sequence[Buffer],
+    device: str,
+    dying: frozenset[int] = frozenset(),
+    choice: Choice | None = None,
+    sizes: Sizes = STATIC,
+    same: Collection[Buffer] = (),
+) -> Plan:
+    """The plan that computes nodes.
+
+    leaves  the buffers they are computed from, in the order the plan's caller will pass them
+    device  where to compute what names no device
+    dying   the leaves nothing else will need: results may take their memory
+    choice  tells how to compute sums over windows, where that is not left to estimates
+    sizes   which sizes kernels must not rely on
+    same    the leaves that are the same in all rounds of a loop whose round this is
+    """
+    target = Device[device].target
+    planner = Planner(leaves, device, sizes)
+    with paused(), rewritten(leaves, nodes, target, choice, sizes, same) as simple:
+        wanted = [storage(node) for node in simple]
+        computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
+        found = groups(computed, target) if computed else []
+        planner.foresee(found, wanted, dying)
+        for group in found:
+            planner.add(group)
+        if (story := telling()) is not None:
+            story.steps = planner.plan.launches
+        return planner.finish(wanted)
+
+
+@contextmanager
+def rewritten(
+    leaves: Sequence[Buffer],
+    nodes: Sequence[Node],
+    target: Target,
+    choice: Choice | None = None,
+    sizes: Sizes = STATIC,
+    same: Collection[Buffer] = (),
+) -> Iterator[Sequence[Node]]:
+    """The simplified nodes, with every buffer but the leaves forgotten for the duration.
+
+    Calls that are spelled out and simplification can arrive at a node that happens to be interned and computed already.
+    A plan that read its buffer would be wrong for the next graph of the same structure, where it need not be.
+    """
+    known = {id(buffer) for buffer in leaves}
+    forgotten: list[tuple[Node, Buffer]] = []
+    repeated = not differentiates(toposort(nodes, into_realized=False))
+    rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
+        "simplify": simplify,
+        "tallies": lambda x: without_tallies(x, target),
+        "winograd": lambda x: with_winograd(x, target, repeated, choice),
+        "steady": lambda x: steady(x, same, target) if same else x,
+        "privatise": lambda x: privatise(x, target),
+        "alongside": lambda x: alongside(x, target, sizes),
+        "split": lambda x: split(x, target, sizes),
+    }
+    story = telling()
+    try:
+        if story is not None:
+            story.begins(nodes)
+        simple: Sequence[Node] = memory_forms(nodes)
+        if story is not None:
+            story.rewritten("spelled out", simple)
+        while True:
+            for name, rewrite in rewrites.items():
+                simple = rewrite(simple)
+                if story is not None:
+                    story.rewritten(name, simple)
+            strays = [x for x in toposort(simple, into_realized=False) if is_stray(x, known, repeated)]
+            if not strays:
+                break
+            for node in strays:
+                assert node.realized is not None
+                forgotten.append((node, node.realized))
+                node.realized = None
+        yield simple
+    finally:
+        for node, buffer in forgotten:
+            node.realized = buffer
+
+
+def storage(node: Node) -> Node:
+    """The node whose row-major elements are those of node: itself, or what lies behind reshapes of it."""
+    while node.realized is None and node.op in ("reshape", "detach"):
+        node = node.src[0]
+    if node.op == "contiguous" and node.realized is None and is_stored(behind := storage(node.src[0])):
+        return behind
+    return node
+
+
+class Planner:
+    """A plan being made."""
+
+    def __init__(self, leaves: Sequence[Buffer], device: str, sizes: Sizes = STATIC) -> None:
+        self.device, self.sizes = device, sizes
+        self.plan = Plan(slots=[Slot(b.size, b.dtype, b.device, "leaf") for b in leaves])
+        self.leaf = {id(buffer): slot for slot, buffer in enumerate(leaves)}
+        self.slot: dict[Node, int] = {}
+        self.moved: dict[tuple[int, str], int] = {}
+        self.wanted: frozenset[Node] = frozenset()
+        self.last: dict[Node, Group] = {}
+        self.dying: frozenset[int] = frozenset()
+        self.driven: dict[tuple[object, tuple[Node, ...]], Driven] = {}
+        self.asked: list[int] = []  # positions of the steps that prepare a weight
+
+    def foresee(self, groups: Sequence[Group], wanted: Sequence[Node], dying: frozenset[int]) -> None:
+        """Notes which group is the last to read each leaf, where no other node shows the same buffer."""
+        readers: dict[int, dict[Node, Group]] = {}
+        for group in groups:
+            for node in group.inputs:
+                if is_stored(node):
+                    readers.setdefault(self._slot(node, self.device), {})[node] = group
+        given = {self._slot(node, self.device) for node in wanted if is_stored(node)}
+        alone = [found for slot, found in readers.items() if len(found) == 1 and slot not in given]
+        self.last = {node: group for found in alone for node, group in found.items()}
+        self.wanted, self.dying = frozenset(wanted), dying
+
+    def add(self, group: Group) -> None:
+        """Appends a group's step."""
+        device = group.device or self.device
+        if group.kind == "copy":
+            source = self._slot(group.inputs[0], self.device)
+            self.plan.steps.append(Transfer(source, self._slot(group.outputs[0], device)))
+            return
+        if group.kind == "host":
+            (node,) = group.outputs
+            sources = tuple(self._slot(x, self.device) for x in group.inputs)
+            shapes = tuple(x.shape for x in node.src)
+            self.plan.steps.append(HostCall(node.attr, sources, shapes, self._slot(node, device), node.line))
+            return
+        if group.kind in ("loop", "while"):
+            (self._repeat if group.kind == "loop" else self._drive)(group, device)
+            return
+        spare = [x for x in group.inputs if self.last.get(x) is group and x.device == device]
+        dying = frozenset(node for node in spare if self._slot(node, device) in self.dying)
+        results = frozenset(node for node in group.outputs if node in self.wanted)
+        template, numbered = template_of(group, Device[device].target, device, results, dying, self.sizes)
+        fitting = {numbered[source] for result, source in template.fitting if numbered[result] in results}
+        self.plan.spares |= {self._slot(node, device) for node in fitting.intersection(spare)}
+        for result, source in template.takes:
+            self.plan.slots[self._slot(numbered[result], device)].takes = self._slot(numbered[source], device)
+        fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
+        arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
+        checks = tuple(Check(size, numbered[n].line, _in_words(numbered[n])) for size, n in template.checks)
+        origins = story.origins if (story := telling()) is not None else {}
+        told = {node: BY_REWRITE + origins[node] if node in origins else why for node, why in group.reasons.items()}
+        reasons = tuple(f"{node!r}: {reason}" for node, reason in told.items())
+        given = frozenset(group.inputs)
+        lines = tuple(dict.fromkeys(x.line for x in numbered if x.line is not None and x not in given))
+        if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):
+            self.asked.append(len(self.plan.steps))
+        step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines, template.is_plain)
+        step.origins, step.rewrites = _lines_of(template, numbered), template.rewrites
+        self.plan.steps.append(step)
+
+    def _repeat(self, group: Group, device: str) -> None:
+        """Appends the steps of a loop."""
+        (node,) = group.outputs
+        loop, steps = node.attr, node.shape[0]
+        shapes = [x.shape[1:] if 0 < i <= loop.sequences else x.shape for i, x in enumerate(node.src)]
+        leaves = [Buffer(prod(shape), x.dtype, device) for shape, x in zip(shapes, node.src)]
+        with user_line(node.line):
+            state = loop.step.replayed([graph.buffer(leaf, shape) for leaf, shape in zip(leaves, shapes)])
+        body = make_plan([state], leaves, device, same=leaves[1 + loop.sequences :])
+        given = [self._argument(x, device, group) for x in group.inputs]
+        places = range(steps)[:: -1 if loop.reverse else 1]
+        target = self._slot(node, device)
+        once, repeated, where = rounds(body, given, loop.sequences, places, target, self._new)
+        weights = {where[slot] for p in body.preparations for slot in p.outputs if slot in where}
+        self.asked += [len(self.plan.steps) + i for i, step in enumerate(once) if not weights.isdisjoint(step.writes)]
+        self.plan.steps += [*once, *repeated]
+
+    def _drive(self, group: Group, device: str) -> None:
+        """Appends the step of a loop the host drives, or gives one that is there another of its states to compute."""
+        (node,) = group.outputs
+        loop, place = node.attr
+        step = self.driven.get((loop, node.src))
+        if step is None:
+            sources = [self._argument(x, device, group) for x in group.inputs]
+            leaves = [Buffer(x.size, x.dtype, device) for x in node.src]
+            with user_line(node.line):
+                given = [graph.buffer(leaf, x.shape) for leaf, x in zip(leaves, node.src)]
+                states = [recipe.replayed(given) for recipe in loop.body]
+                again = loop.condition.replayed([*states, *given[len(states) :]])
+                begin = make_plan([loop.condition.replayed(given)], leaves, device)
+            each = make_plan([*states, again], leaves, device)
+            step = self.driven[loop, node.src] = Driven(begin, each, tuple(sources), [-1] * len(states), node.line)
+            self.plan.steps.append(step)
+        step.targets[place] = self._slot(node, device)
+
+    def finish(self, wanted: Sequence[Node]) -> Plan:
+        """The plan, with memory assigned."""
+        plan = self.plan
+        for node in wanted:
+            slot = self._slot(node, self.device)
+            if plan.slots[slot].role == "scratch":
+                plan.slots[slot].role = "result"
+        plan.results = tuple(self._slot(node, self.device) for node in wanted)
+        if MEMORY_BUDGET.value:
+            return self._bounded(MEMORY_BUDGET.value)
+        return self._laid_out(plan.steps, plan.slots, self.asked)
+
+    def _bounded(self, budget: int) -> Plan:
+        """The plan, with memory within a budget if that can be.
+
+        Blocks take more than what is alive in them, so the peak of that is bounded by less until they fit.
+        """
+        steps, slots, target = self.plan.steps, self.plan.slots, budget
+        ways = []
+        for _ in range(FITTINGS):
+            more = list(slots)
+            again, places = within(target, steps, more)
+            way = again, more, [places[position] for position in self.asked]
+            spent = held(self._laid_out(*way))
+            if spent <= budget:
+                return self.plan
+            ways.append((spent, way))
+            target -= spent - budget
+        least, way = min(ways, key=lambda found: found[0])
+        message = f"memory_budget={budget:,}: {least:,} bytes beside what is given are the least that were found"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return self._laid_out(*way)
+
+    def _laid_out(self, steps: Sequence[Step], slots: list[Slot], asked: Sequence[int]) -> Plan:
+        """The plan of given steps, with memory assigned; asked: positions of the steps that prepare a weight."""
+        plan = self.plan
+        plan.slots = slots
+        found = preparations(steps, asked, len(self.leaf), self._scratch_bytes, _kind)
+        apart = frozenset(position for p in found for position in p.steps)
+        memory = [next((n for n in (slot.whole, slot.takes) if n >= 0), i) for i, slot in enumerate(plan.slots)]
+        plan.steps, moved = joint(steps, apart, memory)
+        plan.preparations = [replace(p, steps=tuple(moved[position] for position in p.steps)) for p in found]
+        lay_out(plan)
+        plan.sum_up()
+        return plan
+
+    def _scratch_bytes(self, slot: int) -> int:
+        """The size of an intermediate result; 0 for another slot."""
+        here = self.plan.slots[slot]
+        return here.nbytes if here.role == "scratch" else 0
+
+    def _slot(self, node: Node, device: str) -> int:
+        """The slot of a node's elements."""
+        if is_stored(node):
+            return self.leaf[id(node.attr if node.op == "buffer" else node.realized)]
+        if node not in self.slot:
+            self.slot[node] = self._new(Slot(node.size, node.dtype, node.device or device, "scratch"))
+        return self.slot[node]
+
+    def _argument(self, node: Node, device: str, group: Group) -> int:
+        """The slot of a kernel's argument, moved to the kernel's device if it is elsewhere."""
+        slot = self._slot(node, device)
+        if self.plan.slots[slot].device == device or node in group.outputs:
+            return slot
+        if (slot, device) not in self.moved:
+            here = self.plan.slots[slot]
+            self.moved[slot, device] = self._new(Slot(here.size, here.dtype, device, "scratch"))
+            self.plan.steps.append(Transfer(slot, self.moved[slot, device]))
+        return self.moved[slot, device]
+
+    def _new(self, slot: Slot) -> int:
+        self.plan.slots.append(slot)
+        return len(self.plan.slots) - 1
+
+
+def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozenset[Line]]:
+    """The user's lines each expression of a template's kernel comes from, in a group of its structure."""
+    lines = [node.line for node in numbered]
+    return {
+        e: frozenset(line for number in numbers if (line := lines[number]) is not None)
+        for e, numbers in template.origins.items()
+    }
+
+
+def _kind(step: Step) -> object:
+    """What a step does, apart from its arguments."""
+    return (step.device, step.program) if isinstance(step, Launch) else type(step)
+
+
+def template_of(
+    group: Group,
+    target: Target,
+    device: str,
+    results: frozenset[Node] = frozenset(),
+    dying: frozenset[Node] = frozenset(),
+    sizes: Sizes = STATIC,
+) -> tuple[Template, list[Node]]:
+    """A group's kernel, and the group's nodes by number.
+
+    results, dying   outputs that may be written in the places of inputs
+    """
+    shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
+    nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
+    keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
+    way = (group.outputs[0].op, group.outputs[0].attr) if group.kind in ("scatter", "stack") else None
+    key = (group.kind, device, keeps, way, tune.state(), shape.key, sizes,
+           tuple((node.shape, node.dtype, node in results and bool(dying)) for node in group.outputs),
+           tuple(i for i, node in enumerate(nodes) if node in dying))  # fmt: skip
+    template = _templates.get(key)
+    if template is None:
+        if len(_templates) >= MOST_TEMPLATES:
+            del _templates[next(iter(_templates))]
+        template = _templates[key] = _make_template(group, target, nodes, device, keeps, results, dying, sizes)
+    return template, nodes
+
+
+def _make_template(
+    group: Group,
+    target: Target,
+    nodes: Sequence[Node],
+    device: str,
+    keeps: bool,
+    results: frozenset[Node],
+    dying: frozenset[Node],
+    sizes: Sizes,
+) -> Template:
+    number = {node: i for i, node in enumerate(nodes)}
+    lowered = lower(group, keeps)
+    node_of = lowered.nodes
+    fitting = {} if target.language == "triton" else overwritable(lowered.kernel)
+    wanted = {out: [x for x in operands if node_of[x.name] in dying]
+              for out, operands in fitting.items() if node_of[out.name] in results}  # fmt: skip
+    pairs = paired(lowered.kernel, wanted)
+    kernel = overwriting(lowered.kernel, pairs) if pairs else lowered.kernel
+    arguments = tuple(None if p.name == FAULT else number[node_of[p.name]] for p in kernel.params)
+    checks = tuple((check.size, number[check.node]) for check in lowered.checks)
+    tags: Origins = dict(lowered.origins)
+    with following(tags):
+        program = generate(kernel, target, sizes=sizes) if sizes.open else tune.program(kernel, target, device)
+    if keeps:
+        origins = {e: frozenset(number[node] for node in found if node in number) for e, found in tags.items()}
+        program = replace(program, kernel=kernel)
+    else:
+        origins, program = {}, replace(program, kernel=None, origins=())
+    possible = [(out, x) for out, operands in fitting.items() for x in operands]
+    could, does = (
+        tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)
+        for some in (possible, pairs.items())
+    )
+    is_plain = not (checks or sizes.open) and is_part(program)
+    return Template(program, arguments, checks, could, does, is_plain, origins, lowered.steps)
+
+
+def _in_words(node: Node) -> str:
+    """An operation that looks up places, with its operands."""
+    operands = [f"{x.dtype} {list(x.shape)}" for x in node.src]
+    return f"{node.op} of {operands[0]} by {operands[1]}" if len(operands) > 1 else node.op

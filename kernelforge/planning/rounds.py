@@ -1,0 +1,76 @@
+"""A plan's steps for a loop: those of one round, again and again on other arrays.
+
+Comes in: the plan of a round, and the slots of what the loop reads and makes.  Goes out: steps.  What depends on
+nothing that changes is done once, before the first round.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Slot, Step, Transfer
+
+
+def rounds(
+    body: Plan, given: Sequence[int], sequences: int, places: Iterable[int], target: int, new: Callable[[Slot], int]
+) -> tuple[list[Step], list[Step], dict[int, int]]:
+    """The steps before a loop, those of its rounds, and the slots of what is the same in all rounds by those of body.
+
+    body       its leaves are the state, one element of each sequence, and what stays the same; its result is the state
+    given      the slots of what the state begins with, of the sequences, and of what stays the same
+    places     of the sequences' elements, in the order of the rounds
+    target     the slot for the states after all rounds
+    new        adds a slot
+    """
+    (result,) = body.results
+    where = dict(enumerate(given[1 + sequences :], 1 + sequences))
+    once, repeated = _divided(body, where)
+    own = [number for number, slot in enumerate(body.slots) if slot.role in ("scratch", "fault")]
+    where |= {number: new(replace(body.slots[number], takes=-1)) for number in own}
+
+    def part(whole: int, number: int, place: int) -> int:
+        slot = body.slots[number]
+        return new(replace(slot, role="part", whole=whole, start=place * slot.nbytes, takes=-1))
+
+    found: list[Step] = []
+    here, state = dict(where), given[0]
+    for place in places:
+        here[0] = state
+        here |= {number: part(given[number], number, place) for number in range(1, 1 + sequences)}
+        state = part(target, result, place)
+        if result < len(given):
+            found.append(Transfer(here[result], state))
+        else:
+            here[result] = state
+            found += [moved(step, here) for step in repeated]
+    return [moved(step, where) for step in once], found, where
+
+
+def _divided(body: Plan, same: Mapping[int, int]) -> tuple[list[Step], list[Step]]:
+    """The steps that depend on nothing but leaves that stay the same, and the others."""
+    writers = Counter(slot for step in body.steps for slot in step.writes)
+    known, once, repeated = set(same), [], []
+    for step in body.steps:
+        reads = set(step.arguments).difference(step.writes)
+        apart = all(writers[slot] == 1 and body.slots[slot].role == "scratch" for slot in step.writes)
+        if apart and reads and reads <= known:
+            once.append(step)
+            known.update(step.writes)
+        else:
+            repeated.append(step)
+    return once, repeated
+
+
+def moved(step: Step, where: Mapping[int, int]) -> Step:
+    """A step on other slots."""
+    if isinstance(step, Launch):
+        arguments = tuple([where[slot] for slot in step.arguments])
+        return replace(step, arguments=arguments, fault=where[step.fault] if step.fault >= 0 else -1)
+    if isinstance(step, HostCall):
+        return replace(step, sources=tuple([where[slot] for slot in step.sources]), target=where[step.target])
+    if isinstance(step, Driven):
+        targets = [where[slot] if slot >= 0 else -1 for slot in step.targets]
+        return replace(step, sources=tuple([where[slot] for slot in step.sources]), targets=targets)
+    return Transfer(where[step.source], where[step.target])

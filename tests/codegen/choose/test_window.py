@@ -1,0 +1,198 @@
+"""The default schedules of contractions over windows: which operand is held as its image, blocks, right results."""
+
+import numpy as np
+import pytest
+
+from codegen.choose.default import choose, placed
+from codegen.choose.forms import rows_of, window_of
+from codegen.choose.picks import first
+from codegen.choose.window import windowed
+from codegen.dtypes import dtypes
+from codegen.index import Axis, Guard
+from codegen.interpret import interpret
+from codegen.ir import Kernel, Param, Store, apply, load, reduce
+from codegen.nodes import Loop, nodes
+from codegen.opencl.printer import render_nest
+from codegen.rewrites.contract import contractions
+from codegen.rewrites.rewrite import prepare
+from codegen.target import CPU
+from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.random_kernels import random_arrays
+
+F32 = dtypes.float32
+
+
+def convolution(
+    form: str, images: int, channels: int, outputs: int, plane: int, taps: int = 3, stride: int = 1
+) -> Kernel:
+    """A padded convolution of square planes ("forward"), or its gradient by the input or the weight."""
+    size = (plane + 2 * (taps // 2) - taps) // stride + 1
+    b, o, c = (Axis(name, n) for name, n in zip("boc", (images, outputs, channels)))
+    r, s = Axis("r", taps), Axis("s", taps)
+    lead, other = ("x", "f") if form == "forward" else ("g", "f") if form == "input" else ("x", "g")
+    h, w = (Axis(name, plane if form == "input" else size) for name in "hw")
+    sizes = {"x": images * channels * plane**2, "f": channels * outputs * taps**2, "g": images * outputs * size**2}
+    weight = ((o.index * channels + c.index) * taps + r.index) * taps + s.index
+    if form == "input":
+        at = [p.index - t.index + taps // 2 for p, t in ((h, r), (w, s))]
+        guards = [Guard(i // stride, 0, size) for i in at] + [Guard(i % stride, 0, 1) for i in at]
+        place = (b.index * outputs + o.index) * size**2 + at[0] // stride * size + at[1] // stride
+        to, summed = ((b.index * channels + c.index) * plane + h.index) * plane + w.index, [o, r, s]
+    else:
+        at = [p.index * stride + t.index - taps // 2 for p, t in ((h, r), (w, s))]
+        guards = [Guard(i, 0, plane) for i in at]
+        place = (b.index * channels + c.index) * plane**2 + at[0] * plane + at[1]
+        to, summed = ((b.index * outputs + o.index) * size + h.index) * size + w.index, [c, r, s]
+    second = weight if form != "weight" else ((b.index * outputs + o.index) * size + h.index) * size + w.index
+    if form == "weight":
+        to, summed = weight, [b, h, w]
+    params = [Param(name, F32, sizes[name]) for name in (lead, other)]
+    value = reduce("add", apply("mul", load(params[0], place, guards), load(params[1], second)), summed)
+    out = Param("out", F32, to.hi + 1)
+    return prepare(Kernel(f"{form}", (*params, out), (Store(out, to, value),)))
+
+
+def window(kernel: Kernel):
+    (found,) = contractions(kernel)
+    return window_of(kernel, found, CPU.lanes)
+
+
+@pytest.mark.parametrize("form", ["forward", "input", "weight"])
+def test_the_windowed_operand_is_packed_once(form: str) -> None:
+    kernel = convolution(form, 2, 24, 40, 14)
+    images = [stage for stage in choose(kernel, CPU).stages if stage.image is not None]
+    assert len(images) == 1
+    assert images[0].value in [e for e in kernel.loads if e.param.name == ("g" if form == "input" else "x")]
+    assert len(choose(kernel, CPU).stages) == 2, "the panels of the other operand are packed too"
+
+
+def test_taps_of_a_weight_gradient_stay_in_the_group() -> None:
+    schedule = choose(convolution("weight", 4, 32, 64, 8), CPU)
+    taps = {axis for axis, tile in schedule.loops[: schedule.grid] if axis.size == 3 and tile < 3}
+    assert not taps
+
+
+@pytest.mark.parametrize(("plane", "rows"), [(56, 8), (28, 7), (14, 7), (13, 7), (7, 7), (9, 9)])
+def test_rows_divide_a_plane_evenly(plane: int, rows: int) -> None:
+    found = window(convolution("forward", 1, 16, 32, plane))
+    assert found is not None
+    assert list(rows_of(found.free).values()) == [rows]
+
+
+def test_small_planes_share_a_tile() -> None:
+    found = window(convolution("forward", 1, 16, 32, 4))
+    assert found is not None
+    assert sorted(rows_of(found.free).values()) == [2, 4]
+
+
+def test_no_window_without_overlap_or_lanes() -> None:
+    assert window(convolution("forward", 2, 16, 32, 8, taps=1)) is None
+    assert window(convolution("forward", 2, 16, 4, 8)) is None
+
+
+def test_short_lines_leave_the_lanes_to_the_other_operand() -> None:
+    kernel = convolution("forward", 2, 24, 48, 14, taps=1, stride=2)
+    schedule = choose(kernel, CPU)
+    assert [axis.size for axis in schedule.vector] == [48]
+    assert all(stage.image is None for stage in schedule.stages)
+
+
+def test_taps_that_meet_no_place_are_left_out() -> None:
+    kernel = convolution("input", 2, 24, 40, 14, stride=2)
+    found = window(kernel)
+    assert found is not None
+    assert sorted(found.partly.values()) == [0.75, 0.75], "1 or 2 of 2 taps"
+    nest = placed(kernel, CPU)
+    narrowed = {loop.axis for loop in nodes(nest.body) if isinstance(loop, Loop) and loop.within}
+    assert narrowed >= found.partly.keys()
+    innermost = nest.schedule.loops[-1].axis
+    assert innermost.size == 40, "a long loop is left inside"
+
+
+def test_rows_beyond_the_edge_of_small_planes_are_left_out() -> None:
+    found = window(convolution("forward", 2, 24, 40, 7))
+    assert found is not None
+    assert list(found.partly.values()) == [pytest.approx(19 / 21)]
+    large = window(convolution("forward", 2, 24, 40, 112))
+    assert large is not None
+    assert not large.partly
+
+
+def test_the_operand_with_the_window_is_the_windowed_one() -> None:
+    for images in (1, 2):
+        found = window(convolution("input", images, 64, 128, 56, stride=2))
+        assert found is not None
+        assert found.image.at
+
+
+def test_sums_over_several_axes_pack_long_lines_for_the_lanes() -> None:
+    found = window(convolution("weight", 4, 24, 40, 28, taps=1, stride=2))
+    assert found is not None
+    assert [e.param.name for e in found.other.args or (found.other,)] == ["g"], "the other is read with steps of 2"
+    schedule = choose(convolution("weight", 4, 24, 40, 28, taps=1, stride=2), CPU)
+    assert next(step.axis.size for step in schedule.loops[schedule.grid :]) == 4, "images are cut before lines"
+
+
+def test_panels_that_lie_in_one_run_stay_one() -> None:
+    kernel = convolution("forward", 1, 512, 512, 7)
+    source = render_nest(placed(kernel, CPU)).source
+    assert "kf_transpose(" in source.split("__kernel")[1]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("outputs", [2, 3, 8])
+def test_few_outputs_leave_the_lanes_to_lines(outputs: int, stride: int) -> None:
+    kernel = convolution("forward", 2, 24, outputs, 40 * stride, stride=stride)
+    schedule = choose(kernel, CPU)
+    (lane,) = schedule.vector
+    assert kernel.stores[0].index.stride(lane) == 1
+    (image,) = [stage.image for stage in schedule.stages if stage.image is not None]
+    (line,) = [new for new, index in image.at.items() if lane in index.axes]
+    packed = next(stage.layout for stage in schedule.stages if stage.image is not None)
+    assert packed is not None
+    assert packed[-1] == (line, 1)
+    source = render_nest(placed(kernel, CPU)).source.split("__kernel")[1]
+    assert (").even, (" in source) == (stride == 2)
+
+
+def test_many_outputs_hold_the_lanes_themselves() -> None:
+    kernel = convolution("forward", 2, 24, 64, 40)
+    assert [axis.size for axis in choose(kernel, CPU).vector] == [64]
+
+
+def test_lines_that_others_fill_as_well_are_those_that_lie_together() -> None:
+    """A sum over two axes without a window: of equal sides the one with unit stride."""
+    m, n1, n2, k1, k2 = (Axis(name, size) for name, size in zip(("m", "n", "o", "k", "l"), (4, 20, 20, 3, 5)))
+    x, y, out = Param("x", F32, 60), Param("y", F32, 6000), Param("out", F32, 1600)
+    right = load(y, ((k1.index * 5 + k2.index) * 20 + n1.index) * 20 + n2.index)
+    value = apply("mul", load(x, (m.index * 3 + k1.index) * 5 + k2.index), right)
+    to = (m.index * 20 + n1.index) * 20 + n2.index * 1
+    kernel = Kernel("product", (x, y, out), (Store(out, to, reduce("add", value, [k1, k2])),))
+    found = window(kernel)
+    assert found is not None
+    assert found.n is n2
+
+
+def test_groups_for_every_core() -> None:
+    for kernel in (convolution("forward", 1, 64, 64, 56), convolution("weight", 8, 32, 64, 8)):
+        (found,) = contractions(kernel)
+        (schedule,) = windowed(kernel, found, CPU, first)
+        groups = np.prod([-(-axis.size // tile) for axis, tile in schedule.loops[: schedule.grid]])
+        assert groups >= CPU.cores
+
+
+def test_results() -> None:
+    sizes = [(1, 1, 9, 1), (2, 6, 32, 7), (2, 3, 17, 7), (3, 5, 33, 6), (1, 16, 20, 13), (2, 1, 32, 4), (2, 7, 3, 37)]
+    found = [
+        convolution(form, *shape, taps=taps, stride=stride)
+        for shape in sizes
+        for form in ("forward", "input", "weight")
+        for taps, stride in ((1, 1), (3, 1), (3, 2), (5, 1))
+    ]
+    named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(found)]
+    arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(named)]
+    programs = [render_nest(placed(kernel, CPU)) for kernel in named]
+    for kernel, given, got in zip(named, arrays, run_all(programs, arrays)):
+        wanted = {name: array.copy() for name, array in given.items()}
+        interpret(kernel, wanted)
+        assert difference(got["out"], wanted["out"], F32) is None, kernel.name

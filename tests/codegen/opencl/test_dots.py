@@ -1,0 +1,118 @@
+"""Sums of products of narrow values by groups: what is one, and equal results in every layout, size and schedule."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codegen.choose.candidates import Space
+from codegen.choose.default import placed
+from codegen.dots import dot_of
+from codegen.dtypes import DType, dtypes, to_storage
+from codegen.index import Axis
+from codegen.interpret import interpret
+from codegen.ir import Kernel, Param, Store, apply, load, reduce
+from codegen.nodes import Nest, Pack, nodes
+from codegen.opencl.printer import render_nest
+from codegen.rewrites.rewrite import prepare
+from codegen.target import CPU
+from tests.codegen.opencl_harness import Arrays, run_all, target
+
+BYTES = (dtypes.int8, dtypes.uint8)
+PAIRS = [(dtypes.bfloat16, dtypes.bfloat16), *((a, b) for a in BYTES for b in BYTES)]
+DOTS = dataclasses.replace(CPU, dots=("bfloat16", "int8"))
+FORMS = ("NN", "NT", "TN", "TT")
+SIZES = st.integers(1, 70) | st.sampled_from((1, 2, 3, 16, 17, 64, 127, 131))
+
+
+def product(m: int, n: int, k: int, form: str, pair: tuple[DType, DType]) -> Kernel:
+    """A matrix product of narrow values, either operand stored transposed."""
+    i, j, r = Axis("i", m), Axis("j", n), Axis("r", k)
+    total = dtypes.float32 if pair[0].is_float else dtypes.int32
+    x, y, out = Param("x", pair[0], m * k), Param("y", pair[1], k * n), Param("out", total, m * n)
+    left = load(x, r.index * m + i.index if form[0] == "T" else i.index * k + r.index)
+    right = load(y, j.index * k + r.index if form[1] == "T" else r.index * n + j.index)
+    factors = [apply("cast", e, dtype=total) for e in (left, right)]
+    value = reduce("add", apply("mul", *factors), [r])
+    return prepare(Kernel("product", (x, y, out), (Store(out, i.index * n + j.index, value, order=(i, j)),)))
+
+
+def arguments(kernel: Kernel, seed: int) -> Arrays:
+    """Numbers small enough for sums of floats to be exact, bytes of any size."""
+    rng = np.random.default_rng(seed)
+
+    def values(p: Param) -> np.ndarray:
+        if p.dtype.is_float:
+            return to_storage(rng.integers(-9, 10, p.size).astype(np.float32), p.dtype)
+        return rng.integers(p.dtype.min, p.dtype.max, p.size, endpoint=True).astype(p.dtype.numpy)
+
+    return {p.name: values(p) if p.name != "out" else np.zeros(p.size, p.dtype.numpy) for p in kernel.params}
+
+
+def expected(kernel: Kernel, arrays: Arrays) -> np.ndarray:
+    """What the interpreter makes of the arrays."""
+    copies = {name: array.copy() for name, array in arrays.items()}
+    interpret(kernel, copies)
+    return copies["out"]
+
+
+def named(nest: Nest, name: str) -> Nest:
+    """The nest of the same kernel under another name."""
+    return dataclasses.replace(nest, kernel=Kernel(name, nest.kernel.params, nest.kernel.stores))
+
+
+@settings(max_examples=20)
+@given(m=SIZES, n=SIZES, k=SIZES, form=st.sampled_from(FORMS), pair=st.sampled_from(PAIRS), seed=st.integers(0, 99))
+def test_products_of_narrow_values_are_exact_under_any_schedule(m, n, k, form, pair, seed):
+    kernel = product(m, n, k, form, pair)
+    arrays = arguments(kernel, seed)
+    space, rng = Space(kernel, target()), random.Random(seed)
+    candidates = [space.first]
+    for _ in range(3):
+        near = [c for picks in space.around(candidates[-1].picks) if (c := space.candidate(picks)) is not None]
+        candidates += [rng.choice(near)] if near else []
+    programs = [render_nest(named(candidate.nest, f"product{i}")) for i, candidate in enumerate(candidates)]
+    for found in run_all(programs, [arrays] * len(programs)):
+        np.testing.assert_array_equal(found["out"], expected(kernel, arrays))
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_large_products_take_groups(form, pair):
+    source = render_nest(placed(product(70, 100, 131, form, pair), DOTS)).source
+    assert "kf_dot_" in source
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_long_sums_pack_a_block_of_k_at_a_time(form, pair):
+    nest = placed(product(520, 520, 5000, form, pair), DOTS)
+    packed = [node.box for node in nodes(nest.body) if isinstance(node, Pack)]
+    assert packed
+    assert {box.of for box in packed} == {stage.value for stage in nest.schedule.stages if stage.layout}
+    assert all(max(box.tile.values()) < 5000 for box in packed)
+
+
+def test_other_types_and_targets_take_single_products():
+    kernel = product(64, 64, 64, "NN", PAIRS[0])
+    (r,) = kernel.reduces
+    assert dot_of(r, CPU) is None
+    found = dot_of(r, DOTS)
+    assert found is not None and (found.group, found.alike) == (2, False)
+    (mixed,) = product(64, 64, 64, "NN", (dtypes.bfloat16, dtypes.float16)).reduces
+    assert dot_of(mixed, DOTS) is None
+    (signed,) = product(64, 64, 64, "NN", (dtypes.int8, dtypes.int8)).reduces
+    found = dot_of(signed, DOTS)
+    assert found is not None and (found.group, found.alike) == (4, True)
+
+
+def test_a_schedule_for_groups_means_the_same_where_there_are_none():
+    kernel = product(20, 40, 37, "NT", PAIRS[0])
+    arrays = arguments(kernel, 1)
+    program = render_nest(dataclasses.replace(placed(kernel, DOTS), target=CPU))
+    assert "kf_dot_" not in program.source
+    (found,) = run_all([program], [arrays])
+    np.testing.assert_array_equal(found["out"], expected(kernel, arrays))

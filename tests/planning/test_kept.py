@@ -1,0 +1,176 @@
+"""Prepared weights are kept from the second use on, as long as their buffers live, and never when these are new."""
+
+import gc
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernelforge import realize
+from kernelforge.counters import GlobalCounters
+from kernelforge.nn import Conv2d
+from kernelforge.optim import SGD
+from kernelforge.planning import kept
+from kernelforge.settings import Context
+from kernelforge.tensor import Tensor
+from kernelforge.windows import winograd
+
+X = np.random.default_rng(3).standard_normal((2, 4, 9, 9)).astype(np.float32)
+SHAPE = (5, 4, 3, 3)
+
+
+@pytest.fixture(autouse=True)
+def blocks_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Even the small convolutions of these tests are computed in blocks, and nothing is kept from other tests."""
+    monkeypatch.setattr(winograd, "best_blocks", lambda window, *_: (2, 2) if max(window.taps) == 3 else None)
+    monkeypatch.setattr(realize, "_plans", {})
+    kept.clear()
+    yield
+    kept.clear()
+
+
+def values(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)
+
+
+def weight(seed: int = 0) -> Tensor:
+    return Tensor(values(seed), device="CPU").realize()
+
+
+def image(n: int = 2) -> Tensor:
+    return Tensor(X[:n], device="CPU").realize()
+
+
+def launches(x: Tensor, w: Tensor) -> int:
+    """Kernels run to compute a convolution."""
+    before = GlobalCounters.kernel_count
+    x.conv2d(w, padding=1).realize()
+    return GlobalCounters.kernel_count - before
+
+
+def test_the_third_use_runs_fewer_kernels_with_the_same_results() -> None:
+    x, w = image(), weight()
+    with Context(KEEP=0):
+        expected = x.conv2d(w, padding=1).numpy()
+    kept.clear()
+    counts = [launches(x, w) for _ in range(4)]
+    assert counts[0] == counts[1] == counts[2] + 2 == counts[3] + 2
+    assert kept.kept_bytes() == 16 * 5 * 4 * 4
+    assert x.conv2d(w, padding=1).numpy().tobytes() == expected.tobytes()
+
+
+def test_another_input_and_another_batch_use_the_same_values() -> None:
+    w = weight()
+    for _ in range(2):
+        launches(image(), w)
+    size = kept.kept_bytes()
+    assert launches(image(1), w) == launches(image(1), w) == launches(image(), w)
+    assert kept.kept_bytes() == size > 0
+
+
+def test_values_go_with_their_weights() -> None:
+    x, w = image(), weight()
+    for _ in range(3):
+        launches(x, w)
+    assert kept.kept_bytes()
+    del w
+    gc.collect()
+    assert not kept.kept_bytes()
+
+
+def test_no_more_is_kept_than_the_setting_says() -> None:
+    x = Tensor(np.zeros((1, 128, 6, 6), np.float32), device="CPU").realize()
+    weights = [Tensor(np.ones((128, 128, 3, 3), np.float32), device="CPU").realize() for _ in range(3)]
+    with Context(KEEP=2):  # one weight becomes 1 MiB
+        for _ in range(3):
+            for w in weights:
+                x.conv2d(w, padding=1).realize()
+        assert kept.kept_bytes() == 2 << 20
+        last, first = weights[2], weights[0]
+        assert launches(x, last) + 2 == launches(x, first)
+    with Context(KEEP=0):
+        kept.clear()
+        assert launches(x, first) == launches(x, first) == launches(x, first)
+        assert not kept.kept_bytes()
+
+
+def test_training_keeps_nothing() -> None:
+    layer = Conv2d(4, 5, 3, padding=1)
+    optimizer = SGD([layer.weight, layer.bias], lr=0.1)
+    x = Tensor(X).realize()
+    with Tensor.train():
+        for _ in range(4):
+            optimizer.zero_grad()
+            (layer(x) ** 2).sum().backward()
+            optimizer.step()
+            assert not kept.kept_bytes()
+
+
+def test_what_an_interrupted_run_was_to_compute_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, w = image(), weight()
+    expected = x.conv2d(w, padding=1).numpy()
+
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(realize, "launch", broken)
+        with pytest.raises(KeyboardInterrupt):
+            x.conv2d(w, padding=1).realize()
+    assert not kept.kept_bytes()
+    assert x.conv2d(w, padding=1).numpy().tobytes() == expected.tobytes()
+
+
+def _set_item(w: Tensor, seed: int) -> Tensor:
+    w[seed % 5] = float(seed)
+    return w
+
+
+def _add(w: Tensor, seed: int) -> Tensor:
+    w += float(seed)
+    return w
+
+
+def _step(w: Tensor, seed: int) -> Tensor:
+    w.requires_grad = True
+    optimizer = SGD([w], lr=0.01 * (1 + seed))
+    (w * w).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    w.requires_grad = False
+    return w
+
+
+WRITES = {
+    "nothing": lambda w, seed: w,
+    "assign": lambda w, seed: w.assign(Tensor(values(seed), device="CPU")),
+    "set item": _set_item,
+    "add in place": _add,
+    "copy in place": lambda w, seed: w.copy_(Tensor(values(seed), device="CPU")),
+    "optimiser": _step,
+    "replace": lambda w, seed: weight(seed),
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(WRITES)), st.integers(0, 3), st.integers(0, 1)), max_size=12))
+def test_writes_between_calls_are_seen(changes: list[tuple[str, int, int]]) -> None:
+    x, weights = image(), [weight(0), weight(1)]
+    for change, seed, which in changes:
+        weights[which] = WRITES[change](weights[which], seed)
+        results = [x.conv2d(w, padding=1).numpy() for w in weights for _ in range(2)]
+        fresh = [Tensor(w.numpy(), device="CPU") for w in weights]
+        with Context(KEEP=0):
+            expected = [x.conv2d(w, padding=1).numpy() for w in fresh for _ in range(2)]
+        assert [r.tobytes() for r in results] == [r.tobytes() for r in expected]
+
+
+def test_a_loaded_state_is_seen() -> None:
+    layer, other = Conv2d(4, 5, 3, padding=1), Conv2d(4, 5, 3, padding=1)
+    x = Tensor(X).realize()
+    for _ in range(3):
+        before = layer(x).numpy()
+    layer.load_state_dict(other.state_dict())
+    assert layer(x).numpy().tobytes() == other(x).numpy().tobytes() != before.tobytes()

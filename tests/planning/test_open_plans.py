@@ -1,0 +1,221 @@
+"""Kernels for open sizes give what NumPy does, for every size, and are compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kernelforge import Tensor, realize
+from kernelforge.autograd import grad
+from kernelforge.counters import GlobalCounters
+from kernelforge.node import alive
+from kernelforge.planning import open_plans
+from kernelforge.settings import Context
+from kernelforge.windows import winograd
+
+SIZES = [(29, 7), (3, 31), (13, 13), (33, 61), (4, 129)]
+WEIGHT = np.random.default_rng(7).standard_normal((24, 40)).astype(np.float32)
+Made = Callable[[Tensor], Tensor]
+
+FUNCTIONS: dict[str, Made] = {
+    "elementwise": lambda x: (x * 2 + 1).tanh(),
+    "sum of rows": lambda x: x.sum(1),
+    "sum of columns": lambda x: x.sum(0),
+    "sum": lambda x: x.sum(),
+    "mean": lambda x: x.mean((0, 1)),
+    "var": lambda x: x.var(1),
+    "softmax": lambda x: x.softmax(1),
+    "argmax": lambda x: x.argmax(1),
+    "cumsum": lambda x: x.cumsum(1),
+    "flip": lambda x: x.flip(1) + x.flip(0),
+    "transpose": lambda x: x.transpose(0, 1).contiguous(),
+    "reshape": lambda x: x.reshape(-1, x.shape[2]) * 2,
+    "shrink": lambda x: x[1:, :-1],
+    "stride": lambda x: x[:, ::2].sum((1, 2)),
+    "cat": lambda x: x.cat(x * 2, dim=1).sum(2),
+    "pad": lambda x: x.pad(((0, 0), (2, 1), (0, 0))).sum(1),
+    "masked": lambda x: x.sum(2).tril().sum(0),
+    "product": lambda x: x @ Tensor(WEIGHT),
+    "scores": lambda x: (x @ x.transpose(1, 2)).softmax(-1),
+    "attention": lambda x: x.scaled_dot_product_attention(x, x, is_causal=True),
+    "layernorm": lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt(),
+    "windows": lambda x: x.transpose(1, 2).avg_pool2d((1, 2), 1),
+    "half": lambda x: x.half().sum(1).float(),
+    "positions": lambda x: Tensor.arange(x.shape[1]).reshape(1, -1, 1) * x,
+    "gathered": lambda x: x[:, Tensor([1, 0, 1])],
+}
+
+
+CLOSED = ("stride", "windows")  # half a size is no formula of it; a pack as long as a row is no other row's
+
+
+def arrays(sizes: tuple[int, int], seed: int) -> NDArray:
+    return np.random.default_rng(seed).standard_normal((*sizes, 24)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def new_families() -> None:
+    """Nothing is known of any graph: one that an earlier test met would be no first one here.
+
+    Nor is a constant in memory: with a mask that an earlier test computed a graph is one of another kind.
+    """
+    for node in alive():
+        if node.device is None:
+            node.realized = None
+    open_plans.forget()
+    realize._plans.clear()
+    realize._single.clear()
+
+
+def results(made: Made, sizes: Sequence[tuple[int, int]], open_sizes: int) -> tuple[list[NDArray], int]:
+    """What a function gives for arrays of several sizes, and the kernels compiled from the third on."""
+    found, late = [], 0
+    with Context(OPEN=open_sizes, DEVICE="CPU"):
+        for number, size in enumerate(sizes):
+            before = GlobalCounters.compiled
+            found.append(made(Tensor(arrays(size, number), device="CPU")).numpy())
+            late += (GlobalCounters.compiled - before) * (number >= 2)
+    return found, late
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_all_sizes_give_the_same(name: str) -> None:
+    found, late = results(FUNCTIONS[name], SIZES, 1)
+    expected, _ = results(FUNCTIONS[name], SIZES, 0)
+    for size, x, y in zip(SIZES, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5, err_msg=str(size))
+    assert late == 0 or name in CLOSED
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, "row"])
+def test_what_kernels_for_open_sizes_mean_is_known(name: str) -> None:
+    made = FUNCTIONS.get(name, lambda x: x[1])
+    with Context(VERIFY=1):
+        before = GlobalCounters.verified - GlobalCounters.kernel_count
+        results(made, SIZES[:3], 1)
+        assert GlobalCounters.verified - GlobalCounters.kernel_count == before
+    assert name in CLOSED or any(plan.sizes for known in realize._plans.values() for plan in known.made.values())
+
+
+def test_last_tiles_that_begin_in_the_middle_of_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """25 rows for each image, of which 32 are packed side by side: some batches leave more than half a panel."""
+    monkeypatch.setattr(winograd, "best_blocks", lambda window, *_: (2, 2) if max(window.taps) == 3 else None)
+    weight = Tensor(WEIGHT.reshape(-1)[:180].reshape(5, 4, 3, 3), device="CPU").realize()
+    images = [np.random.default_rng(n).standard_normal((n, 4, 9, 9)).astype(np.float32) for n in (2, 3, 1, 5, 7)]
+
+    def convolved(open_sizes: int) -> list[NDArray]:
+        with Context(OPEN=open_sizes, DEVICE="CPU"):
+            return [Tensor(x, device="CPU").conv2d(weight, padding=1).numpy() for x in images]
+
+    found = convolved(1)
+    assert any(plan.sizes for known in realize._plans.values() for plan in known.made.values())
+    for x, y in zip(found, convolved(0)):
+        np.testing.assert_allclose(x, y, atol=1e-4)
+
+
+def test_gradients_of_all_sizes() -> None:
+    def step(x: Tensor) -> Tensor:
+        w = Tensor(WEIGHT, device="CPU", requires_grad=True)
+        loss = ((x @ w).relu() - 1).square().mean()
+        loss.backward()
+        assert w.grad is not None
+        return w.grad
+
+    found, late = results(step, SIZES, 1)
+    expected, _ = results(step, SIZES, 0)
+    for size, x, y in zip(SIZES, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
+    assert late == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_gradients_that_read_the_same_of_more_operands(dtype: str) -> None:
+    """What a sum passes on is what it is given, however many operands there are that it does not read."""
+    draw = np.random.default_rng(11)
+    for terms, sizes in (2, (5, 3)), (3, (7, 4)), (4, (2, 6)), (2, (8, 9)), (5, (3, 3)):
+        xs = [Tensor(draw.standard_normal(sizes).astype(dtype), requires_grad=True) for _ in range(terms)]
+        dy = draw.standard_normal(sizes).astype(dtype)
+        products = [x * xs[1] for x in xs[2:]]
+        found = grad(sum(products, xs[0] - xs[1]), xs[:1], Tensor(dy))
+        np.testing.assert_array_equal(found[0].numpy(), dy, err_msg=f"{terms} operands of {sizes}")
+
+
+def test_large_plans_that_stay_are_made_for_their_very_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realize, "OFTEN", 4)
+    monkeypatch.setattr(realize, "FEW", 1)
+    tensors = [Tensor.randn(rows, 300, device="CPU").realize() for rows in (1000, 1200, 1300, 1400)]
+
+    def compiled(x: Tensor, times: int) -> int:
+        before = GlobalCounters.compiled
+        for _ in range(times):
+            (x.exp().sum(1) * 2).realize()
+        return GlobalCounters.compiled - before
+
+    with Context(OPEN=1, DEVICE="CPU"):
+        assert compiled(tensors[0], 9) > 0, "the first size has kernels of its own from the start"
+        assert compiled(tensors[1], 1) > 0, "the second makes those for any size"
+        assert compiled(tensors[2], 4) == 0 and compiled(tensors[2], 5) > 0, "a third has its own once it ran often"
+        assert compiled(tensors[1], 5) > 0, "and so has the second"
+        assert compiled(tensors[3], 9) == 0, "the more have, the longer it takes for others"
+        assert compiled(tensors[3], 1) > 0
+
+
+ALONG: dict[str, Made] = {
+    "rows": lambda x: x.sum(1),
+    "extrema": lambda x: x.max(1),
+    "columns": lambda x: x.sum(0),
+    "softmax": lambda x: x.softmax(1),
+    "norm": lambda x: (x - x.mean(1, keepdim=True)).square().sum(1),
+    "scan": lambda x: x.cumsum(1),
+    "chain": lambda x: x.exp() * x.sum(0, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_rows_of_any_length(name: str) -> None:
+    """Lengths that fill whole tiles, whole vectors, some of these and a little, or none: never are others compiled."""
+    rng = np.random.default_rng(3)
+    late = 0
+    with Context(DEVICE="CPU"):
+        for number, size in enumerate((70, 83, 2, 15, 16, 17, 31, 32, 63, 64, 65, 79, 80, 81, 128, 511, 512, 580, 591)):
+            x = rng.standard_normal((3 + number, size)).astype(np.float32)
+            before = GlobalCounters.compiled
+            with Context(OPEN=1):
+                found = ALONG[name](Tensor(x)).numpy()
+            late += (GlobalCounters.compiled - before) * (number >= 2)
+            with Context(OPEN=0):
+                expected = ALONG[name](Tensor(x.astype(np.float64))).numpy()
+            np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-4, err_msg=str(size))
+    assert late == 0
+
+
+def test_much_along_short_sizes_has_kernels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(rows: int, columns: int) -> int:
+        x, before = Tensor.randn(rows, columns, device="CPU").realize(), GlobalCounters.compiled
+        found = (x - x.max(1, keepdim=True)).numpy()
+        np.testing.assert_allclose(found, x.numpy() - x.numpy().max(1, keepdims=True), rtol=1e-6)
+        return GlobalCounters.compiled - before
+
+    with Context(OPEN=1, DEVICE="CPU"):
+        assert compiled(900, 300) and compiled(901, 310), "one for the first, and those for any size"
+        assert not compiled(40, 7), "little along short rows"
+        assert not compiled(2000, 290), "much along long ones"
+        assert compiled(200_000, 7), "much along short ones"
+        monkeypatch.setattr(open_plans, "MOST_NARROW", 1)
+        assert not compiled(190_000, 5), "but not for many such sizes"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_products_in_groups_end_with_the_axis(dtype: str) -> None:
+    """What lies behind the operands is read by nobody: it is NaN there, or large."""
+    rng = np.random.default_rng(3)
+    for n in [*range(1, 40), *range(60, 100, 7)]:
+        a, b = (rng.integers(-3, 4, 160).astype(np.float32) for _ in range(2))
+        x, y = (Tensor(np.where(np.arange(160) < n, v, 127), dtype=dtype).realize() for v in (a, b))
+        x, y = x[:n], y[:n]
+        assert (x * y).sum(dtype="float32").item() == (a * b)[:n].sum()
+        x, y = Tensor(a[:n], dtype=dtype).realize(), Tensor(b[:n], dtype=dtype).realize()
+        assert abs((x @ y).float().item() - (a * b)[:n].sum()) <= 2

@@ -1,0 +1,128 @@
+"""Splitting of large reductions and scans: where it is done, and that it changes no value."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codegen.dtypes import dtypes
+from codegen.target import CPU, SM90
+from kernelforge import Tensor, graph
+from kernelforge.buffer import Buffer
+from kernelforge.calls import expanded
+from kernelforge.fusion.fuse import groups
+from kernelforge.graph import toposort
+from kernelforge.rewrites.simplify import simplify
+from kernelforge.rewrites.split import partition, scan_partition, split
+from tests.evaluate import evaluate
+from tests.fused import interpreted, planned, tensor
+
+
+def leaf(shape: tuple[int, ...], dtype=dtypes.float32) -> graph.Node:
+    values = np.random.default_rng(1).integers(0, 7, shape)
+    return graph.reshape(graph.buffer(Buffer.from_numpy(values, dtype, "NUMPY")), shape)
+
+
+@pytest.mark.parametrize(
+    "shape, axes, splits",
+    [
+        ((1 << 20,), (0,), True),
+        ((1000,), (0,), False),
+        ((4096, 1024), (1,), False),
+        ((4, 300_000), (1,), False),
+        ((1, 300_000), (1,), True),
+        ((300_000, 2), (0,), True),
+        ((0,), (0,), False),
+    ],
+)
+def test_only_large_reductions_to_few_results_are_split(shape, axes, splits) -> None:
+    node = graph.reduce("add", graph.full(shape, 1.0, dtypes.float32), axes)
+    assert (partition(node, CPU) is not None) == splits
+
+
+def test_more_processors_split_more() -> None:
+    node = graph.reduce("add", graph.full((64, 1 << 16), 1.0, dtypes.float32), (1,))
+    assert partition(node, CPU) is None
+    assert partition(node, SM90) is not None
+
+
+@given(
+    st.sampled_from(["add", "max", "min"]),
+    st.sampled_from([1 << 18, 999_983, (1 << 19) + 1]),
+    st.sampled_from([dtypes.float32, dtypes.int32, dtypes.float16]),
+)
+def test_values_stay(op: str, size: int, dtype) -> None:
+    if (op, dtype) == ("add", dtypes.float16):
+        size = 1 << 18  # larger sums are infinite
+    x = leaf((size,), dtype)
+    node = graph.reduce(op, x if op != "add" or dtype is not dtypes.float16 else graph.cast(leaf((size,)), dtype), (0,))
+    (new,) = split([node], CPU)
+    assert new is not node
+    plan = groups([new], CPU)
+    assert len(plan) == 2
+    np.testing.assert_allclose(interpreted(plan, [new])[0], evaluate(node), rtol=1e-6)
+
+
+def test_a_dimension_among_others_is_split() -> None:
+    node = graph.reduce("add", leaf((700, 2, 500)), (0, 2))
+    (new,) = split([node], CPU)
+    np.testing.assert_array_equal(interpreted(groups([new], CPU), [new])[0], evaluate(node))
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k", "parts"),
+    [
+        (768, 768, 16_384, 4), (768, 2304, 16_384, 2), (768, 3072, 16_384, 0), (1024, 1024, 4096, 0),
+        (64, 64, 65_536, 64),
+    ],
+)
+def test_deep_contractions_occupy_a_gpu(m: int, n: int, k: int, parts: int) -> None:
+    """Such as the gradients of weights: many rows are summed over, and large tiles of the results are few."""
+    product = Tensor.empty(k, m, dtype="bfloat16").transpose(0, 1) @ Tensor.empty(k, n, dtype="bfloat16")
+    (node,) = [x for x in toposort(simplify(expanded([product._node]))) if x.op == "reduce"]
+    found = partition(node, SM90)
+    assert (0 if found is None else found.parts) == parts
+
+
+def test_a_contraction_to_few_results_is_split() -> None:
+    a, b = tensor(8, 20_000), tensor(20_000, 8)
+    assert len(planned(a @ b)) == 2
+
+
+def test_a_graph_without_large_reductions_stays_as_it_is() -> None:
+    node = graph.reduce("add", leaf((100, 100)), (1,))
+    assert split([node], CPU) == [node]
+
+
+MANY = dataclasses.replace(CPU, cores=8)
+
+
+def test_long_lines_are_scanned_in_parts_where_processors_are_many() -> None:
+    node = graph.scan("add", graph.full((1 << 20,), 1.0, dtypes.float32), 0)
+    assert scan_partition(node, CPU) is None
+    assert scan_partition(node, MANY) is not None and scan_partition(node, SM90) is not None
+    rows = graph.scan("add", graph.full((64, 1 << 20), 1.0, dtypes.float32), 1)
+    assert scan_partition(rows, MANY) is None and scan_partition(graph.scan("add", rows, 0), MANY) is None
+    assert scan_partition(graph.scan("add", graph.full((999_983,), 1.0, dtypes.float32), 0), MANY) is None
+
+
+@given(
+    st.sampled_from(["add", "max", "min"]),
+    st.sampled_from([(1 << 18,), (3 << 17,), (2, 1 << 18), (1 << 18, 2)]),
+    st.booleans(),
+    st.sampled_from([dtypes.float32, dtypes.int32, dtypes.bfloat16]),
+)
+def test_split_scans_have_the_same_values(op, shape, reverse, dtype) -> None:
+    axis = max(range(len(shape)), key=shape.__getitem__)
+    x = leaf(shape, dtype)
+    x = graph.elementwise("mul", x, graph.full(shape, -2, dtype))
+    node = graph.scan(op, x, axis, reverse)
+    doubled = graph.elementwise("add", node, node)
+    (result,) = split([doubled], MANY)
+    assert result is not doubled
+    parts = groups([result], MANY)
+    assert [group.reasons[group.outputs[0]] for group in parts] == ["asked to be contiguous", "output"]
+    expected = evaluate(doubled).astype(np.float64)
+    np.testing.assert_allclose(evaluate(result), expected, rtol=1e-2 if dtype is dtypes.bfloat16 else 1e-5)
