@@ -22,7 +22,7 @@ ORDER = {
     "codegen/opencl": """functions lines runs scans segments squares tails ahead < prelude < text index < boxes gathers
                          masks < moves stores words < dots < leaves < pack < printer < together < __init__""",
     "codegen/triton": "scope text < tiles < descriptor dot < limits expr < store < printer < __init__",
-    "kernelforge": """blame collector later < settings errors < variable kinds progress counters buffer dlpack
+    "kernelforge": """blame collector later < settings errors < native variable kinds progress counters buffer dlpack
                       recording < node < graph < views shape structure hosted held checked seen < grad < rewrites <
                       kernels < ceilings tune < calls fusion < loops whiles windows < planning < execution < checking <
                       dumping < realize < nans < tensor < autograd fft io linalg special < array_api < counterparts <
@@ -32,7 +32,7 @@ ORDER = {
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",
     "kernelforge/planning": """memory kept formulas numbered open_launches < steps < joint layout rounds < recomputing <
                                plan < open_plans < __init__""",
-    "kernelforge/execution": """observing ownership < debug edits faults graphs saved verifying < running < tried <
+    "kernelforge/execution": """observing ownership spelled < debug edits faults graphs saved verifying < running < tried <
                                 __init__""",
     "kernelforge/checking": """reference sketch < judging resizing < shrinking reproducing < confirming < __init__""",
 }

@@ -18,6 +18,7 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.execution import debug, faults, graphs
 from kernelforge.execution.edits import edited
 from kernelforge.execution.observing import watching
+from kernelforge.execution.spelled import spell_out
 from kernelforge.kernels import Device
 from kernelforge.kernels.device import runtime_of
 from kernelforge.kernels.runtime import Parts
@@ -33,8 +34,6 @@ else:
     later(globals(), verifying="kernelforge.execution.verifying")
 
 AT_ONCE: Final = 8  # executables made in one run
-MOST_CALLED: Final = 64  # launches of a plan that is spelled out as one function
-TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
 
 
 def compile_all(plan: Plan) -> None:
@@ -71,7 +70,7 @@ def _set_apart(plan: Plan) -> None:
     if plan.runs:
         for position in plan.shared[-AT_ONCE:]:
             executable, places = plan.batch[position]
-            if getattr(executable, "direct", None) is None:
+            if getattr(executable, "direct", None) is None and getattr(executable, "native", None) is None:
                 plan.batch[position] = Device[plan.place].another(executable), places
         del plan.shared[-AT_ONCE:]
 
@@ -79,7 +78,7 @@ def _set_apart(plan: Plan) -> None:
 def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     """Runs a plan on other leaves; the buffers of its results, which are the leaves themselves where they take their
     memory."""
-    called = run_called(plan, leaves)
+    called = run_called(plan, leaves, keeps=True)
     if called is not None:
         return called
     service = service_of(plan, leaves)
@@ -104,6 +103,9 @@ def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     memory = None if plan.single is None else plan.single(leaves)
     if memory is None:
         memory = _launch_one(plan, leaves, nbytes)
+    else:
+        for flag in plan.flags:
+            faults.expect(plan.faults[flag])
     counters = GlobalCounters
     counters.kernel_count += 1
     counters.global_ops += plan.flops
@@ -111,53 +113,39 @@ def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     return Buffer(slot.size, slot.dtype, slot.device, None, memory)
 
 
-def run_called(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer] | None:
-    """Runs a plan of short kernels that ran some times: the buffers of its results; None where it is to be launched."""
-    if plan.single is None or not plainly():
+def run_called(plan: Plan, leaves: Sequence[Buffer], keeps: bool = False) -> list[Buffer] | None:
+    """Runs a plan that is a function by now: the buffers of its results; None where it is to be launched.
+
+    keeps   a result that takes a leaf's memory has the leaf's buffer as well; else plans with such are launched
+    """
+    if plan.single is None or (plan.takes and not keeps) or not plainly():
         return None
     memories = plan.single(leaves)
     if memories is None:
         return None
+    for flag in plan.flags:
+        faults.expect(plan.faults[flag])
     counters, made = GlobalCounters, plan.made
     counters.kernel_count += plan.kernels
     counters.global_ops += plan.flops
     counters.global_mem += plan.nbytes
+    if plan.takes:
+        taken = {n: leaves[x.takes] for n, x, _ in made if x.takes >= 0}
+        made = [row for row in made if row[0] not in taken]
+    else:
+        taken = {}
     if len(made) == 1:
         memories = (memories,)
     found = {n: Buffer(x.size, x.dtype, x.device, None, memory) for (n, x, _), memory in zip(made, memories)}
+    found |= taken
     return [found[slot] if slot in found else leaves[slot] for slot in plan.results]
-
-
-def _spell_out(plan: Plan) -> None:
-    """Makes a plan a function, where it is a few launches on leaves, new memory and parts of these."""
-    runtime = runtime_of(plan.place)
-    plain = not (plan.flags or plan.preparations or plan.given) and len(plan.batch) <= MOST_CALLED
-    if not plain or not hasattr(runtime, "single") or any(x.takes >= 0 or not n for _, x, n in plan.made):
-        return
-    leaves = sum(slot.role == "leaf" for slot in plan.slots)
-    where = {number: (number, 0) for number in range(leaves)}
-    where |= {number: (leaves + i, 0) for i, (number, _, _) in enumerate(plan.made)}
-    sizes = [nbytes for _, _, nbytes in plan.made]
-    blocks: list[tuple[int, int]] = []
-    for block in plan.blocks:
-        if block.within < 0:
-            blocks.append((leaves + len(sizes), 0))
-            sizes.append(block.nbytes)
-        else:
-            blocks.append((blocks[block.within][0], block.offset))
-    where |= {number: blocks[block] for number, block in plan.scratch}
-    where |= {number: (where[whole][0], where[whole][1] + start) for number, whole, start, _ in plan.parts}
-    if all(slot in where for _, places in plan.batch for slot in places):
-        launches = [(executable, [where[slot] for slot in places]) for executable, places in plan.batch]
-        plan.single = runtime.single(launches, sizes, leaves, len(plan.made))
 
 
 def _launch_one(plan: Plan, leaves: Sequence[Buffer], nbytes: int) -> Any:
     """The memory that a plan's one launch writes, once it is started."""
     runtime = runtime_of(plan.place)
     plan.runs += 1
-    if plan.runs == TRIED:
-        _spell_out(plan)
+    spell_out(plan, runtime, lambda flag: _fault(plan, flag).memory)
     memory = runtime.allocate(nbytes)
     memories = [buffer.memory or resident(buffer) for buffer in leaves]
     memories.append(memory)
@@ -207,10 +195,10 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
         if plan.shared:
             _set_apart(plan)
         batch = [pair for i, pair in enumerate(plan.batch) if i not in skipped] if skipped else plan.batch
-        runtime_of(plan.place).launch_all(batch, memories)
+        runtime = runtime_of(plan.place)
+        runtime.launch_all(batch, memories)
         plan.runs += 1
-        if plan.runs == TRIED:
-            _spell_out(plan)
+        spell_out(plan, runtime, lambda flag: _fault(plan, flag).memory)
         for number in plan.flags:
             faults.expect(plan.faults[number])
     GlobalCounters.kernel_count += plan.kernels

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from kernelforge import settings
+from kernelforge import native, settings
 from kernelforge.errors import KernelForgeError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cache import cache_directory
@@ -37,6 +37,7 @@ def _report() -> str:
     sections = [
         ("system", [f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"]),
         ("packages", [package(name, use) for name, use in PACKAGES.items()]),
+        ("native module", [native.state()]),
         ("devices", [*(device(name) for name in Device.available()), *cuda()]),
         ("cache", [str(cache_directory())]),
         ("switches", settings.describe().splitlines()),

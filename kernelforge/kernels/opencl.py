@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,8 +27,9 @@ from kernelforge.kernels.icd import opencl
 from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.opencl_direct import Direct
+from kernelforge.kernels.opencl_native import Place
 from kernelforge.kernels.opencl_queues import Queues
-from kernelforge.kernels.opencl_single import Called, Place, single
+from kernelforge.kernels.opencl_single import Called, single
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Lender, Memory, Parts, report
 from kernelforge.later import later
@@ -141,7 +143,7 @@ class OpenCLRuntime:
 
     def try_calls(self, executable: Compiled, works: Callable[[Direct], bool]) -> None:
         """Finds out by one kernel whether kernels can be called; works(function) says so of a function."""
-        self._builder.try_calls(executable, works)
+        self._builder.try_calls(executable, works, self.facts.compute_units)
 
     def launch(self, executable: Compiled, memories: Sequence[Memory], timed: bool = False) -> float | None:
         return self.launch_all(((executable, range(len(memories))),), memories, timed)
@@ -154,6 +156,13 @@ class OpenCLRuntime:
         with self._launching:
             try:
                 for executable, places in launches:
+                    native = executable.native
+                    if native is not None:
+                        start = perf_counter()
+                        queues.finish()
+                        native.run(*[memories[place].block.address for place in places])
+                        seconds = perf_counter() - start
+                        continue
                     direct = executable.direct
                     if queues.ready(executable) and direct is not None:
                         values = direct.values  # it will have run when this thread goes on
@@ -179,11 +188,21 @@ class OpenCLRuntime:
                 raise self._failure(f"launch {executable.program.entry}", error) from error
         return seconds if timed else None
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the C module calls kernels."""
+        return self._builder.entrances.native is not None
+
     def single(
-        self, launches: Sequence[tuple[Compiled, Sequence[Place]]], sizes: Sequence[int], leaves: int, results: int
-    ) -> Called:
+        self,
+        launches: Sequence[tuple[Compiled, Sequence[Place]]],
+        sizes: Sequence[int],
+        leaves: int,
+        results: int,
+        fixed: Sequence[Memory],
+    ) -> Called | None:
         """Kernels as a function from the buffers they read to the memory they have written; see `opencl_single`."""
-        return single(self.pool, self._queues, launches, sizes, leaves, results)
+        return single(self.pool, self._queues, launches, sizes, leaves, results, fixed)
 
     @contextmanager
     def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:
@@ -226,12 +245,13 @@ _PROBE_LANES: Final = 16
 _PROBE_GRID: Final = (2, 2, 2)
 _PROBE_SOURCE: Final = """\
 __attribute__((reqd_work_group_size(1, 1, 1)))
-__kernel void kf_probe(__global const float *restrict x, __global float *restrict y, __global half *restrict h) {
+__kernel void kf_probe(__global const float *restrict x, __global float *restrict y, __global half *restrict h,
+                       const int last, const int step) {
   const int group = get_group_id(0) + 2 * get_group_id(1) + 4 * get_group_id(2);
   float __attribute__((aligned(64))) kept[16];
   const float16 v = vload16(0, x + 16 * group + 1);
   vstore16(fma(v, v, (float16)(0.5f)), 0, kept);
-  for (int i = 0; i < 16; i++) y[16 * group + i] = kept[15 - i];
+  for (int i = 0; i < 16; i++) y[16 * group + i] = kept[last - step * i];
   vstore_half16_rte(v, 0, h + 16 * group);
 }
 """
@@ -245,7 +265,8 @@ def _try_out(runtime: OpenCLRuntime) -> None:
     size = _PROBE_LANES * prod(_PROBE_GRID)
     sizes = (("x", dtypes.float32, size + 1), ("y", dtypes.float32, size), ("h", dtypes.float16, size))
     params = tuple(Param(*parameter) for parameter in sizes)
-    program = Program("opencl", _PROBE_SOURCE, "kf_probe", _PROBE_GRID, params, frozenset(("y", "h")))
+    written, numbers = frozenset(("y", "h")), ("last", "step")
+    program = Program("opencl", _PROBE_SOURCE, "kf_probe", _PROBE_GRID, params, written, numbers=numbers)
     x = np.arange(size + 1, dtype=np.float32) / 8
     y, h = np.zeros(size, np.float32), np.zeros(size, np.float16)
     arrays: tuple[NDArray, ...] = (x, y, h)
@@ -260,6 +281,7 @@ def _try_out(runtime: OpenCLRuntime) -> None:
     def works(direct: Direct) -> bool:
         for i, memory in enumerate(memories):
             direct.values[i] = memory.block.address
+        direct.values[-1] = (_PROBE_LANES - 1) | 1 << 32  # two ints side by side
         for memory in memories[1:]:
             runtime.copy_in(memory, np.zeros(memory.nbytes, np.uint8))
         for group in direct.groups:
@@ -268,7 +290,7 @@ def _try_out(runtime: OpenCLRuntime) -> None:
 
     for memory, array in zip(memories, arrays):
         runtime.copy_in(memory, array)
-    (executable,) = runtime.compile([program])
+    executable = runtime.compile([program])[0].sized(program, (_PROBE_LANES - 1, 1))
     runtime.launch(executable, memories)
     if not is_right():
         raise DeviceError(f"device {runtime.name} ({runtime.facts.device}) computes wrong results: it is not used")

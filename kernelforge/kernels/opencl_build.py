@@ -23,6 +23,7 @@ from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
 from kernelforge.kernels.opencl_binary import without_code
 from kernelforge.kernels.opencl_direct import Direct, Entrances
+from kernelforge.kernels.opencl_native import Native
 from kernelforge.kernels.progress import Progress
 from kernelforge.later import later
 from kernelforge.settings import CACHE, COMPILE_APART
@@ -49,6 +50,7 @@ class Compiled:
     numbers  the int arguments after the arrays, and held: those that are set
     chances  how many times in a row it may still turn out not to be short; 0 for one that is known to be long
     direct   the kernel as a function, while it may be short and where it can be called
+    native   the kernel as the C module calls it, where it can
 
     The driver does not retain arguments, and neither does this: a block that is gone can never be bound again, for its
     number is never used again, so its argument is set before the next launch.
@@ -61,6 +63,7 @@ class Compiled:
     bound: list[int]
     chances: int
     direct: Direct | None
+    native: Native | None
     numbers: tuple[int, ...] = ()
     held: list[tuple[int, ...]] = field(default_factory=lambda: [()])
 
@@ -68,8 +71,15 @@ class Compiled:
         """The same kernel object with int arguments and a grid for some sizes."""
         local = self.local_size if len(self.local_size) == len(program.grid) else (1,) * len(program.grid)
         chances = _chances(program)
+        native = None if self.native is None else self.native.on(program.grid, chances > 0, numbers)
         return replace(
-            self, program=program, global_size=program.grid, local_size=local, numbers=numbers, chances=chances
+            self,
+            program=program,
+            global_size=program.grid,
+            local_size=local,
+            chances=chances,
+            native=native,
+            numbers=numbers,
         )
 
     def set_numbers(self) -> None:
@@ -150,13 +160,14 @@ class Builder:
         except self._cl.Error as error:  # the source does not define what it says
             raise self._refusal(program, error) from None
         chances = _chances(program)
-        direct = self.entrances.direct(program, built.binary, built.name) if chances and not program.numbers else None
-        return Compiled(program, kernel, size, local, [0] * len(program.params), chances, direct)
+        direct = self.entrances.direct(program, built.binary, built.name) if chances else None
+        native = self.entrances.entered(program, kernel, chances > 0)
+        return Compiled(program, kernel, size, local, [0] * len(program.params), chances, direct, native)
 
-    def try_calls(self, executable: Compiled, works: Callable[[Direct], bool]) -> None:
-        """Finds out by a compiled kernel whether kernels can be called."""
+    def try_calls(self, executable: Compiled, works: Callable[[Direct], bool], threads: int) -> None:
+        """Finds out by a compiled kernel whether kernels can be called, by so many threads."""
         built = executable.kernel
-        self.entrances.try_out(self._identity, executable.program, built.program, built.function_name, works)
+        self.entrances.try_out(self._identity, executable.program, built.program, built.function_name, works, threads)
 
     def another(self, executable: Compiled) -> Compiled:
         """The same program as a kernel object of its own, with arguments of its own."""

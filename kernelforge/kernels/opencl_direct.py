@@ -19,10 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache as remembered
 from itertools import product
+from types import ModuleType
 from typing import Any, Final
 
 from codegen.program import Program
 from kernelforge.kernels import cache
+from kernelforge.kernels.opencl_native import Native, entered, module_for
 
 LOOK_UP: Final = b"clGetDeviceFunctionPointerINTEL"
 MOST_GROUPS: Final = 4  # calls of one launch; more of them are left to the driver
@@ -52,46 +54,82 @@ class Direct:
         return _direct(self.call, len(self.values), self.groups)
 
 
-def _direct(call: Function, parameters: int, groups: tuple[int, ...]) -> Direct:
-    values = array("Q", [0] * parameters)
+def _direct(call: Function, words: int, groups: tuple[int, ...]) -> Direct:
+    values = array("Q", [0] * words)
     return Direct(call, values, values.buffer_info()[0], groups)
 
 
 class Entrances:
-    """Where the kernels of one device begin; `trusted` once it is known how to call them."""
+    """Where the kernels of one device begin; `trusted` once it is known how to call them.
+
+    native   the C module that calls them, where they are trusted and it is there; else Python calls small ones
+    """
 
     def __init__(self, cl: Any, device: Any) -> None:
-        self._device = device.int_ptr
+        self._cl, self._handle = cl, device
         self._look_up = _extension(cl, device)
         self.trusted = False
+        self.native: ModuleType | None = None
 
     def direct(self, program: Program, binary: Any, name: str) -> Direct | None:
         """The function of a program's kernel in a binary, unless it needs more than a call can give."""
-        return self._found(program, binary, name, MOST_GROUPS) if self.trusted else None
+        if not self.trusted or self.native is not None or program.numbers:
+            return None
+        return self._found(program, binary, name, MOST_GROUPS)
+
+    def entered(self, program: Program, kernel: Any, is_small: bool) -> Native | None:
+        """A program's kernel as the C module calls it, unless it needs more than that can give."""
+        if self.native is None or not _is_plain(program):
+            return None
+        address = self._address(kernel.program, kernel.function_name)
+        stack = kernel.get_work_group_info(self._cl.kernel_work_group_info.PRIVATE_MEM_SIZE, self._handle)
+        if not address or stack > self.native.STACK:
+            return None
+        numbers = (0,) * len(program.numbers)  # until there are sizes
+        return entered(self.native, address, stack, program.grid, is_small, len(program.params), numbers)
 
     def try_out(
-        self, identity: Sequence[str], trial: Program, binary: Any, name: str, works: Callable[[Direct], bool]
+        self,
+        identity: Sequence[str],
+        trial: Program,
+        binary: Any,
+        name: str,
+        works: Callable[[Direct], bool],
+        threads: int,
     ) -> None:
         """Trusts calls from now on if they are known to work, or turn out to with a kernel of few groups in all
-        dimensions; works(function) says so of a function."""
+        dimensions; works(function) says so of a function.
+
+        threads   how many may run kernels
+        """
         key = cache.key_of(*identity, "direct", trial.source)
         known = cache.load(key)
         if known is None and (function := self._found(trial, binary, name, 1 << DIMENSIONS)) is not None:
             known = b"1" if _survives(lambda: works(function)) else b"0"
             cache.save(key, known)
         self.trusted = known == b"1"
+        self.native = module_for(threads) if self.trusted else None
 
     def _found(self, program: Program, binary: Any, name: str, most: int) -> Direct | None:
         counts = (*program.grid, *(1,) * (DIMENSIONS - len(program.grid)))
-        plain = not program.local or set(program.local) == {1}
         groups = _groups(counts) if counts[0] * counts[1] * counts[2] <= most else ()
-        if self._look_up is None or not plain or not groups or UNFIT.search(program.source):
-            return None
-        address = ctypes.c_uint64()
-        if self._look_up(self._device, binary.int_ptr, name.encode(), ctypes.byref(address)) or not address.value:
+        if not groups or not _is_plain(program) or not (address := self._address(binary, name)):
             return None
         kind = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-        return _direct(kind(address.value), len(program.params), groups)
+        return _direct(kind(address), len(program.params) + -(-len(program.numbers) // 2), groups)
+
+    def _address(self, binary: Any, name: str) -> int:
+        """Where a kernel's machine code begins; 0 where the driver does not say."""
+        address = ctypes.c_uint64()
+        found = self._look_up is not None and not self._look_up(
+            self._handle.int_ptr, binary.int_ptr, name.encode(), ctypes.byref(address)
+        )
+        return address.value if found else 0
+
+
+def _is_plain(program: Program) -> bool:
+    """Whether a program asks for nothing but its group."""
+    return (not program.local or set(program.local) == {1}) and not UNFIT.search(program.source)
 
 
 @remembered

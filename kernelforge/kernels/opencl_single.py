@@ -1,8 +1,8 @@
 """Kernels that are called again and again, each time for new results: as little beside the calls as can be.
 
-Comes in: kernels known to be short that can be called, and where their arguments lie.  Goes out: a function from the
-buffers they read to the memory they have written, or to None where launches have to do it: while another one is
-running, and for buffers that have no memory yet.
+Comes in: kernels that can be called, and where their arguments lie.  Goes out: a function from the buffers they read to
+the memory they have written, or to None where launches have to do it: while another one is running, and for buffers
+that have no memory yet.  The C module calls all of them at once; without it, short ones are called in turn.
 
 No lock is taken: arguments are packed anew for each call, and what is running is looked at once the results have their
 memory, so that nothing running can still use it.
@@ -12,18 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
 from kernelforge.buffer import Buffer
 from kernelforge.kernels.opencl_build import Compiled
+from kernelforge.kernels.opencl_native import Place, sequence
 from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
+from kernelforge.kernels.runtime import Memory
+
+MOST_CALLED: Final = 64  # kernels that are called in turn
 
 Called = Callable[[Sequence[Buffer]], Any]
 """From buffers to the memory of the one result, a list of several, or None."""
-
-Place = tuple[int, int]
-"""Which memory, and where in it: buffers are counted first, then what is taken anew."""
 
 _TEXT = """
 def called(leaves):
@@ -32,36 +33,72 @@ def called(leaves):
         {addresses}
     except AttributeError:
         return None
-    if queues.launched > queues.finished or {long}:
+    if queues.launched > queues.finished{long}:
         return None
     {calls}
     return {results}
 """
 
+Launches = Sequence[tuple[Compiled, Sequence[Place]]]
+
 
 def single(
     pool: Pool,
     queues: Queues,
-    launches: Sequence[tuple[Compiled, Sequence[Place]]],
+    launches: Launches,
     sizes: Sequence[int],
     leaves: int,
     results: int,
-) -> Called:
+    fixed: Sequence[Memory] = (),
+) -> Called | None:
     """A function that calls kernels, spelled out for their arguments: a loop over them would take as long as the rest.
+    None where some of them cannot be called.
 
-    launches  each kernel, with the places of its arguments
+    launches  each kernel, with the places of its arguments: which memory, buffers first, then what is taken anew, then
+              what is fixed; and where in it
     sizes     of the memory taken anew, in bytes: results, and what only the kernels use
     leaves    how many buffers there are, and results: how many results
+    fixed     memory that is the same each time
     """
-    if any(executable.direct is None for executable, _ in launches):
-        return lambda leaves: None
-    names: dict[str, Any] = {"queues": queues}
+    first = leaves + len(sizes)
+    used = sorted({number for _, places in launches for number, _ in places})
+    addresses = {number: f"leaves[{number}].memory.block.address" for number in used}
+    addresses |= {leaves + i: f"new{i}.block.address" for i in range(len(sizes))}
+    addresses |= {first + i: str(memory.block.address) for i, memory in enumerate(fixed)}
+    names: dict[str, Any] = {"queues": queues, "fixed": fixed}  # which must live as long as the function
     names |= {f"take{i}": pool.taker(nbytes) for i, nbytes in enumerate(sizes)}
-    names |= {f"kernel{i}": executable for i, (executable, _) in enumerate(launches)}
+    kernels = [executable.native for executable, _ in launches]
+    natives = [(kernel, places) for kernel, (_, places) in zip(kernels, launches) if kernel is not None]
+    if len(natives) == len(launches):
+        order = {number: i for i, number in enumerate(used)}
+        steps = [(kernel, [(order[number], offset) for number, offset in places]) for kernel, places in natives]
+        names["run"] = sequence(steps, len(used))
+        long, calls = "", [f"run({', '.join(f'at{number}' for number in used)})"]
+    elif any(executable.direct is None for executable, _ in launches) or len(launches) > MOST_CALLED:
+        return None
+    else:
+        long = "".join(f" or kernel{i}.direct is None" for i in range(len(launches)))
+        calls = _called_in_turn(launches, names)
+    found = ", ".join(f"new{i}" for i in range(results))
+    text = _TEXT.format(
+        takes="\n    ".join([f"new{i} = take{i}()" for i in range(len(sizes))] or ["pass"]),
+        addresses="\n        ".join(f"at{number} = {addresses[number]}" for number in used),
+        long=long,
+        calls="\n    ".join(calls),
+        results=found if results == 1 else f"[{found}]",
+    )
+    exec(text, names)
+    called: Called = names["called"]
+    return called
+
+
+def _called_in_turn(launches: Launches, names: dict[str, Any]) -> list[str]:
+    """The lines that call short kernels; `names` gets those they use."""
     calls: list[str] = []
     for i, (executable, places) in enumerate(launches):
         direct = executable.direct
         assert direct is not None
+        names[f"kernel{i}"] = executable
         names |= {f"call{i}": direct.call, f"pack{len(places)}": Struct(f"{len(places)}Q").pack}
         arguments = ", ".join(f"at{number}" + (f" + {offset}" if offset else "") for number, offset in places)
         packed = f"pack{len(places)}({arguments})"
@@ -69,17 +106,4 @@ def single(
             calls.append(f"packed = {packed}")
             packed = "packed"
         calls += [f"call{i}({packed}, {group}, None)" for group in direct.groups]
-    used = sorted({number for _, places in launches for number, _ in places if number < leaves})
-    addresses = [f"at{number} = leaves[{number}].memory.block.address" for number in used]
-    addresses += [f"at{leaves + i} = new{i}.block.address" for i in range(len(sizes))]
-    found = ", ".join(f"new{i}" for i in range(results))
-    text = _TEXT.format(
-        takes="\n    ".join(f"new{i} = take{i}()" for i in range(len(sizes))),
-        addresses="\n        ".join(addresses),
-        long=" or ".join(f"kernel{i}.direct is None" for i in range(len(launches))),
-        calls="\n    ".join(calls),
-        results=found if results == 1 else f"[{found}]",
-    )
-    exec(text, names)
-    called: Called = names["called"]
-    return called
+    return calls

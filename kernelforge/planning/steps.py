@@ -166,6 +166,7 @@ class Plan:
     made     the slots whose buffers the plan makes, and their bytes; scratch: those that are in a block, and which;
              flags: those of faults; parts: those of parts, with the slots they are parts of, where, and bytes;
              wholes: the slots that have parts; given: those of constants, and their memory
+    takes    whether results take the memory of leaves
     sizes    what kernels for open sizes take these for; closed: how many plans of its kind were made again for their
              very sizes, one number for all of them
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
@@ -175,7 +176,7 @@ class Plan:
              known once the programs are compiled.  shared: positions of those whose executable has other launches too
     runs     how many there were
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
-    single   a plan of a few short launches as a function, where the device has one; known once it ran some times
+    single   a plan of launches alone as a function, where the device has one; known once it ran some times
     is_captured    by a function that replays it
     """
 
@@ -192,6 +193,7 @@ class Plan:
     flags: list[int] = field(default_factory=list)
     parts: list[tuple[int, int, int, int]] = field(default_factory=list)
     wholes: list[int] = field(default_factory=list)
+    takes: bool = False
     given: dict[int, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     closed: list[int] = field(default_factory=lambda: [0])
@@ -210,6 +212,7 @@ class Plan:
         """Gathers from slots and steps what every run asks for."""
         slots = list(enumerate(self.slots))
         self.made = [(number, slot, slot.nbytes) for number, slot in slots if slot.role == "result"]
+        self.takes = any(slot.takes >= 0 for _, slot, _ in self.made)
         self.flags = [number for number, slot in slots if slot.role == "fault"]
         self.parts = [(number, slot.whole, slot.start, slot.nbytes) for number, slot in slots if slot.role == "part"]
         self.wholes = list(dict.fromkeys(whole for _, whole, _, _ in self.parts))

@@ -66,7 +66,7 @@ class Repeated:
     def _set_up(self) -> None:
         plan = self.plan
         runtime: Runtime = Device[plan.place]
-        if not isinstance(runtime, OpenCLRuntime):
+        if not isinstance(runtime, OpenCLRuntime) or runtime.is_native:  # then the plan is a function
             return
         leaves = sum(slot.role == "leaf" for slot in plan.slots)
         place = dict(enumerate(range(leaves)))

@@ -1,4 +1,4 @@
-"""Short kernels run at once, long ones are handed over, and both stay in order."""
+"""Without the C module, short kernels run at once, long ones are handed over, and both stay in order."""
 
 import os
 import subprocess
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernelforge import Context
 from kernelforge.kernels import opencl_queues
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_build import CHANCES, MOST_FLOPS, Compiled
@@ -26,7 +27,8 @@ needs_extension = pytest.mark.skipif(not IMMEDIATE, reason="no driver here runs 
 
 def opened(candidate: Candidate | None = None) -> tuple[OpenCLRuntime, Compiled, list[Memory]]:
     """A device of its own, with out = x + 1 and its arguments; x is 0."""
-    runtime = OpenCLRuntime("CPU", candidate or IMMEDIATE[0])
+    with Context(NATIVE=0):
+        runtime = OpenCLRuntime("CPU", candidate or IMMEDIATE[0])
     (executable,) = runtime.compile([increment(SIZE)])
     memories = [runtime.allocate(4 * SIZE), runtime.allocate(4 * SIZE)]
     for memory in memories:

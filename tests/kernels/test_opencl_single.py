@@ -5,18 +5,30 @@ import pytest
 from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
-from kernelforge import Context, Tensor, realize
+from kernelforge import Context, Tensor, native, realize
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
-from kernelforge.execution import running
+from kernelforge.execution import spelled
 from kernelforge.kernels import Device, Memory, opencl_queues
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_build import Compiled
+from kernelforge.kernels.opencl_devices import candidates
 from kernelforge.kernels.opencl_single import Called, single
 from kernelforge.kernels.runtime import Runtime
 from tests.kernels.test_opencl_direct import RUNTIMES, numbered
 
 pytestmark = pytest.mark.skipif(not RUNTIMES, reason="no driver here tells where kernels are")
+
+
+@pytest.fixture(params=[False, True], ids=["python", "native"])
+def runtime(request: pytest.FixtureRequest) -> OpenCLRuntime:
+    """A device whose kernels are called by Python, or by the C module."""
+    if not request.param:
+        return RUNTIMES[0]
+    if native.native() is None:
+        pytest.skip("the C module is not built")
+    candidate = next(c for c in candidates() if c.facts == RUNTIMES[0].facts)
+    return OpenCLRuntime("CPU", candidate)
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +37,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opencl_queues, "HAND_OVER", np.inf)
 
 
-def made(grid: tuple[int, ...] = (4,)) -> tuple[OpenCLRuntime, Called, Buffer, NDArray]:
+def made(runtime: OpenCLRuntime, grid: tuple[int, ...] = (4,)) -> tuple[OpenCLRuntime, Called, Buffer, NDArray]:
     """A function that calls a kernel, what it reads, and what it has to write."""
-    runtime = RUNTIMES[0]
     (executable,) = runtime.compile([numbered(grid)])
     x = np.random.default_rng(1).random(grid[0], np.float32)
     buffer = Buffer(len(x), dtypes.float32, "CPU", None, runtime.allocate(x.nbytes))
@@ -38,7 +49,9 @@ def made(grid: tuple[int, ...] = (4,)) -> tuple[OpenCLRuntime, Called, Buffer, N
 
 def alone(runtime: OpenCLRuntime, executable: Compiled, nbytes: int) -> Called:
     """A kernel that reads one buffer, as a function."""
-    return single(runtime.pool, runtime._queues, [(executable, [(1, 0), (0, 0)])], [nbytes], 1, 1)
+    called = single(runtime.pool, runtime._queues, [(executable, [(1, 0), (0, 0)])], [nbytes], 1, 1)
+    assert called is not None
+    return called
 
 
 def values(runtime: Runtime, memory: Memory | None, size: int) -> NDArray:
@@ -49,22 +62,22 @@ def values(runtime: Runtime, memory: Memory | None, size: int) -> NDArray:
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
-def test_each_call_gives_new_memory(groups: int) -> None:
-    runtime, called, x, expected = made((groups,))
+def test_each_call_gives_new_memory(runtime: OpenCLRuntime, groups: int) -> None:
+    runtime, called, x, expected = made(runtime, (groups,))
     first, second = called([x]), called([x])
     assert first is not None and second is not None and first.block is not second.block
     for memory in (first, second):
         np.testing.assert_allclose(values(runtime, memory, groups), expected, rtol=1e-6)
 
 
-def test_what_has_no_memory_is_left_to_a_launch() -> None:
-    _, called, x, _ = made()
+def test_what_has_no_memory_is_left_to_a_launch(runtime: OpenCLRuntime) -> None:
+    _, called, x, _ = made(runtime)
     x.memory = None
     assert called([x]) is None
 
 
-def test_while_a_launch_runs_it_is_left_to_a_launch() -> None:
-    runtime, called, x, expected = made()
+def test_while_a_launch_runs_it_is_left_to_a_launch(runtime: OpenCLRuntime) -> None:
+    runtime, called, x, expected = made(runtime)
     runtime._queues.launched += 1
     assert called([x]) is None
     runtime._queues.finished = runtime._queues.launched
@@ -72,16 +85,16 @@ def test_while_a_launch_runs_it_is_left_to_a_launch() -> None:
 
 
 def test_a_kernel_that_turned_out_to_be_long_is_left_to_a_launch() -> None:
-    runtime, _, x, _ = made()
+    runtime, _, x, _ = made(RUNTIMES[0])
     (executable,) = runtime.compile([numbered((4,))])
     direct, called = executable.direct, alone(runtime, executable, 16)
     executable.direct = None
-    assert called([x]) is None and alone(runtime, executable, 16)([x]) is None
+    assert called([x]) is None
+    assert single(runtime.pool, runtime._queues, [(executable, [(1, 0), (0, 0)])], [16], 1, 1) is None
     executable.direct = direct
 
 
-def test_several_kernels_by_way_of_parts_of_memory() -> None:
-    runtime = RUNTIMES[0]
+def test_several_kernels_by_way_of_parts_of_memory(runtime: OpenCLRuntime) -> None:
     (executable,) = runtime.compile([numbered((4,))])
     x = np.arange(4, dtype=np.float32)
     buffer = Buffer(4, dtypes.float32, "CPU", None, runtime.allocate(16))
@@ -100,7 +113,7 @@ def test_a_plan_of_several_short_kernels_is_called(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(realize, "_plans", {})
     rng = np.random.default_rng(3)
     weights = [Tensor(rng.random((8, 8), np.float32), device="CPU").realize() for _ in range(3)]
-    for _ in range(2 * running.TRIED):
+    for _ in range(2 * spelled.TRIED):
         values = rng.random((4, 8), np.float32)
         x, y = Tensor(values, device="CPU").realize(), values
         before = GlobalCounters.kernel_count
@@ -123,7 +136,7 @@ def test_operations_done_often_are_called(monkeypatch: pytest.MonkeyPatch) -> No
     x = np.random.default_rng(2).random((37, 5), np.float32)
     a, b = Tensor(x, device="CPU").realize(), Tensor(x[::-1].copy(), device="CPU").realize()
     with Context(NAN=0):
-        for _ in range(2 * running.TRIED):
+        for _ in range(2 * spelled.TRIED):
             difference, doubled = (a * 3 - b).realize(), (b + b).realize()
             np.testing.assert_allclose(difference.numpy(), x * 3 - x[::-1], rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(doubled.numpy(), x[::-1] * 2)

@@ -1,0 +1,43 @@
+"""A plan that runs again and again as one function, where the device makes one of its launches.
+
+Comes in: a plan that ran, with its programs compiled.  Goes out: the plan, with the function.  It runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from kernelforge.planning.steps import Plan
+
+TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
+AGAIN: Final = 2  # runs after which there will be more
+
+
+def spell_out(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any]) -> None:
+    """Makes a plan a function once it ran often enough, where it is launches on leaves, new and fixed memory, and parts
+    of these."""
+    if not hasattr(runtime, "single") or plan.runs != (AGAIN if runtime.is_native else TRIED):
+        return
+    if plan.preparations or not all(nbytes for _, _, nbytes in plan.made):
+        return
+    leaves = sum(slot.role == "leaf" for slot in plan.slots)
+    where = {number: (number, 0) for number in range(leaves)}
+    new = [(number, nbytes) for number, slot, nbytes in plan.made if slot.takes < 0]
+    where |= {number: (leaves + i, 0) for i, (number, _) in enumerate(new)}
+    where |= {number: (slot.takes, 0) for number, slot, _ in plan.made if slot.takes >= 0}
+    sizes = [nbytes for _, nbytes in new]
+    blocks: list[tuple[int, int]] = []
+    for block in plan.blocks:
+        if block.within < 0:
+            blocks.append((leaves + len(sizes), 0))
+            sizes.append(block.nbytes)
+        else:
+            blocks.append((blocks[block.within][0], block.offset))
+    where |= {number: blocks[block] for number, block in plan.scratch}
+    fixed = {number: memory_of_flags(number) for number in plan.flags} | plan.given
+    where |= {number: (leaves + len(sizes) + i, 0) for i, number in enumerate(fixed)}
+    where |= {number: (where[whole][0], where[whole][1] + start) for number, whole, start, _ in plan.parts}
+    if all(slot in where for _, places in plan.batch for slot in places):
+        launches = [(executable, [where[slot] for slot in places]) for executable, places in plan.batch]
+        plan.single = runtime.single(launches, sizes, leaves, len(new), list(fixed.values()))

@@ -1,0 +1,33 @@
+"""The part of the library that is C: calls of kernels, by several threads.
+
+Comes in: nothing.  Goes out: the module `_native`, or None where it was not built, is of another version, or where
+KF_NATIVE=0 says to do without.  What it does Python and the driver can do as well, more slowly: nothing needs it.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+from kernelforge.settings import NATIVE
+
+try:
+    from kernelforge.native import _native
+except ImportError:
+    _native = None  # type: ignore[assignment]
+
+VERSION: Final = 1  # of what is relied on
+BUILT: Final = _native is not None and _native.VERSION == VERSION
+
+
+def native() -> ModuleType | None:
+    """The module, where it may be used."""
+    return _native if BUILT and NATIVE.value else None
+
+
+def state() -> str:
+    """What there is of it, in words."""
+    if not BUILT:
+        other = "" if _native is None else "of another version: "
+        return f"{other}not built (python -m kernelforge.native.build): kernels are handed over to the driver's threads"
+    return "built; kernels are called by threads of its own" if NATIVE.value else "built, but KF_NATIVE=0"

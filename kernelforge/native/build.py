@@ -1,0 +1,43 @@
+"""Builds the C module in place: `python -m kernelforge.native.build`.
+
+Comes in: the C sources beside this file.  Goes out: `_native.abi3.so` beside them, for every Python from 3.11 on, or
+the reason why there is none.  The build of a wheel runs this file on its own, so it imports nothing of the library.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent
+SOURCES: Final = ("pool.c", "module.c")
+MADE: Final = FOLDER / "_native.abi3.so"
+OPTIONS: Final = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-pthread")
+
+
+def build() -> str:
+    """Compiles the module; why that was not possible, else an empty text."""
+    if not sys.platform.startswith("linux") or sys.implementation.name != "cpython":
+        return f"it is written for CPython on Linux, not for {sys.implementation.name} on {sys.platform}"
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    unfinished = MADE.with_name(f"unfinished-{os.getpid()}.so")
+    sources = [str(FOLDER / name) for name in SOURCES]
+    command = [*compiler, *OPTIONS, f"-I{sysconfig.get_path('include')}", *sources, "-o", str(unfinished)]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return str(error)
+    if found.returncode:
+        unfinished.unlink(missing_ok=True)
+        return f"{shlex.join(command)}\n{found.stderr}"
+    unfinished.replace(MADE)
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(build())
