@@ -11,7 +11,7 @@ from typing import Any, Final
 from kernelforge.planning.steps import Plan
 
 TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
-AGAIN: Final = 2  # runs after which there will be more
+AGAIN: Final = 4  # runs after which there will be more: the function takes as long to make as it saves in many
 
 
 def spell_out(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any]) -> None:
