@@ -32,8 +32,8 @@ ORDER = {
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",
     "kernelforge/planning": """memory kept formulas numbered open_launches < steps < joint layout rounds < recomputing <
                                plan < open_plans < __init__""",
-    "kernelforge/execution": """observing ownership spelled < debug edits faults graphs saved verifying < running < tried <
-                                __init__""",
+    "kernelforge/execution": """observing ownership spelled < debug edits faults graphs saved verifying < running <
+                                tried < __init__""",
     "kernelforge/checking": """reference sketch < judging resizing < shrinking reproducing < confirming < __init__""",
 }
 FILES = [path for name in ("codegen", "kernelforge") for path in sorted((ROOT / name).rglob("*.py"))]
