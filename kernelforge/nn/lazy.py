@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from codegen.dtypes import DType
 from kernelforge.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -40,6 +41,7 @@ class _Lazy(Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._given = (args, kwargs)
+        self._place: dict[str, Any] = {}
 
     def has_uninitialized_params(self) -> bool:
         """True: what has become the layer is no such object any more."""
@@ -47,12 +49,17 @@ class _Lazy(Module):
 
     def forward(self, *inputs: Any) -> Any:
         """Become the layer, and apply it."""
-        (args, kwargs), kind = self._given, self.becomes
+        (args, kwargs), place, kind = self._given, self._place, self.becomes
         features = inputs[0].shape[self._axis(inputs[0].ndim)]
-        del self._given
+        del self._given, self._place
         self.__class__ = kind
         kind.__init__(self, features, *args, **kwargs)
+        self.to(**place)
         return self.forward(*inputs)
+
+    def _follow(self, device: str | None, dtype: DType | None) -> None:
+        """Keep where to, and to what type, the layer's tensors go once there are any."""
+        self._place |= {name: value for name, value in (("device", device), ("dtype", dtype)) if value is not None}
 
     def _axis(self, ndim: int) -> int:
         """The dimension of the features in an input of ndim dimensions, one less without a batch."""

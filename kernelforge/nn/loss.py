@@ -6,9 +6,11 @@ Goes out: modules called with predictions and targets.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.functional.options import reduction_of
 from kernelforge.nn.linear import Linear
@@ -344,6 +346,7 @@ class LinearCrossEntropyLoss(Module):
         in_features: int,
         num_classes: int,
         *,
+        out_features: tuple[int, ...] = (),
         bias: bool = False,
         device: Any = None,
         dtype: Any = None,
@@ -353,13 +356,23 @@ class LinearCrossEntropyLoss(Module):
         label_smoothing: float = 0.0,
         options: Any = None,
     ) -> None:
-        self.linear = Linear(in_features, num_classes, bias, device, dtype)
-        self.reduction, self.weight, self.ignore_index = reduction, weight, ignore_index
-        self.label_smoothing = label_smoothing
+        if weight is not None and weight.shape != (num_classes,):
+            raise ShapeError(f"class weights of shape {weight.shape} for {num_classes} classes")
+        if not 0 <= label_smoothing <= 1:
+            raise ArgumentError(f"label_smoothing is a share from 0 to 1, got {label_smoothing}")
+        self.num_classes, self.out_features = num_classes, tuple(out_features)
+        self.linear = Linear(in_features, math.prod(out_features, start=num_classes), bias, device, dtype)
+        self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
+        self.weight = weight
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """The loss of features [.., in_features] and classes [..]."""
+        """The loss of features [N, in_features] and classes [N, *out_features], or their probabilities.
+
+        raises ShapeError
+        """
+        outer, bias = (self.num_classes, *self.out_features), self.linear.bias
         return F.linear_cross_entropy(
-            input, self.linear.weight, target, linear_bias=self.linear.bias, weight=self.weight,
+            input, self.linear.weight.reshape(*outer, -1), target, weight=self.weight,
+            linear_bias=None if bias is None else bias.reshape(*outer),
             reduction=self.reduction, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
         )  # fmt: skip

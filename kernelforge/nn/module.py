@@ -315,7 +315,12 @@ class Module(Hooked):
             raise KindError(f"Module.to() takes a float dtype, got {kind}")
         for tensor in self._tensors():
             _convert(tensor, device, kind)
+        for module in self.modules():
+            module._follow(device, kind)
         return self
+
+    def _follow(self, device: str | None, dtype: DType | None) -> None:
+        """What a module does about a move beside moving tensors: a layer without them yet keeps it in mind."""
 
     def _tensors(self) -> list[Tensor]:
         """All parameters and buffers, each once."""

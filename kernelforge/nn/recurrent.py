@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from kernelforge.errors import ArgumentError, ShapeError, StateError
+from kernelforge.errors import ArgumentError, KindError, ShapeError, StateError
 from kernelforge.nn import functional as F
 from kernelforge.nn.linear import uniform_parameter
 from kernelforge.nn.module import Module
@@ -127,10 +127,14 @@ class RNNBase(Module):
     ) -> None:
         if mode not in STEPS:
             raise ArgumentError(f"Unrecognized RNN mode: {mode}")
-        if hidden_size <= 0 or num_layers <= 0 or not 0 <= dropout <= 1 or not 0 <= proj_size < hidden_size:
+        if not isinstance(bias, bool) or not isinstance(batch_first, bool):
+            raise KindError(f"{mode} with bias={bias!r}, batch_first={batch_first!r}: they are True or False")
+        sizes = (input_size, hidden_size, num_layers)
+        if min(sizes) <= 0 or not 0 <= dropout <= 1 or not 0 <= proj_size < hidden_size:
             raise ArgumentError(
-                f"{mode} with hidden_size={hidden_size}, num_layers={num_layers}, dropout={dropout}, proj_size="
-                f"{proj_size}: sizes are above 0, dropout is from 0 to 1, proj_size smaller than hidden_size"
+                f"{mode} with input_size={input_size}, hidden_size={hidden_size}, num_layers={num_layers}, "
+                f"dropout={dropout}, proj_size={proj_size}: sizes are above 0, dropout is from 0 to 1, proj_size "
+                "smaller than hidden_size"
             )
         if proj_size and mode != "LSTM":
             raise ArgumentError("proj_size argument is only supported for LSTM, not RNN or GRU")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from codegen.dtypes import dtypes
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
-from kernelforge.optim.options import Number, Options, check_betas, logarithm, stored, used
+from kernelforge.optim.options import Number, Options, check_betas, check_not_negative, logarithm, stored, used
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
 
@@ -150,6 +150,8 @@ class AdamW(Adam):
 class SparseAdam(Adam):
     """Adam; gradients are never sparse here, so it is the same for all parameters."""
 
+    of_parts = False
+
     def __init__(
         self,
         params: Params,
@@ -195,6 +197,10 @@ class NAdam(_Averaging):
                 "capturable": capturable, "differentiable": differentiable,
             },
         )  # fmt: skip
+
+    def _check(self, group: Mapping[str, Any]) -> None:
+        super()._check(group)
+        check_not_negative(self, momentum_decay=group["momentum_decay"])
 
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"mu_product": stored((), 1.0, tensor.device), **super()._begin(options, tensor)}

@@ -5,6 +5,7 @@ Comes in: parameters, learning rate, decay rates.  Goes out: optimisers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from kernelforge.errors import ArgumentError
 from kernelforge.optim.adam import averaged
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
-from kernelforge.optim.options import Number, Options, stored, used
+from kernelforge.optim.options import Number, Options, check_not_negative, stored, used
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
 
@@ -50,6 +51,11 @@ class Adagrad(Optimizer):
                 "differentiable": differentiable, "fused": fused,
             },
         )  # fmt: skip
+
+    def _check(self, group: Mapping[str, Any]) -> None:
+        super()._check(group)
+        names = ("lr_decay", "initial_accumulator_value")
+        check_not_negative(self, **{name: group[name] for name in names})
 
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"sum": zeros_like(tensor, value=float(options["initial_accumulator_value"]))}
@@ -296,6 +302,7 @@ class Adafactor(Optimizer):
         }  # fmt: skip
         if beta2_decay > 0 or d < 1:
             raise ArgumentError(f"Adafactor with beta2_decay={beta2_decay}, d={d}: they are at most 0 and at least 1")
+        check_not_negative(self, epsilon1=eps[0], epsilon2=eps[1])
         super().__init__(params, options)
 
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:

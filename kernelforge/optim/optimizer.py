@@ -13,7 +13,7 @@ import numpy as np
 
 from kernelforge.errors import ArgumentError, DTypeError, KindError
 from kernelforge.optim.again import Again, recorded, seen
-from kernelforge.optim.options import Group, Options, Required, check_not_negative, stored
+from kernelforge.optim.options import Group, Options, Required, check_not_negative, listed, stored
 from kernelforge.optim.states import packed_state, unpacked_state
 from kernelforge.realize import Ran
 from kernelforge.tensor import Tensor, enable_grad, no_grad
@@ -47,7 +47,9 @@ class Optimizer:
         self._again: Again | None = None
         self._again_from: tuple[object, ...] = ()
         self._hooks: tuple[list[Callable[..., Any]], list[Callable[..., Any]]] = ([], [])
-        given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
+        if isinstance(params, Tensor):
+            raise KindError(f"{type(self).__name__} takes tensors, or dicts of them, in a list, but got one tensor")
+        given: list[Any] = list(params)
         for group in given if given and isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
         if not self.params:
@@ -60,20 +62,13 @@ class Optimizer:
 
         raises ValueError, TypeError
         """
+        if not isinstance(param_group, dict):
+            raise KindError(f"a parameter group is a dict, not {type(param_group).__name__}")
         group = dict(param_group)
-        given = group["params"]
-        tensors: list[Any] = [given] if isinstance(given, Tensor) else list(given)
-        if tensors and isinstance(tensors[0], tuple):
-            group["param_names"] = [name for name, _ in tensors]
-            tensors = [tensor for _, tensor in tensors]
-        if any(not isinstance(tensor, Tensor) for tensor in tensors):
-            raise KindError(f"optimizer can only optimize Tensors, but one of the params is {type(tensors[0])}")
-        tensors = list({id(tensor): tensor for tensor in tensors}.values())
-        known = {id(tensor) for tensor in self.params}
-        if any(id(tensor) in known for tensor in tensors):
-            raise ArgumentError("some parameters appear in more than one parameter group")
-        if not self.of_parts and any(tensor.dtype.is_complex for tensor in tensors):
-            raise DTypeError(f"{type(self).__name__} does not support complex parameters; give it their view_as_real()")
+        tensors, names = listed(group["params"])
+        if names:
+            group["param_names"] = names
+        self._check_tensors(tensors, bool(names))
         for name, value in self.defaults.items():
             if value is Required and name not in group:
                 raise ArgumentError(f"parameter group didn't specify a value of required optimization parameter {name}")
@@ -86,8 +81,23 @@ class Optimizer:
         device = group["params"][0].device if group["params"] else None
         self.param_groups.append(Group(group, device))
 
+    def _check_tensors(self, tensors: list[Tensor], named: bool) -> None:
+        """raises ValueError, TypeError when a group's tensors, with names or without, are none to optimise here"""
+        known = {id(tensor) for tensor in self.params}
+        if any(id(tensor) in known for tensor in tensors):
+            raise ArgumentError("some parameters appear in more than one parameter group")
+        if any(("param_names" in group) != named for group in self.param_groups):
+            raise ArgumentError("the parameters of all groups have names, or none of them has")
+        if any(not tensor.is_leaf for tensor in tensors):
+            raise ArgumentError("can't optimize a non-leaf Tensor: a result of operations; give what they are made of")
+        if not self.of_parts and any(tensor.dtype.is_complex for tensor in tensors):
+            raise DTypeError(f"{type(self).__name__} does not support complex parameters; give it their view_as_real()")
+
     def _check(self, group: Mapping[str, Any]) -> None:
         """raises ValueError for options that make no sense"""
+        rate = group.get("lr")
+        if isinstance(rate, Tensor) and rate.numel() != 1:
+            raise ArgumentError(f"{type(self).__name__} with lr of shape {rate.shape}: it must have 1 element")
         names = ("lr", "eps", "weight_decay", "momentum")
         check_not_negative(self, **{name: group[name] for name in names if name in group})
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kernelforge.errors import ArgumentError, JitError
+from kernelforge.errors import ArgumentError, JitError, KindError
 from kernelforge.recording import recorder
 from kernelforge.tensor import Tensor
 
@@ -26,6 +26,24 @@ REMEDY: Final = "which would happen once and not again: do it outside, or use th
 def stored(shape: tuple[int, ...], value: float, device: str | None = None) -> Tensor:
     """A float32 tensor in memory of its own, whose value the graph does not show."""
     return Tensor(np.full(shape, value, np.float32), device=device, requires_grad=False)
+
+
+def listed(given: Any) -> tuple[list[Tensor], list[str]]:
+    """The tensors of a parameter group, each once, and their names where they come as pairs of both.
+
+    raises ValueError, TypeError
+    """
+    if isinstance(given, set | frozenset):
+        raise KindError("the parameters of an optimiser need an order, which a set does not have: give a list")
+    items: list[Any] = [given] if isinstance(given, Tensor) else list(given)
+    names = [item[0] for item in items if isinstance(item, tuple)]
+    if names and len(names) < len(items):
+        raise ArgumentError("all parameters of a group have names, or none of them has")
+    tensors = [item[1] for item in items] if names else items
+    for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise KindError(f"an optimiser changes tensors, but one of the parameters is {type(tensor).__name__}")
+    return list({id(tensor): tensor for tensor in tensors}.values()), names
 
 
 def check_not_negative(optimizer: object, **values: Any) -> None:

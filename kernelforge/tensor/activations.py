@@ -156,4 +156,4 @@ class Activations(Special):
     @composite
     def threshold(self, threshold: float, value: float) -> Self:
         """x where x > threshold, else value."""
-        return (self > threshold).where(self, value)
+        return (self <= threshold).where(value, self)

@@ -57,16 +57,24 @@ class Losses(Neural):
             raise ArgumentError(f"label_smoothing is a share from 0 to 1, got {label_smoothing}")
         axis = 0 if self.ndim == 1 else 1
         if target.dtype.is_float:
+            if ignore_index >= 0:
+                raise ArgumentError(
+                    f"ignore_index={ignore_index} is a class, but the targets are probabilities of classes"
+                )
             return self._probability_loss(target, axis, reduction, label_smoothing, weight)
         logits = self._wide()
         total = logits.logsumexp(axis)
-        loss, factor = logits._class_values(target, axis, ignore_index, weight)
-        loss = (total - loss) * factor
+        value, factor, counts = logits._class_values(target, axis, ignore_index, weight)
+        loss = (total - value) * factor
         if label_smoothing:
-            smooth = logits._smoothed(total, axis, weight) * as_index(target).ne(ignore_index).cast(logits.dtype)
+            smooth = logits._smoothed(total, axis, weight)
             loss = loss * (1 - label_smoothing) + smooth * (label_smoothing / self.shape[axis])
-        result = loss.sum() / factor.sum() if reduction == "mean" else loss._loss(reduction)
-        return result.cast(self._floating().dtype)
+        return loss._reduced_where(factor, counts, reduction).cast(self._floating().dtype)
+
+    def _reduced_where(self, factor: Self, counts: Self, reduction: str) -> Self:
+        """Losses reduced where they count, their mean by the sum of factors; the others, also NaN, have no part."""
+        loss = counts.where(self, 0)
+        return loss.sum() / counts.where(factor, 0).sum() if reduction == "mean" else loss._loss(reduction)
 
     def _smoothed(self, total: Self, axis: int, weight: Self | None) -> Self:
         """The sum over classes of weighted negative log probabilities; self are logits, total their log-sum-exp."""
@@ -81,8 +89,8 @@ class Losses(Neural):
 
     def _class_values(
         self, target: Self, axis: int, ignore_index: int, weight: Self | None
-    ) -> tuple[Self, Self]:
-        """The elements at the target classes, and each one's weight, 0 for ignored targets.
+    ) -> tuple[Self, Self, Self]:
+        """The elements at the target classes, each one's weight, and which of them count.
 
         raises ShapeError, DTypeError
         """
@@ -95,11 +103,11 @@ class Losses(Neural):
             raise ShapeError(f"predictions {self.shape} need target classes of shape {expected}, got {target.shape}")
         target = as_index(target)
         counts = target.ne(ignore_index)
-        counted = counts.cast(self.dtype)
         target = from_front_only(counts.where(target, 0), self.shape[axis])
-        if weight is not None:
-            counted = counted * weight.cast(self.dtype)[target]
-        return self.gather(axis, target.unsqueeze(axis)).squeeze(axis), counted
+        values = self.gather(axis, target.unsqueeze(axis)).squeeze(axis)
+        if weight is None:
+            return values, values.ones_like(), counts
+        return values, self._per_class(weight, axis).cast(self.dtype).flatten()[target], counts
 
     def _probability_loss(self, target: Self, axis: int, reduction: str, smoothing: float, weight: Self | None) -> Self:
         target = self._same_shape(target, "cross_entropy")
@@ -126,9 +134,8 @@ class Losses(Neural):
 
         raises IndexError when the values are next synchronised, if a target is out of range and not ignore_index
         """
-        values, factor = self._class_values(target, 0 if self.ndim == 1 else 1, ignore_index, weight)
-        loss = -values * factor
-        return loss.sum() / factor.sum() if reduction == "mean" else loss._loss(reduction)
+        values, factor, counts = self._class_values(target, 0 if self.ndim == 1 else 1, ignore_index, weight)
+        return (-values * factor)._reduced_where(factor, counts, reduction)
 
     @composite
     def binary_crossentropy(self, target: Self, reduction: str = "mean") -> Self:
@@ -172,11 +179,15 @@ class Losses(Neural):
 
     @composite
     def kl_div(self, target: Self, reduction: str = "mean", log_target: bool = False) -> Self:
-        """target (log(target) - self) for log probabilities self; "batchmean" divides the sum by the first size."""
+        """target (log(target) - self) for log probabilities self; "batchmean" divides the sum by the first size.
+
+        A target of 0 adds nothing.
+        """
         target = self._same_shape(target, "kl_div")
         if log_target:
             terms = target.exp() * (target - self)
         else:
-            positive = target > 0
-            terms = positive.where(target * (positive.where(target, 1).log() - self), 0)
-        return terms.sum() / float(self.shape[0]) if reduction == "batchmean" else terms._loss(reduction)
+            terms = target.xlogy(target) - target * self
+        if reduction != "batchmean":
+            return terms._loss(reduction)
+        return terms.sum() / float(self.shape[0]) if self.ndim else terms

@@ -70,7 +70,7 @@ class Pairs(Functions):
     def xlogy(self, other: Operand) -> Self:
         """self * log(other), 0 where self is 0 unless other is NaN."""
         x, y = self._both_floating(other)
-        zero = x.eq(0) & ~y.isnan()
+        zero = x.eq(0) & ((y <= 0) | y.isinf())  # elsewhere 0 comes by itself, and so does its slope log(other)
         return zero.where(0, x * zero.where(1, y).log())
 
     @composite
@@ -89,15 +89,15 @@ class Pairs(Functions):
 
     @composite
     def fmax(self, other: Operand) -> Self:
-        """The larger of both; the other one where one is NaN."""
+        """The larger of both; the other one where one is NaN.  Of two equal ones the first has the gradient."""
         x, y = self._both(other)
-        return x.isnan().where(y, y.isnan().where(x, x.maximum(y)))
+        return ((x >= y) | y.isnan()).where(x, y)
 
     @composite
     def fmin(self, other: Operand) -> Self:
-        """The smaller of both; the other one where one is NaN."""
+        """The smaller of both; the other one where one is NaN.  Of two equal ones the first has the gradient."""
         x, y = self._both(other)
-        return x.isnan().where(y, y.isnan().where(x, x.minimum(y)))
+        return ((x <= y) | y.isnan()).where(x, y)
 
     @composite
     def logaddexp(self, other: Operand) -> Self:

@@ -6,6 +6,7 @@ they differentiate like any gather.  Equal elements keep their order, NaN counts
 
 from __future__ import annotations
 
+import math
 from typing import Self, overload
 
 from kernelforge.errors import ShapeError
@@ -99,7 +100,14 @@ class Sorting(Ordering):
         if not x.shape[along]:
             raise ShapeError(f"median of {self.shape} along {dim}: there are no elements")
         found = x._at_one_place(along, x._middle_places(along), keepdim)
-        return found[0] if dim is None else found
+        return x._shared_by_equals(found[0]) if dim is None else found
+
+    def _shared_by_equals(self, value: Self) -> Self:
+        """A value of self; all elements equal to it share its gradient, as they do that of a maximum."""
+        if not self._tracked:
+            return value
+        found = value.detach()
+        return (self.eq(found) | found.isnan()).where(self, -math.inf).max()
 
     @composite
     def _middle_places(self, dim: int) -> Self:

@@ -231,7 +231,7 @@ class Special(Pairs):
         depth = (-(middle | ends).where(0.25, tail).log()).sqrt()
         far = depth > 5
         outer = far.where((depth - 5)._ratio(2), (depth - 1.6)._ratio(1))
-        outer = ends.where(math.inf, outer)
+        outer = ends.where(0.5 / ends.where(tail, 1), outer)  # at an end infinite, and of infinite slope
         return middle.where(central, (self < 0).where(-outer, outer))
 
     def _ratio(self, part: int) -> Self:
@@ -308,7 +308,7 @@ class Special(Pairs):
     def xlog1py(self, other: Operand) -> Self:
         """self * log(1 + other), 0 where self is 0 unless other is NaN."""
         x, y = self._both_floating(other)
-        zero = x.eq(0) & ~y.isnan()
+        zero = x.eq(0) & ((y <= -1) | y.isinf())
         return zero.where(0, x * zero.where(0, y).log1p())
 
     @composite

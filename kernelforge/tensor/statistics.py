@@ -116,7 +116,7 @@ class Statistics(Sampling):
         middle = (count - 1).maximum(0) // 2
         places = x.argsort(along)._picked_along(along, middle)
         values, places = x._at_one_place(along, places, keepdim and bool(self.ndim))
-        return values if dim is None else (values, places)
+        return x._shared_by_equals(values) if dim is None else (values, places)
 
     def mode(self, dim: int = -1, keepdim: bool = False) -> tuple[Self, Self]:
         """The most frequent element along dim, the smallest of several, and the int32 index of its last occurrence.

@@ -211,3 +211,53 @@ def test_gradients_of_what_does_not_count_are_zeros() -> None:
     x = Tensor([1.5, -2.0])
     for y in (x.sign(), x**0, x.floor(), Tensor([1.0]).copysign(x)):
         assert y.sum().gradient(x)[0].tolist() == [0, 0]
+
+
+FLOATS = np.array([-INF, -2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 2.5, INF, math.nan])
+
+
+@pytest.mark.parametrize("name", ["fmax", "fmin", "xlogy", "xlog1py"])
+def test_slopes_of_two_numbers(name: str, numpy_device: None) -> None:
+    """Of ties, NaN and zeros, too: 0 log(y) has the slope log(y)."""
+    x, y = (each.flatten() for each in np.meshgrid(FLOATS, FLOATS))
+    if "log" in name:
+        least = -1 if "1p" in name else 0
+        x, y = x[(y > least) & np.isfinite(y)], y[(y > least) & np.isfinite(y)]
+    theirs = torch.special.xlog1py if name == "xlog1py" else getattr(torch, name)
+    ours = [Tensor(x, requires_grad=True), Tensor(y, requires_grad=True)]
+    others = [torch.tensor(x, requires_grad=True), torch.tensor(y, requires_grad=True)]
+    found, expected = getattr(ours[0], name)(ours[1]), theirs(*others)
+    assert_equal(found, expected)
+    for dx, wanted in zip(found.sum().gradient(*ours), torch.autograd.grad(expected.sum(), others)):
+        assert_equal(dx, wanted)
+
+
+def test_slopes_at_the_ends_and_of_equal_medians(numpy_device: None) -> None:
+    x = Tensor([-1.0, 0.5, 1.0])
+    assert x.erfinv().sum().gradient(x)[0].isinf().tolist() == [True, False, True]
+    for values in ([2.0, 0.0, 5.0, 2.0, 2.0], [-INF, 0.0, INF], [3.0, 1.0]):
+        assert_gradients_equal(lambda t: t.median(), np.array(values, np.float32))
+        assert_gradients_equal(lambda t: t.nanmedian(), np.array([*values, math.nan], np.float32))
+    assert_equal(Tensor(FLOATS).threshold(0.5, 20.0), F.threshold(torch.tensor(FLOATS), 0.5, 20.0))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_rows_that_are_ignored_may_hold_anything(smoothing: float, numpy_device: None) -> None:
+    """A row of NaN does not reach the loss, nor its gradient the others; without any row the gradient is 0."""
+    rows = np.array([[math.nan, 1, 2], [1, 0, math.nan], [3, 1, 2]])
+    for last, scores in ((2, rows), (1, rows[2:].repeat(3, 0))):
+        ours, theirs = Tensor(scores, requires_grad=True), torch.tensor(scores, requires_grad=True)
+        options = {"ignore_index": 1, "label_smoothing": smoothing}
+        found = ours.cross_entropy(Tensor([1, 1, last]), **options)
+        expected = F.cross_entropy(theirs, torch.tensor([1, 1, last]), **options)
+        assert_equal(found, expected)
+        assert_equal(found.gradient(ours)[0], torch.autograd.grad(expected, theirs)[0])
+
+
+def test_class_weights_are_as_many_as_classes(numpy_device: None) -> None:
+    scores, weight = Tensor.zeros(2, 3), Tensor([1.0, 2.0])
+    for wrong in (scores.cross_entropy, scores.nll_loss):
+        with pytest.raises(ValueError, match=r"class weights of shape \(2,\) for 3 classes"):
+            wrong(Tensor([0, 1]), weight=weight)
+    with pytest.raises(ValueError, match="ignore_index=1 is a class"):
+        scores.cross_entropy(scores, ignore_index=1)

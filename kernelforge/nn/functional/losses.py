@@ -341,8 +341,10 @@ def gaussian_nll_loss(
         if var < 0:
             raise ArgumentError("var has negative entry/entries")
         var = input.full_like(var)
-    if var.shape != input.shape and var.shape not in (input.shape[:-1], (*input.shape[:-1], 1)):
-        raise ArgumentError("var is of incorrect size")
+    if var.shape not in (input.shape, input.shape[:-1]):
+        unlike = [m for n, m in zip(input.shape, var.shape) if n != m]
+        if var.ndim != input.ndim or unlike != [1]:
+            raise ArgumentError(f"var is of incorrect size: {var.shape} for an input of {input.shape}")
     if full and reduction == "none":
         return input.gaussian_nll_loss(target, var, False, eps, "none") + 0.5 * math.log(2 * math.pi)
     return input.gaussian_nll_loss(target, var, full, eps, reduction_of(reduction, None, None))

@@ -109,12 +109,15 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ArgumentError("Expected running_mean and running_var to be defined when training=False")
         return wide.batchnorm(weight, bias, running_mean, (running_var + eps).rsqrt()).cast(input.dtype)
+    if not isinstance(eps, Tensor) and eps <= 0:
+        raise ArgumentError(f"batch_norm eps must be positive during training, got {eps}")
     count = input.numel() // max(1, input.shape[1])
     if count == 1:
         raise ArgumentError(f"Expected more than 1 value per channel when training, got input size {list(input.shape)}")
     axes = tuple(i for i in range(input.ndim) if i != 1)
     mean, variance = wide.mean(axes), wide.var(axes, correction=0)
-    _follow(running_mean, running_var, mean, variance, count, momentum)
+    if count:
+        _follow(running_mean, running_var, mean, variance, count, momentum)
     return wide.batchnorm(weight, bias, mean, (variance + eps).rsqrt()).cast(input.dtype)
 
 

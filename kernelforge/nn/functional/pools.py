@@ -142,7 +142,7 @@ def _fractional(
     if any(m + k - 1 > n for m, k, n in zip(sizes, window, spatial)):
         raise ShapeError(f"fractional_max_pool of {input.shape} with {window} to {tuple(sizes)}: it is too small")
     x = input if input.ndim == rank + 2 else input.unsqueeze(0)
-    drawn = Tensor.rand(*x.shape[:2], rank) if samples is None else samples
+    drawn = Tensor.rand(*x.shape[:2], rank) if samples is None else samples[: x.shape[0]]
     starts = []
     for i, (n, m, k) in enumerate(zip(spatial, sizes, window)):
         share = drawn[..., rank - 1 - i] if rank == 2 else drawn[..., i]
