@@ -21,7 +21,7 @@ from kernelforge.tensor import Tensor, enable_grad, no_grad
 from kernelforge.variable import Variable
 
 if TYPE_CHECKING:
-    from kernelforge import amp, autograd, fft, func, linalg, nn, optim, special
+    from kernelforge import amp, autograd, fft, func, linalg, nn, optim, signal, special
     from kernelforge.dumping import dump
     from kernelforge.inspect.profile import profile
     from kernelforge.replay import TinyJit, jit
@@ -52,6 +52,7 @@ __all__ = [
     "no_grad",
     "optim",
     "profile",
+    "signal",
     "special",
 ]
 
@@ -67,6 +68,6 @@ _FUNCTIONS = {
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(import_module(_FUNCTIONS[name]), name)
-    if name in ("amp", "autograd", "fft", "func", "linalg", "nn", "optim", "special"):
+    if name in ("amp", "autograd", "fft", "func", "linalg", "nn", "optim", "signal", "special"):
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

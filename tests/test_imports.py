@@ -24,9 +24,10 @@ ORDER = {
     "codegen/triton": "scope text < tiles < descriptor dot < limits expr < store < printer < __init__",
     "kernelforge": """blame collector later < settings errors < native variable kinds progress counters buffer dlpack
                       recording < node < graph < views shape structure hosted held checked seen < grad < rewrites <
-                      kernels < ceilings tune < calls fusion < loops whiles windows < planning < execution < checking <
-                      dumping < realize < nans < tensor < autograd fft io linalg special < array_api < counterparts <
-                      nn optim data < checkpoint amp replay < func < inspect < bench < cli < __main__ __init__""",
+                      kernels < ceilings tune < calls fusion < loops whiles windows < planning < execution < checking
+                      < dumping < realize < nans < tensor < autograd fft io linalg signal special < array_api <
+                      counterparts < nn optim data < checkpoint amp replay < func < inspect < bench < cli < __main__
+                      __init__""",
     "kernelforge/fusion": """limits axes group naming < cuts demand story < questions lower < merging < boundaries <
                              fuse < __init__""",
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",

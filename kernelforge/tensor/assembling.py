@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
 from itertools import combinations, combinations_with_replacement
 from typing import Any, Final, Self
 
 import numpy as np
 
-from codegen.dtypes import DType, dtypes, promote
-from kernelforge.errors import ShapeError
+from codegen.dtypes import dtypes, promote
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.create import as_shape
-from kernelforge.tensor.grids import Grids
+from kernelforge.tensor.windowing import Windowing
 
+_OF_SEGMENTS: Final = {
+    "sum": ("sum", 0), "mean": ("sum", 0), "max": ("amax", -math.inf), "min": ("amin", math.inf), "prod": ("prod", 1),
+}  # fmt: skip
 _FEW_TESTS: Final = 128  # elements that each is compared with
 
 
-class Assembling(Grids):
+class Assembling(Windowing):
     """Joining, splitting and listing."""
 
     __slots__ = ()
@@ -186,6 +187,59 @@ class Assembling(Grids):
         ordered = powers if increasing else powers[::-1]
         return ordered[0].stack(*ordered[1:], dim=-1)
 
+    # Segments ---------------------------------------------------------------------------------------------------
+
+    def segment_reduce(
+        self,
+        reduce: str,
+        *,
+        lengths: Self | None = None,
+        offsets: Self | None = None,
+        axis: int = 0,
+        unsafe: bool = False,
+        initial: float | None = None,
+    ) -> Self:
+        """Runs of a dimension combined: by "sum", "mean", "max", "min" or "prod".
+
+        lengths   of the runs, [.., runs] after the dimensions before axis
+        offsets   where the runs begin, and where the last ends, instead
+        initial   what each begins with; without it a run without elements is 0, NaN, -inf, inf or 1
+        unsafe    of no account: lengths that do not fit leave elements out
+
+        >>> Tensor([1.0, 2.0, 3.0]).segment_reduce("sum", lengths=Tensor([1, 2])).tolist()
+        [1.0, 5.0]
+
+        raises ArgumentError, ShapeError
+        """
+        axis = self._dim(axis, "segment_reduce")
+        if reduce not in _OF_SEGMENTS:
+            raise ArgumentError(f"reduce is one of {', '.join(map(repr, _OF_SEGMENTS))}, got {reduce!r}")
+        if (lengths is None) == (offsets is None):
+            raise ArgumentError("segment_reduce() takes lengths of the segments, or their offsets")
+        if offsets is None:
+            assert lengths is not None
+            offsets = lengths.cumsum(-1)._zero_padded(-1 % lengths.ndim, 1, 0)
+        if offsets.ndim != axis + 1 or offsets.shape[:-1] != self.shape[:axis]:
+            raise ShapeError(f"segments {offsets.shape} of {self.shape} along {axis}: they are its last dimension")
+        return self._of_segments(reduce, offsets, axis, initial)
+
+    @composite
+    def _of_segments(self, reduce: str, offsets: Self, axis: int, initial: float | None) -> Self:
+        """The runs between each two offsets combined."""
+        how, empty = _OF_SEGMENTS[reduce]
+        count, before = offsets.shape[-1] - 1, self.shape[:axis]
+        places = self._integers((self.shape[axis],)).expand(*before, -1)
+        run = offsets.cast(dtypes.int32).searchsorted(places, right=True)
+        shape = (*before, count + 2, *self.shape[axis + 1 :])
+        rest = (1,) * (self.ndim - axis - 1)
+        start = self.new_full(shape, empty if initial is None else initial)
+        found = start.scatter_reduce(axis, run.reshape(*run.shape, *rest).expand(self.shape), self, how)
+        found = found._between(axis, 1, count + 1)
+        if reduce != "mean":
+            return found
+        lengths = offsets.diff().reshape(*before, count, *rest).expand(found.shape)
+        return found / lengths if initial is None else lengths.eq(0).where(found, found / lengths)
+
     # Tables -----------------------------------------------------------------------------------------------------
 
     @classmethod
@@ -204,37 +258,3 @@ class Assembling(Grids):
     def triu_indices(cls, row: int, col: int, offset: int = 0, **kwargs: Any) -> Self:
         """The row and the column, int64, of each element on or above a diagonal, row by row: [2, count]."""
         return cls(np.stack(np.triu_indices(row, offset, col)), **{"dtype": dtypes.int64, **kwargs})
-
-    @classmethod
-    def _cosines(cls, count: int, periodic: bool, factors: Sequence[float], dtype: DType | str | None) -> Self:
-        """The sum of factors[k] * cos(2 pi k i / n), n being the count, or one less if not periodic."""
-        kind = as_dtype(dtype or dtypes.default_float)
-        (size,) = as_shape((count,))
-        if size == 1:
-            return cls.ones(1, dtype=kind)
-        angle = cls.arange(size).cast(kind.arithmetic) * (2 * math.pi / max(1, size - (not periodic)))
-        parts = [(angle * k).cos() * factor if k else factor for k, factor in enumerate(factors)]
-        return reduce(lambda a, b: b + a, parts, angle * 0).cast(kind)
-
-    @classmethod
-    def hann_window(cls, window_length: int, periodic: bool = True, *, dtype: DType | str | None = None) -> Self:
-        """0.5 - 0.5 cos(2 pi i / n)."""
-        return cls._cosines(window_length, periodic, (0.5, -0.5), dtype)
-
-    @classmethod
-    def hamming_window(
-        cls,
-        window_length: int,
-        periodic: bool = True,
-        alpha: float = 0.54,
-        beta: float = 0.46,
-        *,
-        dtype: DType | str | None = None,
-    ) -> Self:
-        """alpha - beta cos(2 pi i / n)."""
-        return cls._cosines(window_length, periodic, (alpha, -beta), dtype)
-
-    @classmethod
-    def blackman_window(cls, window_length: int, periodic: bool = True, *, dtype: DType | str | None = None) -> Self:
-        """0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)."""
-        return cls._cosines(window_length, periodic, (0.42, -0.5, 0.08), dtype)

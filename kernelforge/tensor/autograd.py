@@ -20,7 +20,7 @@ from kernelforge.graph import Node
 from kernelforge.node import new_node
 from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.fourier import Fourier
+from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.stops import Stop, derivatives, stops
 
 
@@ -120,7 +120,7 @@ def _hooked(gradient: Any, hook: Callable[[Any], Any]) -> Any:
     return gradient if found is None else found.cast(gradient.dtype)
 
 
-class Autograd(Fourier):
+class Autograd(LowRank):
     """Differentiation."""
 
     __slots__ = ()

@@ -6,12 +6,16 @@ their own because `float`, `int` and `bool` mean them, not the types, in the cla
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
-from codegen.dtypes import DType, dtypes
+from codegen.dtypes import DType, dtypes, promote
 from kernelforge import graph
 from kernelforge.kinds import as_dtype
+from kernelforge.tensor.core import Core, literal_dtype
 from kernelforge.tensor.create import Create
+
+_RANKS: Final = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
+_Truth = bool  # what bool means outside of the class
 
 
 class Casts(Create):
@@ -84,6 +88,44 @@ class Casts(Create):
     def bool(self) -> Self:
         """True where the value is not zero."""
         return self.cast(dtypes.bool)
+
+    def type(self, dtype: DType | str | None = None) -> Self | str:
+        """The values in a type, or the name of this tensor's when None."""
+        return self.dtype.name if dtype is None else self.cast(dtype)
+
+    # Types that go together -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def promote_types(type1: DType | str, type2: DType | str) -> DType:
+        """The type operations on tensors of two types are computed in.
+
+        >>> Tensor.promote_types("int64", "float16").name
+        'float16'
+        """
+        return promote(as_dtype(type1), as_dtype(type2))
+
+    @staticmethod
+    def result_type(tensor1: Core | complex, tensor2: Core | complex) -> DType:
+        """The type of an operation on two tensors, or a tensor and a number, which asks for no more than its kind.
+
+        >>> Tensor.result_type(Tensor([1], dtype="uint8"), 1.0).name
+        'float32'
+        """
+        operands = sorted((tensor1, tensor2), key=lambda x: isinstance(x, Core), reverse=True)
+        kinds = [x.dtype if isinstance(x, Core) else literal_dtype(x, dtypes.bool) for x in operands]
+        if isinstance(operands[1], Core) or not isinstance(operands[0], Core):
+            return promote(*kinds)
+        return literal_dtype(operands[1], kinds[0])
+
+    @staticmethod
+    def can_cast(from_: DType | str, to: DType | str) -> _Truth:
+        """Whether an operation's result of one type may be stored as another: as one of no simpler kind.
+
+        >>> Tensor.can_cast("float64", "float32"), Tensor.can_cast("float32", "int64")
+        (True, False)
+        """
+        simple, wide = (_RANKS[as_dtype(kind).kind] for kind in (from_, to))
+        return simple <= wide
 
     def _floating(self) -> Self:
         """The tensor itself when it holds floats, else its values as the default float type."""

@@ -6,6 +6,8 @@ shape: unique(), unique_consecutive() and bincount() compute for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -151,21 +153,59 @@ class Counting(Statistics):
         density   divided by all that was counted and by each part's width, so that the integral is 1
         returns   [bins], and [bins + 1]; the last part includes its upper edge
         """
-        x = self.detach()._floating().flatten()
-        edges = x._equal_parts(bins, range) if isinstance(bins, int) else bins.cast(x.dtype)
+        found, (edges,) = self.reshape(-1, 1).histogramdd([bins], range, weight, density)
+        return found, edges
+
+    def histogramdd(
+        self,
+        bins: int | Sequence[int | Self],
+        range: Sequence[float] | None = None,
+        weight: Self | None = None,
+        density: bool = False,
+    ) -> tuple[Self, tuple[Self, ...]]:
+        """The number, or weight, of the points [.., n] in each box of a grid of n dimensions, and its edges.
+
+        bins     for each dimension a number of equal parts of its range, or their edges; one number for all
+        range    the lower and the upper end of each dimension, one after the other
+        density  divided by all that was counted and by each box's volume, so that the integral is 1
+
+        raises ShapeError, ArgumentError
+        """
+        if self.ndim < 2:
+            raise ShapeError(f"histogramdd() takes points side by side, [count, dimensions], got {self.shape}")
+        points = self.detach()._floating().reshape(-1, self.shape[-1])
+        parts = [bins] * points.shape[1] if isinstance(bins, int) else bins
+        if len(parts) != points.shape[1] or (range is not None and len(range) != 2 * len(parts)):
+            raise ArgumentError(f"histogramdd() of {self.shape} takes bins and two ends for each dimension")
+        place, inside, edges = points._scalar(0).int(), points._scalar(1).bool(), []
+        for number, (x, part) in enumerate(zip(points.unbind(1), parts)):
+            ends = None if range is None else (range[2 * number], range[2 * number + 1])
+            edges.append(x._equal_parts(part, ends) if isinstance(part, int) else part.cast(x.dtype))
+            at, within = x._part_of(edges[-1])
+            place, inside = place * (edges[-1].shape[0] - 1) + at, inside & within
+        shape = [x.shape[0] - 1 for x in edges]
+        count, weights = prod(shape), None if weight is None else weight.flatten()
+        found = inside.where(place, count)._occurrences(count + 1, weights)._between(0, 0, count)
+        found = found.cast(points.dtype).reshape(shape)
+        if density:
+            found = found / found.sum()
+            for dim, x in enumerate(edges):
+                found = found / x.diff().reshape(-1, *[1] * (len(shape) - dim - 1))
+        return found, tuple(edges)
+
+    def _part_of(self, edges: Self) -> tuple[Self, Self]:
+        """For each element the part between two edges it lies in, the last with its upper edge, and if in any.
+
+        raises ShapeError
+        """
         count = edges.shape[0] - 1
         if count < 1:
-            raise ShapeError(f"histogram() needs at least two edges, got {edges.shape}")
+            raise ShapeError(f"a histogram needs at least two edges, got {edges.shape}")
         last = edges[count]
-        place = edges.searchsorted(x, right=True) - 1
-        place = x.eq(last).where(count - 1, place)
-        inside = (x >= edges[0]) & (x <= last)
-        weights = None if weight is None else weight.flatten()
-        found = inside.where(place, count)._occurrences(count + 1, weights)._between(0, 0, count)
-        found = found.cast(x.dtype)
-        return found / (found.sum() * edges.diff()) if density else found, edges
+        place = self.eq(last).where(count - 1, edges.searchsorted(self, right=True) - 1)
+        return place, (self >= edges[0]) & (self <= last)
 
-    def _equal_parts(self, bins: int, range: tuple[float, float] | None) -> Self:
+    def _equal_parts(self, bins: int, range: Sequence[float] | None) -> Self:
         """bins + 1 edges from one end of the range to the other."""
         low, high = (self.min(), self.max()) if range is None else (self._scalar(range[0]), self._scalar(range[1]))
         equal = low.eq(high)

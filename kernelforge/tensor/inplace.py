@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
+from math import prod
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from kernelforge.errors import ArgumentError
-from kernelforge.tensor.core import Operand
+from codegen.dtypes import DType
+from kernelforge.errors import ArgumentError, StateError
+from kernelforge.tensor.core import Operand, grad_enabled
+from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.names import Names
 from kernelforge.tensor.protocols import Protocols
+from kernelforge.tensor.random import FRACTION_BITS
 
 P = ParamSpec("P")
 T = TypeVar("T", bound="InPlace")
@@ -30,6 +34,23 @@ def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate
     changed.__doc__ = f"Itself, with the value {method.__name__}() gives."
     changed.__name__ += "_"
     return changed
+
+
+def reshaped(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[T, P], T]:
+    """A method whose tensor becomes the view it gives."""
+
+    @wraps(method)
+    def changed(self: T, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._become_view(method(self, *args, **kwargs))
+
+    changed.__doc__ = f"Itself, as what {method.__name__}() gives."
+    changed.__name__ += "_"
+    return changed
+
+
+def _count_from_zero(dtype: DType) -> int:
+    """How many integers from 0 on a type tells apart."""
+    return (1 << FRACTION_BITS.get(dtype, 53)) + 1 if dtype.is_float else int(dtype.max) + 1
 
 
 def _check_spread(method: str, value: float, fits: bool) -> None:
@@ -112,6 +133,30 @@ class InPlace(Protocols):
         """Itself, with 1 in each place with probability p, else 0."""
         return self._in_place((self._random("rand") < p).cast(self.dtype))
 
+    def random_(self, from_: int = 0, to: int | None = None) -> Self:
+        """Itself, with random integers in [from_, to), in [0, from_), or of all the type holds from 0 on.
+
+        Of floats, that is up to the number below which all integers are told apart.
+        """
+        if to is None:
+            from_, to = (0, from_) if from_ else (0, _count_from_zero(self.dtype))
+        return self._in_place(self.randint_like(from_, to))
+
+    def apply_(self, callable: Callable[[Any], Any]) -> Self:
+        """Itself, with what a function of Python makes of each element: computes the tensor, one by one."""
+        return self.map_((), callable)
+
+    def map_(self, others: Self | tuple[Self, ...], callable: Callable[..., Any]) -> Self:
+        """apply_() of a function that takes the elements of another tensor, or of several, as well."""
+        tensors = (self, *(others if isinstance(others, tuple) else (others,)))
+        values = [x.expand(self.shape).flatten().tolist() for x in tensors]
+        found = [callable(*row) for row in zip(*values)]
+        return self._in_place(self.new_tensor(found).reshape(self.shape))
+
+    def map2_(self, x: Self, y: Self, callable: Callable[[Any, Any, Any], Any]) -> Self:
+        """map_() with two other tensors."""
+        return self.map_((x, y), callable)
+
     def _random(self, method: str, parts: bool = False) -> Self:
         """Random numbers of this tensor's shape, float32 at least; parts: complex ones for a complex tensor."""
         kind = self.dtype.arithmetic if self.dtype.is_float or (parts and self.dtype.is_complex) else None
@@ -126,6 +171,7 @@ class InPlace(Protocols):
     abs_ = absolute_ = in_place(Names.abs)
     neg_ = negative_ = in_place(Names.neg)
     sign_ = sgn_ = in_place(Names.sign)
+    conj_physical_ = in_place(Names.conj)
     frac_ = in_place(Names.frac)
     square_ = in_place(Names.square)
     reciprocal_ = in_place(Names.reciprocal)
@@ -184,6 +230,7 @@ class InPlace(Protocols):
     fmod_ = in_place(Names.fmod)
     gcd_ = in_place(Names.gcd)
     heaviside_ = in_place(Names.heaviside)
+    nextafter_ = in_place(Names.nextafter)
     hypot_ = in_place(Names.hypot)
     lcm_ = in_place(Names.lcm)
     ldexp_ = in_place(Names.ldexp)
@@ -199,6 +246,8 @@ class InPlace(Protocols):
     polygamma_ = in_place(Names.polygamma)
     mvlgamma_ = in_place(Names.mvlgamma)
     i0_ = in_place(Names.i0)
+    igamma_ = in_place(Names.igamma)
+    igammac_ = in_place(Names.igammac)
 
     # Cumulative -------------------------------------------------------------------------------------------------
 
@@ -215,6 +264,7 @@ class InPlace(Protocols):
     scatter_ = in_place(Names.scatter)
     scatter_add_ = in_place(Names.scatter_add)
     scatter_reduce_ = in_place(Names.scatter_reduce)
+    renorm_ = in_place(Names.renorm)
     index_put_ = in_place(Names.index_put)
     index_reduce_ = in_place(Names.index_reduce)
     put_ = in_place(Names.put)
@@ -222,8 +272,48 @@ class InPlace(Protocols):
     tril_ = in_place(Names.tril)
     triu_ = in_place(Names.triu)
 
+    # Shapes -----------------------------------------------------------------------------------------------------
+
+    t_ = reshaped(Names.t)
+    transpose_ = swapaxes_ = swapdims_ = reshaped(Names.transpose)
+    squeeze_ = reshaped(Names.squeeze)
+    unsqueeze_ = reshaped(Names.unsqueeze)
+    as_strided_ = reshaped(Names.as_strided)
+
+    def detach_(self) -> Self:
+        """Itself, as a constant: gradients do not flow through it any more."""
+        if self._leaf:
+            self.requires_grad = None
+            return self
+        return self._become_view(self.detach())
+
+    def _become_view(self, view: Self) -> Self:
+        """This tensor in the place of a view of it: it shows the elements the view shows, and changes with them."""
+        if self._leaf and grad_enabled.get():
+            raise StateError("a leaf that requires grad cannot change in place; use no_grad(), or a view of it")
+        self._take(view._node, view._tracked)
+        if hasattr(view, "_place"):
+            self._place = view._place
+        elif hasattr(self, "_place") and view is not self:
+            del self._place
+        return self
+
+    def resize_(self, *sizes: Any) -> Self:
+        """Itself, in another shape: with its first elements in row-major order, and zeros where there are too few."""
+        if self._tracked:
+            raise StateError(f"resize_() of a tensor of {self.shape} that requires grad; resize its detach()")
+        shape = as_shape(sizes)
+        missing, flat = prod(shape) - self.numel(), self.flatten()
+        flat = flat.pad((0, missing)) if missing > 0 else flat[: prod(shape)]
+        return self.replace(flat.reshape(shape))
+
+    def resize_as_(self, tensor: Self) -> Self:
+        """resize_() to another tensor's shape."""
+        return self.resize_(tensor.shape)
+
     # Products ---------------------------------------------------------------------------------------------------
 
+    addbmm_ = in_place(Names.addbmm)
     addmm_ = in_place(Names.addmm)
     addmv_ = in_place(Names.addmv)
     addr_ = in_place(Names.addr)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from codegen.dtypes import DType
+from codegen.dtypes import DType, dtypes
 from kernelforge import dlpack, graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError
@@ -20,6 +20,7 @@ from kernelforge.kinds import as_dtype
 from kernelforge.later import later
 from kernelforge.recording import recorder
 from kernelforge.tensor.convert import Convert, realize_tensors
+from kernelforge.tensor.core import Core
 
 if TYPE_CHECKING:
     from kernelforge import realize
@@ -121,6 +122,44 @@ class Interchange(Convert):
         except TypeError:
             raise DTypeError(f"a tensor cannot hold NumPy's {array.dtype}; convert it with .astype(...)") from None
         return cls._of_storage(array, dtype, device, copy)
+
+    @classmethod
+    def as_tensor(cls, data: Any, dtype: DType | str | None = None, device: str | None = None) -> Self:
+        """Data as a tensor: itself if it is one, over the same memory if it is an array, else a copy.
+
+        >>> x = Tensor([1, 2])
+        >>> Tensor.as_tensor(x) is x
+        True
+        """
+        if not isinstance(data, Core):
+            if not isinstance(data, np.ndarray):
+                return cls(data, device=device, dtype=dtype)
+            data = cls.from_numpy(data, device=device)
+        made = data if device is None or Device.canonicalize(device) == data.device else data.to(device)
+        return made if dtype is None else made.cast(dtype)
+
+    asarray = as_tensor
+
+    @classmethod
+    def scalar_tensor(cls, s: complex, *, dtype: DType | str | None = None, device: str | None = None) -> Self:
+        """A number as a tensor without dimensions, of the default float type unless another is given."""
+        return cls(s, device=device, dtype=dtype or (dtypes.default_float.complex if s.imag else dtypes.default_float))
+
+    @classmethod
+    def frombuffer(
+        cls, buffer: Any, *, dtype: DType | str, count: int = -1, offset: int = 0, requires_grad: bool | None = None
+    ) -> Self:
+        """A vector of the numbers in an object's memory, over that memory where it may be written to.
+
+        count    how many; all when -1
+        offset   bytes to leave out in front
+
+        >>> Tensor.frombuffer(bytearray(b"abc"), dtype="uint8", offset=1).tolist()
+        [98, 99]
+        """
+        kind = as_dtype(dtype)
+        made = cls._of_storage(np.frombuffer(buffer, kind.numpy, count, offset), kind, None, None)
+        return made if requires_grad is None else made.requires_grad_(requires_grad)
 
     @classmethod
     def _of_storage(cls, array: NDArray, dtype: DType, device: str | None, copy: bool | None) -> Self:

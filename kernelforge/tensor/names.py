@@ -5,13 +5,15 @@ Comes in: nothing.  Goes out: the methods of the classes below under second name
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, Self
 
 from kernelforge import graph
 from kernelforge.errors import KindError, ShapeError
+from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.autograd import Autograd
-from kernelforge.tensor.core import Operand
+from kernelforge.tensor.core import Core, Operand
 
 
 class Names(Autograd):
@@ -47,6 +49,37 @@ class Names(Autograd):
         """True for types with negative numbers."""
         return self.dtype.kind in "if"
 
+    @staticmethod
+    def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
+        """The shape that tensors of several shapes have when they are combined; a number is a vector's.
+
+        >>> Tensor.broadcast_shapes((2, 1), 3)
+        (2, 3)
+
+        raises ShapeError
+        """
+        return broadcast_shapes((), *[(x,) if isinstance(x, int) else tuple(x) for x in shapes])
+
+    @staticmethod
+    def is_tensor(obj: Any) -> bool:
+        """True for tensors."""
+        return isinstance(obj, Core)
+
+    def get_device(self) -> int:
+        """The number of the GPU it is on, -1 for none."""
+        kind, _, number = self.device.partition(":")
+        return int(number or 0) if kind in ("CUDA", "GPU") else -1
+
+    @property
+    def is_cuda(self) -> bool:
+        """True on an NVIDIA GPU."""
+        return self.device.startswith("CUDA")
+
+    @property
+    def is_cpu(self) -> bool:
+        """True on the processor."""
+        return self.device in ("CPU", "NUMPY")
+
     def is_same_size(self, other: Self) -> bool:
         """True if both have one shape."""
         return self.shape == other.shape
@@ -72,6 +105,7 @@ class Names(Autograd):
     not_equal = Autograd.ne
     bitwise_left_shift = Autograd.lshift
     bitwise_right_shift = Autograd.rshift
+    conj_physical = Autograd.conj
     arccos = Autograd.acos
     arccosh = Autograd.acosh
     arcsin = Autograd.asin
@@ -80,7 +114,8 @@ class Names(Autograd):
     arctan2 = Autograd.atan2
     arctanh = Autograd.atanh
     log_sigmoid = Autograd.logsigmoid
-    split_with_sizes = Autograd.split
+    split_with_sizes = unsafe_split_with_sizes = unsafe_split = Autograd.split
+    unsafe_chunk = Autograd.chunk
     narrow_copy = Autograd.narrow
     binary_cross_entropy = Autograd.binary_crossentropy
     modified_bessel_i0 = Autograd.i0
@@ -98,6 +133,10 @@ class Names(Autograd):
         tensors = (self, *others)
         tracked = any(x._tracked for x in tensors) or None
         return self._wrap(graph.elementwise(op, *[x._node for x in tensors]), tracked)
+
+    def fill(self, value: Operand) -> Self:
+        """A tensor of this one's shape, dtype and device with one value everywhere."""
+        return self.full_like(value)
 
     def positive(self) -> Self:
         """The values as they are."""
@@ -129,6 +168,14 @@ class Names(Autograd):
             raise ShapeError("flipud() takes a tensor of one dimension at least, got ()")
         return self.flip(0)
 
+    def constant_pad_nd(self, pad: Sequence[int], value: float = 0.0) -> Self:
+        """pad() with one value, the last dimension's two counts first."""
+        return self.pad(tuple(pad), value=value)
+
+    def nonzero_static(self, *, size: int, fill_value: int = -1) -> Self:
+        """nonzero() of a known number of rows, those after the last of fill_value; computes nothing."""
+        return self.nonzero(size, fill_value)
+
     # Making -----------------------------------------------------------------------------------------------------
 
     invalids = Autograd.empty
@@ -140,6 +187,21 @@ class Names(Autograd):
     def __delitem__(self, index: Any) -> None:
         """raises TypeError"""
         raise KindError(f"a tensor of {self.shape} has no elements to delete; index what is to stay")
+
+    # Sums -------------------------------------------------------------------------------------------------------
+
+    def frobenius_norm(self, dim: int | Sequence[int] = (), keepdim: bool = False) -> Self:
+        """The square root of the sum of squares, over all dimensions or some."""
+        return self.norm(2.0, None if dim == () else dim, keepdim)
+
+    def nuclear_norm(self, dim: Sequence[int] = (-2, -1), keepdim: bool = False) -> Self:
+        """The sum of the singular values of matrices."""
+        return self.matrix_norm("nuc", dim, keepdim)
+
+    def norm_except_dim(self, pow: float = 2, dim: int = 0) -> Self:
+        """The norms of order pow of the slices of dimension dim, in place of the other dimensions; of all for -1."""
+        dims = None if dim == -1 else [i for i in range(self.ndim) if i != self._dim(dim, "norm_except_dim")]
+        return self.norm(pow, dims, dims is not None)
 
     # Products ---------------------------------------------------------------------------------------------------
 

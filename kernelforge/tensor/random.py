@@ -34,7 +34,7 @@ from kernelforge.tensor.core import expanded
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.pooling import Pooling
 
-_FRACTION_BITS: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}
+FRACTION_BITS: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}
 # sin(2 pi w) / w for |w| up to 1/4 as a polynomial of w^2 with an error of 8e-9 in the sine; the constant last.
 _TURN: Final = (39.13364, -76.496025, 81.59865, -41.341618, 6.283185)
 
@@ -170,6 +170,18 @@ class Random(Pooling):
         if (active := recorder.get()) is not None:
             active.acted(partial(generator.restart, seed))
 
+    @staticmethod
+    def seed() -> int:
+        """Make the random numbers that follow some that nobody knows, and give the seed that leads to them."""
+        chosen = int.from_bytes(os.urandom(8), "little")
+        Random.manual_seed(chosen)
+        return chosen
+
+    @staticmethod
+    def initial_seed() -> int:
+        """The seed of the random numbers that follow."""
+        return generator.seed
+
     @classmethod
     def _drawn(cls, node: Node, dtype: DType, contiguous: bool, requires_grad: bool | None) -> Self:
         node = graph.cast(node, dtype)
@@ -189,7 +201,7 @@ class Random(Pooling):
         if dtype is dtypes.float64:
             high, low = cls._wrap(word, None).rshift(5).double(), cls._wrap(other, None).rshift(6).double()
             return (high * 2.0**26 + low) * 2.0**-53
-        bits = _FRACTION_BITS[dtype]
+        bits = FRACTION_BITS[dtype]
         return cls._wrap(word, None).rshift(32 - bits).float() * 2.0**-bits
 
     @classmethod
@@ -339,6 +351,18 @@ class Random(Pooling):
     def randn_like(self, **kwargs: Any) -> Self:
         """randn() of this tensor's shape, dtype and device."""
         return type(self).randn(self.shape, **self._likeness(kwargs))
+
+    def randint_like(self, low: int, high: int | None = None, **kwargs: Any) -> Self:
+        """Uniform random integers in [low, high), or in [0, low), in this tensor's shape, dtype and device.
+
+        >>> Tensor.zeros(2).randint_like(3, 4).tolist()
+        [3.0, 3.0]
+        """
+        start, stop = (0, low) if high is None else (low, high)
+        likeness = self._likeness(kwargs)
+        kind = as_dtype(likeness.pop("dtype"))
+        drawn = kind if kind.is_int else dtypes.int64
+        return type(self).randint(self.shape, low=start, high=stop, dtype=drawn, **likeness).cast(kind)
 
     def _kept(self, drop: float) -> Self:
         """A bool tensor of this one's shape, each element False with the given probability below 1."""

@@ -11,26 +11,33 @@ from typing import Any, Final
 
 import torch
 
-from kernelforge import Tensor, linalg, nn, special
+from kernelforge import Tensor, autograd, fft, func, linalg, nn, signal, special
 from tests.parity import tinygrad_names
 from tests.parity.matrix import kept
 
 PAGE: Final = Path(__file__).parent.parent.parent / "docs" / "operations.md"
 PLACES: Final[dict[str, tuple[Any, Any]]] = {
-    "Tensor": (torch.Tensor, Tensor), "nn.functional": (torch.nn.functional, nn.functional),
-    "linalg": (torch.linalg, linalg), "special": (torch.special, special),
+    "Tensor": (torch.Tensor, Tensor), "": (torch, None), "nn.functional": (torch.nn.functional, nn.functional),
+    "linalg": (torch.linalg, linalg), "special": (torch.special, special), "fft": (torch.fft, fft),
+    "signal.windows": (torch.signal.windows, signal.windows),
 }  # fmt: skip
+HOMES: Final = (Tensor, nn.functional, special, func, autograd)  # of torch's own functions
+NO_TENSORS: Final = re.compile(  # functions of torch's that compute nothing, of other kinds of tensors or of drivers
+    r"(cudnn|miopen|mkldnn|fbgemm|sparse|sym|quantized?|fake_quantize|fused|choose|autocast|set|get|is|import_ir|parse"
+    r"|merge_type|profiler|prepare|unify|init|are|use|clear)_.*|(ccol|col|crow|row)?_?(indices|values)_copy"
+    r"|(ds|hs|hsp|sadd|sp)mm|compile.*|fork|wait|typename|classproperty|thread_safe_generator|load|save|to_dlpack"
+    r"|empty_quantized|alias_copy|slice_copy|tensor"
+)
 NO_OPERATION: Final = """
     as_subclass boolean_dispatch assert_int_or_pair coalesce ccol_indices col_indices const_data_ptr
     crow_indices cuda data_ptr dense_dim dequantize dim_order get_device handle_torch_function has_torch_function
-    has_torch_function_unary has_torch_function_variadic hash_tensor index indices int_repr ipu is_coalesced is_conj
+    has_torch_function_unary has_torch_function_variadic index indices int_repr ipu is_coalesced is_conj
     is_distributed is_inference is_neg is_pinned is_set_to is_shared module_load mtia pin_memory q_per_channel_axis
     q_per_channel_scales q_per_channel_zero_points q_scale q_zero_point qscheme record_stream reinforce resolve_conj
     resolve_neg row_indices slice_inverse smm sparse_dim sparse_mask sspaddmm storage storage_offset storage_type
     to_dense to_mkldnn to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr
-    type unsafe_chunk unsafe_split unsafe_split_with_sizes untyped_storage values xpu new new_empty_strided
-    nonzero_static resize resize_as native_channel_shuffle multi_head_attention_forward symeig
-    conj_physical"""
+    type unsafe_chunk unsafe_split unsafe_split_with_sizes untyped_storage values xpu new
+    resize resize_as native_channel_shuffle multi_head_attention_forward symeig"""
 DIFFERS: Final = {
     "max, min": "give values alone, as amax() and amin(), which are other names of them; argmax() gives places",
     "argmax, argsort, cummax, nonzero, sort, topk, ...": "places are int32",
@@ -44,8 +51,17 @@ DIFFERS: Final = {
 }
 MISSING: Final = {
     "complex numbers of 16-bit floats": "chalf",
+    "tensors are in row-major order": "empty_strided new_empty_strided empty_permuted",
+    "parts of nn's modules and of nn.functional, which are there": """
+        affine_grid_generator convolution grid_sampler grid_sampler_2d grid_sampler_3d gru gru_cell lstm lstm_cell
+        rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell feature_dropout native_batch_norm native_dropout
+        native_group_norm native_layer_norm native_norm batch_norm_elemt batch_norm_gather_stats
+        batch_norm_gather_stats_with_counts batch_norm_stats batch_norm_update_stats batch_norm_backward_elemt
+        batch_norm_backward_reduce""",
+    "bits combined by exclusive or": "hash_tensor",
+    "torch's own successor is arange()": "range",
+    "from_blob(), and Tensor(path)": "from_file",
 }
-
 
 MATRIX: Final = """The matrix (`pytest tests/parity/test_matrix.py --matrix full`) compares every operation of
 torch's own database with torch: values, types, shapes, gradients and errors, in all types. What it lets pass:"""
@@ -68,11 +84,30 @@ def functions(place: Any) -> list[str]:
     return [name for name, function in found if callable(function) and not isinstance(function, type)]
 
 
+def is_there(name: str, ours: Any) -> bool:
+    """Whether there is a function of a name; nothing is to be said of copies: what has a result of its own is none."""
+    homes = HOMES if ours is None else (ours,)
+    return any(hasattr(home, spelling) for home in homes for spelling in (name, name.removesuffix("_copy")))
+
+
+def operations(theirs: Any) -> list[str]:
+    """The functions of a class or module of torch that compute something of tensors."""
+    dropped = NO_OPERATION.split()
+    found = [name for name in functions(theirs) if name not in dropped]
+    return [name for name in found if not NO_TENSORS.fullmatch(name)] if theirs is torch else found
+
+
 def unexplained() -> list[str]:
     """torch's operations that are neither there nor listed as missing."""
-    listed = {*" ".join(MISSING.values()).split(), *NO_OPERATION.split()}
-    pairs = [(name, ours) for theirs, ours in PLACES.values() for name in functions(theirs)]
-    return [name for name, ours in pairs if not hasattr(ours, name) and name not in listed]
+    listed = set(" ".join(MISSING.values()).split())
+    pairs = [(name, ours) for theirs, ours in PLACES.values() for name in operations(theirs)]
+    return [name for name, ours in pairs if not is_there(name, ours) and name not in listed]
+
+
+def absent_in_place() -> list[str]:
+    """torch's methods that change a tensor in place and are not there."""
+    methods = [name for name in dir(torch.Tensor) if name[-1] == "_" != name[0] and not re.search("sparse", name)]
+    return [name for name in methods if not hasattr(Tensor, name)]
 
 
 def text() -> str:
@@ -80,15 +115,17 @@ def text() -> str:
     about = "Written by `python -m tests.parity.operations`: torch's operations, and what of them there is."
     lines = ["# Operations", "", about, ""]
     for title, (theirs, ours) in PLACES.items():
-        found = [name for name in functions(theirs) if hasattr(ours, name) and name not in NO_OPERATION.split()]
-        lines += [f"## torch.{title}: has {len(found)}", "", ", ".join(f"`{name}`" for name in found), ""]
+        found = [name for name in operations(theirs) if is_there(name, ours)]
+        count = f"has {len(found)} of {len(operations(theirs))}"
+        lines += [f"## torch{'.' * bool(title)}{title}: {count}", "", ", ".join(f"`{name}`" for name in found), ""]
     lines += tinygrad_names.lines()
     lines += ["## Differs", "", "| operation | how |", "| --- | --- |"]
     lines += [f"| {name} | {how} |" for name, how in DIFFERS.items()]
     lines += ["", MATRIX, "", "| operation | types | how |", "| --- | --- | --- |", *_kept()]
     lines += ["", "## Missing", "", "| reason | operations |", "| --- | --- |"]
-    for reason, names in MISSING.items():
-        left = [name for name in names.split() if not hasattr(Tensor, name)]
+    no_memory = {"in place: memory that is shared is none of a tensor": " ".join(absent_in_place())}
+    for reason, names in {**no_memory, **MISSING}.items():
+        left = names.split()
         if left:
             lines.append(f"| {reason} | {', '.join(f'`{name}`' for name in left)} |")
     return "\n".join([*lines, ""])

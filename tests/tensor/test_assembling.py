@@ -49,10 +49,6 @@ def test_lists_of_choices(device):
     assert_same(Tensor(x).vander(), torch.vander(x))
     assert_same(Tensor(x).vander(2, True), torch.vander(x, 2, True))
     assert_same(Tensor.logspace(-1, 2, 7), torch.logspace(-1, 2, 7), 1e-5)
-    for name in ("hann_window", "hamming_window", "blackman_window"):
-        for n, periodic in ((1, True), (6, True), (7, False), (0, True)):
-            found = getattr(torch, name)(n, periodic)
-            assert_same(getattr(Tensor, name)(n, periodic), found, 1e-5, 1e-6)
 
 
 def test_elements(device):
@@ -65,6 +61,21 @@ def test_elements(device):
     assert_same(Tensor(x).block_diag(Tensor(x[0])), torch.block_diag(torch.tensor(x), torch.tensor(x[0])))
     found = np.unravel_index(np.array([5, 11]), (2, 3, 2))
     assert_all_same(Tensor([5, 11]).unravel_index((2, 3, 2)), found)
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max", "min", "prod"])
+def test_segments(reduce, device):
+    torch = pytest.importorskip("torch")
+    x, lengths = values(6, 3).astype(np.float64), np.array([2, 0, 3, 1])
+    for initial in (None, 0.5):
+        expected = torch.segment_reduce(torch.tensor(x), reduce, lengths=torch.tensor(lengths), initial=initial)
+        assert_same(Tensor(x).segment_reduce(reduce, lengths=Tensor(lengths), initial=initial), expected, 1e-12)
+        offsets = np.cumsum([0, *lengths])
+        assert_same(Tensor(x).segment_reduce(reduce, offsets=Tensor(offsets), initial=initial), expected, 1e-12)
+    rows = np.array([[1, 2], [3, 0], [0, 3]])
+    y = x.reshape(3, 3, 2)[:, :, ::-1].copy()
+    expected = torch.segment_reduce(torch.tensor(y), reduce, lengths=torch.tensor(rows), axis=1)
+    assert_same(Tensor(y).segment_reduce(reduce, lengths=Tensor(rows), axis=1), expected, 1e-12)
 
 
 def test_gradients(numpy_device):

@@ -301,3 +301,26 @@ def test_comparisons_of_whole_tensors():
     assert x[:1].equal(Tensor([1.0])) and not x.equal(x) and not x.equal(x[:1])
     assert x.allclose(x + 1e-7, equal_nan=True) and not x.allclose(x)
     assert Tensor([2]).is_nonzero() and not Tensor([0.0]).is_nonzero()
+
+
+TYPES = [
+    "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64",
+    "complex128",
+]  # fmt: skip
+
+
+def test_types_that_go_together_are_torchs():
+    torch = pytest.importorskip("torch")
+    for first in TYPES:
+        a = getattr(torch, first)
+        for second in TYPES:
+            b = getattr(torch, second)
+            assert Tensor.can_cast(first, second) == torch.can_cast(a, b)
+            assert str(Tensor.promote_types(first, second)) == str(torch.promote_types(a, b))[6:]
+        for number in (True, 1, 1.5, 2j):
+            expected = str(torch.result_type(torch.zeros(2, dtype=a), number))[6:].replace("complex32", "complex64")
+            expected = "int32" if first == "bool" and number == 1 and number is not True else expected
+            assert str(Tensor.result_type(Tensor.zeros(2, dtype=first), number)) == expected
+            assert str(Tensor.result_type(number, Tensor.zeros(2, dtype=first))) == expected
+    assert Tensor.result_type(1, 2.0).name == "float32"
+    assert Tensor.broadcast_shapes((4, 1), 3, ()) == (4, 3) and Tensor.broadcast_shapes() == ()

@@ -104,3 +104,21 @@ def test_errors():
         Tensor([1.0]).histc(0)
     with pytest.raises(ShapeError, match="two edges"):
         Tensor([1.0]).histogram(Tensor([1.0]))
+
+
+def test_histograms_of_points(device):
+    x, weight = values(60, 3), np.abs(values(60))
+    t = torch.tensor(x)
+    edges = [np.array(e, np.float32) for e in ([-1, 0, 1], [-2, 0.5, 1, 2], [-3, 3])]
+    for parts, options in (
+        ([2, 3, 4], {}), (3, {"density": True}), ([2, 3, 4], {"range": [-1.0, 1, -1, 1, -2, 2]}), (edges, {}),
+    ):  # fmt: skip
+        ours = parts if isinstance(parts, int) else [e if isinstance(e, int) else Tensor(e) for e in parts]
+        bins = parts if isinstance(parts, int) else [e if isinstance(e, int) else torch.tensor(e) for e in parts]
+        for weights in (None, weight):
+            found, borders = Tensor(x).histogramdd(ours, weight=None if weights is None else Tensor(weights), **options)
+            w = None if weights is None else torch.tensor(weights)
+            expected, others = torch.histogramdd(t, bins, weight=w, **options)
+            assert_all_same([found, *borders], [expected, *others], 1e-5, 1e-6)
+    with pytest.raises(ShapeError, match="side by side"):
+        Tensor([1.0]).histogramdd(3)

@@ -95,3 +95,56 @@ def test_second_names(numpy_device):
     assert_same(x.rsub(1, alpha=2), [[4, -3, -5]])
     assert_same(x.fliplr(), [[3, 2, -1.5]])
     assert all(inspect.getdoc(getattr(Names, name)) for name in vars(Names) if not name.startswith("_"))
+
+
+def test_every_method_in_place_of_torchs_is_there():
+    torch = pytest.importorskip("torch")
+    names = {name for name in dir(torch.Tensor) if name[-1] == "_" != name[0] and "sparse" not in name}
+    assert {name for name in names if not hasattr(Tensor, name)} == {"set_", "share_memory_"}
+
+
+def test_a_tensor_takes_another_shape_in_place_and_stays_a_view(numpy_device):
+    x = Tensor(np.arange(6).reshape(2, 3))
+    row = x[0]
+    assert x.t_() is x
+    x[2, 0] = 9
+    row[1] = 7
+    assert_same(x, [[0, 3], [7, 4], [9, 5]])
+    assert_same(row, [0, 7, 9])
+    assert x.unsqueeze_(0).transpose_(0, 1).squeeze_().shape == (3, 2)
+
+
+def test_gradients_flow_through_other_shapes_in_place(numpy_device):
+    w = Tensor(np.ones((2, 3)), requires_grad=True)
+    x = w * 2
+    x.t_()
+    x[0] = 5
+    x.sum().backward()
+    assert_same(w.grad, [[0, 2, 2], [0, 2, 2]])
+    with pytest.raises(RuntimeError, match="leaf"):
+        w.t_()
+    assert not (w * 2).detach_().requires_grad and not w.detach_().requires_grad
+
+
+def test_other_sizes_in_place(numpy_device):
+    assert_same(Tensor([1.0, 2, 3]).resize_(2, 2), [[1, 2], [3, 0]])
+    assert_same(Tensor([[1, 2], [3, 4]]).resize_as_(Tensor([0, 0, 0])), [1, 2, 3])
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int64", "float16", "bfloat16", "float32", "float64"])
+def test_random_integers(dtype, numpy_device):
+    most = {"bool": 1, "uint8": 255, "int8": 127, "int64": 2**63 - 1, "float16": 2**11, "bfloat16": 256,
+            "float32": 2**24, "float64": 2**53}[dtype]  # fmt: skip
+    Tensor.manual_seed(0)
+    found = Tensor.zeros(2000, dtype=dtype).random_().tolist()
+    assert min(found) >= 0 and max(found) <= most and max(found) > most * 0.9
+    if dtype != "bool":
+        assert set(Tensor.zeros(99, dtype=dtype).random_(3).tolist()) == {0, 1, 2}
+        assert set(Tensor.zeros(99, dtype=dtype).random_(3, 5).tolist()) == {3, 4}
+        assert set(Tensor.zeros(99, dtype=dtype).randint_like(3, 5).tolist()) == {3, 4}
+
+
+def test_functions_of_python_on_each_element(numpy_device):
+    x = Tensor([1.0, 2.0])
+    assert_same(x.apply_(lambda v: v + 1).map_(Tensor([3, 4]), lambda a, b: a * b), [6, 12])
+    assert_same(x.map2_(Tensor([1, 1]), Tensor([2, 3]), lambda a, b, c: a + b * c), [8, 15])

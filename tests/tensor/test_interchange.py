@@ -147,3 +147,18 @@ def test_what_torch_only_notes_down(numpy_device):
         assert_same(Tensor(theirs), theirs.resolve_conj().resolve_neg().numpy())
         assert_same(Tensor.from_dlpack(theirs), theirs.resolve_conj().resolve_neg().numpy())
     assert Tensor(torch.ones(2, requires_grad=True)).tolist() == [1, 1]
+
+
+def test_data_become_tensors_without_copies_where_they_can(numpy_device):
+    x, array = Tensor([1, 2]), np.arange(3.0)
+    assert Tensor.as_tensor(x) is x and Tensor.asarray(x, "float64").dtype is dtypes.float64
+    found = Tensor.as_tensor(array)
+    array[0] = 7
+    assert_same(found, [7.0, 1, 2])
+    assert_same(Tensor.as_tensor([1.5]), np.array([1.5], np.float32))
+    memory = bytearray(b"\1\0\2\0\3\0")
+    found = Tensor.frombuffer(memory, dtype="int16", offset=2)
+    memory[2] = 9
+    assert_same(found, np.array([9, 3], np.int16))
+    assert_same(Tensor.frombuffer(b"abc", dtype="uint8", count=2), np.array([97, 98], np.uint8))
+    assert Tensor.scalar_tensor(3).dtype is dtypes.float32 and Tensor.scalar_tensor(3, dtype="int64").item() == 3

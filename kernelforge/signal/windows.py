@@ -1,0 +1,184 @@
+"""Windows, as `torch.signal.windows` has them: what a stretch of a signal is multiplied by.
+
+Comes in: a count M.  Goes out: a vector of M elements with 1 in the middle; n is the distance from its first place to
+its last, M - 1, or M where sym is False: one element is then left out, so that it can be repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from kernelforge.errors import ArgumentError
+from kernelforge.tensor import Tensor
+from kernelforge.tensor.windowing import Kind
+
+__all__ = [
+    "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming", "hamming", "hann",
+    "kaiser", "nuttall",
+]  # fmt: skip
+
+_NUTTALL = (0.3635819, 0.4891775, 0.1365995, 0.0106411)
+
+
+def bartlett(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """1 - |2 i / n - 1|, a triangle."""
+    return Tensor.bartlett_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def blackman(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """0.42 - 0.5 cos(2 pi i / n) + 0.08 cos(4 pi i / n)."""
+    return Tensor.blackman_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def hamming(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """0.54 - 0.46 cos(2 pi i / n)."""
+    return Tensor.hamming_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def hann(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """0.5 - 0.5 cos(2 pi i / n)."""
+    return Tensor.hann_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def kaiser(
+    M: int,
+    *,
+    beta: float = 12.0,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """I0(beta sqrt(1 - (2 i / n - 1)^2)) / I0(beta)."""
+    return Tensor.kaiser_window(M, not sym, beta, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def general_cosine(
+    M: int,
+    *,
+    a: Iterable[float],
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """a[0] - a[1] cos(2 pi i / n) + a[2] cos(4 pi i / n) - ..."""
+    factors = [-x if k % 2 else x for k, x in enumerate(a)]
+    if not factors:
+        raise ArgumentError("general_cosine() needs at least one factor in a")
+    return Tensor._cosines(M, not sym, factors, dtype, device, requires_grad)
+
+
+def general_hamming(
+    M: int,
+    *,
+    alpha: float = 0.54,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """alpha - (1 - alpha) cos(2 pi i / n)."""
+    return general_cosine(M, a=(alpha, 1 - alpha), sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def nuttall(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """A sum of four cosines whose transform falls fast: Nuttall's window with a continuous derivative."""
+    return general_cosine(M, a=_NUTTALL, sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def cosine(
+    M: int,
+    *,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """sin(pi (i + 1/2) / (n + 1))."""
+
+    def shape(places: Tensor, last: int) -> Tensor:
+        return ((places + 0.5) * (math.pi / (last + 1))).sin()
+
+    return Tensor._tapered(M, not sym, shape, dtype, device, requires_grad)
+
+
+def exponential(
+    M: int,
+    *,
+    center: float | None = None,
+    tau: float = 1.0,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """exp(-|i - center| / tau), center being n / 2 unless it is given.
+
+    raises ArgumentError for a center of a symmetric window, and unless tau > 0
+    """
+    if tau <= 0 or (sym and center is not None):
+        raise ArgumentError(f"exponential() takes tau > 0, got {tau}, and a center only if sym=False, got {center}")
+
+    def shape(places: Tensor, last: int) -> Tensor:
+        return ((places - (last / 2 if center is None else center)).abs() * (-1 / tau)).exp()
+
+    return Tensor._tapered(M, not sym, shape, dtype, device, requires_grad)
+
+
+def gaussian(
+    M: int,
+    *,
+    std: float = 1.0,
+    sym: bool = True,
+    dtype: Kind = None,
+    device: str | None = None,
+    requires_grad: bool | None = None,
+) -> Tensor:
+    """exp(-((i - n / 2) / std)^2 / 2).
+
+    raises ArgumentError unless std > 0
+    """
+    if std <= 0:
+        raise ArgumentError(f"gaussian() takes std > 0, got {std}")
+
+    def shape(places: Tensor, last: int) -> Tensor:
+        return (((places - last / 2) * (1 / std)).square() * -0.5).exp()
+
+    return Tensor._tapered(M, not sym, shape, dtype, device, requires_grad)
