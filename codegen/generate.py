@@ -29,7 +29,7 @@ def generate(
 ) -> Program:
     """The program of a kernel for a target, under the given schedule or the default one.
 
-    sizes  which sizes of axes are open, that is, not to be relied upon; in OpenCL only
+    sizes  which sizes of axes are open, that is, not to be relied upon
 
     raises VerifyError when the kernel breaks a law of the language, ScheduleError when the given schedule is not legal
     for it in the target's language
@@ -45,7 +45,7 @@ def generate(
 def render(nest: Nest, sizes: Sizes = STATIC) -> Program:
     """The program of a placed kernel, in its target's language."""
     if nest.target.language == "triton":  # loaded when first needed: most programs never print it
-        return _counted(import_module("codegen.triton.printer").render(nest), nest.kernel)
+        return _counted(import_module("codegen.triton.printer").render(nest, sizes), nest.kernel)
     return _counted(opencl.render_nest(nest, sizes), nest.kernel)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from codegen.index import Axis
+from codegen.ir import Kernel
 from codegen.nodes import Leaf, Loop, Nest, Out, leaf_roots, nodes
 from codegen.program import Spread
 from codegen.schedule import ScheduleError
@@ -56,6 +57,25 @@ class Sizes:
                 f"kf_tile{number}" if free else "",
                 f"kf_count{number}" if len(loops) > 3 else "",
             ))  # fmt: skip
+        return tuple(found)
+
+    def counted(self, nest: Nest) -> tuple[Spread, ...]:
+        """How grid loops are spread in tiles as they stand, the outermost first; empty when no size is open."""
+        if not self.open:
+            return ()
+        whole = [loop.place.tile(loop.axis) for loop in nest.grid]
+        return tuple([
+            Spread(size, loop.tile, loop.tile, tiles=f"kf_count{number}" if self.has(size) else "")
+            for number, (loop, size) in enumerate(zip(nest.grid, whole))
+        ])  # fmt: skip
+
+    def lengths(self, kernel: Kernel) -> tuple[int, ...]:
+        """The open numbers that decide whether accesses along rows are wide: the rows' lengths, and from row to row."""
+        found: dict[int, None] = {}
+        for index in [*(e.index for e in kernel.loads), *(store.index for store in kernel.stores)]:
+            along = [axis for axis in index.axes if index.stride(axis) == 1]
+            numbers = [*(axis.size for axis in along), *(abs(k) for _, k in index.terms if abs(k) > 1)]
+            found.update((number, None) for number in numbers if along and self.has(number))
         return tuple(found)
 
 

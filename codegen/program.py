@@ -42,6 +42,8 @@ class Program:
     spread    of a program for open sizes, how each dimension of the grid is made; see `Spread`
     numbers   names of the int arguments that follow the arrays
     across    the open size vectors run along; 0 where there is none
+    lengths   open sizes and strides that wide accesses want to be multiples of 16
+    divisible names of int arguments that are known to be such
     """
 
     language: str
@@ -59,3 +61,5 @@ class Program:
     spread: tuple[Spread, ...] = ()
     numbers: tuple[str, ...] = ()
     across: int = 0
+    lengths: tuple[int, ...] = ()
+    divisible: tuple[str, ...] = ()

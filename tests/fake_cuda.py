@@ -10,8 +10,9 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import IntEnum
 from hashlib import sha256
 from math import prod
@@ -30,6 +31,7 @@ from kernelforge.kernels.triton_compile import Binary
 from kernelforge.kernels.workers import Crew
 from kernelforge.planning import plan
 from kernelforge.settings import Context
+from tests.codegen import triton_harness
 
 POISON = 0xCD
 
@@ -105,7 +107,7 @@ class Call:
     """A launch: the kernel, and the values its argument block held when it was made."""
 
     def __init__(self, function: Function, shape: tuple[int, ...], shared: int, arguments: int) -> None:
-        count = len(function.program.params) + 2
+        count = len(function.program.params) + len(function.program.numbers) + 2
         row = (ctypes.c_void_p * count).from_address(arguments)
         self.values = [ctypes.c_uint64.from_address(address).value for address in row if address is not None]
         self.function, self.shape, self.shared = function, shape, shared
@@ -113,12 +115,16 @@ class Call:
     def run(self, device: Device, culprit: str) -> None:
         """Interprets the kernel on the memory its arguments point to."""
         program = self.function.program
-        *pointers, scratch, profile = self.values
+        *given, scratch, profile = self.values
+        pointers, numbers = given[: len(program.params)], given[len(program.params) :]
         if program.entry == culprit or any(pointer not in device.memory for pointer in pointers):
             device.error = Code.CUDA_ERROR_ILLEGAL_ADDRESS
             return
         assert all(pointer == 0 or pointer in device.memory for pointer in (scratch, profile))
-        assert all(pointer % 16 == 0 for pointer in self.values), "kernels rely on it"
+        assert all(pointer % 16 == 0 for pointer in (*pointers, scratch, profile)), "kernels rely on it"
+        if numbers:
+            open_sizes(replace(program, grid=self.shape[:1]), [device.memory[pointer] for pointer in pointers], numbers)
+            return
         arrays = {
             param.name: device.memory[pointer][: param.nbytes].view(param.dtype.numpy)
             for param, pointer in zip(program.params, pointers)
@@ -128,6 +134,16 @@ class Call:
                 interpret(program.kernel, arrays)
             else:
                 probe(arrays)
+
+
+def open_sizes(program: Program, memories: Sequence[NDArray], numbers: Sequence[int]) -> None:
+    """A kernel whose sizes are arguments, by Triton's interpreter."""
+    kinds = [param.dtype.numpy for param in program.params]
+    views = [memory[: memory.size // kind.itemsize * kind.itemsize].view(kind) for memory, kind in zip(memories, kinds)]
+    found = triton_harness.run(program, {p.name: view for p, view in zip(program.params, views)}, numbers)
+    for param, view in zip(program.params, views):
+        if param.name in program.written:
+            view[:] = found[param.name]
 
 
 def probe(arrays: dict[str, NDArray]) -> None:

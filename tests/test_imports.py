@@ -14,14 +14,14 @@ ORDER = {
     "codegen": """dtypes threefry index target fitting < ops < ir < origins streaming program interpret access dots
                   image exact overwriting < schedule < show spell bounds < checking verify resized moved < rewrites <
                   nodes < open_sizes goals show_schedule show_nest < narrowing legality < triton < placing
-                  placing_boxes < nest < choose < opencl < generate < __init__""",
+                  placing_boxes < nest < choose < opencl < open_texts < generate < __init__""",
     "codegen/rewrites": """factors rebuild scalar_rules apart < contract masked sharing merging gathering
                            scanning phases reordering < fixing unlike < rewrite < __init__""",
     "codegen/choose": """picks ahead hoisted < contraction nested staged < forms along streamed transposed
                          triton_dots < neighbours window triton < cpu < default < candidates < __init__""",
     "codegen/opencl": """functions lines runs scans segments squares tails ahead < prelude < text index < boxes gathers
                          masks < moves stores words < dots < leaves < pack < printer < together < __init__""",
-    "codegen/triton": "scope text < tiles < descriptor dot < limits expr < store < printer < __init__",
+    "codegen/triton": "scope text < grid tiles < descriptor dot < limits expr < store < printer < __init__",
     "kernelforge": """blame collector later < settings errors < native variable kinds progress counters buffer dlpack
                       recording < node < graph < views shape structure hosted held checked seen < grad < rewrites <
                       kernels < ceilings tune < calls fusion < loops whiles windows < planning < execution < checking

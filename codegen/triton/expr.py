@@ -36,6 +36,7 @@ class Context:
     hanging    per shift of a stream, the expressions that depend on it
     options    the schedule's options
     grid       the texts of the grid's variables
+    open       the axes whose size is not to be relied upon
     """
 
     exprs: Collection[Expr]
@@ -45,6 +46,7 @@ class Context:
     hanging: Mapping[Expr, Collection[Expr]]
     options: Mapping[str, int | str]
     grid: Collection[str] = ()
+    open: Collection[Axis] = ()
 
 
 class Leaf:
@@ -54,7 +56,9 @@ class Leaf:
         self, context: Context, place: Place, env: Environment, scope: Scope, repeated: Collection[Expr] = ()
     ) -> None:
         self.context, self.env, self.scope, self.repeated = context, env, scope, repeated
-        self.tiles = Tiles(context.rank, place, scope, context.variables, context.shared, self.value)
+        self.tiles = Tiles(
+            context.rank, place, scope, context.variables, context.shared, self.value, context.open
+        )
         self.centers = [(e, box.name) for e, box in env.items() if box.kind == "run"]
         self.written: dict[Hashable, Value] = {}
         self.dots: dict[Reduce, Dot | None] = {}

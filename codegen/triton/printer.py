@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from math import prod
 from typing import Final
 
 from codegen.index import Index
@@ -33,11 +32,13 @@ from codegen.nodes import (
     nodes,
     result_of,
 )
+from codegen.open_sizes import STATIC, Sizes
 from codegen.origins import origins_of
 from codegen.program import Program
 from codegen.show import show
 from codegen.show_schedule import show_schedule
 from codegen.triton.expr import Context, Leaf
+from codegen.triton.grid import Grid
 from codegen.triton.limits import DEFAULT_WARPS
 from codegen.triton.scope import Axes, Names, Scope, Value
 from codegen.triton.store import print_store
@@ -49,32 +50,30 @@ WIDEST_ACCESS: Final = 8  # elements of 16 bits in the widest access of a thread
 _LAUNCH: Final = ("num_warps", "num_stages")
 
 
-def render(nest: Nest) -> Program:
-    """The program of a nest placed for Triton."""
+def render(nest: Nest, sizes: Sizes = STATIC) -> Program:
+    """The program of a nest placed for Triton; where sizes are open, its numbers are still those of the sizes given."""
     kernel, schedule = nest.kernel, nest.schedule
     entry = re.sub(r"\W", "_", kernel.name)
     options = {"num_warps": DEFAULT_WARPS, "num_stages": DEFAULT_STAGES, **schedule.options}
-    printer = _Printer(nest, entry)
+    printer = _Printer(nest, entry, sizes)
     return Program(
         language="triton",
         source=printer.source(),
         entry=entry,
-        grid=(printer.programs,),
+        grid=(printer.grid.programs,),
         params=kernel.params,
         written=kernel.written,
         kernel=kernel,
         options=tuple((name, int(options[name])) for name in _LAUNCH),
         origins=printer.origins,
+        spread=printer.grid.spread,
+        numbers=printer.grid.numbers,
+        lengths=sizes.lengths(kernel) if sizes.open else (),
     )
 
 
-def _count(loop: Loop) -> int:
-    """The number of steps a loop takes."""
-    return -(-loop.place.tile(loop.axis) // loop.tile)
-
-
 class _Printer:
-    def __init__(self, nest: Nest, entry: str) -> None:
+    def __init__(self, nest: Nest, entry: str, sizes: Sizes) -> None:
         kernel = nest.kernel
         self.nest, self.entry = nest, entry
         self.rank = {axis: position for position, axis in enumerate(kernel.axes)}
@@ -82,14 +81,15 @@ class _Printer:
         loops = [node.var for node in nodes(nest.body) if isinstance(node, Loop)]
         variables = {name: self.names.own(name) for name in dict.fromkeys([*loops, *(b.name for b in nest.boxes)])}
         hanging = {stream.shift: _hanging(kernel, stream.shift) for stream in nest.schedule.streams}
-        grid = [variables[loop.var] for loop in nest.grid]
+        starts = [variables[loop.var] for loop in nest.grid]
+        is_open = frozenset(axis for axis in kernel.axes if sizes.is_open(axis)) if sizes.open else frozenset()
+        shared, options = _shared_indices(kernel), nest.schedule.options
         self.context = Context(
-            frozenset(kernel.exprs), self.rank, variables, _shared_indices(kernel), hanging, nest.schedule.options, grid
+            frozenset(kernel.exprs), self.rank, variables, shared, hanging, options, starts, is_open
         )
+        self.grid = Grid(nest, variables, self.names, sizes)
         self.origins: tuple[Expr | None, ...] = ()
         self.centers = {node.center for node in nodes(nest.body) if isinstance(node, Shift)}
-        self.tiles = prod(map(_count, nest.grid))
-        self.programs = min(self.tiles, int(nest.schedule.options.get("programs", self.tiles)))
 
     def source(self) -> str:
         """The whole text: a comment that says what it computes and how, imports, helpers, the kernel."""
@@ -103,7 +103,7 @@ class _Printer:
         imports = ["import triton", "import triton.language as tl"]
         if any("libdevice." in text for text in helpers):
             imports.append("from triton.language.extra import libdevice")
-        arguments = ", ".join(p.name for p in nest.kernel.params)
+        arguments = ", ".join([*(p.name for p in nest.kernel.params), *self.grid.numbers])
         parts = [
             "\n".join([*(f"# {line}" for line in comment), *imports]) + "\n",
             *helpers,
@@ -116,13 +116,14 @@ class _Printer:
 
     def every_tile(self, scope: Scope) -> None:
         """What a program does: one tile of the grid, or with the option `programs` so many apart."""
-        if self.programs == self.tiles:
-            self.grid("tl.program_id(0)", scope)
+        tiles, programs = self.grid.tiles, self.grid.programs
+        if programs == tiles:
+            self.grid.print("tl.program_id(0)", scope)
             self.inside_grid(scope)
             return
         number = self.names.own("number")
-        inner = scope.inner(f"for {number} in range(tl.program_id(0), {self.tiles}, {self.programs}):")
-        self.grid(number, inner)
+        inner = scope.inner(f"for {number} in range(tl.program_id(0), {tiles}, {programs}):")
+        self.grid.print(number, inner)
         self.inside_grid(inner)
         inner.close()
 
@@ -152,52 +153,8 @@ class _Printer:
         loop = grid[-1]
         indices = [*(e.index for e in kernel.loads), *(store.index for store in kernel.stores)]
         along = any(index.stride(loop.axis) == 1 for index in indices)
-        odd = loop.axis.size % WIDEST_ACCESS != 0 and loop.tile >= WIDEST_ACCESS
-        return loop if along and odd else None
-
-    def grid(self, number: str, scope: Scope) -> None:
-        """Each grid loop's variable from the number of the tile, the innermost loop running fastest."""
-        loops = self.nest.grid
-        if not loops:
-            return
-        wide = any(_count(loop) * loop.tile >= 1 << 31 for loop in loops)
-        program = number + (".to(tl.int64)" if wide else "")
-        if len(loops) > 1:
-            name = self.names.own("program")
-            scope.line(f"{name} = {program}")
-            program = name
-        places = self.grouped(program, scope)
-        for loop, place in zip(loops, places):
-            start = self.start(loop)
-            base = "" if start == "0" else f"{start} + "
-            step = "" if loop.tile == 1 else f" * {loop.tile}"
-            scope.define(self.context.variables[loop.var], f"{base}{place}{step}")
-
-    def grouped(self, program: str, scope: Scope) -> list[str]:
-        """The text of each grid loop's step number.
-
-        With the option `group` the last two loops walk bands of that many rows, column by column, so that programs that
-        run together read the same rows and columns.
-        """
-        counts = list(map(_count, self.nest.grid))
-        group = int(self.nest.schedule.options.get("group", 1))
-        places = []
-        for position, count in enumerate(counts):
-            inner = prod(counts[position + 1 :])
-            text = program if inner == 1 else f"{program} // {inner}"
-            places.append(text if position == 0 else f"{text} % {count}")
-        if group > 1 and len(counts) >= 2 and counts[-2] > 1 and counts[-1] > 1:
-            rows, columns = counts[-2:]
-            tile = program
-            if len(counts) > 2:
-                tile = self.names.own("tile")
-                scope.line(f"{tile} = {program} % {rows * columns}")
-            band, high = self.names.own("band"), self.names.own("high")
-            scope.line(f"{band} = {tile} // {group * columns} * {group}")
-            scope.line(f"{high} = tl.minimum({rows} - {band}, {group})")
-            places[-2] = f"({band} + {tile} % {group * columns} % {high})"
-            places[-1] = f"{tile} % {group * columns} // {high}"
-        return places
+        odd = loop.axis.size % WIDEST_ACCESS != 0 or loop.axis in self.context.open
+        return loop if along and odd and loop.tile >= WIDEST_ACCESS else None
 
     # ------------------------------------------------------------------------------------------------ nodes
 
@@ -250,12 +207,14 @@ class _Printer:
         One step remains in any case; a first step that is a multiple of the tile keeps accesses aligned.
         """
         extent, tile = loop.place.tile(loop.axis), loop.tile
-        first, last = "0", str(extent)
+        is_open = loop.axis in self.context.open
+        first, last = "0", f"tl.maximum({extent}, 1)" if is_open else str(extent)
+        final = f"({extent} - 1) // {tile} * {tile}" if is_open else str((extent - 1) // tile * tile)
         behind = "" if start == "0" else f" - {start}"
         firsts, lasts = limits(loop)
         for limit in firsts:
             text = f"tl.maximum(({self.limit(limit)}{behind}) // {tile} * {tile}, {first})"
-            first = self.bound("first", f"tl.minimum({text}, {(extent - 1) // tile * tile})", scope)
+            first = self.bound("first", f"tl.minimum({text}, {final})", scope)
         for limit in lasts:
             least = "1" if first == "0" else f"{first} + 1"
             last = self.bound("last", f"tl.maximum(tl.minimum({self.limit(limit)}{behind}, {last}), {least})", scope)

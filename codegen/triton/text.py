@@ -81,7 +81,7 @@ def combine_name(op: ReduceOp, dtype: DType) -> str:
 def helpers_used(text: str) -> list[str]:
     """The sources of the helpers a text calls, those they call first."""
     found: dict[str, None] = {}
-    pending = sorted(set(re.findall(r"\bkf_\w+", text)), reverse=True)
+    pending = sorted(_HELPERS.keys() & set(re.findall(r"\bkf_\w+", text)), reverse=True)
     while pending:
         name = pending[-1]
         inner = [n for n in re.findall(r"\bkf_\w+", _HELPERS[name]) if n != name and n not in found]

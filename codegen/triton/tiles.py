@@ -51,9 +51,13 @@ class Blocks:
 
     def beyond(self, axis: Axis) -> int:
         """How many elements the tiles of axis have beyond the axis' size."""
-        steps = [step.tile for step in self.place.taken if step.axis is axis]
-        first = steps[0] if steps else self.block(axis)
+        first = self.first(axis)
         return -(-axis.size // first) * first - axis.size
+
+    def first(self, axis: Axis) -> int:
+        """How long the outermost tiles of axis are."""
+        steps = [step.tile for step in self.place.taken if step.axis is axis]
+        return steps[0] if steps else self.block(axis)
 
     def is_wide(self, index: Index) -> bool:
         """True when the index at some element of the tiles, or something it is made of, needs 64 bits."""
@@ -69,6 +73,7 @@ class Tiles(Blocks):
 
     shared   indices used more than once, which get a name
     dynamic  the printed value of an expression inside an index
+    open     axes whose size is not to be relied upon
     """
 
     def __init__(
@@ -79,8 +84,10 @@ class Tiles(Blocks):
         variables: Mapping[str, str],
         shared: Collection[Index],
         dynamic: Callable[[Expr, Rank], Value],
+        open: Collection[Axis] = (),
     ) -> None:
         super().__init__(rank, place)
+        self.open = open
         self.scope, self.variables, self.shared, self.dynamic = scope, variables, shared, dynamic
 
     def start(self, axis: Axis) -> str:
@@ -99,7 +106,8 @@ class Tiles(Blocks):
         return self.scope.home(map(self.start, axes))
 
     def overhangs(self, axis: Axis) -> bool:
-        return axis not in self.scope.whole and super().overhangs(axis)
+        may = self.first(axis) > 1 if axis in self.open else super().overhangs(axis)
+        return may and axis not in self.scope.whole
 
     # ------------------------------------------------------------------------------------------------ indices
 

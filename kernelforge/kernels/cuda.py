@@ -36,6 +36,8 @@ class CudaRuntime:
     raises DeviceError when the device cannot be opened or computes wrong results
     """
 
+    opens = True
+
     def __init__(self, name: str, device: CudaDevice) -> None:
         self.name, self.facts, self.target = name, device.facts, device.target
         if device.capability < OLDEST:

@@ -20,7 +20,7 @@ from kernelforge.kernels.runtime import Memory
 from kernelforge.kernels.triton_compile import Binary, compile_program, triton_version
 from kernelforge.kernels.workers import crew
 
-FORMAT: Final = "1"  # of the entries on disk
+FORMAT: Final = "2"  # of the entries on disk
 STATIC_LIMIT: Final = 48 << 10  # bytes of shared memory a kernel may have without asking
 PARALLEL: Final = 3  # programs from which on it pays to start workers
 
@@ -29,7 +29,8 @@ def cache_key(program: Program, capability: int) -> str:
     """The name of a program's cubin in the disk cache."""
     types = ",".join(param.dtype.name for param in program.params)
     options = ",".join(f"{name}={value}" for name, value in program.options)
-    return cache.key_of("cuda", FORMAT, f"sm_{capability}", triton_version(), types, options, program.source)
+    facts = (types, options, ",".join(program.divisible))
+    return cache.key_of("cuda", FORMAT, f"sm_{capability}", triton_version(), *facts, program.source)
 
 
 def compile_to_cache(program: Program, capability: int) -> Binary:

@@ -31,7 +31,8 @@ class Loaded:
 class Arguments:
     """The arguments of one kernel as the driver wants them: addresses of values, in a row.
 
-    The values are device addresses.  The driver reads them during the call, so the next call may have others.
+    The values are device addresses, then the ints of kernels for open sizes.  The driver reads them during the call, so
+    the next call may have others.
 
     scratch  memory the kernel wants besides its arguments; whoever launches side by side needs some of its own
     address  of the row of addresses
@@ -39,13 +40,13 @@ class Arguments:
 
     __slots__ = ("_bound", "_pack", "_row", "_scratch", "_values", "address")
 
-    def __init__(self, count: int, scratch: Sequence[Memory | None]) -> None:
+    def __init__(self, count: int, numbers: Sequence[int], scratch: Sequence[Memory | None]) -> None:
         self._scratch = scratch  # kept as long as the block
-        self._values = (ctypes.c_uint64 * (count + 2))()
-        for position, memory in enumerate(scratch, count):
-            self._values[position] = 0 if memory is None else memory.block.handle
+        rest = [*numbers, *(0 if memory is None else memory.block.handle for memory in scratch)]
+        length = count + len(rest)
+        self._values = (ctypes.c_uint64 * length)(*[0] * count, *rest)  # an int is its lower half
         start, size = ctypes.addressof(self._values), ctypes.sizeof(ctypes.c_uint64)
-        self._row = (ctypes.c_void_p * (count + 2))(*(start + size * position for position in range(count + 2)))
+        self._row = (ctypes.c_void_p * length)(*(start + size * position for position in range(length)))
         self._pack = struct.Struct(f"{count}Q").pack_into
         self._bound: list[int] = []
         self.address = ctypes.addressof(self._row)
@@ -66,16 +67,26 @@ class Compiled:
     loaded     its function
     grid       blocks in three dimensions
     threads    of each block
+    numbers    the ints after its arrays: sizes
     scratch    bytes of device memory that the kernel wants besides its arguments, in order: its own, a profiler's
     arguments  of the next launch, which is start(*call)
     """
 
-    __slots__ = ("_allocate", "arguments", "call", "entry", "grid", "loaded", "program", "scratch", "start", "threads")
+    __slots__ = (
+        "_allocate", "_place", "arguments", "call", "entry", "grid", "loaded", "numbers", "program", "scratch", "start",
+        "threads",
+    )  # fmt: skip
 
     def __init__(
-        self, cuda: Any, stream: Any, program: Program, loaded: Loaded, allocate: Callable[[int], Memory]
+        self,
+        cuda: Any,
+        stream: Any,
+        program: Program,
+        loaded: Loaded,
+        allocate: Callable[[int], Memory],
+        numbers: tuple[int, ...] = (),
     ) -> None:
-        binary = loaded.binary
+        binary, self._place, self.numbers = loaded.binary, (cuda, stream), numbers
         self.program, self.entry, self.loaded = program, program.entry, loaded
         x, y, z = (*program.grid, 1, 1)[:3]
         self.grid = (x * binary.blocks, y, z)
@@ -89,10 +100,14 @@ class Compiled:
             config = self._config(cuda, stream, attributes)
             self.start, self.call = cuda.cuLaunchKernelEx, (config, loaded.function, self.arguments.address, 0)
 
+    def sized(self, program: Program, numbers: tuple[int, ...]) -> Compiled:
+        """The same function with a grid and int arguments for some sizes."""
+        return Compiled(*self._place, program, self.loaded, self._allocate, numbers)
+
     def new_arguments(self) -> Arguments:
         """A block for the arguments of this kernel."""
         scratch = [self._allocate(size) if size else None for size in self.scratch]
-        return Arguments(len(self.program.params), scratch)
+        return Arguments(len(self.program.params), self.numbers or [0] * len(self.program.numbers), scratch)
 
     def _plain(self, stream: Any, arguments: int) -> tuple[Any, ...]:
         shared = self.loaded.binary.shared

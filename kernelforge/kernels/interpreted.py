@@ -34,6 +34,8 @@ class Interpreted:
 class InterpretedRuntime:
     """Host memory and the NumPy meaning of kernels."""
 
+    opens = False
+
     def __init__(self, name: str = "NUMPY") -> None:
         self.name, self.target = name, TARGET
         self.facts = Facts("NumPy interpreter", driver=np.__version__)

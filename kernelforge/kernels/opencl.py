@@ -49,6 +49,8 @@ class OpenCLRuntime:
     raises DeviceError when the device cannot be opened or computes wrong results
     """
 
+    opens = True
+
     def __init__(self, name: str, candidate: Candidate) -> None:
         self.name, self.facts, self.target = name, candidate.facts, candidate.target
         self._cl = cl = opencl()

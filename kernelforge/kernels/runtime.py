@@ -163,11 +163,13 @@ class Runtime(Protocol):
     name    as users write it
     target  what code generation should know of it
     facts   what the probe found
+    opens   True where its executables are `sized`: kernels may take sizes as arguments
     """
 
     name: str
     target: Target
     facts: Facts
+    opens: bool
 
     def allocate(self, nbytes: int) -> Memory:
         """Memory with undefined content; raises MemoryError when there is none."""

@@ -1,8 +1,8 @@
 """Triton as a compiler: a program's source becomes machine code.  Neither a GPU, a driver nor torch is needed.
 
 Comes in: a `Program` in Triton and the GPU to compile for: the compute capability of NVIDIA's, the name of one of AMD's
-("gfx942").  Goes out: a `Binary` with what a launch must know.  All sizes are constants of the source, so the only
-arguments are pointers, each aligned to 16 bytes.
+("gfx942").  Goes out: a `Binary` with what a launch must know.  Arguments are pointers, each aligned to 16 bytes; where
+sizes are open, ints follow them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from hashlib import sha256
@@ -45,7 +45,7 @@ class Binary:
     overlaps     it may start before the launch in front of it has ended
     cooperative  all its blocks must run at a time
 
-    Its arguments are the pointers of the source, then two more: to the scratch and to the profiler's.
+    Its arguments are those of the source, then two more pointers: to the scratch and to the profiler's.
     """
 
     code: bytes
@@ -88,24 +88,38 @@ def compile_program(program: Program, capability: int | str) -> Binary:
     raises CompileError when Triton or ptxas refuses it
     """
     types = [p.dtype for p in program.params]
-    return compile_source(program.source, program.entry, types, dict(program.options), capability)
+    return compile_source(
+        program.source, program.entry, types, dict(program.options), capability, program.divisible
+    )
 
 
 def compile_source(
-    source: str, entry: str, params: Sequence[DType], options: dict[str, int], capability: int | str
+    source: str,
+    entry: str,
+    params: Sequence[DType],
+    options: dict[str, int],
+    capability: int | str,
+    divisible: Collection[str] = (),
 ) -> Binary:
-    """The machine code of one function whose arguments are pointers to the given types."""
+    """The machine code of one function whose arguments are pointers to the given types, then ints.
+
+    divisible  the names of ints that will be multiples of 16
+    """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     function = load_function(source, entry)
-    names = function.arg_names
+    pointers = {name: f"*{short_name(dtype)}" for name, dtype in zip(function.arg_names, params)}
     described = ASTSource(
         fn=function,
-        signature={name: f"*{short_name(dtype)}" for name, dtype in zip(names, params)},
+        signature={name: pointers.get(name, "i32") for name in function.arg_names},
         constexprs={},
-        attrs={(position,): [["tt.divisibility", ALIGNMENT]] for position in range(len(names))},
+        attrs={
+            (position,): [["tt.divisibility", ALIGNMENT]]
+            for position, name in enumerate(function.arg_names)
+            if name in pointers or name in divisible
+        },
     )
     is_nvidia = isinstance(capability, int)
     target = GPUTarget("cuda", capability, 32) if is_nvidia else GPUTarget("hip", capability, 64)

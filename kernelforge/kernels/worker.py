@@ -53,7 +53,8 @@ def compiler(name: str) -> Callable[[Sequence[Order]], Any]:
 
 def _program(language: str, order: Order) -> Program:
     params = tuple(Param(f"x{number}", as_dtype(name), 0) for number, name in enumerate(order.types))
-    return Program(language, order.source, order.entry, (1,), params, frozenset(), options=order.options)
+    facts = {"options": order.options, "divisible": order.divisible}
+    return Program(language, order.source, order.entry, (1,), params, frozenset(), **facts)  # type: ignore[arg-type]
 
 
 def _answer(answers: BinaryIO, done: bool) -> None:

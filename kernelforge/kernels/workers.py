@@ -32,13 +32,14 @@ class Order(NamedTuple):
     """What a worker is to compile: a program by names and numbers.
 
     types    the names of its parameters' types
-    options  as in the program
+    options  as in the program, and so are divisible
     """
 
     entry: str
     source: str
     types: tuple[str, ...]
     options: tuple[tuple[str, int], ...]
+    divisible: tuple[str, ...]
 
 
 class Worker:
@@ -168,7 +169,7 @@ class Crew:
 
 def _orders(batch: Sequence[Program]) -> list[Order]:
     types = [tuple(param.dtype.name for param in program.params) for program in batch]
-    return [Order(p.entry, p.source, names, p.options) for p, names in zip(batch, types)]
+    return [Order(p.entry, p.source, names, p.options, p.divisible) for p, names in zip(batch, types)]
 
 
 _apart: Final[dict[str, Worker]] = {}  # by device, for those who never compile in this process

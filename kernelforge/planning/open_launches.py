@@ -6,7 +6,7 @@ Comes in: a kernel for open sizes, and sizes.  Goes out: its grid and its argume
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Final
 
@@ -19,12 +19,16 @@ from kernelforge.errors import InternalError
 GROUP_BYTES: Final = 1 << 17  # bytes or operations that are worth a group, at least
 GROUP_FLOPS: Final = 1 << 22
 GROUPS_PER_CORE: Final = 4
+DIVISOR: Final = 16
 
 
 @dataclass
 class OpenLaunch:
     """A kernel whose sizes are arguments; for each dimension of its grid the size that is spread and the largest tile;
     the size its vectors run along; its algebra at the sizes it was made for, where programs hold that.
+
+    wanted       names of sizes whose multiples of DIVISOR have a kernel of their own, with wider accesses
+    executables  by the names it relies on: the kernel for any sizes, and that one
     """
 
     program: Program
@@ -33,7 +37,21 @@ class OpenLaunch:
     checks: tuple[Formula, ...]
     across: Formula
     kernels: tuple[Kernel, ...] = ()
-    executable: Any = None
+    wanted: tuple[str, ...] = ()
+    executables: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def divisible(self, sizes: Point) -> tuple[str, ...]:
+        """The names the kernel may rely on that serves some sizes best: all that matter, or none."""
+        return self.wanted if all(sizes[name] % DIVISOR == 0 for name in self.wanted) else ()
+
+
+def wanted_names(lengths: Sequence[Formula]) -> tuple[str, ...]:
+    """The names that must be multiples of DIVISOR for some lengths to be, as far as they can be."""
+    found: set[str] = set()
+    for length in lengths:
+        if all(factor % DIVISOR == 0 for factor, names in length.terms if not names):
+            found.update(name for factor, names in length.terms if factor % DIVISOR for name in names)
+    return tuple(sorted(found))
 
 
 def scaled(program: Program, nbytes: int) -> Program:
@@ -67,6 +85,7 @@ def grid_of(
         own |= {spread.name: tile, spread.tiles: counts[-1]}
     if not all(counts):
         raise InternalError(f"{program.entry} has nothing to do")
-    grid = tuple(counts) if 0 < len(counts) <= 3 else (prod(counts),)
+    linear = program.language == "triton" or not 0 < len(counts) <= 3
+    grid = (prod(counts),) if linear else tuple(counts)
     return grid, tuple([sizes[name] if name in sizes else own[name] for name in program.numbers])
 

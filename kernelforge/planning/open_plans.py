@@ -29,19 +29,18 @@ from kernelforge.planning.formulas import Formulas, formulas
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.layout import lay_out
 from kernelforge.planning.numbered import Numbered, Record, TooShort, numbered, rebuilt
-from kernelforge.planning.open_launches import OpenLaunch, grid_of, meant, scaled
+from kernelforge.planning.open_launches import OpenLaunch, grid_of, meant, scaled, wanted_names
 from kernelforge.planning.steps import Launch, Plan, Step, Transfer
 
 if TYPE_CHECKING:
-    from codegen import open_sizes, schedule
-    from codegen.opencl import printer as opencl
+    from codegen import open_sizes, open_texts, schedule
     from codegen.opencl import text as opencl_text
     from kernelforge.planning import plan as planner
 else:
     later(
         globals(),
         open_sizes="codegen.open_sizes",
-        opencl="codegen.opencl.printer",
+        open_texts="codegen.open_texts",
         opencl_text="codegen.opencl.text",
         planner="kernelforge.planning.plan",
         schedule="codegen.schedule",
@@ -107,7 +106,7 @@ def forget() -> None:
 
 def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *circumstances: object) -> Plan | None:
     """A compiled plan for nodes computed from leaves, of kernels that serve other sizes too; None if there is none."""
-    if Device[device].target.language != "opencl" or any(not leaf.size for leaf in leaves):
+    if not Device[device].opens or any(not leaf.size for leaf in leaves):
         return None
     simple = memory_forms(nodes)
     order = toposort(simple, into_realized=False)
@@ -127,6 +126,11 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
         _learn(family, met, leaves, device)
         sizes = None if family.open is None else _fits(family.open, met)
     if sizes is None or family.open is None:
+        return None
+    try:
+        _compile(family.open, sizes, device)
+    except (Unfit, KernelForgeError):
+        family.open, family.refused = None, len(family.seen) >= MOST_SEEN
         return None
     if len(family.narrow) < MOST_NARROW and _is_narrow(family.open, sizes, device):
         family.narrow.add(tuple(met.numbers))
@@ -174,9 +178,7 @@ def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str)
         return
     family.open = None
     try:
-        found = _made(family, met, leaves, device)
-        _compile(found, device)
-        family.open = found
+        family.open = _made(family, met, leaves, device)
     except (Unfit, schedule.ScheduleError, KernelForgeError):
         family.refused = len(family.seen) >= MOST_SEEN
 
@@ -324,15 +326,13 @@ def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
     programs = [step.program for step in steps]
     first = programs[0]
     alike = {(p.language, p.numbers, p.written, tuple((x.name, x.dtype) for x in p.params), len(p.grid), p.local,
-              tuple(replace(s, size=0, tile=0 if s.name else s.tile) for s in p.spread)) for p in programs}  # fmt: skip
+              p.options, len(p.lengths), tuple(replace(s, size=0, tile=0 if s.name else s.tile) for s in p.spread))
+             for p in programs}  # fmt: skip
     if len(alike) > 1 or len({len(step.checks) for step in steps}) > 1:
         raise Unfit
-    if any(opencl.KERNEL not in p.source for p in programs):  # a text of another form, such as that of several in one
-        raise Unfit
     entry = common_name([p.entry for p in programs])
-    names = ", ".join(f"const int {name}" for name in points[0])
-    texts = [opencl.without_comment(p.source, p.entry, entry, names) for p in programs]
-    source = fitted_text(opencl.with_common_arrays(texts), points)
+    texts = open_texts.comparable(programs, entry, list(points[0]))
+    source = None if texts is None else fitted_text(texts, points)
     if source is None:
         raise Unfit
     spread = tuple([_formula([p.spread[i].size for p in programs], points) for i in range(len(first.spread))])
@@ -340,19 +340,24 @@ def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
     bounds = tuple([max(found) if len(found) == 1 else ANY for found in tiles])
     numbers = (*points[0], *first.numbers)
     checks = tuple([_formula([check.size for check in same], points) for same in zip(*(step.checks for step in steps))])
-    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0)
+    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0, lengths=())
     kernels = tuple([p.kernel for p in programs if p.kernel is not None])
-    return OpenLaunch(program, spread, bounds, checks, _formula([p.across for p in programs], points), kernels)
+    across = _formula([p.across for p in programs], points)
+    lengths = [_formula(same, points) for same in zip(*(p.lengths for p in programs))]
+    return OpenLaunch(program, spread, bounds, checks, across, kernels, wanted_names(lengths))
 
 
-def _compile(found: OpenPlan, device: str) -> None:
-    programs = list(dict.fromkeys(launch.program for launch in found.launches.values()))
+def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> None:
+    """Sees to it that all launches of a plan have kernels that serve some sizes."""
     if any(found.plan.steps[position].device != device for position in found.launches):  # type: ignore[union-attr]
         raise Unfit
-    compiled = dict(zip(programs, Device[device].compile(programs)))
-    GlobalCounters.compiled += len(programs)
-    for launch in found.launches.values():
-        launch.executable = compiled[launch.program]
+    missing = [x for x in found.launches.values() if x.divisible(sizes) not in x.executables]
+    programs = [replace(launch.program, divisible=launch.divisible(sizes)) for launch in missing]
+    new = list(dict.fromkeys(programs))
+    compiled = dict(zip(new, Device[device].compile(new)))
+    GlobalCounters.compiled += len(new)
+    for launch, program in zip(missing, programs):
+        launch.executables[program.divisible] = compiled[program]
 
 
 # --------------------------------------------------------------------------------------------- a plan for given sizes
@@ -371,7 +376,7 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
             grid, numbers = grid_of(launch, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
             program = meant(launch, replace(program, grid=grid), found.points, sizes)
             checks = tuple([replace(check, size=size(sizes)) for check, size in zip(step.checks, launch.checks)])
-            executable = launch.executable.sized(program, numbers)
+            executable = launch.executables[launch.divisible(sizes)].sized(program, numbers)
             step = replace(step, program=program, executable=executable, checks=checks)
         steps.append(step)
     plan = Plan(slots=slots, steps=steps, results=found.plan.results, sizes=sizes, closed=found.plan.closed)

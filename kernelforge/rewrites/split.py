@@ -29,6 +29,8 @@ LARGE_TILE = 4 * TILE  # and where a GPU is at its best; it runs two such at a t
 CHUNK_LARGE = 4096  # terms of a part where programs of the smaller kind already suffice: partial results cost memory
 CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs as much as some 2^14
 FEW = 4  # processors that are too few to split a scan
+OPEN_PART = 16  # the least length of a part of an open size, near the size's bound
+LEAST_PARTS = 4
 COLUMNS = 64  # lines across memory one program walks together
 
 
@@ -51,12 +53,15 @@ def split(outputs: Sequence[Node], target: Target, sizes: Sizes = STATIC) -> lis
     def change(node: Node, new: Node) -> Node:
         if node not in parts:
             return new
+        part = parts[node]
         if node.op != "reduce":
-            return _split_scan(new, parts[node])
-        if not (sizes.open and sizes.has(new.src[0].shape[parts[node].dim])):
-            return _split(new, parts[node])
+            return _split_scan(new, part)
+        if sizes.open and target.language == "triton" and not contraction_operands(node):
+            part = _open_part(new, part)
+        if not (sizes.open and sizes.has(new.src[0].shape[part.dim])):
+            return _split(new, part)
         # the guards of the last part would cost a contraction more than other processors gain
-        return new if contraction_operands(node) else _split_open(new, parts[node], sizes)
+        return new if contraction_operands(node) else _split_open(new, part, sizes)
 
     return rebuilt(order, outputs, change)
 
@@ -116,6 +121,17 @@ def _split(node: Node, part: Part) -> Node:
         rest = graph.reduce(op, _between(wide, part.dim, each * part.parts, size), dims)
         result = graph.elementwise(op, result, rest)
     return graph.cast(result, node.dtype)
+
+
+def _open_part(node: Node, part: Part) -> Part:
+    """Where a GPU cuts, if sizes are open: the longest dimension, into parts that may be much shorter and still some.
+
+    At least four parts: no size that an open plan is made for can be cut so without a rest, so all of them have one.
+    """
+    (x,), (_, dims) = node.src, node.attr
+    dim = max(dims, key=lambda d: x.shape[d])
+    most = max(LEAST_PARTS, x.shape[dim] // OPEN_PART)
+    return Part(dim, max(LEAST_PARTS, min(part.parts, 1 << (most.bit_length() - 1))))
 
 
 def _split_open(node: Node, part: Part, sizes: Sizes) -> Node:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -62,12 +62,13 @@ def close(actual: NDArray, expected: NDArray, dtype: DType, source: str, scale: 
     np.testing.assert_allclose(got.astype(float), want.astype(float), rtol=allowed, atol=atol, err_msg=source)
 
 
-def run(program: Program, arrays: Arrays) -> dict[str, NDArray]:
-    """The arrays after a launch in Triton's interpreter."""
+def run(program: Program, arrays: Arrays, numbers: Sequence[int] = ()) -> dict[str, NDArray]:
+    """The arrays after a launch in Triton's interpreter; numbers are the ints of a program for open sizes."""
     memory = [(p.dtype.name, np.ascontiguousarray(arrays[p.name])) for p in program.params]
     job = _worker(True).submit(
-        _call, "tests.codegen.triton_interpreter", "run", program.source, program.entry, program.grid, memory
-    )
+        _call, "tests.codegen.triton_interpreter", "run", program.source, program.entry, program.grid, memory,
+        tuple(numbers),
+    )  # fmt: skip
     try:
         results = job.result()
     except Exception as error:
@@ -124,6 +125,7 @@ def compiled(program: Program, capability: int) -> Machine:
         [p.dtype for p in program.params],
         dict(program.options),
         capability,
+        program.divisible,
     )
     binary = job.result()
     spec = importlib.util.find_spec("triton")

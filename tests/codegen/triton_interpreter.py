@@ -2,8 +2,8 @@
 
 Only the harness' worker process imports it.  The repairs: bfloat16 is rounded, multiplied and accumulated as a number,
 not as a 16-bit word; the result of a comparison is a bool also as a scalar; a loop bound may be an array of one
-element; integers wrap without a check.  For speed a reduction with its own combine function is done in halves, and
-helper functions are called as they are.
+element; integers wrap without a check, and all ones are the largest of unsigned ones.  For speed a reduction with its
+own combine function is done in halves, and helper functions are called as they are.
 """
 
 import ctypes
@@ -29,13 +29,15 @@ _original_binary = interpreter.InterpreterBuilder.binary_op
 _original_atomic = interpreter.InterpreterBuilder.create_atomic_rmw
 
 
-def run(source: str, entry: str, grid: Sequence[int], memory: Sequence[tuple[str, NDArray]]) -> list[NDArray]:
-    """The arrays, given with the names of their types, after one launch of the source on copies of them."""
+def run(
+    source: str, entry: str, grid: Sequence[int], memory: Sequence[tuple[str, NDArray]], numbers: Sequence[int] = ()
+) -> list[NDArray]:
+    """The arrays, given with the names of their types, after one launch of the source on copies of them and ints."""
     function = _load(source, entry)
     function.fn.__globals__.update(libdevice=Libdevice(), core=tl.core)
     arrays = [array.copy() for _, array in memory]
     with np.errstate(all="ignore"):
-        function[tuple(grid)](*(Memory(array, as_dtype(name)) for (name, _), array in zip(memory, arrays)))
+        function[tuple(grid)](*(Memory(array, as_dtype(name)) for (name, _), array in zip(memory, arrays)), *numbers)
     return arrays
 
 
@@ -148,6 +150,10 @@ def _atomic(self: Any, operation: Any, pointers: Any, values: Any, mask: Any, *o
     return Handle(before, tl.bfloat16)
 
 
+def _all_ones(self: Any, kind: Any) -> Any:
+    return Handle(~np.zeros(1, interpreter._get_np_dtype(kind)), kind.scalar)
+
+
 def _reduce_in_halves(self: Any, operands: Sequence[Any]) -> list[Any]:
     (operand,), axis = self.unravel(operands, self.axis)
     assert not self.keep_dims
@@ -186,6 +192,7 @@ def _repair() -> None:
     interpreter.InterpreterBuilder.create_dot = _dot
     interpreter.InterpreterBuilder.binary_op = _binary
     interpreter.InterpreterBuilder.create_atomic_rmw = _atomic
+    interpreter.InterpreterBuilder.get_all_ones_value = _all_ones
     interpreter.InterpretedFunction.__call__ = _call_helper
     interpreter.ReduceOps.generic_reduce = _reduce_in_halves
     options = interpreter.interpreter_builder.options
