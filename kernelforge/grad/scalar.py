@@ -1,7 +1,7 @@
 """Gradient rules of the scalar operations, in the order of their table.
 
 Comes in: a node and its cotangent dy.  Goes out: each source's cotangent.  Where a function has a kink, the rules do as
-torch does: 0 for abs at 0, half of dy to each of two equal operands of max and min.
+torch does: 0 for abs at 0, half of dy to each of two equal operands of max and min, all of it to both if one is NaN.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def _extremum(node: Node, dy: Node) -> Parts:
     a, b = node.src
 
     def share(x: Node, other: Node) -> Node:
-        wins = less(other, x) if node.op == "max" else less(x, other)
-        return select(equal(a, b), scaled(dy, 0.5), select(wins, dy, filled(dy, 0)))
+        loses = less(x, other) if node.op == "max" else less(other, x)
+        return select(equal(a, b), scaled(dy, 0.5), select(loses, filled(dy, 0), dy))
 
     return lambda: share(a, b), lambda: share(b, a)
 

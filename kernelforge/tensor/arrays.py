@@ -63,7 +63,9 @@ def _of_numbers(data: Any, wanted: DType | None) -> tuple[NDArray, DType]:
 
 
 def _plain(data: Any) -> Any:
-    """data with every tensor inside nested lists replaced by its array."""
+    """data with every tensor, and all bytes, inside nested lists replaced by an array."""
     if isinstance(data, list | tuple):
         return [_plain(item) for item in data]
+    if isinstance(data, bytes | bytearray):
+        return np.frombuffer(data, np.uint8)
     return np.asarray(data) if hasattr(data, "__array__") else data

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.buffer import Buffer
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.held import hold
 from kernelforge.kernels import Device
@@ -271,7 +271,9 @@ class Random(Pooling):
 
     @classmethod
     def normal(cls, *shape: Any, mean: float = 0.0, std: float = 1.0, **kwargs: Any) -> Self:
-        """Normally distributed random numbers."""
+        """Normally distributed random numbers; std is at least 0."""
+        if isinstance(std, int | float) and std < 0:
+            raise ArgumentError(f"normal() takes a standard deviation of at least 0, got {std}")
         return cls._scaled("randn", shape, std, mean, kwargs)
 
     @classmethod

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kernelforge import Tensor
+from kernelforge.nn.functional import linear_cross_entropy
 from tests.parity.checks import assert_equal, assert_gradients_equal
 
 torch = pytest.importorskip("torch")
@@ -216,7 +217,7 @@ def test_gradients_of_what_does_not_count_are_zeros() -> None:
 FLOATS = np.array([-INF, -2.5, -1.0, -0.0, 0.0, 0.5, 1.0, 2.5, INF, math.nan])
 
 
-@pytest.mark.parametrize("name", ["fmax", "fmin", "xlogy", "xlog1py"])
+@pytest.mark.parametrize("name", ["maximum", "minimum", "fmax", "fmin", "xlogy", "xlog1py"])
 def test_slopes_of_two_numbers(name: str, numpy_device: None) -> None:
     """Of ties, NaN and zeros, too: 0 log(y) has the slope log(y)."""
     x, y = (each.flatten() for each in np.meshgrid(FLOATS, FLOATS))
@@ -261,3 +262,11 @@ def test_class_weights_are_as_many_as_classes(numpy_device: None) -> None:
             wrong(Tensor([0, 1]), weight=weight)
     with pytest.raises(ValueError, match="ignore_index=1 is a class"):
         scores.cross_entropy(scores, ignore_index=1)
+
+
+def test_a_loss_of_several_classes_each_needs_a_batch(numpy_device: None) -> None:
+    weight = Tensor.zeros(2, 4, 3)
+    for wrong in (Tensor.zeros(3), Tensor.zeros(5, 3)):
+        bias = None if wrong.ndim == 1 else Tensor.zeros(8)
+        with pytest.raises(ValueError, match="linear_cross_entropy"):
+            linear_cross_entropy(wrong, weight, Tensor.zeros(2, 4), linear_bias=bias)

@@ -324,3 +324,9 @@ def test_types_that_go_together_are_torchs():
             assert str(Tensor.result_type(number, Tensor.zeros(2, dtype=first))) == expected
     assert Tensor.result_type(1, 2.0).name == "float32"
     assert Tensor.broadcast_shapes((4, 1), 3, ()) == (4, 3) and Tensor.broadcast_shapes() == ()
+
+
+def test_bytes_are_uint8_alone_and_in_lists():
+    assert Tensor(b"abc").tolist() == [97, 98, 99] and Tensor(b"abc").dtype is dtypes.uint8
+    rows = Tensor([b"abc", bytearray(b"def")], dtype=dtypes.uint8)
+    assert rows.tolist() == [[97, 98, 99], [100, 101, 102]] and rows.dtype is dtypes.uint8

@@ -209,3 +209,9 @@ def test_errors():
         Tensor.rand(1 << 20, 1 << 12)
     with pytest.raises(ShapeError, match="2\\^32"):
         Tensor.rand(1 << 20, 1 << 11, dtype="complex64")
+
+
+def test_no_spread_is_below_zero():
+    with pytest.raises(ValueError, match="standard deviation"):
+        Tensor.normal(3, std=-1.0)
+    assert Tensor.normal(3, mean=2.0, std=0).tolist() == [2, 2, 2]

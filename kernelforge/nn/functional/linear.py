@@ -207,10 +207,19 @@ def linear_cross_entropy(
     """cross_entropy() of linear(input, linear_weight, linear_bias), the last dimension being the classes.
 
     A weight [C, ..., features] of more dimensions gives logits [N, C, ...].
+
+    raises ShapeError, ArgumentError
     """
     if target.dtype.is_float and ignore_index is not None:
         raise ArgumentError(f"ignore_index={ignore_index} is a class, but the targets are probabilities of classes")
     outer = linear_weight.shape[:-1]
+    if not outer or (len(outer) > 1 and input.ndim != 2):
+        raise ShapeError(
+            f"linear_cross_entropy of {input.shape} with weights {linear_weight.shape}: weights are [C, features], or "
+            "[C, ..., features] where there is a batch, [N, features]"
+        )
+    if linear_bias is not None and linear_bias.shape != outer:
+        raise ShapeError(f"linear_cross_entropy with a bias of {linear_bias.shape}: it has the weights' shape {outer}")
     bias = None if linear_bias is None else linear_bias.flatten()
     logits = linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
     if len(outer) > 1:
