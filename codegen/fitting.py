@@ -16,6 +16,7 @@ from typing import Final
 
 Point = Mapping[str, int]
 DEGREE: Final = 4  # sizes multiplied with each other, at most
+SURE: Final = 64  # the largest coefficient of two products and a constant that are no coincidence
 _NUMBER: Final = re.compile(r"(?<![\w.])\d+(?![\w.])")
 _DIGITS: Final = re.compile(r"\d+")
 
@@ -49,7 +50,8 @@ def constant(value: int) -> Formula:
 
 def fitted(values: Sequence[int], points: Sequence[Point]) -> Formula | None:
     """The simplest formula whose values at the points are the given ones: a constant, a product, a product and a
-    constant, then two products and a constant.
+    constant, then two products and a constant, with the smallest coefficients: at few points, n * m may be the same as
+    some sum of n and m.
 
     There should be more points than terms.
 
@@ -71,12 +73,15 @@ def _fitted(values: tuple[int, ...], points: tuple[tuple[tuple[str, int], ...], 
         if found is not None:
             k, rest = found
             return Formula(tuple(term for term in ((k, product), (rest, ())) if term[0]))
+    best, least = None, 0
     for (first, a), (second, b) in itertools.combinations(columns.items(), 2):
         pair = _plane(values, a, b)
-        if pair is not None:
+        if pair is not None and (best is None or max(map(abs, pair)) < least):
             terms = ((pair[0], first), (pair[1], second), (pair[2], ()))
-            return Formula(tuple(term for term in terms if term[0]))
-    return None
+            best, least = Formula(tuple(term for term in terms if term[0])), max(map(abs, pair))
+            if least <= SURE:
+                break
+    return best
 
 
 def _products(names: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -121,8 +121,12 @@ def images_of(kernel: Kernel) -> dict[Expr, Image]:
     free = {a for store in main_stores(kernel) for a in store.axes}
     found: dict[Expr, Image] = {}
     pending = [r.arg for r in kernel.reduces]
+    seen: set[Expr] = set()
     while pending:
         e = pending.pop()
+        if e in seen:
+            continue
+        seen.add(e)
         image = image_of(e) if any(loads_of(e)) else None
         if image is not None and any(index.axes & free and index.axes - free for index in image.at.values()):
             found[e] = image

@@ -10,6 +10,7 @@ Vectors of bool are masks: int vectors of 0 and -1.  Scalars of bool are int 0 a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from codegen import threefry
@@ -294,6 +295,7 @@ def _less(a: str, b: str, width: int) -> str:
     return f"select({b}, {a}, {a} < {b})" if width > 1 else f"{a} < {b} ? {a} : {b}"
 
 
+@lru_cache(maxsize=1 << 12)
 def _replace(text: str, symbol: str, meaning: str) -> str:
     """A one-letter symbol replaced where it stands alone or after `as_` and `convert_`."""
     out: list[str] = []

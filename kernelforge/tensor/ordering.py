@@ -8,8 +8,9 @@ equal digits begins, and every element moves to its place.  Both are stable: equ
 
 from __future__ import annotations
 
-from math import isqrt, prod
-from typing import Final, Self
+from collections.abc import Callable
+from math import prod
+from typing import Final, Self, TypeVar
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
@@ -20,11 +21,13 @@ from kernelforge.tensor.replacing import Replacing
 _SHORT: Final = 256  # elements of a row that are compared each with each, if their keys have many digits
 _SHORT_OF_BITS: Final = (96, 5)  # elements of a row, and more for each bit of the keys, that are if these have few
 _SHORT_ALONE: Final = 1024  # the same where rows are so few that launches count more
-_BLOCKS: Final = 512  # blocks of a row whose least elements are compared each with each
+_COMPARED: Final = 512  # elements of a row, or blocks' least, that many passes may look at
 _ALONE: Final = 4  # rows that are so few
 _FIRST: Final = 64  # elements wanted of such a row at most for keys and places to be compared as one
-_ONE_BY_ONE: Final = 8  # elements wanted of a row at most for each to be looked for in a pass of its own
-_PASSES: Final = 1 << 20  # elements those passes may look at in all: beyond, they cost more than launches do
+_ONE_BY_ONE: Final = 16  # elements wanted of a row at most for each to be looked for in a pass of its own
+_PASSES: Final = 1 << 18  # elements those passes may look at in all where they save launches alone
+_PASSED: Final = 300  # elements of a row whose passes, but for two and a half, cost what finding one in blocks does
+_SOON_SORTED: Final = 96  # elements of a row that are sorted sooner than one among them is found bit by bit
 _FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
 _DIGIT: Final = 8  # bits of a digit
 WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
@@ -33,6 +36,8 @@ _BLOCK: Final = 1 << 12  # elements a block should have before a row is cut into
 _UNORDERED_BLOCK: Final = 256  # elements of a block where programs run in no order and compare each with each
 _UNSIGNED: Final = {8: dtypes.uint8, 16: dtypes.uint16, 32: dtypes.uint32, 64: dtypes.uint64}
 _SIGNED: Final = {8: dtypes.int8, 16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}
+
+T = TypeVar("T", bound="Ordering")
 
 
 class Ordering(Replacing):
@@ -55,17 +60,71 @@ class Ordering(Replacing):
         shape, n = self.shape, self.shape[-1]
         if not self.numel() or not k:
             return self._integers((*shape[:-1], k))
-        one_by_one = k <= _ONE_BY_ONE and k * self.numel() <= _PASSES
-        if not one_by_one and (k * _FEW > n or n <= _SHORT):
+        one_by_one = self._one_by_one(k)
+        if not one_by_one and k * _FEW > n:
             return self._order(descending)._between(self.ndim - 1, 0, k)
         keys, bits = self.detach().reshape(prod(shape[:-1]), n)._keys(descending), self._key_bits
         width = (n - 1).bit_length()
-        if bits + width > 64 or (not one_by_one and (k > _FIRST or keys.shape[0] > _ALONE)):
-            return keys._first_keys(k, bits).reshape(*shape[:-1], k)
+        if bits + width > 64:
+            found = keys._first_one_by_one(k) if one_by_one else keys._first_keys(k, bits)
+        elif one_by_one:
+            packed = keys._with_places(self._integers((n,)), width, bits)
+            found = packed._smallest_one_by_one(k)._places_with(width)
+        elif k > _FIRST or keys.shape[0] > _ALONE:
+            found = keys._first_keys(k, bits)
+        else:
+            found = keys._first_of_few(k, bits)
+        return found.reshape(*shape[:-1], k)
+
+    @composite
+    def _places_of_kth(self, dim: int, k: int) -> Self:
+        """Where the k-th smallest element along dim is, equal ones in their order; dim stays, of size 1.
+
+        k counts from 1.  The largest key with fewer than k below it is found bit by bit, then its place: each bit is a
+        pass that counts.
+        """
+        n = self.shape[dim]
+        if n <= _SOON_SORTED or self.movedim(dim, -1)._one_by_one(k):
+            return self.movedim(dim, -1)._first_in_order(k, False)._between(self.ndim - 1, k - 1, k).movedim(-1, dim)
+        keys = self.detach()._keys().contiguous()
+
+        def count(found: Self) -> Self:
+            return found.sum(dim, keepdim=True, dtype=dtypes.int32)
+
+        shape = (*self.shape[:dim], 1, *self.shape[dim + 1 :])
+        zeros = [self._wrap(graph.full(shape, 0, dtype), None) for dtype in (keys.dtype, dtypes.int32)]
+        key = _largest(self._key_bits, zeros[0], lambda x: count(keys < x) < k)
+        left, equal = k - count(keys < key), keys.eq(key)
+        places = self._integers((n,)).reshape(n, *[1] * (self.ndim - 1 - dim))
+        return _largest((n - 1).bit_length(), zeros[1], lambda x: count(equal & (places < x)) < left)
+
+    def _with_places(self, places: Self, width: int, bits: int) -> Self:
+        """Keys of the given bits and places of a given width as one integer, in the order of both."""
         kind = dtypes.uint64 if bits + width > 32 else dtypes.uint32
-        packed = (keys.cast(kind) << width) | self._integers((n,), kind)
-        found = packed._smallest_one_by_one(k) if one_by_one else packed._smallest(k)
-        return (found & ((1 << width) - 1)).cast(dtypes.int32).reshape(*shape[:-1], k)
+        return (self.cast(kind) << width) | places.cast(kind)
+
+    def _places_with(self, width: int) -> Self:
+        """The places in what _with_places() made."""
+        return (self & ((1 << width) - 1)).cast(dtypes.int32)
+
+    def _one_by_one(self, k: int) -> bool:
+        """Whether the first k of each row are best looked for in a pass each: they are few, and no more than a part."""
+        n = self.shape[-1]
+        if k > _ONE_BY_ONE or (k > 1 and 5 * k > n):
+            return False
+        return n * (2 * k - 5) <= 2 * _PASSED * k or k * self.numel() <= _PASSES
+
+    def _first_one_by_one(self, k: int) -> Self:
+        """The places of the k smallest keys of each row, in order."""
+        n = self.shape[-1]
+        places, most = self._integers(self.shape), self.dtype.max
+        least = self.min(-1, keepdim=True)
+        found = [self.eq(least).where(places, n).min(-1, keepdim=True)]
+        while len(found) < k:
+            later = (self > least) | (self.eq(least) & (places > found[-1]))
+            least = later.where(self, most).min(-1, keepdim=True)
+            found.append((later & self.eq(least)).where(places, n).min(-1, keepdim=True))
+        return found[0].cat(*found[1:], dim=-1) if k > 1 else found[0]
 
     def _smallest_one_by_one(self, k: int) -> Self:
         """The k smallest of each row of integers, in order; no two of these are equal."""
@@ -74,25 +133,36 @@ class Ordering(Replacing):
             found.append((self > found[-1]).where(self, self.dtype.max).min(-1, keepdim=True))
         return found[0].cat(*found[1:], dim=-1)
 
-    def _smallest(self, k: int) -> Self:
-        """The k smallest of each row of integers, in order; no two of these are equal.
+    def _first_of_few(self, k: int, bits: int) -> Self:
+        """The places of the k smallest of each of a few rows of keys that have no more than the given bits, in order.
 
-        They lie in the k blocks with the smallest least elements.
+        They lie in the k blocks with the smallest least keys, the first of equal ones, and of these blocks' blocks
+        again in such k.
         """
         rows, n = self.shape
-        if n <= _BLOCKS:
-            return self._placed(self._ranks())._between(1, 0, k)
-        size = -(-n // min(_BLOCKS, isqrt(n * k)))
-        count = -(-n // size)
-        line = self.pad((0, count * size - n), value=(1 << self.dtype.bits) - 1)
-        least = line.reshape(rows, count, size).min(2).contiguous()
-        chosen = self._integers((rows, count))._placed(least._ranks())._between(1, 0, k)
-        places = (chosen.unsqueeze(-1) * size + self._integers((size,))).reshape(rows, k * size)
-        return line._fetched(places).contiguous()._smallest(k)
+        sizes = _block_sizes(n, k)
+        count = -(-n // sizes[0])
+        width = (count * sizes[0] - 1).bit_length()
+        line = self.pad((0, count * sizes[0] - n), value=(1 << bits) - 1)
+        blocks, least = self._integers((rows, count)), line.reshape(rows, count, sizes[0]).min(2)
+        for larger, size in zip((0, *sizes), sizes):
+            if larger:
+                parts = larger // size
+                blocks = (blocks.unsqueeze(-1) * parts + self._integers((parts,))).reshape(rows, -1)
+                places = (blocks.unsqueeze(-1) * size + self._integers((size,))).reshape(rows, -1)
+                least = line._fetched(places).reshape(rows, -1, size).min(2)
+            packed = least._with_places(blocks, width, bits).contiguous()
+            found = packed._smallest_one_by_one(k) if k <= _ONE_BY_ONE else packed._smallest_by_ranks(k)
+            blocks = found._places_with(width)
+        return blocks
+
+    def _smallest_by_ranks(self, k: int) -> Self:
+        """The k smallest of each row of integers, in order; no two of these are equal."""
+        return self._placed(self._ranks())._between(1, 0, k)
 
     def _ranks(self) -> Self:
         """For each element of a row the number of smaller ones."""
-        return (self.unsqueeze(-2) < self.unsqueeze(-1)).sum(-1).cast(dtypes.int32)
+        return (self.unsqueeze(-2) < self.unsqueeze(-1)).sum(-1, dtype=dtypes.int32)
 
     def _first_keys(self, k: int, bits: int) -> Self:
         """The indices of the k smallest of each row of keys of the given bits, in order.
@@ -218,3 +288,22 @@ class Ordering(Replacing):
     def _fetched(self, places: Self) -> Self:
         """The same along the last dimension."""
         return self._picked_along(-1, places)
+
+
+def _largest(bits: int, zero: T, holds: Callable[[T], T]) -> T:
+    """The largest integer of the given bits for which a condition holds that holds for 0, and up to some number."""
+    found = zero
+    for bit in reversed(range(bits)):
+        found = found + holds(found + (1 << bit)).cast(zero.dtype) * (1 << bit)
+    return found
+
+
+def _block_sizes(n: int, k: int) -> list[int]:
+    """The sizes of blocks in which the k smallest of n elements are looked for, each a part of the one before; 1 ends
+    them."""
+    most = max(2, 1 << (_COMPARED // k).bit_length() - 1)
+    sizes = [1]
+    while n > sizes[0] * _COMPARED:
+        parts = next((p for p in (4, 8, 16, 32, 64, 128) if n <= k * p * p * sizes[0]), most)
+        sizes.insert(0, sizes[0] * min(parts, most))
+    return sizes

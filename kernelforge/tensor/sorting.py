@@ -77,7 +77,7 @@ class Sorting(Ordering):
         dim = self._dim(dim, "kthvalue")
         if not 1 <= k <= self.shape[dim]:
             raise ShapeError(f"kthvalue({k}) along dimension {dim} of {self.shape}: k is from 1 to {self.shape[dim]}")
-        return self._at_one_place(dim, self._first_places(dim, k, False)._between(dim, k - 1, k), keepdim)
+        return self._at_one_place(dim, self._places_of_kth(dim, k), keepdim)
 
     @overload
     def median(self, dim: None = None, keepdim: bool = False) -> Self: ...
@@ -112,8 +112,7 @@ class Sorting(Ordering):
     @composite
     def _middle_places(self, dim: int) -> Self:
         """Where the lower median, or else the first NaN, is along dim."""
-        middle = (self.shape[dim] - 1) // 2
-        places = self.argsort(dim)._between(dim, middle, middle + 1)
+        places = self._places_of_kth(dim, (self.shape[dim] + 1) // 2)
         if not self.dtype.is_float:
             return places
         missing = self.isnan()

@@ -26,6 +26,14 @@ def test_sums_of_two_products_are_found(
         assert found(point) == formula(point)
 
 
+def test_a_product_is_no_sum_of_its_factors() -> None:
+    """These points lie on one hyperbola, where the product of sizes and some sum of them are the same."""
+    points = [{"m": 2037, "n": 4090}, {"m": 2045, "n": 4081}, {"m": 2033, "n": 4093}, {"m": 2042, "n": 4085}]
+    found = fitted([(point["m"] + 1) * point["n"] for point in points], points)
+    assert found is not None
+    assert found({"m": 92, "n": 236}) == 93 * 236
+
+
 def test_what_is_no_formula_is_none() -> None:
     assert fitted([point["m"] // 3 for point in POINTS], POINTS) is None
     assert fitted_text([f"x[{point['m'] % 7}]" for point in POINTS], POINTS) is None

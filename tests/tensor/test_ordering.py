@@ -1,5 +1,7 @@
 """Orders of rows of every length and type against NumPy's stable sort."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.ordering import _COMPARED, _block_sizes
 
 KINDS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32")
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0)
@@ -68,3 +71,48 @@ def test_nothing_to_order() -> None:
     assert Tensor(np.zeros((3, 0)))._order().shape == (3, 0)
     assert Tensor(np.zeros((2, 1)))._order().numpy().tolist() == [[0], [0]]
     assert Tensor(np.zeros((2, 1)))._order().dtype is dtypes.int32
+
+
+@pytest.mark.parametrize("kind", ("bool", "int8", "uint32", "int64", "float16", "float32"))
+def test_one_of_each_row_is_where_the_order_has_it(kind: str) -> None:
+    """Short rows are sorted; in longer ones it is found bit by bit, along either axis."""
+    x = rows(3, 97, kind, 4)
+    order = expected(x, False)
+    for k in (1, 60):
+        values, places = Tensor(x).kthvalue(k)
+        np.testing.assert_array_equal(places.numpy(), order[:, k - 1])
+        np.testing.assert_array_equal(values.numpy(), np.take_along_axis(x, order[:, k - 1 : k], 1)[:, 0])
+
+
+@pytest.mark.parametrize("n", (1, 2, 31, 211))
+def test_one_of_each_column(n: int) -> None:
+    x = rows(3, n, "float32", 6)
+    for k in {1, n // 2 + 1, n}:
+        found = Tensor(x.T.copy()).kthvalue(k, 0)[1].numpy()
+        np.testing.assert_array_equal(found, expected(x, False)[:, k - 1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "n", "k"),
+    [
+        *((kind, 6, 67, 3) for kind in KINDS),
+        *((kind, 6, 601, 17) for kind in ("int16", "float32", "float64")),
+        *((kind, 2, 1009, 16) for kind in ("int64", "float32")),
+        ("float32", 1, 7001, 64),
+        ("float16", 1, 30_011, 20),
+        ("uint8", 5, 61, 1),
+    ],
+)
+def test_the_first_of_each_row_are_those_of_the_order(kind: str, count: int, n: int, k: int) -> None:
+    """They are found one by one, in blocks, or in blocks of blocks."""
+    x = rows(count, n, kind, 5)
+    largest = bool(k % 2)
+    np.testing.assert_array_equal(Tensor(x).topk(k, largest=largest)[1].numpy(), expected(x, largest)[:, :k])
+
+
+@given(st.integers(1, 10**7), st.integers(17, 64))
+def test_blocks_are_parts_of_blocks(n: int, k: int) -> None:
+    sizes = _block_sizes(n, k)
+    assert sizes[-1] == 1
+    assert all(larger % size == 0 and larger > size for larger, size in pairwise(sizes))
+    assert n <= sizes[0] * _COMPARED
