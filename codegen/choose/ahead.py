@@ -15,6 +15,7 @@ from codegen.schedule import Ahead
 from codegen.target import Target
 
 SHARE = 4  # of the larger cache: what is asked for must stay until it is read
+LONG = 1 << 13  # bytes of a row that is looked up at most: of a longer one the processor foresees most by itself
 LINES = 2  # vectors of a row at least: less is read before a request could help
 
 
@@ -52,6 +53,7 @@ def _is_looked_up(e: Load, target: Target, lane: Axis, row: Axis) -> bool:
     if atom.kind != "dynamic":
         return False
     if lane not in atom.axes:
-        return row in atom.axes and e.index.coefficient(lane) == 1 and lane.size >= LINES * target.lanes
+        is_short = lane.size * e.dtype.itemsize <= LONG
+        return is_short and row in atom.axes and e.index.coefficient(lane) == 1 and lane.size >= LINES * target.lanes
     fits = atom.by <= lane.size and atom.by * e.dtype.itemsize <= target.l2 // SHARE
     return fits and factor == 1 and e.index.coefficient(row) != 0 and e.index.coefficient(lane) == 0

@@ -213,9 +213,10 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     lanes = target.lanes
     woven = between_lanes(kernel, lane, lanes)
     others = [a for a in parallel if a is not lane and a not in woven]
+    apart = [a for a in others if not _repeats(kernel, a)]
     loops = Loops()
-    stripe = pick("stripe", either(_stripe(kernel, target, lane, others), (lanes * vectors for vectors in STRIPES)))
-    spread(loops, others, _groups(kernel, target, 4 * GROUPS_PER_CORE, (GROUPS_PER_CORE, 16 * GROUPS_PER_CORE), pick))
+    stripe = pick("stripe", either(_stripe(kernel, target, lane, apart), (lanes * vectors for vectors in STRIPES)))
+    spread(loops, apart, _groups(kernel, target, 4 * GROUPS_PER_CORE, (GROUPS_PER_CORE, 16 * GROUPS_PER_CORE), pick))
     loops.grid.append(Step(lane, stripe))
     loops.inside += [Step(a, 1) for a in others]
     deep = [a for a in kernel.axes if a not in parallel]
@@ -226,6 +227,13 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     loops.inside += [Step(a, 1) for a in deep[-1:]]
     ahead = tuple(Ahead(e, deep[-1]) for e in asked if distance)
     return Schedule(loops.steps(), len(loops.grid), (lane,), ahead=ahead)
+
+
+def _repeats(kernel: Kernel, axis: Axis) -> bool:
+    """True where groups along a short axis would all reduce the same: the pieces of a result."""
+    walked = {a for r in kernel.reduces for a in r.bound}
+    lacks = not any(axis in e.axes for e in (*kernel.reduces, *kernel.scans))
+    return lacks and axis.size <= prod(a.size for a in walked)
 
 
 def _jumps(e: Load, row: Axis, lane: Axis, target: Target) -> bool:

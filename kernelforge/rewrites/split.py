@@ -73,10 +73,11 @@ def partition(node: Node, target: Target) -> Part | None:
     shape, (_, dims) = node.src[0].shape, node.attr
     length = prod(shape[d] for d in dims)
     gpu = target.language == "triton"
-    if contraction_operands(node):
+    if factors := contraction_operands(node):
         if gpu:
             return _contraction_parts(node, length, target)
-        programs, chunk = node.size // TILE, CHUNK_CONTRACTION
+        batch = prod(x.size for x in factors) // (node.size * length**2)
+        programs, chunk = max(batch, node.size // TILE), CHUNK_CONTRACTION
     else:
         rows = dims[-1] == len(shape) - 1
         programs, chunk = node.size // (1 if rows else 64 if gpu else 16), max(CHUNK, (1 << 17) // target.cores)

@@ -49,6 +49,10 @@ def test_the_last_row_looks_nothing_up_beyond_its_axis() -> None:
     assert "(i0 < 69) ? p[i0 + 1] : 0" in source
 
 
+def test_long_rows_that_are_looked_up_are_not_asked_for() -> None:
+    assert not choose(looked_up(70, 4096, 50, False), CPU).ahead
+
+
 def test_small_tables_are_not_asked_for() -> None:
     i, j = Axis("i", 64), Axis("j", 64)
     p, table, out = (

@@ -68,6 +68,17 @@ def test_lanes_of_rows_shorter_than_half_a_vector_lie_across_them() -> None:
         assert [axis.size for axis in choose(kernel, CPU).vector] == [lane]
 
 
+@pytest.mark.parametrize(("pieces", "shared"), [(3, False), (90, True)])
+def test_short_pieces_of_a_result_are_reduced_once(pieces: int, shared: bool) -> None:
+    """Sums of columns, stored several times: groups share the columns, and the pieces only where these are many."""
+    p, j, r = Axis("p", pieces), Axis("j", 200), Axis("r", 40)
+    x, y, out = Param("x", F32, 40 * 200), Param("y", F32, pieces), Param("out", F32, pieces * 200)
+    value = apply("mul", reduce("add", load(x, r.index * 200 + j.index), [r]), load(y, p.index))
+    kernel = prepare(Kernel("pieces", (x, y, out), (Store(out, p.index * 200 + j.index, value, order=(p, j)),)))
+    schedule = choose(kernel, CPU)
+    assert any(step.axis.size == pieces for step in schedule.loops[: schedule.grid]) is shared
+
+
 def _sum_of(length: int) -> written.Field:
     x = written.tensor("x", 64, length)
     return lambda i: written.over("add", length, lambda r: x(i, r))
