@@ -24,6 +24,7 @@ from kernelforge.seen import contraction_operands
 CHUNK = 4096
 COLUMN_CHUNK = 256  # rows of a GPU's part of a sum down columns: enough parts to keep memory busy
 CHUNK_CONTRACTION = 1024
+LEAST = 1 << 19  # products of a part: less is done before another launch is
 TILE = 4096  # results of a contraction that one program computes at the least
 LARGE_TILE = 4 * TILE  # and where a GPU is at its best; it runs two such at a time on a processor
 CHUNK_LARGE = 4096  # terms of a part where programs of the smaller kind already suffice: partial results cost memory
@@ -77,7 +78,7 @@ def partition(node: Node, target: Target) -> Part | None:
         if gpu:
             return _contraction_parts(node, length, target)
         batch = prod(x.size for x in factors) // (node.size * length**2)
-        programs, chunk = max(batch, node.size // TILE), CHUNK_CONTRACTION
+        programs, chunk = max(batch, node.size // TILE), max(CHUNK_CONTRACTION, -(-LEAST // node.size))
     else:
         rows = dims[-1] == len(shape) - 1
         programs, chunk = node.size // (1 if rows else 64 if gpu else 16), max(CHUNK, (1 << 17) // target.cores)

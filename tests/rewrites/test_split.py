@@ -91,6 +91,20 @@ def test_a_contraction_to_few_results_is_split() -> None:
     assert len(planned(a @ b)) == 2
 
 
+def test_a_batch_of_contractions_occupies_processors_and_little_work_one() -> None:
+    two = dataclasses.replace(CPU, cores=2)
+
+    def parts(*shapes: tuple[int, ...]) -> int:
+        product = Tensor.empty(*shapes[0]) @ Tensor.empty(*shapes[1])
+        (node,) = [x for x in toposort(simplify(expanded([product._node]))) if x.op == "reduce"]
+        found = partition(node, two)
+        return 0 if found is None else found.parts
+
+    assert parts((16, 30_000), (30_000, 80))
+    assert not parts((2, 16, 30_000), (2, 30_000, 80))
+    assert not parts((4, 2048), (2048, 64))
+
+
 def test_a_graph_without_large_reductions_stays_as_it_is() -> None:
     node = graph.reduce("add", leaf((100, 100)), (1,))
     assert split([node], CPU) == [node]
