@@ -375,13 +375,13 @@ def _ran(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Bu
         nodes[0].realized = buffer = run_one(plan, leaves)
         nodes[0].depth = 0
         return [buffer]
-    called = run_called(plan, leaves)
+    service = service_of(plan, leaves)
+    called = run_called(plan, leaves, service)
     if called is not None:
         for node, buffer in zip(nodes, called):
             node.realized = buffer
             node.depth = 0
         return called
-    service = service_of(plan, leaves)
     memories, buffers = prepared(plan, leaves, service)
     try:
         launch(plan, memories, service.skipped)

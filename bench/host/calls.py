@@ -13,6 +13,7 @@ from bench.host.row import Row
 from bench.measure import best, ratio
 from kernelforge import Device, Tensor, jit
 from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.kernels.opencl_native import sequence
 
 KERNELS, OPERATIONS, LOOP = 1000, 1000, 200
 SIZE = 64
@@ -79,6 +80,13 @@ def submission(captured: Any) -> Callable[[], None]:
     runtime = Device[Device.DEFAULT]
     assert isinstance(runtime, OpenCLRuntime), "the processor's OpenCL runtime is what this measures"
     (plan,) = captured._entries[0].capture.plans
+    if runtime.is_native:
+        slots = sorted({slot for _, places in plan.batch for slot in places})
+        memories = [runtime.allocate(plan.slots[slot].nbytes) for slot in slots]
+        order = {slot: i for i, slot in enumerate(slots)}
+        launches = [(executable.native, [(order[slot], 0) for slot in places]) for executable, places in plan.batch]
+        run, addresses = sequence(launches, len(slots)), [memory.block.address for memory in memories]
+        return lambda: run(*addresses)
     queues, executables = runtime._queues, [executable for executable, _ in plan.batch]
     pairs = [(x.direct.call, x.direct.at, x.direct.groups[0]) for x in executables if x.direct is not None]
 

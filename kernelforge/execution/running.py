@@ -78,10 +78,10 @@ def _set_apart(plan: Plan) -> None:
 def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     """Runs a plan on other leaves; the buffers of its results, which are the leaves themselves where they take their
     memory."""
-    called = run_called(plan, leaves, keeps=True)
+    service = service_of(plan, leaves)
+    called = run_called(plan, leaves, service, keeps=True)
     if called is not None:
         return called
-    service = service_of(plan, leaves)
     memories, buffers = prepared(plan, leaves, service, keeps=True)
     launch(plan, memories, service.skipped)
     service.done()
@@ -113,22 +113,22 @@ def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     return Buffer(slot.size, slot.dtype, slot.device, None, memory)
 
 
-def run_called(plan: Plan, leaves: Sequence[Buffer], keeps: bool = False) -> list[Buffer] | None:
+def run_called(
+    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool = False
+) -> list[Buffer] | None:
     """Runs a plan that is a function by now: the buffers of its results; None where it is to be launched.
 
     keeps   a result that takes a leaf's memory has the leaf's buffer as well; else plans with such are launched
     """
-    if plan.single is None or (plan.takes and not keeps) or not plainly():
+    if plan.single is None or not service.serves_all or (plan.takes and not keeps) or not plainly():
         return None
-    memories = plan.single(leaves)
+    memories = plan.single(leaves, list(service.memories.values()))
     if memories is None:
         return None
     for flag in plan.flags:
         faults.expect(plan.faults[flag])
-    counters, made = GlobalCounters, plan.made
-    counters.kernel_count += plan.kernels
-    counters.global_ops += plan.flops
-    counters.global_mem += plan.nbytes
+    made = plan.made
+    _count(plan, service.skipped)
     if plan.takes:
         taken = {n: leaves[x.takes] for n, x, _ in made if x.takes >= 0}
         made = [row for row in made if row[0] not in taken]
@@ -201,6 +201,11 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
         spell_out(plan, runtime, lambda flag: _fault(plan, flag).memory)
         for number in plan.flags:
             faults.expect(plan.faults[number])
+    _count(plan, skipped)
+
+
+def _count(plan: Plan, skipped: Collection[int]) -> None:
+    """Counts what was launched."""
     GlobalCounters.kernel_count += plan.kernels
     GlobalCounters.global_ops += plan.flops
     GlobalCounters.global_mem += plan.nbytes

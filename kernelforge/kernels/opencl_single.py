@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Final
 
-from kernelforge.buffer import Buffer
 from kernelforge.kernels.opencl_build import Compiled
 from kernelforge.kernels.opencl_native import Place, sequence
 from kernelforge.kernels.opencl_queues import Queues
@@ -23,11 +22,11 @@ from kernelforge.kernels.runtime import Memory
 
 MOST_CALLED: Final = 64  # kernels that are called in turn
 
-Called = Callable[[Sequence[Buffer]], Any]
-"""From buffers to the memory of the one result, a list of several, or None."""
+Called = Callable[..., Any]
+"""From buffers, and memory that is given, to the memory of the one result, a list of several, or None."""
 
 _TEXT = """
-def called(leaves):
+def called(leaves, given=()):
     {takes}
     try:
         {addresses}
@@ -55,7 +54,7 @@ def single(
     None where some of them cannot be called.
 
     launches  each kernel, with the places of its arguments: which memory, buffers first, then what is taken anew, then
-              what is fixed; and where in it
+              what is fixed, then what is given; and where in it
     sizes     of the memory taken anew, in bytes: results, and what only the kernels use
     leaves    how many buffers there are, and results: how many results
     fixed     memory that is the same each time
@@ -65,6 +64,8 @@ def single(
     addresses = {number: f"leaves[{number}].memory.block.address" for number in used}
     addresses |= {leaves + i: f"new{i}.block.address" for i in range(len(sizes))}
     addresses |= {first + i: str(memory.block.address) for i, memory in enumerate(fixed)}
+    beyond = first + len(fixed)
+    addresses |= {number: f"given[{number - beyond}].block.address" for number in used if number >= beyond}
     names: dict[str, Any] = {"queues": queues, "fixed": fixed}  # which must live as long as the function
     names |= {f"take{i}": pool.taker(nbytes) for i, nbytes in enumerate(sizes)}
     kernels = [executable.native for executable, _ in launches]

@@ -5,7 +5,7 @@ Comes in: `plan` fills it.  Goes out: to `realize`, which runs it.  It holds no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -205,7 +205,7 @@ class Plan:
     shared: list[int] = field(default_factory=list)
     runs: int = 0
     is_one_launch: bool = False
-    single: Callable[[Sequence[Any]], Any] | None = None
+    single: Callable[..., Any] | None = None
     is_captured: bool = False
 
     def sum_up(self) -> None:

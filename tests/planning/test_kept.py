@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from kernelforge import realize
 from kernelforge.counters import GlobalCounters
+from kernelforge.execution.spelled import TRIED
+from kernelforge.kernels import Device
 from kernelforge.nn import Conv2d
 from kernelforge.optim import SGD
 from kernelforge.planning import kept
@@ -59,6 +61,24 @@ def test_the_third_use_runs_fewer_kernels_with_the_same_results() -> None:
     assert counts[0] == counts[1] == counts[2] + 2 == counts[3] + 2
     assert kept.kept_bytes() == 16 * 5 * 4 * 4
     assert x.conv2d(w, padding=1).numpy().tobytes() == expected.tobytes()
+
+
+def test_a_plan_that_is_a_function_uses_them_and_is_launched_for_other_weights() -> None:
+    x, weights = image(), [weight(seed) for seed in range(2)]
+    with Context(KEEP=0):
+        expected = [x.conv2d(w, padding=1).numpy() for w in weights]
+    realize._plans.clear()
+    kept.clear()
+    counts = []
+    for uses in (2 * TRIED, 3):
+        counts.append([launches(x, weights[0]) for _ in range(uses)])
+        assert x.conv2d(weights[0], padding=1).numpy().tobytes() == expected[0].tobytes()
+        weights.reverse()
+        expected.reverse()
+    assert counts[1] == counts[0][:3] and len(set(counts[0][2:])) == 1
+    (plan,) = [plans.usual for plans in realize._plans.values() if plans.usual is not None and plans.usual.preparations]
+    if getattr(Device["CPU"], "is_native", False):
+        assert plan.single is not None and len(plan.batch) == plan.kernels
 
 
 def test_another_input_and_another_batch_use_the_same_values() -> None:
