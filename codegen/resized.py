@@ -48,10 +48,20 @@ def resized(kernels: Sequence[Kernel], points: Sequence[Point], sizes: Point) ->
     >>> resized([copy(5), copy(8)], [{"n": 5}, {"n": 8}], {"n": 30}).params[0].size
     31
     """
+    found = resized_with_values(kernels, points, sizes)
+    return None if found is None else found[0]
+
+
+def resized_with_values(
+    kernels: Sequence[Kernel], points: Sequence[Point], sizes: Point
+) -> tuple[Kernel, dict[Expr, int]] | None:
+    """The kernel at some sizes, and for its values the places of those in the kernels that became them."""
+    resizing = _Resizing(points, sizes)
     try:
-        return _Resizing(points, sizes).kernel(kernels)
+        kernel = resizing.kernel(kernels)
     except Unalike:
         return None
+    return kernel, {resizing.made[e]: place for place, e in enumerate(kernels[0].exprs)}
 
 
 class _Resizing:

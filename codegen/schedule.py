@@ -99,3 +99,9 @@ class Schedule:
     streams: tuple[Stream, ...] = ()
     ahead: tuple[Ahead, ...] = ()
     options: Mapping[str, int | str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def walks(self, axis: Axis) -> bool:
+        """True when every list of loops ends with steps of one along an axis."""
+        lists = [self.loops, *((*self.loops[:depth], *own) for depth, own in self.inner.values())]
+        last = [next((step.tile for step in reversed(steps) if step.axis is axis), 0) for steps in lists]
+        return all(tile == 1 for tile in last)

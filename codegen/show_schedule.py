@@ -12,7 +12,7 @@ does, so it depends on the kernel and the choices alone: what one process wrote 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar, cast
 
 from codegen.image import Image, image_of
@@ -45,14 +45,35 @@ def read_schedule(kernel: Kernel, text: str) -> Schedule:
     return _Words(kernel).read(text)
 
 
-class _Words:
-    """What a kernel's axes, values, stores and streams are called in the text; every name is one thing's alone."""
+def carried(kernel: Kernel, schedule: Schedule, values: Mapping[Expr, int], other: Kernel) -> Schedule:
+    """The same choices for another kernel, whose axes and stores come in the same order.
 
-    def __init__(self, kernel: Kernel) -> None:
-        text = Text(kernel)
-        self.axes = _named((axis.name, axis) for axis in kernel.axes)
-        self.values = _named((text.name(e), e) for e in kernel.exprs)
-        self.stores = _named((f"store {store.param.name}", store) for store in kernel.stores)
+    values  the places of the kernel's values among those of the other
+
+    raises ScheduleError where the other kernel has nothing of the kind
+    """
+    ours = _Words(kernel, {e: f"t{place}" for e, place in values.items()})
+    theirs = _Words(other, {e: f"t{place}" for place, e in enumerate(other.exprs)})
+    return theirs.read(ours.written(schedule))
+
+
+class _Words:
+    """What a kernel's axes, values, stores and streams are called in the text; every name is one thing's alone.
+
+    places  names of values that do not depend on sizes; all else is then called by its place, too
+    """
+
+    def __init__(self, kernel: Kernel, places: Mapping[Expr, str] | None = None) -> None:
+        self.by_place = places is not None
+        if places is None:
+            text = Text(kernel)
+            self.axes = _named((axis.name, axis) for axis in kernel.axes)
+            self.values = _named((text.name(e), e) for e in kernel.exprs)
+            self.stores = _named((f"store {store.param.name}", store) for store in kernel.stores)
+        else:
+            self.axes = {f"a{place}": axis for place, axis in enumerate(kernel.axes)}
+            self.values = {name: e for e, name in places.items()}
+            self.stores = {f"store {place}": store for place, store in enumerate(kernel.stores)}
         self.axis_names = {axis: name for name, axis in self.axes.items()}
         self.names: dict[Expr | Store, str] = {e: name for name, e in self.values.items()}
         self.names |= {store: name for name, store in self.stores.items()}
@@ -86,7 +107,7 @@ class _Words:
     def _stage(self, stage: Stage) -> str:
         if stage.layout is None:
             return f"keep {self._name(stage.value)} at {stage.depth}"
-        names = self.axis_names | {axis: name for name, axis in _image_names(stage.image).items()}
+        names = self.axis_names | {axis: name for name, axis in self._image_names(stage.image).items()}
         layout = "".join(f"({names[axis]},{block})" for axis, block in stage.layout)
         return f"pack {self._name(stage.value)} at {stage.depth} as {layout} pad {stage.pad}"
 
@@ -134,7 +155,7 @@ class _Words:
         value, depth, layout, pad = _matched(_PACK, text)
         written, packed = _LAYOUT.findall(layout), _found(self.values, value)
         image = image_of(packed) if any(axis not in self.axes for axis, _ in written) else None
-        axes = self.axes | _image_names(image)
+        axes = self.axes | self._image_names(image)
         blocks = tuple((_found(axes, axis), int(block)) for axis, block in written)
         return Stage(packed, int(depth), blocks, int(pad), image)
 
@@ -156,10 +177,13 @@ class _Words:
         load, axis = _matched(_AHEAD, text)
         return Ahead(cast(Load, _found(self.values, load)), _found(self.axes, axis))
 
-
-def _image_names(image: Image | None) -> dict[str, Axis]:
-    """The new axes of an image, called by the sums they stand for."""
-    return _named((repr(index), axis) for axis, index in image.at.items()) if image is not None else {}
+    def _image_names(self, image: Image | None) -> dict[str, Axis]:
+        """The new axes of an image, called by the sums they stand for."""
+        if image is None:
+            return {}
+        if self.by_place:
+            return {f"i{place}": axis for place, axis in enumerate(image.at)}
+        return _named((repr(index), axis) for axis, index in image.at.items())
 
 
 def _named(things: Iterable[tuple[str, T]]) -> dict[str, T]:

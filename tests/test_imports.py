@@ -14,7 +14,8 @@ ORDER = {
     "codegen": """dtypes threefry index target fitting < ops < ir < origins streaming program interpret access dots
                   image exact overwriting < schedule < show spell bounds < checking verify resized moved < rewrites <
                   nodes < open_sizes goals show_schedule show_nest < narrowing legality < triton < placing
-                  placing_boxes < nest < choose < opencl < open_texts < generate < __init__""",
+                  placing_boxes < nest < choose < opencl < open_texts < generate <
+                  open_schedules < __init__""",
     "codegen/rewrites": """factors rebuild scalar_rules apart < contract masked sharing merging gathering
                            scanning phases reordering < fixing unlike < rewrite < __init__""",
     "codegen/choose": """picks ahead hoisted < contraction nested staged < forms along streamed transposed
@@ -31,7 +32,7 @@ ORDER = {
     "kernelforge/fusion": """limits axes group naming < cuts demand story < questions lower < merging < boundaries <
                              fuse < __init__""",
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",
-    "kernelforge/planning": """memory kept formulas numbered open_launches < steps < joint layout rounds < recomputing <
+    "kernelforge/planning": """memory kept formulas numbered < steps < joint layout rounds open_launches < recomputing <
                                plan < open_plans < __init__""",
     "kernelforge/execution": """observing ownership spelled < debug edits faults graphs saved verifying < running <
                                 tried < __init__""",

@@ -47,7 +47,7 @@ class Leaves:
         replaced: frozenset[Param] = frozenset(),
     ) -> None:
         self.speller, self.indices, self.boxes, self.params = speller, indices, boxes, params
-        schedule = nest.schedule
+        self.schedule = schedule = nest.schedule
         self.kernel, self.vector, self.target = nest.kernel, schedule.vector, nest.target
         self.bypass = int(schedule.options.get("bypass", 1 << 62))
         self.requests = Requests(schedule)

@@ -210,9 +210,31 @@ def copy_loop(leaves: Leaves, node: Pack, place: Place, axis: Axis, steps: tuple
     """
     (begin, end, step), start, var, base = steps, node.place.var(axis), place.var(axis), leaves.indices.base
     first, last = (f"{start} + {x}" if start is not None and x else start or str(x) for x in (begin, end))
-    if not (start is None or axis in leaves.masks.clear or axis in leaves.bound or node.box.image is not None):
-        last = f"min({last}, {axis.size}{'l' if base == 'long' else ''})"
+    needed = _needed(leaves, node, axis)
+    if needed is not None:
+        last = f"min({last}, {needed}{'l' if base == 'long' else ''})"
     return f"kf_for ({base} {var} = {first}; {var} < {last}; {var} += {step})"
+
+
+def _needed(leaves: Leaves, node: Pack, axis: Axis) -> str | None:
+    """Where along an axis of a box that overhangs what is read of it ends, as far as that is worth a look: along open
+    axes, and those of no sum; None where that is the box's own end."""
+    image, clear, start = node.box.image, leaves.masks.clear, node.place.var(axis)
+    if start is None or axis in clear:
+        return None
+    if image is None and axis not in leaves.bound:
+        return str(axis.size)
+    cut = {a for a in leaves.masks.open - clear if a not in leaves.bound or leaves.schedule.walks(a)}
+    if image is None or axis not in image.at:
+        return str(axis.size) if axis in cut else None
+    parts, more = [start], 1
+    for a in sorted(image.at[axis].axes, key=lambda a: a.id):
+        k, begin = image.at[axis].coefficient(a), node.place.var(a)
+        if k > 0 and begin is not None and a in cut:
+            parts.append(f"(min({node.box.covers[a]}, {a.size} - {begin}) - 1) * {k}")
+        else:
+            more += abs(k) * (node.box.covers[a] - 1)
+    return " + ".join([*parts, str(more)]) if len(parts) > 1 else None
 
 
 def _inside(node: Pack, piece: Piece) -> Place:

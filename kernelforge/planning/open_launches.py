@@ -1,25 +1,51 @@
 """Launches of kernels whose sizes are arguments.
 
-Comes in: a kernel for open sizes, and sizes.  Goes out: its grid and its arguments for these.  It knows no graph.
+Comes in: what a launch is at a few choices of sizes.  Goes out: one for all; its grid and its arguments for given ones.
+It knows no graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from math import prod
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from codegen.fitting import Formula, Point
+from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
 from codegen.ir import Kernel
 from codegen.program import Program
 from codegen.resized import resized
+from codegen.target import Target
 from kernelforge.errors import InternalError
+from kernelforge.later import later
+from kernelforge.planning.steps import Launch
+from kernelforge.settings import shows_kernels
+
+if TYPE_CHECKING:
+    from codegen import open_schedules, open_texts
+    from codegen.open_sizes import Sizes
+else:
+    later(globals(), open_schedules="codegen.open_schedules", open_texts="codegen.open_texts")
 
 GROUP_BYTES: Final = 1 << 17  # bytes or operations that are worth a group, at least
 GROUP_FLOPS: Final = 1 << 22
 GROUPS_PER_CORE: Final = 4
 DIVISOR: Final = 16
+ANY: Final = 1 << 62
+
+
+class Unfit(Exception):
+    """Plans for several sizes differ in more than numbers."""
+
+
+class Points(NamedTuple):
+    """Choices of sizes that plans were made for, and which sizes are open in each; about what sizes are; the target."""
+
+    points: Sequence[Point]
+    sizes: Sequence[Sizes]
+    typical: Point
+    target: Target
 
 
 @dataclass
@@ -52,6 +78,57 @@ def wanted_names(lengths: Sequence[Formula]) -> tuple[str, ...]:
         if all(factor % DIVISOR == 0 for factor, names in length.terms if not names):
             found.update(name for factor, names in length.terms if factor % DIVISOR for name in names)
     return tuple(sorted(found))
+
+
+def joined(steps: Sequence[Launch], known: Points) -> OpenLaunch:
+    """One launch for all sizes, made from those at some points, under a schedule that suits typical sizes.
+
+    raises Unfit where they differ in more than numbers
+    """
+    if len({len(step.checks) for step in steps}) > 1:
+        raise Unfit
+    checks = tuple([formula_of([c.size for c in same], known.points) for same in zip(*(step.checks for step in steps))])
+    programs = [step.program for step in steps]
+    kernels = [program.kernel for program in programs if program.kernel is not None]
+    suited = known.target.language == "opencl"
+    ways = open_schedules.programs(kernels, known.points, known.sizes, known.typical, known.target) if suited else ()
+    for found in chain(ways, [programs]):
+        try:
+            return _joined(found, checks, known.points)
+        except Unfit:
+            continue
+    raise Unfit
+
+
+def _joined(programs: Sequence[Program], checks: tuple[Formula, ...], points: Sequence[Point]) -> OpenLaunch:
+    first = programs[0]
+    alike = {(p.language, p.numbers, p.written, tuple((x.name, x.dtype) for x in p.params), len(p.grid), p.local,
+              p.options, len(p.lengths), tuple(replace(s, size=0, tile=0 if s.name else s.tile) for s in p.spread))
+             for p in programs}  # fmt: skip
+    if len(alike) > 1:
+        raise Unfit
+    entry = common_name([p.entry for p in programs])
+    texts = open_texts.comparable(programs, entry, list(points[0]))
+    source = None if texts is None else fitted_text(texts, points)
+    if source is None:
+        raise Unfit
+    spread = tuple([formula_of([p.spread[i].size for p in programs], points) for i in range(len(first.spread))])
+    tiles = [{p.spread[i].tile for p in programs} for i in range(len(spread))]  # where they differ any will do
+    bounds = tuple([max(found) if len(found) == 1 else ANY for found in tiles])
+    numbers = (*points[0], *first.numbers)
+    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0, lengths=())
+    kernels = tuple([p.kernel for p in programs if p.kernel is not None]) if shows_kernels() else ()
+    across = formula_of([p.across for p in programs], points)
+    lengths = [formula_of(same, points) for same in zip(*(p.lengths for p in programs))]
+    return OpenLaunch(program, spread, bounds, checks, across, kernels, wanted_names(lengths))
+
+
+def formula_of(values: Sequence[int], points: Sequence[Point]) -> Formula:
+    """The formula of a number; raises Unfit where there is none."""
+    found = fitted(values, points)
+    if found is None:
+        raise Unfit
+    return found
 
 
 def scaled(program: Program, nbytes: int) -> Program:

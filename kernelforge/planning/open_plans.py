@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
+from math import exp, log, prod
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from codegen.dtypes import to_storage
-from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
+from codegen.fitting import Formula, Point
+from codegen.target import Target
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.calls import differentiates, is_stray, memory_forms
@@ -29,18 +30,17 @@ from kernelforge.planning.formulas import Formulas, formulas
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.layout import lay_out
 from kernelforge.planning.numbered import Numbered, Record, TooShort, numbered, rebuilt
-from kernelforge.planning.open_launches import OpenLaunch, grid_of, meant, scaled, wanted_names
+from kernelforge.planning.open_launches import OpenLaunch, Points, Unfit, formula_of, grid_of, joined, meant, scaled
 from kernelforge.planning.steps import Launch, Plan, Step, Transfer
 
 if TYPE_CHECKING:
-    from codegen import open_sizes, open_texts, schedule
+    from codegen import open_sizes, schedule
     from codegen.opencl import text as opencl_text
     from kernelforge.planning import plan as planner
 else:
     later(
         globals(),
         open_sizes="codegen.open_sizes",
-        open_texts="codegen.open_texts",
         opencl_text="codegen.opencl.text",
         planner="kernelforge.planning.plan",
         schedule="codegen.schedule",
@@ -53,13 +53,9 @@ MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is ano
 NARROW: Final = 2  # the vectors of such
 LARGE: Final = 1 << 18  # and the elements their kernels read or write at least
 CLOSED: Final = frozenset(("loop", "while", "host", "copy"))  # operations of one size
+LEAST_TYPICAL: Final = 4  # schedules are chosen for so much of a size at least: for more there are tiles
 MOST_NODES: Final = 10_000  # of a graph that is planned several times over
-ANY: Final = 1 << 62
 MOST_ELEMENTS: Final = 1 << 31  # an index is an int
-
-
-class Unfit(Exception):
-    """Plans for several sizes differ in more than numbers."""
 
 
 @dataclass
@@ -203,7 +199,7 @@ def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) 
             also.add(error.size)
             continue
         fixed = {place: column[0] for place, column in enumerate(columns) if place not in given}
-        return _joined(made, points, found, fixed, given)
+        return _joined(made, points, found, fixed, given, _typical(family, found), Device[device].target)
     raise Unfit
 
 
@@ -212,7 +208,13 @@ def _changing(family: Family, found: Formulas) -> int:
     return sum(len({numbers[place] for numbers, _ in family.seen}) > 1 for place in found.base.values())
 
 
-Made = tuple[Plan, list[tuple[int, int]]]
+def _typical(family: Family, found: Formulas) -> dict[str, int]:
+    """About what the sizes were in the graphs met."""
+    sums = {name: sum(log(max(1, numbers[place])) for numbers, _ in family.seen) for name, place in found.base.items()}
+    return {name: max(LEAST_TYPICAL, round(exp(total / len(family.seen)))) for name, total in sums.items()}
+
+
+Made = tuple[Plan, "open_sizes.Sizes"]
 
 
 def _at_points(
@@ -258,7 +260,7 @@ def _planned(
     found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
     places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
     sizes = open_sizes.Sizes(frozenset(found_sizes))
-    return planner.make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes.parts
+    return planner.make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes
 
 
 # ------------------------------------------------------------------------------------------------- several plans, one
@@ -270,26 +272,30 @@ def _joined(
     found: Formulas,
     fixed: dict[int, object],
     given: tuple[int, ...],
+    typical: dict[str, int],
+    target: Target,
 ) -> OpenPlan:
-    """One plan for all sizes.
+    """One plan for all sizes, of kernels that suit typical ones.
 
     raises Unfit where the plans differ in more than numbers
     """
     plans = [plan for plan, _ in made]
-    first, parts = plans[0], _parts([parts for _, parts in made], points)
+    first, parts = plans[0], _parts([sizes.parts for _, sizes in made], points)
     if len({(len(p.steps), len(p.slots), p.results, *map(_places, p.preparations)) for p in plans}) > 1:
         raise Unfit
     slots = []
     for same in zip(*(p.slots for p in plans)):
         if len({(slot.dtype, slot.device, slot.role, slot.takes) for slot in same}) > 1 or same[0].whole >= 0:
             raise Unfit
-        slots.append(_formula([slot.size for slot in same], points))
+        slots.append(formula_of([slot.size for slot in same], points))
+    typical |= {name: -(-size(typical) // number) for name, (size, number) in parts.items()}
+    known = Points(points, [sizes for _, sizes in made], typical, target)
     launches = {}
     for position, steps in enumerate(zip(*(p.steps for p in plans))):
         if len({(type(step), step.arguments) for step in steps}) > 1:
             raise Unfit
         if isinstance(steps[0], Launch):
-            launches[position] = _launch([step for step in steps if isinstance(step, Launch)], points)
+            launches[position] = joined([step for step in steps if isinstance(step, Launch)], known)
         elif not isinstance(steps[0], Transfer):
             raise Unfit
     kept = [p for p in first.preparations if all(slots[slot].is_constant for slot in (*p.leaves, *p.outputs))]
@@ -304,7 +310,7 @@ def _parts(
         raise Unfit
     found = {}
     for i, cuts in enumerate(zip(*made)):
-        found[f"kf_part{i}"] = _formula([size for size, _ in cuts], points), cuts[0][1]
+        found[f"kf_part{i}"] = formula_of([size for size, _ in cuts], points), cuts[0][1]
     for name, (size, number) in found.items():
         for point in points:
             point[name] = -(-size(point) // number)
@@ -313,38 +319,6 @@ def _parts(
 
 def _places(preparation: Preparation) -> tuple[tuple[int, ...], ...]:
     return preparation.steps, preparation.leaves, preparation.outputs
-
-
-def _formula(values: Sequence[int], points: Sequence[Point]) -> Formula:
-    found = fitted(values, points)
-    if found is None:
-        raise Unfit
-    return found
-
-
-def _launch(steps: Sequence[Launch], points: Sequence[Point]) -> OpenLaunch:
-    programs = [step.program for step in steps]
-    first = programs[0]
-    alike = {(p.language, p.numbers, p.written, tuple((x.name, x.dtype) for x in p.params), len(p.grid), p.local,
-              p.options, len(p.lengths), tuple(replace(s, size=0, tile=0 if s.name else s.tile) for s in p.spread))
-             for p in programs}  # fmt: skip
-    if len(alike) > 1 or len({len(step.checks) for step in steps}) > 1:
-        raise Unfit
-    entry = common_name([p.entry for p in programs])
-    texts = open_texts.comparable(programs, entry, list(points[0]))
-    source = None if texts is None else fitted_text(texts, points)
-    if source is None:
-        raise Unfit
-    spread = tuple([_formula([p.spread[i].size for p in programs], points) for i in range(len(first.spread))])
-    tiles = [{p.spread[i].tile for p in programs} for i in range(len(spread))]  # where they differ any will do
-    bounds = tuple([max(found) if len(found) == 1 else ANY for found in tiles])
-    numbers = (*points[0], *first.numbers)
-    checks = tuple([_formula([check.size for check in same], points) for same in zip(*(step.checks for step in steps))])
-    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0, lengths=())
-    kernels = tuple([p.kernel for p in programs if p.kernel is not None])
-    across = _formula([p.across for p in programs], points)
-    lengths = [_formula(same, points) for same in zip(*(p.lengths for p in programs))]
-    return OpenLaunch(program, spread, bounds, checks, across, kernels, wanted_names(lengths))
 
 
 def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> None:

@@ -417,7 +417,7 @@ def _make_template(
         origins = {e: frozenset(number[node] for node in found if node in number) for e, found in tags.items()}
         program = replace(program, kernel=kernel)
     else:
-        origins, program = {}, replace(program, kernel=None, origins=())
+        origins, program = {}, replace(program, kernel=kernel if sizes.open else None, origins=())
     possible = [(out, x) for out, operands in fitting.items() for x in operands]
     could, does = (
         tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)

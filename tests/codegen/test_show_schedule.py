@@ -8,7 +8,7 @@ from codegen.choose.candidates import identity_of
 from codegen.choose.default import placed
 from codegen.rewrites.rewrite import prepare
 from codegen.schedule import Schedule, ScheduleError
-from codegen.show_schedule import read_schedule, show_schedule
+from codegen.show_schedule import carried, read_schedule, show_schedule
 from codegen.target import CPU, SM90, Target
 from tests.codegen import written_kernels as written
 from tests.codegen.random_kernels import kernels, random_kernel
@@ -46,6 +46,14 @@ def test_text_holds_for_every_equal_kernel(seed, choice):
     text = show_schedule(one, random_schedule(one, CPU, choice))
     other = prepare(random_kernel(seed))
     assert show_schedule(other, read_schedule(other, text)) == text
+
+
+@given(st.integers(0, 1 << 16), st.integers(0, 1 << 16))
+def test_choices_are_carried_to_an_equal_kernel(seed, choice):
+    one, other = prepare(random_kernel(seed)), prepare(random_kernel(seed))
+    schedule = random_schedule(one, CPU, choice)
+    found = carried(one, schedule, {e: place for place, e in enumerate(one.exprs)}, other)
+    assert show_schedule(other, found) == show_schedule(one, schedule)
 
 
 def test_text_of_nothing():

@@ -208,6 +208,27 @@ def test_much_along_short_sizes_has_kernels_of_its_own(monkeypatch: pytest.Monke
         assert not compiled(190_000, 5), "but not for many such sizes"
 
 
+@pytest.mark.parametrize(("channels", "outputs", "groups", "stride", "padding"), [(12, 9, 1, 2, 1), (18, 18, 18, 1, 0)])
+def test_windows_over_planes_of_any_size(channels: int, outputs: int, groups: int, stride: int, padding: int) -> None:
+    """Panels are packed as far as they are read, in blocks as long as planes were when their kernels were made."""
+    rng = np.random.default_rng(5)
+    taps = rng.standard_normal((outputs, channels // groups, 3, 3)).astype(np.float32)
+    for batch, size in (2, 9), (5, 11), (3, 30), (21, 5):
+        array = rng.standard_normal((batch, channels, size, size)).astype(np.float32)
+        padded = np.pad(array, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+        views = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::stride, ::stride]
+        views = views.reshape(batch, groups, channels // groups, *views.shape[2:])
+        shape = groups, outputs // groups, channels // groups, 3, 3
+        expected = np.einsum("bgchwrs,gocrs->bgohw", views, taps.reshape(shape))
+        along = np.einsum("bgchwrs,bgohw->gocrs", views, expected)
+        with Context(OPEN=1, DEVICE="CPU"):
+            w = Tensor(taps, requires_grad=True)
+            y = Tensor(array).conv2d(w, stride=stride, padding=padding, groups=groups)
+            (dw,) = grad((y * y.detach()).sum(), [w])
+            np.testing.assert_allclose(y.numpy().reshape(expected.shape), expected, atol=1e-4)
+            np.testing.assert_allclose(dw.numpy().reshape(along.shape), along, atol=1e-5 * np.abs(along).max())
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_products_in_groups_end_with_the_axis(dtype: str) -> None:
     """What lies behind the operands is read by nobody: it is NaN there, or large."""
