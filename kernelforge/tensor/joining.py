@@ -16,7 +16,7 @@ import numpy as np
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, KindError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.create import as_shape
@@ -253,10 +253,15 @@ class Joining(Movement):
 def _listed(given: tuple[Any, ...], dim: int) -> tuple[Sequence[Any], int]:
     """Tensors given one by one, or as a list with the dimension after it.
 
-    raises ArgumentError
+    raises ArgumentError, KindError
     """
     if isinstance(given[0], list | tuple):
         if not all(isinstance(item, int) for item in given[1:2]) or len(given) > 2:
             raise ArgumentError("cat() and stack() take tensors one by one, or one list of them and a dimension")
-        return given[0], given[1] if len(given) > 1 else dim
+        if not given[0]:
+            raise ArgumentError("cat() and stack() of no tensors: give at least one")
+        given, dim = tuple(given[0]), given[1] if len(given) > 1 else dim
+    for item in given:
+        if not hasattr(item, "shape"):
+            raise KindError(f"cat() and stack() take tensors, one of these is {type(item).__name__}")
     return given, dim

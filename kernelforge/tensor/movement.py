@@ -142,10 +142,12 @@ class Movement(Activations):
 
     def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
         """Dimension source moved to place destination, or several to as many places."""
-        sources = [self._dim(dim, "movedim") for dim in sequence(source)]
-        placed = dict(zip([self._dim(dim, "movedim") for dim in sequence(destination)], sources, strict=True))
-        if len(set(sources)) < len(sources) or len(placed) < len(sources):
-            raise ShapeError(f"movedim({source}, {destination}) of {self.shape} names a dimension twice")
+        sources, places = ([self._dim(dim, "movedim") for dim in sequence(dims)] for dims in (source, destination))
+        if len(sources) != len(places) or len(set(sources)) < len(sources) or len(set(places)) < len(places):
+            raise ShapeError(
+                f"movedim({source}, {destination}) of {self.shape}: it takes as many places as dimensions, each once"
+            )
+        placed = dict(zip(places, sources))
         rest = iter([dim for dim in range(self.ndim) if dim not in sources])
         return self.permute([placed[dim] if dim in placed else next(rest) for dim in range(self.ndim)])
 
@@ -163,9 +165,9 @@ class Movement(Activations):
         >>> Tensor([[1, 2], [3, 4]]).rot90().tolist()
         [[2, 4], [1, 3]]
         """
-        first, second = dims
-        if self._dim(first, "rot90") == self._dim(second, "rot90"):
+        if len(dims) != 2 or self._dim(dims[0], "rot90") == self._dim(dims[1], "rot90"):
             raise ShapeError(f"rot90 of {self.shape} takes two different dimensions, got {tuple(dims)}")
+        first, second = dims
         x = self if k % 4 < 2 else self.flip(first, second)
         return x.flip(second).transpose(first, second) if k % 2 else x
 

@@ -142,7 +142,8 @@ class Products(Linalg):
         x, y = self._broadcasted(other)
         if axis is None and 3 in x.shape:
             axis = x.shape.index(3)
-        if axis is None or x.shape[x._dim(axis, "cross")] != 3:
+        ends = () if axis is None else (x._dim(axis, "cross") - x.ndim, self.ndim, other.ndim)
+        if not ends or any(-ends[0] > t.ndim or t.shape[ends[0]] != 3 for t in (self, other)):
             raise ShapeError(f"cross of {self.shape} and {other.shape} along {axis}: it takes vectors of 3 elements")
         return x.roll(-1, axis) * y.roll(-2, axis) - x.roll(-2, axis) * y.roll(-1, axis)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelforge import Tensor
-from kernelforge.nn.functional import linear_cross_entropy
+from kernelforge.nn.functional import adaptive_avg_pool2d, linear_cross_entropy
 from tests.parity.checks import assert_equal, assert_gradients_equal
 
 torch = pytest.importorskip("torch")
@@ -270,3 +270,18 @@ def test_a_loss_of_several_classes_each_needs_a_batch(numpy_device: None) -> Non
         bias = None if wrong.ndim == 1 else Tensor.zeros(8)
         with pytest.raises(ValueError, match="linear_cross_entropy"):
             linear_cross_entropy(wrong, weight, Tensor.zeros(2, 4), linear_bias=bias)
+
+
+def test_arguments_of_the_wrong_number_or_kind_are_named(numpy_device: None) -> None:
+    x = Tensor.zeros(2, 3, 4)
+    for wrong, words in (
+        (lambda: x.movedim((0, 1), 2), "as many places as dimensions"),
+        (lambda: x.rot90(1, (0,)), "two different dimensions"),
+        (lambda: Tensor.cat([]), "at least one"),
+        (lambda: adaptive_avg_pool2d(x, ()), "has 2 sizes"),
+        (lambda: Tensor.zeros(5, 3).cross(Tensor.zeros(5, 1), -1), "vectors of 3"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            wrong()
+    with pytest.raises(TypeError, match="one of these is NoneType"):
+        Tensor.cat([x, None])

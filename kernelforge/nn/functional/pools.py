@@ -26,7 +26,9 @@ def _output_sizes(input: Tensor, output_size: OutputSizes, rank: int) -> list[in
     if input.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"adaptive pooling: Expected {rank + 1}D or {rank + 2}D tensor, but got {input.shape}")
     given = (output_size,) * rank if output_size is None or isinstance(output_size, int) else tuple(output_size)
-    return [n if m is None else m for n, m in zip(input.shape[-rank:], given, strict=True)]
+    if len(given) != rank:
+        raise ShapeError(f"adaptive pooling over {rank} dimensions to {given}: output_size has {rank} sizes")
+    return [n if m is None else m for n, m in zip(input.shape[-rank:], given)]
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: OutputSizes) -> Tensor:
