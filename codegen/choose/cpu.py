@@ -164,12 +164,14 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
         return _columns(kernel, target, lane, parallel, pick)
     lanes = target.lanes
     loops = Loops()
+    pieces = [a for a in parallel if _repeats(kernel, a)]
+    apart = [a for a in parallel if a not in pieces]
     units = dict.fromkeys(parallel, 1)
-    if parallel:
-        units[parallel[-1]] = pick("rows", either(_shared_rows(kernel, parallel[-1], lane), (1, 2, 4, 8)))
-    spread(loops, parallel, _groups(kernel, target, 16, (4, 64, 256), pick), units)
+    if apart:
+        units[apart[-1]] = pick("rows", either(_shared_rows(kernel, apart[-1], lane), (1, 2, 4, 8)))
+    spread(loops, apart, _groups(kernel, target, 16, (4, 64, 256), pick), units)
     walked = walked_rows(kernel, parallel, lane)
-    loops.inside += [Step(a, units.get(a, 1)) for a in (*parallel, *walked)]
+    loops.inside += [Step(a, units.get(a, 1)) for a in (*apart, *pieces, *walked)]
     depth = len(loops.grid) + len(loops.inside)
     inside = [a for a in kernel.axes if a not in parallel and a not in walked]
     loops.inside += [Step(a, 1) for a in inside if a is not lane]
@@ -179,7 +181,7 @@ def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
     fits = held * 4 <= target.l2 // 2
     keeps = bool(reused) and pick("keep", (fits, not fits))
     stages = tuple(Stage(e, depth) for e in reused if keeps)
-    row = parallel[-1] if parallel and not walked else lane
+    row = apart[-1] if apart and not walked else lane
     early = () if row is lane else (*rows_again(kernel, target, lane, row), *places(kernel, target, lane, row))
     asks = bool(early) and pick("ahead", (True, False))
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())

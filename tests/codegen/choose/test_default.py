@@ -69,13 +69,15 @@ def test_lanes_of_rows_shorter_than_half_a_vector_lie_across_them() -> None:
 
 
 @pytest.mark.parametrize(("pieces", "shared"), [(3, False), (90, True)])
-def test_short_pieces_of_a_result_are_reduced_once(pieces: int, shared: bool) -> None:
-    """Sums of columns, stored several times: groups share the columns, and the pieces only where these are many."""
-    p, j, r = Axis("p", pieces), Axis("j", 200), Axis("r", 40)
-    x, y, out = Param("x", F32, 40 * 200), Param("y", F32, pieces), Param("out", F32, pieces * 200)
-    value = apply("mul", reduce("add", load(x, r.index * 200 + j.index), [r]), load(y, p.index))
-    kernel = prepare(Kernel("pieces", (x, y, out), (Store(out, p.index * 200 + j.index, value, order=(p, j)),)))
-    schedule = choose(kernel, CPU)
+@pytest.mark.parametrize("along", [False, True])
+def test_short_pieces_of_a_result_are_reduced_once(pieces: int, shared: bool, along: bool) -> None:
+    """Sums of columns or rows, stored several times: groups share these, and the pieces only where they are many."""
+    p, j, r = Axis("p", pieces), Axis("j", 20 if along else 200), Axis("r", 40)
+    index = j.index * 40 + r.index if along else r.index * j.size + j.index
+    x, y, out = Param("x", F32, 40 * j.size), Param("y", F32, pieces), Param("out", F32, pieces * j.size)
+    value = apply("mul", reduce("add", load(x, index), [r]), load(y, p.index))
+    kernel = prepare(Kernel("pieces", (x, y, out), (Store(out, p.index * j.size + j.index, value, order=(p, j)),)))
+    schedule = choose(kernel, dataclasses.replace(CPU, cores=64))
     assert any(step.axis.size == pieces for step in schedule.loops[: schedule.grid]) is shared
 
 
