@@ -38,7 +38,7 @@ from codegen.opencl.moves import Moves
 from codegen.opencl.pack import print_pack
 from codegen.opencl.prelude import Prelude, memory_element
 from codegen.opencl.segments import Segment, segments
-from codegen.opencl.tails import overlaps, shorter_steps, takes_groups, wants_twin
+from codegen.opencl.tails import moves_back, overlaps, shorter_steps, takes_groups, wants_twin
 from codegen.opencl.text import FAR, Speller
 from codegen.origins import origins_of
 from codegen.overwriting import overwritten
@@ -290,15 +290,22 @@ class _Printer:
 
     def ending(self, node: Loop, first: str, rest: int | None) -> None:
         """What the last tile holds, from `first` on: `rest` points.  Of an open axis, where their number is not known,
-        they are done in ever smaller whole steps, then what does not fill the last of these."""
+        they are done in ever smaller whole steps, then what does not fill the last of these: in a step moved back, or
+        bit by bit."""
         size, steps = node.axis.size, shorter_steps(node, self.nest) if rest is None else ()
+        back = moves_back(node, self.nest) if rest is None else 0
         for step in steps:
             rest, last = step, f"({size} / {step} * {step})"
             head = f"kf_for ({self.base} {node.var} = {first}; {node.var} < {last}; {node.var} += {step})"
             with self.lines.block(head):
                 self.inside(node, whole=True, rest=rest)
             first = last
-        with self.lines.block(f"if ({size} > {first})") if steps else nullcontext():
+        if back:
+            with self.lines.block(f"if ({size} > {first} && {size} >= {back})"):
+                self.lines.add(f"const {self.base} {node.var} = {size} - {back};")
+                self.inside(node, whole=True, rest=back)
+        few = f" && {size} < {back}" if back else ""
+        with self.lines.block(f"if ({size} > {first}{few})") if steps or back else nullcontext():
             self.lines.add(f"const {self.base} {node.var} = {first};")
             self.inside(node, rest=rest)
 

@@ -84,6 +84,19 @@ def shorter_steps(loop: Loop, nest: Nest) -> tuple[int, ...]:
     return tuple(step for step in (FEW * lanes, lanes) if step < loop.tile and loop.tile % step == 0)
 
 
+def moves_back(loop: Loop, nest: Nest) -> int:
+    """The step that may end with an open axis, a little of it being done twice; 0 where none may."""
+    inner, lanes = list(nodes(loop.body)), nest.target.lanes
+    steps = shorter_steps(loop, nest)
+    step = steps[-1] if steps else loop.tile
+    if loop.axis not in nest.schedule.vector or step != lanes or any(isinstance(n, Pack) for n in inner):
+        return 0
+    if not _is_even(loop.axis, inner) or (loop.place.var(loop.axis) is not None and not _keeps_to_itself(inner)):
+        return 0
+    repeats = not _is_walked(loop.axis, inner) and _is_repeatable(inner)
+    return step if repeats and _is_free(loop.axis, nest.kernel) else 0
+
+
 def takes_groups(loop: Loop, nest: Nest) -> bool:
     """True for an innermost loop that adds products by groups: where a group may overhang it is taken apart."""
     return any(

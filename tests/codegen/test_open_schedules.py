@@ -8,6 +8,7 @@ import pytest
 
 from codegen.dtypes import dtypes
 from codegen.fitting import fitted_text
+from codegen.generate import generate
 from codegen.index import Axis, Guard
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
 from codegen.open_schedules import programs
@@ -78,3 +79,23 @@ def test_tiles_suit_typical_sizes() -> None:
     """A group does about as many rows as there are."""
     assert all(p.spread[-1].tile <= 8 for p in first("product", 5))
     assert all(p.spread[-1].tile >= 32 for p in first("product", 200))
+
+
+def lines(n: int) -> Kernel:
+    """Six lines of n."""
+    i, j = Axis("i", 6), Axis("j", n)
+    x, out, place = Param("x", F32, 6 * n), Param("out", F32, 6 * n), i.index * n + j.index
+    return Kernel("lines", (out, x), (Store(out, place, apply("exp", load(x, place))),))
+
+
+def sums(n: int) -> Kernel:
+    """The sums of six lines of n."""
+    i, j = Axis("i", 6), Axis("j", n)
+    x, out = Param("x", F32, 6 * n), Param("out", F32, 6)
+    return Kernel("sums", (out, x), (Store(out, i.index, reduce("add", load(x, i.index * n + j.index), [j])),))
+
+
+def test_the_last_vector_of_an_open_line_is_moved_back_where_it_may_be_done_twice() -> None:
+    for made, moved in (lines, True), (sums, False):
+        source = generate(made(1009), CPU, sizes=Sizes(frozenset([1009]))).source
+        assert ("= 1009 - 16;" in source) is moved
