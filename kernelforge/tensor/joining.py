@@ -158,9 +158,13 @@ class Joining(Movement):
     def cat(self, *others: Self, dim: int = 0) -> Self:
         """This tensor and others joined along dim; Tensor.cat(a, b, c, dim=...) and Tensor.cat([a, b], dim) as well.
 
+        A tensor of shape (0,) goes with tensors of any shape, as torch has it; only its type counts.
+
         raises ShapeError when another dimension differs
         """
         (first, *rest), dim = _listed((self, *others), dim)
+        if any(x.ndim != first.ndim for x in rest):
+            first, *rest = _without_empty((first, *rest))
         return first._cat(*rest, dim=dim)
 
     @composite
@@ -248,6 +252,12 @@ class Joining(Movement):
         n = self.shape[dim]
         shift = shift % n if n else 0
         return self if not shift else self._between(dim, n - shift, n).cat(self._between(dim, 0, n - shift), dim=dim)
+
+
+def _without_empty(tensors: Sequence[Any]) -> list[Any]:
+    """Tensors without those of shape (0,), in the type of all of them."""
+    kind = reduce(promote, [x.dtype for x in tensors])
+    return [x.cast(kind) for x in tensors if x.shape != (0,)]
 
 
 def _listed(given: tuple[Any, ...], dim: int) -> tuple[Sequence[Any], int]:

@@ -285,3 +285,16 @@ def test_arguments_of_the_wrong_number_or_kind_are_named(numpy_device: None) -> 
             wrong()
     with pytest.raises(TypeError, match="one of these is NoneType"):
         Tensor.cat([x, None])
+
+
+def test_lists_that_begin_with_nothing(numpy_device: None) -> None:
+    """torch.tensor([]) goes with tensors of any shape; its type counts."""
+    rows = np.arange(6, dtype=np.int32).reshape(2, 3)
+    for parts in (([], rows), (rows, [], rows), ([], [])):
+        dim = 1 if len(parts) == 3 else 0
+        found = Tensor.cat([Tensor(x) if len(x) else Tensor([]) for x in parts], dim)
+        expected = torch.cat([torch.tensor(x) if len(x) else torch.tensor([]) for x in parts], dim)
+        assert_equal(found, expected)
+        assert str(found.dtype) == str(expected.dtype)[6:]
+    with pytest.raises(ValueError):
+        Tensor.zeros(2, 3).cat(Tensor.zeros(3))
