@@ -52,6 +52,12 @@ class Target:
         """Threads of a GPU that run in step."""
         return 64 if self.name.startswith("gfx9") else 32
 
+    @property
+    def has_warpgroups(self) -> bool:
+        """True when the matrix unit reads its operands from shared memory, which leaves more registers: Hopper and the
+        server GPUs after it, but not the desktop GPUs that came with them (sm_120)."""
+        return self.name.startswith("sm_") and 90 <= int(self.name[3:]) < 120
+
 
 CPU: Final = Target("opencl", "cpu", cores=2)
 SM80: Final = Target(

@@ -6,6 +6,7 @@ device cannot be opened, it is tried once more without its copy engine.
 """
 
 import argparse
+import gc
 import importlib.metadata
 import os
 import platform
@@ -19,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.gpu import attention, ceilings, checks, gpt2, host, products, rows
+from bench.gpu import attention, ceilings, checks, gpt2, host, products, rows, sizes
 from bench.gpu.lab import DEVICE, Lab
 from bench.gpu.table import Results, Row, slug
 from kernelforge import Device
@@ -38,9 +39,12 @@ SECTIONS: dict[str, tuple[Callable[[Lab, str], None], float]] = {  # each with t
     "host": (host.calls, 30),
     "products of float32": (products.single, 70),
     "first results": (host.beginnings, 90),
+    "open sizes": (sizes.drawn, 60),
 }
 START = 100.0  # seconds until the first section begins: torch may come from a slow disk
 GRACE = 20.0  # seconds a section may go on beyond its time: a case that was begun ends
+ENDING = 10.0  # seconds an ended process may take to go: one that waits for a device may never
+CLOSED = {"KF_OPEN": "0"}  # rows are about kernels for their very sizes
 WITHOUT_COPIES = {"KF_TMA": "0"}
 CHILD = [sys.executable, "-m", "bench.gpu", "--child"]
 RESULTS = Path(__file__).parents[1] / "results"
@@ -73,17 +77,17 @@ def watch(options: argparse.Namespace) -> int:
     left, switched = list(options.only), dict[str, str]()
     while left and (seconds := deadline - time.perf_counter()) > 0:
         switches = ["-o", str(options.output), "--minutes", str(seconds / 60), *(["--small"] if options.small else [])]
-        process = subprocess.Popen([*CHILD, *switches, "--only", *left], env=os.environ | switched)
+        process = subprocess.Popen([*CHILD, *switches, "--only", *left], env=os.environ | CLOSED | switched)
         follow(process, options, deadline)
         found = Results.read(options.output, environment())
         begun = [name for name in left if name in found.begun]
-        if process.returncode and not begun:
+        if process.returncode != 0 and not begun:
             way = f"its process ended with {process.returncode}, {switched or 'nothing switched off'}"
             found.add(Row("the device", "opening it", note=way))
             if switched:
                 break
             switched = WITHOUT_COPIES
-        elif process.returncode:
+        elif process.returncode != 0:
             found.add(Row(begun[-1], "the rest", note=f"its process ended with {process.returncode}"))
         left = [name for name in left if name not in found.begun]
     print(f"results in {options.output / slug(environment())}.md")
@@ -105,7 +109,9 @@ def follow(process: "subprocess.Popen[bytes]", options: argparse.Namespace, dead
                     limit = SECTIONS[begun[-1]][1] if begun else START
         if time.perf_counter() - since > limit + GRACE or time.perf_counter() > deadline + 15:
             process.kill()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDING)
+            return
 
 
 # -------------------------------------------------------------------------------------------------------- the child
@@ -136,7 +142,10 @@ def run(options: argparse.Namespace) -> int:
         results.write()
         if runtime.stream.lost is not None:
             return 3
+        gc.collect()
         runtime.pool.clear()
+        if lab.torch is not None:
+            lab.torch.cuda.empty_cache()
     return 0
 
 

@@ -103,7 +103,7 @@ def faults(figures: Figures, target: Target, matrix: bool = False) -> list[str]:
         found.append(f"{figures.shared:,} bytes of shared memory of {target.scratch:,}")
     if not target.is_amd and figures.registers * figures.threads > REGISTERS:
         found.append(f"{figures.registers} registers in {figures.threads} threads")
-    newer = target.is_amd or int(target.name.removeprefix("sm_")) >= 90
+    newer = target.is_amd or target.has_warpgroups
     if matrix and not (figures.matrix or (figures.older and not newer)):
         found.append(f"{'the older' if figures.older else 'no'} instructions of the matrix unit")
     return found

@@ -82,18 +82,28 @@ def expressions(lab: Lab, section: str, x: Tensor, repeats: int) -> None:
 
 
 def beginnings(lab: Lab, section: str) -> None:
-    """Seconds until a process has its first result: with nothing compiled, and with everything."""
+    """Seconds until a process has its first result: with nothing compiled, and with everything; then torch's."""
+    programs = {"a softmax of a product": [], "a GPT-2 training step": ["--step"]}
+    names = [(f"{program}, {state} compiled", arguments)
+             for state in ("nothing", "everything") for program, arguments in programs.items()]  # fmt: skip
+    more = ["--small"] if lab.small else []
+    rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("nothing compiled", "everything compiled"):
-            for program, arguments in (("a softmax of a product", []), ("a GPT-2 training step", ["--step"])):
-                if lab.left > 30:
-                    limit = min(LIMIT, lab.left)  # or this process is ended over it
-                    lab.results.add(_begin(section, f"{program}, {name}", arguments, folder, lab.small, limit))
+        for name, arguments in names:
+            if lab.left > 30:
+                limit = min(LIMIT, lab.left)  # or this process is ended over it
+                rows[name] = lab.results.add(_begin(section, name, [*arguments, *more], folder, limit))
+        for name, arguments in names:
+            if lab.torch is not None and lab.left > 30 and name in rows:
+                found = _begin(section, name, [*arguments, *more, "--torch"], folder, min(LIMIT, lab.left))
+                rows[name].theirs, rows[name].peer = found.ours, "torch.compile"
+                lab.results.keep(rows[name])
 
 
-def _begin(section: str, name: str, arguments: list[str], folder: str, small: bool, limit: float) -> Row:
+def _begin(section: str, name: str, arguments: list[str], folder: str, limit: float) -> Row:
     switches = {"KF_CACHE_DIR": folder, "TRITON_CACHE_DIR": f"{folder}/triton", "KF_DEVICE": DEVICE}
-    command = [sys.executable, "-m", "bench.gpu.first", *arguments, *(["--small"] if small else [])]
+    switches |= {"TORCHINDUCTOR_CACHE_DIR": f"{folder}/torch"}
+    command = [sys.executable, "-m", "bench.gpu.first", *arguments]
     start = time.perf_counter()
     try:
         done = subprocess.run(

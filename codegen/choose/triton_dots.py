@@ -87,6 +87,12 @@ WALKS: Final[dict[tuple[bool, bool], tuple[tuple[int, tuple[Block, ...]], ...]]]
         (128, (Block(32, 32, 8, 1), _SMALL)),
     ),
 }
+# The same of float32 where a step has several products (gradients): what it holds in parts of fewer bits leaves so few
+# registers that rows are better too few for groups of warps than spilled.
+TWICE: Final[dict[bool, tuple[tuple[int, tuple[Block, ...]], ...]]] = {
+    True: ((64, (Block(64, 32, 4, 1), _SMALL)), (128, (Block(16, 32, 4, 1), _SMALL))),
+    False: ((64, (Block(32, 32, 4, 1), _SMALL)), (128, (Block(16, 32, 4, 1), _SMALL))),
+}
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ def _ways(c: Contraction, tile: Tile, count: int, target: Target) -> tuple[dict[
 
 def _further(c: Contraction, target: Target) -> tuple[Tile, ...]:
     """Tiles that only measuring finds."""
-    return FURTHER if _has_warpgroups(target) and not _is_wide(c) and c.reduce.dtype.bits == 32 else ()
+    return FURTHER if target.has_warpgroups and not _is_wide(c) and c.reduce.dtype.bits == 32 else ()
 
 
 def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target: Target) -> list[Tile]:
@@ -204,7 +210,7 @@ def _tiles(c: Contraction, target: Target) -> tuple[Tile, ...]:
         return DOUBLE
     if not _is_wide(c):
         return NARROW if all(_loaded_bits(e) <= 16 for e in (c.left, c.right)) else NARROW[1:]
-    return SINGLE if _has_warpgroups(target) else SINGLE_OLDER
+    return SINGLE if target.has_warpgroups else SINGLE_OLDER
 
 
 def _is_wide(c: Contraction) -> bool:
@@ -286,7 +292,7 @@ def staged(
     wide = any(_is_wide(c) and not (rounding and _is_mixed(c)) for c in found.values())
     programs = prod(a.size for a in others)
     loads = _operands(found.values(), form, frozenset(whole))
-    blocks = [b for b in _blocks(target, wide, depth) if _fits(form, b, depth, loads, wide, target)] or [_SMALL]
+    blocks = [b for b in _blocks(form, target, wide, depth) if _fits(form, b, depth, loads, wide, target)] or [_SMALL]
     for rows, columns, warps, stages in (pick("block", (*blocks, *FURTHER_BLOCKS)), *blocks[1:]):
         if rows > 64 and programs * -(-form.rows.size // rows) < target.cores:
             continue
@@ -323,12 +329,8 @@ def _fits(form: Form, block: Block, depth: int, loads: tuple[int, int], wide: bo
     return shared * (7 if wide else 4) // 4 <= target.scratch
 
 
-def _blocks(target: Target, wide: bool, depth: int) -> tuple[Block, ...]:
+def _blocks(form: Form, target: Target, wide: bool, depth: int) -> tuple[Block, ...]:
     """The blocks to try, by the operands' type and the extent of the axes held whole."""
-    table = WALKS[_has_warpgroups(target), wide]
+    is_split = wide and len(form.early) > 1 and not target.is_amd  # whose matrix unit takes float32 as it is
+    table = TWICE[target.has_warpgroups] if is_split else WALKS[target.has_warpgroups, wide]
     return next((blocks for most, blocks in table if depth <= most), table[-1][1])
-
-
-def _has_warpgroups(target: Target) -> bool:
-    """True when the matrix unit reads its operands from shared memory, which leaves more registers."""
-    return target.name.startswith("sm_") and int(target.name[3:]) >= 90

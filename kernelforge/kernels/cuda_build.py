@@ -22,6 +22,13 @@ from kernelforge.kernels.workers import crew
 
 FORMAT: Final = "2"  # of the entries on disk
 STATIC_LIMIT: Final = 48 << 10  # bytes of shared memory a kernel may have without asking
+UNREADABLE: Final = tuple(
+    f"CUDA_ERROR_{name}" for name in ("INVALID_IMAGE", "NO_BINARY_FOR_GPU", "UNSUPPORTED_PTX_VERSION")
+)
+UNREAD: Final = (
+    "error: the driver ({driver}) does not take what Triton {triton} makes ({code}): install a newer driver, or a "
+    "Triton whose assembler is no newer than it"
+)
 PARALLEL: Final = 3  # programs from which on it pays to start workers
 
 
@@ -122,7 +129,11 @@ class Builder:
         if binary.shared > limit:
             self._refuse(program, f"error: it needs {binary.shared:,} bytes of shared memory, the device has {limit:,}")
         stream.enter()
-        module = stream.done(cuda.cuModuleLoadData(binary.code), f"load the kernel {program.entry}")
+        found = cuda.cuModuleLoadData(binary.code)
+        if found[0] and found[0].name in UNREADABLE:
+            driver, code = self._device.facts.driver, found[0].name
+            self._refuse(program, UNREAD.format(driver=driver, triton=triton_version(), code=code))
+        module = stream.done(found, f"load the kernel {program.entry}")
         function = stream.done(
             cuda.cuModuleGetFunction(module, binary.name.encode()), f"find the kernel {program.entry}"
         )

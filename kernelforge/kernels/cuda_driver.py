@@ -25,6 +25,10 @@ NO_DRIVER: Final = (
     "the NVIDIA driver (libcuda.so.1) is not installed: install NVIDIA's driver package, for example "
     "apt-get install nvidia-driver-580; in a container, start it with its GPUs (docker run --gpus all)"
 )
+NO_CALL: Final = (
+    "the NVIDIA driver does not work with this cuda-bindings ({error}): install a version of it for the driver's CUDA, "
+    "which nvidia-smi tells"
+)
 NO_DEVICE: Final = "the NVIDIA driver finds no GPU ({reason}): look at nvidia-smi and at CUDA_VISIBLE_DEVICES"
 REMEMBERED: Final = 8  # launches a fault of the device may have come from
 STICKY: Final = frozenset(
@@ -59,8 +63,8 @@ def absence() -> str | None:
         return NO_BINDINGS if has_library() else f"{NO_DRIVER}; then {INSTALL}"
     try:
         (code,) = cuda.cuInit(0)
-    except RuntimeError:  # the bindings cannot load the driver's library
-        return NO_DRIVER
+    except RuntimeError as error:  # the bindings cannot load the driver's library, or it lacks what they call
+        return NO_CALL.format(error=error) if has_library() else NO_DRIVER
     if code:
         return NO_DEVICE.format(reason=code.name)
     if not checked(cuda.cuDeviceGetCount(), "count the devices"):

@@ -102,6 +102,12 @@ def test_a_refused_source_is_named_and_the_others_stay(cuda: FakeDriver, monkeyp
     assert happened(lambda: runtime.compile([good])) == {}
 
 
+def test_a_driver_older_than_the_assembler_is_named(binaries: Change) -> None:
+    binaries(code=b"made by a newer one")
+    with pytest.raises(CompileError, match=r"the driver \(CUDA 13\.0.*does not take.*INVALID_IMAGE"):
+        run()
+
+
 def test_a_kernel_too_large_for_the_device_is_refused(binaries: Change) -> None:
     binaries(shared=240_000)
     with pytest.raises(CompileError, match="240,000 bytes of shared memory, the device has 232,448"):

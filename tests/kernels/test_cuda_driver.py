@@ -50,9 +50,13 @@ def test_without_bindings_the_fix_is_named(bindings, monkeypatch: pytest.MonkeyP
     assert cuda_devices.devices() == () and doctor() == [f"CUDA   is not available: {absence()}"]
 
 
-def test_without_a_driver_or_a_gpu_that_is_said(bindings) -> None:
+def test_without_a_driver_or_a_gpu_that_is_said(bindings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_driver, "has_library", lambda: False)
     bindings(Unloadable())
     assert "apt-get install nvidia-driver" in str(absence())
+    monkeypatch.setattr(cuda_driver, "has_library", lambda: True)
+    bindings(Unloadable())
+    assert "Failed to dlopen" in str(absence()) and "cuda-bindings" in str(absence())
     bindings(FakeDriver(()))
     assert "CUDA_ERROR_NO_DEVICE" in str(absence()) and "CUDA_VISIBLE_DEVICES" in str(absence())
 
