@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
+from math import exp, log, prod
 
 import numpy as np
 
-from kernelforge import Context, GlobalCounters, Tensor
+from kernelforge import Context, GlobalCounters, Tensor, realize
 from kernelforge.realize import synchronize
 
 WIDTH, HEADS = 64, 4
@@ -54,6 +56,83 @@ def measure(function: Function, sizes: list[tuple[int, int]]) -> tuple[int, floa
                 synchronize()
                 best[is_open] = min(best[is_open], time.perf_counter() - start)
     return compiled, fresh * 1e3, best[1] / best[0]
+
+
+TRIES, LEAST, MOST = 40, 1e6, 3e7  # sizes drawn for a function; the products of its sums
+LAYERS, SIZES_EACH = 6, 4
+
+
+def convolutions(draw: random.Random) -> tuple[str, Function, list[tuple[int, ...]]]:
+    """A convolution over a batch and planes of any size, or one of its gradients, and some sizes."""
+    rank, groups = draw.choice((1, 2, 2, 2, 3)), draw.choice((1, 1, 1, 2, 4))
+    channels, outputs = (groups * round(2 ** draw.uniform(1, 6)) for _ in range(2))
+    taps, stride, dilation = draw.choice((1, 2, 3, 3, 5)), draw.choice((1, 1, 2, 3)), draw.choice((1, 1, 2))
+    what, turned = draw.choice(("forward", "input", "weight")), draw.random() < 0.2
+    longest = {1: 1000, 2: 60, 3: 18}[rank]
+    sizes = [(round(2 ** draw.uniform(0, 4)), *[draw.randint(longest // 4, longest)] * rank) for _ in range(TRIES)]
+    made = getattr(Tensor, f"conv_transpose{rank}d" if turned else f"conv{rank}d")
+    shape = (channels, outputs // groups) if turned else (outputs, channels // groups)
+    weight = Tensor.randn(*shape, *[taps] * rank).realize()
+    weight.requires_grad = what != "forward"
+
+    def function(x: Tensor) -> Tensor:
+        x = x.detach()
+        x.requires_grad = what != "forward"
+        y = made(x, weight, stride=stride, dilation=dilation, groups=groups, padding=dilation * (taps // 2))
+        return y if what == "forward" else y.square().sum().gradient(x if what == "input" else weight)[0]
+
+    name = f"{what} {rank}d {channels} to {outputs} k{taps} s{stride} d{dilation} g{groups}{' turned' * turned}"
+    work = channels * outputs // groups * taps**rank
+    return name, function, [(b, channels, *p) for b, *p in sizes if LEAST < b * prod(p) * work < MOST]
+
+
+def products(draw: random.Random) -> tuple[str, Function, list[tuple[int, ...]]]:
+    """A product in one of four transpositions, with one open size or two, and some sizes."""
+    left, right, columns, depth = draw.random() < 0.5, draw.random() < 0.5, draw.randint(8, 900), draw.randint(8, 900)
+    other = Tensor.randn(*((columns, depth) if right else (depth, columns))).realize()
+    sizes = [round(2 ** draw.uniform(2, 10)) for _ in range(TRIES)]
+
+    def function(x: Tensor) -> Tensor:
+        return (x.T if left else x) @ (other.T if right else other)
+
+    fit = [(depth, m) if left else (m, depth) for m in sizes if LEAST < m * columns * depth < MOST]
+    return f"product {'NT'[left]}{'NT'[right]} n {columns} k {depth}", function, fit
+
+
+def ratios(function: Function, sizes: list[tuple[int, ...]]) -> list[float]:
+    """The time of each size from the third on beside that of its own kernels."""
+    xs = [Tensor.randn(*size).realize() for size in sizes]
+    for x in xs[:2]:
+        function(x).realize()
+    found = []
+    for x in xs[2:]:
+        best = {0: float("inf"), 1: float("inf")}
+        for _ in range(5):
+            for is_open in best:
+                with Context(OPEN=is_open):
+                    start = time.process_time()
+                    function(x).realize()
+                    synchronize()
+                    best[is_open] = min(best[is_open], time.process_time() - start)
+        found.append(best[1] / best[0])
+    return found
+
+
+def bench_windows_and_products() -> None:
+    """One thread: KF_THREADS=1; no size may have kernels of its own meanwhile."""
+    draw, often = random.Random(1), realize.OFTEN
+    print()
+    realize.OFTEN = 1 << 30
+    for made in convolutions, products:
+        found: list[tuple[float, str]] = []
+        for _ in range(LAYERS):
+            name, function, sizes = made(draw)
+            sizes = sizes[:SIZES_EACH]
+            found += [(ratio, f"{name} at {size}") for ratio, size in zip(ratios(function, sizes), sizes[2:])]
+        mean = exp(sum(log(ratio) for ratio, _ in found) / len(found))
+        print(f"{made.__name__:14} {len(found)} sizes: {mean:4.2f} of the time of own kernels in the geometric mean")
+        print("".join(f"    {ratio:4.2f} {name}\n" for ratio, name in sorted(found, reverse=True)[:3]), end="")
+    realize.OFTEN = often
 
 
 def bench_sizes() -> None:
