@@ -91,7 +91,8 @@ class Compiled:
         x, y, z = (*program.grid, 1, 1)[:3]
         self.grid = (x * binary.blocks, y, z)
         self.threads = WARP * binary.warps
-        blocks = x * y * z * binary.blocks
+        is_started = bool(numbers) or not program.numbers  # else only what `sized` makes of it is
+        blocks = x * y * z * binary.blocks * is_started
         self.scratch, self._allocate = (blocks * binary.scratch, blocks * binary.profile), allocate
         self.arguments = self.new_arguments()
         attributes = launch_attributes(cuda, binary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,10 +15,14 @@ from codegen.fitting import Formula
 from kernelforge import Tensor, realize
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
+from kernelforge.kernels.cuda_launch import Compiled, Loaded
+from kernelforge.kernels.runtime import Memory
+from kernelforge.kernels.triton_compile import Binary
 from kernelforge.planning import open_plans
 from kernelforge.planning.open_launches import wanted_names
 from kernelforge.settings import Context
 from tests.fake_cuda import FakeDriver, installed
+from tests.kernels.conftest import increment
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 
@@ -109,6 +114,21 @@ def test_a_kernel_that_is_refused_is_planned_for_its_size(
     monkeypatch.setattr(runtime, "compile", compiled)
     for size in SIZES[:4]:
         np.testing.assert_allclose((Tensor(array(size), device="CUDA") + 1).numpy(), array(size) + 1)
+
+
+def test_scratch_is_taken_for_the_sizes_alone(opened: FakeDriver) -> None:
+    taken: list[int] = []
+
+    def allocate(nbytes: int) -> Memory:
+        taken.append(nbytes)
+        return Device["CUDA"].allocate(nbytes)
+
+    program = replace(increment(64, language="triton"), numbers=("n",))
+    binary = Binary(b"", "", program.entry, warps=4, shared=0, scratch=256)
+    kernel = Compiled(opened, None, program, Loaded(None, binary), allocate)
+    assert not taken
+    kernel.sized(replace(program, grid=(3,)), (48,))
+    assert taken == [3 * 256]
 
 
 def test_names_that_rows_want_to_be_multiples() -> None:
