@@ -68,10 +68,10 @@ def const(value: Value, dtype: DType) -> Node:
 def scalar(value: Value, dtype: DType) -> Value:
     """The Python value a dtype holds for value: integers wrap, floats are rounded to the type.
 
-    Of the Python floats that round to one value of a narrower type, the one with the fewest digits stands for it.
+    Of the Python floats that are one value where it is computed with, the one with the fewest digits stands for it.
 
-    >>> scalar(300, dtypes.uint8), scalar(np.float32(0.1), dtypes.float32), scalar(2**30 + 1, dtypes.float32)
-    (44, 0.1, 1073741824.0)
+    >>> scalar(300, dtypes.uint8), scalar(np.float32(0.1), dtypes.float32), scalar(0.1, dtypes.float16)
+    (44, 0.1, 0.099975586)
     """
     if dtype.kind == "f":
         value = float(value)  # type: ignore[arg-type]
@@ -90,9 +90,8 @@ def scalar(value: Value, dtype: DType) -> Value:
 
 @lru_cache(maxsize=4096)
 def _rounded(value: float, dtype: DType) -> float:
-    rounded = np.asarray(from_storage(to_storage(np.asarray(value), dtype), dtype))[()]
-    exact = float(rounded)
-    return exact if exact.is_integer() else float(str(rounded))
+    exact = float(np.asarray(from_storage(to_storage(np.asarray(value), dtype), dtype))[()])
+    return exact if exact.is_integer() else float(str(np.float32(exact)))
 
 
 def iota(n: int, dtype: DType = dtypes.int32) -> Node:
@@ -107,10 +106,27 @@ def full(shape: Shape, value: Value, dtype: DType) -> Node:
     return _full(shape, value, dtype, "" if value else str(value))
 
 
+def factor(shape: Shape, value: Value, dtype: DType) -> Node:
+    """`full` of what values are multiplied or divided by: a number with all digits they are computed with.
+
+    A number beside 16-bit floats has those of float32 there, as in torch, and is not rounded to their type.
+    """
+    if not dtype.is_narrow_float:
+        return full(shape, value, dtype)
+    number = scalar(value, dtype.arithmetic)
+    key = ("const", repr(number), dtype)
+    return _spread(find(key) or interned(key, "const", (), number, (), dtype, None), shape)
+
+
 @lru_cache(maxsize=4096, typed=True)
 def _full(shape: Shape, value: Value, dtype: DType, zero: str) -> Node:
     """`full`, kept for the next step of a loop; `zero` tells the zeros of both signs apart."""
-    found = const(value, dtype)
+    return _spread(const(value, dtype), shape)
+
+
+def _spread(found: Node, shape: Shape) -> Node:
+    """A node without dimensions everywhere in a shape."""
+    dtype = found.dtype
     if not shape:
         return found
     ones = (1,) * len(shape)

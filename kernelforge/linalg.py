@@ -30,9 +30,9 @@ lu_factor, lu_factor_ex, ldl_factor, ldl_factor_ex, ldl_solve, householder_produ
     Tensor.lu_factor, Tensor.lu_factor_ex, Tensor.ldl_factor, Tensor.ldl_factor_ex, Tensor.ldl_solve,
     Tensor.householder_product,
 )  # fmt: skip
-matmul, matrix_exp, matrix_power, matrix_rank, matrix_norm, vector_norm, multi_dot = (
+matmul, matrix_exp, matrix_power, matrix_rank, matrix_norm, vector_norm = (
     Tensor.matmul, Tensor.matrix_exp, Tensor.matrix_power, Tensor.matrix_rank, Tensor.matrix_norm,
-    Tensor.vector_norm, Tensor.multi_dot,
+    Tensor.vector_norm,
 )  # fmt: skip
 vecdot, tensorinv, tensorsolve, cholesky = Tensor.vecdot, Tensor.tensorinv, Tensor.tensorsolve, Tensor.cholesky
 
@@ -81,6 +81,11 @@ def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoin
     p, low, up = LU.lu_unpack(pivots)
     found = up.mH.solve_triangular(B, upper=False)
     return p @ low.mH.solve_triangular(found, upper=True, unitriangular=True)
+
+
+def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
+    """The product of a chain of matrices in the order that multiplies least; the ends may be vectors."""
+    return tensors[0].multi_dot(*tensors[1:])
 
 
 def qr(A: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:

@@ -106,7 +106,7 @@ def canonicalize(name: str | None) -> str:
     kind, mark, number = name.upper().partition(":")
     if number.isdecimal() or not mark:
         if kind == "CUDA":
-            return _cuda_name(int(number or 0))
+            return _present(int(number or 0))
         if kind == "CL":
             return f"CL:{int(number or 0)}"
         if kind == "GPU" and not int(number or 0):
@@ -177,15 +177,23 @@ def _cuda_name(number: int) -> str:
     return f"CUDA:{number}" if number else "CUDA"
 
 
+def _present(number: int) -> str:
+    """The name of one of NVIDIA's GPUs.
+
+    raises DeviceError where it is not there
+    """
+    name = _cuda_name(number)
+    if name in _opened or number < len(_cuda_devices()):
+        return name
+    here = ", ".join(Device.available())
+    raise DeviceError(f"there is no device {name}: {_absence() or 'it is not visible'}; there are {here}")
+
+
 def _open_numbered(name: str) -> Runtime:
     kind, _, digits = name.partition(":")
     number = int(digits or 0)
     if kind == "CUDA":
-        gpus = _cuda_devices()
-        if number < len(gpus):
-            return _cuda("cuda").CudaRuntime(name, gpus[number])
-        reason = _absence() or f"there are {', '.join(Device.available())}"
-        raise DeviceError(f"there is no device {name}: {reason}")
+        return _cuda("cuda").CudaRuntime(name, _cuda_devices()[number])
     found = opencl_devices.candidates()
     if number >= len(found):
         raise DeviceError(f"there is no device {name}; there are {', '.join(Device.available())}")

@@ -20,7 +20,7 @@ from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from kernelforge import graph
 from kernelforge.blame import current_line
 from kernelforge.checked import checks
-from kernelforge.graph import Node, Value, elementwise, full, rebuild, toposort, uniform
+from kernelforge.graph import Node, Value, elementwise, factor, full, rebuild, toposort, uniform
 
 Rule = Callable[[Node], Node | None]
 RULES: Final[dict[str, list[Rule]]] = {}
@@ -146,7 +146,7 @@ def _held(value: np.ndarray, dtype: DType) -> Value:
 def _view_of_a_constant(node: Node) -> Node | None:
     """view(c) -> c in the view's shape."""
     value = uniform(node.src[0])
-    return None if value is None else _filled(node, value.attr)
+    return None if value is None else factor(node.shape, value.attr, node.dtype)
 
 
 @rule("pad", "unwindow")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations, combinations_with_replacement
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 
@@ -18,10 +18,16 @@ from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.windowing import Windowing
 
+T = TypeVar("T")
 _OF_SEGMENTS: Final = {
     "sum": ("sum", 0), "mean": ("sum", 0), "max": ("amax", -math.inf), "min": ("amin", math.inf), "prod": ("prod", 1),
 }  # fmt: skip
 _FEW_TESTS: Final = 128  # elements that each is compared with
+
+
+def listed(first: T | Sequence[T], others: tuple[T, ...]) -> tuple[T, ...]:
+    """Tensors given one by one, or as one list."""
+    return tuple(first) if isinstance(first, list | tuple) else (first, *others)  # type: ignore[arg-type]
 
 
 class Assembling(Windowing):
@@ -44,29 +50,29 @@ class Assembling(Windowing):
         return self if self.ndim > 2 else self.unsqueeze(-1) if self.ndim == 2 else self.reshape(1, -1, 1)
 
     def hstack(self, *others: Self) -> Self:
-        """This tensor and others side by side: along dimension 1, vectors along their only one.
+        """This tensor and others, or those of a list, side by side: along dimension 1, vectors along their only one.
 
         >>> Tensor([1, 2]).hstack(Tensor([3])).tolist()
         [1, 2, 3]
         """
-        tensors = [x.atleast_1d() for x in (self, *others)]
+        tensors = [x.atleast_1d() for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=0 if tensors[0].ndim == 1 else 1)
 
     def vstack(self, *others: Self) -> Self:
         """This tensor and others one below the other: along dimension 0, vectors as rows."""
-        tensors = [x.atleast_2d() for x in (self, *others)]
+        tensors = [x.atleast_2d() for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=0)
 
     row_stack = vstack
 
     def dstack(self, *others: Self) -> Self:
         """This tensor and others one behind the other: along dimension 2."""
-        tensors = [x.atleast_3d() for x in (self, *others)]
+        tensors = [x.atleast_3d() for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=2)
 
     def column_stack(self, *others: Self) -> Self:
         """This tensor and others side by side, vectors as columns."""
-        tensors = [x if x.ndim > 1 else x.reshape(-1, 1) for x in (self, *others)]
+        tensors = [x if x.ndim > 1 else x.reshape(-1, 1) for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=1)
 
     def broadcast_tensors(self, *others: Self) -> tuple[Self, ...]:

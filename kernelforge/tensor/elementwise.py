@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Elementwise(Bits):
                 return self._wrap(node, self._tracked or other._tracked or None, 3)
         elif (other.__class__ is float or other.__class__ is int) and self._node.dtype.kind == "f":
             a = self._node
-            b = graph.full(a.shape, other, a.dtype)
+            b = (graph.factor if op == "mul" else graph.full)(a.shape, other, a.dtype)
             node = graph.binary(op, b, a) if reverse else graph.binary(op, a, b)
             return self._wrap(node, self._tracked, 3)
         return self._combined(op, other, reverse)
@@ -89,6 +89,8 @@ class Elementwise(Bits):
             left, right = self._wrap(a, tracked), self._wrap(b, tracked)
             inexact = ((left < 0) ^ (right < 0)) & (left % right).ne(0)
             return down + inexact.cast(a.dtype)
+        if a.dtype.is_narrow_float and isinstance(other, int | float) and not reverse and rounding_mode is None:
+            b = graph.factor(a.shape, other, a.dtype)
         if not a.dtype.is_inexact:
             a, b = graph.cast(a, dtypes.default_float), graph.cast(b, dtypes.default_float)
         quotient = self._wrap(graph.elementwise("div", a, b), tracked)
@@ -260,12 +262,22 @@ class Elementwise(Bits):
         """True where both differ."""
         return self._compare("ne", other)
 
-    def where(self, x: Operand, y: Operand) -> Self:
-        """x where self is true, else y, all three broadcast together.
+    @overload
+    def where(self) -> tuple[Self, ...]: ...
+
+    @overload
+    def where(self, x: Operand, y: Operand) -> Self: ...
+
+    def where(self, x: Operand | None = None, y: Operand | None = None) -> Self | tuple[Self, ...]:
+        """x where self is true, else y, all three broadcast together; without both, where self is not zero.
 
         >>> (Tensor([1, 2, 3]) > 1).where(10, Tensor([4, 5, 6])).tolist()
         [4, 10, 10]
         """
+        if x is None and y is None:
+            return self.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+        if x is None or y is None:
+            raise ArgumentError("where() takes both x and y, or neither")
         a, b, tracked = self._pair(x, y)
         condition = graph.cast(self._node, dtypes.bool)
         if condition.shape != a.shape:

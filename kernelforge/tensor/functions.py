@@ -27,10 +27,6 @@ class Functions(Elementwise):
     def _function(self, op: str) -> Self:
         return self._derived(graph.elementwise(op, self._floating()._node))
 
-    def _times(self, factor: float) -> Self:
-        """self * factor, the factor with the digits that are computed with, which may be more than the type's own."""
-        return (self.cast(self.dtype.arithmetic) * factor).cast(self.dtype)
-
     def exp(self) -> Self:
         """e to the power of each value."""
         return self._function("exp")
@@ -54,7 +50,7 @@ class Functions(Elementwise):
     @composite
     def log10(self) -> Self:
         """The logarithm to base 10."""
-        return self._function("log2")._times(math.log10(2))
+        return self._function("log2") * math.log10(2)
 
     def log1p(self) -> Self:
         """log(1 + self), accurate near zero."""
@@ -124,7 +120,7 @@ class Functions(Elementwise):
     @composite
     def sinc(self) -> Self:
         """sin(pi x) / (pi x), 1 at 0."""
-        angle = self._floating()._times(math.pi)
+        angle = self._floating() * math.pi
         zero = angle.eq(0)
         angle = zero.where(1, angle)
         return zero.where(1, angle.sin() / angle)
@@ -132,12 +128,12 @@ class Functions(Elementwise):
     @composite
     def deg2rad(self) -> Self:
         """An angle in degrees as one in radians."""
-        return self._floating()._times(math.pi / 180)
+        return self._floating() * (math.pi / 180)
 
     @composite
     def rad2deg(self) -> Self:
         """An angle in radians as one in degrees."""
-        return self._floating()._times(180 / math.pi)
+        return self._floating() * (180 / math.pi)
 
     # Parts and signs --------------------------------------------------------------------------------------------
 

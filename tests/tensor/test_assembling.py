@@ -38,6 +38,12 @@ def test_splits(name, shape, numpy_device):
         assert_all_same(getattr(Tensor(x), name)(parts), expected)
 
 
+@pytest.mark.parametrize("name", ["hstack", "vstack", "dstack", "column_stack"])
+def test_tensors_in_a_list_are_joined(name, device):
+    arrays = [values(3), values(3)]
+    assert_same(getattr(Tensor, name)([Tensor(x) for x in arrays]), getattr(np, name)(arrays))
+
+
 def test_lists_of_choices(device):
     torch = pytest.importorskip("torch")
     x = torch.tensor([1.0, 2.0, 4.0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor import Tensor
 from tests.tensor.checks import assert_gradient, assert_same, values
 
@@ -64,3 +64,10 @@ def test_places_in_every_shape_and_type(shape: tuple[int, ...], dtype: type) -> 
     if x.ndim:
         chosen = Tensor(np.arange(x.size).reshape(shape))[Tensor(x != 0)]
         np.testing.assert_array_equal(chosen.numpy(), np.arange(x.size).reshape(shape)[x != 0])
+
+
+def test_where_alone_gives_places(device):
+    found = Tensor([[1, 0], [0, 3]]).where()
+    assert [x.tolist() for x in found] == [[0, 1], [0, 1]]
+    with pytest.raises(ArgumentError, match="both"):
+        Tensor([True]).where(1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kernelforge import linalg
 from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.products import _cheapest_cuts
@@ -43,3 +44,9 @@ def test_chains_are_cut_where_that_is_cheapest():
 def test_cross_broadcasts(device):
     x, y = values(4, 3), values(3, seed=1)
     assert_same(Tensor(x).cross(Tensor(y)), np.cross(x, y))
+
+
+def test_a_list_of_matrices_is_multiplied(device):
+    arrays = [values(2, 3), values(3, 4), values(4)]
+    expected = np.linalg.multi_dot(arrays)
+    assert_same(linalg.multi_dot([Tensor(x) for x in arrays]), expected, rtol=1e-4)

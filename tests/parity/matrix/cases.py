@@ -19,6 +19,7 @@ from kernelforge.autograd import grad
 from tests.parity.matrix import operations
 from tests.parity.matrix.comparison import difference, leaves
 from tests.parity.matrix.kept import PLACES, reason
+from tests.parity.matrix.settling import settled
 from tests.parity.matrix.translation import DTYPES, Untranslatable, ours, translated
 
 RANDOM: Final = re.compile(
@@ -103,7 +104,8 @@ def forward(op: Any, sample: Any, function: Callable[..., Any]) -> str:
             found, expected = [x.abs() if isinstance(x, Tensor) else x for x in leaves(found)], [
                 y.abs() if isinstance(y, torch.Tensor) else y for y in leaves(expected)
             ]
-        return difference(found, expected, **compared(op)) or ""
+        how = difference(found, expected, **compared(op)) or ""
+        return settled(op, sample, found, expected, how, compared(op))
     except Exception as error:
         return raised(error)
 
