@@ -103,19 +103,21 @@ def _has_to_be_spelled(order: Iterable[Node]) -> bool:
     return any(node.op in DEFERRED or node.dtype in VIRTUAL for node in order)
 
 
-def memory_forms(roots: Sequence[Node]) -> list[Node]:
+def memory_forms(roots: Sequence[Node], known: Container[int] | None = None) -> list[Node]:
     """The nodes whose elements memory is to hold for roots, with nothing in them that has to be spelled out.
 
     Unless gradients look into them, realized nodes are buffers in it: a node that is realized all the same is one that
     operations arrived at which happen to be those of a realized one.
+
+    known   the buffers that may be read, by id; None: all of them
     """
-    roots = _on_buffers(roots)
+    roots = _on_buffers(roots, known)
     if not _has_to_be_spelled(toposort(roots, into_realized=False)):
         return list(roots)
     return [stored(root.dtype, found) for root, found in _spelled(roots, False)]
 
 
-def _on_buffers(roots: Sequence[Node]) -> Sequence[Node]:
+def _on_buffers(roots: Sequence[Node], known: Container[int] | None) -> Sequence[Node]:
     """Roots with buffers in the places of realized nodes, unless gradients ask how these were computed."""
     order = toposort(roots, into_realized=False)
     if all(x.realized is None or x.op == "buffer" for x in order) or differentiates(order):
@@ -126,7 +128,8 @@ def _on_buffers(roots: Sequence[Node]) -> Sequence[Node]:
         if node not in read:
             done[node] = node
         elif realized is not None and node.op != "buffer":
-            done[node] = buffer(realized, node.shape, node.dtype)
+            is_known = known is None or id(realized) in known
+            done[node] = buffer(realized, node.shape, node.dtype) if is_known else node
         else:
             with user_line(node.line):
                 done[node] = rebuild(node, [done[x] for x in node.src])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
 from kernelforge.buffer import Buffer
+from kernelforge.carried import carried, mark
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.execution import debug, edits, faults, saved
@@ -38,6 +39,7 @@ from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.node import is_stored, waiting
 from kernelforge.planning.steps import Plan, Step
+from kernelforge.recording import recorder
 from kernelforge.settings import (
     DUMP,
     DUMP_LANGUAGE,
@@ -91,6 +93,7 @@ class Plans:
     made    by those of them that nothing else needed
     usual   the plan where none of them is looked for
     runs    of large plans for open sizes
+    carried places of nodes that the next graph is going to use, as they are those of a loop
     """
 
     spares: frozenset[int]
@@ -98,6 +101,7 @@ class Plans:
     made: dict[frozenset[int], Plan]
     usual: Plan | None = None
     runs: int = 0
+    carried: tuple[int, ...] = ()
 
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
@@ -136,6 +140,7 @@ def realize(
     plans = _plans.get(key)
     leaves = cast(list[Buffer], found.leaves)
     usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
+    mark(found.nodes, plans.carried if plans is not None else ())
     if plans is not None and usual is not None and not _outgrown(plans, usual):
         return Ran(usual, leaves, _run_for(pending, usual, leaves))
     free: frozenset[int] = frozenset()
@@ -150,10 +155,11 @@ def realize(
     if plan is None or closed:
         if plan is not None:  # of others of its kind there may be fewer now
             plan.closed[0] += 1
+        further = _carried(found, plans)
         plan = _planned(pending, found, device, free, opens=not closed)
         if plans is None:
             counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
-            plans = _plans[key] = Plans(plan.spares, counts, {})
+            plans = _plans[key] = Plans(plan.spares, counts, {}, carried=further)
             _make_room(key, plan)
         compile_all(plan)
         plans.made[free & plans.spares] = plan
@@ -175,6 +181,15 @@ def _structured(nodes: Sequence[Node], device: str) -> Structure:
     for place in dict.fromkeys(node.device for node in first):
         realize([node for node in first if node.device == place])
     return structure_on(nodes, device)
+
+
+def _carried(found: Structure, known: Plans | None) -> tuple[int, ...]:
+    """The places of what a loop carries on in a new graph, marked."""
+    if known is not None or recorder.get() is not None:
+        return ()
+    places = carried(found.nodes)
+    mark(found.nodes, places)
+    return places
 
 
 def _is_large(plan: Plan) -> bool:

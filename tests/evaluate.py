@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from kernelforge.graph import Node, toposort
+from kernelforge.running import contents
 
 Rule = Callable[..., NDArray]
 RULES: dict[str, Rule] = {}
@@ -57,8 +58,7 @@ def _scalar(node: Node, *x: NDArray) -> NDArray:
 
 @_rule
 def _buffer(node: Node) -> NDArray:
-    assert node.attr.host is not None, f"{node.attr} has left the host"
-    return from_storage(node.attr.host, node.dtype).reshape(node.shape)
+    return from_storage(contents(node.attr), node.dtype).reshape(node.shape)
 
 
 @_rule

@@ -7,7 +7,7 @@ gradients, batches and captured functions go through them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from kernelforge.calls import expanded, placeholders
 from kernelforge.errors import ShapeError
@@ -21,8 +21,6 @@ from kernelforge.rewrites.virtual import VIRTUAL
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import is_spelling, spelled_out
 from kernelforge.whiles import outside_of, recipes, replaced
-
-NESTED: Final = frozenset(("loop", "while"))  # what a step of a loop cannot have
 
 
 def cond(pred: Tensor | bool, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:
@@ -63,8 +61,8 @@ def scan(
     reverse   from the last to the first; ys keep their places
 
     The function is called and planned once, however long the sequence, where the carry is tensors of one dtype (no
-    numbers) that keep their shapes, and the function draws no random numbers, asks for no values and has no loop in it;
-    else it is called for each place.
+    numbers) that keep their shapes, and the function draws no random numbers and asks for no values; else it is called
+    for each place.
 
     >>> carry, ys = scan(lambda total, x: (total + x, total), Tensor(0.0), Tensor([1.0, 2.0, 3.0]))
     >>> carry.item(), ys.tolist()
@@ -129,7 +127,7 @@ def _walked(
         return None
     tracked = any(x._tracked for x in (state, *sequences, *after, *ys)) or None
     roots = expanded(roots, history=True)
-    if any(node.dtype in VIRTUAL or node.op in NESTED for node in toposort(roots)):
+    if any(node.dtype in VIRTUAL for node in toposort(roots)):
         return None
     states = _states(inputs, roots, [x._node for x in (state, *sequences)], reverse)
     length = states.shape[0]

@@ -144,7 +144,7 @@ def rewritten(
     try:
         if story is not None:
             story.begins(nodes)
-        simple: Sequence[Node] = memory_forms(nodes)
+        simple: Sequence[Node] = memory_forms(nodes, known)
         if story is not None:
             story.rewritten("spelled out", simple)
         while True:

@@ -7,7 +7,7 @@ nothing that changes is done once, before the first round.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Slot, Step, Transfer
@@ -29,21 +29,32 @@ def rounds(
     once, repeated = _divided(body, where)
     own = [number for number, slot in enumerate(body.slots) if slot.role in ("scratch", "fault")]
     where |= {number: new(replace(body.slots[number], takes=-1)) for number in own}
+    begins: dict[int, tuple[int, int]] = {}  # for a part the slot it is a part of, and where in it
 
-    def part(whole: int, number: int, place: int) -> int:
-        slot = body.slots[number]
-        return new(replace(slot, role="part", whole=whole, start=place * slot.nbytes, takes=-1))
+    def part(whole: int, number: int, start: int) -> int:
+        whole, before = begins.get(whole, (whole, 0))
+        slot = replace(body.slots[number], role="part", whole=whole, start=before + start, takes=-1)
+        found = new(slot)
+        begins[found] = whole, slot.start
+        return found
 
+    def parts(of: Collection[int], here: Mapping[int, int]) -> dict[int, int]:
+        """The parts that the body has of some of its slots: those of loops in it."""
+        return {i: part(here[whole], i, start) for i, whole, start, _ in body.parts if whole in of}
+
+    where |= parts(where.keys(), where)
+    changing = {*range(1 + sequences), result}
     found: list[Step] = []
     here, state = dict(where), given[0]
     for place in places:
         here[0] = state
-        here |= {number: part(given[number], number, place) for number in range(1, 1 + sequences)}
-        state = part(target, result, place)
+        here |= {i: part(given[i], i, place * body.slots[i].nbytes) for i in range(1, 1 + sequences)}
+        state = part(target, result, place * body.slots[result].nbytes)
         if result < len(given):
             found.append(Transfer(here[result], state))
         else:
             here[result] = state
+            here |= parts(changing, here)
             found += [moved(step, here) for step in repeated]
     return [moved(step, where) for step in once], found, where
 
