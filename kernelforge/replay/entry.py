@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from kernelforge.graph import Node
 from kernelforge.replay.capture import Capture
-from kernelforge.replay.guards import Absent, Guard, check_not_iterator, is_same, shown
+from kernelforge.replay.guards import Absent, Guard, Written, check_not_iterator, is_same, shown
 from kernelforge.replay.state import SIMPLE
 from kernelforge.replay.structures import children
 from kernelforge.replay.watching import Environment
@@ -38,14 +38,14 @@ class Arguments:
         self.tensors: list[Tensor] = []
         self.plain: list[tuple[str, Any]] = []
         self.objects: list[tuple[str, Any]] = []
-        stack: list[tuple[str, Any]] = [(f"argument {key}", kwargs[key]) for key in sorted(kwargs, reverse=True)]
+        stack: list[tuple[str, Any]] = [(f"argument {key}", kwargs[key]) for key in reversed(kwargs)]
         stack += [(f"argument {i}", args[i]) for i in reversed(range(len(args)))]
-        self.plain.append(("the number of arguments", (len(args), *sorted(kwargs))))
+        self.plain.append(("the number of arguments", (len(args), *kwargs)))
         while stack:
             path, value = stack.pop()
             if isinstance(value, Tensor):
                 self.tensors.append(value)
-                self.plain.append((path, Tensor))
+                self.plain.append((path, type(value)))
                 if gradients and value.grad is not None:
                     stack.append((f"{path}.grad", value.grad))
             elif isinstance(value, SIMPLE):
@@ -131,7 +131,7 @@ class Entry:
     seen: list[Tensor]
     seen_kinds: list[tuple[object, ...]]
     family: Family = field(default_factory=Family)
-    guards: list[Guard | Absent | Environment] = field(default_factory=list)
+    guards: list[Guard | Absent | Environment | Written] = field(default_factory=list)
     uses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
     replays: int = 0

@@ -32,6 +32,7 @@ from kernelforge.replay.guards import (
     is_same,
     numbers_in,
     shown,
+    written_in,
 )
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
@@ -202,7 +203,9 @@ class Jit(Generic[P, T]):
         changed = set(map(id, work.trace.changed))
         entry.changing = {i for i, x in enumerate((*entry.seen, *given.tensors)) if id(x) in changed}
         entry.kin = kinship([*entry.seen, *given.tensors], entry.changing)
-        entry.guards = [*found, *absent_in(work.trace.codes.values()), *environment_of(work.trace.watch)]
+        codes = work.trace.codes
+        entry.guards = [*found, *absent_in(codes.values()), *environment_of(work.trace.watch)]
+        entry.guards += written_in(snapshot, codes)
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)
         entry.quick = plain and not entry.kin and entry.fresh == list(range(len(args)))
         entry.seconds = perf_counter() - start

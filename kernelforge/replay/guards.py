@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import is_, itemgetter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter, is_, itemgetter
 from random import Random
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,7 @@ from kernelforge.replay.state import (
     Globals,
     Gradient,
     Holder,
+    Members,
     Names,
     Numbers,
     Snapshot,
@@ -67,7 +68,7 @@ class Guard:
     rebind   given a tensor and another in its place: whether that may stand for it from now on
     """
 
-    __slots__ = ("_values", "contents", "expected", "holder", "names", "rebind")
+    __slots__ = ("_values", "contents", "expected", "holder", "kind", "names", "rebind")
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Guard:
         rebind: Callable[[Tensor, Tensor], bool],
     ) -> None:
         self.holder, self.contents, self.names, self.rebind = holder, contents, names, rebind
+        self.kind = type(holder.owner)
         self._aim()
 
     def _aim(self) -> None:
@@ -110,7 +112,7 @@ class Guard:
         Tensors that stand for others from now on are what is expected from now on.
         """
         now, found = self.now(), list[tuple[int, int]]()
-        if now.keys() != self.contents.keys():
+        if now.keys() != self.contents.keys() or type(self.holder.owner) is not self.kind:
             return None
         self.contents = dict(self.contents)
         for key, new in now.items():
@@ -132,6 +134,8 @@ class Guard:
         return now
 
     def _compared(self) -> str | None:
+        if type(self.holder.owner) is not self.kind:
+            return f"{self.holder.path} was a {self.kind.__name__}, now it is a {type(self.holder.owner).__name__}"
         now = self.now()
         for key in (*self.contents, *(key for key in now if key not in self.contents)):
             old, new = self.contents.get(key, MISSING), now.get(key, MISSING)
@@ -150,10 +154,10 @@ def _reader(holder: Holder, contents: dict[Any, Any]) -> Callable[[], Sequence[A
     if isinstance(holder, Cell):
         return lambda: (owner.cell_contents,)
     if isinstance(holder, Gradient):
-        return lambda: (owner.grad,)
+        return lambda: (owner.grad, getattr(owner, "_hooks", None))
     if isinstance(holder, Globals | Names):
         return _picked(vars(owner) if isinstance(holder, Names) else owner, list(contents))
-    if isinstance(holder, Attributes) and not holder.slots and not isinstance(owner, type):
+    if isinstance(holder, Attributes) and not holder.slots:
         return _of_attributes(owner, list(contents))
     if isinstance(holder, Attributes):
         names = list(contents)
@@ -162,11 +166,14 @@ def _reader(holder: Holder, contents: dict[Any, Any]) -> Callable[[], Sequence[A
         return lambda: tuple(owner.values())
     if isinstance(owner, list):
         return lambda: owner
+    if isinstance(holder, Members):
+        (known,) = contents.values()
+        return lambda: (known if owner == known else None,)
     return lambda: tuple(holder.items().values())
 
 
-def _picked(owner: dict[str, Any], names: list[str]) -> Callable[[], Sequence[Any]]:
-    """The values of some keys of a dict."""
+def _picked(owner: Mapping[str, Any], names: list[str]) -> Callable[[], Sequence[Any]]:
+    """The values of some keys."""
     if not names:
         return lambda: ()
     if len(names) == 1:
@@ -177,12 +184,12 @@ def _picked(owner: dict[str, Any], names: list[str]) -> Callable[[], Sequence[An
 
 
 def _of_attributes(owner: Any, names: list[str]) -> Callable[[], Sequence[Any]]:
-    found, size = vars(owner), len(vars(owner))
+    found, size, kind = vars(owner), len(vars(owner)), owner.__class__
     get = _picked(found, names)
 
     def values() -> Sequence[Any]:
-        if len(found) != size:
-            raise KeyError("attributes were added or removed")
+        if len(found) != size or owner.__class__ is not kind:
+            raise KeyError("attributes were added or removed, or those of another class count")
         return get()
 
     return values
@@ -231,6 +238,39 @@ class Absent:
     def reason(self) -> str | None:
         found = [name for name in self.names if name in self.owner]
         return f"global {found[0]} hides the builtin now" if found else None
+
+
+class Written:
+    """What functions that ran are made of: another one's code may be put in, by editors for instance, or defaults."""
+
+    __slots__ = ("expected", "functions")
+
+    def __init__(self, functions: Sequence[FunctionType]) -> None:
+        self.functions, self.expected = functions, list(map(_WRITTEN, functions))
+
+    def holds(self) -> bool:
+        return all(map(_all_same, map(_WRITTEN, self.functions), self.expected))
+
+    def reason(self) -> str | None:
+        """Which function is another one by now."""
+        for function, old in zip(self.functions, self.expected):
+            if not _all_same(_WRITTEN(function), old):
+                return f"{function.__qualname__}() was given other code or defaults"
+        return None
+
+
+_WRITTEN: Final = attrgetter("__code__", "__defaults__", "__kwdefaults__")
+
+
+def _all_same(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
+    return all(map(is_, old, new))
+
+
+def written_in(snapshot: Snapshot, codes: Collection[int]) -> list[Written]:
+    """What guards the users' functions that ran, given the identities of their code."""
+    found = [value for value in snapshot.alive if isinstance(value, FunctionType) and id(value.__code__) in codes]
+    found = [function for function in found if not is_library(function.__code__.co_filename)]
+    return [Written(found)] if found else []
 
 
 def absent_in(codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Absent]:

@@ -1,4 +1,4 @@
-"""What a function prints and logs, so that replays print and log it again.
+"""What a function prints, logs and warns of, so that replays do again.
 
 Comes in: a call that is being captured.  Goes out: functions that say the same.  The words need no guard: values of
 tensors that reach Python are compared, so whoever says other words is not replayed.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -39,18 +40,36 @@ class Heard:
 
 @contextmanager
 def heard(said: list[Callable[[], None]]) -> Iterator[None]:
-    """A context that notes what is written to the standard streams."""
+    """A context that notes what is written to the standard streams, and warnings that are shown."""
     streams = {name: getattr(sys, name) for name in STREAMS}
     found = {name: Heard(stream, lambda text, name=name: said.append(partial(_write, name, text)))  # type: ignore[misc]
              for name, stream in streams.items() if stream is not None}  # fmt: skip
     for name, stream in found.items():
         setattr(sys, name, stream)
+    show = warnings.showwarning
+    warnings.showwarning = note = _warned(show, said)
     try:
         yield
     finally:
+        if warnings.showwarning is note:
+            warnings.showwarning = show
         for name, stream in found.items():
             if getattr(sys, name) is stream:
                 setattr(sys, name, streams[name])
+
+
+def _warned(show: Callable[..., None], said: list[Callable[[], None]]) -> Callable[..., None]:
+    """What shows a warning, and notes it where one thread's user code gave it."""
+    thread = get_ident()
+
+    def note(message: Warning, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+        user = asking(sys._getframe(1), aside=frozenset()) if get_ident() == thread else None
+        if user is not None:
+            registry = user.f_globals.setdefault("__warningregistry__", {})
+            said.append(partial(warnings.warn_explicit, message, category, filename, lineno, registry=registry))
+        show(message, category, filename, lineno, *rest)
+
+    return note
 
 
 def _write(name: str, text: str) -> None:

@@ -16,12 +16,16 @@ from enum import Enum
 from functools import cached_property, lru_cache, partial
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
+from weakref import ref
 
 import numpy as np
 
 from codegen.dtypes import DType
+from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError
+from kernelforge.graph import Node
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.stops import stops
 
 SIMPLE: Final = (
     bool, int, float, complex, str, bytes, type(None), type(...), slice, range, DType, np.generic, np.dtype,
@@ -122,7 +126,7 @@ class Attributes(Holder):
         found.update((name, getattr(self.owner, name)) for name in self.slots if hasattr(self.owner, name))
         unguarded = getattr(type(self.owner), "unguarded", ())
         if isinstance(self.owner, type):
-            return {k: v for k, v in found.items() if not k.startswith("__") and not hasattr(type(v), "__get__")}
+            return {name: value for name, value in found.items() if not name.startswith("__")}
         return {name: value for name, value in found.items() if name not in unguarded} if unguarded else found
 
     def put(self, key: Any, value: Any) -> None:
@@ -143,12 +147,12 @@ class Names(Attributes):
 
 
 class Gradient(Attributes):
-    """The gradient of a tensor."""
+    """The gradient of a tensor, and the functions that are called with it."""
 
     filtered = False
 
     def items(self) -> dict[Any, Any]:
-        return {"grad": self.owner.grad}
+        return {"grad": self.owner.grad, "_hooks": getattr(self.owner, "_hooks", None)}
 
 
 class Elements(Holder):
@@ -170,12 +174,11 @@ class Members(Holder):
     """The members of a set, as they are."""
 
     def items(self) -> dict[Any, Any]:
-        return {frozenset(self.owner): None}
+        return {"": frozenset(self.owner)}
 
     def put(self, key: Any, value: Any) -> None:
-        if value is not MISSING:
-            self.owner.clear()
-            self.owner.update(key)
+        self.owner.clear()
+        self.owner.update(value)
 
     def spelled(self, key: Any) -> str:
         return self.path
@@ -222,7 +225,8 @@ def parts(value: Any, path: str) -> Parts:
         return [], []
     for kind, holder in _HOLDERS.items():
         if isinstance(value, kind):
-            return [holder(path, value), *([] if kind in (Tensor, np.ndarray) else _attributes(value, path))], []
+            inside = _called_with(value, path) if isinstance(value, Tensor) else []
+            return [holder(path, value), *([] if kind in (Tensor, np.ndarray) else _attributes(value, path))], inside
     if isinstance(value, FunctionType):
         return _of_function(value, path)
     fixed = _fixed(value, path)
@@ -244,6 +248,8 @@ def _fixed(value: Any, path: str) -> list[tuple[str, Any]] | None:
         return [(f"{path}.{i}", item) for i, item in enumerate((value.func, *value.args, *value.keywords.values()))]
     if isinstance(value, staticmethod | classmethod):
         return [(path, value.__func__)]
+    if isinstance(value, ref):
+        return [(f"{path}()", value())]
     if isinstance(value, property):
         return [(path, function) for function in (value.fget, value.fset) if function is not None]
     return None
@@ -256,7 +262,7 @@ def _of_function(value: FunctionType, path: str) -> Parts:
         return [], [(name, item) for item in inside if callable(item)]
     found: list[Holder] = [Cell(name, cell) for name, cell in zip(value.__code__.co_freevars, value.__closure__ or ())]
     fixed = [(f"default of {name}", item) for item in value.__defaults__ or ()]
-    fixed += [(f"default {key} of {name}", item) for key, item in (value.__kwdefaults__ or {}).items()]
+    fixed += [(f"default of {name}", value.__kwdefaults__)] if value.__kwdefaults__ else []
     found.append(Globals("", value.__globals__, names_of(value.__code__)))
     if vars(value):
         found.append(Attributes(name, value))
@@ -266,7 +272,8 @@ def _of_function(value: FunctionType, path: str) -> Parts:
 def _of_object(value: Any, path: str) -> Parts:
     if isinstance(value, ModuleType):
         file = getattr(value, "__file__", None)
-        return ([], []) if file is None or is_library(file) else ([Names(path, value)], [])
+        is_fixed = value.__name__ in sys.builtin_module_names if file is None else is_library(file)
+        return ([], []) if is_fixed else ([Names(path, value)], [])
     cls = value if isinstance(value, type) else type(value)
     if _is_foreign(cls):
         return [], []
@@ -276,8 +283,16 @@ def _of_object(value: Any, path: str) -> Parts:
     return _attributes(value, path), [] if _is_own(cls) else [(base.__name__, base) for base in _written(cls)]
 
 
+def _called_with(tensor: Tensor, path: str) -> list[tuple[str, Any]]:
+    """The functions that are called with the gradient of a tensor that is no leaf."""
+    stop = stops.get(tensor._node)
+    return [] if stop is None else [(path, stop.hooks)]
+
+
 def _attributes(value: Any, path: str) -> list[Holder]:
-    has_any = hasattr(value, "__dict__") or any(vars(cls).get("__slots__") for cls in _written(type(value)))
+    if isinstance(value, Node | Buffer):
+        return []
+    has_any = hasattr(value, "__dict__") or any(vars(cls).get("__slots__") for cls in type(value).__mro__)
     return [Attributes(path, value)] if has_any else []
 
 
