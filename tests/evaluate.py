@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
+from kernelforge.execution.running import contents
 from kernelforge.graph import Node, toposort
-from kernelforge.running import contents
 
 Rule = Callable[..., NDArray]
 RULES: dict[str, Rule] = {}
