@@ -43,7 +43,9 @@ class Index(Scatter):
         source = self._as_tensor(value).cast(self.dtype)
         mask = self._plain_mask(index, source)
         if mask is not None:
-            result = mask.where(source, self)
+            result = mask.where(source if source.ndim <= self.ndim else source.reshape(()), self)
+            if result.shape != self.shape:
+                raise ShapeError(f"elements of {self.shape} chosen by a mask cannot become {source.shape}")
         else:
             selection = self._selection(index)
             if _is_part(source, self, selection):

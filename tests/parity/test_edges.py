@@ -298,3 +298,16 @@ def test_lists_that_begin_with_nothing(numpy_device: None) -> None:
         assert str(found.dtype) == str(expected.dtype)[6:]
     with pytest.raises(ValueError):
         Tensor.zeros(2, 3).cat(Tensor.zeros(3))
+
+
+def test_a_mask_gives_a_tensor_no_other_shape(numpy_device: None) -> None:
+    for keeps in (True, False):
+        x, mask = Tensor(7.0), Tensor(keeps)
+        x[mask] = x[mask] * 2
+        assert x.shape == () and x.item() == (14 if keeps else 7)
+    row = Tensor([1.0, 2.0, 3.0])
+    row[row > 1] = Tensor([[5.0]])
+    assert row.tolist() == [1, 5, 5]
+    columns = Tensor.zeros(3, 1)
+    with pytest.raises(ValueError, match="by a mask"):
+        columns[Tensor([True, False, True])] = Tensor.zeros(0)
