@@ -141,9 +141,17 @@ class Interchange(Convert):
     asarray = as_tensor
 
     @classmethod
-    def scalar_tensor(cls, s: complex, *, dtype: DType | str | None = None, device: str | None = None) -> Self:
+    def scalar_tensor(
+        cls,
+        s: complex,
+        *,
+        dtype: DType | str | None = None,
+        device: str | None = None,
+        requires_grad: bool | None = None,
+    ) -> Self:
         """A number as a tensor without dimensions, of the default float type unless another is given."""
-        return cls(s, device=device, dtype=dtype or (dtypes.default_float.complex if s.imag else dtypes.default_float))
+        kind = dtype or (dtypes.default_float.complex if s.imag else dtypes.default_float)
+        return cls(s, device, kind, requires_grad)
 
     @classmethod
     def frombuffer(

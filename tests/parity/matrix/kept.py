@@ -21,7 +21,7 @@ class Kept:
 
 
 PLACES: Final = re.compile(
-    r"arg(max|min|sort|where)|sort|msort|topk|kthvalue|(nan)?median|mode|cum(max|min)|nonzero|searchsorted|bucketize"
+    r"arg(max|min|sort|where)|sort|msort|topk|kthvalue|(nan)?median|mode|cum(max|min)|nonzero(_static)?|searchsorted|bucketize"
     r"|unique(_consecutive)?|bincount|nn\.functional\.(adaptive_|fractional_)?max_pool.*|arange|tri[lu]_indices|min|max"
     r"|unravel_index|multinomial"
 )
@@ -31,8 +31,8 @@ KEPT: Final = [
     Kept(r"gradient", r".*", "the name is tinygrad's for gradients of tensors; diff() gives differences"),
     Kept(r"svd", r".*", "as torch.linalg.svd, and tinygrad's: the last result is V.T"),
     Kept(r"linalg\.lstsq", r"results.* 1 for \d|raised|type|shape", "gives the solution alone"),
-    Kept(r"histogramdd|svd_lowrank|pca_lowrank|broadcast_shapes|scalar_tensor|unsafe_.*|_.*|torch\..*|native_.*"
-         r"|jiterator.*|sparse\..*|masked\..*|to_sparse|hash_tensor|nonzero_static|resize_.*|grid_sampler_.d"
+    Kept(r"_.*|torch\..*|native_.*"
+         r"|jiterator.*|sparse\..*|masked\..*|to_sparse|hash_tensor|grid_sampler_.d"
          r"|native_dropout_backward|max_pool2d_with_indices_backward|signal\..*|(new_)?empty_(strided|permuted)"
          r"|randint_like|fill|constant_pad_nd|as_strided.*|lu_unpack|slice|item", "missing",
          "functions that are not methods of torch's tensors, or of other memory layouts"),
@@ -65,7 +65,7 @@ KEPT: Final = [
     Kept(r"rand(n|int)?(_like)?", r"raised: DTypeError", "random numbers are floats, those of randint() integers"),
     Kept(r"normal|randint", r"raised: ShapeError", "as tinygrad's: the shape comes first"),
     Kept(r"zero_", r"raised: StateError", "a leaf that requires a gradient cannot change in place, as torch has it"),
-    Kept(r"linalg\.pinv:singular", r".*", "the database's case is of a product of two matrices"),
+    Kept(r"linalg\.pinv:singular|(svd|pca)_lowrank", r".*", "the database's case is of a product of two matrices"),
     Kept(r"linalg\.pinv:hermitian", r"values", "gradients are of the triangle that is read, all of its diagonal",
          "float64 complex64 complex128"),
     Kept(r"nn\.functional\.triplet_margin_with_distance_loss", r"raised: TypeError", "distances of torch's"),
