@@ -201,11 +201,12 @@ def matmul_shapes(a: Shape, b: Shape, what: str = "matmul") -> tuple[Shape, int,
 
 
 def per_axis(value: int | Sequence[int], rank: int, what: str, name: str) -> tuple[int, ...]:
-    """One number per axis: the given one for all, or as given.
+    """One number per axis: the given one for all, alone or in a sequence, or as given.
 
     raises ShapeError when their number is wrong
     """
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    values = (value,) if isinstance(value, int) else tuple(value)
+    values = values * rank if len(values) == 1 else values
     if len(values) != rank:
         raise ShapeError(f"{what} with {name} {values}: one number, or one for each of the {rank} axes")
     return values

@@ -76,6 +76,7 @@ def test_other_shapes() -> None:
     assert rules.joined_shape([(2, 3), (0, 3), (4, 3)], 0) == (6, 3)
     assert rules.matmul_shapes((4, 1, 2, 3), (5, 3, 6)) == ((4, 5), 2, 3, 6)
     assert rules.per_axis(2, 3, "pool", "stride") == (2, 2, 2) and rules.per_axis([1, 2], 2, "pool", "stride") == (1, 2)
+    assert rules.per_axis([2], 3, "pool", "stride") == (2, 2, 2)
     assert rules.normal_pads([(1, 2), [0, 0]], (3, 4)) == ((1, 2), (0, 0))
 
 

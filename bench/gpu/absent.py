@@ -54,7 +54,9 @@ class Counted:
 
 
 class AbsentRuntime:
-    """A device of which only the target is known."""
+    """A device of which only the target is known: every size has kernels of its own."""
+
+    opens = False
 
     def __init__(self, target: Target) -> None:
         self.name, self.target, self.facts = DEVICE, target, Facts(target.name, kind="gpu")

@@ -250,10 +250,10 @@ class Assembling(Windowing):
 
     @classmethod
     def logspace(cls, start: float, end: float, steps: int, base: float = 10.0, **kwargs: Any) -> Self:
-        """`steps` numbers from base^start to base^end with equal ratios."""
+        """`steps` numbers from base^start to base^end with equal ratios; integers are these without their fractions."""
         kind = as_dtype(kwargs.pop("dtype", None) or dtypes.default_float)
-        exponents = cls.linspace(start, end, steps, dtype=kind.arithmetic, **kwargs)
-        return (exponents * math.log2(base)).exp2().cast(kind) if base > 0 else exponents.pow(base, True).cast(kind)
+        work = dtypes.float64 if kind.is_int else kind.arithmetic
+        return cls.linspace(start, end, steps, dtype=work, **kwargs).pow(base, True).cast(kind)
 
     @classmethod
     def tril_indices(cls, row: int, col: int, offset: int = 0, **kwargs: Any) -> Self:

@@ -136,6 +136,8 @@ class Create(Core):
 
         end   another name of stop
 
+        For int64 all three lose their fractions first, as in torch; other integers lose them one by one.
+
         >>> Tensor.arange(5, 0, -2).tolist()
         [5, 3, 1]
         """
@@ -143,6 +145,8 @@ class Create(Core):
         start, stop = (0, start) if stop is None else (start or 0, stop)
         if stop is None:
             raise ArgumentError("arange() needs to know where to stop")
+        if dtype is not None and as_dtype(dtype) is dtypes.int64:
+            start, stop, step = int(start), int(stop), int(step)
         if step == 0:
             raise ArgumentError("arange() with step 0 never ends; give a positive or negative step")
         floating = any(isinstance(x, float) for x in (start, stop, step))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from codegen import open_schedules
 from codegen.program import Program
 from kernelforge import Context, Device, GlobalCounters, Tensor, realize, tune
 from kernelforge.errors import WrongResultError
@@ -139,13 +140,13 @@ def test_kernels_for_open_sizes_are_checked_at_the_sizes_they_have(operands, mon
 
 
 def test_a_fault_of_a_kernel_for_open_sizes_is_found(operands, monkeypatch) -> None:
-    right = plan.generate
+    right = open_schedules.render
 
-    def wrong(*arguments, sizes) -> Program:
-        program = right(*arguments, sizes=sizes)
+    def wrong(*arguments) -> Program:
+        program = right(*arguments)
         return dataclasses.replace(program, source=re.sub(r"= exp\(", "= exp2(", program.source))
 
-    monkeypatch.setattr(plan, "generate", wrong)
+    monkeypatch.setattr(open_schedules, "render", wrong)
     monkeypatch.setattr(open_plans, "_families", {})
     first, *others = sums_of_rows()
     with Context(VERIFY=1, OPEN=1):

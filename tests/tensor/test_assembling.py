@@ -54,7 +54,18 @@ def test_lists_of_choices(device):
     assert_same(Tensor.triu_indices(3, 4, -1), torch.triu_indices(3, 4, -1))
     assert_same(Tensor(x).vander(), torch.vander(x))
     assert_same(Tensor(x).vander(2, True), torch.vander(x, 2, True))
-    assert_same(Tensor.logspace(-1, 2, 7), torch.logspace(-1, 2, 7), 1e-5)
+    assert_same(Tensor.logspace(-1, 2, 7), torch.logspace(-1, 2, 7), 1e-6)
+    for base in (2.0, 10.0, 2.5):
+        for ours, theirs in (("int64", torch.int64), ("uint8", torch.uint8), ("int32", torch.int32)):
+            expected = torch.logspace(0, 2, 5, base, dtype=theirs)
+            assert Tensor.logspace(0, 2, 5, base, dtype=ours).tolist() == expected.tolist()
+
+
+def test_numbers_in_a_row_from_fractions() -> None:
+    torch = pytest.importorskip("torch")
+    for given in ((3.1,), (0.5, 3.5), (0, 5, 1.5), (5, 0, -1.7), (1.5, 7.9, 2.5), (-2.5, 2.5)):
+        for ours, theirs in (("int64", torch.int64), ("int32", torch.int32)):
+            assert Tensor.arange(*given, dtype=ours).tolist() == torch.arange(*given, dtype=theirs).tolist()
 
 
 def test_elements(device):
