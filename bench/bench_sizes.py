@@ -16,6 +16,8 @@ from kernelforge import Context, GlobalCounters, Tensor, realize
 from kernelforge.realize import synchronize
 
 WIDTH, HEADS = 64, 4
+TRIES, LEAST, MOST = 40, 1e6, 3e7  # sizes drawn for a function; the products of its sums
+LAYERS, SIZES_EACH = 6, 4
 Function = Callable[[Tensor], Tensor]
 
 
@@ -47,19 +49,20 @@ def measure(function: Function, sizes: list[tuple[int, int]]) -> tuple[int, floa
         synchronize()
         fresh = time.perf_counter() - start
     compiled = GlobalCounters.compiled - before
+    return compiled, fresh * 1e3, beside_own(function, x, 30, time.perf_counter)
+
+
+def beside_own(function: Function, x: Tensor, repeats: int, clock: Callable[[], float]) -> float:
+    """The least time of kernels for open sizes beside that of a size's own kernels."""
     best = {0: float("inf"), 1: float("inf")}
-    for _ in range(30):
+    for _ in range(repeats):
         for is_open in best:
             with Context(OPEN=is_open):
-                start = time.perf_counter()
+                start = clock()
                 function(x).realize()
                 synchronize()
-                best[is_open] = min(best[is_open], time.perf_counter() - start)
-    return compiled, fresh * 1e3, best[1] / best[0]
-
-
-TRIES, LEAST, MOST = 40, 1e6, 3e7  # sizes drawn for a function; the products of its sums
-LAYERS, SIZES_EACH = 6, 4
+                best[is_open] = min(best[is_open], clock() - start)
+    return best[1] / best[0]
 
 
 def convolutions(draw: random.Random) -> tuple[str, Function, list[tuple[int, ...]]]:
@@ -104,18 +107,7 @@ def ratios(function: Function, sizes: list[tuple[int, ...]]) -> list[float]:
     xs = [Tensor.randn(*size).realize() for size in sizes]
     for x in xs[:2]:
         function(x).realize()
-    found = []
-    for x in xs[2:]:
-        best = {0: float("inf"), 1: float("inf")}
-        for _ in range(5):
-            for is_open in best:
-                with Context(OPEN=is_open):
-                    start = time.process_time()
-                    function(x).realize()
-                    synchronize()
-                    best[is_open] = min(best[is_open], time.process_time() - start)
-        found.append(best[1] / best[0])
-    return found
+    return [beside_own(function, x, 5, time.process_time) for x in xs[2:]]
 
 
 def bench_windows_and_products() -> None:
