@@ -52,6 +52,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/test_collector.py::test_plans_are_made_without_it": _PLANS,
     "tests/checking/test_confirming.py::test_planted_faults_are_found": _PLANS,
     "tests/fusion/test_fuse.py": _KERNELS,
+    "tests/test_carried.py": "looks at when work that was put off is done",
     "tests/test_held.py": "looks at when work that was put off is done, and at what stays of it",
     "tests/execution/test_graphs.py": _KERNELS,
     "tests/planning/test_joint.py": _KERNELS,
