@@ -18,7 +18,7 @@ from kernelforge.counters import GlobalCounters
 from kernelforge.execution import debug, faults, graphs
 from kernelforge.execution.edits import edited
 from kernelforge.execution.observing import watching
-from kernelforge.execution.spelled import spell_out
+from kernelforge.execution.plan_function import make_function
 from kernelforge.kernels import Device
 from kernelforge.kernels.device import runtime_of
 from kernelforge.kernels.runtime import Parts
@@ -127,17 +127,13 @@ def run_called(
         return None
     for flag in plan.flags:
         faults.expect(plan.faults[flag])
-    made = plan.made
     _count(plan, service.skipped)
-    if plan.takes:
-        taken = {n: leaves[x.takes] for n, x, _ in made if x.takes >= 0}
-        made = [row for row in made if row[0] not in taken]
-    else:
-        taken = {}
-    if len(made) == 1:
+    new = [row for row in plan.made if row[1].takes < 0] if plan.takes else plan.made
+    if len(new) == 1:
         memories = (memories,)
-    found = {n: Buffer(x.size, x.dtype, x.device, None, memory) for (n, x, _), memory in zip(made, memories)}
-    found |= taken
+    found = {n: Buffer(x.size, x.dtype, x.device, None, memory) for (n, x, _), memory in zip(new, memories)}
+    if plan.takes:
+        found |= {n: leaves[x.takes] for n, x, _ in plan.made if x.takes >= 0}
     return [found[slot] if slot in found else leaves[slot] for slot in plan.results]
 
 
@@ -145,7 +141,7 @@ def _launch_one(plan: Plan, leaves: Sequence[Buffer], nbytes: int) -> Any:
     """The memory that a plan's one launch writes, once it is started."""
     runtime = runtime_of(plan.place)
     plan.runs += 1
-    spell_out(plan, runtime, lambda flag: _fault(plan, flag).memory)
+    make_function(plan, runtime, lambda flag: _fault(plan, flag).memory)
     memory = runtime.allocate(nbytes)
     memories = [buffer.memory or resident(buffer) for buffer in leaves]
     memories.append(memory)
@@ -198,7 +194,7 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
         runtime = runtime_of(plan.place)
         runtime.launch_all(batch, memories)
         plan.runs += 1
-        spell_out(plan, runtime, lambda flag: _fault(plan, flag).memory)
+        make_function(plan, runtime, lambda flag: _fault(plan, flag).memory)
         for number in plan.flags:
             faults.expect(plan.faults[number])
     _count(plan, skipped)

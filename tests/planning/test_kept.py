@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kernelforge import realize
 from kernelforge.counters import GlobalCounters
-from kernelforge.execution.spelled import TRIED
+from kernelforge.execution.plan_function import TRIED
 from kernelforge.kernels import Device
 from kernelforge.nn import Conv2d
 from kernelforge.optim import SGD

@@ -14,7 +14,7 @@ TRIED: Final = 16  # launches after which a kernel is known to be short, or not 
 AGAIN: Final = 4  # runs after which there will be more: the function takes as long to make as it saves in many
 
 
-def spell_out(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any]) -> None:
+def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any]) -> None:
     """Makes a plan a function once it ran often enough, where it is launches on leaves, new and fixed memory, and parts
     of these.  The function is for runs in which all that may be kept is, and is given its memory."""
     if not hasattr(runtime, "single") or plan.runs != (AGAIN if runtime.is_native else TRIED):
