@@ -7,11 +7,12 @@ of a Triton or OpenCL kernel.  It knows no tensors, devices or buffers.  Read th
     program                    what comes out: source text with its grid and parameters
     interpret show             the language's meaning (NumPy), its readable form
     bounds verify              what is certain about an index under guards; the language's laws
-    rebuild scalar_rules       kernels built anew; identities of single operations
-    sharing merging contract   which axes become one; which are split or merged; the roles of a contraction's axes
-    rewrite streaming          the canonical form of a kernel; one-pass rescaling
-    target schedule choose     hardware facts; schedule as data and its legality; default schedules
+    rewrites/                  the canonical form of a kernel: which axes become one, which are split or merged, ...
+    streaming                  one-pass rescaling
+    target schedule legality   hardware facts; schedule as data; what makes one legal
+    choose/                    default schedules, and all else the recipes can do
     nest                       kernel + schedule -> loop nest
-    opencl triton              the printers
+    opencl/ triton/            the printers
     generate                   the whole pipeline in one short function
+    open_sizes                 axes of open size; open_schedules, open_texts, fitting, resized: one kernel for all sizes
 """

@@ -16,7 +16,7 @@ from codegen.program import Program
 def comparable(programs: Sequence[Program], entry: str, names: Sequence[str]) -> list[str] | None:
     """The texts of programs under one name, with sizes of the given names as arguments before their own."""
     if programs[0].language == "triton":
-        return [triton_text(program, entry, names) for program in programs]
+        return [_triton_text(program, entry, names) for program in programs]
     if any(opencl.KERNEL not in program.source for program in programs):
         return None
     spelled = ", ".join(f"const int {name}" for name in names)
@@ -25,7 +25,7 @@ def comparable(programs: Sequence[Program], entry: str, names: Sequence[str]) ->
     )
 
 
-def triton_text(program: Program, entry: str, names: Sequence[str]) -> str:
+def _triton_text(program: Program, entry: str, names: Sequence[str]) -> str:
     """A Triton program's text without its comment, under another name, with more int parameters before its own."""
     text = re.sub(r"\A(#[^\n]*\n)+", "", program.source)
     arguments = [*(param.name for param in program.params), *names, *program.numbers]

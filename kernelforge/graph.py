@@ -58,8 +58,12 @@ def result(buf: Buffer, shape: Shape, dtype: DType) -> Node:
 
 
 def const(value: Value, dtype: DType) -> Node:
-    """One value, shape (); attr is the value as dtype holds it, a Python bool, int or float."""
-    value = scalar(value, dtype)
+    """One value, shape (); attr is a bool, int or float as dtype holds it, that of a `factor` with more digits."""
+    return _number(scalar(value, dtype), dtype)
+
+
+def _number(value: Value, dtype: DType) -> Node:
+    """A const node with a value as it is."""
     key = ("const", repr(value), dtype)
     node = find(key)
     return node or interned(key, "const", (), value, (), dtype, None)
@@ -113,9 +117,7 @@ def factor(shape: Shape, value: Value, dtype: DType) -> Node:
     """
     if not dtype.is_narrow_float:
         return full(shape, value, dtype)
-    number = scalar(value, dtype.arithmetic)
-    key = ("const", repr(number), dtype)
-    return _spread(find(key) or interned(key, "const", (), number, (), dtype, None), shape)
+    return _spread(_number(scalar(value, dtype.arithmetic), dtype), shape)
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -9,6 +9,8 @@ A device is a runtime of five methods (see `runtime`), and one line in `device`.
     icd             finding the OpenCL drivers a package index delivers
     opencl_devices  the OpenCL devices of this machine, and what they can do
     opencl_build    many programs, one build
+    opencl_native   kernels called by the C module, by several threads; opencl_direct: by Python, one by one
+    opencl_single   a whole plan's kernels as one function
     opencl_queues   handing kernels over, or running them at once
     opencl          any OpenCL device
     triton_compile  Triton sources to machine code, without a GPU

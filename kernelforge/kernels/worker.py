@@ -11,6 +11,7 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from codegen.dtypes import as_dtype
@@ -53,8 +54,8 @@ def compiler(name: str) -> Callable[[Sequence[Order]], Any]:
 
 def _program(language: str, order: Order) -> Program:
     params = tuple(Param(f"x{number}", as_dtype(name), 0) for number, name in enumerate(order.types))
-    facts = {"options": order.options, "divisible": order.divisible}
-    return Program(language, order.source, order.entry, (1,), params, frozenset(), **facts)  # type: ignore[arg-type]
+    program = Program(language, order.source, order.entry, (1,), params, frozenset(), options=order.options)
+    return replace(program, divisible=order.divisible)
 
 
 def _answer(answers: BinaryIO, done: bool) -> None:

@@ -48,8 +48,8 @@ else:
 
 MOST_FAMILIES: Final = 1024
 MOST_SEEN: Final = 3
-MOST_NARROW: Final = 16  # graphs of a family with plans of their own as long vectors would be half empty,
 MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is another layer or model, not other data
+MOST_NARROW: Final = 16  # graphs of a family with plans of their own as long vectors would be half empty,
 NARROW: Final = 2  # the vectors of such
 LARGE: Final = 1 << 18  # and the elements their kernels read or write at least
 CLOSED: Final = frozenset(("loop", "while", "host", "copy"))  # operations of one size
