@@ -23,8 +23,8 @@ from kernelforge.execution import running
 from kernelforge.execution.faults import raise_pending
 from kernelforge.graph import Line, Node, Shape
 from kernelforge.planning.steps import Plan
+from kernelforge.replay.holders import MISSING, Holder
 from kernelforge.replay.repeated import Repeated
-from kernelforge.replay.state import MISSING, Holder
 from kernelforge.replay.structures import Maker
 from kernelforge.replay.taking import are_alone
 from kernelforge.replay.trace import Act

@@ -28,8 +28,9 @@ from kernelforge.replay.capture import (
     buffer_of,
 )
 from kernelforge.replay.guards import is_same
+from kernelforge.replay.holders import MISSING, Holder
 from kernelforge.replay.repeated import Repeated
-from kernelforge.replay.state import MISSING, Holder, Snapshot
+from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import maker, tensors_in
 from kernelforge.replay.trace import Draw, Read, Run, Trace
 from kernelforge.tensor import Tensor

@@ -17,9 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from kernelforge.errors import JitError
-from kernelforge.replay.state import (
+from kernelforge.replay.holders import (
     MISSING,
-    SIMPLE,
     Attributes,
     Cell,
     Globals,
@@ -28,9 +27,8 @@ from kernelforge.replay.state import (
     Members,
     Names,
     Numbers,
-    Snapshot,
-    is_library,
 )
+from kernelforge.replay.state import SIMPLE, Snapshot, is_library
 from kernelforge.tensor import Tensor
 
 _BUILTIN: Final = frozenset(dir(builtins))

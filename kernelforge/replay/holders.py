@@ -1,0 +1,179 @@
+"""Places with contents: what a closure, an object or a container holds under a name or a number.
+
+Comes in: the object that holds something, and how the user would write it.  Goes out: a `Holder`, which reads its
+contents and replaces them.  It does not know where such places are looked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from kernelforge.errors import JitError
+
+MISSING: Final = object()
+
+
+@dataclass
+class Holder:
+    """A place with contents.
+
+    path   how the user would write it
+    owner  the object that holds them
+
+    `names` are the keys that count, None for all; `filtered` says that keys are names of a program, so that those no
+    code mentions cannot matter.
+    """
+
+    path: str
+    owner: Any
+    names: frozenset[str] | None = None
+    filtered = False
+
+    def items(self) -> dict[Any, Any]:
+        """The contents by key."""
+        raise NotImplementedError
+
+    def put(self, key: Any, value: Any) -> None:
+        """Replaces a content; MISSING removes it."""
+        raise NotImplementedError
+
+    def spelled(self, key: Any) -> str:
+        """The path of a content."""
+        return f"{self.path}[{key!r}]"
+
+
+class Entries(Holder):
+    """The values of a dict; those it says tensors follow are left to these."""
+
+    def items(self) -> dict[Any, Any]:
+        followed = getattr(self.owner, "followed", ())
+        return {k: v for k, v in self.owner.items() if k not in followed} if followed else dict(self.owner)
+
+    def put(self, key: Any, value: Any) -> None:
+        if value is MISSING:
+            del self.owner[key]
+        else:
+            self.owner[key] = value
+
+
+class Globals(Entries):
+    """Names of a module that a function mentions."""
+
+    filtered = True
+
+    def items(self) -> dict[Any, Any]:
+        assert self.names is not None
+        return {name: self.owner[name] for name in self.names if name in self.owner}
+
+    def spelled(self, key: Any) -> str:
+        return f"global {key}" if not self.path else f"{self.path}.{key}"
+
+
+class Attributes(Holder):
+    """The attributes of an object or a class."""
+
+    filtered = True
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        """Names of attributes that are not in a dict."""
+        classes = type(self.owner).__mro__ if not isinstance(self.owner, type) else ()
+        found = [cls.__dict__.get("__slots__", ()) for cls in classes]
+        names = [name for some in found for name in ((some,) if isinstance(some, str) else some)]
+        return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+    def items(self) -> dict[Any, Any]:
+        found = dict(getattr(self.owner, "__dict__", {}))
+        found.update((name, getattr(self.owner, name)) for name in self.slots if hasattr(self.owner, name))
+        unguarded = getattr(type(self.owner), "unguarded", ())
+        if isinstance(self.owner, type):
+            return {name: value for name, value in found.items() if not name.startswith("__")}
+        return {name: value for name, value in found.items() if name not in unguarded} if unguarded else found
+
+    def put(self, key: Any, value: Any) -> None:
+        if value is MISSING:
+            delattr(self.owner, key)
+        else:
+            setattr(self.owner, key, value)
+
+    def spelled(self, key: Any) -> str:
+        return f"{self.path}.{key}"
+
+
+class Names(Attributes):
+    """Names of a module that some code mentions."""
+
+    def items(self) -> dict[Any, Any]:
+        return {name: vars(self.owner)[name] for name in self.names or () if name in vars(self.owner)}
+
+
+class Gradient(Attributes):
+    """The gradient of a tensor, and the functions that are called with it."""
+
+    filtered = False
+
+    def items(self) -> dict[Any, Any]:
+        return {"grad": self.owner.grad, "_hooks": getattr(self.owner, "_hooks", None)}
+
+
+class Elements(Holder):
+    """The elements of a list or a deque."""
+
+    def items(self) -> dict[Any, Any]:
+        return dict(enumerate(self.owner))
+
+    def put(self, key: Any, value: Any) -> None:
+        if value is MISSING:
+            self.owner.pop()  # the last one: those to go are named from the end
+        elif key == len(self.owner):
+            self.owner.append(value)
+        else:
+            self.owner[key] = value
+
+
+class Members(Holder):
+    """The members of a set, as they are."""
+
+    def items(self) -> dict[Any, Any]:
+        return {"": frozenset(self.owner)}
+
+    def put(self, key: Any, value: Any) -> None:
+        self.owner.clear()
+        self.owner.update(value)
+
+    def spelled(self, key: Any) -> str:
+        return self.path
+
+
+class Cell(Holder):
+    """A variable of a closure."""
+
+    def items(self) -> dict[Any, Any]:
+        try:
+            return {"": self.owner.cell_contents}
+        except ValueError:
+            return {}
+
+    def put(self, key: Any, value: Any) -> None:
+        if value is MISSING:
+            del self.owner.cell_contents
+        else:
+            self.owner.cell_contents = value
+
+    def spelled(self, key: Any) -> str:
+        return f"closure variable {self.path}"
+
+
+class Numbers(Holder):
+    """The elements of a NumPy array."""
+
+    def items(self) -> dict[Any, Any]:
+        return {"": (self.owner.shape, self.owner.dtype.str, self.owner.tobytes())}
+
+    def put(self, key: Any, value: Any) -> None:
+        raise JitError(f"a captured function changes the elements of the NumPy array {self.path}: use a Tensor instead")
+
+    def spelled(self, key: Any) -> str:
+        return f"elements of {self.path}"
