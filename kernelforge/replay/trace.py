@@ -87,9 +87,13 @@ class Trace:
 
     def __post_init__(self) -> None:
         self.before = {id(node): node for node in graph.alive()}
-        reading = [node for node in self.before.values() if node.device is not None]  # others are always the same
-        buffers = [node.attr if node.op == "buffer" else node.realized for node in reading]
-        self.foreign: dict[int, Buffer] = {id(buffer): buffer for buffer in buffers if buffer is not None}
+        buffers: list[tuple[Node, Buffer | None]] = [
+            (node, node.attr if node.op == "buffer" else node.realized) for node in self.before.values()
+        ]
+        constants = {id(buffer) for node, buffer in buffers if node.device is None}  # a tensor may have one's values
+        self.foreign: dict[int, Buffer] = {
+            id(buffer): buffer for _, buffer in buffers if buffer is not None and id(buffer) not in constants
+        }
 
     def changing(self, tensor: Tensor, by: Tensor | None = None) -> None:
         node = tensor._node

@@ -145,7 +145,7 @@ class Windowing(Grids):
         """I0(beta sqrt(1 - (2 i / n - 1)^2)) / I0(beta), I0 being the modified Bessel function i0().
 
         >>> round(Tensor.kaiser_window(4, beta=3.0)[1].item(), 4)
-        0.7328
+        0.7269
         """
         steep = abs(beta)
 
