@@ -289,12 +289,16 @@ class Elementwise(Bits):
         """The values limited to at least min_ and at most max_; the gradient at a limit that is a number is 1."""
         if min_ is None and max_ is None:
             raise ArgumentError("clamp() needs min_, max_ or both")
-        result = self
+        result = self._where_a_number()
         if min_ is not None:
             result = result.maximum(min_) if isinstance(min_, Core) else (result < min_).where(min_, result)
         if max_ is not None:
             result = result.minimum(max_) if isinstance(max_, Core) else (result > max_).where(max_, result)
         return result
+
+    def _where_a_number(self) -> Self:
+        """The same values, NaN being constants: what limits values has no slope there."""
+        return self.isnan().where(self.detach(), self) if self.dtype.is_float else self
 
     def clamp_min(self, min_: Operand) -> Self:
         """The values limited to at least min_."""

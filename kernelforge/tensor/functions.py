@@ -115,7 +115,10 @@ class Functions(Elementwise):
     def logit(self, eps: float | None = None) -> Self:
         """log(x / (1 - x)), the inverse of sigmoid(), for x limited to eps .. 1 - eps if that is given."""
         x = self._floating() if eps is None else self._floating().clamp(eps, 1 - eps)
-        return (x / (1 - x)).log()
+        inside, outside = (x > 0) & (x < 1), (x < 0) | (x > 1)
+        odds, end = inside.where(x, 0.5), (inside | outside).where(0.5, x)
+        ends = outside.where(outside.where(x, 0) * math.nan, end.log() - (-end).log1p())
+        return inside.where((odds / (1 - odds)).log(), ends)
 
     @composite
     def sinc(self) -> Self:

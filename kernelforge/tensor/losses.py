@@ -132,8 +132,11 @@ class Losses(Neural):
     ) -> Self:
         """-self[target] for log probabilities [N, C, ...] and integer classes [N, ...]; weight is per class.
 
-        raises IndexError when the values are next synchronised, if a target is out of range and not ignore_index
+        raises IndexError when the values are next synchronised, if a target is out of range and not ignore_index;
+        DTypeError for weights of another type
         """
+        if weight is not None and weight.dtype is not self.dtype:
+            raise DTypeError(f"nll_loss of {self.dtype} with class weights of {weight.dtype}: cast() them first")
         values, factor, counts = self._class_values(target, 0 if self.ndim == 1 else 1, ignore_index, weight)
         return (-values * factor)._reduced_where(factor, counts, reduction)
 

@@ -17,7 +17,7 @@ from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Operand
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.index import Index, true_places
 from kernelforge.tensor.scatter import from_front_only
 
@@ -131,7 +131,7 @@ class Picking(Index):
         dim = self._dim(dim, "index_add, index_copy or index_fill")
         count = index.numel()
         shape = self.shape[:dim] + (count,) + self.shape[dim + 1 :]
-        values = self._as_tensor(source)
+        values = source if isinstance(source, Core) else self._as_tensor(source).cast(self.dtype)
         if index.ndim > 1 or values.shape not in (shape, ()):
             raise ShapeError(
                 f"{count} slices of dimension {dim} of {self.shape} by an index of {index.shape} and a source of "

@@ -175,7 +175,7 @@ class Replacing(Picking):
         if src.shape != tuple(size):
             raise ShapeError(f"as_strided_scatter of a source of {src.shape} where as_strided() gives {tuple(size)}")
         places = self._strided_places(size, stride, storage_offset)
-        return self.flatten()._scattered(0, places, src.flatten(), "set").reshape(self.shape)
+        return self.flatten()._scattered(0, places, src.flatten().cast(self.dtype), "set").reshape(self.shape)
 
     def _strided_places(self, size: Sequence[int], stride: Sequence[int], offset: int | None) -> Self:
         """The places of as_strided(), flattened.

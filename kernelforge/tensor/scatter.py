@@ -57,6 +57,8 @@ class Scatter(Interchange):
         """self with self[.., index[i, j, ..], ..] replaced by src[i, j, ..].
 
         It is unspecified which of several values for one place remains; reduce "add" or "multiply" combines them all.
+
+        raises ShapeError, and DTypeError for a source of another type
         """
         if reduce not in (None, "add", "multiply"):
             raise ArgumentError(f"reduce is None, 'add' or 'multiply', got {reduce!r}; scatter_reduce() knows more")
@@ -66,15 +68,16 @@ class Scatter(Interchange):
     def _scattered(self, dim: int, index: Self, src: Operand, mode: str) -> Self:
         if not isinstance(src, Core):
             src = index._wrap(graph.full(index.shape, src, self.dtype), None)  # type: ignore[arg-type]
+        if src.dtype is not self.dtype:
+            raise DTypeError(f"scatter of {src.dtype} into {self.dtype}: cast() the source to {self.dtype} first")
         if not self.shape:
             return self.reshape(1)._scattered(dim, index.reshape(-1), src.reshape(-1), mode).reshape(())  # type: ignore[attr-defined]
         if self.dtype is dtypes.bool and mode in ("add", "mul"):
-            return self.cast(dtypes.int32)._scattered(dim, index, src.cast(dtypes.bool), mode).cast(dtypes.bool)  # type: ignore[attr-defined]
+            return self.cast(dtypes.int32)._scattered(dim, index, src.cast(dtypes.int32), mode).cast(dtypes.bool)  # type: ignore[attr-defined]
         dim, places = self._along(dim, index, "scatter")
-        source: Self = src.cast(self.dtype)  # type: ignore[attr-defined]
-        if source.ndim != index.ndim or any(m > n for m, n in zip(index.shape, source.shape)):
-            raise ShapeError(f"scatter of {source.shape} with an index of {index.shape}: the source is smaller")
-        source = source.shrink([(0, n) for n in index.shape])
+        if src.ndim != index.ndim or any(m > n for m, n in zip(index.shape, src.shape)):
+            raise ShapeError(f"scatter of {src.shape} with an index of {index.shape}: the source is smaller")
+        source: Self = src.shrink([(0, n) for n in index.shape])  # type: ignore[attr-defined]
         node = graph.scatter(self._node, places._node, source._node, dim, mode)
         return self._wrap(node, self._tracked or source._tracked or None)
 

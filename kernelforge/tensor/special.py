@@ -93,12 +93,14 @@ class Special(Pairs):
 
     @composite
     def lgamma(self) -> Self:
-        """log |gamma(x)|, infinite at 0, -1, -2, ...
+        """log |gamma(x)|, infinite at 0, -1, -2, ..., where its slope is digamma()'s value.
 
         >>> Tensor([1.0, 5.0]).lgamma().exp().round().tolist()
         [1.0, 24.0]
         """
-        x = self._floating()._precise()
+        given = self._floating()._precise()
+        pole = (given <= 0) & given.eq(given.floor())
+        x = (pole | given.isinf()).where(1, given)
         mirrored, y, distance = x._mirrored()
         small, z = y._raised()
         series = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(_bernoulli(_TERMS), start=1)]
@@ -111,7 +113,15 @@ class Special(Pairs):
         result = small.where(result - product.log(), result)
         sine = (distance * math.pi).sin().abs()
         result = mirrored.where(math.log(math.pi) - sine.log() - result, result)
-        return x.isinf().where(math.inf, result).cast(self._floating().dtype)
+        result = pole.where(given._infinite(), given.eq(math.inf).where(given.exp(), result))
+        return result.cast(self._floating().dtype)
+
+    def _infinite(self) -> Self:
+        """Infinity at 0, -1, -2, ... and -inf with the slope lgamma() has there: -1/x at 0, elsewhere NaN."""
+        zero = self.eq(0)
+        low = (self < 0).where(self, -0.5)
+        distance = low.isfinite().where(low - low.round(), 1 / low)
+        return zero.where(-zero.where(self, 1).log(), -distance.square().log())
 
     @composite
     def digamma(self) -> Self:
@@ -130,7 +140,8 @@ class Special(Pairs):
         pole = distance.eq(0)
         angle = pole.where(0.5, distance) * math.pi
         result = mirrored.where(result - math.pi * angle.cos() / angle.sin(), result)
-        result = pole.where(math.nan, result)
+        poles = (pole & x.ne(0)).where(distance, 1)
+        result = pole.where(math.nan - 1 / poles, result)  # there is no value, but an infinite slope
         return x.eq(0).where(-1 / x, result).cast(self._floating().dtype)
 
     @composite

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kernelforge import Tensor
+from kernelforge.nn import functional as layers
 from kernelforge.nn.functional import adaptive_avg_pool2d, linear_cross_entropy
 from tests.parity.checks import assert_equal, assert_gradients_equal
 
@@ -311,3 +312,45 @@ def test_a_mask_gives_a_tensor_no_other_shape(numpy_device: None) -> None:
     columns = Tensor.zeros(3, 1)
     with pytest.raises(ValueError, match="by a mask"):
         columns[Tensor([True, False, True])] = Tensor.zeros(0)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t: t.clamp(-1, 1), lambda t: t.clamp(min=-1), lambda t: t.clamp(max=1), lambda t: (t + 0.0).logit(),
+        lambda t: t.lgamma(), lambda t: _layer(t, "hardsigmoid"), lambda t: _layer(t, "elu"),
+        lambda t: _layer(t, "celu"), lambda t: _layer(t, "selu"),
+    ],
+)  # fmt: skip
+def test_slopes_at_special_values(function, numpy_device: None) -> None:
+    """Of NaN, at infinities and at poles."""
+    numbers = np.array([*FLOATS, -2.0, -3.0, 3.0, 0.25])
+    ours, theirs = Tensor(numbers, requires_grad=True), torch.tensor(numbers, requires_grad=True)
+    found, expected = function(ours), function(theirs)
+    assert_equal(found, expected)
+    assert_equal(found.sum().gradient(ours)[0], torch.autograd.grad(expected.sum(), theirs)[0])
+
+
+def _layer(tensor, name: str):
+    return getattr(layers if isinstance(tensor, Tensor) else F, name)(tensor)
+
+
+def test_slopes_of_digamma_at_its_poles(numpy_device: None) -> None:
+    """Infinite, where torch's are the largest it computes."""
+    x = Tensor([0.0, -1.0, -7.0])
+    assert x.digamma().sum().gradient(x)[0].tolist() == x.polygamma(1).tolist() == [INF] * 3
+
+
+def test_sources_and_weights_have_the_tensors_type(numpy_device: None) -> None:
+    x, index, other = Tensor.zeros(3), Tensor([0, 1]), Tensor([1.0, 2.0], dtype="float64")
+    for wrong in (
+        lambda: x.scatter(0, index, other), lambda: x.scatter_add(0, index, other.cast("int32")),
+        lambda: x.scatter_reduce(0, index, other, "mean"), lambda: Tensor(1.0).scatter(0, Tensor(0), Tensor(1)),
+        lambda: Tensor([True, False]).scatter_add(0, index, other),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"cast\(\) the source to"):
+            wrong()
+    with pytest.raises(TypeError, match="class weights of float64"):
+        Tensor.zeros(2, 3).nll_loss(index, weight=Tensor.ones(3, dtype="float64"))
+    assert x.scatter(0, index, 2).tolist() == [2, 2, 0]
+    assert Tensor([True, False]).scatter_add(0, index, Tensor([True, True])).tolist() == [True, True]
