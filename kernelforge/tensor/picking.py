@@ -131,7 +131,7 @@ class Picking(Index):
         dim = self._dim(dim, "index_add, index_copy or index_fill")
         count = index.numel()
         shape = self.shape[:dim] + (count,) + self.shape[dim + 1 :]
-        values = source if isinstance(source, Core) else self._as_tensor(source).cast(self.dtype)
+        values: Self = source if isinstance(source, Core) else self._as_tensor(source).cast(self.dtype)  # type: ignore[assignment]
         if index.ndim > 1 or values.shape not in (shape, ()):
             raise ShapeError(
                 f"{count} slices of dimension {dim} of {self.shape} by an index of {index.shape} and a source of "
