@@ -18,6 +18,9 @@ USES = {
     "true anyway": lambda x: (x > 1) | True,
     "false anyway": lambda x: (x > 1) & False,
     "to no power": lambda x: x.float() ** Tensor.zeros(2),
+    "not chosen": lambda x: Tensor.full((2,), True).where(Tensor.zeros(2, dtype="int32"), x),
+    "never chosen": lambda x: Tensor.full((2,), False).where(x, 3),
+    "chosen either way": lambda x: (x > 1).where(7, 7),
     "largest": lambda x: x.maximum(np.iinfo(np.int32).max),
 }
 PICKS = {

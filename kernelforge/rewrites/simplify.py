@@ -278,10 +278,13 @@ def _sign_below_abs(node: Node) -> Node | None:
 
 @rule("where")
 def _decided(node: Node) -> Node | None:
-    """where(True, a, b), where(c, a, a) -> a; where(False, a, b) -> b."""
+    """where(c, a, a) -> a; where(True, a, b) -> a and where(False, a, b) -> b where what is left picks nothing."""
     condition, a, b = node.src
+    if a is b:
+        return None if checks(condition) else a
     value = _constant(condition)
-    return a if a is b or _same(value, True) else b if _same(value, False) else None
+    chosen, left = (a, b) if _same(value, True) else (b, a) if _same(value, False) else (None, a)
+    return None if chosen is None or checks(left) else chosen
 
 
 @rule("where")
