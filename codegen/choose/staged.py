@@ -8,7 +8,7 @@ what is computed per block is kept in scratch, and every sink runs a register ti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -18,7 +18,7 @@ from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Reduce, Store, walk
 from codegen.rewrites.contract import Contraction
 from codegen.schedule import Inner, Schedule, Stage, Step
-from codegen.streaming import Stream, find_streams
+from codegen.streaming import find_streams
 from codegen.target import Target
 
 TILES = ((8, 2), (12, 2), (4, 4), (8, 1), (4, 2))  # rows and vectors of the register tiles
@@ -86,10 +86,9 @@ def staged(
     common = [Step(form.walk, pick("walk", WALK_BLOCKS))] if form.walk is not None else []
     depth = len(grid) + len(common)
     plan = _Tiles(kernel, form, contractions, lanes, depth, tile)
-    streams = find_streams(kernel)
-    inner = plan.inner(streams)
     vector = tuple(dict.fromkeys([plan.lane_of(r) for r in (*form.early, *form.late)] + plan.store_lanes()))
-    yield Schedule((*grid, *common, *plan.tail()), len(grid), vector, tuple(plan.stages()), inner, None, streams)
+    loops, stages, streams = (*grid, *common, *plan.tail()), tuple(plan.stages()), find_streams(kernel)
+    yield Schedule(loops, len(grid), vector, stages, plan.inner(), None, streams)
 
 
 def _row_block(form: Form, groups: int, target: Target, pick: Pick) -> int:
@@ -158,7 +157,7 @@ class _Tiles:
             return self.form.walk
         return self.lane_of(self.form.early[0]) if self.form.early else None
 
-    def inner(self, streams: Sequence[Stream]) -> dict[Expr | Store, Inner]:
+    def inner(self) -> dict[Expr | Store, Inner]:
         found: dict[Expr | Store, Inner] = {}
         for r in (*self.form.early, *self.form.late):
             found[r] = Inner(self.depth, self.contraction_loops(r))

@@ -106,7 +106,7 @@ def elementwise(
             tiles[axis] = min(block_size(axis.size), max(1, elements // prod(tiles.values())))
     grid = [Step(a, tiles[a]) for a in free]
     rest = _filled(kernel, grid, [a for a in kernel.axes if a not in free], lane)
-    return _schedule(kernel, grid, rest, elements // pick("a thread", either(16 if turned else 8, (4, 8, 16))))
+    return _schedule(grid, rest, elements // pick("a thread", either(16 if turned else 8, (4, 8, 16))))
 
 
 def _unit_axis(kernel: Kernel, free: Sequence[Axis], lane: Axis | None) -> Axis | None:
@@ -120,7 +120,7 @@ def _unit_axis(kernel: Kernel, free: Sequence[Axis], lane: Axis | None) -> Axis 
     return None
 
 
-def _schedule(kernel: Kernel, grid: Sequence[Step], loops: Sequence[Step], threads: int, **more: object) -> Schedule:
+def _schedule(grid: Sequence[Step], loops: Sequence[Step], threads: int, **more: object) -> Schedule:
     warps = max(1, min(16, block_size(max(1, threads)) // 32))
     options = {"num_warps": warps}
     return Schedule((*grid, *loops), len(grid), options=options, **more)  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def _rows(kernel: Kernel, free: Sequence[Axis], width: int, target: Target, pick
         rows = max(1, rows // tiles[axis])
     elements = width * prod(tiles.values())
     threads = max(128, elements // pick("a thread", (16, 8, 32)))
-    return _schedule(kernel, [Step(a, tiles[a]) for a in free], (), threads)
+    return _schedule([Step(a, tiles[a]) for a in free], (), threads)
 
 
 def _columns(
@@ -180,16 +180,16 @@ def _columns(
         columns //= 2
     grid = [Step(a, columns if a is lane else 1) for a in free]
     if width * columns <= 2 * CHUNK:
-        yield _schedule(kernel, grid, (), width * columns // 16)
+        yield _schedule(grid, (), width * columns // 16)
     for order in _orders(kernel, inner):
-        yield _schedule(kernel, grid, _filled(kernel, grid, order, lane), CHUNK // 16)
+        yield _schedule(grid, _filled(kernel, grid, order, lane), CHUNK // 16)
 
 
 def _looped(kernel: Kernel, free: Sequence[Axis], lane: Axis | None, order: Sequence[Axis], streams: bool) -> Schedule:
     """One row a program, walked in chunks."""
     grid = [Step(a, 1) for a in free]
     found = find_streams(kernel) if streams else ()
-    return _schedule(kernel, grid, _filled(kernel, grid, order, lane), CHUNK // 16, streams=found)
+    return _schedule(grid, _filled(kernel, grid, order, lane), CHUNK // 16, streams=found)
 
 
 def _filled(kernel: Kernel, grid: Sequence[Step], order: Sequence[Axis], lane: Axis | None) -> list[Step]:

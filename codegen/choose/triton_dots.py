@@ -194,7 +194,7 @@ def _further(c: Contraction, target: Target) -> tuple[Tile, ...]:
 def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target: Target) -> list[Tile]:
     """The tiles to try: the largest that occupies the machine first, then the smaller ones."""
     tiles = [_clamped(tile, roles) for tile in _tiles(c, target)]
-    if _is_heavy(kernel, c, roles):
+    if _is_heavy(kernel, roles):
         tiles = [t for t in tiles if t.m * t.n <= 128 * 128] or tiles
     if c.reduce.dtype.bits == 32 and any(cost(s.value) > LONG for s in main_stores(kernel)):
         tiles = [_clamped(HALVED, roles), *(t for t in tiles if t.m * t.n <= 64 * 64)]
@@ -257,7 +257,7 @@ def _fitting(tile: Tile, width: int, target: Target) -> Tile | None:
     return tile._replace(stages=min(tile.stages, room)) if room >= 2 else None
 
 
-def _is_heavy(kernel: Kernel, c: Contraction, roles: Roles) -> bool:
+def _is_heavy(kernel: Kernel, roles: Roles) -> bool:
     """True when what follows the contraction needs many registers: operands over the whole tile, or much arithmetic."""
     values = [s.value for s in main_stores(kernel)]
     tiled = any(roles.m in e.axes and roles.n in e.axes for value in values for e in loads_of(value))

@@ -99,7 +99,7 @@ class Indices:
 
     # ---------------------------------------------------------------------------------------------- lanes
 
-    def alignment(self, index: Index, coords: Coords, lane: Axis) -> int:
+    def alignment(self, index: Index, coords: Coords) -> int:
         """A number the value at the first lane is certainly a multiple of; 0 when it is 0."""
         found, loose = abs(index.const), self.place.loose
         for atom, k in index.terms:
@@ -135,7 +135,7 @@ class Indices:
             return 0
         if inner is None or inner < 0 or atom.by % (inner * self.lanes):
             return None
-        if self.alignment(atom.inner, coords, lane) % (inner * self.lanes):
+        if self.alignment(atom.inner, coords) % (inner * self.lanes):
             return None
         return 0 if atom.kind == "div" else inner
 

@@ -101,7 +101,7 @@ def written(sketch: Sketch, told: str, dying: bool) -> Path | None:
     """A new folder with a sketch as a program, and its arrays; None where it cannot be written."""
     if any(item.op in UNSPELLED for item in sketch.items):
         return None
-    lines = [f"t{i} = {_spelled(i, item, sketch.items)}{_line(item)}" for i, item in enumerate(sketch.items)]
+    lines = [f"t{i} = {_spelled(i, item)}{_line(item)}" for i, item in enumerate(sketch.items)]
     lines.append(f"here.judge({', '.join(f't{i}' for i in sketch.roots)})")
     head = HEAD.format(told=told, name="graph.py", device=sketch.device, dying=dying)
     arrays: dict[str, Any] = {f"t{i}": x.values for i, x in enumerate(sketch.items) if x.values is not None}
@@ -114,7 +114,7 @@ def written(sketch: Sketch, told: str, dying: bool) -> Path | None:
     return folder / "graph.py"
 
 
-def _spelled(place: int, item: Item, items: Sequence[Item]) -> str:
+def _spelled(place: int, item: Item) -> str:
     """The call that makes an item."""
     src, attr = [f"t{i}" for i in item.src], item.attr
     if item.values is not None:

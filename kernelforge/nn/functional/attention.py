@@ -38,12 +38,11 @@ def _added(mask: Tensor, dtype_of: Tensor) -> Tensor:
 
 
 def _masks(
-    attn_mask: Tensor | None, padding: Tensor | None, query: Tensor, heads: int, more: int, what: tuple[int, int]
+    attn_mask: Tensor | None, padding: Tensor | None, query: Tensor, heads: int, more: int
 ) -> Tensor | None:
     """Both masks as one to add to the scores [N, heads, L, S], or None.
 
     more   keys that were added behind the given ones, which every query may look at
-    what   (batch, heads) of the scores
     """
     total = None
     if attn_mask is not None:
@@ -119,7 +118,7 @@ def multi_head_attention_forward(
     if add_zero_attn:
         heads[1:] = [x.pad([(0, 0), (0, 0), (0, 1), (0, 0)]) for x in heads[1:]]
         more += 1
-    mask = _masks(attn_mask, key_padding_mask, q, num_heads, more, (q.shape[1], num_heads))
+    mask = _masks(attn_mask, key_padding_mask, q, num_heads, more)
     rate = dropout_p if training else 0.0
     if need_weights:
         scores = (heads[0] * (1 / math.sqrt(heads[0].shape[-1]))) @ heads[1].transpose(-2, -1)

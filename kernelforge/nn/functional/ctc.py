@@ -26,12 +26,12 @@ from kernelforge.tensor import Tensor
 _NEVER: Final = -np.inf
 
 
-def _steps(scores: NDArray, labels: NDArray, skips: NDArray, lengths: NDArray, ends: NDArray) -> NDArray:
+def _steps(scores: NDArray, skips: NDArray, ends: NDArray) -> NDArray:
     """The log probability of being at each label at each time, the labels before done: [T, N, L].
 
     scores    [T, N, L] the log probability of each label at each time
     skips     [N, L] where the label two before may be followed directly
-    lengths   [N] times that count; ends [N] the number of labels that count
+    ends      [N] the number of labels that count
     """
     times, batch, count = scores.shape
     paths = np.full((times, batch, count), _NEVER)
@@ -46,13 +46,18 @@ def _steps(scores: NDArray, labels: NDArray, skips: NDArray, lengths: NDArray, e
     return paths
 
 
-def _prepared(targets: NDArray, ends: NDArray, blank: int) -> tuple[NDArray, NDArray]:
-    """The labels [N, 2 S + 1], targets between blanks, and where a blank may be left out."""
+def _labels(targets: NDArray, blank: int) -> NDArray:
+    """The targets between blanks: [N, 2 S + 1]."""
     labels = np.full((targets.shape[0], 2 * targets.shape[1] + 1), blank)
     labels[:, 1::2] = targets
+    return labels
+
+
+def _skips(labels: NDArray, blank: int) -> NDArray:
+    """Where the blank before a label may be left out."""
     skips = np.zeros(labels.shape, bool)
     skips[:, 2:] = (labels[:, 2:] != blank) & (labels[:, 2:] != labels[:, :-2])
-    return labels, skips
+    return skips
 
 
 def _reversed(values: NDArray, lengths: NDArray, axis: int) -> NDArray:
@@ -71,14 +76,12 @@ def _losses(
     """Each sequence's loss, then its gradient with respect to log_probs [T, N, C]: [N, 1 + T * C]."""
     times, batch, _classes = log_probs.shape
     ends = 2 * target_lengths + 1
-    labels, skips = _prepared(targets, ends, blank)
+    labels = _labels(targets, blank)
     wide = log_probs.astype(np.float64)
     scores = np.take_along_axis(wide, np.broadcast_to(labels, (times, *labels.shape)), 2)
-    forward = _steps(scores, labels, skips, input_lengths, ends)
+    forward = _steps(scores, _skips(labels, blank), ends)
     flipped, turned = _reversed(labels, ends, 1), _reversed(_reversed(scores, input_lengths, 0), ends, 2)
-    back = np.zeros(labels.shape, bool)
-    back[:, 2:] = (flipped[:, 2:] != blank) & (flipped[:, 2:] != flipped[:, :-2])
-    backward = _steps(turned, flipped, back, input_lengths, ends)
+    backward = _steps(turned, _skips(flipped, blank), ends)
     backward = _reversed(_reversed(backward, ends, 2), input_lengths, 0)
     n = np.arange(batch)
     last = forward[np.maximum(input_lengths - 1, 0), n]

@@ -19,7 +19,7 @@ from kernelforge.tensor.composite import composite
 Old = bool | None  # torch's former ways to say the reduction
 
 
-def _broadcast(input: Tensor, target: Tensor, what: str) -> tuple[Tensor, Tensor]:
+def _broadcast(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both at their common shape."""
     if input.shape == target.shape:
         return input, target
@@ -77,7 +77,7 @@ def mse_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """(input - target)^2."""
-    input, target = _broadcast(input, target, "mse_loss")
+    input, target = _broadcast(input, target)
     reduction = reduction_of(reduction, size_average, reduce)
     if weight is None:
         return input.mse_loss(target, reduction)
@@ -93,7 +93,7 @@ def l1_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """|input - target|."""
-    input, target = _broadcast(input, target, "l1_loss")
+    input, target = _broadcast(input, target)
     reduction = reduction_of(reduction, size_average, reduce)
     if weight is None:
         return input.l1_loss(target, reduction)
@@ -106,7 +106,7 @@ def huber_loss(
     """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), where d = input - target."""
     if delta <= 0:
         raise ArgumentError(f"huber_loss does not support non-positive values for delta, got {delta}")
-    input, target = _broadcast(input, target, "huber_loss")
+    input, target = _broadcast(input, target)
     if weight is None:
         return input.huber_loss(target, delta, reduction_of(reduction, None, None))
     return _weighted(input.huber_loss(target, delta, "none"), weight, reduction)
@@ -123,7 +123,7 @@ def smooth_l1_loss(
     """d^2 / (2 beta) for |d| < beta, else |d| - beta / 2, where d = input - target."""
     if beta < 0:
         raise ArgumentError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
-    input, target = _broadcast(input, target, "smooth_l1_loss")
+    input, target = _broadcast(input, target)
     return input.smooth_l1_loss(target, beta, reduction_of(reduction, size_average, reduce))
 
 
@@ -136,7 +136,7 @@ def kl_div(
     log_target: bool = False,
 ) -> Tensor:
     """target (log(target) - input) for log probabilities; "batchmean" divides the sum by the first size."""
-    input, target = _broadcast(input, target, "kl_div")
+    input, target = _broadcast(input, target)
     return input.kl_div(target, reduction_of(reduction, size_average, reduce), log_target)
 
 
