@@ -254,19 +254,22 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
 
 def resident(buffer: Buffer) -> Any:
     """The device memory of a buffer, which takes its elements from the host the first time."""
+    host = buffer.host  # looked at first: once it is gone there is memory
     if buffer.memory is None:
-        buffer.memory = Device[buffer.device].allocate(buffer.nbytes)
-        if buffer.host is not None:
-            Device[buffer.device].copy_in(buffer.memory, buffer.host)
-            buffer.host = None
+        memory = Device[buffer.device].allocate(buffer.nbytes)
+        if host is not None:
+            Device[buffer.device].copy_in(memory, host)
+        if buffer.memory is None:  # else another thread was faster, and uses its own
+            buffer.memory, buffer.host = memory, None
     return buffer.memory
 
 
 def contents(buffer: Buffer) -> NDArray:
     """A copy of a buffer's elements in storage form."""
     faults.raise_pending()
-    if buffer.host is not None:
-        return buffer.host.copy()
+    host = buffer.host  # another thread may take it away
+    if host is not None:
+        return host.copy()
     flat = np.empty(buffer.size, buffer.dtype.numpy)
     if buffer.size:
         Device[buffer.device].copy_out(resident(buffer), flat)

@@ -30,7 +30,9 @@ LOOK_UP: Final = b"clGetDeviceFunctionPointerINTEL"
 MOST_GROUPS: Final = 4  # calls of one launch; more of them are left to the driver
 PATIENCE: Final = 5  # seconds the copy of this process may take
 DIMENSIONS: Final = 3
-UNFIT: Final = re.compile(r"\bget_(?!group_id\b)\w+\s*\(|\bbarrier\b|\bprintf\b")  # what needs to know more than groups
+UNFIT: Final = re.compile(  # what needs more than the numbers of a group
+    r"\bget_(?!group_id\b)\w+\s*\(|\b(?:work|sub)_group_\w+\s*\(|\b(?:__)?local\b|\bbarrier\b|\bprintf\b"
+)
 
 Function = Callable[[int | bytes, int, None], None]  # arguments, or where they are
 

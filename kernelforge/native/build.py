@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -24,7 +25,7 @@ def build() -> str:
     """Compiles the module; why that was not possible, else an empty text."""
     if not sys.platform.startswith("linux") or sys.implementation.name != "cpython":
         return f"it is written for CPython on Linux, not for {sys.implementation.name} on {sys.platform}"
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    compiler = _compiler()
     unfinished = MADE.with_name(f"unfinished-{os.getpid()}.so")
     sources = [str(FOLDER / name) for name in SOURCES]
     command = [*compiler, *OPTIONS, f"-I{sysconfig.get_path('include')}", *sources, "-o", str(unfinished)]
@@ -39,5 +40,12 @@ def build() -> str:
     return ""
 
 
+def _compiler() -> list[str]:
+    """The command of the compiler: the user's, Python's own where it is here, else the system's."""
+    given = os.environ.get("CC")
+    own = shlex.split(given or sysconfig.get_config_var("CC") or "cc")
+    return own if given or shutil.which(own[0]) else ["cc"]
+
+
 if __name__ == "__main__":
-    sys.exit(build())
+    sys.exit(build() or None)

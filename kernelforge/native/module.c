@@ -10,7 +10,9 @@ in the calling thread alone until it is known how long that takes; then that is 
 #include "pool.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
@@ -134,17 +136,35 @@ static bool run_elsewhere(Sequence *self, const uint64_t *frame)
     return started && !pthread_join(thread, NULL);
 }
 
+/* How many threads run kernels while others have Python. */
+static _Atomic int apart;
+
+/* Waits for them at Python's end: what a kernel uses, its code above all, goes soon after. */
+static void await_those_apart(void)
+{
+    while (atomic_load(&apart))
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+}
+
+/* A copy of a process has none of these threads. */
+static void forget_those_apart(void)
+{
+    atomic_store(&apart, 0);
+}
+
 /* Runs all steps while other Python threads go on. */
 static bool run_apart(Sequence *self, const uint64_t *frame)
 {
     bool own = frame == self->frame, done = true;
     if (own)
         self->busy = 1;
+    atomic_fetch_add(&apart, 1);
     Py_BEGIN_ALLOW_THREADS
     if (stack_has(self->stack))
         run_steps(self, frame);
     else
         done = run_elsewhere(self, frame);
+    atomic_fetch_sub(&apart, 1); /* a thread that is late for Python's end comes no further */
     Py_END_ALLOW_THREADS
     if (own)
         self->busy = 0;
@@ -225,9 +245,14 @@ static bool make_room(Sequence *self, PyObject *steps)
 static bool set_numbers(uint64_t *behind, PyObject *numbers)
 {
     for (Py_ssize_t i = 0; i < PyTuple_Size(numbers); i++) {
-        int32_t number = (int32_t)PyLong_AsLong(PyTuple_GetItem(numbers, i));
-        if (PyErr_Occurred())
+        long given = PyLong_AsLong(PyTuple_GetItem(numbers, i));
+        if (given == -1 && PyErr_Occurred())
             return false;
+        int32_t number = (int32_t)given;
+        if (number != given) {
+            PyErr_Format(PyExc_OverflowError, "%ld is no 32-bit integer", given);
+            return false;
+        }
         memcpy((char *)behind + i * (Py_ssize_t)sizeof number, &number, sizeof number);
     }
     return true;
@@ -322,6 +347,9 @@ static PyType_Spec sequence_type = {
 
 static int fill_module(PyObject *module)
 {
+    static bool watched;
+    if (!watched)
+        watched = !pthread_atfork(NULL, NULL, forget_those_apart) && !Py_AtExit(await_those_apart);
     PyObject *type = PyType_FromSpec(&sequence_type);
     if (!type)
         return -1;

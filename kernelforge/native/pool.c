@@ -79,6 +79,8 @@ static void wake(const void *word, int most)
 static void run_groups(const struct kf_work *work, uint64_t first, uint64_t end)
 {
     const uint64_t *grid = work->grid;
+    if (first == end)
+        return; /* there may be no groups at all */
     uint64_t group[KF_DIMENSIONS] = {first % grid[0], first / grid[0] % grid[1], first / grid[0] / grid[1]};
     for (uint64_t i = first; i < end; i++) {
         uint64_t given[KF_DIMENSIONS] = {group[0], group[1], group[2]};
@@ -191,7 +193,8 @@ static void start_threads(int threads)
 {
     static bool watched;
     pthread_attr_t attributes;
-    sigset_t all, before;
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}; /* faults of the thread itself */
+    sigset_t others, before;
     pthread_t thread;
     if (!watched)
         watched = !pthread_atfork(NULL, NULL, start_anew);
@@ -199,8 +202,10 @@ static void start_threads(int threads)
         return;
     pthread_attr_setstacksize(&attributes, KF_STACK);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
+    sigfillset(&others);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(&others, own[i]);
+    pthread_sigmask(SIG_SETMASK, &others, &before); /* those are for the program's own threads */
     while (pool.started < threads && !pthread_create(&thread, &attributes, work_for_ever, (void *)(uintptr_t)pool.started))
         pool.started++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -2,11 +2,14 @@
 
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from codegen.dtypes import dtypes
 from kernelforge import Tensor, realize
+from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.execution import running
 from kernelforge.kernels.device import runtime_of
@@ -35,6 +38,22 @@ def applied(name: str, x, y):
     if name == "chain" and isinstance(x, np.ndarray):
         return np.exp(x * y + x)
     return OPERATIONS[name](x, y)
+
+
+def test_other_threads_see_memory_once_the_elements_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, copy_in = np.arange(40, dtype=np.float32), runtime_of("CPU").copy_in
+    buffer, seen = Buffer.from_numpy(values, dtypes.float32, "CPU"), []
+
+    def interrupted(target: Any, array: np.ndarray) -> None:
+        seen.append(buffer.memory)
+        if len(seen) == 1:  # what another thread does meanwhile
+            seen.append(running.resident(buffer))
+        copy_in(target, array)
+
+    monkeypatch.setattr(runtime_of("CPU"), "copy_in", interrupted)
+    found = running.resident(buffer)
+    assert seen == [None, None, found]  # nobody goes on with memory that is let go of
+    np.testing.assert_array_equal(running.contents(buffer), values)
 
 
 @pytest.mark.parametrize("seed", range(4))

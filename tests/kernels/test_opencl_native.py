@@ -1,10 +1,14 @@
 """Kernels called by the C module compute what launched ones do: on any grid, by any number of threads."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +119,60 @@ def test_numbers_follow_the_arrays(runtime: OpenCLRuntime) -> None:
         assert np.array_equal(values(memories[0], 5), np.full(5, np.dot(numbers, (100, 10, 1)), np.float32))
 
 
+def test_numbers_of_more_than_32_bits_are_an_error() -> None:
+    for number in (1 << 31, -(1 << 31) - 1):
+        with pytest.raises(OverflowError, match=f"{number} is no 32-bit integer"):
+            native._native.Sequence([(0, (1, 1, 1), True, 0, (), (number,))], 0)
+    native._native.Sequence([(0, (1, 1, 1), True, 0, (), (-(1 << 31), (1 << 31) - 1, -1))], 0)
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+def test_a_grid_may_have_no_groups(runtime: OpenCLRuntime, is_small: bool) -> None:
+    call = Call(runtime, added((2, 3)), is_small)
+    for grid in ((0,), (0, 3), (2, 0), (2, 3, 0)):
+        call.kernel.on(grid, is_small, ()).run(*call.addresses)
+    call.check(0)
+
+
+@pytest.mark.parametrize("word", ["__local", "local"])
+def test_kernels_that_need_memory_of_their_group_are_the_drivers(runtime: OpenCLRuntime, word: str) -> None:
+    extra = f"""
+  {word} float kept[64];
+  for (int i = 0; i < 64; i++) kept[i] = x[i % 5];
+  out[group] = kept[group + 60];"""
+    (executable,) = runtime.compile([numbered((4,), extra)])
+    assert executable.native is None and executable.direct is None
+    memories = [runtime.allocate(20) for _ in range(2)]
+    runtime.copy_in(memories[1], np.arange(5, dtype=np.float32))
+    runtime.launch(executable, memories)
+    runtime.synchronize()
+    np.testing.assert_array_equal(values(memories[0], 4), np.arange(4))
+
+
+def test_a_kernel_is_done_before_the_process_ends_whatever_thread_it_runs_in(tmp_path: Path) -> None:
+    """What it uses, its code above all, would go while it runs."""
+    program = """
+import sys, threading, time
+import numpy as np
+from kernelforge.kernels import Device
+from tests.kernels.test_opencl_direct import numbered
+slow = "\\n  for (int i = 0; i < 1000000; i++) out[group] = out[group] * 0.5f + x[group];"
+runtime = Device["CPU"]
+(executable,) = runtime.compile([numbered((600,), slow)])
+assert executable.native is not None
+out, x = np.memmap(sys.argv[1], np.float32, "w+", shape=600), runtime.allocate(2400)
+runtime.copy_in(x, np.ones(600, np.float32))
+threading.Thread(target=runtime.launch, args=(executable, [runtime.adopt(out), x]), daemon=True).start()
+while not out[0]:
+    time.sleep(1e-3)
+"""
+    environment, out = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, tmp_path / "out"
+    command = [sys.executable, "-c", program, str(out)]
+    ended = subprocess.run(command, env=environment, stderr=subprocess.PIPE, timeout=600)
+    assert not ended.returncode, ended.stderr
+    assert np.all(np.fromfile(out, np.float32) == 2)
+
+
 @pytest.mark.parametrize("is_small", [True, False])
 def test_several_python_threads_may_call_at_once(runtime: OpenCLRuntime, is_small: bool) -> None:
     native._native.threads(3)
@@ -137,6 +195,13 @@ def test_several_python_threads_may_call_at_once(runtime: OpenCLRuntime, is_smal
         )
 
 
+def blocked(thread: int) -> set[int]:
+    """The signals a thread of this process does not get."""
+    with open(f"/proc/self/task/{thread}/status", encoding="ascii") as file:
+        (mask,) = [int(line.split()[1], 16) for line in file if line.startswith("SigBlk:")]
+    return {number + 1 for number in range(64) if mask >> number & 1}
+
+
 def test_a_copy_of_the_process_has_threads_of_its_own(runtime: OpenCLRuntime) -> None:
     native._native.threads(3)
     call = Call(runtime, added((100,)), is_small=False)
@@ -148,7 +213,10 @@ def test_a_copy_of_the_process_has_threads_of_its_own(runtime: OpenCLRuntime) ->
             for _ in range(3):
                 call.kernel.run(*call.addresses)
             call.check(4)
-            code = 0 if len(os.listdir("/proc/self/task")) == 3 else 2
+            masks = [blocked(int(thread)) for thread in os.listdir("/proc/self/task") if int(thread) != os.getpid()]
+            code = 0 if len(masks) == 2 else 2
+            if any(signal.SIGINT not in mask or signal.SIGSEGV in mask for mask in masks):
+                code = 3
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
