@@ -167,15 +167,19 @@ def _logarithm_gradient(log: Any, dy: Any, a: Any) -> tuple[Any, ...]:
     return (dy.unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mH,)
 
 
-def _none(*_: Any) -> tuple[Any, ...]:
-    return (None,)
+def _sign_gradient(sign: Any, dy: Any, a: Any) -> tuple[Any, ...]:
+    """None of real matrices; a complex sign turns by the imaginary part of the logarithm of the determinant."""
+    if not a.dtype.is_complex:
+        return (None,)
+    turned = dy.conj() * sign
+    return (((turned.conj() - turned) * 0.5).unsqueeze(-1).unsqueeze(-1) * a._hosted(INVERSE, a.shape).mH,)
 
 
 DETERMINANT: Final = HostFunction("det", np.linalg.det, _gradient(_determinant_gradient), _FINITE)
 LOG_DETERMINANT: Final = HostFunction(
     "slogdet", lambda a: np.linalg.slogdet(a)[1], _gradient(_logarithm_gradient), _FINITE
 )
-SIGN: Final = HostFunction("slogdet", lambda a: np.linalg.slogdet(a)[0], _gradient(_none), _FINITE)
+SIGN: Final = HostFunction("slogdet", lambda a: np.linalg.slogdet(a)[0], _gradient(_sign_gradient), _FINITE)
 
 
 # ------------------------------------------------------------------------------------------------------ factors
@@ -207,7 +211,7 @@ def qr(complete: bool) -> HostFunction:
         (q, r), (dq, dr) = (x._parts((rows, width), (width, n)) for x in (packed, dy))
         q, r, dq, dr = q._first_columns(n), r._first_rows(n), dq._first_columns(n), dr._first_rows(n)
         m = r @ dr.mH - dq.mH @ q
-        m = m.tril() + m.tril(-1).mH
+        m = m.tril(-1) + m.tril(-1).mH + _hermitian(m._identity() * m)
         found = (dq + q @ m).mH
         return (r._hosted(triangular(True, False), found.shape, found).mH,)
 
@@ -247,6 +251,8 @@ def svd(full: bool) -> HostFunction:
         left, right = u.mH @ du, v.mH @ dv
         inner = ((left - left.mH) * gaps)._scaled_columns(s) + ds.diag_embed()
         inner = inner + ((right - right.mH) * gaps) * s.unsqueeze(-1)
+        if a.dtype.is_complex:  # turning u by a phase, which turns v as far back as the product needs
+            inner = inner + (left - left.mH)._scaled_columns(0.5 / s) * left._identity()
         found = u @ inner @ v.mH
         if m > k:
             found = found + (du - u @ left)._scaled_columns(1 / s) @ v.mH

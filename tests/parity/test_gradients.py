@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kernelforge import Context, Tensor
+from kernelforge import Context, Tensor, linalg
 from tests.parity.cases import Case, a_shape, values
 from tests.parity.tables import ALL_CASES, WITH_DIMENSIONS
 
@@ -92,3 +92,35 @@ def test_gradients_as_in_torch(cases: dict[str, Case], data: st.DataObject) -> N
         found = total.gradient(*leaves, materialize_grads=True)
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), 1e-7, 1e-9)
+
+
+def _determined(name: str):
+    """A function of a complex matrix, made of its factors, that no free phase of theirs changes."""
+
+    def function(a: Any) -> Any:
+        algebra = linalg if isinstance(a, Tensor) else torch.linalg
+        if name == "slogdet":
+            sign, logarithm = algebra.slogdet(a)
+            return sign * logarithm
+        if name == "cholesky":
+            return algebra.cholesky(a @ a.mH)
+        if name == "eigh":
+            _, vectors = algebra.eigh(a + a.mH)
+            return vectors[:, :2] @ vectors[:, :2].mH
+        parts = algebra.svd(a, full_matrices=False) if name == "svd" else algebra.qr(a)
+        return parts[0] @ parts[2] if name == "svd" else parts[0] + parts[1]
+
+    return function
+
+
+@pytest.mark.parametrize("name", ["slogdet", "cholesky", "eigh", "svd", "qr"])
+def test_factors_of_complex_matrices(name: str, numpy_device: None) -> None:
+    """The sign of the determinant, the unitary factor svd() gives, and qr() with a real diagonal have all of theirs."""
+    rng = np.random.default_rng(0)
+    a, weight = (rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)) for _ in range(2))
+    ours, theirs = Tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+    found = (_determined(name)(ours) * Tensor(weight)).sum().real
+    expected = (_determined(name)(theirs) * torch.tensor(weight)).sum().real
+    np.testing.assert_allclose(found.numpy(), expected.detach().numpy(), rtol=1e-9)
+    wanted = torch.autograd.grad(expected, theirs)[0].numpy()
+    np.testing.assert_allclose(found.gradient(ours)[0].numpy(), wanted, rtol=1e-8, atol=1e-9)
