@@ -8,7 +8,7 @@ from codegen.dtypes import dtypes
 from kernelforge import Context, Tensor, native, realize
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
-from kernelforge.execution import spelled
+from kernelforge.execution import plan_function
 from kernelforge.kernels import Device, Memory, opencl_queues
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_build import Compiled
@@ -113,7 +113,7 @@ def test_a_plan_of_several_short_kernels_is_called(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(realize, "_plans", {})
     rng = np.random.default_rng(3)
     weights = [Tensor(rng.random((8, 8), np.float32), device="CPU").realize() for _ in range(3)]
-    for _ in range(2 * spelled.TRIED):
+    for _ in range(2 * plan_function.TRIED):
         values = rng.random((4, 8), np.float32)
         x, y = Tensor(values, device="CPU").realize(), values
         before = GlobalCounters.kernel_count
@@ -136,7 +136,7 @@ def test_operations_done_often_are_called(monkeypatch: pytest.MonkeyPatch) -> No
     x = np.random.default_rng(2).random((37, 5), np.float32)
     a, b = Tensor(x, device="CPU").realize(), Tensor(x[::-1].copy(), device="CPU").realize()
     with Context(NAN=0):
-        for _ in range(2 * spelled.TRIED):
+        for _ in range(2 * plan_function.TRIED):
             difference, doubled = (a * 3 - b).realize(), (b + b).realize()
             np.testing.assert_allclose(difference.numpy(), x * 3 - x[::-1], rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(doubled.numpy(), x[::-1] * 2)
