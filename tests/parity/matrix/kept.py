@@ -49,7 +49,7 @@ KEPT: Final = [
     Kept(r"add(bmm|mm|mv|r)|baddbmm|addmm.*", r"type: (float32|int32)", "floats beside integers make floats"),
     Kept(r"nn\.functional\.(avg_pool.*|hardtanh|bilinear)", r"type", "means of integers are floats"),
     Kept(r"cholesky_(inverse|solve)", r"values", "the other triangle is not read: its gradient is 0"),
-    Kept(r"(linalg\.)?(svd|eigh)", r"values",
+    Kept(r"(linalg\.)?(cholesky|svd|eigh)", r"values",
          "gradients of factors of complex matrices: for functions that do not depend on their phases", "complex128"),
     Kept(r"(special\.)?bessel_[jy][01]", r"values", "accurate to the last digits, which torch's are not"),
     Kept(r"square", r".*", "bool stays bool", "bool"),
