@@ -18,9 +18,10 @@ from bench.suite.workloads import ALL
 from kernelforge.bench.sides import Side
 
 PEERS = [side for side in MODULES if side != OURS]
-SLOW, HOPELESS = "torch.compile", 1.1  # it compiles for seconds; what it was behind by to be left out
+SLOW = "torch.compile"  # it compiles for seconds: left out where it was behind another peer by
+HOPELESS, LATE = 1.1, 1.0  # this, and by this where the run is late
 GRACE = 20.0
-USUALLY = 480.0  # seconds for all rows: where a run is behind that, SLOW is left out
+USUALLY = 480.0  # seconds for all rows: where a run is behind that, it is late
 NOT_AGAIN = "not measured again"
 STARTED = [name for name, workload in ALL.items() if workload.group == "models"]
 
@@ -88,9 +89,8 @@ def run_contests(record: Record, sides: list[Side], wanted: list[str], options: 
     begun_at = perf_counter()
     for number, name in enumerate(in_turns(missing, options.lock)):
         effort = QUICK if options.quick else FULL if options.thorough else USUAL
-        slow = {} if options.thorough else hopeless(record.rows.get(name))
-        if not options.thorough and perf_counter() - begun_at > USUALLY * number / len(ALL) + GRACE:
-            slow = slow or {SLOW: "left out: the run was late"}
+        late = perf_counter() - begun_at > USUALLY * number / len(ALL) + GRACE
+        slow = {} if options.thorough else hopeless(record.rows.get(name), LATE if late else HOPELESS)
         row = contest([*(side for side in sides[1:] if side.name not in slow), sides[0]], name, effort, sides[0])
         row.notes |= slow
         record.rows[name] = row
@@ -102,15 +102,15 @@ def run_contests(record: Record, sides: list[Side], wanted: list[str], options: 
     print(f"\ngeometric mean {mean_ratio(record.rows[name] for name in wanted):.2f}")
 
 
-def hopeless(row: Row | None) -> dict[str, str]:
-    """Notes on the sides that take long to prepare and were far from the fastest peer when last measured."""
+def hopeless(row: Row | None, behind: float) -> dict[str, str]:
+    """Notes on the sides that take long to prepare and were so far behind the fastest peer when last measured."""
     peers = {} if row is None else {side: taken for side, taken in row.seconds.items() if side not in (OURS, SLOW)}
     if row is None or not peers:
         return {}
     if SLOW not in row.seconds:
         return {side: note for side, note in row.notes.items() if side == SLOW and NOT_AGAIN in note}
     times = row.seconds[SLOW] / min(peers.values())
-    return {SLOW: f"{NOT_AGAIN}: {times:.1f} times the fastest peer's time before"} if times > HOPELESS else {}
+    return {SLOW: f"{NOT_AGAIN}: {times:.2f} times the fastest peer's time before"} if times > behind else {}
 
 
 def run_starts(record: Record, names: list[str], wanted: list[str], options: argparse.Namespace) -> None:

@@ -164,7 +164,9 @@ def test_no_round_begins_once_times_have_settled() -> None:
 
 def test_what_was_far_behind_is_not_compiled_again() -> None:
     row = Row({"kernelforge": 1.0, "torch": 2.0, "torch.compile": 3.0})
-    (note,) = hopeless(row).values()
-    assert "1.5 times" in note
-    assert hopeless(Row({"kernelforge": 1.0, "torch": 2.0}, {"torch.compile": note})) == {"torch.compile": note}
-    assert not hopeless(Row({"kernelforge": 1.0, "torch": 2.0, "torch.compile": 2.2})) and not hopeless(None)
+    (note,) = hopeless(row, 1.1).values()
+    assert "1.50 times" in note
+    assert hopeless(Row({"kernelforge": 1.0, "torch": 2.0}, {"torch.compile": note}), 1.1) == {"torch.compile": note}
+    close = Row({"kernelforge": 1.0, "torch": 2.0, "torch.compile": 2.1})
+    assert hopeless(close, 1.0) and not hopeless(close, 1.1) and not hopeless(None, 1.0)
+    assert not hopeless(Row({"kernelforge": 1.0, "torch": 2.0, "torch.compile": 1.9}), 1.0), "the best is measured"
