@@ -104,13 +104,14 @@ class Event:
 
 
 class Call:
-    """A launch: the kernel, and the values its argument block held when it was made."""
+    """A launch: the kernel, and the values its argument block held when it was made; what it says beyond sizes."""
 
     def __init__(self, function: Function, shape: tuple[int, ...], shared: int, arguments: int) -> None:
         count = len(function.program.params) + len(function.program.numbers) + 2
         row = (ctypes.c_void_p * count).from_address(arguments)
         self.values = [ctypes.c_uint64.from_address(address).value for address in row if address is not None]
         self.function, self.shape, self.shared = function, shape, shared
+        self.attributes: dict[str, Any] = {}
 
     def run(self, device: Device, culprit: str) -> None:
         """Interprets the kernel on the memory its arguments point to."""
@@ -188,7 +189,7 @@ class FakeDriver:
     devices   their memory in bytes; capability: of all of them
     binaries  cubins this driver can load, and the programs they came from
     culprit   the name of a kernel that touches memory it must not
-    calls     the names of all calls made
+    calls     the names of all calls made; launched, functions, graphs: what came of some of them
     """
 
     CUresult = Code
@@ -229,6 +230,8 @@ class FakeDriver:
         self.culprit = ""
         self.calls: list[str] = []
         self.launched: list[Call] = []
+        self.functions: list[Function] = []
+        self.graphs: list[list[KernelNode]] = []
         self.host: Memory = {}
         self._current = threading.local()
         self._lock = threading.RLock()
@@ -402,7 +405,8 @@ class FakeDriver:
         program = self.binaries[hmod]
         if program.entry.encode() != name:
             return Code.CUDA_ERROR_NOT_FOUND, None
-        return self._state(), Function(program, self._current.device)
+        self.functions.append(Function(program, self._current.device))
+        return self._state(), self.functions[-1]
 
     def cuFuncGetAttribute(self, attrib: str, hfunc: Function) -> Result:
         assert attrib == "CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK"
@@ -428,7 +432,10 @@ class FakeDriver:
     def cuLaunchKernelEx(self, config: Any, f: Function, kernelParams: int, extra: int) -> Result:
         assert len(config.attrs) == config.numAttrs
         shape = tuple(getattr(config, f"{kind}Dim{axis}") for kind in ("grid", "block") for axis in "XYZ")
-        return self._launch(f, shape, config.sharedMemBytes, config.hStream, kernelParams)
+        result = self._launch(f, shape, config.sharedMemBytes, config.hStream, kernelParams)
+        if not result[0]:
+            self.launched[-1].attributes = {attribute.id: attribute.value for attribute in config.attrs}
+        return result
 
     def _launch(self, f: Function, shape: tuple[int, ...], shared: int, stream: Stream, arguments: int) -> Result:
         state = self._state(stream)
@@ -445,7 +452,8 @@ class FakeDriver:
     # -------------------------------------------------------------------------------------------------- graphs
 
     def cuGraphCreate(self, flags: int) -> Result:
-        return self._state(), []
+        self.graphs.append([])
+        return self._state(), self.graphs[-1]
 
     def cuGraphAddKernelNode(self, hGraph: list, dependencies: list, numDependencies: int, nodeParams: Any) -> Result:
         assert len(set(dependencies)) == numDependencies and all(node in hGraph for node in dependencies)
@@ -500,11 +508,16 @@ def _within(memory: Memory, address: int, nbytes: int) -> NDArray:
     raise AssertionError(f"{nbytes} bytes at {address:#x} are not memory of the device")
 
 
+def module_of(fake: FakeDriver) -> Any:
+    """What `cuda.bindings.driver` is while a fake driver is installed."""
+    return fake
+
+
 @contextmanager
 def installed(fake: FakeDriver, cache: str) -> Iterator[FakeDriver]:
     """Makes a fake driver the one of this process, without workers and with its binaries in the given folder."""
     replaced: list[tuple[Any, str, Any]] = [
-        (cuda_driver, "_imported", lambda: fake),
+        (cuda_driver, "_imported", lambda: module_of(fake)),
         (cuda_build, "compile_program", fake.compile),
         (cuda_build, "crew", lambda name, target: Crew(name, 0)),
     ]

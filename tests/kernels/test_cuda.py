@@ -296,7 +296,7 @@ def test_a_fault_of_a_timed_launch_names_its_kernel(cuda: FakeDriver) -> None:
 def test_other_errors_say_what_was_attempted(cuda: FakeDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = opened()
     (program,) = runtime.compile([increment(4, language="triton")])
-    program.loaded.function.settings["CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"] = -1
+    cuda.functions[-1].settings["CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"] = -1
     with pytest.raises(DeviceError, match="CUDA cannot launch the kernel increment.*INVALID_VALUE.*the text of"):
         runtime.launch(program, [runtime.allocate(16), runtime.allocate(16)])
     runtime.wait()

@@ -135,14 +135,11 @@ def test_a_cluster_is_launched_with_its_attributes(cuda: FakeDriver, binaries: C
     call = cuda.launched[-1]
     assert call.shape[0] == 8 * 16 and "cuLaunchKernelEx" in cuda.calls
     assert call.function.settings == {"CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED": 1}
-    runtime = opened()
-    (kernel,) = runtime.compile([PROGRAM])
-    config = kernel.call[0]
-    values = {a.id.removeprefix("CU_LAUNCH_ATTRIBUTE_"): vars(a.value) for a in config.attrs}
+    values = {name.removeprefix("CU_LAUNCH_ATTRIBUTE_"): value for name, value in call.attributes.items()}
     assert set(values) == {
         "PROGRAMMATIC_STREAM_SERIALIZATION", "COOPERATIVE", "CLUSTER_DIMENSION", "CLUSTER_SCHEDULING_POLICY_PREFERENCE"
     }  # fmt: skip
-    cluster = values["CLUSTER_DIMENSION"]["clusterDim"]
+    cluster = values["CLUSTER_DIMENSION"].clusterDim
     assert (cluster.x, cluster.y, cluster.z) == (16, 1, 1)
 
 

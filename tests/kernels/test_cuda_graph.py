@@ -96,8 +96,8 @@ def test_conflicts_are_ordered_and_nothing_else(places: list[tuple[int, int]]) -
 
 def test_a_cluster_is_one_in_a_graph_too(cuda: FakeDriver, binaries: Change) -> None:
     binaries(blocks=2, shared=100_000)
-    _, graph, _ = graph_of([(1, 0)], 2)
-    node = graph._nodes[0][0]
+    graph_of([(1, 0)], 2)
+    (node,) = cuda.graphs[-1]
     cluster = node.attributes["CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION"].clusterDim
     assert (cluster.x, cluster.y, cluster.z) == (2, 1, 1)
     assert node.call.shape == (2 * VALUES.size, 1, 1, 128, 1, 1) and node.call.shared == 100_000
@@ -105,6 +105,6 @@ def test_a_cluster_is_one_in_a_graph_too(cuda: FakeDriver, binaries: Change) -> 
 
 def test_launches_that_run_side_by_side_have_scratch_memory_of_their_own(cuda: FakeDriver, binaries: Change) -> None:
     binaries(scratch=256)
-    _, graph, _ = graph_of([(1, 0), (3, 2)], 4)
-    scratches = {node.call.values[-2] for node, *_ in graph._nodes}
+    graph_of([(1, 0), (3, 2)], 4)
+    scratches = {node.call.values[-2] for node in cuda.graphs[-1]}
     assert len(scratches) == 2 and 0 not in scratches
