@@ -5,6 +5,7 @@ Comes in: tensors and numbers.  Goes out: tensors of the broadcast shape.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ _UNARY: Final = {
 _BINARY: Final = {
     "add": "add", "atan2": "atan2", "bitwise_and": "bitwise_and", "bitwise_left_shift": "lshift",
     "bitwise_or": "bitwise_or", "bitwise_right_shift": "rshift", "bitwise_xor": "bitwise_xor", "copysign": "copysign",
-    "divide": "div", "equal": "eq", "floor_divide": "floor_divide", "greater": "gt", "greater_equal": "ge",
+    "divide": "div", "equal": "eq", "greater": "gt", "greater_equal": "ge",
     "hypot": "hypot", "less": "lt", "less_equal": "le", "logaddexp": "logaddexp", "logical_and": "logical_and",
     "logical_or": "logical_or", "logical_xor": "logical_xor", "maximum": "maximum", "minimum": "minimum",
     "multiply": "mul", "nextafter": "nextafter", "not_equal": "ne", "pow": "pow", "remainder": "mod", "subtract": "sub",
@@ -73,6 +74,20 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
     return found
 
 
+def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
+    """The quotients rounded down; with an infinity among the two what floor(x1 / x2) gives, as the standard prefers.
+
+    The operator // gives there what torch, NumPy and Python give.
+    """
+    if not isinstance(x1, Tensor):
+        x1 = _beside(x1, x2)
+    down = x1.floor_divide(x2)
+    if not down.dtype.is_float:
+        return down
+    limit = x1.isinf() | x2.isinf() if isinstance(x2, Tensor) else x1.isinf() | math.isinf(x2)
+    return limit.where(x1.div(x2).floor(), down)
+
+
 def expm1(x: Tensor, /) -> Tensor:
     """exp(x) - 1; of complex infinities and NaN what exp() gives less 1, where the method has NaN, as torch does."""
     return x.real.isfinite().where(x.expm1(), x.exp() - 1) if x.dtype.is_complex else x.expm1()
@@ -91,4 +106,4 @@ def imag(x: Tensor, /) -> Tensor:
 globals().update({name: _unary(name, method) for name, method in _UNARY.items()})
 globals().update({name: _binary(name, method) for name, method in _BINARY.items()})
 
-__all__ = ["clip", "expm1", "imag", "real", *_UNARY, *_BINARY]  # noqa: PLE0604
+__all__ = ["clip", "expm1", "floor_divide", "imag", "real", *_UNARY, *_BINARY]  # noqa: PLE0604

@@ -99,10 +99,14 @@ class Elementwise(Bits):
         return quotient if rounding_mode is None else quotient.trunc()
 
     def _floor_of_exact(self, a: Self, b: Self) -> Self:
-        """The floor of a / b before rounding makes it this tensor: 1.0 // 0.1 is 9, though 1.0 / 0.1 is 10."""
+        """The floor of a / b before rounding makes it this tensor: 1.0 // 0.1 is 9, though 1.0 / 0.1 is 10.
+
+        A zero has the quotient's sign: -0.0 // 2 is -0.0.
+        """
         rest = a.fmod(b)
         below = rest.ne(0) & ((rest < 0) ^ (b < 0))
-        return b.eq(0).where(self.floor(), ((a - rest) / b).round() - below.cast(a.dtype))
+        whole = ((a - rest) / b).round() - below.cast(a.dtype)
+        return b.eq(0).where(self.floor(), whole.copysign(self))
 
     def _check_divisor(self, other: Operand) -> None:
         """raises ZeroDivisionError when other is the number 0 and this tensor has no floats, which could be infinite"""

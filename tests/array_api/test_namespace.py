@@ -202,3 +202,26 @@ ENDS = [
 def test_one_less_than_the_exponential(z: complex, expected: complex, numpy_device) -> None:
     """The array API's special cases."""
     np.testing.assert_array_equal(xp.expm1(Tensor([z], dtype="complex128")).numpy(), [expected])
+
+
+SPECIAL = np.asarray([0.0, -0.0, 1.0, -1.0, 2.5, -2.5, np.inf, -np.inf, np.nan])
+
+
+def assert_same_with_signs(found: Tensor, expected: np.ndarray) -> None:
+    np.testing.assert_array_equal(found.numpy(), expected)
+    told = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(found.numpy())[told], np.signbit(expected)[told])
+
+
+def test_quotients_rounded_down_of_special_values(numpy_device) -> None:
+    """With an infinity the function is floor(x / y), the operator what NumPy's function gives; signs of zeros too."""
+    x, y = np.repeat(SPECIAL, len(SPECIAL)), np.tile(SPECIAL, len(SPECIAL))
+    with np.errstate(all="ignore"):
+        down = np.floor_divide(x, y)
+        assert_same_with_signs(Tensor(x) // Tensor(y), down)
+        limits = np.where(np.isinf(x) | np.isinf(y), np.floor(x / y), down)
+    assert_same_with_signs(xp.floor_divide(Tensor(x), Tensor(y)), limits)
+    assert xp.floor_divide(Tensor([np.inf, 3.0]), 2).tolist() == [np.inf, 1.0]
+    assert_same_with_signs(xp.floor_divide(3.0, Tensor([-np.inf, 2.0])), np.asarray([-0.0, 1.0]))
+    assert_same_with_signs(xp.floor_divide(Tensor([3.0]), -np.inf), np.asarray([-0.0]))
+    assert xp.floor_divide(Tensor([7, -7]), 2).tolist() == [3, -4]
