@@ -48,7 +48,7 @@ DIFFERS: Final = {
     "signbit of NaN": "constant NaN have one sign, as there is one NaN",
     "x[bad][:1], x[bad] ** 0": "an index out of range is an error where an element that it picks is needed",
     "loss.backward() of what requires no gradient": "does nothing",
-    "floor_divide of infinities": "is NaN, as in torch, NumPy and Python; `array_api.floor_divide` gives floor(x / y), as the standard prefers",
+    "floor_divide of infinities": "is NaN, as in torch and NumPy; array_api.floor_divide gives floor(x / y)",
     "tensors without dimensions": "have as much to say about a result's type as any other",
     "inv, det, qr, svd, eigh, eig, lu_factor, ldl_factor, ...":
         "are computed by NumPy on the host, their gradients in tensor operations",
