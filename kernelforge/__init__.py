@@ -5,8 +5,9 @@
     (x @ Tensor.ones(3, 2)).gelu().sum().backward()
     print(x.grad.numpy())
 
-Nothing runs until a value is needed (`numpy`, `item`, `realize`).  What is built on tensors (`nn`, `optim`, ...) is
-loaded when it is first named.  Read the rooms in the order of docs/architecture.md.
+Nothing runs until a value is needed (`numpy`, `item`, `realize`).  Methods are functions too, as in PyTorch:
+`kernelforge.cat([x, y])`, `kernelforge.zeros(2, 3)`; so are element types: `kernelforge.float32`.  What is built on
+tensors (`nn`, `optim`, ...) is loaded when it is first named.  Read the rooms in the order of docs/architecture.md.
 """
 
 from importlib import import_module
@@ -70,4 +71,12 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_FUNCTIONS[name]), name)
     if name in ("amp", "autograd", "fft", "func", "linalg", "nn", "optim", "signal", "special"):
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = globals()[name] = import_module("kernelforge.functions").named(name)
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *import_module("kernelforge.functions").names()})

@@ -42,7 +42,7 @@ def whereabouts() -> str:
     call, user = _frames()
     written = current_line.get()
     lines = []
-    if call is not None:
+    if call is not None and not _is_wrapper(call.f_code):
         lines.append(f"  in {_name(call)}({_operands(call)})")
     if written is not None:
         lines.append(f"  written at {_place(written)}")
@@ -69,9 +69,14 @@ def _frames() -> tuple[FrameType | None, FrameType | None]:
 
 
 def _is_for_users(code: CodeType) -> bool:
-    """True for functions that users call: no helpers, and no wrappers, which do not show their arguments' names."""
+    """True for functions that users call: no helpers, and no wrappers."""
     name = code.co_name
-    return (name[0] != "_" or name.endswith("__")) and not _WRAPPED.intersection(code.co_freevars)
+    return (name[0] != "_" or name.endswith("__")) and not _is_wrapper(code)
+
+
+def _is_wrapper(code: CodeType) -> bool:
+    """True for functions around others, which do not show their arguments' names."""
+    return not _WRAPPED.isdisjoint(code.co_freevars)
 
 
 def _place(line: Line) -> str:
@@ -86,6 +91,8 @@ def _name(frame: FrameType) -> str:
     owner = frame.f_locals.get("self", frame.f_locals.get("cls"))
     if owner is None:
         return name
+    if isinstance(owner, list | tuple):  # cat([x, y]): a method called as a function
+        return name.rpartition(".")[2]
     return f"{(owner if isinstance(owner, type) else type(owner)).__name__}.{name.rpartition('.')[2]}"
 
 

@@ -7,10 +7,10 @@ on the host when the values are needed; see the methods.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.results import LU, QR, CheckedCholesky, CheckedInverse, CheckedSolution, LeastSquares
 
 __all__ = [
     "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh",
@@ -37,31 +37,22 @@ matmul, matrix_exp, matrix_power, matrix_rank, matrix_norm, vector_norm = (
 vecdot, tensorinv, tensorsolve, cholesky = Tensor.vecdot, Tensor.tensorinv, Tensor.tensorsolve, Tensor.cholesky
 
 
-class LeastSquares(NamedTuple):
-    """What lstsq() gives."""
-
-    solution: Tensor
-    residuals: Tensor
-    rank: Tensor
-    singular_values: Tensor
-
-
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> tuple[Tensor, Tensor]:
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> CheckedCholesky[Tensor]:
     """cholesky() and a 0 for each matrix: one that has no such factor raises LinAlgError when values are computed."""
-    return A.cholesky(upper), Tensor.zeros(A.shape[:-2], dtype="int32")
+    return CheckedCholesky(A.cholesky(upper), Tensor.zeros(A.shape[:-2], dtype="int32"))
 
 
-def inv_ex(A: Tensor, *, check_errors: bool = False) -> tuple[Tensor, Tensor]:
+def inv_ex(A: Tensor, *, check_errors: bool = False) -> CheckedInverse[Tensor]:
     """inv() and a 0 for each matrix: a singular one raises LinAlgError when values are computed."""
-    return A.inv(), Tensor.zeros(A.shape[:-2], dtype="int32")
+    return CheckedInverse(A.inv(), Tensor.zeros(A.shape[:-2], dtype="int32"))
 
 
-def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> tuple[Tensor, Tensor]:
+def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> CheckedSolution[Tensor]:
     """solve() and a 0 for each matrix: a singular one raises LinAlgError when values are computed."""
-    return A.solve(B, left=left), Tensor.zeros(A.shape[:-2], dtype="int32")
+    return CheckedSolution(A.solve(B, left=left), Tensor.zeros(A.shape[:-2], dtype="int32"))
 
 
-def lu(A: Tensor, *, pivot: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+def lu(A: Tensor, *, pivot: bool = True) -> LU[Tensor]:
     """P, L and U with P @ L @ U = A; without pivot P has no elements.
 
     >>> p, l, u = lu(Tensor([[1.0, 2.0], [4.0, 6.0]]))
@@ -88,14 +79,14 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     return tensors[0].multi_dot(*tensors[1:])
 
 
-def qr(A: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
+def qr(A: Tensor, mode: str = "reduced") -> QR[Tensor]:
     """Tensor.qr(); mode "r" leaves Q without elements."""
     if mode == "r":
-        return Tensor.zeros(0, dtype=A.dtype), A.qr()[1]
+        return QR(Tensor.zeros(0, dtype=A.dtype), A.qr().R)
     return A.qr(mode)
 
 
-def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> LeastSquares:
+def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> LeastSquares[Tensor]:
     """The X for which |A @ X - B| is smallest, that square of each column, A's rank, and its singular values.
 
     The squares are left out, with no elements, where there are no more rows than columns.

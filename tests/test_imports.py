@@ -27,8 +27,8 @@ ORDER = {
                       recording < node < graph < views shape structure hosted held carried checked seen < grad <
                       rewrites < kernels < ceilings tune < calls fusion < loops whiles windows < planning < execution
                       < checking < dumping < realize < nans < tensor < autograd fft io linalg signal special <
-                      array_api < counterparts < nn optim data < checkpoint amp replay < func < inspect < bench < cli
-                      < __main__ __init__""",
+                      array_api < counterparts < nn optim data < checkpoint amp replay < func < functions inspect
+                      < bench < cli < __main__ __init__""",
     "kernelforge/fusion": """limits axes group naming < cuts demand story < questions lower < merging < boundaries <
                              fuse < __init__""",
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from codegen.dtypes import DType
 from kernelforge.array_api.reductions import sum as total
@@ -16,35 +16,7 @@ from kernelforge.array_api.types import finfo, result_type
 from kernelforge.errors import ArgumentError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor import Tensor
-
-
-class EighResult(NamedTuple):
-    """What eigh() gives."""
-
-    eigenvalues: Tensor
-    eigenvectors: Tensor
-
-
-class QRResult(NamedTuple):
-    """What qr() gives."""
-
-    Q: Tensor
-    R: Tensor
-
-
-class SlogdetResult(NamedTuple):
-    """What slogdet() gives."""
-
-    sign: Tensor
-    logabsdet: Tensor
-
-
-class SVDResult(NamedTuple):
-    """What svd() gives."""
-
-    U: Tensor
-    S: Tensor
-    Vh: Tensor
+from kernelforge.tensor.results import QR, SVD, Determinant, Eigen
 
 
 def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
@@ -102,9 +74,9 @@ def diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
     return x.diagonal(offset, -2, -1)
 
 
-def eigh(x: Tensor, /) -> EighResult:
+def eigh(x: Tensor, /) -> Eigen[Tensor]:
     """The eigenvalues and eigenvectors of symmetric matrices."""
-    return EighResult(*x.eigh())
+    return x.eigh()
 
 
 def eigvalsh(x: Tensor, /) -> Tensor:
@@ -150,14 +122,14 @@ def pinv(x: Tensor, /, *, rtol: float | Tensor | None = None) -> Tensor:
     return vh.mT @ (kept.where(1 / kept.where(s, 1), 0).unsqueeze(-1) * u.mT)
 
 
-def qr(x: Tensor, /, *, mode: Literal["reduced", "complete"] = "reduced") -> QRResult:
+def qr(x: Tensor, /, *, mode: Literal["reduced", "complete"] = "reduced") -> QR[Tensor]:
     """Orthogonal and upper triangular factors."""
-    return QRResult(*x.qr(mode))
+    return x.qr(mode)
 
 
-def slogdet(x: Tensor, /) -> SlogdetResult:
+def slogdet(x: Tensor, /) -> Determinant[Tensor]:
     """The signs and logarithms of the determinants."""
-    return SlogdetResult(*x.slogdet())
+    return x.slogdet()
 
 
 def solve(x1: Tensor, x2: Tensor, /) -> Tensor:
@@ -170,9 +142,9 @@ def solve(x1: Tensor, x2: Tensor, /) -> Tensor:
     return a.expand(*lead, *a.shape[-2:]).solve(b.expand(*lead, *b.shape[-2:]))
 
 
-def svd(x: Tensor, /, *, full_matrices: bool = True) -> SVDResult:
+def svd(x: Tensor, /, *, full_matrices: bool = True) -> SVD[Tensor]:
     """The singular value decompositions."""
-    return SVDResult(*x.svd(full_matrices))
+    return x.svd(full_matrices)
 
 
 def svdvals(x: Tensor, /) -> Tensor:

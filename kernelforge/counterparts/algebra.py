@@ -53,20 +53,20 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r"):
         raise Otherwise
     found = floating(tensor(a)).qr("reduced" if mode == "r" else mode)
-    return found[1] if mode == "r" else linalg.QRResult(*found)
+    return found.R if mode == "r" else found
 
 
 @counterpart("linalg.svd")
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """The singular value decompositions."""
     x = floating(tensor(a))
-    return linalg.SVDResult(*x.svd(full_matrices)) if compute_uv else x.svdvals()
+    return x.svd(full_matrices) if compute_uv else x.svdvals()
 
 
 @counterpart("linalg.eig")
 def eig(a: Any) -> Any:
     """Eigenvalues and eigenvectors."""
-    return linalg.EighResult(*floating(tensor(a)).eig())
+    return floating(tensor(a)).eig()
 
 
 @counterpart("linalg.eigvals")

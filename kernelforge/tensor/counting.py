@@ -17,6 +17,7 @@ from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.core import Core
 from kernelforge.tensor.ordering import WIDE_DIGIT
+from kernelforge.tensor.results import Histogram
 from kernelforge.tensor.statistics import Statistics
 
 FEW = 4096  # elements the host has sorted before kernels for it are launched
@@ -146,7 +147,7 @@ class Counting(Statistics):
         range: tuple[float, float] | None = None,
         weight: Self | None = None,
         density: bool = False,
-    ) -> tuple[Self, Self]:
+    ) -> Histogram[Self]:
         """The number, or weight, of the elements between each two neighbouring edges, and the edges.
 
         bins      a number of equal parts of range, or of the smallest to the largest element; or the edges themselves
@@ -154,7 +155,7 @@ class Counting(Statistics):
         returns   [bins], and [bins + 1]; the last part includes its upper edge
         """
         found, (edges,) = self.reshape(-1, 1).histogramdd([bins], range, weight, density)
-        return found, edges
+        return Histogram(found, edges)
 
     def histogramdd(
         self,

@@ -21,6 +21,15 @@ from kernelforge.tensor import elimination
 from kernelforge.tensor.complexes import Complexes
 from kernelforge.tensor.composite import spelled_out
 from kernelforge.tensor.decompositions import Formula
+from kernelforge.tensor.results import (
+    LU,
+    CheckedLDLFactors,
+    CheckedLUFactors,
+    Eigen,
+    LDLFactors,
+    LUFactors,
+    Reflections,
+)
 
 _FINITE: Final = "look for NaN and infinity in it"
 
@@ -160,7 +169,7 @@ class Factors(Complexes):
         found = found.cat(d_below, dim=-2) if m > k else found
         return up.solve_triangular(found.mH, upper=True).mH
 
-    def lu_factor_ex(self, *, pivot: bool = True, check_errors: bool = False) -> tuple[Self, Self, Self]:
+    def lu_factor_ex(self, *, pivot: bool = True, check_errors: bool = False) -> CheckedLUFactors[Self]:
         """L below the diagonal and U from it on, in one matrix; the int32 row, counted from 1, that each row of it
         was exchanged with; and the int32 number of the first pivot that is 0, or 0.
 
@@ -174,28 +183,28 @@ class Factors(Complexes):
         places = [part.real.detach().cast(dtypes.int32) for part in (pivots, info)]
         if check_errors:
             places[1]._no_zero_pivot("lu_factor")
-        return factors.cast(self._floating().dtype), places[0], places[1]
+        return CheckedLUFactors(factors.cast(self._floating().dtype), *places)
 
     def _no_zero_pivot(self, what: str) -> None:
         if self.numel() and (worst := int(self.max().item())):
             from_one = f"U[{worst},{worst}]" if what == "lu_factor" else f"block {worst} of D"
             raise LinAlgError(f"{what}: {from_one} is zero, and using it to solve would divide by it")
 
-    def lu_factor(self, *, pivot: bool = True) -> tuple[Self, Self]:
+    def lu_factor(self, *, pivot: bool = True) -> LUFactors[Self]:
         """lu_factor_ex() without the last result.
 
         >>> factors, pivots = Tensor([[1.0, 2.0], [4.0, 6.0]]).lu_factor()
         >>> factors.tolist(), pivots.tolist()
         ([[4.0, 6.0], [0.25, 0.5]], [2, 2])
         """
-        return self.lu_factor_ex(pivot=pivot)[:2]
+        return LUFactors(*self.lu_factor_ex(pivot=pivot)[:2])
 
     def lu(self, pivot: bool = True, get_infos: bool = False) -> tuple[Self, ...]:
         """lu_factor(), or lu_factor_ex() with get_infos; kernelforge.linalg.lu() gives three matrices."""
         found = self.lu_factor_ex(pivot=pivot)
         return found if get_infos else found[:2]
 
-    def lu_unpack(self, pivots: Self, unpack_data: bool = True, unpack_pivots: bool = True) -> tuple[Self, Self, Self]:
+    def lu_unpack(self, pivots: Self, unpack_data: bool = True, unpack_pivots: bool = True) -> LU[Self]:
         """P, L and U with P @ L @ U the matrix that lu_factor() was given; without elements where not asked for."""
         m, n = self.shape[-2:]
         k = min(m, n)
@@ -203,9 +212,10 @@ class Factors(Complexes):
         if unpack_pivots:
             p = pivots._hosted(_order(m), (*pivots.shape[:-1], m))._row_exchange(self.dtype)
         if not unpack_data:
-            return p if unpack_pivots else none, none, none
+            return LU(p if unpack_pivots else none, none, none)
         eye = type(self).eye(m, k, dtype=self.dtype)
-        return p if unpack_pivots else none, self._first_columns(k).tril(-1) + eye, self._first_rows(k).triu()
+        lower = self._first_columns(k).tril(-1) + eye
+        return LU(p if unpack_pivots else none, lower, self._first_rows(k).triu())
 
     def lu_solve(self, LU_data: Self, LU_pivots: Self) -> Self:
         """The x of A @ x = self, from lu_factor() of A.
@@ -220,7 +230,7 @@ class Factors(Complexes):
 
     # LDL --------------------------------------------------------------------------------------------------------
 
-    def ldl_factor_ex(self, *, hermitian: bool = False, check_errors: bool = False) -> tuple[Self, Self, Self]:
+    def ldl_factor_ex(self, *, hermitian: bool = False, check_errors: bool = False) -> CheckedLDLFactors[Self]:
         """L and D with L @ D @ L.T = self, in one matrix, int32 exchanges as LAPACK's sytrf has them, and the int32
         number of the first block that is 0, or 0; for symmetric matrices, whose lower triangle is read.
 
@@ -233,11 +243,11 @@ class Factors(Complexes):
         places = [part.real.cast(dtypes.int32) for part in (pivots, info)]
         if check_errors:
             places[1]._no_zero_pivot("ldl_factor")
-        return factors.cast(self._floating().dtype), places[0], places[1]
+        return CheckedLDLFactors(factors.cast(self._floating().dtype), *places)
 
-    def ldl_factor(self, *, hermitian: bool = False) -> tuple[Self, Self]:
+    def ldl_factor(self, *, hermitian: bool = False) -> LDLFactors[Self]:
         """ldl_factor_ex() without the last result."""
-        return self.ldl_factor_ex(hermitian=hermitian)[:2]
+        return LDLFactors(*self.ldl_factor_ex(hermitian=hermitian)[:2])
 
     def ldl_solve(self, pivots: Self, B: Self, *, hermitian: bool = False) -> Self:
         """The x of A @ x = B, self being the factors that ldl_factor() made of A."""
@@ -247,13 +257,13 @@ class Factors(Complexes):
 
     # Reflections ------------------------------------------------------------------------------------------------
 
-    def geqrf(self) -> tuple[Self, Self]:
+    def geqrf(self) -> Reflections[Self]:
         """R on and above the diagonal with the vectors of reflections below, and their factors: see orgqr()."""
         x = self._matrices("geqrf", square=False)
         m, n = x.shape[-2:]
         packed = x._hosted(REFLECTIONS, (*x.shape[:-2], m * n + min(m, n)))
         found, tau = packed._parts((m, n), (min(m, n),))
-        return found.cast(self._floating().dtype), tau.cast(self._floating().dtype)
+        return Reflections(found.cast(self._floating().dtype), tau.cast(self._floating().dtype))
 
     def _reflectors(self, tau: Self, what: str) -> tuple[Self, Self]:
         """V and T of the product I - V @ T @ V.mH of reflections; source: Schreiber and Van Loan, 1989."""
@@ -298,7 +308,7 @@ class Factors(Complexes):
             values, vectors = a._with_imaginary(b), v._with_imaginary(u)
         return values, vectors
 
-    def eig(self) -> tuple[Self, Self]:
+    def eig(self) -> Eigen[Self]:
         """The complex eigenvalues of square matrices, in no order, and their vectors, of length 1, as columns.
 
         Gradients of the vectors are those of functions that do not depend on the vectors' phase.
@@ -310,7 +320,7 @@ class Factors(Complexes):
         x = self._matrices("eig")
         n = x.shape[-1]
         size = (n + n * n) * (1 if x.dtype.is_complex else 2)
-        return x._hosted(EIGEN, (*x.shape[:-2], size))._eigen_parts(n)
+        return Eigen(*x._hosted(EIGEN, (*x.shape[:-2], size))._eigen_parts(n))
 
     def eigvals(self) -> Self:
         """The complex eigenvalues of square matrices, in no order."""

@@ -13,6 +13,7 @@ from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.hashing import Hashing
+from kernelforge.tensor.results import Exponents
 
 _BITS: Final = {16: dtypes.int16, 32: dtypes.int32, 64: dtypes.int64}
 _DIGITS: Final = {dtypes.float16: 10, dtypes.bfloat16: 7, dtypes.float32: 23, dtypes.float64: 52}
@@ -42,7 +43,7 @@ class Floats(Hashing):
         found = x.eq(y).where(y, found)
         return (x.isnan() | y.isnan()).where(float("nan"), found)
 
-    def frexp(self) -> tuple[Self, Self]:
+    def frexp(self) -> Exponents[Self]:
         """m and int32 e with self = m 2^e and |m| from 0.5 to below 1; 0, infinities and NaN stay, with e = 0."""
         x = self.cast(self.dtype.arithmetic) if self.dtype in _DIGITS else self
         if x.dtype not in _DIGITS:
@@ -56,4 +57,5 @@ class Floats(Hashing):
         exponent = raised - bias - small.where(digits + 1, 0)
         plain = x.ne(0) & x.isfinite()
         mantissa = ((bits & ~(((1 << width) - 1) << digits)) | (bias << digits)).bitcast(x.dtype)
-        return plain.where(mantissa, x.detach()).cast(self.dtype), plain.where(exponent, 0).cast(dtypes.int32)
+        small = plain.where(mantissa, x.detach()).cast(self.dtype)
+        return Exponents(small, plain.where(exponent, 0).cast(dtypes.int32))

@@ -20,6 +20,7 @@ from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.diagonals import Diagonals
+from kernelforge.tensor.results import Extremes, Selected
 
 Axis = int | Sequence[int] | None
 
@@ -101,9 +102,9 @@ class Reduce(Diagonals):
         """Another name of min()."""
         return self.min(axis, keepdim)
 
-    def aminmax(self, *, axis: Axis = None, keepdim: bool = False) -> tuple[Self, Self]:
+    def aminmax(self, *, axis: Axis = None, keepdim: bool = False) -> Extremes[Self]:
         """The smallest and the largest element over axes."""
-        return self.min(axis, keepdim), self.max(axis, keepdim)
+        return Extremes(self.min(axis, keepdim), self.max(axis, keepdim))
 
     def any(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """True where any element over axes is not zero."""
@@ -355,7 +356,7 @@ class Reduce(Diagonals):
             step *= 2
         return x
 
-    def cummax(self, axis: int = 0) -> tuple[Self, Self]:
+    def cummax(self, axis: int = 0) -> Selected[Self]:
         """The largest element up to each place along axis, and its int32 index; NaN from the first one on.
 
         Of equal elements the last one counts, also to gradients.
@@ -364,12 +365,12 @@ class Reduce(Diagonals):
         [[2, 3, 3, 3], [0, 1, 1, 3]]
         """
         values = self._scan("max", axis)
-        return values, self.detach()._last_places(values.detach(), axis)
+        return Selected(values, self.detach()._last_places(values.detach(), axis))
 
-    def cummin(self, axis: int = 0) -> tuple[Self, Self]:
+    def cummin(self, axis: int = 0) -> Selected[Self]:
         """The smallest element up to each place along axis, and its int32 index; see cummax()."""
         values = self._scan("min", axis)
-        return values, self.detach()._last_places(values.detach(), axis)
+        return Selected(values, self.detach()._last_places(values.detach(), axis))
 
     @composite
     def _last_places(self, extremes: Self, axis: int) -> Self:

@@ -20,6 +20,7 @@ from kernelforge.tensor import decompositions as hosts
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.decompositions import Decompositions
+from kernelforge.tensor.results import QR, SVD, Determinant, Eigen, TriangularSolution
 
 
 class Solving(Decompositions):
@@ -82,10 +83,10 @@ class Solving(Decompositions):
 
     def triangular_solve(
         self, A: Self, upper: bool = True, transpose: bool = False, unitriangular: bool = False
-    ) -> tuple[Self, Self]:
+    ) -> TriangularSolution[Self]:
         """The x of A @ x = self for a triangular A, or of A.T @ x = self, and A; see solve_triangular()."""
         matrix, above = (A.mT, not upper) if transpose else (A, upper)
-        return matrix.solve_triangular(self, upper=above, unitriangular=unitriangular), A
+        return TriangularSolution(matrix.solve_triangular(self, upper=above, unitriangular=unitriangular), A)
 
     @composite
     def lstsq(self, other: Self, rcond: float | None = None, *, driver: str | None = None) -> Self:
@@ -210,9 +211,9 @@ class Solving(Decompositions):
         x = self._matrices("det")
         return x._hosted(hosts.DETERMINANT, x.shape[:-2]).cast(self._floating().dtype)
 
-    def slogdet(self) -> tuple[Self, Self]:
+    def slogdet(self) -> Determinant[Self]:
         """The sign of the determinant, and the logarithm of its magnitude, -inf for 0."""
-        return self._determinant_sign(), self._log_determinant()
+        return Determinant(self._determinant_sign(), self._log_determinant())
 
     @composite
     def _determinant_sign(self) -> Self:
@@ -255,7 +256,7 @@ class Solving(Decompositions):
         one = type(self).eye(self.shape[-1], dtype=self._floating().dtype)
         return one.cholesky_solve(self, upper)
 
-    def qr(self, mode: str = "reduced") -> tuple[Self, Self]:
+    def qr(self, mode: str = "reduced") -> QR[Self]:
         """Q with orthonormal columns and an upper triangular R, Q @ R = self.
 
         mode   "reduced", or "complete" for a square Q
@@ -273,9 +274,9 @@ class Solving(Decompositions):
             width = rows if mode == "complete" else n
             packed = x._hosted(hosts.qr(mode == "complete"), (*x.shape[:-2], rows * width + width * n))
             q, r = packed._parts((rows, width), (width, n))
-        return q.cast(self._floating().dtype), r.cast(self._floating().dtype)
+        return QR(q.cast(self._floating().dtype), r.cast(self._floating().dtype))
 
-    def eigh(self, UPLO: str = "L") -> tuple[Self, Self]:
+    def eigh(self, UPLO: str = "L") -> Eigen[Self]:
         """The eigenvalues of symmetric matrices, smallest first, and their vectors as columns.
 
         Gradients of the vectors are infinite where two values are equal.
@@ -288,13 +289,13 @@ class Solving(Decompositions):
         n = x.shape[-1]
         values, vectors = x._hosted(hosts.eigh(UPLO == "L"), (*x.shape[:-2], n + n * n))._parts((n,), (n, n))
         kind = self._floating().dtype
-        return values.cast(kind.real), vectors.cast(kind)
+        return Eigen(values.cast(kind.real), vectors.cast(kind))
 
     def eigvalsh(self, UPLO: str = "L") -> Self:
         """The eigenvalues of symmetric matrices, smallest first."""
         return self.eigh(UPLO)[0]
 
-    def svd(self, full_matrices: bool = True) -> tuple[Self, Self, Self]:
+    def svd(self, full_matrices: bool = True) -> SVD[Self]:
         """U, the singular values S, largest first, and V.T, with U @ diag(S) @ V.T = self.
 
         Gradients of U and V are infinite where two singular values are equal, and leave out what full_matrices adds.
@@ -308,7 +309,7 @@ class Solving(Decompositions):
         size = sum(math.prod(shape) for shape in shapes)
         u, s, vh = x._hosted(hosts.svd(full_matrices), (*x.shape[:-2], size))._parts(*shapes)
         kind = self._floating().dtype
-        return u.cast(kind), s.cast(kind.real), vh.cast(kind)
+        return SVD(u.cast(kind), s.cast(kind.real), vh.cast(kind))
 
     def svdvals(self) -> Self:
         """The singular values of matrices, largest first."""

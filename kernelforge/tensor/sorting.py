@@ -12,6 +12,7 @@ from typing import Self, overload
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.ordering import Ordering
+from kernelforge.tensor.results import Selected
 
 
 class Sorting(Ordering):
@@ -33,10 +34,10 @@ class Sorting(Ordering):
         dim = self._dim(dim, "sort")
         return self.movedim(dim, -1)._order(descending).movedim(-1, dim)
 
-    def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> tuple[Self, Self]:
+    def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Selected[Self]:
         """The elements in order along dim, and the int32 indices they came from; see argsort()."""
         order = self.argsort(dim, descending)
-        return (self._picked_along(dim, order) if self.shape else self), order
+        return Selected(self._picked_along(dim, order) if self.shape else self, order)
 
     def msort(self) -> Self:
         """The elements in order along the first dimension.
@@ -46,7 +47,7 @@ class Sorting(Ordering):
         """
         return self.sort(0)[0]
 
-    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted_: bool = True) -> tuple[Self, Self]:
+    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted_: bool = True) -> Selected[Self]:
         """The k largest, or smallest, elements along dim in order, and their int32 indices.
 
         raises ShapeError when there are fewer than k
@@ -57,14 +58,14 @@ class Sorting(Ordering):
         if not 0 <= k <= self.shape[dim]:
             raise ShapeError(f"topk({k}) along dimension {dim} of {self.shape}: there are {self.shape[dim]} elements")
         order = self._first_places(dim, k, largest)
-        return self._picked_along(dim, order), order
+        return Selected(self._picked_along(dim, order), order)
 
     @composite
     def _first_places(self, dim: int, k: int, descending: bool) -> Self:
         """The first k of the int32 indices that sort dim."""
         return self.movedim(dim, -1)._first_in_order(k, descending).movedim(-1, dim)
 
-    def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Self, Self]:
+    def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> Selected[Self]:
         """The k-th smallest element along dim, counted from 1, and its int32 index.
 
         >>> [found.item() for found in Tensor([30, 10, 20]).kthvalue(2)]
@@ -83,9 +84,9 @@ class Sorting(Ordering):
     def median(self, dim: None = None, keepdim: bool = False) -> Self: ...
 
     @overload
-    def median(self, dim: int, keepdim: bool = False) -> tuple[Self, Self]: ...
+    def median(self, dim: int, keepdim: bool = False) -> Selected[Self]: ...
 
-    def median(self, dim: int | None = None, keepdim: bool = False) -> Self | tuple[Self, Self]:
+    def median(self, dim: int | None = None, keepdim: bool = False) -> Self | Selected[Self]:
         """The lower median of all elements; along dim, the medians and their int32 indices.  NaN if there is a NaN.
 
         >>> Tensor([1, 7, 3, 5]).median().item()
@@ -118,11 +119,11 @@ class Sorting(Ordering):
         missing = self.isnan()
         return missing.any(dim, keepdim=True).where(missing.argmax(dim, keepdim=True), places)
 
-    def _of_scalar(self, found: tuple[Self, Self]) -> tuple[Self, Self]:
+    def _of_scalar(self, found: Selected[Self]) -> Selected[Self]:
         """What was found in a vector of one element for a tensor without dimensions."""
-        return found[0].reshape(()), found[1].reshape(())
+        return Selected(found[0].reshape(()), found[1].reshape(()))
 
-    def _at_one_place(self, dim: int, places: Self, keepdim: bool) -> tuple[Self, Self]:
+    def _at_one_place(self, dim: int, places: Self, keepdim: bool) -> Selected[Self]:
         """The elements at one place of dim, and the places."""
         values = self._picked_along(dim, places)
-        return (values, places) if keepdim else (values.squeeze(dim), places.squeeze(dim))
+        return Selected(values, places) if keepdim else Selected(values.squeeze(dim), places.squeeze(dim))

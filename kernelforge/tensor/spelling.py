@@ -34,6 +34,7 @@ _IMPORTS: Final = {
     "Callable": "collections.abc", "Sequence": "collections.abc",
     "DType": "codegen.dtypes", "Operand": "kernelforge.tensor.core", "Axis": "kernelforge.tensor.reduce",
     "InPlace": "kernelforge.tensor.inplace", "NDArray": "numpy.typing",
+    "Extremes": "kernelforge.tensor.results", "Selected": "kernelforge.tensor.results",
 }  # fmt: skip
 
 

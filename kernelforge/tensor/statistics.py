@@ -13,6 +13,7 @@ from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.results import Selected
 from kernelforge.tensor.sampling import Sampling
 
 
@@ -98,9 +99,9 @@ class Statistics(Sampling):
     def nanmedian(self, dim: None = None, keepdim: bool = False) -> Self: ...
 
     @overload
-    def nanmedian(self, dim: int, keepdim: bool = False) -> tuple[Self, Self]: ...
+    def nanmedian(self, dim: int, keepdim: bool = False) -> Selected[Self]: ...
 
-    def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Self | tuple[Self, Self]:
+    def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Self | Selected[Self]:
         """The lower median of what is not NaN; along dim, the medians and their int32 indices.
 
         >>> Tensor([1.0, float("nan"), 3.0]).nanmedian().item()
@@ -116,9 +117,9 @@ class Statistics(Sampling):
         middle = (count - 1).maximum(0) // 2
         places = x.argsort(along)._picked_along(along, middle)
         values, places = x._at_one_place(along, places, keepdim and bool(self.ndim))
-        return x._shared_by_equals(values) if dim is None else (values, places)
+        return x._shared_by_equals(values) if dim is None else Selected(values, places)
 
-    def mode(self, dim: int = -1, keepdim: bool = False) -> tuple[Self, Self]:
+    def mode(self, dim: int = -1, keepdim: bool = False) -> Selected[Self]:
         """The most frequent element along dim, the smallest of several, and the int32 index of its last occurrence.
 
         >>> [found.item() for found in Tensor([3, 1, 3, 1, 1]).mode()]

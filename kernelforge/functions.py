@@ -1,0 +1,191 @@
+"""Functions beside the tensor: `kernelforge.zeros(2, 3)`, `kernelforge.cat([x, y])`, `kernelforge.float32`.
+
+Comes in: a name.  Goes out: what users of PyTorch expect it to be, looked for in this order: the functions below, whose
+arguments or results differ from those of the tensor's method (whose names are tinygrad's too); `func`; element types;
+public methods of `Tensor`, the tensor being the first argument; `nn.functional` and `special`.
+
+>>> import kernelforge
+>>> x = kernelforge.arange(6, dtype=kernelforge.float32).reshape(2, 3)
+>>> kernelforge.max(x, 1).values.tolist()
+[2.0, 5.0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import getattr_static
+from types import FunctionType
+from typing import Any, Final
+
+from codegen.dtypes import DType, as_dtype, dtypes
+from kernelforge import func, special
+from kernelforge.autograd import inference_mode, is_grad_enabled, set_grad_enabled
+from kernelforge.errors import ArgumentError, KindError
+from kernelforge.io import load, save
+from kernelforge.nn import functional
+from kernelforge.tensor import Tensor
+from kernelforge.tensor.results import Selected
+
+Sizes = int | Sequence[int]
+
+
+def randint(
+    low: int = 0, high: int | Sequence[int] | None = None, size: Sequence[int] | None = None, **options: Any
+) -> Tensor:
+    """Random integers from low, or 0, to below high: randint(high, size) or randint(low, high, size), int64.
+
+    >>> randint(3, 5, (2, 2)).shape, randint(10, (4,)).dtype.name
+    ((2, 2), 'int64')
+
+    raises ArgumentError for other arguments; source: torch.randint
+    """
+    if size is None and isinstance(high, Sequence):
+        high, size = None, high
+    if high is None:
+        low, high = 0, low
+    if size is None or not (isinstance(low, int) and isinstance(high, int)):
+        raise ArgumentError("randint() takes (high, size) or (low, high, size), the size being a tuple")
+    return Tensor.randint(*size, low=low, high=high, **{"dtype": dtypes.int64, **options})
+
+
+def normal(mean: float | Tensor, std: float | Tensor = 1.0, size: Sizes | None = None, **options: Any) -> Tensor:
+    """Normally distributed random numbers; without a size one for each element of mean and std.
+
+    >>> normal(Tensor([0.0, 100.0]), 0.5).shape
+    (2,)
+
+    raises ArgumentError when neither a size nor a tensor tells how many; source: torch.normal
+    """
+    if size is not None:
+        return Tensor.randn(*([size] if isinstance(size, int) else size), **options) * std + mean
+    if isinstance(mean, Tensor):
+        shape = mean.shape if not isinstance(std, Tensor) else Tensor.broadcast_shapes(mean.shape, std.shape)
+    elif isinstance(std, Tensor):
+        shape = std.shape
+    else:
+        raise ArgumentError("normal() of two numbers needs a size: normal(mean, std, size=(2, 3))")
+    return Tensor.randn(*shape, **options) * std + mean
+
+
+def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """The largest element; along dim the largest and their int32 indices; of two tensors maximum().
+
+    >>> max(Tensor([[1, 5], [7, 2]]), 0).indices.tolist()
+    [1, 0]
+
+    source: torch.max
+    """
+    return _extreme(input, dim, keepdim, other, "max")
+
+
+def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """The smallest element; along dim the smallest and their int32 indices; of two tensors minimum().
+
+    source: torch.min
+    """
+    return _extreme(input, dim, keepdim, other, "min")
+
+
+def _extreme(x: Tensor, dim: int | Tensor | None, keepdim: bool, other: Any, which: str) -> Any:
+    second = dim if isinstance(dim, Tensor) else other
+    if second is not None:
+        return getattr(x, f"{which}imum")(second)
+    values = getattr(x, which)(dim, keepdim)
+    return values if dim is None else Selected(values, getattr(x, f"arg{which}")(dim, keepdim))
+
+
+def pow(input: Any, exponent: Any) -> Any:
+    """input ** exponent; either may be a number; source: torch.pow."""
+    return input**exponent
+
+
+def remainder(input: Any, other: Any) -> Any:
+    """input % other, with the sign of other; either may be a number; source: torch.remainder."""
+    return input % other
+
+
+def real(input: Tensor) -> Tensor:
+    """The real part."""
+    return input.real
+
+
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part of complex numbers."""
+    return input.imag
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether elements are floating-point numbers."""
+    return input.is_floating_point()
+
+
+def get_default_dtype() -> DType:
+    """The type of floats made of Python's numbers."""
+    return dtypes.default_float
+
+
+def set_default_dtype(d: DType | str) -> None:
+    """Make d the type of floats made of Python's numbers.
+
+    raises KindError when d is no floating-point type
+    """
+    found = as_dtype(d)
+    if not found.is_float:
+        raise KindError(f"the default type is one of floating-point numbers, got {found.name}")
+    dtypes.default_float = found
+
+
+_OWN: Final[dict[str, Any]] = {
+    f.__name__: f for f in (
+        randint, normal, max, min, pow, remainder, real, imag, is_floating_point, get_default_dtype,
+        set_default_dtype, load, save, inference_mode, is_grad_enabled, set_grad_enabled,
+    )
+} | {"inference_mode": inference_mode}  # fmt: skip
+
+
+def named(name: str) -> Any:
+    """What kernelforge.name is.
+
+    raises AttributeError
+    """
+    if name.startswith("_"):
+        raise AttributeError(name)
+    if name in _OWN:
+        return _OWN[name]
+    if name in func.__all__:
+        return getattr(func, name)
+    if isinstance(kind := getattr(dtypes, name, None), DType) and not name.startswith("default"):
+        return kind
+    method = getattr_static(Tensor, name, None)
+    if isinstance(method, classmethod | staticmethod):
+        return getattr(Tensor, name)
+    if isinstance(method, FunctionType):
+        return _of_tensors(name, method)
+    for home in (functional, special):
+        if name in home.__all__:
+            return getattr(home, name)
+    raise AttributeError(name)
+
+
+def names() -> list[str]:
+    """All names that `named` knows."""
+    types = [name for name, kind in vars(dtypes).items() if isinstance(kind, DType) and name[:7] != "default"]
+    kinds = (classmethod, staticmethod, FunctionType)
+    methods = [name for name in dir(Tensor) if name[0] != "_" and isinstance(getattr_static(Tensor, name), kinds)]
+    return sorted({*_OWN, *func.__all__, *types, *methods, *functional.__all__, *special.__all__})
+
+
+def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:
+    """A method as a function, whose first argument, `input` by name, is a tensor or a list of tensors."""
+
+    @wraps(method)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if not args and "input" in kwargs:
+            args = (kwargs.pop("input"),)
+        if not args or not isinstance(args[0], Tensor | list | tuple):
+            given = type(args[0]).__name__ if args else "nothing"
+            raise KindError(f"{name}() takes a Tensor first, got {given}; kernelforge.tensor(...) makes one")
+        return method(*args, **kwargs)
+
+    return called

@@ -1,0 +1,65 @@
+"""Functions beside the tensor: what `kernelforge.name` is."""
+
+import pytest
+
+import kernelforge
+from kernelforge import Tensor, dtypes, functions
+from kernelforge.errors import ArgumentError, KindError
+
+
+def test_every_name_is_there_and_seen() -> None:
+    """dir() lists what can be asked for."""
+    seen = dir(kernelforge)
+    for name in functions.names():
+        assert name in seen and getattr(kernelforge, name) is getattr(kernelforge, name), name
+
+
+def test_no_other_name_is_there() -> None:
+    for name in ("no_such_function", "default_float", "_node", "shape", "grad_fn"):
+        with pytest.raises(AttributeError, match="kernelforge"):
+            getattr(kernelforge, f"{name}_of_nothing" if name == "shape" else name)
+
+
+def test_types_come_before_methods() -> None:
+    assert kernelforge.float is dtypes.float32 and kernelforge.bool is dtypes.bool
+    assert kernelforge.long is dtypes.int64
+
+
+def test_methods_are_functions() -> None:
+    x = kernelforge.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert kernelforge.sum(x, dim=0).tolist() == [4.0, 6.0] == kernelforge.sum(input=x, dim=0).tolist()
+    assert kernelforge.cat([x, x], dim=1).shape == (2, 4)
+    assert kernelforge.zeros(2, 3).shape == (2, 3)
+
+
+def test_integers_of_both_spellings() -> None:
+    for x in (
+        kernelforge.randint(3, (500,)), kernelforge.randint(3, size=(500,)), kernelforge.randint(0, 3, (500,)),
+        kernelforge.randint(high=3, size=(500,)), kernelforge.randint(low=0, high=3, size=[500]),
+    ):  # fmt: skip
+        assert x.dtype is dtypes.int64 and sorted(set(x.tolist())) == [0, 1, 2]
+    for arguments in ((3,), (1, 2), (1, 2, 3, 4), (1.0, 2, (3,))):
+        with pytest.raises((ArgumentError, TypeError)):
+            kernelforge.randint(*arguments)
+
+
+def test_normal_numbers_of_tensors_and_of_sizes() -> None:
+    kernelforge.manual_seed(0)
+    assert kernelforge.normal(0, 1, (2, 3)).shape == (2, 3)
+    x = kernelforge.normal(Tensor([0.0, 100.0]).expand(1000, 2), Tensor([1.0, 2.0]))
+    assert abs(x.mean(0)[1].item() - 100) < 0.5 and abs(x.std(0)[1].item() - 2) < 0.2
+    with pytest.raises(ArgumentError, match="size"):
+        kernelforge.normal(0.0, 1.0)
+
+
+def test_the_first_argument_is_a_tensor() -> None:
+    with pytest.raises(KindError, match=r"sin\(\) takes a Tensor first, got float"):
+        kernelforge.sin(1.0)
+    with pytest.raises(KindError, match="got nothing"):
+        kernelforge.sin()
+
+
+def test_an_error_names_the_function() -> None:
+    with pytest.raises(ValueError, match=r"in cat\(self=\[float32 \[2\], float32 \[1, 1\]\]") as caught:
+        kernelforge.cat([Tensor([1.0, 2.0]), Tensor([[1.0]])])
+    assert "test_functions.py" in str(caught.value)
