@@ -106,7 +106,7 @@ class Elementwise(Bits):
         rest = a.fmod(b)
         below = rest.ne(0) & ((rest < 0) ^ (b < 0))
         whole = ((a - rest) / b).round() - below.cast(a.dtype)
-        return b.eq(0).where(self.floor(), whole.copysign(self))
+        return b.eq(0).where(self.floor(), whole.copysign(self))  # type: ignore[attr-defined]
 
     def _check_divisor(self, other: Operand) -> None:
         """raises ZeroDivisionError when other is the number 0 and this tensor has no floats, which could be infinite"""
