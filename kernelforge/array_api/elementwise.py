@@ -84,7 +84,7 @@ def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
     down = x1.floor_divide(x2)
     if not down.dtype.is_float:
         return down
-    limit = x1.isinf() | (x2.isinf() if isinstance(x2, Tensor) else abs(x2) == math.inf)
+    limit = x1.isinf() | (x2.isinf() if isinstance(x2, Tensor) else x2 in (math.inf, -math.inf))
     return limit.where(x1.div(x2).floor(), down)
 
 
