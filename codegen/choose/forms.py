@@ -30,6 +30,7 @@ PARTLY = 0.98  # the share of steps that must remain at most for an axis to be w
 ACCUMULATORS = 16  # vectors of a tile along lines
 VECTORS = 4  # of which at most one behind the other
 APART = 2  # the largest step between lanes
+WELL_FILLED = 0.85  # the share of lanes below which lanes along any axis of the windowed operand are compared
 TURNED = 0.4  # cycles to turn an element in registers
 DRIVEN_OUT = 10  # cycles to fetch a line that was driven out of the nearest cache
 
@@ -48,6 +49,7 @@ class Window:
              that remains; they are walked outside of the others
     rows     the extents of the tile along free axes
     apart    the step between neighbouring lanes in the image
+    turned   whether lanes lie far apart in memory, so that the image is turned where it is packed
     stored   cycles to store a result
     """
 
@@ -63,6 +65,7 @@ class Window:
     partly: Mapping[Axis, float]
     rows: Extents
     apart: int = 1
+    turned: bool = False
     stored: float = 1.0
 
 
@@ -135,13 +138,22 @@ def lines_of(kernel: Kernel, c: Contraction, lanes: int) -> Iterator[Window]:
         image = image_of(value) or Image(value, {})
         steps = {a: abs(index.coefficient(a)) for index in image.at.values() for a in index.axes}
         near = [a for a in free if steps.get(a, 1) <= APART and a.size >= lanes // 2 and _lies_near(value, a)]
-        if near:
-            lane = max(near, key=lambda a: (unit_weight(kernel, a, value, lanes) / steps.get(a, 1), a.id))
+        chosen = [max(near, key=lambda a: (unit_weight(kernel, a, value, lanes) / steps.get(a, 1), a.id))] if near else []
+        if steps and all(a.size < COLUMNS * lanes or _filled(a, COLUMNS * lanes) < WELL_FILLED for a in side):
+            across = [a for a in free if a not in steps and a not in chosen and a.size >= lanes]
+            chosen += [max(across, key=lambda a: (_filled(a, lanes), a.size, -a.id))] if across else []
+        for lane in chosen:
             n = max(side, key=lambda a: (a.size, -a.id))
             others = [a for a in _outside_in(value, free) if a is not lane and a in steps]
             columns, rows = _tile_of_lines(n, lane, others, lanes)
             found = _seen(c, value, other, free, side, n, columns, rows)
-            yield replace(found, lane=lane, apart=steps.get(lane, 1))
+            turned = lane not in near
+            yield replace(found, lane=lane, apart=steps.get(lane, 1), turned=turned)
+
+
+def _filled(axis: Axis, lanes: int) -> float:
+    """The share of lanes along an axis that hold something."""
+    return axis.size / (-(-axis.size // lanes) * lanes)
 
 
 def _lies_near(value: Expr, axis: Axis) -> bool:

@@ -31,6 +31,7 @@ ROUNDED = 64  # steps from which on a number of them is rounded
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
 GATHERED = 1.5  # cycles to pack an element of the panels
 COPIED = 0.3  # cycles to pack an element of the image
+TURNED_IN = 0.8  # the same where squares of it are turned in registers
 PARTS = (2, 3)  # of a whole axis that images may have, where its size has no such divisor
 ROUNDED_UP = 1.1  # times the size, at most, that such parts have together
 CANDIDATES = 12  # ways to cut worth measuring
@@ -126,15 +127,22 @@ def cycles(window: Window, blocks: Blocks, target: Target) -> float:
     """An estimate of the time of a launch: products, packing, accumulators kept between blocks, stores."""
     group, packed, steps = blocks.group, blocks.packed, blocks.steps
     groups = prod(a.size for a in window.shared) * prod(ceil(a.size / size) for a, size in group.items())
-    accumulated = prod(size if a in window.rows else min(a.size, size) for a, size in group.items())
+    accumulated = prod(size if a in window.rows else _filled_up(window, a, size, target) for a, size in group.items())
     walked = prod(a.size * window.partly.get(a, 1) for a in window.bound)
     products = accumulated / target.lanes * walked / 2 * _busy(window, target.lanes)
     pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
     images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
-    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * COPIED
+    copied = TURNED_IN if window.turned else COPIED
+    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * copied
     kept = 2 * pieces * accumulated / target.lanes if pieces > 1 else 0
     stored = accumulated * window.stored
     return ceil(groups / target.cores) * (products + packing + kept + stored + LAUNCHED)
+
+
+def _filled_up(window: Window, axis: Axis, extent: int, target: Target) -> int:
+    """The extent of a group's axis that is computed: whole vectors along the lanes."""
+    least = min(axis.size, extent)
+    return even(least, least, target.lanes) if axis is window.lane else least
 
 
 def _busy(window: Window, lanes: int) -> float:

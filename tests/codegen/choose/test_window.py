@@ -160,6 +160,18 @@ def test_many_outputs_hold_the_lanes_themselves() -> None:
     assert [axis.size for axis in choose(kernel, CPU).vector] == [64]
 
 
+@pytest.mark.parametrize("outputs", [4, 8, 10, 34])
+def test_lanes_that_outputs_leave_empty_go_to_the_channels_of_a_weight_gradient(outputs: int) -> None:
+    """The image is turned where it is packed, once for all taps."""
+    schedule = choose(convolution("weight", 4, 192, outputs, 20, taps=4), CPU)
+    assert [axis.size for axis in schedule.vector] == [192]
+    (packed,) = [stage.layout for stage in schedule.stages if stage.image is not None]
+    assert packed is not None
+    assert packed[-1] == (schedule.vector[0], 1)
+    taps = {axis for axis, tile in schedule.loops[: schedule.grid] if axis.size == 4 and tile == 1}
+    assert not taps
+
+
 def test_lines_that_others_fill_as_well_are_those_that_lie_together() -> None:
     """A sum over two axes without a window: of equal sides the one with unit stride."""
     m, n1, n2, k1, k2 = (Axis(name, size) for name, size in zip(("m", "n", "o", "k", "l"), (4, 20, 20, 3, 5)))
@@ -183,6 +195,7 @@ def test_groups_for_every_core() -> None:
 
 def test_results() -> None:
     sizes = [(1, 1, 9, 1), (2, 6, 32, 7), (2, 3, 17, 7), (3, 5, 33, 6), (1, 16, 20, 13), (2, 1, 32, 4), (2, 7, 3, 37)]
+    sizes += [(2, 35, 5, 6), (16, 4, 9, 4)]
     found = [
         convolution(form, *shape, taps=taps, stride=stride)
         for shape in sizes
