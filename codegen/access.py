@@ -22,6 +22,16 @@ def main_stores(kernel: Kernel) -> tuple[Store, ...]:
     return tuple(s for s in kernel.stores if s.mode != "flag") or kernel.stores
 
 
+def run_of(store: Store) -> list[Axis]:
+    """The axes along which a store writes consecutive places: one of step 1, then those that go on where it ends."""
+    found: list[Axis] = []
+    step = 1
+    while (axis := next((a for a in store.axes if a not in found and store.index.stride(a) == step), None)) is not None:
+        found.append(axis)
+        step *= axis.size
+    return found
+
+
 def bound_axes(kernel: Kernel) -> frozenset[Axis]:
     """Every axis some reduce binds."""
     return frozenset(axis for r in kernel.reduces for axis in r.bound)

@@ -13,11 +13,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from math import prod
 
-from codegen.access import SHORTEST, loads_of, main_stores, parallel_axes
+from codegen.access import SHORTEST, loads_of, main_stores, parallel_axes, run_of
 from codegen.choose.contraction import PAGE, TILE, UNROLL, even, unit_weight
 from codegen.image import Image, image_of
 from codegen.index import Axis, in_order
-from codegen.ir import Expr, Kernel, Reduce, walk
+from codegen.ir import Expr, Kernel, Reduce, Store, walk
 from codegen.rewrites.contract import Axes, Contraction
 from codegen.rewrites.masked import masked_values, remaining
 
@@ -73,8 +73,26 @@ def windows_of(kernel: Kernel, c: Contraction, lanes: int) -> list[Window]:
     """The ways to see a contraction all of whose free axes may be spread over groups; none when nothing is gained."""
     if not set(parallel_axes(kernel)).issuperset(c.reduce.axes):
         return []
-    found = [window_of(kernel, c, lanes), *lines_of(kernel, c, lanes)]
-    return [replace(window, stored=_storing(kernel, window, lanes)) for window in found if window is not None]
+    found = [*columns_of(kernel, c, lanes), *lines_of(kernel, c, lanes)]
+    found += [_with_rows(c, window, rows) for window in found if (rows := _rows_in_runs(kernel, window))]
+    return [replace(window, stored=_storing(kernel, window, lanes)) for window in found]
+
+
+def _rows_in_runs(kernel: Kernel, window: Window) -> Extents:
+    """Other rows of a tile with lanes along n: those written one behind the other; empty where there are few such."""
+    rows: Extents = {}
+    left = MOST_ROWS if window.lane is window.n else 0
+    for axis in run_of(main_stores(kernel)[0]):
+        if axis not in window.free or left < 2:
+            break
+        rows[axis] = even(axis.size, left, 1)
+        left = left // rows[axis] if rows[axis] == axis.size else 0
+    return rows if prod(rows.values()) >= FILLED and rows != window.rows else {}
+
+
+def _with_rows(c: Contraction, window: Window, rows: Extents) -> Window:
+    single = {*window.shared, *window.free} - rows.keys()
+    return replace(window, rows=rows, partly=_partly(c.reduce, window.bound, single))
 
 
 def _storing(kernel: Kernel, window: Window, lanes: int) -> float:
@@ -83,7 +101,7 @@ def _storing(kernel: Kernel, window: Window, lanes: int) -> float:
     worst = 0.0
     for store in main_stores(kernel):
         step = abs(store.index.stride(window.lane) or 0)
-        run = max((n for a, n in window.rows.items() if a is not window.lane and store.index.stride(a) == 1), default=1)
+        run = _run(store, window)
         far = step > 0 and step * store.param.dtype.itemsize % PAGE == 0
         single = 1 + DRIVEN_OUT * far
         alone = single if run < SHORTEST else TURNED + single / run
@@ -91,26 +109,39 @@ def _storing(kernel: Kernel, window: Window, lanes: int) -> float:
     return worst
 
 
-def window_of(kernel: Kernel, c: Contraction, lanes: int) -> Window | None:
-    """The window of a contraction with lanes along the other operand's axis; None when nothing is gained.
+def _run(store: Store, window: Window) -> int:
+    """How many places a tile's rows store one behind the other."""
+    count = 1
+    for axis in run_of(store):
+        if axis is window.lane or axis not in window.rows:
+            break
+        count *= window.rows[axis]
+        if window.rows[axis] < axis.size:
+            break
+    return count
+
+
+def columns_of(kernel: Kernel, c: Contraction, lanes: int) -> Iterator[Window]:
+    """The windows of a contraction with lanes along the other operand's axis, those of one kind.
 
     Something is gained when an element is read for several values of summed axes and of free ones, or when what is
-    stored in consecutive places fills few lanes; and the other operand has an axis that fills most lanes.
+    stored in consecutive places fills few lanes; and the other operand has an axis that fills most lanes.  Where no
+    windows overlap, either operand may be the one that holds the lanes.
     """
     lines = {a for store in main_stores(kernel) for a in store.axes if store.index.stride(a) == 1}
     ways = ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m))
     for value, other, free, side in ways:
         if max(a.size for a in side) > lanes // 2 and _is_mixed(value, free, c.k):
-            return _of_columns(c, value, other, free, side, lanes)
+            yield _of_columns(c, value, other, free, side, lanes)
+            return
     for value, other, free, side in ways:
         if max(a.size for a in side) >= lanes and any(a in free and a.size < lanes // 2 for a in lines):
-            return _of_columns(c, value, other, free, side, lanes)
+            yield _of_columns(c, value, other, free, side, lanes)
+            return
     if len(c.k) > 1:
-        n = {other: max(a.size for a in side) for _, other, _, side in ways}
         for value, other, free, side in sorted(ways, key=lambda way: -_runs(way[1])):
-            if n[other] >= lanes:
-                return _of_columns(c, value, other, free, side, lanes)
-    return None
+            if max(a.size for a in side) >= lanes:
+                yield _of_columns(c, value, other, free, side, lanes)
 
 
 def _runs(value: Expr) -> int:
@@ -129,7 +160,7 @@ def lines_of(kernel: Kernel, c: Contraction, lanes: int) -> Iterator[Window]:
     """The windows of a contraction with lanes along the windowed operand's own lines, for each operand with one.
 
     They fill vectors where the other operand has few values at a place: few output channels.  Then windows that do not
-    overlap will do as well.
+    overlap will do as well, and lanes along an axis no window touches, such as input channels.
     """
     for value, other, free, side in ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m)):
         few = len(c.k) > 1 and all(a.size <= lanes // 2 for a in side)
@@ -138,17 +169,16 @@ def lines_of(kernel: Kernel, c: Contraction, lanes: int) -> Iterator[Window]:
         image = image_of(value) or Image(value, {})
         steps = {a: abs(index.coefficient(a)) for index in image.at.values() for a in index.axes}
         near = [a for a in free if steps.get(a, 1) <= APART and a.size >= lanes // 2 and _lies_near(value, a)]
-        chosen = [max(near, key=lambda a: (unit_weight(kernel, a, value, lanes) / steps.get(a, 1), a.id))] if near else []
+        found = sorted(near, key=lambda a: (unit_weight(kernel, a, value, lanes) / steps.get(a, 1), a.id))[-1:]
         if steps and all(a.size < COLUMNS * lanes or _filled(a, COLUMNS * lanes) < WELL_FILLED for a in side):
-            across = [a for a in free if a not in steps and a not in chosen and a.size >= lanes]
-            chosen += [max(across, key=lambda a: (_filled(a, lanes), a.size, -a.id))] if across else []
-        for lane in chosen:
+            across = [a for a in free if a not in steps and a not in near and a.size >= lanes]
+            found += sorted(across, key=lambda a: (_filled(a, lanes), a.size, -a.id))[-1:]
+        for lane in found:
             n = max(side, key=lambda a: (a.size, -a.id))
             others = [a for a in _outside_in(value, free) if a is not lane and a in steps]
             columns, rows = _tile_of_lines(n, lane, others, lanes)
-            found = _seen(c, value, other, free, side, n, columns, rows)
-            turned = lane not in near
-            yield replace(found, lane=lane, apart=steps.get(lane, 1), turned=turned)
+            seen = _seen(c, value, other, free, side, n, columns, rows)
+            yield replace(seen, lane=lane, apart=steps.get(lane, 1), turned=lane not in near)
 
 
 def _filled(axis: Axis, lanes: int) -> float:

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from math import ceil, prod
 
-from codegen.access import loads_of, main_stores, parallel_axes
+from codegen.access import loads_of, main_stores, parallel_axes, run_of
 from codegen.choose.contraction import UNROLL, even
 from codegen.choose.forms import Extents, rows_of
 from codegen.choose.picks import Pick
 from codegen.image import Image, image_of
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Load, Store, walk
+from codegen.ir import Expr, Kernel, Load, walk
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import Target
 
@@ -104,16 +104,6 @@ def apart(kernel: Kernel, parallel: Sequence[Axis], ends: Set[Axis], lanes: int)
     far = [max((abs(e.index.stride(a) or 0) for e in kernel.loads if a in e.axes), default=0) for a in parallel]
     n = parallel[far.index(max(far))]
     return set(parallel) - {n} if all(n in e.axes for e in kernel.loads if e.axes) else set()
-
-
-def run_of(store: Store) -> list[Axis]:
-    """The axes along which a store writes consecutive places: one of step 1, then those that go on where it ends."""
-    found: list[Axis] = []
-    step = 1
-    while (axis := next((a for a in store.axes if a not in found and store.index.stride(a) == step), None)) is not None:
-        found.append(axis)
-        step *= axis.size
-    return found
 
 
 def images_of(kernel: Kernel) -> dict[Expr, Image]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codegen.choose.default import choose, placed
-from codegen.choose.forms import rows_of, window_of
+from codegen.choose.forms import columns_of, rows_of
 from codegen.choose.picks import first
 from codegen.choose.window import windowed
 from codegen.dtypes import dtypes
@@ -54,7 +54,7 @@ def convolution(
 
 def window(kernel: Kernel):
     (found,) = contractions(kernel)
-    return window_of(kernel, found, CPU.lanes)
+    return next(columns_of(kernel, found, CPU.lanes), None)
 
 
 @pytest.mark.parametrize("form", ["forward", "input", "weight"])
@@ -170,6 +170,34 @@ def test_lanes_that_outputs_leave_empty_go_to_the_channels_of_a_weight_gradient(
     assert packed[-1] == (schedule.vector[0], 1)
     taps = {axis for axis, tile in schedule.loops[: schedule.grid] if axis.size == 4 and tile == 1}
     assert not taps
+
+
+def test_patches_that_do_not_overlap_are_read_as_they_lie() -> None:
+    """Of two operands with runs as long, that one holds the lanes whose results are written in runs."""
+    o, h, w, c, r, s = (Axis(name, size) for name, size in zip("ohwcrs", (96, 56, 56, 3, 4, 4)))
+    x, f, out = Param("x", F32, 3 * 224**2), Param("f", F32, 96 * 48), Param("out", F32, 96 * 56**2)
+    place = (c.index * 224 + h.index * 4 + r.index) * 224 + w.index * 4 + s.index
+    weight = ((o.index * 3 + c.index) * 4 + r.index) * 4 + s.index
+    value = reduce("add", apply("mul", load(x, place), load(f, weight)), [c, r, s])
+    kernel = prepare(Kernel("patches", (x, f, out), (Store(out, (o.index * 56 + h.index) * 56 + w.index, value),)))
+    schedule = choose(kernel, CPU)
+    assert [axis.size for axis in schedule.vector] == [96]
+    (row,) = [step.axis for step in schedule.loops[schedule.grid :] if step.tile == 8]
+    assert kernel.stores[0].index.stride(row) == 1
+
+
+def test_results_pages_apart_are_written_in_runs_of_taps_and_channels() -> None:
+    """A weight gradient of 512 channels of two taps: lanes lie 4096 bytes apart, which few lines of a cache share."""
+    o, c, r, w = (Axis(name, size) for name, size in zip("ocrw", (512, 512, 2, 199)))
+    g, x, out = Param("g", F32, 512 * 199), Param("x", F32, 512 * 399), Param("out", F32, 512 * 1024)
+    value = apply("mul", load(g, o.index * 199 + w.index), load(x, c.index * 399 + w.index * 2 + r.index))
+    to = (o.index * 512 + c.index) * 2 + r.index
+    kernel = prepare(Kernel("weight", (g, x, out), (Store(out, to, reduce("add", value, [w])),)))
+    schedule = choose(kernel, CPU)
+    tiles = dict(schedule.loops[schedule.grid :])  # the innermost of an axis
+    steps = {kernel.stores[0].index.stride(a): tile for a, tile in tiles.items() if a not in schedule.vector}
+    assert steps[1] == 2
+    assert steps[2] >= 4
 
 
 def test_lines_that_others_fill_as_well_are_those_that_lie_together() -> None:
