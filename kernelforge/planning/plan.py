@@ -37,7 +37,7 @@ from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.node import is_stored
 from kernelforge.planning.joint import joint
-from kernelforge.planning.kept import preparations
+from kernelforge.planning.kept import Preparation, preparations
 from kernelforge.planning.layout import held, lay_out
 from kernelforge.planning.recomputing import within
 from kernelforge.planning.rounds import rounds
@@ -77,6 +77,7 @@ class Template:
 
 
 MOST_TEMPLATES: Final = 4096
+TABLE: Final = 1 << 20  # bytes of a value that depends on nothing, at most, for it to be kept
 FITTINGS: Final = 4  # bounds of a peak that are tried for a budget
 
 _templates: Final[dict[tuple[object, ...], Template]] = {}
@@ -312,6 +313,7 @@ class Planner:
         plan = self.plan
         plan.slots = slots
         found = preparations(steps, asked, len(self.leaf), self._scratch_bytes, _kind)
+        found += self._tables(steps, {position for p in found for position in p.steps})
         apart = frozenset(position for p in found for position in p.steps)
         memory = [next((n for n in (slot.whole, slot.takes) if n >= 0), i) for i, slot in enumerate(plan.slots)]
         plan.steps, moved = joint(steps, apart, memory)
@@ -319,6 +321,19 @@ class Planner:
         lay_out(plan)
         plan.sum_up()
         return plan
+
+    def _tables(self, steps: Sequence[Step], taken: Collection[int]) -> list[Preparation]:
+        """What computes small values from nothing, such as factors that depend on positions; without taken steps."""
+        if MEMORY_BUDGET.value or self.sizes is not STATIC:  # open sizes are numbers that a launch is given
+            return []
+        alone = [i for i, x in enumerate(steps) if isinstance(x, Launch) and set(x.writes).issuperset(x.arguments)]
+        found = preparations(steps, alone, len(self.leaf), self._table_bytes, _kind)
+        return [p for p in found if not p.leaves and not any(position in taken for position in p.steps)]
+
+    def _table_bytes(self, slot: int) -> int:
+        """The size of an intermediate result that is small enough to be kept for nothing but itself; else 0."""
+        nbytes = self._scratch_bytes(slot)
+        return nbytes if nbytes <= TABLE else 0
 
     def _scratch_bytes(self, slot: int) -> int:
         """The size of an intermediate result; 0 for another slot."""

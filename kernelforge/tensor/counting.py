@@ -15,6 +15,7 @@ import numpy as np
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core
 from kernelforge.tensor.ordering import WIDE_DIGIT
 from kernelforge.tensor.results import Histogram
@@ -66,14 +67,19 @@ class Counting(Statistics):
         wanted = values.detach().cast(kind).reshape(rows, -1) if values.numel() else values
         if not n or not values.numel():
             return self._wrap(graph.full(values.shape, 0, dtypes.int32), None)
-        line = self.detach().cast(kind).reshape(rows, n)
+        return self.detach().cast(kind).reshape(rows, n)._places_for(wanted, right).reshape(values.shape)
+
+    @composite
+    def _places_for(self, wanted: Self, right: bool) -> Self:
+        """searchsorted() of rows [rows, ..] in sorted ones [rows, n]: the place is found bit by bit."""
+        n = self.shape[1]
         found = self._wrap(graph.full(wanted.shape, 0, dtypes.int32), None)
         for step in [1 << bit for bit in reversed(range(n.bit_length()))]:
             ahead = found + step
-            element = line._fetched((ahead - 1).minimum(n - 1))
+            element = self._fetched((ahead - 1).minimum(n - 1))
             passed = element > wanted if right else element >= wanted
             found = (passed.logical_not() & (ahead <= n)).where(ahead, found)
-        return found.reshape(values.shape)
+        return found
 
     def bucketize(self, boundaries: Self, right: bool = False, *, out_int32: bool = True) -> Self:
         """searchsorted() of the elements in a vector of boundaries.

@@ -149,20 +149,23 @@ class Ordering(Replacing):
             if larger:
                 parts = larger // size
                 blocks = (blocks.unsqueeze(-1) * parts + self._integers((parts,))).reshape(rows, -1)
-                places = (blocks.unsqueeze(-1) * size + self._integers((size,))).reshape(rows, -1)
-                least = line._fetched(places).reshape(rows, -1, size).min(2)
+                least = line.reshape(rows, -1, size)._blocks_at(blocks).min(2)
             packed = least._with_places(blocks, width, bits).contiguous()
             found = packed._smallest_one_by_one(k) if k <= _ONE_BY_ONE else packed._smallest_by_ranks(k)
             blocks = found._places_with(width)
         return blocks
+
+    def _blocks_at(self, places: Self) -> Self:
+        """The blocks [rows, k, size] at places [rows, k] among blocks [rows, .., size]; each is read as it lies."""
+        return self._picked_along(1, places.unsqueeze(-1).expand(*places.shape, self.shape[2]))
 
     def _smallest_by_ranks(self, k: int) -> Self:
         """The k smallest of each row of integers, in order; no two of these are equal."""
         return self._placed(self._ranks())._between(1, 0, k)
 
     def _ranks(self) -> Self:
-        """For each element of a row the number of smaller ones."""
-        return (self.unsqueeze(-2) < self.unsqueeze(-1)).sum(-1, dtype=dtypes.int32)
+        """For each element of a row the number of smaller ones, stored before who moves elements keeps them inside."""
+        return (self.unsqueeze(-2) < self.unsqueeze(-1)).sum(-1, dtype=dtypes.int32).contiguous()
 
     def _first_keys(self, k: int, bits: int) -> Self:
         """The indices of the k smallest of each row of keys of the given bits, in order.
@@ -178,7 +181,7 @@ class Ordering(Replacing):
         chosen = blocks.min(2)._first_keys(k, bits)
         chosen = chosen._fetched(chosen.cast(dtypes.uint32)._order_of_keys(count.bit_length()))
         places = (chosen.unsqueeze(-1) * size + self._integers((size,))).reshape(rows, k * size)
-        candidates = blocks.reshape(rows, count * size)._fetched(places).contiguous()
+        candidates = blocks._blocks_at(chosen).reshape(rows, k * size).contiguous()
         return places._fetched(candidates._first_keys(k, bits))
 
     def _integers(self, shape: tuple[int, ...], dtype: DType = dtypes.int32) -> Self:
@@ -277,13 +280,18 @@ class Ordering(Replacing):
 
     def _placed(self, places: Self) -> Self:
         """The elements moved along the last dimension, each to a place of its own."""
-        last = self.ndim - 1
-        return self._derived(graph.scatter(self._node, places._node, self._node, last, "place"))
+        places = places._kept_inside(self.shape[-1])
+        return self._derived(graph.scatter(self._node, places._node, self._node, self.ndim - 1, "place"))
 
     @composite
     def _picked_along(self, dim: int, places: Self) -> Self:
         """gather() for places that are known to be inside."""
-        return self._derived(graph.gather(self._node, places._node, self._dim(dim, "gather")))
+        dim = self._dim(dim, "gather")
+        return self._derived(graph.gather(self._node, places._kept_inside(self.shape[dim])._node, dim))
+
+    def _kept_inside(self, n: int) -> Self:
+        """The same places, that are known to be in 0 <= place < n, in words that tell: nothing has to look whether."""
+        return self.maximum(0).minimum(n - 1) if n else self
 
     def _fetched(self, places: Self) -> Self:
         """The same along the last dimension."""

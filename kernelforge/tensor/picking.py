@@ -95,8 +95,9 @@ class Picking(Index):
 
     def argwhere(self) -> Self:
         """The int32 indices [count, ndim] of the elements that are not zero."""
-        places = true_places(self.numpy() != 0).T.astype(np.int32, order="C")
-        return type(self)(places, device=self._node.device)
+        elements = self.numpy()
+        places = true_places(elements if elements.dtype == np.bool_ else elements != 0)
+        return type(self)(places.T.astype(np.int32, order="C", copy=False), device=self._node.device)
 
     def take(self, index: Self) -> Self:
         """The elements of the flattened tensor that indices of any shape name."""

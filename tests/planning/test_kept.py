@@ -194,3 +194,31 @@ def test_a_loaded_state_is_seen() -> None:
         before = layer(x).numpy()
     layer.load_state_dict(other.state_dict())
     assert layer(x).numpy().tobytes() == other(x).numpy().tobytes() != before.tobytes()
+
+
+def test_a_table_that_depends_on_nothing_is_computed_once() -> None:
+    x = Tensor(X.reshape(2, -1)[:, :64], device="CPU").realize()
+
+    def spread() -> int:
+        """Kernels run to multiply by a table of cosines."""
+        before = GlobalCounters.kernel_count
+        places = Tensor.arange(64, device="CPU")
+        found.append((x @ (places.reshape(64, 1) * places / 64).cos().contiguous()).numpy())
+        return GlobalCounters.kernel_count - before
+
+    found: list[np.ndarray] = []
+    with Context(KEEP=0):
+        counts = [spread() for _ in range(3)]
+    assert counts == [2, 2, 2]
+    kept.clear()
+    assert [spread() for _ in range(3)] == [2, 2, 1]
+    assert kept.kept_bytes() == 4 * 64 * 64
+    with Context(MEMORY_BUDGET=1 << 30):
+        assert spread() == 2
+    assert all(y.tobytes() == found[0].tobytes() for y in found)
+
+
+def test_of_tables_no_large_one_is_kept() -> None:
+    for _ in range(3):
+        (Tensor.arange(1 << 19, device="CPU").cos().contiguous() * weight().sum()).realize()
+    assert not kept.kept_bytes()
