@@ -12,6 +12,7 @@ import sysconfig
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from dis import get_instructions
 from enum import Enum
 from functools import lru_cache, partial
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -110,7 +111,7 @@ def _of_function(value: FunctionType, path: str) -> Parts:
     found: list[Holder] = [Cell(name, cell) for name, cell in zip(value.__code__.co_freevars, value.__closure__ or ())]
     fixed = [(f"default of {name}", item) for item in value.__defaults__ or ()]
     fixed += [(f"default of {name}", value.__kwdefaults__)] if value.__kwdefaults__ else []
-    found.append(Globals("", value.__globals__, names_of(value.__code__)))
+    found.append(Globals("", value.__globals__, globals_of(value.__code__)))
     if vars(value):
         found.append(Attributes(name, value))
     return found, fixed
@@ -162,6 +163,19 @@ def _is_foreign(cls: type) -> bool:
         file is None or is_library(file)))  # fmt: skip
 
 
+_OF_GLOBALS: Final = frozenset(
+    ["LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "STORE_NAME", "DELETE_NAME",
+     "LOAD_FROM_DICT_OR_GLOBALS"]
+)  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def globals_of(code: CodeType) -> frozenset[str]:
+    """The names of globals that code mentions, functions inside it too; attributes that are called alike are none."""
+    names = {found.argval for found in get_instructions(code) if found.opname in _OF_GLOBALS}
+    return frozenset(names.union(*[globals_of(part) for part in code.co_consts if isinstance(part, CodeType)]))
+
+
 @lru_cache(maxsize=65536)
 def names_of(code: CodeType) -> frozenset[str]:
     """The names of globals and attributes that code mentions, functions inside it too."""
@@ -196,9 +210,9 @@ class Snapshot:
                 continue
             inside = found.inside[id(value)] = parts(value, path)
             found.alive.append(value)
+            if isinstance(value, FunctionType) and inside[0]:
+                mentioned |= names_of(value.__code__)
             for holder in inside[0]:
-                if holder.names is not None:
-                    mentioned |= holder.names
                 contents = {} if isinstance(holder, Names) else holder.items()
                 found.contents[id(holder)] = holder, contents
                 stack += [(holder.spelled(key), item) for key, item in contents.items()]

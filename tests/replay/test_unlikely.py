@@ -213,3 +213,21 @@ def test_what_a_hook_counts_is_named() -> None:
         for _ in range(5):
             captured()
     assert len(seen) == 3
+
+
+waiting = iter([1, 2])  # no function below reads this global
+
+
+def test_a_global_that_an_attribute_is_called_like_does_not_count() -> None:
+    class Layer:
+        waiting = 2.0
+
+        def __call__(self, x: Tensor) -> Tensor:
+            return x * self.waiting
+
+    layer = Layer()
+    captured = jit(lambda x: layer(x) + 0)
+    for value in (1.0, 2.0, 3.0):
+        assert captured(Tensor([value])).item() == 2 * value
+    layer.waiting = 5.0
+    assert captured(Tensor([1.0])).item() == 5.0
