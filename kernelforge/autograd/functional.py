@@ -68,9 +68,15 @@ def grad(
     return tuple([dx if dx is None or create_graph else dx.detach() for dx in found])
 
 
-def backward(tensors: Tensors, grad_tensors: Tensors | None = None) -> None:
-    """Adds the derivatives of the sum of tensors to .grad of the leaves they depend on."""
-    _total(tensors, grad_tensors).backward()
+def backward(
+    tensors: Tensors,
+    grad_tensors: Tensors | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    """Adds the derivatives of the sum of tensors to .grad of the leaves they depend on; see Tensor.backward()."""
+    _total(tensors, grad_tensors).backward(None, retain_graph, create_graph, inputs)
 
 
 def _applied(function: Callable[..., Any], inputs: Tensors) -> tuple[tuple[Tensor, ...], Any]:

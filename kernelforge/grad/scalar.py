@@ -36,9 +36,20 @@ def _div(node: Node, dy: Node) -> Parts:
 
 @rule("mod")
 def _mod(node: Node, dy: Node) -> Parts:
-    """a mod b = a - b*n with the whole number n = floor(a/b), which the rounded a/b may miss."""
+    """a mod b = a - b*n with the whole number n = floor(a/b), which the rounded a/b may miss.
+
+    Of an infinite b it is 0 or -1, and of b = 0 infinite.
+    """
     a, b = node.src
-    return lambda: dy, lambda: neg(mul(dy, elementwise("round", div(sub(a, node), b))))
+
+    def divisor() -> Node:
+        zero = filled(b, 0)
+        endless = equal(elementwise("abs", b), filled(b, math.inf))
+        whole = elementwise("round", div(sub(a, node), b))
+        whole = select(endless, select(equal(node, a), zero, select(equal(node, b), filled(b, -1), whole)), whole)
+        return neg(mul(dy, select(equal(b, zero), div(a, b), whole)))
+
+    return lambda: dy, divisor
 
 
 @rule("pow")
@@ -182,9 +193,9 @@ def _asinh(node: Node, dy: Node) -> Parts:
 @rule("acosh")
 def _acosh(node: Node, dy: Node) -> Parts:
     """acosh'(x) = 1/sqrt(x^2 - 1), whose square may leave the range."""
-    (x,) = node.src
-    one = filled(x, 1)
-    roots = (elementwise("sqrt", sub(x, one)), elementwise("sqrt", add(x, one)))
+    size = elementwise("abs", node.src[0])
+    one = filled(size, 1)
+    roots = (elementwise("sqrt", sub(size, one)), elementwise("sqrt", add(size, one)))
     return (lambda: div(div(dy, roots[0]), roots[1]),)
 
 

@@ -88,15 +88,15 @@ class Activations(Special):
     def elu(self, alpha: float = 1.0) -> Self:
         """x where x > 0, else alpha (exp(x) - 1)."""
         x = self._floating()
-        negative = x <= 0
-        return negative.where(alpha * negative.where(x, 0).expm1(), x)
+        positive = x > 0
+        return positive.where(x, alpha * positive.where(0, x).expm1())
 
     @composite
     def celu(self, alpha: float = 1.0) -> Self:
         """x where x > 0, else alpha (exp(x / alpha) - 1)."""
         x = self._floating()
-        negative = x <= 0
-        return negative.where(alpha * (negative.where(x, 0) / alpha).expm1(), x)
+        positive = x > 0
+        return positive.where(x, alpha * (positive.where(0, x) / alpha).expm1())
 
     @composite
     def selu(self, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Self:
@@ -125,7 +125,7 @@ class Activations(Special):
     @composite
     def hardtanh(self, min_val: float = -1, max_val: float = 1) -> Self:
         """x limited to at least min_val and at most max_val; its gradient at both is 0."""
-        raised = (self <= min_val).where(min_val, self)
+        raised = (self <= min_val).where(min_val, self._where_a_number())
         return (raised >= max_val).where(max_val, raised)
 
     @composite
@@ -146,7 +146,7 @@ class Activations(Special):
     @composite
     def hardshrink(self, lambd: float = 0.5) -> Self:
         """x where |x| > lambd, else 0."""
-        return (self.abs() <= lambd).where(0, self)
+        return (self.abs() <= lambd).where(0, self._where_a_number())
 
     @composite
     def softshrink(self, lambd: float = 0.5) -> Self:

@@ -133,7 +133,7 @@ class Assembling(Windowing):
     # Elements ---------------------------------------------------------------------------------------------------
 
     @composite
-    def isin(self, test_elements: Self, *, invert: bool = False) -> Self:
+    def isin(self, test_elements: Self, *, assume_unique: bool = False, invert: bool = False) -> Self:
         """True where an element is among those of another tensor, or is not if invert.
 
         >>> Tensor([1, 2, 3]).isin(Tensor([3, 1])).tolist()

@@ -153,14 +153,23 @@ class Autograd(LowRank):
             for part, target in zip(parts, targets)
         ]
 
-    def backward(self, gradient: Self | None = None) -> Self:
+    def backward(
+        self,
+        gradient: Self | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Self | Sequence[Self] | None = None,
+    ) -> Self:
         """Add the derivative of this tensor to .grad of every leaf with requires_grad=True it depends on.
 
         Where it depends on none, and on nothing computed from one, every float tensor it was computed from gets its
         .grad, as in tinygrad, unless requires_grad=False.  The tensor itself takes no part in gradients afterwards:
         computing it frees its history.
 
-        gradient   the cotangent of this tensor; not needed when it has no dimensions
+        gradient       the cotangent of this tensor; not needed when it has no dimensions
+        retain_graph   True: this tensor takes part in gradients as before; None: as create_graph
+        create_graph   True: each .grad takes part in gradients, too
+        inputs         the leaves, or other tensors, that alone get a .grad
 
         raises RuntimeError when it depends on nothing that could have a gradient, ShapeError without a needed cotangent
         """
@@ -168,10 +177,13 @@ class Autograd(LowRank):
             active.differentiating()
         cotangent = self._cotangent(gradient)
         places = _places(self._node)
+        wanted = None if inputs is None else [inputs] if isinstance(inputs, Core) else list(inputs)
         reached = [(_place(places, node), tensor) for node, tensor in list(leaves.items())]
         targets: dict[Node, Self] = {node: tensor for node, tensor in reached if node is not None}  # type: ignore[misc]
         targets.update({node: tensor for node, tensor in retained.items() if node in places})  # type: ignore[misc]
-        if not targets and not self._tracked:
+        if wanted is not None:
+            targets = self._chosen(places, wanted)
+        elif not targets and not self._tracked:
             targets = self._unmarked(places)
         if not targets and not self._tracked:
             raise StateError(
@@ -179,17 +191,31 @@ class Autograd(LowRank):
                 "requires_grad=True, and compute outside no_grad()"
             )
         for tensor, part in zip(targets.values(), self._derivatives(cotangent, list(targets))):
-            added = tensor._as_gradient(tensor._full(0) if part is None else part, None)
+            flows = True if create_graph and part is not None else None
+            added = tensor._as_gradient(tensor._full(0) if part is None else part, flows)
             hooks = getattr(tensor, "_hooks", {}) if tensor._leaf else {}
             added = reduce(_hooked, [hook for hook, late in hooks.values() if not late], added)
             tensor.grad = added if tensor.grad is None else tensor.grad + added
             for hook, late in hooks.values():
                 if late:
                     hook(tensor)
-        if not self._leaf:
+        if not self._leaf and not (create_graph if retain_graph is None else retain_graph):
             self._tracked = None
         pending[id(self)] = self
         return self
+
+    def _chosen(self, places: Any, inputs: Sequence[Any]) -> dict[Node, Self]:
+        """The tensors that are to have a .grad, by their nodes.
+
+        raises RuntimeError for one this tensor does not depend on
+        """
+        found: dict[Node, Self] = {}
+        for i, tensor in enumerate(inputs):
+            node = _place(places, tensor._node)
+            if node is None:
+                raise StateError(f"backward(inputs=...): the tensor does not depend on input {i} of {tensor.shape}")
+            found[node] = tensor
+        return found
 
     def _unmarked(self, places: Any) -> dict[Node, Self]:
         """Live float tensors this one depends on that say nothing of requires_grad, by their nodes.

@@ -79,8 +79,10 @@ class Convert(Random):
         found: Path = path
         return found
 
-    def numpy(self) -> NDArray:
+    def numpy(self, *, force: bool = False) -> NDArray:
         """The values as a NumPy array of the tensor's shape, a copy; bfloat16 and 8-bit floats come as float32.
+
+        force   of no account: tensors that require gradients and those of all devices come without
 
         raises IndexError when an index by a tensor was out of range
         """

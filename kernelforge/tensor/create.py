@@ -50,6 +50,22 @@ def _ramp(count: int, step: float, start: float, dtype: DType) -> graph.Node:
     return graph.elementwise("add", node, graph.full(node.shape, start, dtype)) if start else node
 
 
+def _precise(kind: DType, *numbers: float) -> DType:
+    """The type multiples of numbers are computed in: float64 if float32 lacks digits of them."""
+    return kind.arithmetic if all(float(np.float32(x)) == x for x in numbers) else dtypes.float64
+
+
+def _between(count: int, start: float, stop: float, dtype: DType) -> graph.Node:
+    """Numbers from start to stop, those of each half counted from its end, so that both ends are exact."""
+    step = (stop - start) / max(1, count - 1)
+    low = _ramp(count, step, start, dtype)
+    if count < 2:
+        return low
+    high = graph.flip(_ramp(count, -step, stop, dtype), (0,))
+    first = graph.elementwise("lt", graph.iota(count), graph.full((count,), count // 2, dtypes.int32))
+    return graph.elementwise("where", first, low, high)
+
+
 class Create(Core):
     """Class methods that make tensors of constants and positions."""
 
@@ -155,27 +171,32 @@ class Create(Core):
         kind = default if dtype is None else as_dtype(dtype)
         if kind.is_int and count and not all(kind.min <= n <= kind.max for n in (start, start + (count - 1) * step)):
             raise OverflowError(f"arange({start}, {stop}, {step}): {kind} holds {kind.min} to {kind.max}")
-        work = kind.arithmetic if kind.is_float else kind if kind is dtypes.int64 else dtypes.default_int
+        work = _precise(kind, start, step) if kind.is_float else kind if kind is dtypes.int64 else dtypes.default_int
         return cls._made(graph.cast(_ramp(count, step, start, work), kind), device, requires_grad)
 
     @classmethod
     def linspace(
         cls,
         start: float,
-        stop: float,
-        steps: int,
+        stop: float | None = None,
+        steps: int | None = None,
         dtype: DType | str | type | None = None,
         device: str | None = None,
         requires_grad: bool | None = None,
+        *,
+        end: float | None = None,
     ) -> Self:
-        """`steps` evenly spaced numbers, from start to stop, both included."""
+        """`steps` evenly spaced numbers, from start to stop, both included; end is another name of stop."""
+        stop = end if stop is None else stop
+        if stop is None or steps is None:
+            raise ArgumentError("linspace() takes start, stop (or end) and steps")
         if steps < 0:
             raise ArgumentError(f"linspace() needs steps >= 0, got {steps}")
         kind = as_dtype(dtype or dtypes.default_float)
         if kind is dtypes.bool:
             raise DTypeError("linspace() of bool: evenly spaced numbers are integers or floats")
-        work = kind.arithmetic if kind.is_float else dtypes.float32
-        node = _ramp(steps, (stop - start) / max(1, steps - 1), start, work)
+        work = _precise(kind, start, stop, (stop - start) / max(1, steps - 1)) if kind.is_float else dtypes.float64
+        node = _between(steps, start, stop, work)
         return cls._made(graph.cast(node, kind), device, requires_grad)
 
     @classmethod

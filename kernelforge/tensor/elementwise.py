@@ -136,7 +136,7 @@ class Elementwise(Bits):
             rest = x.mod(y)
             return (rest.ne(0) & ((rest < 0) ^ (x < 0))).where(rest - y, rest)
         negative = x.detach().bitcast(f"int{x.dtype.bits}") < 0  # so is a zero whose sign the remainder has
-        rest = negative.where(-x, x).mod(y.abs())
+        rest = negative.where(-x, x).mod((y < 0).where(-y, y))
         return negative.where(-rest, rest)
 
     def maximum(self, other: Operand) -> Self:

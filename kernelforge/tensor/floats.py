@@ -30,7 +30,7 @@ class Floats(Hashing):
         >>> Tensor([1.0]).nextafter(2.0).item() - 1
         1.1920928955078125e-07
         """
-        a, b, _ = self._operands(other, False)
+        a, b, tracked = self._operands(other, False)
         if a.dtype not in _DIGITS:
             raise DTypeError(f"nextafter() of {a.dtype}: only floats have neighbours")
         x, y = self._wrap(a, None), self._wrap(b, None)
@@ -41,7 +41,10 @@ class Floats(Hashing):
         least = (y > x).where(x._constant(0).bitcast(word) + 1, x._constant(0).bitcast(word) + (1 + word.min))
         found = x.eq(0).where(least.bitcast(x.dtype), moved)
         found = x.eq(y).where(y, found)
-        return (x.isnan() | y.isnan()).where(float("nan"), found)
+        found = (x.isnan() | y.isnan()).where(float("nan"), found)
+        if not tracked:
+            return found
+        return found._with_slope_of(x.eq(y).where(x.detach(), self._wrap(a, tracked)))
 
     def frexp(self) -> Exponents[Self]:
         """m and int32 e with self = m 2^e and |m| from 0.5 to below 1; 0, infinities and NaN stay, with e = 0."""
@@ -57,5 +60,6 @@ class Floats(Hashing):
         exponent = raised - bias - small.where(digits + 1, 0)
         plain = x.ne(0) & x.isfinite()
         mantissa = ((bits & ~(((1 << width) - 1) << digits)) | (bias << digits)).bitcast(x.dtype)
-        small = plain.where(mantissa, x.detach()).cast(self.dtype)
-        return Exponents(small, plain.where(exponent, 0).cast(dtypes.int32))
+        exponent = plain.where(exponent, 0).cast(dtypes.int32).detach()
+        parts = plain.where(mantissa, x.detach())._with_slope_of(x * (-exponent).cast(x.dtype).exp2())
+        return Exponents(parts.cast(self.dtype), exponent)

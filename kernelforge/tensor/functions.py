@@ -89,8 +89,11 @@ class Functions(Elementwise):
     @composite
     def cosh(self) -> Self:
         """The hyperbolic cosine."""
-        x = self._floating().abs()
-        return x._half_exponential() + (-x).exp() * 0.5
+        x = self._floating()
+        size = (x < 0).where(-x, x)
+        large = size > _LARGE
+        grown = large.where(0, size).expm1()
+        return large.where(size._half_exponential(), 1 + grown * grown * 0.5 / (1 + grown))
 
     def _half_exponential(self) -> Self:
         """exp(self) / 2, which may be finite where exp(self) is not, for self >= 0."""
@@ -105,6 +108,14 @@ class Functions(Elementwise):
     def erf(self) -> Self:
         """The error function."""
         return self._function("erf")
+
+    def _with_slope_of(self, other: Self) -> Self:
+        """These values, which to differentiation are those of other."""
+        return other._derived(graph.surrogate(self.detach()._node, other._node)) if other._tracked else self
+
+    def _steep(self) -> Self:
+        """0 at 0, with infinite slope there."""
+        return (1 - self).acos()
 
     def _power_from_zero(self, exponent: float) -> Self:
         """A power of values that are at least 0, with gradient 0 at 0 where a root's would be infinite."""
@@ -124,7 +135,7 @@ class Functions(Elementwise):
     def sinc(self) -> Self:
         """sin(pi x) / (pi x), 1 at 0."""
         angle = self._floating() * math.pi
-        zero = angle.eq(0)
+        zero = (angle * angle).eq(0)
         angle = zero.where(1, angle)
         return zero.where(1, angle.sin() / angle)
 

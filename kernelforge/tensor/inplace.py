@@ -91,10 +91,10 @@ class InPlace(Protocols):
     # Values -----------------------------------------------------------------------------------------------------
 
     zero_ = in_place(Names.zeros_like)
-    fill_ = in_place(Names.full_like)
+    fill_ = in_place(Names.fill)
 
-    def copy_(self, src: Operand) -> Self:
-        """Itself, with the values of src, broadcast and cast."""
+    def copy_(self, src: Operand, non_blocking: bool = False) -> Self:
+        """Itself, with the values of src, broadcast and cast; non_blocking is of no account."""
         return self._in_place(self._as_tensor(src).cast(self.dtype).expand(self.shape))
 
     def uniform_(self, from_: float = 0.0, to: float = 1.0) -> Self:
@@ -298,11 +298,11 @@ class InPlace(Protocols):
             del self._place
         return self
 
-    def resize_(self, *sizes: Any) -> Self:
+    def resize_(self, *sizes: Any, size: Any = None) -> Self:
         """Itself, in another shape: with its first elements in row-major order, and zeros where there are too few."""
         if self._tracked:
             raise StateError(f"resize_() of a tensor of {self.shape} that requires grad; resize its detach()")
-        shape = as_shape(sizes)
+        shape = as_shape(sizes if size is None else (size,))
         missing, flat = prod(shape) - self.numel(), self.flatten()
         flat = flat.pad((0, missing)) if missing > 0 else flat[: prod(shape)]
         return self.replace(flat.reshape(shape))

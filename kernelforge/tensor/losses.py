@@ -151,8 +151,9 @@ class Losses(Neural):
     def binary_crossentropy_logits(self, target: Self, reduction: str = "mean", pos_weight: Self | None = None) -> Self:
         """binary_crossentropy() of sigmoid(self), without overflow; pos_weight scales the loss of positive targets."""
         target = self._same_shape(target, "binary_crossentropy_logits")
-        miss = self.softplus()
-        hit = miss - self
+        above = self >= 0
+        rest = above.where(-self, self).exp().log1p()
+        miss, hit = above.where(self, 0) + rest, above.where(0, -self) + rest
         positive = target * hit if pos_weight is None else target * hit * pos_weight
         return (positive + (1 - target) * miss)._loss(reduction)
 

@@ -93,9 +93,12 @@ class Movement(Activations):
         dim = self._dim(dim, "unsqueeze", extra=1)
         return self.reshape((*self.shape[:dim], 1, *self.shape[dim:]))
 
-    def expand(self, *shape: Any) -> Self:
-        """Dimensions of size 1 repeated to fill shape; -1 or None keeps a size, new dimensions may come in front."""
-        sizes = [-1 if size is None else size for size in flat(shape)]
+    def expand(self, *shape: Any, size: Any = None) -> Self:
+        """Dimensions of size 1 repeated to fill shape; -1 or None keeps a size, new dimensions may come in front.
+
+        size   another name of shape
+        """
+        sizes = [-1 if n is None else n for n in flat(shape if size is None else (size,))]
         wanted = shapes.expanded(self.shape, sizes)
         return self._view(expanded(self._node, wanted), ("expand", wanted))
 
@@ -110,9 +113,10 @@ class Movement(Activations):
 
     # Order ------------------------------------------------------------------------------------------------------
 
-    def permute(self, *order: Any) -> Self:
-        """The dimensions in another order."""
-        return self._permuted(shapes.normal_order(flat(order), self.ndim, "permute"))
+    def permute(self, *order: Any, dims: Any = None) -> Self:
+        """The dimensions in another order; dims is another name of it."""
+        given = order if dims is None else (dims,)
+        return self._permuted(shapes.normal_order(flat(given), self.ndim, "permute"))
 
     def _permuted(self, order: tuple[int, ...]) -> Self:
         return self._view(graph.permute(self._node, order), ("permute", order))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Self, TypeVar
 
+from codegen.dtypes import dtypes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.linalg import Linalg
@@ -57,7 +58,9 @@ class Products(Linalg):
     def _added_to(self, product: Self, beta: float, alpha: float) -> Self:
         """beta * self + alpha * product; with beta 0 even a NaN of self does not count."""
         scaled = product if alpha == 1 else product * alpha
-        return scaled + (self._constant(0) if beta == 0 else self if beta == 1 else self * beta)
+        result = scaled + (self._constant(0) if beta == 0 else self if beta == 1 else self * beta)
+        both = self.dtype is product.dtype is dtypes.bool
+        return result.cast(dtypes.bool) if both and isinstance(alpha, int) and isinstance(beta, int) else result
 
     @composite
     def addmm(self, mat1: Self, mat2: Self, *, beta: float = 1, alpha: float = 1) -> Self:

@@ -80,13 +80,18 @@ class Replacing(Picking):
         lines = lines._zero_padded(src.ndim - 1, 0, x.shape[-2] - lines.shape[-1])
         return columns.eq(rows + offset).where(lines.unsqueeze(-1), x).movedim((-2, -1), (first, second))
 
-    def fill_diagonal(self, fill_value: float) -> Self:
+    def fill_diagonal(self, fill_value: float, wrap: bool = False) -> Self:
         """A matrix with one value on its diagonal; of more dimensions, which are then equal, where all indices are.
+
+        wrap   the diagonal of a tall matrix starts again below its end, one row being left out
 
         raises ShapeError
         """
         if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
             raise ShapeError(f"fill_diagonal of {self.shape}: it takes a matrix, or more dimensions of one size")
+        if wrap and self.ndim == 2:
+            place = type(self).arange(self.numel()).reshape(self.shape)
+            return (place % (self.shape[1] + 1)).eq(0).where(fill_value, self)
         index = [type(self).arange(n).reshape(-1, *(1,) * (self.ndim - i - 1)) for i, n in enumerate(self.shape)]
         hit = index[0].eq(index[1])
         for places in index[2:]:
@@ -109,6 +114,8 @@ class Replacing(Picking):
         selection = self._selection(index)
         if not selection.picks:
             return self._with_viewed(selection, source)
+        if accumulate and self.dtype is dtypes.bool:  # the sum of truths is one
+            return self.cast(dtypes.int32).index_put(indices, source.cast(dtypes.int32), True).cast(dtypes.bool)
         changed = self._viewed(selection)._with_picked(selection, source, "add" if accumulate else "set")
         return changed.reshape(self.shape)  # a mask without dimensions has given it one of its own
 
@@ -119,6 +126,8 @@ class Replacing(Picking):
         """
         if index.numel() != source.numel():
             raise ShapeError(f"put() takes as many elements as indices, got {source.shape} for {index.shape}")
+        if accumulate and self.dtype is dtypes.bool:
+            return self.cast(dtypes.int32).put(index, source.cast(dtypes.int32), True).cast(dtypes.bool)
         flat = self.flatten()._scattered(0, index.flatten(), source.flatten(), "add" if accumulate else "set")
         return flat.reshape(self.shape)
 
@@ -150,7 +159,7 @@ class Replacing(Picking):
         if lead < 0 or any(m not in (1, n) for m, n in zip(wanted, self.shape[lead:])):
             raise ShapeError(f"sum_to_size of {self.shape} to {wanted}, which does not broadcast to it")
         axes = [i for i, n in enumerate(self.shape) if i < lead or (wanted[i - lead] == 1 and n != 1)]
-        return self.sum(axes).reshape(wanted)
+        return self.sum(axes, dtype=self.dtype).reshape(wanted)
 
     # Elements by steps in memory --------------------------------------------------------------------------------
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isclose
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from codegen.dtypes import DType
+import numpy as np
+
+from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.unpooling import Unpooling
@@ -84,38 +86,64 @@ class Resizing(Unpooling):
         sizes = [int(n * x) for n, x in zip(sources, wanted)] if size is None else [int(x) for x in wanted]
         if len(wanted) > self.ndim or 0 in sources or min(sizes, default=1) < 1:
             raise ShapeError(f"interpolate of {self.shape} to {tuple(sizes)}: give last dimensions, at least 1")
-        x = self if mode in NEAREST else self._floating()
+        x = self if mode in NEAREST or (self.dtype is dtypes.uint8 and mode != "area") else self._floating()
         if mode == "area":
             x = x.adaptive_avg_pool2d(sizes)
             sizes = []
         dims = list(enumerate(zip(sources, sizes, wanted), start=self.ndim - len(sizes)))
         for dim, (n, result, factor) in reversed(dims):
             step = n / result if size is not None else 1 / factor
-            x = x._resized(dim, result, step, mode, align_corners)._as_whole(self.dtype)
+            if self.dtype is dtypes.uint8 and mode not in NEAREST:
+                x = x._resized_bytes(dim, result, step, mode in CUBIC, align_corners)
+            else:
+                x = x._resized(dim, result, step, mode, align_corners)._as_whole(self.dtype)
         return x.cast(self.dtype) if self.dtype.is_int else x
 
     def _as_whole(self, dtype: DType) -> Self:
         """The nearest whole numbers dtype holds, if it is a type of these; halves go up."""
         return (self + 0.5).floor().clamp(dtype.min, dtype.max) if dtype.is_int and self.dtype.is_float else self
 
+    def _resized_bytes(self, dim: int, size: int, step: float, cubic: bool, align_corners: bool) -> Self:
+        """Dimension dim of bytes with `size` elements, the weights being whole numbers over a power of two."""
+        n = self.shape[dim]
+        places = np.arange(size)
+        spots = places * ((n - 1) / max(1, size - 1)) if align_corners else (places + 0.5) * step - 0.5
+        spots = spots if cubic else spots.clip(0)
+        below = np.floor(spots)
+        offsets = range(-1, 3) if cubic else range(2)
+        picked = np.stack([(below + offset).clip(0, n - 1) for offset in offsets])
+        weights = np.stack(_cubic_weights(spots - below) if cubic else [1 - (spots - below), spots - below])
+        weights = np.stack([np.where(picked == row, weights, 0).sum(0) for row in picked])
+        first = np.stack([(picked[:i] != row).all(0) for i, row in enumerate(picked)])
+        largest = float(weights.max())
+        bits = next((k for k in range(22) if int(0.5 + largest * 2 ** (k + 1)) >= 1 << 15), 22)
+        whole = np.where(first, np.trunc(weights * 2**bits + np.copysign(0.5, weights)), 0).astype(np.int32)
+        total: Any = 1 << bits >> 1
+        for row, factors in zip(picked.astype(np.int32), whole):
+            part = self[(*(slice(None),) * dim, type(self)(row, device=self.device))].int()
+            spread = type(self)(factors, device=self.device).reshape(-1, *(1,) * (self.ndim - dim - 1))
+            total = total + part * spread
+        return (total >> bits).clamp(0, 255).cast(dtypes.uint8)
+
     def _resized(self, dim: int, size: int, step: float, mode: str, align_corners: bool) -> Self:
         """Dimension dim with `size` elements, `step` of the old ones apart."""
         n = self.shape[dim]
         index = (slice(None),) * dim
         places = type(self).arange(size)
+        spots = places.cast(self.dtype.arithmetic if self.dtype.is_float else dtypes.float32)
         if mode == "nearest" and isclose(step * size, n):
             return self[(*index, places * n // size)]
         if mode in CUBIC:
             return self._resized_by_cubes(dim, size, step, align_corners)
         if mode not in LINEAR:
-            position = (places.float() + (0.5 if mode == "nearest-exact" else 0)) * step
+            position = (spots + (0.5 if mode == "nearest-exact" else 0)) * step
             return self[(*index, position.int().minimum(n - 1))]
         if align_corners:
-            position = places.float() * ((n - 1) / max(1, size - 1))
+            position = spots * ((n - 1) / max(1, size - 1))
         else:
-            position = ((places.float() + 0.5) * step - 0.5).clamp(0, n - 1)
+            position = ((spots + 0.5) * step - 0.5).clamp(0, n - 1)
         low = position.floor().int().minimum(n - 1)
-        share = (position - low.float()).cast(self.dtype).reshape(-1, *(1,) * (self.ndim - dim - 1))
+        share = (position - low).cast(self.dtype).reshape(-1, *(1,) * (self.ndim - dim - 1))
         return self[(*index, low)].lerp(self[(*index, (low + 1).minimum(n - 1))], share)
 
     def _resized_by_cubes(self, dim: int, size: int, step: float, align_corners: bool) -> Self:
@@ -124,18 +152,19 @@ class Resizing(Unpooling):
         position = places * ((n - 1) / max(1, size - 1)) if align_corners else (places + 0.5) * step - 0.5
         below = position.floor()
         result: Self | None = None
-        for offset, weight in zip(range(-1, 3), (position - below)._cubic_weights()):
+        for offset, weight in zip(range(-1, 3), _cubic_weights(position - below)):
             index = (below + offset).clamp(0, n - 1).int()
             part = self[(*(slice(None),) * dim, index)] * weight.reshape(-1, *(1,) * (self.ndim - dim - 1))
             result = part if result is None else result + part
         assert result is not None
         return result.cast(self.dtype)
 
-    def _cubic_weights(self) -> list[Self]:
-        """How much the elements at -1, 0, 1 and 2 count at a place between 0 and 1, in Keys' interpolation."""
-        return [
-            ((_KEYS * (x + 1) - 5 * _KEYS) * (x + 1) + 8 * _KEYS) * (x + 1) - 4 * _KEYS
-            if outer
-            else ((_KEYS + 2) * x - (_KEYS + 3)) * x * x + 1
-            for x, outer in ((self, True), (self, False), (1 - self, False), (1 - self, True))
-        ]
+
+def _cubic_weights(place: Any) -> list[Any]:
+    """How much the elements at -1, 0, 1 and 2 count at a place between 0 and 1, in Keys' interpolation."""
+    return [
+        ((_KEYS * (x + 1) - 5 * _KEYS) * (x + 1) + 8 * _KEYS) * (x + 1) - 4 * _KEYS
+        if outer
+        else ((_KEYS + 2) * x - (_KEYS + 3)) * x * x + 1
+        for x, outer in ((place, True), (place, False), (1 - place, False), (1 - place, True))
+    ]

@@ -42,8 +42,10 @@ class Scatter(Interchange):
         return dim, from_front(index, self.shape[dim])
 
     @composite
-    def gather(self, dim: int, index: Self) -> Self:
+    def gather(self, dim: int, index: Self, *, sparse_grad: bool = False) -> Self:
         """out[i, j, ..] = self[.., index[i, j, ..], ..], the index replacing the one of dimension dim.
+
+        sparse_grad   of no account: gradients are dense
 
         >>> Tensor([[1, 2], [3, 4]]).gather(1, Tensor([[1], [0]])).tolist()
         [[2], [3]]

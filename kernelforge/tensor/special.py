@@ -29,6 +29,7 @@ _TERMS: Final = 9  # of such a series
 _BESSEL_LARGE: Final = 20.0
 _BESSEL_TERMS: Final = 44  # of the power series up to there
 _BESSEL_LARGE_TERMS: Final = 26
+_ERF_ENDS: Final = 6.0  # erf() is -1 or 1 from here on
 _STEP: Final = 0.5  # of the trapezoidal rule for erfcx
 
 
@@ -113,7 +114,8 @@ class Special(Pairs):
         result = small.where(result - product.log(), result)
         sine = (distance * math.pi).sin().abs()
         result = mirrored.where(math.log(math.pi) - sine.log() - result, result)
-        result = pole.where(given._infinite(), given.eq(math.inf).where(given.exp(), result))
+        endless = given.eq(math.inf)
+        result = pole.where(given._infinite(), endless.where(endless.where(given, 0).exp(), result))
         return result.cast(self._floating().dtype)
 
     def _infinite(self) -> Self:
@@ -162,7 +164,8 @@ class Special(Pairs):
         cotangent = angle.cos() / angle.sin()
         reflected = -(math.pi ** (n + 1)) * cotangent._polynomial(_cotangent_derivative(n))
         result = mirrored.where(reflected + (-1) ** n * result, result)
-        return pole.where(math.inf if n % 2 else -math.inf, result).cast(self._floating().dtype)
+        ends = pole.where((-1) ** n * pole.where(distance, 1)._steep(), result)
+        return pole.where(math.inf if n % 2 else -math.inf, result)._with_slope_of(ends).cast(self._floating().dtype)
 
     def _hurwitz(self, s: int) -> Self:
         """The sum of (x + i)^-s for i >= 0, by Euler and Maclaurin, for x >= 1/2 and whole s > 1."""
@@ -196,8 +199,11 @@ class Special(Pairs):
     def erfcx(self) -> Self:
         """exp(x^2) (1 - erf(x)), which stays in range for large x."""
         x = self._floating()._precise()
-        usual = x.square().exp() * (1 - (x < 1).where(x, 1).erf())
-        return (x < 1).where(usual, (x < 1).where(1, x)._scaled_complement()).cast(self._floating().dtype)
+        low, high = x < -_ERF_ENDS, x >= 1
+        middle = (low | high).where(0, x)
+        usual = middle.square().exp() * (1 - middle.erf())
+        inside = low.where(2 * low.where(x, 0).square().exp(), usual)
+        return high.where(high.where(x, 1)._scaled_complement(), inside).cast(self._floating().dtype)
 
     @composite
     def erfc(self) -> Self:
@@ -231,7 +237,7 @@ class Special(Pairs):
         [0.5]
         """
         x = self._floating()._precise()
-        return ((x * 0.5)._normal_quantile((1 - x.abs()) * 0.5) * math.sqrt(0.5)).cast(self._floating().dtype)
+        return ((x * 0.5)._normal_quantile((x < 0).where(1 + x, 1 - x) * 0.5) * math.sqrt(0.5)).cast(self._floating().dtype)
 
     def _normal_quantile(self, tail: Self) -> Self:
         """The number normal numbers lie below with probability 1/2 + self, which is `tail` away from 0 or 1."""
@@ -258,8 +264,8 @@ class Special(Pairs):
     def ndtri(self) -> Self:
         """The inverse of ndtr(): infinite at 0 and 1, NaN outside."""
         p = self._floating()._precise()
-        upper = p > 0.5
-        return (p - 0.5)._normal_quantile(upper.where(1 - p, p)).cast(self._floating().dtype)
+        tail = (p > 0.5).where(1 - p, p.eq(0).where(1 - (1 - p), p))  # the zero without a sign
+        return (p - 0.5)._normal_quantile(tail).cast(self._floating().dtype)
 
     @composite
     def log_ndtr(self) -> Self:
@@ -319,16 +325,17 @@ class Special(Pairs):
     def xlog1py(self, other: Operand) -> Self:
         """self * log(1 + other), 0 where self is 0 unless other is NaN."""
         x, y = self._both_floating(other)
-        zero = x.eq(0) & ((y <= -1) | y.isinf())
-        return zero.where(0, x * zero.where(0, y).log1p())
+        return x._times_logarithm(y.log1p(), y <= -1)
 
     @composite
     def entr(self) -> Self:
         """-x log(x): 0 at 0, -inf below."""
         x = self._floating()
-        inside = (x > 0) | x.isnan()
-        safe = inside.where(x, 1)
-        return inside.where(-safe * safe.log(), x.eq(0).where(0.0, -math.inf).cast(x.dtype))
+        zero, endless = x.eq(0), x.isinf()
+        plain = (zero | endless).where(1, x)
+        slope = zero.where(zero.where(x, 1)._steep(), endless.where(-x.square(), -plain * plain.log()))
+        below = x < 0
+        return below.where(-math.inf, slope)._with_slope_of(below.where(below.where(x, 1).sqrt(), slope))
 
 
 def _cotangent_derivative(n: int) -> list[int]:

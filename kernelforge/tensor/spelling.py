@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature, unwrap
+from inspect import Parameter, signature, unwrap
+from keyword import iskeyword
 from types import FunctionType
 from typing import Any, Final, TypeVar, get_overloads
 
@@ -28,6 +29,20 @@ OTHER_NAMES: Final = {
     "layers": "ll",
 }
 
+_PARTS: Final = {"sections": "parts", "indices": "parts", "indices_or_sections": "parts"}
+_SIZES: Final = {"split_size": "sizes", "split_sizes": "sizes", "split_size_or_sections": "sizes"}
+MORE_NAMES: Final[dict[str, dict[str, str]]] = {  # of the arguments of some methods
+    **dict.fromkeys(["tensor_split", "dsplit", "hsplit", "vsplit"], _PARTS),
+    **dict.fromkeys(["split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes"], _SIZES),
+    **dict.fromkeys(["swapaxes", "swapdims", "transpose"], {"axis0": "dim0", "axis1": "dim1"}),
+    **dict.fromkeys(["unfold", "narrow", "narrow_copy"], {"dimension": "dim"}),
+    **dict.fromkeys(["outer", "ger"], {"vec2": "other"}),
+    **dict.fromkeys(["uniform", "random"], {"from": "from_"}),
+    "matmul": {"other": "x"}, "dot": {"tensor": "w", "other": "w"}, "ldexp": {"other": "exponent"},
+    "topk": {"sorted": "sorted_"}, "cholesky_solve": {"input2": "L"}, "orgqr": {"input2": "tau"},
+    "ormqr": {"input2": "tau", "input3": "other"},
+}  # fmt: skip
+
 C = TypeVar("C", bound=type)
 _IMPORTS: Final = {
     "Any": "typing", "Literal": "typing", "Self": "typing", "overload": "typing",
@@ -44,6 +59,7 @@ def with_other_names(cls: C) -> C:
         method = getattr(cls, name)
         if isinstance(method, FunctionType) and not name.startswith("_"):
             renamed = {OTHER_NAMES[given]: given for given in _arguments(method) if given in OTHER_NAMES}
+            renamed.update(MORE_NAMES.get(name.rstrip("_"), {}))
             if renamed:
                 setattr(cls, name, _renaming(method, renamed))
     return cls
@@ -82,13 +98,14 @@ def stub(name: str, base: type) -> str:
         function = getattr(base, method)
         if not isinstance(function, FunctionType) or method.startswith("_"):
             continue
-        if any(given in OTHER_NAMES for given in signature(function).parameters):
+        if any(given in OTHER_NAMES for given in signature(function).parameters) or method.rstrip("_") in MORE_NAMES:
             forms = get_overloads(function) or [function]
             for form in forms:
-                body += ["    @overload"] * (len(forms) > 1) + [f"    def {method}({_both_names(form)}: ..."]
+                spelled = _both_names(form, MORE_NAMES.get(method.rstrip("_"), {}))
+                body += ["    @overload"] * (len(forms) > 1) + [f"    def {method}({spelled}: ..."]
     text = "\n".join([f"class {name}({base.__name__}):", *body])
     words = set(re.findall(r"\w+", text))
-    known = {*_IMPORTS, "None", "True", "False", name, *OTHER_NAMES.values()}
+    known = {*_IMPORTS, "None", "True", "False", name, *OTHER_NAMES.values(), "L"}
     unknown = {word for word in words if word[0].isupper()} - known
     assert not unknown, f"where do {unknown} come from?"
     modules: dict[str, list[str]] = {}
@@ -98,18 +115,20 @@ def stub(name: str, base: type) -> str:
     return "\n".join(["# Written by kernelforge.tensor.spelling.stub().", "# ruff: noqa", *imports, "", text, ""])
 
 
-def _both_names(function: Callable[..., Any]) -> str:
+def _both_names(function: Callable[..., Any], more: dict[str, str]) -> str:
     """The parameters and result of a function, second names added as keyword arguments that may be left out."""
     given = signature(function)
     parameters = list(given.parameters.values())
     others = [p.replace(name=OTHER_NAMES[p.name], kind=p.KEYWORD_ONLY, default=...) for p in parameters
-              if p.name in OTHER_NAMES and OTHER_NAMES[p.name] not in given.parameters]  # fmt: skip
+              if p.name in OTHER_NAMES and OTHER_NAMES[p.name] not in {*given.parameters, *more}]  # fmt: skip
+    others += [given.parameters[ours].replace(name=name, kind=Parameter.KEYWORD_ONLY, default=...)
+               for name, ours in more.items() if ours in given.parameters and not iskeyword(name)]  # fmt: skip
     shown: list[str] = []
     optional = False
     for p in [*parameters, *others]:
         if p.kind is p.KEYWORD_ONLY and not any(word.startswith("*") for word in shown):
             shown.append("*")
-        optional = optional or p.name in OTHER_NAMES
+        optional = optional or p.name in OTHER_NAMES or p.name in more.values()
         default = " = ..." if p.default is not p.empty or (optional and p.kind is not p.VAR_POSITIONAL) else ""
         star = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
         shown.append(star + p.name + ("" if p.name == "self" else f": {p.annotation}{default}"))

@@ -46,8 +46,10 @@ class Widths(Joining):
             raise ShapeError(f"cannot bitcast {self.dtype} without dimensions to {wanted} of another width; reshape(1)")
         return _narrowed(self, wanted) if wanted.bits < self.dtype.bits else _widened(self, wanted)
 
-    def view(self, *shape: Any) -> Self:
-        """Another name of reshape(); of bitcast(), given a dtype."""
+    def view(self, *shape: Any, size: Any = None, dtype: DType | str | None = None) -> Self:
+        """Another name of reshape(), size being one of shape; of bitcast(), given a dtype."""
+        if dtype is not None or size is not None:
+            return self.view(size if dtype is None else dtype)
         if len(shape) == 1 and isinstance(shape[0], DType | str):
             return self.bitcast(shape[0])
         return self.reshape(*shape)
