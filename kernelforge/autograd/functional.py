@@ -105,6 +105,19 @@ def jvp(function: Callable[..., Any], inputs: Tensors, v: Tensors | None = None)
     return y, tuple(made) if isinstance(y, tuple | list) else made[0]
 
 
+def vhp(function: Callable[..., Tensor], inputs: Tensors, v: Tensors | None = None) -> tuple[Tensor, Any]:
+    """The function's value, and a vector times the second derivatives of a function with one value."""
+    leaves, y = _applied(function, inputs)
+    slopes = grad(y, leaves, create_graph=True, materialize_grads=True)
+    vectors = [x.ones_like() for x in leaves] if v is None else several(v)
+    total = sum(((dx * dv).sum() for dx, dv in zip(slopes, vectors) if dx is not None), y * 0)
+    found = grad(total, leaves, materialize_grads=True)
+    return y, found if isinstance(inputs, tuple | list) else found[0]
+
+
+hvp = vhp  # second derivatives are symmetric
+
+
 def jacobian(function: Callable[..., Tensor], inputs: Tensors, create_graph: bool = False) -> Any:
     """The derivative of each element of the value with respect to each element of the inputs: their shapes joined."""
     leaves, y = _applied(function, inputs)

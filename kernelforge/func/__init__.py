@@ -6,6 +6,7 @@
     once          what a function recorded once for all rounds cannot do
     loops         cond, scan
     repeating     while_loop
+    stateless     functional_call, stack_module_state
 """
 
 from kernelforge.func.batching import vmap
@@ -18,15 +19,18 @@ from kernelforge.func.derivatives import (
     jacobian,
     jacrev,
     jvp,
+    linearize,
     value_and_grad,
     vjp,
 )
 from kernelforge.func.loops import cond, scan
 from kernelforge.func.repeating import while_loop
+from kernelforge.func.stateless import functional_call, stack_module_state
 
 __all__ = [
     "checkpoint",
     "cond",
+    "functional_call",
     "grad",
     "grad_and_value",
     "hessian",
@@ -34,7 +38,9 @@ __all__ = [
     "jacobian",
     "jacrev",
     "jvp",
+    "linearize",
     "scan",
+    "stack_module_state",
     "value_and_grad",
     "vjp",
     "vmap",

@@ -207,6 +207,20 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     return value, filled(result, [_returned(dy, depth) for dy in found])
 
 
+def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """The value of a function at primals, and the function from tangents to its derivative in their direction.
+
+    >>> y, push = linearize(lambda x: x * x, Tensor([1.0, 3.0]))
+    >>> push(Tensor([1.0, 0.5])).tolist()
+    [2.0, 3.0]
+    """
+
+    def push(*tangents: Any) -> Any:
+        return jvp(function, primals, tangents)[1]
+
+    return function(*primals), push
+
+
 class Motion:
     """Variables that move while a function of them is made, and how; outer: the motion this one is in.
 

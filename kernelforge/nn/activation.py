@@ -10,6 +10,7 @@ from typing import Any
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.function import FunctionModule
+from kernelforge.nn.init import constant_
 from kernelforge.nn.module import Module
 from kernelforge.nn.parameter import Parameter
 from kernelforge.tensor import Tensor
@@ -269,6 +270,10 @@ class PReLU(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(Tensor.full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """Have the slopes init again."""
+        constant_(self.weight, self.init)
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the input's shape."""

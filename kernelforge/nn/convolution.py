@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.linear import uniform_parameter
-from kernelforge.nn.module import Module
+from kernelforge.nn.resetting import Uniform
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
 
@@ -22,7 +22,7 @@ _FORWARD: Final = (F.conv1d, F.conv2d, F.conv3d)
 _TRANSPOSED: Final = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 
 
-class _Convolution(Module):
+class _Convolution(Uniform):
     """What convolution layers of every rank and direction share."""
 
     rank: ClassVar[int]
@@ -59,9 +59,13 @@ class _Convolution(Module):
                 raise ArgumentError("padding='same' is not supported for strided convolutions")
         self.padding = padding if isinstance(padding, str) else self._sizes(padding, "padding")
         outer, inner = (inputs, outputs) if self.transposed else (outputs, inputs)
-        bound = 1 / math.sqrt(max(1, inner // groups * math.prod(self.kernel_size)))
-        self.weight = uniform_parameter(outer, inner // groups, *self.kernel_size, bound=bound, **place)
+        self._inputs = inner // groups
+        bound = self._bound()
+        self.weight = uniform_parameter(outer, self._inputs, *self.kernel_size, bound=bound, **place)
         self.bias = uniform_parameter(outputs, bound=bound, **place) if bias else None
+
+    def _bound(self) -> float:
+        return 1 / math.sqrt(max(1, self._inputs * math.prod(self.kernel_size)))
 
     def _sizes(self, value: Sizes, name: str) -> tuple[int, ...]:
         return tuple(per_axis(value, self.rank, type(self).__name__, name))

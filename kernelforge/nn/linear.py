@@ -12,7 +12,8 @@ from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.module import Module
 from kernelforge.nn.parameter import Parameter
-from kernelforge.tensor import Tensor
+from kernelforge.nn.resetting import Uniform
+from kernelforge.tensor import Tensor, no_grad
 
 
 def uniform_parameter(*shape: int, bound: float, device: Any = None, dtype: Any = None) -> Tensor:
@@ -30,7 +31,7 @@ class Identity(Module):
         return input
 
 
-class Linear(Module):
+class Linear(Uniform):
     """x @ weight.T + bias.
 
     weight   [out_features, in_features], uniform within 1 / sqrt(in_features)
@@ -41,10 +42,12 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
     ) -> None:
         self.in_features, self.out_features = in_features, out_features
-        bound = 1 / math.sqrt(max(1, in_features))
-        place = {"device": device, "dtype": dtype}
+        bound, place = self._bound(), {"device": device, "dtype": dtype}
         self.weight = uniform_parameter(out_features, in_features, bound=bound, **place)
         self.bias = uniform_parameter(out_features, bound=bound, **place) if bias else None
+
+    def _bound(self) -> float:
+        return 1 / math.sqrt(max(1, self.in_features))
 
     def forward(self, input: Tensor) -> Tensor:
         """[.., in_features] -> [.., out_features].
@@ -60,7 +63,7 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class Bilinear(Module):
+class Bilinear(Uniform):
     """sum_{i,j} x1[.., i] weight[k, i, j] x2[.., j] + bias[k].
 
     weight, bias   [out_features, in1_features, in2_features], [out_features], uniform within 1 / sqrt(in1_features)
@@ -78,10 +81,12 @@ class Bilinear(Module):
         if in1_features <= 0:
             raise ArgumentError(f"in1_features must be > 0, but got {in1_features}")
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
-        bound = 1 / math.sqrt(in1_features)
-        place = {"device": device, "dtype": dtype}
+        bound, place = self._bound(), {"device": device, "dtype": dtype}
         self.weight = uniform_parameter(out_features, in1_features, in2_features, bound=bound, **place)
         self.bias = uniform_parameter(out_features, bound=bound, **place) if bias else None
+
+    def _bound(self) -> float:
+        return 1 / math.sqrt(self.in1_features)
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """[.., in1_features] and [.., in2_features] -> [.., out_features]."""
@@ -116,12 +121,19 @@ def _padding_row(padding_idx: int | None, rows: int) -> int | None:
 class _Embedding(Module):
     """What both kinds of embedding share."""
 
+    weight: Tensor
     num_embeddings: int
     embedding_dim: int
     padding_idx: int | None
     max_norm: float | None
     norm_type: float
     scale_grad_by_freq: bool
+
+    def reset_parameters(self) -> None:
+        """Give the table new normal numbers, and zeros for padding."""
+        weight = _table(self.num_embeddings, self.embedding_dim, self.padding_idx, None, True)
+        with no_grad():
+            self.weight.copy_(weight)
 
     def _shown(self, *order: str) -> str:
         """The sizes, and the options that are not the default."""

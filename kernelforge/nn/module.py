@@ -146,9 +146,9 @@ class Module(Hooked):
             dot = f"{path}." if path else ""
             stack += [(dot + name, child, (*around, id(module))) for name, child in reversed(inside)]
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """This module and all inside it, outer ones first."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     # Registering and finding ------------------------------------------------------------------------------------
 

@@ -23,6 +23,14 @@ def _parameter(shape: Sequence[int], value: float, wanted: bool, **place: Any) -
     return Parameter(Tensor.full(tuple(shape), value, **place)) if wanted else None
 
 
+def _reset(weight: Tensor | None, bias: Tensor | None = None) -> None:
+    """Sets a weight to 1 and a bias to 0."""
+    with no_grad():
+        for tensor, value in ((weight, 1), (bias, 0)):
+            if tensor is not None:
+                tensor.fill_(value)
+
+
 class _RunningNorm(Module):
     """What norms with running statistics share.
 
@@ -62,6 +70,11 @@ class _RunningNorm(Module):
         for tensor, value in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
             if tensor is not None:
                 tensor.assign(tensor.full_like(value))
+
+    def reset_parameters(self) -> None:
+        """Forget the batches so far, and have the weight 1 and the bias 0 again."""
+        self.reset_running_stats()
+        _reset(self.weight, self.bias)
 
     def _check(self, input: Tensor) -> None:
         """raises ShapeError"""
@@ -233,6 +246,10 @@ class LayerNorm(Module):
         self.weight = _parameter(shape, 1.0, elementwise_affine, device=device, dtype=dtype)
         self.bias = _parameter(shape, 0.0, elementwise_affine and bias, device=device, dtype=dtype)
 
+    def reset_parameters(self) -> None:
+        """Have the weight 1 and the bias 0 again."""
+        _reset(self.weight, self.bias)
+
     def forward(self, input: Tensor) -> Tensor:
         """[.., *normalized_shape] -> the same shape.
 
@@ -269,6 +286,10 @@ class RMSNorm(Module):
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self.weight = _parameter(shape, 1.0, elementwise_affine, device=device, dtype=dtype)
 
+    def reset_parameters(self) -> None:
+        """Have the weight 1 again."""
+        _reset(self.weight)
+
     def forward(self, input: Tensor) -> Tensor:
         """[.., *normalized_shape] -> the same shape.
 
@@ -300,6 +321,10 @@ class GroupNorm(Module):
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         self.weight = _parameter((num_channels,), 1.0, affine, device=device, dtype=dtype)
         self.bias = _parameter((num_channels,), 0.0, affine and bias, device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Have the weight 1 and the bias 0 again."""
+        _reset(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """[N, num_channels, ...] -> the same shape.

@@ -14,7 +14,7 @@ from typing import Any
 from kernelforge.errors import ArgumentError, KindError, ShapeError, StateError
 from kernelforge.nn import functional as F
 from kernelforge.nn.linear import uniform_parameter
-from kernelforge.nn.module import Module
+from kernelforge.nn.resetting import Uniform
 from kernelforge.nn.utils.rnn import PackedSequence
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
@@ -103,7 +103,7 @@ def _step(mode: str, sizes: tuple[int, ...], masked: bool, names: tuple[str, ...
 GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
 
 
-class RNNBase(Module):
+class RNNBase(Uniform):
     """What recurrent layers share.
 
     weight_ih_l0   [gates * hidden_size, input_size], weight_hh_l0 [gates * hidden_size, hidden_size], bias_ih_l0,
@@ -141,7 +141,7 @@ class RNNBase(Module):
         self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
         self.bidirectional, self.proj_size = bidirectional, proj_size
-        bound, place = 1 / math.sqrt(hidden_size), {"device": device, "dtype": dtype}
+        bound, place = self._bound(), {"device": device, "dtype": dtype}
         width = GATES[mode] * hidden_size
         for layer in range(num_layers):
             size = input_size if not layer else (proj_size or hidden_size) * (2 if bidirectional else 1)
@@ -155,6 +155,9 @@ class RNNBase(Module):
                     shapes |= {"weight_hr": (proj_size, hidden_size)}
                 for name, shape in shapes.items():
                     setattr(self, f"{name}_l{layer}{end}", uniform_parameter(*shape, bound=bound, **place))
+
+    def _bound(self) -> float:
+        return 1 / math.sqrt(max(1, self.hidden_size))
 
     def flatten_parameters(self) -> None:
         """Nothing: there is no other layout of the parameters to bring them to."""
@@ -302,19 +305,22 @@ class GRU(RNNBase):
         super().__init__("GRU", input_size, hidden_size, *args, **kwargs)
 
 
-class RNNCellBase(Module):
+class RNNCellBase(Uniform):
     """What single steps of recurrent layers share: weight_ih, weight_hh, bias_ih, bias_hh."""
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool, num_chunks: int, device: Any = None, dtype: Any = None
     ) -> None:
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
-        bound, place = 1 / math.sqrt(max(1, hidden_size)), {"device": device, "dtype": dtype}
+        bound, place = self._bound(), {"device": device, "dtype": dtype}
         width = num_chunks * hidden_size
         self.weight_ih = uniform_parameter(width, input_size, bound=bound, **place)
         self.weight_hh = uniform_parameter(width, hidden_size, bound=bound, **place)
         self.bias_ih = uniform_parameter(width, bound=bound, **place) if bias else None
         self.bias_hh = uniform_parameter(width, bound=bound, **place) if bias else None
+
+    def _bound(self) -> float:
+        return 1 / math.sqrt(max(1, self.hidden_size))
 
     def _stepped(self, input: Tensor, state: State | None, mode: str) -> State:
         """The next state.

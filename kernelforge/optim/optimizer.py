@@ -17,8 +17,10 @@ from kernelforge.optim.options import Group, Options, Required, check_not_negati
 from kernelforge.optim.states import packed_state, unpacked_state
 from kernelforge.realize import Ran
 from kernelforge.tensor import Tensor, enable_grad, no_grad
+from kernelforge.tensor.autograd import Removable
 from kernelforge.tensor.convert import realize_pending
 
+HOOKS = ("before step", "after step", "before saving", "after saving", "before loading", "after loading")
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
@@ -46,7 +48,7 @@ class Optimizer:
         self.buffers: list[Tensor] = []
         self._again: Again | None = None
         self._again_from: tuple[object, ...] = ()
-        self._hooks: tuple[list[Callable[..., Any]], list[Callable[..., Any]]] = ([], [])
+        self._hooks: dict[str, dict[int, Callable[..., Any]]] = {when: {} for when in HOOKS}
         if isinstance(params, Tensor):
             raise KindError(f"{type(self).__name__} takes tensors, or dicts of them, in a list, but got one tensor")
         given: list[Any] = list(params)
@@ -136,10 +138,10 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for hook in self._hooks[0]:
+        for hook in list(self._hooks["before step"].values()):
             hook(self, (closure,), {})
         self._step()
-        for hook in self._hooks[1]:
+        for hook in list(self._hooks["after step"].values()):
             hook(self, (closure,), {})
         return loss
 
@@ -253,23 +255,61 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """What there is to save, in torch's form: the state by parameters' numbers, and the groups' options."""
-        return packed_state(self)
+        for hook in list(self._hooks["before saving"].values()):
+            hook(self)
+        found = packed_state(self)
+        for hook in list(self._hooks["after saving"].values()):
+            changed = hook(self, found)
+            found = found if changed is None else changed
+        return found
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take what state_dict() gave, here or in torch.
 
         raises ValueError when the groups differ
         """
+        state_dict = dict(state_dict)
+        for hook in list(self._hooks["before loading"].values()):
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
         unpacked_state(self, state_dict)
         self._again = None
+        for hook in list(self._hooks["after loading"].values()):
+            hook(self)
 
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> None:
-        """Call hook(optimizer, args, kwargs) before each step."""
-        self._hooks[0].append(hook)
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Removable:
+        """Call hook(optimizer, args, kwargs) before each step; a handle whose remove() undoes it."""
+        return Removable(self._hooks["before step"], hook)
 
-    def register_step_post_hook(self, hook: Callable[..., Any]) -> None:
-        """Call hook(optimizer, args, kwargs) after each step."""
-        self._hooks[1].append(hook)
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> Removable:
+        """Call hook(optimizer, args, kwargs) after each step; a handle whose remove() undoes it."""
+        return Removable(self._hooks["after step"], hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Removable:
+        """Call hook(optimizer) before state_dict()."""
+        return self._registered("before saving", hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Removable:
+        """Call hook(optimizer, state_dict), which may return another, when state_dict() is done."""
+        return self._registered("after saving", hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Removable:
+        """Call hook(optimizer, state_dict), which may return another, before load_state_dict() takes it."""
+        return self._registered("before loading", hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Removable:
+        """Call hook(optimizer) after load_state_dict()."""
+        return self._registered("after loading", hook, prepend)
+
+    def _registered(self, when: str, hook: Callable[..., Any], first: bool) -> Removable:
+        """The handle of a hook, called before those that are there if it is to be the first."""
+        hooks = self._hooks[when]
+        others = dict(hooks) if first else {}
+        for number in others:
+            del hooks[number]
+        handle = Removable(hooks, hook)
+        hooks.update(others)
+        return handle
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_again": None}

@@ -13,7 +13,7 @@ from typing import Self
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.resizing import Resizing
+from kernelforge.tensor.resizing import Resizing, cubic_weights
 
 
 class Grids(Resizing):
@@ -84,7 +84,7 @@ class Grids(Resizing):
         elif mode == "bilinear":
             found = [(below, 1 - share), (below + 1, share)]
         else:
-            found = [(below + i, weight) for i, weight in zip(range(-1, 3), share._cubic_weights())]
+            found = [(below + i, weight) for i, weight in zip(range(-1, 3), cubic_weights(share))]
             found = [(index._inside(n, padding, align_corners), weight) for index, weight in found]
         return [
             (index.clamp(0, n - 1).int(), ((index >= 0) & (index <= n - 1)).where(weight, 0)) for index, weight in found

@@ -70,14 +70,13 @@ class Pairs(Functions):
     def xlogy(self, other: Operand) -> Self:
         """self * log(other), 0 where self is 0 unless other is NaN."""
         x, y = self._both_floating(other)
-        return x._times_logarithm(y.log(), y <= 0)
+        beyond = x.eq(0) & (y <= 0)
+        return x._times_logarithm(beyond.where(1, y).log())
 
-    def _times_logarithm(self, logarithm: Self, beyond: Self) -> Self:
-        """self * logarithm, 0 where self is 0 unless logarithm is NaN for a NaN; where it is beyond, no slope there."""
-        zero = self.eq(0)
-        factor = (zero & beyond).where(0, logarithm)._with_slope_of(logarithm)
-        product = self * factor
-        return (zero & (beyond | logarithm.isinf())).where(0, product)._with_slope_of(product)
+    def _times_logarithm(self, logarithm: Self) -> Self:
+        """self * logarithm, 0 where self is 0 unless logarithm is NaN."""
+        product = self * logarithm
+        return (self.eq(0) & logarithm.isinf()).where(0, product)._with_slope_of(product)
 
     @composite
     def heaviside(self, values: Operand) -> Self:

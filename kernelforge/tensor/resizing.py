@@ -112,7 +112,7 @@ class Resizing(Unpooling):
         below = np.floor(spots)
         offsets = range(-1, 3) if cubic else range(2)
         picked = np.stack([(below + offset).clip(0, n - 1) for offset in offsets])
-        weights = np.stack(_cubic_weights(spots - below) if cubic else [1 - (spots - below), spots - below])
+        weights = np.stack(cubic_weights(spots - below) if cubic else [1 - (spots - below), spots - below])
         weights = np.stack([np.where(picked == row, weights, 0).sum(0) for row in picked])
         first = np.stack([(picked[:i] != row).all(0) for i, row in enumerate(picked)])
         largest = float(weights.max())
@@ -152,7 +152,7 @@ class Resizing(Unpooling):
         position = places * ((n - 1) / max(1, size - 1)) if align_corners else (places + 0.5) * step - 0.5
         below = position.floor()
         result: Self | None = None
-        for offset, weight in zip(range(-1, 3), _cubic_weights(position - below)):
+        for offset, weight in zip(range(-1, 3), cubic_weights(position - below)):
             index = (below + offset).clamp(0, n - 1).int()
             part = self[(*(slice(None),) * dim, index)] * weight.reshape(-1, *(1,) * (self.ndim - dim - 1))
             result = part if result is None else result + part
@@ -160,7 +160,7 @@ class Resizing(Unpooling):
         return result.cast(self.dtype)
 
 
-def _cubic_weights(place: Any) -> list[Any]:
+def cubic_weights(place: Any) -> list[Any]:
     """How much the elements at -1, 0, 1 and 2 count at a place between 0 and 1, in Keys' interpolation."""
     return [
         ((_KEYS * (x + 1) - 5 * _KEYS) * (x + 1) + 8 * _KEYS) * (x + 1) - 4 * _KEYS

@@ -237,7 +237,8 @@ class Special(Pairs):
         [0.5]
         """
         x = self._floating()._precise()
-        return ((x * 0.5)._normal_quantile((x < 0).where(1 + x, 1 - x) * 0.5) * math.sqrt(0.5)).cast(self._floating().dtype)
+        tail = (x < 0).where(1 + x, 1 - x) * 0.5
+        return ((x * 0.5)._normal_quantile(tail) * math.sqrt(0.5)).cast(self._floating().dtype)
 
     def _normal_quantile(self, tail: Self) -> Self:
         """The number normal numbers lie below with probability 1/2 + self, which is `tail` away from 0 or 1."""
@@ -325,7 +326,8 @@ class Special(Pairs):
     def xlog1py(self, other: Operand) -> Self:
         """self * log(1 + other), 0 where self is 0 unless other is NaN."""
         x, y = self._both_floating(other)
-        return x._times_logarithm(y.log1p(), y <= -1)
+        beyond = x.eq(0) & (y <= -1)
+        return x._times_logarithm(beyond.where(0, y).log1p())
 
     @composite
     def entr(self) -> Self:

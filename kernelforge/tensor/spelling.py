@@ -31,13 +31,14 @@ OTHER_NAMES: Final = {
 
 _PARTS: Final = {"sections": "parts", "indices": "parts", "indices_or_sections": "parts"}
 _SIZES: Final = {"split_size": "sizes", "split_sizes": "sizes", "split_size_or_sections": "sizes"}
+_PAIR: Final = {"axis0": "dim0", "axis1": "dim1"}
 MORE_NAMES: Final[dict[str, dict[str, str]]] = {  # of the arguments of some methods
     **dict.fromkeys(["tensor_split", "dsplit", "hsplit", "vsplit"], _PARTS),
     **dict.fromkeys(["split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes"], _SIZES),
-    **dict.fromkeys(["swapaxes", "swapdims", "transpose"], {"axis0": "dim0", "axis1": "dim1"}),
-    **dict.fromkeys(["unfold", "narrow", "narrow_copy"], {"dimension": "dim"}),
-    **dict.fromkeys(["outer", "ger"], {"vec2": "other"}),
-    **dict.fromkeys(["uniform", "random"], {"from": "from_"}),
+    **dict.fromkeys(["swapaxes", "swapdims", "transpose"], _PAIR),
+    **{name: {"dimension": "dim"} for name in ("unfold", "narrow", "narrow_copy")},
+    **{name: {"vec2": "other"} for name in ("outer", "ger")},
+    **{name: {"from": "from_"} for name in ("uniform", "random")},
     "matmul": {"other": "x"}, "dot": {"tensor": "w", "other": "w"}, "ldexp": {"other": "exponent"},
     "topk": {"sorted": "sorted_"}, "cholesky_solve": {"input2": "L"}, "orgqr": {"input2": "tau"},
     "ormqr": {"input2": "tau", "input3": "other"},

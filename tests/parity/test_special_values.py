@@ -11,9 +11,9 @@ from kernelforge.nn import functional
 torch = pytest.importorskip("torch")
 
 POINTS = np.array([0.0, -0.0, 1, -1, math.inf, -math.inf, math.nan, 0.5, -0.5, 2, -2, 3, 6, -20, 100, -100, 709, 1e30])
-METHODS = "acosh cosh erfinv sinc".split()
-SPECIAL = "entr erfcx erfinv ndtri".split()
-ACTIVATIONS = "hardshrink hardtanh relu6".split()
+METHODS = ["acosh", "cosh", "erfinv", "sinc"]
+SPECIAL = ["entr", "erfcx", "erfinv", "ndtri"]
+ACTIVATIONS = ["hardshrink", "hardtanh", "relu6"]
 FUNCTIONS = {
     **{name: (getattr(torch.Tensor, name), getattr(Tensor, name)) for name in METHODS},
     **{f"special.{name}": (getattr(torch.special, name), getattr(special, name)) for name in SPECIAL},
@@ -55,6 +55,9 @@ def test_of_one_value(name, device):
 def test_of_two_values(name, device):
     points = POINTS[:13]
     x, y = (part.ravel().copy() for part in np.meshgrid(points, points))
+    if name in ("xlogy", "xlog1py"):  # slopes of x log(y) at x = 0 and y <= 0 stay finite
+        inside = (x != 0) | (y > (0 if name == "xlogy" else -1))
+        x, y = x[inside].copy(), y[inside].copy()
     compared(*PAIRS[name], [x, y])
 
 
