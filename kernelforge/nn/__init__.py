@@ -155,6 +155,16 @@ from kernelforge.nn.rearranging import (
     UpsamplingNearest2d,
 )
 from kernelforge.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
+from kernelforge.nn.recurring import (
+    gru,
+    gru_cell,
+    lstm,
+    lstm_cell,
+    rnn_relu,
+    rnn_relu_cell,
+    rnn_tanh,
+    rnn_tanh_cell,
+)
 from kernelforge.nn.transformer import (
     Transformer,
     TransformerDecoder,
@@ -334,8 +344,16 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
     "functional",
+    "gru",
+    "gru_cell",
     "init",
+    "lstm",
+    "lstm_cell",
     "optim",
+    "rnn_relu",
+    "rnn_relu_cell",
+    "rnn_tanh",
+    "rnn_tanh_cell",
     "state",
     "utils",
 ]  # fmt: skip

@@ -92,6 +92,41 @@ class Create(Core):
         return cls._made(graph.buffer(store, sizes, kind), None, requires_grad)
 
     @classmethod
+    def empty_strided(cls, size: Any, stride: Any, **kwargs: Any) -> Self:
+        """empty(size): whatever steps are asked for, elements are in row-major order.
+
+        raises ShapeError unless there is a step for each size
+        """
+        if len(tuple(size)) != len(tuple(stride)):
+            raise ShapeError(f"empty_strided() takes a step for each size, got {tuple(size)} and {tuple(stride)}")
+        return cls.empty(size, **kwargs)
+
+    @classmethod
+    def empty_permuted(cls, size: Any, physical_layout: Any, **kwargs: Any) -> Self:
+        """empty(size): whatever order is asked for, elements are in row-major order.
+
+        raises ShapeError unless the order has each dimension once
+        """
+        if sorted(physical_layout) != list(range(len(tuple(size)))):
+            raise ShapeError(f"empty_permuted() takes each dimension of {tuple(size)} once, got {physical_layout}")
+        return cls.empty(size, **kwargs)
+
+    @classmethod
+    def range(cls, start: float, end: float, step: float = 1, **kwargs: Any) -> Self:
+        """The numbers from start, `step` apart, to end, which is one of them where it is reached; floats by default.
+
+        >>> Tensor.range(1, 2, 0.5).tolist()
+        [1.0, 1.5, 2.0]
+
+        raises ArgumentError
+        """
+        if step == 0 or (end - start) * step < 0:
+            raise ArgumentError(f"range({start}, {end}, {step}) does not lead from its start to its end")
+        kwargs.setdefault("dtype", dtypes.default_float)
+        count = math.floor((end - start) / step) + 1
+        return cls.arange(start, start + (count - 0.5) * step, step, **kwargs)
+
+    @classmethod
     def full(
         cls,
         shape: Any,
@@ -245,6 +280,10 @@ class Create(Core):
     def new_empty(self, *size: Any, **kwargs: Any) -> Self:
         """A tensor of this one's dtype and device whose elements nobody has set."""
         return type(self).empty(as_shape(size), **self._likeness(kwargs))
+
+    def new_empty_strided(self, size: Any, stride: Any, **kwargs: Any) -> Self:
+        """new_empty(size): whatever steps are asked for, elements are in row-major order."""
+        return self.new_empty(size, **kwargs)
 
     def new_tensor(self, data: Any, **kwargs: Any) -> Self:
         """A tensor of data, with this one's dtype and device unless given."""

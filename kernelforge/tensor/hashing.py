@@ -8,11 +8,13 @@ source  G. Bertoni et al., "The Keccak reference", 2011; FIPS 202
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Final, Self
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import broadcast
 from kernelforge.tensor.rearranging import Rearranging
@@ -54,6 +56,32 @@ class Hashing(Rearranging):
     """Hashes and random words."""
 
     __slots__ = ()
+
+    def hash_tensor(self, dim: int | Sequence[int] = (), *, keepdim: bool = False, mode: int = 0) -> Self:
+        """The bits of all elements, or of those along some dimensions, combined by exclusive or, as uint64.
+
+        Integers are taken with 64 bits, floats as float64.
+
+        >>> Tensor([1, 2, 3, 8]).hash_tensor().item()
+        8
+
+        raises ArgumentError for a mode other than 0, ShapeError without elements
+        """
+        if mode:
+            raise ArgumentError(f"hash_tensor() knows mode 0 alone, exclusive or, got {mode}")
+        given = (dim,) if isinstance(dim, int) else tuple(dim) or range(self.ndim)
+        axes = [self._dim(d, "hash_tensor") for d in given]
+        if not self.numel() and len(axes) == self.ndim:
+            raise ShapeError(f"hash_tensor() of {self.shape}: there are no elements to combine; give dim")
+        words = self.cast(dtypes.float64).bitcast(dtypes.uint64) if self.dtype.is_float else self.cast(dtypes.uint64)
+        kept = [n for d, n in enumerate(self.shape) if d not in axes]
+        order = [d for d in range(self.ndim) if d not in axes] + axes
+        words = words.permute(*order).reshape(*kept, prod(self.shape[d] for d in axes))
+        while words.shape[-1] > 1:
+            half = (words.shape[-1] + 1) // 2
+            words = words[..., :half] ^ words[..., half:].pad((0, 2 * half - words.shape[-1]))
+        shape = [1 if d in axes else n for d, n in enumerate(self.shape)] if keepdim else kept
+        return words.reshape(shape) if prod(self.shape[d] for d in axes) else words.new_zeros(*shape)
 
     def _bytes(self) -> Self:
         """The bytes of each element along a new last dimension, the lowest first."""

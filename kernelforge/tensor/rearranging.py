@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from codegen.dtypes import DType, dtypes
-from kernelforge.errors import DeviceError, ShapeError
+from kernelforge.errors import ArgumentError, DeviceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.core import Operand
@@ -151,6 +151,30 @@ class Rearranging(Margins):
         kind = as_dtype(dtype or dtypes.default_float)
         memory = (ctypes.c_uint8 * (prod(shape) * kind.itemsize)).from_address(ptr)
         return cls._of_storage(np.ctypeslib.as_array(memory).view(kind.numpy).reshape(tuple(shape)), kind, device, None)
+
+    @classmethod
+    def from_file(
+        cls,
+        filename: str,
+        shared: bool | None = None,
+        size: int = 0,
+        *,
+        dtype: DType | str | None = None,
+        device: str | None = None,
+    ) -> Self:
+        """The first `size` numbers of a type in a file, as a vector.
+
+        shared   True is an error: changes of a tensor do not reach files
+
+        raises ArgumentError, ShapeError for a file with fewer numbers
+        """
+        kind = as_dtype(dtype or dtypes.default_float)
+        if shared:
+            raise ArgumentError("from_file(shared=True): changes of a tensor do not reach files; leave shared out")
+        found = np.fromfile(filename, kind.numpy, size)
+        if len(found) < size:
+            raise ShapeError(f"from_file({filename!r}) has {len(found)} numbers of {kind}, {size} are asked for")
+        return cls._of_storage(found, kind, device, None)
 
     @classmethod
     def from_url(cls, url: str, gunzip: bool = False, **kwargs: Any) -> Self:

@@ -21,7 +21,7 @@ PLACES: Final[dict[str, tuple[Any, Any]]] = {
     "linalg": (torch.linalg, linalg), "special": (torch.special, special), "fft": (torch.fft, fft),
     "signal.windows": (torch.signal.windows, signal.windows),
 }  # fmt: skip
-HOMES: Final = (Tensor, nn.functional, special, func, autograd)  # of torch's own functions
+HOMES: Final = (Tensor, nn.functional, nn, special, func, autograd)  # of torch's own functions
 NO_TENSORS: Final = re.compile(  # functions of torch's that compute nothing, of other kinds of tensors or of drivers
     r"(cudnn|miopen|mkldnn|fbgemm|sparse|sym|quantized?|fake_quantize|fused|choose|autocast|set|get|is|import_ir|parse"
     r"|merge_type|profiler|prepare|unify|init|are|use|clear)_.*|(ccol|col|crow|row)?_?(indices|values)_copy"
@@ -42,6 +42,15 @@ DIFFERS: Final = {
     "max, min": "give values alone, as amax() and amin(), which are other names of them; argmax() gives places",
     "argmax, argsort, cummax, nonzero, sort, topk, ...": "places are int32",
     "lstsq": "gives the solution alone",
+    "where": "x.where(y, z) is y where x is true, as tinygrad's",
+    "var, std": "the second argument is keepdim, as tinygrad's; correction and unbiased by name",
+    "empty_strided, new_empty_strided, empty_permuted": "elements are always in row-major order",
+    "sign of NaN": "is NaN, as in NumPy",
+    "slopes of hypot and xlogy at 0, of logaddexp of equal infinities, of atan2 and copysign at infinity":
+        "are finite; torch's are NaN",
+    "number / x for 16-bit x": "is rounded once; torch rounds 1 / x first",
+    "searchsorted, bucketize": "give int32, as out_int32=True",
+    "sort, argsort": "are always stable",
     "svd": "as torch.linalg.svd: the last result is V.T",
     "interpolate": "size, mode, align_corners, scale_factor in this order; linear by default",
     "x // 0, x % 0": "of integers by a zero in a tensor are 0; by the number 0 an error",
@@ -55,16 +64,9 @@ DIFFERS: Final = {
 }
 MISSING: Final = {
     "complex numbers of 16-bit floats": "chalf",
-    "tensors are in row-major order": "empty_strided new_empty_strided empty_permuted",
-    "parts of nn's modules and of nn.functional, which are there": """
-        affine_grid_generator convolution grid_sampler grid_sampler_2d grid_sampler_3d gru gru_cell lstm lstm_cell
-        rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell feature_dropout native_batch_norm native_dropout
-        native_group_norm native_layer_norm native_norm batch_norm_elemt batch_norm_gather_stats
-        batch_norm_gather_stats_with_counts batch_norm_stats batch_norm_update_stats batch_norm_backward_elemt
-        batch_norm_backward_reduce""",
-    "bits combined by exclusive or": "hash_tensor",
-    "torch's own successor is arange()": "range",
-    "from_blob(), and Tensor(path)": "from_file",
+    "steps of a batch norm over several GPUs; a norm of sparse tensors": """
+        batch_norm_elemt batch_norm_gather_stats batch_norm_gather_stats_with_counts batch_norm_stats
+        batch_norm_update_stats batch_norm_backward_elemt batch_norm_backward_reduce native_norm""",
 }
 
 MATRIX: Final = """The matrix (`pytest tests/parity/test_matrix.py --matrix full`) compares every operation of
