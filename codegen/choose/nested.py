@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from codegen.access import loads_of, main_stores, parallel_axes
+from codegen.access import cost, loads_of, main_stores, parallel_axes
 from codegen.choose.picks import Pick
 from codegen.index import Axis
-from codegen.ir import Expr, Kernel, Load, Reduce, Store, walk
+from codegen.ir import Expr, Kernel, Load, Reduce, Store, children, walk
 from codegen.schedule import Ahead, Inner, Schedule, Stage, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
@@ -24,6 +24,7 @@ NARROW = 4  # vectors of accumulators where lanes lie along the walked axis
 TOGETHER = 8  # early results accumulated at a time where lanes lie along what they sum
 WIDE = 8  # vectors of accumulators where lanes lie along what is kept: rows are read whole if they are no longer
 GROUPS_PER_CORE = 16
+COSTLY = 4  # operations for a value that is better computed in vectors and kept
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,49 @@ def nested(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     inner: dict[Expr | Store, Inner] = {}
     for r, along in across.items():
         inner[r] = Inner(depth, _early_loops(r, along, axis, lanes))
+    kept = _along_walk(form, lane, depth, lanes, inner)
     whole = -(-lane.size // lanes) * lanes
     tail = [Step(lane, lanes)] if lane is axis else [Step(lane, min(WIDE * lanes, whole)), Step(axis, 1)]
-    vector = tuple(dict.fromkeys((*across.values(), lane)))
-    stages = tuple(Stage(r, depth) for r in form.early)
+    vector = tuple(dict.fromkeys((*across.values(), *(step.axis for e in kept for step in inner[e].loops), lane)))
+    stages = tuple(Stage(r, depth) for r in (*form.early, *(e for e in kept if e not in form.late)))
     asked = tuple(Ahead(e, axis) for e in _late_loads(form, lane, target))
     asks = bool(asked) and pick("ahead", (True, False))
     ahead = asked if asks else ()
     yield Schedule((*grid, *common, *tail), len(grid), vector, stages, inner, None, find_streams(kernel), ahead)
+
+
+def _along_walk(
+    form: Form, lane: Axis, depth: int, lanes: int, inner: dict[Expr | Store, Inner]
+) -> list[Expr]:
+    """What has a value for each place of the walked axis but none along the lanes, once it has loops of its own.
+
+    One by one, places would take an exponential each.  Late reduces of such values, and the costly ones other reduces
+    take, which are kept.
+    """
+    if lane is form.walk:
+        return []
+    found: dict[Expr, None] = {}
+    for r in form.late:
+        if lane not in r.arg.axes:
+            if r.bound == (form.walk,):
+                found[r] = None
+            continue
+        found.update(dict.fromkeys(_largest_without(lane, form, r.arg)))
+    if not any(e not in form.late for e in found):
+        return []
+    steps = (Step(form.walk, NARROW * lanes),)
+    inner.update({e: Inner(depth, steps) for e in found})
+    return list(found)
+
+
+def _largest_without(lane: Axis, form: Form, value: Expr) -> list[Expr]:
+    """The largest costly parts of a value that need an early result and have no value of their own along the lanes."""
+    if isinstance(value, Reduce):
+        return []
+    if lane in value.axes:
+        return [e for x in children(value) for e in _largest_without(lane, form, x)]
+    walked = form.walk in value.axes and any(e in form.early for e in walk([value]))
+    return [value] if walked and cost(value) >= COSTLY else []
 
 
 def _late_loads(form: Form, lane: Axis, target: Target) -> list[Load]:

@@ -41,9 +41,8 @@ from kernelforge.replay.watching import environment_of
 from kernelforge.settings import JIT, NAN, TRAINING, Context, remembered
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
-from kernelforge.tensor.autocast import narrow_type
 from kernelforge.tensor.convert import realize_tensors
-from kernelforge.tensor.core import grad_enabled
+from kernelforge.tensor.core import grad_enabled, narrow_type
 
 MOST_CAPTURES: Final = 16
 MOST_SIZES: Final = 64  # captures that differ in sizes alone, which share kernels: those used longest ago go

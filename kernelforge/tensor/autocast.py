@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from contextvars import ContextVar, Token
+from contextvars import Token
 from functools import wraps
 from types import FunctionType
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from codegen.dtypes import DType, dtypes
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import is_spelling
-from kernelforge.tensor.core import Core
+from kernelforge.tensor.core import Core, narrow_type
 from kernelforge.tensor.inplace import InPlace
 
 NARROW: Final = """
@@ -29,8 +29,6 @@ WIDE: Final = """
     binary_crossentropy binary_crossentropy_logits mse_loss l1_loss huber_loss smooth_l1_loss kl_div
     hinge_embedding_loss margin_ranking_loss soft_margin_loss cosine_embedding_loss triplet_margin_loss
     multi_margin_loss multilabel_soft_margin_loss poisson_nll_loss gaussian_nll_loss"""
-
-narrow_type: Final[ContextVar[DType | None]] = ContextVar("narrow_type", default=None)
 
 
 class autocast(ContextDecorator):

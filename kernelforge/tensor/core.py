@@ -42,6 +42,7 @@ else:
 Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic"
 
 grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
+narrow_type: Final[ContextVar[DType | None]] = ContextVar("narrow_type", default=None)  # that autocast() asks for
 _new: Final = object.__new__
 leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
 pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # changed; computed with what shares work

@@ -14,6 +14,7 @@ from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.settings import TRAINING, Context
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.core import narrow_type
 from kernelforge.tensor.norms import Norms
 
 _SMALLEST_NOISE: Final = 1e-38
@@ -154,11 +155,20 @@ class Neural(Norms, metaclass=TrainingMode):
                 f"attention of queries {self.shape}, keys {key.shape} and values {value.shape}: queries and keys need "
                 "one last size, keys and values one size before it"
             )
-        if enable_gqa:
-            shared = self.shape[-3] // key.shape[-3]
+        if enable_gqa and (shared := self.shape[-3] // key.shape[-3]) != 1:
             key, value = key.repeat_interleave(shared, dim=-3), value.repeat_interleave(shared, dim=-3)
-        weights = self._attention_weights(key, attn_mask, is_causal, scale).dropout(dropout_p)
-        return weights.dot(value, dtype=self.dtype.arithmetic).cast(self.dtype)
+        if narrow_type.get() is None and not (dropout_p and TRAINING.value):
+            return self._attended(key, value, attn_mask, is_causal, scale)
+        return self._attention_weights(key, attn_mask, is_causal, scale).dropout(dropout_p)._mixed(value, self.dtype)
+
+    @composite
+    def _attended(self, key: Self, value: Self, mask: Self | None, is_causal: bool, scale: float | None) -> Self:
+        """scaled_dot_product_attention() as one operation."""
+        return self._attention_weights(key, mask, is_causal, scale)._mixed(value, self.dtype)
+
+    def _mixed(self, value: Self, dtype: DType) -> Self:
+        """What weights (self) take of values."""
+        return self.dot(value, dtype=dtype.arithmetic).cast(dtype)
 
     @composite
     def _attention_weights(self, key: Self, mask: Self | None, is_causal: bool, scale: float | None) -> Self:

@@ -5,7 +5,7 @@ import pytest
 from codegen.choose.default import choose
 from codegen.choose.nested import form_of
 from codegen.index import Index
-from codegen.ir import Kernel
+from codegen.ir import Apply, Kernel
 from codegen.rewrites.rewrite import prepare
 from codegen.target import CPU
 from tests.codegen import written_kernels as written
@@ -39,9 +39,21 @@ def test_lanes_lie_along_each_operand():
     form, schedule = form_of(kernel), choose(kernel, CPU)
     assert form is not None and form.walk.size == 4096
     (early,) = form.early
-    assert schedule.vector == (*early.bound, kernel.stores[0].axes[1])
-    assert [stage.value for stage in schedule.stages] == [early]
+    assert schedule.vector == (*early.bound, form.walk, kernel.stores[0].axes[1])
     assert len(schedule.streams) == 1
+
+
+def test_what_has_one_value_for_a_place_is_computed_along_the_walk_and_kept():
+    kernel = heads(16, 4096, 64)
+    form, schedule = form_of(kernel), choose(kernel, CPU)
+    assert form is not None
+    scores, exponentials = (stage.value for stage in schedule.stages)
+    assert (scores,) == form.early
+    assert isinstance(exponentials, Apply) and exponentials.op.name == "exp"
+    alone = [r for r in form.late if kernel.stores[0].axes[1] not in r.arg.axes]  # the maximum and the sum
+    assert len(alone) == 2
+    for value in (exponentials, *alone):
+        assert [step.axis for step in schedule.inner[value].loops] == [form.walk]
 
 
 def test_values_too_large_for_the_cache_are_asked_for_a_block_ahead():
