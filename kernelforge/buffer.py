@@ -7,14 +7,20 @@ keeps the handle they gave it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType, to_storage
+from kernelforge.native import NO_MORE, record
+
+if TYPE_CHECKING:
+    _Fields = object
+else:
+    _Fields = record("Buffer", "device", "dtype", "host", "memory", "shared", "size")
 
 
-class Buffer:
+class Buffer(_Fields):
     """A one-dimensional array of `size` elements of one dtype on one device.
 
     size    number of elements, 0 included
@@ -31,7 +37,14 @@ class Buffer:
     Buffer(6, float32, CPU, host)
     """
 
-    __slots__ = ("__weakref__", "device", "dtype", "host", "memory", "shared", "size")
+    size: int
+    dtype: DType
+    device: str
+    host: NDArray | None
+    memory: Any
+    shared: bool
+
+    __slots__ = NO_MORE
 
     def __init__(self, size: int, dtype: DType, device: str, host: NDArray | None = None, memory: Any = None) -> None:
         self.size, self.dtype, self.device, self.host, self.memory = size, dtype, device, host, memory

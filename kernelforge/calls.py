@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from codegen.dtypes import FLOAT8, DType
 from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, uniform, user_line
+from kernelforge.interning import new_node
 from kernelforge.later import later
-from kernelforge.node import new_node
 from kernelforge.rewrites.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
 
 if TYPE_CHECKING:

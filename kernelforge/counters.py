@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
+
+from kernelforge.native import NO_MORE, record
+
+if TYPE_CHECKING:
+    _Fields = object
+else:
+    _Fields = record("Counters", "compiled", "confirmed", "global_mem", "global_ops", "kernel_count", "plans", "pools",
+                     "time_sum_s", "verified")  # fmt: skip
 
 
 class Holder(Protocol):
@@ -13,7 +21,7 @@ class Holder(Protocol):
     def bytes_used(self) -> int: ...
 
 
-class Counters:
+class Counters(_Fields):
     """What happened since the last reset; the names are tinygrad's.
 
     kernel_count     launches
@@ -26,11 +34,20 @@ class Counters:
     confirmed        plans' runs whose results were held against their graphs
     """
 
-    __slots__ = ("compiled", "confirmed", "global_mem", "global_ops", "kernel_count", "plans", "pools", "time_sum_s",
-                 "verified")  # fmt: skip
+    kernel_count: int
+    global_ops: int
+    global_mem: int
+    time_sum_s: float
+    pools: WeakSet[Holder]
+    plans: int
+    compiled: int
+    verified: int
+    confirmed: int
+
+    __slots__ = NO_MORE
 
     def __init__(self) -> None:
-        self.pools: WeakSet[Holder] = WeakSet()
+        self.pools = WeakSet()
         self.reset()
 
     @property

@@ -21,9 +21,11 @@ from kernelforge.blame import Line as Line
 from kernelforge.blame import current_line as current_line
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.interning import alive as alive
+from kernelforge.interning import common_device, find, interned, leaf, node_of
+from kernelforge.native import compiled
 from kernelforge.node import Node as Node
-from kernelforge.node import Shape, common_device, find, interned, leaf, node_of, table
-from kernelforge.node import alive as alive
+from kernelforge.node import Shape
 from kernelforge.node import user_line as user_line
 
 Value = int | float | bool | complex
@@ -41,20 +43,7 @@ def buffer(buf: Buffer, shape: Shape | None = None, dtype: DType | None = None) 
 
     dtype  the elements' type where the buffer's is what they are stored as: complex numbers, 8-bit floats
     """
-    shape = (buf.size,) if shape is None else shape
-    if dtype is None or dtype is buf.dtype:
-        key: tuple[Any, ...] = ("buffer", shape, id(buf))
-    else:
-        key = ("buffer", shape, id(buf), dtype)
-    node = find(key)
-    return node or interned(key, "buffer", (), buf, shape, dtype or buf.dtype, buf.device)
-
-
-def result(buf: Buffer, shape: Shape, dtype: DType) -> Node:
-    """`buffer` for one that no node can have yet."""
-    if dtype is not buf.dtype:
-        return buffer(buf, shape, dtype)
-    return leaf(buf, shape)
+    return leaf(buf, (buf.size,) if shape is None else shape, dtype)
 
 
 def const(value: Value, dtype: DType) -> Node:
@@ -64,9 +53,7 @@ def const(value: Value, dtype: DType) -> Node:
 
 def _number(value: Value, dtype: DType) -> Node:
     """A const node with a value as it is."""
-    key = ("const", repr(value), dtype)
-    node = find(key)
-    return node or interned(key, "const", (), value, (), dtype, None)
+    return interned("const", (repr(value), dtype), (), value, (), dtype, None)
 
 
 def scalar(value: Value, dtype: DType) -> Value:
@@ -100,9 +87,7 @@ def _rounded(value: float, dtype: DType) -> float:
 
 def iota(n: int, dtype: DType = dtypes.int32) -> Node:
     """The integers 0 .. n-1, shape (n,)."""
-    key = ("iota", n, dtype)
-    node = find(key)
-    return node or interned(key, "iota", (), None, (n,), dtype, None)
+    return interned("iota", (n, dtype), (), None, (n,), dtype, None)
 
 
 def full(shape: Shape, value: Value, dtype: DType) -> Node:
@@ -118,6 +103,13 @@ def factor(shape: Shape, value: Value, dtype: DType) -> Node:
     if not dtype.is_narrow_float:
         return full(shape, value, dtype)
     return _spread(_number(scalar(value, dtype.arithmetic), dtype), shape)
+
+
+def beside(op: str, value: Value, array: Node) -> Node | None:
+    """A plain number as an array of the shape and type of another, its other operand; None unless that has floats."""
+    if array.dtype.kind != "f" or (value.__class__ is not float and value.__class__ is not int):
+        return None
+    return (factor if op == "mul" else full)(array.shape, value, array.dtype)
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -233,13 +225,12 @@ def elementwise(op: str, *src: Node) -> Node:
 
     raises ShapeError, DTypeError
     """
-    key = (op, None, id(src[0]), id(src[1])) if len(src) == 2 else (op, None, *map(id, src))
-    known = table.get(key)
-    if known is not None and (node := known()) is not None:
+    node = find(op, None, src)
+    if node is not None:
         return node
     first, last = src[0], src[-1]
     shape, dtype, device = last.shape, last.dtype, last.device
-    result = _RESULTS.get((op, dtype, len(src)))
+    result = _RESULTS.get(len(src), {}).get(op, {}).get(dtype)
     if result is None or first.dtype is not dtype or first.shape != shape:
         _check_operands(op, SCALAR_OPS[op], src)
         result = dtypes.bool if SCALAR_OPS[op].rule == "compare" else dtype
@@ -247,33 +238,25 @@ def elementwise(op: str, *src: Node) -> Node:
         device = common_device(op, src)
     elif first.device is not device and first.device is not None:
         device = first.device if device is None else common_device(op, src)
-    return interned(key, op, src, None, shape, result, device)
+    return interned(op, None, src, None, shape, result, device)
 
 
-_RESULTS: Final = {  # by operation, type and number of operands, of which the first and the last are all there are
-    (name, dtype, row.arity): dtypes.bool if row.rule == "compare" else dtype
-    for name, row in SCALAR_OPS.items()
-    for dtype in ALL
-    if dtype.kind in row.kinds and row.arity <= 2
-}
+def _results(arity: int) -> dict[str, dict[DType, DType]]:
+    """What operations give of so many operands of one type."""
+    rows = [(name, row) for name, row in SCALAR_OPS.items() if row.arity == arity]
+    return {
+        name: {dtype: dtypes.bool if row.rule == "compare" else dtype for dtype in ALL if dtype.kind in row.kinds}
+        for name, row in rows
+    }
 
 
-def binary(op: str, a: Node, b: Node) -> Node:
-    """`elementwise` of two arrays, written for speed."""
-    key = (op, None, id(a), id(b))
-    known = table.get(key)
-    if known is not None and (node := known()) is not None:
-        return node
-    dtype, device = b.dtype, a.device
-    if device is not b.device and b.device is not None:
-        if device is not None:
-            return elementwise(op, a, b)
-        device = b.device
-    result = _RESULTS.get((op, dtype, 2))
-    if result is None or a.dtype is not dtype or a.shape != b.shape:
-        return elementwise(op, a, b)
-    return interned(key, op, (a, b), None, b.shape, result, device)
+_RESULTS: Final = {arity: _results(arity) for arity in (1, 2)}  # the first and the last operand are all there are
 
+binary: Final[Callable[[str, Node, Node], Node]] = elementwise if compiled is None else compiled.binary
+"""`elementwise` of two arrays."""
+
+if compiled is not None:
+    compiled.set_operations(elementwise, _RESULTS[2])
 
 def _check_operands(op: str, row: ScalarOp, src: tuple[Node, ...]) -> None:
     last = src[-1]
@@ -440,8 +423,7 @@ def copy(x: Node, device: str) -> Node:
     """x on another device; attr is the device's name."""
     if x.device == device:
         return x
-    key = ("copy", device, id(x))
-    return find(key) or interned(key, "copy", (x,), device, x.shape, x.dtype, device)
+    return interned("copy", device, (x,), device, x.shape, x.dtype, device)
 
 
 def host(function: Any, src: Sequence[Node], shape: Shape) -> Node:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 from weakref import ref
 
+from kernelforge.native import compiled
 from kernelforge.node import Node
 from kernelforge.recording import recorder
 
@@ -54,3 +55,7 @@ def _forgetting(node: Node) -> Callable[[ref[Holder]], None]:
             del _held[node]
 
     return forget
+
+
+if compiled is not None:
+    compiled.heed(_held)

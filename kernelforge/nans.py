@@ -16,7 +16,7 @@ from kernelforge import realize
 from kernelforge.calls import expanded
 from kernelforge.errors import AnomalyError
 from kernelforge.graph import LEAVES, VIEWS, Node, toposort, uniform
-from kernelforge.node import new_node
+from kernelforge.interning import new_node
 from kernelforge.settings import NAN, Context
 
 Test = Callable[[NDArray], NDArray]

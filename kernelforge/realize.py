@@ -37,6 +37,7 @@ from kernelforge.graph import VIEWS, Node, uniform
 from kernelforge.held import held_among
 from kernelforge.kernels import Device
 from kernelforge.later import later
+from kernelforge.native import compiled
 from kernelforge.node import is_stored, waiting
 from kernelforge.planning.steps import Plan, Step
 from kernelforge.recording import recorder
@@ -44,11 +45,14 @@ from kernelforge.settings import (
     DUMP,
     DUMP_LANGUAGE,
     MEMORY_BUDGET,
+    NAN,
     OPEN,
     TUNE,
     VERIFY,
     WINOGRAD,
     Context,
+    epochs,
+    overrides,
     prints_kernels,
     remembered,
     shows_kernels,
@@ -142,6 +146,7 @@ def realize(
     usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
     mark(found.nodes, plans.carried if plans is not None else ())
     if plans is not None and usual is not None and not _outgrown(plans, usual):
+        _know(pending, usual, leaves, plans.carried)
         return Ran(usual, leaves, _run_for(pending, usual, leaves))
     free: frozenset[int] = frozenset()
     if (plans is None or plans.counts or (thorough and plans.spares)) and (gone := names()):
@@ -246,9 +251,26 @@ def realize_again(node: Node) -> Buffer | None:
     plan, spares = known
     if spares and not all(getrefcount(nodes[number]) > _UNHELD for number in spares):
         return None  # what nothing else holds may take the result
+    if plan.single is not None and not spares:
+        _know([node], plan, leaves)
     node.realized = buffer = run_plain(plan, leaves)
     node.depth = 0
     return buffer
+
+
+def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer], carried: tuple[int, ...] = ()) -> None:
+    """Has a plan found by its one node from now on, and run in one call, where it is a function and nothing else."""
+    if compiled is None or len(nodes) != 1 or not isinstance(plan.single, compiled.Function):
+        return
+    now = _simply()
+    if now is None or plan.known_under == now:
+        return
+    plan.known_under = now
+    others = plan.takes or plan.flags or plan.preparations or carried or _is_large(plan)
+    if not others and plan.results == tuple([number for number, _, _ in plan.made]):
+        ((_, slot, _),) = plan.made
+        facts = slot.size, slot.dtype, slot.device
+        compiled.know(nodes[0], leaves, plan.single, facts, (plan.kernels, plan.flops, plan.nbytes))
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:
@@ -463,3 +485,7 @@ def synchronize(device: str | None = None) -> None:
     for name in [device] if device is not None else Device.opened():
         Device[name].synchronize()
     faults.raise_pending()
+
+
+if compiled is not None:
+    compiled.set_known(Buffer, recorder.get, NAN, overrides.get, epochs, _simply, GlobalCounters)

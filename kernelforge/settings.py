@@ -21,8 +21,8 @@ R = TypeVar("R")
 T = TypeVar("T", bound=int | str)
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
-_overrides: Final[ContextVar[Mapping[str, Any]]] = ContextVar("overrides", default=_NONE)  # by name
-_epochs: Final = [object()]  # its one element is another whenever a switch gets another value in the whole process
+overrides: Final[ContextVar[Mapping[str, Any]]] = ContextVar("overrides", default=_NONE)  # by name
+epochs: Final = [object()]  # its one element is another whenever a switch gets another value in the whole process
 
 
 class Setting(Generic[T]):
@@ -49,8 +49,8 @@ class Setting(Generic[T]):
 
     @property
     def value(self) -> T:
-        overrides = _overrides.get()
-        return overrides.get(self.name, self._base) if overrides else self._base
+        given = overrides.get()
+        return given.get(self.name, self._base) if given else self._base
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -156,10 +156,10 @@ class Context(ContextDecorator):
         return Context(**self._values)
 
     def __enter__(self) -> None:
-        self._tokens.append(_overrides.set({**_overrides.get(), **self._values}))
+        self._tokens.append(overrides.set({**overrides.get(), **self._values}))
 
     def __exit__(self, *_: object) -> None:
-        _overrides.reset(self._tokens.pop())
+        overrides.reset(self._tokens.pop())
 
 
 def remembered(function: Callable[[], R]) -> Callable[[], R]:
@@ -169,10 +169,10 @@ def remembered(function: Callable[[], R]) -> Callable[[], R]:
     @wraps(function)
     def value() -> R:
         nonlocal known
-        overrides, epoch = _overrides.get(), _epochs[0]
+        given, epoch = overrides.get(), epochs[0]
         found = known
-        if found is None or found[0] is not overrides or found[1] is not epoch:
-            found = known = overrides, epoch, function()
+        if found is None or found[0] is not given or found[1] is not epoch:
+            found = known = given, epoch, function()
         return found[2]
 
     return value
@@ -180,7 +180,7 @@ def remembered(function: Callable[[], R]) -> Callable[[], R]:
 
 def forget() -> None:
     """Makes `remembered` functions look again: what they depend on besides switches has changed."""
-    _epochs[0] = object()
+    epochs[0] = object()
 
 
 @remembered

@@ -15,7 +15,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DeviceError, DTypeError, ShapeError
 from kernelforge.graph import Node, elementwise
-from kernelforge.node import SWEPT_FROM, node_of, table
+from kernelforge.interning import SWEPT_FROM, entries, node_of
 from tests.evaluate import evaluate
 from tests.random_graphs import graphs
 
@@ -77,7 +77,7 @@ def test_the_table_of_nodes_does_not_grow_with_what_is_forgotten() -> None:
     x = leaf(3)
     for number in range(5 * SWEPT_FROM):
         node_of("reshape", (x,), (number,), (3,), dtypes.float32)
-    assert len(table) <= max(SWEPT_FROM, 2 * len(graph.alive())) + 1
+    assert entries() <= max(SWEPT_FROM, 2 * len(graph.alive())) + 1
     assert node_of("reshape", (x,), (3, 1), (3, 1), dtypes.float32) is graph.reshape(x, (3, 1))
 
 

@@ -24,9 +24,9 @@ ORDER = {
                          masks < moves stores words < dots < leaves < pack < printer < together < __init__""",
     "codegen/triton": "scope text < grid tiles < descriptor dot < limits expr < store < printer < __init__",
     "kernelforge": """blame collector later < settings errors < native variable kinds progress counters buffer dlpack
-                      recording < node < graph < views shape structure hosted held carried checked seen < grad <
-                      rewrites < kernels < ceilings tune < calls fusion < loops whiles windows < planning < execution
-                      < checking < dumping < realize < nans < tensor < autograd fft io linalg signal special <
+                      recording < node < interning < graph < views shape structure hosted held carried checked seen <
+                      grad < rewrites < kernels < ceilings tune < calls fusion < loops whiles windows < planning <
+                      execution < checking < dumping < realize < nans < tensor < autograd fft io linalg signal special <
                       array_api < counterparts < nn optim data < checkpoint amp replay < func < functions inspect
                       < bench < cli < __main__ __init__""",
     "kernelforge/fusion": """limits axes group naming < cuts demand story < questions lower < merging < boundaries <

@@ -12,7 +12,7 @@ from typing import Any
 from kernelforge import graph
 from kernelforge.errors import ShapeError
 from kernelforge.graph import Node
-from kernelforge.node import new_node
+from kernelforge.interning import new_node
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.core import grad_enabled
 from kernelforge.tensor.stops import Stop, stops

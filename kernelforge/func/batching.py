@@ -18,7 +18,7 @@ from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
 from kernelforge.func.trees import ends, filled, mapped
 from kernelforge.graph import Node
-from kernelforge.node import new_node
+from kernelforge.interning import new_node
 from kernelforge.recording import Recorder, recorder
 from kernelforge.rewrites.lifted import lifted
 from kernelforge.tensor import Tensor

@@ -15,11 +15,13 @@ from struct import Struct
 from typing import Any, Final
 
 from kernelforge.kernels.opencl_build import Compiled
-from kernelforge.kernels.opencl_native import Place, sequence
+from kernelforge.kernels.opencl_native import Native, Place, sequence
 from kernelforge.kernels.opencl_queues import Queues
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Memory
+from kernelforge.native import compiled
 
+FIXED: Final = 2  # the kind of a place: in a buffer, in new memory, in memory that is fixed, in memory that is given
 MOST_CALLED: Final = 64  # kernels that are called in turn
 
 Called = Callable[..., Any]
@@ -67,12 +69,14 @@ def single(
     beyond = first + len(fixed)
     addresses |= {number: f"given[{number - beyond}].block.address" for number in used if number >= beyond}
     names: dict[str, Any] = {"queues": queues, "fixed": fixed}  # which must live as long as the function
-    names |= {f"take{i}": pool.taker(nbytes) for i, nbytes in enumerate(sizes)}
     kernels = [executable.native for executable, _ in launches]
     natives = [(kernel, places) for kernel, (_, places) in zip(kernels, launches) if kernel is not None]
     if len(natives) == len(launches):
         order = {number: i for i, number in enumerate(used)}
         steps = [(kernel, [(order[number], offset) for number, offset in places]) for kernel, places in natives]
+        function = compiled and _function(compiled, pool, queues, steps, used, sizes, leaves, results, fixed)
+        if function is not None:
+            return function
         names["run"] = sequence(steps, len(used))
         long, calls = "", [f"run({', '.join(f'at{number}' for number in used)})"]
     elif any(executable.direct is None for executable, _ in launches) or len(launches) > MOST_CALLED:
@@ -80,6 +84,7 @@ def single(
     else:
         long = "".join(f" or kernel{i}.direct is None" for i in range(len(launches)))
         calls = _called_in_turn(launches, names)
+    names |= {f"take{i}": pool.taker(nbytes) for i, nbytes in enumerate(sizes)}
     found = ", ".join(f"new{i}" for i in range(results))
     text = _TEXT.format(
         takes="\n    ".join([f"new{i} = take{i}()" for i in range(len(sizes))] or ["pass"]),
@@ -91,6 +96,39 @@ def single(
     exec(text, names)
     called: Called = names["called"]
     return called
+
+
+def _function(
+    module: Any,
+    pool: Pool,
+    queues: Queues,
+    steps: Sequence[tuple[Native, Sequence[Place]]],
+    used: Sequence[int],
+    sizes: Sequence[int],
+    leaves: int,
+    results: int,
+    fixed: Sequence[Memory],
+) -> Called | None:
+    """`single` as an object of the C module; None where it has more parts than such an object may have."""
+    if len(used) > module.MOST_PLACES or len(sizes) > module.MOST_NEW or not results:
+        return None
+    first = leaves + len(sizes)
+    beyond = first + len(fixed)
+    places = []
+    for number in used:
+        kind = (number >= leaves) + (number >= first) + (number >= beyond)
+        address = fixed[number - first].block.address if kind == FIXED else 0
+        places.append((kind, number - (0, leaves, first, beyond)[kind], address))
+    run: Called = module.Function(
+        module.Sequence([kernel.step(at) for kernel, at in steps], len(used)),
+        tuple(places),
+        tuple([(nbytes, pool.reserve(nbytes)) for nbytes in sizes]),
+        results,
+        pool.take,
+        queues,
+        list(fixed),
+    )
+    return run
 
 
 def _called_in_turn(launches: Launches, names: dict[str, Any]) -> list[str]:

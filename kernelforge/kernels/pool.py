@@ -17,7 +17,7 @@ from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import POOL, remembered
 
 SMALLEST: Final = 256
-MOST_SPARED: Final = 1 << 16  # bytes of memory that a taker has in reserve, twice; beyond, little is gained
+MOST_SPARED: Final = 1 << 19  # bytes of memory that a taker has in reserve, twice; beyond, little is gained
 ALL_SPARED: Final = 16 << 20  # bytes in the reserves of all takers
 _UNHELD: Final = 2  # references to what only a variable and the call that counts them hold
 _new: Final = object.__new__
@@ -105,12 +105,9 @@ class Pool:
         It has what it gave in the last two calls in reserve, and gives it again where nobody else holds it any more:
         to make a handle and to give it back takes several times as long.
         """
-        take = self.take
-        if nbytes > MOST_SPARED or self._spared_bytes + 2 * nbytes > ALL_SPARED:
+        take, spared = self.take, self.reserve(nbytes)
+        if spared is None:
             return lambda: take(nbytes)
-        spared: list[Memory | None] = [None, None]
-        self._spared.append(spared)
-        self._spared_bytes += 2 * nbytes
         pop, append = spared.pop, spared.append
 
         def taken() -> Memory:
@@ -127,6 +124,15 @@ class Pool:
             return memory
 
         return taken
+
+    def reserve(self, nbytes: int) -> list[Memory | None] | None:
+        """Room for two memories of one size that whoever fills it may use again; None where there is none left."""
+        if nbytes > MOST_SPARED or self._spared_bytes + 2 * nbytes > ALL_SPARED:
+            return None
+        spared: list[Memory | None] = [None, None]
+        self._spared.append(spared)
+        self._spared_bytes += 2 * nbytes
+        return spared
 
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""

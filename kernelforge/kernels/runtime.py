@@ -10,17 +10,25 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from numpy.typing import NDArray
 
 from codegen.program import Program
 from codegen.target import Target
+from kernelforge.native import NO_MORE, record
+
+if TYPE_CHECKING:
+    _BlockFields = object
+    _MemoryFields = object
+else:
+    _BlockFields = record("Block", "address", "capacity", "handle", "host", "last_use", "parts", "serial")
+    _MemoryFields = record("Memory", "block", "nbytes", "owner")
 
 _serials: Final = count(1)
 
 
-class Block:
+class Block(_BlockFields):
     """A piece of device memory, whoever uses it at the moment.
 
     capacity  bytes
@@ -32,14 +40,22 @@ class Block:
     parts     pieces of it that were asked for, by where they begin and how long they are
     """
 
-    __slots__ = ("address", "capacity", "handle", "host", "last_use", "parts", "serial")
+    capacity: int
+    handle: Any
+    host: NDArray | None
+    address: int
+    serial: int
+    last_use: int
+    parts: dict[tuple[int, int], Block]
+
+    __slots__ = NO_MORE
 
     def __init__(self, capacity: int, handle: Any, host: NDArray | None) -> None:
         self.capacity, self.handle, self.host = capacity, handle, host
         self.address = 0 if host is None else host.ctypes.data
         self.serial = next(_serials)
         self.last_use = 0
-        self.parts: dict[tuple[int, int], Block] = {}
+        self.parts = {}
 
 
 class Owner(Protocol):
@@ -61,13 +77,17 @@ class Lender:
         self._wait(block.last_use)
 
 
-class Memory:
+class Memory(_MemoryFields):
     """Device memory of nbytes bytes; its block goes back to its pool when the last reference is gone.
 
     A view of `host` does not keep the block from being used again: hold the Memory as long as the view.
     """
 
-    __slots__ = ("__weakref__", "block", "nbytes", "owner")
+    nbytes: int
+    block: Block
+    owner: Owner
+
+    __slots__ = NO_MORE
 
     def __init__(self, nbytes: int, block: Block, owner: Owner) -> None:
         self.nbytes, self.block, self.owner = nbytes, block, owner

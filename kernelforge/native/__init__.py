@@ -1,4 +1,4 @@
-"""The part of the library that is C: calls of kernels, by several threads.
+"""The part of the library that is C: nodes and tensors as they are made, and calls of kernels by several threads.
 
 Comes in: nothing.  Goes out: the module `_native`, or None where it was not built, is of another version, or where
 KF_NATIVE=0 says to do without.  What it does Python and the driver can do as well, more slowly: nothing needs it.
@@ -7,7 +7,7 @@ KF_NATIVE=0 says to do without.  What it does Python and the driver can do as we
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from kernelforge.settings import NATIVE
 
@@ -16,8 +16,19 @@ try:
 except ImportError:
     _native = None  # type: ignore[assignment]
 
-VERSION: Final = 1  # of what is relied on
+VERSION: Final = 2  # of what is relied on
 BUILT: Final = _native is not None and _native.VERSION == VERSION
+compiled: Final[Any] = _native if BUILT and NATIVE.value else None
+"""The module as the library is built on it: objects are of its types, or of Python's, as long as the process lives."""
+
+
+NO_MORE: Final[tuple[str, ...]] = ()
+"""The slots of a class that has those of its base alone."""
+
+
+def record(name: str, *fields: str) -> Any:
+    """The base of a class of objects whose fields C reads as well: its type of that name, else one with such slots."""
+    return getattr(compiled, name) if compiled is not None else type(name, (), {"__slots__": ("__weakref__", *fields)})
 
 
 def native() -> ModuleType | None:

@@ -1,13 +1,13 @@
-/* The module `_native`: sequences of kernels that are called as the functions they are.
+/* The module `_native`, and sequences of kernels that are called as the functions they are.
 
 Python gives the addresses of memories; all else was given when the sequence was made.  A kernel that may be short runs
 in the calling thread alone until it is known how long that takes; then that is how it is run, or by several threads. */
 
 #define _GNU_SOURCE
-#define Py_LIMITED_API 0x030B0000
-#include <Python.h>
+#include "records.h"
 
 #include "pool.h"
+#include "sequence.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,7 +19,8 @@ in the calling thread alone until it is known how long that takes; then that is 
 #endif
 
 enum {
-    VERSION = 1,         /* of what Python relies on */
+    VERSION = 2,         /* of what Python relies on */
+    FEW = 16,            /* addresses that need no memory of their own */
     LEARNING = 4,        /* runs after which it is known how long one takes */
     SHARED = 5000,       /* nanoseconds of a kernel that is worth sharing */
     WAKING = 20000,      /* ... that is worth waking threads for */
@@ -40,6 +41,8 @@ struct argument {
     size_t at, place;
     uint64_t offset;
 };
+
+PyTypeObject *kf_sequence_type;
 
 /* frame: the addresses of a run, then the arguments of all steps. */
 typedef struct {
@@ -186,34 +189,44 @@ static uint64_t *take_frame(Sequence *self)
     return frame;
 }
 
-static bool fill(Sequence *self, uint64_t *frame, PyObject *const *addresses)
+static void fill(Sequence *self, uint64_t *frame, const uint64_t *addresses)
 {
-    for (size_t i = 0; i < self->places; i++) {
-        frame[i] = PyLong_AsUnsignedLongLong(addresses[i]);
-        if (frame[i] == (uint64_t)-1 && PyErr_Occurred())
-            return false;
-    }
+    memcpy(frame, addresses, self->places * sizeof *frame);
     for (size_t i = 0; i < self->argument_count; i++) {
         struct argument *argument = &self->arguments[i];
         frame[argument->at] = frame[argument->place] + argument->offset;
     }
-    return true;
 }
 
-static PyObject *run(Sequence *self, PyObject *const *addresses, Py_ssize_t count)
+bool kf_sequence_run(PyObject *sequence, const uint64_t *addresses)
+{
+    Sequence *self = (Sequence *)sequence;
+    uint64_t *frame = take_frame(self);
+    if (!frame)
+        return false;
+    bool done = true;
+    fill(self, frame, addresses);
+    if (self->runs == LEARNING && self->nanoseconds < UNNOTICED && stack_has(self->stack))
+        run_steps(self, frame);
+    else
+        done = run_apart(self, frame);
+    if (frame != self->frame)
+        PyMem_Free(frame);
+    return done;
+}
+
+static PyObject *run(Sequence *self, PyObject *const *given, Py_ssize_t count)
 {
     if ((size_t)count != self->places)
         return PyErr_Format(PyExc_TypeError, "%zu addresses are needed, not %zd", self->places, count);
-    uint64_t *frame = take_frame(self);
-    if (!frame)
-        return NULL;
-    bool done = fill(self, frame, addresses);
-    if (done && self->runs == LEARNING && self->nanoseconds < UNNOTICED && stack_has(self->stack))
-        run_steps(self, frame);
-    else
-        done = done && run_apart(self, frame);
-    if (frame != self->frame)
-        PyMem_Free(frame);
+    uint64_t few[FEW], *addresses = count <= FEW ? few : PyMem_Malloc((size_t)count * sizeof *addresses);
+    if (!addresses)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count && !PyErr_Occurred(); i++)
+        addresses[i] = PyLong_AsUnsignedLongLong(given[i]);
+    bool done = !PyErr_Occurred() && kf_sequence_run((PyObject *)self, addresses);
+    if (addresses != few)
+        PyMem_Free(addresses);
     return done ? Py_NewRef(Py_None) : NULL;
 }
 
@@ -347,15 +360,19 @@ static PyType_Spec sequence_type = {
 
 static int fill_module(PyObject *module)
 {
-    static bool watched;
+    static bool watched, filled;
+    if (filled) { /* what it holds belongs to one interpreter */
+        PyErr_SetString(PyExc_ImportError, "the module serves one interpreter of a process");
+        return -1;
+    }
+    filled = true;
     if (!watched)
         watched = !pthread_atfork(NULL, NULL, forget_those_apart) && !Py_AtExit(await_those_apart);
-    PyObject *type = PyType_FromSpec(&sequence_type);
-    if (!type)
+    kf_sequence_type = kf_add_type(module, "Sequence", &sequence_type);
+    if (!kf_sequence_type || kf_add_records(module) || kf_add_nodes(module) || kf_add_tensors(module) ||
+        kf_add_functions(module) || kf_add_known(module))
         return -1;
-    int failed = PyModule_AddObjectRef(module, "Sequence", type);
-    Py_DECREF(type);
-    return failed || PyModule_AddIntConstant(module, "VERSION", VERSION) ||
+    return PyModule_AddIntConstant(module, "VERSION", VERSION) ||
            PyModule_AddIntConstant(module, "STACK", KF_STACK / 2) ? -1 : 0;
 }
 

@@ -177,6 +177,7 @@ class Plan:
     runs     how many there were
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
     single   a plan of launches alone as a function, where the device has one; known once it ran some times
+    known_under    the circumstances under which the C module was told of it
     is_captured    by a function that replays it
     """
 
@@ -206,6 +207,7 @@ class Plan:
     runs: int = 0
     is_one_launch: bool = False
     single: Callable[..., Any] | None = None
+    known_under: object = None
     is_captured: bool = False
 
     def sum_up(self) -> None:

@@ -235,7 +235,7 @@ class Capture:
     def _replay_single(self, step: RunStep, tensors: Sequence[Tensor]) -> Tensor:
         (source,) = self.sources
         buffer = running.run_one(step.plan, [buffer_of(tensors[number]) for number in step.order])
-        node = graph.result(buffer, source.shape, source.dtype)
+        node = graph.buffer(buffer, source.shape, source.dtype)
         node.place = self.line
         return Tensor._wrap(node, source.tracked)
 

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
-from kernelforge.node import new_node
+from kernelforge.interning import new_node
 from kernelforge.recording import recorder
 from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.lowrank import LowRank

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from codegen.dtypes import dtypes
-from kernelforge.graph import Node
+from codegen.dtypes import DType, dtypes
+from kernelforge.graph import Shape
+from kernelforge.interning import node_of
 from kernelforge.later import later
-from kernelforge.node import node_of
+from kernelforge.native import compiled
 from kernelforge.recording import spelling
 from kernelforge.tensor.core import Core, grad_enabled
 
@@ -26,6 +27,9 @@ else:
 
 MOST_RECIPES: Final = 4096  # of one function
 NEW: Final[Any] = object()
+
+Known = tuple[str, "Recipe", bool | None, Shape, DType, int]
+"""Of a call: its operation, recipe, whether gradients flow through the result, its shape, dtype, the result's place."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,56 +57,55 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
     The function must depend on its arguments alone: no random numbers, no mode, no other tensors.  It is as it was
     where it gives something else, and for arguments that cannot be hashed, such as arrays.
     """
-    recipes: dict[tuple[object, ...], tuple[Recipe, bool | None] | None] = {}
+    recipes: dict[tuple[object, ...], Known | None] = {}
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and (found := applied(recipes, args)) is not None:
+            return found
         if spelling.get():
             return function(*args, **kwargs)
-        tensors: tuple[Core, ...] = args
-        nodes: tuple[Node, ...]
-        known: tuple[object, ...]
-        if len(args) == 1 and not kwargs and isinstance(x := args[0], Core):  # short ways for what is most frequent
-            node = x._node
-            nodes = (node,)
-            known = (dtypes.default_float, node.shape, node.dtype, node.device, x._tracked)
-        elif len(args) == 2 and not kwargs and isinstance(x := args[0], Core) and isinstance(y := args[1], Core):
-            a, b = nodes = x._node, y._node
-            known = (
-                dtypes.default_float,
-                a.shape,
-                a.dtype,
-                a.device,
-                x._tracked,
-                b.shape,
-                b.dtype,
-                b.device,
-                y._tracked,
-            )
-        else:
-            tensors, nodes, known = _signature(args, kwargs)
+        tensors, known = _signature(args, kwargs)
         try:
-            found = recipes.get(known, NEW)
+            recipe = recipes.get(known, NEW)
         except TypeError:
-            found = None
-        if found is NEW:  # not while a KeyError is handled: what is wrong in the call would be told as its consequence
+            recipe = None
+        if recipe is NEW:  # not while a KeyError is handled: what is wrong in the call would be told as its consequence
             if len(recipes) >= MOST_RECIPES:
                 del recipes[next(iter(recipes))]
-            found = recipes[known] = _recorded(function, tensors, args, kwargs)
-        if found is None:
-            return function(*args, **kwargs)
-        recipe, tracked = found
-        if recipe.result < len(tensors):
-            return tensors[recipe.result]
-        return tensors[0]._wrap(node_of("call", nodes, recipe, recipe.shape, recipe.dtype), tracked, 2)
+            recipe = recipes[known] = _recorded(function, tensors, args, kwargs)
+        return function(*args, **kwargs) if recipe is None else _called(recipe, tensors)
 
     return called
 
 
-def _signature(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Core, ...], tuple[Node, ...], tuple[object, ...]]:
-    """The tensors among the arguments of a call, their nodes, and all the call's recipe depends on."""
+def _called(known: Known, tensors: tuple[Core, ...]) -> Core:
+    """What a recipe gives of tensors."""
+    op, recipe, tracked, shape, dtype, place = known
+    if place < len(tensors):
+        return tensors[place]
+    return tensors[0]._wrap(node_of(op, tuple([x._node for x in tensors]), recipe, shape, dtype), tracked, 3)
+
+
+if TYPE_CHECKING or compiled is None:
+
+    def applied(recipes: dict[tuple[object, ...], Known | None], args: tuple[Any, ...]) -> Any:
+        """What a composite gives of arguments by a recipe that is kept; None for whatever is not that simple."""
+        if spelling.get():
+            return None
+        tensors, known = _signature(args, {})
+        try:
+            recipe = recipes.get(known)
+        except TypeError:
+            return None
+        return None if recipe is None else _called(recipe, tensors)
+
+else:
+    applied = compiled.applied
+
+
+def _signature(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Core, ...], tuple[object, ...]]:
+    """The tensors among the arguments of a call, and all the call's recipe depends on."""
     tensors: list[Core] = []
     key: list[object] = [dtypes.default_float, *kwargs]
     for value in (*args, *kwargs.values()) if kwargs else args:
@@ -114,13 +117,13 @@ def _signature(
             key += (list, tuple(value))
         else:
             key += (type(value), str(value) if value.__class__ is float and not value else value)
-    return tuple(tensors), tuple([tensor._node for tensor in tensors]), tuple(key)
+    return tuple(tensors), tuple(key)
 
 
 def _recorded(
     function: Callable[..., Any], tensors: tuple[Core, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Recipe, bool | None] | None:
-    """The recipe of a call, and whether gradients flow through its result; None when it must be spelled out."""
+) -> Known | None:
+    """What is known of a call: None when it must be spelled out."""
     if not tensors:
         return None
     inputs = calls.placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
@@ -131,4 +134,4 @@ def _recorded(
     if not isinstance(result, Core):
         return None
     recipe = calls.Recipe(function.__name__, inputs, result._node)
-    return (recipe, result._tracked) if recipe.is_sound else None
+    return ("call", recipe, result._tracked, recipe.shape, recipe.dtype, recipe.result) if recipe.is_sound else None

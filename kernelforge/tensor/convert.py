@@ -21,6 +21,7 @@ from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
 from kernelforge.later import later
+from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
 from kernelforge.tensor.core import Core, leaves, pending
@@ -33,6 +34,16 @@ else:
     later(globals(), dumping="kernelforge.dumping", nans="kernelforge.nans", realize="kernelforge.realize")
 
 
+if TYPE_CHECKING or compiled is None:
+
+    def computed_again(tensor: Core) -> bool:
+        """Whether a tensor was computed, as a graph that is known: in one call of C, else not."""
+        return False
+
+else:
+    computed_again = compiled.computed_again
+
+
 class Convert(Random):
     """Operations that compute."""
 
@@ -40,6 +51,8 @@ class Convert(Random):
 
     def realize(self, *others: Self) -> Self:
         """Itself, computed together with others."""
+        if not others and computed_again(self):
+            return self
         if others or self._leaf or recorder.get() is not None or not self._computed_again():
             realize_tensors((self, *others))
         return self
@@ -55,7 +68,7 @@ class Convert(Random):
         if pending:
             pending.pop(id(self), None)
         if not self._tracked:
-            self._node = graph.result(buffer, node.shape, node.dtype)
+            self._node = graph.buffer(buffer, node.shape, node.dtype)
         return True
 
     def explain(self, *others: Self) -> str:

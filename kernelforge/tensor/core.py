@@ -27,6 +27,7 @@ from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.later import later
+from kernelforge.native import NO_MORE, compiled, record
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
@@ -36,8 +37,11 @@ from kernelforge.tensor.pressure import PATIENCE, waits_for_much
 
 if TYPE_CHECKING:
     from kernelforge import realize
+
+    _Fields = object
 else:
     later(globals(), realize="kernelforge.realize")
+    _Fields = record("Tensor", "_hooks", "_leaf", "_node", "_place", "_tracked", "grad")
 
 Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic"
 
@@ -82,6 +86,13 @@ def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
         found.append(graph.buffer(node.realized, node.shape, node.dtype) if node.realized is not None and cut else node)
         node.depth = depth
     return found
+
+
+def settled(tensor: Core, tracked: bool | None) -> None:
+    """Has a new tensor computed that is not to wait."""
+    node = tensor._node
+    if (EAGER.touched and EAGER.value) or (node.depth >= PATIENCE and waits_for_much(node)):
+        tensor._node = computed([node], tracked)[0]
 
 
 def broadcast(*nodes: Node) -> tuple[Node, ...]:
@@ -150,13 +161,13 @@ class Size(int):
         return self.shape if dim is None else self.shape[dim]
 
 
-class Core:
+class Core(_Fields):
     """A tensor's state.
 
     grad   the gradient backward() added up for a leaf, else None
     """
 
-    __slots__ = ("__weakref__", "_hooks", "_leaf", "_node", "_place", "_tracked", "grad")
+    __slots__ = NO_MORE
 
     _node: Node
     _tracked: bool | None
@@ -200,33 +211,27 @@ class Core:
 
     # Making results ---------------------------------------------------------------------------------------------
 
-    @classmethod
-    def _wrap(cls, node: Node, tracked: bool | None, up: int = 1) -> Self:
-        """A tensor of a node; tracked says whether gradients flow through it.
+    if TYPE_CHECKING or compiled is None:  # else in native/tensors.c
 
-        up  how many frames above this one the user's call is at least
-        """
-        tensor = _new(cls)
-        if tracked and not grad_enabled.get():
-            node, tracked = graph.detach(node), None
-        tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
-        if node.place is None:
-            frame = _getframe(up)
-            code = frame.f_code
-            if is_own[code.co_filename]:
-                _put_down(node, frame)
-            else:
-                node.place = place = (code, frame.f_lasti)
-                below = node
-                while below.src and (below := below.src[0]).place is None:
-                    below.place = place
-        if (EAGER.touched and EAGER.value) or (node.depth >= PATIENCE and waits_for_much(node)):
-            tensor._node = computed([node], tracked)[0]
-        return tensor
+        @classmethod
+        def _wrap(cls, node: Node, tracked: bool | None, up: int = 1) -> Self:
+            """A tensor of a node; tracked says whether gradients flow through it.
 
-    def _derived(self, node: Node) -> Self:
-        """The tensor of a node computed from this tensor alone."""
-        return self._wrap(node, self._tracked or None)
+            up  how many frames above this one the user's call is at least
+            """
+            tensor = _new(cls)
+            if tracked and not grad_enabled.get():
+                node, tracked = graph.detach(node), None
+            tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
+            if node.place is None:
+                _put_down(node, _getframe(up))
+            if EAGER.touched or node.depth >= PATIENCE:
+                settled(tensor, tracked)
+            return tensor
+
+        def _derived(self, node: Node) -> Self:
+            """The tensor of a node computed from this tensor alone."""
+            return self._wrap(node, self._tracked or None)
 
     def _view(self, node: Node, *steps: Step) -> Self:
         """The tensor of a node that steps lead to: changes in place of one are changes of the other."""
@@ -493,3 +498,11 @@ def pinned(node: Node, device: str | None) -> Node:
     if device is None or node.device is not None or (place := Device.canonicalize(device)) == Device.DEFAULT:
         return node
     return graph.copy(node, place)
+
+
+if compiled is not None:
+    compiled.heed(getattr(pending, "data", pending))
+    compiled.set_tensors(
+        _getframe, is_own, grad_enabled.get, spelling.get, EAGER, settled, graph.detach, graph.beside, dtypes,
+        dtypes.bool, PATIENCE,
+    )  # fmt: skip

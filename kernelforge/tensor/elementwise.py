@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DivisionError, DTypeError
+from kernelforge.native import compiled
 from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, broadcast, pinned
@@ -31,7 +32,12 @@ class Elementwise(Bits):
 
     # Arithmetic -------------------------------------------------------------------------------------------------
 
-    def _arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
+    if TYPE_CHECKING or compiled is None:  # else in native/tensors.c, which leaves what is not usual to the next one
+
+        def _arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
+            return self._any_arithmetic(op, other, reverse)
+
+    def _any_arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
         if isinstance(other, Core):
             a, b = self._node, other._node
             if a.shape != b.shape:
@@ -39,10 +45,9 @@ class Elementwise(Bits):
             if a.dtype is b.dtype and a.dtype is not dtypes.bool:
                 node = graph.binary(op, b, a) if reverse else graph.binary(op, a, b)
                 return self._wrap(node, self._tracked or other._tracked or None, 3)
-        elif (other.__class__ is float or other.__class__ is int) and self._node.dtype.kind == "f":
+        elif (number := graph.beside(op, other, self._node)) is not None:  # type: ignore[arg-type]
             a = self._node
-            b = (graph.factor if op == "mul" else graph.full)(a.shape, other, a.dtype)
-            node = graph.binary(op, b, a) if reverse else graph.binary(op, a, b)
+            node = graph.binary(op, number, a) if reverse else graph.binary(op, a, number)
             return self._wrap(node, self._tracked, 3)
         return self._combined(op, other, reverse)
 

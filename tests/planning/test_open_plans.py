@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernelforge import Tensor, realize
 from kernelforge.autograd import grad
 from kernelforge.counters import GlobalCounters
-from kernelforge.node import alive
+from kernelforge.interning import alive
 from kernelforge.planning import open_plans
 from kernelforge.settings import Context
 from kernelforge.windows import winograd

@@ -1,0 +1,138 @@
+"""Nodes, each one object as long as it lives.
+
+Comes in: an operation, its sources and what follows from them.  Goes out: nodes; equal ones are the same object.  It
+knows no operation and checks nothing: that is what `graph` is for.  Every operation of a user's program comes by here,
+so it is written for speed: in C (`native/nodes.c`) where that is built, and below in Python, to the same effect.
+
+A node is told from others of its operation and its sources by a `mark`, mostly its attr.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
+
+from codegen.dtypes import DType
+from kernelforge.blame import current_line
+from kernelforge.buffer import Buffer
+from kernelforge.errors import DeviceError
+from kernelforge.native import compiled
+from kernelforge.node import Node, Shape
+
+SWEPT_FROM: Final = 8192  # entries of the table from which those of dead nodes are looked for
+
+
+def common_device(op: str, src: tuple[Node, ...]) -> str | None:
+    """The one device sources live on."""
+    device = None
+    for node in src:
+        if node.device is not None and node.device != device:
+            if device is not None:
+                raise DeviceError(
+                    f"{op} of tensors on different devices, {device} and {node.device}: "
+                    f"move one of them, for instance with .to({device!r})"
+                )
+            device = node.device
+    return device
+
+
+if TYPE_CHECKING or compiled is None:
+    # The table holds nodes weakly, under keys that hold nothing: sources are in it by their identity.  As long as the
+    # node of an entry lives its sources do, so no other object can have their identity.  An entry whose node is dead
+    # counts for nothing; now and then they are taken out, all at once, which is cheaper than to hear of every death.
+
+    _new: Final = object.__new__
+    _table: Final[dict[tuple[Any, ...], ref[Node]]] = {}
+    _room: Final = [SWEPT_FROM]
+
+    def find(op: str, mark: Any, src: tuple[Node, ...]) -> Node | None:
+        """The living node of an operation, a mark and sources."""
+        found = _table.get((op, mark, *map(id, src)))
+        return None if found is None else found()
+
+    def interned(
+        op: str, mark: Any, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None
+    ) -> Node:
+        """The node of these; a new one if there is none."""
+        key = (op, mark, *map(id, src))
+        found = _table.get(key)
+        if found is not None and (node := found()) is not None:
+            return node
+        return _made(key, op, src, attr, shape, dtype, device)
+
+    def _made(
+        key: tuple[Any, ...], op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None
+    ) -> Node:
+        """A new node.  No method of the class, and no function on top of another: that would take twice as long."""
+        node = _new(Node)
+        node.op = op
+        node.src = src
+        node.attr = attr
+        node.shape = shape
+        node.dtype = dtype
+        node.device = device
+        node.place = current_line.get()
+        node.realized = None
+        depth = 0
+        for x in src:
+            if x.depth >= depth:
+                depth = x.depth + 1
+        node.depth = depth
+        _table[key] = ref(node)
+        if len(_table) > _room[0]:
+            _sweep()
+        return node
+
+    def node_of(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType) -> Node:
+        """The node of an operation whose shape and dtype are known to follow from op, src and attr."""
+        first, count = src[0], len(src)
+        key = (op, attr, id(first)) if count == 1 else (op, attr, *map(id, src))
+        found = _table.get(key)
+        if found is not None and (node := found()) is not None:
+            return node
+        device = first.device
+        if count > 2 or src[-1].device is not device:
+            device = common_device(op, src)
+        return _made(key, op, src, attr, shape, dtype, device)
+
+    def leaf(buf: Buffer, shape: Shape, dtype: DType | None) -> Node:
+        """The node of a buffer's elements, of its own type or another."""
+        if dtype is None or dtype is buf.dtype:
+            key: tuple[Any, ...] = ("buffer", shape, id(buf))
+        else:
+            key = ("buffer", (shape, dtype), id(buf))
+        found = _table.get(key)
+        if found is not None and (node := found()) is not None:
+            return node
+        node = _new(Node)
+        node.op, node.src, node.attr, node.shape = "buffer", (), buf, shape
+        node.dtype, node.device, node.place, node.realized = dtype or buf.dtype, buf.device, None, None
+        node.depth = 0
+        _table[key] = ref(node)
+        if len(_table) > _room[0]:
+            _sweep()
+        return node
+
+    def alive() -> list[Node]:
+        """Every node there is."""
+        return [node for reference in list(_table.values()) if (node := reference()) is not None]
+
+    def entries() -> int:
+        """How many entries the table of nodes has."""
+        return len(_table)
+
+    def _sweep() -> None:
+        for key, reference in list(_table.items()):
+            if reference() is None:
+                _table.pop(key, None)
+        _room[0] = max(SWEPT_FROM, 2 * len(_table))
+
+else:
+    compiled.set_nodes(Node, current_line.get, common_device)
+    find, interned, node_of, leaf = compiled.find, compiled.interned, compiled.node_of, compiled.leaf
+    alive, entries = compiled.alive, compiled.entries
+
+
+def new_node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None) -> Node:
+    """A node that nobody will find: equal ones are others."""
+    return interned(op, object(), src, attr, shape, dtype, device)

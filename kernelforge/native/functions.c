@@ -1,0 +1,232 @@
+/* A plan's kernels as one function, from the buffers they read to the memory they have written.
+
+It takes memory for results from reserves: what it gave in the last two calls and nobody holds any more. */
+
+#include "sequence.h"
+
+PyTypeObject *kf_function_type;
+
+enum kind { LEAF, NEW, FIXED, GIVEN };
+
+enum { MOST_PLACES = 256 };
+
+/* Where an address comes from. */
+struct place {
+    enum kind kind;
+    Py_ssize_t number;
+    uint64_t address;
+};
+
+/* reserves: for each memory taken anew a pair of bytes and a list, or None; take: makes new memory of so many bytes;
+   queues: what else runs; kept: what must live as long. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *sequence, *reserves, *take, *queues, *kept;
+    struct place *places;
+    Py_ssize_t count, news, results;
+} Function;
+
+static PyObject *launched, *finished;
+
+/* 1 while a launch that the driver was given is not known to be done, -1 with an error set. */
+static int is_busy(PyObject *queues)
+{
+    PyObject *last = PyObject_GetAttr(queues, launched), *done = last ? PyObject_GetAttr(queues, finished) : NULL;
+    int busy = !done ? -1 : last == done ? 0 : PyObject_RichCompareBool(last, done, Py_GT);
+    Py_XDECREF(last);
+    Py_XDECREF(done);
+    return busy;
+}
+
+/* The address of a memory, 0 for what is none. */
+static uint64_t address_of(PyObject *memory)
+{
+    if (!memory || !PyObject_TypeCheck(memory, kf_memory_type))
+        return 0;
+    PyObject *block = ((kf_memory *)memory)->block;
+    return block && PyObject_TypeCheck(block, kf_block_type) ? ((kf_block *)block)->address : 0;
+}
+
+/* Memory of a reserve that nobody else holds, else new one which then is in reserve; a new reference. */
+static PyObject *taken(Function *self, PyObject *reserve)
+{
+    PyObject *nbytes = PyTuple_GetItem(reserve, 0), *spared = PyTuple_GetItem(reserve, 1);
+    if (spared == Py_None)
+        return PyObject_CallFunctionObjArgs(self->take, nbytes, NULL);
+    for (Py_ssize_t i = PyList_Size(spared) - 1; i >= 0; i--) {
+        PyObject *memory = PyList_GetItem(spared, i);
+        if (memory != Py_None && Py_REFCNT(memory) == 1)
+            return Py_NewRef(memory);
+    }
+    PyObject *memory = PyObject_CallFunctionObjArgs(self->take, nbytes, NULL);
+    if (memory && PyList_Size(spared) == 2) { /* the older one makes room */
+        PyObject *last = Py_NewRef(PyList_GetItem(spared, 1));
+        PyList_SetItem(spared, 0, last);
+        PyList_SetItem(spared, 1, Py_NewRef(memory));
+    }
+    return memory;
+}
+
+/* The address of a place; 0 where it has none yet. */
+static uint64_t found_at(const struct place *place, PyObject *const *buffers, PyObject *given, PyObject **news)
+{
+    switch (place->kind) {
+    case LEAF:
+        return address_of(((kf_buffer *)buffers[place->number])->memory);
+    case NEW:
+        return address_of(news[place->number]);
+    case GIVEN:
+        return given && place->number < PyList_Size(given) ? address_of(PyList_GetItem(given, place->number)) : 0;
+    default:
+        return place->address;
+    }
+}
+
+int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t count, PyObject *given, PyObject **found)
+{
+    Function *self = (Function *)function;
+    uint64_t addresses[MOST_PLACES];
+    PyObject *news[KF_MOST_NEW];
+    Py_ssize_t made = 0;
+    int ran = 1;
+    for (; made < self->news; made++)
+        if (!(news[made] = taken(self, PyTuple_GetItem(self->reserves, made)))) {
+            ran = -1;
+            break;
+        }
+    for (Py_ssize_t i = 0; ran > 0 && i < self->count; i++) {
+        if (self->places[i].kind == LEAF && self->places[i].number >= count)
+            ran = 0;
+        else if (!(addresses[i] = found_at(&self->places[i], buffers, given, news)))
+            ran = 0;
+    }
+    if (ran > 0) { /* asked when there is memory: nothing that runs uses it any more */
+        int busy = is_busy(self->queues);
+        ran = busy < 0 ? -1 : !busy;
+    }
+    if (ran > 0 && !kf_sequence_run(self->sequence, addresses))
+        ran = -1;
+    for (Py_ssize_t i = 0; i < made; i++) {
+        if (ran > 0 && i < self->results)
+            found[i] = news[i];
+        else
+            Py_DECREF(news[i]);
+    }
+    return ran;
+}
+
+Py_ssize_t kf_function_results(PyObject *function)
+{
+    return ((Function *)function)->results;
+}
+
+/* function(buffers, given=()): the memory of the one result, a list of several, or None. */
+static PyObject *call(PyObject *function, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *leaves, *given = NULL, *found[KF_MOST_NEW], *buffers[MOST_PLACES];
+    static char *names[] = {"leaves", "given", NULL};
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:Function", names, &leaves, &given))
+        return NULL;
+    if (!PyList_Check(leaves) || PyList_Size(leaves) > MOST_PLACES || (given && !PyList_Check(given)))
+        return PyErr_Format(PyExc_TypeError, "a function takes lists of at most %d buffers", MOST_PLACES);
+    Py_ssize_t count = PyList_Size(leaves);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!PyObject_TypeCheck(buffers[i] = PyList_GetItem(leaves, i), kf_buffer_type))
+            return PyErr_Format(PyExc_TypeError, "%R is no buffer", buffers[i]);
+    int ran = kf_function_run(function, buffers, count, given, found);
+    if (ran <= 0)
+        return ran < 0 ? NULL : Py_NewRef(Py_None);
+    Py_ssize_t results = kf_function_results(function);
+    if (results == 1)
+        return found[0];
+    PyObject *memories = PyList_New(results);
+    for (Py_ssize_t i = 0; i < results; i++) {
+        if (memories)
+            PyList_SetItem(memories, i, found[i]);
+        else
+            Py_DECREF(found[i]);
+    }
+    return memories;
+}
+
+/* -------------------------------------------------------------------------------------------------- making */
+
+static bool set_places(Function *self, PyObject *places)
+{
+    self->count = PyTuple_Size(places);
+    self->places = PyMem_Calloc((size_t)self->count + 1, sizeof *self->places);
+    if (!self->places) {
+        PyErr_NoMemory();
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        struct place *place = &self->places[i];
+        int kind;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(places, i), "inK:place", &kind, &place->number, &place->address))
+            return false;
+        place->kind = (enum kind)kind;
+        if (kind < LEAF || kind > GIVEN || place->number < 0 || (kind == NEW && place->number >= self->news)) {
+            PyErr_SetString(PyExc_ValueError, "there is no such place");
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
+{
+    PyObject *sequence, *places, *reserves, *take, *queues, *kept;
+    Py_ssize_t results;
+    static char *names[] = {"sequence", "places", "reserves", "results", "take", "queues", "kept", NULL};
+    if (!PyArg_ParseTupleAndKeywords(given, keywords, "O!O!O!nOOO:Function", names, kf_sequence_type, &sequence,
+                                     &PyTuple_Type, &places, &PyTuple_Type, &reserves, &results, &take, &queues, &kept))
+        return NULL;
+    if (PyTuple_Size(places) > MOST_PLACES || PyTuple_Size(reserves) > KF_MOST_NEW || results < 1 ||
+        results > PyTuple_Size(reserves))
+        return PyErr_Format(PyExc_ValueError, "a function has at most %d places, and results among %d", MOST_PLACES,
+                            KF_MOST_NEW);
+    Function *self = kf_new(type);
+    if (!self)
+        return NULL;
+    self->sequence = Py_NewRef(sequence);
+    self->reserves = Py_NewRef(reserves);
+    self->take = Py_NewRef(take);
+    self->queues = Py_NewRef(queues);
+    self->kept = Py_NewRef(kept);
+    self->news = PyTuple_Size(reserves);
+    self->results = results;
+    if (!set_places(self, places))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void leave(PyObject *self)
+{
+    PyMem_Free(((Function *)self)->places);
+}
+
+KF_KEEPS(Function, sequence, kept, leave)
+
+static PyMemberDef members[] = {
+    KF_FIELD(Function, sequence, "sequence"), KF_FIELD(Function, kept, "kept"), {NULL, 0, 0, 0, NULL}};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Kernels called on buffers and on memory taken for them."}, {Py_tp_new, make}, {Py_tp_call, call},
+    {Py_tp_traverse, Function_traverse}, {Py_tp_clear, Function_clear}, {Py_tp_dealloc, Function_forget},
+    {Py_tp_members, members}, {0, NULL}};
+
+static PyType_Spec spec = {
+    "kernelforge.native._native.Function", sizeof(Function), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
+
+int kf_add_functions(PyObject *module)
+{
+    if (!launched && !(launched = PyUnicode_InternFromString("launched")))
+        return -1;
+    if (!finished && !(finished = PyUnicode_InternFromString("finished")))
+        return -1;
+    kf_function_type = kf_add_type(module, "Function", &spec);
+    return kf_function_type && !PyModule_AddIntConstant(module, "MOST_PLACES", MOST_PLACES) &&
+                   !PyModule_AddIntConstant(module, "MOST_NEW", KF_MOST_NEW)
+               ? 0
+               : -1;
+}

@@ -1,0 +1,433 @@
+/* Graphs that ran before: found by their structure, and run on other buffers, in one call.
+
+The structure of a graph is what `kernelforge.structure` says: each node with its operation and attribute, one met again
+by its number, buffers by theirs.  Here it is two rows, of numbers and of objects. */
+
+#include "sequence.h"
+
+#include <string.h>
+
+enum { MOST_NODES = 512, MOST_BUFFERS = 64, MOST_WORDS = 2048, MOST_OBJECTS = 2048, CHAINS = 1024, MOST_KNOWN = 4096 };
+
+/* A graph as it is walked; all borrowed. */
+struct graph {
+    Py_ssize_t words, objects, buffers;
+    uint64_t hash;
+    uint64_t word[MOST_WORDS];
+    PyObject *object[MOST_OBJECTS];
+    PyObject *buffer[MOST_BUFFERS];
+};
+
+/* A graph that is known, and the function it is; all new references. */
+struct known {
+    struct known *next;
+    uint64_t hash;
+    Py_ssize_t words, objects;
+    uint64_t *word;
+    PyObject **object;
+    PyObject *function, *size, *dtype, *device;
+    long long kernels, flops, nbytes;
+};
+
+static struct known *chains[CHAINS];
+static size_t count_known;
+
+/* What Python gives.  waiting: containers; while there is something in one, more is to be done than a graph says.
+   overrides, epochs, now: what graphs are known under. */
+static PyObject *recorder, *not_a_number, *waiting, *overrides, *epochs, *now, *counters, *touched;
+static PyTypeObject *buffer_class;
+static PyObject *under, *under_overrides, *under_epoch;
+
+/* ------------------------------------------------------------------------------------------------- walking */
+
+static PyObject *names[5];
+enum { GRADIENT, IOTA, EXPAND, RESHAPE, CONST };
+
+static inline uint64_t mixed(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+    return hash ^ (hash >> 32);
+}
+
+static bool add_word(struct graph *graph, uint64_t word)
+{
+    if (graph->words == MOST_WORDS)
+        return false;
+    graph->word[graph->words++] = word;
+    graph->hash = mixed(graph->hash, word);
+    return true;
+}
+
+static bool add_object(struct graph *graph, PyObject *object)
+{
+    if (graph->objects == MOST_OBJECTS)
+        return false;
+    graph->object[graph->objects++] = object;
+    return true;
+}
+
+static kf_node *source(const kf_node *node)
+{
+    return (kf_node *)PyTuple_GetItem(node->src, 0);
+}
+
+/* Whether every element of a node visibly has the value of a constant. */
+static bool is_uniform(const kf_node *node)
+{
+    if (node->op == names[EXPAND])
+        node = source(node);
+    if (node->op == names[RESHAPE])
+        node = source(node);
+    return node->op == names[CONST];
+}
+
+enum { NODE = 1, AGAIN, VALUE, BUFFER };
+
+/* Adds a buffer a graph reads, as it is seen there. */
+static bool add_buffer(struct graph *graph, const kf_node *node, PyObject *buffer)
+{
+    Py_ssize_t at = 0;
+    while (at < graph->buffers && graph->buffer[at] != buffer)
+        at++;
+    if (at == MOST_BUFFERS)
+        return false;
+    if (at == graph->buffers)
+        graph->buffer[graph->buffers++] = buffer;
+    return add_word(graph, BUFFER) && add_word(graph, (uint64_t)at) && add_word(graph, (uintptr_t)node->dtype) &&
+           add_word(graph, (uint64_t)PyTuple_Size(node->shape)) && add_object(graph, node->device) &&
+           add_object(graph, node->shape) && add_object(graph, node->dtype);
+}
+
+/* Adds a node that is met for the first time; its sources are pushed.  False where the graph is another matter. */
+static bool add_node(struct graph *graph, kf_node *node, kf_node **stack, Py_ssize_t *height)
+{
+    PyObject *buffer = PyObject_TypeCheck(node->attr, kf_buffer_type) ? node->attr : node->realized;
+    if (buffer != Py_None)
+        return add_buffer(graph, node, buffer);
+    if (node->op == names[GRADIENT])
+        return false;
+    if (node->device == Py_None) {
+        if (node->op == names[IOTA])
+            return add_word(graph, VALUE) && add_object(graph, node->op) && add_object(graph, node->shape) &&
+                   add_object(graph, node->dtype);
+        if (is_uniform(node)) /* equal ones are one object while it is held */
+            return add_word(graph, VALUE) && add_word(graph, (uintptr_t)node) && add_object(graph, (PyObject *)node);
+    }
+    Py_ssize_t count = PyTuple_Size(node->src);
+    if (!count || *height + count > MOST_NODES || !add_word(graph, NODE) || !add_word(graph, node->own) ||
+        !add_object(graph, node->op) || !add_object(graph, node->attr))
+        return false;
+    for (Py_ssize_t i = 0; i < count; i++)
+        stack[(*height)++] = (kf_node *)PyTuple_GetItem(node->src, i);
+    return true;
+}
+
+/* Walks what a node is computed from; false where the graph is too large, or not to be known by this. */
+static bool walk(struct graph *graph, kf_node *root)
+{
+    static uint64_t walks;
+    kf_node *stack[MOST_NODES];
+    uint64_t first = ++walks << 16, met = 0;
+    Py_ssize_t height = 0;
+    graph->words = graph->objects = graph->buffers = 0;
+    graph->hash = 0;
+    stack[height++] = root;
+    while (height) {
+        kf_node *node = stack[--height];
+        if (node->visit >= first) {
+            if (!add_word(graph, AGAIN) || !add_word(graph, node->visit - first))
+                return false;
+            continue;
+        }
+        if (met == MOST_NODES)
+            return false;
+        node->visit = first + met++;
+        if (!add_node(graph, node, stack, &height))
+            return false;
+    }
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------------------- knowing */
+
+static void forget(struct known *known)
+{
+    for (Py_ssize_t i = 0; i < known->objects; i++)
+        Py_XDECREF(known->object[i]);
+    Py_XDECREF(known->function);
+    Py_XDECREF(known->size);
+    Py_XDECREF(known->dtype);
+    Py_XDECREF(known->device);
+    PyMem_Free(known->word);
+    PyMem_Free(known->object);
+    PyMem_Free(known);
+}
+
+static void forget_all(void)
+{
+    struct known *all = NULL;
+    for (size_t i = 0; i < CHAINS; i++)
+        while (chains[i]) {
+            struct known *one = chains[i];
+            chains[i] = one->next;
+            one->next = all;
+            all = one;
+        }
+    count_known = 0;
+    while (all) { /* when none can be found: what goes may run Python */
+        struct known *one = all;
+        all = one->next;
+        forget(one);
+    }
+}
+
+/* Whether two rows of objects are equal, 1 or 0; -1 with an error set. */
+static int are_equal(PyObject *const *a, PyObject *const *b, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (a[i] != b[i]) {
+            int equal = PyObject_RichCompareBool(a[i], b[i], Py_EQ);
+            if (equal <= 0)
+                return equal;
+        }
+    return 1;
+}
+
+static struct known *find(const struct graph *graph)
+{
+    for (struct known *one = chains[graph->hash % CHAINS]; one; one = one->next)
+        if (one->hash == graph->hash && one->words == graph->words && one->objects == graph->objects &&
+            !memcmp(one->word, graph->word, (size_t)graph->words * sizeof *graph->word)) {
+            int equal = are_equal(one->object, graph->object, graph->objects);
+            if (equal)
+                return equal > 0 ? one : NULL;
+        }
+    return NULL;
+}
+
+/* 1 where graphs are known under what holds now, 0 where not, -1 with an error set. */
+static int holds_now(void)
+{
+    if (!under)
+        return 0;
+    PyObject *own = PyObject_CallNoArgs(overrides), *epoch = own ? PyList_GetItem(epochs, 0) : NULL;
+    if (!epoch) {
+        Py_XDECREF(own);
+        return -1;
+    }
+    int same = own == under_overrides && epoch == under_epoch;
+    if (!same) { /* switches were given values, perhaps those they had */
+        Py_INCREF(epoch);
+        PyObject *found = PyObject_CallNoArgs(now);
+        same = found ? PyObject_RichCompareBool(found, under, Py_EQ) : -1;
+        Py_XDECREF(found);
+        if (same > 0) {
+            kf_put(&under_overrides, own);
+            kf_put(&under_epoch, epoch);
+        }
+        Py_DECREF(epoch);
+    }
+    Py_DECREF(own);
+    return same;
+}
+
+static bool copy(struct known *known, const struct graph *graph)
+{
+    known->word = PyMem_Malloc(((size_t)graph->words + 1) * sizeof *known->word);
+    known->object = PyMem_Calloc((size_t)graph->objects + 1, sizeof *known->object);
+    if (!known->word || !known->object)
+        return false;
+    memcpy(known->word, graph->word, (size_t)graph->words * sizeof *known->word);
+    for (Py_ssize_t i = 0; i < graph->objects; i++)
+        known->object[i] = Py_NewRef(graph->object[i]);
+    known->hash = graph->hash;
+    known->words = graph->words;
+    known->objects = graph->objects;
+    return true;
+}
+
+/* know(node, leaves, function, (size, dtype, device), (kernels, flops, nbytes)): whether it can be found from now on. */
+static PyObject *know(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *node, *leaves, *function, *size, *dtype, *device;
+    long long kernels, flops, nbytes;
+    if (!PyArg_ParseTuple(given, "O!O!O!(OOO)(LLL):know", kf_node_type, &node, &PyList_Type, &leaves, kf_function_type,
+                          &function, &size, &dtype, &device, &kernels, &flops, &nbytes))
+        return NULL;
+    PyObject *found = PyObject_CallNoArgs(now);
+    if (!found || found == Py_None)
+        return found;
+    if (!under || PyObject_RichCompareBool(found, under, Py_EQ) != 1 || count_known >= MOST_KNOWN) {
+        forget_all();
+        PyObject *before = under;
+        under = Py_NewRef(found);
+        Py_XDECREF(before);
+        Py_CLEAR(under_overrides);
+        Py_CLEAR(under_epoch);
+    }
+    Py_DECREF(found);
+    struct graph graph;
+    if (PyErr_Occurred() || !walk(&graph, (kf_node *)node) || graph.buffers != PyList_Size(leaves))
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    for (Py_ssize_t i = 0; i < graph.buffers; i++)
+        if (graph.buffer[i] != PyList_GetItem(leaves, i))
+            return Py_NewRef(Py_False);
+    if (find(&graph) || PyErr_Occurred())
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_True);
+    struct known *known = PyMem_Calloc(1, sizeof *known);
+    if (!known || !copy(known, &graph)) {
+        if (known)
+            forget(known);
+        return PyErr_NoMemory();
+    }
+    known->function = Py_NewRef(function);
+    known->size = Py_NewRef(size);
+    known->dtype = Py_NewRef(dtype);
+    known->device = Py_NewRef(device);
+    known->kernels = kernels;
+    known->flops = flops;
+    known->nbytes = nbytes;
+    known->next = chains[graph.hash % CHAINS];
+    chains[graph.hash % CHAINS] = known;
+    count_known++;
+    Py_RETURN_TRUE;
+}
+
+/* ------------------------------------------------------------------------------------------------- running */
+
+/* 1 where a tensor may be computed by this, 0 where it is another matter, -1 with an error set. */
+static int is_plain(const kf_tensor *tensor)
+{
+    if (!tensor->node || tensor->leaf != Py_False)
+        return 0;
+    const kf_node *node = (kf_node *)tensor->node;
+    if (node->realized != Py_None || !PyTuple_Size(node->src))
+        return 0;
+    for (Py_ssize_t i = 0; i < PyList_Size(waiting); i++)
+        if (PyObject_Size(PyList_GetItem(waiting, i)))
+            return 0;
+    PyObject *found = PyObject_GetAttr(not_a_number, touched), *records = found ? PyObject_CallNoArgs(recorder) : NULL;
+    int plain = !records ? -1 : found == Py_False && records == Py_None;
+    Py_XDECREF(found);
+    Py_XDECREF(records);
+    return plain;
+}
+
+static PyObject *buffer_of(const struct known *known, PyObject *memory)
+{
+    kf_buffer *buffer = kf_new(buffer_class);
+    if (!buffer)
+        return NULL;
+    buffer->size = Py_NewRef(known->size);
+    buffer->dtype = Py_NewRef(known->dtype);
+    buffer->device = Py_NewRef(known->device);
+    buffer->host = Py_NewRef(Py_None);
+    buffer->memory = Py_NewRef(memory);
+    buffer->shared = Py_NewRef(Py_False);
+    return (PyObject *)buffer;
+}
+
+/* Gives a tensor's node its buffer; where no gradient flows through it, the tensor forgets how it was computed. */
+static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
+{
+    kf_put(&node->realized, buffer);
+    node->depth = 0;
+    if (tensor->tracked == Py_True)
+        return true;
+    kf_node *leaf = kf_leaf(buffer, node->shape, node->dtype);
+    if (!leaf)
+        return false;
+    kf_put(&tensor->node, (PyObject *)leaf);
+    Py_DECREF(leaf);
+    return true;
+}
+
+/* Runs what is known of a graph for a tensor: 1 when it is computed, 0 where it is not, -1 with an error set. */
+static int run(kf_tensor *tensor, const struct graph *graph, const struct known *known)
+{
+    PyObject *memory, *function = Py_NewRef(known->function);
+    struct known facts = *known; /* while kernels run, others may make it forgotten */
+    Py_INCREF(facts.size);
+    Py_INCREF(facts.dtype);
+    Py_INCREF(facts.device);
+    kf_node *node = (kf_node *)Py_NewRef(tensor->node);
+    for (Py_ssize_t i = 0; i < graph->buffers; i++)
+        Py_INCREF(graph->buffer[i]); /* whatever others do meanwhile */
+    int ran = kf_function_run(function, graph->buffer, graph->buffers, NULL, &memory);
+    if (ran > 0) {
+        PyObject *buffer = buffer_of(&facts, memory);
+        kf_counters *sums = (kf_counters *)counters;
+        Py_DECREF(memory);
+        sums->kernel_count += facts.kernels;
+        sums->global_ops += facts.flops;
+        sums->global_mem += facts.nbytes;
+        ran = buffer && give(tensor, node, buffer) ? 1 : -1;
+        Py_XDECREF(buffer);
+    }
+    for (Py_ssize_t i = 0; i < graph->buffers; i++)
+        Py_DECREF(graph->buffer[i]);
+    Py_DECREF(node);
+    Py_DECREF(facts.size);
+    Py_DECREF(facts.dtype);
+    Py_DECREF(facts.device);
+    Py_DECREF(function);
+    return ran;
+}
+
+/* computed_again(tensor): whether it was computed, as a graph that is known. */
+static PyObject *computed_again(PyObject *module, PyObject *given)
+{
+    (void)module;
+    if (!PyObject_TypeCheck(given, kf_tensor_type))
+        return PyErr_Format(PyExc_TypeError, "%R is no tensor", given);
+    int plain = under ? is_plain((kf_tensor *)given) : 0, ran = 0;
+    if (plain > 0)
+        plain = holds_now();
+    if (plain > 0) {
+        struct graph graph;
+        const struct known *known = walk(&graph, (kf_node *)((kf_tensor *)given)->node) ? find(&graph) : NULL;
+        if (known)
+            ran = run((kf_tensor *)given, &graph, known);
+    }
+    return plain < 0 || ran < 0 || PyErr_Occurred() ? NULL : PyBool_FromLong(ran);
+}
+
+static PyObject *set_known(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *class, **kept[] = {&class, &recorder, &not_a_number, &overrides, &epochs, &now, &counters};
+    if (!PyArg_ParseTuple(given, "O!OOOO!OO!:set_known", &PyType_Type, kept[0], kept[1], kept[2], kept[3],
+                          &PyList_Type, kept[4], kept[5], kf_counters_type, kept[6]))
+        return NULL;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        Py_INCREF(*kept[i]);
+    buffer_class = (PyTypeObject *)class;
+    Py_RETURN_NONE;
+}
+
+static PyObject *heed(PyObject *module, PyObject *container)
+{
+    (void)module;
+    return PyList_Append(waiting, container) ? NULL : Py_NewRef(Py_None);
+}
+
+static PyMethodDef functions[] = {
+    {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},
+    {"know", know, METH_VARARGS, "Takes a graph and the function it is."},
+    {"computed_again", computed_again, METH_O, "Whether a tensor was computed, as a graph that is known."},
+    {"set_known", set_known, METH_VARARGS, "Takes what is needed of Python."},
+    {NULL, NULL, 0, NULL}};
+
+int kf_add_known(PyObject *module)
+{
+    static const char *const texts[] = {"gradient", "iota", "expand", "reshape", "const"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!names[i] && !(names[i] = PyUnicode_InternFromString(texts[i])))
+            return -1;
+    if (!waiting && !(waiting = PyList_New(0)))
+        return -1;
+    if (!touched && !(touched = PyUnicode_InternFromString("touched")))
+        return -1;
+    return PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,129 @@
+/* Objects of the library whose fields C reads as well: the fields alone; what they are and do is said in Python.
+
+Each is the base of a Python class.  All fields that hold objects lie one after another. */
+
+#ifndef KF_RECORDS_H
+#define KF_RECORDS_H
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+#include <structmember.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* kernelforge.node.Node.  mark: what tells it from others of its operation and sources; own: a hash of operation and
+   mark; hash: of the sources as well; visit: its number in the last walk that met it. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak;
+    PyObject *op, *src, *attr, *shape, *dtype, *device, *place, *realized, *mark;
+    Py_ssize_t depth;
+    uint64_t own, hash, visit;
+    bool is_entered;
+} kf_node;
+
+/* kernelforge.tensor.core.Core */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak;
+    PyObject *node, *tracked, *leaf, *grad, *hooks, *place;
+} kf_tensor;
+
+/* kernelforge.buffer.Buffer */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak;
+    PyObject *size, *dtype, *device, *host, *memory, *shared;
+} kf_buffer;
+
+/* kernelforge.kernels.runtime.Memory */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak;
+    PyObject *nbytes, *block, *owner;
+} kf_memory;
+
+/* kernelforge.kernels.runtime.Block */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak;
+    PyObject *capacity, *handle, *host, *serial, *last_use, *parts;
+    uint64_t address;
+} kf_block;
+
+/* kernelforge.counters.Counters */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak;
+    PyObject *pools, *time_sum_s, *plans, *compiled, *verified, *confirmed;
+    long long kernel_count, global_ops, global_mem;
+} kf_counters;
+
+extern PyTypeObject *kf_node_type, *kf_tensor_type, *kf_buffer_type, *kf_memory_type, *kf_block_type,
+    *kf_counters_type;
+
+/* What a type of objects does with the fields from `first` to `last`; `leave(self)` is called when one goes. */
+#define KF_KEEPS(type, first, last, leave)                                                                           \
+    enum { type##_fields = (offsetof(type, last) - offsetof(type, first)) / sizeof(PyObject *) + 1 };                \
+    static int type##_traverse(PyObject *self, visitproc visit, void *arg)                                          \
+    {                                                                                                                \
+        Py_VISIT(Py_TYPE(self));                                                                                     \
+        return kf_visit(&((type *)self)->first, type##_fields, visit, arg);                                         \
+    }                                                                                                                \
+    static int type##_clear(PyObject *self)                                                                          \
+    {                                                                                                                \
+        kf_clear(&((type *)self)->first, type##_fields);                                                             \
+        return 0;                                                                                                    \
+    }                                                                                                                \
+    static void type##_forget(PyObject *self)                                                                       \
+    {                                                                                                                \
+        PyTypeObject *own = Py_TYPE(self);                                                                           \
+        PyObject_GC_UnTrack(self);                                                                                   \
+        leave(self);                                                                                                 \
+        kf_clear(&((type *)self)->first, type##_fields);                                                             \
+        ((freefunc)PyType_GetSlot(own, Py_tp_free))(self);                                                           \
+        Py_DECREF(own);                                                                                              \
+    }
+
+#define KF_FIELD(type, member, name) {name, T_OBJECT_EX, offsetof(type, member), 0, NULL}
+#define KF_WEAK(type) {"__weaklistoffset__", T_PYSSIZET, offsetof(type, weak), READONLY, NULL}
+
+int kf_visit(PyObject **fields, int count, visitproc visit, void *arg);
+void kf_clear(PyObject **fields, int count);
+
+/* Adds a type to the module; a borrowed reference, or NULL with an error set. */
+PyTypeObject *kf_add_type(PyObject *module, const char *name, PyType_Spec *spec);
+
+/* Puts a new reference in the place of what a field holds. */
+static inline void kf_put(PyObject **field, PyObject *value)
+{
+    PyObject *old = *field;
+    *field = Py_NewRef(value);
+    Py_XDECREF(old);
+}
+
+/* A new object of a class of such a type, without fields. */
+static inline void *kf_new(PyTypeObject *type)
+{
+    return PyType_GenericAlloc(type, 0);
+}
+
+int kf_add_records(PyObject *module);
+int kf_add_nodes(PyObject *module);
+int kf_add_tensors(PyObject *module);
+int kf_add_functions(PyObject *module);
+int kf_add_known(PyObject *module);
+
+/* The node of a buffer, in a shape, of its own type or another; a new reference. */
+kf_node *kf_leaf(PyObject *buffer, PyObject *shape, PyObject *dtype);
+
+/* The node of an operation, with what follows from op, src and attr; a new reference. */
+kf_node *kf_node_of(PyObject *op, PyObject *src, PyObject *attr, PyObject *shape, PyObject *dtype);
+
+/* The node of a scalar operation on two arrays of the same shape and type; a new reference. */
+kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b);
+
+#endif

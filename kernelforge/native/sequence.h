@@ -1,0 +1,22 @@
+/* Sequences of kernels, and functions made of them, for the other C files. */
+
+#ifndef KF_SEQUENCE_H
+#define KF_SEQUENCE_H
+
+#include "records.h"
+
+extern PyTypeObject *kf_sequence_type, *kf_function_type;
+
+/* Calls the kernels of a sequence on memories at as many addresses as it has places; false with an error set. */
+bool kf_sequence_run(PyObject *sequence, const uint64_t *addresses);
+
+enum { KF_MOST_NEW = 32 }; /* memories that a function takes anew */
+
+/* Runs a function on buffers: 1 when it ran, 0 where launches have to do it, -1 with an error set.
+   found: gets its results' memories, new references. */
+int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t count, PyObject *given, PyObject **found);
+
+/* How many results a function has. */
+Py_ssize_t kf_function_results(PyObject *function);
+
+#endif

@@ -1,0 +1,425 @@
+/* Tensors of new nodes: what `kernelforge.tensor.core`, `elementwise` and `composite` do most often, in C.
+
+Whatever is not as usual is left to functions of these modules. */
+
+#include "records.h"
+
+#include <string.h>
+
+enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48 };
+
+/* What Python gives.  settled: computes what is not to wait; detached: a node as a constant to differentiation;
+   constant: what a number is beside an array; in all of them None says that it is another matter. */
+static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *eager, *settled, *detached, *constant, *types;
+static Py_ssize_t patience = PATIENCE_UNKNOWN;
+static PyObject *any_arithmetic, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type;
+
+/* ---------------------------------------------------------------------------------------- the user's line */
+
+/* 1 where a code is the user's, 0 where it is the library's, -1 with an error set. */
+static int is_users(PyObject *code)
+{
+    static PyObject *last; /* of the user's, most often the next one too */
+    if (code == last)
+        return 1;
+    PyObject *file = PyObject_GetAttr(code, co_filename);
+    PyObject *own = file ? PyObject_GetItem(is_own, file) : NULL;
+    Py_XDECREF(file);
+    if (!own)
+        return -1;
+    int users = own != Py_True;
+    Py_DECREF(own);
+    if (users) {
+        PyObject *before = last;
+        last = Py_NewRef(code);
+        Py_XDECREF(before);
+    }
+    return users;
+}
+
+static bool put_down(kf_node *node, PyObject *code, PyObject *frame)
+{
+    PyObject *instruction = PyObject_GetAttr(frame, f_lasti);
+    PyObject *place = instruction ? PyTuple_Pack(2, code, instruction) : NULL;
+    Py_XDECREF(instruction);
+    if (!place)
+        return false;
+    kf_put(&node->place, place);
+    while (PyTuple_Size(node->src)) {
+        node = (kf_node *)PyTuple_GetItem(node->src, 0);
+        if (node->place != Py_None)
+            break;
+        kf_put(&node->place, place);
+    }
+    Py_DECREF(place);
+    return true;
+}
+
+/* Makes the first frame outside of the library, from one so far up, the place where a node was made. */
+static bool find_place(kf_node *node, long up)
+{
+    PyObject *number = PyLong_FromLong(up);
+    PyObject *frame = number ? PyObject_CallFunctionObjArgs(get_frame, number, NULL) : NULL;
+    Py_XDECREF(number);
+    if (!frame && PyErr_ExceptionMatches(PyExc_ValueError)) { /* there are fewer */
+        PyErr_Clear();
+        return true;
+    }
+    bool done = false;
+    while (frame && !done && frame != Py_None) {
+        PyObject *code = (PyObject *)PyFrame_GetCode((PyFrameObject *)frame), *next = NULL;
+        int users = is_users(code);
+        if (users > 0)
+            done = put_down(node, code, frame);
+        else if (users == 0)
+            next = PyObject_GetAttr(frame, f_back);
+        Py_DECREF(code);
+        Py_DECREF(frame);
+        frame = next;
+    }
+    Py_XDECREF(frame);
+    return !PyErr_Occurred();
+}
+
+/* ---------------------------------------------------------------------------------------------- new tensors */
+
+/* 1 where a context variable is true, 0 where it is not, -1 with an error set. */
+static int holds(PyObject *get)
+{
+    PyObject *value = PyObject_CallNoArgs(get);
+    int found = value ? PyObject_IsTrue(value) : -1;
+    Py_XDECREF(value);
+    return found;
+}
+
+static PyObject *plainly(PyTypeObject *type, kf_node *node, PyObject *tracked)
+{
+    kf_tensor *tensor = kf_new(type);
+    if (!tensor)
+        return NULL;
+    tensor->node = Py_NewRef((PyObject *)node);
+    tensor->tracked = Py_NewRef(tracked);
+    tensor->leaf = Py_NewRef(Py_False);
+    tensor->grad = Py_NewRef(Py_None);
+    return (PyObject *)tensor;
+}
+
+/* Whether a new node is to be looked at by who computes what must not wait; -1 with an error set. */
+static int is_to_settle(kf_node *node)
+{
+    if (node->depth >= patience)
+        return 1;
+    PyObject *found = PyObject_GetAttr(eager, touched);
+    Py_XDECREF(found);
+    return found ? found != Py_False : -1;
+}
+
+/* A tensor of a node, which it takes the reference of; the user's frame is so far up, or further. */
+static PyObject *wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up)
+{
+    if (!node)
+        return NULL;
+    PyObject *tensor = NULL, *constant_node;
+    int flows = tracked == Py_True ? holds(grad_enabled) : 1;
+    if (flows == 0) {
+        constant_node = PyObject_CallFunctionObjArgs(detached, node, NULL);
+        Py_DECREF(node);
+        if (!constant_node)
+            return NULL;
+        node = (kf_node *)constant_node;
+        tracked = Py_None;
+    }
+    if (flows >= 0 && (node->place != Py_None || find_place(node, up)))
+        tensor = plainly(type, node, tracked);
+    int looks = tensor ? is_to_settle(node) : 0;
+    Py_DECREF(node);
+    if (looks) {
+        PyObject *done = looks > 0 ? PyObject_CallFunctionObjArgs(settled, tensor, tracked, NULL) : NULL;
+        Py_XDECREF(done);
+        if (!done)
+            Py_CLEAR(tensor);
+    }
+    return tensor;
+}
+
+static bool is_node(PyObject *given)
+{
+    if (PyObject_TypeCheck(given, kf_node_type))
+        return true;
+    PyErr_Format(PyExc_TypeError, "%R is no node", given);
+    return false;
+}
+
+static PyObject *wrap(PyObject *type, PyObject *const *given, Py_ssize_t count)
+{
+    if (count < 2 || count > 3)
+        return PyErr_Format(PyExc_TypeError, "_wrap takes a node, tracked and up, not %zd arguments", count);
+    long up = count > 2 ? PyLong_AsLong(given[2]) : 1;
+    if (!is_node(given[0]) || (up == -1 && PyErr_Occurred()))
+        return NULL;
+    return wrapped((PyTypeObject *)type, (kf_node *)Py_NewRef(given[0]), given[1], up - 1);
+}
+
+/* What counts of two tensors' flags. */
+static PyObject *either(PyObject *first, PyObject *second)
+{
+    return first == Py_True || second == Py_True ? Py_True : Py_None;
+}
+
+static PyObject *derived(PyObject *given, PyObject *node)
+{
+    kf_tensor *self = (kf_tensor *)given;
+    if (!is_node(node))
+        return NULL;
+    return wrapped(Py_TYPE(given), (kf_node *)Py_NewRef(node), either(self->tracked, Py_None), 0);
+}
+
+/* ------------------------------------------------------------------------------------------------ arithmetic */
+
+/* Numbers that were met beside arrays of a shape and a type, each as an array of these. */
+static struct number {
+    PyObject *op, *shape, *dtype, *node;
+    bool is_float;
+    uint64_t value;
+} numbers[REMEMBERED];
+
+/* Whether a value is a plain int or float of Python, and its bits. */
+static bool bits_of(PyObject *value, bool *is_float, uint64_t *bits)
+{
+    *is_float = PyFloat_CheckExact(value);
+    if (*is_float) {
+        double number = PyFloat_AsDouble(value);
+        memcpy(bits, &number, sizeof number);
+        return true;
+    }
+    int overflow = 0;
+    if (!PyLong_CheckExact(value))
+        return false;
+    *bits = (uint64_t)PyLong_AsLongLongAndOverflow(value, &overflow);
+    return !overflow;
+}
+
+/* What a number is beside an array, a new reference; NULL where that is another matter, or with an error set. */
+static kf_node *beside(PyObject *op, PyObject *value, kf_node *array)
+{
+    struct number wanted = {.op = op, .shape = array->shape, .dtype = array->dtype};
+    Py_hash_t shape = PyObject_Hash(array->shape);
+    if (shape == -1 || !bits_of(value, &wanted.is_float, &wanted.value))
+        return NULL;
+    uint64_t hash = (wanted.value ^ (uint64_t)shape ^ (uintptr_t)op ^ (uintptr_t)array->dtype) * 0x9E3779B97F4A7C15u;
+    struct number *known = &numbers[hash >> 55];
+    if (known->node && known->op == op && known->dtype == wanted.dtype && known->is_float == wanted.is_float &&
+        known->value == wanted.value) {
+        int equal = known->shape == wanted.shape ? 1 : PyObject_RichCompareBool(known->shape, wanted.shape, Py_EQ);
+        if (equal < 0)
+            return NULL;
+        if (equal)
+            return (kf_node *)Py_NewRef(known->node);
+    }
+    PyObject *found = PyObject_CallFunctionObjArgs(constant, op, value, array, NULL);
+    if (!found || found == Py_None) {
+        Py_XDECREF(found);
+        return NULL;
+    }
+    struct number before = *known;
+    wanted.node = found;
+    *known = wanted;
+    Py_INCREF(op);
+    Py_INCREF(wanted.shape);
+    Py_INCREF(wanted.dtype);
+    Py_INCREF(found);
+    Py_XDECREF(before.op);
+    Py_XDECREF(before.shape);
+    Py_XDECREF(before.dtype);
+    Py_XDECREF(before.node);
+    return (kf_node *)found;
+}
+
+/* The other operand as an array of the same shape and type, a new reference; NULL where that is another matter, or with
+   an error set. */
+static kf_node *operand(PyObject *op, PyObject *other, kf_node *array)
+{
+    if (!PyObject_TypeCheck(other, kf_tensor_type))
+        return beside(op, other, array);
+    kf_node *found = (kf_node *)((kf_tensor *)other)->node;
+    if (!found || found->dtype != array->dtype || array->dtype == bool_type)
+        return NULL;
+    int equal = found->shape == array->shape ? 1 : PyObject_RichCompareBool(found->shape, array->shape, Py_EQ);
+    return equal > 0 ? (kf_node *)Py_NewRef((PyObject *)found) : NULL;
+}
+
+static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssize_t count)
+{
+    kf_tensor *self = (kf_tensor *)given;
+    if (count != 3 || !self->node)
+        return PyErr_Format(PyExc_TypeError, "_arithmetic takes op, other and reverse, not %zd arguments", count);
+    PyObject *op = arguments[0], *other = arguments[1];
+    kf_node *a = (kf_node *)Py_NewRef(self->node), *b = operand(op, other, a), *node = NULL;
+    bool is_usual = b && !PyErr_Occurred();
+    if (is_usual)
+        node = arguments[2] == Py_True ? kf_binary(op, b, a) : kf_binary(op, a, b);
+    Py_DECREF(a);
+    Py_XDECREF(b);
+    if (!is_usual)
+        return PyErr_Occurred() ? NULL
+                                : PyObject_CallMethodObjArgs(given, any_arithmetic, op, other, arguments[2], NULL);
+    PyObject *tracked = self->tracked;
+    if (PyObject_TypeCheck(other, kf_tensor_type))
+        tracked = either(tracked, ((kf_tensor *)other)->tracked);
+    return wrapped(Py_TYPE(given), node, tracked, 1);
+}
+
+/* ------------------------------------------------------------------------------------------------ composites */
+
+/* What a recipe depends on of an argument, put into a key; the number of entries, 0 where that is another matter. */
+static int add_part(PyObject *value, PyObject **key)
+{
+    if (PyObject_TypeCheck(value, kf_tensor_type)) {
+        kf_tensor *tensor = (kf_tensor *)value;
+        kf_node *node = (kf_node *)tensor->node;
+        if (!node || !tensor->tracked)
+            return 0;
+        key[0] = node->shape;
+        key[1] = node->dtype;
+        key[2] = node->device;
+        key[3] = tensor->tracked;
+        return 4;
+    }
+    if (PyList_Check(value) || (PyFloat_Check(value) && PyFloat_AsDouble(value) == 0))
+        return 0;
+    key[0] = (PyObject *)Py_TYPE(value);
+    key[1] = value;
+    return 2;
+}
+
+/* The recipe kept for a call's arguments, borrowed; NULL where there is none, with an error set or not. */
+static PyObject *recipe_for(PyObject *recipes, PyObject *arguments)
+{
+    PyObject *parts[MOST_PARTS], *type = PyObject_GetAttr(types, default_float);
+    Py_ssize_t length = 1, count = PyTuple_Size(arguments);
+    parts[0] = type;
+    for (Py_ssize_t i = 0, added; type && i < count; i++, length += added)
+        if (length + 4 > MOST_PARTS || !(added = add_part(PyTuple_GetItem(arguments, i), parts + length))) {
+            Py_DECREF(type);
+            return NULL;
+        }
+    PyObject *key = type ? PyTuple_New(length) : NULL;
+    for (Py_ssize_t i = 0; key && i < length; i++)
+        PyTuple_SetItem(key, i, Py_NewRef(parts[i]));
+    PyObject *found = key ? PyDict_GetItemWithError(recipes, key) : NULL;
+    Py_XDECREF(type);
+    Py_XDECREF(key);
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError))
+        PyErr_Clear(); /* what cannot be hashed has no recipe */
+    return found;
+}
+
+/* The nodes of the tensors among arguments, a new tuple; the first tensor, and the one at a place, borrowed. */
+static PyObject *nodes_of(PyObject *arguments, long place, PyObject **first, PyObject **at)
+{
+    Py_ssize_t count = PyTuple_Size(arguments);
+    PyObject *found = PyList_New(0);
+    *first = *at = NULL;
+    for (Py_ssize_t i = 0, met = 0; found && i < count; i++) {
+        PyObject *value = PyTuple_GetItem(arguments, i);
+        if (!PyObject_TypeCheck(value, kf_tensor_type))
+            continue;
+        *first = *first ? *first : value;
+        *at = met++ == place ? value : *at;
+        if (PyList_Append(found, ((kf_tensor *)value)->node))
+            Py_CLEAR(found);
+    }
+    PyObject *nodes = found ? PyList_AsTuple(found) : NULL;
+    Py_XDECREF(found);
+    return nodes;
+}
+
+/* applied(recipes, arguments): the tensor a composite gives by a recipe; None where it has none. */
+static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 2 || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
+        return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
+    int spells = holds(spelling);
+    if (spells)
+        return spells < 0 ? NULL : Py_NewRef(Py_None);
+    PyObject *known = recipe_for(given[0], given[1]), *call, *tracked, *shape, *dtype, *recipe, *first, *at;
+    if (!known || known == Py_None)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    long place;
+    Py_INCREF(known);
+    PyObject *result = NULL;
+    if (PyArg_ParseTuple(known, "OOOOOl", &call, &recipe, &tracked, &shape, &dtype, &place)) {
+        PyObject *nodes = nodes_of(given[1], place, &first, &at);
+        if (nodes && at)
+            result = Py_NewRef(at);
+        else if (nodes)
+            result = wrapped(Py_TYPE(first), kf_node_of(call, nodes, recipe, shape, dtype), tracked, 1);
+        Py_XDECREF(nodes);
+    }
+    Py_DECREF(known);
+    return result;
+}
+
+/* -------------------------------------------------------------------------------------------------- the type */
+
+static PyObject *set_tensors(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject **kept[] = {&get_frame, &is_own, &grad_enabled, &spelling, &eager, &settled, &detached, &constant, &types,
+                         &bool_type};
+    if (!PyArg_ParseTuple(given, "OOOOOOOOOOn:set_tensors", kept[0], kept[1], kept[2], kept[3], kept[4], kept[5],
+                          kept[6], kept[7], kept[8], kept[9], &patience))
+        return NULL;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        Py_INCREF(*kept[i]);
+    Py_RETURN_NONE;
+}
+
+static void leave(PyObject *self)
+{
+    if (((kf_tensor *)self)->weak)
+        PyObject_ClearWeakRefs(self);
+}
+
+KF_KEEPS(kf_tensor, node, place, leave)
+
+static PyMemberDef members[] = {
+    KF_FIELD(kf_tensor, node, "_node"), KF_FIELD(kf_tensor, tracked, "_tracked"), KF_FIELD(kf_tensor, leaf, "_leaf"),
+    KF_FIELD(kf_tensor, grad, "grad"), KF_FIELD(kf_tensor, hooks, "_hooks"), KF_FIELD(kf_tensor, place, "_place"),
+    KF_WEAK(kf_tensor), {NULL, 0, 0, 0, NULL}};
+
+#define FAST(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL
+
+static PyMethodDef methods[] = {
+    {"_wrap", FAST(wrap) | METH_CLASS, "A tensor of a node."},
+    {"_derived", derived, METH_O, "The tensor of a node computed from this tensor alone."},
+    {"_arithmetic", FAST(arithmetic), "A scalar operation on this tensor and another operand."},
+    {NULL, NULL, 0, NULL}};
+
+static PyMethodDef functions[] = {
+    {"applied", FAST(applied), "The tensor that a composite gives by a recipe that is kept."},
+    {"set_tensors", set_tensors, METH_VARARGS, "Takes what is needed of Python."},
+    {NULL, NULL, 0, NULL}};
+
+static PyType_Slot slots[] = {
+    {Py_tp_traverse, kf_tensor_traverse}, {Py_tp_clear, kf_tensor_clear}, {Py_tp_dealloc, kf_tensor_forget},
+    {Py_tp_members, members}, {Py_tp_methods, methods}, {0, NULL}};
+
+static PyType_Spec spec = {
+    "kernelforge.native._native.Tensor", sizeof(kf_tensor), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
+
+int kf_add_tensors(PyObject *module)
+{
+    struct {
+        PyObject **name;
+        const char *text;
+    } names[] = {{&any_arithmetic, "_any_arithmetic"}, {&default_float, "default_float"}, {&touched, "touched"},
+                 {&co_filename, "co_filename"}, {&f_back, "f_back"}, {&f_lasti, "f_lasti"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!*names[i].name && !(*names[i].name = PyUnicode_InternFromString(names[i].text)))
+            return -1;
+    kf_tensor_type = kf_add_type(module, "Tensor", &spec);
+    return kf_tensor_type ? PyModule_AddFunctions(module, functions) : -1;
+}

@@ -1,0 +1,143 @@
+"""A program that says all that may be seen of nodes, tensors and what runs: told apart are C and Python by nothing.
+
+python -m tests.native.programs
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from codegen.dtypes import dtypes
+from kernelforge import Context, GlobalCounters, Tensor, graph, no_grad
+from kernelforge.graph import Node
+from kernelforge.interning import find, new_node, node_of
+from kernelforge.native import compiled
+from kernelforge.structure import structure
+
+
+class Odd:
+    """Equal to all of its kind."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Odd)
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __repr__(self) -> str:
+        return "odd"
+
+
+def told(node: Node) -> str:
+    """A graph in words, with lines and depths."""
+    order = graph.toposort([node])
+    return "; ".join(f"{x!r} {x.device} {x.depth} {x.line and x.line[1]} {x.realized is not None}" for x in order)
+
+
+def nodes() -> Iterator[Any]:
+    """Identity, marks and what is wrong."""
+    x = Tensor(np.ones((2, 3), np.float32))._node
+    yield node_of("reshape", (x,), (3, 2), (3, 2), x.dtype) is graph.reshape(x, (3, 2))
+    yield node_of("odd", (x,), Odd(), (2, 3), x.dtype) is node_of("odd", (x,), Odd(), (2, 3), x.dtype)
+    add = "".join(["ad", "d"])
+    yield find(add, None, (x, x)), graph.binary("add", x, x) is graph.binary(add, x, x)
+    yield new_node("input", (), 1, (2,), x.dtype, None) is new_node("input", (), 1, (2,), x.dtype, None)
+    yield graph.buffer(x.attr, (3, 2)) is graph.buffer(x.attr, (3, 2)), graph.buffer(x.attr, (6,)) is x
+    yield graph.const(0.0, dtypes.float32) is graph.const(-0.0, dtypes.float32)
+    y = Tensor(np.ones((3, 2), np.float32), device="NUMPY")._node
+    for call in (
+        lambda: graph.binary("add", x, y),
+        lambda: graph.binary("add", x, graph.reshape(y, (2, 3))),
+        lambda: graph.binary("and", x, x),
+        lambda: node_of("odd", (x,), [], (2, 3), x.dtype),
+        lambda: Tensor([1.0]) + "a",
+        lambda: Tensor([1, 2], dtype="int8") + 1000,
+        lambda: Tensor([True]) - Tensor([False]),
+        lambda: Tensor([1.0, 2.0]).softmax(3),
+    ):
+        try:
+            yield call()
+        except Exception as error:
+            yield f"{type(error).__name__}: {error}"
+
+
+def tensors() -> Iterator[Any]:
+    """Operations with operands of all kinds, their lines, flags and graphs."""
+    x = Tensor(np.arange(6, dtype=np.float32).reshape(2, 3))
+    half, whole, flag = x.cast("float16"), x.cast("int32"), x > 2
+    others = [x, half, whole, flag, 2, 2.5, -0.0, 0.0, True, np.float32(2), np.ones(3, np.float32), x[0], 1 << 70, 1j]
+    for left in (x, half, whole, flag):
+        for other in others:
+            for op in ("__add__", "__rsub__", "__mul__", "__truediv__"):
+                try:
+                    yield op, told(getattr(left, op)(other)._node)
+                except Exception as error:
+                    yield op, f"{type(error).__name__}: {error}"
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    fixed = Tensor([1.0, 2.0], requires_grad=False)
+    yield [y._tracked for y in (w + w, w * 2, fixed * 2, fixed + fixed, w.sum(), fixed.exp(), fixed + w)]
+    with no_grad():
+        yield told((w * 3)._node), (w * 3)._tracked, told(w.relu()._node)
+    for y in (x.sum(), x.sum(0), x.sum(axis=-1, keepdim=True), x.softmax(-1), x.mean((0, 1)), x @ x.T):
+        yield told(y._node), y._tracked, y._leaf
+    with Context(EAGER=1):
+        yield told((x + 1)._node)
+
+
+def runs() -> Iterator[Any]:
+    """What runs again and again: values, counters, and what changes between."""
+    x = Tensor(np.arange(24, dtype=np.float32).reshape(4, 6)).realize()
+    z = Tensor(np.ones((4, 6), np.float32)).realize()
+
+    def chain(x: Tensor, y: Tensor) -> Tensor:
+        for _ in range(3):
+            x = ((x * 0.5 + y) @ y.T).relu() @ y
+        return x
+
+    for work in (
+        lambda x, y: x + y,
+        lambda x, y: x + x,
+        lambda x, y: x.sum(),
+        chain,
+        lambda x, y: (x * 2).T,
+        lambda x, y: x + Tensor.arange(6),
+        lambda x, y: (x > y).where(x, 1.5),
+        lambda x, y: x[:, 1] + 1,
+    ):
+        GlobalCounters.reset()
+        for a, b in [(x, z)] * 8 + [(z, x), (x, x), (z, z)]:
+            y = work(a, b).realize()
+            yield y.tolist(), y._node.op, y._node.depth
+        yield GlobalCounters.kernel_count, GlobalCounters.global_ops, GlobalCounters.global_mem
+    for step in range(12):
+        with Context(DEBUG=0) if step % 3 else contextlib.nullcontext():
+            y = x + step
+            y += 1
+            kept = y * y
+            x = (kept - y).realize()
+            yield x.tolist()[0][:3], y.tolist()[0][:3]
+    with Context(NAN=1):
+        try:
+            (Tensor([0.0]) / 0.0).realize()
+        except Exception as error:
+            yield type(error).__name__
+
+
+def main() -> None:
+    """Says it all."""
+    assert (compiled is None) == (sys.argv[1:] == ["0"]), "the module is not as this was asked for"
+    for part in (nodes, tensors, runs):
+        for row in part():
+            print(row)
+        gc.collect()
+        print(len(structure([Tensor([1.0]).exp()._node]).key))
+
+
+if __name__ == "__main__":
+    main()

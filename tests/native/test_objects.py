@@ -1,0 +1,162 @@
+"""Nodes and tensors made in C are what Python makes of them, and nothing of them stays."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codegen.dtypes import dtypes
+from kernelforge import Context, Tensor, graph
+from kernelforge.buffer import Buffer
+from kernelforge.graph import Node
+from kernelforge.interning import alive, entries, node_of
+from kernelforge.native import BUILT
+
+ROOT = Path(__file__).parents[2]
+MANY = 1_000_000
+FEW = 9
+
+
+def leaf(*shape: int) -> Node:
+    return graph.buffer(Buffer.from_numpy(np.ones(shape), dtypes.float32, "CPU"), shape)
+
+
+@pytest.mark.skipif(not BUILT, reason="the C module is not built")
+def test_c_and_python_tell_the_same() -> None:
+    told = []
+    for native in ("0", "1"):
+        environment = {**os.environ, "KF_NATIVE": native, "KF_EAGER": "0"}
+        command = [sys.executable, "-m", "tests.native.programs", native]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert not done.returncode, done.stderr
+        told.append(done.stdout.splitlines())
+    assert len(told[0]) > 300 and told[0] == told[1]
+
+
+def test_nothing_stays_of_many_nodes() -> None:
+    x = leaf(3)
+
+    def work(count: int) -> None:
+        for number in range(count):
+            node_of("reshape", (x,), (number, count), (3,), dtypes.float32)
+
+    work(20_000)
+    gc.collect()
+    blocks, held = sys.getallocatedblocks(), sys.getrefcount(x)
+    work(MANY)
+    gc.collect()
+    assert sys.getrefcount(x) == held
+    assert len(alive()) < entries() + 1 < 100_000
+    assert sys.getallocatedblocks() - blocks < 100_000  # the table of Python has entries of dead nodes
+
+
+def counts(x: Tensor, call: Callable[[Tensor], Tensor]) -> list[int]:
+    """References to what calls use, when some were made."""
+    for _ in range(200):
+        call(x)
+    gc.collect()
+    node = x._node
+    return [sys.getrefcount(y) for y in (x, node, node.shape, node.attr, node.attr.memory, call)]
+
+
+@pytest.mark.parametrize(
+    "name", ["x + x", "x * 2.5", "3 - x", "x.sum()", "x.softmax(-1)", "x @ x", "(x @ x).relu() - x"]
+)
+@pytest.mark.parametrize("is_computed", [False, True])
+def test_calls_keep_no_references(name: str, is_computed: bool) -> None:
+    x = Tensor(np.ones((4, 4), np.float32)).realize()
+    work = eval(f"lambda x: {name}")
+    call = (lambda x: work(x).realize()) if is_computed else work
+    before, after = counts(x, call), counts(x, call)
+    assert all(count <= FEW + known for count, known in zip(after, before))  # Python's table has keys of dead nodes
+
+
+def test_a_node_in_a_cycle_goes() -> None:
+    held: list[object] = []
+    x = leaf(3)
+    node = node_of("odd", (x,), (1, 2), (3,), dtypes.float32)
+    cycle = graph.Node.__new__(graph.Node)  # of no table
+    cycle.attr, cycle.src = held, ()
+    held.append(cycle)
+    seen = weakref.ref(cycle)
+    del cycle, held
+    gc.collect()
+    assert seen() is None and node_of("odd", (x,), (1, 2), (3,), dtypes.float32) is node
+
+
+def test_marks_that_make_nodes_while_they_are_compared() -> None:
+    x = leaf(3)
+
+    class Busy:
+        def __hash__(self) -> int:
+            return 1
+
+        def __eq__(self, other: object) -> bool:
+            kept.extend(node_of("reshape", (x,), (len(kept), i), (3,), dtypes.float32) for i in range(500))
+            return True
+
+    kept: list[Node] = []
+    first = node_of("busy", (x,), Busy(), (3,), dtypes.float32)
+    assert node_of("busy", (x,), Busy(), (3,), dtypes.float32) is first and kept
+    assert all(node_of("reshape", (x,), node.attr, (3,), dtypes.float32) is node for node in kept)
+
+
+def test_a_callback_of_a_dying_node_finds_none() -> None:
+    x, found = leaf(3), list[Node]()
+    node = graph.elementwise("sin", x)
+    old = id(node)
+    watched = weakref.ref(node, lambda _: found.append(graph.elementwise("sin", x)))
+    del node
+    assert watched() is None and len(found) == 1 and found[0].src == (x,) and found[0] is graph.elementwise("sin", x)
+    assert old
+
+
+@pytest.mark.parametrize("call", [
+    lambda x: x._wrap(1, None), lambda x: x._derived(None), lambda x: node_of("neg", (1,), None, (3,), x.dtype),
+    lambda x: node_of("neg", (), None, (3,), x.dtype), lambda x: graph.binary("add", x._node, 1),
+    lambda x: graph.buffer(3, (3,)),
+])  # fmt: skip
+def test_what_is_no_node_is_an_error(call: Callable[[Tensor], object]) -> None:
+    with pytest.raises((TypeError, AttributeError, ValueError, IndexError)):
+        call(Tensor([1.0, 2.0, 3.0]))
+
+
+def test_threads_compute_known_graphs_at_once() -> None:
+    values = [np.full((8, 8), float(i + 1), np.float32) for i in range(4)]
+    tensors, wrong = [Tensor(x).realize() for x in values], list[int]()
+
+    def work(i: int) -> None:
+        for _ in range(300):
+            y = (tensors[i] + tensors[i]).realize()
+            z = (y @ y).relu().realize()
+            if z.numpy()[0, 0] != 8 * (2 * (i + 1)) ** 2:
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_results_that_are_held_are_not_written_again() -> None:
+    x = Tensor(np.arange(16, dtype=np.float32)).realize()
+    kept = [(x + i % 3).realize() for i in range(40)]
+    assert all(y.tolist() == [float(v + i % 3) for v in range(16)] for i, y in enumerate(kept))
+
+
+def test_switches_are_looked_at_where_a_graph_is_known() -> None:
+    x = Tensor(np.zeros(5, np.float32)).realize()
+    for _ in range(10):
+        (x / x).realize()
+    with Context(NAN=1), pytest.raises(Exception, match="nan|NaN"):
+        (x / x).realize()
+    (x / x).realize()
