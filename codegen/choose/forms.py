@@ -42,7 +42,8 @@ class Window:
     value, image, other  the windowed operand, its image, the other operand
     n        the axis of the other operand that is tiled, in panels of `columns`
     lane     the axis that holds the lanes: n, or a free one
-    shared   the axes every group has one position of: of both operands, and the other's but n
+    shared   the axes every group has one position of: of both operands, and the other's but n, unless they are inside
+    inside   the other's axes but n, where a group has all of their positions: the image is packed once for them
     free     the axes of the windowed operand alone, those with large steps first
     bound    the summed axes, those with large steps in the windowed operand first
     partly   summed axes of which a group's or a row's position asks for a part alone, with the share of their steps
@@ -60,6 +61,7 @@ class Window:
     lane: Axis
     columns: int
     shared: tuple[Axis, ...]
+    inside: tuple[Axis, ...]
     free: tuple[Axis, ...]
     bound: tuple[Axis, ...]
     partly: Mapping[Axis, float]
@@ -74,6 +76,7 @@ def windows_of(kernel: Kernel, c: Contraction, lanes: int) -> list[Window]:
     if not set(parallel_axes(kernel)).issuperset(c.reduce.axes):
         return []
     found = [*columns_of(kernel, c, lanes), *lines_of(kernel, c, lanes)]
+    found += [_with_inside(c, window) for window in found if len(window.shared) > len(c.batch)]
     found += [_with_rows(c, window, rows) for window in found if (rows := _rows_in_runs(kernel, window))]
     return [replace(window, stored=_storing(kernel, window, lanes)) for window in found]
 
@@ -82,8 +85,9 @@ def _rows_in_runs(kernel: Kernel, window: Window) -> Extents:
     """Other rows of a tile with lanes along n: those written one behind the other; empty where there are few such."""
     rows: Extents = {}
     left = MOST_ROWS if window.lane is window.n else 0
+    masked = {a for e in loads_of(window.other) for guard in e.guards for a in guard.index.axes}
     for axis in run_of(main_stores(kernel)[0]):
-        if axis not in window.free or left < 2:
+        if not (axis in window.free or (axis in window.inside and axis not in masked)) or left < 2:
             break
         rows[axis] = even(axis.size, left, 1)
         left = left // rows[axis] if rows[axis] == axis.size else 0
@@ -91,8 +95,15 @@ def _rows_in_runs(kernel: Kernel, window: Window) -> Extents:
 
 
 def _with_rows(c: Contraction, window: Window, rows: Extents) -> Window:
-    single = {*window.shared, *window.free} - rows.keys()
+    """The same with other rows."""
+    single = {*window.shared, *window.inside, *window.free} - rows.keys()
     return replace(window, rows=rows, partly=_partly(c.reduce, window.bound, single))
+
+
+def _with_inside(c: Contraction, window: Window) -> Window:
+    """The same with all positions of the other operand's axes in each group."""
+    inside = tuple(a for a in window.shared if a not in c.batch)
+    return replace(window, shared=c.batch, inside=inside)
 
 
 def _storing(kernel: Kernel, window: Window, lanes: int) -> float:
@@ -233,7 +244,7 @@ def _seen(
     shared = (*c.batch, *(a for a in side if a is not n))
     partly = _partly(c.reduce, bound, {*shared, *outside_in} - rows.keys())
     image = image_of(value) or Image(value, {})
-    return Window(value, image, other, n, n, columns, shared, outside_in, bound, partly, rows)
+    return Window(value, image, other, n, n, columns, shared, (), outside_in, bound, partly, rows)
 
 
 def _partly(reduce: Reduce, bound: Sequence[Axis], single: AbstractSet[Axis]) -> dict[Axis, float]:

@@ -55,7 +55,7 @@ def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
 class Blocks:
     """How a group's work is cut.
 
-    group   per axis of n and free the extent of a group
+    group   per axis of n, inside and free the extent of a group
     packed  per summed axis the extent packed at a time
     steps   per free axis the extent whose image is packed at a time
     """
@@ -68,6 +68,7 @@ class Blocks:
 def candidates(window: Window) -> Iterator[Blocks]:
     """Blocks worth comparing: n and the two outermost free axes are cut, the others left whole."""
     choices = {window.n: [even(window.n.size, most, window.columns) for most in (128, 64, 32)]}
+    choices |= {axis: [axis.size] for axis in window.inside}
     for axis in window.free:
         unit = window.rows.get(axis, 1)
         cuts = (1, 2, 4, 8, 16) if axis in window.free[:2] else (1,)
@@ -114,7 +115,8 @@ def _smaller(whole: int, extent: int, unit: int) -> int:
 
 def _panels(window: Window, group: Extents, packed: Extents) -> int:
     """Elements of the other operand's box."""
-    return group[window.n] * prod(packed[a] for a in window.bound if a in window.other.axes)
+    extents = (*(group[a] for a in window.inside), *(packed[a] for a in window.bound if a in window.other.axes))
+    return group[window.n] * prod(extents)
 
 
 def _image(window: Window, steps: Extents, packed: Extents) -> int:
@@ -161,15 +163,17 @@ def scheduled(window: Window, blocks: Blocks) -> Schedule:
     """Groups; inside blocks of the summed axes, whose panels are packed; then of free ones, whose image is packed; then
     register tiles."""
     n, group, rows = window.n, blocks.group, window.rows
-    grid = [*(Step(a, 1) for a in window.shared), *(Step(a, group[a]) for a in window.free), Step(n, group[n])]
+    grid = [*(Step(a, 1) for a in window.shared), *(Step(a, group[a]) for a in (*window.inside, *window.free))]
+    grid.append(Step(n, group[n]))
     summed = [Step(a, blocks.packed[a]) for a in window.bound if blocks.packed[a] < a.size]
     free = [Step(a, blocks.steps[a]) for a in window.free if blocks.steps[a] < group[a]]
-    tile = [Step(n, window.columns), *(Step(a, 1) for a in window.free if a not in rows)]
-    tile += [*(Step(a, rows[a]) for a in window.free if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
+    walked = (*window.inside, *window.free)
+    tile = [Step(n, window.columns), *(Step(a, 1) for a in walked if a not in rows)]
+    tile += [*(Step(a, rows[a]) for a in walked if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
     depth = len(grid) + len(summed)
     whole = all(not e.guards for e in loads_of(window.other))  # lines that lie in one run are packed as one
     deep = window.bound if whole else _inside_out(window)[::-1]
-    panels = [(n, window.columns), *((a, 1) for a in deep), (n, 1)]
+    panels = [(n, window.columns), *((a, 1) for a in (*window.inside, *deep)), (n, 1)]
     image = window.image if window.image.at else None
     stages = (
         Stage(window.other, depth, tuple(panels)),

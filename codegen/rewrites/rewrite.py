@@ -36,6 +36,7 @@ from codegen.rewrites.gathering import gathered
 from codegen.rewrites.merging import merge_axes, split_axes, without_unit_axes
 from codegen.rewrites.phases import phased
 from codegen.rewrites.rebuild import with_exprs
+from codegen.rewrites.relieving import relieved
 from codegen.rewrites.reordering import reorder
 from codegen.rewrites.scalar_rules import simplified
 from codegen.rewrites.scanning import forward
@@ -48,13 +49,13 @@ _TAME = frozenset(("cast", "neg", "abs", "add", "sub", "mul", "max", "min", "whe
 def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
-    normalise, leave out taps that meet nothing and sums of which one term is left, turn scans forward, split, share,
-    merge; again where a merged axis is one that indices divide (a reshape of a reshape); sums of sums in the order that
-    costs less, products under sums as two operands, short axes of look-ups joined; then the canonical names and order
-    of axes and parameters.
+    normalise, leave out taps that meet nothing, guards asked twice and sums of which one term is left, turn scans
+    forward, split, share, merge; again where a merged axis is one that indices divide (a reshape of a reshape); sums of
+    sums in the order that costs less, products under sums as two operands, short axes of look-ups joined; then the
+    canonical names and order of axes and parameters.
     """
     kernel = _all(kernel, without_unit_axes, normalise)
-    if (split := _all(kernel, phased, fixed)) is not kernel:
+    if (split := _all(kernel, phased, relieved, fixed)) is not kernel:
         kernel = applied(normalise, split)
     kernel = _all(kernel, forward, split_axes, share, merge_axes)
     while (divided := applied(divided_axes, kernel)) is not kernel:

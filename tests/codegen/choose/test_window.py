@@ -200,6 +200,32 @@ def test_results_pages_apart_are_written_in_runs_of_taps_and_channels() -> None:
     assert steps[2] >= 4
 
 
+def put_back(images: int, channels: int, outputs: int, line: int, taps: int, stride: int) -> Kernel:
+    """A transposed convolution of lines, without its ends."""
+    cut = taps - 1
+    h = Axis("h", (line - 1) * stride + taps - 2 * cut)
+    b, c, o, k = (Axis(name, size) for name, size in zip("bcok", (images, channels, outputs, taps)))
+    at = h.index - k.index + cut
+    guards = [Guard(at // stride, 0, line), Guard(at % stride, 0, 1)]
+    x, f, out = (Param("x", F32, images * channels * line), Param("f", F32, channels * outputs * taps), "out")
+    left = load(x, (b.index * channels + c.index) * line + at // stride, guards)
+    right = load(f, (c.index * outputs + o.index) * taps + k.index)
+    to = (b.index * outputs + o.index) * h.size + h.index
+    store = Store(Param(out, F32, images * outputs * h.size), to, reduce("add", apply("mul", left, right), [c, k]))
+    return prepare(Kernel("put_back", (x, f, store.param), (store,)))
+
+
+def test_places_between_those_put_back_share_what_is_packed() -> None:
+    kernel = put_back(4, 48, 16, 500, 5, 3)
+    schedule = choose(kernel, CPU)
+    (stage,) = [stage for stage in schedule.stages if stage.image is not None]
+    assert stage.value.param.name == "x"
+    inside = [axis for axis in kernel.axes if axis.size == 3]
+    (between,) = [axis for axis in inside if kernel.stores[0].index.stride(axis) == 1]
+    assert between not in stage.value.axes
+    assert dict(schedule.loops[: schedule.grid])[between] == 3, "a group has them all"
+
+
 def test_lines_that_others_fill_as_well_are_those_that_lie_together() -> None:
     """A sum over two axes without a window: of equal sides the one with unit stride."""
     m, n1, n2, k1, k2 = (Axis(name, size) for name, size in zip(("m", "n", "o", "k", "l"), (4, 20, 20, 3, 5)))
@@ -230,6 +256,7 @@ def test_results() -> None:
         for form in ("forward", "input", "weight")
         for taps, stride in ((1, 1), (3, 1), (3, 2), (5, 1))
     ]
+    found += [put_back(2, 5, outputs, 37, taps, s) for outputs in (3, 20) for taps, s in ((5, 3), (2, 2), (4, 2))]
     named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(found)]
     arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(named)]
     programs = [render_nest(placed(kernel, CPU)) for kernel in named]
