@@ -139,17 +139,13 @@ def columns_of(kernel: Kernel, c: Contraction, lanes: int) -> Iterator[Window]:
     stored in consecutive places fills few lanes; and the other operand has an axis that fills most lanes.  Where no
     windows overlap, either operand may be the one that holds the lanes.
     """
-    lines = {a for store in main_stores(kernel) for a in store.axes if store.index.stride(a) == 1}
+    ends = {a for store in main_stores(kernel) for a in store.axes if store.index.stride(a) == 1}
     ways = ((c.left, c.right, c.m, c.n), (c.right, c.left, c.n, c.m))
     for value, other, free, side in ways:
         if max(a.size for a in side) > lanes // 2 and _is_mixed(value, free, c.k):
             yield _of_columns(c, value, other, free, side, lanes)
             return
-    for value, other, free, side in ways:
-        if max(a.size for a in side) >= lanes and any(a in free and a.size < lanes // 2 for a in lines):
-            yield _of_columns(c, value, other, free, side, lanes)
-            return
-    if len(c.k) > 1:
+    if len(c.k) > 1 or any(a.size < lanes // 2 for a in (*c.m, *c.n) if a in ends):
         for value, other, free, side in sorted(ways, key=lambda way: -_runs(way[1])):
             if max(a.size for a in side) >= lanes:
                 yield _of_columns(c, value, other, free, side, lanes)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codegen.choose.default import choose, placed
-from codegen.choose.forms import columns_of, rows_of
+from codegen.choose.forms import columns_of, rows_of, windows_of
 from codegen.choose.picks import first
 from codegen.choose.window import windowed
 from codegen.dtypes import dtypes
@@ -193,16 +193,15 @@ def test_results_pages_apart_are_written_in_runs_of_taps_and_channels() -> None:
     value = apply("mul", load(g, o.index * 199 + w.index), load(x, c.index * 399 + w.index * 2 + r.index))
     to = (o.index * 512 + c.index) * 2 + r.index
     kernel = prepare(Kernel("weight", (g, x, out), (Store(out, to, reduce("add", value, [w])),)))
-    schedule = choose(kernel, CPU)
-    tiles = dict(schedule.loops[schedule.grid :])  # the innermost of an axis
-    steps = {kernel.stores[0].index.stride(a): tile for a, tile in tiles.items() if a not in schedule.vector}
-    assert steps[1] == 2
-    assert steps[2] >= 4
+    (found,) = contractions(kernel)
+    far = [seen for seen in windows_of(kernel, found, CPU.lanes) if kernel.stores[0].index.stride(seen.lane) == 1024]
+    costs = {tuple(kernel.stores[0].index.stride(a) for a in seen.rows): seen.stored for seen in far}
+    assert costs[(1, 2)] * 4 < costs[(2,)]
+    assert kernel.stores[0].index.stride(choose(kernel, CPU).vector[0]) == 2, "or lanes are those of short steps"
 
 
-def put_back(images: int, channels: int, outputs: int, line: int, taps: int, stride: int) -> Kernel:
-    """A transposed convolution of lines, without its ends."""
-    cut = taps - 1
+def put_back(images: int, channels: int, outputs: int, line: int, taps: int, stride: int, cut: int = 0) -> Kernel:
+    """A transposed convolution of lines, some places cut off at its ends."""
     h = Axis("h", (line - 1) * stride + taps - 2 * cut)
     b, c, o, k = (Axis(name, size) for name, size in zip("bcok", (images, channels, outputs, taps)))
     at = h.index - k.index + cut
@@ -216,7 +215,7 @@ def put_back(images: int, channels: int, outputs: int, line: int, taps: int, str
 
 
 def test_places_between_those_put_back_share_what_is_packed() -> None:
-    kernel = put_back(4, 48, 16, 500, 5, 3)
+    kernel = put_back(4, 48, 16, 500, 5, 3, cut=4)
     schedule = choose(kernel, CPU)
     (stage,) = [stage for stage in schedule.stages if stage.image is not None]
     assert stage.value.param.name == "x"
@@ -224,6 +223,16 @@ def test_places_between_those_put_back_share_what_is_packed() -> None:
     (between,) = [axis for axis in inside if kernel.stores[0].index.stride(axis) == 1]
     assert between not in stage.value.axes
     assert dict(schedule.loops[: schedule.grid])[between] == 3, "a group has them all"
+
+
+def test_taps_put_side_by_side_are_written_in_one_run() -> None:
+    kernel = put_back(4, 64, 256, 40, 2, 2)
+    schedule = choose(kernel, CPU)
+    assert [axis.size for axis in schedule.vector] == [256]
+    tiles = dict(schedule.loops[schedule.grid :])
+    steps = {kernel.stores[0].index.stride(a): tile for a, tile in tiles.items() if a not in schedule.vector}
+    assert steps[1] == 2, "the taps"
+    assert steps[2] >= 4, "the places"
 
 
 def test_lines_that_others_fill_as_well_are_those_that_lie_together() -> None:
@@ -256,7 +265,8 @@ def test_results() -> None:
         for form in ("forward", "input", "weight")
         for taps, stride in ((1, 1), (3, 1), (3, 2), (5, 1))
     ]
-    found += [put_back(2, 5, outputs, 37, taps, s) for outputs in (3, 20) for taps, s in ((5, 3), (2, 2), (4, 2))]
+    ways = ((5, 3, 4), (2, 2, 0), (4, 2, 1), (3, 2, 0))
+    found += [put_back(2, 5, outputs, 37, *way) for outputs in (3, 20) for way in ways]
     named = [Kernel(f"{kernel.name}_{i}", kernel.params, kernel.stores) for i, kernel in enumerate(found)]
     arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(named)]
     programs = [render_nest(placed(kernel, CPU)) for kernel in named]
