@@ -70,6 +70,11 @@ class Window:
     turned: bool = False
     stored: float = 1.0
 
+    @property
+    def met(self) -> frozenset[Axis]:
+        """The axes whose sums windows are made of."""
+        return frozenset(a for index in self.image.at.values() for a in index.axes)
+
 
 def windows_of(kernel: Kernel, c: Contraction, lanes: int) -> list[Window]:
     """The ways to see a contraction all of whose free axes may be spread over groups; none when nothing is gained."""
@@ -91,7 +96,7 @@ def _rows_in_runs(kernel: Kernel, window: Window) -> Extents:
             break
         rows[axis] = even(axis.size, left, 1)
         left = left // rows[axis] if rows[axis] == axis.size else 0
-    return rows if prod(rows.values()) >= FILLED and rows != window.rows else {}
+    return rows if prod(rows.values()) >= FILLED and not rows.keys() <= window.rows.keys() else {}
 
 
 def _with_rows(c: Contraction, window: Window, rows: Extents) -> Window:
@@ -216,11 +221,11 @@ def _outside_in(value: Expr, axes: Iterable[Axis]) -> tuple[Axis, ...]:
 
 
 def _widest(axes: Axes, operand: Expr, lanes: int) -> Axis:
-    """The longest axis, or one that fills vectors as well along which the operand can be read as it lies."""
-    longest = max(axes, key=lambda a: (a.size, -a.id))
-    straight = [
-        a for a in axes if a.size >= min(lanes, longest.size) and any(e.index.stride(a) == 1 for e in loads_of(operand))
-    ]
+    """The longest axis, of equal ones that with the smallest steps, or one that fills vectors as well along which the
+    operand can be read as it lies."""
+    steps = {a: min((abs(e.index.coefficient(a)) for e in loads_of(operand) if a in e.axes), default=0) for a in axes}
+    longest = max(axes, key=lambda a: (a.size, -steps[a], -a.id))
+    straight = [a for a in axes if a.size >= min(lanes, longest.size) and steps[a] == 1]
     return max(straight, key=lambda a: (a.size, -a.id), default=longest)
 
 

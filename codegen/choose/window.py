@@ -10,7 +10,7 @@ The same form, without an image, serves products whose results lie in lines too 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
@@ -66,7 +66,11 @@ class Blocks:
 
 
 def candidates(window: Window) -> Iterator[Blocks]:
-    """Blocks worth comparing: n and the two outermost free axes are cut, the others left whole."""
+    """Blocks worth comparing: n and the two outermost free axes are cut, the others left whole.
+
+    Where the image of a group's places does not fit, either places are packed one after the other, or less is summed at
+    a time, so that what windows share is packed once.
+    """
     choices = {window.n: [even(window.n.size, most, window.columns) for most in (128, 64, 32)]}
     choices |= {axis: [axis.size] for axis in window.inside}
     for axis in window.free:
@@ -79,21 +83,24 @@ def candidates(window: Window) -> Iterator[Blocks]:
     smallest = prod(min(sizes) for sizes in options)
     for sizes in product(*options):
         if prod(sizes) <= max(ACCUMULATED, smallest):
-            yield _blocks(window, dict(zip(choices, sizes)))
+            group = dict(zip(choices, sizes))
+            found = _blocks(window, group, (*window.free, *window.bound))
+            yield found
+            if any(found.steps[a] < group[a] for a in window.met if a in window.free):
+                yield _blocks(window, group, sorted((*window.free, *window.bound), key=window.met.__contains__))
 
 
-def _blocks(window: Window, group: Extents) -> Blocks:
-    """Summed axes are cut until the panels are small enough, then free ones until the image is."""
+def _blocks(window: Window, group: Extents, order: Sequence[Axis]) -> Blocks:
+    """Summed axes are cut until the panels are small enough, then axes in an order until the image is."""
     packed = {a: a.size for a in window.bound}
     steps = {a: group[a] for a in window.free}
     for axis in window.bound:
         while packed[axis] > 1 and (_panels(window, group, packed) > PACKED or prod(packed.values()) > DEPTH):
             packed[axis] = _half(packed[axis])
-    for axis in window.free:
-        while steps[axis] > window.rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
+    for axis in order:
+        while axis in steps and steps[axis] > window.rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
             steps[axis] = _smaller(group[axis], steps[axis], window.rows.get(axis, 1))
-    for axis in window.bound:
-        while packed[axis] > 1 and _image(window, steps, packed) > PACKED:
+        while axis in packed and packed[axis] > 1 and _image(window, steps, packed) > PACKED:
             packed[axis] = _half(packed[axis])
     return Blocks(group, packed, steps)
 

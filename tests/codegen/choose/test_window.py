@@ -225,6 +225,17 @@ def test_places_between_those_put_back_share_what_is_packed() -> None:
     assert dict(schedule.loops[: schedule.grid])[between] == 3, "a group has them all"
 
 
+def test_less_is_summed_at_a_time_where_many_taps_share_what_is_packed() -> None:
+    """7 x 7 taps of 64 channels: the image of all of them is packed once for each of the images summed."""
+    kernel = convolution("weight", 32, 64, 8, 16, taps=7, stride=2)
+    schedule = choose(kernel, CPU)
+    (stage,) = [stage for stage in schedule.stages if stage.image is not None]
+    taps = [axis for axis in stage.value.axes if axis.size == 7]
+    around = [step for step in schedule.loops[schedule.grid : stage.depth] if step.axis in taps]
+    assert len(taps) == 2
+    assert not [step for step in around if step.tile == 1], "what neighbouring taps share would be packed again"
+
+
 def test_taps_put_side_by_side_are_written_in_one_run() -> None:
     kernel = put_back(4, 64, 256, 40, 2, 2)
     schedule = choose(kernel, CPU)
