@@ -37,7 +37,7 @@ from codegen.goals import dynamic_exprs
 from codegen.index import Atom, Axis
 from codegen.ir import Kernel, Load, Store
 from codegen.nest import plain_schedule
-from codegen.rewrites.contract import Contraction, contractions, is_beside
+from codegen.rewrites.contract import Contraction, contractions, is_beside, pairing
 from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
@@ -290,6 +290,8 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
         yield from staged(kernel, found, target, pick)
     elif len(products) == len(kernel.reduces) == 1 and is_grouped(products[0]):
         yield from windowed(kernel, products[0], target, pick)
+    if not products and len(kernel.reduces) == 1 and (pairs := pairing(kernel.reduces[0])) and is_large(pairs):
+        yield single(kernel, pairs, target, pick)
     if not found and not has_woven_lines(kernel, target.lanes):
         yield from neighbours(kernel, target, pick)
     if kernel.reduces or kernel.scans:
@@ -302,8 +304,12 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
 
 def worth_tiling(c: Contraction) -> bool:
     """True when the product is large enough for a register tile, and its operands are values of the kernel."""
-    m, n, k = (prod(a.size for a in role) for role in (c.m, c.n, c.k))
-    return is_grouped(c) and n >= 4 and m >= 4 and k >= 4
+    return is_grouped(c) and is_large(c)
+
+
+def is_large(c: Contraction) -> bool:
+    """True when every operand is read often enough for a register tile."""
+    return all(prod(a.size for a in role) >= 4 for role in (c.m, c.n, c.k))
 
 
 def has_short_lines(kernel: Kernel, c: Contraction, lanes: int) -> bool:

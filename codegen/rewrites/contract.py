@@ -14,7 +14,7 @@ from math import prod
 from typing import Final
 
 from codegen.index import Axis
-from codegen.ir import Apply, Expr, Kernel, Reduce, apply, children, reduce, walk, with_axes
+from codegen.ir import Apply, Expr, Kernel, Load, Reduce, apply, children, reduce, walk, with_axes
 from codegen.rewrites.factors import Factor, factors, product
 from codegen.rewrites.rebuild import rename, with_exprs
 
@@ -69,6 +69,23 @@ def contraction(reduce: Reduce) -> Contraction | None:
         left=left,
         right=right,
     )
+
+
+def pairing(r: Reduce) -> Contraction | None:
+    """The roles in a reduce of what a function makes of pairs, such as differences of points; None for products.
+
+    The operands are the largest parts of the function that read one array each; both have all bound axes, and free axes
+    of their own.
+    """
+    below, bound = walk((r.arg,)), frozenset(r.bound)
+    ends = [e for e in below if not children(e) and e.axes]
+    if contraction(r) is not None or len(ends) != 2 or not all(isinstance(e, Load) and bound <= e.axes for e in ends):
+        return None
+    left, right = (next(x for x in reversed(below) if x.axes == e.axes and e in walk((x,))) for e in ends)
+    m, n = _aged(left.axes - right.axes), _aged(right.axes - left.axes)
+    if not m or not n or any(isinstance(e, Reduce) for e in below):
+        return None
+    return Contraction(r, _aged((left.axes & right.axes) - bound), m, n, _aged(bound), left, right)
 
 
 def contractions(kernel: Kernel) -> list[Contraction]:

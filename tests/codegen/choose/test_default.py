@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from codegen.access import between_lanes
 from codegen.choose.default import choose, placed
 from codegen.dtypes import DType, dtypes
-from codegen.index import Axis, Guard, dynamic
+from codegen.index import Axis, Guard, Index, dynamic
 from codegen.interpret import interpret
-from codegen.ir import Kernel, Load, Param, Store, apply, load, reduce
+from codegen.ir import Expr, Kernel, Load, Param, Store, apply, load, reduce
 from codegen.nest import build
 from codegen.nodes import Update, nodes
 from codegen.opencl.printer import render_nest
@@ -287,3 +287,24 @@ def test_rows_that_are_added_up_far_apart_are_asked_for_ahead() -> None:
     rows = load(x, i.index * 6000 + j.index)
     kernel = Kernel("rows", (out, x, at), (Store(out, index, rows, mode="add", order=(i, j)),))
     assert [request.load for request in choose(kernel, CPU).ahead] == [rows]
+
+
+def pairs(m: int, n: int, k: int, op: str, dtype: DType) -> Kernel:
+    """A reduce of the distances of rows of one array to rows of another."""
+    x, y = written.tensor("x", m, k, dtype=dtype), written.tensor("y", n, k, dtype=dtype)
+
+    def distance(i: Index, j: Index) -> Expr:
+        return written.over(op, k, lambda r: apply("abs", apply("sub", x(i, r), y(j, r))))
+
+    return prepare(written.kernel("pairs", (m, n), distance, dtype=dtype))
+
+
+@pytest.mark.parametrize("op", ["add", "max", "min", "mul"])
+def test_pairs_have_tiles_like_products(op: str) -> None:
+    """Also where no size is a multiple of the tile's: what is packed beyond the ends is combined with nothing."""
+    sizes = [(130, 70, 33), (37, 129, 5), (9, 17, 600), (4, 4, 4)]
+    kernels_ = [pairs(*size, op, dtype) for size in sizes for dtype in (F32, dtypes.float64, dtypes.int32)]
+    check(*kernels_)
+    (reduce_,) = kernels_[0].reduces
+    tile = [step.tile for step in choose(kernels_[0], CPU).loops if step.axis in reduce_.axes]
+    assert sum(size > 1 for size in tile) >= 4  # blocks of both axes, and the tile inside them

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Index
 from codegen.ir import Expr, Kernel, Load, apply
-from codegen.rewrites.contract import Contraction, canonical, contraction, contractions
+from codegen.rewrites.contract import Contraction, canonical, contraction, contractions, pairing
 from codegen.rewrites.rewrite import prepare
 from codegen.show import show
 from tests.codegen import written_kernels as w
@@ -213,3 +213,29 @@ def test_roles_partition_the_axes(kernel: Kernel) -> None:
             assert found.m
             assert found.n
             assert set(found.k) <= found.left.axes & found.right.axes
+
+
+def test_pairs_have_the_roles_of_products() -> None:
+    """A function of two operands is no product, yet each operand has free axes of its own."""
+    y = w.tensor("y", 5, 6)
+
+    def far(i: Index, j: Index) -> Expr:
+        return w.over("max", 6, lambda r: apply("abs", w.sub(w.mul(A(i, r), A(i, r)), y(j, r))))
+
+    (found,) = (pairing(r) for r in prepare(w.kernel("pairs", (4, 5), far)).reduces)
+    assert found is not None
+    assert _names(found) == {"batch": [], "m": [4], "n": [5], "k": [6]}
+    assert found.left.axes == {*found.m, *found.k} and not isinstance(found.left, Load)  # the square
+    assert isinstance(found.right, Load)
+
+
+def test_products_sums_of_rows_and_of_three_are_no_pairs() -> None:
+    b, y = w.tensor("b", 6), w.tensor("y", 5, 6)
+    kernels_without = [
+        w.kernel("product", (4, 5), w.matmul(A, B, 6)),
+        w.kernel("rows", (4,), lambda i: w.over("add", 6, lambda r: w.sub(A(i, r), b(r)))),
+        w.kernel("three", (4, 5), lambda i, j: w.over("max", 6, lambda r: w.add(w.sub(A(i, r), y(j, r)), b(r)))),
+        w.kernel("ranks", (6,), lambda j: w.over("max", 6, lambda r: w.sub(b(r), b(j)))),
+    ]
+    for kernel in kernels_without:
+        assert [pairing(r) for r in prepare(kernel).reduces] == [None]
