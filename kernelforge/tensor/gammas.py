@@ -8,12 +8,17 @@ arguments have derivatives of every order.
 from __future__ import annotations
 
 import math
-from fractions import Fraction
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from kernelforge.later import later
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.polynomials import Polynomials
+
+if TYPE_CHECKING:
+    import fractions
+else:
+    later(globals(), fractions="fractions")
 
 _POINTS: Final = 120
 _DEPTH: Final = 40.0  # exp(-40) is nothing beside 1
@@ -24,9 +29,9 @@ _STIRLING: Final = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 3603
 
 def _euler_maclaurin(count: int) -> list[float]:
     """B2 / 2!, B4 / 4!, ..., `count` of them."""
-    found = [Fraction(1)]
+    found = [fractions.Fraction(1)]
     for n in range(1, 2 * count + 1):
-        found.append(-sum((math.comb(n + 1, k) * found[k] for k in range(n)), Fraction(0)) / (n + 1))
+        found.append(-sum((math.comb(n + 1, k) * found[k] for k in range(n)), fractions.Fraction(0)) / (n + 1))
     return [float(b / math.factorial(2 * k)) for k, b in enumerate(found[2::2], start=1)]
 
 

@@ -6,11 +6,16 @@ to the right of what it reads.  Calls stay one box.  Of large graphs the operati
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kernelforge.graph import LEAVES, Node, uniform
+from kernelforge.later import later
+
+if TYPE_CHECKING:
+    import html
+else:
+    later(globals(), html="html")
 
 MOST: Final = 40  # boxes
 WIDTH: Final = 150  # of a box

@@ -6,14 +6,13 @@ Comes in: tensors with a formula or a shape.  Goes out: views, and tensors made 
 from __future__ import annotations
 
 import ctypes
-import gzip
 import operator
 import re
 from collections.abc import Sequence
 from functools import reduce
 from importlib import import_module
 from math import prod
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -21,9 +20,15 @@ from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, DeviceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
+from kernelforge.later import later
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.margins import Margins
 from kernelforge.tensor.movement import flat
+
+if TYPE_CHECKING:
+    import gzip
+else:
+    later(globals(), gzip="gzip")
 
 _REST: Final = ("...", "outside")  # "..." outside of brackets
 _WORD: Final = re.compile(r"\(|\)|\.\.\.|…|[A-Za-z]\w*|1|\S")
