@@ -102,8 +102,8 @@ static bool add_buffer(struct graph *graph, const kf_node *node, PyObject *buffe
 static bool add_node(struct graph *graph, kf_node *node, kf_node **stack, Py_ssize_t *height)
 {
     PyObject *buffer = PyObject_TypeCheck(node->attr, kf_buffer_type) ? node->attr : node->realized;
-    if (buffer != Py_None)
-        return add_buffer(graph, node, buffer);
+    if (buffer != Py_None) /* a constant may have been computed where the default device was another */
+        return node->device != Py_None && add_buffer(graph, node, buffer);
     if (node->op == names[GRADIENT])
         return false;
     if (node->device == Py_None) {
@@ -132,6 +132,8 @@ static bool walk(struct graph *graph, kf_node *root)
     graph->words = graph->objects = graph->buffers = 0;
     graph->hash = 0;
     stack[height++] = root;
+    if (root->device == Py_None) /* it is computed on the default device, whichever that is */
+        return false;
     while (height) {
         kf_node *node = stack[--height];
         if (node->visit >= first) {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from codegen.dtypes import dtypes
-from kernelforge import Context, Tensor, graph
+from kernelforge import Context, Device, Tensor, graph
 from kernelforge.buffer import Buffer
 from kernelforge.graph import Node
 from kernelforge.interning import alive, entries, node_of
@@ -160,3 +160,14 @@ def test_switches_are_looked_at_where_a_graph_is_known() -> None:
     with Context(NAN=1), pytest.raises(Exception, match="nan|NaN"):
         (x / x).realize()
     (x / x).realize()
+
+
+@pytest.mark.parametrize("name", ["Tensor.arange(5) * 2", "Tensor.arange(5).contiguous() + x"])
+def test_constants_are_computed_on_the_default_device_of_the_moment(name: str) -> None:
+    def work() -> Tensor:
+        return eval(name, {"Tensor": Tensor, "x": Tensor.ones(5)}).realize()
+
+    kept = [work() for _ in range(10)]
+    with Context(DEVICE="NUMPY"):
+        assert work().device == "NUMPY"
+    assert kept[0].device == work().device == Device.DEFAULT != "NUMPY"
