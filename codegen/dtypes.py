@@ -116,6 +116,21 @@ class DType:
             return self.max
         return float(np.finfo(self.numpy).max) if self.numpy.kind == "f" else _LARGEST[self.name]
 
+    @property
+    def eps(self) -> float:
+        """The distance from 1 to the next larger number of a floating-point type."""
+        return float(2.0 ** -_DIGITS[self.name][0])
+
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest positive number of a floating-point type that has all digits."""
+        return float(2.0 ** _DIGITS[self.name][1])
+
+    @property
+    def is_floating_point(self) -> bool:
+        """is_float, as torch names it."""
+        return self.is_float
+
     def __repr__(self) -> str:
         return f"dtypes.{self.name}"
 
@@ -191,6 +206,10 @@ COMPLEX: Final = (dtypes.complex64, dtypes.complex128)
 FLOAT8: Final = (dtypes.float8_e4m3fn, dtypes.float8_e5m2)
 STORED: Final = (*ALL, *FLOAT8, *COMPLEX)  # all types of elements, whether kernels know them or not
 _NAMES: Final[dict[str, DType]] = {d.name: d for d in STORED}
+_DIGITS: Final = {  # bits behind the point, and the smallest exponent of normal numbers
+    "float8_e4m3fn": (3, -6), "float8_e5m2": (2, -14), "float16": (10, -14), "bfloat16": (7, -126),
+    "float32": (23, -126), "float64": (52, -1022),
+}  # fmt: skip
 _LARGEST: Final = {"bfloat16": (2 - 2.0**-7) * 2.0**127, "float8_e4m3fn": 448.0, "float8_e5m2": 57344.0}
 
 

@@ -2,7 +2,7 @@
 
 Comes in: a name.  Goes out: what users of PyTorch expect it to be, looked for in this order: the functions below, whose
 arguments or results differ from those of the tensor's method (whose names are tinygrad's too); `func`; element types;
-public methods of `Tensor`, the tensor being the first argument; `nn.functional` and `special`.
+public methods of `Tensor`, the tensor being the first argument; functions of `nn.functional`, `nn` and `special`.
 
 >>> import kernelforge
 >>> x = kernelforge.arange(6, dtype=kernelforge.float32).reshape(2, 3)
@@ -15,14 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import getattr_static
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from codegen.dtypes import DType, as_dtype, dtypes
-from kernelforge import func, special
+from kernelforge import func, nn, special
+from kernelforge.amp import autocast
+from kernelforge.array_api.types import finfo, iinfo
 from kernelforge.autograd import inference_mode, is_grad_enabled, set_grad_enabled
 from kernelforge.errors import ArgumentError, KindError
 from kernelforge.io import load, save
+from kernelforge.kernels import Device
 from kernelforge.nn import functional
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.results import Selected
@@ -120,6 +123,18 @@ def is_floating_point(input: Tensor) -> bool:
     return input.is_floating_point()
 
 
+def device(type: str | int, index: int | None = None) -> str:
+    """The one spelling of a device's name: device("cuda", 1), device("cuda:1"), device(1).
+
+    >>> device("cpu")
+    'CPU'
+
+    raises DeviceError when there is no such device; source: torch.device, whose objects are strings here
+    """
+    name = f"cuda:{type}" if isinstance(type, int) else type
+    return Device.canonicalize(name if index is None else f"{name}:{index}")
+
+
 def get_default_dtype() -> DType:
     """The type of floats made of Python's numbers."""
     return dtypes.default_float
@@ -138,10 +153,12 @@ def set_default_dtype(d: DType | str) -> None:
 
 _OWN: Final[dict[str, Any]] = {
     f.__name__: f for f in (
-        randint, normal, max, min, pow, remainder, real, imag, is_floating_point, get_default_dtype,
-        set_default_dtype, load, save, inference_mode, is_grad_enabled, set_grad_enabled,
+        randint, normal, max, min, pow, remainder, real, imag, is_floating_point, device, finfo, iinfo,
+        autocast, get_default_dtype, set_default_dtype, load, save, inference_mode, is_grad_enabled, set_grad_enabled,
     )
 } | {"inference_mode": inference_mode}  # fmt: skip
+
+_ROOMS: Final = (functional, nn, special)
 
 
 def named(name: str) -> Any:
@@ -162,8 +179,8 @@ def named(name: str) -> Any:
         return getattr(Tensor, name)
     if isinstance(method, FunctionType):
         return _of_tensors(name, method)
-    for home in (functional, special):
-        if name in home.__all__:
+    for home in _ROOMS:
+        if name in _functions(home):
             return getattr(home, name)
     raise AttributeError(name)
 
@@ -173,7 +190,12 @@ def names() -> list[str]:
     types = [name for name, kind in vars(dtypes).items() if isinstance(kind, DType) and name[:7] != "default"]
     kinds = (classmethod, staticmethod, FunctionType)
     methods = [name for name in dir(Tensor) if name[0] != "_" and isinstance(getattr_static(Tensor, name), kinds)]
-    return sorted({*_OWN, *func.__all__, *types, *methods, *functional.__all__, *special.__all__})
+    return sorted({*_OWN, *func.__all__, *types, *methods, *[name for home in _ROOMS for name in _functions(home)]})
+
+
+def _functions(room: ModuleType) -> list[str]:
+    """The names of a room's functions, without those of classes and of rooms."""
+    return [name for name in room.__all__ if isinstance(getattr(room, name), FunctionType)]
 
 
 def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:

@@ -63,3 +63,9 @@ def test_an_error_names_the_function() -> None:
     with pytest.raises(ValueError, match=r"in cat\(self=\[float32 \[2\], float32 \[1, 1\]\]") as caught:
         kernelforge.cat([Tensor([1.0, 2.0]), Tensor([[1.0]])])
     assert "test_functions.py" in str(caught.value)
+
+
+def test_names_of_devices() -> None:
+    assert kernelforge.device("cpu") == "CPU" == Tensor([1.0]).to(kernelforge.device("cpu:0")).device
+    with pytest.raises(kernelforge.DeviceError, match="there is no device 'abacus:1'"):
+        kernelforge.device("abacus", 1)

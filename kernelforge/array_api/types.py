@@ -5,10 +5,9 @@ Comes in: types, tensors, numbers.  Goes out: types and what is to be said of th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
-
-import numpy as np
 
 from codegen.dtypes import DType, dtypes, promote
 from kernelforge.errors import ArgumentError
@@ -31,6 +30,16 @@ class FloatLimits:
     min: float
     smallest_normal: float
     dtype: DType
+
+    @property
+    def tiny(self) -> float:
+        """Another name of smallest_normal."""
+        return self.smallest_normal
+
+    @property
+    def resolution(self) -> float:
+        """The power of ten that digits can be told apart to."""
+        return float(10.0 ** -int(-math.log10(self.eps)))
 
 
 @dataclass(frozen=True)
@@ -60,16 +69,25 @@ def can_cast(from_: DType | Tensor, to: DType, /) -> bool:
 
 
 def finfo(type: DType | Tensor, /) -> FloatLimits:
-    """The limits of a float type; of the parts of a complex one."""
+    """The limits of a float type; of the parts of a complex one.
+
+    >>> finfo(dtypes.bfloat16).eps, finfo(dtypes.float16).max
+    (0.0078125, 65504.0)
+
+    raises TypeError for types of integers
+    """
     dtype = _dtype(type).real
-    found = np.finfo(dtype.numpy)
-    low, high, normal = (float(value) for value in (found.min, found.max, found.smallest_normal))
-    return FloatLimits(found.bits, float(found.eps), high, low, normal, dtype)
+    if not dtype.is_float:
+        raise TypeError(f"finfo() takes a floating-point type, got {dtype.name}; iinfo() takes integers")
+    largest = float(dtype.largest)
+    return FloatLimits(dtype.bits, dtype.eps, largest, -largest, dtype.smallest_normal, dtype)
 
 
 def iinfo(type: DType | Tensor, /) -> IntLimits:
-    """The limits of an integer type."""
+    """The limits of an integer type; raises TypeError for others."""
     dtype = _dtype(type)
+    if dtype.kind not in "iu":
+        raise TypeError(f"iinfo() takes an integer type, got {dtype.name}; finfo() takes floats")
     return IntLimits(dtype.bits, int(dtype.max), int(dtype.min), dtype)
 
 

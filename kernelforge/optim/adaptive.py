@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from kernelforge.errors import ArgumentError
 from kernelforge.optim.adam import averaged
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
@@ -316,7 +314,7 @@ class Adafactor(Optimizer):
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
         t, lr = state["step"], options["lr"]
-        least = options["eps_0"] if options["eps_0"] is not None else float(np.finfo(value.dtype.numpy).eps)
+        least = options["eps_0"] if options["eps_0"] is not None else value.dtype.eps
         share, square = t ** options["beta2_decay"], gradient.square()
         if "variance" in state:
             variance: Tensor = state["variance"]

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Final, Self
 
-import numpy as np
-
 from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.core import Operand
@@ -53,7 +51,7 @@ class Floats(Hashing):
             raise DTypeError(f"frexp() of {self.dtype}: only floats have an exponent; cast() them")
         digits, width = _DIGITS[x.dtype], x.dtype.bits - 1 - _DIGITS[x.dtype]
         bias = (1 << (width - 1)) - 2
-        small = x.abs() < float(np.finfo(x.dtype.numpy).smallest_normal)
+        small = x.abs() < x.dtype.smallest_normal
         scaled = small.where(x * 2.0 ** (digits + 1), x)
         bits = scaled.bitcast(_BITS[x.dtype.bits])
         raised = (bits >> digits) & ((1 << width) - 1)

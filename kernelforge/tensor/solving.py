@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Self
 
-import numpy as np
-
 from codegen.dtypes import promote
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import broadcast_shapes
@@ -136,7 +134,7 @@ class Solving(Decompositions):
         x = x.tril() + x.tril(-1).mH if hermitian else x
         if atol is not None or isinstance(rcond, Core):
             return x._pinv_above(0.0 if rcond is None else rcond, 0.0 if atol is None else atol)
-        limit = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if rcond is None else rcond
+        limit = max(self.shape[-2:]) * x.dtype.real.eps if rcond is None else rcond
         shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
         return x._hosted(hosts.pseudoinverse(limit), shape).cast(self._floating().dtype)
 
@@ -324,7 +322,7 @@ class Solving(Decompositions):
         """
         x = self._matrices("matrix_rank", square=False)
         values = x.eigvalsh().abs() if hermitian else x.svdvals()
-        usual = max(self.shape[-2:]) * float(np.finfo(x.dtype.real.numpy).eps) if atol is None else 0.0
+        usual = max(self.shape[-2:]) * x.dtype.real.eps if atol is None else 0.0
         if not values.shape[-1]:
             return values.sum(-1).long()
         low, share = (

@@ -54,3 +54,18 @@ def test_the_module_of_tensors_makes_one() -> None:
     made = kernelforge.tensor([1, 2, 3], dtype=kernelforge.float64, requires_grad=True)
     assert made.dtype is kernelforge.float64 and made.requires_grad
     assert linalg.norm(made).item() == pytest.approx(14**0.5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "complex64", "int8", "int64"],
+)
+def test_limits_of_types(name: str) -> None:
+    which = "iinfo" if name.startswith("int") else "finfo"
+    ours = getattr(kernelforge, which)(getattr(kernelforge, name))
+    theirs = getattr(torch, which)(getattr(torch, name))
+    fields = ("bits", "max", "min") if which == "iinfo" else (
+        "bits", "max", "min", "eps", "tiny", "smallest_normal", "resolution")  # fmt: skip
+    assert [getattr(ours, field) for field in fields] == [getattr(theirs, field) for field in fields]
+    with pytest.raises(TypeError, match=name):
+        getattr(kernelforge, "iinfo" if which == "finfo" else "finfo")(getattr(kernelforge, name))
