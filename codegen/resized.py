@@ -38,7 +38,7 @@ class Unalike(Exception):
 
 
 def resized(kernels: Sequence[Kernel], points: Sequence[Point], sizes: Point) -> Kernel | None:
-    """The kernel at some sizes, from what it is at the points.
+    """The kernel at some sizes, from what it is at the points; None where they are unlike, or it has no places there.
 
     >>> def copy(n):
     ...     i = Axis("i", n)
@@ -75,7 +75,10 @@ class _Resizing:
 
     def kernel(self, kernels: Sequence[Kernel]) -> Kernel:
         for axes in _aligned(kernel.axes for kernel in kernels):
-            self.axes[axes[0]] = Axis(_one(a.name for a in axes), self.number(a.size for a in axes))
+            size = self.number(a.size for a in axes)
+            if size < 1:
+                raise Unalike
+            self.axes[axes[0]] = Axis(_one(a.name for a in axes), size)
         for params in _aligned(kernel.params for kernel in kernels):
             dtype = _one(p.dtype for p in params)
             self.params[params[0]] = Param(_one(p.name for p in params), dtype, self.number(p.size for p in params))

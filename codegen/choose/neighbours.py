@@ -80,7 +80,7 @@ def form_of(kernel: Kernel, lanes: int) -> Form | None:
     loads = [e for value in images for e in loads_of(value)] or list(others)
 
     def outside_in(axes: Iterable[Axis]) -> tuple[Axis, ...]:
-        return tuple(sorted(axes, key=lambda a: -max(abs(e.index.coefficient(a)) for e in loads)))
+        return tuple(sorted(axes, key=lambda a: -max((abs(e.index.coefficient(a)) for e in loads), default=0)))
 
     rest, places = [a for a in parallel if a is not n and a not in touched], [a for a in parallel if a in touched]
     alike = tuple(a for a in rest if not any(a in value.axes for value in images))

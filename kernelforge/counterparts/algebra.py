@@ -235,8 +235,10 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
 
 def _variables(x: Any, y: Any, rowvar: bool) -> Tensor:
     """The rows, or the columns, of one matrix or of two."""
-    parts = [floating(one).atleast_2d() for one in tensors([one for one in (x, y) if one is not None])]
-    parts = [one if rowvar or one.shape[0] == 1 else one.mT for one in parts]
+    parts = [floating(one) for one in tensors([one for one in (x, y) if one is not None])]
+    lines = [one.ndim < 2 for one in parts]
+    parts = [one.atleast_2d() for one in parts]
+    parts = [one if rowvar or line else one.mT for one, line in zip(parts, lines)]
     return parts[0].cat(*parts[1:], dim=0) if len(parts) > 1 else parts[0]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from codegen.dtypes import dtypes
 from kernelforge import array_api
 from kernelforge.counterparts.table import Otherwise, alike, counterpart, flattened, floating, tensor, tensors
+from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
 
 for _name in ("unique_all", "unique_counts", "unique_inverse", "unique_values", "cumulative_sum", "cumulative_prod"):
@@ -175,6 +176,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     found = []
     for place, step in zip(axes, steps):
         line = x.movedim(place, -1)
+        if line.shape[-1] < 2:
+            raise ShapeError(f"gradient of {x.shape} along axis {place}: slopes need two elements")
         inner = (line[..., 2:] - line[..., :-2]) / (2 * step)
         ends = [(line[..., 1:2] - line[..., :1]) / step, (line[..., -1:] - line[..., -2:-1]) / step]
         found.append(ends[0].cat(inner, ends[1], dim=-1).movedim(-1, place))
@@ -186,7 +189,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     """Values between given points, on straight lines."""
     if period is not None:
         raise Otherwise
-    places, known, values = (floating(one) for one in tensors((x, xp, fp)))
+    known, values = (floating(one) for one in tensors((xp, fp)))
+    places = floating(x) if isinstance(x, Tensor) else Tensor(x, dtype=known.dtype, device=known.device)
     count = known.shape[0]
     if count < 2:
         raise Otherwise

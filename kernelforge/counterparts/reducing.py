@@ -166,7 +166,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
             share = share.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])
         whole = share.expand(x.shape).sum(_axis(axis, x), keepdims)
         found = (x * share).sum(_axis(axis, x), keepdims) / whole
-    return (found, whole.expand(found.shape)) if returned else found
+    return (found, whole.cast(found.dtype).expand(found.shape)) if returned else found
 
 
 # ------------------------------------------------------------------------------------------------- without nan
@@ -234,11 +234,17 @@ def _quantile(x: Tensor, q: Any, axis: Axis, keepdims: bool, method: str, name: 
         raise Otherwise
     axes = axes_of(axis, x.ndim)
     rest = [i for i in range(x.ndim) if i not in axes]
-    line = floating(x).permute([*rest, *axes]).reshape(*[x.shape[i] for i in rest], -1)
+    picked = method in ("lower", "higher", "nearest") and not x.dtype.is_inexact
+    line = (
+        (x.cast(dtypes.float64) if picked else floating(x))
+        .permute([*rest, *axes])
+        .reshape(*[x.shape[i] for i in rest], -1)
+    )
     shares = () if isinstance(q, float) else np.shape(q)
     lead = len(shares)
     given = q if isinstance(q, float) else floating(tensor(q, x)).cast(line.dtype).reshape(-1 if lead else ())
     found: Tensor = getattr(line, name)(given, -1, interpolation=method)
+    found = found.cast(x.dtype) if picked else found
     found = found.reshape(*shares, *found.shape[1:]) if lead > 1 else found
     if not keepdims:
         return found

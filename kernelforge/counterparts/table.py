@@ -15,6 +15,7 @@ import numpy as np
 from codegen.dtypes import promote
 from kernelforge.array_api.types import result_type
 from kernelforge.kinds import as_dtype
+from kernelforge.shape import normal_axis
 from kernelforge.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,6 +77,9 @@ def flattened(x: Tensor, axis: int | None) -> tuple[Tensor, int]:
 
 
 def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """The axes that are meant, counted from the front."""
+    """The axes that are meant, counted from the front, in the order in which they are named.
+
+    raises AxisError when one is out of range
+    """
     given = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return tuple([one % ndim for one in given])
+    return tuple([normal_axis(one, ndim, "a function of NumPy's") for one in given])

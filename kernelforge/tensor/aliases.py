@@ -6,7 +6,8 @@ a graph holds no tensor; a family holds its tensors weakly.
 
 Steps are ("reshape", shape), ("permute", order), ("shrink", bounds), ("flip", axes), ("expand", shape), ("detach",
 None), ("stride", (axis, step)), which takes every step-th place of an axis, and of complex numbers ("part", "real" or
-"imag"), ("parts", None), which adds a dimension for both, and ("numbers", None), which is that undone.
+"imag"), ("parts", None), which adds a dimension for both, and ("numbers", None), which is that undone; ("bits", (type,
+type before)) reads the same bits as another type.
 """
 
 from __future__ import annotations
@@ -264,7 +265,8 @@ def _strided(shape: Shape, strides: Strides, step: Step) -> Strides | None:
 
 def _before(dtype: DType, steps: tuple[Step, ...]) -> DType:
     """The type that steps which lead to a type begin with."""
-    for kind, _ in reversed(steps):
+    for kind, how in reversed(steps):
+        dtype = how[1] if kind == "bits" else dtype
         dtype = dtype.complex if kind in ("part", "parts") else dtype.real if kind == "numbers" else dtype
     return dtype
 
@@ -351,6 +353,7 @@ _FORWARD: Final[dict[str, Callable[[Node, Any], Node]]] = {
     "part": graph.part,
     "parts": lambda node, _: parts(node),
     "numbers": lambda node, _: numbers(node),
+    "bits": lambda node, how: graph.bitcast(node, how[0]),
 }
 _BACKWARD: Final[dict[str, Callable[[Node, Any, Node], Node]]] = {
     "reshape": lambda node, _, value: graph.reshape(value, node.shape),
@@ -363,4 +366,5 @@ _BACKWARD: Final[dict[str, Callable[[Node, Any, Node], Node]]] = {
     "part": _back_into_number,
     "parts": lambda node, _, value: numbers(value),
     "numbers": lambda node, _, value: parts(value),
+    "bits": lambda node, how, value: graph.bitcast(value, how[1]),
 }

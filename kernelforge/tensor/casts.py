@@ -33,9 +33,11 @@ class Casts(Create):
         return self if wanted is self.dtype else self._derived(graph.cast(self._node, wanted))
 
     def bitcast(self, dtype: DType | str) -> Self:
-        """The same bits read as dtype, of the same width."""
+        """The same bits read as dtype, of the same width: a view, changes in place are seen in both."""
         wanted = as_dtype(dtype)
-        return self if wanted is self.dtype else self._derived(graph.bitcast(self._node, wanted))
+        if wanted is self.dtype:
+            return self
+        return self._view(graph.bitcast(self._node, wanted), ("bits", (wanted, self.dtype)))
 
     def float(self) -> Self:
         """The values as float32."""

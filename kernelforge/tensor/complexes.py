@@ -83,10 +83,10 @@ class Complexes(Bessels):
     def H(self) -> Self:
         """A matrix transposed and conjugated.
 
-        raises ShapeError for more than two dimensions
+        raises ShapeError for a vector and for more than two dimensions
         """
-        if self.ndim > 2:
-            raise ShapeError(f"H of a tensor of shape {self.shape}: it has more than two dimensions; use mH")
+        if self.ndim not in (0, 2):
+            raise ShapeError(f"H of a tensor of shape {self.shape}: it is defined for matrices; use mH")
         return self.T.conj()
 
     def adjoint(self) -> Self:

@@ -103,12 +103,14 @@ class Counting(Statistics):
         >>> Tensor([0, 2, 2]).bincount(minlength=4).tolist()
         [1, 0, 2, 0]
 
-        raises ShapeError, DTypeError, and ValueError for negative values
+        raises ShapeError, DTypeError, and ValueError for negative values and a negative minlength
         """
         if self.ndim != 1 or (weights is not None and weights.shape != self.shape):
             raise ShapeError(f"bincount of {self.shape}: it takes a vector, and weights of the same shape")
         if not self.dtype.is_int:
             raise DTypeError(f"bincount() takes integers, got {self.dtype}")
+        if minlength < 0:
+            raise ArgumentError(f"bincount() makes a vector of at least minlength elements, got {minlength}")
         if weights is not None and not weights.dtype.is_float:
             weights = weights.cast(dtypes.float64)
         if not self.numel():
@@ -281,7 +283,7 @@ class Counting(Statistics):
 
     def _distinct_slices(self, dim: int, inverse: bool, counts: bool) -> Any:
         """What unique() finds along a dimension."""
-        found = np.unique(self.numpy(), True, True, True, axis=dim)
+        found = np.unique(self.numpy(), True, True, True, axis=dim, equal_nan=False)
         others = [type(self)(x.astype(np.int32).reshape(-1), device=self.device) for x in found[1:]]
         values = self.detach().index_select(dim, others[0])
         return (values, *others[1:2] * inverse, *others[2:] * counts) if inverse or counts else values

@@ -193,7 +193,7 @@ class Create(Core):
         [5, 3, 1]
         """
         stop = end if stop is None else stop
-        start, stop = (0, start) if stop is None else (start or 0, stop)
+        start, stop = (0, start) if stop is None else (0 if start is None else start, stop)
         if stop is None:
             raise ArgumentError("arange() needs to know where to stop")
         if dtype is not None and as_dtype(dtype) is dtypes.int64:
@@ -290,4 +290,6 @@ class Create(Core):
         return type(self)(data, **self._likeness(kwargs))
 
     def _likeness(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"device": self._node.device, "dtype": self.dtype, **given}
+        """Arguments that make something like this tensor; one that is None says nothing."""
+        told = {name: value for name, value in given.items() if value is not None}
+        return {"device": self._node.device, "dtype": self.dtype, **told}

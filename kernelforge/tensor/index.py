@@ -214,7 +214,8 @@ class Index(Scatter):
 
         raises IndexError
         """
-        items = [self._classified(item) for item in (index if isinstance(index, tuple) else (index,))]
+        several = isinstance(index, tuple) or (isinstance(index, list) and any(map(_parts_a_list, index)))
+        items = [self._classified(item) for item in (index if several else (index,))]
         widths = [_width(item) for item in items]
         ellipses = sum(item is Ellipsis for item in items)
         missing = self.ndim - sum(widths)
@@ -243,7 +244,12 @@ class Index(Scatter):
         if item is None or item is Ellipsis or isinstance(item, slice | Core):
             return item
         if isinstance(item, list | tuple | range | np.ndarray):
-            array = np.asarray(item)
+            try:
+                array = np.asarray(item)
+            except ValueError as error:
+                raise PlaceError(
+                    f"a list used as an index holds integers or bool in equal rows: {item!r}"
+                ) from error
             array = array.astype(np.int32) if not array.size and array.dtype.kind == "f" else array
             if array.dtype.kind not in "biu":
                 raise PlaceError(f"arrays used as indices hold integers or bool, not {array.dtype}")
@@ -345,6 +351,11 @@ def _checked(index: int, dim: int, shape: tuple[int, ...]) -> int:
     if not -n <= index < n:
         raise PlaceError(f"index {index} is out of bounds for dimension {dim} of a tensor of shape {shape}")
     return index + n if index < 0 else index
+
+
+def _parts_a_list(item: Any) -> bool:
+    """True for what is no element of an array: a list with it lists the indices of dimensions, as in torch."""
+    return item is None or item is Ellipsis or isinstance(item, slice)
 
 
 def _width(item: Any) -> int:

@@ -163,6 +163,9 @@ class Joining(Movement):
         raises ShapeError when another dimension differs
         """
         (first, *rest), dim = _listed((self, *others), dim)
+        if any(x.dtype is not first.dtype for x in rest):
+            kind = promote(first.dtype, *[x.dtype for x in rest])
+            first, *rest = [x.cast(kind) for x in (first, *rest)]
         if any(x.ndim != first.ndim for x in rest):
             first, *rest = _without_empty((first, *rest))
         return first._cat(*rest, dim=dim)

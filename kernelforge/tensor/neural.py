@@ -11,7 +11,7 @@ from contextlib import ContextDecorator
 from typing import Any, ClassVar, Final, Self
 
 from codegen.dtypes import DType, dtypes
-from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.errors import ArgumentError, ShapeError, StateError
 from kernelforge.settings import TRAINING, Context
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import narrow_type
@@ -149,7 +149,11 @@ class Neural(Norms, metaclass=TrainingMode):
         scale        1 / sqrt(d) when None
         enable_gqa   repeat each head (dimension -3) of key and value for the queries that share it
         returns      [.., L, e]; 0 for queries that may look at no key
+
+        raises StateError for is_causal besides attn_mask, as torch does
         """
+        if is_causal and attn_mask is not None:
+            raise StateError("attention takes attn_mask or is_causal=True, not both; put the causal part into the mask")
         if self.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
             raise ShapeError(
                 f"attention of queries {self.shape}, keys {key.shape} and values {value.shape}: queries and keys need "

@@ -24,7 +24,7 @@ class Widths(Joining):
     def bitcast(self, dtype: DType | str) -> Self:
         """The same bits read as dtype, least significant first: the last dimension grows or shrinks with the width.
 
-        Signalling NaN of 16 bits become quiet ones.
+        Signalling NaN of 16 bits become quiet ones.  Of equal width it is a view: changes in place are seen in both.
 
         >>> Tensor([1.0, -2.0]).bitcast("uint32").tolist()
         [1065353216, 3221225472]

@@ -50,3 +50,12 @@ def test_kernels_that_differ_in_more_than_numbers_have_no_other_sizes() -> None:
     assert resized([either(m, "exp", 3) for m in sizes], POINTS, {"m": 7}) is not None
     assert resized([either(m, "exp" if m < 50 else "log", 3) for m in sizes], POINTS, {"m": 7}) is None
     assert resized([either(m, "exp", m % 5) for m in sizes], POINTS, {"m": 7}) is None
+
+
+def test_no_kernel_at_sizes_where_an_axis_would_have_no_places() -> None:
+    def shorter(m: int) -> Kernel:
+        i, x, out = Axis("i", m - 7), Param("x", dtypes.float32, m), Param("out", dtypes.float32, m)
+        return Kernel("one", (x, out), (Store(out, i.index, load(x, i.index)),))
+
+    kernels = [shorter(point["m"]) for point in POINTS]
+    assert resized(kernels, POINTS, {"m": 8}) is not None and resized(kernels, POINTS, {"m": 7}) is None

@@ -136,6 +136,7 @@ REDUCING = [
     lambda n, x, y, v: n.quantile(x, [0.2, 0.5], axis=1),
     lambda n, x, y, v: n.quantile(x, 0.3, axis=(0, 1), keepdims=True),
     lambda n, x, y, v: n.percentile(x, 30, method="lower"),
+    lambda n, x, y, v: n.quantile(x > 0, 0.4, method="nearest"),
     lambda n, x, y, v: n.median(x, axis=1),
     lambda n, x, y, v: n.cumsum(x),
     lambda n, x, y, v: n.cumprod(x, axis=1),
@@ -176,6 +177,7 @@ ALGEBRA = [
     lambda n, x, y, v: n.trace(x, 1),
     lambda n, x, y, v: n.einsum("ij,kj->ik", x, y, optimize=True),
     lambda n, x, y, v: n.cov(x),
+    lambda n, x, y, v: n.cov(x[:1], rowvar=False, ddof=0),
     lambda n, x, y, v: n.cov(v, v[::-1], ddof=0),
     lambda n, x, y, v: n.corrcoef(x),
     lambda n, x, y, v: n.linalg.norm(x),
@@ -361,3 +363,27 @@ def test_most_functions_have_a_counterpart() -> None:
     left = sorted(name for name, one in dispatched.items() if one not in TABLE)
     assert len(left) <= 62, left
     assert not [name for name in left if name.startswith("fft.")]
+
+
+def test_numbers_keep_their_digits_beside_tensors() -> None:
+    whole = WHOLE + (1 << 40)
+    found = np.percentile(Tensor(whole), [30, 60], axis=1, method="higher")
+    np.testing.assert_array_equal(np.asarray(found), np.percentile(whole, [30, 60], axis=1, method="higher"))
+    assert str(found.dtype) == "int64"
+    assert np.interp(0.3, Tensor(np.arange(5.0)), Tensor(np.arange(5.0))).item() == 0.3
+    sums = np.average(Tensor(WHOLE), axis=1, weights=[1, 2, 3], returned=True)
+    assert [str(x.dtype) for x in sums] == ["float32"] * 2
+
+
+def test_axes_that_are_not_there() -> None:
+    for call in (
+        lambda x: np.flip(x, 2),
+        lambda x: np.count_nonzero(x, axis=(0, -3)),
+        lambda x: np.quantile(x, 0.5, 5),
+    ):
+        with pytest.raises(IndexError, match="valid axes"):
+            call(Tensor(X))
+    with pytest.raises(ValueError, match="two elements"):
+        np.gradient(Tensor([1.0]))
+    with pytest.raises(ValueError, match="matrices"):
+        Tensor([1.0]).H

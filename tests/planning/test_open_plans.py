@@ -240,3 +240,14 @@ def test_products_in_groups_end_with_the_axis(dtype: str) -> None:
         assert (x * y).sum(dtype="float32").item() == (a * b)[:n].sum()
         x, y = Tensor(a[:n], dtype=dtype).realize(), Tensor(b[:n], dtype=dtype).realize()
         assert abs((x @ y).float().item() - (a * b)[:n].sum()) <= 2
+
+
+def test_grids_of_few_points_of_changing_numbers() -> None:
+    """Kernels met at these sizes suggest others that have no places at the sizes plans are typically made for."""
+    lines = [Tensor(np.arange(n, dtype=np.float32), device="CPU") for n in (3, 4, 3)]
+    with Context(OPEN=1, DEVICE="CPU"):
+        for indexing in ("ij", "xy"):
+            for some in (lines[:1], lines[:2], [lines[0], Tensor(10.0, device="CPU"), *lines[1:]]):
+                expected = np.meshgrid(*(x.numpy() for x in some), indexing=indexing)
+                for x, y in zip(some[0].meshgrid(*some[1:], indexing=indexing), expected, strict=True):
+                    np.testing.assert_array_equal(x.realize().numpy(), y.reshape(x.shape))

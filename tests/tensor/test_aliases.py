@@ -95,6 +95,20 @@ def test_parts_of_parts(device) -> None:
     assert x.tolist() == [[8, 1, 1], [7, 0, 5], [7, 0, 1]] and rows[0].tolist() == [8, 1, 1]
 
 
+def test_the_same_bits_as_another_type_are_a_view(device) -> None:
+    x = Tensor([1.0, 2.0, 3.0, 4.0])
+    bits, first = x.view("int32"), x[:2].bitcast("uint32").bitcast("int32")
+    bits[1] = 0
+    assert x.tolist() == [1, 0, 3, 4] and first.tolist() == [0x3F800000, 0]
+    first.assign(Tensor([0x40800000, 0x40400000], dtype="int32"))
+    assert x.tolist() == [4, 3, 3, 4]
+    x[3] = 1.0
+    assert bits.tolist() == [0x40800000, 0x40400000, 0x40400000, 0x3F800000]
+    del x
+    bits[:2].fill_(0)
+    assert first.tolist() == [0, 0]
+
+
 def test_what_was_computed_keeps_its_value(device) -> None:
     x = Tensor([1.0, 2.0, 3.0])
     doubled, copied, flipped = x * 2, x.clone(), x.flip(0)

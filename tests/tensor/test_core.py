@@ -287,6 +287,7 @@ def test_new_tensors_like_another():
     assert all(tensor.shape == (2, 3) and tensor.dtype is dtypes.int16 for tensor in made)
     assert [made[i].numpy()[1, 2] for i in (0, 1, 2, 4)] == [0, 1, 7, 4]
     assert x.new_full(3, 0.5, dtype="float32").tolist() == [0.5] * 3
+    assert x.new_zeros((2,), dtype=None, device=None).dtype is x.new_tensor([1.5], dtype=None).dtype is dtypes.int16
 
 
 def test_to_another_type_or_that_of_a_tensor():

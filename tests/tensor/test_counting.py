@@ -122,3 +122,12 @@ def test_histograms_of_points(device):
             assert_all_same([found, *borders], [expected, *others], 1e-5, 1e-6)
     with pytest.raises(ShapeError, match="side by side"):
         Tensor([1.0]).histogramdd(3)
+
+
+def test_no_nan_is_another_along_a_dimension_either() -> None:
+    """As in torch."""
+    x = Tensor([1.0, np.nan, 1.0, np.nan])
+    for found in (x.unique(dim=0), x.unique()):
+        np.testing.assert_array_equal(found.numpy(), [1, np.nan, np.nan])
+    with pytest.raises(ValueError, match="minlength"):
+        Tensor([1]).bincount(minlength=-1)

@@ -334,3 +334,17 @@ def test_what_is_put_by_a_mask_without_dimensions_keeps_its_shape(shape, chosen,
     x, mask = Tensor.full(shape, 3.0), Tensor(chosen)
     y = x.index_put((mask,), x[mask] * 2)
     assert y.shape == shape and (y == (6 if chosen else 3)).all().item()
+
+
+def test_lists_with_slices_are_the_indices_of_dimensions(numpy_device):
+    """As in torch; NumPy refuses them.  A list of what fills an array is one index, as in NumPy."""
+    array = np.arange(24.0).reshape(2, 3, 4)
+    x = Tensor(array)
+    assert x[[slice(None), [0, 2]]].tolist() == array[:, [0, 2]].tolist()
+    assert x[[1, ..., None]].shape == (3, 4, 1) and x[[0, 1]].shape == (2, 3, 4)
+    x[[slice(None), [0, 2], 1]] = 9
+    array[:, [0, 2], 1] = 9
+    assert np.array_equal(x.numpy(), array)
+    for ragged in ([[0, 1], [1]], [(0, 1, 1), [1, 2]]):
+        with pytest.raises(IndexError, match="equal rows"):
+            x[ragged]

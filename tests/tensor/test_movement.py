@@ -111,6 +111,9 @@ def test_joined_types_are_promoted(numpy_device):
     joined = Tensor([1]).cat(Tensor([2.5]), Tensor([True]))
     assert str(joined.dtype) == "float32"
     assert_same(joined, [1, 2.5, 1])
+    for empty in (Tensor.zeros(0, dtype="float64"), Tensor.zeros(1, 0, dtype="float64")):
+        for parts in ((Tensor.ones(*empty.shape[:-1], 2), empty), (empty, Tensor.ones(*empty.shape[:-1], 2))):
+            assert str(Tensor.cat(*parts, dim=-1).dtype) == "float64"
 
 
 def test_large_permutations_compose(numpy_device):

@@ -42,7 +42,8 @@ def test_attention(device):
 
 
 def test_gradient(numpy_device):
-    assert_gradient(lambda q, k, v: q.scaled_dot_product_attention(k, v, Tensor(MASK), is_causal=True), Q, K, V)
+    assert_gradient(lambda q, k, v: q.scaled_dot_product_attention(k, v, Tensor(MASK)), Q, K, V)
+    assert_gradient(lambda q, k, v: q.scaled_dot_product_attention(k, v, is_causal=True), Q, K, V)
 
 
 def test_narrow_floats(numpy_device):
@@ -55,6 +56,8 @@ def test_narrow_floats(numpy_device):
 def test_errors():
     with pytest.raises(ShapeError, match="attention of queries"):
         Tensor(Q).scaled_dot_product_attention(Tensor(V), Tensor(V))
+    with pytest.raises(RuntimeError, match="not both"):
+        Tensor(Q).scaled_dot_product_attention(Tensor(K), Tensor(V), Tensor(MASK), is_causal=True)
 
 
 def test_sequential(numpy_device):

@@ -177,3 +177,13 @@ def test_results() -> None:
         wanted = {name: array.copy() for name, array in given.items()}
         interpret(kernel, wanted)
         assert difference(got["out"], wanted["out"], kernel.stores[0].param.dtype) is None, kernel.name
+
+
+def test_places_counted_without_reading_any() -> None:
+    """The slopes of a sum of what was padded with its edge: how often each element was taken."""
+    line, place, tap = Axis("i", 25), Axis("j", 5), Axis("r", 7)
+    taken = valid([Guard(tap.index - place.index, 0, 3)])
+    value = reduce("add", apply("where", taken, const(1.0, F32), const(0.0, F32)), [tap])
+    out = Param("out", F32, 125)
+    kernel = prepare(Kernel("count", (out,), (Store(out, line.index * 5 + place.index, value),)))
+    assert placed(kernel, CPU).schedule is not None
