@@ -85,6 +85,7 @@ class Neural(Norms, metaclass=TrainingMode):
         shape = [-1 if dim == 1 else 1 for dim in range(self.ndim)]
         return (self > 0).where(self, self * weight.reshape(shape))
 
+    @composite
     def glu(self, dim: int = -1) -> Self:
         """The first half of dimension dim, times the sigmoid() of the second."""
         if self.shape[self._dim(dim, "glu")] % 2:

@@ -141,14 +141,17 @@ class Picking(Index):
         places = index.reshape([count if i == dim else 1 for i in range(self.ndim)]).expand(shape)
         return self._scattered(dim, places, values.expand(shape), mode)
 
+    @composite
     def index_add(self, dim: int, index: Self, source: Self, *, alpha: float = 1) -> Self:
         """self with alpha * source added to the slices of dimension dim that a vector of indices names."""
         return self._with_slices(dim, index, source if alpha == 1 else source * alpha, "add")
 
+    @composite
     def index_copy(self, dim: int, index: Self, source: Self) -> Self:
         """self with the slices of dimension dim that a vector of indices names replaced by those of source."""
         return self._with_slices(dim, index, source, "set")
 
+    @composite
     def index_fill(self, dim: int, index: Self, value: Operand) -> Self:
         """self with one value in the slices of dimension dim that a vector of indices names."""
         if not self.shape:
