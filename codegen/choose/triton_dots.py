@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from codegen.access import cost, loads_of, main_stores
 from codegen.choose.picks import Pick, either, first
+from codegen.choose.rounds import effort
 from codegen.choose.staged import Form, form_of
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
@@ -25,6 +26,7 @@ from codegen.target import Target
 from codegen.triton.tiles import block_size
 
 LEAST: Final = 16  # the least extent of a tile of the matrix unit
+SIDE: Final = 64  # and the least that it is busy with
 GROUP: Final = 8  # rows of tiles that run together, so that they share operands in the second-level cache
 
 
@@ -38,7 +40,7 @@ class Tile(NamedTuple):
     stages: int
 
 
-# Largest first; the first that gives every processor a tile is taken, a small one if it occupies a quarter of them.
+# Largest first; those that give every processor a tile are compared, small ones if they occupy a quarter of them.
 NARROW: Final = (  # 16-bit operands
     Tile(128, 256, 64, 8, 3), Tile(128, 128, 64, 8, 3), Tile(64, 128, 64, 4, 4), Tile(64, 64, 64, 4, 4),
     Tile(32, 64, 64, 4, 4), Tile(16, 64, 128, 4, 4),
@@ -192,17 +194,19 @@ def _further(c: Contraction, target: Target) -> tuple[Tile, ...]:
 
 
 def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target: Target) -> list[Tile]:
-    """The tiles to try: the largest that occupies the machine first, then the smaller ones."""
+    """The tiles to try: of those that occupy the machine the one with least effort first, then the smaller ones."""
     tiles = [_clamped(tile, roles) for tile in _tiles(c, target)]
     if _is_heavy(kernel, roles):
         tiles = [t for t in tiles if t.m * t.n <= 128 * 128] or tiles
     if c.reduce.dtype.bits == 32 and any(cost(s.value) > LONG for s in main_stores(kernel)):
         tiles = [_clamped(HALVED, roles), *(t for t in tiles if t.m * t.n <= 64 * 64)]
-    for position, tile in enumerate(tiles):
-        count = others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n)
-        if count >= target.cores or (tile.m <= 64 and count >= target.cores // 4):
-            return tiles[position:]
-    return tiles[::-1]
+    counts = [others * -(-roles.m.size // tile.m) * -(-roles.n.size // tile.n) for tile in tiles]
+    enough = [at for at, (tile, count) in enumerate(zip(tiles, counts))
+              if count >= target.cores or (tile.m <= 64 and count >= target.cores // 4)]  # fmt: skip
+    if not enough:
+        return tiles[::-1]
+    areas = [max(t.m, SIDE) * max(t.n, SIDE) for t in tiles]  # less is no faster
+    return tiles[min(enough, key=lambda at: effort(areas[at], counts[at], target.cores)) :]
 
 
 def _tiles(c: Contraction, target: Target) -> tuple[Tile, ...]:

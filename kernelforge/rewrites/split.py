@@ -14,24 +14,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from codegen.choose.rounds import MIDDLE, effort
 from codegen.open_sizes import STATIC, Sizes
 from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
 from kernelforge.graph import Node, rebuilt, toposort
-from kernelforge.seen import contraction_operands
+from kernelforge.seen import contraction_operands, through
 
 CHUNK = 4096
 COLUMN_CHUNK = 256  # rows of a GPU's part of a sum down columns: enough parts to keep memory busy
 CHUNK_CONTRACTION = 1024
 LEAST = 1 << 19  # products of a part: less is done before another launch is
 TILE = 4096  # results of a contraction that one program computes at the least
-LARGE_TILE = 4 * TILE  # and where a GPU is at its best; it runs two such at a time on a processor
-CHUNK_LARGE = 4096  # terms of a part where programs of the smaller kind already suffice: partial results cost memory
+MANY_ROUNDS = 8  # tiles of each processor of a GPU from which on it matters little that some have one less
+BALANCE = 70  # products and sums in the time of a byte from memory, 16-bit operands; a sixth for 32 bits
+LAUNCH = 5e6  # of one processor in the time another launch takes
 CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs as much as some 2^14
 FEW = 4  # processors that are too few to split a scan
 OPEN_PART = 16  # the least length of a part of an open size, near the size's bound
 LEAST_PARTS = 4
+CASTS = frozenset({"cast"})
 COLUMNS = 64  # lines across memory one program walks together
 
 
@@ -89,22 +92,36 @@ def partition(node: Node, target: Target) -> Part | None:
     if wanted < 2:
         return None
     wanted = 1 << (wanted.bit_length() - 1) if gpu else wanted  # parts that need no masks
-    dim = next(d for d in dims if shape[d] > 1)
+    dim = _dim_of(shape, dims, wanted) if gpu else next(d for d in dims if shape[d] > 1)
     return Part(dim, min(wanted, shape[dim]))
 
 
 def _contraction_parts(node: Node, length: int, target: Target) -> Part | None:
-    """How to split a contraction on a GPU: into as many parts as give every processor two large tiles at the most."""
+    """How to split a contraction on a GPU: so that all processors end at about the same time.
+
+    Powers of two, which are parts that need no masks, are compared by the effort of the processor that has most tiles,
+    to which the time comes in which partial results are written and read.
+    """
     shape, (_, dims) = node.src[0].shape, node.attr
-    programs = node.size // LARGE_TILE
-    if programs >= target.cores:
+    dim = _dim_of(shape, dims, length // CHUNK_CONTRACTION)
+    most = min(length // CHUNK_CONTRACTION, shape[dim])
+    if node.size >= MANY_ROUNDS * MIDDLE * target.cores or most < 2:
         return None
-    chunk = CHUNK_LARGE if node.size // TILE >= target.cores else CHUNK_CONTRACTION
-    wanted = min(2 * target.cores // max(1, programs), length // chunk)
-    if wanted < 2:
-        return None
-    dim = next(d for d in dims if shape[d] > 1)
-    return Part(dim, min(1 << (wanted.bit_length() - 1), shape[dim]))  # a power of two: parts that need no masks
+    is_narrow = any(through(x, CASTS).dtype.itemsize <= 2 for x in contraction_operands(node))
+    memory = 8 * node.size * BALANCE / (1 if is_narrow else 6) / target.cores
+
+    def taken(parts: int) -> float:
+        areas = (MIDDLE, MIDDLE // 2, min(MIDDLE // 4, node.size))
+        least = min(effort(area, -(-node.size // area) * parts, target.cores) for area in areas)
+        return least * length / parts + (memory * parts + LAUNCH if parts > 1 else 0)
+
+    parts = min((1 << power for power in range(most.bit_length())), key=taken)
+    return Part(dim, parts) if parts > 1 else None
+
+
+def _dim_of(shape: Sequence[int], dims: Sequence[int], parts: int) -> int:
+    """The first dimension summed over that has so many places, or else the first that has several."""
+    return next((d for d in dims if shape[d] >= max(2, parts)), next(d for d in dims if shape[d] > 1))
 
 
 def _split(node: Node, part: Part) -> Node:
