@@ -172,11 +172,15 @@ def _rows(kernel: Kernel, free: Sequence[Axis], width: int, target: Target, pick
 def _columns(
     kernel: Kernel, free: Sequence[Axis], lane: Axis | None, inner: Sequence[Axis], width: int, target: Target
 ) -> Iterator[Schedule]:
-    """The lane axis in strips over programs, the reduced axes in chunks that fill the tile."""
+    """The lane axis in strips over programs, the reduced axes in chunks that fill the tile.
+
+    Strips are wide where little is summed over, or a program would have a single warp, and at least half of COLUMNS,
+    which is 128 bytes of 16-bit values, as long as each processor has a program.
+    """
     assert lane is not None
     others = prod(a.size for a in free if a is not lane)
-    columns = min(COLUMNS, block_size(lane.size))
-    while columns > 32 and others * -(-lane.size // columns) < target.cores:
+    columns = min(max(COLUMNS, SHORT // width), block_size(lane.size))
+    while columns > 32 and others * -(-lane.size // columns) < target.cores * (2 if columns > COLUMNS // 2 else 1):
         columns //= 2
     grid = [Step(a, columns if a is lane else 1) for a in free]
     if width * columns <= 2 * CHUNK:
