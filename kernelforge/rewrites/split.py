@@ -10,7 +10,7 @@ so that all processors take part.  The number of parts follows from the sizes al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -20,7 +20,7 @@ from codegen.ops import REDUCE_OPS
 from codegen.target import Target
 from kernelforge import graph
 from kernelforge.graph import Node, rebuilt, toposort
-from kernelforge.seen import contraction_operands, through
+from kernelforge.seen import BIJECTIVE, SEE_THROUGH, contraction_operands, through
 
 CHUNK = 4096
 COLUMN_CHUNK = 256  # rows of a GPU's part of a sum down columns: enough parts to keep memory busy
@@ -34,7 +34,7 @@ CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs
 FEW = 4  # processors that are too few to split a scan
 OPEN_PART = 16  # the least length of a part of an open size, near the size's bound
 LEAST_PARTS = 4
-CASTS = frozenset({"cast"})
+CASTS = SEE_THROUGH | {"cast"}
 COLUMNS = 64  # lines across memory one program walks together
 
 
@@ -53,6 +53,7 @@ def split(outputs: Sequence[Node], target: Target, sizes: Sizes = STATIC) -> lis
     parts = {node: part for node in order if node.op in rules and (part := rules[node.op](node, target)) is not None}
     if not parts:
         return list(outputs)
+    users = _users(order)
 
     def change(node: Node, new: Node) -> Node:
         if node not in parts:
@@ -63,7 +64,7 @@ def split(outputs: Sequence[Node], target: Target, sizes: Sizes = STATIC) -> lis
         if sizes.open and target.language == "triton" and not contraction_operands(node):
             part = _open_part(new, part)
         if not (sizes.open and sizes.has(new.src[0].shape[part.dim])):
-            return _split(new, part)
+            return _split(new, part, _order_of_use(node, users))
         # the guards of the last part would cost a contraction more than other processors gain
         return new if contraction_operands(node) else _split_open(new, part, sizes)
 
@@ -107,8 +108,7 @@ def _contraction_parts(node: Node, length: int, target: Target) -> Part | None:
     most = min(length // CHUNK_CONTRACTION, shape[dim])
     if node.size >= MANY_ROUNDS * MIDDLE * target.cores or most < 2:
         return None
-    is_narrow = any(through(x, CASTS).dtype.itemsize <= 2 for x in contraction_operands(node))
-    memory = 8 * node.size * BALANCE / (1 if is_narrow else 6) / target.cores
+    memory = 8 * node.size * BALANCE / (1 if _is_narrow(node) else 6) / target.cores
 
     def taken(parts: int) -> float:
         areas = (MIDDLE, MIDDLE // 2, min(MIDDLE // 4, node.size))
@@ -119,13 +119,55 @@ def _contraction_parts(node: Node, length: int, target: Target) -> Part | None:
     return Part(dim, parts) if parts > 1 else None
 
 
+def _is_narrow(contraction: Node) -> bool:
+    """True when an operand has at most 16 bits somewhere on its way: both reach the matrix unit so."""
+    for operand in through(contraction.src[0], BIJECTIVE | {"cast"}).src:
+        node = operand
+        while node.op in CASTS and node.realized is None and node.dtype.itemsize > 2:
+            node = node.src[0]
+        if node.dtype.itemsize <= 2:
+            return True
+    return False
+
+
 def _dim_of(shape: Sequence[int], dims: Sequence[int], parts: int) -> int:
     """The first dimension summed over that has so many places, or else the first that has several."""
     return next((d for d in dims if shape[d] >= max(2, parts)), next(d for d in dims if shape[d] > 1))
 
 
-def _split(node: Node, part: Part) -> Node:
-    """The reduction in two steps; elements that do not fill the parts evenly are a part of their own."""
+def _users(order: Sequence[Node]) -> dict[Node, list[Node]]:
+    """Who uses each node."""
+    users: dict[Node, list[Node]] = {}
+    for node in order:
+        for source in dict.fromkeys(node.src):
+            users.setdefault(source, []).append(node)
+    return users
+
+
+def _order_of_use(node: Node, users: Mapping[Node, Sequence[Node]]) -> tuple[int, ...]:
+    """A node's dimensions in the order in which the only ones that use it see them, through conversions and views."""
+    seen = [d for d, size in enumerate(node.shape) if size > 1]
+    after, at = node, list(range(len(node.shape)))  # of each dimension there the one it was; -1 for new ones of size 1
+    while len(users.get(after, ())) == 1:
+        (after,) = users[after]
+        if after.op == "permute":
+            at = [at[d] for d in after.attr]
+        elif after.op == "reshape":
+            left = [d for d in at if d in seen]
+            if [size for size in after.shape if size > 1] != [node.shape[d] for d in left]:
+                break
+            at = [left.pop(0) if size > 1 else -1 for size in after.shape]
+        elif after.op != "cast":
+            break
+    found = [d for d in at if d in seen]
+    return (*found, *(d for d in range(len(node.shape)) if d not in seen))
+
+
+def _split(node: Node, part: Part, order: Sequence[int]) -> Node:
+    """The reduction in two steps; elements that do not fill the parts evenly are a part of their own.
+
+    order  of the dimensions of the results, in which the parts' lie in memory
+    """
     (x,), (op, dims) = node.src, node.attr
     wide = graph.cast(x, x.dtype.arithmetic)
     size = x.shape[part.dim]
@@ -133,13 +175,22 @@ def _split(node: Node, part: Part) -> Node:
     even = _between(wide, part.dim, 0, each * part.parts)
     shape = (*x.shape[: part.dim], part.parts, each, *x.shape[part.dim + 1 :])
     inner = tuple(d + (d >= part.dim) for d in dims)
-    partial = graph.contiguous(graph.reduce(op, graph.reshape(even, shape), inner))
     place = part.dim - sum(d < part.dim for d in dims)
-    result = graph.reduce(op, partial, (place,))
+    partial = graph.reduce(op, graph.reshape(even, shape), inner)
+    if list(order) == sorted(order):
+        result = graph.reduce(op, graph.contiguous(partial), (place,))
+    else:
+        turned = graph.permute(partial, (place, *(d + (d >= place) for d in order)))
+        result = graph.permute(graph.reduce(op, graph.contiguous(turned), (0,)), _inverse(order))
     if each * part.parts < size:
         rest = graph.reduce(op, _between(wide, part.dim, each * part.parts, size), dims)
         result = graph.elementwise(op, result, rest)
     return graph.cast(result, node.dtype)
+
+
+def _inverse(order: Sequence[int]) -> tuple[int, ...]:
+    """The order that turns a permutation back."""
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
 def _open_part(node: Node, part: Part) -> Part:

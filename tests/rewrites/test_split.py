@@ -86,6 +86,16 @@ def test_deep_contractions_occupy_a_gpu(m: int, n: int, k: int, parts: int) -> N
     assert (0 if found is None else found.parts) == parts
 
 
+def test_parts_lie_in_the_order_in_which_they_are_used() -> None:
+    """Or the sum of them, and all that is fused with it, would read across memory."""
+    a, b = (Tensor.empty(16, 1024, n, dtype="bfloat16") for n in (768, 512))
+    product = (a.reshape(-1, 768).transpose(0, 1) @ b.reshape(-1, 512)).cast("float32")
+    used = product.reshape(768, 1, 512).permute(2, 1, 0).reshape(512, 768) + tensor(512, 768)
+    nodes = split(simplify(expanded([used._node])), SM90)
+    (stored,) = [x for x in toposort(nodes) if x.op == "contiguous" and x.src[0].op in ("reduce", "permute")]
+    assert stored.shape[1:] == (512, 768)
+
+
 def test_a_contraction_to_few_results_is_split() -> None:
     a, b = tensor(8, 20_000), tensor(20_000, 8)
     assert len(planned(a @ b)) == 2
