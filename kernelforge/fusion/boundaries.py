@@ -18,6 +18,7 @@ from kernelforge.fusion.merging import (
     OPERAND,
     OPERATIONS,
     PARALLEL,
+    UPDATE,
     Merging,
     Part,
 )
@@ -40,6 +41,7 @@ ADVICE: Final = {
     OWN_USE: "a rewrite prepares this value for many uses",
     DEVICES: "keep both tensors on one device",
     OPERAND: "an operand of a product is read many times: computing it once is cheaper",
+    UPDATE: "it takes so many registers that the product's tiles would be small",
     OPERATIONS: "a kernel holds at most 200 operations",
     ARRAYS: "a kernel reads and writes at most 96 arrays",
     BETWEEN: "what lies between needs one and feeds the other",

@@ -25,6 +25,7 @@ class Limits:
     cores       processors to keep busy
     program     elements one program may work through alone when there are too few programs
     updates     independent elementwise results share kernels; elsewhere their kernels share launches
+    deep        terms of a contraction from which on what several kernels compute from its results is none of its kernel
     narrow      conversions cost nothing and bytes do: what is widened is stored as it was before, and the matrix unit
                 takes 16-bit operands from memory only as they lie there
     """
@@ -41,6 +42,7 @@ class Limits:
     cores: int = 2
     program: int = 1 << 16
     updates: bool = False
+    deep: int = 0
     narrow: bool = False
 
     @staticmethod
@@ -49,4 +51,4 @@ class Limits:
         program = max(1 << 14, (1 << 17) // max(1, target.cores))
         is_gpu = target.language == "triton"
         again = 1 if is_gpu else Limits.again
-        return Limits(again=again, cores=target.cores, program=program, updates=is_gpu, narrow=is_gpu)
+        return Limits(again=again, cores=target.cores, program=program, updates=is_gpu, deep=2048 * is_gpu, narrow=is_gpu)

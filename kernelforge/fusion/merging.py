@@ -19,12 +19,14 @@ COMMON = "one value for several kernels"
 DEVICES = "on different devices"
 CONTIGUOUS = "asked to be contiguous"
 OPERAND = "a contraction reads it from memory"
+UPDATE = "much is computed from a long contraction"
 ARRAYS = "too many arrays"
 OPERATIONS = "too many operations"
 PARALLEL = "parallelism would be lost"
 FARTHEST = 400
 NEIGHBOURS = 6
 SMALL = 1 << 16
+LARGE_ARRAYS = 3  # of a long product's size that its kernel may bring and store
 PROGRAMS = 16
 ALONE = SCATTERS | {"stack", "host", "loop", "while"}
 
@@ -247,7 +249,11 @@ class Merging:
         return DEVICES if earlier.outputs[0].device != later.outputs[0].device else None
 
     def must_be_read(self, earlier: Part, later: Part) -> str | None:
-        """An objection where the later part loads what has to be in memory: by the user, or for a contraction."""
+        """An objection where the later part loads what has to be in memory: by the user, or for a contraction.
+
+        An optimiser's update takes so many registers that a product's tiles would be small: after a long one it is a
+        kernel of its own.
+        """
         between = self._inner(earlier, later)
         if any(node.op == "contiguous" for node in between):
             return CONTIGUOUS
@@ -258,7 +264,23 @@ class Merging:
             if node in contractions
             for factor in self.cuts.stored_factors(node)
         )
-        return OPERAND if is_operand else None
+        if is_operand:
+            return OPERAND
+        return UPDATE if between and self._is_long(earlier) and self._is_much(earlier, later) else None
+
+    def _is_long(self, part: Part) -> bool:
+        """True for a contraction with many terms, for which the largest tiles are worth a pass over its results."""
+        deep, cuts = self.cuts.limits.deep, self.cuts
+        return bool(deep) and any(
+            node in cuts.contractions and node not in cuts.scores and node.src[0].size >= deep * node.size
+            for node in part.inside
+        )
+
+    def _is_much(self, earlier: Part, later: Part) -> bool:
+        """True when kernels to be that use a value are several, each with arrays of its own, or one with many."""
+        arrays = {*earlier.arrays, *later.arrays} - set(self._inner(earlier, later))
+        large = sum(node.size == earlier.outputs[0].size for node in arrays)
+        return large > LARGE_ARRAYS or any(len(self.users.get(node, ())) > 1 for node in earlier.outputs)
 
     def _replace(self, earlier: Part, later: Part, part: Part) -> Part:
         """Puts a part in the place of two; what it does not store is not stored any more."""

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -180,6 +181,18 @@ def test_an_optimiser_step_is_one_kernel() -> None:
     nodes = to_compute(*outputs, target=SM90)
     for got, expected in zip(interpreted(plan, nodes), evaluate_all(nodes)):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("length", "kernels"), [(8192, 2), (512, 1)])
+def test_an_update_after_a_long_product_is_a_kernel_of_its_own(length: int, kernels: int) -> None:
+    """Where there are many terms, small tiles would cost more than to store the gradient."""
+    a, b = tensor(length, 48), tensor(length, 40)
+    p, m, v = (tensor(48, 40, seed=seed) for seed in range(3))
+    g = a.transpose(0, 1) @ b
+    m, v = m * 0.9 + g * 0.1, v * 0.99 + g * g * 0.01
+    (*_, update) = plan = planned(p - m / (v.abs().sqrt() + 1e-8) * 0.01, m, v, target=replace(SM90, cores=1))
+    assert len(plan) == kernels and len(update.outputs) == 3
+    assert len(planned(g + p, target=replace(SM90, cores=1))) == 1
 
 
 def test_large_updates_share_a_kernel_only_with_their_equals() -> None:

@@ -53,6 +53,13 @@ def test_transposes_get_square_tiles() -> None:
     assert sorted(tiles(schedule).values()) == [64, 64]
 
 
+@pytest.mark.parametrize("terms, columns", [(4, 512), (2, 1024), (64, 128)])
+def test_programs_of_narrow_sums_have_several_warps(terms: int, columns: int) -> None:
+    x = tensor("x", terms, 1 << 20)
+    _, schedule = chosen(written.kernel("parts", (1 << 20,), lambda j: over("add", terms, lambda r: x(r, j))))
+    assert schedule.loops[0].tile == columns and int(schedule.options["num_warps"]) >= 4
+
+
 @pytest.mark.parametrize("columns, looped", [(100, False), (4096, False), (100_000, True)])
 def test_rows_stay_whole_while_they_fit(columns: int, looped: bool) -> None:
     x = tensor("x", 256, columns)
@@ -82,6 +89,15 @@ def test_product_tiles_follow_the_size(size: int, expected: tuple[int, int, int]
     found = tiles(schedule)
     assert tuple(min(found[name], 256) for name in "mnk") == expected
     assert "tl.dot(" in generate(kernel, SM90).source
+
+
+@pytest.mark.parametrize("m, n, expected", [(3072, 3072, (128, 128)), (512, 11_008, (128, 128)), (1536, 1536, (64, 128)),
+                                            (4096, 4096, (128, 256)), (512, 512, (64, 64))])  # fmt: skip
+def test_product_tiles_come_in_whole_rounds(m: int, n: int, expected: tuple[int, int]) -> None:
+    """One tile more than there are processors would take as long as another of each."""
+    product = written.matmul(half("a", m, 1024), half("b", 1024, n), 1024)
+    _, schedule = chosen(written.kernel("product", (m, n), product, dtype=dtypes.bfloat16))
+    assert tuple(step.tile for step in schedule.loops[:2]) == expected
 
 
 def test_heavy_epilogues_get_smaller_tiles() -> None:
