@@ -51,4 +51,5 @@ class Limits:
         program = max(1 << 14, (1 << 17) // max(1, target.cores))
         is_gpu = target.language == "triton"
         again = 1 if is_gpu else Limits.again
-        return Limits(again=again, cores=target.cores, program=program, updates=is_gpu, deep=2048 * is_gpu, narrow=is_gpu)
+        deep = 2048 if is_gpu else 0
+        return Limits(again=again, cores=target.cores, program=program, updates=is_gpu, deep=deep, narrow=is_gpu)

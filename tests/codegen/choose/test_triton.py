@@ -91,8 +91,13 @@ def test_product_tiles_follow_the_size(size: int, expected: tuple[int, int, int]
     assert "tl.dot(" in generate(kernel, SM90).source
 
 
-@pytest.mark.parametrize("m, n, expected", [(3072, 3072, (128, 128)), (512, 11_008, (128, 128)), (1536, 1536, (64, 128)),
-                                            (4096, 4096, (128, 256)), (512, 512, (64, 64))])  # fmt: skip
+@pytest.mark.parametrize(
+    "m, n, expected",
+    [
+        (3072, 3072, (128, 128)), (512, 11_008, (128, 128)), (1536, 1536, (64, 128)), (4096, 4096, (128, 256)),
+        (512, 512, (64, 64)),
+    ],
+)  # fmt: skip
 def test_product_tiles_come_in_whole_rounds(m: int, n: int, expected: tuple[int, int]) -> None:
     """One tile more than there are processors would take as long as another of each."""
     product = written.matmul(half("a", m, 1024), half("b", 1024, n), 1024)
