@@ -30,14 +30,14 @@ from kernelforge.kernels.cuda_driver import absence
 
 SECTIONS: dict[str, tuple[Callable[[Lab, str], None], float]] = {  # each with the seconds it may take
     "ceilings": (ceilings.measure, 30),
-    "tests": (checks.tests, 150),
     "products of bfloat16": (products.narrow, 100),
     "attention": (attention.both, 90),
-    "rows": (rows.all_rows, 70),
     "GPT-2": (gpt2.training, 130),
+    "rows": (rows.all_rows, 70),
     "fused products": (products.epilogue, 60),
-    "host": (host.calls, 30),
     "products of float32": (products.single, 70),
+    "host": (host.calls, 30),
+    "tests": (checks.tests, 150),
     "first results": (host.beginnings, 90),
     "open sizes": (sizes.drawn, 60),
 }
