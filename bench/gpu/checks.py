@@ -1,4 +1,4 @@
-"""Some of the tests on the GPU, in what time the figures leave: of hardware, of models, of operations with few cases."""
+"""Some of the tests on the GPU, as long as time is left: of hardware, models, operations with few cases."""
 
 import os
 import re

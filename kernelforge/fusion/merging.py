@@ -269,12 +269,14 @@ class Merging:
         return UPDATE if between and self._is_long(earlier) and self._is_much(earlier, later) else None
 
     def _is_long(self, part: Part) -> bool:
-        """True for a contraction with many terms, for which the largest tiles are worth a pass over its results."""
+        """True for a contraction with many terms, for which the largest tiles are worth a pass over its results.
+
+        Those of an attention keep what they read for all that follows.
+        """
         deep, cuts = self.cuts.limits.deep, self.cuts
-        return bool(deep) and any(
-            node in cuts.contractions and node not in cuts.scores and node.src[0].size >= deep * node.size
-            for node in part.inside
-        )
+        if not deep or not cuts.scores.isdisjoint(part.inside):
+            return False
+        return any(node in cuts.contractions and node.src[0].size >= deep * node.size for node in part.inside)
 
     def _is_much(self, earlier: Part, later: Part) -> bool:
         """True when kernels to be that use a value are several, each with arrays of its own, or one with many."""

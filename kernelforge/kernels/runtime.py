@@ -100,7 +100,11 @@ class Memory(_MemoryFields):
 
     def __del__(self, _ending: Callable[[], bool] = sys.is_finalizing) -> None:
         if not _ending():  # when Python ends, the modules a pool needs may be gone already
-            self.owner.give_back(self.block)
+            try:
+                owner, block = self.owner, self.block
+            except AttributeError:  # an interrupt came while it was made
+                return
+            owner.give_back(block)
 
     def __repr__(self) -> str:
         return f"Memory({self.nbytes} bytes)"

@@ -345,3 +345,14 @@ def test_kernels_with_several_results_wait_for_what_any_of_them_needs() -> None:
     x = Tensor(numbers, requires_grad=True)
     (dx,) = autograd.grad([x.pinverse()], [x], [x.detach()])
     assert planned(dx)
+
+
+def test_a_long_attention_and_its_gradients_share_what_they_read() -> None:
+    """What is computed from its result stays with it, however many keys are summed over."""
+
+    def kernels(length: int) -> int:
+        q, k, v, g = (Tensor.empty(2, 4, length, 64, dtype="bfloat16") for _ in range(4))
+        out = q.scaled_dot_product_attention(k, v)
+        return len(planned(out, *out.gradient(q, k, v, gradient=g), target=SM90))
+
+    assert kernels(4096) == kernels(1024)

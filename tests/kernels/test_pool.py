@@ -1,6 +1,7 @@
 """The pool hands out no block twice, keeps what it may, and lets nothing go that a launch still uses."""
 
 import gc
+import sys
 import threading
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
 from kernelforge.kernels.pool import ALL_SPARED, MOST_SPARED, SMALLEST, Pool, size_class
-from kernelforge.kernels.runtime import Block
+from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import Context
 from tests.guarded import GUARDED
 
@@ -172,3 +173,12 @@ def test_takers_keep_little_in_reserve() -> None:
     for take in [*takers, pool.taker(MOST_SPARED + 1)]:
         take(), take()
     assert sum(x is not None for spared in pool._spared for x in spared) * MOST_SPARED <= ALL_SPARED
+
+
+def test_memory_whose_making_was_interrupted_goes_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    memory = object.__new__(Memory)
+    memory.nbytes = 16
+    del memory
+    assert not told
