@@ -11,6 +11,7 @@ from typing import Final
 
 MIDDLE: Final = 128 * 128  # results of a tile, of which a processor runs two at a time
 SPEEDS: Final = ((2 * MIDDLE, 1.1), (MIDDLE, 1.0), (MIDDLE // 2, 0.83), (0, 0.55))
+WORTH: Final = 0.95  # of an effort, which another must stay below to be preferred
 ALONE: Final = 1.15  # by which a processor takes longer for a tile when no other hides what that waits for
 
 

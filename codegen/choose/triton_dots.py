@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from codegen.access import cost, loads_of, main_stores
 from codegen.choose.picks import Pick, either, first
-from codegen.choose.rounds import effort
+from codegen.choose.rounds import WORTH, effort
 from codegen.choose.staged import Form, form_of
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
@@ -206,7 +206,9 @@ def _preferred(kernel: Kernel, c: Contraction, roles: Roles, others: int, target
     if not enough:
         return tiles[::-1]
     areas = [max(t.m, SIDE) * max(t.n, SIDE) for t in tiles]  # less is no faster
-    return tiles[min(enough, key=lambda at: effort(areas[at], counts[at], target.cores)) :]
+    efforts = {at: effort(areas[at], counts[at], target.cores) for at in enough}
+    best = min(enough, key=efforts.__getitem__)
+    return tiles[best if efforts[best] < WORTH * efforts[enough[0]] else enough[0] :]
 
 
 def _tiles(c: Contraction, target: Target) -> tuple[Tile, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from codegen.choose.rounds import MIDDLE, effort
+from codegen.choose.rounds import MIDDLE, WORTH, effort
 from codegen.open_sizes import STATIC, Sizes
 from codegen.ops import REDUCE_OPS
 from codegen.target import Target
@@ -29,7 +29,6 @@ LEAST = 1 << 19  # products of a part: less is done before another launch is
 TILE = 4096  # results of a contraction that one program computes at the least
 MANY_ROUNDS = 8  # tiles of each processor of a GPU from which on it matters little that some have one less
 BALANCE = 70  # products and sums in the time of a byte from memory, 16-bit operands; a sixth for 32 bits
-WORTH = 0.95  # of the time of the whole, which parts must stay below
 LAUNCH = 5e6  # of one processor in the time another launch takes
 CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs as much as some 2^14
 FEW = 4  # processors that are too few to split a scan
