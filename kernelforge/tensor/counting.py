@@ -115,17 +115,23 @@ class Counting(Statistics):
             weights = weights.cast(dtypes.float64)
         if not self.numel():
             return self._wrap(graph.full((minlength,), 0, dtypes.int32 if weights is None else weights.dtype), None)
-        low, high = self.min(), self.max()
-        low.realize(high)
-        if low.item() < 0:
-            raise ArgumentError(f"bincount() counts values from 0 up, got {low.item()}")
-        count = max(int(high.item()) + 1, minlength)
-        return self._occurrences(1 << (count - 1).bit_length(), weights)._between(0, 0, count)
+        low, high = self._ends().tolist()
+        if low < 0:
+            raise ArgumentError(f"bincount() counts values from 0 up, got {low}")
+        count = max(int(high) + 1, minlength)
+        length = 1 << (count - 1).bit_length()
+        return self._occurrences(length, weights)._between(0, 0, count)
 
+    @composite
+    def _ends(self) -> Self:
+        """The smallest and the largest element."""
+        return self.min().stack(self.max())
+
+    @composite
     def _occurrences(self, count: int, weights: Self | None = None) -> Self:
         """How often each of 0 .. count-1 occurs in a vector of such integers, or the sums of weights."""
         kind = dtypes.int32 if weights is None else weights.dtype
-        places = self.cast(dtypes.int64 if self.dtype.bits == 64 else dtypes.int32)
+        places = self.cast(dtypes.int64 if self.dtype.bits == 64 else dtypes.int32)._kept_inside(count)
         each = graph.full(self.shape, 1, kind) if weights is None else weights._node
         node = graph.scatter(graph.full((count,), 0, kind), places._node, each, 0, "add")
         return self._wrap(node, None if weights is None else weights._tracked)
