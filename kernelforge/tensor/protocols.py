@@ -87,10 +87,11 @@ class Protocols(Names):
         if values is None:
             return self._in_words()
         notes = [] if self.device == Device.DEFAULT else [f"device={self.device!r}"]
-        if self.dtype not in (dtypes.default_float, dtypes.default_int, dtypes.bool) or not values.size:
-            notes.append(f"dtype={self.dtype!r}")
         if not values.size and len(self.shape) != 1:
-            notes.insert(0, f"size={self.shape}")
+            notes.append(f"size={self.shape}")
+        usual = (dtypes.default_float, dtypes.default_float.complex, dtypes.default_int, dtypes.bool)
+        if self.dtype not in (usual if values.size else usual[:1]):
+            notes.append(f"dtype={self.dtype!r}")
         return printing.text(type(self).__name__, values, [*notes, *["requires_grad=True"] * bool(self.requires_grad)])
 
     def _in_words(self) -> str:

@@ -66,8 +66,8 @@ def test_results_in_a_tensor() -> None:
         ([True, False], "Tensor([ True, False])"),
         ([[1, 2], [3, 40]], "Tensor([[ 1,  2],\n        [ 3, 40]])"),
         (1.5, "Tensor(1.5000)"),
-        ([float("inf"), 1.0], "Tensor([inf,  1.])"),
-        ([], "Tensor([], dtype=dtypes.float32)"),
+        ([float("inf"), 1.0], "Tensor([inf, 1.])"),
+        ([], "Tensor([])"),
     ],
 )
 def test_values_in_words(data, text: str) -> None:
@@ -75,7 +75,7 @@ def test_values_in_words(data, text: str) -> None:
 
 
 def test_many_values_are_cut_and_lazy_ones_not_computed() -> None:
-    assert repr(Tensor.arange(3000).realize()) == "Tensor([   0,    1,    2, ..., 2997, 2998, 2999])"
+    assert repr(Tensor.arange(3000).realize()) == "Tensor([   0,    1,    2,  ..., 2997, 2998, 2999])"
     x = Tensor(X, dtype="float16", requires_grad=True)
     assert repr(x).endswith("dtype=dtypes.float16, requires_grad=True)")
     assert repr(x + 1) == "<Tensor [2, 2] float16 on NUMPY, lazy, requires_grad>"
