@@ -6,6 +6,7 @@ fails only when a plan is made carries its line with it, in `current_line`.
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import sys
@@ -19,6 +20,7 @@ current_line: Final[ContextVar[Line | None]] = ContextVar("current_line", defaul
 
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PACKAGES: Final = tuple(os.path.join(_ROOT, name) + os.sep for name in ("kernelforge", "codegen"))
+_CONTEXTS: Final = contextlib.__file__
 _ERRORS: Final = os.path.join(_ROOT, "kernelforge", "errors.py")
 _WRAPPED: Final = frozenset(("function", "method"))  # what a wrapper calls the function it wraps
 _LIBRARY: Final = _PACKAGES[0]
@@ -27,10 +29,10 @@ _LONGEST: Final = 60  # characters of one
 
 
 class _Own(dict[str, bool]):
-    """Whether a file belongs to the library, by its name."""
+    """Whether a file belongs to the library, by its name, or stands between its context managers and their users."""
 
     def __missing__(self, file: str) -> bool:
-        found = self[file] = file.startswith(_LIBRARY)
+        found = self[file] = file.startswith(_LIBRARY) or file == _CONTEXTS
         return found
 
 
@@ -59,6 +61,9 @@ def _frames() -> tuple[FrameType | None, FrameType | None]:
     call = None
     while frame is not None:
         code = frame.f_code
+        if code.co_filename == _CONTEXTS:
+            frame = frame.f_back
+            continue
         if not code.co_filename.startswith(_PACKAGES):
             if call is not None:
                 return call, frame

@@ -134,6 +134,9 @@ class Sequential(_Numbered):
 
     def _set_items(self, items: Iterable[Any]) -> None:
         new, names = list(items), self._keys()
+        for i, item in enumerate(new):
+            if not callable(item):
+                raise KindError(f"Sequential() takes modules or functions; number {i} is {item!r}")
         known = {id(vars(self)[name]): name for name in names if not name.isdigit()}
         for name in names:
             delattr(self, name)

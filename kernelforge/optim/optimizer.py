@@ -51,6 +51,8 @@ class Optimizer:
         self._hooks: dict[str, dict[int, Callable[..., Any]]] = {when: {} for when in HOOKS}
         if isinstance(params, Tensor):
             raise KindError(f"{type(self).__name__} takes tensors, or dicts of them, in a list, but got one tensor")
+        if hasattr(params, "parameters"):
+            raise KindError(f"{type(self).__name__} takes tensors, but got a module: give it module.parameters()")
         given: list[Any] = list(params)
         for group in given if given and isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)

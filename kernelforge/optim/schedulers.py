@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from kernelforge.errors import ArgumentError
+from kernelforge.errors import ArgumentError, KindError
 from kernelforge.optim.optimizer import Optimizer
 from kernelforge.tensor import Tensor
 
@@ -31,6 +31,8 @@ class LRScheduler:
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise KindError(f"{type(self).__name__} takes an optimiser first, got {type(optimizer).__name__}")
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:

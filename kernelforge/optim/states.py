@@ -37,6 +37,9 @@ def unpacked_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
 
     raises ValueError
     """
+    missing = [name for name in ("param_groups", "state") if name not in saved]
+    if missing:
+        raise ArgumentError(f"load_state_dict() takes what state_dict() gave; there is no {' and no '.join(missing)}")
     groups = saved["param_groups"]
     if len(groups) != len(optimizer.param_groups):
         raise ArgumentError("loaded state dict has a different number of parameter groups")

@@ -222,6 +222,8 @@ class Counting(Statistics):
 
     def _equal_parts(self, bins: int, range: Sequence[float] | None) -> Self:
         """bins + 1 edges from one end of the range to the other."""
+        if range is None and not self.numel():
+            range = (0, 1)
         low, high = (self.min(), self.max()) if range is None else (self._scalar(range[0]), self._scalar(range[1]))
         equal = low.eq(high)
         low, high = equal.where(low - 0.5, low), equal.where(high + 0.5, high)

@@ -228,6 +228,8 @@ class Create(Core):
         if steps < 0:
             raise ArgumentError(f"linspace() needs steps >= 0, got {steps}")
         kind = as_dtype(dtype or dtypes.default_float)
+        if kind.is_int:
+            start, stop = int(start), int(stop)
         if kind is dtypes.bool:
             raise DTypeError("linspace() of bool: evenly spaced numbers are integers or floats")
         work = _precise(kind, start, stop, (stop - start) / max(1, steps - 1)) if kind.is_float else dtypes.float64

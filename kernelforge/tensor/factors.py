@@ -17,6 +17,7 @@ from codegen.dtypes import dtypes
 from kernelforge.errors import LinAlgError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.hosted import HostFunction
+from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor import elimination
 from kernelforge.tensor.complexes import Complexes
 from kernelforge.tensor.composite import spelled_out
@@ -252,8 +253,10 @@ class Factors(Complexes):
     def ldl_solve(self, pivots: Self, B: Self, *, hermitian: bool = False) -> Self:
         """The x of A @ x = B, self being the factors that ldl_factor() made of A."""
         factors = self._matrices("ldl_solve")
-        places = pivots.cast(factors.dtype)
-        return B.cast(factors.dtype)._hosted(_ldl_solution(hermitian), B.shape, factors, places)
+        batch = broadcast_shapes(factors.shape[:-2], B.shape[:-2])
+        factors, right = factors.expand(*batch, *factors.shape[-2:]), B.expand(*batch, *B.shape[-2:])
+        places = pivots.expand(*batch, pivots.shape[-1]).cast(factors.dtype)
+        return right.cast(factors.dtype)._hosted(_ldl_solution(hermitian), right.shape, factors, places)
 
     # Reflections ------------------------------------------------------------------------------------------------
 

@@ -85,6 +85,8 @@ class Joining(Movement):
         """Padded along one dimension with elements of its own."""
         n = self.shape[dim]
         before, after = kept = max(0, pads[0]), max(0, pads[1])
+        if not any(pads):
+            return self
         start, end = max(0, -pads[0]), max(0, -pads[1])
         limit = {"reflect": n - 1, "circular": max(0, n - start - end)}.get(mode, max(kept))
         if max(kept) > limit or sum(pads) < -n:

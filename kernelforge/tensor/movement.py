@@ -123,6 +123,8 @@ class Movement(Activations):
 
     def transpose(self, dim0: int = 1, dim1: int = 0) -> Self:
         """With two dimensions exchanged."""
+        if not self.ndim and {dim0, dim1} <= {0, -1}:
+            return self._permuted(())
         order = list(range(self.ndim))
         dim0, dim1 = self._dim(dim0, "transpose"), self._dim(dim1, "transpose")
         order[dim0], order[dim1] = dim1, dim0

@@ -108,6 +108,7 @@ class Norms(Assembling):
             found = values.sum(-1) if ord == "nuc" else values.max(-1) if ord == 2 else values.min(-1)
         elif ord in (1, -1, math.inf, -math.inf):
             sums = x.abs().sum(-2 if abs(float(ord)) == 1 else -1)
+            sums = sums if sums.shape[-1] or ord not in (1, math.inf) else sums.pad((0, 1))
             found = sums.max(-1) if float(ord) > 0 else sums.min(-1)
         else:
             raise ArgumentError(f"matrix_norm() knows the orders fro, nuc, 1, 2, inf and negative ones, got {ord!r}")

@@ -46,7 +46,8 @@ class Polynomials(Floats):
         """
         x = self._floating()
         before, this = x._constant(1), first
-        if isinstance(n, int):
+        if isinstance(n, int | float):
+            n = int(n)
             for k in range(1, n):
                 before, this = this, step(x, this, before, k)
             return x._constant(0) if n < 0 else before if n == 0 else this

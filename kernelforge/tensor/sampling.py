@@ -23,7 +23,8 @@ class Sampling(Sorting):
 
         replacement   False: each index at most once, by the largest of log(u) / weight; weights of 0 come last
 
-        raises ShapeError, and ValueError for more samples without replacement than there are weights
+        raises ShapeError, ValueError for more samples without replacement than there are weights, and IndexError when
+        the result is used, if weights are negative, infinite or NaN, or none is positive
         """
         if not 1 <= self.ndim <= 2:
             raise ShapeError(f"multinomial() takes a vector or a matrix of weights, got {self.shape}")
@@ -31,12 +32,19 @@ class Sampling(Sorting):
         if num_samples < 1:
             raise ArgumentError(f"multinomial() draws at least 1 sample, not {num_samples}")
         if not replacement and num_samples > 1:
-            return self._sample_once(rows, num_samples).reshape(*self.shape[:-1], num_samples)
+            return self._sound(rows, self._sample_once(rows, num_samples)).reshape(*self.shape[:-1], num_samples)
         limits = rows.cumsum(1)
         total = limits._between(1, self.shape[-1] - 1, self.shape[-1])
         draws = type(self).rand(rows.shape[0], num_samples, device=self._node.device) * total
         places = (limits.unsqueeze(1) <= draws.unsqueeze(2)).sum(2, dtype=dtypes.int32).minimum(self.shape[-1] - 1)
-        return places.reshape(*self.shape[:-1], num_samples)
+        return self._sound(rows, places).reshape(*self.shape[:-1], num_samples)
+
+    def _sound(self, rows: Self, places: Self) -> Self:
+        """Places of weights, which are out of range in rows that are no weights."""
+        count = rows.shape[1]
+        total = rows.sum(1, keepdim=True)
+        sound = (rows >= 0).all(1, keepdim=True) & (total > 0) & (total < math.inf)
+        return type(self).arange(count, device=self._node.device).contiguous()[sound.where(places, count)]
 
     def _sample_once(self, rows: Self, count: int) -> Self:
         """int32 indices of each row, none twice.

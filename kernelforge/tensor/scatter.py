@@ -50,6 +50,8 @@ class Scatter(Interchange):
         >>> Tensor([[1, 2], [3, 4]]).gather(1, Tensor([[1], [0]])).tolist()
         [[2], [3]]
         """
+        if not index.numel():
+            return self.new_zeros(*index.shape)
         if not self.shape:
             return self.reshape(1).gather(dim, index.reshape(-1)).reshape(index.shape)
         dim, places = self._along(dim, index, "gather")

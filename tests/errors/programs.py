@@ -152,6 +152,14 @@ Tensor.randint(2, dtype="float32") | integer
 """
 
 VALUES = """
+nn.Sequential(nn.Linear(2, 2), 5) | Sequential
+nn.functional.interpolate(N, size=(2,)) | spatial
+nn.functional.conv2d(N, Tensor.ones(1, 2, 2, 2), padding=-1) | padding
+nn.utils.rnn.pad_sequence([]) | at least one
+optim.SGD(nn.Linear(2, 2), lr=0.1) | parameters()
+optim.lr_scheduler.StepLR(0.1, 10) | optimiser
+optim.SGD([W], lr=0.1).load_state_dict({}) | state_dict
+func.functional_call(nn.Linear(3, 2), {"weights": X}, V) | weights
 I // 0 | division
 I % 0 | division
 I.fmod(0) | division
@@ -211,4 +219,7 @@ Tensor.zeros(5).gather(0, Tensor.full((2,), 7)) | index out of range
 Tensor.ones(2, 3).index_select(1, Tensor([9])).sum() | index out of range
 Tensor.zeros(2, 3).cross_entropy(Tensor([0, 3])) | index out of range
 Tensor.ones(1, 3).expand(4, 3).take_along_dim(Tensor([[9, 0, 0]]), 0) | index out of range
+Tensor([0.0, 0.0]).multinomial(1) | index out of range
+Tensor([-1.0, 2.0]).multinomial(2) | index out of range
+Tensor([float("nan"), 2.0]).multinomial(3, True) | index out of range
 """

@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, autograd, nn, optim
+from kernelforge import Tensor, autograd, func, nn, optim
 from kernelforge.errors import KernelForgeError
 from tests.errors import programs
 
@@ -26,9 +26,9 @@ def names() -> dict:
         return Tensor(rng.normal(size=shape).astype(np.float32)).realize()
 
     return {
-        "Tensor": Tensor, "nn": nn, "optim": optim, "autograd": autograd, "X": floats(2, 3), "V": floats(3),
-        "M": floats(3, 3), "N": floats(1, 2, 4, 4), "I": Tensor([0, 1, 2]), "B": floats(2, 3) > 0,
-        "W": Tensor(rng.normal(size=(2, 3)), dtype="float32", requires_grad=True),
+        "Tensor": Tensor, "nn": nn, "optim": optim, "autograd": autograd, "func": func,
+        "X": floats(2, 3), "V": floats(3), "M": floats(3, 3), "N": floats(1, 2, 4, 4), "I": Tensor([0, 1, 2]),
+        "B": floats(2, 3) > 0, "W": Tensor(rng.normal(size=(2, 3)), dtype="float32", requires_grad=True),
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ RNG = np.random.default_rng(0)
 ARRAYS = [
     *[np.float32(x) for x in (1.5, 0, -0.0, 1e10, NAN, INF, 123456789.0, 1e-4, 12345.678)],
     *[np.float32(x) for x in ([1, 2, 3], [1.5, 2.25], [1e-8, 1], [1e8, 1], [123456.789, 0.001], [NAN, 1],
-                              [INF, -INF, NAN], [INF, 1.5], [0, 0], [1e6, 2], [99999.5, 1.25], [1e-5], [-1, 1], [3e38], [1e4, 1.5])],
+                              [INF, -INF, NAN], [INF, 1.5], [0, 0], [1e6, 2], [99999.5, 1.25], [1e-5], [-1, 1],
+                              [3e38], [1e4, 1.5])],
     np.zeros(0, np.float32), np.zeros((2, 0), np.float32), np.zeros((0, 3), np.int32), np.float64([1e-5, 1e5]),
     np.arange(5, dtype=np.int32), np.arange(2000, dtype=np.int32), np.arange(1001.0), np.array([True, False]),
     RNG.normal(size=(100, 100)).astype(np.float32), RNG.normal(size=(2, 2, 2, 2)), np.int8([1, -100]), np.uint8([200]),

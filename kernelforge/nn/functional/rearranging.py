@@ -42,6 +42,11 @@ def interpolate(
         raise ArgumentError("only one of size or scale_factor should be defined" if size else
                          "either size or scale_factor should be defined")  # fmt: skip
     rank = input.ndim - 2
+    given = size if scale_factor is None else scale_factor
+    if not isinstance(given, int | float) and len(tuple(given or ())) != rank:
+        raise ArgumentError(
+            f"interpolate of {input.shape} to {given}: there are {rank} spatial dimensions; give one number for each"
+        )
     if scale_factor is not None:
         factors = (scale_factor,) * rank if isinstance(scale_factor, int | float) else tuple(scale_factor)
         if recompute_scale_factor or antialias:

@@ -55,6 +55,8 @@ def _convolution(
         pads = 0 if padding == "valid" else "same"
     else:
         pads = per_axis(padding, rank, "conv", "padding")
+        if min(pads) < 0:
+            raise ArgumentError(f"conv{rank}d of {input.shape} with padding={padding}: padding is at least 0")
     return _batched(input, rank, lambda x: x.conv2d(weight, bias, groups, stride, dilation, pads))
 
 

@@ -102,6 +102,8 @@ def pad_sequence(
     sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
 ) -> Tensor:
     """Sequences [T, ...] of different lengths as one tensor [T, B, ...], or [B, T, ...] with batch_first."""
+    if not len(sequences):
+        raise ArgumentError("pad_sequence() takes at least one sequence")
     longest = max(x.shape[0] for x in sequences)
     left = padding_side == "left"
     gaps = [longest - x.shape[0] for x in sequences]

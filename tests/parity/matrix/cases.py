@@ -58,14 +58,15 @@ def described(value: Any) -> str:
     return repr(value)
 
 
-def compared(op: Any) -> dict[str, bool]:
+def compared(op: Any, sample: Any) -> dict[str, bool]:
     """How results of an operation are compared."""
-    return {"by_value": not RANDOM.fullmatch(op.name), "places": bool(PLACES.fullmatch(op.name))}
+    random = bool(sample.kwargs.get("dropout_p"))
+    return {"by_value": not (RANDOM.fullmatch(op.name) or random), "places": bool(PLACES.fullmatch(op.name))}
 
 
 def is_method(function: Callable[..., Any]) -> bool:
     """Whether a function is a tensor's."""
-    return getattr(Tensor, function.__name__, None) is function
+    return any(getattr(Tensor, name, None) is function for name in dir(Tensor))
 
 
 def heard(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -104,8 +105,8 @@ def forward(op: Any, sample: Any, function: Callable[..., Any]) -> str:
             found, expected = [x.abs() if isinstance(x, Tensor) else x for x in leaves(found)], [
                 y.abs() if isinstance(y, torch.Tensor) else y for y in leaves(expected)
             ]
-        how = difference(found, expected, **compared(op)) or ""
-        return settled(op, sample, found, expected, how, compared(op))
+        how = difference(found, expected, **compared(op, sample)) or ""
+        return settled(op, sample, found, expected, how, compared(op, sample))
     except Exception as error:
         return raised(error)
 
@@ -119,7 +120,7 @@ def gradients(op: Any, sample: Any, function: Callable[..., Any]) -> str:
     """How the gradients of a call differ, with cotangents that are different in each place."""
     inputs = [x for x in leaves([sample.input, *sample.args, *sample.kwargs.values()])
               if isinstance(x, torch.Tensor) and x.requires_grad]  # fmt: skip
-    if not inputs or RANDOM.fullmatch(op.name):
+    if not inputs or not compared(op, sample)["by_value"]:
         return "skipped: no inputs"
     made: dict[int, Tensor] = {}
 
@@ -185,7 +186,8 @@ def in_place(op: Any, sample: Any, method: Callable[..., Any]) -> str:
         return f"no error: torch {type(error).__name__}: {str(error).splitlines()[0]}"
     try:
         method(x, *arguments[0], **arguments[1])
-        return difference(x, theirs, **compared(op)) or ""
+        how = difference(x, theirs, **compared(op, sample)) or ""
+        return settled(op, sample, x, theirs, how, compared(op, sample))
     except Exception as error:
         return raised(error)
 

@@ -44,7 +44,7 @@ _ADAPTED: Final[dict[str, Callable[..., Any]]] = {
         x.norm(ord, dim, keepdim, dtype) if ord is None or isinstance(dim, int) or (x.ndim == 1 and dim is None)
         else x.matrix_norm(ord, (-2, -1) if dim is None else dim, keepdim)
     ),
-    "linalg.cross": lambda x, other, dim=-1: x.cross(other, dim),
+    "linalg.cross": linalg.cross,
     **{name: _of_each(name) for name in ("atleast_1d", "atleast_2d", "atleast_3d")},
 }
 
