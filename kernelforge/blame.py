@@ -113,14 +113,18 @@ def _operands(frame: FrameType) -> str:
     return ", ".join(shown[:_MOST] + more)
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: Any, within: tuple[int, ...] = ()) -> str:
+    """A value; within: the lists it is in, one of which it may be."""
+    if id(value) in within:
+        return "[...]"
     if isinstance(value, type):
         return value.__name__
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         kind = "" if hasattr(value, "_node") else f"{type(value).__name__} "
         return f"{kind}{value.dtype} {list(value.shape)}"
     if isinstance(value, list | tuple) and any(hasattr(item, "shape") and not isinstance(item, type) for item in value):
-        return "[" + ", ".join(_in_words(item) for item in value[:3]) + (", ...]" if len(value) > 3 else "]")
+        within = (*within, id(value))
+        return "[" + ", ".join(_in_words(item, within) for item in value[:3]) + (", ...]" if len(value) > 3 else "]")
     if isinstance(value, str | int | float | complex | list | tuple | dict | slice | type(None) | type(...)):
         text = repr(value)
         return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

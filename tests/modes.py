@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import pytest
+from hypothesis.strategies import DataObject
 
 from kernelforge import JitError, jit
 from kernelforge.settings import EAGER, TRAINING, VERIFY, Setting, forget
@@ -45,6 +46,10 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
             generator.resume(*place)
             TRAINING.asked = False
             forget()
+            if any(isinstance(value, DataObject) for value in (*args, *kwargs.values())):
+                say("draws examples while it runs, others each time")
+                test(*args, **kwargs)
+                return
             try:
                 captured(*args, **kwargs)
             except JitError as error:

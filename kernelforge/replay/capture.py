@@ -148,6 +148,7 @@ class Capture:
     sources   where the values of the tensors it makes come from
     said      what prints and logs the same again
     views     which of the tensors it makes show the same elements as others
+    shared    how many containers are in several places
     """
 
     def __init__(self) -> None:
@@ -162,6 +163,7 @@ class Capture:
         self.result: Maker = lambda tensors: None
         self.single: RunStep | None = None
         self.taken: list[int] = []
+        self.shared = 0
         self.line = calling_line()
 
     @cached_property
@@ -174,8 +176,8 @@ class Capture:
         """What is run."""
         return [step.plan for step in self.steps if isinstance(step, RunStep)]
 
-    def replay(self, tensors: Sequence[Tensor]) -> Any:
-        """The function's result for other values of the tensors it knows.
+    def replay(self, tensors: Sequence[Tensor], containers: Sequence[Any] = ()) -> Any:
+        """The function's result for other values of the tensors it knows; containers: those that are given.
 
         raises Other, with nothing done, when a value that reached Python is not as it was
         """
@@ -195,11 +197,13 @@ class Capture:
                 generator.resume(*position)
             raise
         nodes = [tensor._node for tensor in tensors]
-        made = [*tensors, *[self._made(source, buffers, nodes) for source in self.sources]]
+        made: list[Any] = [*tensors, *[self._made(source, buffers, nodes) for source in self.sources]]
         for change in self.changes:
             self._change(change, tensors, buffers, nodes)
         for views in self.views:
             views.join(made)
+        if containers or self.shared:
+            made += [*containers, *[None] * self.shared]
         for gradient in self.gradients:
             tensors[gradient.place].grad = gradient.make(made)
         for effect in self.effects:

@@ -28,10 +28,10 @@ from kernelforge.replay.capture import (
     buffer_of,
 )
 from kernelforge.replay.guards import is_same
-from kernelforge.replay.holders import MISSING, Holder
+from kernelforge.replay.holders import MISSING, Globals, Holder
 from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import Snapshot
-from kernelforge.replay.structures import maker, tensors_in
+from kernelforge.replay.structures import Making, tensors_in
 from kernelforge.replay.trace import Draw, Read, Run, Trace
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import Place
@@ -44,10 +44,11 @@ class Capturing:
     tensors    those it can see and those it is given, computed
     seen       how many of them are not given
     snapshot   what it can see
+    containers  those it is given
     """
 
-    def __init__(self, tensors: Sequence[Tensor], seen: int, snapshot: Snapshot) -> None:
-        self.tensors, self.seen, self.snapshot = list(tensors), seen, snapshot
+    def __init__(self, tensors: Sequence[Tensor], seen: int, snapshot: Snapshot, containers: Sequence[Any]) -> None:
+        self.tensors, self.seen, self.snapshot, self.containers = list(tensors), seen, snapshot, containers
         self.before = [(tensor._node, tensor._tracked, tensor._leaf, tensor.grad) for tensor in tensors]
         self.fresh = [_stand_in(buffer_of(tensor)) for tensor in tensors]
         carried = ["a tensor it sees" if i < seen else f"tensor argument {i - seen}" for i, tensor in enumerate(tensors)
@@ -161,15 +162,17 @@ class Capturing:
         place: Callable[[Tensor], int],
     ) -> None:
         """How to make the result again, and what has changed."""
-        kept = self.snapshot.holds
+        whole = [result, [value for _, _, value in effects], [value for _, value in gradients]]
+        making = Making(place, self.snapshot.holds, self.containers, whole)
+        capture.shared = len(making.shared)
         for i, value in gradients:
-            make = maker(value, place, kept, "stores")
+            make = making.of(value, "stores")
             capture.gradients.append(GradientEffect(place(self.tensors[i]), make))
         for holder, key, value in effects:
             what = f"stores in {holder.spelled(key)}"
-            make_or_none = None if value is MISSING else maker(value, place, kept, what)
+            make_or_none = None if value is MISSING else making.of(value, what)
             capture.effects.append(Effect(holder, key, make_or_none))
-        capture.result = maker(result, place, kept, "returns")
+        capture.result = making.of(result, "returns")
 
     def _gradients(self) -> list[tuple[int, Tensor | None]]:
         """The tensors given whose gradients are others now; those of tensors it sees are among the effects."""
@@ -188,7 +191,12 @@ class Capturing:
         """The contents of places that are not as they were."""
         found = []
         for holder, before in self.snapshot.contents.values():
+            if holder.grows:
+                continue
             now = holder.items()
+            if isinstance(holder.owner, dict) and not isinstance(holder, Globals) and _is_in_other_order(before, now):
+                found += [(holder, key, MISSING) for key in before] + [(holder, *item) for item in now.items()]
+                continue
             for key in reversed([key for key in before if key not in now]):
                 found.append((holder, key, MISSING))
             for key, value in now.items():
@@ -263,6 +271,12 @@ class Capturing:
             stored = tensor._stored
             if stored is not None and not (tensor._tracked and not tensor._leaf) and tensor._node.op != "buffer":
                 _point(tensor, graph.buffer(stored, tensor.shape, tensor.dtype))
+
+
+def _is_in_other_order(before: dict[Any, Any], now: dict[Any, Any]) -> bool:
+    """True when to remove keys and add others would not lead to the order the keys are in now."""
+    order = [*[key for key in before if key in now], *[key for key in now if key not in before]]
+    return list(map(id, order)) != list(map(id, now))
 
 
 def _stand_in(buffer: Buffer) -> Buffer:

@@ -6,17 +6,19 @@ Comes in: a call.  Goes out: whether a capture is right for it, in words why not
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
+from kernelforge.errors import JitError
 from kernelforge.graph import Node
 from kernelforge.replay.capture import Capture
-from kernelforge.replay.guards import Absent, Guard, Written, check_not_iterator, is_same, shown
-from kernelforge.replay.state import SIMPLE
-from kernelforge.replay.structures import children
+from kernelforge.replay.guards import Bare, Guard, check_not_iterator, is_same, shown
+from kernelforge.replay.state import is_simple
+from kernelforge.replay.structures import attributes_of, children
 from kernelforge.replay.watching import Environment
+from kernelforge.replay.written import Absent, Everything, Written
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
@@ -25,17 +27,24 @@ MODES: Final = (
     "no_grad", "the default float type", "the default integer type", "autocast()", "the switches or Tensor.training",
 )  # fmt: skip
 MOST_MET: Final = 4096  # sizes that are counted
+MOST_NESTED: Final = 10_000  # letters of a path
 FEW: Final = 4  # captures of other sizes that are made at once
-_NODE: Final = attrgetter("_node")
+_NODE: Final = attrgetter("_node", "_tracked", "_leaf")
 
 
 class Arguments:
-    """The arguments of a call, taken apart: tensors, and all else by path."""
+    """The arguments of a call, taken apart: tensors, and all else by path.
 
-    __slots__ = ("objects", "plain", "tensors")
+    containers   those that were taken apart: lists, tuples, dicts, and dataclasses that are frozen or among `apart`
+    """
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], gradients: bool = True) -> None:
+    __slots__ = ("containers", "objects", "plain", "tensors")
+
+    def __init__(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], apart: Collection[type] = (), gradients: bool = True
+    ) -> None:
         self.tensors: list[Tensor] = []
+        self.containers: list[Any] = []
         self.plain: list[tuple[str, Any]] = []
         self.objects: list[tuple[str, Any]] = []
         stack: list[tuple[str, Any]] = [(f"argument {key}", kwargs[key]) for key in reversed(kwargs)]
@@ -48,18 +57,36 @@ class Arguments:
                 self.plain.append((path, type(value)))
                 if gradients and value.grad is not None:
                     stack.append((f"{path}.grad", value.grad))
-            elif isinstance(value, SIMPLE):
+            elif is_simple(value):
                 self.plain.append((path, value))
-            elif type(value) in (list, tuple, dict):
+            elif (keys := _keys(value, apart)) is not None:
+                if len(path) > MOST_NESTED:
+                    raise JitError(f"a captured function is given {path[:20]}..., a container that holds itself")
                 inside = children(value)
                 assert inside is not None
-                keys = tuple(value) if type(value) is dict else range(len(value))
-                self.plain.append((path, (type(value), tuple(keys))))
+                self.containers.append(value)
+                self.plain.append((path, (type(value), keys)))
                 stack += [(f"{path}[{key!r}]", item) for key, item in reversed(list(zip(keys, inside[0])))]
             else:
                 check_not_iterator(value, f"be given {path}")
                 self.plain.append((path, value))
                 self.objects.append((path, value))
+
+
+def _keys(value: Any, apart: Collection[type]) -> tuple[Any, ...] | None:
+    """The keys of a container that is taken apart, None for what is not."""
+    kind = type(value)
+    if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(value, "_fields")):
+        return tuple(range(len(value)))
+    if kind is dict:
+        return tuple(value)
+    if is_dataclass(value) and kind is not type and (kind in apart or _is_frozen(kind)):
+        return tuple(attributes_of(value))
+    return None
+
+
+def _is_frozen(kind: type) -> bool:
+    return bool(kind.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
 def kind_of(tensor: Tensor) -> tuple[object, ...]:
@@ -131,14 +158,14 @@ class Entry:
     seen: list[Tensor]
     seen_kinds: list[tuple[object, ...]]
     family: Family = field(default_factory=Family)
-    guards: list[Guard | Absent | Environment | Written] = field(default_factory=list)
+    guards: list[Guard | Absent | Bare | Environment | Everything | Written] = field(default_factory=list)
     uses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
     replays: int = 0
     quick: bool = False
     changing: set[int] = field(default_factory=set)
     kin: list[Any] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[tuple[Node, bool | None, bool]] = field(default_factory=list)
     ids: set[int] = field(default_factory=set)
 
     def fits_quickly(self, mode: tuple[object, ...], args: tuple[Any, ...]) -> bool:
@@ -223,6 +250,18 @@ class Entry:
             return None
         shapes = tuple(kind[0] for found in now for kind in found)
         return OtherSizes(shapes, tuple(new for _, new in (*bound, *numbers)), counted)
+
+    def replaced(self, given: Arguments) -> set[type]:
+        """The dataclasses of which a call is given other instances, where the captured call changed none of its own."""
+        pairs = zip(self.plain, given.plain) if len(self.plain) == len(given.plain) else ()
+        found = {type(new) for (_, old), (_, new) in pairs
+                 if old is not new and is_dataclass(new) and type(old) is type(new) and type(new) is not type}
+        return found - {type(effect.holder.owner) for effect in self.capture.effects}
+
+    @property
+    def objects(self) -> set[type]:
+        """The types of the arguments that are looked at themselves."""
+        return {type(value) for _, value in self.plain if not isinstance(value, type)}
 
     @property
     def visible(self) -> list[Tensor]:

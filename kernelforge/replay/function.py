@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from types import MethodType
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast, overload
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import JitError
@@ -26,18 +27,12 @@ from kernelforge.recording import recorder
 from kernelforge.replay.capture import Capture, Other
 from kernelforge.replay.capturing import Capturing
 from kernelforge.replay.entry import MODES, Arguments, Entry, Family, kind_of, pattern_of
-from kernelforge.replay.guards import (
-    absent_in,
-    guards_of,
-    is_same,
-    numbers_in,
-    shown,
-    written_in,
-)
+from kernelforge.replay.guards import Guard, guards_of, is_same, numbers_in, shown
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
 from kernelforge.replay.watching import environment_of
+from kernelforge.replay.written import absent_in, everything_in, written_in
 from kernelforge.settings import JIT, NAN, TRAINING, Context, remembered
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
@@ -71,7 +66,7 @@ def _lasting(mode: tuple[Any, ...]) -> list[object]:
 class Jit(Generic[P, T]):
     """A captured function: see `jit`."""
 
-    unguarded = frozenset(("_entries", "_misses", "_of_instances", "captures", "memory_budget"))
+    unguarded = frozenset(("_apart", "_entries", "_misses", "_of_instances", "captures", "memory_budget"))
 
     def __init__(
         self, function: Callable[P, T], captures: int = MOST_CAPTURES, memory_budget: int | None = None
@@ -82,7 +77,8 @@ class Jit(Generic[P, T]):
         self._function, self.captures, self.memory_budget = function, captures, memory_budget
         self._entries: list[Entry] = []
         self._misses: list[str] = []
-        self._of_instances: WeakKeyDictionary[Any, Jit[..., T]] = WeakKeyDictionary()
+        self._of_instances: dict[int, tuple[ref[Any], Jit[..., T]]] = {}
+        self._apart: set[type] = set()
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -102,7 +98,7 @@ class Jit(Generic[P, T]):
                     entry.replays += 1
                     entry.note()
                     return result
-        given = Arguments(args, kwargs)
+        given = Arguments(args, kwargs, self._apart)
         _compute(given.tensors)
         kinds, why = list(map(kind_of, given.tensors)), None
         for number, entry in enumerate(self._entries):
@@ -113,7 +109,7 @@ class Jit(Generic[P, T]):
                 tensors, entry.nodes = entry.tensors(given), []
                 _compute(tensors)
                 try:
-                    result = entry.capture.replay(tensors)
+                    result = entry.capture.replay(tensors, given.containers)
                 except Other as other:
                     reason = _described(other)
                 else:
@@ -151,6 +147,11 @@ class Jit(Generic[P, T]):
             return result
         if why is not None:
             self._misses.append(why)
+        if kinds := {kind for entry in self._entries for kind in entry.replaced(given)}:
+            self._apart |= kinds
+            self._entries = [entry for entry in self._entries if not entry.objects & kinds]
+            given = Arguments(args, kwargs, self._apart)
+            _compute(given.tensors)
         alike = [entry for entry in self._entries if entry.family is family]
         if len(alike) >= MOST_SIZES:
             self._entries.remove(alike[-1])
@@ -182,17 +183,18 @@ class Jit(Generic[P, T]):
         given_kinds = [kind_of(tensor) for tensor in given.tensors]
         generators = numbers_in(snapshot)
         numbers = host_numbers(generators)
-        before = Arguments(args, kwargs, gradients=False).plain
-        work = Capturing(tensors, len(seen), snapshot)
+        before = Arguments(args, kwargs, self._apart, gradients=False).plain
+        work = Capturing(tensors, len(seen), snapshot, given.containers)
         try:
             with recorded(work.trace):
                 result = self._function(*args, **kwargs)
             self._check(args, kwargs, before, generators, numbers)
             self._check_mode(inside)
             entry = Entry(Capture(), mode, given.plain, given_kinds, fresh, [], [], [], family)
-            names = work.trace.names
+            names = None if snapshot.by_name else work.trace.names
             found = guards_of(snapshot, [value for _, value in roots], names, entry.rebind)
-            entry.uses.update(id(x) for guard in found for x in guard.contents.values() if isinstance(x, Tensor))
+            looked = [guard.contents.values() for guard in found if isinstance(guard, Guard)]
+            entry.uses.update(id(x) for values in looked for x in values if isinstance(x, Tensor))
             entry.capture, chosen = work.finish(result, lambda tensor: id(tensor) in entry.uses)
         finally:
             work.give_back()
@@ -205,6 +207,7 @@ class Jit(Generic[P, T]):
         codes = work.trace.codes
         entry.guards = [*found, *absent_in(codes.values()), *environment_of(work.trace.watch)]
         entry.guards += written_in(snapshot, codes)
+        entry.guards += everything_in(snapshot, [value for _, value in roots], work.trace)
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)
         entry.quick = plain and not entry.kin and entry.fresh == list(range(len(args)))
         entry.seconds = perf_counter() - start
@@ -213,9 +216,10 @@ class Jit(Generic[P, T]):
 
     def _check(self, args: Any, kwargs: Any, before: Any, generators: list[Any], numbers: bytes) -> None:
         """raises JitError for what a replay would not do"""
-        after = Arguments(args, kwargs, gradients=False).plain
+        after = Arguments(args, kwargs, self._apart, gradients=False).plain
         if len(after) != len(before) or not all(is_same(old, new) for (_, old), (_, new) in zip(before, after)):
-            raise JitError(f"{_named(self._function)} changes a list or dict it is given: return a new one instead")
+            what = "changes a list, dict or dataclass it is given"
+            raise JitError(f"{_named(self._function)} {what}: return a new one instead")
         if host_numbers(generators) != numbers:
             raise JitError(
                 f"{_named(self._function)} draws numbers from a random generator of the host, which every replay would "
@@ -232,15 +236,25 @@ class Jit(Generic[P, T]):
         """The method of an instance, with captures of its own."""
         if instance is None:
             return self
+        known = self._of_instances.get(id(instance))
+        if known is not None and known[0]() is instance:
+            return known[1]
         try:
-            found = self._of_instances.get(instance)
-            if found is None:
-                found = Jit(MethodType(self._function, instance), self.captures, self.memory_budget)
-                self._of_instances[instance] = found
+            reference = ref(instance)
         except TypeError:
-            message = f"{_named(self._function)} of an object that cannot be hashed or weakly referenced"
+            message = f"{_named(self._function)} of an object that cannot be weakly referenced"
             raise JitError(message) from None
+        found: Jit[..., T] = Jit(MethodType(self._function, instance), self.captures, self.memory_budget)
+        self._of_instances[id(instance)] = reference, found
         return found
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """A copy has the function, a copy of it where it is a method, and no captures."""
+        name, module = getattr(self, "__qualname__", ""), getattr(self, "__module__", None)
+        found: Any = sys.modules.get(module or "")
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        return name if found is self else (Jit, (self._function, self.captures, self.memory_budget))
 
     def reset(self) -> None:
         """Forgets all captures."""

@@ -6,21 +6,21 @@ objects are there, and that can say in words what has changed when they are not.
 
 from __future__ import annotations
 
-import builtins
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, is_, itemgetter
 from random import Random
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, Final
 
 import numpy as np
 
 from kernelforge.errors import JitError
 from kernelforge.replay.holders import (
+    BASES,
     MISSING,
     Attributes,
     Cell,
+    Entries,
     Globals,
     Gradient,
     Holder,
@@ -28,10 +28,10 @@ from kernelforge.replay.holders import (
     Names,
     Numbers,
 )
-from kernelforge.replay.state import SIMPLE, Snapshot, is_library
+from kernelforge.replay.state import SIMPLE, Snapshot
 from kernelforge.tensor import Tensor
 
-_BUILTIN: Final = frozenset(dir(builtins))
+_ATTRIBUTES: Final = attrgetter("__dict__")
 
 
 def is_same(old: Any, new: Any) -> bool:
@@ -40,13 +40,26 @@ def is_same(old: Any, new: Any) -> bool:
         return True
     if type(old) is not type(new):
         return False
-    if isinstance(old, float):
-        return (old == new and math.copysign(1, old) == math.copysign(1, new)) or (old != old and new != new)
     if isinstance(old, tuple):
-        return len(old) == len(new) and all(map(is_same, old, new))
+        return len(old) == len(new) and all(map(is_same, old, new)) and _has_same_attributes(old, new)
     if isinstance(old, frozenset):
-        return old == new
-    return isinstance(old, SIMPLE) and bool(old == new)
+        return is_same(tuple(old), tuple(new))
+    if isinstance(old, slice | range):
+        return all(is_same(getattr(old, name), getattr(new, name)) for name in ("start", "stop", "step"))
+    if isinstance(old, np.generic):
+        return bool(old.dtype == new.dtype and old.tobytes() == new.tobytes())
+    if isinstance(old, float | complex):
+        return repr(old) == repr(new) and _has_same_attributes(old, new)
+    return isinstance(old, SIMPLE) and bool(old == new) and _has_same_attributes(old, new)
+
+
+def _has_same_attributes(old: Any, new: Any) -> bool:
+    """Whether the attributes of two values of the same type, which most have none of, are the very same objects."""
+    ours, theirs = getattr(old, "__dict__", None), getattr(new, "__dict__", None)
+    if not ours and not theirs:
+        return True
+    return ours is not None and theirs is not None and ours.keys() == theirs.keys() and all(
+        ours[key] is theirs[key] for key in ours)  # fmt: skip
 
 
 def shown(value: Any) -> str:
@@ -63,6 +76,7 @@ class Guard:
     """The contents of one place, as far as a call could see them.
 
     names    of contents that could matter if they were there, where contents have names; None for any
+    size     how many contents there were, those that do not matter as well
     rebind   given a tensor and another in its place: whether that may stand for it from now on
     """
 
@@ -74,14 +88,20 @@ class Guard:
         contents: dict[Any, Any],
         names: frozenset[str] | None,
         rebind: Callable[[Tensor, Tensor], bool],
+        size: int,
     ) -> None:
         self.holder, self.contents, self.names, self.rebind = holder, contents, names, rebind
         self.kind = type(holder.owner)
-        self._aim()
+        self._aim(size)
 
-    def _aim(self) -> None:
+    def _aim(self, size: int) -> None:
         """Prepares the fast check for the contents as they are."""
-        self._values, self.expected = _reader(self.holder, self.contents), tuple(self.contents.values())
+        self._values = _reader(self.holder, self.contents, size)
+        self._expect()
+
+    def _expect(self) -> None:
+        contents = self.contents
+        self.expected = flattened(contents) if _is_dict(self.holder) else tuple(contents.values())
 
     def holds(self) -> bool:
         """True when the contents are the very same objects; `reason` looks closer."""
@@ -99,9 +119,9 @@ class Guard:
         self.contents = dict(self.contents)
         why = self._compared()
         if why is None:
-            self._aim()
+            self._aim(self.holder.size())
         else:
-            self.expected = tuple(self.contents.values())
+            self._expect()
         return why
 
     def numbers(self) -> list[tuple[int, int]] | None:
@@ -110,7 +130,7 @@ class Guard:
         Tensors that stand for others from now on are what is expected from now on.
         """
         now, found = self.now(), list[tuple[int, int]]()
-        if now.keys() != self.contents.keys() or type(self.holder.owner) is not self.kind:
+        if not is_same(tuple(now), tuple(self.contents)) or type(self.holder.owner) is not self.kind:
             return None
         self.contents = dict(self.contents)
         for key, new in now.items():
@@ -121,20 +141,20 @@ class Guard:
                 self.contents[key] = new
             else:
                 return None
-        self.expected = tuple(self.contents.values())
+        self._expect()
         return found
 
     def now(self) -> dict[Any, Any]:
         """The contents as they are, of those that could matter."""
-        now = self.holder.items()
-        if self.holder.filtered and self.names is not None:
-            return {key: value for key, value in now.items() if key in self.names}
-        return now
+        now = self.holder.seen(self.holder.items(), self.names)
+        return {key: value for key, value in now.items() if key in self.contents} if self.holder.grows else now
 
     def _compared(self) -> str | None:
         if type(self.holder.owner) is not self.kind:
             return f"{self.holder.path} was a {self.kind.__name__}, now it is a {type(self.holder.owner).__name__}"
         now = self.now()
+        if _is_dict(self.holder) and now.keys() == self.contents.keys() and not is_same((*now,), (*self.contents,)):
+            return f"the keys of {self.holder.path} were {shown([*self.contents])}, now they are {shown([*now])}"
         for key in (*self.contents, *(key for key in now if key not in self.contents)):
             old, new = self.contents.get(key, MISSING), now.get(key, MISSING)
             if is_same(old, new) or (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):
@@ -146,28 +166,55 @@ class Guard:
         return None
 
 
-def _reader(holder: Holder, contents: dict[Any, Any]) -> Callable[[], Sequence[Any]]:
-    """A function that gives the contents as they are now, in their order."""
-    owner = holder.owner
+def _is_dict(holder: Holder) -> bool:
+    """True for a dict whose keys and their order a program can see."""
+    return isinstance(holder, Entries) and not isinstance(holder, Globals) and not holder.grows
+
+
+def _reader(holder: Holder, contents: dict[Any, Any], size: int) -> Callable[[], Sequence[Any]]:
+    """A function that gives the contents as they are now, in their order; a dict's keys first."""
+    owner, names = holder.owner, list(contents)
     if isinstance(holder, Cell):
         return lambda: (owner.cell_contents,)
     if isinstance(holder, Gradient):
         return lambda: (owner.grad, getattr(owner, "_hooks", None))
     if isinstance(holder, Globals | Names):
-        return _picked(vars(owner) if isinstance(holder, Names) else owner, list(contents))
+        return _of_names(owner if isinstance(holder, Globals) else vars(owner), names, size)
     if isinstance(holder, Attributes) and not holder.slots:
-        return _of_attributes(owner, list(contents))
-    if isinstance(holder, Attributes):
-        names = list(contents)
-        return lambda: tuple([getattr(owner, name) for name in names])
-    if isinstance(owner, dict):
-        return lambda: tuple(owner.values())
+        return _of_class(owner, names, size) if isinstance(owner, type) else _of_attributes(owner, names, size)
     if isinstance(owner, list):
         return lambda: owner
+    return _of_others(holder, contents)
+
+
+def _of_others(holder: Holder, contents: dict[Any, Any]) -> Callable[[], Sequence[Any]]:
+    """The contents of places that are seldom looked at, or hold their contents as one."""
+    owner = holder.owner
+    if _is_dict(holder):
+        plain = type(owner).items is dict.items and not hasattr(owner, "followed")
+        return (lambda: (*owner, *owner.values())) if plain else lambda: flattened(holder.items())
     if isinstance(holder, Members):
         (known,) = contents.values()
-        return lambda: (known if owner == known else None,)
+        return lambda: (known if _are_the_same(owner, known) else None,)
+    if holder.grows:
+        return lambda: [found[name] for found in (holder.items(),) for name in contents]
     return lambda: tuple(holder.items().values())
+
+
+def _of_class(owner: type, names: list[str], size: int) -> Callable[[], Sequence[Any]]:
+    get = _of_names(vars(owner), [name for name in names if name is not BASES], size)
+    if BASES not in names:
+        return get
+    return lambda: (*get(), owner.__mro__)
+
+
+def flattened(content: dict[Any, Any]) -> tuple[Any, ...]:
+    """The keys, then the values."""
+    return (*content, *content.values())
+
+
+def _are_the_same(members: Collection[Any], known: Sequence[Any]) -> bool:
+    return len(members) == len(known) and all(map(is_, members, known))
 
 
 def _picked(owner: Mapping[str, Any], names: list[str]) -> Callable[[], Sequence[Any]]:
@@ -181,12 +228,24 @@ def _picked(owner: Mapping[str, Any], names: list[str]) -> Callable[[], Sequence
     return lambda: get(owner)
 
 
-def _of_attributes(owner: Any, names: list[str]) -> Callable[[], Sequence[Any]]:
-    found, size, kind = vars(owner), len(vars(owner)), owner.__class__
+def _of_names(owner: Mapping[str, Any], names: list[str], size: int) -> Callable[[], Sequence[Any]]:
+    """The values of some keys; KeyError where keys were added or removed, which may be some that were looked for."""
+    get = _picked(owner, names)
+
+    def values() -> Sequence[Any]:
+        if len(owner) != size:
+            raise KeyError("names were added or removed")
+        return get()
+
+    return values
+
+
+def _of_attributes(owner: Any, names: list[str], size: int) -> Callable[[], Sequence[Any]]:
+    found, kind = vars(owner), owner.__class__
     get = _picked(found, names)
 
     def values() -> Sequence[Any]:
-        if len(found) != size or owner.__class__ is not kind:
+        if len(found) != size or owner.__class__ is not kind or owner.__dict__ is not found:
             raise KeyError("attributes were added or removed, or those of another class count")
         return get()
 
@@ -198,17 +257,23 @@ def guards_of(
     roots: Iterable[Any],
     names: frozenset[str] | None,
     rebind: Callable[[Tensor, Tensor], bool],
-) -> list[Guard]:
+) -> list[Guard | Bare]:
     """Guards for what a call could see that mentions the given names.
 
     raises JitError for what changes when it is looked at
     """
-    found = []
+    found, bare = list[Guard | Bare](), list[FunctionType]()
     for holder, contents in snapshot.reached(roots, names):
         for key, value in contents.items():
             check_not_iterator(value, f"see {holder.spelled(key)}")
-        if contents or not isinstance(holder, Globals | Names):
-            found.append(Guard(holder, contents, names, rebind))
+        owner = holder.owner
+        if isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
+            bare.append(owner)
+        elif contents or not isinstance(holder, Globals):
+            size = snapshot.sizes[id(holder)]
+            found.append(Guard(holder, holder.items() if holder.grows else contents, names, rebind, size))
+    if bare:
+        found.append(Bare(bare))
     return found
 
 
@@ -221,60 +286,21 @@ def check_not_iterator(value: Any, what: str) -> None:
         )
 
 
-class Absent:
-    """Globals a call looked for and found among the builtins, or not at all."""
+class Bare:
+    """Functions without attributes."""
 
-    __slots__ = ("names", "owner")
-
-    def __init__(self, owner: dict[str, Any], names: Iterable[str]) -> None:
-        self.owner, self.names = owner, [name for name in names if name in _BUILTIN and name not in owner]
-
-    def holds(self) -> bool:
-        owner = self.owner
-        return all(name not in owner for name in self.names)
-
-    def reason(self) -> str | None:
-        found = [name for name in self.names if name in self.owner]
-        return f"global {found[0]} hides the builtin now" if found else None
-
-
-class Written:
-    """What functions that ran are made of: another one's code may be put in, by editors for instance, or defaults."""
-
-    __slots__ = ("expected", "functions")
+    __slots__ = ("functions",)
 
     def __init__(self, functions: Sequence[FunctionType]) -> None:
-        self.functions, self.expected = functions, list(map(_WRITTEN, functions))
+        self.functions = functions
 
     def holds(self) -> bool:
-        return all(map(_all_same, map(_WRITTEN, self.functions), self.expected))
+        return not any(map(_ATTRIBUTES, self.functions))
 
     def reason(self) -> str | None:
-        """Which function is another one by now."""
-        for function, old in zip(self.functions, self.expected):
-            if not _all_same(_WRITTEN(function), old):
-                return f"{function.__qualname__}() was given other code or defaults"
-        return None
-
-
-_WRITTEN: Final = attrgetter("__code__", "__defaults__", "__kwdefaults__")
-
-
-def _all_same(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
-    return all(map(is_, old, new))
-
-
-def written_in(snapshot: Snapshot, codes: Collection[int]) -> list[Written]:
-    """What guards the users' functions that ran, given the identities of their code."""
-    found = [value for value in snapshot.alive if isinstance(value, FunctionType) and id(value.__code__) in codes]
-    found = [function for function in found if not is_library(function.__code__.co_filename)]
-    return [Written(found)] if found else []
-
-
-def absent_in(codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Absent]:
-    """What must not become a global where users' code ran."""
-    found = [Absent(owner, code.co_names) for code, owner in codes if not is_library(code.co_filename)]
-    return [absent for absent in found if absent.names]
+        """Which function has attributes by now."""
+        found = [function for function in self.functions if vars(function)]
+        return f"{found[0].__qualname__}() has attributes now: {', '.join(vars(found[0]))}" if found else None
 
 
 def numbers_in(snapshot: Snapshot) -> list[Any]:

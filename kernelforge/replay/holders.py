@@ -6,6 +6,7 @@ contents and replaces them.  It does not know where such places are looked for.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -13,6 +14,12 @@ from typing import Any, Final
 from kernelforge.errors import JitError
 
 MISSING: Final = object()
+BASES: Final = sys.intern("__mro__")  # under which the bases of a class are found
+_OF_CLASSES: Final = frozenset(
+    ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__abstractmethods__",
+     "__firstlineno__", "__static_attributes__", "__annotations_cache__", "__annotate_func__", "_abc_impl")
+)  # fmt: skip
+"""Attributes of classes that are no program's business, or come into being when they are looked at."""
 
 
 @dataclass
@@ -23,13 +30,14 @@ class Holder:
     owner  the object that holds them
 
     `names` are the keys that count, None for all; `filtered` says that keys are names of a program, so that those no
-    code mentions cannot matter.
+    code mentions cannot matter; `grows`, that contents which are added do not.
     """
 
     path: str
     owner: Any
     names: frozenset[str] | None = None
     filtered = False
+    grows = False
 
     def items(self) -> dict[Any, Any]:
         """The contents by key."""
@@ -38,6 +46,16 @@ class Holder:
     def put(self, key: Any, value: Any) -> None:
         """Replaces a content; MISSING removes it."""
         raise NotImplementedError
+
+    def size(self) -> int:
+        """How many contents there are, those that do not count as well."""
+        return 0
+
+    def seen(self, contents: dict[Any, Any], names: frozenset[str] | None) -> dict[Any, Any]:
+        """The contents that code which mentions the given names can see."""
+        if names is None or not self.filtered:
+            return contents
+        return {key: value for key, value in contents.items() if key in names}
 
     def spelled(self, key: Any) -> str:
         """The path of a content."""
@@ -63,6 +81,9 @@ class Globals(Entries):
 
     filtered = True
 
+    def size(self) -> int:
+        return len(self.owner)
+
     def items(self) -> dict[Any, Any]:
         assert self.names is not None
         return {name: self.owner[name] for name in self.names if name in self.owner}
@@ -84,15 +105,30 @@ class Attributes(Holder):
         names = [name for some in found for name in ((some,) if isinstance(some, str) else some)]
         return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
 
+    def size(self) -> int:
+        return len(getattr(self.owner, "__dict__", ()))
+
     def items(self) -> dict[Any, Any]:
         found = dict(getattr(self.owner, "__dict__", {}))
         found.update((name, getattr(self.owner, name)) for name in self.slots if hasattr(self.owner, name))
         unguarded = getattr(type(self.owner), "unguarded", ())
         if isinstance(self.owner, type):
-            return {name: value for name, value in found.items() if not name.startswith("__")}
+            is_own = self.owner.__module__.partition(".")[0] == "kernelforge"  # its books are no program's business
+            found = {
+                name: value for name, value in found.items()
+                if name not in _OF_CLASSES and not (is_own and not hasattr(type(value), "__get__"))
+            }  # fmt: skip
+            return found if is_own else {**found, BASES: self.owner.__mro__}
         return {name: value for name, value in found.items() if name not in unguarded} if unguarded else found
 
+    def seen(self, contents: dict[Any, Any], names: frozenset[str] | None) -> dict[Any, Any]:
+        if names is None or not isinstance(self.owner, type):
+            return super().seen(contents, names)
+        return {key: value for key, value in contents.items() if key in names or key.startswith("__")}
+
     def put(self, key: Any, value: Any) -> None:
+        if key is BASES and isinstance(self.owner, type):
+            raise JitError(f"a captured function changes the bases of the class {self.path}: do it outside")
         if value is MISSING:
             delattr(self.owner, key)
         else:
@@ -106,7 +142,8 @@ class Names(Attributes):
     """Names of a module that some code mentions."""
 
     def items(self) -> dict[Any, Any]:
-        return {name: vars(self.owner)[name] for name in self.names or () if name in vars(self.owner)}
+        found = vars(self.owner)
+        return {name: found[name] for name in (self.names or frozenset()) & found.keys()}
 
 
 class Gradient(Attributes):
@@ -134,10 +171,10 @@ class Elements(Holder):
 
 
 class Members(Holder):
-    """The members of a set, as they are."""
+    """The members of a set, in the order in which it gives them."""
 
     def items(self) -> dict[Any, Any]:
-        return {"": frozenset(self.owner)}
+        return {"": tuple(self.owner)}
 
     def put(self, key: Any, value: Any) -> None:
         self.owner.clear()
@@ -170,7 +207,8 @@ class Numbers(Holder):
     """The elements of a NumPy array."""
 
     def items(self) -> dict[Any, Any]:
-        return {"": (self.owner.shape, self.owner.dtype.str, self.owner.tobytes())}
+        fields = repr(self.owner.dtype) if self.owner.dtype.names else None  # which are changed in the type itself
+        return {"": (self.owner.shape, self.owner.dtype, fields, self.owner.tobytes())}
 
     def put(self, key: Any, value: Any) -> None:
         raise JitError(f"a captured function changes the elements of the NumPy array {self.path}: use a Tensor instead")

@@ -10,12 +10,11 @@ import os
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from dis import get_instructions
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from operator import attrgetter, methodcaller
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 from weakref import ref
 
@@ -25,7 +24,9 @@ from codegen.dtypes import DType
 from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError
 from kernelforge.graph import Node
+from kernelforge.replay.codes import globals_of, imports_of, names_of
 from kernelforge.replay.holders import (
+    BASES,
     Attributes,
     Cell,
     Elements,
@@ -37,6 +38,7 @@ from kernelforge.replay.holders import (
     Names,
     Numbers,
 )
+from kernelforge.replay.others import LOOKED_INTO, of_others
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.stops import stops
 
@@ -67,23 +69,40 @@ def is_ours(file: str) -> bool:
 Parts = tuple[list[Holder], list[tuple[str, Any]]]
 
 
+def is_simple(value: Any) -> bool:
+    """True for a plain value, with nothing in it that could change; not for one of a class that a user wrote."""
+    return isinstance(value, SIMPLE) and not _is_written(type(value))
+
+
 def parts(value: Any, path: str) -> Parts:
     """The places inside a value, and what is inside it that cannot be replaced."""
-    if isinstance(value, (*SIMPLE, BuiltinFunctionType, Enum)):
+    if isinstance(value, BuiltinFunctionType) or is_simple(value):
         return [], []
-    for kind, holder in _HOLDERS.items():
-        if isinstance(value, kind):
-            inside = _called_with(value, path) if isinstance(value, Tensor) else []
-            return [holder(path, value), *([] if kind in (Tensor, np.ndarray) else _attributes(value, path))], inside
     if isinstance(value, FunctionType):
         return _of_function(value, path)
+    if (found := of_others(value, path)) is not None:
+        return found
+    for kind, holder in _HOLDERS.items():
+        if isinstance(value, kind):
+            attributes = [] if type(value) in (Tensor, np.ndarray) else _attributes(value, path)
+            return [holder(path, value), *attributes], [*_held(value, path), *_classes(type(value))]
     fixed = _fixed(value, path)
-    return _of_object(value, path) if fixed is None else ([], fixed)
+    return _of_object(value, path) if fixed is None else (_attributes(value, path), [*fixed, *_classes(type(value))])
 
 
 _HOLDERS: Final[dict[type, type[Holder]]] = {
     Tensor: Gradient, dict: Entries, list: Elements, deque: Elements, set: Members, np.ndarray: Numbers,
 }  # fmt: skip
+
+
+def _held(value: Any, path: str) -> list[tuple[str, Any]]:
+    """What is inside a tensor or an array beside its elements: functions called with gradients, objects."""
+    if isinstance(value, Tensor):
+        stop = stops.get(value._node)
+        return [] if stop is None else [(path, stop.hooks)]
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        return [(f"{path}.flat[{i}]", item) for i, item in enumerate(value.flat)]
+    return []
 
 
 def _fixed(value: Any, path: str) -> list[tuple[str, Any]] | None:
@@ -93,7 +112,8 @@ def _fixed(value: Any, path: str) -> list[tuple[str, Any]] | None:
     if isinstance(value, MethodType):
         return [(path, value.__func__), (f"{path}.__self__", value.__self__)]
     if isinstance(value, partial):
-        return [(f"{path}.{i}", item) for i, item in enumerate((value.func, *value.args, *value.keywords.values()))]
+        given = (value.func, *value.args)
+        return [(f"{path}.{i}", item) for i, item in enumerate(given)] + [(f"{path}.keywords", value.keywords)]
     if isinstance(value, staticmethod | classmethod):
         return [(path, value.__func__)]
     if isinstance(value, ref):
@@ -104,17 +124,21 @@ def _fixed(value: Any, path: str) -> list[tuple[str, Any]] | None:
 
 
 def _of_function(value: FunctionType, path: str) -> Parts:
-    name = path or value.__name__
-    if is_library(value.__code__.co_filename):
+    name, code = path or value.__name__, value.__code__
+    if is_library(code.co_filename):
         inside = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
-        return [], [(name, item) for item in inside if callable(item)]
-    found: list[Holder] = [Cell(name, cell) for name, cell in zip(value.__code__.co_freevars, value.__closure__ or ())]
+        found = [(name, item) for item in inside if callable(item)]
+        registry = value.__dict__.get("registry")  # of functools.singledispatch
+        return [], [*found, (name, registry)] if isinstance(registry, Mapping) else found
+    places: list[Holder] = [Cell(name, cell) for name, cell in zip(code.co_freevars, value.__closure__ or ())]
     fixed = [(f"default of {name}", item) for item in value.__defaults__ or ()]
     fixed += [(f"default of {name}", value.__kwdefaults__)] if value.__kwdefaults__ else []
-    found.append(Globals("", value.__globals__, globals_of(value.__code__)))
-    if vars(value):
-        found.append(Attributes(name, value))
-    return found, fixed
+    places += [Globals("", value.__globals__, globals_of(code)), Attributes(name, value)]
+    package = value.__globals__.get("__package__")
+    for imported in imports_of(code):
+        modules = (sys.modules.get(one) for one in (imported, f"{package}.{imported}"))
+        fixed += [(imported, module) for module in modules if module is not None]
+    return places, fixed
 
 
 def _of_object(value: Any, path: str) -> Parts:
@@ -122,19 +146,16 @@ def _of_object(value: Any, path: str) -> Parts:
         file = getattr(value, "__file__", None)
         is_fixed = value.__name__ in sys.builtin_module_names if file is None else is_library(file)
         return ([], []) if is_fixed else ([Names(path, value)], [])
-    cls = value if isinstance(value, type) else type(value)
-    if _is_foreign(cls):
-        return [], []
     if isinstance(value, type):
+        if _is_foreign(value):
+            return [], []
         functions = [item for item in vars(value).values() if hasattr(type(item), "__get__")]
-        return [Attributes(path, value)], [(f"{path}.{getattr(f, '__name__', '')}", f) for f in functions]
-    return _attributes(value, path), [] if _is_own(cls) else [(base.__name__, base) for base in _written(cls)]
-
-
-def _called_with(tensor: Tensor, path: str) -> list[tuple[str, Any]]:
-    """The functions that are called with the gradient of a tensor that is no leaf."""
-    stop = stops.get(tensor._node)
-    return [] if stop is None else [(path, stop.hooks)]
+        inside = [(f"{path}.{getattr(f, '__name__', '')}", f) for f in functions]
+        inside += [(base.__name__, base) for base in value.__mro__[1:] if _is_written(base)]
+        return [Attributes(path, value)], [*inside, *_classes(type(value))]
+    if _is_foreign(type(value)) and type(value).__module__ not in LOOKED_INTO:
+        return [], []
+    return _attributes(value, path), _classes(type(value))
 
 
 def _attributes(value: Any, path: str) -> list[Holder]:
@@ -144,9 +165,14 @@ def _attributes(value: Any, path: str) -> list[Holder]:
     return [Attributes(path, value)] if has_any else []
 
 
-def _written(cls: type) -> list[type]:
-    """The classes among a class's ancestors that a user wrote."""
-    return [base for base in cls.__mro__ if not _is_foreign(base) and not _is_own(base)]
+def _classes(cls: type) -> list[tuple[str, Any]]:
+    """The classes among a class and its ancestors that a user wrote; none where the library did."""
+    return [] if _is_own(cls) else [(base.__name__, base) for base in cls.__mro__ if _is_written(base)]
+
+
+def _is_written(cls: type) -> bool:
+    """True for classes a user wrote."""
+    return cls.__module__ != "builtins" and not _is_foreign(cls) and not _is_own(cls)
 
 
 def _is_own(cls: type) -> bool:
@@ -163,74 +189,61 @@ def _is_foreign(cls: type) -> bool:
         file is None or is_library(file)))  # fmt: skip
 
 
-_OF_GLOBALS: Final = frozenset(
-    ["LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "STORE_NAME", "DELETE_NAME",
-     "LOAD_FROM_DICT_OR_GLOBALS"]
-)  # fmt: skip
-
-
-@lru_cache(maxsize=65536)
-def globals_of(code: CodeType) -> frozenset[str]:
-    """The names of globals that code mentions, functions inside it too; attributes that are called alike are none."""
-    names = {found.argval for found in get_instructions(code) if found.opname in _OF_GLOBALS}
-    return frozenset(names.union(*[globals_of(part) for part in code.co_consts if isinstance(part, CodeType)]))
-
-
-@lru_cache(maxsize=65536)
-def names_of(code: CodeType) -> frozenset[str]:
-    """The names of globals and attributes that code mentions, functions inside it too."""
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names |= names_of(constant)
-    return frozenset(names)
-
-
 @dataclass
 class Snapshot:
     """The contents of all places reachable from some objects, as they were.
 
     contents  of each holder
+    sizes     of each holder
+    modules   by identity, the names of modules and what they stood for
+    by_name   whether an object that looks at attributes by name was found
     inside    for the identity of each object: its places, and what else is inside it
     """
 
     contents: dict[int, tuple[Holder, dict[Any, Any]]]
+    sizes: dict[int, int]
     inside: dict[int, Parts]
     alive: list[Any]
+    modules: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
+    by_name: bool = False
 
     @staticmethod
     def of(roots: Iterable[tuple[str, Any]]) -> Snapshot:
         """What is reachable now; raises JitError when that is more than could be watched."""
-        found = Snapshot({}, {}, [])
+        found = Snapshot({}, {}, {}, [])
         mentioned: set[str] = set()
         stack = list(roots)[::-1]
-        while stack:
+        while stack or (stack := found._of_modules(mentioned)):
             path, value = stack.pop()
-            if id(value) in found.inside or isinstance(value, SIMPLE):
+            if id(value) in found.inside or is_simple(value):
                 continue
+            if isinstance(value, attrgetter | methodcaller):
+                found.by_name = True
             inside = found.inside[id(value)] = parts(value, path)
             found.alive.append(value)
             if isinstance(value, FunctionType) and inside[0]:
                 mentioned |= names_of(value.__code__)
             for holder in inside[0]:
                 contents = {} if isinstance(holder, Names) else holder.items()
-                found.contents[id(holder)] = holder, contents
-                stack += [(holder.spelled(key), item) for key, item in contents.items()]
+                if isinstance(holder, Globals | Names):
+                    owner = holder.owner if isinstance(holder, Globals) else vars(holder.owner)
+                    found.modules.setdefault(id(owner), (owner, dict(owner)))
+                found.contents[id(holder)], found.sizes[id(holder)] = (holder, contents), holder.size()
+                stack += [(holder.spelled(key), item) for key, item in contents.items() if key is not BASES]
             stack += inside[1]
             if len(found.contents) > MOST_HOLDERS:
                 raise JitError(f"a captured function can reach more than {MOST_HOLDERS:,} objects, for instance {path}")
-            if not stack:
-                stack = found._of_modules(mentioned)
         return found
 
     def _of_modules(self, mentioned: set[str]) -> list[tuple[str, Any]]:
         """Notes what modules hold under names that some code mentions; what is new of it."""
-        new: list[tuple[str, Any]] = []
+        new, names = list[tuple[str, Any]](), frozenset(mentioned)
         for holder, contents in self.contents.values():
             if isinstance(holder, Names):
-                more = {key: item for key, item in vars(holder.owner).items() if key in mentioned - contents.keys()}
+                found = vars(holder.owner)
+                more = {key: found[key] for key in (mentioned & found.keys()) - contents.keys()}
                 contents.update(more)
-                holder.names = frozenset(contents)
+                holder.names = names
                 new += [(holder.spelled(key), item) for key, item in more.items()]
         return new
 
@@ -245,9 +258,7 @@ class Snapshot:
             seen.add(id(value))
             holders, fixed = self.inside[id(value)]
             for holder in holders:
-                contents = self.contents[id(holder)][1]
-                if holder.filtered and names is not None:
-                    contents = {key: item for key, item in contents.items() if key in names}
+                contents = holder.seen(self.contents[id(holder)][1], names)
                 yield holder, contents
                 stack += contents.values()
             stack += [item for _, item in fixed]

@@ -5,7 +5,8 @@ Comes in: a Python value.  Goes out: how to make an equal one again from other t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -16,35 +17,42 @@ from kernelforge.replay.state import SIMPLE
 from kernelforge.tensor import Tensor
 
 Maker = Callable[[Sequence[Any]], Any]
-"""From the tensors a replay made, and those it knew, a value."""
+"""From the tensors a replay made, those it knew, and containers, a value."""
 
 
 def children(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
     """What a container holds, and how one of its kind is made of such things; None for what is no container."""
+    kind = type(value)
     if isinstance(value, dict):
-        keys, kind = list(value), type(value)
+        keys = list(value)
         if kind is dict:
             return list(value.values()), lambda items: dict(zip(keys, items))
         return list(value.values()), lambda items: _filled(value, dict(zip(keys, items)))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return list(value), lambda items: type(value)(*items)
-    if type(value) in (list, tuple, set, frozenset):
-        return list(value), type(value)
+        return list(value), lambda items: tuple.__new__(kind, items)
+    if kind in (list, tuple, set, frozenset):
+        return list(value), kind
     if is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in fields(value)]
-        return [getattr(value, name) for name in names], lambda items: _with_fields(value, names, items)
+        names = attributes_of(value)
+        return [getattr(value, name) for name in names], lambda items: _with_attributes(value, names, items)
     return None
 
 
+def attributes_of(value: Any) -> list[str]:
+    """The names of a dataclass instance's attributes that are set, fields or not."""
+    names = [*vars(value)] if hasattr(value, "__dict__") else []
+    return [*names, *[one.name for one in fields(value) if one.name not in names and hasattr(value, one.name)]]
+
+
 def _filled(like: Any, content: dict[Any, Any]) -> Any:
-    """A dict of a kind of its own with other content; what a defaultdict makes defaults with stays."""
-    made = like.copy()
-    made.clear()
-    made.update(content)
+    """A dict of a kind of its own with other content; what a defaultdict makes defaults with stays, and attributes."""
+    made = copy(like)
+    dict.clear(made)
+    dict.update(made, content)
     return made
 
 
-def _with_fields(like: Any, names: list[str], items: list[Any]) -> Any:
+def _with_attributes(like: Any, names: list[str], items: list[Any]) -> Any:
     made = object.__new__(type(like))
     for name, item in zip(names, items):
         object.__setattr__(made, name, item)
@@ -53,43 +61,96 @@ def _with_fields(like: Any, names: list[str], items: list[Any]) -> Any:
 
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors in a tree, each once, in order."""
-    found: dict[int, Tensor] = {}
-    stack = [value]
+    return [item for item in _walked(value, set()) if isinstance(item, Tensor)]
+
+
+def shared_in(value: Any) -> set[int]:
+    """The identities of containers that are in more than one place of a tree."""
+    shared = set[int]()
+    for _ in _walked(value, shared):
+        pass
+    return shared
+
+
+def _walked(value: Any, shared: set[int]) -> Iterator[Any]:
+    """Tensors and containers of a tree, each once, in order; notes the identities of containers met again."""
+    met, stack, seen = list[Any](), [value], set[int]()
     while stack:
         item = stack.pop()
-        if isinstance(item, Tensor):
-            found.setdefault(id(item), item)
-        elif (inside := children(item)) is not None:
-            stack += reversed(inside[0])
-    return list(found.values())
+        inside = None if isinstance(item, Tensor) else children(item)
+        if inside is None and not isinstance(item, Tensor):
+            continue
+        if id(item) in seen:
+            shared.add(id(item))
+            continue
+        seen.add(id(item))
+        met.append(item)  # alive, so that no other one gets its identity
+        yield item
+        stack += reversed(inside[0] if inside is not None else ())
 
 
-def maker(value: Any, place: Callable[[Tensor], int], kept: Callable[[Any], bool], what: str) -> Maker:
-    """How to make a value again.
+class Making:
+    """How values are made again.
 
-    place   where a tensor's counterpart will be among the tensors of a replay
-    kept    whether an object was there before the call, and stands for itself
-    what    the value, in words
-
-    raises JitError for an object of a kind that could not be made again
+    place    where a tensor's counterpart will be among the tensors of a replay
+    kept     whether an object was there before the call, and stands for itself
+    given    containers the call was given: a replay has others, from the end of its tensors
+    whole    all values that are to be made: containers in several places of them are made but once
     """
-    if isinstance(value, Tensor):
-        number = place(value)
-        return lambda tensors: tensors[number]
-    if isinstance(value, np.ndarray):
-        return lambda tensors: value.copy()
-    if isinstance(value, SIMPLE) or kept(value):
-        return lambda tensors: value
-    inside = children(value)
-    if inside is None:
-        raise JitError(
-            f"a captured function {what} an object of {type(value).__name__} it has made, which a replay cannot make "
-            "again; use tensors, numbers, and lists, tuples, dicts and dataclasses of them"
-        )
-    makers = [maker(item, place, kept, what) for item in inside[0]]
-    if not makers and isinstance(value, tuple):
-        return lambda tensors: value
-    make = inside[1]
-    if type(value) is tuple:
-        return lambda tensors: tuple([one(tensors) for one in makers])
-    return lambda tensors: make([one(tensors) for one in makers])
+
+    def __init__(
+        self, place: Callable[[Tensor], int], kept: Callable[[Any], bool], given: Sequence[Any], whole: Any
+    ) -> None:
+        self.place, self.kept = place, kept
+        numbers = {id(container): i for i, container in enumerate(given)}
+        self.shared = shared_in(whole) - numbers.keys()
+        size = len(given) + len(self.shared)
+        self.given = {key: i - size for key, i in numbers.items()}
+        self.slots = {key: i - len(self.shared) for i, key in enumerate(self.shared)}
+        self._within: set[int] = set()
+
+    def of(self, value: Any, what: str) -> Maker:
+        """How to make a value again; what: the value, in words.
+
+        raises JitError for an object of a kind that could not be made again
+        """
+        if isinstance(value, Tensor):
+            number = self.place(value)
+            return lambda tensors: tensors[number]
+        if (slot := self.given.get(id(value))) is not None:
+            return lambda tensors: tensors[slot]
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            return lambda tensors: value.copy()
+        if isinstance(value, SIMPLE) or self.kept(value):
+            return lambda tensors: value
+        inside = children(value)
+        if inside is None or id(value) in self._within:
+            which = "a container that holds itself" if inside else f"an object of {type(value).__name__} it has made"
+            raise JitError(
+                f"a captured function {what} {which}, which a replay cannot make again; use tensors, numbers, and "
+                "lists, tuples, dicts and dataclasses of them"
+            )
+        self._within.add(id(value))
+        makers = [self.of(item, what) for item in inside[0]]
+        self._within.discard(id(value))
+        make = self._container(value, makers, inside[1])
+        return _once(make, self.slots[id(value)]) if id(value) in self.slots else make
+
+    @staticmethod
+    def _container(value: Any, makers: list[Maker], make: Callable[[list[Any]], Any]) -> Maker:
+        if not makers and isinstance(value, tuple):
+            return lambda tensors: value
+        if type(value) is tuple:
+            return lambda tensors: tuple([one(tensors) for one in makers])
+        return lambda tensors: make([one(tensors) for one in makers])
+
+
+def _once(make: Maker, slot: int) -> Maker:
+    """What makes a value when it is asked for first, and gives the same one afterwards."""
+
+    def found(made: Any) -> Any:
+        if made[slot] is None:
+            made[slot] = make(made)
+        return made[slot]
+
+    return found

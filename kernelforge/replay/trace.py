@@ -24,6 +24,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError, PlaceError
 from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
+from kernelforge.replay.codes import BY_NAME, is_dynamic
 from kernelforge.replay.speaking import HANDLE, heard, logged
 from kernelforge.replay.watching import Watch
 from kernelforge.settings import NAN
@@ -31,7 +32,6 @@ from kernelforge.tensor import Tensor
 from kernelforge.tensor.core import calling_line
 
 _ROOT: Final = graph.__file__[: -len("graph.py")]
-DYNAMIC: Final = frozenset(("getattr", "setattr", "hasattr", "vars", "eval", "exec", "globals", "locals", "__dict__"))
 
 
 class Draw(NamedTuple):
@@ -73,6 +73,7 @@ class Trace:
     changed   tensors given other values
     watch     what was asked of the world outside
     said      what prints and logs the same again
+    by_name   whether something was looked at by a name that no code need mention
     """
 
     known: frozenset[int]
@@ -83,6 +84,7 @@ class Trace:
     watched: bool = False
     watch: Watch = field(default_factory=Watch)
     said: list[Callable[[], None]] = field(default_factory=list)
+    by_name: bool = False
     before: dict[int, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,14 +144,15 @@ class Trace:
     @property
     def names(self) -> frozenset[str] | None:
         """The names of globals and attributes the call can have looked at; None for any."""
-        names, looked, walked = set[str](), set[str](), False
+        if not self.watched or self.by_name:
+            return None
+        names = set[str]()
         for code, _ in self.codes.values():
             names.update(code.co_names)
-            if not code.co_filename.startswith(_ROOT):
-                looked.update(code.co_names)
-            elif "vars" in code.co_names:
-                walked = True
-        return None if not self.watched or walked or not looked.isdisjoint(DYNAMIC) else frozenset(names)
+            is_own = code.co_filename.startswith(_ROOT)
+            if "vars" in code.co_names if is_own else is_dynamic(code):
+                return None
+        return frozenset(names)
 
 
 def _place(line: Line | None) -> str:
@@ -174,6 +177,8 @@ def recorded(trace: Trace) -> Iterator[None]:
                 logged(frame, trace.said)
         elif event == "c_call":
             watch.called_c(frame, argument)
+            if argument in BY_NAME and not frame.f_code.co_filename.startswith(_ROOT):
+                trace.by_name = True
 
     trace.watched = previous is None or callable(previous)  # not where a profiler in C is at work
     with heard(trace.said):
@@ -193,14 +198,16 @@ def recorded(trace: Trace) -> Iterator[None]:
         )
     if host_numbers() != drawn:
         raise JitError(
-            "a captured function draws numbers from Python's or NumPy's global random state, which every replay would "
-            "repeat: use Tensor.rand and its like, or pass the numbers as an argument"
+            "a captured function draws numbers from the global random state of Python, NumPy or torch, which every "
+            "replay would repeat: use Tensor.rand and its like, or pass the numbers as an argument"
         )
 
 
 def host_numbers(generators: Sequence[Any] = ()) -> bytes:
     """The state of the host's random generators."""
     states = [random.getstate(), np.random.get_state(legacy=False)]
+    if (torch := sys.modules.get("torch")) is not None:
+        states.append(torch.random.get_rng_state().numpy().tobytes())
     return pickle.dumps(states + list(map(_state, generators)))
 
 

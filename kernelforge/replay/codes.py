@@ -1,0 +1,87 @@
+"""What code mentions: names of globals and attributes, modules it imports, and ways to look at names nobody can read.
+
+Comes in: code objects.  Goes out: sets of names, found once for each code.  Nothing is run.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import re
+from functools import lru_cache
+from types import CodeType
+from typing import Any, Final
+
+DYNAMIC: Final = frozenset(
+    ("getattr", "setattr", "hasattr", "delattr", "vars", "eval", "exec", "globals", "locals", "__dict__",
+     "__getattribute__", "attrgetter", "methodcaller", "import_module", "__import__"))  # fmt: skip
+"""Names by which code comes to others that it may have computed."""
+
+BY_NAME: Final[frozenset[Any]] = frozenset(
+    getattr(builtins, name) for name in (*DYNAMIC, "repr") if callable(getattr(builtins, name, None)))  # fmt: skip
+"""The functions of C among these, under whatever name they are called."""
+
+_CODES: Final = 65536
+_OF_GLOBALS: Final = frozenset(
+    ["LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "STORE_NAME", "DELETE_NAME",
+     "LOAD_FROM_DICT_OR_GLOBALS"]
+)  # fmt: skip
+_IN_TEXT: Final = re.compile(r"\{[^{}:!]*\.")  # an attribute in what str.format() is given
+
+
+@lru_cache(maxsize=_CODES)
+def names_of(code: CodeType) -> frozenset[str]:
+    """The names of globals and attributes that code mentions, functions inside it too.
+
+    Where it may come to a name by a string, its strings are names as well.
+    """
+    names = set(code.co_names)
+    if is_dynamic(code):
+        names |= _words(code)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names |= names_of(constant)
+    return frozenset(names)
+
+
+@lru_cache(maxsize=_CODES)
+def globals_of(code: CodeType) -> frozenset[str]:
+    """The names of globals that code mentions, functions inside it too; attributes that are called alike are none.
+
+    Where it may come to a name by a string, its strings are names as well.
+    """
+    names = {found.argval for found in dis.get_instructions(code) if found.opname in _OF_GLOBALS}
+    if is_dynamic(code):
+        names |= _words(code)
+    return frozenset(names.union(*[globals_of(part) for part in code.co_consts if isinstance(part, CodeType)]))
+
+
+@lru_cache(maxsize=_CODES)
+def imports_of(code: CodeType) -> frozenset[str]:
+    """Names among which are those of the modules that code may ask for while it runs, functions inside it too."""
+    found = set[str]()
+    if _does(code, "IMPORT_NAME") or not {"sys", "import_module", "__import__"}.isdisjoint(code.co_names):
+        found.update(code.co_names, _words(code))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= imports_of(constant)
+    return frozenset(found)
+
+
+@lru_cache(maxsize=_CODES)
+def is_dynamic(code: CodeType) -> bool:
+    """True for code that may look at attributes it does not mention."""
+    if not DYNAMIC.isdisjoint(code.co_names) or _does(code, "MATCH_CLASS"):
+        return True
+    texts = [text for text in code.co_consts if isinstance(text, str)]
+    return "format" in code.co_names and any(map(_IN_TEXT.search, texts))
+
+
+def _does(code: CodeType, operation: str) -> bool:
+    """True when an operation is among those of code itself."""
+    return dis.opmap[operation] in code.co_code[::2]
+
+
+def _words(code: CodeType) -> set[str]:
+    """The strings in code that can be names."""
+    return {text for text in code.co_consts if isinstance(text, str) and text.replace(".", "").isidentifier()}

@@ -1,0 +1,123 @@
+"""What must be as it was of the code that ran: functions, names that stand for builtins, modules it searches.
+
+Comes in: what a call could see and the code that ran.  Goes out: guards, which say in words what has changed.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Collection, Iterable, Sequence
+from operator import attrgetter, is_
+from types import CodeType, FunctionType
+from typing import Any, Final
+
+from kernelforge.errors import JitError
+from kernelforge.replay.codes import globals_of, is_dynamic, names_of
+from kernelforge.replay.guards import is_same, shown
+from kernelforge.replay.holders import MISSING, Names
+from kernelforge.replay.state import Snapshot, is_library
+from kernelforge.replay.trace import Trace
+
+_BUILTIN: Final = vars(builtins)
+_WHOLE: Final = frozenset(("globals", "eval", "exec"))
+
+
+class Absent:
+    """Globals a call looked for and found among the builtins, or not at all."""
+
+    __slots__ = ("expected", "names", "owner")
+
+    def __init__(self, owner: dict[str, Any], names: Iterable[str]) -> None:
+        self.owner, self.names = owner, [name for name in names if name not in owner]
+        self.expected = [_BUILTIN.get(name) for name in self.names]
+
+    def holds(self) -> bool:
+        return self.owner.keys().isdisjoint(self.names) and all(map(is_, map(_BUILTIN.get, self.names), self.expected))
+
+    def reason(self) -> str | None:
+        """Which name means something else by now."""
+        for name, old in zip(self.names, self.expected):
+            if name in self.owner:
+                return f"global {name} hides the builtin now" if old is not None else f"global {name} is there now"
+            if _BUILTIN.get(name) is not old:
+                return f"the builtin {name} is another one now"
+        return None
+
+
+class Everything:
+    """All names of a module, where some are looked for by strings that no code need mention."""
+
+    __slots__ = ("expected", "owner")
+
+    def __init__(self, owner: dict[str, Any], before: dict[str, Any]) -> None:
+        self.owner, self.expected = owner, before
+
+    def holds(self) -> bool:
+        return len(self.owner) == len(self.expected) and all(map(is_, self.owner.values(), self.expected.values()))
+
+    def reason(self) -> str | None:
+        """Which name has changed."""
+        for name in self.expected.keys() | self.owner.keys():
+            old, new = self.expected.get(name, MISSING), self.owner.get(name, MISSING)
+            if not is_same(old, new):
+                return f"global {name} was {shown(old)}, now it is {shown(new)}"
+        self.expected = dict(self.owner)
+        return None
+
+
+def everything_in(snapshot: Snapshot, roots: Iterable[Any], trace: Trace) -> list[Everything]:
+    """What guards modules whose names are looked for by strings.
+
+    raises JitError for a name that was given another value like this, which nobody could tell before
+    """
+    codes = [(code, owner) for code, owner in trace.codes.values() if not is_library(code.co_filename)]
+    owners = [owner for code, owner in codes if not _WHOLE.isdisjoint(code.co_names)]
+    if trace.by_name or snapshot.by_name or any(is_dynamic(code) for code, _ in codes):
+        holders = [holder for holder, _ in snapshot.reached(roots, None)]
+        owners += [vars(holder.owner) for holder in holders if isinstance(holder, Names)]
+    known = {id(owner): snapshot.modules[id(owner)] for owner in owners if id(owner) in snapshot.modules}
+    mentioned = {name for code, _ in codes for name in names_of(code)}
+    for owner, before in known.values():
+        for name in before.keys() | owner.keys():
+            if name not in mentioned and not is_same(before.get(name, MISSING), owner.get(name, MISSING)):
+                raise JitError(f"a captured function changes global {name}, a name it computes: mention it")
+    return [Everything(*found) for found in known.values()]
+
+
+class Written:
+    """What functions that ran are made of: another one's code may be put in, by editors for instance, or defaults."""
+
+    __slots__ = ("expected", "functions")
+
+    def __init__(self, functions: Sequence[FunctionType]) -> None:
+        self.functions, self.expected = functions, list(map(_WRITTEN, functions))
+
+    def holds(self) -> bool:
+        return all(map(_all_same, map(_WRITTEN, self.functions), self.expected))
+
+    def reason(self) -> str | None:
+        """Which function is another one by now."""
+        for function, old in zip(self.functions, self.expected):
+            if not _all_same(_WRITTEN(function), old):
+                return f"{function.__qualname__}() was given other code or defaults"
+        return None
+
+
+_WRITTEN: Final = attrgetter("__code__", "__defaults__", "__kwdefaults__")
+
+
+def _all_same(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
+    return all(map(is_, old, new))
+
+
+def written_in(snapshot: Snapshot, codes: Collection[int]) -> list[Written]:
+    """What guards the users' functions that ran, given the identities of their code."""
+    found = [value for value in snapshot.alive if isinstance(value, FunctionType) and id(value.__code__) in codes]
+    found = [function for function in found if not is_library(function.__code__.co_filename)]
+    return [Written(found)] if found else []
+
+
+def absent_in(codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Absent]:
+    """What must not become a global where users' code ran."""
+    found = [Absent(owner, globals_of(code)) for code, owner in codes if not is_library(code.co_filename)]
+    return [absent for absent in found if absent.names]

@@ -1,0 +1,337 @@
+"""Values a captured function comes to in roundabout ways: when they change, it gives what the function itself gives."""
+
+from __future__ import annotations
+
+import argparse
+import array
+import collections
+import configparser
+import contextlib
+import dataclasses
+import enum
+import functools
+import operator
+import sys
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from kernelforge import Tensor, jit
+
+pytestmark = pytest.mark.usefixtures("numpy_device")
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+Read = Callable[[], Any]
+Change = Callable[[], Any]
+
+SCALE = 2.0
+
+
+def tensor(*values: float) -> Tensor:
+    return Tensor(np.array(values, np.float32))
+
+
+def get_scale() -> float:
+    return SCALE
+
+
+def set_scale(value: float = 7.0) -> None:
+    globals()["SCALE"] = value
+
+
+# ------------------------------------------------- each gives a way to read a number, and ways to change what it reads
+
+
+def keys_of_a_dict() -> tuple[Read, list[Change]]:
+    d: dict[Any, float] = {"a": 2.0, "b": 3.0}
+    changes = [lambda: d.update(c=d.pop("b")), lambda: d.update(a=d.pop("a"))]
+    return lambda: next(iter(d.values())) * (5 if "c" in d else 7), changes
+
+
+def types_of_keys() -> tuple[Read, list[Change]]:
+    d: dict[Any, float] = {1: 2.0}
+    return lambda: 2 if type(next(iter(d))) is int else 3, [lambda: d.update({True: d.pop(1)})]
+
+
+def types_of_members() -> tuple[Read, list[Change]]:
+    s: set[Any] = {1}
+    return lambda: 2 if type(next(iter(s))) is int else 3, [lambda: (s.clear(), s.add(1.0))]
+
+
+def keywords_of_a_partial_function() -> tuple[Read, list[Change]]:
+    p = functools.partial(lambda scale: scale, scale=2.0)
+    return lambda: p() * 2, [lambda: p.keywords.update(scale=5.0)]
+
+
+def a_base_class() -> tuple[Read, list[Change]]:
+    class Base:
+        scale = 2.0
+
+    class Config(Base):
+        pass
+
+    class Other:
+        scale = 9.0
+
+    changes = [lambda: setattr(Base, "scale", 5.0), lambda: setattr(Config, "__bases__", (Other, Base))]
+    return lambda: Config.scale, changes
+
+
+def a_metaclass() -> tuple[Read, list[Change]]:
+    class Meta(type):
+        scale = 2.0
+
+    class Config(metaclass=Meta):
+        pass
+
+    return lambda: Config.scale, [lambda: setattr(Meta, "scale", 5.0)]
+
+
+def special_methods() -> tuple[Read, list[Change]]:
+    class Sized:
+        def __len__(self) -> int:
+            return 2
+
+        def __call__(self) -> int:
+            return 3
+
+    sized, three = Sized(), lambda self: 30
+    changes = [lambda: setattr(Sized, "__len__", three), lambda: setattr(Sized, "__call__", three)]
+    return lambda: sized() * len(sized), changes
+
+
+def a_method_of_an_enumeration() -> tuple[Read, list[Change]]:
+    class Mode(enum.Enum):
+        FAST = 1
+
+        def factor(self) -> float:
+            return SCALE
+
+    return lambda: Mode.FAST.factor() * 2, [set_scale]
+
+
+def methods_of_plain_values() -> tuple[Read, list[Change]]:
+    class Pair(NamedTuple):
+        a: float
+
+        def factor(self) -> float:
+            return SCALE * self.a
+
+    class Number(float):
+        def factor(self) -> float:
+            return SCALE + self
+
+    class Table(dict[str, float]):
+        @property
+        def factor(self) -> float:
+            return SCALE
+
+    pair, number, table = Pair(3.0), Number(1), Table()
+    return lambda: pair.factor() * number.factor() * table.factor, [set_scale]
+
+
+def attributes_of_plain_values() -> tuple[Read, list[Change]]:
+    class Text(str):
+        scale = 2.0
+
+    text = Text("a")
+    return lambda: text.scale, [lambda: setattr(text, "scale", 5.0)]
+
+
+def a_module_that_is_imported_inside() -> tuple[Read, list[Change]]:
+    module: Any = types.ModuleType("options_of_a_test")
+    module.scale = 2.0
+    sys.modules["options_of_a_test"] = module
+
+    def read() -> Any:
+        import options_of_a_test  # type: ignore[import-not-found]
+        from options_of_a_test import scale
+
+        return options_of_a_test.scale * scale * sys.modules["options_of_a_test"].scale
+
+    return read, [lambda: setattr(module, "scale", 5.0)]
+
+
+def attributes_by_name() -> tuple[Read, list[Change]]:
+    config, get, alias = types.SimpleNamespace(scale=2.0), operator.attrgetter("scale"), getattr
+    text = "{.scale}"
+    ways = [lambda: get(config), lambda: operator.attrgetter("scale")(config), lambda: alias(config, "sc" + "ale"),
+            lambda: config.__getattribute__("sc" + "ale"), lambda: float(text.format(config)),
+            lambda: len(repr(config))]  # fmt: skip
+    return lambda: sum(way() for way in ways), [lambda: setattr(config, "scale", 5.25)]
+
+
+def patterns() -> tuple[Read, list[Change]]:
+    @dataclasses.dataclass
+    class Config:
+        scale: float = 2.0
+
+    config = Config()
+
+    def read() -> Any:
+        match config:
+            case Config(2.0):
+                return 2
+            case Config(scale=5.0):
+                return 5
+            case _:
+                return 7
+
+    return read, [lambda: setattr(config, "scale", 5.0), lambda: setattr(config, "scale", 6.0)]
+
+
+def names_that_come_and_go() -> tuple[Read, list[Change]]:
+    module: Any = types.ModuleType("options")
+    names = globals()
+
+    def read() -> Any:
+        try:
+            found = APPEARS  # type: ignore[name-defined]
+        except NameError:
+            found = 2.0
+        return found * getattr(module, "scale", 3.0) * globals().get("ALSO_" + "APPEARS", 5.0)
+
+    return read, [
+        lambda: names.update(APPEARS=5.0), lambda: setattr(module, "scale", 7.0),
+        lambda: names.update(ALSO_APPEARS=9.0), lambda: names.update(ALSO_APPEARS=11.0),
+        lambda: delattr(module, "scale"), lambda: (names.pop("APPEARS"), names.pop("ALSO_APPEARS")),
+    ]  # fmt: skip
+
+
+def a_computed_name_of_a_module() -> tuple[Read, list[Change]]:
+    module: Any = types.ModuleType("options")
+    module.scale, key = 2.0, "sc" + "ale"
+    return lambda: getattr(module, key), [lambda: setattr(module, "scale", 5.0)]
+
+
+def attributes_of_a_function() -> tuple[Read, list[Change]]:
+    def read() -> Any:
+        return getattr(read, "scale", 2.0)
+
+    return read, [lambda: setattr(read, "scale", 5.0), lambda: setattr(read, "scale", 6.0)]
+
+
+def slots_and_other_attributes() -> tuple[Read, list[Change]]:
+    class Slots:
+        __slots__ = ("scale",)
+
+    class Config:
+        pass
+
+    slots, config = Slots(), Config()
+    config.scale = 2.0  # type: ignore[attr-defined]
+    changes = [lambda: setattr(slots, "scale", 5.0), lambda: setattr(config, "__dict__", {"scale": 9.0})]
+    return lambda: getattr(slots, "scale", 3.0) * config.scale, changes  # type: ignore[attr-defined]
+
+
+def the_standard_library() -> tuple[Read, list[Change]]:
+    space, parser, options = argparse.Namespace(scale=2.0), configparser.ConfigParser(), {"scale": 2.0}
+    parser["m"] = {"scale": "2.0"}
+    own, several = collections.UserDict(scale=2.0), collections.ChainMap({}, options)
+    proxy, items = types.MappingProxyType(options), collections.UserList([2.0])
+    mappings = own, several, proxy
+    return lambda: (space.scale, float(parser["m"]["scale"]), items[0], *[one["scale"] for one in mappings]), [
+        lambda: setattr(space, "scale", 3.0), lambda: parser["m"].update(scale="4.0"), lambda: own.update(scale=5.0),
+        lambda: options.update(scale=6.0), lambda: items.__setitem__(0, 7.0)]  # fmt: skip
+
+
+def buffers() -> tuple[Read, list[Change]]:
+    one, two = bytearray([2, 3]), array.array("f", [2.0])
+    view, things = memoryview(one), np.array([types.SimpleNamespace(scale=2.0)], dtype=object)
+    fields = np.zeros(1, dtype=[("a", "f4"), ("b", "f4")])
+    fields["b"] = 3
+    return lambda: (one[0], view[1], two[0], things[0].scale, float(fields["a"][0])), [
+        lambda: one.__setitem__(0, 7), lambda: one.__setitem__(1, 9), lambda: two.__setitem__(0, 5.0),
+        lambda: setattr(things[0], "scale", 8.0), lambda: setattr(fields.dtype, "names", ("b", "a"))]  # fmt: skip
+
+
+def variables_of_contexts_and_threads() -> tuple[Read, list[Change]]:
+    current, local = ContextVar("current", default=2.0), threading.local()
+    local.scale = 3.0
+    return lambda: (current.get(), local.scale), [lambda: current.set(5.0), lambda: setattr(local, "scale", 7.0)]
+
+
+def weakly_held() -> tuple[Read, list[Change]]:
+    class Key:
+        scale = 2.0
+
+    key = Key()
+    table, proxy = weakref.WeakKeyDictionary({key: 2.0}), weakref.proxy(key)
+    return lambda: (table[key], proxy.scale), [lambda: table.update({key: 3.0}), lambda: setattr(key, "scale", 5.0)]
+
+
+def functions_that_remember() -> tuple[Read, list[Change]]:
+    config = types.SimpleNamespace(scale=2.0)
+
+    @functools.lru_cache
+    def remembered() -> float:
+        return config.scale
+
+    class Config:
+        @functools.cached_property
+        def scale(self) -> float:
+            return SCALE
+
+        def times(self, k: float) -> float:
+            return k * SCALE
+
+        twice = functools.partialmethod(times, 2)
+
+    held = Config()
+    return lambda: (remembered(), held.scale, held.twice()), [
+        lambda: setattr(config, "scale", 5.0), remembered.cache_clear, set_scale,
+        lambda: delattr(held, "scale")]  # fmt: skip
+
+
+def functions_by_type() -> tuple[Read, list[Change]]:
+    @functools.singledispatch
+    def of(value: object) -> float:
+        return 1.0
+
+    @of.register
+    def _(value: int) -> float:
+        return SCALE
+
+    return lambda: of(3), [set_scale, lambda: of.register(int, lambda value: 11.0)]
+
+
+def managed_by_a_generator() -> tuple[Read, list[Change]]:
+    @contextlib.contextmanager
+    def scale() -> Iterator[float]:
+        yield get_scale()
+
+    def read() -> float:
+        with scale() as found:
+            return found
+
+    return read, [set_scale]
+
+
+WAYS = [
+    keys_of_a_dict, types_of_keys, types_of_members, keywords_of_a_partial_function, a_base_class, a_metaclass,
+    special_methods, a_method_of_an_enumeration, methods_of_plain_values, attributes_of_plain_values,
+    a_module_that_is_imported_inside, attributes_by_name, patterns, names_that_come_and_go, a_computed_name_of_a_module,
+    attributes_of_a_function, slots_and_other_attributes, the_standard_library, buffers,
+    variables_of_contexts_and_threads, weakly_held, functions_that_remember, functions_by_type, managed_by_a_generator,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_seen(way: Callable[[], tuple[Read, list[Change]]], monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[list[Any]] = []
+    for wrap in (lambda function: function, jit):
+        monkeypatch.setitem(globals(), "SCALE", 2.0)
+        read, changes = way()
+        function, results = wrap(lambda x, read=read: (x * 2, read())), []
+        for change in (lambda: None, *changes, lambda: None, lambda: None):
+            change()
+            results.append(function(tensor(1))[1])
+        found.append(results)
+        if isinstance(function, type(jit(read))):
+            assert function._entries[0].replays, "nothing has changed since the last call"
+    assert found[0] == found[1]
