@@ -11,6 +11,7 @@ tensors (`nn`, `optim`, ...) is loaded when it is first named.  Read the rooms i
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from codegen.dtypes import dtypes
@@ -69,7 +70,7 @@ _FUNCTIONS = {
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(import_module(_FUNCTIONS[name]), name)
-    if name in ("amp", "autograd", "fft", "func", "linalg", "nn", "optim", "signal", "special"):
+    if name[0] != "_" and find_spec(f"{__name__}.{name}") is not None:
         return import_module(f"{__name__}.{name}")
     try:
         value = globals()[name] = import_module("kernelforge.functions").named(name)

@@ -19,7 +19,7 @@ from kernelforge.io.mapped import PathLike
 from kernelforge.io.nested import load, save
 from kernelforge.nn.state import get_state_dict, load_state_dict
 from kernelforge.tensor import Tensor
-from kernelforge.tensor.random import generator
+from kernelforge.tensor.generators import default
 
 RANDOM: Final = "random numbers"
 PLAIN: Final = (dict, list, tuple, int, float, str, bytes, bool, type(None), Tensor, np.ndarray, np.generic)
@@ -109,10 +109,10 @@ def _restore(part: Any, state: Any) -> None:
 
 
 def _random_state() -> dict[str, Any]:
-    return {"tensor": generator.position(), "numpy": np.random.get_state(), "python": random.getstate()}
+    return {"tensor": default.get_state(), "numpy": np.random.get_state(), "python": random.getstate()}
 
 
 def _restore_random(state: dict[str, Any]) -> None:
-    generator.resume(*state["tensor"])
+    default.set_state(state["tensor"])
     np.random.set_state(state["numpy"])
     random.setstate(state["python"])

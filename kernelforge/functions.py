@@ -28,6 +28,7 @@ from kernelforge.io import load, save
 from kernelforge.kernels import Device
 from kernelforge.nn import functional
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.generators import Generator
 from kernelforge.tensor.printing import get_printoptions, set_printoptions
 from kernelforge.tensor.results import Selected
 
@@ -153,12 +154,13 @@ def set_default_dtype(d: DType | str) -> None:
 
 
 _OWN: Final[dict[str, Any]] = {
-    f.__name__: f for f in (
-        randint, normal, max, min, pow, remainder, real, imag, is_floating_point, device, finfo, iinfo,
-        autocast, get_default_dtype, set_default_dtype, load, save, inference_mode, is_grad_enabled, set_grad_enabled,
-        set_printoptions, get_printoptions,
-    )
-} | {"inference_mode": inference_mode}  # fmt: skip
+    "inference_mode": inference_mode,
+    **{thing.__name__: thing for thing in (
+        randint, normal, max, min, pow, remainder, real, imag, is_floating_point, device, finfo, iinfo, autocast,
+        Generator, get_default_dtype, set_default_dtype, load, save, is_grad_enabled, set_grad_enabled,
+        get_printoptions, set_printoptions,
+    )},
+}  # fmt: skip
 
 _ROOMS: Final = (functional, nn, special)
 

@@ -21,7 +21,7 @@ from hypothesis.strategies import DataObject
 
 from kernelforge import JitError, jit
 from kernelforge.settings import EAGER, TRAINING, VERIFY, Setting, forget
-from kernelforge.tensor.random import generator
+from kernelforge.tensor.generators import default
 from tests.lazily import LAZY_ONLY
 from tests.unchecked import UNCHECKED
 
@@ -41,9 +41,9 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
 
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
-        captured, place = jit(test), generator.position()
+        captured, place = jit(test), default.get_state()
         for time in range(TIMES):
-            generator.resume(*place)
+            default.set_state(place)
             TRAINING.asked = False
             forget()
             if any(isinstance(value, DataObject) for value in (*args, *kwargs.values())):
@@ -56,7 +56,7 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
                 if time:
                     raise
                 say(f"refused: {error}".partition("\n")[0])
-                generator.resume(*place)
+                default.set_state(place)
                 TRAINING.asked = False
                 forget()
                 test(*args, **kwargs)

@@ -1,5 +1,10 @@
 """Functions beside the tensor: what `kernelforge.name` is."""
 
+import pkgutil
+import subprocess
+import sys
+from types import ModuleType
+
 import pytest
 
 import kernelforge
@@ -18,6 +23,14 @@ def test_no_other_name_is_there() -> None:
     for name in ("no_such_function", "default_float", "_node", "shape", "grad_fn"):
         with pytest.raises(AttributeError, match="kernelforge"):
             getattr(kernelforge, f"{name}_of_nothing" if name == "shape" else name)
+
+
+def test_rooms_come_before_methods() -> None:
+    """Whatever was imported before: `data` is a method of tensors, too."""
+    code = "import kernelforge, types; assert isinstance(kernelforge.data, types.ModuleType), kernelforge.data"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    rooms = [room.name for room in pkgutil.iter_modules(kernelforge.__path__)]
+    assert all(isinstance(getattr(kernelforge, room), ModuleType) for room in rooms if room not in ("dump", "__main__"))
 
 
 def test_types_come_before_methods() -> None:

@@ -17,7 +17,7 @@ from kernelforge.data.dataset import IterableDataset
 from kernelforge.data.pool import WorkerPool
 from kernelforge.data.sampler import BatchSampler, RandomSampler, Seed, SequentialSampler, batch_count, seeded
 from kernelforge.data.source import END, IndexedSource, Source, StreamedSource
-from kernelforge.tensor.random import generator as library_generator
+from kernelforge.tensor.generators import default
 
 
 class _Start(NamedTuple):
@@ -81,7 +81,7 @@ class DataLoader:
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         self.worker_init_fn, self.persistent_workers = worker_init_fn, persistent_workers
         self.multiprocessing_context, self.pin_memory = multiprocessing_context, pin_memory
-        self.generator = None if generator is None else np.random.default_rng(generator)
+        self.generator = None if generator is None else seeded(generator)
         self._check_options(shuffle, sampler, batch_sampler)
         if not self._streams and batch_sampler is None:
             if sampler is None:
@@ -134,19 +134,19 @@ class DataLoader:
             return self._pass(self._start(), 0)
         for generator, state in zip(self._generators(), resumed["generators"], strict=True):
             generator.bit_generator.state = state
-        here = library_generator.position()
-        library_generator.resume(*resumed["random"])
+        here = default.get_state()
+        default.set_state(resumed["random"])
         try:
             start = self._start()
             for _ in range(0 if self._streams else resumed["batches"]):
                 next(start.tasks, None)
         finally:
-            library_generator.resume(*here)
+            default.set_state(here)
         return self._pass(start, resumed["batches"])
 
     def _start(self) -> _Start:
         """The beginning of a pass, with all random numbers it takes drawn."""
-        begun = {"random": library_generator.position(), "generators": self._states()}
+        begun = {"random": default.get_state(), "generators": self._states()}
         # Drawn with and without workers, so that their number does not change the order of the samples.
         seed = int(seeded(self.generator).integers(2**31))
         order = self.sampler if self.batch_sampler is None else self.batch_sampler
@@ -215,7 +215,7 @@ class DataLoader:
         if self._resumed is not None:
             return self._resumed
         if self._begun is None:
-            return {"batches": 0, "random": library_generator.position(), "generators": self._states()}
+            return {"batches": 0, "random": default.get_state(), "generators": self._states()}
         return {"batches": self._handed_out, **self._begun}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelforge.tensor.random import generator as library_generator
+from kernelforge.tensor.generators import Generator, default
 
-Seed: TypeAlias = "int | np.random.Generator | None"
+Seed: TypeAlias = "int | np.random.Generator | Generator | None"
 Item = TypeVar("Item", covariant=True)
 
 CHUNK = 1 << 14  # indices turned into Python integers at a time, so a long epoch costs 8 bytes a sample, not 40
@@ -187,7 +187,9 @@ def batch_count(total: int, size: int, drop_last: bool) -> int:
 
 def seeded(generator: Seed) -> np.random.Generator:
     """A generator from a seed; None takes one from the library's random numbers, which `Tensor.manual_seed` fixes."""
-    return np.random.default_rng(library_generator.state() if generator is None else generator)
+    if generator is None or isinstance(generator, Generator):
+        return np.random.default_rng((generator or default).words())
+    return np.random.default_rng(generator)
 
 
 def _numbers(order: np.ndarray) -> Iterator[int]:

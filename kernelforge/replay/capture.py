@@ -30,7 +30,7 @@ from kernelforge.replay.taking import are_alone
 from kernelforge.replay.trace import Act
 from kernelforge.tensor import Tensor, aliases
 from kernelforge.tensor.core import calling_line
-from kernelforge.tensor.random import generator
+from kernelforge.tensor.generators import states
 
 
 class Other(Exception):
@@ -188,13 +188,13 @@ class Capture:
         buffers += self.constants
         if self.reads:
             raise_pending()  # an index out of range that is no fault of this call
-        position = generator.position() if len(self.steps) > 1 else None
+        drawn = states() if len(self.steps) > 1 else []
         try:
             for step in self.steps:
                 self._do(step, buffers, in_place)
         except BaseException:
-            if position is not None:
-                generator.resume(*position)
+            for generator, state in drawn:
+                generator.set_state(state)
             raise
         nodes = [tensor._node for tensor in tensors]
         made: list[Any] = [*tensors, *[self._made(source, buffers, nodes) for source in self.sources]]

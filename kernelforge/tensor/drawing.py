@@ -14,6 +14,7 @@ from typing import Final, Self
 from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.gammas import Gammas
+from kernelforge.tensor.generators import Generator, drawing
 
 _FEW: Final = 10.0  # means below which probabilities are added up
 _TERMS: Final = 56  # probabilities that are added up: those beyond come to less than 1e-20
@@ -25,7 +26,8 @@ class Drawing(Gammas):
 
     __slots__ = ()
 
-    def poisson(self) -> Self:
+    @drawing
+    def poisson(self, generator: Generator | None = None) -> Self:
         """Random numbers of Poisson's distribution, with this tensor's elements as means, in its dtype.
 
         >>> Tensor.zeros(2).poisson().tolist()
@@ -55,7 +57,8 @@ class Drawing(Gammas):
         fits = (k >= 0) & ((height + 0.5).log() + (scale / (a / near.square() + b)).log() <= limit)
         return k._first_where(fits, self.floor())
 
-    def binomial(self, prob: Self) -> Self:
+    @drawing
+    def binomial(self, prob: Self, generator: Generator | None = None) -> Self:
         """The number of successes in as many tries as this tensor's elements say, each with a probability of prob.
 
         >>> Tensor([3.0, 5.0]).binomial(Tensor([0.0, 1.0])).tolist()
@@ -98,7 +101,8 @@ class Drawing(Gammas):
         """log(k! (n - k)!) of k = self and n = count."""
         return (self + 1).lgamma() + (count - self + 1).lgamma()
 
-    def standard_gamma(self) -> Self:
+    @drawing
+    def standard_gamma(self, generator: Generator | None = None) -> Self:
         """Random numbers of the gamma distribution of scale 1, with this tensor's elements as shapes, in its dtype.
 
         >>> bool((Tensor([0.1, 5.0]).standard_gamma() > 0).all().item())

@@ -16,6 +16,7 @@ from codegen.dtypes import DType
 from kernelforge.errors import ArgumentError, StateError
 from kernelforge.tensor.core import Operand, grad_enabled
 from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.generators import Generator, drawing
 from kernelforge.tensor.names import Names
 from kernelforge.tensor.protocols import Protocols
 from kernelforge.tensor.random import FRACTION_BITS
@@ -97,43 +98,51 @@ class InPlace(Protocols):
         """Itself, with the values of src, broadcast and cast; non_blocking is of no account."""
         return self._in_place(self._as_tensor(src).cast(self.dtype).expand(self.shape))
 
-    def uniform_(self, from_: float = 0.0, to: float = 1.0) -> Self:
+    @drawing
+    def uniform_(self, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with uniform random numbers in [from_, to), both parts of complex ones."""
         if to < from_:
             raise ArgumentError(f"uniform_() takes numbers from {from_} to below {to}: the second is the smaller one")
         return self._in_place(self._random("rand", True) * (to - from_) + self._of_both_parts(from_))
 
-    def normal_(self, mean: float = 0.0, std: float = 1.0) -> Self:
+    @drawing
+    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with normally distributed random numbers; both parts of complex ones have the mean."""
         _check_spread("normal_", std, std >= 0)
         return self._in_place(self._random("randn", True) * std + self._of_both_parts(mean))
 
-    def exponential_(self, lambd: float = 1.0) -> Self:
+    @drawing
+    def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with random numbers of density lambd exp(-lambd x)."""
         _check_spread("exponential_", lambd, lambd > 0)
         return self._in_place((1 - self._random("rand")).log() * (-1 / lambd))
 
-    def log_normal_(self, mean: float = 1.0, std: float = 2.0) -> Self:
+    @drawing
+    def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Self:
         """Itself, with random numbers whose logarithms are distributed normally."""
         _check_spread("log_normal_", std, std > 0)
         return self._in_place((self._random("randn") * std + mean).exp())
 
-    def cauchy_(self, median: float = 0.0, sigma: float = 1.0) -> Self:
+    @drawing
+    def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with random numbers of Cauchy's distribution."""
         _check_spread("cauchy_", sigma, sigma > 0)
         return self._in_place((math.pi * (self._random("rand") - 0.5)).tan() * sigma + median)
 
-    def geometric_(self, p: float) -> Self:
+    @drawing
+    def geometric_(self, p: float, *, generator: Generator | None = None) -> Self:
         """Itself, with the random number of tries up to the first that succeeds, each with probability p."""
         if not 0 < p < 1:
             raise ArgumentError(f"geometric_() takes a probability between 0 and 1, got {p}")
         return self._in_place(((1 - self._random("rand")).log() / math.log1p(-p)).ceil().clamp(1).cast(self.dtype))
 
-    def bernoulli_(self, p: float = 0.5) -> Self:
+    @drawing
+    def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
         """Itself, with 1 in each place with probability p, else 0."""
         return self._in_place((self._random("rand") < p).cast(self.dtype))
 
-    def random_(self, from_: int = 0, to: int | None = None) -> Self:
+    @drawing
+    def random_(self, from_: int = 0, to: int | None = None, *, generator: Generator | None = None) -> Self:
         """Itself, with random integers in [from_, to), in [0, from_), or of all the type holds from 0 on.
 
         Of floats, that is up to the number below which all integers are told apart.

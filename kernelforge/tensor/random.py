@@ -7,9 +7,7 @@ every device, and a repeated program has the same graph at every call.
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,42 +30,12 @@ from kernelforge.tensor.aliases import numbers
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import expanded
 from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.generators import Generator, current, default, drawing
 from kernelforge.tensor.pooling import Pooling
 
 FRACTION_BITS: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}
 # sin(2 pi w) / w for |w| up to 1/4 as a polynomial of w^2 with an error of 8e-9 in the sine; the constant last.
 _TURN: Final = (39.13364, -76.496025, 81.59865, -41.341618, 6.283185)
-
-
-class Generator:
-    """The seed and the number of calls so far; every call draws from its own stream."""
-
-    def __init__(self, seed: int) -> None:
-        self.restart(seed)
-
-    def restart(self, seed: int) -> None:
-        """Begin again with a seed."""
-        self.seed: int = seed & 0xFFFFFFFFFFFFFFFF
-        self.calls: Iterator[int] = itertools.count()
-
-    def position(self) -> tuple[int, int]:
-        """The seed and how many calls there were: all that the numbers to come depend on."""
-        reached = next(self.calls)
-        self.calls = itertools.count(reached)
-        return self.seed, reached
-
-    def resume(self, seed: int, calls: int) -> None:
-        """Go on from a position."""
-        self.seed, self.calls = seed, itertools.count(calls)
-
-    def state(self) -> np.ndarray:
-        """The next call's key and counter, four uint32 words."""
-        call = next(self.calls)
-        words = (self.seed, self.seed >> 32, call, call >> 32)
-        return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
-
-
-generator: Final = Generator(int.from_bytes(os.urandom(8), "little"))
 
 
 def _drawn(draw: Callable[[], NDArray], dtype: DType, device: str) -> Buffer:
@@ -133,7 +101,7 @@ _draws: Final[ContextVar[tuple[Draws, ...]]] = ContextVar("draws", default=())
 
 def next_state(device: str | None) -> Node:
     """The key and the counter of a call, four uint32 words."""
-    return _noted(lambda: graph.buffer(_drawn(generator.state, dtypes.uint32, Device.canonicalize(device))))
+    return _noted(lambda: graph.buffer(_drawn(current().words, dtypes.uint32, Device.canonicalize(device))))
 
 
 def _noted(fresh: Callable[[], Node]) -> Node:
@@ -166,21 +134,17 @@ class Random(Pooling):
     @staticmethod
     def manual_seed(seed: int = 0) -> None:
         """Make the random numbers that follow the ones that follow this seed, on every device."""
-        generator.restart(seed)
-        if (active := recorder.get()) is not None:
-            active.acted(partial(generator.restart, seed))
+        default.manual_seed(seed)
 
     @staticmethod
     def seed() -> int:
         """Make the random numbers that follow some that nobody knows, and give the seed that leads to them."""
-        chosen = int.from_bytes(os.urandom(8), "little")
-        Random.manual_seed(chosen)
-        return chosen
+        return default.seed()
 
     @staticmethod
     def initial_seed() -> int:
         """The seed of the random numbers that follow."""
-        return generator.seed
+        return default.initial_seed()
 
     @classmethod
     def _drawn(cls, node: Node, dtype: DType, contiguous: bool, requires_grad: bool | None) -> Self:
@@ -205,6 +169,7 @@ class Random(Pooling):
         return cls._wrap(word, None).rshift(32 - bits).float() * 2.0**-bits
 
     @classmethod
+    @drawing
     def rand(
         cls,
         *shape: Any,
@@ -212,6 +177,7 @@ class Random(Pooling):
         dtype: DType | str | type | None = None,
         contiguous: bool = True,
         requires_grad: bool | None = None,
+        generator: Generator | None = None,
     ) -> Self:
         """Uniform random numbers in [0, 1), of complex types in both parts.
 
@@ -229,6 +195,7 @@ class Random(Pooling):
         return self._drawn(_joined(values._node, dtype), dtype, contiguous, None)
 
     @classmethod
+    @drawing
     def randn(
         cls,
         *shape: Any,
@@ -236,6 +203,7 @@ class Random(Pooling):
         dtype: DType | str | type | None = None,
         contiguous: bool = True,
         requires_grad: bool | None = None,
+        generator: Generator | None = None,
     ) -> Self:
         """Normally distributed random numbers of mean 0 and variance 1, by the Box-Muller transform.
 
@@ -285,6 +253,7 @@ class Random(Pooling):
         return cls._drawn(values._node, kind, contiguous, requires_grad)
 
     @classmethod
+    @drawing
     def randint(
         cls,
         *shape: Any,
@@ -293,6 +262,7 @@ class Random(Pooling):
         device: str | None = None,
         dtype: DType | str | type | None = None,
         requires_grad: bool | None = None,
+        generator: Generator | None = None,
     ) -> Self:
         """Uniform random integers in [low, high)."""
         kind = as_dtype(dtype or dtypes.default_int)
@@ -310,10 +280,17 @@ class Random(Pooling):
         return cls._drawn((drawn.cast(kind) + low)._node, kind, True, requires_grad)
 
     @classmethod
-    def randperm(cls, n: int, device: str | None = None, dtype: DType | str | type | None = None) -> Self:
+    @drawing
+    def randperm(
+        cls,
+        n: int,
+        device: str | None = None,
+        dtype: DType | str | type | None = None,
+        generator: Generator | None = None,
+    ) -> Self:
         """The integers 0 .. n-1 in random order."""
         kind = as_dtype(dtype or dtypes.default_int)
-        order = _drawn(partial(_permutation, n, kind), kind, Device.canonicalize(device))
+        order = _drawn(partial(_permutation, n, kind, current()), kind, Device.canonicalize(device))
         return cls(graph.buffer(order))
 
     @classmethod
@@ -371,14 +348,16 @@ class Random(Pooling):
         word, _ = random_words(self.shape, self._node.device)
         return self._wrap(word, None) >= min(round(drop * 2**32), 2**32 - 1)
 
-    def bernoulli(self) -> Self:
-        """1 with each element's probability, else 0, in this tensor's dtype."""
+    @drawing
+    def bernoulli(self, p: float | None = None, *, generator: Generator | None = None) -> Self:
+        """1 with each element's probability, or with p, else 0, in this tensor's dtype."""
         word, other = random_words(self.shape, self._node.device)
-        return (self._fraction(word, other, dtypes.float32) < self.detach()).cast(self.dtype)
+        share = self.detach() if p is None else p
+        return (self._fraction(word, other, dtypes.float32) < share).cast(self.dtype)
 
 
-def _permutation(n: int, dtype: DType) -> NDArray:
-    order = np.random.Generator(np.random.Philox(key=generator.state().view(np.uint64))).permutation(n)
+def _permutation(n: int, dtype: DType, generator: Generator) -> NDArray:
+    order = np.random.Generator(np.random.Philox(key=generator.words().view(np.uint64))).permutation(n)
     return order.astype(dtype.compute)
 
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.tensor.generators import Generator, drawing
 from kernelforge.tensor.sorting import Sorting
 
 
@@ -18,7 +19,10 @@ class Sampling(Sorting):
 
     __slots__ = ()
 
-    def multinomial(self, num_samples: int = 1, replacement: bool = False) -> Self:
+    @drawing
+    def multinomial(
+        self, num_samples: int = 1, replacement: bool = False, *, generator: Generator | None = None
+    ) -> Self:
         """int32 indices drawn with probabilities proportional to this vector, or to each row of this matrix.
 
         replacement   False: each index at most once, by the largest of log(u) / weight; weights of 0 come last

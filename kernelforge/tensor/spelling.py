@@ -51,6 +51,7 @@ _IMPORTS: Final = {
     "DType": "codegen.dtypes", "Operand": "kernelforge.tensor.core", "Axis": "kernelforge.tensor.reduce",
     "InPlace": "kernelforge.tensor.inplace", "NDArray": "numpy.typing",
     "Extremes": "kernelforge.tensor.results", "Selected": "kernelforge.tensor.results",
+    "Generator": "kernelforge.tensor.generators",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kernelforge import Tensor
-from kernelforge.tensor.random import generator
+from kernelforge.tensor.generators import default
 from tests.replay import wider
 from tests.replay.state import State, Step
 
@@ -34,7 +34,7 @@ def run(steps: list[Step], lazy: bool, captures: bool = False, seed: int = 0) ->
     state = State(lazy, captures)
     for step in steps:
         step(state)
-    return [*state.values(), generator.position()[1]]
+    return [*state.values(), default.get_state()[1]]
 
 
 # ---------------------------------------------------------------------------------------------------------- steps

@@ -1,0 +1,131 @@
+"""Where random numbers come from: seeds, and how many calls have drawn.
+
+Comes in: a seed.  Goes out: `Generator`, of which there is one for all that asks for no other; `drawing`, which lets a
+function take another one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import partial, wraps
+from typing import Any, Final, Self, TypeVar
+from weakref import WeakSet
+
+import numpy as np
+
+from kernelforge.errors import KindError
+from kernelforge.recording import recorder
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+_alive: Final[WeakSet[Generator]] = WeakSet()
+
+
+class Generator:
+    """The seed and the number of calls so far; every call draws from its own stream, the same on every device.
+
+        Generator(device=None)
+
+    device   of no account: numbers are the same on every device
+
+    >>> from kernelforge import Tensor
+    >>> x, y = (Tensor.rand(2, generator=Generator().manual_seed(3)) for _ in range(2))
+    >>> x.equal(y)
+    True
+
+    source: torch.Generator
+    """
+
+    unguarded = ("_calls", "_seed")  # replays draw from what a generator has come to
+
+    def __init__(self, device: str | None = None) -> None:
+        self.device = device
+        _alive.add(self)
+        self.restart(67280421310721)  # torch's number for generators that got none
+
+    def restart(self, seed: int) -> None:
+        """Begin again with a seed."""
+        self._seed: int = seed & 0xFFFFFFFFFFFFFFFF
+        self._calls: Iterator[int] = itertools.count()
+
+    def manual_seed(self, seed: int) -> Self:
+        """Begin again with a seed; gives the generator itself."""
+        self.restart(seed)
+        if (active := recorder.get()) is not None:
+            active.acted(partial(self.restart, seed))
+        return self
+
+    def seed(self) -> int:
+        """Begin again with a seed that nobody knows, which is the result."""
+        chosen = int.from_bytes(os.urandom(8), "little")
+        self.manual_seed(chosen)
+        return chosen
+
+    def initial_seed(self) -> int:
+        """The seed of the numbers that follow."""
+        return self._seed
+
+    def get_state(self) -> tuple[int, int]:
+        """The seed and how many calls there were: all that the numbers to come depend on."""
+        reached = next(self._calls)
+        self._calls = itertools.count(reached)
+        return self._seed, reached
+
+    def set_state(self, state: tuple[int, int]) -> Self:
+        """Go on from a state; gives the generator itself."""
+        self._seed, reached = state
+        self._calls = itertools.count(reached)
+        return self
+
+    def words(self) -> np.ndarray:
+        """The next call's key and counter, four uint32 words."""
+        call = next(self._calls)
+        words = (self._seed, self._seed >> 32, call, call >> 32)
+        return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
+
+
+default: Final = Generator()
+default.restart(int.from_bytes(os.urandom(8), "little"))
+_chosen: Final[ContextVar[Generator]] = ContextVar("chosen", default=default)
+
+
+def states() -> list[tuple[Generator, tuple[int, int]]]:
+    """What all generators have come to."""
+    return [(generator, generator.get_state()) for generator in list(_alive)]
+
+
+def current() -> Generator:
+    """The generator that calls draw from."""
+    return _chosen.get()
+
+
+def drawing(method: F) -> F:
+    """A function whose calls draw from its argument `generator`, where it is given one.
+
+    raises KindError when that is no Generator
+    """
+    code = method.__code__
+    names = code.co_varnames[: code.co_argcount]
+    place = names.index("generator") if "generator" in names else len(names)
+
+    @wraps(method)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        given = args[place] if len(args) > place and place < len(names) else kwargs.get("generator")
+        if given is None:
+            return method(*args, **kwargs)
+        if not isinstance(given, Generator):
+            raise KindError(
+                f"{method.__name__}() draws from a Generator, got {type(given).__name__} {given!r}; "
+                "kernelforge.Generator().manual_seed(0) makes one"
+            )
+        token = _chosen.set(given)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            _chosen.reset(token)
+
+    return called  # type: ignore[return-value]
