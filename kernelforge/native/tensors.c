@@ -10,7 +10,7 @@ enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48 };
 
 /* What Python gives.  settled: computes what is not to wait; detached: a node as a constant to differentiation;
    constant: what a number is beside an array; in all of them None says that it is another matter. */
-static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *eager, *settled, *detached, *constant, *types;
+static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *narrow_type, *eager, *settled, *detached, *constant, *types;
 static Py_ssize_t patience = PATIENCE_UNKNOWN;
 static PyObject *any_arithmetic, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type;
 
@@ -340,9 +340,11 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
     (void)module;
     if (count != 2 || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
         return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
-    int spells = holds(spelling);
-    if (spells)
-        return spells < 0 ? NULL : Py_NewRef(Py_None);
+    int other = holds(spelling);
+    if (!other)
+        other = holds(narrow_type);
+    if (other)
+        return other < 0 ? NULL : Py_NewRef(Py_None);
     PyObject *known = recipe_for(given[0], given[1]), *call, *tracked, *shape, *dtype, *recipe, *first, *at;
     if (!known || known == Py_None)
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
@@ -366,10 +368,10 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
 static PyObject *set_tensors(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject **kept[] = {&get_frame, &is_own, &grad_enabled, &spelling, &eager, &settled, &detached, &constant, &types,
-                         &bool_type};
-    if (!PyArg_ParseTuple(given, "OOOOOOOOOOn:set_tensors", kept[0], kept[1], kept[2], kept[3], kept[4], kept[5],
-                          kept[6], kept[7], kept[8], kept[9], &patience))
+    PyObject **kept[] = {&get_frame, &is_own, &grad_enabled, &spelling, &narrow_type, &eager, &settled, &detached,
+                         &constant, &types, &bool_type};
+    if (!PyArg_ParseTuple(given, "OOOOOOOOOOOn:set_tensors", kept[0], kept[1], kept[2], kept[3], kept[4], kept[5],
+                          kept[6], kept[7], kept[8], kept[9], kept[10], &patience))
         return NULL;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         Py_INCREF(*kept[i]);

@@ -17,7 +17,7 @@ from kernelforge.interning import node_of
 from kernelforge.later import later
 from kernelforge.native import compiled
 from kernelforge.recording import spelling
-from kernelforge.tensor.core import Core, grad_enabled
+from kernelforge.tensor.core import Core, grad_enabled, narrow_type
 
 if TYPE_CHECKING:
     from kernelforge import calls
@@ -76,6 +76,7 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
             recipe = recipes[known] = _recorded(function, tensors, args, kwargs)
         return function(*args, **kwargs) if recipe is None else _called(recipe, tensors)
 
+    called.recipes = recipes  # type: ignore[attr-defined]
     return called
 
 
@@ -90,8 +91,11 @@ def _called(known: Known, tensors: tuple[Core, ...]) -> Core:
 if TYPE_CHECKING or compiled is None:
 
     def applied(recipes: dict[tuple[object, ...], Known | None], args: tuple[Any, ...]) -> Any:
-        """What a composite gives of arguments by a recipe that is kept; None for whatever is not that simple."""
-        if spelling.get():
+        """What a composite gives of arguments by a recipe that is kept; None for whatever is not that simple.
+
+        Whoever wraps a composite, which then has its `recipes`, may ask first: while autocast() is on it is not simple.
+        """
+        if spelling.get() or narrow_type.get() is not None:
             return None
         tensors, known = _signature(args, {})
         try:

@@ -503,6 +503,6 @@ def pinned(node: Node, device: str | None) -> Node:
 if compiled is not None:
     compiled.heed(getattr(pending, "data", pending))
     compiled.set_tensors(
-        _getframe, is_own, grad_enabled.get, spelling.get, EAGER, settled, graph.detach, graph.beside, dtypes,
-        dtypes.bool, PATIENCE,
+        _getframe, is_own, grad_enabled.get, spelling.get, narrow_type.get, EAGER, settled, graph.detach, graph.beside,
+        dtypes, dtypes.bool, PATIENCE,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any, Final, TypeVar, get_overloads
 
 from kernelforge.errors import KindError
+from kernelforge.tensor.composite import applied
 
 OTHER_NAMES: Final = {
     "axis": "dim",
@@ -76,10 +77,13 @@ def _arguments(method: Callable[..., Any]) -> tuple[str, ...]:
 def _renaming(method: Callable[..., Any], renamed: dict[str, str]) -> Callable[..., Any]:
     """The method, its named arguments also known by the keys of renamed."""
 
+    recipes = getattr(method, "recipes", None)
+
     @wraps(method)
     def called(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:
-            return method(*args)
+            found = None if recipes is None else applied(recipes, args)
+            return method(*args) if found is None else found
         if not kwargs.keys().isdisjoint(renamed):
             ours = {renamed.get(name, name): value for name, value in kwargs.items()}
             if len(ours) < len(kwargs):

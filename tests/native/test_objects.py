@@ -18,6 +18,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.graph import Node
 from kernelforge.interning import alive, entries, node_of
 from kernelforge.native import BUILT
+from kernelforge.tensor.autocast import autocast
 
 ROOT = Path(__file__).parents[2]
 MANY = 1_000_000
@@ -171,3 +172,13 @@ def test_constants_are_computed_on_the_default_device_of_the_moment(name: str) -
     with Context(DEVICE="NUMPY"):
         assert work().device == "NUMPY"
     assert kept[0].device == work().device == Device.DEFAULT != "NUMPY"
+
+
+def test_autocast_is_heeded_where_a_recipe_is_kept() -> None:
+    x = Tensor.ones(2, 2)
+    half = x.cast("float16").realize()
+    kept = [(half.sum(), x @ x) for _ in range(3)]
+    with autocast():
+        assert half.sum().dtype is dtypes.float32 and (x @ x).dtype is dtypes.bfloat16
+        assert half.sum(axis=0).dtype is dtypes.float32
+    assert kept[0][0].dtype is half.sum().dtype is dtypes.float16 and (x @ x).dtype is kept[0][1].dtype
