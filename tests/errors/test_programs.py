@@ -1,6 +1,8 @@
 """Every error names the operation, its operands, the guilty line and what it is about, in at most 15 lines."""
 
+import gc
 import linecache
+from collections.abc import Iterator
 from itertools import count
 
 import numpy as np
@@ -13,6 +15,13 @@ from tests.errors import programs
 pytestmark = pytest.mark.usefixtures("numpy_device")
 MOST_LINES = 15
 _numbers = count()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Errors hold the tensors of programs in cycles; some wait to be computed, with whatever is computed next."""
+    yield
+    gc.collect()
 
 
 def table(text: str) -> list[tuple[str, str]]:
