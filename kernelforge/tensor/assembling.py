@@ -252,6 +252,8 @@ class Assembling(Windowing):
     def logspace(cls, start: float, end: float, steps: int, base: float = 10.0, **kwargs: Any) -> Self:
         """`steps` numbers from base^start to base^end with equal ratios; integers are these without their fractions."""
         kind = as_dtype(kwargs.pop("dtype", None) or dtypes.default_float)
+        if kind.is_int:
+            start, end = int(start), int(end)
         work = dtypes.float64 if kind.is_int else kind.arithmetic
         return cls.linspace(start, end, steps, dtype=work, **kwargs).pow(base, True).cast(kind)
 

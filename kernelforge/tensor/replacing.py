@@ -159,7 +159,7 @@ class Replacing(Picking):
         if lead < 0 or any(m not in (1, n) for m, n in zip(wanted, self.shape[lead:])):
             raise ShapeError(f"sum_to_size of {self.shape} to {wanted}, which does not broadcast to it")
         axes = [i for i, n in enumerate(self.shape) if i < lead or (wanted[i - lead] == 1 and n != 1)]
-        return self.sum(axes, dtype=self.dtype).reshape(wanted)
+        return self if wanted == self.shape and self.ndim else self.sum(axes).reshape(wanted)
 
     # Elements by steps in memory --------------------------------------------------------------------------------
 

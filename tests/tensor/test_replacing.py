@@ -53,3 +53,11 @@ def test_fill_diagonal(device):
     assert Tensor.zeros(2, 2, 2).fill_diagonal(1).nonzero().tolist() == [[0, 0, 0], [1, 1, 1]]
     with pytest.raises(ShapeError, match="one size"):
         Tensor.zeros(2, 3, 2).fill_diagonal(1)
+
+
+def test_sums_to_a_size_have_the_types_of_sums(numpy_device):
+    x = Tensor(np.array([[1, 2], [3, 100]], np.int8))
+    assert x.sum_to_size(1, 2).tolist() == [[4, 102]]
+    assert x.sum_to_size(1, 2).dtype is x.sum(0).dtype
+    assert x.sum_to_size(2, 2).dtype is x.dtype
+    assert (x > 1).sum_to_size(2, 1).tolist() == [[1], [2]]

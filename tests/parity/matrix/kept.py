@@ -66,6 +66,8 @@ KEPT: Final = [
     Kept(r"nn\.functional\.batch_norm", r"raised: AxisError", "a batch has channels"),
     Kept(r"nn\.functional\.multilabel_margin_loss", r"no error.*empty|no error.*non-empty",
          "the mean of no losses is NaN"),
+    Kept(r"where", r"type: int32 for int64", "whole numbers alone are int32", "int64"),
+    Kept(r"multinomial", r"no error: RuntimeError: multinomial only supports floating", "integers are weights, too"),
     Kept(r"cov", r"no error: RuntimeError: cov\(\): [fa]weights cannot",
          "weights are not looked at before they are needed"),
     Kept(r"mean", r"no error: RuntimeError: mean", "means of integers are floats"),
