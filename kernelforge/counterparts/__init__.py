@@ -26,7 +26,10 @@ _OF_ARRAYS: Final = {"order": ("K", "C", "A"), "subok": (True, False), "like": (
 def applied(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What a function of NumPy gives for tensors: a tensor, not computed, or what NumPy makes of the values."""
     ours = TABLE.get(function)
-    options = {name: value for name, value in kwargs.items() if value is not np._NoValue}
+    args = tuple([_plain(value) for value in args])
+    options = {name: _plain(value) for name, value in kwargs.items() if value is not np._NoValue}
+    if isinstance(options.get("dtype"), str):
+        options["dtype"] = np.dtype(options["dtype"])
     out = options.pop("out", None)
     if ours is None or not _takes(ours, args, options):
         found = by_numpy(function, args, options)
@@ -36,6 +39,14 @@ def applied(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         except Otherwise:
             found = by_numpy(function, args, options)
     return found if out is None else put_into(out, found)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's whole numbers as Python's, as which axes and counts are known; they weigh no more beside a tensor."""
+    if isinstance(value, np.integer):
+        return int(value)
+    whole = type(value) is tuple and any(isinstance(part, np.integer) for part in value)
+    return tuple([_plain(part) for part in value]) if whole else value
 
 
 @cache

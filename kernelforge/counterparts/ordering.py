@@ -23,15 +23,23 @@ for _name in ("unique_all", "unique_counts", "unique_inverse", "unique_values", 
 @counterpart("sort")
 def sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
     """In order along an axis."""
-    x, place = flattened(tensor(a), axis)
+    x, place = flattened(_with_an_order(a), axis)
     return array_api.sort(x, axis=place)
 
 
 @counterpart("argsort")
 def argsort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
     """The places of the elements in order."""
-    x, place = flattened(tensor(a), axis)
+    x, place = flattened(_with_an_order(a), axis)
     return array_api.argsort(x, axis=place)
+
+
+def _with_an_order(a: Any) -> Tensor:
+    """As a tensor; complex numbers, which NumPy orders by their parts, are left to it."""
+    x = tensor(a)
+    if x.dtype.is_complex:
+        raise Otherwise
+    return x
 
 
 @counterpart("partition")

@@ -230,7 +230,7 @@ def nanstd(a: Any, axis: Axis = None, dtype: Any = None, *, ddof: float = 0, kee
 
 
 def _quantile(x: Tensor, q: Any, axis: Axis, keepdims: bool, method: str, name: str) -> Tensor:
-    if method not in ("linear", "lower", "higher", "midpoint", "nearest"):
+    if method not in ("linear", "lower", "higher", "midpoint", "nearest") or not x.numel() or x.dtype.is_complex:
         raise Otherwise
     axes = axes_of(axis, x.ndim)
     rest = [i for i in range(x.ndim) if i not in axes]

@@ -14,6 +14,8 @@ from kernelforge.array_api import broadcast_arrays as broadcast
 from kernelforge.array_api import roll as rolled
 from kernelforge.array_api import squeeze as squeezed
 from kernelforge.counterparts.table import Axis, Otherwise, axes_of, counterpart, flattened, tensor, tensors
+from kernelforge.errors import ShapeError
+from kernelforge.shape import normal_axis
 from kernelforge.tensor import Tensor
 
 
@@ -63,7 +65,8 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Tensor:
 def rollaxis(a: Any, axis: int, start: int = 0) -> Tensor:
     """An axis moved in front of another."""
     x = tensor(a)
-    axis, start = axis % x.ndim, start + x.ndim if start < 0 else start
+    axis = normal_axis(axis, x.ndim, "rollaxis")
+    start = normal_axis(start - (start < 0), x.ndim + 1, "rollaxis")
     return x.movedim(axis, start - (axis < start))
 
 
@@ -79,7 +82,10 @@ def expand_dims(a: Any, axis: int | Sequence[int]) -> Tensor:
     """With new axes of size 1."""
     x = tensor(a)
     ndim = x.ndim + (1 if isinstance(axis, int) else len(axis))
-    for place in sorted(axes_of(axis, ndim)):
+    places = sorted(axes_of(axis, ndim))
+    if len(set(places)) < len(places):
+        raise ShapeError(f"expand_dims with axis {axis}: an axis is there twice")
+    for place in places:
         x = x.unsqueeze(place)
     return x
 

@@ -193,6 +193,8 @@ class Create(Core):
         [5, 3, 1]
         """
         stop = end if stop is None else stop
+        given: list[Any] = [x.item() if isinstance(x, Core) else x for x in (start, stop, step)]
+        start, stop, step = given
         start, stop = (0, start) if stop is None else (0 if start is None else start, stop)
         if stop is None:
             raise ArgumentError("arange() needs to know where to stop")

@@ -174,9 +174,9 @@ class Functions(Elementwise):
         """The values with NaN and the infinities replaced; None stands for the largest finite values of the type."""
         if not self.dtype.is_float:
             return self
-        x = self.isnan().where(nan, self)
-        x = x.isposinf().where(self.dtype.largest if posinf is None else posinf, x)
-        return x.isneginf().where(-self.dtype.largest if neginf is None else neginf, x)
+        x = self.isposinf().where(self.dtype.largest if posinf is None else posinf, self)
+        x = self.isneginf().where(-self.dtype.largest if neginf is None else neginf, x)
+        return self.isnan().where(nan, x)
 
     # Inverse functions ------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Self
 
+from codegen.dtypes import DType
 from kernelforge import shape as shapes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.assembling import Assembling
@@ -82,9 +83,12 @@ class Norms(Assembling):
     # Norms ------------------------------------------------------------------------------------------------------
 
     @composite
-    def vector_norm(self, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
-        """norm() by the name and with the arguments of torch.linalg."""
-        return self.norm(ord, dim, keepdim)
+    def vector_norm(
+        self, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False, *,
+        dtype: DType | str | None = None,
+    ) -> Self:  # fmt: skip
+        """norm() by the name and with the arguments of torch.linalg; dtype: of the elements before and of the norm."""
+        return (self if dtype is None else self.cast(dtype)).norm(ord, dim, keepdim)
 
     def matrix_norm(
         self, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False

@@ -231,14 +231,14 @@ class Reduce(Diagonals):
 
     @composite
     def isclose(self, other: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Self:
-        """True where |self - other| <= atol + rtol * |other|, or both are the same infinity."""
+        """True where |self - other| <= atol + rtol * |other|, or both are equal."""
         if rtol < 0 or atol < 0:
             raise ArgumentError(f"isclose() takes tolerances of at least 0, got rtol={rtol} and atol={atol}")
         y = self._as_tensor(other)
         if self.dtype is dtypes.bool and y.dtype is dtypes.bool:
             return self.eq(y)
         both = self.isfinite() & y.isfinite()
-        close = (both & ((self - y).abs() <= atol + rtol * y.abs())) | (~both & self.eq(y))
+        close = (both & ((self - y).abs() <= atol + rtol * y.abs())) | self.eq(y)
         return close | (self.isnan() & y.isnan()) if equal_nan else close
 
     # Sums of exponentials ---------------------------------------------------------------------------------------

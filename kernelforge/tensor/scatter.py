@@ -60,6 +60,7 @@ class Scatter(Interchange):
     def scatter(self, dim: int, index: Self, src: Operand, reduce: str | None = None) -> Self:
         """self with self[.., index[i, j, ..], ..] replaced by src[i, j, ..].
 
+        An index without elements, of any shape, changes nothing, as torch has it.
         It is unspecified which of several values for one place remains; reduce "add" or "multiply" combines them all.
 
         raises ShapeError, and DTypeError for a source of another type
@@ -78,6 +79,9 @@ class Scatter(Interchange):
             return self.reshape(1)._scattered(dim, index.reshape(-1), src.reshape(-1), mode).reshape(())  # type: ignore[attr-defined]
         if self.dtype is dtypes.bool and mode in ("add", "mul"):
             return self.cast(dtypes.int32)._scattered(dim, index, src.cast(dtypes.int32), mode).cast(dtypes.bool)  # type: ignore[attr-defined]
+        if not index.numel() and index.dtype.is_int:
+            self._dim(dim, "scatter")
+            return self
         dim, places = self._along(dim, index, "scatter")
         if src.ndim != index.ndim or any(m > n for m, n in zip(index.shape, src.shape)):
             raise ShapeError(f"scatter of {src.shape} with an index of {index.shape}: the source is smaller")

@@ -28,6 +28,7 @@ OTHER_NAMES: Final = {
     "exponent": "x",
     "target": "Y",
     "layers": "ll",
+    "sorted_": "sorted",
 }
 
 _PARTS: Final = {"sections": "parts", "indices": "parts", "indices_or_sections": "parts"}

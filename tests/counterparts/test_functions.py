@@ -1,5 +1,7 @@
 """NumPy's functions on tensors: the values and shapes NumPy gives, and nothing computed on the way."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -375,6 +377,27 @@ def test_numbers_keep_their_digits_beside_tensors() -> None:
     assert [str(x.dtype) for x in sums] == ["float32"] * 2
 
 
+def test_numpys_numbers_and_names_as_arguments() -> None:
+    two, zero = np.uint16(2), np.int64(0)
+    for call in (
+        lambda n, x: n.roll(x, two), lambda n, x: n.sum(x, zero), lambda n, x: n.resize(x, two),
+        lambda n, x: n.mean(x, axis=(zero, np.int32(1))), lambda n, x: n.zeros_like(x, dtype="i2"),
+        lambda n, x: n.full_like(x, 2, dtype="c16"), lambda n, x: n.flip(x, (zero, 1)),
+    ):  # fmt: skip
+        found, expected = call(np, Tensor(X)), np.asarray(call(np, X))
+        assert isinstance(found, Tensor)
+        np.testing.assert_allclose(found.numpy(), expected)
+        assert found.numpy().dtype == expected.dtype
+
+
+def test_what_has_no_order_or_no_middle_is_left_to_numpy() -> None:
+    np.testing.assert_array_equal(np.sort(Tensor(Z)), np.sort(Z))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.isnan(np.median(Tensor([])))
+        assert np.isnan(np.nanpercentile(Tensor(np.zeros((0, 3))), 40, axis=0)).all()
+
+
 def test_axes_that_are_not_there() -> None:
     for call in (
         lambda x: np.flip(x, 2),
@@ -382,6 +405,9 @@ def test_axes_that_are_not_there() -> None:
         lambda x: np.quantile(x, 0.5, 5),
     ):
         with pytest.raises(IndexError, match="valid axes"):
+            call(Tensor(X))
+    for call in (lambda x: np.expand_dims(x, (1, 1)), lambda x: np.rollaxis(x, 2), lambda x: np.rollaxis(x, 0, -3)):
+        with pytest.raises(ValueError, match=r"valid axes|twice"):
             call(Tensor(X))
     with pytest.raises(ValueError, match="two elements"):
         np.gradient(Tensor([1.0]))

@@ -205,6 +205,7 @@ def test_arange_holds_its_numbers() -> None:
     assert str(Tensor.arange(2**31, 2**31 + 3).dtype) == "int64" and str(Tensor.arange(3).dtype) == "int32"
     assert Tensor.arange(2**31, 2**31 + 3).tolist() == [2**31, 2**31 + 1, 2**31 + 2]
     assert str(Tensor.arange(0.0, 3).dtype) == str(Tensor.arange(0, 3, 1.0).dtype) == "float32"
+    assert str(Tensor.arange(Tensor(3.0)).dtype) == "float32" and Tensor.arange(Tensor(1), Tensor(3)).tolist() == [1, 2]
     with pytest.raises(OverflowError, match="int8 holds -128 to 127"):
         Tensor.arange(129, dtype="int8")
     assert Tensor.arange(127, -129, -1, dtype="int8").tolist() == list(range(127, -129, -1))

@@ -187,3 +187,9 @@ def test_slope_at_edges_and_kinks(name, numpy_device):
     points, slopes = SLOPES[name]
     x = Tensor(np.array(points, np.float64), requires_grad=True)
     np.testing.assert_allclose(getattr(x, name)().sum().gradient(x)[0].numpy(), slopes, rtol=1e-12)
+
+
+def test_what_replaces_nan_is_not_replaced_in_turn(numpy_device) -> None:
+    x = Tensor([-np.inf, np.nan, np.inf])
+    assert x.nan_to_num(nan=np.inf, posinf=9.0, neginf=np.nan).tolist()[1:] == [np.inf, 9]
+    assert x.nan_to_num(nan=-np.inf, neginf=1.0).tolist()[:2] == [1, -np.inf]

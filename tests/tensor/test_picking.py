@@ -71,3 +71,10 @@ def test_where_alone_gives_places(device):
     assert [x.tolist() for x in found] == [[0, 1], [0, 1]]
     with pytest.raises(ArgumentError, match="both"):
         Tensor([True]).where(1)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2), (2, 0)])
+def test_nothing_is_put_by_an_index_without_elements(shape, numpy_device) -> None:
+    x, index = Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor.zeros(*shape, dtype="int64")
+    for found in (x.scatter(0, index, x), x.scatter_add(1, index, x), x.scatter_reduce(0, index, x, "amax")):
+        assert found.tolist() == x.tolist()

@@ -314,3 +314,8 @@ def test_extrema_of_rows_of_any_length_have_every_nan(device, dtype):
         x[8], x[9], x[10, -1] = -np.inf, np.inf, -np.inf
         t = Tensor(x)
         assert_all_same([t.max(1), t.min(1), t.max(), t[8:].max(0)], [x.max(1), x.min(1), x.max(), x[8:].max(0)])
+
+
+def test_equal_numbers_are_close_whatever_their_magnitude(numpy_device) -> None:
+    least = np.iinfo(np.int64).min
+    assert Tensor([least, 5], dtype="int64").isclose(Tensor([least, 5], dtype="int64")).all().item()
