@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from codegen.interpret import interpret
 from codegen.program import Program
-from kernelforge import realize
 from kernelforge.execution import faults
 from kernelforge.kernels import cuda_build, cuda_devices, cuda_driver, device
 from kernelforge.kernels.triton_compile import Binary
 from kernelforge.kernels.workers import Crew
 from kernelforge.planning import plan
+from kernelforge.realize import _plans
 from kernelforge.settings import Context
 from tests.codegen import triton_harness
 
@@ -541,5 +541,5 @@ def _forget() -> None:
     for name in [name for name in device._opened if name.startswith("CUDA")]:
         del device._opened[name]
     faults._pending.clear()
-    realize._plans.clear()
+    _plans.clear()
     plan._templates.clear()
