@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from kernelforge.graph import SCATTERS, Node
 
-_CHECKED: Final = {"gather", *SCATTERS}
+CHECKED: Final = {"gather", *SCATTERS}
 _free: Final[WeakSet[Node]] = WeakSet()  # nodes never change: what was free of checks remains so
 
 
@@ -22,7 +22,7 @@ def checks(node: Node) -> bool:
         x = pending.pop()
         if x in seen or x.realized is not None or x in _free:
             continue
-        if x.op in _CHECKED:
+        if x.op in CHECKED:
             return True
         seen.add(x)
         pending += x.src

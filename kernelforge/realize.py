@@ -33,7 +33,7 @@ from kernelforge.execution.running import (
     service_of,
 )
 from kernelforge.execution.running import contents as contents
-from kernelforge.graph import VIEWS, Node, uniform
+from kernelforge.graph import VIEWS, Line, Node, uniform
 from kernelforge.held import held_among
 from kernelforge.kernels import Device
 from kernelforge.later import later
@@ -115,11 +115,12 @@ _single_under: Final[list[object]] = [None]  # the circumstances they were made 
 
 
 class Ran(NamedTuple):
-    """A plan that ran on leaves; the buffers of its results."""
+    """A plan that ran on leaves; the buffers of its results; what it was told."""
 
     plan: Plan
     leaves: list[Buffer]
     buffers: list[Buffer]
+    told: tuple[Line | None, ...] = ()
 
 
 def realize(
@@ -147,7 +148,8 @@ def realize(
     mark(found.nodes, plans.carried if plans is not None else ())
     if plans is not None and usual is not None and not _outgrown(plans, usual):
         _know(pending, usual, leaves, plans.carried)
-        return Ran(usual, leaves, _run_for(pending, usual, leaves))
+        faults.tell(usual, found.nodes)
+        return Ran(usual, leaves, _run_for(pending, usual, leaves), usual.told)
     free: frozenset[int] = frozenset()
     if (plans is None or plans.counts or (thorough and plans.spares)) and (gone := names()):
         known = Counter((*nodes, *pending, *pending, *gone))  # two lists, itself, and the names
@@ -174,7 +176,8 @@ def realize(
                 plans.usual = plan
             if plan.is_one_launch and not _is_large(plan) and not VERIFY.value:
                 _remember(pending[0], leaves, plan, plans.spares if plans.counts else frozenset())
-    return Ran(plan, leaves, _run_for(pending, plan, leaves))
+    faults.tell(plan, found.nodes)
+    return Ran(plan, leaves, _run_for(pending, plan, leaves), plan.told)
 
 
 def _structured(nodes: Sequence[Node], device: str) -> Structure:
@@ -253,6 +256,8 @@ def realize_again(node: Node) -> Buffer | None:
         return None  # what nothing else holds may take the result
     if plan.single is not None and not spares:
         _know([node], plan, leaves)
+    if plan.guilty:
+        faults.retell(plan, (node.line,) * len(plan.guilty))
     node.realized = buffer = run_plain(plan, leaves)
     node.depth = 0
     return buffer
@@ -343,6 +348,7 @@ def _planned(
     if opens and OPEN.value and not closed:
         plan = open_plans.open_plan(nodes, cast(list[Buffer], graph.leaves), device, circumstances())
         if plan is not None:
+            faults.locate(plan, graph.nodes)
             GlobalCounters.plans += 1
             return plan
     passing = TUNE.value or shows_kernels()
@@ -353,6 +359,7 @@ def _planned(
         if DUMP.value:
             return _told(nodes, graph, device, free)
         plan = planner.make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, tried.choice(device))
+        faults.locate(plan, graph.nodes)
         if name is not None and perf_counter() - start > saved.WORTHWHILE:
             saved.save(name, plan)
     GlobalCounters.plans += 1
@@ -364,6 +371,7 @@ def _told(nodes: Sequence[Node], graph: Structure, device: str, free: frozenset[
     start = perf_counter()
     with story.told() as found:
         plan = planner.make_plan(nodes, cast(list[Buffer], graph.leaves), device, free, tried.choice(device))
+    faults.locate(plan, graph.nodes)
     dumping.planned(plan, found, perf_counter() - start)
     GlobalCounters.plans += 1
     return plan

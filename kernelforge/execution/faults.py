@@ -7,15 +7,19 @@ waits; a kernel reads 0 and writes nowhere where an index is out of range.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from kernelforge.checked import CHECKED
 from kernelforge.errors import PlaceError
-from kernelforge.graph import user_line
+from kernelforge.graph import Line, Node, user_line
 from kernelforge.kernels import Device
 from kernelforge.kernels.runtime import reports
-from kernelforge.planning.steps import Check
+from kernelforge.planning.steps import Check, HostCall, Launch, Plan
+
+Located = TypeVar("Located", Check, HostCall)
 
 
 class Fault:
@@ -44,26 +48,72 @@ class Fault:
         return self.checks[int(np.flatnonzero(self.flags)[0])]
 
 
-_pending: Final[dict[int, Fault]] = {}
+Told = tuple[Line | None, ...]
+_pending: Final[dict[int, tuple[Fault, Told]]] = {}
 
 
-def expect(fault: Fault) -> None:
-    """A kernel with these flags was launched: look at them at the next synchronisation."""
-    _pending[id(fault)] = fault
+def locate(plan: Plan, nodes: Sequence[Node]) -> None:
+    """Notes which nodes of a structure may turn out to be errors: those of the line, what looks up first of all."""
+    places: dict[Line, int] = {}
+    for place, node in enumerate(nodes):
+        if node.src and (node.op in CHECKED or node.line not in places) and node.line is not None:
+            places[node.line] = place
+    guilty: list[int] = []
+
+    def numbered(thing: Located) -> Located:
+        if thing.line not in places:
+            return thing
+        guilty.append(places[thing.line])
+        return replace(thing, number=len(guilty) - 1)
+
+    for i, step in enumerate(plan.steps):
+        if isinstance(step, Launch):
+            step.checks = tuple(map(numbered, step.checks))
+        elif isinstance(step, HostCall):
+            plan.steps[i] = numbered(step)
+    plan.guilty = tuple(guilty)
+
+
+def tell(plan: Plan, nodes: Sequence[Node]) -> None:
+    """Tells a plan, before it runs, the lines of the graph it runs for.
+
+    raises IndexError, once the device is done, for an earlier run from other lines
+    """
+    if plan.guilty:
+        retell(plan, tuple([nodes[place].line for place in plan.guilty]))
+
+
+def retell(plan: Plan, told: Told) -> None:
+    """Tells a plan lines that are known; see `tell`."""
+    if told != plan.told:
+        if any(id(fault) in _pending for fault in plan.faults.values()):
+            raise_pending()
+        plan.told = told
+
+
+def line_of(thing: Check | HostCall, told: Told) -> Line | None:
+    """The user's line that made what turned out to be an error."""
+    return told[thing.number] if 0 <= thing.number < len(told) else thing.line
+
+
+def expect(fault: Fault, told: Told) -> None:
+    """A kernel with these flags was launched, for nodes of these lines: look at them at the next synchronisation."""
+    _pending[id(fault)] = fault, told
 
 
 def raise_pending() -> None:
     """raises IndexError if a kernel launched since the last call found an index out of range"""
     if not _pending:
         return
-    faults = list(_pending.values())
+    launched = list(_pending.values())
     _pending.clear()
-    failed = [check for fault in faults if (check := fault.found()) is not None]
+    failed = [(check, told) for fault, told in launched if (check := fault.found()) is not None]
     if not failed:
         return
-    with user_line(failed[0].line):
+    check, told = failed[0]
+    with user_line(line_of(check, told)):
         raise PlaceError(
-            f"index out of range: {failed[0].what} found an index that is not in 0 <= index < {failed[0].size} "
+            f"index out of range: {check.what} found an index that is not in 0 <= index < {check.size} "
             "(negative ones count from the end); check the values of the index tensor"
         )
 

@@ -105,7 +105,7 @@ def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
         memory = _launch_one(plan, leaves, nbytes)
     else:
         for flag in plan.flags:
-            faults.expect(plan.faults[flag])
+            faults.expect(plan.faults[flag], plan.told)
     counters = GlobalCounters
     counters.kernel_count += 1
     counters.global_ops += plan.flops
@@ -126,7 +126,7 @@ def run_called(
     if memories is None:
         return None
     for flag in plan.flags:
-        faults.expect(plan.faults[flag])
+        faults.expect(plan.faults[flag], plan.told)
     _count(plan, service.skipped)
     new = [row for row in plan.made if row[1].takes < 0] if plan.takes else plan.made
     if len(new) == 1:
@@ -147,7 +147,7 @@ def _launch_one(plan: Plan, leaves: Sequence[Buffer], nbytes: int) -> Any:
     memories.append(memory)
     for flag in plan.flags:
         memories.insert(flag, _fault(plan, flag).memory)
-        faults.expect(plan.faults[flag])
+        faults.expect(plan.faults[flag], plan.told)
     runtime.launch_all(plan.batch, memories)
     return memory
 
@@ -196,7 +196,7 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
         plan.runs += 1
         make_function(plan, runtime, lambda flag: _fault(plan, flag).memory)
         for number in plan.flags:
-            faults.expect(plan.faults[number])
+            faults.expect(plan.faults[number], plan.told)
     _count(plan, skipped)
 
 
@@ -229,7 +229,7 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
         steps = ()
         for launched in plan.launches:
             if launched.fault >= 0:
-                faults.expect(plan.faults[launched.fault])
+                faults.expect(plan.faults[launched.fault], plan.told)
     for step in steps:
         arguments = [memories[slot] for slot in step.arguments]
         if isinstance(step, Transfer):
@@ -249,7 +249,7 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
             for observer in watched:
                 observer.launched(step, seconds)
         if step.fault >= 0:
-            faults.expect(plan.faults[step.fault])
+            faults.expect(plan.faults[step.fault], plan.told)
 
 
 def resident(buffer: Buffer) -> Any:
@@ -354,7 +354,7 @@ def _call(plan: Plan, step: HostCall, memories: Sequence[Any]) -> None:
         if memory is not None:
             Device[slot.device].copy_out(memory, arrays[-1].reshape(-1))
     target = plan.slots[step.target]
-    found = step.function.computed(arrays, step.line)
+    found = step.function.computed(arrays, faults.line_of(step, plan.told))
     Device[target.device].copy_in(memories[-1], np.ascontiguousarray(found, target.dtype.numpy).reshape(-1))
 
 

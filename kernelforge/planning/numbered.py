@@ -14,8 +14,9 @@ from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import ShapeError
-from kernelforge.graph import Node, Value, toposort, uniform
+from kernelforge.graph import Node, Value, toposort, uniform, user_line
 
+PATTERN: Final = "a pattern"  # where others have a file's name
 SIZED: Final = frozenset(("reshape", "expand", "pad", "shrink"))  # their attributes are sizes and nothing else
 
 
@@ -118,29 +119,40 @@ def rebuilt(
     leaf: Callable[[Record, tuple[int, ...]], Node],
     constant: Callable[[Record], Node],
 ) -> list[Node]:
-    """The roots of a graph with other numbers.
+    """The roots of a graph with other numbers; the line of each node is (PATTERN, the number of its record).
 
     leaf, constant  make the node of a buffer of a given shape, and that of a constant
     raises ShapeError where the numbers do not fit together
     """
     made: list[Node] = []
-    for record in pattern.records:
-        node, own = record.node, tuple([numbers[i] for i in record.numbers])
-        src = [made[i] for i in record.sources]
-        if record.leaf >= 0:
-            made.append(leaf(record, own))
-        elif record.value >= 0:
-            made.append(constant(record))
-        elif node.op == "iota":
-            made.append(graph.iota(own[0], node.dtype))
-        elif node.op in SIZED:
-            made.append(_sized(node.op, src[0], own))
-        elif node.op == "unwindow":
-            dim, _, stride, dilation = node.attr
-            made.append(graph.unwindow(src[0], dim, own[0], stride, dilation))
-        else:
-            made.append(graph.rebuild(node, src))
+    for number, record in enumerate(pattern.records):
+        with user_line((PATTERN, number)):
+            made.append(_again(record, made, numbers, leaf, constant))
     return [made[i] for i in pattern.roots]
+
+
+def _again(
+    record: Record,
+    made: Sequence[Node],
+    numbers: Sequence[int],
+    leaf: Callable[[Record, tuple[int, ...]], Node],
+    constant: Callable[[Record], Node],
+) -> Node:
+    """The node of a record, those before it being made."""
+    node, own = record.node, tuple([numbers[i] for i in record.numbers])
+    src = [made[i] for i in record.sources]
+    if record.leaf >= 0:
+        return leaf(record, own)
+    if record.value >= 0:
+        return constant(record)
+    if node.op == "iota":
+        return graph.iota(own[0], node.dtype)
+    if node.op in SIZED:
+        return _sized(node.op, src[0], own)
+    if node.op == "unwindow":
+        dim, _, stride, dilation = node.attr
+        return graph.unwindow(src[0], dim, own[0], stride, dilation)
+    return graph.rebuild(node, src)
 
 
 def _sized(op: str, x: Node, own: tuple[int, ...]) -> Node:

@@ -8,7 +8,7 @@ alone, formulas take their places.  Sizes are bounded by the least choice, and w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, log, prod
 from typing import TYPE_CHECKING, Final
@@ -23,15 +23,15 @@ from kernelforge.buffer import Buffer
 from kernelforge.calls import differentiates, is_stray, memory_forms
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import KernelForgeError
-from kernelforge.graph import Node, toposort
+from kernelforge.graph import Line, Node, toposort
 from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.planning.formulas import Formulas, formulas
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.layout import lay_out
-from kernelforge.planning.numbered import Numbered, Record, TooShort, numbered, rebuilt
+from kernelforge.planning.numbered import PATTERN, Numbered, Record, TooShort, numbered, rebuilt
 from kernelforge.planning.open_launches import OpenLaunch, Points, Unfit, formula_of, grid_of, joined, meant, scaled
-from kernelforge.planning.steps import Launch, Plan, Step, Transfer
+from kernelforge.planning.steps import Check, Launch, Plan, Step, Transfer, in_words
 
 if TYPE_CHECKING:
     from codegen import open_sizes, schedule
@@ -337,6 +337,22 @@ def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> None:
 # --------------------------------------------------------------------------------------------- a plan for given sizes
 
 
+def _checked(check: Check, size: int, met: Numbered) -> Check:
+    """What a flag says of a graph: its node there, as the pattern's line tells."""
+    if check.line is None or check.line[0] is not PATTERN:
+        return replace(check, size=size)
+    node = met.records[check.line[1]].node
+    return Check(size, node.line, in_words(node))
+
+
+def _lines(lines: Iterable[Line], met: Numbered) -> Iterator[Line]:
+    """The user's lines that those of a pattern stand for."""
+    for file, number in lines:
+        line = met.records[number].node.line if file is PATTERN else (file, number)
+        if line is not None:
+            yield line
+
+
 def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str) -> Plan:
     """The plan for the sizes of a graph: kernels with these as arguments, and memory for them."""
     slots = [replace(slot, size=size(sizes)) for slot, size in zip(found.plan.slots, found.slots)]
@@ -349,9 +365,11 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
             far = any(slots[i].nbytes >= target.l3 for i in step.writes)
             grid, numbers = grid_of(launch, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
             program = meant(launch, replace(program, grid=grid), found.points, sizes)
-            checks = tuple([replace(check, size=size(sizes)) for check, size in zip(step.checks, launch.checks)])
+            checks = tuple([_checked(check, size(sizes), met) for check, size in zip(step.checks, launch.checks)])
             executable = launch.executables[launch.divisible(sizes)].sized(program, numbers)
-            step = replace(step, program=program, executable=executable, checks=checks)
+            origins = {e: frozenset(_lines(found_lines, met)) for e, found_lines in step.origins.items()}
+            lines = tuple(dict.fromkeys(_lines(step.lines, met)))
+            step = replace(step, program=program, executable=executable, checks=checks, lines=lines, origins=origins)
         steps.append(step)
     plan = Plan(slots=slots, steps=steps, results=found.plan.results, sizes=sizes, closed=found.plan.closed)
     first = sum(slot.role == "leaf" for slot in slots) - len(found.given)

@@ -41,7 +41,7 @@ from kernelforge.planning.kept import Preparation, preparations
 from kernelforge.planning.layout import held, lay_out
 from kernelforge.planning.recomputing import within
 from kernelforge.planning.rounds import rounds
-from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer
+from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer, in_words
 from kernelforge.rewrites.alongside import alongside
 from kernelforge.rewrites.privatise import privatise
 from kernelforge.rewrites.simplify import simplify
@@ -228,7 +228,7 @@ class Planner:
             self.plan.slots[self._slot(numbered[result], device)].takes = self._slot(numbered[source], device)
         fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
         arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
-        checks = tuple(Check(size, numbered[n].line, _in_words(numbered[n])) for size, n in template.checks)
+        checks = tuple(Check(size, numbered[n].line, in_words(numbered[n])) for size, n in template.checks)
         origins = story.origins if (story := telling()) is not None else {}
         told = {node: BY_REWRITE + origins[node] if node in origins else why for node, why in group.reasons.items()}
         reasons = tuple(f"{node!r}: {reason}" for node, reason in told.items())
@@ -440,9 +440,3 @@ def _make_template(
     )
     is_plain = not (checks or sizes.open) and is_part(program)
     return Template(program, arguments, checks, could, does, is_plain, origins, lowered.steps)
-
-
-def _in_words(node: Node) -> str:
-    """An operation that looks up places, with its operands."""
-    operands = [f"{x.dtype} {list(x.shape)}" for x in node.src]
-    return f"{node.op} of {operands[0]} by {operands[1]}" if len(operands) > 1 else node.op

@@ -13,7 +13,7 @@ from codegen.dtypes import DType
 from codegen.ir import Expr
 from codegen.origins import Rewrite
 from codegen.program import Program
-from kernelforge.graph import Line
+from kernelforge.graph import Line, Node
 from kernelforge.hosted import HostFunction
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.memory import Block
@@ -51,11 +51,21 @@ class Slot:
 
 @dataclass(frozen=True)
 class Check:
-    """What a fault flag says: an index was not in 0 <= index < size; of which operation, on which line."""
+    """What a fault flag says: an index was not in 0 <= index < size; of which operation, on which line.
+
+    number  of its node's place among a plan's `guilty`, -1 where that is not known
+    """
 
     size: int
     line: Line | None
     what: str = ""
+    number: int = -1
+
+
+def in_words(node: Node) -> str:
+    """An operation that looks up places, with its operands."""
+    operands = [f"{x.dtype} {list(x.shape)}" for x in node.src]
+    return f"{node.op} of {operands[0]} by {operands[1]}" if len(operands) > 1 else node.op
 
 
 @dataclass(slots=True)
@@ -110,7 +120,7 @@ class HostCall:
     """A function of arrays, computed on the host.
 
     shapes  of the arrays in the source slots
-    line    the user's
+    line    the user's; number: of its node's place among a plan's `guilty`, -1 where that is not known
     """
 
     function: HostFunction
@@ -118,6 +128,7 @@ class HostCall:
     shapes: tuple[tuple[int, ...], ...]
     target: int
     line: Line | None
+    number: int = -1
 
     @property
     def arguments(self) -> tuple[int, ...]:
@@ -179,6 +190,8 @@ class Plan:
     single   a plan of launches alone as a function, where the device has one; known once it ran some times
     known_under    the circumstances under which the C module was told of it
     is_captured    by a function that replays it
+    guilty   the places, in the structure, of the nodes that may turn out to be errors, and told: the user's lines of
+             those of the graph it last ran for, which another line may have made than the one it was planned for
     """
 
     slots: list[Slot] = field(default_factory=list)
@@ -209,6 +222,8 @@ class Plan:
     single: Callable[..., Any] | None = None
     known_under: object = None
     is_captured: bool = False
+    guilty: tuple[int, ...] = ()
+    told: tuple[Line | None, ...] = ()
 
     def sum_up(self) -> None:
         """Gathers from slots and steps what every run asks for."""

@@ -20,7 +20,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.calls import Recipe, call
 from kernelforge.errors import PlaceError
 from kernelforge.execution import running
-from kernelforge.execution.faults import raise_pending
+from kernelforge.execution.faults import raise_pending, retell
 from kernelforge.graph import Line, Node, Shape
 from kernelforge.planning.steps import Plan
 from kernelforge.replay.holders import MISSING, Holder
@@ -48,11 +48,13 @@ class RunStep(NamedTuple):
     """Run a plan on the buffers of the given numbers; its results are the next buffers.
 
     in_place   the same plan with results in the memory of what they replace, for as long as nothing else needs that
+    told       the lines of what its checks are about
     """
 
     repeated: Repeated
     order: tuple[int, ...]
     in_place: Repeated | None = None
+    told: tuple[Line | None, ...] = ()
 
     @property
     def plan(self) -> Plan:
@@ -238,6 +240,7 @@ class Capture:
 
     def _replay_single(self, step: RunStep, tensors: Sequence[Tensor]) -> Tensor:
         (source,) = self.sources
+        retell(step.plan, step.told)
         buffer = running.run_one(step.plan, [buffer_of(tensors[number]) for number in step.order])
         node = graph.buffer(buffer, source.shape, source.dtype)
         node.place = self.line
@@ -247,6 +250,7 @@ class Capture:
     def _do(step: Step, buffers: list[Buffer], in_place: bool) -> None:
         if isinstance(step, RunStep):
             way = step.in_place if in_place and step.in_place is not None else step.repeated
+            retell(way.plan, step.told)
             buffers += way.run([buffers[number] for number in step.order])
         elif isinstance(step, DrawStep):
             buffers.append(Buffer.from_numpy(step.draw(), step.like.dtype, step.like.device))

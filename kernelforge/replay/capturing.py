@@ -222,7 +222,7 @@ class Capturing:
         for event in events:
             if isinstance(event, Run):
                 order = tuple([numbers[id(leaf)] for leaf in event.ran.leaves])
-                capture.steps.append(RunStep(Repeated(event.ran.plan), order))
+                capture.steps.append(RunStep(Repeated(event.ran.plan), order, told=event.ran.told))
                 for buffer in event.ran.buffers:
                     numbers[id(buffer)] = made
                     made += 1
