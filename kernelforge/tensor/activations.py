@@ -88,15 +88,15 @@ class Activations(Special):
     def elu(self, alpha: float = 1.0) -> Self:
         """x where x > 0, else alpha (exp(x) - 1)."""
         x = self._floating()
-        positive = x > 0
-        return positive.where(x, alpha * positive.where(0, x).expm1())
+        curved = x <= 0  # NaN is not: its slope is 1
+        return curved.where(alpha * curved.where(x, 0).expm1(), x)
 
     @composite
     def celu(self, alpha: float = 1.0) -> Self:
         """x where x > 0, else alpha (exp(x / alpha) - 1)."""
         x = self._floating()
-        positive = x > 0
-        return positive.where(x, alpha * (positive.where(0, x) / alpha).expm1())
+        curved = x <= 0
+        return curved.where(alpha * (curved.where(x, 0) / alpha).expm1(), x)
 
     @composite
     def selu(self, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Self:

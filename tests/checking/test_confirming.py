@@ -75,7 +75,7 @@ def _one_early(node: Node) -> Node | None:
 
 
 def _lost_part(right: Any) -> Any:
-    def split_off(node: Node, part: Any) -> Node:
+    def split_off(node: Node, part: Any, *others: Any) -> Node:
         (x,), (op, dims) = node.src, node.attr
         rest = split._between(x, part.dim, 0, x.shape[part.dim] // 2)
         return graph.reduce(op, rest, dims)
