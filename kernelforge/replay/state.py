@@ -7,6 +7,7 @@ its path in the user's words.  Nothing is run: functions are looked into by the 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 from collections import deque
@@ -53,9 +54,19 @@ _OURS, _NUMPY = [
 _STANDARD: Final = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib"))
 
 
+# Installed packages whose globals do not change results either, and from which all of a session could be reached: of
+# arrays, of test runners, of notebooks.
+_PACKAGES: Final = re.compile(
+    r".*[/\\](site|dist)-packages[/\\](torch|triton|jax|jaxlib|scipy|sklearn|pandas|matplotlib|IPython|ipykernel|_pytest"
+    r"|pytest|pluggy|xdist|hypothesis|typing_extensions)([/\\]|\.py)"
+)
+
+
 @lru_cache(maxsize=4096)
 def is_library(file: str) -> bool:
     """True for the standard library's files, NumPy's and this library's own: their globals do not change results."""
+    if _PACKAGES.match(file):
+        return True
     installed = "site-packages" in file or "dist-packages" in file
     return file.startswith((*_OURS, *_NUMPY, "<frozen")) or (file.startswith(_STANDARD) and not installed)
 

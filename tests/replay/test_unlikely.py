@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kernelforge import JitError, Tensor, jit, nn
+from kernelforge.replay import state
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -231,3 +232,14 @@ def test_a_global_that_an_attribute_is_called_like_does_not_count() -> None:
         assert captured(Tensor([value])).item() == 2 * value
     layer.waiting = 5.0
     assert captured(Tensor([1.0])).item() == 5.0
+
+
+def test_a_function_that_asserts_does_not_reach_the_test_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest writes assertions anew, with names through which all of its session could be reached."""
+
+    def checked(x: Tensor) -> Tensor:
+        assert x.shape == (1,), f"{x.shape}"
+        return x + 1
+
+    monkeypatch.setattr(state, "MOST_HOLDERS", 10_000)
+    assert jit(checked)(tensor(1)).item() == 2
