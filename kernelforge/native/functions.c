@@ -60,25 +60,27 @@ static PyObject *taken(Function *self, PyObject *reserve)
     }
     PyObject *memory = PyObject_CallFunctionObjArgs(self->take, nbytes, NULL);
     if (memory && PyList_Size(spared) == 2) { /* the older one makes room */
-        PyObject *last = Py_NewRef(PyList_GetItem(spared, 1));
-        PyList_SetItem(spared, 0, last);
+        PyObject *oldest = Py_NewRef(PyList_GetItem(spared, 0));
+        PyList_SetItem(spared, 0, Py_NewRef(PyList_GetItem(spared, 1)));
         PyList_SetItem(spared, 1, Py_NewRef(memory));
+        Py_DECREF(oldest); /* when the list is as it is to be: what goes may run Python */
     }
     return memory;
 }
 
-/* The address of a place; 0 where it has none yet. */
-static uint64_t found_at(const struct place *place, PyObject *const *buffers, PyObject *given, PyObject **news)
+/* The memory of a place, borrowed; NULL where it has none yet, or is no memory's. */
+static PyObject *memory_of(const struct place *place, PyObject *const *buffers, Py_ssize_t count, PyObject *given,
+                           PyObject **news)
 {
     switch (place->kind) {
     case LEAF:
-        return address_of(((kf_buffer *)buffers[place->number])->memory);
+        return place->number < count ? ((kf_buffer *)buffers[place->number])->memory : NULL;
     case NEW:
-        return address_of(news[place->number]);
+        return news[place->number];
     case GIVEN:
-        return given && place->number < PyList_Size(given) ? address_of(PyList_GetItem(given, place->number)) : 0;
+        return given && place->number < PyList_Size(given) ? PyList_GetItem(given, place->number) : NULL;
     default:
-        return place->address;
+        return NULL;
     }
 }
 
@@ -86,8 +88,8 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
 {
     Function *self = (Function *)function;
     uint64_t addresses[MOST_PLACES];
-    PyObject *news[KF_MOST_NEW];
-    Py_ssize_t made = 0;
+    PyObject *news[KF_MOST_NEW], *used[MOST_PLACES];
+    Py_ssize_t made = 0, holds = 0;
     int ran = 1;
     for (; made < self->news; made++)
         if (!(news[made] = taken(self, PyTuple_GetItem(self->reserves, made)))) {
@@ -95,10 +97,13 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
             break;
         }
     for (Py_ssize_t i = 0; ran > 0 && i < self->count; i++) {
-        if (self->places[i].kind == LEAF && self->places[i].number >= count)
+        const struct place *place = &self->places[i];
+        used[holds] = memory_of(place, buffers, count, given, news);
+        addresses[i] = place->kind == FIXED ? place->address : address_of(used[holds]);
+        if (!addresses[i])
             ran = 0;
-        else if (!(addresses[i] = found_at(&self->places[i], buffers, given, news)))
-            ran = 0;
+        else if (used[holds])
+            Py_INCREF(used[holds++]); /* a buffer may be given other memory while kernels run */
     }
     if (ran > 0) { /* asked when there is memory: nothing that runs uses it any more */
         int busy = is_busy(self->queues);
@@ -106,6 +111,8 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
     }
     if (ran > 0 && !kf_sequence_run(self->sequence, addresses))
         ran = -1;
+    while (holds)
+        Py_DECREF(used[--holds]);
     for (Py_ssize_t i = 0; i < made; i++) {
         if (ran > 0 && i < self->results)
             found[i] = news[i];
@@ -123,7 +130,7 @@ Py_ssize_t kf_function_results(PyObject *function)
 /* function(buffers, given=()): the memory of the one result, a list of several, or None. */
 static PyObject *call(PyObject *function, PyObject *arguments, PyObject *keywords)
 {
-    PyObject *leaves, *given = NULL, *found[KF_MOST_NEW], *buffers[MOST_PLACES];
+    PyObject *leaves, *given = NULL, *found[KF_MOST_NEW], *buffers[MOST_PLACES] = {NULL};
     static char *names[] = {"leaves", "given", NULL};
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|O:Function", names, &leaves, &given))
         return NULL;
@@ -133,7 +140,11 @@ static PyObject *call(PyObject *function, PyObject *arguments, PyObject *keyword
     for (Py_ssize_t i = 0; i < count; i++)
         if (!PyObject_TypeCheck(buffers[i] = PyList_GetItem(leaves, i), kf_buffer_type))
             return PyErr_Format(PyExc_TypeError, "%R is no buffer", buffers[i]);
+    for (Py_ssize_t i = 0; i < count; i++)
+        Py_INCREF(buffers[i]); /* the list may change while memory is taken */
     int ran = kf_function_run(function, buffers, count, given, found);
+    for (Py_ssize_t i = 0; i < count; i++)
+        Py_DECREF(buffers[i]);
     if (ran <= 0)
         return ran < 0 ? NULL : Py_NewRef(Py_None);
     Py_ssize_t results = kf_function_results(function);
@@ -173,6 +184,18 @@ static bool set_places(Function *self, PyObject *places)
     return true;
 }
 
+/* Whether these are pairs of a size, and None or a list of two. */
+static bool are_reserves(PyObject *reserves)
+{
+    bool are = true;
+    for (Py_ssize_t i = 0; are && i < PyTuple_Size(reserves); i++) {
+        PyObject *pair = PyTuple_GetItem(reserves, i);
+        are = PyTuple_Check(pair) && PyTuple_Size(pair) == 2 &&
+              (PyTuple_GetItem(pair, 1) == Py_None || PyList_Check(PyTuple_GetItem(pair, 1)));
+    }
+    return are;
+}
+
 static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
 {
     PyObject *sequence, *places, *reserves, *take, *queues, *kept;
@@ -185,6 +208,8 @@ static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
         results > PyTuple_Size(reserves))
         return PyErr_Format(PyExc_ValueError, "a function has at most %d places, and results among %d", MOST_PLACES,
                             KF_MOST_NEW);
+    if (kf_sequence_places(sequence) != (size_t)PyTuple_Size(places) || !are_reserves(reserves))
+        return PyErr_Format(PyExc_ValueError, "a function has as many places as its sequence, and pairs in reserve");
     Function *self = kf_new(type);
     if (!self)
         return NULL;

@@ -18,9 +18,10 @@ struct graph {
     PyObject *buffer[MOST_BUFFERS];
 };
 
-/* A graph that is known, and the function it is; all new references. */
+/* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it. */
 struct known {
     struct known *next;
+    size_t holders;
     uint64_t hash;
     Py_ssize_t words, objects;
     uint64_t *word;
@@ -31,6 +32,7 @@ struct known {
 
 static struct known *chains[CHAINS];
 static size_t count_known;
+static uint64_t times_forgotten;
 
 /* What Python gives.  waiting: containers; while there is something in one, more is to be done than a graph says.
    overrides, epochs, now: what graphs are known under. */
@@ -117,8 +119,12 @@ static bool add_node(struct graph *graph, kf_node *node, kf_node **stack, Py_ssi
     if (!count || *height + count > MOST_NODES || !add_word(graph, NODE) || !add_word(graph, node->own) ||
         !add_object(graph, node->op) || !add_object(graph, node->attr))
         return false;
-    for (Py_ssize_t i = 0; i < count; i++)
-        stack[(*height)++] = (kf_node *)PyTuple_GetItem(node->src, i);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *x = PyTuple_GetItem(node->src, i);
+        if (!kf_is_node(x))
+            return false;
+        stack[(*height)++] = (kf_node *)x;
+    }
     return true;
 }
 
@@ -152,8 +158,11 @@ static bool walk(struct graph *graph, kf_node *root)
 
 /* -------------------------------------------------------------------------------------------------- knowing */
 
-static void forget(struct known *known)
+/* Lets go of what is known of a graph. */
+static void leave(struct known *known)
 {
+    if (--known->holders)
+        return;
     for (Py_ssize_t i = 0; i < known->objects; i++)
         Py_XDECREF(known->object[i]);
     Py_XDECREF(known->function);
@@ -176,10 +185,11 @@ static void forget_all(void)
             all = one;
         }
     count_known = 0;
+    times_forgotten++;
     while (all) { /* when none can be found: what goes may run Python */
         struct known *one = all;
         all = one->next;
-        forget(one);
+        leave(one);
     }
 }
 
@@ -195,14 +205,22 @@ static int are_equal(PyObject *const *a, PyObject *const *b, Py_ssize_t count)
     return 1;
 }
 
+/* What is known of a graph, held for the caller; NULL where nothing is, with an error set or not.
+   To compare may run Python, and another thread that makes all forgotten: then it is not known. */
 static struct known *find(const struct graph *graph)
 {
+    uint64_t before = times_forgotten;
     for (struct known *one = chains[graph->hash % CHAINS]; one; one = one->next)
         if (one->hash == graph->hash && one->words == graph->words && one->objects == graph->objects &&
             !memcmp(one->word, graph->word, (size_t)graph->words * sizeof *graph->word)) {
+            one->holders++;
             int equal = are_equal(one->object, graph->object, graph->objects);
-            if (equal)
-                return equal > 0 ? one : NULL;
+            if (equal > 0 && before == times_forgotten)
+                return one;
+            bool is_over = equal || before != times_forgotten;
+            leave(one);
+            if (is_over)
+                return NULL;
         }
     return NULL;
 }
@@ -220,9 +238,12 @@ static int holds_now(void)
     int same = own == under_overrides && epoch == under_epoch;
     if (!same) { /* switches were given values, perhaps those they had */
         Py_INCREF(epoch);
-        PyObject *found = PyObject_CallNoArgs(now);
-        same = found ? PyObject_RichCompareBool(found, under, Py_EQ) : -1;
+        PyObject *found = PyObject_CallNoArgs(now), *before = Py_NewRef(under);
+        same = found ? PyObject_RichCompareBool(found, before, Py_EQ) : -1;
         Py_XDECREF(found);
+        if (same > 0 && before != under) /* others were faster */
+            same = 0;
+        Py_DECREF(before);
         if (same > 0) {
             kf_put(&under_overrides, own);
             kf_put(&under_epoch, epoch);
@@ -235,6 +256,7 @@ static int holds_now(void)
 
 static bool copy(struct known *known, const struct graph *graph)
 {
+    known->holders = 1;
     known->word = PyMem_Malloc(((size_t)graph->words + 1) * sizeof *known->word);
     known->object = PyMem_Calloc((size_t)graph->objects + 1, sizeof *known->object);
     if (!known->word || !known->object)
@@ -257,7 +279,7 @@ static PyObject *know(PyObject *module, PyObject *given)
     if (!PyArg_ParseTuple(given, "O!O!O!(OOO)(LLL):know", kf_node_type, &node, &PyList_Type, &leaves, kf_function_type,
                           &function, &size, &dtype, &device, &kernels, &flops, &nbytes))
         return NULL;
-    PyObject *found = PyObject_CallNoArgs(now);
+    PyObject *found = now ? PyObject_CallNoArgs(now) : Py_NewRef(Py_None);
     if (!found || found == Py_None)
         return found;
     if (!under || PyObject_RichCompareBool(found, under, Py_EQ) != 1 || count_known >= MOST_KNOWN) {
@@ -270,17 +292,22 @@ static PyObject *know(PyObject *module, PyObject *given)
     }
     Py_DECREF(found);
     struct graph graph;
-    if (PyErr_Occurred() || !walk(&graph, (kf_node *)node) || graph.buffers != PyList_Size(leaves))
+    if (PyErr_Occurred() || !kf_is_node(node) || !walk(&graph, (kf_node *)node) || graph.buffers != PyList_Size(leaves))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
     for (Py_ssize_t i = 0; i < graph.buffers; i++)
         if (graph.buffer[i] != PyList_GetItem(leaves, i))
             return Py_NewRef(Py_False);
-    if (find(&graph) || PyErr_Occurred())
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_True);
-    struct known *known = PyMem_Calloc(1, sizeof *known);
+    struct known *known = find(&graph);
+    if (known) {
+        leave(known);
+        Py_RETURN_TRUE;
+    }
+    if (PyErr_Occurred())
+        return NULL;
+    known = PyMem_Calloc(1, sizeof *known);
     if (!known || !copy(known, &graph)) {
         if (known)
-            forget(known);
+            leave(known);
         return PyErr_NoMemory();
     }
     known->function = Py_NewRef(function);
@@ -301,7 +328,7 @@ static PyObject *know(PyObject *module, PyObject *given)
 /* 1 where a tensor may be computed by this, 0 where it is another matter, -1 with an error set. */
 static int is_plain(const kf_tensor *tensor)
 {
-    if (!tensor->node || tensor->leaf != Py_False)
+    if (!kf_is_node(tensor->node) || tensor->leaf != Py_False)
         return 0;
     const kf_node *node = (kf_node *)tensor->node;
     if (node->realized != Py_None || !PyTuple_Size(node->src))
@@ -335,7 +362,7 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
 {
     kf_put(&node->realized, buffer);
     node->depth = 0;
-    if (tensor->tracked == Py_True)
+    if (tensor->tracked == Py_True || tensor->node != (PyObject *)node) /* others were faster */
         return true;
     kf_node *leaf = kf_leaf(buffer, node->shape, node->dtype);
     if (!leaf)
@@ -345,35 +372,43 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
     return true;
 }
 
-/* Runs what is known of a graph for a tensor: 1 when it is computed, 0 where it is not, -1 with an error set. */
-static int run(kf_tensor *tensor, const struct graph *graph, const struct known *known)
+/* Runs what is known of a graph for a tensor of its node; the caller holds all of them.
+   1 when it is computed, 0 where it is not, -1 with an error set. */
+static int run(kf_tensor *tensor, kf_node *node, const struct graph *graph, const struct known *known)
 {
-    PyObject *memory, *function = Py_NewRef(known->function);
-    struct known facts = *known; /* while kernels run, others may make it forgotten */
-    Py_INCREF(facts.size);
-    Py_INCREF(facts.dtype);
-    Py_INCREF(facts.device);
-    kf_node *node = (kf_node *)Py_NewRef(tensor->node);
-    for (Py_ssize_t i = 0; i < graph->buffers; i++)
-        Py_INCREF(graph->buffer[i]); /* whatever others do meanwhile */
-    int ran = kf_function_run(function, graph->buffer, graph->buffers, NULL, &memory);
+    PyObject *memory;
+    int ran = kf_function_run(known->function, graph->buffer, graph->buffers, NULL, &memory);
     if (ran > 0) {
-        PyObject *buffer = buffer_of(&facts, memory);
+        PyObject *buffer = buffer_of(known, memory);
         kf_counters *sums = (kf_counters *)counters;
         Py_DECREF(memory);
-        sums->kernel_count += facts.kernels;
-        sums->global_ops += facts.flops;
-        sums->global_mem += facts.nbytes;
+        sums->kernel_count += known->kernels;
+        sums->global_ops += known->flops;
+        sums->global_mem += known->nbytes;
         ran = buffer && give(tensor, node, buffer) ? 1 : -1;
         Py_XDECREF(buffer);
     }
-    for (Py_ssize_t i = 0; i < graph->buffers; i++)
-        Py_DECREF(graph->buffer[i]);
-    Py_DECREF(node);
-    Py_DECREF(facts.size);
-    Py_DECREF(facts.dtype);
-    Py_DECREF(facts.device);
-    Py_DECREF(function);
+    return ran;
+}
+
+/* Runs a tensor's graph where it is known; as `run` tells.  The node holds all that is walked but the buffers. */
+static int run_known(kf_tensor *tensor)
+{
+    struct graph graph;
+    int ran = 0;
+    kf_node *node = (kf_node *)Py_NewRef(tensor->node);
+    if (walk(&graph, node)) {
+        for (Py_ssize_t i = 0; i < graph.buffers; i++)
+            Py_INCREF(graph.buffer[i]); /* whatever others do meanwhile */
+        struct known *known = find(&graph);
+        if (known) {
+            ran = run(tensor, node, &graph, known);
+            leave(known);
+        }
+        for (Py_ssize_t i = 0; i < graph.buffers; i++)
+            Py_DECREF(graph.buffer[i]);
+    }
+    Py_DECREF((PyObject *)node);
     return ran;
 }
 
@@ -386,12 +421,8 @@ static PyObject *computed_again(PyObject *module, PyObject *given)
     int plain = under ? is_plain((kf_tensor *)given) : 0, ran = 0;
     if (plain > 0)
         plain = holds_now();
-    if (plain > 0) {
-        struct graph graph;
-        const struct known *known = walk(&graph, (kf_node *)((kf_tensor *)given)->node) ? find(&graph) : NULL;
-        if (known)
-            ran = run((kf_tensor *)given, &graph, known);
-    }
+    if (plain > 0 && kf_is_node(((kf_tensor *)given)->node))
+        ran = run_known((kf_tensor *)given);
     return plain < 0 || ran < 0 || PyErr_Occurred() ? NULL : PyBool_FromLong(ran);
 }
 

@@ -215,6 +215,11 @@ bool kf_sequence_run(PyObject *sequence, const uint64_t *addresses)
     return done;
 }
 
+size_t kf_sequence_places(PyObject *sequence)
+{
+    return ((Sequence *)sequence)->places;
+}
+
 static PyObject *run(Sequence *self, PyObject *const *given, Py_ssize_t count)
 {
     if ((size_t)count != self->places)
@@ -232,12 +237,12 @@ static PyObject *run(Sequence *self, PyObject *const *given, Py_ssize_t count)
 
 /* -------------------------------------------------------------------------------------------------- making */
 
-/* Room for as many steps, arguments and words as a list of steps has. */
+/* Room for as many steps, arguments and words as a tuple of steps has. */
 static bool make_room(Sequence *self, PyObject *steps)
 {
-    self->count = (size_t)PyList_Size(steps);
+    self->count = (size_t)PyTuple_Size(steps);
     for (size_t i = 0; i < self->count; i++) {
-        PyObject *step = PyList_GetItem(steps, (Py_ssize_t)i), *arguments, *numbers;
+        PyObject *step = PyTuple_GetItem(steps, (Py_ssize_t)i), *arguments, *numbers;
         if (!PyArg_ParseTuple(step, "K(KKK)pnO!O!:step", &(uint64_t){0}, &(uint64_t){0}, &(uint64_t){0}, &(uint64_t){0},
                               &(int){0}, &(Py_ssize_t){0}, &PyTuple_Type, &arguments, &PyTuple_Type, &numbers))
             return false;
@@ -280,6 +285,10 @@ static bool add_step(Sequence *self, struct step *step, PyObject *given, size_t 
     if (!PyArg_ParseTuple(given, "K(KKK)pnO!O!:step", &function, &grid[0], &grid[1], &grid[2], &step->small, &stack,
                           &PyTuple_Type, &arguments, &PyTuple_Type, &numbers))
         return false;
+    if (stack < 0) {
+        PyErr_SetString(PyExc_ValueError, "a kernel needs no negative stack");
+        return false;
+    }
     step->work.function = (kf_function)(uintptr_t)function;
     step->work.groups = grid[0] * grid[1] * grid[2];
     step->nanoseconds = UINT64_MAX;
@@ -312,14 +321,17 @@ static PyObject *make(PyTypeObject *type, PyObject *arguments, PyObject *keyword
         return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Sequence *self = (Sequence *)allocate(type, 0);
-    if (!self)
+    if (!self || !(steps = PyList_AsTuple(steps))) { /* numbers may run Python, which may change a list */
+        Py_XDECREF((PyObject *)self);
         return NULL;
+    }
     self->places = places < 0 ? 0 : (size_t)places;
     self->nanoseconds = UINT64_MAX;
     bool made = make_room(self, steps);
     size_t word = self->places, next = 0;
     for (size_t i = 0; made && i < self->count; i++)
-        made = add_step(self, &self->steps[i], PyList_GetItem(steps, (Py_ssize_t)i), &word, &next);
+        made = add_step(self, &self->steps[i], PyTuple_GetItem(steps, (Py_ssize_t)i), &word, &next);
+    Py_DECREF(steps);
     if (!made)
         Py_CLEAR(self);
     return (PyObject *)self;

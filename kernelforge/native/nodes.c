@@ -86,12 +86,13 @@ static void take_out(kf_node *node)
     node->is_entered = false;
 }
 
-/* What a node is by: operation, mark, and the identities of what it holds: its sources, or of a leaf its buffer. */
+/* What a node is by: operation, mark, and the identities of what it holds: its sources, or of a leaf its buffer.
+   changes: those of the table when there was no such node. */
 struct identity {
     PyObject *op, *mark, *src, *buffer;
     Py_ssize_t count;
     PyObject *first, *second; /* of the sources */
-    uint64_t own, hash;
+    uint64_t own, hash, changes;
 };
 
 static bool identify(struct identity *given)
@@ -120,6 +121,8 @@ static void set_sources(struct identity *given, PyObject *src)
 /* Whether a node has the very sources, or buffer; no Python runs. */
 static bool holds(const kf_node *node, const struct identity *given)
 {
+    if (!kf_is_whole(node))
+        return false;
     if (given->buffer)
         return node->attr == given->buffer && PyTuple_Size(node->src) == 0;
     if (PyTuple_Size(node->src) != given->count)
@@ -139,19 +142,19 @@ static int is_equal(PyObject *a, PyObject *b)
 
 /* The living node of an identity, a new reference; NULL, with an error set or not.
    To compare marks may run Python, which may change the table: then it is searched again. */
-static kf_node *find(const struct identity *given)
+static kf_node *find(struct identity *given)
 {
 again:;
     uint64_t changes = table.changes;
     for (size_t at = given->hash & (table.capacity - 1); table.capacity && table.nodes[at];
          at = (at + 1) & (table.capacity - 1)) {
         kf_node *node = table.nodes[at];
-        if (node == &gone || node->hash != given->hash || node->own != given->own || Py_REFCNT(node) <= 0 ||
-            !node->src || !holds(node, given))
+        if (node == &gone || node->hash != given->hash || node->own != given->own ||
+            Py_REFCNT((PyObject *)node) <= 0 || !holds(node, given))
             continue;
         if (node->op == given->op && node->mark == given->mark)
             return (kf_node *)Py_NewRef((PyObject *)node);
-        Py_INCREF(node);
+        Py_INCREF((PyObject *)node);
         int equal = is_equal(node->op, given->op);
         if (equal > 0)
             equal = is_equal(node->mark, given->mark);
@@ -163,13 +166,14 @@ again:;
         if (changes != table.changes)
             goto again;
     }
+    given->changes = changes;
     return NULL;
 }
 
 /* -------------------------------------------------------------------------------------------------- making */
 
 /* A new node of an identity; takes `src`, a reference, or makes the tuple of what the identity has. */
-static kf_node *make(const struct identity *given, PyObject *attr, PyObject *shape, PyObject *dtype, PyObject *device,
+static kf_node *make(struct identity *given, PyObject *attr, PyObject *shape, PyObject *dtype, PyObject *device,
                      PyObject *place)
 {
     kf_node *node = kf_new(node_class);
@@ -198,13 +202,16 @@ static kf_node *make(const struct identity *given, PyObject *attr, PyObject *sha
         Py_ssize_t depth = ((kf_node *)PyTuple_GetItem(node->src, i))->depth;
         node->depth = depth >= node->depth ? depth + 1 : node->depth;
     }
-    if (!enter(node))
-        Py_CLEAR(node);
+    kf_node *other = given->changes == table.changes ? NULL : find(given); /* garbage that went may have run Python */
+    if (other || PyErr_Occurred() || !enter(node)) {
+        Py_DECREF((PyObject *)node);
+        return other;
+    }
     return node;
 }
 
 /* `make` of a node that belongs to the line that is set for new ones. */
-static kf_node *make_here(const struct identity *given, PyObject *attr, PyObject *shape, PyObject *dtype,
+static kf_node *make_here(struct identity *given, PyObject *attr, PyObject *shape, PyObject *dtype,
                           PyObject *device)
 {
     PyObject *place = PyObject_CallNoArgs(line_now);
@@ -241,11 +248,16 @@ static PyObject *device_of(PyObject *op, PyObject *src)
     return Py_NewRef(device);
 }
 
+bool kf_is_node(PyObject *given)
+{
+    return given && PyObject_TypeCheck(given, kf_node_type) && kf_is_whole((kf_node *)given);
+}
+
 static bool are_nodes(PyObject *src)
 {
     bool are = PyTuple_Check(src);
     for (Py_ssize_t i = 0; are && i < PyTuple_Size(src); i++)
-        are = PyObject_TypeCheck(PyTuple_GetItem(src, i), kf_node_type);
+        are = kf_is_node(PyTuple_GetItem(src, i));
     if (!are)
         PyErr_SetString(PyExc_TypeError, "sources are a tuple of nodes");
     return are;
@@ -294,6 +306,10 @@ kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b)
 
 static bool count_is(Py_ssize_t count, Py_ssize_t wanted)
 {
+    if (!node_class || !results) {
+        PyErr_SetString(PyExc_RuntimeError, "the library has not given the module its classes and functions");
+        return false;
+    }
     if (count != wanted)
         PyErr_Format(PyExc_TypeError, "%zd arguments are needed, not %zd", wanted, count);
     return count == wanted;
@@ -340,7 +356,7 @@ static PyObject *py_binary(PyObject *module, PyObject *const *given, Py_ssize_t 
     (void)module;
     if (!count_is(count, 3))
         return NULL;
-    if (!PyObject_TypeCheck(given[1], kf_node_type) || !PyObject_TypeCheck(given[2], kf_node_type))
+    if (!kf_is_node(given[1]) || !kf_is_node(given[2]))
         return PyErr_Format(PyExc_TypeError, "%S of what are no nodes", given[0]);
     return (PyObject *)kf_binary(given[0], (kf_node *)given[1], (kf_node *)given[2]);
 }
@@ -352,6 +368,8 @@ static PyObject *py_leaf(PyObject *module, PyObject *const *given, Py_ssize_t co
         return NULL;
     if (!PyObject_TypeCheck(given[0], kf_buffer_type))
         return PyErr_Format(PyExc_TypeError, "%R is no buffer", given[0]);
+    if (!((kf_buffer *)given[0])->dtype || !((kf_buffer *)given[0])->device)
+        return PyErr_Format(PyExc_AttributeError, "a buffer without dtype or device");
     return (PyObject *)kf_leaf(given[0], given[1], given[2]);
 }
 
@@ -361,7 +379,7 @@ static PyObject *py_alive(PyObject *module, PyObject *none)
     PyObject *found = PyList_New(0);
     for (size_t i = 0; found && i < table.capacity; i++) { /* a list that grows may free memory, but no node */
         kf_node *node = table.nodes[i];
-        if (node && node != &gone && Py_REFCNT(node) > 0 && PyList_Append(found, (PyObject *)node))
+        if (node && node != &gone && Py_REFCNT((PyObject *)node) > 0 && PyList_Append(found, (PyObject *)node))
             Py_CLEAR(found);
     }
     return found;
@@ -376,24 +394,25 @@ static PyObject *py_entries(PyObject *module, PyObject *none)
 static PyObject *py_set_nodes(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *type;
-    if (!PyArg_ParseTuple(given, "O!OO:set_nodes", &PyType_Type, &type, &line_now, &common_device))
+    PyObject *type, *line, *device;
+    if (!PyArg_ParseTuple(given, "O!OO:set_nodes", &PyType_Type, &type, &line, &device))
         return NULL;
     if (!PyType_IsSubtype((PyTypeObject *)type, kf_node_type))
         return PyErr_Format(PyExc_TypeError, "%R is no class of nodes", type);
     node_class = (PyTypeObject *)Py_NewRef(type);
-    Py_INCREF(line_now);
-    Py_INCREF(common_device);
+    line_now = Py_NewRef(line);
+    common_device = Py_NewRef(device);
     Py_RETURN_NONE;
 }
 
 static PyObject *py_set_operations(PyObject *module, PyObject *given)
 {
     (void)module;
-    if (!PyArg_ParseTuple(given, "OO!:set_operations", &elementwise, &PyDict_Type, &results))
+    PyObject *function, *known;
+    if (!PyArg_ParseTuple(given, "OO!:set_operations", &function, &PyDict_Type, &known))
         return NULL;
-    Py_INCREF(elementwise);
-    Py_INCREF(results);
+    elementwise = Py_NewRef(function);
+    results = Py_NewRef(known);
     Py_RETURN_NONE;
 }
 

@@ -25,6 +25,13 @@ typedef struct {
     bool is_entered;
 } kf_node;
 
+/* Whether a node has all its fields: Python may make one without, and take fields away. */
+static inline bool kf_is_whole(const kf_node *node)
+{
+    return node->op && node->src && PyTuple_Check(node->src) && node->attr && node->shape && PyTuple_Check(node->shape) &&
+           node->dtype && node->device && node->place && node->realized;
+}
+
 /* kernelforge.tensor.core.Core */
 typedef struct {
     PyObject_HEAD
@@ -116,6 +123,9 @@ int kf_add_nodes(PyObject *module);
 int kf_add_tensors(PyObject *module);
 int kf_add_functions(PyObject *module);
 int kf_add_known(PyObject *module);
+
+/* Whether an object, or NULL, is a node that has all its fields. */
+bool kf_is_node(PyObject *given);
 
 /* The node of a buffer, in a shape, of its own type or another; a new reference. */
 kf_node *kf_leaf(PyObject *buffer, PyObject *shape, PyObject *dtype);

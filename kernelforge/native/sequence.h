@@ -10,6 +10,9 @@ extern PyTypeObject *kf_sequence_type, *kf_function_type;
 /* Calls the kernels of a sequence on memories at as many addresses as it has places; false with an error set. */
 bool kf_sequence_run(PyObject *sequence, const uint64_t *addresses);
 
+/* How many addresses it needs. */
+size_t kf_sequence_places(PyObject *sequence);
+
 enum { KF_MOST_NEW = 32 }; /* memories that a function takes anew */
 
 /* Runs a function on buffers: 1 when it ran, 0 where launches have to do it, -1 with an error set.

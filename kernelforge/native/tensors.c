@@ -47,7 +47,7 @@ static bool put_down(kf_node *node, PyObject *code, PyObject *frame)
     kf_put(&node->place, place);
     while (PyTuple_Size(node->src)) {
         node = (kf_node *)PyTuple_GetItem(node->src, 0);
-        if (node->place != Py_None)
+        if (!kf_is_node((PyObject *)node) || node->place != Py_None)
             break;
         kf_put(&node->place, place);
     }
@@ -98,7 +98,7 @@ static PyObject *plainly(PyTypeObject *type, kf_node *node, PyObject *tracked)
     if (!tensor)
         return NULL;
     tensor->node = Py_NewRef((PyObject *)node);
-    tensor->tracked = Py_NewRef(tracked);
+    tensor->tracked = Py_NewRef(tracked ? tracked : Py_None);
     tensor->leaf = Py_NewRef(Py_False);
     tensor->grad = Py_NewRef(Py_None);
     return (PyObject *)tensor;
@@ -144,9 +144,9 @@ static PyObject *wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, l
 
 static bool is_node(PyObject *given)
 {
-    if (PyObject_TypeCheck(given, kf_node_type))
+    if (kf_is_node(given))
         return true;
-    PyErr_Format(PyExc_TypeError, "%R is no node", given);
+    PyErr_Format(PyExc_TypeError, "an object of type %R is no node", Py_TYPE(given));
     return false;
 }
 
@@ -210,11 +210,13 @@ static kf_node *beside(PyObject *op, PyObject *value, kf_node *array)
     struct number *known = &numbers[hash >> 55];
     if (known->node && known->op == op && known->dtype == wanted.dtype && known->is_float == wanted.is_float &&
         known->value == wanted.value) {
+        PyObject *node = Py_NewRef(known->node);
         int equal = known->shape == wanted.shape ? 1 : PyObject_RichCompareBool(known->shape, wanted.shape, Py_EQ);
+        if (equal > 0)
+            return (kf_node *)node;
+        Py_DECREF(node);
         if (equal < 0)
             return NULL;
-        if (equal)
-            return (kf_node *)Py_NewRef(known->node);
     }
     PyObject *found = PyObject_CallFunctionObjArgs(constant, op, value, array, NULL);
     if (!found || found == Py_None) {
@@ -242,16 +244,21 @@ static kf_node *operand(PyObject *op, PyObject *other, kf_node *array)
     if (!PyObject_TypeCheck(other, kf_tensor_type))
         return beside(op, other, array);
     kf_node *found = (kf_node *)((kf_tensor *)other)->node;
-    if (!found || found->dtype != array->dtype || array->dtype == bool_type)
+    if (!kf_is_node((PyObject *)found) || found->dtype != array->dtype || array->dtype == bool_type)
         return NULL;
+    Py_INCREF((PyObject *)found); /* before Python may run */
     int equal = found->shape == array->shape ? 1 : PyObject_RichCompareBool(found->shape, array->shape, Py_EQ);
-    return equal > 0 ? (kf_node *)Py_NewRef((PyObject *)found) : NULL;
+    if (equal <= 0)
+        Py_CLEAR(found);
+    return found;
 }
 
 static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssize_t count)
 {
     kf_tensor *self = (kf_tensor *)given;
-    if (count != 3 || !self->node)
+    if (count == 3 && !kf_is_node(self->node))
+        return PyErr_Format(PyExc_AttributeError, "%R of a tensor without a node", arguments[0]);
+    if (count != 3)
         return PyErr_Format(PyExc_TypeError, "_arithmetic takes op, other and reverse, not %zd arguments", count);
     PyObject *op = arguments[0], *other = arguments[1];
     kf_node *a = (kf_node *)Py_NewRef(self->node), *b = operand(op, other, a), *node = NULL;
@@ -259,7 +266,7 @@ static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssiz
     if (is_usual)
         node = arguments[2] == Py_True ? kf_binary(op, b, a) : kf_binary(op, a, b);
     Py_DECREF(a);
-    Py_XDECREF(b);
+    Py_XDECREF((PyObject *)b);
     if (!is_usual)
         return PyErr_Occurred() ? NULL
                                 : PyObject_CallMethodObjArgs(given, any_arithmetic, op, other, arguments[2], NULL);
@@ -271,43 +278,47 @@ static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssiz
 
 /* ------------------------------------------------------------------------------------------------ composites */
 
-/* What a recipe depends on of an argument, put into a key; the number of entries, 0 where that is another matter. */
+/* What a recipe depends on of an argument, put into a key as new references; the number of entries, 0 where that is another matter. */
 static int add_part(PyObject *value, PyObject **key)
 {
     if (PyObject_TypeCheck(value, kf_tensor_type)) {
         kf_tensor *tensor = (kf_tensor *)value;
         kf_node *node = (kf_node *)tensor->node;
-        if (!node || !tensor->tracked)
+        if (!kf_is_node((PyObject *)node) || !tensor->tracked)
             return 0;
-        key[0] = node->shape;
-        key[1] = node->dtype;
-        key[2] = node->device;
-        key[3] = tensor->tracked;
+        key[0] = Py_NewRef(node->shape);
+        key[1] = Py_NewRef(node->dtype);
+        key[2] = Py_NewRef(node->device);
+        key[3] = Py_NewRef(tensor->tracked);
         return 4;
     }
     if (PyList_Check(value) || (PyFloat_Check(value) && PyFloat_AsDouble(value) == 0))
         return 0;
-    key[0] = (PyObject *)Py_TYPE(value);
-    key[1] = value;
+    key[0] = Py_NewRef((PyObject *)Py_TYPE(value));
+    key[1] = Py_NewRef(value);
     return 2;
 }
 
-/* The recipe kept for a call's arguments, borrowed; NULL where there is none, with an error set or not. */
+/* The recipe kept for a call's arguments, a new reference; NULL where there is none, with an error set or not. */
 static PyObject *recipe_for(PyObject *recipes, PyObject *arguments)
 {
-    PyObject *parts[MOST_PARTS], *type = PyObject_GetAttr(types, default_float);
-    Py_ssize_t length = 1, count = PyTuple_Size(arguments);
-    parts[0] = type;
-    for (Py_ssize_t i = 0, added; type && i < count; i++, length += added)
-        if (length + 4 > MOST_PARTS || !(added = add_part(PyTuple_GetItem(arguments, i), parts + length))) {
-            Py_DECREF(type);
-            return NULL;
-        }
-    PyObject *key = type ? PyTuple_New(length) : NULL;
-    for (Py_ssize_t i = 0; key && i < length; i++)
-        PyTuple_SetItem(key, i, Py_NewRef(parts[i]));
-    PyObject *found = key ? PyDict_GetItemWithError(recipes, key) : NULL;
-    Py_XDECREF(type);
+    PyObject *parts[MOST_PARTS], *key = NULL, *found = NULL;
+    Py_ssize_t length = 1, count = PyTuple_Size(arguments), i = 0;
+    if (!(parts[0] = PyObject_GetAttr(types, default_float)))
+        return NULL;
+    for (Py_ssize_t added; i < count; i++, length += added)
+        if (length + 4 > MOST_PARTS || !(added = add_part(PyTuple_GetItem(arguments, i), parts + length)))
+            break;
+    if (i == count) /* a tuple that is made may make garbage go, and so Python run */
+        key = PyTuple_New(length);
+    for (i = 0; i < length; i++) {
+        if (key)
+            PyTuple_SetItem(key, i, parts[i]);
+        else
+            Py_DECREF(parts[i]);
+    }
+    if (key && (found = PyDict_GetItemWithError(recipes, key)))
+        Py_INCREF(found);
     Py_XDECREF(key);
     if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError))
         PyErr_Clear(); /* what cannot be hashed has no recipe */
@@ -338,7 +349,7 @@ static PyObject *nodes_of(PyObject *arguments, long place, PyObject **first, PyO
 static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t count)
 {
     (void)module;
-    if (count != 2 || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
+    if (count != 2 || !types || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
         return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
     int other = holds(spelling);
     if (!other)
@@ -347,20 +358,19 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
         return other < 0 ? NULL : Py_NewRef(Py_None);
     PyObject *known = recipe_for(given[0], given[1]), *call, *tracked, *shape, *dtype, *recipe, *first, *at;
     if (!known || known == Py_None)
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+        return known || PyErr_Occurred() ? known : Py_NewRef(Py_None);
     long place;
-    Py_INCREF(known);
     PyObject *result = NULL;
     if (PyArg_ParseTuple(known, "OOOOOl", &call, &recipe, &tracked, &shape, &dtype, &place)) {
         PyObject *nodes = nodes_of(given[1], place, &first, &at);
         if (nodes && at)
             result = Py_NewRef(at);
-        else if (nodes)
+        else if (nodes && first)
             result = wrapped(Py_TYPE(first), kf_node_of(call, nodes, recipe, shape, dtype), tracked, 1);
         Py_XDECREF(nodes);
     }
     Py_DECREF(known);
-    return result;
+    return result || PyErr_Occurred() ? result : Py_NewRef(Py_None);
 }
 
 /* -------------------------------------------------------------------------------------------------- the type */
