@@ -54,6 +54,7 @@ def test_objects_without_fields_are_errors(call: Callable[[Tensor], object]) -> 
         call(Tensor([1.0, 2.0, 3.0]))
 
 
+@built
 def test_a_node_whose_sources_were_taken_away_is_found_no_more() -> None:
     x = Tensor([1.0, 2.0, 3.0])._node
     for value in (5, None):
