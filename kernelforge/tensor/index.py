@@ -7,7 +7,7 @@ of range raises IndexError at once when Python knows it, else when the values ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any, Self
 
@@ -38,9 +38,19 @@ class Index(Scatter):
         viewed = self._viewed(selection)
         return viewed if not selection.picks else viewed._picked(selection)
 
-    def __setitem__(self, index: Any, value: Operand) -> None:
-        """Replace elements, also in the tensors this one is a view of and in its views."""
-        source = self._as_tensor(value).cast(self.dtype)
+    def __setitem__(self, index: Any, value: Operand | Sequence[Any]) -> None:
+        """Replace elements, also in the tensors this one is a view of and in its views; lists are arrays, as in NumPy.
+
+        >>> x = Tensor.zeros(4)
+        >>> x[1:3] = [5, 6]
+        >>> x.tolist()
+        [0.0, 5.0, 6.0, 0.0]
+        """
+        if isinstance(value, Sequence):
+            kind = self.dtype if self.dtype.is_inexact else None
+            source = type(self)(value, device=self._node.device, dtype=kind).cast(self.dtype)
+        else:
+            source = self._as_tensor(value).cast(self.dtype)
         mask = self._plain_mask(index, source)
         if mask is not None:
             result = mask.where(source if source.ndim <= self.ndim else source.reshape(()), self)

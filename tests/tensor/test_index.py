@@ -348,3 +348,14 @@ def test_lists_with_slices_are_the_indices_of_dimensions(numpy_device):
     for ragged in ([[0, 1], [1]], [(0, 1, 1), [1, 2]]):
         with pytest.raises(IndexError, match="equal rows"):
             x[ragged]
+
+
+def test_lists_are_assigned_as_arrays(numpy_device: None) -> None:
+    x = Tensor.zeros(2, 3, dtype="float64")
+    x[0] = [0.1, 2, 3]
+    x[:, 1] = (7, 8)
+    assert x.tolist() == [[0.1, 7.0, 3.0], [0.0, 8.0, 0.0]]
+    with pytest.raises(ValueError, match="assignment of shapes"):
+        x[0] = [1, 2]
+    with pytest.raises(TypeError, match="a tensor is made of numbers"):
+        x[0] = ["a", 2, 3]
