@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 from codegen.dtypes import DType
@@ -16,7 +17,8 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import ShapeError
 from kernelforge.graph import Node, Value, toposort, uniform, user_line
 
-PATTERN: Final = "a pattern"  # where others have a file's name
+PATTERN: Final = "a pattern, number "  # where others have a file's name
+_patterns: Final = count(1)
 SIZED: Final = frozenset(("reshape", "expand", "pad", "shrink"))  # their attributes are sizes and nothing else
 
 
@@ -41,6 +43,7 @@ class Numbered:
     key      operations, types, devices, how they hang together, and the number of leaves
     numbers  all sizes, in order; values: all constants, with their types
     roots    the records of the nodes asked for
+    name     what nodes made after it have in place of a file's name, once there are some
     """
 
     key: tuple[Hashable, ...] = ()
@@ -48,6 +51,7 @@ class Numbered:
     numbers: list[int] = field(default_factory=list)
     values: list[tuple[Value, DType]] = field(default_factory=list)
     roots: tuple[int, ...] = ()
+    name: str = ""
 
 
 def numbered(roots: Sequence[Node], leaves: Sequence[Buffer]) -> Numbered:
@@ -119,14 +123,15 @@ def rebuilt(
     leaf: Callable[[Record, tuple[int, ...]], Node],
     constant: Callable[[Record], Node],
 ) -> list[Node]:
-    """The roots of a graph with other numbers; the line of each node is (PATTERN, the number of its record).
+    """The roots of a graph with other numbers; the line of each new node is (pattern.name, the number of its record).
 
     leaf, constant  make the node of a buffer of a given shape, and that of a constant
     raises ShapeError where the numbers do not fit together
     """
     made: list[Node] = []
+    pattern.name = pattern.name or f"{PATTERN}{next(_patterns)}"
     for number, record in enumerate(pattern.records):
-        with user_line((PATTERN, number)):
+        with user_line((pattern.name, number)):
             made.append(_again(record, made, numbers, leaf, constant))
     return [made[i] for i in pattern.roots]
 

@@ -67,6 +67,7 @@ class OpenPlan:
     shapes    of what a step on the host reads, by position
     given     the constants that are arguments: for each its place among a graph's values
     points    the sizes it was made from
+    name      of the pattern its nodes were made after
     """
 
     plan: Plan
@@ -78,6 +79,7 @@ class OpenPlan:
     given: tuple[int, ...]
     preparations: list[Preparation]
     points: Sequence[Point]
+    name: str = ""
 
 
 @dataclass
@@ -199,7 +201,9 @@ def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) 
             also.add(error.size)
             continue
         fixed = {place: column[0] for place, column in enumerate(columns) if place not in given}
-        return _joined(made, points, found, fixed, given, _typical(family, found), Device[device].target)
+        plan = _joined(made, points, found, fixed, given, _typical(family, found), Device[device].target)
+        plan.name = met.name
+        return plan
     raise Unfit
 
 
@@ -337,18 +341,21 @@ def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> None:
 # --------------------------------------------------------------------------------------------- a plan for given sizes
 
 
-def _checked(check: Check, size: int, met: Numbered) -> Check:
-    """What a flag says of a graph: its node there, as the pattern's line tells."""
-    if check.line is None or check.line[0] is not PATTERN:
-        return replace(check, size=size)
+def _checked(check: Check, size: int, name: str, met: Numbered) -> Check:
+    """What a flag says of a graph: its node there, as the line of the pattern of that name tells."""
+    lines = () if check.line is None else (check.line,)
+    if check.line is None or check.line[0] != name:
+        return replace(check, size=size, line=next(_lines(lines, name, met), None))
     node = met.records[check.line[1]].node
     return Check(size, node.line, in_words(node))
 
 
-def _lines(lines: Iterable[Line], met: Numbered) -> Iterator[Line]:
-    """The user's lines that those of a pattern stand for."""
+def _lines(lines: Iterable[Line], name: str, met: Numbered) -> Iterator[Line]:
+    """The user's lines that those of the pattern of a name stand for; nodes of other patterns tell nothing."""
     for file, number in lines:
-        line = met.records[number].node.line if file is PATTERN else (file, number)
+        line: Line | None = (file, number)
+        if file.startswith(PATTERN):
+            line = met.records[number].node.line if file == name else None
         if line is not None:
             yield line
 
@@ -365,10 +372,11 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
             far = any(slots[i].nbytes >= target.l3 for i in step.writes)
             grid, numbers = grid_of(launch, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
             program = meant(launch, replace(program, grid=grid), found.points, sizes)
-            checks = tuple([_checked(check, size(sizes), met) for check, size in zip(step.checks, launch.checks)])
+            sized = zip(step.checks, launch.checks)
+            checks = tuple([_checked(check, size(sizes), found.name, met) for check, size in sized])
             executable = launch.executables[launch.divisible(sizes)].sized(program, numbers)
-            origins = {e: frozenset(_lines(found_lines, met)) for e, found_lines in step.origins.items()}
-            lines = tuple(dict.fromkeys(_lines(step.lines, met)))
+            origins = {e: frozenset(_lines(told, found.name, met)) for e, told in step.origins.items()}
+            lines = tuple(dict.fromkeys(_lines(step.lines, found.name, met)))
             step = replace(step, program=program, executable=executable, checks=checks, lines=lines, origins=origins)
         steps.append(step)
     plan = Plan(slots=slots, steps=steps, results=found.plan.results, sizes=sizes, closed=found.plan.closed)

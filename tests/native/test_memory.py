@@ -1,6 +1,7 @@
 """What goes wrong in C is an error of Python: memory is neither lost, nor used when it is gone."""
 
 import gc
+import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -122,8 +123,7 @@ class Attr:
         return 3
 
 
-@built
-def test_a_graph_that_is_forgotten_while_it_is_looked_for() -> None:
+def forgotten_while_it_is_looked_for() -> None:
     x = Tensor(np.ones(3, np.float32)).realize()
     function = compiled.Function(compiled.Sequence([], 0), (), ((12, None),), 1, lambda nbytes: None, Queues, None)
     armed: list[int] = []
@@ -143,6 +143,13 @@ def test_a_graph_that_is_forgotten_while_it_is_looked_for() -> None:
     other = x._wrap(node_of("odd", (leaf._node,), Attr(forget), (3,), dtypes.float32), None)
     armed.append(1)
     assert compiled.computed_again(other) is False and not armed
+
+
+@built
+def test_a_graph_that_is_forgotten_while_it_is_looked_for() -> None:
+    """In a process of its own: nothing is known while anything of other tests still waits."""
+    code = "from tests.native.test_memory import forgotten_while_it_is_looked_for as test; test()"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)
 
 
 @pytest.fixture
