@@ -120,11 +120,6 @@ def imag(input: Tensor) -> Tensor:
     return input.imag
 
 
-def is_floating_point(input: Tensor) -> bool:
-    """Whether elements are floating-point numbers."""
-    return input.is_floating_point()
-
-
 def device(type: str | int, index: int | None = None) -> str:
     """The one spelling of a device's name: device("cuda", 1), device("cuda:1"), device(1).
 
@@ -156,7 +151,7 @@ def set_default_dtype(d: DType | str) -> None:
 _OWN: Final[dict[str, Any]] = {
     "inference_mode": inference_mode,
     **{thing.__name__: thing for thing in (
-        randint, normal, max, min, pow, remainder, real, imag, is_floating_point, device, finfo, iinfo, autocast,
+        randint, normal, max, min, pow, remainder, real, imag, device, finfo, iinfo, autocast,
         Generator, get_default_dtype, set_default_dtype, load, save, is_grad_enabled, set_grad_enabled,
         get_printoptions, set_printoptions,
     )},

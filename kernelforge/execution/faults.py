@@ -54,6 +54,8 @@ _pending: Final[dict[int, tuple[Fault, Told]]] = {}
 
 def locate(plan: Plan, nodes: Sequence[Node]) -> None:
     """Notes which nodes of a structure may turn out to be errors: those of the line, what looks up first of all."""
+    if not any(isinstance(step, HostCall) or (isinstance(step, Launch) and step.checks) for step in plan.steps):
+        return
     places: dict[Line, int] = {}
     for place, node in enumerate(nodes):
         if node.src and (node.op in CHECKED or node.line not in places) and node.line is not None:

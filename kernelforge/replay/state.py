@@ -64,7 +64,7 @@ _PACKAGES: Final = re.compile(
 
 @lru_cache(maxsize=4096)
 def is_library(file: str) -> bool:
-    """True for the standard library's files, NumPy's and this library's own: their globals do not change results."""
+    """True for files of the standard library, NumPy, this library and `_PACKAGES`: their globals change no results."""
     if _PACKAGES.match(file):
         return True
     installed = "site-packages" in file or "dist-packages" in file
