@@ -28,7 +28,7 @@ T = TypeVar("T", bound="InPlace")
 def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[T, P], T]:
     """A method whose tensor takes the value of its result."""
 
-    @wraps(method)
+    @wraps(method, updated=())  # without a composite's recipes, which give its result alone
     def changed(self: T, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._in_place(method(self, *args, **kwargs))
 
@@ -40,7 +40,7 @@ def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate
 def reshaped(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[T, P], T]:
     """A method whose tensor becomes the view it gives."""
 
-    @wraps(method)
+    @wraps(method, updated=())
     def changed(self: T, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._become_view(method(self, *args, **kwargs))
 
