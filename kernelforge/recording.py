@@ -26,7 +26,7 @@ class Recorder(Protocol):
         """The elements of a buffer came from draw(), which gives others the next time."""
         ...
 
-    def acted(self, act: Callable[[], None]) -> None:
+    def acted(self, act: Callable[[], object]) -> None:
         """Something was done that has to be done again whenever the function is run again."""
         ...
 

@@ -10,12 +10,15 @@ from typing import Final
 _KERNELS: Final = "counts or names the kernels that whole graphs become"
 _GRAPH: Final = "looks at the nodes of a graph that waits"
 _ANOMALY: Final = "anomalies are looked for outside of captures; eagerly they are found at once"
+_CAPTURES: Final = "looks into captures of its own, which are none inside another one"
 _PLANS: Final = "counts plans, or breaks what makes them"
 
 LAZY_ONLY: Final[dict[str, str]] = {
     "tests/dumping/test_folder.py": _KERNELS,
     "tests/dumping/test_page.py": _KERNELS,
     "tests/func/test_repeating.py::test_functions_are_called_once": "looks at whether a loop waits",
+    "tests/func/test_repeating.py::test_captured": _CAPTURES,
+    "tests/func/test_repeating.py::test_a_weight_is_stored_as_it_is": _CAPTURES,
     "tests/inspect/test_cli.py": _KERNELS,
     "tests/inspect/test_commands.py": _KERNELS,
     "tests/inspect/test_programs.py::test_what_a_function_gives_is_computed": _KERNELS,
@@ -31,9 +34,8 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/autograd/test_function.py::test_infinity_is_an_anomaly_where_asked_for": _ANOMALY,
     "tests/autograd/test_function.py::test_captured_steps_are_looked_into": _ANOMALY,
     "tests/autograd/test_function.py::test_an_anomaly_in_a_gradient_and_in_what_was_given": _ANOMALY,
-    "tests/func/test_loops.py::test_cond": "looks into captures of its own, which are none inside another one",
+    "tests/func/test_loops.py::test_cond": _CAPTURES,
     "tests/func/test_loops.py::test_cond_computes_one_of_both": "while a function is captured, both are computed",
-    "tests/func/test_loops.py::test_a_scan_that_draws_or_asks_is_done_place_by_place": "captures of random values miss",
     "tests/tensor/test_composite.py::test_a_call_is_what_it_stands_for": _GRAPH,
     "tests/tensor/test_core.py::test_realize_forgets_history_unless_gradients_need_it": _GRAPH,
     "tests/tensor/test_core.py::test_realize_computes_others_too": _GRAPH,

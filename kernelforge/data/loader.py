@@ -146,9 +146,10 @@ class DataLoader:
 
     def _start(self) -> _Start:
         """The beginning of a pass, with all random numbers it takes drawn."""
-        begun = {"random": default.get_state(), "generators": self._states()}
+        begun = {"random": default.reached(), "generators": self._states()}
         # Drawn with and without workers, so that their number does not change the order of the samples.
-        seed = int(seeded(self.generator).integers(2**31))
+        own = self.generator or np.random.default_rng(default.passed())
+        seed = int(own.integers(2**31))
         order = self.sampler if self.batch_sampler is None else self.batch_sampler
         tasks = iter(repeat(None) if order is None else order)
         return _Start(chain(list(islice(tasks, 1)), tasks), seed, begun)

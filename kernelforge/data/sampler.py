@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelforge.tensor.generators import Generator, default
+from kernelforge.tensor.generators import Generator, default, refuse
 
 Seed: TypeAlias = "int | np.random.Generator | Generator | None"
 Item = TypeVar("Item", covariant=True)
@@ -186,8 +186,12 @@ def batch_count(total: int, size: int, drop_last: bool) -> int:
 
 
 def seeded(generator: Seed) -> np.random.Generator:
-    """A generator from a seed; None takes one from the library's random numbers, which `Tensor.manual_seed` fixes."""
+    """A generator from a seed; None takes one from the library's random numbers, which `Tensor.manual_seed` fixes.
+
+    raises JitError in a captured function that asks for the latter: each replay would repeat what is drawn
+    """
     if generator is None or isinstance(generator, Generator):
+        refuse("draws an order, or a sample, on the host")
         return np.random.default_rng((generator or default).words())
     return np.random.default_rng(generator)
 

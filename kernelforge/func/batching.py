@@ -48,7 +48,7 @@ class Refusal:
                 "as an argument"
             )
 
-    def acted(self, act: Callable[[], None]) -> None:
+    def acted(self, act: Callable[[], object]) -> None:
         """Seeds are set once."""
         if self._outer is not None:
             self._outer.acted(act)

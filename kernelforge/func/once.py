@@ -37,7 +37,7 @@ class Recording:
     def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:
         self.refuse("draws random numbers, which would be the same in every round: carry what they follow from")
 
-    def acted(self, act: Callable[[], None]) -> None:
+    def acted(self, act: Callable[[], object]) -> None:
         self.refuse("does what cannot be done on the device, such as to set a seed")
 
     def value(self, tensor: Any) -> NDArray:

@@ -196,7 +196,7 @@ class Capture:
                 self._do(step, buffers, in_place)
         except BaseException:
             for generator, state in drawn:
-                generator.set_state(state)
+                generator.go_on(state)
             raise
         nodes = [tensor._node for tensor in tensors]
         made: list[Any] = [*tensors, *[self._made(source, buffers, nodes) for source in self.sources]]

@@ -44,7 +44,7 @@ class Draw(NamedTuple):
 class Act(NamedTuple):
     """Something to do each time."""
 
-    act: Callable[[], None]
+    act: Callable[[], object]
 
 
 class Run(NamedTuple):
@@ -108,7 +108,7 @@ class Trace:
     def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:
         self.events.append(Draw(buffer, draw))
 
-    def acted(self, act: Callable[[], None]) -> None:
+    def acted(self, act: Callable[[], object]) -> None:
         self.events.append(Act(act))
 
     def value(self, tensor: Tensor) -> NDArray:

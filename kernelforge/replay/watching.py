@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import concurrent.futures
 import datetime
+import gc
 import importlib
 import io
 import os
@@ -103,8 +104,14 @@ class Watch:
 
 
 def asking(frame: FrameType | None, aside: frozenset[str | None] = ASIDE) -> FrameType | None:
-    """The frame of the user's code on whose behalf something is called; None where it is not for the user."""
+    """The frame of the user's code on whose behalf something is called; None where it is not for the user.
+
+    What is called when garbage is collected is for nobody: that may happen anywhere.
+    """
+    collecting = _called_by_collector()
     while frame is not None:
+        if frame.f_code in collecting:
+            return None
         file = frame.f_code.co_filename
         ours = is_ours(file)
         if file in aside or file.startswith("<frozen importlib") or (ours and not file.startswith(_FOR_USERS)):
@@ -113,6 +120,12 @@ def asking(frame: FrameType | None, aside: frozenset[str | None] = ASIDE) -> Fra
             return frame
         frame = frame.f_back
     return None
+
+
+def _called_by_collector() -> set[CodeType]:
+    """The code of what the garbage collector calls."""
+    found = [getattr(back, "__code__", getattr(type(back).__call__, "__code__", None)) for back in gc.callbacks]
+    return {code for code in found if code is not None}
 
 
 def _is_installed(code: CodeType) -> bool:

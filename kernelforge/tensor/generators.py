@@ -54,9 +54,9 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Self:
         """Begin again with a seed; gives the generator itself."""
-        self.restart(seed)
         if (active := recorder.get()) is not None:
             active.acted(partial(self.restart, seed))
+        self.restart(seed)
         return self
 
     def seed(self) -> int:
@@ -67,19 +67,37 @@ class Generator:
 
     def initial_seed(self) -> int:
         """The seed of the numbers that follow."""
+        refuse("asks for the seed of random numbers")
         return self._seed
 
     def get_state(self) -> tuple[int, int]:
         """The seed and how many calls there were: all that the numbers to come depend on."""
+        refuse("asks for the state of random numbers")
+        return self.reached()
+
+    def set_state(self, state: tuple[int, int]) -> Self:
+        """Go on from a state; gives the generator itself."""
+        if (active := recorder.get()) is not None:
+            active.acted(partial(self.go_on, state))
+        self.go_on(state)
+        return self
+
+    def reached(self) -> tuple[int, int]:
+        """The state, for the library's own use: whoever records is not told."""
         reached = next(self._calls)
         self._calls = itertools.count(reached)
         return self._seed, reached
 
-    def set_state(self, state: tuple[int, int]) -> Self:
-        """Go on from a state; gives the generator itself."""
+    def go_on(self, state: tuple[int, int]) -> None:
+        """Go on from a state, for the library's own use: whoever records is not told."""
         self._seed, reached = state
         self._calls = itertools.count(reached)
-        return self
+
+    def passed(self) -> np.ndarray:
+        """The next call's words, for what no value depends on: a recorded function passes others each time."""
+        if (active := recorder.get()) is not None:
+            active.acted(self.words)
+        return self.words()
 
     def words(self) -> np.ndarray:
         """The next call's key and counter, four uint32 words."""
@@ -93,9 +111,15 @@ default.restart(int.from_bytes(os.urandom(8), "little"))
 _chosen: Final[ContextVar[Generator]] = ContextVar("chosen", default=default)
 
 
+def refuse(what: str) -> None:
+    """raises the error of whoever records a function that does what would be another thing each time it runs"""
+    if (active := recorder.get()) is not None:
+        active.refuse(f"{what}, which another call would find different")
+
+
 def states() -> list[tuple[Generator, tuple[int, int]]]:
     """What all generators have come to."""
-    return [(generator, generator.get_state()) for generator in list(_alive)]
+    return [(generator, generator.reached()) for generator in list(_alive)]
 
 
 def current() -> Generator:

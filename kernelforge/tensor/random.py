@@ -39,10 +39,20 @@ _TURN: Final = (39.13364, -76.496025, 81.59865, -41.341618, 6.283185)
 
 
 def _drawn(draw: Callable[[], NDArray], dtype: DType, device: str) -> Buffer:
-    """A buffer of what draw() gives; other numbers whenever a recorded function runs again."""
+    """A buffer of what draw() gives; other numbers whenever a recorded function runs again.
+
+    raises the error of whoever records a function that may draw none: then none were drawn
+    """
+    active, generator = recorder.get(), current()
+    if active is None:
+        return Buffer.from_numpy(draw(), dtype, device)
+    before = generator.reached()
     buffer = Buffer.from_numpy(draw(), dtype, device)
-    if (active := recorder.get()) is not None:
+    try:
         active.drawn(buffer, draw)
+    except RuntimeError:
+        generator.go_on(before)
+        raise
     return buffer
 
 

@@ -5,7 +5,6 @@ Every case calls a function and its captured twin with the same arguments, sever
 
 import functools
 import itertools
-import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -338,22 +337,6 @@ def test_a_branch_on_a_value() -> None:
     agrees(make, [(tensor(v),) for v in (1, -1, 2, -2, 3)], captures=2)
 
 
-def test_a_branch_after_random_numbers() -> None:
-    def make() -> Callable[[Tensor], Tensor]:
-        def step(x: Tensor) -> Tensor:
-            noise = Tensor.rand(3)
-            y = x + noise
-            return y * 2 if bool(y.sum() > 0) else y - Tensor.rand(3)
-
-        return step
-
-    found = []
-    for function in (make(), jit(make())):
-        Tensor.manual_seed(3)
-        found.append([function(tensor(v, v, v)).tolist() for v in (5, -5, 5, -5, 4)] + [Tensor.rand(2).tolist()])
-    assert found[0] == found[1]
-
-
 def test_a_value_that_always_differs_is_named() -> None:
     captured = jit(lambda x: x * x.sum().item())
     with pytest.raises(JitError, match=r"a value read in .*test_footguns.py, line \d+ was"):
@@ -517,42 +500,6 @@ def test_a_constant_result_is_not_shared() -> None:
     _, one = captured(tensor(1))
     one += 5
     assert captured(tensor(1))[1].item() == 1
-
-
-# -------------------------------------------------------------------------------------------------- random numbers
-
-
-def test_random_numbers_go_on() -> None:
-    def make() -> Callable[..., Any]:
-        return lambda x: (x + Tensor.rand(4), Tensor.randn(2), Tensor.randint(3), Tensor.randperm(5))
-
-    found = []
-    for function in (make(), jit(make())):
-        Tensor.manual_seed(5)
-        found.append([values(function(tensor(1, 2, 3, 4))) for _ in range(4)] + [Tensor.rand(1).tolist()])
-    assert found[0] == found[1] and found[0][0] != found[0][1]
-
-
-def test_a_seed_inside() -> None:
-    @jit
-    def drawn() -> Tensor:
-        Tensor.manual_seed(7)
-        return Tensor.rand(3)
-
-    assert drawn().tolist() == drawn().tolist() == drawn().tolist()
-
-
-@pytest.mark.parametrize("draw", [random.random, lambda: float(np.random.rand())])
-def test_numbers_of_the_host_are_refused(draw: Callable[[], float]) -> None:
-    with pytest.raises(JitError, match="random state"):
-        jit(lambda x: x * draw())(tensor(1))
-
-
-@pytest.mark.parametrize("rng", [np.random.default_rng(1), np.random.RandomState(1), random.Random(1)])
-def test_a_generator_of_the_host_is_refused(rng: Any) -> None:
-    with pytest.raises(JitError, match="random generator of the host"):
-        jit(lambda x: x * float(rng.uniform(0, 1)))(tensor(1))
-    assert jit(lambda x: x if rng is None else x * 2)(tensor(1)).item() == 2
 
 
 # ------------------------------------------------------------------------------------------------------- nesting

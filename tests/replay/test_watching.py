@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import datetime
+import gc
 import io
 import logging
 import os
@@ -88,6 +89,31 @@ def test_what_is_always_the_same_is_not_refused(function: Callable[[Tensor], Ten
         function(Tensor([n])).tolist() for n in (1.0, 2.0, 3.0)
     ]
     assert captured._entries[0].replays == 2
+
+
+class Collections:
+    """Measures how long collections of garbage take, as tools do."""
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        self.time = time.perf_counter()
+        print(phase)
+
+
+@pytest.mark.parametrize("callback", [Collections(), Collections().__call__, lambda *_: print(time.time())])
+def test_what_happens_when_garbage_is_collected_is_not_the_functions_doing(callback: Any, capsys: Any) -> None:
+    def doubled(x: Tensor) -> Tensor:
+        gc.collect()  # it may come at any line
+        return x * 2
+
+    captured = jit(doubled)
+    gc.callbacks.append(callback)
+    try:
+        captured(Tensor([1.0]))
+    finally:
+        gc.callbacks.remove(callback)
+    capsys.readouterr()
+    assert captured(Tensor([2.0])).item() == 4 and captured._entries[0].replays == 1
+    assert not capsys.readouterr().out
 
 
 def test_a_refused_function_leaves_no_capture() -> None:
