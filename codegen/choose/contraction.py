@@ -324,7 +324,8 @@ def packs(
     """
     mc, nc, rows, columns = tile
     found = []
-    poor = not isinstance(roles.left, Load) or (nc > columns and _is_spread(roles.left, roles.m, roles.k, mc))
+    far = nc > columns and _is_spread(roles.left, roles.m, roles.k, mc)
+    poor = not isinstance(roles.left, Load) or far or (roles.group > 1 and not _is_straight(roles.left, roles.k))
     if pick("pack left", (poor, not poor)):
         along_m = any(e.index.stride(roles.m) == 1 for e in loads_of(roles.left))
         inner = [(a, 1) for a in kernel.axes if a in roles.left.axes - fixed - {roles.m, roles.k}]

@@ -31,7 +31,7 @@ _SHIFT = "0x80808080u"  # of four bytes by 128
 def print_dots(leaves: Leaves, node: Update) -> bool:
     """The update by groups; False, with nothing printed, when its tile has none or registers do not hold it.
 
-    What is left of a group at the axis' end is added step by step.
+    The last group, where the axis ends in it, is filled up with 0.
     """
     dot, box, r = dot_of(node.reduce, leaves.target), node.box, node.reduce
     if dot is None or box.array or r.arg in node.env:
@@ -87,15 +87,16 @@ class _Groups:
         self.words = set[str]()
 
     def add(self, point: Coords) -> None:
-        """The products of the group at a point, step by step where it is not surely whole."""
+        """The products of the group at a point, step by step where it is not known how much of it is inside."""
         leaves, start = self.leaves, point[self.along]
-        if not self.is_whole(point):
+        count = self.dot.group if self.is_whole(point) else self.begun(point)
+        if not count:
             for place in range(start, start + self.width, leaves.lanes if self.wide else 1):
                 self.step({**point, self.along: place})
             return
         name = leaves.boxes.register(self.node.box, {**point, self.along: start // self.dot.group})
-        vector = word(leaves, self.across, point, self.along, self.lane)
-        other = word(leaves, self.other, point, self.along, self.lane if self.wide else None)
+        vector = word(leaves, self.across, point, self.along, self.lane, count)
+        other = word(leaves, self.other, point, self.along, self.lane if self.wide else None, count)
         other = other if self.wide else leaves.speller.splat(other, dtypes.uint32)
         if self.dot.alike:
             self.shifted[name] = self.shift(point, vector)
@@ -109,6 +110,13 @@ class _Groups:
         last = {self.along: point[self.along] + self.width - 1}  # a shorter step may end within a group
         ends = masks.outside(last, (self.along,))
         return not ends and all(masks.inside(a, point[a], width) for a, width in widths.items())
+
+    def begun(self, point: Coords) -> int:
+        """How many values of a last group are inside, its others 0; none where that is not known."""
+        others = [a for a in self.node.reduce.bound if a is not self.along]
+        if self.wide or not all(self.leaves.masks.inside(a, point[a], 1) for a in others):
+            return 0
+        return self.leaves.masks.left(self.along, point[self.along], self.width)
 
     def step(self, point: Coords) -> None:
         """One step, or a vector of them, without groups."""

@@ -58,12 +58,16 @@ def words_of(box: Box, boxes: Boxes) -> Words | None:
 # ------------------------------------------------------------------------------------------------------- single words
 
 
-def word(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None) -> str:
+def word(
+    leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None, count: int | None = None
+) -> str:
     """The group of e that begins at a point, or a vector of such groups along lane; made once per block.
 
     A lane along the groups' own axis has the groups that follow each other.
+    count  of the values that are wanted, where others are beyond the axis' end and shall be 0
     """
     group = WORD // e.dtype.bits
+    count = group if count is None else count
     key = ("word", leaves.key(e, coords, lane))
     found = leaves.memo.get(key)
     if found is None:
@@ -71,7 +75,7 @@ def word(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None
         if lane is along:
             text = _row(leaves, e, coords, group)
         else:
-            text = _held(leaves, e, coords, along, lane, group) or _joined(leaves, e, coords, along, lane, group)
+            text = _held(leaves, e, coords, along, lane, count) or _joined(leaves, e, coords, along, lane, count)
         found = leaves.memo[key] = leaves.named("word", text, dtypes.uint32, width)
     return found[0]
 
@@ -83,15 +87,19 @@ def _row(leaves: Leaves, e: Expr, coords: Coords, group: int) -> str:
     return _loaded(pointer, group, leaves.lanes, "__global")
 
 
-def _held(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None, group: int) -> str | None:
-    """The words as they lie in a box or an array, when they do."""
+def _held(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None, count: int) -> str | None:
+    """The words as they lie in a box or an array, when they do; of boxes only the first few values of each."""
     assert leaves.at is not None
+    group = WORD // e.dtype.bits
     box = leaves.env.get(e)
     if box is not None:
         if not box.array or not _side_by_side(leaves.boxes, box, along, lane, group):
             return None
         pointer = leaves.boxes.pointer(box, leaves.boxes.locals(box, leaves.at, coords))
-        return _loaded(pointer, group, leaves.lanes if lane is not None else 1, "__private")
+        text = _loaded(pointer, group, leaves.lanes if lane is not None else 1, "__private")
+        return text if count == group else f"{text} & {(1 << count * e.dtype.bits) - 1:#x}u"
+    if count < group:
+        return None
     if lane is not None or not isinstance(e, Load) or e.index.stride(along) != 1:
         return None
     points = [{**coords, along: coords.get(along, 0) + i} for i in range(group)]
@@ -123,12 +131,12 @@ def _loaded(pointer: str, group: int, width: int, space: str) -> str:
     return f"vload{width}(0, ({space} const uint *)({pointer}))"
 
 
-def _joined(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None, group: int) -> str:
+def _joined(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None, count: int) -> str:
     """The words put together from the values of each step."""
     bits, width = bits_of(e), 1 if lane is None else leaves.lanes
     words = leaves.speller.type(dtypes.uint32, width)
     parts = []
-    for i in range(group):
+    for i in range(count):
         text = leaves.wide(leaves.value(bits, {**coords, along: coords.get(along, 0) + i}, lane), bits.dtype, width)
         text = f"convert_{words}({_unsigned(leaves, text, bits.dtype, width)})"
         parts.append(f"({text} << {i * e.dtype.bits})" if i else text)
