@@ -138,7 +138,8 @@ def blocks(roles: Roles, others: int, tile: tuple[int, int], target: Target, pic
     Short products have a group for each core.
     """
     (rows, columns), cores = tile, target.cores
-    left, right = (PACKING if is_packed else FETCHING for is_packed in _packed(roles, tile, target))
+    slow = _is_scattered(roles, rows), not _in_place(roles, columns, target)
+    left, right = (PACKING if is_slow else FETCHING for is_slow in slow)
 
     def block(m: int, n: int) -> tuple[int, int]:
         return even(roles.m.size, m, rows), even(roles.n.size, max(n, columns), columns)
@@ -163,17 +164,33 @@ def blocks(roles: Roles, others: int, tile: tuple[int, int], target: Target, pic
     return pick("block", either(model, (*sides, *mixed, *large)))
 
 
-def _packed(roles: Roles, tile: tuple[int, int], target: Target) -> tuple[bool, bool]:
-    """Whether the left operand, and the right one, will be packed where blocks are large."""
-    rows, columns = tile
-    in_place = columns == WIDE_TILE[1] * target.lanes and roles.group == 1 and _is_straight(roles.right, roles.n)
-    return not isinstance(roles.left, Load) or _is_spread(roles.left, roles.m, roles.k, rows), not in_place
+def _in_place(roles: Roles, columns: int, target: Target) -> bool:
+    """True when the right operand will be read as it lies, also where blocks are large."""
+    return columns == WIDE_TILE[1] * target.lanes and roles.group == 1 and _is_straight(roles.right, roles.n)
+
+
+def _is_scattered(roles: Roles, rows: int) -> bool:
+    """True for a left operand that is computed, or of which even the rows of a tile are spread over memory."""
+    return not isinstance(roles.left, Load) or _is_spread(roles.left, roles.m, roles.k, rows)
+
+
+def _packs_left(roles: Roles, block: tuple[int, int], columns: int) -> bool:
+    """True for a left operand that is computed, spread over memory and read again, or whose groups lie apart."""
+    if not isinstance(roles.left, Load) or (roles.group > 1 and not _is_straight(roles.left, roles.k)):
+        return True
+    return block[1] > columns and _is_spread(roles.left, roles.m, roles.k, block[0])
 
 
 def _fits(roles: Roles, tile: tuple[int, int], block: tuple[int, int], depth: int, target: Target) -> bool:
-    """True when the sums of a block and what is packed for so many steps leave a quarter of the scratch."""
-    packed = sum(size for size, is_packed in zip(block, _packed(roles, tile, target)) if is_packed)
-    return (prod(block) + depth * packed) * _word(roles) <= target.scratch * 3 // 4
+    """True when the sums of a block and what is packed for so many steps stay in the scratch, and leave a quarter of it
+    where rows are packed only for being far apart."""
+    sums, right = prod(block), depth * block[1] * (not _in_place(roles, tile[1], target))
+    scattered, packed = (
+        depth * block[0] * left for left in (_is_scattered(roles, tile[0]), _packs_left(roles, block, tile[1]))
+    )
+    kept = sums if prod(a.size for a in (roles.k, *roles.deep)) > depth * roles.group else 0
+    room = target.scratch // _word(roles)
+    return sums + right + scattered <= room * 3 // 4 and kept + right + packed <= room
 
 
 def _word(roles: Roles) -> int:
@@ -324,8 +341,7 @@ def packs(
     """
     mc, nc, rows, columns = tile
     found = []
-    far = nc > columns and _is_spread(roles.left, roles.m, roles.k, mc)
-    poor = not isinstance(roles.left, Load) or far or (roles.group > 1 and not _is_straight(roles.left, roles.k))
+    poor = _packs_left(roles, (mc, nc), columns)
     if pick("pack left", (poor, not poor)):
         along_m = any(e.index.stride(roles.m) == 1 for e in loads_of(roles.left))
         inner = [(a, 1) for a in kernel.axes if a in roles.left.axes - fixed - {roles.m, roles.k}]

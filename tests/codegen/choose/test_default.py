@@ -37,7 +37,8 @@ def product(m: int, n: int, k: int, form: str = "NN", batch: int = 0, stored: DT
     to = i.index * n + j.index
     if batch:
         left, right, to = left + b.index * (m * k), right + b.index * (k * n), to + b.index * (m * n)
-    factors = (e if stored is F32 else apply("cast", e, dtype=F32) for e in (load(x, left), load(y, right)))
+    total = dtypes.float64 if stored is dtypes.float64 else F32
+    factors = (e if stored is total else apply("cast", e, dtype=total) for e in (load(x, left), load(y, right)))
     value = apply("cast", reduce("add", apply("mul", *factors), [r]), dtype=stored)
     return prepare(Kernel("product", (x, y, out), (Store(out, to, value, order=(b, i, j)),)))
 
@@ -308,3 +309,14 @@ def test_pairs_have_tiles_like_products(op: str) -> None:
     (reduce_,) = kernels_[0].reduces
     tile = [step.tile for step in choose(kernels_[0], CPU).loops if step.axis in reduce_.axes]
     assert sum(size > 1 for size in tile) >= 4  # blocks of both axes, and the tile inside them
+
+
+@pytest.mark.parametrize("dtype", [F32, dtypes.float64, dtypes.bfloat16], ids=str)
+@pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
+def test_large_products_have_register_tiles_whatever_they_are_of(form: str, dtype: DType) -> None:
+    """What the preferred schedule holds in scratch fits, so that none falls back to rows."""
+    cpu = dataclasses.replace(CPU, dots=("bfloat16",))
+    for size in (500, 1024, 1536):
+        schedule = choose(product(size, size, size, form, stored=dtype), cpu)
+        last = {step.axis.name: step.tile for step in schedule.loops}
+        assert min(last["m"], last["n"]) > 1
