@@ -113,8 +113,12 @@ if TYPE_CHECKING or compiled is None:
             _sweep()
         return node
 
+    def _forget_source(node: Node) -> None:
+        """Takes a node out of the table: what it was computed from is about to go, and others may get its identity."""
+        _table.pop((node.op, node.attr, *map(id, node.src)), None)
+
     def alive() -> list[Node]:
-        """Every node there is."""
+        """Every node there is that can be found."""
         return [node for reference in list(_table.values()) if (node := reference()) is not None]
 
     def entries() -> int:
@@ -132,7 +136,20 @@ else:
     find, interned, node_of, leaf = compiled.find, compiled.interned, compiled.node_of, compiled.leaf
     alive, entries = compiled.alive, compiled.entries
 
+    def _forget_source(node: Node) -> None:
+        """Nothing: the table looks at the sources a node has now."""
+
 
 def new_node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None) -> Node:
     """A node that nobody will find: equal ones are others."""
     return interned(op, object(), src, attr, shape, dtype, device)
+
+
+def let_go(node: Node) -> None:
+    """Makes a computed node that of its buffer, so that what it was computed from can go.
+
+    It holds when no gradient is going to ask how it was computed.  Whatever uses the node sees the same elements.
+    """
+    if node.realized is not None and node.op != "buffer":
+        _forget_source(node)
+        node.op, node.src, node.attr, node.realized = "buffer", (), node.realized, None

@@ -1,11 +1,12 @@
 """Random numbers, parameters and what changes in place are computed once, and no longer than the program holds them."""
 
+import gc
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
-from kernelforge import GlobalCounters, Tensor, held, nn, no_grad, realize
+from kernelforge import GlobalCounters, Tensor, graph, held, nn, no_grad, realize
 from kernelforge.planning import open_plans
 
 ROUNDS = 12
@@ -124,3 +125,83 @@ def test_constants_are_no_shared_work() -> None:
     x[0] = 0.5
     assert (y * Tensor([0.5, 0.5, 0.5]) + Tensor.full((1,), 0.5)).sum().item() == 3
     assert x._stored is None and x.tolist() == [0.5]
+
+
+# ---------------------------------------------------------------------------------- loops that make parameters anew
+
+
+def _start() -> Tensor:
+    return Tensor(np.array([2.0, -1.0], np.float32)).requires_grad_()
+
+
+def detached() -> Iterator[Tensor]:
+    """The loss is read when the next weight is there already."""
+    weight = _start()
+    while True:
+        loss = (weight * weight).sum()
+        loss.backward()
+        weight = (weight - 0.25 * weight.grad).detach().requires_grad_()
+        loss.item()
+        yield weight
+
+
+def asked_for_nothing() -> Iterator[Tensor]:
+    weight = _start()
+    while True:
+        (slope,) = (weight * weight).sum().gradient(weight)
+        weight = (weight - 0.25 * slope).detach().requires_grad_()
+        yield weight
+
+
+def of_several_weights() -> Iterator[Tensor]:
+    first, second = _start(), _start()
+    while True:
+        ((first * first).sum() + (second * second).sum()).backward()
+        first, second = ((x - 0.25 * x.grad).detach().requires_grad_() for x in (first, second))
+        yield second
+
+
+def with_momentum() -> Iterator[Tensor]:
+    """Of which nothing is left, so that the weights are what they are without."""
+    weight, momentum = _start(), Tensor([0.0, 0.0])
+    while True:
+        (weight * weight).sum().backward()
+        momentum = 0.0 * momentum + weight.grad
+        weight = (weight - 0.25 * momentum).detach().requires_grad_()
+        yield weight
+
+
+def in_place() -> Iterator[Tensor]:
+    weight = _start()
+    while True:
+        loss = (weight * weight).sum()
+        loss.backward()
+        loss.item()
+        with no_grad():
+            weight -= 0.25 * weight.grad
+        weight.grad = None
+        yield weight
+
+
+@pytest.mark.usefixtures("numpy_device")
+@pytest.mark.parametrize("program", [detached, asked_for_nothing, of_several_weights, with_momentum, in_place])
+def test_weights_that_are_made_anew_cost_the_same_in_each_round(program: Callable[[], Iterator[Tensor]]) -> None:
+    """As many nodes, launches and, for all rounds but the first, no plans: a round is not computed from all before."""
+    rounds, counts, nodes = program(), list[tuple[int, int]](), list[int]()
+    for _ in range(2 * ROUNDS):
+        before = GlobalCounters.kernel_count, GlobalCounters.plans
+        weight = next(rounds)
+        counts.append((GlobalCounters.kernel_count - before[0], GlobalCounters.plans - before[1]))
+        gc.collect()
+        nodes.append(len(graph.alive()))
+    assert len(set(counts[ROUNDS:])) == 1 and counts[-1][1] == 0
+    assert len(set(nodes[ROUNDS:])) == 1
+    np.testing.assert_allclose(weight.numpy(), np.array([2.0, -1.0]) * 0.5 ** (2 * ROUNDS))
+
+
+def test_what_a_weight_is_assigned_does_not_depend_on_the_weight() -> None:
+    """A leaf of the value of another tensor is a node of its own, so gradients of that tensor's results pass it by."""
+    weight, x = _start(), Tensor(np.ones(2, np.float32)) * 2
+    weight.assign(x)
+    (x * 3).sum().backward()
+    assert weight.grad is None and x.grad is not None and x.grad.tolist() == [3, 3]

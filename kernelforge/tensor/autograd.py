@@ -7,7 +7,7 @@ differentiated again.  The derivative of each operation is in kernelforge/grad/.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
 from itertools import count
 from types import TracebackType
@@ -17,10 +17,11 @@ from weakref import WeakValueDictionary
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
-from kernelforge.interning import new_node
-from kernelforge.recording import recorder
-from kernelforge.tensor.core import Core, grad_enabled, leaves, pending, pinned
+from kernelforge.interning import let_go, new_node
+from kernelforge.recording import recorder, spelling
+from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.lowrank import LowRank
+from kernelforge.tensor.pressure import of_past_rounds
 from kernelforge.tensor.stops import Stop, derivatives, stops
 
 
@@ -138,6 +139,7 @@ class Autograd(LowRank):
         raises ShapeError without a needed cotangent
         """
         cotangent = self._cotangent(gradient)
+        _catch_up(targets)
         places = _places(self._node)
         nodes = [_place(places, target._node) for target in targets]
         missing = [i for i, node in enumerate(nodes) if node is None]
@@ -190,6 +192,7 @@ class Autograd(LowRank):
                 "backward() of a tensor that depends on no leaf with requires_grad=True: make the inputs with "
                 "requires_grad=True, and compute outside no_grad()"
             )
+        _catch_up(targets.values())
         for tensor, part in zip(targets.values(), self._derivatives(cotangent, list(targets))):
             flows = True if create_graph and part is not None else None
             added = tensor._as_gradient(tensor._full(0) if part is None else part, flows)
@@ -313,6 +316,20 @@ class Autograd(LowRank):
         if given.shape != self.shape:
             raise ShapeError(f"the cotangent has shape {given.shape}, the tensor {self.shape}: they must be equal")
         return graph.cast(given._node, self.dtype)
+
+
+def _catch_up(targets: Iterable[Core]) -> None:
+    """Computes what leaves wait for that is left of past rounds; nobody will ask how that was computed, but where
+    gradients of leaves there still are may go through it."""
+    waiting = [x._node for x in targets if x._leaf and x._stored is None]
+    if not waiting or recorder.get() is not None or spelling.get():
+        return
+    found = of_past_rounds(waiting)
+    for device in dict.fromkeys(node.device for node in found):
+        computed([node for node in found if node.device == device])
+    for node in found:
+        if node.op == "detach" or not any(x in leaves or x in stops for x in graph.toposort([node])):
+            let_go(node)
 
 
 def _places(root: Node) -> dict[object, Node]:

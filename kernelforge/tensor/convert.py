@@ -19,6 +19,7 @@ from codegen.dtypes import from_storage
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
+from kernelforge.interning import let_go
 from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.native import compiled
@@ -279,6 +280,8 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
         if stored is None or (tensor._tracked and not tensor._leaf):
             continue
         node = graph.buffer(stored, tensor._node.shape, tensor._node.dtype)
+        if tensor._leaf:
+            let_go(tensor._node)
         if not tensor._leaf or node not in leaves:
             tensor._rename(node)
     return ran

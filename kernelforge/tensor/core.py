@@ -391,9 +391,9 @@ class Core(_Fields):
         value = graph.uniform(node)
         if value is not None:
             return own_storage(np.full(node.shape, value.attr, node.dtype.compute), node.dtype, self.device)
-        if node.device is not None and leaves.get(node, self) is self:
+        if node.op == "buffer" and leaves.get(node, self) is self:
             return node
-        detached = graph.detach(node)
+        detached = graph.detach(node)  # what else is computed from the node does not depend on this leaf
         if node.device is not None and leaves.get(detached, self) is self:
             return detached
         return own_storage(self._wrap(node, None).numpy(), node.dtype, self.device)  # type: ignore[attr-defined]

@@ -8,10 +8,11 @@ same plans.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from kernelforge.carried import CARRIED
-from kernelforge.graph import Node
+from kernelforge.graph import Node, toposort, uniform
 from kernelforge.kernels import Device
 from kernelforge.settings import PENDING
 
@@ -52,3 +53,30 @@ def waits_for_much(node: Node) -> bool:
         return True
     node.depth = PATIENCE if uses_carried else 0
     return uses_carried
+
+
+def of_past_rounds(nodes: Sequence[Node]) -> list[Node]:
+    """What nodes are still to be computed from and was there before the last round of a loop: had better be computed
+    first, together.  That a loop's rounds are put off shows in parameters that no one asked for:
+
+        w = (w - w.grad).detach().requires_grad_()      twice in a row
+
+    The first of these is what a gradient was taken with respect to, and waits for another gradient itself.  What it is
+    computed from and others are as well (a momentum), belongs to past rounds, too.
+    """
+    waiting = [node for node in nodes if node.op != "buffer" and node.realized is None]
+    if not waiting:
+        return []
+    order = toposort(waiting, into_realized=False)
+    behind: set[Node] = set()  # a gradient
+    for node in order:
+        if node.realized is None and (node.op == "gradient" or not behind.isdisjoint(node.src)):
+            behind.add(node)
+    targets = {node.src[2] for node in order if node.op == "gradient" and node.realized is None}
+    past = [node for node in order if node in targets and node in behind and node.op == "detach"]
+    if not past:
+        return []
+    within = set(toposort(past, into_realized=False))
+    used = {x for node in order if node not in within and node.realized is None for x in node.src}
+    return [x for x in order if x in within and (x in used or x in past) and x.src and x.realized is None
+            and (x.device is not None or uniform(x) is None)]  # fmt: skip
