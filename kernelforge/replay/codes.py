@@ -21,6 +21,13 @@ BY_NAME: Final[frozenset[Any]] = frozenset(
     getattr(builtins, name) for name in (*DYNAMIC, "repr") if callable(getattr(builtins, name, None)))  # fmt: skip
 """The functions of C among these, under whatever name they are called."""
 
+WHOLE: Final = "==, in, str() and their like"
+"""Stands among names for a look at all attributes of objects of C that compare and print them."""
+
+_COMPARING: Final = frozenset(
+    ("str", "repr", "ascii", "format", "format_map", "print", "index", "count", "remove", "eq", "ne", "contains",
+     "countOf", "indexOf", "mod"))  # fmt: skip
+_CONSTANTS: Final = ("LOAD_CONST", "LOAD_SMALL_INT")
 _CODES: Final = 65536
 _OF_GLOBALS: Final = frozenset(
     ["LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "STORE_NAME", "DELETE_NAME",
@@ -75,6 +82,28 @@ def is_dynamic(code: CodeType) -> bool:
         return True
     texts = [text for text in code.co_consts if isinstance(text, str)]
     return "format" in code.co_names and any(map(_IN_TEXT.search, texts))
+
+
+@lru_cache(maxsize=_CODES)
+def looks_whole(code: CodeType) -> bool:
+    """True for code that may compare or print objects, where C does it; not where one side is a constant."""
+    if not _COMPARING.isdisjoint(code.co_names):
+        return True
+    last = ""
+    for found in dis.get_instructions(code):
+        name, shown = found.opname, found.argrepr
+        compares = (name == "COMPARE_OP" and ("==" in shown or "!=" in shown)) or name == "CONTAINS_OP"
+        if (compares or (name == "BINARY_OP" and shown.startswith("%"))) and not last.startswith(_CONSTANTS):
+            return True
+        if name.startswith(("FORMAT_", "CONVERT_VALUE")):
+            return True
+        last = name if name not in ("EXTENDED_ARG", "CACHE", "NOP") else last
+    return False
+
+
+def looks_inside(text: str) -> bool:
+    """True for a text that formats attributes of what it is given."""
+    return _IN_TEXT.search(text) is not None
 
 
 def _does(code: CodeType, operation: str) -> bool:

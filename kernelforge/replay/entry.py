@@ -18,6 +18,7 @@ from kernelforge.replay.guards import Bare, Guard, check_not_iterator, is_same, 
 from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
 from kernelforge.replay.watching import Environment
+from kernelforge.replay.weakly import Weakly
 from kernelforge.replay.written import Absent, Everything, Written
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
@@ -158,7 +159,7 @@ class Entry:
     seen: list[Tensor]
     seen_kinds: list[tuple[object, ...]]
     family: Family = field(default_factory=Family)
-    guards: list[Guard | Absent | Bare | Environment | Everything | Written] = field(default_factory=list)
+    guards: list[Guard | Absent | Bare | Environment | Everything | Weakly | Written] = field(default_factory=list)
     uses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
     replays: int = 0

@@ -29,6 +29,7 @@ from kernelforge.replay.holders import (
     Numbers,
 )
 from kernelforge.replay.state import SIMPLE, Snapshot
+from kernelforge.replay.weakly import Weakly
 from kernelforge.tensor import Tensor
 
 _ATTRIBUTES: Final = attrgetter("__dict__")
@@ -257,24 +258,27 @@ def guards_of(
     roots: Iterable[Any],
     names: frozenset[str] | None,
     rebind: Callable[[Tensor, Tensor], bool],
-) -> list[Guard | Bare]:
+) -> list[Guard | Bare | Weakly]:
     """Guards for what a call could see that mentions the given names.
 
     raises JitError for what changes when it is looked at
     """
-    found, bare = list[Guard | Bare](), list[FunctionType]()
-    for holder, contents in snapshot.reached(roots, names):
+    found, bare = list[Guard | Bare | Weakly](), list[FunctionType]()
+    referents, weak = dict[int, Any](), dict[int, Weakly]()
+    for holder, contents in snapshot.reached(roots, names, referents):
         for key, value in contents.items():
             check_not_iterator(value, f"see {holder.spelled(key)}")
         owner = holder.owner
-        if isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
+        if id(owner) in referents:
+            weak.setdefault(id(owner), Weakly(owner, names, is_same, shown)).add(holder, contents)
+        elif isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
             bare.append(owner)
         elif contents or not isinstance(holder, Globals):
             size = snapshot.sizes[id(holder)]
             found.append(Guard(holder, holder.items() if holder.grows else contents, names, rebind, size))
     if bare:
         found.append(Bare(bare))
-    return found
+    return found + [weak.get(key) or Weakly(owner, names, is_same, shown) for key, owner in referents.items()]
 
 
 def check_not_iterator(value: Any, what: str) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, Final
 
 from kernelforge.errors import JitError
+from kernelforge.replay.codes import WHOLE
 
 MISSING: Final = object()
 BASES: Final = sys.intern("__mro__")  # under which the bases of a class are found
@@ -122,6 +124,8 @@ class Attributes(Holder):
         return {name: value for name, value in found.items() if name not in unguarded} if unguarded else found
 
     def seen(self, contents: dict[Any, Any], names: frozenset[str] | None) -> dict[Any, Any]:
+        if names is not None and WHOLE in names and isinstance(self.owner, SimpleNamespace):
+            return contents
         if names is None or not isinstance(self.owner, type):
             return super().seen(contents, names)
         return {key: value for key, value in contents.items() if key in names or key.startswith("__")}

@@ -40,6 +40,7 @@ from kernelforge.replay.holders import (
     Numbers,
 )
 from kernelforge.replay.others import LOOKED_INTO, of_others
+from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.stops import stops
 
@@ -258,21 +259,29 @@ class Snapshot:
                 new += [(holder.spelled(key), item) for key, item in more.items()]
         return new
 
-    def reached(self, roots: Iterable[Any], names: frozenset[str] | None) -> Iterator[tuple[Holder, dict[Any, Any]]]:
-        """The places code that mentions the given names can see, with those of their contents it can see."""
+    def reached(
+        self, roots: Iterable[Any], names: frozenset[str] | None, weakly: dict[int, Any] | None = None
+    ) -> Iterator[tuple[Holder, dict[Any, Any]]]:
+        """The places code that mentions the given names can see, with those of their contents it can see.
+
+        weakly   is given, by identity, the objects that weak references alone lead to
+        """
         seen: set[int] = set()
-        stack = list(roots)[::-1]
-        while stack:
-            value = stack.pop()
+        stack, behind = list(roots)[::-1], list[Any]()
+        while stack or behind:
+            value, is_weak = (stack.pop(), False) if stack else (behind.pop(), True)
             if id(value) in seen or id(value) not in self.inside:
                 continue
             seen.add(id(value))
+            if is_weak and weakly is not None:
+                weakly[id(value)] = value
             holders, fixed = self.inside[id(value)]
             for holder in holders:
                 contents = holder.seen(self.contents[id(holder)][1], names)
                 yield holder, contents
                 stack += contents.values()
-            stack += [item for _, item in fixed]
+            further = behind if is_reference(value) else stack
+            further += [item for _, item in fixed]
 
     def holds(self, value: Any) -> bool:
         """True for an object that was there before."""

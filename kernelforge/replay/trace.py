@@ -24,14 +24,16 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError, PlaceError
 from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
-from kernelforge.replay.codes import BY_NAME, is_dynamic
+from kernelforge.replay.codes import BY_NAME, WHOLE, is_dynamic, looks_inside, looks_whole
 from kernelforge.replay.speaking import HANDLE, heard, logged
+from kernelforge.replay.state import is_library
 from kernelforge.replay.watching import Watch
 from kernelforge.settings import NAN
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.core import calling_line
 
 _ROOT: Final = graph.__file__[: -len("graph.py")]
+_FORMATTING: Final = ("format", "format_map")  # methods of texts
 
 
 class Draw(NamedTuple):
@@ -74,6 +76,7 @@ class Trace:
     watch     what was asked of the world outside
     said      what prints and logs the same again
     by_name   whether something was looked at by a name that no code need mention
+    prints    whether a text was made of objects by a method that no code need mention
     """
 
     known: frozenset[int]
@@ -85,6 +88,7 @@ class Trace:
     watch: Watch = field(default_factory=Watch)
     said: list[Callable[[], None]] = field(default_factory=list)
     by_name: bool = False
+    prints: bool = False
     before: dict[int, Node] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -130,6 +134,14 @@ class Trace:
                 "it: call backward() on its result outside, or pass a detached tensor"
             )
 
+    def looked(self, function: Any) -> None:
+        """A function of C was called by other code than this library's."""
+        if function in BY_NAME:
+            self.by_name = True
+        elif getattr(function, "__name__", "") in _FORMATTING and isinstance(function.__self__, str):
+            self.prints = True
+            self.by_name = self.by_name or looks_inside(function.__self__)
+
     def refuse(self, what: str) -> NoReturn:
         raise JitError(f"{_place(calling_line())}a captured function {what}; it cannot be captured like this")
 
@@ -146,9 +158,11 @@ class Trace:
         """The names of globals and attributes the call can have looked at; None for any."""
         if not self.watched or self.by_name:
             return None
-        names = set[str]()
+        names = {WHOLE} if self.prints else set[str]()
         for code, _ in self.codes.values():
             names.update(code.co_names)
+            if WHOLE not in names and not is_library(code.co_filename) and looks_whole(code):
+                names.add(WHOLE)
             is_own = code.co_filename.startswith(_ROOT)
             if "vars" in code.co_names if is_own else is_dynamic(code):
                 return None
@@ -177,8 +191,8 @@ def recorded(trace: Trace) -> Iterator[None]:
                 logged(frame, trace.said)
         elif event == "c_call":
             watch.called_c(frame, argument)
-            if argument in BY_NAME and not frame.f_code.co_filename.startswith(_ROOT):
-                trace.by_name = True
+            if not frame.f_code.co_filename.startswith(_ROOT):
+                trace.looked(argument)
 
     trace.watched = previous is None or callable(previous)  # not where a profiler in C is at work
     with heard(trace.said):

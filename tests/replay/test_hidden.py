@@ -10,6 +10,8 @@ import contextlib
 import dataclasses
 import enum
 import functools
+import gc
+import inspect
 import operator
 import sys
 import threading
@@ -22,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, jit
+from kernelforge import JitError, Tensor, jit
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -265,6 +267,35 @@ def weakly_held() -> tuple[Read, list[Change]]:
     return lambda: (table[key], proxy.scale), [lambda: table.update({key: 3.0}), lambda: setattr(key, "scale", 5.0)]
 
 
+def weakly_held_that_go() -> tuple[Read, list[Change]]:
+    class Key:
+        scale = 2.0
+
+    held = {name: Key() for name in "abcd"}
+    one, members = weakref.ref(held["a"]), weakref.WeakSet([held["b"]])
+    table, keys = weakref.WeakValueDictionary(c=held["c"]), weakref.WeakKeyDictionary({held["d"]: 1})
+    reads = lambda: (one() is None, len(members), "c" in table, len(keys))  # noqa: E731
+    return reads, [lambda name=name: (held.pop(name), gc.collect()) for name in "abcd"]  # type: ignore[misc]
+
+
+def objects_of_c_that_are_compared() -> tuple[Read, list[Change]]:
+    one, two = types.SimpleNamespace(scale=2.0), types.SimpleNamespace(scale=2.0)
+    several = [types.SimpleNamespace(scale=2.0)]
+    ways = [lambda: one == two, lambda: one in several, lambda: several.index(one) if several[0] == two else 3,
+            lambda: operator.eq(one, two)]  # fmt: skip
+    return lambda: [way() for way in ways], [
+        lambda: setattr(two, "scale", 5.0), lambda: setattr(several[0], "scale", 7.0), lambda: setattr(one, "k", 1)]
+
+
+def texts_of_objects() -> tuple[Read, list[Change]]:
+    config, texts = types.SimpleNamespace(scale=2.0), {"attribute": "{.scale}", "whole": "{}", "by name": "{c.scale}"}
+    into = "{.scale}".format
+    ways = [lambda: texts["attribute"].format(config), lambda: texts["whole"].format(config), lambda: into(config),
+            lambda: texts["by name"].format_map({"c": config}), lambda: f"{config}", lambda: str(config),
+            lambda: "%s" % config]  # noqa: UP031
+    return lambda: [way() for way in ways], [lambda: setattr(config, "scale", 5.25)]
+
+
 def functions_that_remember() -> tuple[Read, list[Change]]:
     config = types.SimpleNamespace(scale=2.0)
 
@@ -317,7 +348,8 @@ WAYS = [
     special_methods, a_method_of_an_enumeration, methods_of_plain_values, attributes_of_plain_values,
     a_module_that_is_imported_inside, attributes_by_name, patterns, names_that_come_and_go, a_computed_name_of_a_module,
     attributes_of_a_function, slots_and_other_attributes, the_standard_library, buffers,
-    variables_of_contexts_and_threads, weakly_held, functions_that_remember, functions_by_type, managed_by_a_generator,
+    variables_of_contexts_and_threads, weakly_held, weakly_held_that_go, objects_of_c_that_are_compared,
+    texts_of_objects, functions_that_remember, functions_by_type, managed_by_a_generator,
 ]  # fmt: skip
 
 
@@ -335,3 +367,38 @@ def test_seen(way: Callable[[], tuple[Read, list[Change]]], monkeypatch: pytest.
         if isinstance(function, type(jit(read))):
             assert function._entries[0].replays, "nothing has changed since the last call"
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("way", [objects_of_c_that_are_compared, texts_of_objects])
+def test_each_way_on_its_own(way: Callable[[], tuple[Read, list[Change]]]) -> None:
+    """One way to look at an object is no help to another."""
+    count = len(inspect.getclosurevars(way()[0]).nonlocals["ways"])
+    for number in range(count):
+        found = []
+        for wrap in (lambda function: function, jit):
+            read, changes = way()
+            one = inspect.getclosurevars(read).nonlocals["ways"][number]
+            function, results = wrap(lambda x, one=one: (x * 2, one())), []
+            for change in (lambda: None, *changes):
+                change()
+                results.append(function(tensor(1))[1])
+            found.append(results)
+        assert found[0] == found[1]
+
+
+def test_a_tensor_seen_weakly_alone_is_refused() -> None:
+    weight = tensor(2)
+    seen = weakref.ref(weight)
+    with pytest.raises(JitError, match="through a weak reference alone"):
+        jit(lambda x: x * seen())(tensor(1))
+    assert jit(lambda x: x * seen() * weight)(tensor(1)).item() == 4
+
+
+def test_what_no_code_compares_or_prints_may_change() -> None:
+    """A count that a loop keeps beside what the function reads is no miss."""
+    state = types.SimpleNamespace(scale=2.0, calls=0)
+    captured = jit(lambda x, n: x * state.scale if n == 3 else x)
+    for _ in range(20):
+        state.calls += 1
+        assert captured(tensor(1), 3).item() == 2
+    assert len(captured._entries) == 1 and captured._entries[0].replays == 19
