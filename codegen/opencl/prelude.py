@@ -163,6 +163,15 @@ class Prelude:
         """A type or a function that is defined elsewhere; asking again for the same does nothing."""
         self.definitions.setdefault(line, line)
 
+    def bound(self, name: str, dtype: DType) -> str:
+        """Define max or min of an integer and a number that is written out; its name.
+
+        Such pairs keep an index inside of an array; they make no chains, and a call of each would cost more than they.
+        """
+        t = element(dtype)
+        self.define(f"kf_{name}_number", t, f"{t} a, {t} b", f"return {name}(a, b);")
+        return f"kf_{name}_number"
+
     def scalar_op(self, name: str, dtype: DType, width: int) -> bool:
         """Define the helper for an operation on values of dtype; False when the language's own operator will do."""
         kind = dtype.kind

@@ -8,6 +8,7 @@ an expression's text.  Helpers it needs are defined in the prelude.  It knows no
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -37,6 +38,7 @@ _ALWAYS_HELPED = frozenset(
         "logaddexp",
     )
 )
+_NUMBER = re.compile(r"(?:\([a-z]+\))?[-\d(][-\d() ul]*")  # what literal() writes of an integer
 _SOMETIMES_HELPED = frozenset(("add", "sub", "mul", "neg", "lt", "le"))
 
 
@@ -124,7 +126,9 @@ class Speller:
         texts = [self.widened(x, w, dtype, width, call or i == 0) for i, (x, w) in enumerate(args)]
         if width > 1 and not call and dtype is dtypes.bool:
             texts = [self.widened(x, w, dtype, width, True) for x, w in args]
-        if helped:
+        if width == 1 and dtype.kind in "iu" and op.name in ("max", "min") and any(map(_NUMBER.fullmatch, texts)):
+            text = f"{self.prelude.bound(op.name, dtype)}({', '.join(texts)})"
+        elif helped:
             self.prelude.scalar_op(op.name, dtype, width)
             text = f"{helper_name(op.name, dtype)}({', '.join(texts)})"
         else:

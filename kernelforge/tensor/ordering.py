@@ -18,9 +18,10 @@ from kernelforge.kernels import Device
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.replacing import Replacing
 
-_SHORT: Final = 256  # elements of a row that are compared each with each, if their keys have many digits
-_SHORT_OF_BITS: Final = (96, 5)  # elements of a row, and more for each bit of the keys, that are if these have few
+_SHORT: Final = 256  # elements of a row that are compared each with each where programs run in no order
 _SHORT_ALONE: Final = 1024  # the same where rows are so few that launches count more
+_SHORT_OF_BITS: Final = (72, 4)  # elements of a row, and more for each bit of the keys, that are where they run in order
+_SHORT_WIDE: Final = (16, 128)  # the same for a few rows, and for more, of keys that leave no room for their places
 _COMPARED: Final = 512  # elements of a row, or blocks' least, that many passes may look at
 _ALONE: Final = 4  # rows that are so few
 _FIRST: Final = 64  # elements wanted of such a row at most for keys and places to be compared as one
@@ -214,8 +215,12 @@ class Ordering(Replacing):
     def _order_of_keys(self, bits: int) -> Self:
         """The order of rows [rows, n] of keys that have no more than the given bits."""
         rows, n = self.shape
-        least, per_bit = _SHORT_OF_BITS
-        short = _SHORT_ALONE if rows <= _ALONE else min(_SHORT, least + per_bit * bits)
+        if Device[self.device].target.language == "triton":
+            short = _SHORT_ALONE if rows <= _ALONE else _SHORT
+        elif bits + (n - 1).bit_length() > 64:
+            short = _SHORT_WIDE[rows > _ALONE]
+        else:
+            short = _SHORT_OF_BITS[0] + _SHORT_OF_BITS[1] * bits
         return self._order_by_ranks(bits) if n <= short else self._order_by_digits(bits)
 
     def _order_by_ranks(self, bits: int) -> Self:
