@@ -268,18 +268,19 @@ def realize_again(node: Node) -> Buffer | None:
 
 
 def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer], carried: tuple[int, ...] = ()) -> None:
-    """Has a plan found by its one node from now on, and run in one call, where it is a function and nothing else."""
-    if compiled is None or len(nodes) != 1 or not isinstance(plan.single, compiled.Function):
+    """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else."""
+    if compiled is None or not isinstance(plan.single, compiled.Function):
         return
     now = _simply()
     if now is None or plan.known_under == now:
         return
     plan.known_under = now
     others = plan.takes or plan.flags or plan.preparations or carried or _is_large(plan)
-    if not others and plan.results == tuple([number for number, _, _ in plan.made]):
-        ((_, slot, _),) = plan.made
-        facts = slot.size, slot.dtype, slot.device
-        compiled.know(nodes[0], leaves, plan.single, facts, (plan.kernels, plan.flops, plan.nbytes))
+    places = {number: (slot, place) for place, (number, slot, _) in enumerate(plan.made)}
+    if not others and len(nodes) == len(places) and places.keys() == set(plan.results):
+        made = [places[number] for number in plan.results]
+        facts = tuple([(slot.size, slot.dtype, slot.device, place) for slot, place in made])
+        compiled.know(tuple(nodes), leaves, plan.single, facts, (plan.kernels, plan.flops, plan.nbytes))
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:

@@ -7,7 +7,7 @@ by its number, buffers by theirs.  Here it is two rows, of numbers and of object
 
 #include <string.h>
 
-enum { MOST_NODES = 512, MOST_BUFFERS = 64, MOST_WORDS = 2048, MOST_OBJECTS = 2048, CHAINS = 1024, MOST_KNOWN = 4096 };
+enum { MOST_NODES = 512, MOST_BUFFERS = 64, MOST_WORDS = 2048, MOST_OBJECTS = 2048, CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 16 };
 
 /* A graph as it is walked; all borrowed. */
 struct graph {
@@ -18,7 +18,8 @@ struct graph {
     PyObject *buffer[MOST_BUFFERS];
 };
 
-/* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it. */
+/* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it.
+   facts: of each node that is computed the size, dtype and device, and which of the function's results it is. */
 struct known {
     struct known *next;
     size_t holders;
@@ -26,7 +27,7 @@ struct known {
     Py_ssize_t words, objects;
     uint64_t *word;
     PyObject **object;
-    PyObject *function, *size, *dtype, *device;
+    PyObject *function, *facts;
     long long kernels, flops, nbytes;
 };
 
@@ -128,8 +129,8 @@ static bool add_node(struct graph *graph, kf_node *node, kf_node **stack, Py_ssi
     return true;
 }
 
-/* Walks what a node is computed from; false where the graph is too large, or not to be known by this. */
-static bool walk(struct graph *graph, kf_node *root)
+/* Walks what nodes are computed from; false where the graph is too large, or not to be known by this. */
+static bool walk(struct graph *graph, kf_node *const *roots, Py_ssize_t count)
 {
     static uint64_t walks;
     kf_node *stack[MOST_NODES];
@@ -137,8 +138,15 @@ static bool walk(struct graph *graph, kf_node *root)
     Py_ssize_t height = 0;
     graph->words = graph->objects = graph->buffers = 0;
     graph->hash = 0;
-    stack[height++] = root;
-    if (root->device == Py_None) /* it is computed on the default device, whichever that is */
+    for (; height < count; height++) {
+        stack[height] = roots[height];
+        PyObject *device = roots[height]->device;
+        if (device == Py_None) /* it is computed on the default device, whichever that is */
+            return false;
+        if (height && PyObject_RichCompareBool(device, roots[0]->device, Py_EQ) != 1)
+            return false;
+    }
+    if (!add_word(graph, (uint64_t)count))
         return false;
     while (height) {
         kf_node *node = stack[--height];
@@ -166,9 +174,7 @@ static void leave(struct known *known)
     for (Py_ssize_t i = 0; i < known->objects; i++)
         Py_XDECREF(known->object[i]);
     Py_XDECREF(known->function);
-    Py_XDECREF(known->size);
-    Py_XDECREF(known->dtype);
-    Py_XDECREF(known->device);
+    Py_XDECREF(known->facts);
     PyMem_Free(known->word);
     PyMem_Free(known->object);
     PyMem_Free(known);
@@ -270,15 +276,44 @@ static bool copy(struct known *known, const struct graph *graph)
     return true;
 }
 
-/* know(node, leaves, function, (size, dtype, device), (kernels, flops, nbytes)): whether it can be found from now on. */
+/* Whether these are as many rows as a function has results: a size, a dtype, a device, and each of these once. */
+static bool are_facts(PyObject *facts, PyObject *function)
+{
+    Py_ssize_t count = PyTuple_Size(facts);
+    uint64_t met = 0;
+    if (count > MOST_ROOTS || count != kf_function_results(function))
+        return false;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *row = PyTuple_GetItem(facts, i);
+        if (!PyTuple_Check(row) || PyTuple_Size(row) != 4 || !PyLong_Check(PyTuple_GetItem(row, 3)))
+            return false;
+        Py_ssize_t place = PyLong_AsSsize_t(PyTuple_GetItem(row, 3));
+        if (place < 0 || place >= count || met >> place & 1)
+            return false;
+        met |= (uint64_t)1 << place;
+    }
+    return true;
+}
+
+/* know(nodes, leaves, function, facts, (kernels, flops, nbytes)): whether they can be found from now on.
+   facts: for each node its (size, dtype, device, number among the function's results). */
 static PyObject *know(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *node, *leaves, *function, *size, *dtype, *device;
+    PyObject *nodes, *leaves, *function, *facts;
     long long kernels, flops, nbytes;
-    if (!PyArg_ParseTuple(given, "O!O!O!(OOO)(LLL):know", kf_node_type, &node, &PyList_Type, &leaves, kf_function_type,
-                          &function, &size, &dtype, &device, &kernels, &flops, &nbytes))
+    if (!PyArg_ParseTuple(given, "O!O!O!O!(LLL):know", &PyTuple_Type, &nodes, &PyList_Type, &leaves, kf_function_type,
+                          &function, &PyTuple_Type, &facts, &kernels, &flops, &nbytes))
         return NULL;
+    kf_node *roots[MOST_ROOTS];
+    Py_ssize_t count = PyTuple_Size(nodes);
+    if (!are_facts(facts, function) || PyTuple_Size(facts) != count)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        roots[i] = (kf_node *)PyTuple_GetItem(nodes, i);
+        if (!kf_is_node((PyObject *)roots[i]))
+            Py_RETURN_FALSE;
+    }
     PyObject *found = now ? PyObject_CallNoArgs(now) : Py_NewRef(Py_None);
     if (!found || found == Py_None)
         return found;
@@ -292,7 +327,7 @@ static PyObject *know(PyObject *module, PyObject *given)
     }
     Py_DECREF(found);
     struct graph graph;
-    if (PyErr_Occurred() || !kf_is_node(node) || !walk(&graph, (kf_node *)node) || graph.buffers != PyList_Size(leaves))
+    if (PyErr_Occurred() || !walk(&graph, roots, count) || graph.buffers != PyList_Size(leaves))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
     for (Py_ssize_t i = 0; i < graph.buffers; i++)
         if (graph.buffer[i] != PyList_GetItem(leaves, i))
@@ -311,9 +346,7 @@ static PyObject *know(PyObject *module, PyObject *given)
         return PyErr_NoMemory();
     }
     known->function = Py_NewRef(function);
-    known->size = Py_NewRef(size);
-    known->dtype = Py_NewRef(dtype);
-    known->device = Py_NewRef(device);
+    known->facts = Py_NewRef(facts);
     known->kernels = kernels;
     known->flops = flops;
     known->nbytes = nbytes;
@@ -325,13 +358,20 @@ static PyObject *know(PyObject *module, PyObject *given)
 
 /* ------------------------------------------------------------------------------------------------- running */
 
-/* 1 where a tensor may be computed by this, 0 where it is another matter, -1 with an error set. */
-static int is_plain(const kf_tensor *tensor)
+/* Whether a tensor may be computed by this. */
+static bool is_plain(const kf_tensor *tensor)
 {
     if (!kf_is_node(tensor->node) || tensor->leaf != Py_False)
-        return 0;
+        return false;
     const kf_node *node = (kf_node *)tensor->node;
-    if (node->realized != Py_None || !PyTuple_Size(node->src))
+    return node->realized == Py_None && PyTuple_Size(node->src);
+}
+
+/* 1 where nothing but a graph says what is to be done, under what graphs are known under, 0 where not, -1 with an error
+   set. */
+static int is_all(void)
+{
+    if (!under)
         return 0;
     for (Py_ssize_t i = 0; i < PyList_Size(waiting); i++)
         if (PyObject_Size(PyList_GetItem(waiting, i)))
@@ -340,17 +380,18 @@ static int is_plain(const kf_tensor *tensor)
     int plain = !records ? -1 : found == Py_False && records == Py_None;
     Py_XDECREF(found);
     Py_XDECREF(records);
-    return plain;
+    return plain > 0 ? holds_now() : plain;
 }
 
-static PyObject *buffer_of(const struct known *known, PyObject *memory)
+/* A buffer of which (size, dtype, device) are told, with its memory. */
+static PyObject *buffer_of(PyObject *fact, PyObject *memory)
 {
     kf_buffer *buffer = kf_new(buffer_class);
     if (!buffer)
         return NULL;
-    buffer->size = Py_NewRef(known->size);
-    buffer->dtype = Py_NewRef(known->dtype);
-    buffer->device = Py_NewRef(known->device);
+    buffer->size = Py_NewRef(PyTuple_GetItem(fact, 0));
+    buffer->dtype = Py_NewRef(PyTuple_GetItem(fact, 1));
+    buffer->device = Py_NewRef(PyTuple_GetItem(fact, 2));
     buffer->host = Py_NewRef(Py_None);
     buffer->memory = Py_NewRef(memory);
     buffer->shared = Py_NewRef(Py_False);
@@ -372,44 +413,70 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
     return true;
 }
 
-/* Runs what is known of a graph for a tensor of its node; the caller holds all of them.
-   1 when it is computed, 0 where it is not, -1 with an error set. */
-static int run(kf_tensor *tensor, kf_node *node, const struct graph *graph, const struct known *known)
+/* Runs what is known of a graph for tensors of its nodes; the caller holds all of them.
+   1 when they are computed, 0 where they are not, -1 with an error set. */
+static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct graph *graph, const struct known *known)
 {
-    PyObject *memory;
-    int ran = kf_function_run(known->function, graph->buffer, graph->buffers, NULL, &memory);
-    if (ran > 0) {
-        PyObject *buffer = buffer_of(known, memory);
-        kf_counters *sums = (kf_counters *)counters;
-        Py_DECREF(memory);
-        sums->kernel_count += known->kernels;
-        sums->global_ops += known->flops;
-        sums->global_mem += known->nbytes;
-        ran = buffer && give(tensor, node, buffer) ? 1 : -1;
+    PyObject *memories[KF_MOST_NEW];
+    int ran = kf_function_run(known->function, graph->buffer, graph->buffers, NULL, memories);
+    if (ran <= 0)
+        return ran;
+    kf_counters *sums = (kf_counters *)counters;
+    sums->kernel_count += known->kernels;
+    sums->global_ops += known->flops;
+    sums->global_mem += known->nbytes;
+    Py_ssize_t count = PyTuple_Size(known->facts);
+    for (Py_ssize_t i = 0; i < count; i++) { /* all get theirs: what is computed once may not be computable again */
+        PyObject *fact = PyTuple_GetItem(known->facts, i);
+        PyObject *buffer = buffer_of(fact, memories[PyLong_AsSsize_t(PyTuple_GetItem(fact, 3))]);
+        if (!buffer || !give(tensors[i], nodes[i], buffer))
+            ran = -1;
         Py_XDECREF(buffer);
     }
+    for (Py_ssize_t i = 0; i < count; i++)
+        Py_DECREF(memories[i]);
     return ran;
 }
 
-/* Runs a tensor's graph where it is known; as `run` tells.  The node holds all that is walked but the buffers. */
-static int run_known(kf_tensor *tensor)
+/* Runs the graph of tensors where it is known; as `run` tells.  The nodes hold all that is walked but the buffers. */
+static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
 {
     struct graph graph;
+    kf_node *nodes[MOST_ROOTS];
     int ran = 0;
-    kf_node *node = (kf_node *)Py_NewRef(tensor->node);
-    if (walk(&graph, node)) {
+    for (Py_ssize_t i = 0; i < count; i++)
+        nodes[i] = (kf_node *)Py_NewRef(tensors[i]->node);
+    if (walk(&graph, nodes, count)) {
         for (Py_ssize_t i = 0; i < graph.buffers; i++)
             Py_INCREF(graph.buffer[i]); /* whatever others do meanwhile */
         struct known *known = find(&graph);
         if (known) {
-            ran = run(tensor, node, &graph, known);
+            ran = run(tensors, nodes, &graph, known);
             leave(known);
         }
         for (Py_ssize_t i = 0; i < graph.buffers; i++)
             Py_DECREF(graph.buffer[i]);
     }
-    Py_DECREF((PyObject *)node);
+    for (Py_ssize_t i = 0; i < count; i++)
+        Py_DECREF((PyObject *)nodes[i]);
     return ran;
+}
+
+/* Whether tensors were computed, as a graph that is known; NULL with an error set.  The caller holds them. */
+static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
+{
+    bool plain = true;
+    for (Py_ssize_t i = 0; plain && i < count; i++)
+        plain = is_plain(tensors[i]);
+    int all = plain ? is_all() : 0, ran = 0;
+    for (Py_ssize_t i = 0; plain && i < count; i++) { /* to be asked may have run Python */
+        plain = is_plain(tensors[i]);
+        for (Py_ssize_t j = 0; plain && j < i; j++)
+            plain = tensors[i]->node != tensors[j]->node;
+    }
+    if (all > 0 && plain)
+        ran = run_known(tensors, count);
+    return all < 0 || ran < 0 || PyErr_Occurred() ? NULL : PyBool_FromLong(ran);
 }
 
 /* computed_again(tensor): whether it was computed, as a graph that is known. */
@@ -418,12 +485,25 @@ static PyObject *computed_again(PyObject *module, PyObject *given)
     (void)module;
     if (!PyObject_TypeCheck(given, kf_tensor_type))
         return PyErr_Format(PyExc_TypeError, "%R is no tensor", given);
-    int plain = under ? is_plain((kf_tensor *)given) : 0, ran = 0;
-    if (plain > 0)
-        plain = holds_now();
-    if (plain > 0 && kf_is_node(((kf_tensor *)given)->node))
-        ran = run_known((kf_tensor *)given);
-    return plain < 0 || ran < 0 || PyErr_Occurred() ? NULL : PyBool_FromLong(ran);
+    return computed((kf_tensor *const[]){(kf_tensor *)given}, 1);
+}
+
+/* computed_together(tensors): the same of several, in one graph. */
+static PyObject *computed_together(PyObject *module, PyObject *given)
+{
+    (void)module;
+    kf_tensor *tensors[MOST_ROOTS];
+    if (!PyTuple_Check(given))
+        return PyErr_Format(PyExc_TypeError, "%R is no tuple", given);
+    Py_ssize_t count = PyTuple_Size(given);
+    if (count < 1 || count > MOST_ROOTS)
+        Py_RETURN_FALSE;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        tensors[i] = (kf_tensor *)PyTuple_GetItem(given, i);
+        if (!PyObject_TypeCheck((PyObject *)tensors[i], kf_tensor_type))
+            return PyErr_Format(PyExc_TypeError, "%R is no tensor", tensors[i]);
+    }
+    return computed(tensors, count);
 }
 
 static PyObject *set_known(PyObject *module, PyObject *given)
@@ -447,8 +527,9 @@ static PyObject *heed(PyObject *module, PyObject *container)
 
 static PyMethodDef functions[] = {
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},
-    {"know", know, METH_VARARGS, "Takes a graph and the function it is."},
+    {"know", know, METH_VARARGS, "Takes nodes, their graph and the function it is."},
     {"computed_again", computed_again, METH_O, "Whether a tensor was computed, as a graph that is known."},
+    {"computed_together", computed_together, METH_O, "The same of a tuple of tensors, as one graph."},
     {"set_known", set_known, METH_VARARGS, "Takes what is needed of Python."},
     {NULL, NULL, 0, NULL}};
 

@@ -41,8 +41,12 @@ if TYPE_CHECKING or compiled is None:
         """Whether a tensor was computed, as a graph that is known: in one call of C, else not."""
         return False
 
+    def computed_together(tensors: tuple[Core, ...]) -> bool:
+        """The same of several tensors, in one graph."""
+        return False
+
 else:
-    computed_again = compiled.computed_again
+    computed_again, computed_together = compiled.computed_again, compiled.computed_together
 
 
 class Convert(Random):
@@ -52,7 +56,7 @@ class Convert(Random):
 
     def realize(self, *others: Self) -> Self:
         """Itself, computed together with others."""
-        if not others and computed_again(self):
+        if computed_together((self, *others)) if others else computed_again(self):
             return self
         if others or self._leaf or recorder.get() is not None or not self._computed_again():
             realize_tensors((self, *others))

@@ -121,7 +121,9 @@ def runs() -> Iterator[Any]:
             y += 1
             kept = y * y
             x = (kept - y).realize()
-            yield x.tolist()[0][:3], y.tolist()[0][:3]
+            largest, last = y.max(1), y.argmax(1)
+            largest.realize(last)
+            yield x.tolist()[0][:3], y.tolist()[0][:3], largest.tolist(), last.tolist()
     with Context(NAN=1):
         try:
             (Tensor([0.0]) / 0.0).realize()

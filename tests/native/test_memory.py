@@ -129,7 +129,7 @@ def forgotten_while_it_is_looked_for() -> None:
     armed: list[int] = []
 
     def know(node: Node) -> Any:
-        return compiled.know(node, [x._node.attr], function, (3, dtypes.float32, x.device), (1, 1, 1))
+        return compiled.know((node,), [x._node.attr], function, ((3, dtypes.float32, x.device, 0),), (1, 1, 1))
 
     def forget() -> None:
         if armed:

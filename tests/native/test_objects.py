@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from codegen.dtypes import dtypes
-from kernelforge import Context, Device, Tensor, graph
+from kernelforge import Context, Device, GlobalCounters, Tensor, graph
 from kernelforge.buffer import Buffer
 from kernelforge.graph import Node
 from kernelforge.interning import alive, entries, node_of
@@ -148,6 +148,51 @@ def test_threads_compute_known_graphs_at_once() -> None:
     assert not wrong
 
 
+def several(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """Results of other shapes and types than what they are computed from; one is computed from another."""
+    total = (x * y).sum(1)
+    return total, x.argmax(1), (total + 1).cast("float64"), x + 2
+
+
+def test_several_results_that_share_a_known_graph() -> None:
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        a, b = rng.standard_normal((2, 5, 7), dtype=np.float32)
+        x, y = Tensor(a).realize(), Tensor(b).realize()
+        found = several(x, y)
+        before = GlobalCounters.kernel_count
+        if number % 3 == 2:
+            found[3].realize(*found[:3])  # another graph
+        else:
+            found[0].realize(*found[1:])
+        assert GlobalCounters.kernel_count > before and all(z._node.op == "buffer" for z in found)
+        wanted = ((a * b).sum(1), a.argmax(1), (a * b).sum(1).astype(np.float64) + 1, a + 2)
+        for z, right in zip(found, wanted):
+            np.testing.assert_allclose(z.numpy(), right, rtol=1e-5)
+        np.testing.assert_array_equal(x.numpy(), a)
+
+
+def test_a_known_graph_of_several_results_and_tensors_that_are_no_part_of_it() -> None:
+    """The same twice, one that is computed already, a leaf, one of a history, a constant, one of another device."""
+    x = Tensor(np.arange(6, dtype=np.float32)).realize()
+    w = Tensor(np.ones(6, np.float32), requires_grad=True).realize()
+    for _ in range(8):
+        a, b = x * 2, x + 1
+        a.realize(b)
+        c = x * 2
+        c.realize(c, c + 0, x, Tensor(3.0))
+        d, e = (w * x).sum(), x * 3
+        d.realize(e, w)
+        d.backward()
+        assert (a.tolist(), b.tolist()) == ([0, 2, 4, 6, 8, 10], [1, 2, 3, 4, 5, 6]) and c.tolist() == a.tolist()
+        assert w.grad is not None and w.grad.tolist() == x.tolist() and e.tolist()[-1] == 15
+        w.grad = None
+        far = Tensor([1.0, 2.0], device="NUMPY") * 2
+        far.realize()
+        far.realize(x * 2)
+        assert far.tolist() == [2, 4]
+
+
 def test_results_that_are_held_are_not_written_again() -> None:
     x = Tensor(np.arange(16, dtype=np.float32)).realize()
     kept = [(x + i % 3).realize() for i in range(40)]
@@ -161,6 +206,10 @@ def test_switches_are_looked_at_where_a_graph_is_known() -> None:
     with Context(NAN=1), pytest.raises(Exception, match="nan|NaN"):
         (x / x).realize()
     (x / x).realize()
+    for _ in range(10):
+        (x + 1).realize(x / x)
+    with Context(NAN=1), pytest.raises(Exception, match="nan|NaN"):
+        (x + 1).realize(x / x)
 
 
 @pytest.mark.parametrize("name", ["Tensor.arange(5) * 2", "Tensor.arange(5).contiguous() + x"])
