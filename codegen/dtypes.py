@@ -206,6 +206,7 @@ COMPLEX: Final = (dtypes.complex64, dtypes.complex128)
 FLOAT8: Final = (dtypes.float8_e4m3fn, dtypes.float8_e5m2)
 STORED: Final = (*ALL, *FLOAT8, *COMPLEX)  # all types of elements, whether kernels know them or not
 _NAMES: Final[dict[str, DType]] = {d.name: d for d in STORED}
+_OF_NUMPY: Final = {np.dtype(d.name): d for d in STORED if d.name in np.sctypeDict}  # NumPy takes long to say a name
 _DIGITS: Final = {  # bits behind the point, and the smallest exponent of normal numbers
     "float8_e4m3fn": (3, -6), "float8_e5m2": (2, -14), "float16": (10, -14), "bfloat16": (7, -126),
     "float32": (23, -126), "float64": (52, -1022),
@@ -225,6 +226,8 @@ def as_dtype(value: object) -> DType:
     """
     if isinstance(value, DType):
         return value
+    if isinstance(value, np.dtype) and (of_numpy := _OF_NUMPY.get(value)) is not None:
+        return of_numpy
     if isinstance(value, str):
         found = _NAMES.get(value) or getattr(dtypes, value, None)
         if isinstance(found, DType):
@@ -308,8 +311,10 @@ def to_storage(values: NDArray, dtype: DType) -> NDArray:
     if dtype in FLOAT8:
         with np.errstate(all="ignore"):
             return round_to_float8(np.asarray(values).astype(np.float32), dtype)
+    values = np.asarray(values)
+    if values.dtype == dtype.numpy:
+        return values.astype(dtype.numpy)
     with np.errstate(all="ignore"):
-        values = np.asarray(values)
         return (values.real if values.dtype.kind == "c" and dtype.kind in "iuf" else values).astype(dtype.numpy)
 
 

@@ -247,26 +247,27 @@ class Counting(Statistics):
         """
         if dim is not None:
             return self._distinct_slices(self._dim(dim, "unique"), return_inverse, return_counts)
+        if 0 < self.numel() <= FEW:
+            return self._distinct_of_few(return_inverse, return_counts)
         x = self.detach().flatten()
-        if 0 < x.numel() <= FEW:
-            return x._distinct_of_few(return_inverse, return_counts, self.shape)
         order = x._order_in_range() if x.dtype.is_int and x.numel() else x._order()
         return x._fetched(order).contiguous()._runs(return_inverse, return_counts, order, self.shape)
 
-    def _distinct_of_few(self, inverse: bool, counts: bool, shape: tuple[int, ...]) -> Self | tuple[Self, ...]:
-        """What unique() finds in a vector, found by the host, which has to know how many they are."""
-        elements = self.numpy()
-        order = np.argsort(elements, kind="stable")
-        ordered = elements[order]
-        first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-        starts = np.flatnonzero(first)
-        found = [type(self)(ordered[starts], device=self.device, dtype=self.dtype)]
-        if inverse:
+    def _distinct_of_few(self, inverse: bool, counts: bool) -> Self | tuple[Self, ...]:
+        """What unique() finds, found by the host, which has to know how many they are."""
+        elements = self.numpy().ravel()
+        order = np.argsort(elements, kind="stable") if inverse or counts else None
+        ordered = np.sort(elements, kind="stable") if order is None else elements[order]
+        first = np.ones(ordered.shape, np.bool_)
+        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+        found = [type(self)(ordered[first], device=self.device, dtype=self.dtype)]
+        if inverse and order is not None:
             runs = np.empty(order.size, np.int32)
-            runs[order] = np.cumsum(first) - 1
-            found.append(type(self)(runs.reshape(shape), device=self.device))
+            runs[order] = np.cumsum(first, dtype=np.int32) - 1
+            found.append(type(self)(runs.reshape(self.shape), device=self.device))
         if counts:
-            found.append(type(self)(np.diff(starts, append=order.size).astype(np.int32), device=self.device))
+            ends = np.append(np.flatnonzero(first), ordered.size).astype(np.int32)
+            found.append(type(self)(ends[1:] - ends[:-1], device=self.device))
         return tuple(found) if len(found) > 1 else found[0]
 
     def _order_in_range(self) -> Self:

@@ -28,7 +28,7 @@ _FIRST: Final = 64  # elements wanted of such a row at most for keys and places 
 _ONE_BY_ONE: Final = 16  # elements wanted of a row at most for each to be looked for in a pass of its own
 _PASSES: Final = 1 << 18  # elements those passes may look at in all where they save launches alone
 _PASSED: Final = 300  # elements of a row whose passes, but for two and a half, cost what finding one in blocks does
-_SOON_SORTED: Final = 96  # elements of a row that are sorted sooner than one among them is found bit by bit
+_SOON_RANKED: Final = 128  # elements of a row whose ranks are known sooner than one among them is found bit by bit
 _FEW: Final = 8  # times as many elements as wanted that are worth looking for instead of sorting all
 _DIGIT: Final = 8  # bits of a digit
 WIDE_DIGIT: Final = 11  # the same for blocks of at least _LONG elements
@@ -81,11 +81,17 @@ class Ordering(Replacing):
     def _places_of_kth(self, dim: int, k: int) -> Self:
         """Where the k-th smallest element along dim is, equal ones in their order; dim stays, of size 1.
 
-        k counts from 1.  The largest key with fewer than k below it is found bit by bit, then its place: each bit is a
-        pass that counts.
+        k counts from 1.  In short rows it is the one with k - 1 before it.  Else the largest key with fewer than k below
+        it is found bit by bit, then its place: each bit is a pass that counts.
         """
         n = self.shape[dim]
-        if n <= _SOON_SORTED or self.movedim(dim, -1)._one_by_one(k):
+        width = (n - 1).bit_length()
+        if n <= _SOON_RANKED and self._key_bits + width <= 64:
+            places = self._integers((n,))
+            packed = self.detach().movedim(dim, -1)._keys()._with_places(places, width, self._key_bits).contiguous()
+            found = packed._ranks().eq(k - 1).where(places, 0).max(-1, keepdim=True)
+            return found.movedim(-1, dim)
+        if n <= _SOON_RANKED or self.movedim(dim, -1)._one_by_one(k):
             return self.movedim(dim, -1)._first_in_order(k, False)._between(self.ndim - 1, k - 1, k).movedim(-1, dim)
         keys = self.detach()._keys().contiguous()
 

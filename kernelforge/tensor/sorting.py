@@ -96,7 +96,7 @@ class Sorting(Ordering):
         """
         if not self.shape and dim is not None:
             return self._of_scalar(self.reshape(1).median(dim))
-        x = self.flatten() if dim is None else self
+        x = self.flatten() if dim is None and self.ndim != 1 else self
         along = x._dim(-1 if dim is None else dim, "median")
         if not x.shape[along]:
             raise ShapeError(f"median of {self.shape} along {dim}: there are no elements")
@@ -125,5 +125,14 @@ class Sorting(Ordering):
 
     def _at_one_place(self, dim: int, places: Self, keepdim: bool) -> Selected[Self]:
         """The elements at one place of dim, and the places."""
+        return Selected(self._elements_at(dim, places, keepdim), places if keepdim else places._only_one(dim))
+
+    @composite
+    def _elements_at(self, dim: int, places: Self, keepdim: bool) -> Self:
         values = self._picked_along(dim, places)
-        return Selected(values, places) if keepdim else Selected(values.squeeze(dim), places.squeeze(dim))
+        return values if keepdim else values.squeeze(dim)
+
+    @composite
+    def _only_one(self, dim: int) -> Self:
+        """squeeze() of a dimension of size 1, as a value of its own."""
+        return self.squeeze(dim)
