@@ -20,7 +20,7 @@ from kernelforge.tensor.replacing import Replacing
 
 _SHORT: Final = 256  # elements of a row that are compared each with each where programs run in no order
 _SHORT_ALONE: Final = 1024  # the same where rows are so few that launches count more
-_SHORT_OF_BITS: Final = (72, 4)  # elements of a row, and more for each bit of the keys, that are where they run in order
+_SHORT_OF_BITS: Final = (72, 4)  # elements of a row, and more for each bit of the keys, that are on processors
 _SHORT_WIDE: Final = (16, 128)  # the same for a few rows, and for more, of keys that leave no room for their places
 _COMPARED: Final = 512  # elements of a row, or blocks' least, that many passes may look at
 _ALONE: Final = 4  # rows that are so few
@@ -81,8 +81,8 @@ class Ordering(Replacing):
     def _places_of_kth(self, dim: int, k: int) -> Self:
         """Where the k-th smallest element along dim is, equal ones in their order; dim stays, of size 1.
 
-        k counts from 1.  In short rows it is the one with k - 1 before it.  Else the largest key with fewer than k below
-        it is found bit by bit, then its place: each bit is a pass that counts.
+        k counts from 1.  In short rows it is the one with k - 1 before it.  Else the largest key with fewer than k
+        below it is found bit by bit, then its place: each bit is a pass that counts.
         """
         n = self.shape[dim]
         width = (n - 1).bit_length()
