@@ -97,6 +97,8 @@ class Resizing(Unpooling):
                 x = x._resized_bytes(dim, result, step, mode in CUBIC, align_corners)
             else:
                 x = x._resized(dim, result, step, mode, align_corners)._as_whole(self.dtype)
+                if dim > dims[0][0] and _is_read_often(mode, *dims[dim - dims[0][0] - 1][1][:2]):
+                    x = x.contiguous()
         return x.cast(self.dtype) if self.dtype.is_int else x
 
     def _as_whole(self, dtype: DType) -> Self:
@@ -128,23 +130,27 @@ class Resizing(Unpooling):
     def _resized(self, dim: int, size: int, step: float, mode: str, align_corners: bool) -> Self:
         """Dimension dim with `size` elements, `step` of the old ones apart."""
         n = self.shape[dim]
-        index = (slice(None),) * dim
         places = type(self).arange(size)
         spots = places.cast(self.dtype.arithmetic if self.dtype.is_float else dtypes.float32)
         if mode == "nearest" and isclose(step * size, n):
-            return self[(*index, places * n // size)]
+            return self._lines_at(dim, places * n // size)
         if mode in CUBIC:
             return self._resized_by_cubes(dim, size, step, align_corners)
         if mode not in LINEAR:
             position = (spots + (0.5 if mode == "nearest-exact" else 0)) * step
-            return self[(*index, position.int().minimum(n - 1))]
+            return self._lines_at(dim, position.int())
         if align_corners:
             position = spots * ((n - 1) / max(1, size - 1))
         else:
             position = ((spots + 0.5) * step - 0.5).clamp(0, n - 1)
-        low = position.floor().int().minimum(n - 1)
+        low = position.floor().int()
         share = (position - low).cast(self.dtype).reshape(-1, *(1,) * (self.ndim - dim - 1))
-        return self[(*index, low)].lerp(self[(*index, (low + 1).minimum(n - 1))], share)
+        return self._lines_at(dim, low).lerp(self._lines_at(dim, low + 1), share)
+
+    def _lines_at(self, dim: int, places: Self) -> Self:
+        """What lies at places along dim, or at the nearest end."""
+        shape = (*self.shape[:dim], *places.shape, *self.shape[dim + 1 :])
+        return self._picked_along(dim, places.reshape(-1, *(1,) * (self.ndim - dim - 1)).expand(shape))
 
     def _resized_by_cubes(self, dim: int, size: int, step: float, align_corners: bool) -> Self:
         """Dimension dim with `size` elements, each a sum of four neighbours; those beyond the ends are the ends."""
@@ -153,11 +159,15 @@ class Resizing(Unpooling):
         below = position.floor()
         result: Self | None = None
         for offset, weight in zip(range(-1, 3), cubic_weights(position - below)):
-            index = (below + offset).clamp(0, n - 1).int()
-            part = self[(*(slice(None),) * dim, index)] * weight.reshape(-1, *(1,) * (self.ndim - dim - 1))
+            part = self._lines_at(dim, (below + offset).int()) * weight.reshape(-1, *(1,) * (self.ndim - dim - 1))
             result = part if result is None else result + part
         assert result is not None
         return result.cast(self.dtype)
+
+
+def _is_read_often(mode: str, n: int, result: int) -> bool:
+    """Whether each of n elements is read more than once where `result` others are drawn between them."""
+    return mode not in NEAREST and result * (4 if mode in CUBIC else 2) > n
 
 
 def cubic_weights(place: Any) -> list[Any]:
