@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import pytest
-from hypothesis.strategies import DataObject
+from hypothesis.strategies import DataObject, SearchStrategy
 
 from kernelforge import JitError, jit
 from kernelforge.settings import EAGER, TRAINING, VERIFY, Setting, forget
@@ -26,14 +26,35 @@ from tests.lazily import LAZY_ONLY
 from tests.unchecked import UNCHECKED
 
 CAPTURED: Final = os.environ.get("KF_TEST_MODE", "") == "captured"
-PLACES: Final = ("tests/tensor/", "tests/nn/", "tests/optim/", "tests/autograd/", "tests/func/", "tests/array_api/",
-                 "tests/parity/", "tests/test_amp", "tests/test_fft", "tests/test_grad_rules", "tests/test_views",
-                 "tests/windows/", "tests/test_variable")  # fmt: skip
+PLACES: Final = (
+    "tests/tensor/", "tests/nn/", "tests/optim/", "tests/autograd/", "tests/func/", "tests/array_api/", "tests/parity/",
+    "tests/counterparts/", "tests/windows/", "tests/test_amp", "tests/test_fft", "tests/test_functions",
+    "tests/test_grad_rules", "tests/test_variable", "tests/test_views",
+)  # fmt: skip
 VALUES: Final = frozenset(("device", "numpy_device"))  # fixtures whose values are plain
 TIMES: Final = 3
 
 if CAPTURED and find_spec("torch") is not None:
     import_module("torch")  # every call is watched while a test is captured, and this one makes millions
+
+
+class Drawn:
+    """Stands for what draws examples while a test runs: draws each once, and gives the same ones in each later run."""
+
+    unguarded = ("_data", "_place")
+
+    def __init__(self, data: DataObject) -> None:
+        self._data, self._values, self._place = data, list[Any](), 0
+
+    def draw(self, strategy: SearchStrategy[Any], label: object = None) -> Any:
+        if self._place == len(self._values):
+            self._values.append(self._data.draw(strategy, label))
+        self._place += 1
+        return self._values[self._place - 1]
+
+    def begin(self) -> None:
+        """Begin again with the first one."""
+        self._place = 0
 
 
 def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callable[..., None]:
@@ -42,29 +63,37 @@ def through_jit(test: Callable[..., None], say: Callable[[str], None]) -> Callab
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
         captured, place = jit(test), default.get_state()
-        for time in range(TIMES):
+        args, kwargs = tuple(map(_drawn, args)), {name: _drawn(value) for name, value in kwargs.items()}
+        drawn = [value for value in (*args, *kwargs.values()) if isinstance(value, Drawn)]
+
+        def begin() -> None:
             default.set_state(place)
             TRAINING.asked = False
             forget()
-            if any(isinstance(value, DataObject) for value in (*args, *kwargs.values())):
-                say("draws examples while it runs, others each time")
-                test(*args, **kwargs)
-                return
+            for one in drawn:
+                one.begin()
+
+        if drawn:
+            test(*args, **kwargs)
+        for time in range(TIMES):
+            begin()
             try:
                 captured(*args, **kwargs)
             except JitError as error:
                 if time:
                     raise
                 say(f"refused: {error}".partition("\n")[0])
-                default.set_state(place)
-                TRAINING.asked = False
-                forget()
+                begin()
                 test(*args, **kwargs)
                 return
             assert captured._entries[0].replays == time, captured.explain()
         say("replayed")
 
     return run
+
+
+def _drawn(value: Any) -> Any:
+    return Drawn(value) if isinstance(value, DataObject) else value
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernelforge import Device, Tensor
 from tests.lazily import LAZY_ONLY
@@ -78,3 +80,18 @@ def test_what_a_replay_reads_is_compared() -> None:
         through_jit(lambda: values.__setitem__(0, values[0] + 1) or Tensor(values).sum().item(), said.append)()
     through_jit(lambda: Tensor([1.0]) * np.random.rand(), said.append)()
     assert said[1].startswith("refused:")
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_what_is_drawn_while_a_test_runs_is_drawn_once() -> None:
+    said = list[str]()
+
+    @given(st.data())
+    @settings(max_examples=5, database=None)
+    def some(data: st.DataObject) -> None:
+        sizes = [data.draw(st.integers(0, 9)) for _ in range(data.draw(st.integers(1, 3)))]
+        assert Tensor(sizes).sum().item() == sum(sizes)
+
+    some.hypothesis.inner_test = through_jit(some.hypothesis.inner_test, said.append)
+    some()
+    assert said == ["replayed"] * 5

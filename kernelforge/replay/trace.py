@@ -30,6 +30,7 @@ from kernelforge.replay.state import is_library
 from kernelforge.replay.watching import Watch
 from kernelforge.settings import NAN
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.convert import changed_with, settle
 from kernelforge.tensor.core import calling_line
 
 _ROOT: Final = graph.__file__[: -len("graph.py")]
@@ -116,7 +117,9 @@ class Trace:
         self.events.append(Act(act))
 
     def value(self, tensor: Tensor) -> NDArray:
-        self.compute([tensor._node])
+        changed = changed_with([tensor._node], [tensor]) if tensor._stored is None else []
+        self.compute([tensor._node, *[x._node for x in changed]])
+        settle(changed)  # the next value is not computed from what they were computed from
         buffer = tensor._stored
         assert buffer is not None
         try:

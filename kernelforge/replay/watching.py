@@ -67,6 +67,7 @@ _FOR_USERS: Final = tuple(
     os.path.join(os.path.dirname(kinds.__file__), name) for name in ("io" + os.sep, "data" + os.sep, "checkpoint.py")
 )
 """Those of this library that read files because users ask for it."""
+_CAPTURING: Final = os.path.join(os.path.dirname(__file__), "function.py")  # which calls functions to capture them
 
 
 class Watch:
@@ -106,20 +107,23 @@ class Watch:
 def asking(frame: FrameType | None, aside: frozenset[str | None] = ASIDE) -> FrameType | None:
     """The frame of the user's code on whose behalf something is called; None where it is not for the user.
 
-    What is called when garbage is collected is for nobody: that may happen anywhere.
+    What is called when garbage is collected is for nobody: that may happen anywhere. Neither is what modules do while
+    they are imported: the next call will find them imported.
     """
-    collecting = _called_by_collector()
+    collecting, found = _called_by_collector(), None
     while frame is not None:
-        if frame.f_code in collecting:
-            return None
         file = frame.f_code.co_filename
-        ours = is_ours(file)
-        if file in aside or file.startswith("<frozen importlib") or (ours and not file.startswith(_FOR_USERS)):
+        if frame.f_code in collecting or file.startswith("<frozen importlib"):
             return None
-        if not is_library(file):
-            return frame
+        if found is None:
+            ours = is_ours(file)
+            if file in aside or (ours and not file.startswith(_FOR_USERS)):
+                return None
+            found = None if is_library(file) else frame
+        elif file == _CAPTURING:
+            return found
         frame = frame.f_back
-    return None
+    return found
 
 
 def _called_by_collector() -> set[CodeType]:

@@ -7,7 +7,6 @@ forgets how it was computed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -218,8 +217,8 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
     return names
 
 
-def _changed(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
-    """The tensors, but for some, that changed, are to be computed, and share work with nodes.
+def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
+    """The tensors, but for those given, that changed, are to be computed, and share work with nodes.
 
     They are computed with these and stay: a loop that changes a tensor and reads something else would have to begin
     with the first change each time.
@@ -229,9 +228,18 @@ def _changed(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
     if not waiting:
         return []
     device = next((node.device for node in nodes if node.device is not None), Device.DEFAULT)
-    work, apart = set[Node](), set[Node]()
-    _shares(nodes, frozenset(), work)
-    return [x for x in waiting if x.device == device and _shares([x._node], work, apart)]
+    waiting = [x for x in waiting if x.device == device]
+    found, more, whole = list[Core](), list(nodes), set[Node]()
+    while more:
+        for node in more:
+            _shares(node, set(), whole)
+        work, apart = set(whole), set[Node]()
+        joining = [x for x in waiting if _shares(x._node, work, apart)]
+        known.update(map(id, joining))
+        waiting = [x for x in waiting if id(x) not in known]
+        found += joining
+        more = [x._node for x in joining]
+    return found
 
 
 def _is_known(node: Node) -> bool:
@@ -239,17 +247,23 @@ def _is_known(node: Node) -> bool:
     return node.device is None and graph.uniform(node) is not None
 
 
-def _shares(nodes: Sequence[Node], work: AbstractSet[Node], seen: set[Node]) -> bool:
-    """True when nodes are, or are computed from, some of those that are work; what had to be looked at is seen then."""
-    stack = list(nodes)
+def _shares(node: Node, work: set[Node], apart: set[Node]) -> bool:
+    """True when a node is, or is computed from, some of those that are work.
+
+    Of what had to be looked at, what leads to work is work then, and all else is apart.
+    """
+    path, stack = list[Node](), [(node, False)]
     while stack:
-        node = stack.pop()
-        if node in work:
+        node, left = stack.pop()
+        if left:
+            apart.add(path.pop())
+        elif node in work:
+            work.update(path)
             return True
-        if node in seen or node.realized is not None or not node.src or _is_known(node):
-            continue
-        seen.add(node)
-        stack += node.src
+        elif not (node in apart or node.realized is not None or not node.src or _is_known(node)):
+            path.append(node)
+            stack.append((node, True))
+            stack += [(x, False) for x in node.src]
     return False
 
 
@@ -270,13 +284,19 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
         if tensor._stored is None:
             wanted.append(tensor._node)
     if pending and wanted:
-        changed = _changed(wanted, tensors)
+        changed = changed_with(wanted, tensors)
         tensors = (*tensors, *changed)
         wanted += [tensor._node for tensor in changed]
     looks = NAN.value > 0
     ran = realize.realize(wanted, dict if looks else (lambda: _names(tensors)), thorough)
     if looks:
         nans.blame(wanted)
+    settle(tensors)
+    return ran
+
+
+def settle(tensors: Iterable[Core]) -> None:
+    """Has tensors that were computed, and that no gradient flows through, forget how."""
     for tensor in tensors:
         if pending:
             pending.pop(id(tensor), None)
@@ -288,4 +308,3 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
             let_go(tensor._node)
         if not tensor._leaf or node not in leaves:
             tensor._rename(node)
-    return ran

@@ -3,11 +3,13 @@
 import concurrent.futures
 import datetime
 import gc
+import importlib
 import io
 import logging
 import os
 import random
 import secrets
+import subprocess
 import sys
 import threading
 import time
@@ -114,6 +116,31 @@ def test_what_happens_when_garbage_is_collected_is_not_the_functions_doing(callb
     capsys.readouterr()
     assert captured(Tensor([2.0])).item() == 4 and captured._entries[0].replays == 1
     assert not capsys.readouterr().out
+
+
+def test_what_modules_do_when_they_are_imported_is_not_the_functions_doing(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "imported_while_captured.py").write_text(
+        "import os, random, time\nFACTOR = 2 + 0 * time.time() * len(os.listdir('.'))\nrng = random.Random()\n"
+        "def now():\n    return time.time()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def scaled(x: Tensor) -> Tensor:
+        return x * importlib.import_module("imported_while_captured").FACTOR
+
+    def asking(x: Tensor) -> Tensor:
+        return x * importlib.import_module("imported_while_captured").now()
+
+    captured = jit(scaled)
+    assert [captured(Tensor([n])).item() for n in (1.0, 2.0, 3.0)] == [2, 4, 6]
+    with pytest.raises(JitError, match=r"imported_while_captured.py, line 5: .* reads the clock"):
+        jit(asking)(Tensor([1.0]))
+
+
+def test_the_first_thing_a_program_computes_may_be_captured() -> None:
+    program = "from kernelforge import Tensor, jit; print(jit(lambda: (Tensor.arange(3.0) * 2).exp().sum().item())())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and float(done.stdout) == pytest.approx(62.987, 1e-4), done.stderr
 
 
 def test_a_refused_function_leaves_no_capture() -> None:

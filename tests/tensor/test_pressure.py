@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
-from kernelforge import Context, Tensor, graph, jit
+from kernelforge import Context, GlobalCounters, Tensor, graph, jit
 from kernelforge.func import vmap
 from kernelforge.tensor.pressure import PATIENCE
 
@@ -88,3 +88,47 @@ def test_a_captured_sum_over_a_long_loop() -> None:
             alive.append(len(graph.alive()))
     assert len(set(alive)) == 1 and len(add._entries) == 1
     assert total.item() == 400 * 6
+
+
+def moved(x: Tensor, state: dict[str, Tensor]) -> Tensor:
+    """A step in the manner of Adam, made of assignments; the value that was made smaller."""
+    loss = (x - 1).square().sum()
+    gradient = (x - 1) * 2
+    state["count"].assign(state["count"] + 1)
+    state["first"].assign(state["first"] * 0.5 + gradient)
+    state["second"].assign(state["second"] * 0.5 + gradient.square())
+    x.assign(x - state["first"] / (state["second"].sqrt() + state["count"]) * 0.1)
+    return loss
+
+
+def beginning() -> tuple[Tensor, dict[str, Tensor]]:
+    state = {name: Tensor(np.zeros(size, np.float32)) for name, size in (("count", 1), ("first", 3), ("second", 3))}
+    return Tensor(np.array([4.0, 2.0, -1.0], np.float32)), state
+
+
+def test_all_that_changed_is_computed_with_what_it_shares_work_with() -> None:
+    x, state = beginning()
+    untouched = Tensor([1.0])
+    untouched.assign(Tensor([2.0]) * 3)
+    loss = moved(x, state)
+    assert x._stored is None
+    loss.item()
+    assert all(tensor._node.op == "buffer" for tensor in (x, *state.values()))
+    assert untouched._stored is None
+
+
+def test_a_captured_loop_that_reads_values_goes_on_from_where_it_was() -> None:
+    def walked(steps: int) -> list[float]:
+        x, state = beginning()
+        return [moved(x, state).item() for _ in range(steps)]
+
+    kernels = []
+    for steps in (4, 8, 16):
+        captured = jit(walked)
+        expected = walked(steps)
+        before = GlobalCounters.plans
+        assert captured(steps) == captured(steps) == expected
+        assert GlobalCounters.plans - before <= 6, "the steps are alike"
+        kernels.append(sum(plan.kernels for plan in captured._entries[0].capture.plans))
+        assert captured._entries[0].replays == 1
+    assert kernels[2] - kernels[1] == 2 * (kernels[1] - kernels[0])
