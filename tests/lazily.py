@@ -17,6 +17,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/dumping/test_folder.py": _KERNELS,
     "tests/dumping/test_page.py": _KERNELS,
     "tests/func/test_repeating.py::test_functions_are_called_once": "looks at whether a loop waits",
+    "tests/func/test_nested.py::test_functions_are_called_and_compiled_once": _KERNELS,
     "tests/func/test_repeating.py::test_captured": _CAPTURES,
     "tests/func/test_repeating.py::test_a_weight_is_stored_as_it_is": _CAPTURES,
     "tests/inspect/test_cli.py": _KERNELS,

@@ -7,6 +7,7 @@ forgets how it was computed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -229,17 +230,38 @@ def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
         return []
     device = next((node.device for node in nodes if node.device is not None), Device.DEFAULT)
     waiting = [x for x in waiting if x.device == device]
-    found, more, whole = list[Core](), list(nodes), set[Node]()
-    while more:
-        for node in more:
-            _shares(node, set(), whole)
-        work, apart = set(whole), set[Node]()
-        joining = [x for x in waiting if _shares(x._node, work, apart)]
-        known.update(map(id, joining))
-        waiting = [x for x in waiting if id(x) not in known]
-        found += joining
-        more = [x._node for x in joining]
+    found, whole = list[Core](), set[Node]()
+    for node in nodes:
+        whole |= _work_of(node, whole) or set()
+    while waiting:
+        work, apart, others = set(whole), set[Node](), list[Core]()
+        for x in waiting:
+            below = _work_of(x._node, whole) if _shares(x._node, work, apart) else None
+            if below is None:
+                others.append(x)
+            else:
+                found.append(x)
+                whole |= below
+        if len(others) == len(waiting):
+            break
+        waiting = others
     return found
+
+
+def _work_of(node: Node, known: AbstractSet[Node]) -> set[Node] | None:
+    """What has to be computed for a node beside known nodes.
+
+    None where a placeholder is among it: such is what is left of functions that were recorded.
+    """
+    below, stack = set[Node](), [node]
+    while stack:
+        x = stack.pop()
+        if x.op == "input":
+            return None
+        if not (x in below or x in known or x.realized is not None or not x.src or _is_known(x)):
+            below.add(x)
+            stack += x.src
+    return below
 
 
 def _is_known(node: Node) -> bool:

@@ -117,6 +117,21 @@ def test_all_that_changed_is_computed_with_what_it_shares_work_with() -> None:
     assert untouched._stored is None
 
 
+def test_what_a_recorded_function_has_left_is_not_computed() -> None:
+    left, scale = [], (Tensor([3.0]) * 2 + 1).exp()
+
+    def scaled(x: Tensor) -> Tensor:
+        y = x * scale
+        y[0] = 5
+        left.append(y)
+        return y + 1
+
+    found = vmap(scaled)(Tensor([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_allclose(scale.numpy(), np.exp([7.0]), rtol=1e-6)
+    np.testing.assert_allclose(found.numpy(), [[6, 1 + 2 * np.exp(7)], [6, 1 + 4 * np.exp(7)]], rtol=1e-6)
+    assert len(left) == 1
+
+
 def test_a_captured_loop_that_reads_values_goes_on_from_where_it_was() -> None:
     def walked(steps: int) -> list[float]:
         x, state = beginning()
