@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from kernelforge import GlobalCounters, Tensor, graph, held, nn, no_grad, realize
+from kernelforge import GlobalCounters, Tensor, graph, held, jit, nn, no_grad, realize
 from kernelforge.planning import open_plans
+from kernelforge.tensor.core import pending
 
 ROUNDS = 12
 FEW = 5  # kernels
@@ -125,6 +126,39 @@ def test_constants_are_no_shared_work() -> None:
     x[0] = 0.5
     assert (y * Tensor([0.5, 0.5, 0.5]) + Tensor.full((1,), 0.5)).sum().item() == 3
     assert x._stored is None and x.tolist() == [0.5]
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_a_change_that_fails_is_told_of_once_and_then_to_who_asks_for_it() -> None:
+    """It shares work with what is asked for afterwards."""
+    shared = Tensor(np.zeros((2, 2), np.float32)) * 2
+    changed = Tensor(np.ones((2, 2), np.float32)) * 1
+    changed += shared.inverse()
+    with pytest.raises(np.linalg.LinAlgError):
+        (shared + 1).sum().item()
+    assert (shared + 1).sum().item() == 4
+    with pytest.raises(np.linalg.LinAlgError):
+        changed.numpy()
+    assert (shared + 2).sum().item() == 8
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_what_a_captured_function_changed_before_it_failed_is_not_computed() -> None:
+    left = []
+
+    @jit
+    def fails(x: Tensor) -> Tensor:
+        made = x * 2
+        made += 1
+        left.append(made)
+        raise ValueError("in the middle")
+
+    waiting = Tensor(np.ones(3, np.float32))
+    waiting += 1
+    before = dict(pending)
+    with pytest.raises(ValueError, match="in the middle") as error:
+        fails(Tensor(np.ones(3, np.float32)))
+    assert error.traceback and left and dict(pending) == before and id(waiting) in before
 
 
 # ---------------------------------------------------------------------------------- loops that make parameters anew

@@ -73,6 +73,7 @@ class Capturing:
             assert source.history is not None
             tensor._node = call(source.history, inputs)
             tensor._node.realized = buffer
+        pending.clear()  # what else changed is of this call alone, which may have failed
         pending.update(self.waiting)
 
     def finish(self, result: Any, visible: Callable[[Tensor], bool]) -> tuple[Capture, list[int]]:

@@ -141,9 +141,9 @@ class Trace:
         """A function of C was called by other code than this library's."""
         if function in BY_NAME:
             self.by_name = True
-        elif getattr(function, "__name__", "") in _FORMATTING and isinstance(function.__self__, str):
+        elif isinstance(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
             self.prints = True
-            self.by_name = self.by_name or looks_inside(function.__self__)
+            self.by_name = self.by_name or looks_inside(text)
 
     def refuse(self, what: str) -> NoReturn:
         raise JitError(f"{_place(calling_line())}a captured function {what}; it cannot be captured like this")

@@ -310,7 +310,12 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
         tensors = (*tensors, *changed)
         wanted += [tensor._node for tensor in changed]
     looks = NAN.value > 0
-    ran = realize.realize(wanted, dict if looks else (lambda: _names(tensors)), thorough)
+    try:
+        ran = realize.realize(wanted, dict if looks else (lambda: _names(tensors)), thorough)
+    except Exception:
+        for tensor in tensors:  # who asks for something else is not told again
+            pending.pop(id(tensor), None)
+        raise
     if looks:
         nans.blame(wanted)
     settle(tensors)
