@@ -11,8 +11,9 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -145,9 +146,11 @@ class Builder:
                 missing[key] = program
         if missing and COMPILE_APART.value and self._keeps and CACHE.value:
             missing = self._built_apart(missing)
-        if sum(len(program.source) for program in missing.values()) > SHARED and self._helpers is not None:
+        if _length(missing.values()) > SHARED and self._helpers is not None:
             missing = self._shared(missing, self._helpers())
-        if missing:
+        if _length(missing.values()) > 2 * BATCH and sys.stderr.isatty():
+            self._build_told(missing)
+        elif missing:
             self._build(missing)
         self._compiled.update((program, self._executable(program, self._built[key])) for program, key in keys.items())
         return [self._compiled[program] for program in programs]
@@ -224,10 +227,10 @@ class Builder:
             return missing
         batches = batched(list(keys))
         crew.start(len(batches) // 2)
-        progress = Progress(len(missing), sum(len(program.source) for program in keys))
+        progress = Progress(len(missing), _length(keys))
         try:
             for batch in crew.compile_batches(batches, here):
-                progress.advance(len(batch), sum(len(program.source) for program in batch))
+                progress.advance(len(batch), _length(batch))
         finally:
             progress.end()
             crew.dismiss()
@@ -246,6 +249,17 @@ class Builder:
                 raise self._refusal(program, RuntimeError(outcome))
             self._load(key)
         return {key: program for key, program in missing.items() if key not in self._built}
+
+    def _build_told(self, missing: dict[str, Program]) -> None:
+        """Compiles programs in batches, and says how far it is."""
+        keys = {program: key for key, program in missing.items()}
+        progress = Progress(len(missing), _length(keys))
+        try:
+            for batch in batched(list(keys)):
+                self._build({keys[program]: program for program in batch})
+                progress.advance(len(batch), _length(batch))
+        finally:
+            progress.end()
 
     def _build(self, missing: dict[str, Program]) -> None:
         """Compiles programs together; one by one when that fails, to keep the good ones and name the bad one."""
@@ -306,9 +320,14 @@ def _release_heap() -> None:
         trim(0)
 
 
+def _length(programs: Iterable[Program]) -> int:
+    """Characters of all sources."""
+    return sum(len(program.source) for program in programs)
+
+
 def batched(programs: Sequence[Program]) -> list[Batch]:
     """Programs in batches of about equal size, largest programs first."""
-    count = -(-sum(len(program.source) for program in programs) // BATCH)
+    count = -(-_length(programs) // BATCH)
     ordered = sorted(programs, key=lambda program: -len(program.source))
     return [tuple(ordered[start::count]) for start in range(min(count, len(ordered)))]
 

@@ -66,3 +66,14 @@ def test_progress_is_shown_on_terminals(monkeypatch: pytest.MonkeyPatch, capsys:
         progress.advance(1, 40)
         progress.end()
         assert ("compiling 1/4" in capsys.readouterr().err) is terminal
+
+
+def test_a_long_compilation_in_one_process_is_told_of(
+    runtime: OpenCLRuntime, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there are few cores no other process helps."""
+    monkeypatch.setattr("kernelforge.kernels.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("kernelforge.kernels.opencl_build.BATCH", 20)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert len(runtime.compile([program(f"x[0] = {i}.25f;", f"told_{i}") for i in range(3)])) == 3
+    assert "compiling 1/3" in capsys.readouterr().err
