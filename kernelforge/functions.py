@@ -1,8 +1,9 @@
 """Functions beside the tensor: `kernelforge.zeros(2, 3)`, `kernelforge.cat([x, y])`, `kernelforge.float32`.
 
 Comes in: a name.  Goes out: what users of PyTorch expect it to be, looked for in this order: the functions below, whose
-arguments or results differ from those of the tensor's method (whose names are tinygrad's too); `func`; element types;
-public methods of `Tensor`, the tensor being the first argument; functions of `nn.functional`, `nn` and `special`.
+arguments or results differ from those of the tensor's method (whose names are tinygrad's too); `func`; functions of
+`nn.functional` whose methods have tinygrad's order of arguments; element types; public methods of `Tensor`, the tensor
+being the first argument; functions of `nn.functional`, `nn` and `special`.
 
 >>> import kernelforge
 >>> x = kernelforge.arange(6, dtype=kernelforge.float32).reshape(2, 3)
@@ -14,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from inspect import getattr_static
+from inspect import getattr_static, signature
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
 from codegen.dtypes import DType, as_dtype, dtypes
 from kernelforge import func, nn, special
 from kernelforge.amp import autocast
-from kernelforge.array_api.types import finfo, iinfo
+from kernelforge.array_api.types import beside, finfo, iinfo
 from kernelforge.autograd import inference_mode, is_grad_enabled, set_grad_enabled
 from kernelforge.errors import ArgumentError, KindError
 from kernelforge.io import load, save
@@ -110,6 +111,36 @@ def remainder(input: Any, other: Any) -> Any:
     return input % other
 
 
+def batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = False,
+) -> Tensor:
+    """nn.functional.batch_norm(), whose arguments are in another order; source: torch.batch_norm."""
+    return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def instance_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = False,
+) -> Tensor:
+    """nn.functional.instance_norm(), whose arguments are in another order; source: torch.instance_norm."""
+    return functional.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
 def real(input: Tensor) -> Tensor:
     """The real part."""
     return input.real
@@ -151,11 +182,28 @@ def set_default_dtype(d: DType | str) -> None:
 _OWN: Final[dict[str, Any]] = {
     "inference_mode": inference_mode,
     **{thing.__name__: thing for thing in (
-        randint, normal, max, min, pow, remainder, real, imag, device, finfo, iinfo, autocast,
-        Generator, get_default_dtype, set_default_dtype, load, save, is_grad_enabled, set_grad_enabled,
+        batch_norm, instance_norm, randint, normal, max, min, pow, remainder, real, imag, device, finfo, iinfo,
+        autocast, Generator, get_default_dtype, set_default_dtype, load, save, is_grad_enabled, set_grad_enabled,
         get_printoptions, set_printoptions,
     )},
 }  # fmt: skip
+
+_FIRST: Final = ("condition", "sorted_sequence", "data", "elements", "tensors", "A", "self", "input")
+"""Names torch has for the first argument of functions that are methods here."""
+
+_AS_FUNCTIONAL: Final = frozenset((
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss",
+    "cosine_similarity", "hinge_embedding_loss", "kl_div", "margin_ranking_loss", "max_pool1d", "max_pool2d",
+    "max_pool3d", "pairwise_distance", "selu", "triplet_margin_loss",
+))  # fmt: skip
+"""Methods whose arguments are in tinygrad's order: the function is the one of nn.functional, in torch's."""
+
+_OF_NUMBERS: Final = frozenset((
+    "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "copysign", "div",
+    "divide", "float_power", "floor_divide", "fmod", "isin", "mul", "multiply", "rsub", "sub", "subtract",
+    "true_divide", "xlogy",
+))  # fmt: skip
+"""Functions of two operands the first of which may be a number, too."""
 
 _ROOMS: Final = (functional, nn, special)
 
@@ -171,11 +219,13 @@ def named(name: str) -> Any:
         return _OWN[name]
     if name in func.__all__:
         return getattr(func, name)
+    if name in _AS_FUNCTIONAL:
+        return getattr(functional, name)
     if isinstance(kind := getattr(dtypes, name, None), DType) and not name.startswith("default"):
         return kind
     method = getattr_static(Tensor, name, None)
     if isinstance(method, classmethod | staticmethod):
-        return getattr(Tensor, name)
+        return _of_sizes(name)
     if isinstance(method, FunctionType):
         return _of_tensors(name, method)
     for home in _ROOMS:
@@ -197,13 +247,40 @@ def _functions(room: ModuleType) -> list[str]:
     return [name for name in room.__all__ if isinstance(getattr(room, name), FunctionType)]
 
 
-def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:
-    """A method as a function, whose first argument, `input` by name, is a tensor or a list of tensors."""
+def _number(value: complex, other: Any) -> Tensor:
+    """A number as a tensor of the type it has beside another operand."""
+    if not isinstance(other, Tensor):
+        return Tensor(value)
+    return Tensor.full((), value, dtype=beside(value, other.dtype), device=other.device)
+
+
+def _of_sizes(name: str) -> Callable[..., Any]:
+    """A method of the class as a function, whose shape, if it takes one, is `size` by name."""
+    method: Callable[..., Any] = getattr(Tensor, name)
+    first = next(iter(signature(method).parameters.values()), None)
+    if first is None or first.name != "shape":
+        return method
 
     @wraps(method)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if not args and "input" in kwargs:
-            args = (kwargs.pop("input"),)
+        return method(kwargs.pop("size"), *args, **kwargs) if "size" in kwargs else method(*args, **kwargs)
+
+    return called
+
+
+def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:
+    """A method as a function of a tensor, or of a list of tensors, which may be named as torch names it; a number is a
+    tensor of the type it has beside the second.
+    """
+    others = set(signature(method).parameters)
+    names = [first for first in _FIRST if first not in others]
+
+    @wraps(method)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if not args:
+            args = next(((kwargs.pop(first),) for first in names if first in kwargs), ())
+        if args and isinstance(args[0], int | float | complex) and name in _OF_NUMBERS:
+            args = (_number(args[0], args[1] if len(args) > 1 else kwargs.get("other")), *args[1:])
         if not args or not isinstance(args[0], Tensor | list | tuple):
             given = type(args[0]).__name__ if args else "nothing"
             raise KindError(f"{name}() takes a Tensor first, got {given}; kernelforge.tensor(...) makes one")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from codegen.dtypes import DType
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.results import LU, QR, CheckedCholesky, CheckedInverse, CheckedSolution, LeastSquares
@@ -133,11 +134,23 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 
 
 def norm(
-    A: Tensor, ord: float | str | None = None, dim: int | Sequence[int] | None = None, keepdim: bool = False
+    A: Tensor,
+    ord: float | str | None = None,
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: DType | str | None = None,
 ) -> Tensor:
-    """vector_norm() of all or one dimension, matrix_norm() of two, of the given order; of None: of order 2."""
+    """vector_norm() of all or one dimension, matrix_norm() of two, of the given order; of None: of order 2.
+
+    dtype   of the elements before and of the norm
+
+    raises ShapeError for a tensor of other than one or two dimensions where none are named
+    """
     if ord is None:
-        return A.vector_norm(2, dim, keepdim)
+        return A.vector_norm(2, dim, keepdim, dtype=dtype)
+    if dim is None and A.ndim not in (1, 2):
+        raise ShapeError(f"norm of order {ord!r} of {A.shape}: name its dimension or two, as dim=-1 or dim=(-2, -1)")
     if isinstance(dim, int) or (dim is not None and len(dim) == 1) or (dim is None and A.ndim == 1):
-        return A.vector_norm(ord, dim, keepdim)  # type: ignore[arg-type]
-    return A.matrix_norm(ord, (-2, -1) if dim is None else dim, keepdim)
+        return A.vector_norm(ord, dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
+    return A.matrix_norm(ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)

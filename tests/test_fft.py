@@ -132,3 +132,11 @@ def test_errors() -> None:
     ):  # fmt: skip
         with pytest.raises(KernelForgeError):
             wrong()
+
+
+def test_windows_leave_nothing_out():
+    spectrum = Tensor(np.ones((5, 4), np.complex64))
+    window = Tensor(np.hanning(8).astype(np.float32))
+    assert np.isfinite(spectrum.istft(8, 2, window=window).numpy()).all()
+    with pytest.raises(ValueError, match="windows of all pieces are 0"):
+        spectrum.istft(8, 2, window=window, center=False).numpy()

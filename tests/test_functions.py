@@ -82,3 +82,42 @@ def test_names_of_devices() -> None:
     assert kernelforge.device("cpu") == "CPU" == Tensor([1.0]).to(kernelforge.device("cpu:0")).device
     with pytest.raises(kernelforge.DeviceError, match="there is no device 'abacus:1'"):
         kernelforge.device("abacus", 1)
+
+
+@pytest.mark.parametrize("make", ["zeros", "ones", "empty", "rand", "randn"])
+def test_sizes_by_name(make):
+    assert getattr(kernelforge, make)(size=(2, 3)).shape == (2, 3)
+    like = getattr(Tensor([1.0]), f"new_{make}", None)
+    assert like is None or like(size=(2, 3)).shape == (2, 3)
+
+
+def test_full_takes_its_size_by_name():
+    assert kernelforge.full(size=(2,), fill_value=3).tolist() == [3, 3]
+    assert Tensor([1.0]).new_full(size=(2,), fill_value=3).tolist() == [3, 3]
+
+
+def test_first_arguments_have_the_names_torch_gives_them():
+    x = Tensor([1.0, 2.0, 3.0])
+    assert kernelforge.segment_reduce(data=x, reduce="sum", lengths=Tensor([2, 1])).tolist() == [3, 3]
+    found = kernelforge.isin(elements=x, test_elements=Tensor([1.0]), assume_unique=True)
+    assert found.tolist() == [True, False, False]
+    assert kernelforge.cat(tensors=[x, x]).shape == kernelforge.stack(tensors=[x, x]).flatten().shape == (6,)
+    assert kernelforge.searchsorted(sorted_sequence=x, input=Tensor([2.5])).tolist() == [2]
+
+
+def test_numbers_stand_first():
+    x = Tensor([4, 2], dtype="int8")
+    assert kernelforge.add(1, x).tolist() == [5, 3]
+    assert kernelforge.sub(1, x).dtype.name == "int8"
+    assert kernelforge.div(1.0, x.half()).dtype.name == "float16"
+    assert kernelforge.add(-5, -5).item() == -10
+    with pytest.raises(KindError, match="takes a Tensor first"):
+        kernelforge.sum(3)
+
+
+def test_several_tensors_have_at_least_so_many_dimensions():
+    x = Tensor([1.0, 2.0])
+    for least in (kernelforge.atleast_1d, kernelforge.atleast_2d, kernelforge.atleast_3d):
+        one = least(x)
+        assert [y.shape for y in least(x, Tensor(1.0))] == [one.shape, (1,) * (one.ndim)]
+        assert least([x])[0].shape == one.shape

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from kernelforge.checked import CHECKED
-from kernelforge.errors import PlaceError
+from kernelforge.checked import CHECKED, RULES
+from kernelforge.errors import ArgumentError, PlaceError
 from kernelforge.graph import Line, Node, user_line
 from kernelforge.kernels import Device
 from kernelforge.kernels.runtime import reports
@@ -104,7 +104,7 @@ def expect(fault: Fault, told: Told) -> None:
 
 
 def raise_pending() -> None:
-    """raises IndexError if a kernel launched since the last call found an index out of range"""
+    """raises IndexError if a kernel launched since the last call found an index out of range, ValueError for a rule"""
     if not _pending:
         return
     launched = list(_pending.values())
@@ -114,6 +114,8 @@ def raise_pending() -> None:
         return
     check, told = failed[0]
     with user_line(line_of(check, told)):
+        if check.what in RULES.values():
+            raise ArgumentError(check.what)
         raise PlaceError(
             f"index out of range: {check.what} found an index that is not in 0 <= index < {check.size} "
             "(negative ones count from the end); check the values of the index tensor"

@@ -23,6 +23,7 @@ from kernelforge.tensor.core import grad_enabled, leaves
 from kernelforge.tensor.random import Draws
 
 Places = int | Sequence[int]
+_AND_MORE: Final = 2
 _depth: Final[ContextVar[int]] = ContextVar("depth", default=0)
 
 
@@ -159,8 +160,20 @@ def grad_and_value(function: Callable[..., Any], argnums: Places = 0, has_aux: b
 # ----------------------------------------------------------------------------------------------------- products
 
 
-def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+def _parted(result: Any, has_aux: bool, depth: int) -> tuple[Any, Any]:
+    """The value of a function, and what else it gives: (value, anything else) if it does; without a way back."""
+    if not has_aux:
+        return result, None
+    if not isinstance(result, tuple) or len(result) != _AND_MORE:
+        given = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        raise TypeError(f"has_aux=True of a function that gives {given}: it gives (value, anything else)")
+    return result[0], mapped(result[1], lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
+
+
+def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of a function, and a function from a cotangent of it to cotangents of the arguments.
+
+    has_aux   the function gives (value, anything else), which is a third result
 
     >>> y, pull = vjp(lambda x: x * 3, Tensor([1.0, 2.0]))
     >>> pull(Tensor([1.0, 10.0]))[0].tolist()
@@ -168,7 +181,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
     """
     with _inside() as depth:
         variables = marked(tensors(primals, "a primal"), depth)
-        result = function(*filled(primals, list(variables)))
+        result, more = _parted(function(*filled(primals, list(variables))), has_aux, depth)
     outputs = tensors(result, "the value of a function to differentiate")
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
@@ -178,11 +191,22 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...,
             found = _pulled(outputs, given, variables)
         return tuple(filled(primals, [_returned(dx, depth) for dx in found]))
 
-    return mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x), pull
+    value = mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
+    return (value, pull, more) if has_aux else (value, pull)
 
 
-def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(
+    function: Callable[..., Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    strict: bool = False,
+    has_aux: bool = False,
+) -> Any:
     """The value of a function at primals, and its derivative in the direction of tangents.
+
+    strict    of no account: what does not depend on the primals has a derivative of 0
+    has_aux   the function gives (value, anything else), which is a third result
 
     The products with the Jacobian are linear in their cotangent, so the derivative of one with respect to it is the
     product from the other side.
@@ -198,13 +222,14 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
         motion = Motion(depth, variables, moves, moving.get())
         token = moving.set(motion)
         try:
-            result = function(*filled(tuple(primals), list(variables)))
+            result, more = _parted(function(*filled(tuple(primals), list(variables))), has_aux, depth)
         finally:
             moving.reset(token)
         outputs = tensors(result, "the value of a function to differentiate")
         found = motion.pushed(outputs)
     value = mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
-    return value, filled(result, [_returned(dy, depth) for dy in found])
+    moved = filled(result, [_returned(dy, depth) for dy in found])
+    return (value, moved, more) if has_aux else (value, moved)
 
 
 def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -264,36 +289,52 @@ def _basis(x: Tensor) -> Tensor:
     return Tensor.eye(x.numel(), dtype=x.dtype, device=x.device).reshape(x.numel(), *x.shape)
 
 
-def jacrev(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+def jacrev(function: Callable[..., Any], argnums: Places = 0, *, has_aux: bool = False, **_: Any) -> Callable[..., Any]:
     """A function that gives the derivative of each element of the value by each of an argument, by rows.
 
-    The value and the argument are tensors; the result has the value's shape followed by the argument's.
+    The value and the arguments are tensors; the result has the value's shape followed by the argument's.
+
+    argnums   the place of an argument, or several: the result is a tuple then
+    has_aux   the function gives (value, anything else); the result is (derivative, anything else)
 
     >>> jacrev(lambda x: x * x)(Tensor([1.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
 
     @wraps(function)
-    def jacobian(*args: Any, **kwargs: Any) -> Tensor:
-        y, pull = vjp(_of_one(function, argnums, args, kwargs), _one_tensor(args[argnums]))
-        rows: Tensor = vmap(lambda dy: pull(dy)[0])(_basis(_one_tensor(y)))
-        return rows.reshape(*y.shape, *args[argnums].shape)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        places = [argnums] if isinstance(argnums, int) else list(argnums)
+        given = [_one_tensor(args[place]) for place in places]
+        y, pull, *more = vjp(_of_some(function, places, args, kwargs), *given, has_aux=has_aux)
+        rows = vmap(pull)(_basis(_one_tensor(y)))
+        found = tuple([row.reshape(*y.shape, *x.shape) for row, x in zip(rows, given)])
+        return _with_more(found[0] if isinstance(argnums, int) else found, more)
 
     return jacobian
 
 
-def jacfwd(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """jacrev(), by columns: cheaper where the argument has fewer elements than the value."""
+def jacfwd(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False, **_: Any) -> Callable[..., Any]:
+    """jacrev(), by columns: cheaper where an argument has fewer elements than the value."""
 
     @wraps(function)
-    def jacobian(*args: Any, **kwargs: Any) -> Tensor:
-        one, x = _of_one(function, argnums, args, kwargs), _one_tensor(args[argnums])
-        columns: Tensor = vmap(lambda dx: _one_tensor(jvp(one, (x,), (dx,))[1]))(_basis(x))
-        shape = columns.shape[1:]
-        moved = columns.permute(*range(1, columns.ndim), 0)
-        return moved.reshape(*shape, *x.shape)
+    def jacobian(*args: Any, **kwargs: Any) -> Any:
+        found, more = [], list[Any]()
+        for place in [argnums] if isinstance(argnums, int) else argnums:
+            one, x = _of_some(function, [place], args, kwargs), _one_tensor(args[place])
+
+            def pushed(dx: Tensor, one: Callable[..., Any] = one, x: Tensor = x) -> Tensor:
+                _, dy, *more[:] = jvp(one, (x,), (dx,), has_aux=has_aux)
+                return _one_tensor(dy)
+
+            columns: Tensor = vmap(pushed, out_dims=-1)(_basis(x))
+            found.append(columns.reshape(*columns.shape[:-1], *x.shape))
+        return _with_more(found[0] if isinstance(argnums, int) else tuple(found), more)
 
     return jacobian
+
+
+def _with_more(found: Any, more: list[Any]) -> Any:
+    return (found, *more) if more else found
 
 
 jacobian = jacrev
@@ -308,11 +349,18 @@ def hessian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any
     return jacrev(jacrev(function, argnums), argnums)
 
 
-def _of_one(
-    function: Callable[..., Any], place: int, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Callable[[Tensor], Any]:
-    """A function of one of its arguments, the others as given."""
-    return lambda x: function(*args[:place], x, *args[place + 1 :], **kwargs)
+def _of_some(
+    function: Callable[..., Any], places: Sequence[int], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[..., Any]:
+    """A function of some of its arguments, the others as given."""
+
+    def of_some(*chosen: Any) -> Any:
+        given = list(args)
+        for place, x in zip(places, chosen):
+            given[place] = x
+        return function(*given, **kwargs)
+
+    return of_some
 
 
 def _one_tensor(value: Any) -> Tensor:

@@ -319,6 +319,17 @@ class Module(Hooked):
             module._follow(device, kind)
         return self
 
+    def to_empty(self, *, device: str | None, recurse: bool = True) -> Self:
+        """Itself, with its tensors on a device and new: of the same shapes and types, with elements nobody has set.
+
+        recurse   the tensors of modules within it, too
+
+        source: torch.nn.Module.to_empty
+        """
+        for tensor in [*self.parameters(recurse), *self.buffers(recurse)]:
+            tensor.replace(tensor.detach().empty_like(device=device))
+        return self
+
     def _follow(self, device: str | None, dtype: DType | None) -> None:
         """What a module does about a move beside moving tensors: a layer without them yet keeps it in mind."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from kernelforge.errors import ArgumentError
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
@@ -187,6 +187,10 @@ def _orthogonal(update: Tensor, a: float, b: float, c: float, steps: int, eps: f
     return (x.T if update.shape[0] > update.shape[1] else x).cast(update.dtype)
 
 
+_MOST_ROUNDS: Final = 100
+_COEFFICIENTS: Final = 3
+
+
 class Muon(Optimizer):
     """Momentum made orthogonal, for matrices.
 
@@ -227,6 +231,10 @@ class Muon(Optimizer):
     def _check(self, group: Mapping[str, Any]) -> None:
         super()._check(group)
         check_not_negative(self, ns_steps=group["ns_steps"])
+        if group["ns_steps"] >= _MOST_ROUNDS:
+            raise ArgumentError(f"Muon with ns_steps={group['ns_steps']}: fewer than {_MOST_ROUNDS} rounds")
+        if "ns_coefficients" in group and len(group["ns_coefficients"]) != _COEFFICIENTS:
+            raise ArgumentError(f"Muon with ns_coefficients={group['ns_coefficients']}: a polynomial has three of them")
 
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"momentum_buffer": zeros_like(tensor)}

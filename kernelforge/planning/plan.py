@@ -48,6 +48,7 @@ from kernelforge.rewrites.simplify import simplify
 from kernelforge.rewrites.split import split
 from kernelforge.rewrites.steady import steady
 from kernelforge.rewrites.tallies import without_tallies
+from kernelforge.rewrites.unread import unread
 from kernelforge.settings import MEMORY_BUDGET, shows_kernels
 from kernelforge.structure import structure
 from kernelforge.windows.winograd import Choice, with_winograd
@@ -104,8 +105,9 @@ def make_plan(
     target = Device[device].target
     planner = Planner(leaves, device, sizes)
     with paused(), rewritten(leaves, nodes, target, choice, sizes, same) as simple:
-        wanted = [storage(node) for node in simple]
-        computed = [node for node in dict.fromkeys(wanted) if not is_stored(node) and node.size]
+        stores = [storage(node) for node in simple]
+        wanted = stores[: len(nodes)]
+        computed = [node for node in dict.fromkeys(stores) if not is_stored(node) and node.size]
         found = groups(computed, target) if computed else []
         planner.foresee(found, wanted, dying)
         for group in found:
@@ -124,7 +126,8 @@ def rewritten(
     sizes: Sizes = STATIC,
     same: Collection[Buffer] = (),
 ) -> Iterator[Sequence[Node]]:
-    """The simplified nodes, with every buffer but the leaves forgotten for the duration.
+    """The simplified nodes, with every buffer but the leaves forgotten for the duration; after them what looks at
+    indices of which the nodes need a part alone.
 
     Calls that are spelled out and simplification can arrive at a node that happens to be interned and computed already.
     A plan that read its buffer would be wrong for the next graph of the same structure, where it need not be.
@@ -146,6 +149,7 @@ def rewritten(
         if story is not None:
             story.begins(nodes)
         simple: Sequence[Node] = memory_forms(nodes, known)
+        simple = [*simple, *unread(simple)]
         if story is not None:
             story.rewritten("spelled out", simple)
         while True:

@@ -13,7 +13,8 @@ from codegen.dtypes import DType
 from codegen.ir import Expr
 from codegen.origins import Rewrite
 from codegen.program import Program
-from kernelforge.graph import Line, Node
+from kernelforge.checked import RULES
+from kernelforge.graph import Line, Node, uniform
 from kernelforge.hosted import HostFunction
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.memory import Block
@@ -63,7 +64,9 @@ class Check:
 
 
 def in_words(node: Node) -> str:
-    """An operation that looks up places, with its operands."""
+    """An operation that looks up places, with its operands; the rule, where it stands for one."""
+    if node.op == "gather" and (rule := uniform(node.src[0])) is not None and rule.attr in RULES:
+        return RULES[rule.attr]
     operands = [f"{x.dtype} {list(x.shape)}" for x in node.src]
     return f"{node.op} of {operands[0]} by {operands[1]}" if len(operands) > 1 else node.op
 

@@ -6,7 +6,7 @@ Comes in: tensors and counts.  Goes out: tensors.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations, combinations_with_replacement
 from typing import Any, Final, Self, TypeVar
 
@@ -30,6 +30,25 @@ def listed(first: T | Sequence[T], others: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(first) if isinstance(first, list | tuple) else (first, *others)  # type: ignore[arg-type]
 
 
+def _atleast_1d(x: Any) -> Any:
+    return x if x.ndim else x.reshape(1)
+
+
+def _atleast_2d(x: Any) -> Any:
+    return x if x.ndim > 1 else x.reshape(1, -1)
+
+
+def _atleast_3d(x: Any) -> Any:
+    return x if x.ndim > 2 else x.unsqueeze(-1) if x.ndim == 2 else x.reshape(1, -1, 1)
+
+
+def _each(first: Any, others: tuple[Any, ...], change: Callable[[Any], Any]) -> Any:
+    """A tensor changed; a tuple of several, or of those of a list."""
+    if not others and not isinstance(first, list | tuple):
+        return change(first)
+    return tuple([change(x) for x in listed(first, others)])
+
+
 class Assembling(Windowing):
     """Joining, splitting and listing."""
 
@@ -37,17 +56,20 @@ class Assembling(Windowing):
 
     # Together ---------------------------------------------------------------------------------------------------
 
-    def atleast_1d(self) -> Self:
-        """With one dimension if there is none."""
-        return self if self.ndim else self.reshape(1)
+    def atleast_1d(self, *others: Self) -> Any:
+        """With one dimension if there is none; a tuple for several tensors, or for a list of them."""
+        return _each(self, others, _atleast_1d)
 
-    def atleast_2d(self) -> Self:
-        """With two dimensions if there are fewer; a vector is a row."""
-        return self if self.ndim > 1 else self.reshape(1, -1)
+    def atleast_2d(self, *others: Self) -> Any:
+        """With two dimensions if there are fewer; a vector is a row. A tuple for several tensors, or for a list."""
+        return _each(self, others, _atleast_2d)
 
-    def atleast_3d(self) -> Self:
-        """With three dimensions if there are fewer; a vector is a row, a matrix is one deep."""
-        return self if self.ndim > 2 else self.unsqueeze(-1) if self.ndim == 2 else self.reshape(1, -1, 1)
+    def atleast_3d(self, *others: Self) -> Any:
+        """With three dimensions if there are fewer; a vector is a row, a matrix is one deep.
+
+        A tuple for several tensors, or for a list of them.
+        """
+        return _each(self, others, _atleast_3d)
 
     def hstack(self, *others: Self) -> Self:
         """This tensor and others, or those of a list, side by side: along dimension 1, vectors along their only one.
@@ -55,19 +77,19 @@ class Assembling(Windowing):
         >>> Tensor([1, 2]).hstack(Tensor([3])).tolist()
         [1, 2, 3]
         """
-        tensors = [x.atleast_1d() for x in listed(self, others)]
+        tensors = [_atleast_1d(x) for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=0 if tensors[0].ndim == 1 else 1)
 
     def vstack(self, *others: Self) -> Self:
         """This tensor and others one below the other: along dimension 0, vectors as rows."""
-        tensors = [x.atleast_2d() for x in listed(self, others)]
+        tensors = [_atleast_2d(x) for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=0)
 
     row_stack = vstack
 
     def dstack(self, *others: Self) -> Self:
         """This tensor and others one behind the other: along dimension 2."""
-        tensors = [x.atleast_3d() for x in listed(self, others)]
+        tensors = [_atleast_3d(x) for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=2)
 
     def column_stack(self, *others: Self) -> Self:
@@ -86,7 +108,7 @@ class Assembling(Windowing):
         >>> Tensor([[1, 2]]).block_diag(Tensor([3])).tolist()
         [[1, 2, 0], [0, 0, 3]]
         """
-        blocks = [x.atleast_2d() for x in (self, *others)]
+        blocks = [_atleast_2d(x) for x in (self, *others)]
         if any(x.ndim > 2 for x in blocks):
             raise ShapeError(f"block_diag of {[x.shape for x in blocks]}: it takes matrices")
         kind = promote(*[x.dtype for x in blocks])

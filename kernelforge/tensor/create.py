@@ -36,6 +36,11 @@ def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
+def _sized(sizes: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
+    """The sizes given by place, or by the name `size`, which is taken out of options."""
+    return (options.pop("size"),) if not sizes and "size" in options else sizes
+
+
 def _holding(*values: float) -> DType:
     """The default integer type, or int64 where it does not hold the values."""
     kind = dtypes.default_int
@@ -275,15 +280,15 @@ class Create(Core):
 
     def new_zeros(self, *size: Any, **kwargs: Any) -> Self:
         """Zeros of this tensor's dtype and device."""
-        return self.new_full(as_shape(size), 0, **kwargs)
+        return self.new_full(as_shape(_sized(size, kwargs)), 0, **kwargs)
 
     def new_ones(self, *size: Any, **kwargs: Any) -> Self:
         """Ones of this tensor's dtype and device."""
-        return self.new_full(as_shape(size), 1, **kwargs)
+        return self.new_full(as_shape(_sized(size, kwargs)), 1, **kwargs)
 
     def new_empty(self, *size: Any, **kwargs: Any) -> Self:
         """A tensor of this one's dtype and device whose elements nobody has set."""
-        return type(self).empty(as_shape(size), **self._likeness(kwargs))
+        return type(self).empty(as_shape(_sized(size, kwargs)), **self._likeness(kwargs))
 
     def new_empty_strided(self, size: Any, stride: Any, **kwargs: Any) -> Self:
         """new_empty(size): whatever steps are asked for, elements are in row-major order."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from codegen.dtypes import dtypes
+from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.native import compiled
@@ -60,14 +60,28 @@ class Elementwise(Bits):
         return self._wrap(graph.elementwise(op, a, b), tracked, 2)
 
     def add(self, other: Operand, reverse: bool = False, *, alpha: float = 1) -> Self:
-        """The sum self + alpha * other; logical or for two bool tensors."""
-        return self._arithmetic("add", other if alpha == 1 else self._as_tensor(other) * alpha, reverse)
+        """The sum self + alpha * other; logical or for two bool tensors.
+
+        raises DTypeError for an alpha that is none of the result's kind of number
+        """
+        return self._arithmetic("add", self._times(other, alpha), reverse)
+
+    def _times(self, other: Operand, alpha: complex) -> Operand:
+        """other times alpha, a number of the kind of numbers that both are."""
+        if alpha == 1 and type(alpha) is int:
+            return other
+        y = self._as_tensor(other)
+        kind = promote(self.dtype, y.dtype)
+        fits = kind.is_complex or (kind.is_float and not isinstance(alpha, bool | complex))
+        if not fits and not (isinstance(alpha, int) and (kind is dtypes.bool or not isinstance(alpha, bool))):
+            raise DTypeError(f"alpha={alpha!r} beside {self.dtype} and {y.dtype}: it is of the result's, {kind}")
+        return y & bool(alpha) if kind is dtypes.bool else y * alpha
 
     def sub(self, other: Operand, reverse: bool = False, *, alpha: float = 1) -> Self:
         """The difference self - alpha * other, or other - alpha * self if reverse."""
-        if alpha == 1:
-            return self._arithmetic("sub", other, reverse)
-        return self.sub(self._as_tensor(other) * alpha) if not reverse else (self * alpha).sub(other, reverse)
+        if not reverse:
+            return self._arithmetic("sub", self._times(other, alpha), False)
+        return self._arithmetic("sub", other, True) if alpha == 1 else (self * alpha).sub(other, reverse)
 
     def mul(self, other: Operand, reverse: bool = False) -> Self:
         """The product of both; logical and for two bool tensors."""
@@ -183,7 +197,8 @@ class Elementwise(Bits):
     def _repeated_product(self, count: int) -> Self:
         """self multiplied with itself count times, by squaring."""
         if count == 0:
-            return self._wrap(pinned(self._full(1), self._node.device), None)
+            ones = pinned(self._full(1), self._node.device)
+            return self._wrap(graph.elementwise("where", self.eq(self)._node, ones, ones), None)  # looks at indices
         base: Self = self if self.dtype is not dtypes.bool else self.cast(dtypes.default_int)
         result: Self | None = None
         while True:

@@ -16,12 +16,14 @@ from typing import Any, Final, Self
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
+from kernelforge.checked import OVERLAPS
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.factors import Factors
 
 MOST_DIRECT: Final = 64  # the longest transform that is one product, unless its length is prime
 MOST_PRIME: Final = 192
+_LEAST_WEIGHT: Final = 1e-11  # of squared windows, where a signal is still told from them
 NORMS: Final = {"backward": 0.0, "ortho": 0.5, "forward": 1.0}
 
 
@@ -265,7 +267,12 @@ class Fourier(Factors):
         """The signal [.., time] whose stft() is [.., frequency, piece]: overlapping pieces, by least squares.
 
         onesided   of no account: half of the frequencies are read, unless the result is complex
+
+        raises DTypeError for a spectrum that is not complex; ValueError when the values are next synchronised, if
+        windows leave a place of the signal out
         """
+        if not self.dtype.is_complex:
+            raise DTypeError(f"istft of {self.dtype} {self.shape}: a spectrum is complex, as stft(return_complex=True)")
         hop = n_fft // 4 if hop_length is None else hop_length
         x = (self.unsqueeze(0) if self.ndim == 2 else self).transpose(-1, -2)
         norm = "ortho" if normalized else None
@@ -281,7 +288,8 @@ class Fourier(Factors):
         if stop > signal.shape[-1]:
             fill = (0, stop - signal.shape[-1])
             signal, weight = signal.pad(fill), weight.pad(fill, value=1.0)
-        found = signal[..., start:stop] / weight[..., start:stop]
+        weight = weight[..., start:stop]
+        found = signal[..., start:stop] / weight._where_allowed(weight > _LEAST_WEIGHT, OVERLAPS)
         return found.squeeze(0) if self.ndim == 2 else found
 
     @composite

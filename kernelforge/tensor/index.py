@@ -111,6 +111,16 @@ class Index(Scatter):
         selection = self._selection((*(slice(None),) * dim, index))
         return self._picked(selection)
 
+    def _where_allowed(self, allowed: Self, rule: int) -> Self:
+        """This tensor; to compute it is an error where it is not allowed.
+
+        rule   the one it breaks, a key of `checked.RULES`
+        """
+        place = graph.cast(graph.elementwise("not", allowed.detach().flatten()._node), dtypes.int32)
+        found = graph.gather(graph.full((1,), rule, dtypes.int32), place, 0)
+        ones = graph.elementwise("eq", found, graph.full(found.shape, rule, dtypes.int32))
+        return self * self._wrap(graph.reshape(graph.cast(ones, self.dtype), self.shape), None)
+
     def _merged(self, selection: Selection) -> tuple[tuple[int, ...], Self, int, Node]:
         """The picked dimensions of this view brought together as one.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from kernelforge.checked import PROBABILITIES
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.neural import Neural
@@ -142,10 +143,15 @@ class Losses(Neural):
 
     @composite
     def binary_crossentropy(self, target: Self, reduction: str = "mean") -> Self:
-        """-(target log(self) + (1 - target) log(1 - self)) for probabilities; logarithms are at least -100."""
+        """-(target log(self) + (1 - target) log(1 - self)) for probabilities; logarithms are at least -100.
+
+        raises ValueError when the values are next synchronised, if a probability or target is not in 0 to 1
+        """
         target = self._same_shape(target, "binary_crossentropy")
         hit, miss = self.log().maximum(-100), (-self).log1p().maximum(-100)
-        return (-(target * hit) - (1 - target) * miss)._loss(reduction)
+        fits = (self >= 0) & (self <= 1) & (target >= 0) & (target <= 1)
+        return (-(target * hit) - (1 - target) * miss)._where_allowed(fits, PROBABILITIES)._loss(reduction)
+
 
     @composite
     def binary_crossentropy_logits(self, target: Self, reduction: str = "mean", pos_weight: Self | None = None) -> Self:

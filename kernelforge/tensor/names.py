@@ -173,12 +173,22 @@ class Names(Autograd):
         return self.pad(tuple(pad), value=value)
 
     def nonzero_static(self, *, size: int, fill_value: int = -1) -> Self:
-        """nonzero() of a known number of rows, those after the last of fill_value; computes nothing."""
+        """nonzero() of a known number of rows, those after the last of fill_value; computes nothing.
+
+        raises ShapeError for a negative size
+        """
+        if size < 0:
+            raise ShapeError(f"nonzero_static(size={size}) of {self.shape}: a size is at least 0")
         return self.nonzero(size, fill_value)
 
     # Making -----------------------------------------------------------------------------------------------------
 
     invalids = Autograd.empty
+
+    @property
+    def is_param(self) -> bool:
+        """Whether optimisers change this tensor: it is a leaf that requires gradients."""
+        return self._leaf
 
     def is_param_(self, is_param: bool = True) -> Self:
         """Itself, with requires_grad set: optimisers change it."""

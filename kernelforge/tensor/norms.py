@@ -11,7 +11,8 @@ from typing import Self
 
 from codegen.dtypes import DType
 from kernelforge import shape as shapes
-from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor.assembling import Assembling
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Operand
@@ -87,19 +88,34 @@ class Norms(Assembling):
         self, ord: float = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False, *,
         dtype: DType | str | None = None,
     ) -> Self:  # fmt: skip
-        """norm() by the name and with the arguments of torch.linalg; dtype: of the elements before and of the norm."""
-        return (self if dtype is None else self.cast(dtype)).norm(ord, dim, keepdim)
+        """norm() by the name and with the arguments of torch.linalg; dtype: of the elements before and of the norm.
+
+        raises DTypeError when numbers are to be complex that are not, or the other way round
+        """
+        return self._in_type(dtype, "vector_norm").norm(ord, dim, keepdim)
+
+    def _in_type(self, dtype: DType | str | None, what: str) -> Self:
+        """This tensor in the type a norm is computed in: another of its kind."""
+        kind = self.dtype if dtype is None else as_dtype(dtype)
+        if dtype is not None and (kind.is_complex is not self.dtype.is_complex or not kind.is_inexact):
+            wanted = "a complex" if self.dtype.is_complex else "a real floating-point"
+            raise DTypeError(f"{what} of {self.dtype} with dtype={kind}: it is computed in {wanted} type")
+        return self.cast(kind)
 
     def matrix_norm(
-        self, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False
-    ) -> Self:
+        self, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *,
+        dtype: DType | str | None = None,
+    ) -> Self:  # fmt: skip
         """A norm of matrices, two dimensions of a tensor.
 
         ord   "fro": of all elements as a vector; "nuc": the sum of the singular values; 2, -2: the largest, the
               smallest of them; 1, -1: the largest, smallest sum of magnitudes of a column; inf, -inf: of a row
+        dtype  of the elements before and of the norm
 
-        raises ShapeError, ArgumentError
+        raises ShapeError, ArgumentError, DTypeError
         """
+        if dtype is not None:
+            return self._in_type(dtype, "matrix_norm").matrix_norm(ord, dim, keepdim)
         first, second = (self._dim(axis, "matrix_norm") for axis in dim)
         if first == second:
             raise ShapeError(f"matrix_norm of {self.shape} takes two different dimensions, got {tuple(dim)}")

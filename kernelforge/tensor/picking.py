@@ -30,7 +30,14 @@ class Picking(Index):
     # Picking ----------------------------------------------------------------------------------------------------
 
     def index_select(self, dim: int, index: Self) -> Self:
-        """The slices of dimension dim that a vector of indices names."""
+        """The slices of dimension dim that a vector of indices names; an index without dimensions is a vector of one.
+
+        raises ShapeError for an index of more dimensions
+        """
+        if index.ndim > 1:
+            raise ShapeError(f"index_select({dim}) of {self.shape} by an index of {index.shape}: it takes a vector")
+        if not index.ndim and self.shape:
+            return self.index_select(dim, index.reshape(1))
         if not self.shape:
             return self.reshape(1).index_select(dim, index.reshape(-1)).reshape(())
         dim = self._dim(dim, "index_select")

@@ -42,8 +42,8 @@ MORE_NAMES: Final[dict[str, dict[str, str]]] = {  # of the arguments of some met
     **{name: {"vec2": "other"} for name in ("outer", "ger")},
     **{name: {"from": "from_"} for name in ("uniform", "random")},
     "matmul": {"other": "x"}, "dot": {"tensor": "w", "other": "w"}, "ldexp": {"other": "exponent"},
-    "topk": {"sorted": "sorted_"}, "cholesky_solve": {"input2": "L"}, "orgqr": {"input2": "tau"},
-    "ormqr": {"input2": "tau", "input3": "other"},
+    "searchsorted": {"input": "values"}, "topk": {"sorted": "sorted_"}, "cholesky_solve": {"input2": "L"},
+    "orgqr": {"input2": "tau"}, "ormqr": {"input2": "tau", "input3": "other"},
 }  # fmt: skip
 
 C = TypeVar("C", bound=type)

@@ -187,3 +187,38 @@ def test_checkpoint() -> None:
         close(y, expected)
         assert w.grad is not None
         close(w.grad, v.grad)
+
+
+def _square_and_more(x):
+    return x * x, {"more": x + 1}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_else_a_function_gives_is_a_further_result(nested):
+    def check(x):
+        y, pull, more = vjp(_square_and_more, x, has_aux=True)
+        pushed, dy, also = jvp(_square_and_more, (x,), (x.ones_like(),), has_aux=True)
+        rows, third = jacrev(_square_and_more, has_aux=True)(x)
+        columns, fourth = jacfwd(_square_and_more, has_aux=True)(x)
+        for each in (more, also, third, fourth):
+            assert each["more"].tolist() == [2, 4]
+        assert y.tolist() == pushed.tolist() == [1, 9]
+        assert pull(x.ones_like())[0].tolist() == dy.tolist() == [2, 6]
+        assert rows.tolist() == columns.tolist() == [[2, 0], [0, 6]]
+        return y.sum()
+
+    x = Tensor([1.0, 3.0])
+    if nested:
+        assert grad(check)(x).tolist() == [2, 6]
+    else:
+        check(x)
+    for transform in (jacrev, jacfwd):
+        with pytest.raises(TypeError, match="value, anything else"):
+            transform(lambda x: x, has_aux=True)(x)
+
+
+@pytest.mark.parametrize("transform", [jacrev, jacfwd])
+def test_jacobians_of_several_arguments(transform):
+    x, y = Tensor([1.0, 3.0]), Tensor([2.0, 5.0])
+    found = transform(lambda x, y: x * y, argnums=(0, 1))(x, y)
+    assert [part.tolist() for part in found] == [[[2, 0], [0, 5]], [[1, 0], [0, 3]]]

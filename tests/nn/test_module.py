@@ -181,3 +181,13 @@ def test_gradient_norms(norm_type):
     assert clip_grad_norm_(params, 0.5, norm_type).item() == pytest.approx(expected, rel=1e-5)
     for p, g in zip(params, grads):
         np.testing.assert_allclose(p.grad.numpy(), g * min(1, 0.5 / expected), rtol=1e-4, atol=1e-6)
+
+
+def test_modules_get_memory_that_nobody_has_set():
+    layer = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    before = {name: (x.shape, x.dtype) for name, x in layer.state_dict().items()}
+    weight = layer[0].weight
+    assert layer.to_empty(device="CPU") is layer
+    assert {name: (x.shape, x.dtype) for name, x in layer.state_dict().items()} == before
+    assert layer[0].weight is weight
+    assert weight.requires_grad

@@ -148,3 +148,11 @@ def test_errors():
     with pytest.raises(ValueError, match="momentum"):
         optim.SGD([Tensor([1.0])], nesterov=True)
     assert nn.optim is optim
+
+
+def test_muon_says_what_it_takes():
+    weight = Tensor.zeros(2, 2, requires_grad=True)
+    with pytest.raises(ValueError, match="three of them"):
+        optim.Muon([weight], ns_coefficients=(1.0, 2.0))
+    with pytest.raises(ValueError, match="fewer than 100"):
+        optim.Muon([weight], ns_steps=100)

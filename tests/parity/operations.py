@@ -55,7 +55,6 @@ DIFFERS: Final = {
     "interpolate": "size, mode, align_corners, scale_factor in this order; linear by default",
     "x // 0, x % 0": "of integers by a zero in a tensor are 0; by the number 0 an error",
     "signbit of NaN": "constant NaN have one sign, as there is one NaN",
-    "x[bad][:1], x[bad] ** 0": "an index out of range is an error where an element that it picks is needed",
     "loss.backward() of what requires no gradient": "does nothing",
     "floor_divide of infinities": "is NaN, as in torch and NumPy; array_api.floor_divide gives floor(x / y)",
     "tensors without dimensions": "have as much to say about a result's type as any other",

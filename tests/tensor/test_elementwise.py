@@ -270,3 +270,20 @@ def test_fmod_has_the_sign_of_the_dividend_also_at_zero(dtype, device):
     np.testing.assert_array_equal(found, expected)
     known = ~np.isnan(expected)
     np.testing.assert_array_equal(np.signbit(found)[known], np.signbit(expected)[known])
+
+
+@pytest.mark.parametrize(
+    ("x", "alpha"), [([1], 1.0), ([1], True), ([1], 1j), ([1.5], True), ([1.5], 0.5j), ([True], 0.5)]
+)
+def test_alpha_is_of_the_kind_of_number_that_the_operands_are(x, alpha):
+    for method in (Tensor.add, Tensor.sub):
+        with pytest.raises(DTypeError, match="alpha"):
+            method(Tensor(x), Tensor(x), alpha=alpha)
+
+
+def test_sums_of_truth_values_times_alpha_are_truth_values():
+    x = Tensor([True, False])
+    assert x.add(Tensor([True, True]), alpha=0).tolist() == [True, False]
+    assert x.add(Tensor([True, True]), alpha=True).tolist() == [True, True]
+    assert Tensor([1]).add(Tensor([2]), alpha=3).tolist() == [7]
+    assert Tensor([1.0]).sub(Tensor([2]), alpha=0.5).tolist() == [0]

@@ -171,3 +171,10 @@ def test_classes_of_every_integer_type(numpy_device):
     expected = logits.cross_entropy(Tensor([3, 100]), label_smoothing=0.1).item()
     for dtype in ("int8", "uint8", "uint32", "int64"):
         assert logits.cross_entropy(Tensor([3, 100], dtype=dtype), label_smoothing=0.1).item() == expected
+
+
+@pytest.mark.parametrize(("probability", "target"), [(0.5, 1.5), (1.5, 0.5), (-0.1, 0.0), (0.5, -1.0), (np.nan, 1.0)])
+def test_probabilities_are_from_0_to_1(probability, target, device):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        Tensor([0.5, probability]).binary_crossentropy(Tensor([0.5, target])).numpy()
+    assert np.isfinite(Tensor([0.0, 1.0]).binary_crossentropy(Tensor([1.0, 0.5])).item())

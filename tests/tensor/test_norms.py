@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from kernelforge import ShapeError, Tensor
+from kernelforge import DTypeError, ShapeError, Tensor, linalg
 from tests.parity.checks import assert_equal, assert_gradients_equal
 
 torch = pytest.importorskip("torch")
@@ -53,3 +53,23 @@ def test_the_rest(numpy_device):
     assert_equal(Tensor(values).angle(), torch.tensor(values).angle())
     assert_equal(Tensor(values).isreal(), torch.tensor(values).isreal())
     assert_equal(Tensor([[1, 0]]).embedding(Tensor(X[0])), F.embedding(torch.tensor([[1, 0]]), torch.tensor(X[0])))
+
+
+@pytest.mark.parametrize("order", [None, 2, 1, float("inf"), "fro", "nuc"])
+@pytest.mark.parametrize("kind", ["float64", "float16"])
+def test_norms_are_computed_in_the_type_asked_for(order, kind):
+    x = Tensor(np.eye(3, dtype=np.float32))
+    assert linalg.norm(x, order, dtype=kind).dtype.name == kind
+    assert linalg.matrix_norm(x, "fro" if order is None else order, dtype=kind).dtype.name == kind
+    assert x.vector_norm(dtype=kind).dtype.name == kind
+
+
+def test_norms_keep_the_kind_of_number():
+    for norm in (linalg.norm, linalg.matrix_norm, linalg.vector_norm):
+        with pytest.raises(DTypeError, match="computed in a complex type"):
+            norm(Tensor(np.ones((2, 2)) * 1j), dtype="float32")
+        for kind in ("complex64", "int32"):
+            with pytest.raises(DTypeError, match="computed in a real floating-point type"):
+                norm(Tensor(np.ones((2, 2))), dtype=kind)
+    with pytest.raises(ShapeError, match="name its dimension"):
+        linalg.norm(Tensor(np.ones((2, 2, 2))), 2)

@@ -78,3 +78,10 @@ def test_nothing_is_put_by_an_index_without_elements(shape, numpy_device) -> Non
     x, index = Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor.zeros(*shape, dtype="int64")
     for found in (x.scatter(0, index, x), x.scatter_add(1, index, x), x.scatter_reduce(0, index, x, "amax")):
         assert found.tolist() == x.tolist()
+
+
+def test_an_index_without_dimensions_selects_one_slice():
+    x = Tensor([[1, 2], [3, 4]])
+    assert x.index_select(0, Tensor(1)).tolist() == [[3, 4]]
+    with pytest.raises(ShapeError, match="takes a vector"):
+        x.index_select(0, Tensor([[1]]))

@@ -5,6 +5,7 @@ Comes in: tensors; `inplace` gives the input the result's value.  Goes out: tens
 
 from __future__ import annotations
 
+from codegen.dtypes import DType
 from kernelforge.errors import ArgumentError
 from kernelforge.nn.functional.options import whole
 from kernelforge.tensor import Tensor
@@ -100,17 +101,23 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return smooth if threshold >= 20 else (input * beta > threshold).where(input, smooth)
 
 
-def softmin(input: Tensor, dim: int | None = None, dtype: str | None = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | str | None = None
+) -> Tensor:
     """softmax(-x)."""
     return (-input).softmax(_softmax_dim(input, dim), dtype)
 
 
-def softmax(input: Tensor, dim: int | None = None, dtype: str | None = None) -> Tensor:
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | str | None = None
+) -> Tensor:
     """exp(x) / sum(exp(x)) along dim; without one dimension 0 or 1, as torch chooses."""
     return input.softmax(_softmax_dim(input, dim), dtype)
 
 
-def log_softmax(input: Tensor, dim: int | None = None, dtype: str | None = None) -> Tensor:
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | str | None = None
+) -> Tensor:
     """log(softmax(x)), accurate for small probabilities."""
     return input.log_softmax(_softmax_dim(input, dim), dtype)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ShapeError
+from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.hosted import HostFunction
 from kernelforge.nn.functional.options import reduction_of
@@ -137,7 +137,7 @@ def ctc_loss(
     reduction        "mean" divides each loss by its target's length before
     zero_infinity    losses of targets too long for their input are 0, not infinite
 
-    raises ShapeError, ValueError
+    raises ShapeError, ValueError, DTypeError
     """
     if log_probs.ndim == 2:
         length, wanted = (Tensor(x).reshape(1) for x in (input_lengths, target_lengths))
@@ -151,6 +151,8 @@ def ctc_loss(
     inputs, ends = (
         (x if isinstance(x, Tensor) else Tensor(list(x))).cast(dtypes.int64) for x in (input_lengths, target_lengths)
     )
+    if any(isinstance(x, Tensor) and not x.dtype.is_int for x in (input_lengths, target_lengths)):
+        raise DTypeError("ctc_loss with lengths that are no integers: input_lengths and target_lengths are counts")
     if inputs.shape != (batch,) or ends.shape != (batch,):
         raise ShapeError(f"ctc_loss of a batch of {batch}: input_lengths and target_lengths must have that length")
     labels = _padded(targets, ends, batch).cast(dtypes.int64)
