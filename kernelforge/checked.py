@@ -11,14 +11,14 @@ from weakref import WeakSet
 
 from kernelforge.graph import SCATTERS, Node
 
-PROBABILITIES, OVERLAPS = 1, 2
+PROBABILITIES, OVERLAPS = -0x50524F42, -0x4F564552
 RULES: Final = {
     PROBABILITIES: "binary cross entropy takes probabilities and targets from 0 to 1 and found others; apply sigmoid() "
     "to scores, or use the function of logits",
     OVERLAPS: "istft() found places of the signal where the windows of all pieces are 0, so that nothing is known of "
     "it there; take a window that is not 0, pieces closer together, or center=True",
 }
-"""What else a check may find: the constant a value is picked from tells which rule the index stands for."""
+"""What else a check may find: the int32 a value is picked from tells which rule the index stands for."""
 
 CHECKED: Final = {"gather", *SCATTERS}
 _free: Final[WeakSet[Node]] = WeakSet()  # nodes never change: what was free of checks remains so

@@ -199,7 +199,8 @@ _AS_FUNCTIONAL: Final = frozenset((
 """Methods whose arguments are in tinygrad's order: the function is the one of nn.functional, in torch's."""
 
 _OF_NUMBERS: Final = frozenset((
-    "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "copysign", "div",
+    "add", "bitwise_and", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bucketize",
+    "copysign", "div",
     "divide", "float_power", "floor_divide", "fmod", "isin", "mul", "multiply", "rsub", "sub", "subtract",
     "true_divide", "xlogy",
 ))  # fmt: skip

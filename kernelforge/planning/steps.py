@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from codegen.dtypes import DType
+from codegen.dtypes import DType, dtypes
 from codegen.ir import Expr
 from codegen.origins import Rewrite
 from codegen.program import Program
@@ -65,7 +65,8 @@ class Check:
 
 def in_words(node: Node) -> str:
     """An operation that looks up places, with its operands; the rule, where it stands for one."""
-    if node.op == "gather" and (rule := uniform(node.src[0])) is not None and rule.attr in RULES:
+    rule = uniform(node.src[0]) if node.op == "gather" and node.src[0].dtype is dtypes.int32 else None
+    if rule is not None and rule.attr in RULES:
         return RULES[rule.attr]
     operands = [f"{x.dtype} {list(x.shape)}" for x in node.src]
     return f"{node.op} of {operands[0]} by {operands[1]}" if len(operands) > 1 else node.op
