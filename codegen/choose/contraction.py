@@ -15,7 +15,7 @@ from codegen.access import is_plain_load, loads_of, main_stores, parallel_axes
 from codegen.choose.picks import Pick, either
 from codegen.dots import dot_of
 from codegen.index import Axis
-from codegen.ir import Apply, Expr, Kernel, Load, Store, walk
+from codegen.ir import Apply, Expr, Kernel, Load, Reduce, Store, walk
 from codegen.rewrites.contract import Contraction
 from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.target import Target
@@ -41,6 +41,7 @@ CLOSE = 1 << 17  # bytes a block of rows may span and still be read in place
 EPILOGUE = 8  # operations on the sums from which on they get loops of their own
 PAGE = 4096  # bytes within which a processor foresees what is read next
 LEAST_GROUPS = 4  # of steps of k one instruction takes, for packing them to pay
+LONG = 6  # vectors of groups from which on a sum may end in one that is not full
 ALIKE = 4  # groups done together where each costs a correction
 LEFT_OVER = 1.05  # times the work of the plain tile from which on the wide one is not worth it
 UNROLL = 9  # steps of the smaller summed axes written out inside the loop over the largest
@@ -235,11 +236,24 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
     lanes = {roles.n: None}
     for r in kernel.reduces:  # sums of an operand alone
         if r is not c.reduce:
-            lanes[roles.k] = None
-            rest = [Step(a, 1) for a in kernel.axes if a in r.arg.axes and a not in fixed and a is not roles.k]
+            lane, loops = _alone(kernel, r, roles, fixed, columns, target)
+            lanes[lane] = None
             stages.insert(0, Stage(r, len(outside)))
-            inner[r] = Inner(len(outside), (*rest, Step(roles.k, target.lanes)))
+            inner[r] = Inner(len(outside), loops)
     return Schedule((*outside, *ahead, *tile), len(grid), tuple(lanes), tuple(stages), inner)
+
+
+def _alone(
+    kernel: Kernel, r: Reduce, roles: Roles, fixed: set[Axis], columns: int, target: Target
+) -> tuple[Axis, tuple[Step, ...]]:
+    """The lanes and the loops of a sum of one operand: along k where it lies so, otherwise along n."""
+    k, n = roles.k, roles.n
+    along = n not in r.axes or all(e.index.stride(k) == 1 for e in loads_of(r.arg))
+    walked = k if along else n
+    rest = [Step(a, 1) for a in kernel.axes if a in r.arg.axes and a not in fixed and a not in (k, walked)]
+    dot = dot_of(r, target)
+    width = target.lanes * (dot.group if dot is not None and k.size >= LONG * target.lanes * dot.group else 1)
+    return walked, (*rest, Step(k, width)) if along else (*rest, Step(n, columns), Step(k, 1))
 
 
 def _shares(roles: Roles, grid: list[Step], target: Target) -> dict[Axis, int]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from codegen.dots import Dot, dot_of
 from codegen.dtypes import dtypes
 from codegen.index import Axis
-from codegen.ir import Expr, Load
+from codegen.ir import Const, Expr, Load
 from codegen.nodes import Update
 from codegen.opencl.boxes import chunks
 from codegen.opencl.words import word
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _VECTORS = {"bfloat16": ("kf_bfloat16x32", "__bf16", 32), "int8": ("kf_charx64", "char", 64)}
 _INSTRUCTIONS = {"bfloat16": "llvm.x86.avx512bf16.dpbf16ps.512", "int8": "llvm.x86.avx512.vpdpbusd.512"}
 _SHIFT = "0x80808080u"  # of four bytes by 128
+_ONES = "0x01010101u"
 
 
 def print_dots(leaves: Leaves, node: Update) -> bool:
@@ -55,7 +56,7 @@ def print_dots(leaves: Leaves, node: Update) -> bool:
 
 def _grouped_axis(node: Update, dot: Dot, lane: Axis | None, lanes: int) -> Axis | None:
     """The summed axis of both operands of whose tile groups can be made: the lanes' own, or any beside them."""
-    common = dot.left.axes & dot.right.axes & frozenset(node.reduce.bound)
+    common = dot.axes & frozenset(node.reduce.bound)
     if lane in node.reduce.bound:
         whole = lane in common and node.place.tile(lane) % (dot.group * lanes) == 0
         return lane if whole else None
@@ -66,7 +67,9 @@ def _grouped_axis(node: Update, dot: Dot, lane: Axis | None, lanes: int) -> Axis
 
 
 def _is_row(e: Expr, lane: Axis, node: Update) -> bool:
-    """True for what is loaded as it lies along the lanes."""
+    """True for what is loaded as it lies along the lanes, and for 1."""
+    if isinstance(e, Const):
+        return True
     return isinstance(e, Load) and e not in node.env and e.index.stride(lane) == 1 and not e.guards
 
 
@@ -96,8 +99,11 @@ class _Groups:
             return
         name = leaves.boxes.register(self.node.box, {**point, self.along: start // self.dot.group})
         vector = word(leaves, self.across, point, self.along, self.lane, count)
-        other = word(leaves, self.other, point, self.along, self.lane if self.wide else None, count)
-        other = other if self.wide else leaves.speller.splat(other, dtypes.uint32)
+        if isinstance(self.other, Const):
+            other = leaves.speller.splat(_ONES, dtypes.uint32)
+        else:
+            other = word(leaves, self.other, point, self.along, self.lane if self.wide else None, count)
+            other = other if self.wide else leaves.speller.splat(other, dtypes.uint32)
         if self.dot.alike:
             self.shifted[name] = self.shift(point, vector)
             other = f"{other} ^ {_SHIFT}"

@@ -51,8 +51,9 @@ def words_of(box: Box, boxes: Boxes) -> Words | None:
     group = last.upper
     if group is None or group * box.of.dtype.bits != WORD or across.axis is last.axis or last.block * across.block != 1:
         return None
-    whole = box.tile[across.axis] >= boxes.lanes and (across.upper is None or across.upper % boxes.lanes == 0)
-    return Words(last.axis, across.axis, group) if whole else None
+    wide = box.tile[across.axis]
+    whole = across.upper is None or (across.upper % boxes.lanes == 0 and wide % boxes.lanes == 0)
+    return Words(last.axis, across.axis, group) if whole and wide >= boxes.lanes else None
 
 
 # ------------------------------------------------------------------------------------------------------- single words
@@ -158,26 +159,26 @@ def print_words(leaves: Leaves, node: Pack, words: Words) -> None:
 
 
 def _pieces(leaves: Leaves, node: Pack, words: Words) -> Iterator[Piece]:
-    """Whole vectors of words, in squares where memory runs along the groups; then what is left, element by element."""
+    """Vectors of words, in squares where memory runs along the groups; what is left of a group, element by element.
+
+    The last vectors across, where they would end beyond the box, begin earlier and hold again what is there already.
+    """
     tile, lanes = node.box.tile, leaves.lanes
     long, wide = tile[words.along], tile[words.across]
     whole = wide // lanes * lanes
     others = {a: (0, n, 1) for a, n in tile.items() if n > 1 and a not in (words.along, words.across)}
-    across = {words.across: (0, whole, lanes)}
-    if _runs_along(node, words):
-        step = words.group * lanes
-        full = long // step * step
-        if full:
-            yield Piece({**others, **across, words.along: (0, full, step)}, "square")
-        if full < long:
-            yield Piece({**others, **across, words.along: (full, long, step)}, "square")
-    else:
-        grouped = long // words.group * words.group
-        yield Piece({**others, words.along: (0, grouped, words.group), **across}, "rows")
-        if grouped < long:
-            yield Piece({**others, words.along: (grouped, long, 1), words.across: (0, whole, 1)}, "elements")
-    if whole < wide:
-        yield Piece({**others, words.along: (0, long, 1), words.across: (whole, wide, 1)}, "elements")
+    for across in [(0, whole, lanes), *([(wide - lanes, wide, lanes)] if whole < wide else [])]:
+        if _runs_along(node, words):
+            step = words.group * lanes
+            pieces = [("square", (0, long // step * step, step)), ("square", (long // step * step, long, step))]
+        else:
+            grouped = long // words.group * words.group
+            pieces = [("rows", (0, grouped, words.group)), ("elements", (grouped, long, 1))]
+        for form, steps in pieces:
+            if steps[0] < steps[1]:
+                reached = {words.across: (*across[:2], 1) if form == "elements" else across}
+                ends = {**reached, words.along: steps} if form == "square" else {words.along: steps, **reached}
+                yield Piece({**others, **ends}, form)
 
 
 def _runs_along(node: Pack, words: Words) -> bool:

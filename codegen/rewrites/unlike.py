@@ -6,11 +6,13 @@ its range, once for all sums it goes into, and what that adds is taken off each 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 from codegen.access import main_stores
 from codegen.dots import Dot, dot_of
 from codegen.dtypes import DType, dtypes
+from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Load, apply, const, reduce, with_axes
 from codegen.rewrites.contract import Contraction, contraction
 from codegen.rewrites.rebuild import with_exprs
@@ -55,18 +57,25 @@ def _found(kernel: Kernel, target: Target) -> tuple[Contraction, Dot] | None:
 
 
 def _replaced(kernel: Kernel, c: Contraction, dot: Dot) -> Expr | None:
-    """The sum in the other form, where one operand lies along it and can be summed up as it is.
+    """The sum in the other form, where the operand that is summed up alone can be read as it lies.
 
-    Not the one that has the axis results lie along: lanes will be there, and its elements packed.
+    Shifted is an operand that will be packed: the one that lies across the sum; or, where both or none do, the one that
+    has the axis results lie along, for lanes will be there.
     """
     lines = {a for s in main_stores(kernel) for a in s.axes if s.index.stride(a) == 1}
-    shifted, other = (dot.left, dot.right) if lines & dot.left.axes - dot.right.axes else (dot.right, dot.left)
-    if not (isinstance(other, Load) and not other.guards and any(other.index.stride(a) == 1 for a in c.k)):
+    lanes, rows = (dot.left, dot.right) if lines & dot.left.axes - dot.right.axes else (dot.right, dot.left)
+    shifted, other = (lanes, rows) if _is_line(rows, c.k) else (rows, lanes)
+    if not _is_line(other, (*c.k, *lines)):
         return None
     total, bound = c.reduce.dtype, c.reduce.bound
     product = apply("mul", *(apply("cast", e, dtype=total) for e in (other, _shifted(shifted))))
     excess = apply("mul", reduce("add", apply("cast", other, dtype=total), bound), const(HALF, total))
     return apply("add" if shifted.dtype is dtypes.uint8 else "sub", reduce("add", product, bound), excess)
+
+
+def _is_line(e: Expr, axes: Iterable[Axis]) -> bool:
+    """True for what is loaded as it lies along one of some axes."""
+    return isinstance(e, Load) and not e.guards and any(e.index.stride(a) == 1 for a in axes)
 
 
 def _shifted(e: Expr) -> Expr:
