@@ -238,22 +238,23 @@ def single(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Schedu
         if r is not c.reduce:
             lane, loops = _alone(kernel, r, roles, fixed, columns, target)
             lanes[lane] = None
-            stages.insert(0, Stage(r, len(outside)))
-            inner[r] = Inner(len(outside), loops)
+            together = lane is roles.n and bool(ahead)  # blocks of k are packed for all sums
+            stages += [] if together else [Stage(r, len(outside))]
+            inner[r] = Inner(len(outside) + len(ahead) * together, loops)
     return Schedule((*outside, *ahead, *tile), len(grid), tuple(lanes), tuple(stages), inner)
 
 
 def _alone(
     kernel: Kernel, r: Reduce, roles: Roles, fixed: set[Axis], columns: int, target: Target
 ) -> tuple[Axis, tuple[Step, ...]]:
-    """The lanes and the loops of a sum of one operand: along k where it lies so, otherwise along n."""
+    """The lanes and the loops of a sum of one operand: along n where that is packed, otherwise along k."""
     k, n = roles.k, roles.n
-    along = n not in r.axes or all(e.index.stride(k) == 1 for e in loads_of(r.arg))
-    walked = k if along else n
-    rest = [Step(a, 1) for a in kernel.axes if a in r.arg.axes and a not in fixed and a not in (k, walked)]
+    rest = [Step(a, 1) for a in kernel.axes if a in r.arg.axes and a not in fixed and a not in (k, n)]
+    if n in r.arg.axes:
+        return n, (*rest, Step(n, columns), Step(k, roles.group))
     dot = dot_of(r, target)
-    width = target.lanes * (dot.group if dot is not None and k.size >= LONG * target.lanes * dot.group else 1)
-    return walked, (*rest, Step(k, width)) if along else (*rest, Step(n, columns), Step(k, 1))
+    many = dot is not None and k.size >= LONG * target.lanes * dot.group
+    return k, (*rest, Step(k, target.lanes * (dot.group if dot is not None and many else 1)))
 
 
 def _shares(roles: Roles, grid: list[Step], target: Target) -> dict[Axis, int]:

@@ -135,13 +135,27 @@ def _loaded(pointer: str, group: int, width: int, space: str) -> str:
 def _joined(leaves: Leaves, e: Expr, coords: Coords, along: Axis, lane: Axis | None, count: int) -> str:
     """The words put together from the values of each step."""
     bits, width = bits_of(e), 1 if lane is None else leaves.lanes
-    words = leaves.speller.type(dtypes.uint32, width)
-    parts = []
+    values = []
     for i in range(count):
         text = leaves.wide(leaves.value(bits, {**coords, along: coords.get(along, 0) + i}, lane), bits.dtype, width)
-        text = f"convert_{words}({_unsigned(leaves, text, bits.dtype, width)})"
-        parts.append(f"({text} << {i * e.dtype.bits})" if i else text)
-    return " | ".join(parts)
+        values.append(_unsigned(leaves, text, bits.dtype, width))
+    if lane is not None and count * bits.dtype.bits == WORD:
+        return f"{_weaving(leaves, count, bits.dtype.bits)}({', '.join(values)})"
+    words = leaves.speller.type(dtypes.uint32, width)
+    parts = [f"convert_{words}({text})" for text in values]
+    return " | ".join(f"({text} << {i * e.dtype.bits})" if i else text for i, text in enumerate(parts))
+
+
+def _weaving(leaves: Leaves, count: int, bits: int) -> str:
+    """The helper that puts vectors of narrow values together to one of words: a single permutation of bytes."""
+    n, prelude = leaves.lanes, leaves.speller.prelude
+    kind, words = {8: "uchar", 16: "ushort"}[bits], leaves.speller.type(dtypes.uint32, n)
+    names, both = "abcd"[:count], ", ".join(map(str, range(2 * n)))
+    sides = [f"__builtin_shufflevector({x}, {y}, {both})" for x, y in ("ab", "cd")] if count == 4 else list(names)
+    places = ", ".join(str(i + part * n) for i in range(n) for part in range(count))
+    body = f"return __builtin_astype(__builtin_shufflevector({', '.join(sides)}, {places}), {words});"
+    prelude.define("kf_weave", words, ", ".join(f"{kind}{n} {name}" for name in names), body)
+    return "kf_weave"
 
 
 def _unsigned(leaves: Leaves, text: str, dtype: DType, width: int) -> str:

@@ -15,9 +15,11 @@ from codegen.dtypes import DType, dtypes, to_storage
 from codegen.index import Axis
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
+from codegen.nest import build
 from codegen.nodes import Nest, Pack, nodes
 from codegen.opencl.printer import render_nest
 from codegen.rewrites.rewrite import prepare
+from codegen.schedule import Schedule, Step
 from codegen.target import CPU
 from tests.codegen.opencl_harness import Arrays, run_all, target
 
@@ -38,6 +40,14 @@ def product(m: int, n: int, k: int, form: str, pair: tuple[DType, DType]) -> Ker
     factors = [apply("cast", e, dtype=total) for e in (left, right)]
     value = reduce("add", apply("mul", *factors), [r])
     return prepare(Kernel("product", (x, y, out), (Store(out, i.index * n + j.index, value, order=(i, j)),)))
+
+
+def total(rows: int, length: int, kind: DType) -> Kernel:
+    """Sums of rows of bytes in int32."""
+    i, r = Axis("i", rows), Axis("r", length)
+    x, out = Param("x", kind, rows * length), Param("out", dtypes.int32, rows)
+    value = reduce("add", apply("cast", load(x, i.index * length + r.index), dtype=dtypes.int32), [r])
+    return prepare(Kernel("total", (x, out), (Store(out, i.index, value),)))
 
 
 def arguments(kernel: Kernel, seed: int) -> Arrays:
@@ -116,3 +126,19 @@ def test_a_schedule_for_groups_means_the_same_where_there_are_none():
     assert "kf_dot_" not in program.source
     (found,) = run_all([program], [arrays])
     np.testing.assert_array_equal(found["out"], expected(kernel, arrays))
+
+
+@settings(max_examples=10)
+@given(rows=st.integers(2, 20), length=st.integers(2, 300), kind=st.sampled_from(BYTES), seed=st.integers(0, 99))
+def test_bytes_are_summed_in_groups(rows, length, kind, seed):
+    kernel = total(rows, length, kind)
+    (r,), arrays = kernel.reduces, arguments(kernel, seed)
+    found = dot_of(r, DOTS)
+    assert found is not None and not found.alike
+    assert dot_of(r, CPU) is None
+    (i,), (k,) = (kernel.stores[0].index.axes, r.bound)
+    schedule = Schedule((Step(i, 4), Step(i, 1), Step(k, 64)), 1, (k,))
+    program = render_nest(build(kernel, schedule, target()))
+    assert length < 64 or "int8" not in target().dots or "kf_dot_int8" in program.source
+    (got,) = run_all([program], [arrays])
+    np.testing.assert_array_equal(got["out"], expected(kernel, arrays))
