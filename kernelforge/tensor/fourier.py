@@ -28,15 +28,18 @@ NORMS: Final = {"backward": 0.0, "ortho": 0.5, "forward": 1.0}
 
 
 def divided(n: int) -> int:
-    """The rows of the table a transform of length n becomes: the largest divisor of n up to MOST_DIRECT, or the
-    smallest above; n where the transform is one product, 1 where n is a large prime.
+    """The rows of the table a transform of length n becomes: those of the squarest one, if rows and columns are up to
+    MOST_DIRECT; else the largest divisor of n up to that, or the smallest above; n where the transform is one product,
+    1 where n is a large prime.  Either product takes as many multiplications for a number as it has rows, or columns.
 
-    >>> divided(60), divided(1000), divided(10007), divided(97 * 89)
-    (60, 50, 1, 89)
+    >>> divided(60), divided(1000), divided(8192), divided(10007), divided(97 * 89)
+    (60, 40, 64, 1, 89)
     """
     if n <= MOST_DIRECT:
         return n
     found = max(d for d in range(1, MOST_DIRECT + 1) if n % d == 0)
+    if 1 < n // found <= MOST_DIRECT:
+        return min((d for d in range(1, found + 1) if n % d == 0), key=lambda d: (d + n // d, -d))
     if found > 1:
         return found
     found = next((d for d in range(MOST_DIRECT + 1, math.isqrt(n) + 1) if n % d == 0), n)
@@ -194,18 +197,24 @@ class Fourier(Factors):
     def _halves_joined(self, n: int, sign: int) -> Self:
         """The first half of the transform of n real numbers, from that of the pairs of neighbours among them."""
         first = self._part_of_pairs(0, 1)
-        ahead, behind = self.cat(first, dim=-2), first.cat(self.flip(-2), dim=-2)._conjugated()
-        turn = self._below(n)._between(0, 0, n // 2 + 1)._turn(n, sign, self.dtype)
-        odd = (ahead - behind)._times_pairs(turn)
-        return (ahead + behind + odd[..., 1]._paired_with(-odd[..., 0])) * 0.5
+        ahead, behind = self.cat(first, dim=-2), first.cat(self.flip(-2), dim=-2)
+        turn = self._below(n)._between(0, 0, n // 2 + 1)._turn(n, sign, self.dtype) * 0.5
+        even, odd = ahead._parts_with_conjugate(behind, turn)
+        return (even[0] * 0.5 + odd[1])._paired_with(even[1] * 0.5 - odd[0])
 
     def _halves_split(self, n: int, sign: int) -> Self:
         """The transform of pairs of neighbours among n real numbers, twice, from the first half of that of these."""
         half = n // 2
-        ahead, behind = self._part_of_pairs(0, half), self.flip(-2)._part_of_pairs(0, half)._conjugated()
+        ahead, behind = self._part_of_pairs(0, half), self.flip(-2)._part_of_pairs(0, half)
         turn = self._below(n)._between(0, 0, half)._turn(n, sign, self.dtype)
-        odd = (ahead - behind)._times_pairs(turn)
-        return ahead + behind + (-odd[..., 1])._paired_with(odd[..., 0])
+        even, odd = ahead._parts_with_conjugate(behind, turn)
+        return (even[0] - odd[1])._paired_with(even[1] + odd[0])
+
+    def _parts_with_conjugate(self, behind: Self, turn: Self) -> tuple[tuple[Self, Self], tuple[Self, Self]]:
+        """The parts of self + conj(behind) and of (self - conj(behind)) * turn, apart: nothing is stored between."""
+        a, b, c, d = self[..., 0], self[..., 1], behind[..., 0], behind[..., 1]
+        cos, sin = turn[..., 0], turn[..., 1]
+        return (a + c, b - d), ((a - c) * cos - (b + d) * sin, (a - c) * sin + (b + d) * cos)
 
     # Spectrograms -----------------------------------------------------------------------------------------------
 
