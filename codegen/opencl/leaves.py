@@ -22,6 +22,7 @@ from codegen.opencl.gathers import gathered
 from codegen.opencl.index import Indices
 from codegen.opencl.lines import Lines
 from codegen.opencl.masks import Conditions, Masks
+from codegen.opencl.pairs import Half, put_rest
 from codegen.opencl.scans import print_advance
 from codegen.opencl.segments import decided
 from codegen.opencl.squares import square_load
@@ -54,7 +55,7 @@ class Leaves:
         self.bound = frozenset(a for r in nest.kernel.reduces for a in r.bound)
         self.lanes = speller.lanes
         self.lines, self.fresh = lines, lines.fresh
-        self.replaced, self.held = replaced, list[str]()
+        self.replaced, self.held, self.waiting = replaced, list[str](), list[Half]()
         self.halves = {p.name for p in nest.kernel.params if p.dtype is dtypes.float16}
         self.indices.value = self.value
         self.masks = Masks(indices, lines)
@@ -72,6 +73,7 @@ class Leaves:
     def enter(self, place: Place, env: Environment) -> None:
         """Continue the block at a leaf; values carry over when they mean the same there."""
         if self.at is not place or any(env.get(e, box) is not box for e, box in self.env.items()):
+            put_rest(self)
             self.forget()
         self.at, self.env, self.indices.place = place, env, place
         self.orders = {}
@@ -89,6 +91,7 @@ class Leaves:
 
     def end_block(self) -> None:
         """Add the stores that were held back, and forget what is computed."""
+        put_rest(self)
         self.lines.extend(self.held)
         self.held.clear()
         self.forget()

@@ -6,6 +6,7 @@ Comes in: an `Out` node and the printer of leaves it belongs to.  Goes out: line
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from codegen.dtypes import dtypes
@@ -13,6 +14,7 @@ from codegen.index import Axis
 from codegen.ir import Apply, Expr, Store
 from codegen.nodes import Out
 from codegen.opencl.masks import Conditions
+from codegen.opencl.pairs import Half, may_pair, put_half
 from codegen.opencl.runs import blocks_of, is_woven, print_run, print_woven, run_axes, stretches
 from codegen.ops import REDUCE_OPS
 
@@ -83,8 +85,19 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
         return
     if store.mode == "flag":
         when.masks.append(value)
+    if may_pair(leaves, store, when, coords, lane):
+        if not value.isidentifier():
+            value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
+        alone = partial(_print_lanes, leaves, store, when, coords, lane, value)
+        put_half(leaves, Half(store, dict(coords), when, value, alone))
+        return
+    _print_lanes(leaves, store, when, coords, lane, value)
+
+
+def _print_lanes(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis, value: str) -> None:
+    """Store a vector lane by lane, or flag it."""
     mask = leaves.lane_mask(when)
-    if store.mode == "flag" and step == 0:
+    if store.mode == "flag" and leaves.indices.stride(store.index, coords, lane) == 0:
         index = leaves.indices.scalar(store.index, coords)
         statement = _element_store(leaves, store, index, value)
         leaves.put_store(store, _if([*when.scalars, f"any({mask})"], statement, rare=True))

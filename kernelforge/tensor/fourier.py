@@ -81,7 +81,10 @@ class Fourier(Factors):
         if n % 2:
             pairs = x._paired_with(x.zeros_like())._transformed(sign)._part_of_pairs(0, n // 2 + 1)
         else:
-            pairs = x.reshape(*x.shape[:-1], n // 2, 2)._transformed(sign)._halves_joined(n, sign)
+            pairs = x.reshape(*x.shape[:-1], n // 2, 2)._transformed(sign)
+            if n // 2 <= MOST_DIRECT**2:  # the last product writes what is read in two orders
+                pairs = pairs.contiguous()
+            pairs = pairs._halves_joined(n, sign)
         return pairs._multiplied(scale_of(norm, n, forward))._numbers(dim)
 
     @composite
