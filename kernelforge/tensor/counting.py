@@ -274,9 +274,13 @@ class Counting(Statistics):
         """_order() of a vector of integers, whose smallest and largest are computed: few digits may tell them apart."""
         low = self.min()
         bits = (int(self.max().realize(low).item()) - int(low.item())).bit_length()
+        return self._order_from(low, min(self.dtype.bits, max(1, -(-bits // WIDE_DIGIT)) * WIDE_DIGIT))
+
+    @composite
+    def _order_from(self, low: Self, bits: int) -> Self:
+        """_order() of a vector of integers that are less than 2^bits above the smallest."""
         wide = dtypes.uint64 if self.dtype.bits == 64 else dtypes.uint32
-        keys = (self.cast(wide) - low.cast(wide)).reshape(1, -1)
-        return keys._order_of_keys(min(self.dtype.bits, max(1, -(-bits // WIDE_DIGIT)) * WIDE_DIGIT)).flatten()
+        return (self.cast(wide) - low.cast(wide)).reshape(1, -1)._order_of_keys(bits).flatten()
 
     def unique_consecutive(
         self, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
@@ -318,18 +322,43 @@ class Counting(Statistics):
         if not n:
             empty = self._integers((0,))
             return (self, *[empty.reshape(shape)] * inverse, *[empty] * counts) if inverse or counts else self
-        first = self._between(0, 1, n).ne(self._between(0, 0, n - 1)).pad((1, 0), value=True)
-        runs = (first.cast(dtypes.int32).cumsum(0).cast(dtypes.int32) - 1).contiguous()
-        # Where each run begins; n behind the last, and one place for the elements that begin none.
-        places, base = first.where(runs, n + 1), graph.full((n + 2,), n, dtypes.int32)
-        starts = self._wrap(graph.scatter(base, places._node, self._integers((n,))._node, 0, "set"), None)
-        found = [runs._between(0, n - 1, n), self._fetched(starts._between(0, 0, n).minimum(n - 1))]
+        runs = self._numbered_runs()
+        starts = runs._beginnings()
+        found = [runs._between(0, n - 1, n), self._firsts(starts)]
         found += [(runs if order is None else runs._placed(order)).reshape(shape)] * inverse
-        found += [starts._between(0, 1, n + 1) - starts._between(0, 0, n)] * counts
+        found += [starts._differences()] * counts
         found[0].realize(*found[1:])
         count = int(found[0].item()) + 1
         short = [x if inverse and i == 1 else x._beginning(count) for i, x in enumerate(found[1:])]
         return tuple(short) if len(short) > 1 else short[0]
+
+    @composite
+    def _numbered_runs(self) -> Self:
+        """For each element of a vector the number of its run of equal ones."""
+        n = self.numel()
+        first = self._between(0, 1, n).ne(self._between(0, 0, n - 1)).pad((1, 0), value=True)
+        return (first.cast(dtypes.int32).cumsum(0).cast(dtypes.int32) - 1).contiguous()
+
+    @composite
+    def _beginnings(self) -> Self:
+        """Where each run begins, of which the elements' numbers are given; n behind the last, n + 1 in all."""
+        n = self.numel()
+        first = self._between(0, 1, n).ne(self._between(0, 0, n - 1)).pad((1, 0), value=True)
+        places, base = first.where(self, n + 1), graph.full((n + 2,), n, dtypes.int32)  # one for those that begin none
+        starts = self._wrap(graph.scatter(base, places._node, self._integers((n,))._node, 0, "set"), None)
+        return starts._between(0, 0, n + 1)
+
+    @composite
+    def _firsts(self, starts: Self) -> Self:
+        """The elements at the beginnings of runs."""
+        n = self.numel()
+        return self._fetched(starts._between(0, 0, n).minimum(n - 1))
+
+    @composite
+    def _differences(self) -> Self:
+        """How much more each element of a vector is than the one before."""
+        n = self.numel()
+        return self._between(0, 1, n) - self._between(0, 0, n - 1)
 
     def _beginning(self, count: int) -> Self:
         """The first elements of a vector as data: kernels would be made anew for each count that comes from data."""
