@@ -20,8 +20,9 @@ ORDER = {
                            scanning phases relieving reordering < fixing unlike < rewrite < __init__""",
     "codegen/choose": """picks ahead hoisted < contraction nested staged < forms along streamed transposed
                          triton_dots < neighbours window triton < cpu < default < candidates < __init__""",
-    "codegen/opencl": """functions lines runs scans segments squares tails ahead < prelude < text index < boxes gathers
-                         masks < moves stores words < dots < leaves < pack < printer < together < __init__""",
+    "codegen/opencl": """functions lines runs scans segments squares tails ahead < prelude pairs < text index <
+                         boxes gathers masks < moves stores words < dots < leaves < pack < printer < together <
+                         __init__""",
     "codegen/triton": "scope text < grid tiles < descriptor dot < limits expr < store < printer < __init__",
     "kernelforge": """blame collector later < settings errors < native variable kinds progress counters buffer dlpack
                       recording < node < interning < graph < views shape structure hosted held carried checked seen <
