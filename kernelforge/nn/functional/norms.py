@@ -74,7 +74,7 @@ def rms_norm(
     """x / sqrt(mean(x^2) + eps) * weight over the last dimensions; eps None: the type's precision."""
     rank = _last_dimensions(input, normalized_shape, "rms_norm")
     if eps is None:
-        eps = input.dtype.arithmetic.eps
+        eps = input.dtype.arithmetic.real.eps
     return _rms_norm(input, weight, rank, eps)
 
 

@@ -15,19 +15,20 @@ import numpy as np
 import torch
 
 from kernelforge import Tensor
-from kernelforge.autograd import grad
 from tests.parity.matrix import operations
-from tests.parity.matrix.comparison import difference, leaves
-from tests.parity.matrix.kept import PLACES, reason
+from tests.parity.matrix.calls import Case, computed, heard, raised, text
+from tests.parity.matrix.comparison import difference
+from tests.parity.matrix.kept import PLACES, judged
 from tests.parity.matrix.settling import settled
-from tests.parity.matrix.translation import DTYPES, Untranslatable, ours, translated
+from tests.parity.matrix.slopes import gradients
+from tests.parity.matrix.translation import DTYPES, Untranslatable, translated
+from tests.parity.matrix.weaker import INSTEAD, mean_of_draws
+from tests.parity.matrix.widened import more_samples, viewed
 
 RANDOM: Final = re.compile(
     r"bernoulli|cauchy|exponential|geometric|log_normal|multinomial|normal|uniform|rand.*|.*dropout.*|.*rrelu"
-    r"|.*fractional_max_pool.*|(new_)?empty.*|nn.functional.multi_head_attention_forward"
+    r"|.*fractional_max_pool.*|(new_)?empty.*"
 )
-UP_TO_SIGN: Final = ("svd", "linalg.svd", "linalg.eigh", "linalg.qr", "qr")
-UNHEARD: Final = ("device", "layout", "pin_memory", "memory_format", "generator", "non_blocking")
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,15 @@ class Outcome:
         return bool(self.how) and self.how.split(":")[0] not in ("skipped", "missing", "kept")
 
 
-def described(value: Any) -> str:
-    """A sample's argument in a few words."""
-    if isinstance(value, torch.Tensor):
-        strided = "" if value.layout is not torch.strided or value.is_contiguous() else f"/{list(value.stride())}"
-        return f"{str(value.dtype)[6:]}{list(value.shape)}{strided}"
-    if isinstance(value, tuple | list):
-        return f"({', '.join(described(part) for part in value)})"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={described(part)}" for name, part in value.items())
-    return repr(value)
+def is_random(op: Any, sample: Any) -> bool:
+    """Whether a call draws random numbers."""
+    dropped = sample.kwargs.get("dropout_p") and sample.kwargs.get("training", True)
+    return bool(RANDOM.fullmatch(op.name) or dropped)
 
 
 def compared(op: Any, sample: Any) -> dict[str, bool]:
     """How results of an operation are compared."""
-    random = bool(sample.kwargs.get("dropout_p"))
-    return {"by_value": not (RANDOM.fullmatch(op.name) or random), "places": bool(PLACES.fullmatch(op.name))}
+    return {"by_value": not is_random(op, sample), "places": bool(PLACES.fullmatch(op.name))}
 
 
 def is_method(function: Callable[..., Any]) -> bool:
@@ -69,147 +63,93 @@ def is_method(function: Callable[..., Any]) -> bool:
     return any(getattr(Tensor, name, None) is function for name in dir(Tensor))
 
 
-def heard(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Keyword arguments without those about memory and generators."""
-    return {name: value for name, value in kwargs.items() if name not in UNHEARD}
-
-
-def text(sample: Any) -> str:
-    """A sample in a line."""
-    kwargs = described(sample.kwargs)
-    return f"{described(sample.input)}; {described(tuple(sample.args))[1:-1]}" + (f"; {kwargs}" if kwargs else "")
-
-
-def _computed(result: Any) -> None:
-    """Computes a result to the end, so that a fault of it is raised here."""
-    for leaf in leaves(result):
-        if isinstance(leaf, Tensor):
-            leaf.numpy()
-
-
-def forward(op: Any, sample: Any, function: Callable[..., Any]) -> str:
-    """How the values of a call differ."""
+def forward(case: Case) -> tuple[str, Any, Any]:
+    """How the values of a call differ, and the values."""
+    op, sample = case.op, case.sample
     try:
-        arguments = translated(sample.input), translated(tuple(sample.args)), translated(heard(sample.kwargs))
-    except Untranslatable as reason:
-        return f"skipped: {reason}"
-    if isinstance(sample.input, int | float | complex) and is_method(function):
-        return "skipped: a number has no methods"
-    try:
-        expected = op(sample.input, *sample.args, **sample.kwargs)
+        expected = case.theirs()
     except Exception as error:
-        return f"skipped: torch: {type(error).__name__}"
+        return f"skipped: torch: {type(error).__name__}", None, None
+    if isinstance(sample.input, int | float | complex) and is_method(case.function):
+        return "skipped: a number has no methods", None, None
+    found = None
     try:
-        found = function(arguments[0], *arguments[1], **arguments[2])
-        if op.name in UP_TO_SIGN:
-            found, expected = [x.abs() if isinstance(x, Tensor) else x for x in leaves(found)], [
-                y.abs() if isinstance(y, torch.Tensor) else y for y in leaves(expected)
-            ]
+        found = case.ours()
+        if is_random(op, sample) and sample.kwargs.get("dropout_p"):
+            return mean_of_draws(case, found, expected), found, expected
+        if op.name in INSTEAD:
+            return INSTEAD[op.name](case, found, expected), found, expected
         how = difference(found, expected, **compared(op, sample)) or ""
-        return settled(op, sample, found, expected, how, compared(op, sample))
-    except Exception as error:
-        return raised(error)
-
-
-def raised(error: Exception) -> str:
-    """An exception as a failure, in its first line."""
-    return f"raised: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-
-
-def gradients(op: Any, sample: Any, function: Callable[..., Any]) -> str:
-    """How the gradients of a call differ, with cotangents that are different in each place."""
-    inputs = [x for x in leaves([sample.input, *sample.args, *sample.kwargs.values()])
-              if isinstance(x, torch.Tensor) and x.requires_grad]  # fmt: skip
-    if not inputs or not compared(op, sample)["by_value"]:
-        return "skipped: no inputs"
-    made: dict[int, Tensor] = {}
-
-    def once(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            if id(value) not in made:
-                made[id(value)] = translated(value)
-            return made[id(value)]
-        if type(value) in (tuple, list):
-            return type(value)([once(part) for part in value])
-        return {k: once(v) for k, v in value.items()} if isinstance(value, dict) else translated(value)
-
-    try:
-        arguments = once(sample.input), once(tuple(sample.args)), once(heard(sample.kwargs))
+        return settled(op, sample, found, expected, how, compared(op, sample)), found, expected
     except Untranslatable as reason:
-        return f"skipped: {reason}"
-    try:
-        ys = [y for y in leaves(sample.output_process_fn_grad(op(sample.input, *sample.args, **sample.kwargs)))
-              if isinstance(y, torch.Tensor) and y.requires_grad]  # fmt: skip
-        weights = [_weights(y) for y in ys]
-        expected = torch.autograd.grad(ys, inputs, weights, allow_unused=True)
+        return f"skipped: {reason}", None, None
     except Exception as error:
-        return f"skipped: torch: {type(error).__name__}"
-    try:
-        result = sample.output_process_fn_grad(function(arguments[0], *arguments[1], **arguments[2]))
-        mine = [y for y in leaves(result) if isinstance(y, Tensor) and y.requires_grad]
-        if not mine and not any(dx is not None and dx.count_nonzero() for dx in expected):
-            return ""  # steps, such as sign(), have no gradient instead of one of zeros
-        if len(mine) != len(ys):
-            return f"results with gradients: {len(mine)} for {len(ys)}"
-        found = grad(mine, [made[id(x)] for x in inputs], [ours(w) for w in weights], allow_unused=True)
-        zero = [torch.zeros_like(x) if dx is None else dx for x, dx in zip(inputs, expected)]
-        got = [made[id(x)].zeros_like() if dx is None else dx for x, dx in zip(inputs, found)]
-        return difference(got, zero, loose=10) or ""
-    except Exception as error:
-        return raised(error)
+        return raised(error), found, expected
 
 
-def _weights(y: torch.Tensor) -> torch.Tensor:
-    count = max(1, y.numel())
-    ramp = (torch.arange(y.numel(), dtype=torch.float64) / count + 0.5).reshape(y.shape)
-    return ramp.to(y.dtype)
-
-
-def in_place(op: Any, sample: Any, method: Callable[..., Any]) -> str:
-    """How a tensor that was changed in place differs."""
+def in_place(case: Case) -> tuple[str, Any, Any]:
+    """How a tensor that was changed in place differs; where the tensor is a view, the one it is of."""
+    op, sample = case.op, case.sample
     if not isinstance(sample.input, torch.Tensor) or sample.broadcasts_input:
-        return "skipped: no tensor"
-    theirs = sample.input.detach().clone()
+        return "skipped: no tensor", None, None
+    base, view = getattr(sample.input, "viewed", (sample.input, lambda x: x))
+    theirs = base.detach().clone()
     try:
-        x = ours(theirs)
+        mine = translated(theirs)
         arguments = translated(tuple(sample.args)), translated(heard(sample.kwargs))
     except Untranslatable as reason:
-        return f"skipped: {reason}"
+        return f"skipped: {reason}", None, None
     try:
         with torch.no_grad():
-            op.inplace_variant(theirs, *sample.args, **sample.kwargs)
+            op.inplace_variant(view(theirs), *sample.args, **sample.kwargs)
     except Exception as error:
         try:
-            _computed(method(x, *arguments[0], **arguments[1]))
+            case.function(view(mine), *arguments[0], **arguments[1])
+            computed(mine)
         except Exception:
-            return ""
-        return f"no error: torch {type(error).__name__}: {str(error).splitlines()[0]}"
+            return "", None, None
+        return f"no error: torch {type(error).__name__}: {str(error).splitlines()[0]}", None, None
     try:
-        method(x, *arguments[0], **arguments[1])
-        how = difference(x, theirs, **compared(op, sample)) or ""
-        return settled(op, sample, x, theirs, how, compared(op, sample))
+        case.function(view(mine), *arguments[0], **arguments[1])
+        how = difference(mine, theirs, **compared(op, sample)) or ""
+        return settled(op, sample, mine, theirs, how, compared(op, sample)), mine, theirs
     except Exception as error:
-        return raised(error)
+        return raised(error), None, theirs
 
 
-def error(op: Any, given: Any, function: Callable[..., Any]) -> str:
+def error(case: Case) -> str:
     """Whether a call that must fail does."""
-    sample = given.sample_input
     try:
-        arguments = translated(sample.input), translated(tuple(sample.args)), translated(heard(sample.kwargs))
-    except Untranslatable as reason:
-        return f"skipped: {reason}"
-    try:
-        op(sample.input, *sample.args, **sample.kwargs)
+        case.theirs()
     except Exception as reason:
         wanted = f"{type(reason).__name__}: {str(reason).splitlines()[0]}"
     else:
         return "skipped: torch takes it"
     try:
-        _computed(function(arguments[0], *arguments[1], **arguments[2]))
+        computed(case.ours())
+    except Untranslatable as reason:
+        return f"skipped: {reason}"
     except Exception:
         return ""
     return f"no error: {wanted}"
+
+
+def outcome(case: Case, mark: str = "") -> Outcome:
+    """What a case comes to.
+
+    mark   words about where its sample is from
+    """
+    if case.kind == "forward":
+        how = judged(case, *forward(case))
+    elif case.kind == "in place":
+        how = judged(case, *in_place(case))
+    elif case.kind == "error":
+        how = judged(case, error(case))
+    elif is_random(case.op, case.sample):
+        how = "skipped: random"
+    else:
+        how = judged(case, gradients(case))
+    return Outcome(case.name, case.kind, case.dtype, mark + text(case.sample), how)
 
 
 def dtypes_of(op: Any) -> list[torch.dtype]:
@@ -225,44 +165,64 @@ def thinned(samples: list[Any], most: int | None) -> list[Any]:
 
 
 def outcomes(
-    op: Any, most: int | None = None, kinds: str = "fgie", dtypes: tuple[torch.dtype, ...] = ()
+    op: Any, most: int | None = None, kinds: str = "fgsview", dtypes: tuple[torch.dtype, ...] = ()
 ) -> Iterator[Outcome]:
-    """Every case of an operation: forward in all types, gradients in doubles, in place, errors.
+    """Every case of an operation.
 
     most     samples of a type; None for all
-    kinds    of "f"orward, "g"radients, "i"n place, "e"rrors
+    kinds    of "f"orward, "g"radients, "s"econd gradients, "v"iews, "i"n place, "e"rrors, "w"ider: shapes and
+             options the database leaves out
     dtypes   those alone, of which "f" tries the first the operation has
     """
-    name = op.name + (f":{op.variant_test_name}" if op.variant_test_name else "")
-    for kind, dtype, sample, how in _cases(op, most, kinds, dtypes):
-        why = reason(name, dtype, how) if how and not how.startswith("skipped") else None
-        yield Outcome(name, kind, dtype, sample, how if why is None else f"kept: {why}")
-
-
-def _cases(
-    op: Any, most: int | None, kinds: str, chosen: tuple[torch.dtype, ...]
-) -> Iterator[tuple[str, str, str, str]]:
-    function, method = operations.ours(op.name), operations.in_place(op.name)
+    name = f"{op.name}:{op.variant_test_name}" if op.variant_test_name else op.name
+    function = operations.ours(name) or operations.ours(op.name)
     if function is None:
-        yield "missing", "", "", "missing"
+        yield Outcome(name, "missing", "", "", "missing")
         return
     warnings.simplefilter("ignore")
     tried = dtypes_of(op)
-    tried = [dtype for dtype in tried if dtype in chosen] or tried[:1] if chosen else tried
+    tried = [dtype for dtype in tried if dtype in dtypes] or tried[:1] if dtypes else tried
     for number, dtype in enumerate(tried):
-        label = str(dtype)[6:]
-        samples = _samples(op, dtype, most, False) if not chosen or not number else []
-        for sample in samples if "f" in kinds else ():
-            yield "forward", label, text(sample), forward(op, sample, function)
-        if "i" in kinds and op.inplace_variant is not None and method is not None:
-            for sample in thinned(samples, 6):
-                yield "in place", label, text(sample), in_place(op, sample, method)
-        if "g" in kinds and op.supports_autograd and label in ("float64", "complex128"):
-            for sample in _samples(op, dtype, most, True):
-                yield "gradient", label, text(sample), gradients(op, sample, function)
+        yield from _of_type(op, function, dtype, most, kinds, not dtypes or not number)
     if "e" in kinds and op.error_inputs_func is not None:
         for given in op.error_inputs("cpu"):
-            yield "error", "", text(given.sample_input), error(op, given, function)
+            yield outcome(Case(op, "error", "", given.sample_input, function))
+
+
+def _of_type(
+    op: Any, function: Callable[..., Any], dtype: torch.dtype, most: int | None, kinds: str, values: bool
+) -> Iterator[Outcome]:
+    """The cases of a type; values: not gradients alone."""
+    label, method = str(dtype)[6:], operations.in_place(op.name)
+    samples = _samples(op, dtype, most, False) if values else []
+    for sample in samples if "f" in kinds else ():
+        yield outcome(Case(op, "forward", label, sample, function))
+    for sample in more_samples(op, dtype) if values and "w" in kinds else ():
+        yield outcome(Case(op, "forward", label, sample, function), "wider: ")
+    if op.inplace_variant is not None and method is not None:
+        for sample in thinned(samples, 6) if "i" in kinds else ():
+            yield outcome(Case(op, "in place", label, sample, method))
+        for sample in thinned(samples, 3) if {"i", "v"} <= {*kinds} and label in ("int64", "float32") else ():
+            yield outcome(Case(op, "in place", label, viewed(sample), method), "views: ")
+    if "v" in kinds and label in ("bool", "int32", "float32", "complex64"):
+        for sample in thinned(samples, most and min(most, 3)):
+            yield outcome(Case(op, "forward", label, viewed(sample), function), "views: ")
+    if op.supports_autograd and label in ("float64", "complex128"):
+        yield from _of_gradients(op, function, dtype, most, kinds)
+
+
+def _of_gradients(
+    op: Any, function: Callable[..., Any], dtype: torch.dtype, most: int | None, kinds: str
+) -> Iterator[Outcome]:
+    """Gradients, those through views, and gradients of gradients."""
+    label = str(dtype)[6:]
+    samples = _samples(op, dtype, most, True) if {"g", "s"} & {*kinds} else []
+    for sample in samples if "g" in kinds else ():
+        yield outcome(Case(op, "gradient", label, sample, function))
+    for sample in thinned(samples, most and min(most, 2)) if {"g", "v"} <= {*kinds} else ():
+        yield outcome(Case(op, "gradient", label, viewed(sample), function), "views: ")
+    for sample in thinned(samples, most and min(most, 3)) if "s" in kinds and op.supports_gradgrad else ():
+        yield outcome(Case(op, "second gradient", label, sample, function))
 
 
 def _samples(op: Any, dtype: torch.dtype, most: int | None, tracked: bool) -> list[Any]:

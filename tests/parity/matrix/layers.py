@@ -14,7 +14,8 @@ from torch.testing._internal.common_modules import ModuleErrorEnum
 
 from kernelforge import Tensor, nn
 from kernelforge.autograd import grad
-from tests.parity.matrix.cases import described, raised, thinned
+from tests.parity.matrix.calls import described, raised
+from tests.parity.matrix.cases import thinned
 from tests.parity.matrix.comparison import difference, leaves
 from tests.parity.matrix.translation import DTYPES, ours, translated
 

@@ -5,6 +5,7 @@ Comes in: what a sample of torch's operation database holds.  Goes out: the argu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ class Untranslatable(Exception):
 
 def values(x: torch.Tensor) -> np.ndarray:
     """A tensor's elements for NumPy; those of bfloat16 as float32."""
-    x = x.detach().resolve_conj().resolve_neg()
+    x = x.detach().clone().resolve_conj().resolve_neg()  # a clone holds zeros where torch held none
     return (x.float() if x.dtype in _AS_INTEGERS else x).numpy()
 
 
@@ -53,14 +54,32 @@ def ours(x: torch.Tensor) -> Tensor:
     return made.expand(*x.shape) if any(repeated) else made
 
 
-def translated(value: Any) -> Any:
+def as_view(base: torch.Tensor, view: Callable[[Any], Any]) -> torch.Tensor:
+    """A view of a tensor, which is the same view of a tensor on our side."""
+    x: torch.Tensor = view(base)
+    x.viewed = (base, view)  # type: ignore[attr-defined]
+    return x
+
+
+def origin(x: torch.Tensor) -> torch.Tensor:
+    """The tensor an `as_view` is of; any other tensor itself."""
+    base: torch.Tensor = getattr(x, "viewed", (x,))[0]
+    return base
+
+
+def translated(value: Any, made: dict[int, Tensor] | None = None) -> Any:
     """An argument of torch's for our side, containers piece by piece.
+
+    made   our tensors of those of torch's, by identity, where gradients are of them
 
     raises Untranslatable
     """
     if isinstance(value, torch.Tensor):
-        made = ours(value)
-        return made.requires_grad_() if value.requires_grad else made
+        base, view = getattr(value, "viewed", (value, None))
+        made = {} if made is None else made
+        if id(base) not in made:
+            made[id(base)] = ours(base).requires_grad_() if base.requires_grad else ours(base)
+        return made[id(base)] if view is None else view(made[id(base)])
     if isinstance(value, torch.dtype):
         if value not in DTYPES:
             raise Untranslatable(str(value))
