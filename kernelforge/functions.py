@@ -65,12 +65,11 @@ def normal(mean: float | Tensor, std: float | Tensor = 1.0, size: Sizes | None =
     """
     if size is not None:
         return Tensor.randn(*([size] if isinstance(size, int) else size), **options) * std + mean
-    if isinstance(mean, Tensor):
-        shape = mean.shape if not isinstance(std, Tensor) else Tensor.broadcast_shapes(mean.shape, std.shape)
-    elif isinstance(std, Tensor):
-        shape = std.shape
-    else:
+    tensors = [x for x in (mean, std) if isinstance(x, Tensor)]
+    if not tensors:
         raise ArgumentError("normal() of two numbers needs a size: normal(mean, std, size=(2, 3))")
+    shape = Tensor.broadcast_shapes(*[x.shape for x in tensors])
+    options = {"dtype": tensors[0].dtype, "device": tensors[0].device, **options}
     return Tensor.randn(*shape, **options) * std + mean
 
 

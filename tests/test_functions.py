@@ -65,6 +65,11 @@ def test_normal_numbers_of_tensors_and_of_sizes() -> None:
         kernelforge.normal(0.0, 1.0)
 
 
+def test_normal_numbers_have_the_type_of_their_means() -> None:
+    mean = Tensor([1.0, 2.0], dtype="float16")
+    assert kernelforge.normal(mean, 0.5).dtype is kernelforge.normal(0.0, mean).dtype is dtypes.float16
+
+
 def test_the_first_argument_is_a_tensor() -> None:
     with pytest.raises(KindError, match=r"sin\(\) takes a Tensor first, got float"):
         kernelforge.sin(1.0)

@@ -1,7 +1,7 @@
 """Gradient rules of scans.
 
 Comes in: a scan and its cotangent dy.  Goes out: its source's cotangent.  A sum's adjoint is the sum the other way; an
-extremum hands dy to the place it comes from; a product divides by each factor, with a way around the first zero.
+extremum hands dy to the place it comes from; a product divides by each factor, with a way around zeros.
 """
 
 from __future__ import annotations
@@ -63,19 +63,27 @@ def _log_adjoint(node: Node, dy: Node) -> Node:
 
 
 def _product_adjoint(node: Node, dy: Node) -> Node:
-    """Before the first zero: sum of dy * y from there on, / x; at it: the same as if it were 1; after it: 0.
+    """The sum of dy times the product of the other factors, from there on.
 
-    A second derivative takes the last of these as constant.
+    That is the product of the factors that are not 0, divided by the factor itself if it is none, where no other is
+    0; times the other one where there is one: 0, whose own gradient is not.  Of more zeros second gradients are 0, too.
     """
     (x,), (_, dim, reverse) = node.src, node.attr
     wide = widened(x)
-    zero = equal(wide, filled(wide, 0))
+    none = filled(wide, 0)
+    zero = equal(wide, none)
+    kept, own = select(zero, filled(wide, 1), wide), select(zero, wide, none)
     zeros = scan("add", counted(zero, dtypes.int32), dim, reverse)
-    before, at = equal(zeros, filled(zeros, 0)), elementwise("and", zero, equal(zeros, filled(zeros, 1)))
+    products = mul(widened(dy), scan("mul", kept, dim, reverse))
+    times_others = mul(products, scan("add", own, dim, reverse))
 
-    def total(y: Node) -> Node:
-        return scan("add", mul(widened(dy), y), dim, not reverse)
+    def met(count: int) -> Node:
+        return equal(zeros, filled(zeros, count))
 
-    as_one = total(scan("mul", select(at, filled(wide, 1), wide), dim, reverse))
-    elsewhere = div(total(widened(node)), select(zero, filled(wide, 1), wide))
-    return cast(select(before, elsewhere, select(at, as_one, filled(wide, 0))), x.dtype)
+    def total(part: Node) -> Node:
+        return scan("add", part, dim, not reverse)
+
+    of_others = total(select(met(0), products, select(met(1), times_others, none)))
+    of_zeros = total(select(met(1), products, select(met(2), times_others, none)))
+    of_zeros = sub(of_zeros, mul(own, total(select(met(2), products, none))))
+    return cast(div(select(zero, of_zeros, of_others), kept), x.dtype)

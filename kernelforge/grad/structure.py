@@ -230,16 +230,25 @@ def _others_product(node: Node, dy: Node) -> Node:
 def _scattered_product_adjoint(node: Node, dy: Node) -> Node:
     """dy at each element's place times the product of what else meets there.
 
-    That is the whole product divided by the element; for a zero, the product without any of the zeros, if it is alone.
+    That is the product of what is not zero divided by the element where nothing else is zero, and that times the other
+    zero where there is one: 0, whose own gradient is not.  Of more zeros second gradients are 0, too.
     """
     base, index, x = node.src
     dim = node.attr[0]
-    zero, one = equal(x, filled(x, 0)), filled(x, 1)
-    zeros = gather(scatter(filled(base, 0), index, cast(zero, x.dtype), dim, "add"), index, dim)
-    kept = select(zero, one, x)
-    others = gather(scatter(base, index, kept, dim, "mul"), index, dim)
-    alone = equal(zeros, cast(zero, x.dtype))  # none but the element itself is zero
-    return mul(gather(dy, index, dim), select(alone, div(others, kept), filled(x, 0)))
+    zero, nothing = equal(x, filled(x, 0)), filled(x, 0)
+    others = cast(zero, x.dtype)
+    others = sub(_met(others, node), others)
+    kept, own = select(zero, filled(x, 1), x), select(zero, x, nothing)
+    rest = div(gather(scatter(base, index, kept, dim, "mul"), index, dim), kept)
+    one = select(equal(others, filled(x, 1)), mul(sub(_met(own, node), own), rest), nothing)
+    return mul(gather(dy, index, dim), select(equal(others, nothing), rest, one))
+
+
+def _met(x: Node, node: Node) -> Node:
+    """For each element the sum of those a scatter puts to its place."""
+    base, index, _ = node.src
+    dim = node.attr[0]
+    return gather(scatter(filled(base, 0), index, x, dim, "add"), index, dim)
 
 
 # --------------------------------------------------------------------------------------------------- markers

@@ -78,7 +78,9 @@ def kaiser(
     device: str | None = None,
     requires_grad: bool | None = None,
 ) -> Tensor:
-    """I0(beta sqrt(1 - (2 i / n - 1)^2)) / I0(beta)."""
+    """I0(beta sqrt(1 - (2 i / n - 1)^2)) / I0(beta); raises ArgumentError for a negative beta."""
+    if beta < 0:
+        raise ArgumentError(f"kaiser({M}, beta={beta}): beta must not be negative")
     return Tensor.kaiser_window(M, not sym, beta, dtype=dtype, device=device, requires_grad=requires_grad)
 
 

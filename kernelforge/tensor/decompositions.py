@@ -63,6 +63,10 @@ class Decompositions(Distances):
         real, imag = (graph.part(self._node, which) for which in ("real", "imag"))
         return self._derived(graph.complex_of(real, graph.elementwise("neg", imag)))
 
+    def _of_real(self) -> Self:
+        """A cotangent of numbers that are real, also where they are among complex ones."""
+        return (self + self.conj()) * 0.5 if self.dtype.is_complex else self
+
     @property
     def mH(self) -> Self:
         """Matrices transposed and conjugated."""
@@ -228,7 +232,7 @@ def eigh(lower: bool) -> HostFunction:
     def gradient(packed: Any, dy: Any, a: Any) -> tuple[Any, ...]:
         n = a.shape[-1]
         (w, v), (dw, dv) = (x._parts((n,), (n, n)) for x in (packed, dy))
-        inner = (v.mH @ dv) * w._differences() + dw.diag_embed()
+        inner = (v.mH @ dv) * w._differences() + dw._of_real().diag_embed()
         return (_hermitian(v @ inner @ v.mH),)
 
     return HostFunction("eigh", run, _gradient(gradient), _FINITE)
@@ -249,7 +253,7 @@ def svd(full: bool) -> HostFunction:
         u, du, v, dv = u._first_columns(k), du._first_columns(k), vh._first_rows(k).mH, dvh._first_rows(k).mH
         gaps = s.square()._differences()
         left, right = u.mH @ du, v.mH @ dv
-        inner = ((left - left.mH) * gaps)._scaled_columns(s) + ds.diag_embed()
+        inner = ((left - left.mH) * gaps)._scaled_columns(s) + ds._of_real().diag_embed()
         inner = inner + ((right - right.mH) * gaps) * s.unsqueeze(-1)
         if a.dtype.is_complex:  # turning u by a phase, which turns v as far back as the product needs
             inner = inner + (left - left.mH)._scaled_columns(0.5 / s) * left._identity()

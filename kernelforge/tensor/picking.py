@@ -96,7 +96,8 @@ class Picking(Index):
             return self.reshape(self.shape or 1).argwhere().unbind(1) if as_tuple else self.argwhere()
         x = self.reshape(self.shape or 1)
         place = type(self).arange(x.numel(), device=self._node.device)
-        indices = [place // prod(x.shape[dim + 1 :]) % max(1, n) for dim, n in enumerate(x.shape)]
+        sizes = [max(1, n) for n in x.shape]  # of none there are no places to divide
+        indices = [place // prod(sizes[dim + 1 :]) % n for dim, n in enumerate(sizes)]
         found = [index._compacted(x.flatten().ne(0), size, fill_value) for index in indices]
         return tuple(found) if as_tuple else found[0].stack(*found[1:], dim=1)[:, : self.ndim]
 

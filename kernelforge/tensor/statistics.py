@@ -217,5 +217,6 @@ class Statistics(Sampling):
         both = self._floating()._between(dim, min(1, n), n) + self._floating()._between(dim, 0, max(0, n - 1))
         if x is None:
             return both * (dx / 2)
+        x = x._floating()
         places = x if x.ndim > 1 else x.reshape([-1 if i == dim else 1 for i in range(self.ndim)])
         return both * (places.diff(dim=dim if x.ndim <= 1 else dim - self.ndim + x.ndim) * 0.5)

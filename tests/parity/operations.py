@@ -69,7 +69,11 @@ MISSING: Final = {
 }
 
 MATRIX: Final = """The matrix (`pytest tests/parity/test_matrix.py --matrix full`) compares every operation of
-torch's own database with torch: values, types, shapes, gradients and errors, in all types. What it lets pass:"""
+torch's own database with torch: values, types, shapes, gradients, second gradients, views, changes in place and errors,
+in all types. Dropout, random slopes and pools are held to what they may give, `svd`, `eigh`, `eig` and `qr` to being
+factors of the matrix. What it lets pass, and what has to hold instead:"""
+_KINDS: Final = {"gradient": "gradients", ".*gradient": "gradients", "second gradient": "second gradients",
+                 "forward": "values"}  # fmt: skip
 
 
 def _kept() -> list[str]:
@@ -78,7 +82,9 @@ def _kept() -> list[str]:
     for each in kept.KEPT:
         names = re.sub(r"[\\()$?]", "", each.operations.replace("|", ", ").replace(".*", "..."))
         if each.how != "missing":
-            rows.append(f"| {names} | {each.dtypes.replace(' ', ', ') or 'all'} | {each.why} |")
+            instead = (each.instead.__doc__ or "").partition("\n")[0] if each.instead else ""
+            where = " ".join(filter(None, [each.dtypes.replace(" ", ", ") or "all", _KINDS.get(each.kinds, "")]))
+            rows.append(f"| {names} | {where} | {each.why} | {instead} |")
     return rows
 
 
@@ -126,7 +132,7 @@ def text() -> str:
     lines += tinygrad_names.lines()
     lines += ["## Differs", "", "| operation | how |", "| --- | --- |"]
     lines += [f"| {name} | {how} |" for name, how in DIFFERS.items()]
-    lines += ["", MATRIX, "", "| operation | types | how |", "| --- | --- | --- |", *_kept()]
+    lines += ["", MATRIX, "", "| operation | types | how | instead |", "| --- | --- | --- | --- |", *_kept()]
     lines += ["", "## Missing", "", "| reason | operations |", "| --- | --- |"]
     no_memory = {"in place: memory that is shared is none of a tensor": " ".join(absent_in_place())}
     for reason, names in {**no_memory, **MISSING}.items():

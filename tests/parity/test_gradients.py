@@ -15,6 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kernelforge import Context, Tensor, linalg
+from kernelforge.autograd import grad
 from tests.parity.cases import Case, a_shape, values
 from tests.parity.tables import ALL_CASES, WITH_DIMENSIONS
 
@@ -122,5 +123,37 @@ def test_factors_of_complex_matrices(name: str, numpy_device: None) -> None:
     found = (_determined(name)(ours) * Tensor(weight)).sum().real
     expected = (_determined(name)(theirs) * torch.tensor(weight)).sum().real
     np.testing.assert_allclose(found.numpy(), expected.detach().numpy(), rtol=1e-9)
-    wanted = torch.autograd.grad(expected, theirs)[0].numpy()
-    np.testing.assert_allclose(found.gradient(ours)[0].numpy(), wanted, rtol=1e-8, atol=1e-9)
+    (wanted,) = torch.autograd.grad(expected, theirs, create_graph=True)
+    (got,) = grad(found, [ours], create_graph=True)
+    np.testing.assert_allclose(got.numpy(), wanted.detach().numpy(), rtol=1e-8, atol=1e-9)
+    (wanted,) = torch.autograd.grad(wanted, theirs, torch.tensor(weight))
+    (got,) = grad(got, [ours], [Tensor(weight)])
+    np.testing.assert_allclose(got.numpy(), wanted.numpy(), rtol=1e-7, atol=1e-8, err_msg="second gradient")
+
+
+ZEROS = [[2.0, 0.0, 3.0, 5.0], [0.0, 7.0, 0.0, 11.0], [0.0, 0.0, 0.0, 13.0], [2.0, 3.0, 4.0, 5.0]]
+
+
+@pytest.mark.parametrize("name", ["cumprod", "scatter_reduce", "prod"])
+def test_second_gradients_of_products_with_zeros(name: str, numpy_device: None) -> None:
+    """What one zero is multiplied by depends on another one."""
+
+    def product(x: Any, index: Any, base: Any) -> Any:
+        if name == "scatter_reduce" and isinstance(x, Tensor):
+            return base.scatter_reduce(1, index, x, "prod")
+        if name == "scatter_reduce":  # torch refuses second gradients where two zeros meet
+            return base * x[:, :2] * x[:, 2:]
+        return x.cumprod(1) if name == "cumprod" else x.prod(1)
+
+    weight, index, base = np.cos(np.arange(16.0)).reshape(4, 4), np.array([[0, 1, 0, 1]] * 4), np.full((4, 2), 1.5)
+    base[1] = 0
+    found = []
+    for tensor, slopes in ((Tensor, grad), (torch.tensor, torch.autograd.grad)):
+        x, z = tensor(np.array(ZEROS)).requires_grad_(), tensor(base).requires_grad_()
+        y = product(x, tensor(index), z)
+        weighted = y * tensor(weight[:, : y.shape[-1]] if y.ndim > 1 else weight[0])
+        (dx,) = slopes(weighted.sum(), [x], create_graph=True)
+        ddx = slopes((dx * tensor(weight.T + 0.0)).sum(), [x, z], allow_unused=True)
+        found.append([dx.detach().numpy(), *[g.numpy() for g in ddx if g is not None]])
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, 1e-9, 1e-9)

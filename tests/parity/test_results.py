@@ -1,4 +1,4 @@
-"""Functions beside the tensor, and the names of results, against torch's."""
+"""Functions beside the tensor, the names and the types of results, against torch's."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ import kernelforge
 
 torch = pytest.importorskip("torch")
 
-from kernelforge import linalg  # noqa: E402
+from kernelforge import Tensor, linalg  # noqa: E402
+from kernelforge.nn import functional  # noqa: E402
 from tests.parity import operations  # noqa: E402
 
 RESULTS = {
@@ -69,3 +70,13 @@ def test_limits_of_types(name: str) -> None:
     assert [getattr(ours, field) for field in fields] == [getattr(theirs, field) for field in fields]
     with pytest.raises(TypeError, match=name):
         getattr(kernelforge, "iinfo" if which == "finfo" else "finfo")(getattr(kernelforge, name))
+
+
+def test_integers_stay_what_they_are() -> None:
+    """Types of results torch does not widen, and norms of complex numbers with torch's small number."""
+    x = np.array([[1, -2, 3]], np.int32)
+    assert functional.hardtanh(Tensor(x)).dtype.name == "int32"
+    assert functional.bilinear(Tensor(x), Tensor(x), Tensor(np.ones((2, 3, 3), np.int32))).dtype.name == "int32"
+    z = np.array([[3 + 4j, 1 - 1j]], np.complex64)
+    expected = torch.nn.functional.rms_norm(torch.tensor(z), (2,)).numpy()
+    np.testing.assert_allclose(functional.rms_norm(Tensor(z), 2).numpy(), expected, 1e-6)

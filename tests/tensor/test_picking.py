@@ -85,3 +85,9 @@ def test_an_index_without_dimensions_selects_one_slice():
     assert x.index_select(0, Tensor(1)).tolist() == [[3, 4]]
     with pytest.raises(ShapeError, match="takes a vector"):
         x.index_select(0, Tensor([[1]]))
+
+
+@pytest.mark.parametrize("shape", [(5, 0, 5), (0,), (0, 3), (2, 0)])
+def test_nothing_has_no_places(shape, numpy_device):
+    found = Tensor.zeros(*shape).nonzero_static(size=3)
+    assert_same(found, np.full((3, len(shape)), -1, np.int32))

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+import kernelforge
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.nn import functional
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
 from tests.fused import planned
@@ -51,6 +53,42 @@ def test_same_seed_same_numbers(device):
     Tensor.manual_seed(43)
     assert (Tensor.rand(7, 11).numpy() != first[0].numpy()).all()
     assert (Tensor.rand(7, 11).numpy() != Tensor.rand(7, 11).numpy()).any()
+
+
+CHOSEN = {
+    "rand": lambda: Tensor.rand(999), "doubles": lambda: Tensor.rand(99, dtype="float64"),
+    "randint": lambda: Tensor.randint(999, low=-5, high=10**6), "randperm": lambda: Tensor.randperm(101),
+    "uniform": lambda: Tensor.uniform(99, low=-3, high=5), "bernoulli": lambda: Tensor.full(99, 0.3).bernoulli(),
+    "multinomial": lambda: Tensor.arange(1.0, 99).multinomial(9),
+    "with replacement": lambda: Tensor.arange(1.0, 99).multinomial(200, replacement=True),
+    "binomial": lambda: kernelforge.binomial(Tensor.full(99, 20.0), Tensor.full(99, 0.3)),
+    "poisson": lambda: kernelforge.poisson(Tensor.arange(99.0) / 3), "integers": lambda: Tensor.zeros(9).random_(0, 50),
+    "geometric": lambda: Tensor.zeros(99).geometric_(0.3), "dropout": lambda: functional.dropout(Tensor.ones(999), 0.4),
+    "alpha dropout": lambda: functional.alpha_dropout(Tensor.ones(99), 0.4, True),
+    "slopes": lambda: functional.rrelu(-Tensor.ones(99), training=True),
+}  # fmt: skip
+COMPUTED = {  # of uniform numbers, by functions whose last digit is the device's
+    "randn": lambda: Tensor.randn(999), "complex": lambda: Tensor.randn(99, dtype="complex64"),
+    "doubles": lambda: Tensor.randn(99, dtype="float64"), "normal": lambda: Tensor.normal(99, mean=2, std=3),
+    "exponential": lambda: Tensor.zeros(99).exponential_(2.0), "cauchy": lambda: Tensor.zeros(99).cauchy_(),
+    "log_normal": lambda: Tensor.zeros(99).log_normal_(), "he": lambda: Tensor.kaiming_normal(9, 11),
+    "gumbel": lambda: functional.gumbel_softmax(Tensor.zeros(9, 11)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*CHOSEN, *[f"computed {name}" for name in COMPUTED]])
+def test_a_seed_gives_every_device_the_same_numbers(name):
+    found = []
+    for where in ("NUMPY", "CPU"):
+        with kernelforge.Context(DEVICE=where):
+            Tensor.manual_seed(42)
+            draw = CHOSEN.get(name) or COMPUTED[name.removeprefix("computed ")]
+            found.append(draw().numpy())
+    if name in CHOSEN:
+        np.testing.assert_array_equal(*found)
+    else:
+        size = np.abs(found[0])
+        assert (np.abs(found[1] - found[0]) <= 8 * np.finfo(found[0].dtype).eps * np.maximum(size, 1)).all()
 
 
 def test_golden_numbers(device):

@@ -52,3 +52,8 @@ def test_refused(numpy_device):
         Tensor(X).cov(fweights=Tensor([1, 2]))
     with pytest.raises(ShapeError, match="no elements"):
         Tensor.zeros(2, 0).mode()
+
+
+def test_places_of_integers_go_down_as_well(numpy_device):
+    x, y = np.array([9, 3, 5], np.uint8), np.array([1, 2, 3], np.uint8)
+    assert_same(Tensor(y).trapezoid(Tensor(x)), np.trapezoid(y.astype(np.float32), x.astype(np.float32)))

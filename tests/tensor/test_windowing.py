@@ -44,5 +44,7 @@ def test_what_is_no_window():
         Tensor.hann_window(4, dtype="int32")
     with pytest.raises(ArgumentError, match="sym=False"):
         windows.exponential(4, center=1.0)
+    with pytest.raises(ArgumentError, match="beta"):
+        windows.kaiser(4, beta=-1)
     with pytest.raises(ArgumentError, match="std"):
         windows.gaussian(4, std=0)

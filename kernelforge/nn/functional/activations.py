@@ -157,7 +157,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x limited to min_val .. max_val."""
     if min_val > max_val:
         raise ArgumentError(f"hardtanh with min_val={min_val}, max_val={max_val}: min_val is above max_val")
-    return whole(input, input.hardtanh(min_val, max_val), inplace)
+    return whole(input, input.hardtanh(min_val, max_val).cast(input.dtype), inplace)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:

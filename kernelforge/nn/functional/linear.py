@@ -32,7 +32,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """sum_{i,j} input1[.., i] weight[k, i, j] input2[.., j] + bias[k]."""
-    return input1.bilinear(input2, weight, bias)
+    found = input1.bilinear(input2, weight, bias)
+    return found.cast(input1.dtype) if input1.dtype.kind in "iu" else found  # torch's sums of integers stay narrow
 
 
 @no_grad()

@@ -13,7 +13,7 @@ import torch
 
 from kernelforge import Tensor
 from tests.parity.matrix.comparison import leaves
-from tests.parity.matrix.translation import translated
+from tests.parity.matrix.translation import Untranslatable, anew, translated
 
 UNHEARD: Final = ("device", "layout", "pin_memory", "memory_format", "generator", "non_blocking")
 
@@ -40,7 +40,8 @@ class Case:
 
     def theirs(self) -> Any:
         """What torch gives, of lstsq() the solution alone, as ours."""
-        found = self.op(self.sample.input, *self.sample.args, **self.sample.kwargs)
+        sample = self.sample
+        found = self.op(anew(sample.input), *anew(tuple(sample.args)), **anew(sample.kwargs))
         return found[0] if self.op.name == "linalg.lstsq" and isinstance(found, tuple) else found
 
     def ours(self) -> Any:
@@ -54,7 +55,12 @@ class Case:
 
 
 def heard(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Keyword arguments without those about memory and generators."""
+    """Keyword arguments without those about memory and generators.
+
+    raises Untranslatable for elements that are not in memory one by one
+    """
+    if kwargs.get("layout") not in (None, torch.strided):
+        raise Untranslatable(str(kwargs["layout"]))
     return {name: value for name, value in kwargs.items() if name not in UNHEARD}
 
 

@@ -22,7 +22,7 @@ from tests.parity.matrix.kept import PLACES, judged
 from tests.parity.matrix.settling import settled
 from tests.parity.matrix.slopes import gradients
 from tests.parity.matrix.translation import DTYPES, Untranslatable, translated
-from tests.parity.matrix.weaker import INSTEAD, mean_of_draws
+from tests.parity.matrix.weaker import INSTEAD, dropout, mean_of_draws
 from tests.parity.matrix.widened import more_samples, viewed
 
 RANDOM: Final = re.compile(
@@ -49,8 +49,7 @@ class Outcome:
 
 def is_random(op: Any, sample: Any) -> bool:
     """Whether a call draws random numbers."""
-    dropped = sample.kwargs.get("dropout_p") and sample.kwargs.get("training", True)
-    return bool(RANDOM.fullmatch(op.name) or dropped)
+    return bool(RANDOM.fullmatch(op.name)) or dropout(op, sample) > 0
 
 
 def compared(op: Any, sample: Any) -> dict[str, bool]:
@@ -75,7 +74,7 @@ def forward(case: Case) -> tuple[str, Any, Any]:
     found = None
     try:
         found = case.ours()
-        if is_random(op, sample) and sample.kwargs.get("dropout_p"):
+        if dropout(op, sample) > 0:
             return mean_of_draws(case, found, expected), found, expected
         if op.name in INSTEAD:
             return INSTEAD[op.name](case, found, expected), found, expected
@@ -148,7 +147,7 @@ def outcome(case: Case, mark: str = "") -> Outcome:
     elif is_random(case.op, case.sample):
         how = "skipped: random"
     else:
-        how = judged(case, gradients(case))
+        how = judged(case, *gradients(case))
     return Outcome(case.name, case.kind, case.dtype, mark + text(case.sample), how)
 
 

@@ -78,6 +78,8 @@ def ours(name: str) -> Callable[..., Any] | None:
         return _ADAPTED[name]
     if place in ("masked", "sparse") or last[0] == "_" != name[:2][-1]:
         return None
+    if name == "normal:in_place":
+        return Tensor.normal_
     if name in _OF_TORCHS_FORM:
         return getattr(functions, name)  # type: ignore[no-any-return]
     home = _HOMES.get(place)

@@ -5,7 +5,7 @@ Comes in: a sample of torch's database, both results and how they differ.  Goes 
 Equal elements have no order: what the places that were found hold is compared, unless a stable order was asked for.
 Floats of 16 bits that differ from torch's are right where they are what torch makes of the same numbers as doubles,
 rounded once: torch rounds in between, and we compute in float32.
-An element in float32 is right where it is what doubles give, or as near to that as torch's is.
+Elements in float32 are right where they are what doubles give, or err as seldom as torch's do.
 """
 
 from __future__ import annotations
@@ -42,15 +42,18 @@ def settled(op: Any, sample: Any, found: Any, expected: Any, how: str, compared:
 
 
 def _as_near(op: Any, sample: Any, found: list[Any], expected: list[Any]) -> bool:
-    """Whether each element is what torch makes of the same numbers as doubles, or as near to that as torch's."""
-    exact = leaves(op(widened(sample.input), *widened(tuple(sample.args)), **widened(sample.kwargs)))
-    for mine, other, y in zip(found, expected, exact):
+    """Whether as many elements are as near to what torch makes of the same numbers as doubles as of torch's own.
+
+    Errors are compared in the order of their size, up to a factor of 2: one bad element of torch's allows for one.
+    """
+    for mine, other, y in zip(found, expected, in_doubles(op, sample)):
         a, b, exactly = mine.numpy(), values(other), values(y)
         finite = np.isfinite(exactly)
-        if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        if not np.array_equal(a[~finite], exactly[~finite].astype(a.dtype), equal_nan=True):
             return False
-        off, theirs = (np.abs(x[finite] - exactly[finite]) for x in (a, b))
-        if not (off <= np.maximum(theirs, TOLERANCES["float32"] * (1 + np.abs(exactly[finite])))).all():
+        off, theirs = (np.nan_to_num(np.abs(x[finite] - exactly[finite]), nan=np.inf) for x in (a, b))
+        allowed = TOLERANCES["float32"] * (1 + np.abs(exactly[finite]))
+        if not (np.sort(off - allowed) <= 2 * np.sort(theirs)).all():
             return False
     return True
 
@@ -78,8 +81,18 @@ def _picks_equal_elements(name: str, sample: Any, found: list[Any], expected: li
 
 def _of_doubles(op: Any, sample: Any, like: list[Any]) -> list[Any]:
     """What torch makes of a sample whose narrow floats are doubles, in the types of its own results."""
-    results = leaves(op(widened(sample.input), *widened(tuple(sample.args)), **widened(sample.kwargs)))
+    results = in_doubles(op, sample)
     return [y.to(x.dtype) if isinstance(x, torch.Tensor) else y for x, y in zip(like, results)]
+
+
+def in_doubles(op: Any, sample: Any) -> list[Any]:
+    """torch's results of the same numbers as doubles, doubles being what floats are by default."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        return leaves(op(widened(sample.input), *widened(tuple(sample.args)), **widened(sample.kwargs)))
+    finally:
+        torch.set_default_dtype(before)
 
 
 def widened(value: Any) -> Any:

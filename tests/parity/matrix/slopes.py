@@ -5,6 +5,7 @@ Comes in: a case whose sample has tensors that require gradients.  Goes out: wha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -33,8 +34,11 @@ def weights_of(y: torch.Tensor) -> torch.Tensor:
 
 
 def _results(case: Case) -> list[torch.Tensor]:
-    found = leaves(case.sample.output_process_fn_grad(case.theirs()))
-    return [y for y in found if isinstance(y, torch.Tensor) and y.requires_grad]
+    return _tracked(leaves(case.sample.output_process_fn_grad(case.theirs())))
+
+
+def _tracked(results: list[Any]) -> list[torch.Tensor]:
+    return [y for y in results if isinstance(y, torch.Tensor) and y.requires_grad]
 
 
 def _arguments(sample: Any, made: dict[int, Tensor]) -> tuple[Any, Any, Any]:
@@ -50,44 +54,45 @@ def _arguments(sample: Any, made: dict[int, Tensor]) -> tuple[Any, Any, Any]:
     return once(sample.input), once(tuple(sample.args)), once(heard(sample.kwargs))
 
 
-def gradients(case: Case) -> str:
-    """How the gradients of a call differ, for a second gradient those of its gradients."""
+def gradients(case: Case) -> tuple[str, Any, Any]:
+    """How the gradients of a call differ, for a second gradient those of its gradients, and both lists of them."""
     twice, made = case.kind == "second gradient", dict[int, Tensor]()
     inputs = tensors(case.sample)
     if not inputs:
-        return "skipped: no inputs"
+        return "skipped: no inputs", None, None
     try:
         arguments = _arguments(case.sample, made)
     except Untranslatable as reason:
-        return f"skipped: {reason}"
+        return f"skipped: {reason}", None, None
     try:
-        ys = _results(case)
+        theirs = leaves(case.sample.output_process_fn_grad(case.theirs()))
+        ys = _tracked(theirs)
         weights = [weights_of(y).requires_grad_(twice) for y in ys]
         expected = list(torch.autograd.grad(ys, inputs, weights, allow_unused=True, create_graph=twice))
         second = _second(expected, [*inputs, *weights]) if twice else None
     except Exception as error:
-        return f"skipped: torch: {type(error).__name__}: {str(error).splitlines()[0]}"
+        return f"skipped: torch: {type(error).__name__}: {str(error).splitlines()[0]}", None, None
     try:
         result = case.sample.output_process_fn_grad(case.function(arguments[0], *arguments[1], **arguments[2]))
-        mine = [y for y in leaves(result) if isinstance(y, Tensor) and y.requires_grad]
+        mine = [y for y, z in zip(leaves(result), theirs) if getattr(z, "requires_grad", False) and y.requires_grad]
         if not mine and not any(dx is not None and dx.count_nonzero() for dx in second or expected):
-            return ""  # steps, such as sign(), have no gradient instead of one of zeros
+            return "", None, None  # steps, such as sign(), have no gradient instead of one of zeros
         if len(mine) != len(ys):
-            return f"results with gradients: {len(mine)} for {len(ys)}"
+            return f"results with gradients: {len(mine)} for {len(ys)}", None, None
         xs, cotangents = [made[id(x)] for x in inputs], [ours(w).requires_grad_(twice) for w in weights]
         found = grad(mine, xs, cotangents, allow_unused=True, create_graph=twice)
         if second is None:
             return compared(found, expected, inputs)
         return compared(_our_second(found, expected, [*xs, *cotangents]), second, [*inputs, *weights])
     except Exception as error:
-        return raised(error)
+        return raised(error), None, None
 
 
-def compared(found: Any, expected: Gradients, inputs: list[torch.Tensor]) -> str:
-    """How gradients differ, none being one of zeros."""
+def compared(found: Any, expected: Gradients, inputs: list[torch.Tensor]) -> tuple[str, Any, Any]:
+    """How gradients differ, none being one of zeros; both lists."""
     wanted = [torch.zeros_like(x) if dx is None else dx.detach() for x, dx in zip(inputs, expected)]
     got = [ours(torch.zeros_like(x)) if dx is None else dx for x, dx in zip(inputs, found)]
-    return difference(got, wanted, loose=10) or ""
+    return difference(got, wanted, loose=10) or "", got, wanted
 
 
 def _second(firsts: Gradients, inputs: list[torch.Tensor]) -> Gradients:
@@ -104,17 +109,37 @@ def _our_second(firsts: Any, theirs: Gradients, inputs: list[Tensor]) -> Any:
     return grad([dx for dx, _ in tracked], inputs, [ours(w) for _, w in tracked], allow_unused=True)
 
 
-def measured(case: Case, found: Any, expected: Any) -> str:
-    """How our gradients differ from slopes measured in torch's values, second ones in our first ones, in doubles."""
+def measured(
+    case: Case, found: Any, expected: Any, alike: Callable[[torch.Tensor], torch.Tensor] = lambda x: x
+) -> str:
+    """Gradients are the slopes measured in torch's values in doubles, second ones those of our first gradients."""
     inputs, weights = tensors(case.sample), [weights_of(y) for y in _results(case)]
     twice = case.kind == "second gradient"
     xs, firsts = _our_firsts(case, inputs, weights, twice)
     if twice:
         tracked = [dx for dx in firsts if dx is not None and dx.requires_grad]
         firsts = grad(tracked, xs, [_ramp(dx) for dx in tracked], allow_unused=True)
-    wanted = [_slopes(case, x, inputs, weights, twice) for x in inputs]
-    return difference([ours(torch.zeros_like(x)) if dx is None else dx for x, dx in zip(inputs, firsts)], wanted,
-                      loose=1e3) or ""  # fmt: skip
+    for x, dx in zip(inputs, firsts):
+        got = torch.zeros_like(x) if dx is None else torch.from_numpy(dx.numpy())
+        wrong = difference(ours(alike(got)), alike(_slopes(case, x, inputs, weights, twice)), loose=1e3)
+        if wrong is not None:
+            return wrong
+    return ""
+
+
+def measured_hermitian(case: Case, found: Any, expected: Any) -> str:
+    """As `measured`, of matrices of which one triangle is read: slopes are those of both."""
+    return measured(case, found, expected, lambda x: (x + x.mT.conj()) / 2)
+
+
+def measured_factor(case: Case, found: Any, expected: Any) -> str:
+    """As `measured`, of triangular matrices whose diagonal is real: of that, real parts alone."""
+
+    def real(x: torch.Tensor) -> torch.Tensor:
+        diagonal = torch.eye(x.shape[-2], x.shape[-1], dtype=torch.bool)
+        return torch.where(diagonal, x.real.to(x.dtype), x)
+
+    return measured(case, found, expected, real)
 
 
 def _ramp(dx: Tensor) -> Tensor:

@@ -67,6 +67,16 @@ def origin(x: torch.Tensor) -> torch.Tensor:
     return base
 
 
+def anew(value: Any) -> Any:
+    """Arguments with views taken again, as some of torch's are copies."""
+    if isinstance(value, torch.Tensor):
+        base, view = getattr(value, "viewed", (value, None))
+        return value if view is None else view(base)
+    if type(value) in (tuple, list):
+        return type(value)([anew(part) for part in value])
+    return {name: anew(part) for name, part in value.items()} if type(value) is dict else value
+
+
 def translated(value: Any, made: dict[int, Tensor] | None = None) -> Any:
     """An argument of torch's for our side, containers piece by piece.
 

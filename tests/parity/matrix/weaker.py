@@ -15,13 +15,16 @@ from kernelforge import Tensor
 from tests.parity.matrix.calls import Case
 from tests.parity.matrix.comparison import TOLERANCES, close, difference, leaves
 from tests.parity.matrix.settling import widened
+from tests.parity.matrix.translation import values
 
 Check = Callable[[Case, Any, Any], str]
 DRAWS: Final = 200
 
 
 def _array(x: Any) -> np.ndarray:
-    return np.asarray(x.numpy() if isinstance(x, Tensor) else x.detach().resolve_conj().numpy())
+    if isinstance(x, Tensor):
+        return np.asarray((x.float() if x.dtype.name == "bfloat16" else x).numpy())
+    return values(x)
 
 
 def _transposed(x: np.ndarray) -> np.ndarray:
@@ -74,14 +77,14 @@ def symmetric(case: Case, found: Any, expected: Any) -> str:
     wrong = _alike(found, expected)
     if wrong:
         return wrong
-    values, vectors = map(_array, leaves(found))
+    numbers, vectors = map(_array, leaves(found))
     x = _array(case.sample.input)
     upper = case.sample.kwargs.get("UPLO", "L").upper() == "U"
     half = np.triu(x, 1) if upper else np.tril(x, -1)
     diagonal = np.diagonal(x, axis1=-2, axis2=-1).real
     x = half + _transposed(half) + diagonal[..., None] * np.eye(x.shape[-1])
     return difference(leaves(found)[0], leaves(expected)[0]) or _orthonormal("vectors", vectors, case.dtype) or _same(
-        "A V", x @ vectors, vectors * values[..., None, :], case.dtype
+        "A V", x @ vectors, vectors * numbers[..., None, :], case.dtype
     )
 
 
@@ -90,20 +93,20 @@ def eigen(case: Case, found: Any, expected: Any) -> str:
     wrong = _alike(found, expected)
     if wrong:
         return wrong
-    values, vectors = map(_array, leaves(found))
+    numbers, vectors = map(_array, leaves(found))
     theirs, kind = _array(leaves(expected)[0]), {"float32": "complex64", "float64": "complex128"}.get(case.dtype)
     kind, x = kind or case.dtype, _array(case.sample.input)
     lengths = np.linalg.norm(vectors, axis=-2)
-    if not values.size:
+    if not numbers.size:
         return ""
-    for mine, others in zip(values.reshape(-1, values.shape[-1]), theirs.reshape(-1, values.shape[-1])):
+    for mine, others in zip(numbers.reshape(-1, numbers.shape[-1]), theirs.reshape(-1, numbers.shape[-1])):
         left = list(others)
         for value in mine:
             left.pop(int(np.abs(np.array(left) - value).argmin()))
             nearest = others[np.abs(others - value).argmin()]
             if abs(nearest - value) > 100 * TOLERANCES[kind] * (1 + np.abs(others).max()):
                 return f"values: {value} is none of torch's"
-    return _same("A V", x @ vectors, vectors * values[..., None, :], kind) or _same(
+    return _same("A V", x @ vectors, vectors * numbers[..., None, :], kind) or _same(
         "lengths", lengths.astype(np.complex128), np.ones(lengths.shape, np.complex128), kind
     )
 
@@ -118,6 +121,15 @@ def orthogonal(case: Case, found: Any, expected: Any) -> str:
     if wrong or not q.size:
         return wrong
     return _orthonormal("Q", q, case.dtype) or _same("Q R", q @ r, _array(case.sample.input), case.dtype)
+
+
+def hermitian_part(case: Case, found: Any, expected: Any) -> str:
+    """Gradients are the same as far as a matrix that is its own transpose, conjugated, may change."""
+    for mine, theirs in zip(found, expected):
+        a, b = ((x + _transposed(x)) / 2 for x in (_array(mine), _array(theirs)))
+        if not close(a, b, 10 * TOLERANCES[case.dtype]):
+            return "values: also those of their Hermitian parts"
+    return ""
 
 
 def as_floats(case: Case, found: Any, expected: Any) -> str:
@@ -146,15 +158,31 @@ def approximate(case: Case, found: Any, expected: Any) -> str:
     return wrong or ("" if near else "values: S")
 
 
+DROPOUT: Final = {"nn.functional.multi_head_attention_forward": 9}  # where the chance is among the arguments
+
+
+def dropout(op: Any, sample: Any) -> float:
+    """The chance that an attention drops a weight."""
+    place = DROPOUT.get(op.name, len(sample.args))
+    given = sample.args[place] if place < len(sample.args) else sample.kwargs.get("dropout_p", 0.0)
+    return float(given or 0.0) if sample.kwargs.get("training", True) else 0.0
+
+
+def _without(sample: Any, op: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """A sample's arguments as doubles, nothing dropped."""
+    place = DROPOUT.get(op.name, -1)
+    args = tuple(0.0 if i == place else x for i, x in enumerate(widened(tuple(sample.args))))
+    return widened(sample.input), args, {k: 0.0 if k == "dropout_p" else x for k, x in widened(sample.kwargs).items()}
+
+
 def mean_of_draws(case: Case, found: Any, expected: Any) -> str:
     """The mean of many draws is the result without dropout, up to four of its deviations."""
     wrong = _alike(found, expected)
     if wrong:
         return wrong
     draws = np.stack([_array(leaves(case.ours())[0]).astype(np.float64) for _ in range(DRAWS)])
-    sample = case.sample
-    kwargs = {**sample.kwargs, **({"dropout_p": 0.0} if "dropout_p" in sample.kwargs else {})}
-    whole = _array(leaves(case.op(widened(sample.input), *widened(tuple(sample.args)), **widened(kwargs)))[0])
+    x, args, kwargs = _without(case.sample, case.op)
+    whole = _array(leaves(case.op(x, *args, **kwargs))[0])
     off = np.abs(draws.mean(0) - whole)
     return "" if (off <= 5 * draws.std(0) / DRAWS**0.5 + 2e-2 * np.abs(whole).max(initial=1)).all() else (
         f"values: the mean of {DRAWS} draws is off by {off.max()}"
