@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from codegen.opencl import printer as opencl
+from codegen.opencl import sources
 from codegen.program import Program
 
 
@@ -17,11 +17,11 @@ def comparable(programs: Sequence[Program], entry: str, names: Sequence[str]) ->
     """The texts of programs under one name, with sizes of the given names as arguments before their own."""
     if programs[0].language == "triton":
         return [_triton_text(program, entry, names) for program in programs]
-    if any(opencl.KERNEL not in program.source for program in programs):
+    if any(not sources.head_of(program.source) for program in programs):
         return None
     spelled = ", ".join(f"const int {name}" for name in names)
-    return opencl.with_common_arrays(
-        [opencl.without_comment(program.source, program.entry, entry, spelled) for program in programs]
+    return sources.with_common_arrays(
+        [sources.without_comment(program.source, program.entry, entry, spelled) for program in programs]
     )
 
 

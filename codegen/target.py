@@ -20,6 +20,7 @@ class Target:
     scratch       bytes of private (CPU) or shared (GPU) memory a group may use
     l1, l2, l3    bytes of the caches, the nearest first; of the last that all cores share
     dots          kinds of products of narrow values it multiplies and adds several at a time: see `codegen.dots`
+    items         work-items of a group, each of which holds one lane; 1: one holds all, in vector registers
     by_lane       scalar operations that the driver gets wrong on vectors of float64, and right on scalars
     copies        it brings tiles of arrays into shared memory by itself (NVIDIA's tensor memory accelerator)
     """
@@ -34,13 +35,14 @@ class Target:
     l3: int = 32 << 20
     float64: bool = True
     dots: tuple[str, ...] = ()
+    items: int = 1
     by_lane: tuple[str, ...] = ()
     copies: bool = field(default=False, repr=False)
 
     @property
     def lanes(self) -> int:
-        """32-bit values in one vector register."""
-        return self.vector_bytes // 4
+        """32-bit values in one vector register, or the work-items of a group that share lanes out."""
+        return self.items if self.items > 1 else self.vector_bytes // 4
 
     @property
     def is_amd(self) -> bool:

@@ -230,8 +230,13 @@ class Boxes:
             lines.append(f"  {box.name}[{self.address(box, x)}] = {element};")
         return [*lines, "}"]
 
+    def passes(self, box: Box) -> tuple[str, int, int]:
+        """How an array is walked when where its elements belong does not matter: from where, in which steps, of how
+        many elements."""
+        return ("0", self.lanes, self.lanes) if self.layout(box).total % self.lanes == 0 else ("0", 1, 1)
+
     def array(self, box: Box) -> str:
-        """The declaration of a box in memory."""
+        """The declaration of a box in memory; empty where it stands elsewhere."""
         element, total = private_element(self.written(box)), self.layout(box).total
         return f"{element} {box.name}[{total}] __attribute__((aligned(64)));"
 

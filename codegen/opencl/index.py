@@ -145,7 +145,7 @@ class Indices:
         if step is not None:
             start = self.scalar(index, coords, shift)
             if step == 0:
-                return f"({self.base}{self.lanes})({start})"
+                return f"({self.base}{self.prelude.wide})({start})"
             return _sum([start, _times(self.prelude.lanes_constant(self.base), step)], 0)
         const, parts = index.const + shift, []
         for atom, k in index.terms:
@@ -167,7 +167,7 @@ class Indices:
             assert isinstance(atom.of, Expr)
             text, _ = self.value(atom.of, coords, lane)
             same = self.base == ("int" if atom.of.dtype.name == "int32" else "long")
-            return (text if same else f"convert_{self.base}{self.lanes}({text})"), 0
+            return (text if same else f"convert_{self.base}{self.prelude.wide}({text})"), 0
         return self.floored(atom, lambda shift: self.vector(atom.inner, coords, lane, shift))
 
 

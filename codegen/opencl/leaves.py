@@ -20,6 +20,7 @@ from codegen.opencl.boxes import Boxes, Coords, chunks
 from codegen.opencl.dots import print_dots
 from codegen.opencl.gathers import gathered
 from codegen.opencl.index import Indices
+from codegen.opencl.items import item_load
 from codegen.opencl.lines import Lines
 from codegen.opencl.masks import Conditions, Masks
 from codegen.opencl.pairs import Half, put_rest
@@ -53,7 +54,7 @@ class Leaves:
         self.bypass = int(schedule.options.get("bypass", 1 << 62))
         self.requests = Requests(schedule)
         self.bound = frozenset(a for r in nest.kernel.reduces for a in r.bound)
-        self.lanes = speller.lanes
+        self.lanes, self.items = speller.lanes, nest.target.items > 1
         self.lines, self.fresh = lines, lines.fresh
         self.replaced, self.held, self.waiting = replaced, list[str](), list[Half]()
         self.halves = {p.name for p in nest.kernel.params if p.dtype is dtypes.float16}
@@ -388,6 +389,8 @@ class Leaves:
         return f"({' && '.join(when.scalars)}) ? {text} : {zero}" if when.scalars else text
 
     def vector_load(self, e: Load, name: str, when: Conditions, coords: Coords, lane: Axis) -> str:
+        if self.items:
+            return item_load(self, e, name, when, coords, lane)
         dtype = e.param.dtype
         step = self.indices.stride(e.index, coords, lane)
         if step in (1, -1) and not when.masks:
@@ -441,5 +444,5 @@ class Leaves:
         if not when.by_lane:
             return None
         name = self.fresh("inside")
-        self.lines.add(f"const int{self.lanes} {name} = {self.masks.mask(when)};")
+        self.lines.add(f"const int{self.speller.prelude.wide} {name} = {self.masks.mask(when)};")
         return name

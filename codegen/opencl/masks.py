@@ -153,13 +153,13 @@ class Masks:
                 found.last += [self._count(f"{start} - {lo - 1}")] if lower else []
         else:
             assert lane is not None
-            name = self.lines.fresh("at")
+            name, wide = self.lines.fresh("at"), self.indices.prelude.wide
             self.lines.add(
-                f"const {self.indices.base}{self.lanes} {name} = {self.indices.vector(index, coords, lane)};"
+                f"const {self.indices.base}{wide} {name} = {self.indices.vector(index, coords, lane)};"
             )
             tests = ([f"({name} >= {lo})"] if lower else []) + ([f"({name} < {hi})"] if upper else [])
             text = " & ".join(tests)
-            found.masks.append(text if self.indices.base == "int" else f"convert_int{self.lanes}({text})")
+            found.masks.append(text if self.indices.base == "int" else f"convert_int{wide}({text})")
 
     def _scalar_guard(self, found: Conditions, index: Index, lo: int | None, hi: int | None, coords: Coords) -> None:
         known = self.indices.constant(index, coords)

@@ -45,7 +45,7 @@ class Moves:
     def declare(self, node: Declare) -> None:
         box = node.box
         if box.array:
-            self.lines.add(self.boxes.array(box))
+            self.lines.extend(filter(None, [self.boxes.array(box)]))
             if box.kind == "acc" and box.init is not None:
                 self.copy(box.init, box, box)
             elif box.kind in ("acc", "carry"):
@@ -71,12 +71,12 @@ class Moves:
 
     def fill(self, box: Box) -> None:
         """Every element of an array becomes the identity."""
-        total = self.boxes.layout(box).total
-        if total % self.lanes == 0 and private_element(box.of.dtype) != "uchar":
-            with self.lines.block(_for("z", total, self.lanes)):
-                self.lines.add(f"vstore{self.lanes}({self.identity(box, self.lanes)}, 0, {box.name} + z);")
+        total, (start, step, width) = self.boxes.layout(box).total, self.boxes.passes(box)
+        if width > 1 and private_element(box.of.dtype) != "uchar":
+            with self.lines.block(_for("z", total, step, start)):
+                self.lines.add(f"vstore{width}({self.identity(box, width)}, 0, {box.name} + z);")
         else:
-            with self.lines.block(_for("z", total, 1)):
+            with self.lines.block(_for("z", total, step // width, start)):
                 self.lines.add(f"{box.name}[z] = {self.identity(box, 1)};")
 
     # ---------------------------------------------------------------------------------------------- wide and narrow
@@ -201,10 +201,9 @@ class Moves:
                 names = [self.boxes.register(box, coords) for box in boxes]
                 self.shift_lines(node, names, self.boxes.width(node.running))
             return
-        total = self.boxes.layout(node.running).total
-        width = self.lanes if total % self.lanes == 0 else 1
+        total, (start, step, width) = self.boxes.layout(node.running).total, self.boxes.passes(node.running)
         kind, z = self.speller.type(node.running.of.dtype, width), self.fresh("z")
-        with self.lines.block(_for(z, total, width)):
+        with self.lines.block(_for(z, total, step, start)):
             names = [self.fresh(box.name) for box in boxes]
             for name, box in zip(names[:2], boxes):
                 text = f"{box.name}[{z}]" if width == 1 else f"vload{width}(0, {box.name} + {z})"
@@ -222,7 +221,8 @@ class Moves:
         self.lines.add(f"const {self.speller.type(dtype, width)} {old} = {running};")
         self.lines.add(f"{running} = {self.speller.combine('max', dtype, old, chunk, width)};")
         finite = f"isfinite({running}) ? {running} : {zero}"
-        self.lines.add(f"{center} = {finite if width == 1 else f'select({zero}, {running}, isfinite({running}))'};")
+        one = width == 1 or not self.speller.prelude.wide
+        self.lines.add(f"{center} = {finite if one else f'select({zero}, {running}, isfinite({running}))'};")
         for (degree, _), factor in zip(node.factors, factors):
             scale = "" if degree == 1 else f"{literal(degree, dtype)} * "
             self.lines.add(f"{factor} = exp({scale}({old} - {center}));")
@@ -248,8 +248,8 @@ class Moves:
             self.lines.extend(self.boxes.write(box, at, f"{old} * {text}", 1 if lane is None else self.lanes, lane))
 
 
-def _for(var: str, extent: int, step: int) -> str:
-    return f"kf_for (int {var} = 0; {var} < {extent}; {var} += {step})"
+def _for(var: str, extent: int, step: int, start: str = "0") -> str:
+    return f"kf_for (int {var} = {start}; {var} < {extent}; {var} += {step})"
 
 
 def _moved(start: Local, by: Local) -> Local:

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from codegen.dots import bits_of
 from codegen.image import indices_of
 from codegen.index import Axis
 from codegen.ir import Expr, Load, walk
 from codegen.nodes import Box, Pack, Place
 from codegen.opencl.boxes import Boxes
+from codegen.opencl.items import fill_together
 from codegen.opencl.leaves import Leaves
-from codegen.opencl.words import copy_loop, print_words, words_of
+from codegen.opencl.words import copy_loop, filling, print_words, words_of
 from codegen.schedule import Step
 
 Extents = Mapping[Axis, int]
@@ -52,17 +52,17 @@ def print_pack(leaves: Leaves, node: Pack) -> None:
     leaves.enter(node.place, node.env)
     _print_starts(leaves, node)
     words = words_of(node.box, leaves.boxes)
-    if words is not None:
+    if leaves.items:
+        extents = {a: n for a, n in node.box.tile.items() if n > 1}
+        read = _read_axis(node.value, extents, 2)
+        fill_together(leaves, node, filling(node), _loop_order(node, Piece({}, extents, None, read)))
+    elif words is not None:
         print_words(leaves, node, words)
-    for piece in [] if words else _pieces(node, _joined(node, leaves.boxes, whole), leaves.boxes, leaves.lanes):
-        _print_piece(leaves, node, piece)
+    else:
+        for piece in _pieces(node, _joined(node, leaves.boxes, whole), leaves.boxes, leaves.lanes):
+            _print_piece(leaves, node, piece)
     masks.clear, masks.beyond, masks.rest = clear, beyond, rest
     leaves.forget()
-
-
-def _filling(node: Pack) -> Expr:
-    """What is written to the box: bits, where it holds 16-bit floats."""
-    return bits_of(node.value) if node.box.narrow else node.value
 
 
 def _whole(node: Pack, clear: frozenset[Axis]) -> set[Axis]:
@@ -187,7 +187,7 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
             _print_square(leaves, node, place, piece.stored, piece.read, rest or leaves.lanes)
         else:
             for at in [{line: i} for i in range(0, steps[line], leaves.lanes)] if line is not None else [{}]:
-                value = leaves.value(_filling(node), at, piece.stored)
+                value = leaves.value(filling(node), at, piece.stored)
                 leaves.lines.extend(boxes.write(box, boxes.locals(box, place, at), *value, piece.stored))
     leaves.masks.clear, leaves.masks.beyond = clear, beyond
     leaves.forget()
@@ -224,7 +224,7 @@ def _print_square(leaves: Leaves, node: Pack, place: Place, stored: Axis, read: 
     leaves.speller.prelude.transpose(kind.removesuffix(str(n)), n)
     lines.add(f"{kind} {name}[{n}];")
     for i in range(n):
-        text, width = leaves.value(_filling(node), {stored: i}, read)
+        text, width = leaves.value(filling(node), {stored: i}, read)
         lines.add(f"{name}[{i}] = {leaves.speller.widened(text, width, dtype, n)};")
     lines.add(f"kf_transpose({name});")
     for i in range(count):

@@ -112,6 +112,9 @@ _HALF_TEXT: Final = {
 }  # fmt: skip
 
 
+ITEM: Final = "kf_item"  # the number of the work-item in its group
+
+
 def element(dtype: DType) -> str:
     """The C type values of dtype are computed in."""
     return _BASES[dtype.name]
@@ -138,10 +141,13 @@ def helper_name(name: str, dtype: DType) -> str:
 
 
 class Prelude:
-    """Collects the helpers a kernel asks for; `text` defines each once, in the order of first use."""
+    """Collects the helpers a kernel asks for; `text` defines each once, in the order of first use.
 
-    def __init__(self, lanes: int, by_lane: tuple[str, ...] = ()) -> None:
-        self.lanes, self.by_lane = lanes, by_lane
+    wide  what a vector type's name ends with; nothing where each work-item holds a lane, which then is a scalar
+    """
+
+    def __init__(self, lanes: int, by_lane: tuple[str, ...] = (), items: bool = False) -> None:
+        self.lanes, self.by_lane, self.wide = lanes, by_lane, "" if items else str(lanes)
         self.definitions: dict[str, str] = {}
 
     @property
@@ -268,7 +274,9 @@ class Prelude:
         return f"kf_{name}"
 
     def lanes_constant(self, base: str) -> str:
-        """Define the vector 0, 1, 2, ... and return its name."""
+        """Define the vector 0, 1, 2, ... and return its name; where each work-item holds a lane, the lane's number."""
+        if not self.wide:
+            return ITEM if base == "int" else f"({base}){ITEM}"
         t = f"{base}{self.lanes}"
         name = f"kf_lanes_{base}"
         numbers = ", ".join(str(i) for i in range(self.lanes))

@@ -7,8 +7,7 @@ overhangs.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from math import prod
 
@@ -32,12 +31,14 @@ from codegen.nodes import (
 from codegen.open_sizes import STATIC, Sizes, check_open
 from codegen.opencl.boxes import Boxes
 from codegen.opencl.index import Indices
+from codegen.opencl.items import BARRIER, SHARED, ItemBoxes, ItemSpeller, shares
 from codegen.opencl.leaves import Leaves
 from codegen.opencl.lines import Lines
 from codegen.opencl.moves import Moves
 from codegen.opencl.pack import print_pack
-from codegen.opencl.prelude import Prelude, memory_element
+from codegen.opencl.prelude import ITEM, Prelude, memory_element
 from codegen.opencl.segments import Segment, segments
+from codegen.opencl.sources import head, preface
 from codegen.opencl.tails import moves_back, overlaps, shorter_steps, takes_groups, wants_twin
 from codegen.opencl.text import FAR, Speller
 from codegen.origins import origins_of
@@ -48,13 +49,6 @@ from codegen.show import show
 from codegen.show_schedule import show_schedule
 from codegen.target import Target
 
-# a * b + c rounds twice, as everywhere else; sums of products ask for fma.  Tiles are vectors already: a compiler that
-# vectorises or unrolls loops again gains nothing and takes longer, and one of them, when it unrolls loops that fill or
-# read private arrays, crashes or reads what is not there yet.  So every loop is a kf_for, those of helpers too.
-_LOOP = '_Pragma("clang loop vectorize(disable) unroll(disable)") for'
-PRAGMA = f"#pragma OPENCL FP_CONTRACT OFF\n#define kf_for {_LOOP}\n"
-KERNEL = "__attribute__((reqd_work_group_size(1, 1, 1)))\n"
-_ARRAY = re.compile(r"^ +\w+ \w+\[(\d+)\] __attribute__", re.MULTILINE)
 TWINS = 2  # loops on one path that may be written twice; beyond, one masked body serves all tiles
 
 
@@ -70,15 +64,17 @@ def render_nest(nest: Nest, sizes: Sizes = STATIC) -> Program:
     """The OpenCL program of a nest; where sizes are open, its numbers are still those of the sizes given."""
     printer = _Printer(nest, sizes)
     grid = tuple(reversed([-(-loop.place.tile(loop.axis) // loop.tile) for loop in nest.grid])) or (1,)
-    kernel, source = nest.kernel, printer.source()
+    grid = grid if len(grid) <= 3 else (prod(grid),)
+    kernel, source, items = nest.kernel, printer.source(), nest.target.items
     return Program(
         "opencl",
         source,
         printer.entry,
-        grid if len(grid) <= 3 else (prod(grid),),
+        grid,
         kernel.params,
         kernel.written,
         kernel,
+        local=(items, *(1 for _ in grid[1:])) if items > 1 else (),
         origins=printer.origins,
         spread=printer.spread,
         numbers=printer.numbers,
@@ -86,74 +82,20 @@ def render_nest(nest: Nest, sizes: Sizes = STATIC) -> Program:
     )
 
 
-def joined(sources: Iterable[str]) -> str:
-    """One source text of several whose kernels have different names: each helper is defined once."""
-    helpers: dict[str, None] = {}
-    kernels: list[str] = []
-    for source in sources:
-        comment, prelude, kernel = parts(source)
-        helpers.update(dict.fromkeys(definitions(prelude)))
-        kernels.append(comment + KERNEL + kernel)
-    return PRAGMA + "".join(helpers) + "\n".join(kernels)
-
-
-def parts(source: str) -> tuple[str, str, str]:
-    """The comment, the helpers and the kernel of a program's text."""
-    before, kernel = source.split(KERNEL, 1)
-    comment, _, prelude = before.partition(PRAGMA)
-    return comment, prelude, kernel
-
-
-def without_comment(source: str, entry: str, name: str, numbers: str) -> str:
-    """A program's text without its comment, its kernel under another name and with more int parameters before its own.
-
-    numbers  the parameters, spelled
-    """
-    _, prelude, kernel = parts(source)
-    head, brace, rest = kernel.partition(") {\n")
-    before, signature = head.split(f" {entry}(", 1)
-    arrays = [part for part in signature.split(", ") if not part.startswith("const int ")]
-    own = [part for part in signature.split(", ") if part.startswith("const int ")]
-    return f"{PRAGMA}{prelude}{KERNEL}{before} {name}({', '.join([*arrays, numbers, *own])}{brace}{rest}"
-
-
-def with_common_arrays(texts: Sequence[str]) -> list[str]:
-    """Texts that declare the same arrays, each with the longest length it has in any of them."""
-    lengths = [[int(length) for length in _ARRAY.findall(text)] for text in texts]
-    if any(len(found) != len(lengths[0]) for found in lengths):
-        return list(texts)
-    longest = [max(found) for found in zip(*lengths)]
-    return [_with_lengths(text, iter(longest)) for text in texts]
-
-
-def _with_lengths(text: str, lengths: Iterator[int]) -> str:
-    return _ARRAY.sub(lambda match: match[0].replace(f"[{match[1]}]", f"[{next(lengths)}]"), text)
-
-
-def definitions(text: str) -> list[str]:
-    """The helpers of a prelude, each with all its lines."""
-    found: list[str] = []
-    for line in text.splitlines(keepends=True):
-        if line.startswith(("static", "__constant", "typedef", "extern")):
-            found.append(line)
-        else:
-            found[-1] += line
-    return found
-
-
 class _Printer:
     def __init__(self, nest: Nest, sizes: Sizes) -> None:
         self.nest, self.kernel, self.sizes = nest, nest.kernel, sizes
         self.spread = sizes.spreads(nest)
         self.numbers = tuple(name for spread in self.spread for name in (spread.name, spread.tiles) if name)
-        self.prelude = Prelude(nest.target.lanes, nest.target.by_lane)
+        self.items = nest.target.items
+        self.prelude = Prelude(nest.target.lanes, nest.target.by_lane, self.items > 1)
         self.lines = Lines(nest.names.values())
         self.entry = self.lines.identifier(self.kernel.name)
         params = {p.name: self.lines.identifier(p.name) for p in self.kernel.params}
         largest = max((*(p.size for p in self.kernel.params), *(a.size for a in self.kernel.axes)), default=0)
         self.base = "long" if largest >= 1 << 31 and not sizes.open else "int"
-        speller = Speller(self.prelude)
-        boxes = Boxes(speller, nest.schedule.vector)
+        speller = ItemSpeller(self.prelude) if self.items > 1 else Speller(self.prelude)
+        self.boxes = boxes = (ItemBoxes if self.items > 1 else Boxes)(speller, nest.schedule.vector)
         indices = Indices(self.prelude, self.base)
         replaced = overwritten(self.kernel)
         self.leaves = Leaves(speller, indices, boxes, nest, params, self.lines, replaced)
@@ -176,9 +118,17 @@ class _Printer:
         params = [*map(self.parameter, self.kernel.params), *(f"const int {name}" for name in self.numbers)]
         signature = f"__kernel void {self.entry}({', '.join(params)})"
         text = "\n".join(self.lines.text)
-        before = f"{comment}{PRAGMA}{self.prelude.text}{KERNEL}{signature} {{\n"
+        before = f"{comment}{preface(self.items)}{self.prelude.text}{head(self.items)}{signature} {{\n"
+        before += self.declarations()
         self.origins = (*[None] * before.count("\n"), *origins_of(self.lines.text))
         return f"{before}{text}\n}}\n"
+
+    def declarations(self) -> str:
+        """What the items of a group share, and the number of an item."""
+        if not isinstance(self.boxes, ItemBoxes):
+            return ""
+        lines = [f"__local ulong {SHARED}[{self.items}];", *self.boxes.declared.values()]
+        return "".join(f"  {line}\n" for line in [*lines, f"const int {ITEM} = get_local_id(0);"])
 
     def parameter(self, param: Param) -> str:
         written = param.name in self.kernel.written
@@ -189,18 +139,26 @@ class _Printer:
 
     def body(self, body: Sequence[Node]) -> None:
         for node in body:
-            if isinstance(node, (Update, Keep, Advance, Settle, Out)):
-                self.leaves.leaf(node)
-                continue
-            self.leaves.end_block()
-            self.lines.origin = None if isinstance(node, Loop) else result_of(node)
-            if isinstance(node, Loop):
-                self.loop(node)
-            elif isinstance(node, Pack):
-                print_pack(self.leaves, node)
+            if isinstance(self.boxes, ItemBoxes) and shares(node, self.boxes):
+                self.lines.add(BARRIER)
+                self.node(node)
+                self.lines.add(BARRIER)
             else:
-                self.moves.move(node)
+                self.node(node)
         self.leaves.end_block()
+
+    def node(self, node: Node) -> None:
+        if isinstance(node, (Update, Keep, Advance, Settle, Out)):
+            self.leaves.leaf(node)
+            return
+        self.leaves.end_block()
+        self.lines.origin = None if isinstance(node, Loop) else result_of(node)
+        if isinstance(node, Loop):
+            self.loop(node)
+        elif isinstance(node, Pack):
+            print_pack(self.leaves, node)
+        else:
+            self.moves.move(node)
 
     # ---------------------------------------------------------------------------------------------- loops
 

@@ -13,8 +13,10 @@ from codegen.dtypes import dtypes
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Store
 from codegen.nodes import Out
+from codegen.opencl.items import GLOBAL_BARRIER, is_met_again, item_store
 from codegen.opencl.masks import Conditions
 from codegen.opencl.pairs import Half, may_pair, put_half
+from codegen.opencl.prelude import ITEM
 from codegen.opencl.runs import blocks_of, is_woven, print_run, print_woven, run_axes, stretches
 from codegen.ops import REDUCE_OPS
 
@@ -27,7 +29,7 @@ def print_store(leaves: Leaves, node: Out) -> None:
     """Evaluate and store every point of a tile that is inside."""
     store = node.store if node.store.param in leaves.replaced else leaves.moved(node.store)
     lane = leaves.lane_among(store.axes, node.place)
-    along = run_axes(leaves, store, node.place, lane)
+    along = () if leaves.items else run_axes(leaves, store, node.place, lane)
     waiting: list[tuple[Coords, Conditions]] = []  # points that may be stored together
     for coords in leaves.points(store.axes, node.place, lane):
         when = leaves.masks.conditions(store.guards, store.axes, coords, lane)
@@ -36,6 +38,8 @@ def print_store(leaves: Leaves, node: Out) -> None:
         when.scalars += [f"{loop.var} == 0" for loop in node.once]
         if lane is None:
             _print_scalar(leaves, store, when, coords)
+        elif leaves.items:
+            _print_items(leaves, store, when, coords, lane)
         elif along and not when.scalars and not when.masks:
             waiting.append((coords, when))
         else:
@@ -74,7 +78,25 @@ def _print_scalar(leaves: Leaves, store: Store, when: Conditions, coords: Coords
         when.scalars.append(value)
     before = None if store.before is None else leaves.indices.scalar(store.before, coords)
     statement = _element_store(leaves, store, index, value, before)
+    again = leaves.items and store.mode not in ("set", "flag") and is_met_again(leaves, store)
+    when.scalars += [f"{ITEM} == 0"] if leaves.items else []
+    if again:
+        leaves.put_store(store, GLOBAL_BARRIER)
     leaves.put_store(store, _if(when.scalars, statement, rare=store.mode == "flag"))
+    if again:
+        leaves.put_store(store, GLOBAL_BARRIER)
+
+
+def _print_items(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:
+    """Store the lane each item holds."""
+    value = _stored_value(leaves, store, coords, lane)
+    if not value.isidentifier():
+        value = leaves.named("value", value, dtypes.bool if store.mode == "flag" else store.param.dtype, 1)[0]
+    index = leaves.indices.vector(store.index, coords, lane)
+    before = None if store.before is None else leaves.indices.vector(store.before, coords, lane)
+    statement = _element_store(leaves, store, index, value, before)
+    for line in item_store(leaves, store, when, value, lane, statement):
+        leaves.put_store(store, line)
 
 
 def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> None:

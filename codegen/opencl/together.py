@@ -14,7 +14,7 @@ from typing import Final
 
 from codegen.ir import Kernel, Param, Store
 from codegen.opencl.prelude import memory_element
-from codegen.opencl.printer import KERNEL, PRAGMA, definitions, parts
+from codegen.opencl.sources import definitions, head, parts, preface
 from codegen.program import Program
 from codegen.rewrites.rebuild import with_params
 
@@ -28,7 +28,8 @@ _ARRAY: Final = re.compile(r"^ +\w+ \w+\[(\d+)\]", re.MULTILINE)
 def is_part(program: Program) -> bool:
     """True for a program that may be a part: it mostly moves memory and has next to none of its own."""
     own = sum(int(count) for count in _ARRAY.findall(program.source))
-    return program.language == "opencl" and own <= MOST_OWN and program.flops <= MOST_WORK * program.nbytes
+    moves = program.flops <= MOST_WORK * program.nbytes
+    return program.language == "opencl" and not program.local and own <= MOST_OWN and moves
 
 
 def together(programs: Sequence[Program], arguments: Sequence[Arguments]) -> tuple[Program, Arguments]:
@@ -95,8 +96,8 @@ def _source(
         start += prod(program.grid)
     body = "\n".join(["  const int group = (int)get_group_id(0);", *calls])
     text = "".join(dict.fromkeys(function for _, function in functions.values()))
-    kernel = f"{KERNEL}__kernel void {entry}({signature}) {{\n{body}\n}}\n"
-    return f"{''.join(comments)}{PRAGMA}{''.join(helpers)}{text}{kernel}", entry
+    kernel = f"{head()}__kernel void {entry}({signature}) {{\n{body}\n}}\n"
+    return f"{''.join(comments)}{preface()}{''.join(helpers)}{text}{kernel}", entry
 
 
 def _function(program: Program, kernel: str, stays: bool) -> tuple[str, str]:

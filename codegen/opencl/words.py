@@ -220,10 +220,15 @@ def _print_piece(leaves: Leaves, node: Pack, words: Words, piece: Piece) -> None
             text = word(leaves, node.value, {}, words.along, words.across)
             leaves.lines.add(_stored(leaves, box, place, {}, text))
         else:
-            value = bits_of(node.value) if box.narrow else node.value
-            leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *leaves.value(value, {}, None), None))
+            value = leaves.value(filling(node), {}, None)
+            leaves.lines.extend(boxes.write(box, boxes.locals(box, place, {}), *value, None))
         leaves.forget()
     leaves.masks.clear, leaves.masks.beyond = clear, beyond
+
+
+def filling(node: Pack) -> Expr:
+    """What is written to a packed box: bits, where it holds 16-bit floats."""
+    return bits_of(node.value) if node.box.narrow else node.value
 
 
 def copy_loop(leaves: Leaves, node: Pack, place: Place, axis: Axis, steps: tuple[int, int, int]) -> str:

@@ -30,11 +30,11 @@ from kernelforge.later import later
 from kernelforge.settings import CACHE, COMPILE_APART
 
 if TYPE_CHECKING:
-    from codegen.opencl import printer as opencl
+    from codegen.opencl import sources as texts
     from kernelforge.kernels import workers
     from kernelforge.kernels.workers import Batch, Crew
 else:
-    later(globals(), opencl="codegen.opencl.printer", workers="kernelforge.kernels.workers")
+    later(globals(), texts="codegen.opencl.sources", workers="kernelforge.kernels.workers")
 
 FORMAT: Final = "4"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
@@ -266,7 +266,7 @@ class Builder:
         names = [f"{program.entry}_{key[:12]}" for key, program in missing.items()]
         sources = [renamed(program.source, program.entry, name) for program, name in zip(missing.values(), names)]
         try:
-            source = sources[0] if len(sources) == 1 else opencl.joined(sources)
+            source = sources[0] if len(sources) == 1 else texts.joined(sources)
             binary = self._quietly(self._cl.Program(self._context, source))
         except (self._cl.Error, ValueError) as error:  # ValueError: a source that cannot be joined
             if len(missing) == 1:

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes, from_storage
-from codegen.opencl.printer import joined
+from codegen.opencl.sources import joined
 from codegen.program import Program
 from codegen.target import CPU, Target
 from kernelforge.kernels.opencl_devices import POCL_BY_LANE, dots
@@ -88,7 +88,9 @@ def run_all(programs: Sequence[Program], arrays: Sequence[Arrays]) -> list[dict[
         buffers = [cl.Buffer(context, flags, hostbuf=given[p.name]) for p in program.params]
         kernel = getattr(built, program.entry)
         kernel.set_args(*buffers)
-        cl.enqueue_nd_range_kernel(commands, kernel, program.grid, (1,) * len(program.grid))
+        local = program.local or (1,) * len(program.grid)
+        size = tuple(groups * items for groups, items in zip(program.grid, local))
+        cl.enqueue_nd_range_kernel(commands, kernel, size, local)
         left = {}
         for param, buffer in zip(program.params, buffers):
             if param.name in program.written:

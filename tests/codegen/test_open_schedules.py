@@ -13,7 +13,7 @@ from codegen.index import Axis, Guard
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
 from codegen.open_schedules import programs
 from codegen.open_sizes import Sizes
-from codegen.opencl.printer import without_comment
+from codegen.opencl.sources import without_comment
 from codegen.program import Program
 from codegen.target import CPU
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from codegen.ir import Kernel
 from codegen.opencl.printer import render
 from codegen.program import Program
-from codegen.target import CPU
+from codegen.target import CPU, Target
 from tests.codegen.opencl_harness import device, difference, run_all
 from tests.codegen.random_kernels import FAMILIES, kernels, random_arrays, random_kernel, run
 from tests.codegen.random_schedules import random_schedule
@@ -24,18 +24,23 @@ def _cases(config: pytest.Config) -> int:
     return max(520, asked) // len(FAMILIES)
 
 
-def _program(seed: int, family: str) -> Program:
-    kernel = dataclasses.replace(random_kernel(seed, family), name=f"{family}_{seed}")
-    return render(kernel, random_schedule(kernel, CPU, seed), CPU)
+def _target(seed: int, form: str) -> Target:
+    return CPU if form == "vectors" else dataclasses.replace(CPU, name="gpu", items=(4, 8, 16)[seed % 3])
 
 
+def _program(seed: int, family: str, form: str) -> Program:
+    kernel, target = dataclasses.replace(random_kernel(seed, family), name=f"{family}_{seed}"), _target(seed, form)
+    return render(kernel, random_schedule(kernel, target, seed), target)
+
+
+@pytest.mark.parametrize("form", ["vectors", "items"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_printed_equals_interpreted(family: str, pytestconfig: pytest.Config) -> None:
+def test_printed_equals_interpreted(family: str, form: str, pytestconfig: pytest.Config) -> None:
     device()
     start = int(os.environ.get("KF_TEST_SEED", "0"))
     for first in range(start, start + _cases(pytestconfig), BATCH):
         seeds = range(first, min(first + BATCH, start + _cases(pytestconfig)))
-        programs = [_program(seed, family) for seed in seeds]
+        programs = [_program(seed, family, form) for seed in seeds]
         kernels = [p.kernel for p in programs]
         arrays = [random_arrays(k, seed) for k, seed in zip(kernels, seeds) if k is not None]
         for seed, program, inputs, left in zip(seeds, programs, arrays, run_all(programs, arrays)):

@@ -11,7 +11,8 @@ from codegen.dtypes import ALL, DType, dtypes, from_storage, to_storage
 from codegen.index import Axis, Guard
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, load, reduce
-from codegen.opencl.printer import joined, render
+from codegen.opencl.printer import render
+from codegen.opencl.sources import joined
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.program import Program
 from codegen.schedule import Schedule, Stage, Step

@@ -11,7 +11,7 @@ from codegen.generate import generate
 from codegen.index import Axis
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, const, load
-from codegen.opencl.printer import definitions, joined, parts
+from codegen.opencl.sources import definitions, joined, parts
 from codegen.opencl.together import MOST_COPIES, together
 from codegen.program import Program
 from codegen.target import CPU
