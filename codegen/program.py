@@ -63,3 +63,13 @@ class Program:
     across: int = 0
     lengths: tuple[int, ...] = ()
     divisible: tuple[str, ...] = ()
+
+    @property
+    def local_size(self) -> tuple[int, ...]:
+        """Work-items of a group, per dimension of the grid."""
+        return self.local or (1,) * len(self.grid)
+
+    @property
+    def global_size(self) -> tuple[int, ...]:
+        """Work-items in all, per dimension of the grid."""
+        return tuple(groups * items for groups, items in zip(self.grid, self.local_size, strict=True))

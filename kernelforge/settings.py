@@ -98,6 +98,7 @@ DEBUG: Final = Setting("DEBUG", 0, "1: plans; 2: launches with times; 3: groups 
 DEVICE: Final = Setting("DEVICE", "CPU", "device of new tensors: CPU, CUDA, CUDA:<i>, GPU, CL:<i>, NUMPY")
 OPENCL: Final = Setting("OPENCL", "", "OpenCL runtimes, read with THREADS: intel, pocl, a part of a name; all")
 THREADS: Final = Setting("THREADS", 0, "CPU threads that run kernels, 0 for all; read when a device is first opened")
+ITEMS: Final = Setting("ITEMS", 0, "work-items of a group in OpenCL, read like THREADS; 0: 64 on GPUs, 1 on CPUs")
 NATIVE: Final = Setting("NATIVE", True, "kernels are called by C code where that is built; read like THREADS")
 WORKERS: Final = Setting("WORKERS", -1, "processes that help to compile, -1 for one per further processor, 0 for none")
 COMPILE_APART: Final = Setting("COMPILE_APART", False, "compile in another process alone: it may crash, this one not")
@@ -128,9 +129,9 @@ TRAINING: Final = Setting("TRAINING", False, "layers such as dropout and batch n
 SETTINGS: Final[dict[str, Setting[Any]]] = {
     setting.name: setting
     for setting in (
-        DEBUG, DEVICE, OPENCL, THREADS, NATIVE, WORKERS, COMPILE_APART, POOL, CACHE, CACHE_PLANS, CACHE_DIR, CACHE_SIZE,
-        DUMP, DUMP_LANGUAGE, EDITED, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, TMA, OPEN, PENDING,
-        MEMORY_BUDGET, EAGER, VERIFY, NAN, JIT, TRAINING,
+        DEBUG, DEVICE, OPENCL, THREADS, ITEMS, NATIVE, WORKERS, COMPILE_APART, POOL, CACHE, CACHE_PLANS, CACHE_DIR,
+        CACHE_SIZE, DUMP, DUMP_LANGUAGE, EDITED, TUNE, TUNE_LOCK, TUNE_SECONDS, KEEP, WINOGRAD, GRAPHS, TMA, OPEN,
+        PENDING, MEMORY_BUDGET, EAGER, VERIFY, NAN, JIT, TRAINING,
     )
 }  # fmt: skip
 

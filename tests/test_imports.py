@@ -19,9 +19,9 @@ ORDER = {
     "codegen/rewrites": """factors rebuild scalar_rules apart < contract masked sharing merging gathering
                            scanning phases relieving reordering < fixing unlike < rewrite < __init__""",
     "codegen/choose": """picks ahead hoisted < contraction nested staged < forms along streamed transposed
-                         triton_dots < neighbours window triton < cpu < default < candidates < __init__""",
-    "codegen/opencl": """functions lines runs scans segments squares tails ahead < prelude pairs < text index <
-                         boxes gathers masks < moves stores words < dots < leaves < pack < printer < together <
+                         triton_dots < neighbours window triton < cpu < items < default < candidates < __init__""",
+    "codegen/opencl": """functions lines runs scans segments sources squares tails ahead < prelude pairs < text index <
+                         boxes gathers masks < items < moves stores words < dots < leaves < pack < printer < together <
                          __init__""",
     "codegen/triton": "scope text < grid tiles < descriptor dot < limits expr < store < printer < __init__",
     "kernelforge": """blame collector later < settings errors < native variable kinds progress counters buffer dlpack

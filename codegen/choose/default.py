@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from codegen.choose import cpu as choose_cpu
+from codegen.choose import items as choose_items
 from codegen.choose.picks import Pick, first
 from codegen.ir import Kernel
 from codegen.nest import build
@@ -40,7 +41,7 @@ def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Sche
     if target.language == "triton":
         found: Iterator[Schedule] = import_module("codegen.choose.triton").recipes(kernel, target, pick)
         return found  # loaded when first needed: most programs never ask for it
-    return choose_cpu.recipes(kernel, target, pick)
+    return (choose_cpu if target.items == 1 else choose_items).recipes(kernel, target, pick)
 
 
 def forms(kernel: Kernel, target: Target) -> Iterator[tuple[str, Kernel]]:

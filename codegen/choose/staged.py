@@ -21,10 +21,11 @@ from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.streaming import find_streams
 from codegen.target import Target
 
-TILES = ((8, 2), (12, 2), (4, 4), (8, 1), (4, 2))  # rows and vectors of the register tiles
+TILES = ((8, 2), (12, 2), (4, 4), (8, 1), (4, 2), (4, 1))  # rows and vectors of the register tiles
 ROW_BLOCKS = (128, 64, 32)  # rows of a group's block
 LEAST_ROWS = 16
-ROW_VECTORS = 2  # vectors done together where rows are walked one by one
+FEW_ROWS = 8  # where boxes must be small
+ROW_VECTORS = 2  # vectors done together where rows are walked one by one, if a block has them
 WALK_BLOCKS = (128, 64, 256, 512)  # steps of the walked axis that are computed together
 
 
@@ -85,7 +86,8 @@ def staged(
     grid.append(Step(form.rows, -(-rows // tile[0]) * tile[0]))
     common = [Step(form.walk, pick("walk", WALK_BLOCKS))] if form.walk is not None else []
     depth = len(grid) + len(common)
-    plan = _Tiles(kernel, form, contractions, lanes, depth, tile)
+    piece = min([ROW_VECTORS * lanes, *(step.tile for step in common)])
+    plan = _Tiles(kernel, form, contractions, lanes, depth, tile, piece)
     vector = tuple(dict.fromkeys([plan.lane_of(r) for r in (*form.early, *form.late)] + plan.store_lanes()))
     loops, stages, streams = (*grid, *common, *plan.tail()), tuple(plan.stages()), find_streams(kernel)
     yield Schedule(loops, len(grid), vector, stages, plan.inner(), None, streams)
@@ -94,7 +96,7 @@ def staged(
 def _row_block(form: Form, groups: int, target: Target, pick: Pick) -> int:
     """Rows per group: 128, 64 or 32 when that leaves two groups a core, less otherwise."""
     enough = (rows for rows in ROW_BLOCKS if groups * -(-form.rows.size // rows) >= 2 * target.cores)
-    return pick("rows", either(next(enough, LEAST_ROWS), (*ROW_BLOCKS, LEAST_ROWS)))
+    return pick("rows", either(next(enough, LEAST_ROWS), (*ROW_BLOCKS, LEAST_ROWS, FEW_ROWS)))
 
 
 class _Tiles:
@@ -108,9 +110,10 @@ class _Tiles:
         lanes: int,
         depth: int,
         tile: tuple[int, int],
+        piece: int,
     ) -> None:
         self.kernel, self.form, self.contractions = kernel, form, contractions
-        self.lanes, self.depth = lanes, depth
+        self.lanes, self.depth, self.piece = lanes, depth, piece
         self.rows, self.vectors = tile
         self.outside = {form.rows, *form.batch}
 
@@ -133,7 +136,7 @@ class _Tiles:
     def row_loops(self, value: Expr, across: Axis) -> tuple[Step, ...]:
         """What is no contraction shares nothing between rows: row by row, other bound axes by one."""
         bound = [Step(a, 1) for a in value.bound if a is not across] if isinstance(value, Reduce) else []
-        return (Step(self.form.rows, 1), Step(across, ROW_VECTORS * self.lanes), *bound)
+        return (Step(self.form.rows, 1), Step(across, self.piece), *bound)
 
     def tail(self) -> tuple[Step, ...]:
         """The loops of the stores, when they have no list of their own."""

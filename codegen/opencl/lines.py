@@ -37,8 +37,10 @@ class Lines:
         self.count = 0
 
     def add(self, *texts: str) -> None:
-        """Append lines at the current indentation."""
-        self.text += [line("  " * self.depth + text, self.origin) for text in texts]
+        """Append lines at the current indentation; a barrier that follows a barrier is none."""
+        for text in texts:
+            if not (text.startswith("barrier(") and self.text and self.text[-1].endswith(text)):
+                self.text.append(line("  " * self.depth + text, self.origin))
 
     def extend(self, texts: Iterable[str]) -> None:
         self.add(*texts)

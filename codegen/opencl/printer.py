@@ -127,7 +127,8 @@ class _Printer:
         """What the items of a group share, and the number of an item."""
         if not isinstance(self.boxes, ItemBoxes):
             return ""
-        lines = [f"__local ulong {SHARED}[{self.items}];", *self.boxes.declared.values()]
+        crosses = any(SHARED in line for line in self.lines.text)
+        lines = [*([f"__local ulong {SHARED}[{self.items}];"] if crosses else []), *self.boxes.declared.values()]
         return "".join(f"  {line}\n" for line in [*lines, f"const int {ITEM} = get_local_id(0);"])
 
     def parameter(self, param: Param) -> str:

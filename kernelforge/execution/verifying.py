@@ -144,13 +144,12 @@ def _save(path: Path, arrays: Mapping[str, NDArray]) -> None:
 
 def _runner(step: Launch) -> str:
     program = step.program
-    local = program.local or (1,) * len(program.grid)
     return RUNNER.format(
         platform=Device[step.device].facts.platform,
         names=[param.name for param in program.params],
         entry=program.entry,
-        size=tuple(groups * items for groups, items in zip(program.grid, local, strict=True)),
-        local=local,
+        size=program.global_size,
+        local=program.local_size,
         numbers=tuple(_numbers(step).values()),
     )
 

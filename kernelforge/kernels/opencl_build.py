@@ -70,14 +70,13 @@ class Compiled:
 
     def sized(self, program: Program, numbers: tuple[int, ...]) -> Compiled:
         """The same kernel object with int arguments and a grid for some sizes."""
-        local = self.local_size if len(self.local_size) == len(program.grid) else (1,) * len(program.grid)
         chances = _chances(program)
         native = None if self.native is None else self.native.on(program.grid, chances > 0, numbers)
         return replace(
             self,
             program=program,
-            global_size=program.grid,
-            local_size=local,
+            global_size=program.global_size,
+            local_size=program.local_size,
             chances=chances,
             native=native,
             numbers=numbers,
@@ -156,8 +155,7 @@ class Builder:
         return [self._compiled[program] for program in programs]
 
     def _executable(self, program: Program, built: Built) -> Compiled:
-        local = program.local or (1,) * len(program.grid)
-        size = tuple(groups * items for groups, items in zip(program.grid, local))
+        size, local = program.global_size, program.local_size
         try:
             kernel = self._cl.Kernel(built.binary, built.name)
         except self._cl.Error as error:  # the source does not define what it says

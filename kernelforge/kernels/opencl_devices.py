@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from codegen.target import Target
+from kernelforge.errors import SettingError
 from kernelforge.kernels.icd import opencl
 from kernelforge.kernels.runtime import Facts
-from kernelforge.settings import OPENCL, THREADS
+from kernelforge.settings import ITEMS, OPENCL, THREADS
 
 PREFERRED: Final = ("intel", "portable computing language")
 ALIASES: Final = {"pocl": "portable computing language", "all": ""}
 POCL_BY_LANE: Final = ("mod", "pow")  # its vectors of doubles are wrong with zeros or infinities among them
 DOTS: Final = {"bfloat16": "avx512_bf16", "int8": "avx512_vnni"}  # kinds of products, with the instructions they take
-GPU_SCRATCH: Final = 16 << 10  # private memory of a work-item beyond its registers is slow memory on a GPU
+GPU_ITEMS: Final = 64  # work-items of a group: one or two of those that run in step
+GPU_LOCAL: Final = 32 << 10  # bytes of local memory of a group, so that a processor has several
+GPU_GROUPS: Final = 8  # groups that one of its processors has at a time
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,29 @@ class Candidate:
 
     @property
     def target(self) -> Target:
-        """The device as code generation sees it."""
+        """The device as code generation sees it.
+
+        raises SettingError where KF_ITEMS asks for groups it cannot have
+        """
         facts = self.facts
         on_cpu = facts.kind == "cpu"
+        items = ITEMS.value or (1 if on_cpu else min(GPU_ITEMS, facts.work_group))
+        if items < 1 or items & (items - 1) or items > facts.work_group:
+            raise SettingError(
+                f"ITEMS (KF_ITEMS), the work-items of a group, must be a power of two of at most {facts.work_group} "
+                f"on {facts.device}, not {items}"
+            )
         return Target(
             "opencl",
-            "cpu" if on_cpu else "gpu",
-            cores=facts.compute_units,
+            "cpu" if items == 1 else "gpu",
+            cores=facts.compute_units * (1 if on_cpu else GPU_GROUPS),
             vector_bytes=facts.vector_bytes,
-            scratch=Target.scratch if on_cpu else GPU_SCRATCH,
+            scratch=Target.scratch if items == 1 else min(facts.local_memory, GPU_LOCAL) - items * 8,
             l1=facts.l1,
             l2=facts.l2,
             float64=facts.float64,
-            dots=dots(facts.platform) if on_cpu and facts.vector_bytes == 64 else (),
+            dots=dots(facts.platform) if items == 1 and facts.vector_bytes == 64 else (),
+            items=items,
             by_lane=POCL_BY_LANE if self.is_pocl else (),
         )
 

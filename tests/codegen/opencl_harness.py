@@ -88,9 +88,7 @@ def run_all(programs: Sequence[Program], arrays: Sequence[Arrays]) -> list[dict[
         buffers = [cl.Buffer(context, flags, hostbuf=given[p.name]) for p in program.params]
         kernel = getattr(built, program.entry)
         kernel.set_args(*buffers)
-        local = program.local or (1,) * len(program.grid)
-        size = tuple(groups * items for groups, items in zip(program.grid, local))
-        cl.enqueue_nd_range_kernel(commands, kernel, size, local)
+        cl.enqueue_nd_range_kernel(commands, kernel, program.global_size, program.local_size)
         left = {}
         for param, buffer in zip(program.params, buffers):
             if param.name in program.written:
