@@ -148,8 +148,12 @@ class ItemBoxes(Boxes):
     def write(self, box: Box, at: Mapping[Axis, Local], value: str, width: int, lane: Axis | None) -> list[str]:
         if lane is not None:
             at = self._own(at, {lane: 1})
-        text = f"{box.name}[{self.address(box, at)}] = {value};"
-        return [BARRIER, text, BARRIER] if lane is None and self.is_shared(box) else [text]
+        place = f"{box.name}[{self.address(box, at)}]"
+        if lane is not None or not self.is_shared(box):
+            return [f"{place} = {value};"]
+        # all write the same, which may be made of what stands there: none may read what another has written already
+        held = f"{{ const {element(self.written(box))} held = {value};"
+        return [held, f"  {BARRIER}", f"  {place} = held;", f"  {BARRIER}", "}"]
 
     def _own(self, at: Mapping[Axis, Local], steps: Mapping[Axis, int]) -> dict[Axis, Local]:
         """The coordinates of an item's own lane."""

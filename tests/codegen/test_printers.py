@@ -36,7 +36,9 @@ def _program(seed: int, family: str, form: str) -> Program:
 @pytest.mark.parametrize("form", ["vectors", "items"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_printed_equals_interpreted(family: str, form: str, pytestconfig: pytest.Config) -> None:
-    device()
+    context, _ = device()
+    if form == "items" and "intel" in context.devices[0].platform.name.lower():
+        pytest.skip("this compiler gives other results where loops around barriers are unrolled than where they are not")
     start = int(os.environ.get("KF_TEST_SEED", "0"))
     end = start + _cases(pytestconfig) // (1 if form == "vectors" else 2)
     for first in range(start, end, BATCH):
