@@ -38,9 +38,9 @@ def _program(seed: int, family: str, form: str) -> Program:
 def test_printed_equals_interpreted(family: str, form: str, pytestconfig: pytest.Config) -> None:
     context, _ = device()
     if form == "items" and "intel" in context.devices[0].platform.name.lower():
-        pytest.skip("this compiler gives other results where loops around barriers are unrolled than where they are not")
+        pytest.skip("results of this compiler depend on whether it unrolls loops around barriers")
     start = int(os.environ.get("KF_TEST_SEED", "0"))
-    end = start + _cases(pytestconfig) // (1 if form == "vectors" else 2)
+    end = start + _cases(pytestconfig) // (1 if form == "vectors" else 6)  # barriers take PoCL's compiler long
     for first in range(start, end, BATCH):
         seeds = range(first, min(first + BATCH, end))
         programs = [_program(seed, family, form) for seed in seeds]
