@@ -18,6 +18,7 @@ from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.streaming import scans_within
 from codegen.target import Target
 
+LINE = 64  # bytes at whose multiples arrays begin
 STATEMENTS = 2000  # values and vectors that tiles may add to a kernel's text: beyond, building takes seconds
 ACCUMULATING = frozenset(REDUCE_OPS)
 
@@ -197,6 +198,8 @@ def _check_expansion(nest: Nest) -> None:
     """Tiles are expanded into text and boxes into private memory: both must stay within bounds."""
     held = [(box, box.of.dtype if box.narrow else box.of.dtype.arithmetic) for box in nest.boxes if box.array]
     scratch = sum(prod(box.tile.values()) * dtype.itemsize for box, dtype in held)
+    if nest.target.items > 1:  # there is no more local memory than that, and each box begins at a multiple of LINE
+        scratch = sum(-(-_padded(box) * dtype.itemsize // LINE) * LINE for box, dtype in held)
     if scratch > nest.target.scratch:
         raise ScheduleError(f"the boxes need {scratch} bytes of scratch, more than the target's {nest.target.scratch}")
     for node in nodes(nest.body):
@@ -205,6 +208,16 @@ def _check_expansion(nest: Nest) -> None:
     total = statements(nest)
     if total > STATEMENTS:
         raise ScheduleError(f"the tiles would add {total} statements to the text, more than {STATEMENTS}")
+
+
+def _padded(box: Box) -> int:
+    """The elements of a box with what pads its lines."""
+    total, written = prod(box.tile.values()), [(a, block) for a, block in box.layout or () if box.tile[a] > 1]
+    if not written:
+        return total
+    last, _ = written.pop()
+    line = next((block for a, block in reversed(written) if a is last), box.tile[last])
+    return total // line * (line + box.pad)
 
 
 def statements(nest: Nest) -> int:

@@ -68,7 +68,7 @@ class OpenCLRuntime:
             name,
             candidate.identity,
             keeps=not candidate.is_pocl,
-            helpers=(lambda: workers.crew(name, self.target)) if self.target.cores >= HELPED else None,
+            helpers=(lambda: workers.crew(name, self.target)) if workers.hands(self.target) >= HELPED else None,
         )
         self._launching, self._compiling = threading.RLock(), threading.RLock()
         self._process = os.getpid()

@@ -25,6 +25,7 @@ POCL_BY_LANE: Final = ("mod", "pow")  # its vectors of doubles are wrong with ze
 DOTS: Final = {"bfloat16": "avx512_bf16", "int8": "avx512_vnni"}  # kinds of products, with the instructions they take
 GPU_ITEMS: Final = 64  # work-items of a group: one or two of those that run in step
 GPU_LOCAL: Final = 32 << 10  # bytes of local memory of a group, so that a processor has several
+GPU_PRIVATE: Final = 16 << 10  # bytes of a work-item that is alone: beyond its registers they are slow memory
 GPU_GROUPS: Final = 8  # groups that one of its processors has at a time
 
 
@@ -59,22 +60,24 @@ class Candidate:
         """
         facts = self.facts
         on_cpu = facts.kind == "cpu"
-        items = ITEMS.value or (1 if on_cpu else min(GPU_ITEMS, facts.work_group))
+        items = ITEMS.value or (1 if on_cpu else 1 << min(GPU_ITEMS, facts.work_group).bit_length() - 1)
         if items < 1 or items & (items - 1) or items > facts.work_group:
             raise SettingError(
                 f"ITEMS (KF_ITEMS), the work-items of a group, must be a power of two of at most {facts.work_group} "
                 f"on {facts.device}, not {items}"
             )
+        plain = on_cpu and items == 1
+        local = min(facts.local_memory, GPU_LOCAL) - items * 8 if items > 1 else GPU_PRIVATE
         return Target(
             "opencl",
-            "cpu" if items == 1 else "gpu",
-            cores=facts.compute_units * (1 if on_cpu else GPU_GROUPS),
+            "cpu" if plain else "gpu",
+            cores=facts.compute_units * (1 if on_cpu or items == 1 else GPU_GROUPS),
             vector_bytes=facts.vector_bytes,
-            scratch=Target.scratch if items == 1 else min(facts.local_memory, GPU_LOCAL) - items * 8,
+            scratch=Target.scratch if plain else local,
             l1=facts.l1,
             l2=facts.l2,
             float64=facts.float64,
-            dots=dots(facts.platform) if items == 1 and facts.vector_bytes == 64 else (),
+            dots=dots(facts.platform) if plain and facts.vector_bytes == 64 else (),
             items=items,
             by_lane=POCL_BY_LANE if self.is_pocl else (),
         )

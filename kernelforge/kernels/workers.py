@@ -215,8 +215,14 @@ def _next(batches: Iterator[Batch], deadline: float) -> Batch | None:
 def crew(device: str, target: Target) -> Crew:
     """Those that compile for a device: for Triton any process can, on all the processor's cores."""
     if target.language == "triton":
-        return _crew(target.name, os.cpu_count() or 1)
-    return _crew(device, target.cores)
+        return _crew(target.name, hands(target))
+    return _crew(device, hands(target))
+
+
+def hands(target: Target) -> int:
+    """Cores of this machine that may compile for a device: those of another kind compile nothing themselves."""
+    own = os.cpu_count() or 1
+    return own if target.language == "triton" else min(own, target.cores)
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kernelforge.errors import DeviceError
-from kernelforge.kernels import Device, device, opencl, opencl_devices
+from kernelforge.kernels import Device, device, opencl, opencl_devices, workers
 from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_devices import Candidate
@@ -129,6 +129,12 @@ def test_targets_follow_the_facts() -> None:
     target = Candidate(facts, None).target
     assert (target.language, target.name, target.cores, target.float64) == ("opencl", "gpu", 40, False)
     assert target.scratch < 1 << 20, "private memory is slow on a GPU"
+    grouped = replace(facts, local_memory=48 << 10, work_group=100)
+    target = Candidate(grouped, None).target
+    assert (target.name, target.items, target.cores, target.dots) == ("gpu", 64, 320, ())
+    assert target.scratch == (32 << 10) - 64 * 8, "what crosses lanes lies in local memory, too"
+    assert Candidate(replace(grouped, work_group=48), None).target.items == 32
+    assert workers.hands(target) <= (os.cpu_count() or 1), "the processor compiles for a GPU, which has more cores"
     wide, narrow = (Candidate(replace(facts, kind="cpu", vector_bytes=width), None).target for width in (64, 32))
     assert (wide.lanes, narrow.lanes) == (16, 8)
 

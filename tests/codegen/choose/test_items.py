@@ -11,7 +11,9 @@ from codegen.dtypes import dtypes
 from codegen.generate import generate
 from codegen.index import Axis
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
+from codegen.nest import build
 from codegen.program import Program
+from codegen.schedule import Schedule, ScheduleError, Stage, Step
 from codegen.target import CPU, Target
 from tests.codegen.opencl_harness import device, difference, run_all
 from tests.codegen.random_kernels import FAMILIES, random_arrays, random_kernel, run
@@ -82,6 +84,22 @@ def test_what_lies_across_the_items_is_staged() -> None:
     store = Store(out, i.index * 300 + j.index, load(x, j.index * 200 + i.index))
     program = generate(Kernel("turn", (x, out), (store,)), GPU)
     assert "__local float pack" in program.source
+
+
+def test_pads_take_local_memory() -> None:
+    i, j = Axis("i", 64), Axis("j", 64)
+    x, out = Param("x", dtypes.float32, 4096), Param("out", dtypes.float32, 4096)
+    value = load(x, j.index * 64 + i.index)
+    kernel = Kernel("turn", (x, out), (Store(out, i.index * 64 + j.index, value),))
+    tight = dataclasses.replace(GPU, items=16, scratch=32 * 16 * 4)
+    for pad in (0, 1):
+        stage = Stage(value, 2, ((i, 1), (j, 1)), pad)
+        schedule = Schedule((Step(i, 32), Step(j, 16), Step(i, 1)), 2, (j,), (stage,))
+        if pad:
+            with pytest.raises(ScheduleError, match=f"need {32 * 17 * 4} bytes"):
+                build(kernel, schedule, tight)
+        else:
+            assert build(kernel, schedule, tight).boxes
 
 
 def test_no_barrier_follows_a_barrier() -> None:
