@@ -24,19 +24,23 @@ def joined(sources: Iterable[str]) -> str:
     """One source text of several whose kernels have different names: each helper is defined once."""
     helpers: dict[str, None] = {}
     kernels: list[str] = []
-    before = preface()
+    before = ""
     for source in sources:
-        before = preface_of(source)
+        before = preface_of(source) or before
         comment, prelude, kernel = parts(source)
         helpers.update(dict.fromkeys(definitions(prelude)))
         kernels.append(comment + head_of(source) + kernel)
-    return before + "".join(helpers) + "\n".join(kernels)
+    return (before or preface()) + "".join(helpers) + "\n".join(kernels)
 
 
 def parts(source: str) -> tuple[str, str, str]:
-    """The comment, the helpers and the kernel of a program's text."""
+    """The comment, the helpers and the kernel of a program's text.
+
+    raises ValueError where it has no line that tells the size of groups
+    """
     before, kernel = source.split(head_of(source), 1)
-    comment, _, prelude = before.partition(preface_of(source))
+    preface = preface_of(source)
+    comment, prelude = before.split(preface, 1) if preface else (before, "")
     return comment, prelude, kernel
 
 
@@ -46,14 +50,9 @@ def preface(items: int = 1) -> str:
 
 
 def preface_of(source: str) -> str:
-    """That of a source.
-
-    raises ValueError where it has none
-    """
+    """That of a source; empty where it has none."""
     found = _PREFACE.search(source)
-    if found is None:
-        raise ValueError("a source that no printer made")
-    return found[0]
+    return found[0] if found else ""
 
 
 def head(items: int = 1) -> str:

@@ -49,6 +49,7 @@ class Fault:
 
 
 Told = tuple[Line | None, ...]
+LATE: Final = (PlaceError, ArgumentError)  # what `raise_pending` raises
 _pending: Final[dict[int, tuple[Fault, Told]]] = {}
 
 

@@ -18,9 +18,8 @@ from codegen.dtypes import DType
 from kernelforge import graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.calls import Recipe, call
-from kernelforge.errors import PlaceError
 from kernelforge.execution import running
-from kernelforge.execution.faults import raise_pending, retell
+from kernelforge.execution.faults import LATE, raise_pending, retell
 from kernelforge.graph import Line, Node, Shape
 from kernelforge.planning.steps import Plan
 from kernelforge.replay.holders import MISSING, Holder
@@ -301,10 +300,10 @@ def buffer_of(tensor: Tensor) -> Buffer:
 
 
 def _contents(buffer: Buffer) -> NDArray | None:
-    """The elements of a buffer; None where an index was out of range in what has run."""
+    """The elements of a buffer; None where what has run found an index out of range, or a value a rule forbids."""
     try:
         return realize.contents(buffer)
-    except PlaceError:
+    except LATE:
         return None
 
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from codegen.dtypes import from_storage
 from kernelforge import graph, realize
 from kernelforge.buffer import Buffer
-from kernelforge.errors import JitError, PlaceError
+from kernelforge.errors import JitError
+from kernelforge.execution.faults import LATE
 from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
 from kernelforge.replay.codes import BY_NAME, WHOLE, is_dynamic, looks_inside, looks_whole
@@ -124,7 +125,7 @@ class Trace:
         assert buffer is not None
         try:
             stored = realize.contents(buffer)
-        except PlaceError:
+        except LATE:
             self.events.append(Read(buffer, None, calling_line(), tensor.shape))
             raise
         self.events.append(Read(buffer, stored, calling_line(), tensor.shape))

@@ -207,6 +207,19 @@ def test_an_index_out_of_range_that_is_caught() -> None:
     assert plain == [2, [0, 0], [0, 0], 2, [0, 0], 1]
 
 
+def test_a_value_no_rule_allows_that_is_caught() -> None:
+    def function(probability: Tensor) -> Tensor | float:
+        try:
+            return probability.binary_crossentropy(Tensor([1.0])).item()
+        except ValueError:
+            return probability * 0
+
+    captured = jit(function)
+    found = [captured(Tensor([p])) for p in (1.0, 1.5, 1.5, 1.0, -2.0)]
+    plain = [value.tolist() if isinstance(value, Tensor) else value for value in found]
+    assert plain == [0, [0], [0], 0, [0]]
+
+
 def test_an_index_out_of_range_before_a_call_is_its_own_fault() -> None:
     captured, x = jit(lambda x: x * 2 if x.sum().item() > 0 else x), Tensor([1.0, 2.0])
     captured(x)
