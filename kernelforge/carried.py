@@ -34,10 +34,10 @@ def carried(nodes: Sequence[Node]) -> tuple[int, ...]:
     if not earlier:
         return ()
     ends = {x for node in waiting if node not in earlier for x in node.src if x in earlier}
-    before = {_kind(x) for x in ends if _goes_on(x, earlier)}
+    before = {kind_of(x) for x in ends if _goes_on(x, earlier)}
     if not before:
         return ()
-    return tuple([i for i, x in enumerate(nodes) if x.src and x not in earlier and _kind(x) in before])
+    return tuple([i for i, x in enumerate(nodes) if x.src and x not in earlier and kind_of(x) in before])
 
 
 def mark(nodes: Sequence[Node], places: Sequence[int]) -> None:
@@ -47,7 +47,7 @@ def mark(nodes: Sequence[Node], places: Sequence[int]) -> None:
             nodes[place].depth = CARRIED
 
 
-def _kind(node: Node) -> tuple[object, ...]:
+def kind_of(node: Node) -> tuple[object, ...]:
     """What the values of all rounds have in common."""
     return node.line, node.op, node.shape, node.dtype
 

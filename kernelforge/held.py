@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from weakref import ref
 
 from kernelforge.native import compiled
-from kernelforge.node import Node
+from kernelforge.node import Node, is_stored
 from kernelforge.recording import recorder
 
 
@@ -28,7 +28,7 @@ _held: Final[dict[Node, ref[Holder]]] = {}
 def hold(holder: Holder) -> None:
     """What a holder stands for now is to stay once it is computed, as long as the holder stands for it."""
     node = holder._node
-    if node.op != "buffer" and node.realized is None:
+    if not is_stored(node):
         _held[node] = ref(holder, _forgetting(node))
 
 
@@ -41,10 +41,16 @@ def held_among(nodes: Iterable[Node], wanted: Iterable[Node]) -> list[Node]:
         return []
     for node, holder in list(_held.items()):
         found = holder()
-        if found is None or found._node is not node or node.realized is not None:
+        if found is None or found._node is not node or is_stored(node):
             _held.pop(node, None)
     apart = set(wanted) if _held else set()
     return [node for node in nodes if node in _held and node not in apart] if _held else []
+
+
+def computed(nodes: Iterable[Node]) -> None:
+    """These are to be held no more: they are in memory."""
+    for node in nodes:
+        _held.pop(node, None)
 
 
 def _forgetting(node: Node) -> Callable[[ref[Holder]], None]:

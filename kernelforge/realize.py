@@ -34,7 +34,7 @@ from kernelforge.execution.running import (
 )
 from kernelforge.execution.running import contents as contents
 from kernelforge.graph import VIEWS, Line, Node, uniform
-from kernelforge.held import held_among
+from kernelforge.held import computed, held_among
 from kernelforge.interning import let_go
 from kernelforge.kernels import Device
 from kernelforge.later import later
@@ -189,6 +189,7 @@ def _structured(nodes: Sequence[Node], device: str) -> Structure:
         return found
     for place in dict.fromkeys(node.device for node in first):
         realize([node for node in first if node.device == place])
+    computed(first)
     for node in first:
         if node.op == "detach":  # a parameter: those of the round before may go
             let_go(node)

@@ -28,6 +28,16 @@ def test_a_fresh_model_draws_its_weights_once() -> None:
     np.testing.assert_array_equal(model(x).numpy(), first)
 
 
+@pytest.mark.usefixtures("numpy_device")
+def test_what_is_computed_needs_holding_no_more() -> None:
+    """Else each graph would be looked at for it, and none be run as one that is known."""
+    layer, x = nn.Linear(5, 7), Tensor(np.ones((2, 5), np.float32))
+    for _ in range(2):
+        layer(x).numpy()
+    assert all(parameter._stored is not None for parameter in layer.parameters())
+    assert not any(parameter._node in held._held for parameter in layer.parameters())
+
+
 def test_random_numbers_stay_while_they_are_held() -> None:
     x = Tensor.rand(64)
     total = (x * 2).sum().item()
@@ -205,6 +215,16 @@ def with_momentum() -> Iterator[Tensor]:
         yield weight
 
 
+def with_a_rate() -> Iterator[Tensor]:
+    """Which changes in each round, and which no gradient is part of."""
+    weight, rate = _start(), Tensor([0.25, 0.25])
+    while True:
+        (weight * weight).sum().backward()
+        rate = rate * 1.0 + 0.0
+        weight = (weight - rate * weight.grad).detach().requires_grad_()
+        yield weight
+
+
 def in_place() -> Iterator[Tensor]:
     weight = _start()
     while True:
@@ -218,7 +238,7 @@ def in_place() -> Iterator[Tensor]:
 
 
 @pytest.mark.usefixtures("numpy_device")
-@pytest.mark.parametrize("program", [detached, asked_for_nothing, of_several_weights, with_momentum, in_place])
+@pytest.mark.parametrize("program", [detached, asked_for_nothing, of_several_weights, with_momentum, with_a_rate, in_place])
 def test_weights_that_are_made_anew_cost_the_same_in_each_round(program: Callable[[], Iterator[Tensor]]) -> None:
     """As many nodes, launches and, for all rounds but the first, no plans: a round is not computed from all before."""
     rounds, counts, nodes = program(), list[tuple[int, int]](), list[int]()
@@ -239,3 +259,37 @@ def test_what_a_weight_is_assigned_does_not_depend_on_the_weight() -> None:
     weight.assign(x)
     (x * 3).sum().backward()
     assert weight.grad is None and x.grad is not None and x.grad.tolist() == [3, 3]
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_data_of_a_loop_know_how_they_were_computed() -> None:
+    """Weights that are made anew have what they wait for computed; what else the rounds read stays as it is."""
+    x, weight = Tensor(np.array([1.0, 2.0], np.float32)), _start()
+    data = x * x
+    for _ in range(4):
+        (weight * weight * data).sum().backward()
+        weight = (weight - weight.grad * data).detach().requires_grad_()
+    assert data.sum().gradient(x)[0].tolist() == [2, 4]
+
+
+@pytest.mark.usefixtures("numpy_device")
+@pytest.mark.parametrize("compute", [Tensor.realize, lambda weight: (weight + 1).numpy()])
+def test_gradients_reach_a_leaf_from_before_it_was_computed_and_from_after(compute: Callable[[Tensor], object]) -> None:
+    weight = (Tensor(np.ones(2, np.float32)) * 3).detach().requires_grad_()
+    before = weight * 2
+    compute(weight)
+    compute(weight)
+    (before + weight * 3).sum().backward()
+    assert weight.grad is not None and weight.grad.tolist() == [5, 5]
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_a_leaf_of_the_value_of_another_leaf_takes_none_of_its_gradients() -> None:
+    first, second = _start(), _start()
+    second.assign(first)
+    second.realize()
+    (first * 3 + second * 2).sum().backward()
+    assert first.grad is not None and first.grad.tolist() == [3, 3]
+    assert second.grad is not None and second.grad.tolist() == [2, 2]
+    (slope,) = (first * 3).sum().gradient(second)
+    assert slope.tolist() == [0, 0]

@@ -6,7 +6,7 @@ to find an index out of range.  Before -> after
     x[index][:1]  ->  x[index][:1], and beside it the maximum of the numbers 0 to len(x), picked by the whole index
 
 It holds for indices a program is given.  One it has computed (an order, a place of a maximum) is in range wherever its
-own operations are, and is looked at where it is needed.
+own operations are, and is looked at where it is needed; one that is kept inside is not looked at.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ def unread(outputs: Sequence[Node]) -> list[Node]:
         if node.realized is not None or node not in asked:
             continue
         for place, source in enumerate(node.src):
-            box = below(node, asked[node]) if place == 0 or node.op in PLAIN else None
-            wanted = whole(source) if box is None else box
+            if any(start == end for start, end in asked[node]):
+                wanted = nothing(source)
+            else:
+                box = below(node, asked[node]) if place == 0 or node.op in PLAIN else None
+                wanted = whole(source) if box is None else box
             asked[source] = joined(asked[source], wanted) if source in asked else wanted
     for node in order:
         if node.op == "gather" and node.realized is None and (look := _look(node, asked[node])) is not None:
@@ -52,11 +55,12 @@ def _look(node: Node, box: Box) -> Node | None:
     while index.op in SPREAD and index.realized is None:
         part = below(index, box)
         index, box = index.src[0], whole(index.src[0]) if part is None else part
-    if box == whole(index) or not index.size or not _is_given(index):
+    size = node.src[0].shape[node.attr]
+    if box == whole(index) or not index.size or _is_kept_inside(index, size) or not _is_given(index):
         return None
     with user_line(node.line):
         flat = graph.reshape(index, (index.size,))
-        return graph.reduce("max", graph.gather(graph.iota(node.src[0].shape[node.attr]), flat, 0), (0,))
+        return graph.reduce("max", graph.gather(graph.iota(size), flat, 0), (0,))
 
 
 def _is_given(index: Node) -> bool:
@@ -65,9 +69,22 @@ def _is_given(index: Node) -> bool:
     return all(x.op in GIVEN for x in computed)
 
 
+def _is_kept_inside(index: Node, size: int) -> bool:
+    """Whether an index is visibly one of so many: min(max(.., 0), size - 1)."""
+    if index.op != "min" or index.src[0].op != "max":
+        return False
+    last, first = graph.uniform(index.src[1]), graph.uniform(index.src[0].src[1])
+    return last is not None and first is not None and bool(first.attr >= 0) and bool(last.attr < size)
+
+
 def whole(node: Node) -> Box:
     """All of a node."""
     return tuple([(0, n) for n in node.shape])
+
+
+def nothing(node: Node) -> Box:
+    """No part of a node."""
+    return ((0, 0),) * len(node.shape)
 
 
 def below(node: Node, box: Box) -> Box | None:
@@ -80,7 +97,7 @@ def below(node: Node, box: Box) -> Box | None:
 
 
 def _reshaped(node: Node, box: Box) -> Box | None:
-    """Dimensions of size 1 come and go; of others that are brought together or split, all or the first of them."""
+    """Dimensions of size 1 come and go; of others that are brought together or split, all or a run of them."""
     old, new = node.src[0].shape, node.shape
     if box == whole(node) or not node.size:
         return None
@@ -102,13 +119,13 @@ def _reshaped(node: Node, box: Box) -> Box | None:
 
 
 def _regrouped(old: Sequence[int], new: Sequence[int], box: Box) -> list[tuple[int, int]]:
-    """The part of dimensions that are these others; where it is no box, all but a last element."""
+    """The part of dimensions that are these others; where it is no box, none."""
     if all(part == (0, n) for part, n in zip(box, new)):
         return [(0, n) for n in old]
     lengths = [n for n in old if n != 1]
     if len(lengths) == 1 and (flat := _flat(new, box)) is not None:
         return [flat if n != 1 else (0, 1) for n in old]
-    return [(0, max(0, n - 1)) if n != 1 else (0, 1) for n in old]
+    return [(0, 0)] * len(old)
 
 
 def _flat(sizes: Sequence[int], box: Box) -> tuple[int, int] | None:
@@ -155,9 +172,25 @@ def _reduced(node: Node, box: Box) -> Box:
     return tuple([(0, n) if i in axes else next(parts) for i, n in enumerate(node.src[0].shape)])
 
 
+def _picked(node: Node, box: Box) -> Box:
+    """Which places are picked is not known before they are computed, but where there is one alone."""
+    only = (0, 1) if node.src[0].shape[node.attr] == 1 else (0, 0)
+    return (*box[: node.attr], only, *box[node.attr + 1 :])
+
+
+def _windowed(node: Node, box: Box) -> Box:
+    """From the first element to the last one of a window, where all windows leave none out in between."""
+    dim, size, stride, dilation = node.attr
+    count = node.shape[dim]
+    has_gaps = (dilation > 1 or stride > size) and (stride > 1 or dilation > count) and count * size > 1
+    if has_gaps or box[dim : dim + 2] != ((0, count), (0, size)):
+        return nothing(node.src[0])
+    return (*box[:dim], (0, (count - 1) * stride + (size - 1) * dilation + 1), *box[dim + 2 :])
+
+
 _BELOW: Final[dict[str, Callable[[Node, Box], Box | None]]] = {
     "reshape": _reshaped, "permute": _permuted, "expand": _expanded, "pad": _padded, "shrink": _shrunk,
-    "flip": _flipped, "reduce": _reduced,
+    "flip": _flipped, "reduce": _reduced, "window": _windowed, "gather": _picked,
 }  # fmt: skip
 
 

@@ -360,4 +360,6 @@ def _place(places: dict[object, Node], target: Node) -> Node | None:
     base = target.src[0] if target.op == "reshape" else target
     if found is None and base.op == "buffer":
         found = places.get(base.attr)
-    return found if found is None or found.shape == target.shape else None
+    if found is None or found.shape != target.shape:
+        return None
+    return None if found is not target and found in leaves and target in leaves else found  # of two leaves, each its own

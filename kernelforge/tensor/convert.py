@@ -330,8 +330,7 @@ def settle(tensors: Iterable[Core]) -> None:
         stored = tensor._stored
         if stored is None or (tensor._tracked and not tensor._leaf):
             continue
-        node = graph.buffer(stored, tensor._node.shape, tensor._node.dtype)
-        if tensor._leaf:
+        if tensor._leaf:  # it keeps its node: gradients flow to it from what was computed before as well
             let_go(tensor._node)
-        if not tensor._leaf or node not in leaves:
-            tensor._rename(node)
+        else:
+            tensor._rename(graph.buffer(stored, tensor._node.shape, tensor._node.dtype))

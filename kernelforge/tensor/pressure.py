@@ -8,10 +8,10 @@ same plans.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
-from kernelforge.carried import CARRIED
+from kernelforge.carried import CARRIED, kind_of
 from kernelforge.graph import Node, toposort, uniform
 from kernelforge.kernels import Device
 from kernelforge.settings import PENDING
@@ -62,7 +62,8 @@ def of_past_rounds(nodes: Sequence[Node]) -> list[Node]:
         w = (w - w.grad).detach().requires_grad_()      twice in a row
 
     The first of these is what a gradient was taken with respect to, and waits for another gradient itself.  What it is
-    computed from and others are as well (a momentum), belongs to past rounds, too.
+    computed from and others are as well (a momentum), belongs to past rounds, too; what no gradient is part of (data)
+    does where the same line of the user's has made another one since (a rate that falls).
     """
     waiting = [node for node in nodes if node.op != "buffer" and node.realized is None]
     if not waiting:
@@ -77,6 +78,13 @@ def of_past_rounds(nodes: Sequence[Node]) -> list[Node]:
     if not past:
         return []
     within = set(toposort(past, into_realized=False))
-    used = {x for node in order if node not in within and node.realized is None for x in node.src}
-    return [x for x in order if x in within and (x in used or x in past) and x.src and x.realized is None
-            and (x.device is not None or uniform(x) is None)]  # fmt: skip
+    current = [node for node in order if node not in within and node.realized is None]
+    used = {x for node in current for x in node.src}.union(past)
+    made = {kind_of(node) for node in current if node.src}
+    return [x for x in order if x in within and x in used and (x in behind or _is_of_round(x, made))]
+
+
+def _is_of_round(node: Node, made: Container[object]) -> bool:
+    """True for a value that is to be computed, no constant, of which there is another one by now."""
+    waits = bool(node.src) and node.realized is None and (node.device is not None or uniform(node) is None)
+    return waits and kind_of(node) in made
