@@ -238,7 +238,9 @@ def in_place() -> Iterator[Tensor]:
 
 
 @pytest.mark.usefixtures("numpy_device")
-@pytest.mark.parametrize("program", [detached, asked_for_nothing, of_several_weights, with_momentum, with_a_rate, in_place])
+@pytest.mark.parametrize(
+    "program", [detached, asked_for_nothing, of_several_weights, with_momentum, with_a_rate, in_place]
+)
 def test_weights_that_are_made_anew_cost_the_same_in_each_round(program: Callable[[], Iterator[Tensor]]) -> None:
     """As many nodes, launches and, for all rounds but the first, no plans: a round is not computed from all before."""
     rounds, counts, nodes = program(), list[tuple[int, int]](), list[int]()

@@ -7,7 +7,7 @@ differentiated again.  The derivative of each operation is in kernelforge/grad/.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import reduce, wraps
 from itertools import count
 from types import TracebackType
@@ -327,9 +327,17 @@ def _catch_up(targets: Iterable[Core]) -> None:
     found = of_past_rounds(waiting)
     for device in dict.fromkeys(node.device for node in found):
         computed([node for node in found if node.device == device])
-    for node in found:
-        if node.op == "detach" or not any(x in leaves or x in stops for x in graph.toposort([node])):
+    past, through = set(found), set[Node]()  # through: what such gradients may go through
+    for node in graph.toposort(found):
+        if node in past and (node.op == "detach" or not _goes_through(node, through)):
             let_go(node)
+        if _goes_through(node, through):
+            through.add(node)
+
+
+def _goes_through(node: Node, through: Container[Node]) -> bool:
+    """True where a gradient of a leaf may go through a node: it is one, or made from what leads to one."""
+    return node in leaves or node in stops or any(x in through for x in node.src)
 
 
 def _places(root: Node) -> dict[object, Node]:
@@ -362,4 +370,5 @@ def _place(places: dict[object, Node], target: Node) -> Node | None:
         found = places.get(base.attr)
     if found is None or found.shape != target.shape:
         return None
-    return None if found is not target and found in leaves and target in leaves else found  # of two leaves, each its own
+    is_another = found is not target and found in leaves and target in leaves
+    return None if is_another else found

@@ -7,7 +7,6 @@ forgets how it was computed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -221,8 +220,8 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
 def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
     """The tensors, but for those given, that changed, are to be computed, and share work with nodes.
 
-    They are computed with these and stay: a loop that changes a tensor and reads something else would have to begin
-    with the first change each time.
+    So do those that share work with such a one.  They are computed with these and stay: a loop that changes a tensor
+    and reads something else would have to begin with the first change each time.
     """
     known = set(map(id, tensors))
     waiting = [x for x in pending.values() if id(x) not in known and x._stored is None and not _is_known(x._node)]
@@ -230,63 +229,42 @@ def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
         return []
     device = next((node.device for node in nodes if node.device is not None), Device.DEFAULT)
     waiting = [x for x in waiting if x.device == device]
-    found, whole = list[Core](), set[Node]()
-    for node in nodes:
-        whole |= _work_of(node, whole) or set()
-    while waiting:
-        work, apart, others = set(whole), set[Node](), list[Core]()
-        for x in waiting:
-            below = _work_of(x._node, whole) if _shares(x._node, work, apart) else None
-            if below is None:
-                others.append(x)
-            else:
-                found.append(x)
-                whole |= below
-        if len(others) == len(waiting):
-            break
-        waiting = others
-    return found
+    whole = _without_placeholders([*nodes, *[x._node for x in waiting]])
+    joined = {x: x for x in whole if _is_work(x)}
+    for x in joined:
+        for y in x.src:
+            if y in joined:
+                joined[_end(joined, x)] = _end(joined, y)
+    ends = {_end(joined, node) for node in nodes if node in joined}
+    return [x for x in waiting if x._node in joined and _end(joined, x._node) in ends]
 
 
-def _work_of(node: Node, known: AbstractSet[Node]) -> set[Node] | None:
-    """What has to be computed for a node beside known nodes.
+def _without_placeholders(nodes: Sequence[Node]) -> list[Node]:
+    """What nodes are computed from, but for those that are computed from a placeholder: such is what is left of
+    functions that were recorded."""
+    standing = set[Node]()
+    for x in graph.toposort(nodes, into_realized=False):
+        if x.op == "input" or (x.realized is None and not standing.isdisjoint(x.src)):
+            standing.add(x)
+    return graph.toposort([x for x in nodes if x not in standing], into_realized=False)
 
-    None where a placeholder is among it: such is what is left of functions that were recorded.
-    """
-    below, stack = set[Node](), [node]
-    while stack:
-        x = stack.pop()
-        if x.op == "input":
-            return None
-        if not (x in below or x in known or x.realized is not None or not x.src or _is_known(x)):
-            below.add(x)
-            stack += x.src
-    return below
+
+def _end(joined: dict[Node, Node], node: Node) -> Node:
+    """The node that stands for all a node is joined with; ways to it become shorter."""
+    while (further := joined[node]) is not node:
+        joined[node] = joined[further]
+        node = further
+    return node
+
+
+def _is_work(node: Node) -> bool:
+    """True for what has to be computed."""
+    return node.realized is None and bool(node.src) and not _is_known(node)
 
 
 def _is_known(node: Node) -> bool:
     """True for constants: many programs have the same ones, and nothing has to be computed."""
     return node.device is None and graph.uniform(node) is not None
-
-
-def _shares(node: Node, work: set[Node], apart: set[Node]) -> bool:
-    """True when a node is, or is computed from, some of those that are work.
-
-    Of what had to be looked at, what leads to work is work then, and all else is apart.
-    """
-    path, stack = list[Node](), [(node, False)]
-    while stack:
-        node, left = stack.pop()
-        if left:
-            apart.add(path.pop())
-        elif node in work:
-            work.update(path)
-            return True
-        elif not (node in apart or node.realized is not None or not node.src or _is_known(node)):
-            path.append(node)
-            stack.append((node, True))
-            stack += [(x, False) for x in node.src]
-    return False
 
 
 def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realize.Ran | None:

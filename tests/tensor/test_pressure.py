@@ -117,6 +117,20 @@ def test_all_that_changed_is_computed_with_what_it_shares_work_with() -> None:
     assert untouched._stored is None
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_changes_that_share_work_with_one_another_are_computed_together(order: int) -> None:
+    """Each of a row with the next one, in whichever order they were changed; one that shares nothing waits."""
+    shared = [Tensor(np.full(2, i, np.float32)) * 2 for i in range(7)]
+    changed = [Tensor(np.zeros(2, np.float32)) for _ in range(5)]
+    for i in range(5)[::order]:
+        changed[i] += shared[i] + shared[i + 1]
+    apart = Tensor(np.zeros(2, np.float32))
+    apart += shared[6]
+    assert (shared[0] + 1).tolist() == [1, 1]
+    assert all(x._stored is not None for x in changed) and apart._stored is None
+    assert [x.tolist()[0] for x in (*changed, apart)] == [2, 6, 10, 14, 18, 12]
+
+
 def test_what_a_recorded_function_has_left_is_not_computed() -> None:
     left, scale = [], (Tensor([3.0]) * 2 + 1).exp()
 
