@@ -24,6 +24,7 @@ ALIASES: Final = {"pocl": "portable computing language", "all": ""}
 POCL_BY_LANE: Final = ("mod", "pow")  # its vectors of doubles are wrong with zeros or infinities among them
 DOTS: Final = {"bfloat16": "avx512_bf16", "int8": "avx512_vnni"}  # kinds of products, with the instructions they take
 GPU_ITEMS: Final = 64  # work-items of a group: one or two of those that run in step
+MOST_ITEMS: Final = 1024  # what crosses lanes takes 8 bytes of local memory for each
 GPU_LOCAL: Final = 32 << 10  # bytes of local memory of a group, so that a processor has several
 GPU_PRIVATE: Final = 16 << 10  # bytes of a work-item that is alone: beyond its registers they are slow memory
 GPU_GROUPS: Final = 8  # groups that one of its processors has at a time
@@ -61,9 +62,10 @@ class Candidate:
         facts = self.facts
         on_cpu = facts.kind == "cpu"
         items = ITEMS.value or (1 if on_cpu else 1 << min(GPU_ITEMS, facts.work_group).bit_length() - 1)
-        if items < 1 or items & (items - 1) or items > facts.work_group:
+        most = min(MOST_ITEMS, facts.work_group)
+        if items < 1 or items & (items - 1) or items > most:
             raise SettingError(
-                f"ITEMS (KF_ITEMS), the work-items of a group, must be a power of two of at most {facts.work_group} "
+                f"ITEMS (KF_ITEMS), the work-items of a group, must be a power of two of at most {most} "
                 f"on {facts.device}, not {items}"
             )
         plain = on_cpu and items == 1

@@ -79,9 +79,11 @@ def run_all(programs: Sequence[Program], arrays: Sequence[Arrays]) -> list[dict[
     import pyopencl as cl
 
     context, commands = device()
+    # PoCL's optimiser is wrong about barriers in the branches of a condition
+    options = ["-cl-opt-disable"] if any(p.local for p in programs) and target().by_lane else []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)  # the compiler's log of successful builds
-        built = cl.Program(context, joined(p.source for p in programs)).build()
+        built = cl.Program(context, joined(p.source for p in programs)).build(options)
     results = []
     for program, given in zip(programs, arrays):
         flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
