@@ -32,8 +32,9 @@ print("done")
 
 
 def run(items: str) -> subprocess.CompletedProcess[str]:
-    if Device["CPU"].facts.platform == "":
-        pytest.skip("no OpenCL runtime")
+    platform = Device["CPU"].facts.platform
+    if not platform or "portable" in platform.lower():
+        pytest.skip("no OpenCL runtime, or one that takes minutes to compile loops around barriers")
     environment = {**os.environ, "KF_ITEMS": items, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=600)
 
