@@ -56,7 +56,7 @@ class Capturing:
         self.trace = Trace(frozenset(map(id, tensors)), carried)
         self.carrying: list[tuple[Tensor, Source]] = []
         self.inputs: dict[int, Node] = {}
-        self.waiting = dict(pending)
+        self.waiting = dict(pending.items())  # one may go while they are taken down
         pending.clear()
         self.nodes = [graph.buffer(buffer, tensor.shape, tensor.dtype) for buffer, tensor in zip(self.fresh, tensors)]
         for tensor, node in zip(self.tensors, self.nodes):
