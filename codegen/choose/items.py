@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
-    """Schedules for a kernel on a GPU, the preferred one first; the last is always legal."""
+    """Schedules for a kernel on a GPU, the preferred one first; the last is a CPU's, which is what is left."""
     products = {c.reduce: c for c in contractions(kernel) if cpu.worth_tiling(c)}
     if len(products) == len(kernel.reduces) == 1:
         yield product(kernel, products[kernel.reduces[0]], target, pick)

@@ -1,8 +1,8 @@
-"""The OpenCL printer: a nest as the text of one kernel for CPUs.
+"""The OpenCL printer: a nest as the text of one kernel.
 
-Comes in: a kernel, a schedule and a target, or their nest.  Goes out: a `Program`.  One work-item runs a group;
-tiles are expanded into named vectors; all sizes are constants.  `tails` says what becomes of a last tile that
-overhangs.
+Comes in: a kernel, a schedule and a target, or their nest.  Goes out: a `Program`.  On a CPU one work-item runs a group
+and tiles are expanded into named vectors; where a group has many items each spells its own part of them (`items`).  All
+sizes are constants.  `tails` says what becomes of a last tile that overhangs.
 """
 
 from __future__ import annotations

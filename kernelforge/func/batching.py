@@ -11,13 +11,14 @@ from functools import wraps
 from itertools import count
 from typing import Any, Final, NoReturn
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kernelforge.buffer import Buffer
 from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
 from kernelforge.func.trees import ends, filled, mapped
-from kernelforge.graph import Node
+from kernelforge.graph import Node, buffer, toposort
 from kernelforge.interning import new_node
 from kernelforge.recording import Recorder, recorder
 from kernelforge.rewrites.lifted import lifted
@@ -30,8 +31,10 @@ _numbers: Final = count()
 class Refusal:
     """A recorder that tells what a function under vmap cannot do, and whoever records around it of all else."""
 
-    def __init__(self, randomness: str, outer: Recorder | None) -> None:
-        self._randomness, self._outer = randomness, outer
+    def __init__(self, randomness: str, examples: int, outer: Recorder | None) -> None:
+        self._randomness, self._examples, self._outer = randomness, examples, outer
+        self.drawn_for_each: dict[Buffer, Buffer] = {}  # by what one example drew
+
 
     def changing(self, tensor: Any, by: Any = None) -> None:
         """Tensors may change."""
@@ -39,14 +42,28 @@ class Refusal:
             self._outer.changing(tensor, by)
 
     def drawn(self, buffer: Buffer, draw: Callable[[], NDArray]) -> None:
-        """Random numbers are the same for all examples."""
-        if self._outer is not None and self._randomness == "same":
-            self._outer.drawn(buffer, draw)
+        """Random numbers are the same for all examples, or others for each."""
         if self._randomness == "error":
             raise RuntimeError(
-                "random numbers inside vmap(): pass randomness='same' for the same ones in every example, or pass them "
-                "as an argument"
+                "random numbers inside vmap(): pass randomness='different' for others in every example, "
+                "randomness='same' for the same ones, or pass them as an argument"
             )
+        if self._randomness == "different":
+            buffer, draw = self._for_each(buffer, draw)
+        if self._outer is not None:
+            self._outer.drawn(buffer, draw)
+
+    def _for_each(self, buffer: Buffer, draw: Callable[[], NDArray]) -> tuple[Buffer, Callable[[], NDArray]]:
+        """What one example drew and what the others draw after it, and how all that is drawn again."""
+
+        def drawn(first: NDArray) -> NDArray:
+            drawn_by_each = [first, *(draw() for _ in range(1, self._examples))]
+            return np.stack([words.reshape(-1) for words in drawn_by_each])[: self._examples]
+
+        assert buffer.host is not None
+        of_all = Buffer.from_numpy(drawn(buffer.host), buffer.dtype, buffer.device)
+        self.drawn_for_each[buffer] = of_all
+        return of_all, lambda: drawn(draw())
 
     def acted(self, act: Callable[[], object]) -> None:
         """Seeds are set once."""
@@ -68,13 +85,16 @@ def vmap(
     in_dims: Any = 0,
     out_dims: Any = 0,
     randomness: str = "error",
+    *,
+    chunk_size: int | None = None,
 ) -> Callable[..., Any]:
     """A function applied to every example of a batch at once.
 
     in_dims      the dimension of each argument that counts examples, None for an argument that is the same for all;
                  one for all arguments, or one for each, which may itself be a tree like the argument
     out_dims     where the results' dimension of examples goes
-    randomness   "same": random numbers are the same for every example; "error"
+    randomness   "different": random numbers are others for each example; "same": the same for every one; "error"
+    chunk_size   so many examples at a time, to take less memory; None: all at once
 
     >>> dot = lambda x, y: (x * y).sum()
     >>> vmap(dot)(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([[1.0, 1.0], [2.0, 2.0]])).tolist()
@@ -82,8 +102,10 @@ def vmap(
 
     raises ShapeError for arguments of different numbers of examples
     """
-    if randomness not in ("same", "error"):
-        raise ValueError(f"randomness is 'same' or 'error', got {randomness!r}")
+    if randomness not in ("different", "same", "error"):
+        raise ValueError(f"randomness is 'different', 'same' or 'error', got {randomness!r}")
+    if chunk_size is not None:
+        return _in_chunks(function, in_dims, out_dims, randomness, chunk_size)
 
     @wraps(function)
     def batched(*args: Any, **kwargs: Any) -> Any:
@@ -103,9 +125,12 @@ def vmap(
             with spelled_out():  # not to be computed
                 stand_ins.append(Tensor._wrap(holder, x._tracked))
         inner, options = filled((args, kwargs), stand_ins)
-        result = _recorded(function, inner, options, randomness)
+        result, drawn = _recorded(function, inner, options, randomness, size)
         outputs = ends(result)
         roots = expanded([x._node for x in outputs if isinstance(x, Tensor)], history=True)
+        for node in toposort(roots) if drawn else ():
+            if node.op == "buffer" and (of_all := drawn.get(node.attr)) is not None:
+                holders[node] = buffer(of_all, (size, *node.shape))
         found = iter(lifted(roots, holders, size))
         places = iter(_spread((result,), (out_dims,)) if not isinstance(out_dims, int) else [out_dims] * len(outputs))
         return mapped(result, lambda x: _placed(x, next(found), next(places)) if isinstance(x, Tensor) else x)
@@ -113,13 +138,47 @@ def vmap(
     return batched
 
 
-def _recorded(function: Callable[..., Any], args: Any, kwargs: Any, randomness: str) -> Any:
-    """The function's result for placeholders."""
+def _in_chunks(
+    function: Callable[..., Any], in_dims: Any, out_dims: Any, randomness: str, chunk_size: int
+) -> Callable[..., Any]:
+    """vmap(), so many examples at a time: the same numbers, and random ones of each chunk."""
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size is at least 1, got {chunk_size}")
+    batched = vmap(function, in_dims, out_dims, randomness)
+
+    @wraps(function)
+    def chunked(*args: Any, **kwargs: Any) -> Any:
+        dims = _spread(args, in_dims) + [0] * len(ends(kwargs))
+        values = ends((args, kwargs))
+        size, results = _examples(values, dims), []
+        for start in range(0, max(size, 1), chunk_size):
+            parts = [
+                x if dim is None or not isinstance(x, Tensor) else x.narrow(dim, start, min(chunk_size, size - start))
+                for x, dim in zip(values, dims)
+            ]
+            inner, options = filled((args, kwargs), parts)
+            results.append(batched(*inner, **options))
+        outputs = [ends(result) for result in results]
+        places = _spread((results[0],), (out_dims,)) if not isinstance(out_dims, int) else [out_dims] * len(outputs[0])
+        joined = iter(
+            Tensor.cat(*parts, dim=place) if isinstance(parts[0], Tensor) and place is not None else parts[0]
+            for parts, place in zip(zip(*outputs), places)
+        )
+        return mapped(results[0], lambda _: next(joined))
+
+    return chunked
+
+
+def _recorded(
+    function: Callable[..., Any], args: Any, kwargs: Any, randomness: str, examples: int
+) -> tuple[Any, dict[Buffer, Buffer]]:
+    """The function's result for placeholders, and what buffers of random numbers of all examples stand for which."""
     outer = recorder.get()
-    token = recorder.set(Refusal(randomness, outer))
+    refusal = Refusal(randomness, examples, outer)
+    token = recorder.set(refusal)
     try:
         with spelled_out():
-            return function(*args, **kwargs)
+            return function(*args, **kwargs), refusal.drawn_for_each
     finally:
         recorder.reset(token)
 

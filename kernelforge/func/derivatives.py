@@ -289,13 +289,16 @@ def _basis(x: Tensor) -> Tensor:
     return Tensor.eye(x.numel(), dtype=x.dtype, device=x.device).reshape(x.numel(), *x.shape)
 
 
-def jacrev(function: Callable[..., Any], argnums: Places = 0, *, has_aux: bool = False, **_: Any) -> Callable[..., Any]:
+def jacrev(
+    function: Callable[..., Any], argnums: Places = 0, *, has_aux: bool = False, chunk_size: int | None = None
+) -> Callable[..., Any]:
     """A function that gives the derivative of each element of the value by each of an argument, by rows.
 
     The value and the arguments are tensors; the result has the value's shape followed by the argument's.
 
-    argnums   the place of an argument, or several: the result is a tuple then
-    has_aux   the function gives (value, anything else); the result is (derivative, anything else)
+    argnums      the place of an argument, or several: the result is a tuple then
+    has_aux      the function gives (value, anything else); the result is (derivative, anything else)
+    chunk_size   so many rows at a time, to take less memory; None: all at once
 
     >>> jacrev(lambda x: x * x)(Tensor([1.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
@@ -306,15 +309,20 @@ def jacrev(function: Callable[..., Any], argnums: Places = 0, *, has_aux: bool =
         places = [argnums] if isinstance(argnums, int) else list(argnums)
         given = [_one_tensor(args[place]) for place in places]
         y, pull, *more = vjp(_of_some(function, places, args, kwargs), *given, has_aux=has_aux)
-        rows = vmap(pull)(_basis(_one_tensor(y)))
+        rows = vmap(pull, chunk_size=chunk_size)(_basis(_one_tensor(y)))
         found = tuple([row.reshape(*y.shape, *x.shape) for row, x in zip(rows, given)])
         return _with_more(found[0] if isinstance(argnums, int) else found, more)
 
     return jacobian
 
 
-def jacfwd(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False, **_: Any) -> Callable[..., Any]:
-    """jacrev(), by columns: cheaper where an argument has fewer elements than the value."""
+def jacfwd(
+    function: Callable[..., Any], argnums: Places = 0, has_aux: bool = False, *, randomness: str = "error"
+) -> Callable[..., Any]:
+    """jacrev(), by columns: cheaper where an argument has fewer elements than the value.
+
+    randomness   as vmap()'s, of random numbers the function draws for each column
+    """
 
     @wraps(function)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
@@ -326,7 +334,7 @@ def jacfwd(function: Callable[..., Any], argnums: Places = 0, has_aux: bool = Fa
                 _, dy, *more[:] = jvp(one, (x,), (dx,), has_aux=has_aux)
                 return _one_tensor(dy)
 
-            columns: Tensor = vmap(pushed, out_dims=-1)(_basis(x))
+            columns: Tensor = vmap(pushed, out_dims=-1, randomness=randomness)(_basis(x))
             found.append(columns.reshape(*columns.shape[:-1], *x.shape))
         return _with_more(found[0] if isinstance(argnums, int) else tuple(found), more)
 

@@ -214,9 +214,7 @@ def _next(batches: Iterator[Batch], deadline: float) -> Batch | None:
 
 def crew(device: str, target: Target) -> Crew:
     """Those that compile for a device: for Triton any process can, on all the processor's cores."""
-    if target.language == "triton":
-        return _crew(target.name, hands(target))
-    return _crew(device, hands(target))
+    return _crew(target.name if target.language == "triton" else device, hands(target))
 
 
 def hands(target: Target) -> int:

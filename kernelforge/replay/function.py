@@ -334,18 +334,24 @@ def jit(
     return Jit(function, captures, memory_budget)
 
 
-def TinyJit(fxn: Callable[P, T] | None = None, captured: None = None, prune: bool = False, **options: Any) -> Any:
+def TinyJit(
+    fxn: Callable[P, T] | None = None,
+    captured: None = None,
+    prune: bool = False,
+    optimize: bool = False,
+    **options: Any,
+) -> Any:
     """jit() by tinygrad's name, with the names of its arguments.
 
     captured  None: what was captured elsewhere cannot be given
     prune     of no account: what does not depend on the arguments is computed once at any rate
+    optimize  of no account: kernels are scheduled together at any rate
     options   those of jit()
 
     raises JitError
     """
     if captured is not None:
         raise JitError("TinyJit() captures functions itself: it takes no captured=")
-    options.pop("optimize", None)
     return jit(fxn, **options)
 
 

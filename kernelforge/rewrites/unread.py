@@ -12,6 +12,7 @@ own operations are, and is looked at where it is needed; one that is kept inside
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Final
 
 from codegen.ops import SCALAR_OPS
@@ -106,14 +107,14 @@ def _reshaped(node: Node, box: Box) -> Box | None:
     while i < len(old) or j < len(new):
         i0, j0 = i, j
         i, j = i + 1, j + 1
-        before, after = _product(old[i0:i]), _product(new[j0:j])
+        before, after = prod(old[i0:i]), prod(new[j0:j])
         while before != after:
             if before < after:
                 i += 1
-                before = _product(old[i0:i])
+                before = prod(old[i0:i])
             else:
                 j += 1
-                after = _product(new[j0:j])
+                after = prod(new[j0:j])
         found += _regrouped(old[i0:i], new[j0:j], box[j0:j])
     return tuple(found)
 
@@ -135,13 +136,6 @@ def _flat(sizes: Sequence[int], box: Box) -> tuple[int, int] | None:
         is_run = is_run and (count == 1 or (lo, hi) == (0, n))
         start, count = start * n + lo, count * (hi - lo)
     return (start, start + count) if is_run else None
-
-
-def _product(sizes: Sequence[int]) -> int:
-    count = 1
-    for n in sizes:
-        count *= n
-    return count
 
 
 def _permuted(node: Node, box: Box) -> Box:
@@ -206,4 +200,4 @@ def joined(one: Box, other: Box) -> Box:
         (a, b), (c, d) = one[i], other[i]
         if max(a, c) <= min(b, d):
             return (*one[:i], (min(a, c), max(b, d)), *one[i + 1 :])
-    return max(one, other, key=lambda box: _product([hi - lo for lo, hi in box]))
+    return max(one, other, key=lambda box: prod([hi - lo for lo, hi in box]))

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codegen.dtypes import DType, dtypes, from_storage
+from codegen.dtypes import DType, dtypes, from_storage, to_storage
+from codegen.interpret import interpret
 from codegen.opencl.sources import joined
 from codegen.program import Program
 from codegen.target import CPU, Target
@@ -51,12 +52,15 @@ def device() -> tuple[Any, Any]:
     return context, cl.CommandQueue(context)
 
 
+def is_pocl() -> bool:
+    return "portable" in device()[0].devices[0].platform.name.lower()
+
+
 @functools.cache
 def target() -> Target:
     """What code generation has to know of the device."""
     platform = device()[0].devices[0].platform.name
-    by_lane = POCL_BY_LANE if "portable" in platform.lower() else ()
-    return dataclasses.replace(CPU, by_lane=by_lane, dots=dots(platform))
+    return dataclasses.replace(CPU, by_lane=POCL_BY_LANE if is_pocl() else (), dots=dots(platform))
 
 
 def _find_runtime() -> None:
@@ -80,7 +84,7 @@ def run_all(programs: Sequence[Program], arrays: Sequence[Arrays]) -> list[dict[
 
     context, commands = device()
     # PoCL's optimiser is wrong about barriers in the branches of a condition
-    options = ["-cl-opt-disable"] if any(p.local for p in programs) and target().by_lane else []
+    options = ["-cl-opt-disable"] if any(p.local for p in programs) and is_pocl() else []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", cl.CompilerWarning)  # the compiler's log of successful builds
         built = cl.Program(context, joined(p.source for p in programs)).build(options)
@@ -99,6 +103,16 @@ def run_all(programs: Sequence[Program], arrays: Sequence[Arrays]) -> list[dict[
         commands.finish()
         results.append(left)
     return results
+
+
+def assert_right(programs: list[Program]) -> None:
+    """Programs leave what the interpreter leaves of their kernels on whole numbers."""
+    rng = np.random.default_rng(0)
+    kernels = [program.kernel for program in programs if program.kernel is not None]
+    given_arrays = [{p.name: to_storage(rng.integers(0, 99, p.size), p.dtype) for p in k.params} for k in kernels]
+    for program, kernel, arrays, left in zip(programs, kernels, given_arrays, run_all(programs, given_arrays)):
+        interpret(kernel, arrays)
+        assert difference(left["out"], arrays["out"], kernel.params[0].dtype) is None, program.source
 
 
 def difference(actual: NDArray, expected: NDArray, dtype: DType) -> str | None:

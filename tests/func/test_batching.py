@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelforge import Tensor
+from kernelforge import Tensor, jit
 from kernelforge.errors import ShapeError
 from kernelforge.func import vmap
 
@@ -85,6 +85,48 @@ def test_random_numbers() -> None:
         vmap(lambda x: x + Tensor.rand(6))(Tensor(X[0]))
     found = vmap(lambda x: x * 0 + Tensor.rand(6), randomness="same")(Tensor(X[0])).numpy()
     assert (found == found[0]).all() and found[0, 0] != found[0, 1]
+
+
+def drawn(x: Tensor) -> Tensor:
+    return x * 0 + Tensor.rand(6)
+
+
+def test_random_numbers_of_each_example() -> None:
+    Tensor.manual_seed(3)
+    found = vmap(drawn, randomness="different")(Tensor(X[0])).numpy()
+    Tensor.manual_seed(3)
+    np.testing.assert_array_equal(found, [Tensor.rand(6).numpy() for _ in X[0]])
+    nested = vmap(vmap(drawn, randomness="different"), randomness="different")(Tensor(X)).numpy()
+    assert len(np.unique(nested.reshape(-1, 6), axis=0)) == X.shape[0] * X.shape[1]
+    assert vmap(drawn, randomness="different")(Tensor(X[0, :0])).shape == (0, 6)
+
+
+def test_random_numbers_of_each_example_when_replayed() -> None:
+    Tensor.manual_seed(3)
+    wanted = [vmap(drawn, randomness="different")(Tensor(X[0])).numpy() for _ in range(3)]
+    Tensor.manual_seed(3)
+    replayed = jit(vmap(drawn, randomness="different"))
+    for numbers in wanted:
+        np.testing.assert_array_equal(replayed(Tensor(X[0])).numpy(), numbers)
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_chunks(size: int) -> None:
+    def function(x: Tensor, tree: dict[str, Tensor], k: float) -> dict[str, Tensor]:
+        return {"rows": x * tree["a"] * k, "sum": (x + tree["a"]).sum()}
+
+    def batched(chunk_size: int | None) -> dict[str, Tensor]:
+        in_dims, out_dims = (1, {"a": None}, None), ({"rows": -1, "sum": 0},)
+        return vmap(function, in_dims, out_dims[0], chunk_size=chunk_size)(Tensor(X[0]), {"a": Tensor(X[0, :, 0])}, 3.0)
+
+    found, wanted = batched(size), batched(None)
+    for name in wanted:
+        np.testing.assert_array_equal(found[name].numpy(), wanted[name].numpy())
+
+
+def test_chunks_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="chunk_size is at least 1"):
+        vmap(drawn, chunk_size=0)
 
 
 def test_values_are_refused() -> None:

@@ -48,7 +48,7 @@ DIFFERS: Final = {
     "sign of NaN": "is NaN, as in NumPy",
     "slopes of hypot and xlogy at 0, of logaddexp of equal infinities, of atan2 and copysign at infinity":
         "are finite; torch's are NaN",
-    "number / x for 16-bit x": "is rounded once; torch rounds 1 / x first",
+    "number / x for 16-bit x": "is rounded where it is stored; torch rounds 1 / x first",
     "searchsorted, bucketize": "give int32, as out_int32=True",
     "sort, argsort": "are always stable",
     "svd": "as torch.linalg.svd: the last result is V.T",

@@ -1,19 +1,17 @@
 """Two stores whose places lie between each other's are woven into vectors, and write what they would alone."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen.dtypes import ALL, DType, dtypes, to_storage
+from codegen.dtypes import ALL, DType, dtypes
 from codegen.index import Axis, Guard
-from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, const, load
 from codegen.opencl.printer import render
 from codegen.program import Program
 from codegen.schedule import Schedule, Step
 from codegen.target import CPU
-from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import assert_right
 
 ROWS = 3
 
@@ -32,15 +30,6 @@ def parts(
     name = f"parts_{count}_{tile}_{dtype}_{gap}_{turned}_{limit}"
     kernel = Kernel(name, (out, *given), tuple(reversed(stores) if turned else stores))
     return render(kernel, Schedule((Step(row, 1), Step(i, tile)), 1, (i,)), CPU)
-
-
-def assert_right(programs: list[Program]) -> None:
-    rng = np.random.default_rng(0)
-    kernels = [program.kernel for program in programs if program.kernel is not None]
-    given_arrays = [{p.name: to_storage(rng.integers(0, 99, p.size), p.dtype) for p in k.params} for k in kernels]
-    for program, kernel, arrays, left in zip(programs, kernels, given_arrays, run_all(programs, given_arrays)):
-        interpret(kernel, arrays)
-        assert difference(left["out"], arrays["out"], kernel.params[0].dtype) is None, program.source
 
 
 def test_every_length_and_tile() -> None:

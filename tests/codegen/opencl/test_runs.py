@@ -2,21 +2,19 @@
 
 from math import prod
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codegen.dtypes import ALL, DType, dtypes, to_storage
+from codegen.dtypes import ALL, DType, dtypes
 from codegen.index import Axis, Guard, constant
-from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, load
 from codegen.opencl.printer import render
 from codegen.opencl.runs import SHORTEST, blocks_of
 from codegen.program import Program
 from codegen.schedule import Schedule, Step
 from codegen.target import CPU
-from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import assert_right
 
 
 def across(lanes: int, columns: int, rows: int, dtype: DType = dtypes.float32, limit: int | None = None) -> Program:
@@ -27,15 +25,6 @@ def across(lanes: int, columns: int, rows: int, dtype: DType = dtypes.float32, l
     store = Store(out, n.index * columns + w.index, load(x, w.index * lanes + n.index), guards)
     name = f"across_{lanes}_{columns}_{rows}_{dtype}_{limit}"
     return render(Kernel(name, (out, x), (store,)), Schedule((Step(n, 16), Step(w, rows)), 1, (n,)), CPU)
-
-
-def assert_right(programs: list[Program]) -> None:
-    rng = np.random.default_rng(0)
-    kernels = [program.kernel for program in programs if program.kernel is not None]
-    given_arrays = [{p.name: to_storage(rng.integers(0, 99, p.size), p.dtype) for p in k.params} for k in kernels]
-    for program, kernel, arrays, left in zip(programs, kernels, given_arrays, run_all(programs, given_arrays)):
-        interpret(kernel, arrays)
-        assert difference(left["out"], arrays["out"], kernel.params[0].dtype) is None, program.source
 
 
 @given(st.integers(0, 100), st.sampled_from([4, 8, 16]))
