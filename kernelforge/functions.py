@@ -64,13 +64,18 @@ def normal(mean: float | Tensor, std: float | Tensor = 1.0, size: Sizes | None =
     raises ArgumentError when neither a size nor a tensor tells how many; source: torch.normal
     """
     if size is not None:
-        return Tensor.randn(*([size] if isinstance(size, int) else size), **options) * std + mean
+        return _spread([size] if isinstance(size, int) else size, mean, std, options)
     tensors = [x for x in (mean, std) if isinstance(x, Tensor)]
     if not tensors:
         raise ArgumentError("normal() of two numbers needs a size: normal(mean, std, size=(2, 3))")
     shape = Tensor.broadcast_shapes(*[x.shape for x in tensors])
     options = {"dtype": tensors[0].dtype, "device": tensors[0].device, **options}
-    return Tensor.randn(*shape, **options) * std + mean
+    return _spread(shape, mean, std, options)
+
+
+def _spread(shape: Sequence[int], mean: float | Tensor, std: float | Tensor, options: dict[str, Any]) -> Tensor:
+    """Normally distributed numbers, drawn and scaled by one kernel."""
+    return (Tensor.randn(*shape, contiguous=False, **options) * std + mean).contiguous()
 
 
 def max(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Any = None) -> Any:

@@ -48,6 +48,8 @@ from codegen.triton.tiles import block_size
 DEFAULT_STAGES: Final = 3
 WIDEST_ACCESS: Final = 8  # elements of 16 bits in the widest access of a thread
 _LAUNCH: Final = ("num_warps", "num_stages")
+_WORDS: Final = ("random", "random2")
+_EXACT: Final = (("enable_fp_fusion", 0),)  # a * b + c rounds twice, as on every other device
 
 
 def render(nest: Nest, sizes: Sizes = STATIC) -> Program:
@@ -64,12 +66,23 @@ def render(nest: Nest, sizes: Sizes = STATIC) -> Program:
         params=kernel.params,
         written=kernel.written,
         kernel=kernel,
-        options=tuple((name, int(options[name])) for name in _LAUNCH),
+        options=tuple((name, int(options[name])) for name in _LAUNCH) + (_EXACT if _draws_floats(kernel) else ()),
         origins=printer.origins,
         spread=printer.grid.spread,
         numbers=printer.grid.numbers,
         lengths=sizes.lengths(kernel) if sizes.open else (),
     )
+
+
+def _draws_floats(kernel: Kernel) -> bool:
+    """Whether random words become floats in a kernel: these are to be the same numbers on every device."""
+    drawn: set[Expr] = set()
+    for e in kernel.exprs:  # operands come first
+        if isinstance(e, Apply) and (e.op.name in _WORDS or not drawn.isdisjoint(e.args)):
+            if e.dtype.is_float:
+                return True
+            drawn.add(e)
+    return False
 
 
 class _Printer:

@@ -2,7 +2,7 @@
 
 Comes in: tensors of parameters.  Goes out: tensors of random numbers of the same shape.  Small counts are found by
 adding up their probabilities; all else is drawn by rejection, a fixed number of times, of which the first accepted one
-counts.  They are computed in float64, so that a seed means the same numbers on every device.
+counts.  They are computed in float64 by functions that give the same on every device, and so does a seed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Drawing(Gammas):
         mean = self._parameters("poisson")
         few = mean < _FEW
         small = few.where(mean, 1.0)
-        counted = small._counted((-small).exp(), lambda k: small / k)
+        counted = small._counted((-small)._exp_alike(), lambda k: small / k)
         drawn = few.where(_FEW, mean)._poisson_by_rejection()
         return (mean >= 0).where(few.where(counted, drawn), math.nan).cast(self.dtype)
 
@@ -53,8 +53,9 @@ class Drawing(Gammas):
         turn, height = self._tries(), self._tries()
         near = 0.5 - turn.abs()
         k = ((2 * a / near + b) * turn + self + 0.43).floor()
-        limit = k * self.log() - self - (k.maximum(0) + 1).lgamma()
-        fits = (k >= 0) & ((height + 0.5).log() + (scale / (a / near.square() + b)).log() <= limit)
+        limit = k * self._log_alike() - self - k.maximum(0)._log_of_factorial()
+        bound = (height + 0.5)._log_alike() + (scale / (a / near.square() + b))._log_alike()
+        fits = (k >= 0) & (bound <= limit)
         return k._first_where(fits, self.floor())
 
     @drawing
@@ -73,7 +74,8 @@ class Drawing(Gammas):
         few = mean < _FEW
         n, q = few.where(count, 1.0), few.where(p, 0.0)
         odds = q / (1 - q)
-        counted = n._counted((n * (-q).log1p()).exp(), lambda k: (n - (k - 1)) / k * odds).minimum(n)
+        none = (n * (-q)._log1p_alike())._exp_alike()
+        counted = n._counted(none, lambda k: (n - (k - 1)) / k * odds).minimum(n)
         drawn = few.where(4 * _FEW, count)._binomial_by_rejection(few.where(0.5, p))
         found = few.where(counted, drawn)
         valid = (count >= 0) & (chance >= 0) & (chance <= 1)
@@ -93,13 +95,14 @@ class Drawing(Gammas):
         k = ((2 * a / near + b) * turn + self * p + 0.5).floor()
         middle, inside = ((self + 1) * p).floor(), (k >= 0) & (k <= self)
         x = inside.where(k, 0)
-        ratio = (p / (1 - p)).log() * (x - middle)
+        ratio = (p / (1 - p))._log_alike() * (x - middle)
         limit = ratio + middle._ways(self) - x._ways(self)
-        return k._first_where(inside & ((scale * (height + 0.5) / (a / near.square() + b)).log() <= limit), middle)
+        bound = (scale * (height + 0.5) / (a / near.square() + b))._log_alike()
+        return k._first_where(inside & (bound <= limit), middle)
 
     def _ways(self, count: Self) -> Self:
         """log(k! (n - k)!) of k = self and n = count."""
-        return (self + 1).lgamma() + (count - self + 1).lgamma()
+        return self._log_of_factorial() + (count - self)._log_of_factorial()
 
     @drawing
     def standard_gamma(self, generator: Generator | None = None) -> Self:
@@ -117,10 +120,12 @@ class Drawing(Gammas):
         step = type(self).randn((_TRIES, *self.shape), dtype=dtypes.float64, device=self._node.device)
         base = 1 + step / (9 * d).sqrt()
         positive = base > 0
-        cube = positive.where(base, 1) ** 3
-        fits = positive & ((self._tries() + 0.5).log() <= step.square() * 0.5 + d - d * cube + d * cube.log())
+        base = positive.where(base, 1)
+        cube = base * base * base
+        limit = step.square() * 0.5 + d - d * cube + d * cube._log_alike()
+        fits = positive & ((self._tries() + 0.5)._log_alike() <= limit)
         found = d * cube._first_where(fits, d * 0 + 1)
-        power = (self._uniformly().log() / small.where(shape, 1)).exp()
+        power = (self._uniformly()._log_alike() / small.where(shape, 1))._exp_alike()
         return (shape > 0).where(small.where(found * power, found), math.nan).cast(self.dtype)
 
     # Parts ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from functools import wraps
 from math import prod
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from codegen.dtypes import DType
+from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, StateError
 from kernelforge.tensor.core import Operand, grad_enabled
 from kernelforge.tensor.create import as_shape
@@ -67,11 +67,16 @@ class InPlace(Protocols):
 
     def _in_place(self, result: Self) -> Self:
         """This tensor with the value of an operation's result, cast to its own dtype if that holds the kind."""
-        if result.dtype is not self.dtype and "biufc".index(result.dtype.kind) <= "biufc".index(self.dtype.kind):
-            result = result.cast(self.dtype)
+        result = self._fitting(result)
         if result.shape != self.shape or result.dtype is not self.dtype:
             return self.assign(result)  # which says why not
         return self._become(result)
+
+    def _fitting(self, result: Self) -> Self:
+        """A result in this tensor's dtype where that holds its kind."""
+        if "biufc".index(result.dtype.kind) <= "biufc".index(self.dtype.kind):
+            return result.cast(self.dtype)
+        return result
 
     # Operators --------------------------------------------------------------------------------------------------
 
@@ -103,43 +108,48 @@ class InPlace(Protocols):
         """Itself, with uniform random numbers in [from_, to), both parts of complex ones."""
         if to < from_:
             raise ArgumentError(f"uniform_() takes numbers from {from_} to below {to}: the second is the smaller one")
-        return self._in_place(self._random("rand", True) * (to - from_) + self._of_both_parts(from_))
+        return self._drawn_in_place(self._random("rand", True) * (to - from_) + self._of_both_parts(from_))
 
     @drawing
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with normally distributed random numbers; both parts of complex ones have the mean."""
         _check_spread("normal_", std, std >= 0)
-        return self._in_place(self._random("randn", True) * std + self._of_both_parts(mean))
+        return self._drawn_in_place(self._random("randn", True) * std + self._of_both_parts(mean))
 
     @drawing
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with random numbers of density lambd exp(-lambd x)."""
         _check_spread("exponential_", lambd, lambd > 0)
-        return self._in_place((1 - self._random("rand")).log() * (-1 / lambd))
+        return self._drawn_in_place((1 - self._random("rand"))._log_alike() * (-1 / lambd))
 
     @drawing
     def log_normal_(self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None) -> Self:
         """Itself, with random numbers whose logarithms are distributed normally."""
         _check_spread("log_normal_", std, std > 0)
-        return self._in_place((self._random("randn") * std + mean).exp())
+        return self._drawn_in_place((self._random("randn") * std + mean)._exp_alike())
 
     @drawing
     def cauchy_(self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with random numbers of Cauchy's distribution."""
         _check_spread("cauchy_", sigma, sigma > 0)
-        return self._in_place((math.pi * (self._random("rand") - 0.5)).tan() * sigma + median)
+        drawn = self._random("rand")
+        middle = 2.0**-54 if drawn.dtype is dtypes.float64 else 2.0**-25  # of the numbers that each stands for
+        turn = ((drawn - 0.5) + middle) * 0.5
+        tangent = turn._sine_of_turn()._quotient_alike((0.25 - turn.abs())._sine_of_turn())
+        return self._drawn_in_place(tangent * sigma + median)
 
     @drawing
     def geometric_(self, p: float, *, generator: Generator | None = None) -> Self:
         """Itself, with the random number of tries up to the first that succeeds, each with probability p."""
         if not 0 < p < 1:
             raise ArgumentError(f"geometric_() takes a probability between 0 and 1, got {p}")
-        return self._in_place(((1 - self._random("rand")).log() / math.log1p(-p)).ceil().clamp(1).cast(self.dtype))
+        tries = (1 - self._random("rand"))._log_alike() * (1 / math.log1p(-p))
+        return self._drawn_in_place(tries.ceil().clamp(1).cast(self.dtype))
 
     @drawing
     def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
         """Itself, with 1 in each place with probability p, else 0."""
-        return self._in_place((self._random("rand") < p).cast(self.dtype))
+        return self._drawn_in_place((self._random("rand") < p).cast(self.dtype))
 
     @drawing
     def random_(self, from_: int = 0, to: int | None = None, *, generator: Generator | None = None) -> Self:
@@ -169,8 +179,13 @@ class InPlace(Protocols):
     def _random(self, method: str, parts: bool = False) -> Self:
         """Random numbers of this tensor's shape, float32 at least; parts: complex ones for a complex tensor."""
         kind = self.dtype.arithmetic if self.dtype.is_float or (parts and self.dtype.is_complex) else None
-        values: Self = getattr(type(self), method)(self.shape, device=self._node.device, dtype=kind)
+        values: Self = getattr(type(self), method)(self.shape, device=self._node.device, dtype=kind, contiguous=False)
         return values
+
+    def _drawn_in_place(self, values: Self) -> Self:
+        """_in_place() of random numbers, which one kernel draws and keeps."""
+        values = self._fitting(values)
+        return self._in_place(type(self)._drawn(values._node, values.dtype, True, None))
 
     def _of_both_parts(self, value: float) -> float | complex:
         return complex(value, value) if self.dtype.is_complex else value

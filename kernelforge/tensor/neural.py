@@ -104,8 +104,9 @@ class Neural(Norms, metaclass=TrainingMode):
         tau    the smaller, the closer
         hard   True: the choice itself, ones and zeros, with the gradient of the probabilities
         """
-        noise = -(1 - type(self).rand(self.shape, device=self._node.device)).log()
-        noise = -noise.maximum(_SMALLEST_NOISE).log()
+        drawn = type(self).rand(self.shape, device=self._node.device, contiguous=False)
+        noise = (-(1 - drawn)._log_alike()).maximum(_SMALLEST_NOISE)._log_alike()
+        noise = type(self)._drawn((-noise)._node, noise.dtype, True, None)
         found = ((self._wide() + noise) / tau).softmax(dim).cast(self._floating().dtype)
         if not hard:
             return found

@@ -1,8 +1,14 @@
 """Random tensors: a counter-based generator written as integer arithmetic on positions.
 
 Comes in: shapes and distribution parameters.  Goes out: expressions of a four-word leaf buffer (key and call counter)
-and of each element's position, so that random numbers are computed inside the kernel that uses them, are the same on
-every device, and a repeated program has the same graph at every call.
+and of each element's position, so that random numbers are computed inside the kernel that uses them, and a repeated
+program has the same graph at every call.
+
+Numbers are the same on every device to the last digit, of every distribution: whole numbers and fractions are exact,
+and the others are made of them by `alike`.  This takes products and sums that are rounded one by one, which OpenCL's
+kernels ask for, as Triton's do that draw floats, and square roots and quotients that are rounded correctly, which
+OpenCL asks of processors, not of each GPU.  What is computed of such numbers afterwards is the device's: the softmax in
+gumbel_softmax(), and sums of weights, by which multinomial() with replacement may choose a neighbour.
 """
 
 from __future__ import annotations
@@ -27,15 +33,13 @@ from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.recording import recorder
 from kernelforge.tensor.aliases import numbers
+from kernelforge.tensor.alike import Alike
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import expanded
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.generators import Generator, current, default, drawing
-from kernelforge.tensor.pooling import Pooling
 
 FRACTION_BITS: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}
-# sin(2 pi w) / w for |w| up to 1/4 as a polynomial of w^2 with an error of 8e-9 in the sine; the constant last.
-_TURN: Final = (39.13364, -76.496025, 81.59865, -41.341618, 6.283185)
 
 
 def _drawn(draw: Callable[[], NDArray], dtype: DType, device: str) -> Buffer:
@@ -136,7 +140,7 @@ def _words_of(state: Node, shape: tuple[int, ...]) -> tuple[Node, Node]:
     return graph.elementwise("random", *operands), graph.elementwise("random2", *operands)
 
 
-class Random(Pooling):
+class Random(Alike):
     """Random tensors and the operations that draw random numbers."""
 
     __slots__ = ()
@@ -228,19 +232,9 @@ class Random(Pooling):
     def _normal(self, shape: tuple[int, ...], dtype: DType, contiguous: bool) -> Self:
         """Normally distributed numbers of a call's key and counter, each from two words."""
         radius, turn = (self._fraction(word, word, dtype.real.arithmetic) for word in _words_of(self._node, shape))
-        values = ((-1 if dtype.is_complex else -2) * (1 - radius).log()).sqrt() * turn._cosine_of_turn()
+        values = ((1 - radius)._log_alike() * (-1 if dtype.is_complex else -2)).sqrt()
+        values = values * ((turn - 0.5).abs() - 0.25)._sine_of_turn()
         return self._drawn(_joined(values._node, dtype), dtype, contiguous, None)
-
-    def _cosine_of_turn(self) -> Self:
-        """cos(2 pi u) for u in [0, 1): of float32 by a polynomial in the distance from a quarter turn."""
-        if self.dtype is dtypes.float64:
-            return (self * (2 * math.pi)).cos()
-        angle = (self - 0.5).abs() - 0.25
-        square = angle * angle
-        series = square * _TURN[0] + _TURN[1]
-        for coefficient in _TURN[2:]:
-            series = series * square + coefficient
-        return angle * series
 
     @classmethod
     def uniform(cls, *shape: Any, low: float = 0.0, high: float = 1.0, **kwargs: Any) -> Self:

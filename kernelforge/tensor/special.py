@@ -7,7 +7,7 @@ in float64 on the way.  They are sums of series, so their derivatives of any ord
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final, Self
 
@@ -103,20 +103,24 @@ class Special(Pairs):
         pole = (given <= 0) & given.eq(given.floor())
         x = (pole | given.isinf()).where(1, given)
         mirrored, y, distance = x._mirrored()
-        small, z = y._raised()
-        series = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(_bernoulli(_TERMS), start=1)]
-        inverse = 1 / z
-        result = (z - 0.5) * (z.log() - 1) + (0.5 * math.log(2 * math.pi) - 0.5)
-        result = result + inverse * inverse.square()._polynomial(series[::-1])
-        product = low = small.where(y, 1)
-        for i in range(1, _SHIFT):
-            product = product * (low + i)
-        result = small.where(result - product.log(), result)
+        result = y._log_gamma_from_half(type(y).log)
         sine = (distance * math.pi).sin().abs()
         result = mirrored.where(math.log(math.pi) - sine.log() - result, result)
         endless = given.eq(math.inf)
         result = pole.where(given._infinite(), endless.where(endless.where(given, 0).exp(), result))
         return result.cast(self._floating().dtype)
+
+    def _log_gamma_from_half(self, log: Callable[[Self], Self]) -> Self:
+        """log(gamma(x)) of float64 numbers from 1/2 on, by the logarithm given."""
+        small, z = self._raised()
+        series = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(_bernoulli(_TERMS), start=1)]
+        inverse = 1 / z
+        result = (z - 0.5) * (log(z) - 1) + (0.5 * math.log(2 * math.pi) - 0.5)
+        result = result + inverse * inverse.square()._polynomial(series[::-1])
+        product = low = small.where(self, 1)
+        for i in range(1, _SHIFT):
+            product = product * (low + i)
+        return small.where(result - log(product), result)
 
     def _infinite(self) -> Self:
         """Infinity at 0, -1, -2, ... and -inf with the slope lgamma() has there: -1/x at 0, elsewhere NaN."""

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from codegen.generate import generate
+from codegen.rewrites.rewrite import prepare
+from codegen.target import SM90
 from kernelforge import Context, Tensor, dtypes, nn, optim
+from kernelforge.fusion.lower import lower
 from kernelforge.kernels import device
+from tests import triton_device as triton_programs
+from tests.fused import planned
 from tests.triton_device import TritonDevice
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
@@ -79,3 +85,33 @@ def test_program(program: Callable[[], list[Tensor]], triton_device: str) -> Non
             results.append([t.cast(dtypes.float32).numpy() for t in program()])
     for found, expected in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2 * np.abs(expected).max())
+
+
+DRAWN = {
+    "normal": lambda: Tensor.normal(300, mean=2, std=3), "randn": lambda: Tensor.randn(300, dtype="float64"),
+    "exponential": lambda: Tensor.empty(300).exponential_(), "cauchy": lambda: Tensor.empty(300).cauchy_(1, 3),
+    "log_normal": lambda: Tensor.empty(300).log_normal_(), "gamma": lambda: Tensor.full(9, 0.7).standard_gamma(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_random_numbers_are_the_same_to_the_last_digit(
+    name: str, triton_device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        triton_programs, "close", lambda made, expected, *_: np.testing.assert_array_equal(made, expected)
+    )
+    with Context(DEVICE=triton_device):
+        DRAWN[name]().numpy()
+
+
+def test_products_and_sums_of_random_numbers_round_twice() -> None:
+    """Where a mask alone is drawn, they may be fused."""
+    for made, expected in [
+        (Tensor.normal(64, mean=2, std=3, contiguous=False), [0]),
+        (Tensor(numbers(64)).dropout(0.3) * 3 + 1, []),
+    ]:
+        (group,) = planned(made, target=SM90)
+        kernel = lower(group).kernel
+        options = dict(generate(prepare(kernel), SM90).options)
+        assert [options[name] for name in ("enable_fp_fusion",) if name in options] == expected

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kernelforge
-from kernelforge import graph
+from kernelforge import graph, nn
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.nn import functional
 from kernelforge.structure import structure
@@ -55,40 +55,67 @@ def test_same_seed_same_numbers(device):
     assert (Tensor.rand(7, 11).numpy() != Tensor.rand(7, 11).numpy()).any()
 
 
-CHOSEN = {
-    "rand": lambda: Tensor.rand(999), "doubles": lambda: Tensor.rand(99, dtype="float64"),
+SEVERAL = {
+    "rand": lambda: Tensor.rand(999), "rand float64": lambda: Tensor.rand(99, dtype="float64"),
     "randint": lambda: Tensor.randint(999, low=-5, high=10**6), "randperm": lambda: Tensor.randperm(101),
     "uniform": lambda: Tensor.uniform(99, low=-3, high=5), "bernoulli": lambda: Tensor.full(99, 0.3).bernoulli(),
+    "uniform_": lambda: Tensor.empty(999).uniform_(2, 3.3), "normal_": lambda: Tensor.empty(999).normal_(2, 3),
     "multinomial": lambda: Tensor.arange(1.0, 99).multinomial(9),
     "with replacement": lambda: Tensor.arange(1.0, 99).multinomial(200, replacement=True),
-    "binomial": lambda: kernelforge.binomial(Tensor.full(99, 20.0), Tensor.full(99, 0.3)),
+    "binomial": lambda: kernelforge.binomial(Tensor.full(99, 20.0), Tensor.arange(99.0) / 99),
     "poisson": lambda: kernelforge.poisson(Tensor.arange(99.0) / 3), "integers": lambda: Tensor.zeros(9).random_(0, 50),
-    "geometric": lambda: Tensor.zeros(99).geometric_(0.3), "dropout": lambda: functional.dropout(Tensor.ones(999), 0.4),
+    "gamma": lambda: Tensor.standard_gamma(Tensor.arange(1.0, 999.0) / 50),
+    "geometric": lambda: Tensor.zeros(999).geometric_(0.3),
+    "dropout": lambda: functional.dropout(Tensor.ones(999), 0.4),
     "alpha dropout": lambda: functional.alpha_dropout(Tensor.ones(99), 0.4, True),
     "slopes": lambda: functional.rrelu(-Tensor.ones(99), training=True),
-}  # fmt: skip
-COMPUTED = {  # of uniform numbers, by functions whose last digit is the device's
-    "randn": lambda: Tensor.randn(999), "complex": lambda: Tensor.randn(99, dtype="complex64"),
-    "doubles": lambda: Tensor.randn(99, dtype="float64"), "normal": lambda: Tensor.normal(99, mean=2, std=3),
-    "exponential": lambda: Tensor.zeros(99).exponential_(2.0), "cauchy": lambda: Tensor.zeros(99).cauchy_(),
-    "log_normal": lambda: Tensor.zeros(99).log_normal_(), "he": lambda: Tensor.kaiming_normal(9, 11),
-    "gumbel": lambda: functional.gumbel_softmax(Tensor.zeros(9, 11)),
+    "randn": lambda: Tensor.randn(9999), "normal": lambda: Tensor.normal(999, mean=2, std=3),
+    "normal of tensors": lambda: kernelforge.normal(Tensor.arange(999.0), Tensor.arange(1.0, 1000.0)),
+    "he": lambda: Tensor.kaiming_normal(9, 11), "cut": lambda: nn.init.trunc_normal_(Tensor.empty(999)),
+    "choice": lambda: functional.gumbel_softmax(Tensor.zeros(999, 11), hard=True),
+    **{f"randn {kind}": lambda kind=kind: Tensor.randn(999, dtype=kind)
+       for kind in ("float16", "bfloat16", "float64", "complex64", "complex128")},
+    **{f"{name} {kind}": lambda name=name, kind=kind: getattr(Tensor.empty(9999, dtype=kind), name)()
+       for name in ("exponential_", "cauchy_", "log_normal_") for kind in ("float16", "float32", "float64")},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*CHOSEN, *[f"computed {name}" for name in COMPUTED]])
+@pytest.mark.parametrize("name", SEVERAL)
 def test_a_seed_gives_every_device_the_same_numbers(name):
     found = []
     for where in ("NUMPY", "CPU"):
         with kernelforge.Context(DEVICE=where):
             Tensor.manual_seed(42)
-            draw = CHOSEN.get(name) or COMPUTED[name.removeprefix("computed ")]
-            found.append(draw().numpy())
-    if name in CHOSEN:
-        np.testing.assert_array_equal(*found)
-    else:
-        size = np.abs(found[0])
-        assert (np.abs(found[1] - found[0]) <= 8 * np.finfo(found[0].dtype).eps * np.maximum(size, 1)).all()
+            found.append(SEVERAL[name]().numpy())
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_that_random_numbers_are_computed_with(dtype, device):
+    """Within one unit in the last place, of the sine within three."""
+    rng = np.random.default_rng(0)
+    some, turns = rng.uniform(-80, 80, 9999).astype(dtype), rng.uniform(-0.25, 0.25, 9999).astype(dtype)
+    positive = np.concatenate([rng.random(9999), 1 - rng.random(99) * 1e-6, 10.0 ** rng.uniform(-30, 30, 999)])
+    positive, digits = positive.astype(dtype), np.finfo(dtype).eps
+    small = np.concatenate([turns, turns * 1e-9, [0.0, 1.0]]).astype(dtype)
+    exactly = np.longdouble
+    for found, expected, most in [
+        (Tensor(positive)._log_alike(), np.log(positive.astype(exactly)), 1),
+        (Tensor(small)._log1p_alike(), np.log1p(small.astype(exactly)), 3),
+        (Tensor(some)._exp_alike(), np.exp(some.astype(exactly)), 1),
+        (Tensor(turns)._sine_of_turn(), np.sin(2 * np.pi * turns.astype(exactly)), 3),
+    ]:
+        assert (np.abs(found.numpy() - expected) <= most * digits * np.abs(expected)).all()
+    ends = Tensor(np.array([-1e9, -1000, 0, 1000, 1e9], dtype))._exp_alike()
+    assert ends.tolist() == [0, 0, 1, math.inf, math.inf]
+
+
+def test_no_number_of_cauchy_is_infinite(numpy_device, monkeypatch):
+    """Numbers lie in the middle of what each uniform one stands for: 0 and the largest are as far out."""
+    largest = 1 - 2.0**-24
+    monkeypatch.setattr(Tensor, "rand", classmethod(lambda cls, *_, **__: cls([0.0, 0.5, largest])))
+    low, middle, high = Tensor.empty(3).cauchy_().tolist()
+    assert low == -high < -1e7 and 0 < middle < 1e-6
 
 
 def test_golden_numbers(device):
