@@ -1,22 +1,11 @@
-/* Graphs that ran before: found by their structure, and run on other buffers, in one call.
-
-The structure of a graph is what `kernelforge.structure` says: each node with its operation and attribute, one met again
-by its number, buffers by theirs.  Here it is two rows, of numbers and of objects. */
+/* Graphs that ran before: found by their structure, and run on other buffers, in one call. */
 
 #include "sequence.h"
+#include "structure.h"
 
 #include <string.h>
 
-enum { MOST_NODES = 512, MOST_BUFFERS = 64, MOST_WORDS = 2048, MOST_OBJECTS = 2048, CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 16 };
-
-/* A graph as it is walked; all borrowed. */
-struct graph {
-    Py_ssize_t words, objects, buffers;
-    uint64_t hash;
-    uint64_t word[MOST_WORDS];
-    PyObject *object[MOST_OBJECTS];
-    PyObject *buffer[MOST_BUFFERS];
-};
+enum { CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 16 };
 
 /* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it.
    facts: of each node that is computed the size, dtype and device, and which of the function's results it is. */
@@ -40,129 +29,6 @@ static uint64_t times_forgotten;
 static PyObject *recorder, *not_a_number, *waiting, *overrides, *epochs, *now, *counters, *touched;
 static PyTypeObject *buffer_class;
 static PyObject *under, *under_overrides, *under_epoch;
-
-/* ------------------------------------------------------------------------------------------------- walking */
-
-static PyObject *names[5];
-enum { GRADIENT, IOTA, EXPAND, RESHAPE, CONST };
-
-static inline uint64_t mixed(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
-    return hash ^ (hash >> 32);
-}
-
-static bool add_word(struct graph *graph, uint64_t word)
-{
-    if (graph->words == MOST_WORDS)
-        return false;
-    graph->word[graph->words++] = word;
-    graph->hash = mixed(graph->hash, word);
-    return true;
-}
-
-static bool add_object(struct graph *graph, PyObject *object)
-{
-    if (graph->objects == MOST_OBJECTS)
-        return false;
-    graph->object[graph->objects++] = object;
-    return true;
-}
-
-static kf_node *source(const kf_node *node)
-{
-    return (kf_node *)PyTuple_GetItem(node->src, 0);
-}
-
-/* Whether every element of a node visibly has the value of a constant. */
-static bool is_uniform(const kf_node *node)
-{
-    if (node->op == names[EXPAND])
-        node = source(node);
-    if (node->op == names[RESHAPE])
-        node = source(node);
-    return node->op == names[CONST];
-}
-
-enum { NODE = 1, AGAIN, VALUE, BUFFER };
-
-/* Adds a buffer a graph reads, as it is seen there. */
-static bool add_buffer(struct graph *graph, const kf_node *node, PyObject *buffer)
-{
-    Py_ssize_t at = 0;
-    while (at < graph->buffers && graph->buffer[at] != buffer)
-        at++;
-    if (at == MOST_BUFFERS)
-        return false;
-    if (at == graph->buffers)
-        graph->buffer[graph->buffers++] = buffer;
-    return add_word(graph, BUFFER) && add_word(graph, (uint64_t)at) && add_word(graph, (uintptr_t)node->dtype) &&
-           add_word(graph, (uint64_t)PyTuple_Size(node->shape)) && add_object(graph, node->device) &&
-           add_object(graph, node->shape) && add_object(graph, node->dtype);
-}
-
-/* Adds a node that is met for the first time; its sources are pushed.  False where the graph is another matter. */
-static bool add_node(struct graph *graph, kf_node *node, kf_node **stack, Py_ssize_t *height)
-{
-    PyObject *buffer = PyObject_TypeCheck(node->attr, kf_buffer_type) ? node->attr : node->realized;
-    if (buffer != Py_None) /* a constant may have been computed where the default device was another */
-        return node->device != Py_None && add_buffer(graph, node, buffer);
-    if (node->op == names[GRADIENT])
-        return false;
-    if (node->device == Py_None) {
-        if (node->op == names[IOTA])
-            return add_word(graph, VALUE) && add_object(graph, node->op) && add_object(graph, node->shape) &&
-                   add_object(graph, node->dtype);
-        if (is_uniform(node)) /* equal ones are one object while it is held */
-            return add_word(graph, VALUE) && add_word(graph, (uintptr_t)node) && add_object(graph, (PyObject *)node);
-    }
-    Py_ssize_t count = PyTuple_Size(node->src);
-    if (!count || *height + count > MOST_NODES || !add_word(graph, NODE) || !add_word(graph, node->own) ||
-        !add_object(graph, node->op) || !add_object(graph, node->attr))
-        return false;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *x = PyTuple_GetItem(node->src, i);
-        if (!kf_is_node(x))
-            return false;
-        stack[(*height)++] = (kf_node *)x;
-    }
-    return true;
-}
-
-/* Walks what nodes are computed from; false where the graph is too large, or not to be known by this. */
-static bool walk(struct graph *graph, kf_node *const *roots, Py_ssize_t count)
-{
-    static uint64_t walks;
-    kf_node *stack[MOST_NODES];
-    uint64_t first = ++walks << 16, met = 0;
-    Py_ssize_t height = 0;
-    graph->words = graph->objects = graph->buffers = 0;
-    graph->hash = 0;
-    for (; height < count; height++) {
-        stack[height] = roots[height];
-        PyObject *device = roots[height]->device;
-        if (device == Py_None) /* it is computed on the default device, whichever that is */
-            return false;
-        if (height && PyObject_RichCompareBool(device, roots[0]->device, Py_EQ) != 1)
-            return false;
-    }
-    if (!add_word(graph, (uint64_t)count))
-        return false;
-    while (height) {
-        kf_node *node = stack[--height];
-        if (node->visit >= first) {
-            if (!add_word(graph, AGAIN) || !add_word(graph, node->visit - first))
-                return false;
-            continue;
-        }
-        if (met == MOST_NODES)
-            return false;
-        node->visit = first + met++;
-        if (!add_node(graph, node, stack, &height))
-            return false;
-    }
-    return true;
-}
 
 /* -------------------------------------------------------------------------------------------------- knowing */
 
@@ -213,7 +79,7 @@ static int are_equal(PyObject *const *a, PyObject *const *b, Py_ssize_t count)
 
 /* What is known of a graph, held for the caller; NULL where nothing is, with an error set or not.
    To compare may run Python, and another thread that makes all forgotten: then it is not known. */
-static struct known *find(const struct graph *graph)
+static struct known *find(const struct kf_graph *graph)
 {
     uint64_t before = times_forgotten;
     for (struct known *one = chains[graph->hash % CHAINS]; one; one = one->next)
@@ -260,7 +126,7 @@ static int holds_now(void)
     return same;
 }
 
-static bool copy(struct known *known, const struct graph *graph)
+static bool copy(struct known *known, const struct kf_graph *graph)
 {
     known->holders = 1;
     known->word = PyMem_Malloc(((size_t)graph->words + 1) * sizeof *known->word);
@@ -326,8 +192,8 @@ static PyObject *know(PyObject *module, PyObject *given)
         Py_CLEAR(under_epoch);
     }
     Py_DECREF(found);
-    struct graph graph;
-    if (PyErr_Occurred() || !walk(&graph, roots, count) || graph.buffers != PyList_Size(leaves))
+    struct kf_graph graph;
+    if (PyErr_Occurred() || !kf_walk(&graph, roots, count) || graph.buffers != PyList_Size(leaves))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
     for (Py_ssize_t i = 0; i < graph.buffers; i++)
         if (graph.buffer[i] != PyList_GetItem(leaves, i))
@@ -415,7 +281,7 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
 
 /* Runs what is known of a graph for tensors of its nodes; the caller holds all of them.
    1 when they are computed, 0 where they are not, -1 with an error set. */
-static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct graph *graph, const struct known *known)
+static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph, const struct known *known)
 {
     PyObject *memories[KF_MOST_NEW];
     int ran = kf_function_run(known->function, graph->buffer, graph->buffers, NULL, memories);
@@ -441,12 +307,12 @@ static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct gr
 /* Runs the graph of tensors where it is known; as `run` tells.  The nodes hold all that is walked but the buffers. */
 static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
 {
-    struct graph graph;
+    struct kf_graph graph;
     kf_node *nodes[MOST_ROOTS];
     int ran = 0;
     for (Py_ssize_t i = 0; i < count; i++)
         nodes[i] = (kf_node *)Py_NewRef(tensors[i]->node);
-    if (walk(&graph, nodes, count)) {
+    if (kf_walk(&graph, nodes, count)) {
         for (Py_ssize_t i = 0; i < graph.buffers; i++)
             Py_INCREF(graph.buffer[i]); /* whatever others do meanwhile */
         struct known *known = find(&graph);
@@ -535,10 +401,8 @@ static PyMethodDef functions[] = {
 
 int kf_add_known(PyObject *module)
 {
-    static const char *const texts[] = {"gradient", "iota", "expand", "reshape", "const"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!names[i] && !(names[i] = PyUnicode_InternFromString(texts[i])))
-            return -1;
+    if (kf_prepare_structure() < 0)
+        return -1;
     if (!waiting && !(waiting = PyList_New(0)))
         return -1;
     if (!touched && !(touched = PyUnicode_InternFromString("touched")))
