@@ -5,7 +5,6 @@ Comes in: tensors and numbers.  Goes out: tensors of the broadcast shape.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ _UNARY: Final = {
     "log10": "log10", "log1p": "log1p", "log2": "log2", "logical_not": "logical_not", "negative": "neg",
     "positive": "positive", "reciprocal": "reciprocal", "round": "round", "sign": "sgn",
     "signbit": "signbit", "sin": "sin", "sinh": "sinh", "sqrt": "sqrt", "square": "square", "tan": "tan",
-    "tanh": "tanh", "trunc": "trunc",
+    "trunc": "trunc",
 }  # fmt: skip
 _BINARY: Final = {
     "add": "add", "atan2": "atan2", "bitwise_and": "bitwise_and", "bitwise_left_shift": "lshift",
@@ -75,22 +74,28 @@ def clip(x: Tensor, /, min: Operand | None = None, max: Operand | None = None) -
 
 
 def floor_divide(x1: Operand, x2: Operand, /) -> Tensor:
-    """The quotients rounded down; with an infinity among the two what floor(x1 / x2) gives, as the standard prefers.
-
-    The operator // gives there what torch, NumPy and Python give.
-    """
-    if not isinstance(x1, Tensor):
-        x1 = _beside(x1, x2)
-    down = x1.floor_divide(x2)
-    if not down.dtype.is_float:
-        return down
-    limit = x1.isinf() | (x2.isinf() if isinstance(x2, Tensor) else x2 in (math.inf, -math.inf))
-    return limit.where(x1.div(x2).floor(), down)
+    """The quotients rounded down, as the operator // has them."""
+    return (x1 if isinstance(x1, Tensor) else _beside(x1, x2)) // x2
 
 
 def expm1(x: Tensor, /) -> Tensor:
-    """exp(x) - 1; of complex infinities and NaN what exp() gives less 1, where the method has NaN, as torch does."""
-    return x.real.isfinite().where(x.expm1(), x.exp() - 1) if x.dtype.is_complex else x.expm1()
+    """exp(x) - 1; of complex infinities and NaN what exp() gives less 1, where the method has NaN, as torch does.
+
+    A real part of 0 has no sign.
+    """
+    if not x.dtype.is_complex:
+        return x.expm1()
+    found = x.real.isfinite().where(x.expm1(), x.exp() - 1)
+    return Tensor.complex(found.real.eq(0).where(0, found.real), found.imag)
+
+
+def tanh(x: Tensor, /) -> Tensor:
+    """tanh() of each element; where a real part is infinite the other part is 0 with the sign it had."""
+    found = x.tanh()
+    if not x.dtype.is_complex:
+        return found
+    limit = x.real.isinf() & x.imag.isfinite()
+    return Tensor.complex(found.real, limit.where(x.imag * 0, found.imag))
 
 
 def real(x: Tensor, /) -> Tensor:
@@ -106,4 +111,4 @@ def imag(x: Tensor, /) -> Tensor:
 globals().update({name: _unary(name, method) for name, method in _UNARY.items()})
 globals().update({name: _binary(name, method) for name, method in _BINARY.items()})
 
-__all__ = ["clip", "expm1", "floor_divide", "imag", "real", *_UNARY, *_BINARY]  # noqa: PLE0604
+__all__ = ["clip", "expm1", "floor_divide", "imag", "real", "tanh", *_UNARY, *_BINARY]  # noqa: PLE0604

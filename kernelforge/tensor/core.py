@@ -7,6 +7,7 @@ operations make new nodes, and assignment makes the tensor name another node.  N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextvars import ContextVar
 from sys import _getframe
@@ -115,6 +116,13 @@ def expanded(node: Node, shape: tuple[int, ...]) -> Node:
     return graph.expand(node, shape)
 
 
+def is_number(data: object) -> bool:
+    """Whether data is a number of Python's that a constant stands for, which has no sign where it is NaN."""
+    if data.__class__ is float and data != data:
+        return math.copysign(1, data) > 0
+    return isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic)
+
+
 def literal_dtype(value: object, beside: DType) -> DType:
     """The type a Python scalar takes beside a tensor: the tensor's own, unless its kind cannot hold the scalar.
 
@@ -199,7 +207,7 @@ class Core(_Fields):
         if isinstance(data, Node):
             node = data if device is None else graph.copy(data, place)
             node = node if wanted is None else graph.cast(node, wanted)
-        elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic) and not requires_grad:
+        elif is_number(data) and not requires_grad:
             kind = wanted or literal_dtype(data, dtypes.bool if isinstance(data, bool) else dtypes.default_int)
             node = pinned(graph.const(data, kind), device)
         else:

@@ -17,7 +17,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
-from kernelforge.tensor.core import Core, expanded, literal_dtype, pinned
+from kernelforge.tensor.core import Core, expanded, is_number, literal_dtype, pinned
 
 
 def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -152,6 +152,8 @@ class Create(Core):
         value = fill_value.item() if isinstance(fill_value, np.generic) else fill_value
         beside = dtypes.bool if isinstance(value, bool) else dtypes.default_int
         kind = literal_dtype(value, beside) if dtype is None else as_dtype(dtype)
+        if not is_number(value):  # a NaN with a sign
+            return cls._made(expanded(cls(value, dtype=kind, device=device)._node, sizes), None, requires_grad)
         return cls._made(graph.full(sizes, value, kind), device, requires_grad)
 
     @classmethod

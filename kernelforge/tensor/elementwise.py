@@ -411,10 +411,20 @@ class Elementwise(Bits):
         return self.div(other, reverse=True)
 
     def __floordiv__(self, other: Operand) -> Self:
-        return self.div(other, rounding_mode="floor")
+        return self._rounded_down(other, False)
 
     def __rfloordiv__(self, other: Operand) -> Self:
-        return self.div(other, reverse=True, rounding_mode="floor")
+        return self._rounded_down(other, True)
+
+    def _rounded_down(self, other: Operand, reverse: bool) -> Self:
+        """floor(a / b), with an infinity among the two as well, where div() gives NaN and -1 as Python does."""
+        down = self.div(other, reverse, "floor")
+        if not down.dtype.is_float:
+            return down
+        a, b, tracked = self._operands(other, reverse)
+        quotient = self._wrap(graph.elementwise("div", a, b), tracked)
+        limit = self._wrap(a, None).isinf() | self._wrap(b, None).isinf()
+        return limit.where(quotient.floor(), down)
 
     def __mod__(self, other: Operand) -> Self:
         return self.mod(other)

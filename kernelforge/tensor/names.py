@@ -143,8 +143,8 @@ class Names(Autograd):
         return self
 
     def floor_divide(self, other: Operand) -> Self:
-        """The quotient rounded down."""
-        return self // other
+        """The quotient rounded down; where an infinity takes part NaN or -1, as Python has it."""
+        return self.div(other, rounding_mode="floor")
 
     def rsub(self, other: Operand, *, alpha: float = 1) -> Self:
         """The difference other - alpha * self."""

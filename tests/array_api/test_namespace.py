@@ -214,14 +214,36 @@ def assert_same_with_signs(found: Tensor, expected: np.ndarray) -> None:
 
 
 def test_quotients_rounded_down_of_special_values(numpy_device) -> None:
-    """With an infinity the function is floor(x / y), the operator what NumPy's function gives; signs of zeros too."""
+    """With an infinity the function and the operator are floor(x / y), the method is NumPy's; signs of zeros too."""
     x, y = np.repeat(SPECIAL, len(SPECIAL)), np.tile(SPECIAL, len(SPECIAL))
     with np.errstate(all="ignore"):
         down = np.floor_divide(x, y)
-        assert_same_with_signs(Tensor(x) // Tensor(y), down)
         limits = np.where(np.isinf(x) | np.isinf(y), np.floor(x / y), down)
+    assert_same_with_signs(Tensor(x).floor_divide(Tensor(y)), down)
+    assert_same_with_signs(Tensor(x) // Tensor(y), limits)
     assert_same_with_signs(xp.floor_divide(Tensor(x), Tensor(y)), limits)
+    changed = Tensor(x)
+    changed //= Tensor(y)
+    assert_same_with_signs(changed, limits)
     assert xp.floor_divide(Tensor([np.inf, 3.0]), 2).tolist() == [np.inf, 1.0]
     assert_same_with_signs(xp.floor_divide(3.0, Tensor([-np.inf, 2.0])), np.asarray([-0.0, 1.0]))
+    assert_same_with_signs(3.0 // Tensor([-np.inf, 2.0]), np.asarray([-0.0, 1.0]))
     assert_same_with_signs(xp.floor_divide(Tensor([3.0]), -np.inf), np.asarray([-0.0]))
     assert xp.floor_divide(Tensor([7, -7]), 2).tolist() == [3, -4]
+
+
+def test_signs_of_nan(numpy_device) -> None:
+    """Those of Python's numbers stay."""
+    for made in (xp.asarray(-np.nan), xp.full((2,), -np.nan), Tensor.zeros(3).full_like(-np.nan)):
+        assert xp.all(xp.signbit(made)) and xp.all(xp.isnan(made))
+    assert not xp.any(xp.signbit(xp.full((2,), np.nan)))
+
+
+def test_zeros_of_complex_results(numpy_device) -> None:
+    """tanh has the sign of the imaginary part at infinity, expm1 of a zero none in its real part."""
+    at = xp.asarray([complex(a, b) for a in (np.inf, -np.inf) for b in (0.5, 2.0, 4.0, -2.0, 0.0, -0.0)])
+    found = xp.tanh(at).numpy()
+    assert (found.real == np.sign(at.numpy().real)).all() and (found.imag == 0).all()
+    assert (np.signbit(found.imag) == np.signbit(at.numpy().imag)).all()
+    zeros = xp.expm1(xp.asarray([complex(-0.0, 0.0), complex(0.0, -0.0), complex(-0.0, -0.0)])).numpy()
+    assert not np.signbit(zeros.real).any() and np.signbit(zeros.imag).tolist() == [False, True, True]
