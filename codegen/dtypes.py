@@ -247,7 +247,8 @@ def as_dtype(value: object) -> DType:
         raise TypeError(f"no dtype corresponds to {value!r}; known: {', '.join(_NAMES)}") from None
 
 
-# The types directly above each type; the lattice is the one torch, JAX and tinygrad share, with uint64 -> float.
+# The types directly above each type; the lattice is the one torch, JAX and tinygrad share, with uint64 -> float.  An
+# 8-bit float beside an integer stays what it is, as in tinygrad; it is not above integers, for int64 beside uint64.
 _ABOVE: Final[dict[DType, tuple[DType, ...]]] = {
     dtypes.bool: (dtypes.int8, dtypes.uint8),
     dtypes.int8: (dtypes.int16,),
@@ -282,7 +283,7 @@ def _upward(dtype: DType) -> frozenset[DType]:
 _UPWARD: Final[dict[DType, frozenset[DType]]] = {d: _upward(d) for d in STORED}
 _PROMOTED: Final[dict[tuple[DType, DType], DType]] = {
     (a, b): min(_UPWARD[a] & _UPWARD[b], key=lambda d: d.priority) for a in STORED for b in STORED
-}
+} | {pair: narrow for narrow in FLOAT8 for x in STORED if x.kind in "biu" for pair in ((x, narrow), (narrow, x))}
 
 
 def promote(first: DType, *rest: DType) -> DType:

@@ -37,8 +37,16 @@ class DTypeError(KernelForgeError, TypeError, RuntimeError):
     """Element types the operation is not defined for."""
 
 
+class UnknownDTypeError(DTypeError, AttributeError):
+    """A name that no element type has."""
+
+
 class ArgumentError(KernelForgeError, ValueError, RuntimeError):
     """An option that has no such value."""
+
+
+class ModeError(ArgumentError, NotImplementedError):
+    """A way to pad or to resize that there is not: NotImplementedError too, as in torch."""
 
 
 class StateError(KernelForgeError, RuntimeError):

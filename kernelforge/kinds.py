@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from codegen import dtypes
 from codegen.dtypes import DType
-from kernelforge.errors import DTypeError
+from kernelforge.errors import DTypeError, UnknownDTypeError
 
 
 def as_dtype(value: object) -> DType:
     """The DType meant by a DType, a name, a NumPy type or a Python type.
 
-    raises DTypeError
+    raises UnknownDTypeError for a name that is none, DTypeError
     """
     if isinstance(value, DType):
         return value
     try:
         return dtypes.as_dtype(value)
     except TypeError as error:
-        raise DTypeError(str(error)) from None
+        raise (UnknownDTypeError if isinstance(value, str) else DTypeError)(str(error)) from None

@@ -1,10 +1,11 @@
 """Errors are of kernelforge's kind and of the built-in kind at once, survive pickling, and show what matters."""
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 
-from kernelforge import errors
+from kernelforge import Tensor, errors
 from kernelforge.errors import CompileError, KernelForgeError
 
 
@@ -21,6 +22,22 @@ from kernelforge.errors import CompileError, KernelForgeError
 )
 def test_kinds(name: str, kind: type) -> None:
     assert issubclass(getattr(errors, name), (KernelForgeError,)) and issubclass(getattr(errors, name), kind)
+
+
+@pytest.mark.parametrize(
+    ("call", "kinds"),
+    [
+        (lambda: Tensor([1.0], dtype="typo"), (TypeError, AttributeError)),
+        (lambda: Tensor.ones(3).sum(dtype=""), (TypeError, AttributeError)),
+        (lambda: Tensor.ones(3).pad((1, 0), mode="typo"), (ValueError, NotImplementedError)),
+        (lambda: Tensor.ones(1, 1, 3).interpolate((4,), mode="typo"), (ValueError, NotImplementedError)),
+    ],
+)
+def test_names_that_are_none(call: Callable[[], object], kinds: tuple[type, ...]) -> None:
+    """They raise what torch and tinygrad raise, and what the others of their kind do."""
+    with pytest.raises(KernelForgeError) as raised:
+        call()
+    assert all(isinstance(raised.value, kind) for kind in kinds)
 
 
 def test_a_compile_error_shows_the_log_from_its_first_error() -> None:

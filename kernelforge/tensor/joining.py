@@ -16,7 +16,7 @@ import numpy as np
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ArgumentError, DTypeError, KindError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, KindError, ModeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.create import as_shape
@@ -40,7 +40,7 @@ class Joining(Movement):
         """
         pads = self._paddings(padding)
         if mode not in ("constant", "reflect", "replicate", "circular"):
-            raise ArgumentError(f"pad mode is constant, reflect, replicate or circular, got {mode!r}")
+            raise ModeError(f"pad mode is constant, reflect, replicate or circular, got {mode!r}")
         if mode != "constant":
             return reduce(lambda x, item: x._mode_padded(mode, *item), enumerate(pads), self)
         bounds = [(max(0, -lo), n - max(0, -hi)) for n, (lo, hi) in zip(self.shape, pads)]

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from codegen.dtypes import DType, dtypes
-from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.errors import ArgumentError, ModeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.unpooling import Unpooling
 
@@ -77,7 +77,7 @@ class Resizing(Unpooling):
         raises ShapeError, ArgumentError
         """
         if mode not in MODES:
-            raise ArgumentError(f"interpolate() knows the modes {', '.join(MODES)}, got {mode!r}")
+            raise ModeError(f"interpolate() knows the modes {', '.join(MODES)}, got {mode!r}")
         if (size is None) == (scale_factor is None):
             raise ArgumentError("interpolate() takes a size or a scale_factor, one of both")
         given = size if scale_factor is None else scale_factor

@@ -54,9 +54,9 @@ DIFFERS: Final = {
     "svd": "as torch.linalg.svd: the last result is V.T",
     "interpolate": "size, mode, align_corners, scale_factor in this order; linear by default",
     "x // 0, x % 0": "of integers by a zero in a tensor are 0; by the number 0 an error",
-    "signbit of NaN": "constant NaN have one sign, as there is one NaN",
+    "signbit of NaN": "of computed constants has one sign, as there is one NaN",
     "loss.backward() of what requires no gradient": "does nothing",
-    "floor_divide of infinities": "is NaN, as in torch and NumPy; array_api.floor_divide gives floor(x / y)",
+    "floor_divide of infinities": "is NaN, as in torch and NumPy; the operator // is floor(x / y)",
     "tensors without dimensions": "have as much to say about a result's type as any other",
     "inv, det, qr, svd, eigh, eig, lu_factor, ldl_factor, ...":
         "are computed by NumPy on the host, their gradients in tensor operations",
