@@ -5,8 +5,10 @@ Comes in: a recipe for a step, what the state begins with, sequences, and values
 nor compiling depends on the number of steps.
 
 The gradient is a loop too, against the direction, of nothing but the state's cotangent.  What of a step is costly and
-depends on no cotangent is computed for all steps at once beforehand, and so are, afterwards, the cotangents of the
-sequences and of what stays the same: a weight's is one product, however many steps there are.
+depends on no cotangent is stored by the loop itself: a node with its sources that holds a value of each step instead of
+the states; one plan's rounds make all that is wanted of a loop.  Where the states were computed before, it is computed
+for all steps at once, and so are, afterwards, the cotangents of the sequences and of what stays the same: a weight's is
+one product, however many steps there are.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from kernelforge import graph
 from kernelforge.calls import Recipe, Signature, placeholders
 from kernelforge.grad import gradient
 from kernelforge.grad.table import add, summed
-from kernelforge.graph import Node, full, rebuild, toposort
+from kernelforge.graph import Node, Shape, full, rebuild, toposort
 from kernelforge.rewrites.lifted import lifted
 from kernelforge.rewrites.tiling import tiled
 
@@ -38,17 +40,25 @@ class Loop(NamedTuple):
 
     sequences  how many there are
     reverse    from their ends to their beginnings; states keep their places
+    value      what the node holds instead of the states: a value each step has computed on its way, flat, and behind it
+               as much as divides memory
     """
 
     step: Recipe
     sequences: int
     reverse: bool
+    value: Recipe | None = None
+
+    @property
+    def states(self) -> Loop:
+        """The loop whose node is the states."""
+        return self._replace(value=None)
 
     def gradient(self, node: Node, dy: Node) -> Sequence[Node | None]:
         """The cotangents of the sources."""
-        init, *rest = node.src
-        inputs = placeholders((_kind(init), *map(_one, rest[: self.sequences]), *map(_kind, rest[self.sequences :])))
-        taken = _Step(self, node, inputs, self.step.replayed(inputs))
+        taken = _Step(self, node.src)
+        if self.value is not None:
+            return gradient(taken.at_once(self.value), dy, node.src)
         reach = taken.reach(dy)
         whole = dy if reach is None else add(dy, _shifted(reach, None, not self.reverse))
         first = None if reach is None else _element(reach, node.shape[0] - 1 if self.reverse else 0)
@@ -56,6 +66,8 @@ class Loop(NamedTuple):
 
     def lifted(self, src: Sequence[Node], size: int) -> Node:
         """The loop of many examples at a time, given sources with the examples' dimension in front."""
+        if self.value is not None:
+            return self._values_lifted(src, size)
         init, *rest = src
         moved = [_swapped(x) for x in rest[: self.sequences]]
         inputs = placeholders((_kind(init), *map(_one, moved), *map(_kind, rest[self.sequences :])))
@@ -64,6 +76,13 @@ class Loop(NamedTuple):
         return _swapped(
             walked(Recipe(self.step.name, inputs, result), init, moved, rest[self.sequences :], self.reverse)
         )
+
+    def _values_lifted(self, src: Sequence[Node], size: int) -> Node:
+        """The values of steps, of many examples at a time."""
+        assert self.value is not None
+        single = placeholders([(x.shape[1:], x.dtype, x.device) for x in src])
+        (found,) = lifted([_Step(self, single).at_once(self.value)], dict(zip(single, src)), size)
+        return found
 
 
 def walked(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequence[Node], reverse: bool = False) -> Node:
@@ -76,8 +95,7 @@ def walked(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequence[N
     if all(_apart(signature) == prod(signature[0]) for signature in parts):
         return graph.loop(Loop(step, len(sequences), reverse), values, (steps, *init.shape))
     wider = _padded(step, parts, tuple(map(_kind, same)))
-    flat = [graph.reshape(x, (steps, x.size // steps)) for x in sequences]
-    flat = [graph.pad(x, ((0, 0), (0, _apart(part) - x.shape[1]))) for x, part in zip(flat, parts[1:])]
+    flat = [_spaced(x, _apart(part)) for x, part in zip(sequences, parts[1:])]
     begin = graph.pad(graph.reshape(init, (init.size,)), ((0, _apart(parts[0]) - init.size),))
     found = graph.loop(Loop(wider, len(flat), reverse), (begin, *flat, *same), (steps, *begin.shape))
     return graph.reshape(graph.shrink(found, ((0, steps), (0, init.size))), (steps, *init.shape))
@@ -92,16 +110,34 @@ def _spelled_out(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequ
     return graph.stack(states[::-1] if reverse else states, ((0, steps),))
 
 
+def _spaced(x: Node, size: int) -> Node:
+    """The elements of a sequence, each in so many places, with zeros behind it, or what was there before."""
+    before = x.src[0] if x.op == "reshape" else x
+    if before.op == "shrink" and before.src[0].shape == (x.shape[0], size) and before.attr[1][0] == 0:
+        return before.src[0]
+    flat = graph.reshape(x, (x.shape[0], x.size // x.shape[0]))
+    return graph.pad(flat, ((0, 0), (0, size - flat.shape[1])))
+
+
+def _cut(x: Node, shape: Shape) -> Node:
+    """A sequence of elements of a shape from those that _spaced() gives."""
+    size = prod(shape)
+    return graph.reshape(graph.shrink(x, ((0, x.shape[0]), (0, size))), (x.shape[0], *shape))
+
+
 @lru_cache(maxsize=1024)
 def _padded(step: Recipe, parts: tuple[Signature, ...], same: tuple[Signature, ...]) -> Recipe:
     """The step on a flat state and flat elements of sequences, with zeros behind them."""
-    flat = placeholders([*(((_apart(part),), *part[1:]) for part in parts), *same])
-    given = [
-        graph.reshape(graph.shrink(x, ((0, prod(shape)),)), shape) for x, (shape, *_) in zip(flat, parts)
-    ]
-    result = step.replayed([*given, *flat[len(parts) :]])
+    flat, result = _on_padded(step, parts, same)
     behind = flat[0].size - result.size
     return Recipe(step.name, flat, graph.pad(graph.reshape(result, (result.size,)), ((0, behind),)))
+
+
+def _on_padded(step: Recipe, parts: tuple[Signature, ...], same: tuple[Signature, ...]) -> tuple[list[Node], Node]:
+    """What a step takes flat with zeros behind it, and what it gives."""
+    flat = placeholders([*(((_apart(part),), *part[1:]) for part in parts), *same])
+    given = [graph.reshape(graph.shrink(x, ((0, prod(shape)),)), shape) for x, (shape, *_) in zip(flat, parts)]
+    return flat, step.replayed([*given, *flat[len(parts) :]])
 
 
 def _apart(signature: Signature) -> int:
@@ -118,49 +154,109 @@ def _computes(step: Recipe) -> bool:
 class _Step:
     """A step spelled out on placeholders, to be differentiated.
 
+    node    the states after all steps
     inputs  of the step, and result: what it gives
-    seen    for the inputs that differ from step to step: all their values
+    seen    for the inputs that differ from step to step, and values computed with them: all of them
     known   for inputs that stay the same: these
     """
 
-    def __init__(self, loop: Loop, node: Node, inputs: list[Node], result: Node) -> None:
-        init, *rest = node.src
-        self.loop, self.node, self.inputs, self.result = loop, node, inputs, result
-        self.seen = dict(zip(inputs, (_shifted(node, init, loop.reverse), *rest[: loop.sequences])))
-        self.known = dict(zip(inputs[1 + loop.sequences :], rest[loop.sequences :]))
+    def __init__(self, loop: Loop, src: Sequence[Node]) -> None:
+        init, *rest = src
+        elements, same = rest[: loop.sequences], rest[loop.sequences :]
+        self.loop, self.steps = loop, elements[0].shape[0]
+        self.node = graph.loop(loop.states, src, (self.steps, *init.shape))
+        self.inputs = placeholders((_kind(init), *map(_one, elements), *map(_kind, same)))
+        self.result = loop.step.replayed(self.inputs)
+        self.seen = dict(zip(self.inputs, (_shifted(self.node, init, loop.reverse), *elements)))
+        self.known = dict(zip(self.inputs[1 + loop.sequences :], same))
+        self.seen.setdefault(self.result, self.node)
+        (self.carried, self.own) = placeholders([_kind(self.result)] * 2)
+        self.cotangent = add(self.own, self.carried)
+
+    def at_once(self, value: Recipe) -> Node:
+        """A value of all steps, computed from the states, with zeros behind each."""
+        (found,) = self._at_once([value.replayed(self.inputs)], self.seen)
+        return _spaced(found, _apart((value.shape, value.dtype, None)))
 
     def reach(self, dy: Node) -> Node | None:
-        """What of the states' cotangents reaches the state before each step; None where nothing does."""
-        carried, own = placeholders([_kind(self.result)] * 2)
-        (part,) = gradient(self.result, add(own, carried), self.inputs[:1])
+        """What of the states' cotangents reaches the state before each step; None where nothing does.
+
+        What of the other cotangents it computes on its way is `seen` from then on.
+        """
+        part, *others = gradient(self.result, self.cotangent, self.inputs)
         if part is None:
             return None
         (part,) = tiled([part])
-        ahead = _ahead(part, {own, carried}, self.result)
+        ahead = _ahead(part, {self.own, self.carried}, self.result)
+        if self.node.realized is None:
+            self._see(self.node, self.inputs, self.result, ahead)
         held = dict(zip(ahead, placeholders([_kind(x) for x in ahead])))
-        (part,) = _replaced([part], held)
-        used = set(toposort([part]))
+        (changed,) = _replaced([part], held)
+        used = set(toposort([changed]))
         sequences = {x: all_of for x, all_of in self.seen.items() if x in used}
         sequences |= dict(zip(held.values(), self._at_once(ahead, self.seen)))
         same = {x: value for x, value in self.known.items() if x in used}
-        step = Recipe(f"{self.loop.step.name}_gradient", [carried, own, *sequences, *same], part)
-        begin = full(carried.shape, 0, carried.dtype)
-        return walked(step, begin, [dy, *sequences.values()], list(same.values()), not self.loop.reverse)
+        inputs = [self.carried, self.own, *sequences, *same]
+        step = Recipe(f"{self.loop.step.name}_gradient", inputs, changed)
+        begin = full(self.carried.shape, 0, self.carried.dtype)
+        found = walked(step, begin, [dy, *sequences.values()], list(same.values()), not self.loop.reverse)
+        states = graph.behind_views(found)
+        if states.op == "loop":
+            shared = _shared(part, tiled([x for x in others if x is not None]), self.cotangent)
+            self._see(states, inputs, changed, shared, held)
+        return found
 
     def others(self, dy: Node) -> list[Node | None]:
         """The cotangents of the sequences and of what stays the same, given those of the states."""
-        (own,) = placeholders([_kind(self.result)])
-        parts = gradient(self.result, own, self.inputs[1:])
-        made = iter(self._at_once(tiled([x for x in parts if x is not None]), {**self.seen, own: dy}))
+        parts = gradient(self.result, self.cotangent, self.inputs[1:])
+        made = iter(self._at_once(tiled([x for x in parts if x is not None]), {self.cotangent: dy, **self.seen}))
         found = [None if part is None else next(made) for part in parts]
         count = self.loop.sequences
         return [*found[:count], *(None if x is None else _over_steps(x) for x in found[count:])]
 
+    def _see(
+        self,
+        states: Node,
+        inputs: Sequence[Node],
+        result: Node,
+        values: Sequence[Node],
+        held: Mapping[Node, Node] | None = None,
+    ) -> None:
+        """Notes the values a loop, given by its states, computes on its way to its result.
+
+        inputs  of its step, which it may take with zeros behind them
+        held    what stands for some of what the values are computed from, in the loop's step
+        """
+        loop, changing = states.attr, 1 + states.attr.sequences
+        kinds = tuple(map(_kind, inputs))
+        is_padded = any(prod(kind[0]) != _apart(kind) for kind in kinds[:changing])
+        there = set(toposort([result]))
+        for value, spelled in zip(values, _replaced(values, held or {})):
+            if spelled not in there or spelled is result or value.dtype is not states.dtype:
+                continue
+            recipe = Recipe(f"{loop.step.name}_value", inputs, spelled)
+            if is_padded:
+                recipe = Recipe(recipe.name, *_on_padded(recipe, kinds[:changing], kinds[changing:]))
+            shape = self.steps, _apart(_kind(value))
+            self.seen[value] = _cut(graph.loop(loop._replace(value=recipe), states.src, shape), value.shape)
+
     def _at_once(self, roots: Sequence[Node], seen: Mapping[Node, Node]) -> list[Node]:
         """The values of nodes in all steps."""
-        known = [self.node if x is self.result else None for x in roots]
-        made = lifted(_replaced(roots, self.known), seen, self.node.shape[0])
-        return [there or here for there, here in zip(known, made)]
+        stands = dict(zip(seen, placeholders([_kind(x) for x in seen])))
+        made = lifted(_replaced(roots, {**self.known, **stands}), {stands[x]: seen[x] for x in seen}, self.steps)
+        return [seen.get(x, here) for x, here in zip(roots, made)]
+
+
+def _shared(part: Node, others: Sequence[Node], cotangent: Node) -> list[Node]:
+    """What costly values other cotangents need are computed for one."""
+    here, order = set(toposort([part])), toposort(others)
+    wait = {cotangent}
+    for node in order:
+        if not wait.isdisjoint(node.src):
+            wait.add(node)
+    own = [x for node in order if node not in here for x in node.src] + list(others)
+    found = dict.fromkeys(graph.behind_views(x) for x in own if x in here and x in wait)
+    return [x for x in found if x.op in COSTLY]
 
 
 def _ahead(part: Node, cotangents: set[Node], result: Node) -> list[Node]:

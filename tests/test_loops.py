@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kernelforge import GlobalCounters, Tensor, jit
 from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
-from kernelforge.func import vmap
+from kernelforge.func import grad, vmap
 from kernelforge.graph import toposort
 from kernelforge.planning.steps import Launch
 from kernelforge.realize import planned
@@ -131,6 +131,32 @@ def test_states_that_only_move() -> None:
 def test_a_state_that_changes_its_shape() -> None:
     with pytest.raises(ShapeError, match="a step takes a state"):
         walk(lambda h, x: x.sum(), Tensor.zeros(2), [Tensor.ones(6, 2)])
+
+
+@pytest.mark.usefixtures("numpy_device")
+@pytest.mark.parametrize("size", [4, 128])
+@pytest.mark.parametrize("step", [recurrent, scaled])
+def test_gradients_of_many_examples(step: Step, size: int) -> None:
+    """What a loop's steps compute on their way for its gradient is of each example, too."""
+    h, x, w = (x.detach() for x in arguments(3, 5, 2, size))
+    examples = x * Tensor.arange(1, 4).reshape(3, 1, 1, 1)
+
+    def gradient(walked: Callable[..., Tensor], x: Tensor) -> Tensor:
+        return grad(lambda w: walked(step, h, x, w).square().sum())(w)
+
+    found = vmap(lambda x: gradient(lambda f, h, x, w: walk(f, h, [x], [w]), x))(examples)
+    one_by_one = [gradient(lambda f, h, x, w: apart(f, h, x, w, False), examples[i]) for i in range(3)]
+    np.testing.assert_allclose(found.numpy(), Tensor.stack(*one_by_one).numpy(), rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("size", [100, 128])
+def test_a_gradient_computes_nothing_of_the_loop_again(size: int) -> None:
+    """A product in each step, one in each step of the gradient, and one for the weight."""
+    given = [x.realize() for x in arguments(0, 16, 4, size)]
+    states = walk(recurrent, given[0], [given[1]], [given[2]])
+    nodes = [x._node for x in (states, states.square().sum().gradient(given[2])[0])]
+    launches = [step for step in planned(nodes) if isinstance(step, Launch)]
+    assert sum(step.program.flops >= 2 * 4 * size * size for step in launches) == 16 + 16 + 1
 
 
 def test_a_step_is_run_on_parts_of_what_is_there() -> None:

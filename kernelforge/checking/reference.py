@@ -383,13 +383,13 @@ def _loop(node: Node, way: Exact, state: NDArray, *rest: NDArray) -> NDArray:
     loop, steps = node.attr, node.shape[0]
     parts = [x.shape[1:] if 0 < i <= loop.sequences else x.shape for i, x in enumerate(node.src)]
     inputs = placeholders([(shape, x.dtype, x.device) for shape, x in zip(parts, node.src)])
-    result = memory_forms([loop.step.replayed(inputs)])
+    result = memory_forms([loop.step.replayed(inputs), (loop.value or loop.step).replayed(inputs)])
     found: list[NDArray] = [state] * steps
     for i in range(steps)[:: -1 if loop.reverse else 1]:
         arrays = [x[i] if k < loop.sequences else x for k, x in enumerate(rest)]
-        (state,) = evaluated(result, dict(zip(inputs, (state, *arrays))), way)
-        found[i] = state
-    return np.stack(found)
+        state, found[i] = evaluated(result, dict(zip(inputs, (state, *arrays))), way)
+    flat = np.stack(found).reshape(steps, -1)
+    return np.pad(flat, ((0, 0), (0, node.size // steps - flat.shape[1]))).reshape(node.shape)
 
 
 def _same(node: Node, way: Exact, x: NDArray, *_: NDArray) -> NDArray:

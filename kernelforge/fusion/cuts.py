@@ -29,6 +29,9 @@ from kernelforge.seen import (
 
 LONGEST_DIAMOND: Final = 32
 SHARED: Final = "used by several kernels and not cheap"
+PIECE: Final = "a piece that is known before another"
+CONTRACTION: Final = "a contraction and its epilogue"
+REDUCTION: Final = "a reduction"
 FACTOR: Final = "too dear to repeat in a contraction"
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
@@ -72,6 +75,7 @@ class Cuts:
             if node not in self.contractions and node.op != "scan":
                 self.cut(node, "bounded")
         self._cut_long_regions()
+        self._cut_pieces()
         self._cut_shared()
         self._keep_needed()
 
@@ -164,8 +168,8 @@ class Cuts:
             while (after := self._epilogue(end)) is not None and after not in taken:
                 taken.add(after)
                 end = after
-            kind = "a scan" if node.op == "scan" else "a reduction"
-            self.cut_value(end, "a contraction and its epilogue" if node in self.contractions else kind)
+            kind = "a scan" if node.op == "scan" else REDUCTION
+            self.cut_value(end, CONTRACTION if node in self.contractions else kind)
 
     def _continues(self, node: Node) -> bool:
         """True for a sum that is only summed on, a few values at a time, none of them used twice: both are one sum.
@@ -300,6 +304,26 @@ class Cuts:
                 operations += size[source][0]
                 loads += size[source][1]
         return operations, loads
+
+    def _cut_pieces(self) -> None:
+        """Of an array one piece of which is stored by a reduction, a dear piece is stored, too, where it shares work.
+
+        It can then be computed with what it shares that with, before the reduction is.
+        """
+        for node in self.order:
+            if node.op != "stack" or is_leaf(node) or not any(self._is_reduction(piece) for piece in node.src):
+                continue
+            inside = frozenset(self.region([node])[0])
+            for piece in node.src:
+                if piece.op in SCALAR_OPS and not self.is_stored(piece) and not self._is_cheap(piece):
+                    computed = [x for x in self.region([piece])[0] if x.op in SCALAR_OPS and not self._is_cheap(x)]
+                    if any(user not in inside for x in computed for user in self.users[x]):
+                        self.cut(piece, PIECE)
+
+    def _is_reduction(self, node: Node) -> bool:
+        """True for a value that a reduction and its epilogue store."""
+        behind = self._behind(node)
+        return behind.realized is None and self.reasons.get(behind) in (CONTRACTION, REDUCTION)
 
     def _cut_shared(self) -> None:
         """A value several stored nodes use is stored too, unless it is cheap; so is a dear operand of a contraction."""

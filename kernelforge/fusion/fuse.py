@@ -124,13 +124,13 @@ def _behind(ends: Sequence[Part], producers: Mapping[Part, Sequence[Part]]) -> l
 def _as_groups(part: Part, cuts: Cuts) -> list[Group]:
     """The launches of a part: one, or two for a scatter, whose base comes first unless nothing is left of it."""
     reasons = {node: cuts.reasons[node] for node in part.outputs}
-    (node, *_) = part.outputs
+    (node, *others) = sorted(part.outputs, key=lambda x: x.op != "stack")
     if is_transfer(node):
         return [Group("copy", part.outputs, (in_memory(node.src[0]),), reasons)]
     if node.op in ("host", "loop", "while"):
         return [Group(node.op, part.outputs, tuple(in_memory(source) for source in node.src), reasons)]
     if node.op == "stack":
-        return [Group("stack", part.outputs, _loads(cuts, node.src), reasons)]
+        return [Group("stack", (node, *others), tuple(part.loads) if others else _loads(cuts, node.src), reasons)]
     if node.op not in SCATTERS:
         return [Group("flat" if part.is_flat else "compute", part.outputs, tuple(part.loads), reasons)]
     base, *rest = node.src

@@ -18,7 +18,7 @@ class Group:
              "flat"     the same, over one axis as long as the largest output; the outputs may differ in shape
              "base"     the output is a scatter or a tally; its base is computed and stored in its place
              "scatter"  the output is such a node with its base in place; its values are combined with it
-             "stack"    the output is a stack of values, each computed from the inputs
+             "stack"    the first output is a stack of values, each computed from the inputs, as are other outputs
              "copy"     the output is the input on another device
              "host"     the output is a function of the inputs that the host computes
              "loop"     the output is what a loop over the inputs carries; each step is a plan's kernels
@@ -44,7 +44,7 @@ class Group:
         if self.kind == "base":
             return tuple(node.src[0] for node in self.outputs)
         if self.kind == "stack":
-            return self.outputs[0].src
+            return (*self.outputs[0].src, *self.outputs[1:])
         if self.kind == "scatter":
             return tuple(node.src[2] for node in self.outputs)
         return self.outputs

@@ -118,13 +118,18 @@ class Lowering:
         return found
 
     def stack(self) -> list[Store]:
-        """Plain stores of every piece at its place in the output."""
-        (node,) = self.group.outputs
-        axes = [self.demands.add_store([piece]) for piece in node.src]
+        """Plain stores of every piece at its place in the output, and of other outputs."""
+        node, *others = self.group.outputs
+        axes = [self.demands.add_store([value]) for value in self.group.values]
         self._build()
         dims, sizes = zip(*node.attr)
         found = []
         for number, (order, root) in enumerate(zip(axes, self.demands.roots)):
+            if number >= len(node.src):
+                other = others[number - len(node.src)]
+                index = flat_index(_by_dimension(order, other.shape), other.shape)
+                found.append(Store(self._output(other), index, stored(self._exprs[id(root)], other.dtype), order=order))
+                continue
             place = _by_dimension(order, node.src[number].shape)
             for i, dim in enumerate(dims):
                 place.insert(dim, constant(number // prod(sizes[i + 1 :]) % sizes[i]))

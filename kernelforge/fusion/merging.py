@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from codegen.ops import SCALAR_OPS
 from kernelforge.fusion.cuts import Cuts
-from kernelforge.fusion.questions import Answer, Questions, is_pointwise
-from kernelforge.graph import SCATTERS, Node
+from kernelforge.fusion.questions import IN_ORDER, Answer, Questions, is_pointwise
+from kernelforge.graph import SCATTERS, VIEWS, Node
 from kernelforge.rewrites.alongside import cuts_among
 from kernelforge.seen import is_transfer
 
@@ -37,10 +38,11 @@ class Part:
     inside  the nodes it computes
     first, last  positions of its outputs in the graph's order
     reach        the latest position among its outputs and those of all parts it waits for
+    values       what it stores: its outputs, or the pieces of one
     is_flat      its outputs differ in shape: they are computed along one axis
     """
 
-    __slots__ = ("answer", "first", "inside", "is_flat", "last", "loads", "outputs", "reach", "special")
+    __slots__ = ("answer", "first", "inside", "is_flat", "last", "loads", "outputs", "reach", "special", "values")
 
     def __init__(self, outputs: tuple[Node, ...], cuts: Cuts, computed: Iterable[Node] = ()) -> None:
         self.outputs = outputs
@@ -48,6 +50,7 @@ class Part:
         positions = [cuts.position[node] for node in outputs]
         self.first, self.last = min(positions), max(positions)
         self.reach = self.last
+        self.values = tuple([piece for node in outputs for piece in (node.src if node.op == "stack" else (node,))])
         self.special = any(node.op in ALONE or is_transfer(node) for node in outputs)
         self.special = self.special or any(node.op == "contiguous" and node.attr is not None for node in outputs)
         self.answer: Answer | None = None
@@ -225,7 +228,10 @@ class Merging:
 
     def _join(self, earlier: Part, later: Part, via: Iterable[Part]) -> Part | None:
         """One part in place of two, if that is allowed."""
-        if earlier.special or later.special or self.heeds(self.devices(earlier, later)) is not None:
+        special = earlier.special or later.special
+        if special and not (beside_pieces(earlier) and beside_pieces(later)):
+            return None
+        if self.heeds(self.devices(earlier, later)) is not None:
             return None
         if self.heeds(self.must_be_read(earlier, later)) is not None:
             return None
@@ -235,7 +241,7 @@ class Merging:
         if self.depends(later, earlier, via):
             return None
         part = self.united(earlier, later)
-        if self.refusal(part, earlier, later) is not None:
+        if (special and not of_one_shape(part)) or self.refusal(part, earlier, later) is not None:
             self.refused.add(key)
             return None
         return self._replace(earlier, later, part)
@@ -318,7 +324,7 @@ class Merging:
 
     def refusal(self, part: Part, earlier: Part, later: Part) -> str | None:
         """The questions' objection, or that parallelism is lost: a user may wait for the other, siblings may not."""
-        part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
+        part.answer = self._answer(part)
         return part.answer.refusal or self.heeds(self.loss(part, earlier, later))
 
     def loss(self, part: Part, earlier: Part, later: Part) -> str | None:
@@ -331,5 +337,26 @@ class Merging:
 
     def _parallel(self, part: Part) -> int:
         if part.answer is None:
-            part.answer = self.questions.ask(part.outputs, part.inside, part.loads)
+            part.answer = self._answer(part)
         return part.answer.parallel
+
+    def _answer(self, part: Part) -> Answer:
+        return self.questions.ask(part.values, [node for node in part.inside if node.op != "stack"], part.loads)
+
+
+def beside_pieces(part: Part) -> bool:
+    """True for what is computed element by element, an array made of pieces among it or not."""
+    return not any(node.op in ALONE and node.op != "stack" for node in part.outputs) and all(
+        node.op in SCALAR_OPS or node.op in IN_ORDER or node.op in VIEWS or node.op == "stack" for node in part.inside
+    )
+
+
+def of_one_shape(part: Part) -> bool:
+    """True where an array made of pieces and what is stored beside it have pieces of one shape: one loop stores all."""
+    stacks = [node for node in part.inside if node.op == "stack"]
+    return (
+        len(stacks) == 1
+        and stacks[0] in part.outputs
+        and not any(stacks[0] in node.src for node in part.inside)
+        and all(node.shape == part.values[0].shape for node in part.values)
+    )

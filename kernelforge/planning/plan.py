@@ -192,12 +192,16 @@ class Planner:
         self.last: dict[Node, Group] = {}
         self.dying: frozenset[int] = frozenset()
         self.driven: dict[tuple[object, tuple[Node, ...]], Driven] = {}
+        self.loops: dict[tuple[object, tuple[Node, ...]], dict[Node, None]] = {}  # what is wanted of each
         self.asked: list[int] = []  # positions of the steps that prepare a weight
 
     def foresee(self, groups: Sequence[Group], wanted: Sequence[Node], dying: frozenset[int]) -> None:
         """Notes which group is the last to read each leaf, where no other node shows the same buffer."""
         readers: dict[int, dict[Node, Group]] = {}
         for group in groups:
+            if group.kind == "loop":
+                (node,) = group.outputs
+                self.loops.setdefault((node.attr.states, node.src), {})[node] = None
             for node in group.inputs:
                 if is_stored(node):
                     readers.setdefault(self._slot(node, self.device), {})[node] = group
@@ -245,18 +249,24 @@ class Planner:
         self.plan.steps.append(step)
 
     def _repeat(self, group: Group, device: str) -> None:
-        """Appends the steps of a loop."""
+        """Appends the steps of a loop, once for all that is wanted of it."""
         (node,) = group.outputs
-        loop, steps = node.attr, node.shape[0]
+        loop, steps = node.attr.states, node.shape[0]
+        wanted = self.loops.pop((loop, node.src), None)
+        if wanted is None:
+            return
         shapes = [x.shape[1:] if 0 < i <= loop.sequences else x.shape for i, x in enumerate(node.src)]
         leaves = [Buffer(prod(shape), x.dtype, device) for shape, x in zip(shapes, node.src)]
+        whole = graph.loop(loop, node.src, (steps, *node.src[0].shape))
+        found = [whole, *(x for x in wanted if x is not whole)]
         with user_line(node.line):
-            state = loop.step.replayed([graph.buffer(leaf, shape) for leaf, shape in zip(leaves, shapes)])
-        body = make_plan([state], leaves, device, same=leaves[1 + loop.sequences :])
+            given_here = [graph.buffer(leaf, shape) for leaf, shape in zip(leaves, shapes)]
+            made = [(x.attr.value or loop.step).replayed(given_here) for x in found]
+        body = make_plan(made, leaves, device, same=leaves[1 + loop.sequences :])
         given = [self._argument(x, device, group) for x in group.inputs]
         places = range(steps)[:: -1 if loop.reverse else 1]
-        target = self._slot(node, device)
-        once, repeated, where = rounds(body, given, loop.sequences, places, target, self._new)
+        targets = [(self._slot(x, device), x.size // steps * x.dtype.itemsize) for x in found]
+        once, repeated, where = rounds(body, given, loop.sequences, places, targets, self._new)
         weights = {where[slot] for p in body.preparations for slot in p.outputs if slot in where}
         self.asked += [len(self.plan.steps) + i for i, step in enumerate(once) if not weights.isdisjoint(step.writes)]
         self.plan.steps += [*once, *repeated]

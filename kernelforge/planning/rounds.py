@@ -14,17 +14,22 @@ from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Slot, Ste
 
 
 def rounds(
-    body: Plan, given: Sequence[int], sequences: int, places: Iterable[int], target: int, new: Callable[[Slot], int]
+    body: Plan,
+    given: Sequence[int],
+    sequences: int,
+    places: Iterable[int],
+    targets: Sequence[tuple[int, int]],
+    new: Callable[[Slot], int],
 ) -> tuple[list[Step], list[Step], dict[int, int]]:
     """The steps before a loop, those of its rounds, and the slots of what is the same in all rounds by those of body.
 
-    body       its leaves are the state, one element of each sequence, and what stays the same; its result is the state
+    body       its leaves are the state, one element of each sequence, and what stays the same; its results are the
+               state and what else is wanted of each round
     given      the slots of what the state begins with, of the sequences, and of what stays the same
     places     of the sequences' elements, in the order of the rounds
-    target     the slot for the states after all rounds
+    targets    the slots for the results of all rounds, and how many bytes of them are a round's
     new        adds a slot
     """
-    (result,) = body.results
     where = dict(enumerate(given[1 + sequences :], 1 + sequences))
     once, repeated = _divided(body, where)
     own = [number for number, slot in enumerate(body.slots) if slot.role in ("scratch", "fault")]
@@ -43,19 +48,19 @@ def rounds(
         return {i: part(here[whole], i, start) for i, whole, start, _ in body.parts if whole in of}
 
     where |= parts(where.keys(), where)
-    changing = {*range(1 + sequences), result}
+    changing = {*range(1 + sequences), *body.results}
     found: list[Step] = []
     here, state = dict(where), given[0]
     for place in places:
         here[0] = state
         here |= {i: part(given[i], i, place * body.slots[i].nbytes) for i in range(1, 1 + sequences)}
-        state = part(target, result, place * body.slots[result].nbytes)
-        if result < len(given):
-            found.append(Transfer(here[result], state))
-        else:
-            here[result] = state
-            here |= parts(changing, here)
-            found += [moved(step, here) for step in repeated]
+        ends = [part(whole, i, place * nbytes) for (whole, nbytes), i in zip(targets, body.results)]
+        made = {i: end for i, end in zip(body.results, ends) if i >= len(given)}
+        here |= made
+        here |= parts(changing, here)
+        found += [moved(step, here) for step in repeated]
+        found += [Transfer(here[i], end) for i, end in zip(body.results, ends) if made.get(i) != end]
+        state = ends[0]
     return [moved(step, where) for step in once], found, where
 
 

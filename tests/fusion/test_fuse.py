@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codegen.target import CPU, SM90
-from kernelforge import autograd, graph, realize
+from kernelforge import GlobalCounters, autograd, graph, realize
 from kernelforge.buffer import Buffer
 from kernelforge.fusion.fuse import groups
 from kernelforge.fusion.lower import lower
 from kernelforge.kernels import Device
 from kernelforge.planning.steps import Launch
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.walking import side_by_side
 from tests.effort import effort
 from tests.evaluate import evaluate_all
 from tests.fused import interpreted, planned, tensor, to_compute
@@ -356,3 +357,19 @@ def test_a_long_attention_and_its_gradients_share_what_they_read() -> None:
         return len(planned(out, *out.gradient(q, k, v, gradient=g), target=SM90))
 
     assert kernels(4096) == kernels(1024)
+
+
+def test_values_beside_the_pieces_of_an_array_are_stored_with_them() -> None:
+    """One kernel, as what is shared would be stored else; what reads the array waits for it."""
+    x, y = Tensor.rand(4, 100).realize(), Tensor.rand(4, 100).realize()
+    shared = (x * y).exp().tanh()
+    pieces = side_by_side([shared + x, shared.sin()])
+    beside = shared * y
+    before = GlobalCounters.kernel_count
+    Tensor.realize(pieces, beside)
+    assert GlobalCounters.kernel_count - before == 1
+    expected = np.tanh(np.exp(x.numpy() * y.numpy()))
+    np.testing.assert_allclose(pieces.numpy(), np.hstack([expected + x.numpy(), np.sin(expected)]), rtol=1e-5)
+    np.testing.assert_allclose(beside.numpy(), expected * y.numpy(), rtol=1e-5)
+    again = (side_by_side([x.exp(), y.exp()]) + 1).reshape(4, 2, 100).sum(1)
+    np.testing.assert_allclose(again.numpy(), np.exp(x.numpy()) + np.exp(y.numpy()) + 2, rtol=1e-5)
