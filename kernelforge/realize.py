@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
 from kernelforge.buffer import Buffer
-from kernelforge.carried import carried, mark
+from kernelforge.carried import carried, kinds, of_known_kinds, unasked
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import InternalError
 from kernelforge.execution import debug, edits, faults, saved
@@ -98,7 +98,7 @@ class Plans:
     made    by those of them that nothing else needed
     usual   the plan where none of them is looked for
     runs    of large plans for open sizes
-    carried places of nodes that the next graph is going to use, as they are those of a loop
+    kinds   how many were known of values that loops carry on when the graph was looked at
     """
 
     spares: frozenset[int]
@@ -106,12 +106,13 @@ class Plans:
     made: dict[frozenset[int], Plan]
     usual: Plan | None = None
     runs: int = 0
-    carried: tuple[int, ...] = ()
+    kinds: int = 0
 
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
 _sized: Final[deque[tuple[object, ...]]] = deque()
 _single: Final[dict[tuple[object, ...], tuple[Plan, frozenset[int]]]] = {}  # plans of one launch, and their spares
+_carries: Final[dict[tuple[object, ...], tuple[int, ...]]] = {}  # places of what loops carry on, by graphs that tell
 _single_under: Final[list[object]] = [None]  # the circumstances they were made under
 
 
@@ -144,11 +145,14 @@ def realize(
     found = _structured(pending, device)
     key = (device, circumstances(), found.key)
     plans = _plans.get(key)
+    more = _carried(pending, found, key, plans)
+    if more:
+        unasked.update(dict.fromkeys(more, 0))
+        return realize([*pending, *more], names, thorough)
     leaves = cast(list[Buffer], found.leaves)
     usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
-    mark(found.nodes, plans.carried if plans is not None else ())
     if plans is not None and usual is not None and not _outgrown(plans, usual):
-        _know(pending, usual, leaves, plans.carried)
+        _know(pending, usual, leaves)
         faults.tell(usual, found.nodes)
         return Ran(usual, leaves, _run_for(pending, usual, leaves), usual.told)
     free: frozenset[int] = frozenset()
@@ -163,22 +167,26 @@ def realize(
     if plan is None or closed:
         if plan is not None:  # of others of its kind there may be fewer now
             plan.closed[0] += 1
-        further = _carried(found, plans)
         plan = _planned(pending, found, device, free, opens=not closed)
         if plans is None:
             counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
-            plans = _plans[key] = Plans(plan.spares, counts, {}, carried=further)
+            plans = _plans[key] = Plans(plan.spares, counts, {}, kinds=len(kinds))
             _make_room(key, plan)
         compile_all(plan)
         plans.made[free & plans.spares] = plan
         debug.show_plan(plan)
         if not free & plans.spares:
-            if (plans.usual is None or closed) and not plans.counts:
-                plans.usual = plan
-            if plan.is_one_launch and not _is_large(plan) and not VERIFY.value:
-                _remember(pending[0], leaves, plan, plans.spares if plans.counts else frozenset())
+            _keep(plan, plans, closed, pending[0], leaves)
     faults.tell(plan, found.nodes)
     return Ran(plan, leaves, _run_for(pending, plan, leaves), plan.told)
+
+
+def _keep(plan: Plan, plans: Plans, closed: bool, node: Node, leaves: Sequence[Buffer]) -> None:
+    """Has a plan that takes no operand's memory found again in less time."""
+    if (plans.usual is None or closed) and not plans.counts:
+        plans.usual = plan
+    if plan.is_one_launch and not _is_large(plan) and not VERIFY.value:
+        _remember(node, leaves, plan, plans.spares if plans.counts else frozenset())
 
 
 def _structured(nodes: Sequence[Node], device: str) -> Structure:
@@ -196,13 +204,26 @@ def _structured(nodes: Sequence[Node], device: str) -> Structure:
     return structure_on(nodes, device)
 
 
-def _carried(found: Structure, known: Plans | None) -> tuple[int, ...]:
-    """The places of what a loop carries on in a new graph, marked."""
-    if known is not None or recorder.get() is not None:
-        return ()
-    places = carried(found.nodes)
-    mark(found.nodes, places)
-    return places
+def _carried(wanted: Sequence[Node], found: Structure, key: tuple[object, ...], known: Plans | None) -> list[Node]:
+    """The nodes of a graph that a loop carries on, and that are not wanted anyway.
+
+    None while a function is recorded, whose results are computed together.
+    """
+    if recorder.get() is not None:
+        return []
+    places = _carries.get(key) if _carries else None
+    if places is None:
+        if known is not None and known.kinds == len(kinds):
+            return []
+        places = carried(found.nodes) if known is None else of_known_kinds(found.nodes)
+        if known is not None:
+            known.kinds = len(kinds)
+        if places:
+            _carries[key] = places
+            if len(_carries) > MOST_PLANS:
+                del _carries[next(iter(_carries))]
+    apart = set(wanted) if places else set()
+    return [node for place in places if (node := found.nodes[place]) not in apart and node.realized is None]
 
 
 def _is_large(plan: Plan) -> bool:
@@ -268,7 +289,7 @@ def realize_again(node: Node) -> Buffer | None:
     return buffer
 
 
-def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer], carried: tuple[int, ...] = ()) -> None:
+def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer]) -> None:
     """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else."""
     if compiled is None or not isinstance(plan.single, compiled.Function):
         return
@@ -276,7 +297,7 @@ def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer], carried: tupl
     if now is None or plan.known_under == now:
         return
     plan.known_under = now
-    others = plan.takes or plan.flags or plan.preparations or carried or _is_large(plan)
+    others = plan.takes or plan.flags or plan.preparations or _is_large(plan)
     places = {number: (slot, place) for place, (number, slot, _) in enumerate(plan.made)}
     if not others and len(nodes) == len(places) and places.keys() == set(plan.results):
         made = [places[number] for number in plan.results]

@@ -24,11 +24,12 @@ ORDER = {
                          boxes gathers masks < items < moves stores words < dots < leaves < pack < printer < together <
                          __init__""",
     "codegen/triton": "scope text < grid tiles < descriptor dot < limits expr < store < printer < __init__",
-    "kernelforge": """blame collector later < settings errors < native variable kinds progress counters buffer dlpack
-                      recording < node < interning < graph < views shape structure hosted held carried checked seen <
-                      grad < rewrites < kernels < ceilings tune < calls fusion < loops whiles windows < planning <
-                      execution < checking < dumping < realize < nans < tensor < autograd fft io linalg signal special <
-                      array_api < counterparts < nn optim data < checkpoint amp replay < func < functions inspect
+    "kernelforge": """blame collector later < settings errors < native variable kinds progress counters growth
+                      buffer dlpack recording < node < interning < graph < views shape structure hosted held carried
+                      checked seen < grad < rewrites < kernels < ceilings tune < calls fusion < loops whiles windows <
+                      planning < execution < checking < dumping < realize < nans < tensor <
+                      autograd fft io linalg signal special < array_api < counterparts <
+                      nn optim data < checkpoint amp replay < func < functions inspect
                       < bench < cli < __main__ __init__""",
     "kernelforge/fusion": """limits axes group naming < cuts demand story < questions lower < merging < boundaries <
                              fuse < __init__""",

@@ -25,7 +25,7 @@ def dying(shape: Structure, names: Mapping[Node, int]) -> frozenset[int]:
     uses = _uses(shape.nodes)
     kept = _kept(shape.nodes, uses, names)
     holders = _holders(shape, kept)
-    counts = _counts(shape.leaves)
+    counts = references(shape.leaves)
     return frozenset(
         number
         for number, (count, (leaf, known)) in enumerate(zip(counts, holders.items()))
@@ -33,12 +33,12 @@ def dying(shape: Structure, names: Mapping[Node, int]) -> frozenset[int]:
     )
 
 
-def _counts(objects: Sequence[object]) -> list[int]:
+def references(objects: Sequence[object]) -> list[int]:
     """How many references there are to each object."""
     return [getrefcount(x) for x in objects]
 
 
-ALONE: Final = _counts([object()])[0]  # of an object in the list alone
+ALONE: Final = references([object()])[0]  # of an object in the list alone
 
 
 def _uses(nodes: Sequence[Node]) -> dict[Node, int]:
@@ -56,7 +56,7 @@ def _kept(nodes: Sequence[Node], uses: Mapping[Node, int], names: Mapping[Node, 
     known = names.get
     alive = [
         node
-        for node, count, used in zip(nodes, _counts(nodes), uses.values())
+        for node, count, used in zip(nodes, references(nodes), uses.values())
         if count != ALONE + 1 + used + known(node, 0)
     ]
     kept: set[Node] = set()
@@ -83,4 +83,4 @@ def _holders(shape: Structure, kept: set[Node]) -> dict[Any, int]:
 def _is_shared(buffer: Buffer) -> bool:
     """True when something else holds the memory of a buffer."""
     memories = [buffer.memory]
-    return buffer.shared or (buffer.memory is not None and _counts(memories)[0] != ALONE + 1)
+    return buffer.shared or (buffer.memory is not None and references(memories)[0] != ALONE + 1)

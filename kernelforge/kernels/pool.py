@@ -13,10 +13,12 @@ from sys import getrefcount
 from typing import Final
 
 from kernelforge.counters import GlobalCounters
+from kernelforge.growth import grew
 from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import POOL, remembered
 
 SMALLEST: Final = 256
+COUNTED: Final = 1 << 14  # bytes of a block from which it counts for how much memory has grown
 MOST_SPARED: Final = 1 << 19  # bytes of memory that a taker has in reserve, twice; beyond, little is gained
 ALL_SPARED: Final = 16 << 20  # bytes in the reserves of all takers
 _UNHELD: Final = 2  # references to what only a variable and the call that counts them hold
@@ -97,6 +99,8 @@ class Pool:
                 block = self._fresh(capacity)
         memory = _new(Memory)  # without a call of __init__
         memory.nbytes, memory.block, memory.owner = nbytes, block, self
+        if capacity >= COUNTED:
+            grew(capacity)
         return memory
 
     def taker(self, nbytes: int) -> Callable[[], Memory]:
@@ -136,7 +140,10 @@ class Pool:
 
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""
-        self._free[block.capacity].append(block)
+        capacity = block.capacity
+        self._free[capacity].append(block)
+        if capacity >= COUNTED:
+            grew(-capacity)
         if self._bytes <= self._default_limit and not POOL.touched:
             return
         limit = _kept_bytes()

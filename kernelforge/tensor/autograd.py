@@ -7,7 +7,7 @@ differentiated again.  The derivative of each operation is in kernelforge/grad/.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
 from itertools import count
 from types import TracebackType
@@ -17,9 +17,10 @@ from weakref import WeakValueDictionary
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
-from kernelforge.interning import let_go, new_node
+from kernelforge.interning import new_node
 from kernelforge.recording import recorder, spelling
 from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
+from kernelforge.tensor.forgetting import forget, forgotten
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
 from kernelforge.tensor.stops import Stop, derivatives, stops
@@ -136,13 +137,15 @@ class Autograd(LowRank):
         >>> (x * x).sum().gradient(x)[0].tolist()
         [2.0, 4.0]
 
-        raises ShapeError without a needed cotangent
+        raises ShapeError without a needed cotangent; StateError where a target waits for what was let go
         """
         cotangent = self._cotangent(gradient)
         _catch_up(targets)
         places = _places(self._node)
         nodes = [_place(places, target._node) for target in targets]
         missing = [i for i, node in enumerate(nodes) if node is None]
+        if missing:
+            _complain_if_forgotten(places)
         if missing and not materialize_grads:
             raise StateError(
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
@@ -224,7 +227,10 @@ class Autograd(LowRank):
         """Live float tensors this one depends on that say nothing of requires_grad, by their nodes.
 
         Equal constants are one node, whose gradient is that of all of them: those of several tensors are left out.
+
+        raises StateError where it was forgotten what this one depends on
         """
+        _complain_if_forgotten(places)
         found: dict[Node, Self] = {}
         shared: set[Node] = set()
         for tensor in [x for x in gc.get_objects() if issubclass(type(x), type(self)) and x is not self]:
@@ -327,17 +333,16 @@ def _catch_up(targets: Iterable[Core]) -> None:
     found = of_past_rounds(waiting)
     for device in dict.fromkeys(node.device for node in found):
         computed([node for node in found if node.device == device])
-    past, through = set(found), set[Node]()  # through: what such gradients may go through
-    for node in graph.toposort(found):
-        if node in past and (node.op == "detach" or not _goes_through(node, through)):
-            let_go(node)
-        if _goes_through(node, through):
-            through.add(node)
+    forget(found)
 
 
-def _goes_through(node: Node, through: Container[Node]) -> bool:
-    """True where a gradient of a leaf may go through a node: it is one, or made from what leads to one."""
-    return node in leaves or node in stops or any(x in through for x in node.src)
+def _complain_if_forgotten(places: Iterable[object]) -> None:
+    """raises StateError where how a node was computed was forgotten while a gradient could still be asked for"""
+    if forgotten and any(isinstance(node, Node) and node in forgotten for node in places):
+        raise StateError(
+            "gradient of a tensor that waited so long that part of its history was let go, to bound memory: make what "
+            "gradients are wanted of with requires_grad=True, take the gradient earlier, or set KF_PENDING=0"
+        )
 
 
 def _places(root: Node) -> dict[object, Node]:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
 from kernelforge import graph
+from kernelforge.carried import unasked
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
+from kernelforge.growth import due
 from kernelforge.interning import let_go
 from kernelforge.kernels import Device
 from kernelforge.later import later
@@ -25,13 +27,21 @@ from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
 from kernelforge.tensor.core import Core, leaves, pending
+from kernelforge.tensor.forgetting import forget_unasked
 from kernelforge.tensor.random import Random
 
 if TYPE_CHECKING:
     from kernelforge import dumping, nans, realize
     from kernelforge.planning.steps import Step
+    from kernelforge.tensor import unread
 else:
-    later(globals(), dumping="kernelforge.dumping", nans="kernelforge.nans", realize="kernelforge.realize")
+    later(
+        globals(),
+        dumping="kernelforge.dumping",
+        nans="kernelforge.nans",
+        realize="kernelforge.realize",
+        unread="kernelforge.tensor.unread",
+    )
 
 
 if TYPE_CHECKING or compiled is None:
@@ -277,6 +287,8 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
     """
     if recorder.get() is not None:
         return None
+    if due:
+        unread.look()
     wanted = []
     for tensor in tensors:
         if graph.uniform(tensor._node) is not None:
@@ -297,6 +309,8 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
     if looks:
         nans.blame(wanted)
     settle(tensors)
+    if unasked:
+        forget_unasked()
     return ran
 
 

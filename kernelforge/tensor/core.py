@@ -24,6 +24,7 @@ from kernelforge.blame import is_own
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
+from kernelforge.growth import due, grew
 from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
@@ -38,10 +39,11 @@ from kernelforge.tensor.pressure import PATIENCE, waits_for_much
 
 if TYPE_CHECKING:
     from kernelforge import realize
+    from kernelforge.tensor import unread
 
     _Fields = object
 else:
-    later(globals(), realize="kernelforge.realize")
+    later(globals(), realize="kernelforge.realize", unread="kernelforge.tensor.unread")
     _Fields = record("Tensor", "_hooks", "_leaf", "_node", "_place", "_tracked", "grad")
 
 Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic"
@@ -145,6 +147,9 @@ def literal_dtype(value: object, beside: DType) -> DType:
 
 def own_storage(values: NDArray, dtype: DType, device: str) -> Node:
     """A leaf node with the given values in a buffer nothing else shares."""
+    grew(values.nbytes)
+    if due:
+        unread.look()
     return graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape), dtype)
 
 

@@ -1,6 +1,6 @@
 """How much work a tensor may put off: what is never asked for must not fill the memory.
 
-Comes in: a node that waits for a long chain of others, or for what a loop carries on.  Goes out: whether it had better
+Comes in: a node that waits for a long chain of others.  Goes out: whether it had better
 be computed now.  To compute it changes no result; a loop that adds up a loss for ever holds a bounded part of its past
 that way.  What decides is in the graph alone, so a program that is run again is cut in the same places and finds the
 same plans.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Final
 
-from kernelforge.carried import CARRIED, kind_of
+from kernelforge.carried import kind_of
 from kernelforge.graph import Node, toposort, uniform
 from kernelforge.kernels import Device
 from kernelforge.settings import PENDING
@@ -22,16 +22,14 @@ UNKNOWN: Final = 8 << 30  # bytes of a device that does not tell
 
 
 def waits_for_much(node: Node) -> bool:
-    """True when a node waits for more operations than KF_PENDING, or holds much memory it was computed from, or uses
-    what a loop carries on.
+    """True when a node waits for more operations than KF_PENDING, or holds much memory it was computed from.
 
     When it does not, it is asked again only after as many further operations.
     """
     most = PENDING.value
     if not most:
         return False
-    uses_carried = any(x.depth >= CARRIED for x in node.src)
-    bound = (Device[node.device or Device.DEFAULT].facts.memory or UNKNOWN) // SHARE
+    bound = most_held(node.device)
     held: dict[object, int] = {}
     seen: set[Node] = set()
     stack = [node]
@@ -51,8 +49,13 @@ def waits_for_much(node: Node) -> bool:
             stack += x.src
     if sum(held.values()) > bound:
         return True
-    node.depth = PATIENCE if uses_carried else 0
-    return uses_carried
+    node.depth = 0
+    return False
+
+
+def most_held(device: str | None) -> int:
+    """The bytes that one node may keep from being freed."""
+    return (Device[device or Device.DEFAULT].facts.memory or UNKNOWN) // SHARE
 
 
 def of_past_rounds(nodes: Sequence[Node]) -> list[Node]:
