@@ -108,9 +108,9 @@ def _running(x: Tensor, method: str, axis: int | None, dtype: DType | None, firs
 
 
 def diff(
-    x: Tensor, /, *, axis: int = -1, n: int = 1, prepend: Tensor | None = None, append: Tensor | None = None
+    x: Tensor, /, n: int = 1, *, axis: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
 ) -> Tensor:
-    """The differences of neighbours, n times over."""
+    """The differences of neighbours, n times over; n has its place after x too, as in NumPy and torch."""
     parts = [part for part in (prepend, x, append) if part is not None]
     found = parts[0].cat(*parts[1:], dim=axis) if len(parts) > 1 else x
     axis %= builtins.max(1, x.ndim)

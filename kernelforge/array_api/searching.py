@@ -5,7 +5,7 @@ Comes in: tensors.  Goes out: tensors, and named tuples of several.  What decide
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from codegen.dtypes import dtypes, promote
 from kernelforge.array_api.types import beside, result_type
@@ -69,8 +69,12 @@ def searchsorted(
     return line.searchsorted(x2.cast(kind), right=side == "right")
 
 
-def where(condition: Tensor, x1: Tensor | Number, x2: Tensor | Number, /) -> Tensor:
-    """x1 where condition holds, else x2."""
+def where(condition: Tensor, x1: Tensor | Number | None = None, x2: Tensor | Number | None = None, /) -> Any:
+    """x1 where condition holds, else x2; of a condition alone nonzero(), as in NumPy and torch."""
+    if x1 is None or x2 is None:
+        if x1 is not x2:
+            raise ArgumentError("where() takes a condition, or a condition and two choices")
+        return nonzero(condition)
     kinds = [x.dtype for x in (x1, x2) if isinstance(x, Tensor)]
     if not kinds:
         raise KindError("where() needs a tensor to choose from; see asarray()")
@@ -103,14 +107,22 @@ def take_along_axis(x: Tensor, indices: Tensor, /, *, axis: int = -1) -> Tensor:
     return x.take_along_dim(indices, axis)
 
 
+def _order(flat: Tensor) -> Tensor:
+    """The places of a vector's elements in order; complex ones by their real parts, then by the others."""
+    if not flat.dtype.is_complex:
+        return flat.sort()[1]
+    order = flat.imag.sort()[1]
+    return order[flat.real[order].sort()[1]]
+
+
 def _runs(x: Tensor) -> UniqueAll:
     """The distinct elements in order, NaNs apart: first places, the number of each element's, and counts."""
     flat = x.reshape(-1)
     if not flat.shape[0]:
         none = Tensor.zeros(0, dtype=dtypes.default_int)
         return UniqueAll(flat, none, none.reshape(x.shape), none)
-    values, order = flat.sort()
-    order = order.cast(dtypes.default_int)
+    order = _order(flat).cast(dtypes.default_int)
+    values = flat[order]
     new = values[1:].ne(values[:-1])
     first = Tensor([True], device=x.device).cat(new)
     number = first.cast(dtypes.default_int).cumsum().cast(dtypes.default_int) - 1

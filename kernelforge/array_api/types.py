@@ -9,11 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from codegen.dtypes import DType, dtypes, promote
 from kernelforge.errors import ArgumentError
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor import Tensor
 
+Type = DType | np.dtype | type
 _KINDS: Final = {
     "bool": "b", "signed integer": "i", "unsigned integer": "u", "integral": "iu", "real floating": "f",
     "complex floating": "c", "numeric": "iufc",
@@ -52,23 +55,24 @@ class IntLimits:
     dtype: DType
 
 
-def _dtype(value: DType | Tensor) -> DType:
+def _dtype(value: Type | Tensor) -> DType:
     return value.dtype if isinstance(value, Tensor) else as_dtype(value)
 
 
-def astype(x: Tensor, dtype: DType, /, *, copy: bool = True, device: str | None = None) -> Tensor:
+def astype(x: Tensor, dtype: Type, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """x in another type; a new tensor if copy."""
-    made = x.cast(dtype)
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    made = x.cast(as_dtype(dtype))
     made = made if device is None else made.to(device)
     return made.clone() if copy and made is x else made
 
 
-def can_cast(from_: DType | Tensor, to: DType, /) -> bool:
+def can_cast(from_: Type | Tensor, to: Type, /) -> bool:
     """Whether promotion leads from one type to another."""
-    return promote(_dtype(from_), to) is to
+    return promote(_dtype(from_), as_dtype(to)) is as_dtype(to)
 
 
-def finfo(type: DType | Tensor, /) -> FloatLimits:
+def finfo(type: Type | Tensor, /) -> FloatLimits:
     """The limits of a float type; of the parts of a complex one.
 
     >>> finfo(dtypes.bfloat16).eps, finfo(dtypes.float16).max
@@ -83,7 +87,7 @@ def finfo(type: DType | Tensor, /) -> FloatLimits:
     return FloatLimits(dtype.bits, dtype.eps, largest, -largest, dtype.smallest_normal, dtype)
 
 
-def iinfo(type: DType | Tensor, /) -> IntLimits:
+def iinfo(type: Type | Tensor, /) -> IntLimits:
     """The limits of an integer type; raises TypeError for others."""
     dtype = _dtype(type)
     if dtype.kind not in "iu":
@@ -91,8 +95,8 @@ def iinfo(type: DType | Tensor, /) -> IntLimits:
     return IntLimits(dtype.bits, int(dtype.max), int(dtype.min), dtype)
 
 
-def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...]) -> bool:
-    """Whether a type is of a kind, or of one of several.
+def isdtype(dtype: Type, kind: Type | str | tuple[Type | str, ...]) -> bool:
+    """Whether a type is of a kind, or of one of several; types may be NumPy's, as in other functions here.
 
     raises ValueError for a kind that is none
     """
@@ -101,18 +105,18 @@ def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...]) -> bool:
     if isinstance(kind, str):
         if kind not in _KINDS:
             raise ArgumentError(f"isdtype() knows the kinds {', '.join(_KINDS)}, not {kind!r}")
-        return dtype.kind in _KINDS[kind]
-    return dtype is kind
+        return as_dtype(dtype).kind in _KINDS[kind]
+    return as_dtype(dtype) is as_dtype(kind)
 
 
-def result_type(*arrays_and_dtypes: Tensor | DType | float) -> DType:
+def result_type(*arrays_and_dtypes: Tensor | Type | float) -> DType:
     """The type that operations on all the given things together have; numbers take the type of what is beside them."""
-    kinds = [_dtype(x) for x in arrays_and_dtypes if isinstance(x, Tensor | DType)]
+    kinds = [_dtype(x) for x in arrays_and_dtypes if isinstance(x, Tensor | Type)]
     if not kinds:
         raise ArgumentError("result_type() needs one tensor or type")
     found = promote(kinds[0], *kinds[1:])
     for value in arrays_and_dtypes:
-        if not isinstance(value, Tensor | DType):
+        if not isinstance(value, Tensor | Type):
             found = beside(value, found)
     return found
 

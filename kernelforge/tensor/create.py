@@ -215,7 +215,8 @@ class Create(Core):
         kind = default if dtype is None else as_dtype(dtype)
         if kind.is_int and count and not all(kind.min <= n <= kind.max for n in (start, start + (count - 1) * step)):
             raise OverflowError(f"arange({start}, {stop}, {step}): {kind} holds {kind.min} to {kind.max}")
-        work = _precise(kind, start, step) if kind.is_float else kind if kind is dtypes.int64 else dtypes.default_int
+        wide = kind.is_int and kind.bits > 32
+        work = _precise(kind, start, step) if kind.is_float else kind if wide else dtypes.default_int
         return cls._made(graph.cast(_ramp(count, step, start, work), kind), device, requires_grad)
 
     @classmethod

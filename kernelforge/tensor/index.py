@@ -298,7 +298,7 @@ class Index(Scatter):
         if not item.ndim:
             return [bool(item)]
         covered = self.shape[dim : dim + item.ndim]
-        if item.shape != covered:
+        if item.ndim > len(covered) or not all(n in (size, 0) for n, size in zip(item.shape, covered)):
             raise PlaceError(f"a mask of {item.shape} does not fit dimensions {covered} of a tensor of {self.shape}")
         return [type(self)(places, device=self._node.device)._node for places in true_places(item)]
 

@@ -52,6 +52,13 @@ class Protocols(Names):
         except ValueError:
             return self.numpy().data
 
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        """The values in another type, as NumPy's arrays have it: cast(), and a copy where that changes nothing."""
+        made = self.cast(dtype)
+        return made.clone() if copy and made is self else made
+
+    conjugate = Names.conj
+
     def __complex__(self) -> complex:
         return complex(self.item())
 

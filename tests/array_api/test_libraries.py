@@ -1,7 +1,4 @@
-"""SciPy's and scikit-learn's functions on tensors: results are tensors, with the values NumPy's arrays give.
-
-Both libraries read SCIPY_ARRAY_API when they are imported, so a program of its own calls them.
-"""
+"""Other libraries' functions on tensors: SciPy's, scikit-learn's and einops'.  Results have the values NumPy's give."""
 
 import json
 import os
@@ -9,73 +6,51 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-SCIPY = """
-from scipy import fft, ndimage, signal, special, stats
-from scipy.cluster.vq import whiten
-CASES = {
-    "special": lambda x, y: [special.expit(x), special.logsumexp(x, axis=1), special.gammaln(abs(x) + 1),
-                             special.xlogy(abs(x), abs(y)), special.erf(x), special.ndtr(x)],
-    "fft": lambda x, y: [fft.fft(x), fft.rfft(x, axis=0), fft.irfft(fft.rfft(x)), fft.fftshift(x), fft.dct(x)],
-    "stats": lambda x, y: [stats.zscore(x), stats.skew(x, axis=1), stats.kurtosis(x), stats.entropy(abs(x)),
-                           stats.variation(x), stats.ttest_ind(x, y).pvalue, stats.pearsonr(x, y, axis=0).statistic],
-    "signal": lambda x, y: [signal.detrend(x), signal.fftconvolve(x, y), signal.hilbert(x)],
-    "ndimage": lambda x, y: [ndimage.gaussian_filter(x, 1.0), ndimage.uniform_filter(x, 3)],
-    "cluster": lambda x, y: [whiten(x)],
-}
-"""
-SKLEARN = """
-import sklearn
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import Ridge
-from sklearn.metrics import accuracy_score, mean_squared_error, r2_score
-from sklearn.metrics.pairwise import cosine_similarity, rbf_kernel
-from sklearn.naive_bayes import GaussianNB
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, PolynomialFeatures, StandardScaler
-sklearn.set_config(array_api_dispatch=True)
-def classes(x):
-    return (x[:, 0] > 0) * 1
-CASES = {
-    "scaling": lambda x, y: [made().fit_transform(x) for made in (
-        StandardScaler, MinMaxScaler, MaxAbsScaler, Normalizer, PolynomialFeatures)],
-    "pca": lambda x, y: [abs(PCA(2, svd_solver="full").fit_transform(x))],
-    "ridge": lambda x, y: [Ridge(solver="svd").fit(x, y[:, 0]).predict(x)],
-    "classes": lambda x, y: [LinearDiscriminantAnalysis().fit(x, classes(x)).predict(x),
-                             GaussianNB().fit(x, classes(x)).predict_proba(x)],
-    "metrics": lambda x, y: [mean_squared_error(x, y), r2_score(x, y), accuracy_score(classes(x), classes(y)),
-                             cosine_similarity(x, y), rbf_kernel(x, y)],
-}
-"""
-RUN = """
-import json, sys, warnings
-import numpy as np
-from kernelforge import Device, Tensor
-Device.DEFAULT = "NUMPY"
-exec(sys.argv[1])
-warnings.simplefilter("ignore")
-rng = np.random.default_rng(0)
-x, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 5))
-found = {}
-for name, case in CASES.items():
-    try:
-        for number, (one, other) in enumerate(zip(case(Tensor(x), Tensor(y)), case(x, y), strict=True)):
-            assert isinstance(one, Tensor) or not isinstance(other, np.ndarray), f"{number}: {type(one)}"
-            np.testing.assert_allclose(np.asarray(one), other, 1e-6, 1e-9, err_msg=str(number))
-        found[name] = ""
-    except Exception as error:
-        found[name] = f"{type(error).__name__}: {error}"[:600]
-print(json.dumps(found))
-"""
+from kernelforge import Tensor
+
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("library", "cases"), [("scipy", SCIPY), ("sklearn", SKLEARN)])
-def test_other_libraries(library: str, cases: str) -> None:
-    pytest.importorskip(library, minversion="1.15" if library == "scipy" else "1.6")
-    root = Path(__file__).parents[2]
-    setting = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": str(root)}
-    ran = subprocess.run([sys.executable, "-c", RUN, cases], capture_output=True, text=True, env=setting, check=False)
+@pytest.mark.parametrize(("library", "version"), [("scipy", "1.17"), ("sklearn", "1.9")])
+def test_other_libraries(library: str, version: str) -> None:
+    pytest.importorskip(library, minversion=version)
+    setting = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.array_api.libraries", library]
+    ran = subprocess.run(command, capture_output=True, text=True, env=setting, cwd=ROOT, check=False)
     assert ran.returncode == 0, ran.stderr
-    failed = {name: told for name, told in json.loads(ran.stdout.splitlines()[-1]).items() if told}
-    assert not failed
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert not found["failed"]
+    told = (ROOT / "docs" / "arrays.md").read_text()
+    assert f"{found['count']} of " + {"scipy": "SciPy", "sklearn": "scikit-learn"}[library] in told
+
+
+@pytest.mark.parametrize(
+    ("function", "pattern", "sizes"),
+    [
+        ("rearrange", "b h w c -> b c h w", {}),
+        ("rearrange", "b (h1 h2) (w1 w2) c -> (b h1 w1) h2 w2 c", {"h1": 2, "w1": 2}),
+        ("rearrange", "... c -> c ...", {}),
+        ("repeat", "b h w c -> b (h 2) w c k", {"k": 3}),
+        *[("reduce", "b (h 2) w c -> b h 1 c", {"reduction": name}) for name in ("min", "max", "sum", "mean", "prod")],
+        ("reduce", "b h w c -> ()", {"reduction": "sum"}),
+    ],
+)
+def test_einops(function: str, pattern: str, sizes: dict, numpy_device: str) -> None:
+    einops = pytest.importorskip("einops")
+    array_api = pytest.importorskip("einops.array_api")
+    x = np.random.default_rng(0).normal(size=(4, 6, 8, 3))
+    found = getattr(array_api, function)(Tensor(x), pattern, **sizes)
+    assert isinstance(found, Tensor)
+    np.testing.assert_allclose(found.numpy(), getattr(einops, function)(x, pattern, **sizes), 1e-9)
+
+
+def test_einops_packs(numpy_device: str) -> None:
+    einops = pytest.importorskip("einops.array_api")
+    x = Tensor(np.random.default_rng(0).normal(size=(4, 6, 8, 3)))
+    packed, shapes = einops.pack([x[:, 0], x[:, :2]], "b * w c")
+    assert packed.shape == (4, 3, 8, 3)
+    first, second = einops.unpack(packed, shapes, "b * w c")
+    assert first.equal(x[:, 0]) and second.equal(x[:, :2])

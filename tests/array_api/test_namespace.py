@@ -247,3 +247,43 @@ def test_zeros_of_complex_results(numpy_device) -> None:
     assert (np.signbit(found.imag) == np.signbit(at.numpy().imag)).all()
     zeros = xp.expm1(xp.asarray([complex(-0.0, 0.0), complex(0.0, -0.0), complex(-0.0, -0.0)])).numpy()
     assert not np.signbit(zeros.real).any() and np.signbit(zeros.imag).tolist() == [False, True, True]
+
+
+def test_complex_numbers_told_apart(numpy_device) -> None:
+    """In the order NumPy has them, signs of zeros of no account."""
+    parts = np.random.default_rng(0).integers(-2, 2, (2, 60)).astype(float)
+    x = parts[0] + 1j * parts[1]
+    x[:5] = [complex(-0.0, 1), complex(0.0, 1), complex(-0.0, -0.0), complex(np.nan, 1), complex(np.nan, 1)]
+    values, places, inverse, counts = np.unique(x, True, True, True, equal_nan=False)
+    found = xp.unique_all(xp.asarray(x))
+    np.testing.assert_array_equal(found.values.numpy(), values)
+    for one, other in zip(found[1:], (places, inverse, counts)):
+        np.testing.assert_array_equal(one.numpy(), other)
+
+
+def test_what_other_libraries_write_beyond_the_standard(numpy_device) -> None:
+    """NumPy's types, n beside x in diff(), where() of a condition alone, astype() of arrays and of tensors."""
+    assert xp.isdtype(np.float64, "real floating") and xp.isdtype(np.dtype("int32"), (xp.int32, "bool"))
+    assert xp.result_type(np.float32, xp.int8) is xp.float32 and xp.can_cast(np.int8, np.float64)
+    assert xp.diff(xp.asarray([1, 4, 9, 16]), 2).tolist() == [2, 2]
+    (places,) = xp.where(xp.asarray([False, True]))
+    assert places.tolist() == [1]
+    with pytest.raises(ValueError, match="a condition and two choices"):
+        xp.where(xp.asarray([True]), xp.asarray([1]))
+    x = xp.astype(np.ones(2), np.float32)
+    assert x.dtype is xp.float32 and x.astype(np.int8).tolist() == [1, 1]
+    assert x.astype(x.dtype) is not x and x.astype(x.dtype, copy=False) is x
+    assert xp.asarray([1j]).conjugate().tolist() == [-1j]
+
+
+def test_ramps_of_wide_integers(numpy_device) -> None:
+    for kind in (np.uint32, np.int64, np.uint64):
+        found = xp.arange(0, 2**31 + 1, 2**27, dtype=kind)
+        np.testing.assert_array_equal(found.numpy(), np.arange(0, 2**31 + 1, 2**27, dtype=kind))
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0,), (2, 0), (0, 3)])
+def test_masks_without_elements(shape, numpy_device) -> None:
+    """They fit any size, as in NumPy."""
+    x, mask = np.ones((2, 3)), np.ones(shape, bool)
+    assert Tensor(x)[Tensor(mask)].shape == x[mask].shape
