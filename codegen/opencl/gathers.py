@@ -26,6 +26,8 @@ def gathered(leaves: Leaves, e: Load, when: Conditions, mask: str | None, coords
     mask  a variable that holds the conditions on lanes, if there are any
     """
     step = leaves.indices.stride(e.index, coords, lane)
+    if _is_close(leaves, e, lane):
+        return _out_of_a_vector(leaves, e, mask, coords, lane)
     if step != 2 or when.masks:
         return _lane_by_lane(leaves, e, mask, step, coords, lane)
     text = _every_other(leaves, e, coords)
@@ -48,9 +50,36 @@ def _every_other(leaves: Leaves, e: Load, coords: Coords) -> str:
     return leaves.speller.every_other(near, far, e.dtype)
 
 
-def _lane_by_lane(
-    leaves: Leaves, e: Load, mask: str | None, step: int | None, coords: Coords, lane: Axis
-) -> str:
+def _is_close(leaves: Leaves, e: Load, lane: Axis) -> bool:
+    """True where all lanes find their elements in one vector, in their order: quotients grow by less than lanes do."""
+    moving = [(atom, k) for atom, k in e.index.terms if lane in atom.axes]
+    (atom, k), lanes = moving[0], leaves.lanes
+    if len(moving) > 1 or k < 1 or isinstance(atom, Axis) or atom.kind != "div" or e.dtype.bits != 32:
+        return False
+    inner = [(x, c) for x, c in atom.inner.terms if lane in x.axes]
+    if len(inner) > 1 or inner[0][0] is not lane or inner[0][1] < 1 or e.param.dtype is not e.dtype:
+        return False
+    return e.param.size >= lanes and k * ((lanes - 1) * inner[0][1] // atom.by + 1) < lanes
+
+
+def _out_of_a_vector(leaves: Leaves, e: Load, mask: str | None, coords: Coords, lane: Axis) -> str:
+    """Lanes whose elements lie within one vector: it begins with the first one's, if there is as much behind."""
+    base, lanes, dtype = leaves.indices.base, leaves.lanes, e.dtype
+    start, found = leaves.fresh("start"), leaves.fresh("near")
+    first = f"clamp({leaves.indices.scalar(e.index, coords)}, ({base})0, ({base}){e.param.size - lanes})"
+    leaves.lines.add(f"const {base} {start} = {first};")
+    leaves.requests.ask(leaves, e, coords, lane, start)
+    near = leaves.speller.load(leaves.source(e.param), start, dtype, lanes)
+    places = f"convert_uint{lanes}({leaves.indices.vector(e.index, coords, lane)} - {start})"
+    text = f"shuffle({near}, {places})"
+    if mask is None:
+        return text
+    leaves.lines.add(f"const {leaves.speller.type(dtype, lanes)} {found} = {text};")
+    operands = [(x, lanes) for x in (mask, found, leaves.speller.splat(literal(0, dtype), dtype))]
+    return leaves.speller.operation(SCALAR_OPS["where"], dtype, operands, lanes)
+
+
+def _lane_by_lane(leaves: Leaves, e: Load, mask: str | None, step: int | None, coords: Coords, lane: Axis) -> str:
     dtype, name, speller = e.dtype, leaves.source(e.param), leaves.speller
     leaves.requests.ask(leaves, e, coords, lane, "")
 

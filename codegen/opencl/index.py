@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import gcd
+from typing import Final
 
 from codegen.dtypes import dtypes
 from codegen.index import Atom, Axis, Index
@@ -17,6 +18,10 @@ from codegen.nodes import Place
 from codegen.opencl.prelude import Prelude
 
 Coords = Mapping[Axis, int]
+
+
+SHIFT: Final = 16
+MOST: Final = 64  # a divisor by which products divide: larger ones are sizes, which kernels may leave open
 
 
 class Indices:
@@ -168,7 +173,30 @@ class Indices:
             text, _ = self.value(atom.of, coords, lane)
             same = self.base == ("int" if atom.of.dtype.name == "int32" else "long")
             return (text if same else f"convert_{self.base}{self.prelude.wide}({text})"), 0
+        step = self.stride(atom.inner, coords, lane)
+        if step is not None and step > 0 and (factor := _factor(atom.by, step * (self.lanes - 1))) is not None:
+            return self._in_step(atom, coords, step, factor)
         return self.floored(atom, lambda shift: self.vector(atom.inner, coords, lane, shift))
+
+    def _in_step(self, atom: Atom, coords: Coords, step: int, factor: int) -> tuple[str, int]:
+        """Quotients or remainders of lanes a step apart: the first one's by division, the rest by a product."""
+        raised = -(-max(0, -atom.inner.lo) // atom.by)
+        first = self.scalar(atom.inner, coords, raised * atom.by)
+        vector, is_div = f"{self.base}{self.prelude.wide}", atom.kind == "div"
+        name = f"kf_{'quotients' if is_div else 'remainders'}_{self.base}"
+        result = f"first / by + (x * factor >> {SHIFT})" if is_div else f"x - (x * factor >> {SHIFT}) * by"
+        body = f"const {vector} x = first % by + steps; return {result};"
+        self.prelude.define(name, vector, f"{self.base} first, {vector} steps, int by, int factor", body)
+        steps = _times(self.prelude.lanes_constant(self.base), step)
+        return f"{name}({first}, {steps}, {atom.by}, {factor})", -raised if is_div else 0
+
+
+def _factor(by: int, spread: int) -> int | None:
+    """What x // by is x * factor >> SHIFT with, for x below by + spread; None where there is no such number."""
+    factor, most = (1 << SHIFT) // by + 1, by + spread
+    return (
+        factor if by <= MOST and most * (factor * by - (1 << SHIFT)) < 1 << SHIFT and most * factor < 1 << 31 else None
+    )
 
 
 def _times(text: str, factor: int) -> str:

@@ -7,6 +7,7 @@ over channels and window places, so that a convolution is a contraction like any
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gcd
 from typing import Self
 
 from codegen.dtypes import DType
@@ -17,6 +18,31 @@ from kernelforge.tensor.composite import composite
 from kernelforge.tensor.solving import Solving
 
 Sizes = int | Sequence[int]
+
+
+def _every(x: graph.Node, dim: int, step: int) -> graph.Node:
+    """Every so many elements of a dimension, the first one among them."""
+    if step == 1:
+        return x
+    shown = graph.window(x, dim, 1, step)
+    return graph.reshape(shown, (*shown.shape[: dim + 1], *shown.shape[dim + 2 :]))
+
+
+def _shown(
+    count: int, k: int, stride: int, dilation: int, pads: tuple[int, int], extra: int
+) -> tuple[int, tuple[int, int]]:
+    """The size of a dimension of a transposed convolution without padding, and from where to where it is shown.
+
+    raises ShapeError
+    """
+    full = shapes.spread_size(count, k, stride, dilation, "conv_transpose2d")
+    size = full - pads[0] - pads[1] + extra
+    if size < 1 or extra >= max(stride, dilation):
+        raise ShapeError(
+            f"conv_transpose2d with padding {pads} and output_padding {extra} on an output of {full}: "
+            "output_padding must be smaller than stride or dilation, and something must be left"
+        )
+    return full, (pads[0], pads[0] + size)
 
 
 class Convolution(Solving):
@@ -41,12 +67,18 @@ class Convolution(Solving):
         return [(n, n) for n in shapes.per_axis(padding, rank, "convolution or pooling", "padding")]
 
     def _windows(self, window: Sequence[int], stride: Sequence[int], dilation: Sequence[int], what: str) -> Self:
-        """The last len(window) dimensions each replaced by two: the windows' places, the places within a window."""
+        """The last len(window) dimensions each replaced by two: the windows' places, the places within a window.
+
+        Where windows only meet every g-th element, these come first, and a gradient fills in the others last.
+        """
         first = self.ndim - len(window)
         node = self._node
-        for i, (k, s, d) in enumerate(zip(window, stride, dilation)):
-            shapes.window_count(node.shape[first + 2 * i], k, s, d, what)
-            node = graph.window(node, first + 2 * i, k, s, d)
+        met = [gcd(s, d) if k > 1 else 1 for k, s, d in zip(window, stride, dilation)]
+        for i, (k, s, d, g) in enumerate(zip(window, stride, dilation, met)):
+            shapes.window_count(node.shape[first + i], k, s, d, what)
+            node = _every(node, first + i, g)
+        for i, (k, s, d, g) in enumerate(zip(window, stride, dilation, met)):
+            node = graph.window(node, first + 2 * i, k, s // g, d // g)
         return self._derived(node)
 
     @composite
@@ -130,6 +162,8 @@ class Convolution(Solving):
 
             H' = (H - 1) * stride - 2 * padding + dilation * (h - 1) + output_padding + 1
 
+        Where windows only meet every g-th place, the others are filled in last.
+
         raises ShapeError
         """
         rank = self._checked_convolution(weight, groups, weight.ndim and weight.shape[0], "conv_transpose2d")
@@ -140,23 +174,26 @@ class Convolution(Solving):
         )
         pads = self._spatial_padding(padding, window, dilations)
         batch, channels = self.shape[:2]
+        met = [gcd(s, d) if k > 1 else 1 for k, s, d in zip(window, strides, dilations)]
         x = self.reshape(batch, groups, channels // groups, 1, *self.shape[2:])
-        for i, (k, s, d, extra) in enumerate(zip(window, strides, dilations, extras)):
-            x = x._spread(4 + 2 * i, k, s, d, pads[i], extra)
-        return x._weighted(weight, (channels // groups, weight.shape[1]), 2, bias, None)
+        places = []
+        for i, (k, s, d, g, extra) in enumerate(zip(window, strides, dilations, met, extras)):
+            full, place = _shown(self.shape[2 + i], k, s, d, pads[i], extra)
+            x = x._spread(4 + 2 * i, k, s // g, d // g, (full - 1) // g + 1 if g > 1 else full + extra)
+            x = x if g > 1 else x._between(4 + 2 * i, *place)
+            places.append((full + extra, place))
+        if max(met) == 1:
+            return x._weighted(weight, (channels // groups, weight.shape[1]), 2, bias, None)
+        result = x._weighted(weight, (channels // groups, weight.shape[1]), 2, None, None)
+        for dim, (g, (size, place)) in enumerate(zip(met, places), 2):
+            if g > 1:
+                result = result._spread(dim, 1, g, 1, size).squeeze(dim + 1)._between(dim, *place)
+        return result if bias is None else result + bias.reshape(1, -1, *(1,) * rank)
 
-    def _spread(self, dim: int, k: int, stride: int, dilation: int, pads: tuple[int, int], extra: int) -> Self:
+    def _spread(self, dim: int, k: int, stride: int, dilation: int, size: int) -> Self:
         """Dimension dim replaced by two: the places of a transposed convolution's output, the places in the window."""
-        full = shapes.spread_size(self.shape[dim], k, stride, dilation, "conv_transpose2d")
         shape = self.shape
-        size = full - pads[0] - pads[1] + extra
-        if size < 1 or extra >= max(stride, dilation):
-            raise ShapeError(
-                f"conv_transpose2d with padding {pads} and output_padding {extra} on an output of {full}: "
-                "output_padding must be smaller than stride or dilation, and something must be left"
-            )
         repeated = self.unsqueeze(dim + 1).expand(*shape[: dim + 1], k, *shape[dim + 1 :])
-        wide = repeated._derived(graph.unwindow(repeated._node, dim, full + extra, stride, dilation))
-        return wide._between(dim, pads[0], pads[0] + size)
+        return repeated._derived(graph.unwindow(repeated._node, dim, size, stride, dilation))
 
     conv_transpose1d = conv_transpose3d = conv_transpose2d

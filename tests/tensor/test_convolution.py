@@ -12,6 +12,7 @@ CASES = [  # input, weight, options
     ((2, 4, 9), (6, 2, 3), {"groups": 2, "stride": 2, "padding": 1}),
     ((1, 2, 7, 8), (3, 2, 3, 3), {"padding": 1}),
     ((1, 2, 6, 8), (3, 2, 3, 3), {"stride": 2, "padding": 1}),
+    ((2, 3, 16, 9), (4, 3, 3, 2), {"stride": (4, 3), "padding": (1, 2), "dilation": (6, 3)}),
     ((2, 3, 9, 8), (4, 3, 3, 2), {"stride": (2, 3), "padding": (1, 2), "dilation": (2, 1)}),
     ((2, 4, 6, 6), (4, 1, 3, 3), {"groups": 4, "padding": 1}),
     ((2, 3, 5, 5), (4, 3, 1, 1), {}),
@@ -48,7 +49,7 @@ def test_values(case, device):
     assert_same(found, convolved(x, w, **options) + b.reshape(-1, *(1,) * (x.ndim - 2)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", CASES[:6], ids=str)
+@pytest.mark.parametrize("case", CASES[:7], ids=str)
 def test_gradient(case, numpy_device):
     shape, weight, options = case
     arrays = values(*shape), values(*weight, seed=1), values(weight[0], seed=2)
@@ -59,6 +60,7 @@ TRANSPOSED = [
     ((2, 3, 5), (3, 4, 3), {}),
     ((2, 4, 5), (4, 3, 3), {"groups": 2, "stride": 2, "padding": 1, "output_padding": 1}),
     ((1, 2, 4, 3), (2, 3, 3, 2), {"stride": (2, 3), "padding": (1, 0), "dilation": (1, 2), "output_padding": (1, 2)}),
+    ((1, 2, 4, 3), (2, 3, 3, 2), {"stride": (4, 3), "padding": (1, 0), "dilation": (6, 3), "output_padding": (3, 2)}),
     ((2, 2, 3, 3), (2, 2, 2, 2), {"stride": 2}),
     ((1, 2, 4, 3), (2, 3, 4, 3), {"stride": 2, "padding": 1, "output_padding": (0, 1)}),
 ]
@@ -83,7 +85,7 @@ def test_gradient_of_transposed(case, numpy_device):
 
 def test_against_torch(device):
     torch = pytest.importorskip("torch")
-    for shape, weight, options in CASES[:6]:
+    for shape, weight, options in CASES[:7]:
         x, w = values(*shape), values(*weight, seed=1)
         function = torch.nn.functional.conv1d if len(shape) == 3 else torch.nn.functional.conv2d
         expected = function(torch.tensor(x), torch.tensor(w), **options)

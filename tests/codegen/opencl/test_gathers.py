@@ -54,6 +54,30 @@ def test_every_other_element_is_taken_from_vectors(step: int, found: bool) -> No
     assert (".even" in apart(32, step).source) == found
 
 
+def shared(count: int, step: int, shift: int, by: int, size: int, only: bool) -> Program:
+    """out[i] = x[(i * step + shift) // by], 0 outside; with only where the division is exact."""
+    i = Axis("i", count)
+    out, x = Param("out", dtypes.float32, count), Param("x", dtypes.float32, size)
+    place = i.index * step + shift
+    guards = [Guard(place // by, 0, size), *[Guard(place % by, 0, 1)] * only]
+    name = f"shared_{count}_{step}_{shift + 50}_{by}_{size}_{only}"
+    kernel = Kernel(name, (out, x), (Store(out, i.index, load(x, place // by, guards)),))
+    return render(kernel, Schedule((Step(i, 16),), 0, (i,)), CPU)
+
+
+@settings(max_examples=5)
+@given(st.data())
+def test_elements_that_several_lanes_share(data: st.DataObject) -> None:
+    numbers = (st.sampled_from([16, 35]), st.integers(1, 3), st.integers(-20, 20), st.integers(2, 70),
+               st.sampled_from([3, 16, 40]), st.booleans())  # fmt: skip
+    assert_right(data.draw(st.lists(st.builds(shared, *numbers), min_size=4, max_size=4, unique_by=lambda x: x.entry)))
+
+
+@pytest.mark.parametrize(("step", "by", "found"), [(1, 2, True), (1, 3, True), (3, 2, False)])
+def test_shared_elements_are_taken_from_one_vector(step: int, by: int, found: bool) -> None:
+    assert ("shuffle(" in shared(32, step, 0, by, 40, False).source) == found
+
+
 # ------------------------------------------------------------------------------------------------ places looked up
 
 
