@@ -163,20 +163,34 @@ def text(name: str, values: NDArray, notes: Sequence[str]) -> str:
 
 
 def page(title: str, values: NDArray | None) -> str:
-    """A tensor in HTML: its title, and a table of the last two dimensions' values where there are such."""
+    """A tensor in HTML: its title, and a table of its values; of more than two dimensions with each row's place."""
     head = f"<div><code>{html.escape(title)}</code></div>"
-    if values is None or not values.size or not values.ndim:
+    if values is None or not values.size:
         return head
-    rows = values.reshape(-1, values.shape[-1])
-    shown = _shown(rows)
+    rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
+    shown, edge = _shown(rows), int(_options["edgeitems"])
     write = _writer(shown)
     cut = (rows.shape[0] > shown.shape[0], rows.shape[1] > shown.shape[1])
+    places = list(range(rows.shape[0])) if not cut[0] else [*range(edge), *range(rows.shape[0] - edge, rows.shape[0])]
     lines = []
-    for number, row in enumerate(shown):
+    for number, (place, row) in enumerate(zip(places, shown)):
         cells = [html.escape(write(value).strip()) for value in row]
         if cut[1]:
-            cells.insert(_options["edgeitems"], "…")
-        if cut[0] and number == _options["edgeitems"]:
-            lines.append("<tr>" + "<td>…</td>" * len(cells) + "</tr>")
-        lines.append("<tr>" + "".join(f"<td style='text-align:right'>{cell}</td>" for cell in cells) + "</tr>")
+            cells.insert(edge, "…")
+        label = _label(place, values.shape)
+        if cut[0] and number == edge:
+            lines.append(_line("<th></th>" * bool(label), ["…"] * len(cells)))
+        lines.append(_line(label, cells))
     return f"{head}<table>{''.join(lines)}</table>"
+
+
+def _line(label: str, cells: Sequence[str]) -> str:
+    """A row of a table."""
+    return f"<tr>{label}" + "".join(f"<td style='text-align:right'>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _label(row: int, shape: tuple[int, ...]) -> str:
+    """The place of a row in a tensor of more than two dimensions."""
+    if len(shape) < 3:
+        return ""
+    return f"<th>{', '.join(str(i) for i in np.unravel_index(row, shape[:-1]))}</th>"

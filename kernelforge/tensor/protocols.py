@@ -109,7 +109,8 @@ class Protocols(Names):
         """The tensor for a notebook: its shape, type and device, and a table of its values if they are computed, else
         the graph of operations that waits, with shapes and lines."""
         values = self._known()
+        grad = ", requires_grad" if self.requires_grad else ""
         title = f"{type(self).__name__} {list(self.shape)} {self.dtype} on {self.device}"
         if values is not None:
-            return printing.page(title, values)
-        return printing.page(f"{title}, lazy", None) + picture(self._node)
+            return printing.page(title + grad, values)
+        return printing.page(f"{title}, lazy{grad}", None) + picture(self._node)

@@ -1,7 +1,11 @@
 """Tensors are written as torch writes them, whatever their types, sizes, values and the options of printing."""
 
+import re
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import kernelforge
 from kernelforge import Tensor
@@ -47,6 +51,49 @@ def test_as_torch_writes_them(options, numpy_device):
             expected = str(torch.tensor(x))
         found = str(Tensor(x).realize())
         assert found.replace("Tensor(", "tensor(").replace("dtypes.", "torch.") == expected
+
+
+FLOATS = ("float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2")
+TYPES = ("bool", "uint8", "int8", "int16", "uint16", "uint32", "uint64", *FLOATS, "complex64", "complex128")
+SHAPES = [(), (1,), (0,), (2, 0), (7,), (2, 3), (40,), (2, 2, 2), (1001,), (30, 40), (2, 3, 4, 5), (11, 11, 11)]
+
+
+def some(rng, kind, size):
+    """Numbers of one of many magnitudes, with some that are special."""
+    if kind in "iub":
+        most = 2 ** int(rng.integers(0, 62))
+        return rng.integers(-most if kind == "i" else 0, most, size)
+    scales = [0.0, 5.0, -5.0, 38.0, rng.integers(-12, 12, size).astype(float)]
+    values = rng.normal(size=size) * 10.0 ** scales[rng.integers(0, len(scales))]
+    values = np.round(values) if rng.random() < 0.3 else values
+    for special in (NAN, INF, -INF, 0.0, -0.0):
+        if size and rng.random() < 0.15:
+            values[rng.integers(0, size, max(1, size // 5))] = special
+    return values
+
+
+@given(st.sampled_from(TYPES), st.sampled_from(SHAPES), st.integers(0, 2**32), st.fixed_dictionaries({}, optional={
+    "precision": st.integers(0, 8), "threshold": st.integers(0, 50), "edgeitems": st.integers(1, 4),
+    "linewidth": st.integers(20, 120), "sci_mode": st.booleans()}))  # fmt: skip
+@settings(deadline=None, max_examples=200)
+def test_any_tensor_is_written_as_torch_writes_it(name, shape, seed, chosen):
+    """Save for where a line is broken before the type, whose name is a letter longer here."""
+    rng, size = np.random.default_rng(seed), int(np.prod(shape))
+    kind = "f" if name in FLOATS else name[0]
+    values = some(rng, kind, size) + (1j * some(rng, kind, size) if kind == "c" else 0)
+    theirs = torch.tensor(values.reshape(shape)).to(getattr(torch, name))
+    wide = theirs.float() if name == "bfloat16" or "float8" in name else theirs
+    for library in (torch, kernelforge):
+        library.set_printoptions(profile="default")
+        library.set_printoptions(**chosen)
+    try:
+        with kernelforge.Context(DEVICE="NUMPY"):
+            found, expected = str(Tensor(wide.numpy()).cast(name).realize()), str(theirs)
+    finally:
+        for library in (torch, kernelforge):
+            library.set_printoptions(profile="default")
+    found = found.replace("Tensor(", "tensor(").replace("dtypes.", "torch.")
+    assert re.sub(r",\s+dtype", ", dtype", found) == re.sub(r",\s+dtype", ", dtype", expected)
 
 
 def test_gradients_and_bfloat16(numpy_device):

@@ -85,6 +85,11 @@ def test_many_values_are_cut_and_lazy_ones_not_computed() -> None:
 def test_html() -> None:
     assert Tensor(X)._repr_html_().count("<td") == 4
     assert Tensor(np.zeros((100, 200)))._repr_html_().count("<td") == 7 * 7
+    assert "<td style='text-align:right'>2.5000</td>" in Tensor(2.5)._repr_html_()
+    assert "<table" not in Tensor(np.zeros((0, 3)))._repr_html_()
+    cube = Tensor(np.arange(8.0).reshape(2, 2, 2), requires_grad=True)._repr_html_()
+    assert "<tr><th>1, 0</th>" in cube and "requires_grad" in cube
+    assert "<th>39, 39</th>" in Tensor(np.zeros((40, 40, 2)))._repr_html_()
     assert "lazy" in (Tensor(X) + 1)._repr_html_() and "<table" not in (Tensor(X) + 1)._repr_html_()
 
 
