@@ -140,9 +140,18 @@ else:
         """Nothing: the table looks at the sources a node has now."""
 
 
+class _Unlike:
+    """A mark that equals no other; graphs of nodes with such marks are alike all the same, so their hashes are."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return 1
+
+
 def new_node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None) -> Node:
     """A node that nobody will find: equal ones are others."""
-    return interned(op, object(), src, attr, shape, dtype, device)
+    return interned(op, _Unlike() if src else object(), src, attr, shape, dtype, device)
 
 
 def let_go(node: Node) -> None:

@@ -366,7 +366,10 @@ def _places(root: Node) -> dict[object, Node]:
 
 
 def _place(places: dict[object, Node], target: Node) -> Node | None:
-    """The node in the history that target names: itself, or the one whose computed buffer it shows."""
+    """The node in the history that target names: itself, or the one whose computed buffer it shows.
+
+    A leaf's node is nobody else's: buffers it shares with others do not count.
+    """
     found = places.get(target)
     if found is None and target.realized is not None:
         found = places.get(target.realized)
@@ -375,5 +378,5 @@ def _place(places: dict[object, Node], target: Node) -> Node | None:
         found = places.get(base.attr)
     if found is None or found.shape != target.shape:
         return None
-    is_another = found is not target and found in leaves and target in leaves
+    is_another = found is not target and (found in leaves or target in leaves)
     return None if is_another else found

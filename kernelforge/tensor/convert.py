@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ else:
         unread="kernelforge.tensor.unread",
     )
 
+MOST_SHOWN: Final = 60  # letters of a value in a message
 
 if TYPE_CHECKING or compiled is None:
 
@@ -64,7 +65,12 @@ class Convert(Random):
     __slots__ = ()
 
     def realize(self, *others: Self) -> Self:
-        """Itself, computed together with others."""
+        """Itself, computed together with others.
+
+        raises TypeError for what is no tensor
+        """
+        if others or not isinstance(self, Core):
+            _check((self, *others), "realize")
         if computed_together((self, *others)) if others else computed_again(self):
             return self
         if others or self._leaf or recorder.get() is not None or not self._computed_again():
@@ -90,7 +96,10 @@ class Convert(Random):
 
         >>> (Tensor([[1.0, 2.0]]) @ Tensor([[3.0], [4.0]])).gelu().explain().splitlines()[0]
         '1 kernels'
+
+        raises TypeError for what is no tensor
         """
+        _check((self, *others), "explain")
         return realize.explain([tensor._node for tensor in (self, *others)])
 
     def dump(self, folder: str | PathLike[str], *others: Self) -> Path:
@@ -203,6 +212,14 @@ class Convert(Random):
 
 def _rebuilt(cls: type[Core], values: NDArray, dtype: str, requires_grad: bool | None) -> Core:
     return cls(values, dtype=dtype, requires_grad=requires_grad)
+
+
+def _check(given: Iterable[object], what: str) -> None:
+    """raises TypeError for what is no tensor"""
+    for value in given:
+        if not isinstance(value, Core):
+            shown = repr(value) if len(repr(value)) <= MOST_SHOWN else f"{repr(value)[:MOST_SHOWN]}..."
+            raise KindError(f"{what}() takes tensors, not {shown} of type {type(value).__name__}; use Tensor(...)")
 
 
 def realize_pending(tensors: Iterable[Core], thorough: bool = False) -> realize.Ran | None:

@@ -26,6 +26,7 @@ from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
 from kernelforge.growth import due, grew
 from kernelforge.held import hold
+from kernelforge.interning import new_node
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.later import later
@@ -400,16 +401,16 @@ class Core(_Fields):
             hold(self)
 
     def _unshared(self, node: Node) -> Node:
-        """A node with the same values that is nobody else's: equal leaves would get each other's gradients."""
+        """A node with the same values that is nobody else's, now or later: who has a leaf's node gets its gradient."""
         value = graph.uniform(node)
         if value is not None:
             return own_storage(np.full(node.shape, value.attr, node.dtype.compute), node.dtype, self.device)
-        if node.op == "buffer" and leaves.get(node, self) is self:
-            return node
-        detached = graph.detach(node)  # what else is computed from the node does not depend on this leaf
-        if node.device is not None and leaves.get(detached, self) is self:
-            return detached
-        return own_storage(self._wrap(node, None).numpy(), node.dtype, self.device)  # type: ignore[attr-defined]
+        if node.op == "buffer":
+            return new_node("buffer", (), node.attr, node.shape, node.dtype, node.device)
+        if node.device is None:
+            return own_storage(self._wrap(node, None).numpy(), node.dtype, self.device)  # type: ignore[attr-defined]
+        source = node.src[0] if node.op == "detach" else node
+        return new_node("detach", (source,), None, node.shape, node.dtype, node.device)
 
     def _rename(self, node: Node, by: Core | None = None) -> None:
         """Make this tensor a name of another node; by: because that one, which shares its elements, is."""
