@@ -6,6 +6,7 @@ however many workers there are. Worker processes are fresh ones, not forks of a 
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, islice, repeat
 from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
@@ -17,7 +18,15 @@ from kernelforge.data.dataset import IterableDataset
 from kernelforge.data.pool import WorkerPool
 from kernelforge.data.sampler import BatchSampler, RandomSampler, Seed, SequentialSampler, batch_count, seeded
 from kernelforge.data.source import END, IndexedSource, Source, StreamedSource
-from kernelforge.tensor.generators import default
+from kernelforge.recording import recorder
+from kernelforge.tensor.generators import default, refuse
+
+
+def _each_time(act: Callable[[], None]) -> None:
+    """Does something now, and again whenever a function that is being recorded is replayed."""
+    act()
+    if (active := recorder.get()) is not None:
+        active.acted(act)
 
 
 class _Start(NamedTuple):
@@ -56,6 +65,8 @@ class DataLoader:
     >>> [batch.numpy().tolist() for batch in DataLoader(range(5), batch_size=2)]
     [[0, 1], [2, 3], [4]]
     """
+
+    unguarded = ("_begun", "_handed_out")  # replays of a captured pass write down what is theirs
 
     def __init__(
         self,
@@ -146,7 +157,8 @@ class DataLoader:
 
     def _start(self) -> _Start:
         """The beginning of a pass, with all random numbers it takes drawn."""
-        begun = {"random": default.reached(), "generators": self._states()}
+        begun = dict[str, Any]()
+        _each_time(partial(self._note_beginning, begun))
         # Drawn with and without workers, so that their number does not change the order of the samples.
         own = self.generator or np.random.default_rng(default.passed())
         seed = int(own.integers(2**31))
@@ -156,14 +168,27 @@ class DataLoader:
 
     def _pass(self, start: _Start, done: int) -> Iterator[Any]:
         """The batches of a pass after the first `done`; streams make and drop those."""
-        self._begun, self._handed_out = start.begun, done
+        _each_time(partial(self._begin, start.begun, done))
         unseen = done if self._streams else 0
         batches = self._from_workers(start, done - unseen) if self.num_workers else self._from_here(start.tasks)
         for batch in islice(batches, unseen, None):
-            if self._begun is start.begun:
-                self._handed_out += 1
+            _each_time(partial(self._hand_out, start.begun))
             yield to_tensors(batch)
-        if self._begun is start.begun:
+        _each_time(partial(self._end, start.begun))
+
+    def _note_beginning(self, begun: dict[str, Any]) -> None:
+        begun.update(random=default.reached(), generators=self._states())
+
+    def _begin(self, begun: dict[str, Any], done: int) -> None:
+        self._begun, self._handed_out = begun, done
+
+    def _hand_out(self, begun: dict[str, Any]) -> None:
+        """Counts a batch of the pass that began last."""
+        if self._begun is begun:
+            self._handed_out += 1
+
+    def _end(self, begun: dict[str, Any]) -> None:
+        if self._begun is begun:
             self._begun = None
 
     def _from_here(self, tasks: Iterator[Any]) -> Iterator[Any]:
@@ -212,7 +237,10 @@ class DataLoader:
 
         A loader of the same dataset and options goes on from there, whatever its number of workers: the next pass over
         it is the rest of this one. Between passes the state is that of the next one's beginning.
+
+        raises JitError in a captured function, which would tell the same each time
         """
+        refuse("asks for the state of a DataLoader")
         if self._resumed is not None:
             return self._resumed
         if self._begun is None:
