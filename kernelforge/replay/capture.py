@@ -84,6 +84,7 @@ class Source:
 
     history  the operations it was computed by, for gradients
     inputs   what from: the numbers of buffers, and the nodes, which are used themselves where there is no number
+    same     whether it stands for the very node of the tensor with that number, with all that leads to it
     """
 
     shape: Shape
@@ -93,6 +94,7 @@ class Source:
     tracked: bool | None = None
     history: Recipe | None = None
     inputs: tuple[tuple[int, Node], ...] = ()
+    same: bool = False
 
 
 @dataclass
@@ -233,7 +235,7 @@ class Capture:
         if self.changes or self.gradients or self.effects:
             return
         (step,), (source,) = self.steps, self.sources
-        plain = source.history is None and source.node is None and isinstance(result, Tensor)
+        plain = source.history is None and source.node is None and not source.same and isinstance(result, Tensor)
         if plain and isinstance(step, RunStep) and step.plan.is_one_launch and not self.constants:
             self.single = step
 
@@ -269,6 +271,8 @@ class Capture:
     def _node(self, source: Source, buffers: Sequence[Buffer], nodes: Sequence[Node]) -> Node:
         if source.node is not None:
             return source.node
+        if source.same:
+            return nodes[source.number]
         if source.history is None:
             return graph.buffer(buffers[source.number], source.shape, source.dtype)
         inputs = [

@@ -28,7 +28,7 @@ from kernelforge.replay.capture import (
     buffer_of,
 )
 from kernelforge.replay.guards import is_same
-from kernelforge.replay.holders import MISSING, Globals, Holder
+from kernelforge.replay.holders import MISSING, Globals, Holder, Library
 from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import Making, tensors_in
@@ -68,6 +68,9 @@ class Capturing:
             if tensor._node is node:
                 _point(tensor, before[0])
         for tensor, source in self.carrying:
+            if source.same:
+                _point(tensor, self.inputs[source.number])
+                continue
             inputs = [like if number < 0 else self.inputs.get(number, like) for number, like in source.inputs]
             buffer = tensor._stored
             assert source.history is not None
@@ -200,8 +203,11 @@ class Capturing:
                 continue
             for key in reversed([key for key in before if key not in now]):
                 found.append((holder, key, MISSING))
+            loaded = holder.loaded(before) if isinstance(holder, Library) else ()
             for key, value in now.items():
-                if not is_same(before.get(key, MISSING), value):
+                if not is_same(before.get(key, MISSING), value) and key not in loaded:
+                    if isinstance(holder, Library):
+                        holder.put(key, value)
                     found.append((holder, key, value))
         return found
 
@@ -225,7 +231,7 @@ class Capturing:
                 order = tuple([numbers[id(leaf)] for leaf in event.ran.leaves])
                 capture.steps.append(RunStep(Repeated(event.ran.plan), order, told=event.ran.told))
                 for buffer in event.ran.buffers:
-                    numbers[id(buffer)] = made
+                    numbers.setdefault(id(buffer), made)  # a result may be what was given, in another shape
                     made += 1
             elif isinstance(event, Draw):
                 numbers[id(event.buffer)], made = made, made + 1
@@ -258,7 +264,10 @@ class Capturing:
             node = graph.buffer(buffer, node.shape, node.dtype)
             return Source(node.shape, node.dtype, node=node, tracked=tensor._tracked)
         source = Source(node.shape, node.dtype, numbers[id(buffer)], tracked=tensor._tracked)
-        if tensor._tracked and not tensor._leaf and node.op != "buffer":
+        source.same = bool(tensor._tracked and not tensor._leaf) and any(node is x for x in self.nodes)
+        if source.same:
+            self.carrying.append((tensor, source))
+        elif tensor._tracked and not tensor._leaf and node.op != "buffer":
             (spelled,) = expanded([node], history=True)
             inputs = [x for x in toposort([spelled]) if x.op == "buffer"]
             source.history = Recipe("captured", inputs, spelled)

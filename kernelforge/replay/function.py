@@ -10,6 +10,7 @@ import functools
 import inspect
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
@@ -37,7 +38,7 @@ from kernelforge.settings import JIT, NAN, TRAINING, Context, remembered
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.tensor.convert import realize_tensors
-from kernelforge.tensor.core import grad_enabled, narrow_type
+from kernelforge.tensor.core import calling_line, grad_enabled, narrow_type
 
 MOST_CAPTURES: Final = 16
 MOST_SIZES: Final = 64  # captures that differ in sizes alone, which share kernels: those used longest ago go
@@ -142,6 +143,12 @@ class Jit(Generic[P, T]):
         family = like.family if like is not None and sizes is not None else Family()
         if like is not None and sizes is not None and not family.pays(sizes, self.captures):
             family.uncaptured += 1
+            if family.uncaptured == 1:
+                _warn(
+                    f"{_named(self._function)} runs uncaptured: {why}. There are {family.captures} captures that "
+                    "differ in sizes or integers alone; calls of others run as they are until met often enough. "
+                    "Pad to a few sizes, or pass integers that change as tensors"
+                )
             result = self._function(*args, **kwargs)
             _compute([*tensors_in([result]), *given.tensors, *like.seen, *like.visible])
             return result
@@ -317,7 +324,7 @@ def jit(
 
     captures   how many are kept; a call that fits none when there are as many is an error that says what differs.
                One that differs in sizes or integers alone is none: it runs as it is, as do calls of other sizes that
-               are met too seldom to be captured
+               are met too seldom to be captured; the first time a RuntimeWarning says what differs
     memory_budget   bytes a plan may take beside what it is given: values are computed a second time rather than kept
                for long, with the same bits, until it fits. Where that is not enough a warning tells the least found
 
@@ -353,6 +360,12 @@ def TinyJit(
     if captured is not None:
         raise JitError("TinyJit() captures functions itself: it takes no captured=")
     return jit(fxn, **options)
+
+
+def _warn(message: str) -> None:
+    """A warning at the user's line."""
+    file, number = calling_line() or ("", 0)
+    warnings.warn_explicit(message, RuntimeWarning, file, number)
 
 
 def _compute(tensors: Sequence[Tensor]) -> None:

@@ -24,6 +24,7 @@ from kernelforge.replay.holders import (
     Globals,
     Gradient,
     Holder,
+    Library,
     Members,
     Names,
     Numbers,
@@ -266,6 +267,9 @@ def guards_of(
     found, bare = list[Guard | Bare | Weakly](), list[FunctionType]()
     referents, weak = dict[int, Any](), dict[int, Weakly]()
     for holder, contents in snapshot.reached(roots, names, referents):
+        size = snapshot.sizes[id(holder)]
+        if isinstance(holder, Library):
+            contents, size = {**contents, **holder.seen(holder.loaded(contents), names)}, holder.size()
         for key, value in contents.items():
             check_not_iterator(value, f"see {holder.spelled(key)}")
         owner = holder.owner
@@ -273,8 +277,7 @@ def guards_of(
             weak.setdefault(id(owner), Weakly(owner, names, is_same, shown)).add(holder, contents)
         elif isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
             bare.append(owner)
-        elif contents or not isinstance(holder, Globals):
-            size = snapshot.sizes[id(holder)]
+        elif contents or not isinstance(holder, Globals | Library):
             found.append(Guard(holder, holder.items() if holder.grows else contents, names, rebind, size))
     if bare:
         found.append(Bare(bare))

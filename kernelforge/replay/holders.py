@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 from kernelforge.errors import JitError
+from kernelforge.later import Later
 from kernelforge.replay.codes import WHOLE
 
 MISSING: Final = object()
@@ -148,6 +149,22 @@ class Names(Attributes):
     def items(self) -> dict[Any, Any]:
         found = vars(self.owner)
         return {name: found[name] for name in (self.names or frozenset()) & found.keys()}
+
+
+class Library(Names):
+    """Names of a module that is no user's: what they stand for counts, what is inside that only where users put it."""
+
+    def put(self, key: Any, value: Any) -> None:
+        raise JitError(f"a captured function changes {self.spelled(key)}, a name of a library: do it outside")
+
+    def loaded(self, known: dict[Any, Any]) -> dict[Any, Any]:
+        """What the library has put there since, as it was used for the first time: that is no change to anybody."""
+        new = {key: x for key, x in self.items().items() if key not in known or isinstance(known[key], Later)}
+        return {key: value for key, value in new.items() if isinstance(value, ModuleType) or self._is_its_own(value)}
+
+    def _is_its_own(self, value: Any) -> bool:
+        package = self.owner.__name__.partition(".")[0]
+        return callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == package
 
 
 class Gradient(Attributes):

@@ -35,6 +35,7 @@ from kernelforge.replay.holders import (
     Globals,
     Gradient,
     Holder,
+    Library,
     Members,
     Names,
     Numbers,
@@ -157,7 +158,7 @@ def _of_object(value: Any, path: str) -> Parts:
     if isinstance(value, ModuleType):
         file = getattr(value, "__file__", None)
         is_fixed = value.__name__ in sys.builtin_module_names if file is None else is_library(file)
-        return ([], []) if is_fixed else ([Names(path, value)], [])
+        return [(Library if is_fixed else Names)(path, value)], []
     if isinstance(value, type):
         if _is_foreign(value):
             return [], []
@@ -175,6 +176,13 @@ def _attributes(value: Any, path: str) -> list[Holder]:
         return []
     has_any = hasattr(value, "__dict__") or any(vars(cls).get("__slots__") for cls in type(value).__mro__)
     return [Attributes(path, value)] if has_any else []
+
+
+def _is_put(value: Any) -> bool:
+    """True for what a user may have put into a library's module, and for modules in it."""
+    if isinstance(value, FunctionType):
+        return not is_library(value.__code__.co_filename)
+    return isinstance(value, ModuleType | Tensor | np.ndarray) or _is_written(type(value))
 
 
 def _classes(cls: type) -> list[tuple[str, Any]]:
@@ -256,7 +264,8 @@ class Snapshot:
                 more = {key: found[key] for key in (mentioned & found.keys()) - contents.keys()}
                 contents.update(more)
                 holder.names = names
-                new += [(holder.spelled(key), item) for key, item in more.items()]
+                shallow = isinstance(holder, Library)
+                new += [(holder.spelled(key), item) for key, item in more.items() if not shallow or _is_put(item)]
         return new
 
     def reached(

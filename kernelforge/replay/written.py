@@ -8,13 +8,14 @@ from __future__ import annotations
 import builtins
 from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter, is_
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 from kernelforge.errors import JitError
+from kernelforge.later import Later
 from kernelforge.replay.codes import globals_of, is_dynamic, names_of
 from kernelforge.replay.guards import is_same, shown
-from kernelforge.replay.holders import MISSING, Names
+from kernelforge.replay.holders import MISSING, Library, Names
 from kernelforge.replay.state import Snapshot, is_library
 from kernelforge.replay.trace import Trace
 
@@ -47,41 +48,62 @@ class Absent:
 class Everything:
     """All names of a module, where some are looked for by strings that no code need mention."""
 
-    __slots__ = ("expected", "owner")
+    __slots__ = ("expected", "grows", "owner")
 
-    def __init__(self, owner: dict[str, Any], before: dict[str, Any]) -> None:
-        self.owner, self.expected = owner, before
+    def __init__(self, owner: dict[str, Any], before: dict[str, Any], grows: bool = False) -> None:
+        self.owner, self.expected, self.grows = owner, before, grows
 
     def holds(self) -> bool:
+        if self.grows:
+            return all(map(is_, map(self.owner.get, self.expected), self.expected.values()))
         return len(self.owner) == len(self.expected) and all(map(is_, self.owner.values(), self.expected.values()))
 
     def reason(self) -> str | None:
         """Which name has changed."""
-        for name in self.expected.keys() | self.owner.keys():
+        for name in self.expected if self.grows else self.expected.keys() | self.owner.keys():
             old, new = self.expected.get(name, MISSING), self.owner.get(name, MISSING)
             if not is_same(old, new):
                 return f"global {name} was {shown(old)}, now it is {shown(new)}"
-        self.expected = dict(self.owner)
+        self.expected = {name: self.owner[name] for name in self.expected} if self.grows else dict(self.owner)
         return None
 
 
 def everything_in(snapshot: Snapshot, roots: Iterable[Any], trace: Trace) -> list[Everything]:
-    """What guards modules whose names are looked for by strings.
+    """What guards modules whose names are looked for by strings; of libraries', those that are not their own business.
 
     raises JitError for a name that was given another value like this, which nobody could tell before
     """
     codes = [(code, owner) for code, owner in trace.codes.values() if not is_library(code.co_filename)]
-    owners = [owner for code, owner in codes if not _WHOLE.isdisjoint(code.co_names)]
+    owners, of_libraries = [owner for code, owner in codes if not _WHOLE.isdisjoint(code.co_names)], []
     if trace.by_name or snapshot.by_name or any(is_dynamic(code) for code, _ in codes):
-        holders = [holder for holder, _ in snapshot.reached(roots, None)]
-        owners += [vars(holder.owner) for holder in holders if isinstance(holder, Names)]
+        holders = [holder for holder, _ in snapshot.reached(roots, None) if isinstance(holder, Names)]
+        owners += [vars(holder.owner) for holder in holders if not isinstance(holder, Library)]
+        of_libraries = [holder for holder in holders if isinstance(holder, Library) and not _is_ours(holder.owner)]
     known = {id(owner): snapshot.modules[id(owner)] for owner in owners if id(owner) in snapshot.modules}
     mentioned = {name for code, _ in codes for name in names_of(code)}
     for owner, before in known.values():
         for name in before.keys() | owner.keys():
             if name not in mentioned and not is_same(before.get(name, MISSING), owner.get(name, MISSING)):
                 raise JitError(f"a captured function changes global {name}, a name it computes: mention it")
-    return [Everything(*found) for found in known.values()]
+    found = [Everything(*found) for found in known.values()]
+    return found + [_public(holder, snapshot) for holder in of_libraries]
+
+
+def _is_ours(module: ModuleType) -> bool:
+    return module.__name__.partition(".")[0] in ("kernelforge", "codegen")
+
+
+def _public(holder: Library, snapshot: Snapshot) -> Everything:
+    """What guards the names a library's module had, but for its own.
+
+    raises JitError for one that was given another value
+    """
+    owner, before = snapshot.modules[id(vars(holder.owner))]
+    before = {name: value for name, value in before.items() if name[0] != "_" and not isinstance(value, Later)}
+    for name, value in before.items():
+        if not is_same(value, owner.get(name, MISSING)):
+            raise JitError(f"a captured function changes {holder.spelled(name)}, a name of a library: do it outside")
+    return Everything(owner, before, grows=True)
 
 
 class Written:

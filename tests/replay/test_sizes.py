@@ -8,6 +8,7 @@ import pytest
 
 from kernelforge import GlobalCounters, Tensor, Variable, jit, no_grad
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*runs uncaptured")
 WIDTH = 8
 
 
@@ -65,11 +66,12 @@ def test_a_cache_that_grows(program: Callable) -> None:
         made.append(jit(function))
         return made[-1]
 
-    with no_grad():
+    with no_grad(), pytest.warns(RuntimeWarning, match="runs uncaptured: .* was .*, now it is ") as told:
         np.testing.assert_allclose(program(wrap), program(lambda f: f), rtol=1e-5, atol=1e-6)
     (captured,) = made
     assert len(captured._entries) <= 8
     assert "calls ran uncaptured" in captured.explain()
+    assert len(told) == len({entry.family for entry in captured._entries})
 
 
 def test_growing_twice_compiles_and_plans_nothing() -> None:
