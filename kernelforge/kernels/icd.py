@@ -59,6 +59,7 @@ def expose_drivers() -> None:
         os.environ["OCL_ICD_VENDORS"] = str(_directory(needed(found) if _loads(library) else found))
 
 
+@cache
 def intel_library() -> Path | None:
     """Intel's CPU runtime from the package index, or None."""
     metadata = import_module("importlib.metadata")  # slow to import, and not needed before a device is opened
@@ -71,6 +72,16 @@ def intel_library() -> Path | None:
             path = Path(str(file.locate())).resolve()
             return path if path.exists() else None
     return None
+
+
+def compilers() -> list[str]:
+    """Libraries by which another process finds Intel's driver: its own, or else the loader's, which may find it."""
+    library = intel_library()
+    return [str(library)] if library is not None else [*_loaders(), "libOpenCL.so.1"]
+
+
+def _loaders() -> list[str]:
+    return [str(file) for place in _bundled() for file in sorted(place.glob("libOpenCL*.so*"))]
 
 
 def drivers() -> dict[str, str]:

@@ -23,7 +23,7 @@ from codegen.dtypes import dtypes
 from codegen.ir import Param
 from codegen.program import Program
 from kernelforge.errors import DeviceError, InternalError
-from kernelforge.kernels.icd import opencl
+from kernelforge.kernels.icd import compilers, opencl
 from kernelforge.kernels.opencl_build import Builder, Compiled
 from kernelforge.kernels.opencl_devices import Candidate
 from kernelforge.kernels.opencl_direct import Direct
@@ -69,6 +69,7 @@ class OpenCLRuntime:
             candidate.identity,
             keeps=not candidate.is_pocl,
             helpers=(lambda: workers.crew(name, self.target)) if workers.hands(self.target) >= HELPED else None,
+            libraries=compilers() if candidate.is_intel_cpu else (),
         )
         self._launching, self._compiling = threading.RLock(), threading.RLock()
         self._process = os.getpid()

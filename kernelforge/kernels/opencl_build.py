@@ -22,19 +22,19 @@ import numpy as np
 from codegen.program import Program
 from kernelforge.errors import CompileError
 from kernelforge.kernels import cache
+from kernelforge.kernels.apart import Apart, Refused
 from kernelforge.kernels.opencl_binary import without_code
 from kernelforge.kernels.opencl_direct import Direct, Entrances
 from kernelforge.kernels.opencl_native import Native
 from kernelforge.kernels.progress import Progress
 from kernelforge.later import later
-from kernelforge.settings import CACHE, COMPILE_APART
+from kernelforge.settings import COMPILE_APART
 
 if TYPE_CHECKING:
     from codegen.opencl import sources as texts
-    from kernelforge.kernels import workers
     from kernelforge.kernels.workers import Batch, Crew
 else:
-    later(globals(), texts="codegen.opencl.sources", workers="kernelforge.kernels.workers")
+    later(globals(), texts="codegen.opencl.sources")
 
 FORMAT: Final = "4"  # of the entries on disk
 OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 3800 ulp and 1/0 a NaN
@@ -108,6 +108,7 @@ class Builder:
     identity   everything about the device that binaries depend on
     keeps      True when binaries are to be kept on disk
     helpers    gives the processes that may help, which hand over binaries on disk
+    libraries  in which another process finds the driver, to compile there; none: it compiles here
 
     entrances  where kernels can be called
     """
@@ -121,10 +122,13 @@ class Builder:
         identity: Sequence[str],
         keeps: bool,
         helpers: Callable[[], Crew] | None = None,
+        libraries: Sequence[str] = (),
     ) -> None:
         self._cl, self._context, self._handle = cl, context, handle
         self._device, self._identity, self._keeps = device, (FORMAT, OPTIONS, *identity), keeps
         self._helpers = helpers if keeps else None
+        name, version = handle.name.strip(), handle.driver_version.strip()
+        self._apart = Apart(libraries, name, version, OPTIONS) if keeps and libraries else None
         self.entrances = Entrances(cl, handle)
         self._compiled: dict[Program, Compiled] = {}
         self._built: dict[str, Built] = {}
@@ -143,8 +147,6 @@ class Builder:
         for program, key in keys.items():
             if key not in self._built and not (self._keeps and self._load(key)):
                 missing[key] = program
-        if missing and COMPILE_APART.value and self._keeps and CACHE.value:
-            missing = self._built_apart(missing)
         if _length(missing.values()) > SHARED and self._helpers is not None:
             missing = self._shared(missing, self._helpers())
         if _length(missing.values()) > 2 * BATCH and sys.stderr.isatty():
@@ -234,20 +236,6 @@ class Builder:
             crew.dismiss()
         return {key: program for key, program in missing.items() if key not in self._built and not self._load(key)}
 
-    def _built_apart(self, missing: dict[str, Program]) -> dict[str, Program]:
-        """Has another process build programs; those it could not be given, and those the driver refuses.
-
-        raises CompileError for the first one whose compilation ends the process
-        """
-        compiled = workers.apart(self._device, list(missing.values()))
-        if compiled is None:
-            return missing
-        for (key, program), outcome in zip(missing.items(), compiled):
-            if outcome:
-                raise self._refusal(program, RuntimeError(outcome))
-            self._load(key)
-        return {key: program for key, program in missing.items() if key not in self._built}
-
     def _build_told(self, missing: dict[str, Program]) -> None:
         """Compiles programs in batches, and says how far it is."""
         keys = {program: key for key, program in missing.items()}
@@ -265,34 +253,46 @@ class Builder:
         sources = [renamed(program.source, program.entry, name) for program, name in zip(missing.values(), names)]
         try:
             source = sources[0] if len(sources) == 1 else texts.joined(sources)
-            binary = self._quietly(self._cl.Program(self._context, source))
-        except (self._cl.Error, ValueError) as error:  # ValueError: a source that cannot be joined
+            binary = self._made(source, names)
+        except (self._cl.Error, Refused, ValueError) as error:  # ValueError: a source that cannot be joined
             if len(missing) == 1:
                 raise self._refusal(next(iter(missing.values())), error) from None
             for key, program in missing.items():
                 self._build({key: program})
             return
-        binary = self._slim(binary, names)
         self._built.update((key, Built(binary, name)) for key, name in zip(missing, names))
         cache.statistics.compiled += len(missing)
         if self._keeps:
             self._save(list(missing), binary, names)
         _release_heap()
 
-    def _slim(self, binary: Any, names: Sequence[str]) -> Any:
-        """A built program without intermediate code, or itself where the driver does not take that."""
-        if self._donor is None:
-            self._donor = binary
-            return binary
-        content = without_code(self._content(binary), self._content(self._donor)) if self._keeps else None
-        if content is None:
-            return binary
+    def _made(self, source: str, names: Sequence[str]) -> Any:
+        """A built program, without intermediate code where the driver takes that.
+
+        raises Refused, or the driver's error
+        """
+        content = self._apart.build(source) if self._apart is not None and COMPILE_APART.value else None
+        if content is not None:
+            return self._slim(content, names) or self._first(self._accepted(content))
+        binary = self._quietly(self._cl.Program(self._context, source))
+        return (self._slim(self._content(binary), names) if self._keeps else None) or self._first(binary)
+
+    def _first(self, binary: Any) -> Any:
+        """The program itself, which becomes the donor if it is the first."""
+        self._donor = self._donor or binary
+        return binary
+
+    def _slim(self, content: bytes, names: Sequence[str]) -> Any:
+        """A built program without intermediate code; None where the driver does not take that, and for the first."""
+        slimmed = None if self._donor is None else without_code(content, self._content(self._donor))
+        if slimmed is None:
+            return None
         try:
-            slim = self._accepted(content)
+            slim = self._accepted(slimmed)
             for name in names:
                 self._cl.Kernel(slim, name)
         except self._cl.Error:
-            return binary
+            return None
         return slim
 
     def _content(self, binary: Any) -> bytes:

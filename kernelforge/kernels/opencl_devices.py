@@ -42,6 +42,10 @@ class Candidate:
         return ALIASES["pocl"] in self.facts.platform.lower()
 
     @property
+    def is_intel_cpu(self) -> bool:
+        return self.facts.kind == "cpu" and "intel" in self.facts.platform.lower()
+
+    @property
     def shares_memory(self) -> bool:
         """True when the device works on the host's memory in place."""
         return self.facts.kind == "cpu"

@@ -172,42 +172,6 @@ def _orders(batch: Sequence[Program]) -> list[Order]:
     return [Order(p.entry, p.source, names, p.options, p.divisible) for p, names in zip(batch, types)]
 
 
-_apart: Final[dict[str, Worker]] = {}  # by device, for those who never compile in this process
-
-
-def apart(device: str, programs: Sequence[Program]) -> list[str] | None:
-    """For each program "" once another process has compiled or refused it, else how the process ended.
-
-    None where there is no process.  They are compiled together; one by one when that fails, to find the one at fault.
-    """
-    if not _is_there(device):
-        return None
-    if _compiled(device, programs):
-        return [""] * len(programs)
-    return ["" if _compiled(device, [program]) else _fault(device) for program in programs]
-
-
-def _is_there(device: str) -> bool:
-    """True when there is a process that compiles for a device, started if need be."""
-    worker = _apart.get(device)
-    if worker is None or not worker.alive:
-        worker = _apart[device] = Worker(device)
-        return worker.receive()
-    return True
-
-
-def _compiled(device: str, programs: Sequence[Program]) -> bool:
-    return _is_there(device) and _apart[device].send(_orders(programs)) and _apart[device].receive()
-
-
-def _fault(device: str) -> str:
-    """How the process ended that was to compile a program; "" if it is there."""
-    with suppress(subprocess.TimeoutExpired):
-        code = _apart[device].process.wait(timeout=0.2)
-        return f"error: the compiler's process ended with {code} (it was one of its own: KF_COMPILE_APART=1)"
-    return ""
-
-
 def _next(batches: Iterator[Batch], deadline: float) -> Batch | None:
     return next(batches, None) if time.perf_counter() < deadline else None
 
