@@ -19,6 +19,7 @@ from tests.parity.matrix import operations
 from tests.parity.matrix.calls import Case, computed, heard, raised, text
 from tests.parity.matrix.comparison import difference
 from tests.parity.matrix.kept import PLACES, judged
+from tests.parity.matrix.replaying import replayed
 from tests.parity.matrix.settling import settled
 from tests.parity.matrix.slopes import gradients
 from tests.parity.matrix.translation import DTYPES, Untranslatable, translated
@@ -59,6 +60,7 @@ def compared(op: Any, sample: Any) -> dict[str, bool]:
 
 def is_method(function: Callable[..., Any]) -> bool:
     """Whether a function is a tensor's."""
+    function = getattr(function, "replays", function)
     return any(getattr(Tensor, name, None) is function for name in dir(Tensor))
 
 
@@ -178,6 +180,7 @@ def outcomes(
     if function is None:
         yield Outcome(name, "missing", "", "", "missing")
         return
+    function = replayed(function)
     warnings.simplefilter("ignore")
     tried = dtypes_of(op)
     tried = [dtype for dtype in tried if dtype in dtypes] or tried[:1] if dtypes else tried
