@@ -11,12 +11,15 @@ from weakref import WeakSet
 
 from kernelforge.graph import SCATTERS, Node
 
-PROBABILITIES, OVERLAPS = -0x50524F42, -0x4F564552
+PROBABILITIES, OVERLAPS, WEIGHTS, CHANCES = -0x50524F42, -0x4F564552, -0x57454947, -0x4348414E
 RULES: Final = {
     PROBABILITIES: "binary cross entropy takes probabilities and targets from 0 to 1 and found others; apply sigmoid() "
     "to scores, or use the function of logits",
     OVERLAPS: "istft() found places of the signal where the windows of all pieces are 0, so that nothing is known of "
     "it there; take a window that is not 0, pieces closer together, or center=True",
+    WEIGHTS: "cov() found negative weights; they are how often an observation counts",
+    CHANCES: "multinomial() found weights that are negative, infinite or NaN, or none above 0 in a row; they are what "
+    "the chances are proportional to",
 }
 """What else a check may find: the int32 a value is picked from tells which rule the index stands for."""
 

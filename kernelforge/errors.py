@@ -30,7 +30,7 @@ class ShapeError(KernelForgeError, ValueError, RuntimeError):
 
 
 class AxisError(ShapeError, IndexError):
-    """An axis a tensor does not have."""
+    """An axis a tensor does not have, or one without elements where some are needed."""
 
 
 class DTypeError(KernelForgeError, TypeError, RuntimeError):
@@ -57,8 +57,8 @@ class KindError(KernelForgeError, TypeError):
     """An argument of a Python type that has no meaning here."""
 
 
-class PlaceError(KernelForgeError, IndexError):
-    """An index outside of what it counts."""
+class PlaceError(KernelForgeError, IndexError, RuntimeError):
+    """An index outside of what it counts: NumPy's IndexError and torch's RuntimeError."""
 
 
 class DivisionError(KernelForgeError, ZeroDivisionError):

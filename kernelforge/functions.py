@@ -24,6 +24,7 @@ from kernelforge import func, nn, special
 from kernelforge.amp import autocast
 from kernelforge.array_api.types import beside, finfo, iinfo
 from kernelforge.autograd import inference_mode, is_grad_enabled, set_grad_enabled
+from kernelforge.differences import gradient
 from kernelforge.errors import ArgumentError, KindError
 from kernelforge.io import load, save
 from kernelforge.kernels import Device
@@ -34,6 +35,7 @@ from kernelforge.tensor.printing import get_printoptions, set_printoptions
 from kernelforge.tensor.results import Selected
 
 Sizes = int | Sequence[int]
+_NUMBER: Final = (int, float, complex)
 
 
 def randint(
@@ -98,6 +100,8 @@ def min(input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *
 
 
 def _extreme(x: Tensor, dim: int | Tensor | None, keepdim: bool, other: Any, which: str) -> Any:
+    if not isinstance(x, Tensor):
+        raise KindError(f"{which}() takes a Tensor first, got {type(x).__name__}; kernelforge.tensor(...) makes one")
     second = dim if isinstance(dim, Tensor) else other
     if second is not None:
         return getattr(x, f"{which}imum")(second)
@@ -105,13 +109,21 @@ def _extreme(x: Tensor, dim: int | Tensor | None, keepdim: bool, other: Any, whi
     return values if dim is None else Selected(values, getattr(x, f"arg{which}")(dim, keepdim))
 
 
+def _check_operands(name: str, *operands: Any) -> None:
+    """Raises KindError where all operands are Python's numbers."""
+    if all(isinstance(operand, _NUMBER) for operand in operands):
+        raise KindError(f"{name}() takes a Tensor, got two numbers; kernelforge.tensor(...) makes one")
+
+
 def pow(input: Any, exponent: Any) -> Any:
     """input ** exponent; either may be a number; source: torch.pow."""
+    _check_operands("pow", input, exponent)
     return input**exponent
 
 
 def remainder(input: Any, other: Any) -> Any:
     """input % other, with the sign of other; either may be a number; source: torch.remainder."""
+    _check_operands("remainder", input, other)
     return input % other
 
 
@@ -188,7 +200,7 @@ _OWN: Final[dict[str, Any]] = {
     **{thing.__name__: thing for thing in (
         batch_norm, instance_norm, randint, normal, max, min, pow, remainder, real, imag, device, finfo, iinfo,
         autocast, Generator, get_default_dtype, set_default_dtype, load, save, is_grad_enabled, set_grad_enabled,
-        get_printoptions, set_printoptions,
+        get_printoptions, set_printoptions, gradient,
     )},
 }  # fmt: skip
 
@@ -209,6 +221,11 @@ _OF_NUMBERS: Final = frozenset((
     "true_divide", "xlogy",
 ))  # fmt: skip
 """Functions of two operands the first of which may be a number, too."""
+
+_OF_TWO_NUMBERS: Final = frozenset((
+    "add", "div", "divide", "floor_divide", "mul", "multiply", "sub", "subtract", "true_divide",
+))  # fmt: skip
+"""Those that both operands of may be numbers."""
 
 _ROOMS: Final = (functional, nn, special)
 
@@ -284,8 +301,11 @@ def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:
     def called(*args: Any, **kwargs: Any) -> Any:
         if not args:
             args = next(((kwargs.pop(first),) for first in names if first in kwargs), ())
-        if args and isinstance(args[0], int | float | complex) and name in _OF_NUMBERS:
-            args = (_number(args[0], args[1] if len(args) > 1 else kwargs.get("other")), *args[1:])
+        if args and isinstance(args[0], _NUMBER) and name in _OF_NUMBERS:
+            other = args[1] if len(args) > 1 else kwargs.get("other")
+            if name not in _OF_TWO_NUMBERS:
+                _check_operands(name, args[0], other)
+            args = (_number(args[0], other), *args[1:])
         if not args or not isinstance(args[0], Tensor | list | tuple):
             given = type(args[0]).__name__ if args else "nothing"
             raise KindError(f"{name}() takes a Tensor first, got {given}; kernelforge.tensor(...) makes one")

@@ -3,8 +3,10 @@
 import pkgutil
 import subprocess
 import sys
+from operator import attrgetter
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 import kernelforge
@@ -118,6 +120,18 @@ def test_numbers_stand_first():
     assert kernelforge.add(-5, -5).item() == -10
     with pytest.raises(KindError, match="takes a Tensor first"):
         kernelforge.sum(3)
+
+
+@pytest.mark.parametrize("name", ["pow", "remainder", "bitwise_and", "copysign", "fmod", "xlogy", "special.zeta"])
+def test_two_numbers_are_no_tensor(name):
+    with pytest.raises(KindError, match="two numbers"):
+        attrgetter(name)(kernelforge)(2, 3)
+
+
+def test_numbers_stand_first_in_special_functions():
+    x = Tensor([2.0, 3.0], dtype="float16")
+    assert kernelforge.special.xlogy(2, x).dtype.name == "float16"
+    np.testing.assert_allclose(kernelforge.special.zeta(2, x).numpy(), [0.6449, 0.3949], 1e-3)
 
 
 def test_several_tensors_have_at_least_so_many_dimensions():

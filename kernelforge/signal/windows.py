@@ -7,9 +7,13 @@ its last, M - 1, or M where sym is False: one element is then left out, so that 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec
 
+from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError
+from kernelforge.kinds import as_dtype
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.windowing import Kind
 
@@ -19,8 +23,23 @@ __all__ = [
 ]  # fmt: skip
 
 _NUTTALL = (0.3635819, 0.4891775, 0.1365995, 0.0106411)
+P = ParamSpec("P")
 
 
+def _of_floats(window: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """A window that raises ArgumentError unless its type is float32 or float64, as torch has it."""
+
+    @wraps(window)
+    def called(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        given: Any = kwargs.get("dtype")
+        if given is not None and as_dtype(given) not in (dtypes.float32, dtypes.float64):
+            raise ArgumentError(f"{window.__name__}() expects float32 or float64, got {as_dtype(given)}; cast() it")
+        return window(*args, **kwargs)
+
+    return called
+
+
+@_of_floats
 def bartlett(
     M: int,
     *,
@@ -33,6 +52,7 @@ def bartlett(
     return Tensor.bartlett_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@_of_floats
 def blackman(
     M: int,
     *,
@@ -45,6 +65,7 @@ def blackman(
     return Tensor.blackman_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@_of_floats
 def hamming(
     M: int,
     *,
@@ -57,6 +78,7 @@ def hamming(
     return Tensor.hamming_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@_of_floats
 def hann(
     M: int,
     *,
@@ -69,6 +91,7 @@ def hann(
     return Tensor.hann_window(M, not sym, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@_of_floats
 def kaiser(
     M: int,
     *,
@@ -84,6 +107,7 @@ def kaiser(
     return Tensor.kaiser_window(M, not sym, beta, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@_of_floats
 def general_cosine(
     M: int,
     *,
@@ -100,6 +124,7 @@ def general_cosine(
     return Tensor._cosines(M, not sym, factors, dtype, device, requires_grad)
 
 
+@_of_floats
 def general_hamming(
     M: int,
     *,
@@ -113,6 +138,7 @@ def general_hamming(
     return general_cosine(M, a=(alpha, 1 - alpha), sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@_of_floats
 def nuttall(
     M: int,
     *,
@@ -125,6 +151,7 @@ def nuttall(
     return general_cosine(M, a=_NUTTALL, sym=sym, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@_of_floats
 def cosine(
     M: int,
     *,
@@ -141,6 +168,7 @@ def cosine(
     return Tensor._tapered(M, not sym, shape, dtype, device, requires_grad)
 
 
+@_of_floats
 def exponential(
     M: int,
     *,
@@ -164,6 +192,7 @@ def exponential(
     return Tensor._tapered(M, not sym, shape, dtype, device, requires_grad)
 
 
+@_of_floats
 def gaussian(
     M: int,
     *,

@@ -26,8 +26,14 @@ _FEW_TESTS: Final = 128  # elements that each is compared with
 
 
 def listed(first: T | Sequence[T], others: tuple[T, ...]) -> tuple[T, ...]:
-    """Tensors given one by one, or as one list."""
-    return tuple(first) if isinstance(first, list | tuple) else (first, *others)  # type: ignore[arg-type]
+    """Tensors given one by one, or as one list.
+
+    raises ShapeError when the list is empty
+    """
+    found: tuple[T, ...] = tuple(first) if isinstance(first, list | tuple) else (first, *others)  # type: ignore[arg-type]
+    if not found:
+        raise ShapeError("an empty list of tensors: there is nothing to join")
+    return found
 
 
 def _atleast_1d(x: Any) -> Any:

@@ -13,12 +13,12 @@ from typing import Any, Self
 import numpy as np
 
 from kernelforge import graph
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import DTypeError, KindError, ShapeError
 from kernelforge.tensor.aliases import numbers, parts
 from kernelforge.tensor.bessels import Bessels
 from kernelforge.tensor.complex_functions import FORMULAS, Formula, power
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Operand
+from kernelforge.tensor.core import Core, Operand
 
 
 def over_complex(cls: type) -> type:
@@ -34,6 +34,13 @@ def _either(method: Callable[..., Any], found: Formula) -> Callable[..., Any]:
         return (found if self._node.dtype.kind == "c" else method)(self, *args, **kwargs)
 
     return called
+
+
+def _check_tensors(what: str, *parts: Any) -> None:
+    """Raises KindError for parts that are no tensors."""
+    for part in parts:
+        if not isinstance(part, Core):
+            raise KindError(f"{what}() takes two tensors, one of these is {type(part).__name__}")
 
 
 @over_complex
@@ -106,7 +113,10 @@ class Complexes(Bessels):
 
         >>> Tensor.complex(Tensor([1.0, 2.0]), Tensor([3.0, 4.0])).tolist()
         [(1+3j), (2+4j)]
+
+        raises KindError, DTypeError
         """
+        _check_tensors("complex", real, imag)
         if real.dtype is not imag.dtype:
             raise DTypeError(f"complex() of {real.dtype} and {imag.dtype}: cast them to one type, float32 or float64")
         return real._with_imaginary(imag)
@@ -114,6 +124,7 @@ class Complexes(Bessels):
     @classmethod
     def polar(cls, abs: Self, angle: Self) -> Self:
         """The complex numbers of given sizes and angles in radians."""
+        _check_tensors("polar", abs, angle)
         return cls.complex(abs * angle.cos(), abs * angle.sin())
 
     def view_as_complex(self) -> Self:

@@ -14,7 +14,7 @@ import numpy as np
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.buffer import Buffer
-from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, KindError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.core import Core, expanded, is_number, literal_dtype, pinned
@@ -53,6 +53,15 @@ def _ramp(count: int, step: float, start: float, dtype: DType) -> graph.Node:
     if step != 1:
         node = graph.elementwise("mul", node, graph.full(node.shape, step, dtype))
     return graph.elementwise("add", node, graph.full(node.shape, start, dtype)) if start else node
+
+
+def _number(what: str, value: Any) -> Any:
+    """A number, or that of a tensor without dimensions; raises ShapeError for other tensors."""
+    if not isinstance(value, Core):
+        return value
+    if value.ndim:
+        raise ShapeError(f"{what}() goes between numbers, or tensors without dimensions, got one of {value.shape}")
+    return value.item()  # type: ignore[attr-defined]
 
 
 def _precise(kind: DType, *numbers: float) -> DType:
@@ -200,13 +209,14 @@ class Create(Core):
         [5, 3, 1]
         """
         stop = end if stop is None else stop
-        given: list[Any] = [x.item() if isinstance(x, Core) else x for x in (start, stop, step)]
-        start, stop, step = given
+        start, stop, step = (_number("arange", x) for x in (start, stop, step))
         start, stop = (0, start) if stop is None else (0 if start is None else start, stop)
         if stop is None:
             raise ArgumentError("arange() needs to know where to stop")
         if dtype is not None and as_dtype(dtype) is dtypes.int64:
             start, stop, step = int(start), int(stop), int(step)
+        if any(isinstance(x, float) and not math.isfinite(x) for x in (start, stop, step)):
+            raise ArgumentError(f"arange({start}, {stop}, {step}) has no end: it goes between finite numbers")
         if step == 0:
             raise ArgumentError("arange() with step 0 never ends; give a positive or negative step")
         floating = any(isinstance(x, float) for x in (start, stop, step))
@@ -235,6 +245,9 @@ class Create(Core):
         stop = end if stop is None else stop
         if stop is None or steps is None:
             raise ArgumentError("linspace() takes start, stop (or end) and steps")
+        start, stop = _number("linspace", start), _number("linspace", stop)
+        if isinstance(steps, float):
+            raise KindError(f"linspace() takes an integer number of steps, got {steps}")
         if steps < 0:
             raise ArgumentError(f"linspace() needs steps >= 0, got {steps}")
         kind = as_dtype(dtype or dtypes.default_float)

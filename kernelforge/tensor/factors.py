@@ -270,8 +270,8 @@ class Factors(Complexes):
 
     def _reflectors(self, tau: Self, what: str) -> tuple[Self, Self]:
         """V and T of the product I - V @ T @ V.mH of reflections; source: Schreiber and Van Loan, 1989."""
-        k = tau.shape[-1]
-        if self.ndim < 2 or k > self.shape[-1] or self.shape[:-2] != tau.shape[:-1]:
+        k = tau.shape[-1] if tau.ndim else 0
+        if self.ndim < 2 or not tau.ndim or k > self.shape[-1] or self.shape[:-2] != tau.shape[:-1]:
             raise ShapeError(f"{what} of {self.shape} and {tau.shape}: it takes at most a factor for each column")
         columns = self._first_columns(k)
         v = columns.tril(-1) + type(self).eye(self.shape[-2], k, dtype=self.dtype)

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.checked import OVERLAPS
-from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.factors import Factors
 
@@ -109,7 +109,7 @@ class Fourier(Factors):
     def _resized_along(self, dim: int, n: int | None, what: str) -> tuple[Self, int]:
         """This tensor with dim last and cropped or filled with zeros to n elements; and n."""
         if not self.ndim:
-            raise ShapeError(f"{what} of a tensor without dimensions: it has none to transform along")
+            raise AxisError(f"{what} of a tensor without dimensions: it has none to transform along")
         place = self._dim(dim, what)
         n = self.shape[place] if n is None else n
         if n < 1:

@@ -13,7 +13,7 @@ from math import prod
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from codegen.dtypes import DType, dtypes
-from kernelforge.errors import ArgumentError, StateError
+from kernelforge.errors import ArgumentError, DTypeError, StateError
 from kernelforge.tensor.core import Operand, grad_enabled
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.generators import Generator, drawing
@@ -193,7 +193,27 @@ class InPlace(Protocols):
 
     # Elementwise ------------------------------------------------------------------------------------------------
 
-    abs_ = absolute_ = in_place(Names.abs)
+    def abs_(self) -> Self:
+        """Itself, with the value abs() gives.
+
+        raises DTypeError for complex numbers, whose absolute values are real
+        """
+        if self.dtype.is_complex:
+            raise DTypeError(f"abs_() of {self.dtype}: absolute values are real numbers; abs() gives them")
+        return self._in_place(self.abs())
+
+    absolute_ = abs_
+
+    def float_power_(self, exponent: Operand) -> Self:
+        """Itself, with the value float_power() gives.
+
+        raises DTypeError unless it holds that value's type, float64 or complex128
+        """
+        result = self.float_power(exponent)
+        if result.dtype is not self.dtype:
+            raise DTypeError(f"float_power_() of {self.dtype}: its result is {result.dtype}; pow_() keeps the type")
+        return self._in_place(result)
+
     neg_ = negative_ = in_place(Names.neg)
     sign_ = sgn_ = in_place(Names.sign)
     conj_physical_ = in_place(Names.conj)
@@ -251,7 +271,6 @@ class InPlace(Protocols):
     ge_ = greater_equal_ = in_place(Names.ge)
     atan2_ = arctan2_ = in_place(Names.atan2)
     copysign_ = in_place(Names.copysign)
-    float_power_ = in_place(Names.float_power)
     fmod_ = in_place(Names.fmod)
     gcd_ = in_place(Names.gcd)
     heaviside_ = in_place(Names.heaviside)

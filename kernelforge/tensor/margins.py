@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Self
 
-from kernelforge.errors import ShapeError
+from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.losses import Losses
 from kernelforge.tensor.scatter import from_front_only
@@ -76,10 +76,16 @@ class Margins(Losses):
 
         weight   [C] a factor for each target's class
 
-        raises ShapeError, and IndexError when the values are next synchronised
+        raises ShapeError, DTypeError, and IndexError when the values are next synchronised
         """
-        if self.ndim not in (1, 2) or target.shape != self.shape[:-1]:
+        if not self.ndim:
+            return self.reshape(1).multi_margin_loss(target.reshape(()), p, margin, weight, reduction)
+        if self.ndim > 2 or not self.shape[-1] or target.shape != self.shape[:-1]:
             raise ShapeError(f"multi_margin_loss of {self.shape} and {target.shape}: scores are [N, C], targets [N]")
+        if weight is not None and weight.shape != self.shape[-1:]:
+            raise ShapeError(f"multi_margin_loss of {self.shape} takes a weight for each class, got {weight.shape}")
+        if not target.dtype.is_int:
+            raise DTypeError(f"multi_margin_loss of {self.dtype}: targets are integers, got {target.dtype}")
         places = from_front_only(target, self.shape[-1]).unsqueeze(-1)
         gaps = (margin - self.gather(-1, places) + self).relu()
         gaps = gaps if p == 1 else gaps**p

@@ -16,7 +16,7 @@ import numpy as np
 from codegen.dtypes import DType
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import KindError, PlaceError, ShapeError
+from kernelforge.errors import DTypeError, PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
@@ -194,11 +194,17 @@ class Movement(Activations):
         return self._view(graph.shrink(self._node, bounds), ("shrink", bounds))
 
     def narrow(self, dim: int, start: int | Self, length: int) -> Self:
-        """`length` elements of dimension dim from start on, a number or a tensor of one, which is computed."""
+        """`length` elements of dimension dim from start on, a number or a tensor of one, which is computed.
+
+        raises DTypeError, PlaceError, ShapeError
+        """
         if isinstance(start, Core) and (start.shape or not start.dtype.is_int):
-            raise KindError(f"narrow() starts at an integer, or a tensor of one, got {start.dtype} {start.shape}")
+            raise DTypeError(f"narrow() starts at an integer, or a tensor of one, got {start.dtype} {start.shape}")
         dim, start = self._dim(dim, "narrow"), int(start)  # type: ignore[arg-type]
-        start += self.shape[dim] if start < 0 else 0
+        n = self.shape[dim]
+        if not -n <= start <= n:
+            raise PlaceError(f"narrow of {self.shape} along dimension {dim}: start {start} is not in -{n} .. {n}")
+        start += n if start < 0 else 0
         return self.shrink([(start, start + length) if i == dim else None for i in range(self.ndim)])
 
     def select(self, dim: int, index: int) -> Self:

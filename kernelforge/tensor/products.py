@@ -11,7 +11,7 @@ from math import prod
 from typing import Self, TypeVar
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ShapeError
+from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.linalg import Linalg
 
@@ -56,7 +56,12 @@ class Products(Linalg):
     # With something added ---------------------------------------------------------------------------------------
 
     def _added_to(self, product: Self, beta: float, alpha: float) -> Self:
-        """beta * self + alpha * product; with beta 0 even a NaN of self does not count."""
+        """beta * self + alpha * product; with beta 0 even a NaN of self does not count.
+
+        Of integers alone the factors lose their fractions, as in torch.
+        """
+        if self.dtype.is_int and product.dtype.is_int:
+            beta, alpha = int(beta), int(alpha)
         scaled = product if alpha == 1 else product * alpha
         result = scaled + (self._constant(0) if beta == 0 else self if beta == 1 else self * beta)
         both = self.dtype is product.dtype is dtypes.bool
@@ -74,8 +79,15 @@ class Products(Linalg):
 
     @composite
     def addr(self, vec1: Self, vec2: Self, *, beta: float = 1, alpha: float = 1) -> Self:
-        """beta * self + alpha * vec1.outer(vec2)."""
+        """beta * self + alpha * vec1.outer(vec2).
+
+        raises ShapeError; DTypeError for floats as factors of integers
+        """
         vec1._check_ranks(vec2, (1, 1), "addr")
+        if not (self.dtype.is_inexact or vec1.dtype.is_inexact or vec2.dtype.is_inexact):
+            for name, factor in (("beta", beta), ("alpha", alpha)):
+                if isinstance(factor, float):
+                    raise DTypeError(f"addr() of {self.dtype} and {vec1.dtype} takes an integer {name}, got {factor}")
         return self._added_to(vec1.outer(vec2), beta, alpha)
 
     @composite

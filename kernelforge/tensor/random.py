@@ -268,11 +268,12 @@ class Random(Alike):
         requires_grad: bool | None = None,
         generator: Generator | None = None,
     ) -> Self:
-        """Uniform random integers in [low, high)."""
+        """Uniform random integers in [low, high), of any real type."""
         kind = as_dtype(dtype or dtypes.default_int)
-        if not kind.is_int or not kind.min <= low < high <= kind.max + 1:
+        least, most = _integers_of(kind)
+        if not least <= low < high <= most + 1:
             raise DTypeError(
-                f"randint() of {kind} from {low} to below {high}: these must be in order and fit an integer type"
+                f"randint() of {kind} from {low} to below {high}: they must be in order and fit the type, a real one"
             )
         first, second = (cls._wrap(word, None).cast(dtypes.uint64) for word in random_words(as_shape(shape), device))
         span = high - low
@@ -281,7 +282,8 @@ class Random(Alike):
         else:
             drawn = first.lshift(32) | second
             drawn = drawn if span == 1 << 64 else drawn % span
-        return cls._drawn((drawn.cast(kind) + low)._node, kind, True, requires_grad)
+        whole = kind if kind.is_int else dtypes.int64
+        return cls._drawn((drawn.cast(whole) + low).cast(kind)._node, kind, True, requires_grad)
 
     @classmethod
     @drawing
@@ -343,9 +345,7 @@ class Random(Alike):
         """
         start, stop = (0, low) if high is None else (low, high)
         likeness = self._likeness(kwargs)
-        kind = as_dtype(likeness.pop("dtype"))
-        drawn = kind if kind.is_int else dtypes.int64
-        return type(self).randint(self.shape, low=start, high=stop, dtype=drawn, **likeness).cast(kind)
+        return type(self).randint(self.shape, low=start, high=stop, **likeness)
 
     def _kept(self, drop: float) -> Self:
         """A bool tensor of this one's shape, each element False with the given probability below 1."""
@@ -358,6 +358,16 @@ class Random(Alike):
         word, other = random_words(self.shape, self._node.device)
         share = self.detach() if p is None else p
         return (self._fraction(word, other, dtypes.float32) < share).cast(self.dtype)
+
+
+def _integers_of(dtype: DType) -> tuple[int, int]:
+    """The least and the largest integer up to which a real type tells all apart; none of complex numbers."""
+    if dtype.is_complex:
+        return 0, -1
+    if dtype.is_float:
+        most = 1 << FRACTION_BITS.get(dtype, 53)
+        return -most, most
+    return (0, 1) if dtype is dtypes.bool else (int(dtype.min), int(dtype.max))
 
 
 def _permutation(n: int, dtype: DType, generator: Generator) -> NDArray:

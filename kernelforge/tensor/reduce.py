@@ -15,7 +15,7 @@ from typing import Self
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge import shape as shapes
-from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.errors import ArgumentError, AxisError
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
@@ -77,7 +77,7 @@ class Reduce(Diagonals):
 
     def _extreme(self, op: str, axis: Axis, keepdim: bool) -> Self:
         if not self._count(axis, op):
-            raise ShapeError(f"{op} of {self.shape} over axis {axis}: there is no {op} of no elements")
+            raise AxisError(f"{op} of {self.shape} over axis {axis}: there is no {op} of no elements")
         return self._reduce(op, axis, keepdim, op)
 
     @composite

@@ -9,6 +9,7 @@ import math
 from typing import Self
 
 from codegen.dtypes import dtypes
+from kernelforge.checked import CHANCES
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.generators import Generator, drawing
 from kernelforge.tensor.sorting import Sorting
@@ -27,8 +28,8 @@ class Sampling(Sorting):
 
         replacement   False: each index at most once, by the largest of log(u) / weight; weights of 0 come last
 
-        raises ShapeError, ValueError for more samples without replacement than there are weights, and IndexError when
-        the result is used, if weights are negative, infinite or NaN, or none is positive
+        raises ShapeError, ValueError for more samples without replacement than there are weights, and when the
+        values are next synchronised, if weights are negative, infinite or NaN, or none is positive
         """
         if not 1 <= self.ndim <= 2:
             raise ShapeError(f"multinomial() takes a vector or a matrix of weights, got {self.shape}")
@@ -44,11 +45,10 @@ class Sampling(Sorting):
         return self._sound(rows, places).reshape(*self.shape[:-1], num_samples)
 
     def _sound(self, rows: Self, places: Self) -> Self:
-        """Places of weights, which are out of range in rows that are no weights."""
-        count = rows.shape[1]
+        """Places of weights; to compute them is an error where a row has no weights."""
         total = rows.sum(1, keepdim=True)
         sound = (rows >= 0).all(1, keepdim=True) & (total > 0) & (total < math.inf)
-        return type(self).arange(count, device=self._node.device).contiguous()[sound.where(places, count)]
+        return places._where_allowed(sound.expand(places.shape), CHANCES)
 
     def _sample_once(self, rows: Self, count: int) -> Self:
         """int32 indices of each row, none twice.

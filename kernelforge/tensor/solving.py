@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from codegen.dtypes import promote
+from kernelforge import graph
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor import decompositions as hosts
@@ -131,12 +132,19 @@ class Solving(Decompositions):
         """
         rcond = rtol if rcond is None else rcond
         x = self._matrices("pinv", square=False)
-        x = x.tril() + x.tril(-1).mH if hermitian else x
+        x = x._of_lower_triangle() if hermitian else x
         if atol is not None or isinstance(rcond, Core):
             return x._pinv_above(0.0 if rcond is None else rcond, 0.0 if atol is None else atol)
         limit = max(self.shape[-2:]) * x.dtype.real.eps if rcond is None else rcond
         shape = (*x.shape[:-2], x.shape[-1], x.shape[-2])
         return x._hosted(hosts.pseudoinverse(limit), shape).cast(self._floating().dtype)
+
+    def _of_lower_triangle(self) -> Self:
+        """The matrices that are their own transposes, conjugated, with this one's lower triangle."""
+        half, diagonal = self.tril(-1), self.diagonal(dim1=-2, dim2=-1)
+        if self.dtype.is_complex:
+            diagonal = self._derived(graph.part(diagonal._node, "real")).cast(self.dtype)
+        return half + half.mH + diagonal.diag_embed()
 
     def _pinv_above(self, rtol: float | Self, atol: float | Self) -> Self:
         """pinv() by singular values, those above limits of each matrix."""

@@ -11,6 +11,7 @@ from typing import Self, overload
 
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
+from kernelforge.checked import WEIGHTS
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.results import Selected
@@ -152,7 +153,7 @@ class Statistics(Sampling):
         >>> Tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).cov().tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
 
-        raises ShapeError, DTypeError
+        raises ShapeError, DTypeError; ValueError when the values are next synchronised, if a weight is negative
         """
         if self.ndim > 2:
             raise ShapeError(f"cov() takes a matrix of variables and observations, got {self.shape}")
@@ -167,7 +168,8 @@ class Statistics(Sampling):
     def _covariance(self, correction: int, fweights: Self | None, aweights: Self | None) -> Self:
         x = self._wide().reshape(1 if self.ndim < 2 else self.shape[0], (self.shape or (1,))[-1])
         kind = x.dtype.real
-        given = [weights.cast(kind) for weights in (fweights, aweights) if weights is not None]
+        given = [weights._where_allowed(weights >= 0, WEIGHTS).cast(kind) for weights in (fweights, aweights)
+                 if weights is not None]  # fmt: skip
         weights = given[0] * given[1] if len(given) == 2 else given[0] if given else x._ones(x.shape[1])
         total = weights.sum()
         count = total - correction

@@ -122,7 +122,8 @@ class Unpooling(Counting):
         if self.ndim < 3 or size < 1:
             raise ShapeError(f"local_response_norm({size}) of {self.shape}: it takes [N, C, ...] and a size above 0")
         squares = self.square()._zero_padded(1, size // 2, (size - 1) // 2)
-        means = squares._window(1, size)._reduce("add", 2, False, "local_response_norm") / size
+        sums = squares._window(1, size)._reduce("add", 2, False, "local_response_norm")
+        means = sums.div(size, rounding_mode="trunc" if sums.dtype.is_int else None)
         return self / (means * alpha + k) ** beta
 
     # Backwards --------------------------------------------------------------------------------------------------

@@ -148,7 +148,14 @@ X.randint(2, low=3, high=3) | randint
 X.imag | imaginary
 range(3)[X.sum()] | integer
 X.polygamma(-1) | polygamma
-Tensor.randint(2, dtype="float32") | integer
+Tensor.randint(2, dtype="complex64") | real one
+Tensor([1j]).abs_() | real numbers
+X.float_power_(2) | pow_
+Tensor.linspace(0, 1, 2.0) | integer number
+Tensor.arange(float("inf")) | finite
+X.narrow(1, 4, 1) | start 4
+Tensor.complex(V, 2) | two tensors
+Tensor.hstack([]) | empty list
 """
 
 VALUES = """
@@ -219,7 +226,7 @@ Tensor.zeros(5).gather(0, Tensor.full((2,), 7)) | index out of range
 Tensor.ones(2, 3).index_select(1, Tensor([9])).sum() | index out of range
 Tensor.zeros(2, 3).cross_entropy(Tensor([0, 3])) | index out of range
 Tensor.ones(1, 3).expand(4, 3).take_along_dim(Tensor([[9, 0, 0]]), 0) | index out of range
-Tensor([0.0, 0.0]).multinomial(1) | index out of range
-Tensor([-1.0, 2.0]).multinomial(2) | index out of range
-Tensor([float("nan"), 2.0]).multinomial(3, True) | index out of range
+Tensor([0.0, 0.0]).multinomial(1) | multinomial() found
+Tensor([-1.0, 2.0]).multinomial(2) | multinomial() found
+Tensor([float("nan"), 2.0]).multinomial(3, True) | multinomial() found
 """

@@ -285,8 +285,12 @@ def multilabel_margin_loss(
 
     raises ShapeError
     """
-    if input.shape != target.shape or input.ndim not in (1, 2):
-        raise ShapeError(f"multilabel_margin_loss of {input.shape} and {target.shape}: both are [N, C] or [C]")
+    if input.shape != target.shape or input.ndim > 2 or 0 in input.shape[-1:]:
+        raise ShapeError(
+            f"multilabel_margin_loss of {input.shape} and {target.shape}: both are [N, C] or [C], C above 0"
+        )
+    if not input.ndim:
+        input, target = input.reshape(1), target.reshape(1)
     return _multilabel_margin(input, target)._loss(reduction_of(reduction, size_average, reduce))
 
 

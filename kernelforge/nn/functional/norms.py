@@ -104,6 +104,8 @@ def batch_norm(
 
     training   with the batch's statistics, which the running ones then follow; else with the running ones
     """
+    if input.shape == (0,):
+        return input.clone()
     wide = input.cast(input.dtype.arithmetic)
     if not training:
         if running_mean is None or running_var is None:
@@ -163,7 +165,12 @@ def instance_norm(
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """x / (k + alpha * mean(x^2))^beta, the mean taken over `size` neighbouring channels."""
+    """x / (k + alpha * mean(x^2))^beta, the mean taken over `size` neighbouring channels.
+
+    The mean of integers loses its fraction.
+    """
+    if not input.numel():
+        return input
     return input.local_response_norm(size, alpha, beta, k)
 
 

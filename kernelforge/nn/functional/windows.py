@@ -10,9 +10,10 @@ from math import prod
 from typing import Any
 
 from codegen.dtypes import dtypes
-from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.core import narrow_type
 
 Sizes = int | Sequence[int]
 
@@ -36,6 +37,13 @@ def _batched(input: Tensor, rank: int, function: Callable[[Tensor], Any]) -> Any
 # Convolutions -----------------------------------------------------------------------------------------------------
 
 
+def _check_types(what: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Raises DTypeError unless all are of one type; autocast() makes them so."""
+    others = [x.dtype for x in (weight, bias) if x is not None and x.dtype is not input.dtype]
+    if others and narrow_type.get() is None:
+        raise DTypeError(f"{what} of {input.dtype} with a weight or bias of {others[0]}: cast() them to one type")
+
+
 def _convolution(
     rank: int,
     input: Tensor,
@@ -46,6 +54,7 @@ def _convolution(
     dilation: Sizes,
     groups: int,
 ) -> Tensor:
+    _check_types(f"conv{rank}d", input, weight, bias)
     pads = padding
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
@@ -110,6 +119,7 @@ def _transposed(
     groups: int,
     dilation: Sizes,
 ) -> Tensor:
+    _check_types(f"conv_transpose{rank}d", input, weight, None)
     pads = per_axis(padding, rank, "conv_transpose", "padding")
     return _batched(
         input, rank, lambda x: x.conv_transpose2d(weight, bias, groups, stride, dilation, pads, output_padding)
@@ -263,6 +273,9 @@ def _avg_pool(
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Tensor:
+    if input.dtype.is_int:  # means of integers are integers, as torch has it
+        options = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        return _avg_pool(rank, input.cast(dtypes.float64), *options).trunc().cast(input.dtype)
     window = per_axis(kernel_size, rank, "avg_pool", "kernel_size")
     pads = per_axis(padding, rank, "avg_pool", "padding")
     _check_pads(pads, window)

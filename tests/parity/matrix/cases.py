@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ from tests.parity.matrix.translation import DTYPES, Untranslatable, translated
 from tests.parity.matrix.weaker import INSTEAD, dropout, mean_of_draws
 from tests.parity.matrix.widened import more_samples, viewed
 
+NUMBERS: Final = (int, float, complex)
 RANDOM: Final = re.compile(
     r"bernoulli|cauchy|exponential|geometric|log_normal|multinomial|normal|uniform|rand.*|.*dropout.*|.*rrelu"
     r"|.*fractional_max_pool.*|(new_)?empty.*"
@@ -71,7 +72,7 @@ def forward(case: Case) -> tuple[str, Any, Any]:
         expected = case.theirs()
     except Exception as error:
         return f"skipped: torch: {type(error).__name__}", None, None
-    if isinstance(sample.input, int | float | complex) and is_method(case.function):
+    if isinstance(sample.input, NUMBERS) and is_method(case.function):
         return "skipped: a number has no methods", None, None
     found = None
     try:
@@ -119,19 +120,24 @@ def in_place(case: Case) -> tuple[str, Any, Any]:
 
 
 def error(case: Case) -> str:
-    """Whether a call that must fail does."""
+    """Whether a call that must fail does, with an error of the class torch raises."""
     try:
         case.theirs()
     except Exception as reason:
-        wanted = f"{type(reason).__name__}: {str(reason).splitlines()[0]}"
+        wanted, kind = f"{type(reason).__name__}: {str(reason).splitlines()[0]}", type(reason)
     else:
         return "skipped: torch takes it"
+    if isinstance(case.sample.input, NUMBERS) and is_method(case.function):
+        called = operations.function(case.op.name)
+        if called is None:
+            return "skipped: a number has no methods"
+        case = replace(case, function=called)
     try:
         computed(case.ours())
     except Untranslatable as reason:
         return f"skipped: {reason}"
-    except Exception:
-        return ""
+    except Exception as reason:
+        return "" if isinstance(reason, kind) else f"{raised(reason)} for {wanted}"
     return f"no error: {wanted}"
 
 

@@ -16,13 +16,8 @@ _HOMES: Final = {
     "nn.functional": functional, "fft": kernelforge.fft, "linalg": linalg, "signal.windows": signal.windows,
     "": kernelforge,
 }  # fmt: skip
-_OF_TORCHS_FORM: Final = frozenset(["max", "min", "normal", "randint"])  # the methods are as tinygrad's
+_OF_TORCHS_FORM: Final = frozenset(["gradient", "max", "min", "normal", "randint"])  # the methods are as tinygrad's
 _FILLING: Final = frozenset(["cauchy", "exponential", "geometric", "log_normal", "normal", "uniform"])
-
-
-def _of_list(name: str) -> Callable[..., Any]:
-    """A method of the first of several tensors, which takes the others one by one."""
-    return lambda tensors, *args, **kwargs: getattr(Tensor, name)(*tensors, *args, **kwargs)
 
 
 def _of_each(name: str) -> Callable[..., Any]:
@@ -49,13 +44,12 @@ _ADAPTED: Final[dict[str, Callable[..., Any]]] = {
     "where": lambda x, condition, other: Tensor.where(condition, x, other),
     "nn.functional.embedding": lambda weight, index, **kwargs: functional.embedding(index, weight, **kwargs),
     "nn.functional.embedding_bag": lambda weight, index, **kwargs: functional.embedding_bag(index, weight, **kwargs),
-    **{name: _of_list(name) for name in ("hstack", "vstack", "dstack", "column_stack")},
     "meshgrid": lambda *tensors, indexing="ij": Tensor.meshgrid(
         *(tensors[0] if isinstance(tensors[0], list | tuple) else tensors), indexing=indexing
     ),
     "to": lambda x, *args, **kwargs: x.to(*[None if isinstance(y, str) else y for y in args], **kwargs),
     "linalg.vander": linalg.vander,
-    "linalg.multi_dot": _of_list("multi_dot"), "linalg.lu": linalg.lu, "linalg.lu_solve": linalg.lu_solve,
+    "linalg.multi_dot": linalg.multi_dot, "linalg.lu": linalg.lu, "linalg.lu_solve": linalg.lu_solve,
     "linalg.norm": lambda x, ord=None, dim=None, keepdim=False, dtype=None: (
         x.norm(ord, dim, keepdim, dtype) if ord is None or isinstance(dim, int) or (x.ndim == 1 and dim is None)
         else x.matrix_norm(ord, (-2, -1) if dim is None else dim, keepdim)
@@ -63,7 +57,7 @@ _ADAPTED: Final[dict[str, Callable[..., Any]]] = {
     "linalg.cross": linalg.cross,
     "svd": lambda x, some=True, compute_uv=True: _svd(x, some, compute_uv),
     **{name: _of_product(name) for name in ("svd_lowrank", "pca_lowrank", "linalg.pinv:singular")},
-    "__rdiv__": Tensor.__rtruediv__,
+    "__rdiv__": Tensor.__rtruediv__, "zero_": lambda x: x.clone().zero_(),
     **{name: _of_each(name) for name in ("atleast_1d", "atleast_2d", "atleast_3d")},
 }
 
@@ -83,7 +77,7 @@ def ours(name: str) -> Callable[..., Any] | None:
     if name in _OF_TORCHS_FORM:
         return getattr(functions, name)  # type: ignore[no-any-return]
     home = _HOMES.get(place)
-    if place in ("nn.functional", "fft") and hasattr(home, last):
+    if place in ("nn.functional", "fft", "signal.windows") and hasattr(home, last):
         return getattr(home, last)  # type: ignore[no-any-return]
     spellings = (f"{last}_",) if last in _FILLING else (last, last.removesuffix("_copy"))
     for spelling in spellings:
@@ -91,6 +85,13 @@ def ours(name: str) -> Callable[..., Any] | None:
         if found is not None:
             return found.fget if isinstance(found, property) else found
     return getattr(home, last, None)
+
+
+def function(name: str) -> Callable[..., Any] | None:
+    """Our function, not a method, of a name: the one that is called where the first argument is no tensor."""
+    place, _, last = name.rpartition(".")
+    home = _HOMES.get(place, kernelforge.special if place == "special" else None)
+    return None if last[0] == "_" else getattr(home, last, None)
 
 
 def in_place(name: str) -> Callable[..., Any] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from codegen.dtypes import DType, dtypes
-from kernelforge import Tensor
+from kernelforge import Tensor, nn
 
 NAMES: Final = (
     "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64 complex128"
@@ -96,6 +96,8 @@ def translated(value: Any, made: dict[int, Tensor] | None = None) -> Any:
         return DTYPES[value]
     if isinstance(value, torch.Size):
         return tuple(value)
+    if isinstance(value, torch.nn.PairwiseDistance):
+        return nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
     if type(value) in (tuple, list):
         return type(value)([translated(part) for part in value])
     if isinstance(value, dict):
