@@ -6,6 +6,7 @@ where there is no method of its meaning.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from codegen.dtypes import dtypes
 from kernelforge.counterparts.table import TABLE, Otherwise, axes_of, tensor, tensors
-from kernelforge.errors import ArgumentError
+from kernelforge.errors import ArgumentError, DTypeError
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor import Tensor
 
@@ -156,13 +157,36 @@ def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.isinf().where(0, x - whole).copysign(x), whole
 
 
+def _spacing(x: Tensor) -> Tensor:
+    """How far the next number away from 0 is, with the sign."""
+    x = x._floating()
+    return x.nextafter((x < 0).where(-math.inf, x._constant(math.inf))) - x
+
+
+def _count_of_ones(x: Tensor) -> Tensor:
+    """The bits of magnitudes that are 1: added in pairs, fours and eights, and the eights by a product.
+
+    raises TypeError for floats
+    """
+    if x.dtype.kind not in "biu":
+        raise DTypeError(f"bitwise_count() of {x.dtype}: only integers have bits to count")
+    magnitude = x.abs().bitcast(f"uint{x.dtype.bits}") if x.dtype.kind == "i" else x
+    n = magnitude.cast(dtypes.uint64)
+    n = n - (n.rshift(1) & 0x5555555555555555)
+    n = (n & 0x3333333333333333) + (n.rshift(2) & 0x3333333333333333)
+    n = (n + n.rshift(4)) & 0x0F0F0F0F0F0F0F0F
+    return (n * 0x0101010101010101).rshift(56).cast(dtypes.uint8)
+
+
 _OTHERS: Final[dict[str, Callable[..., Any]]] = {
+    "bitwise_count": _count_of_ones,
+    "spacing": _spacing,
     "cbrt": _cube_root,
     "modf": _parts,
-    "divmod": lambda x, y: (x // y, x % y),
+    "divmod": lambda x, y: (x.floor_divide(y), x % y),
     "matvec": lambda x, y: (x @ tensor(y, x).unsqueeze(-1)).squeeze(-1),
     "vecmat": lambda x, y: (x.conj().unsqueeze(-2) @ tensor(y, x)).squeeze(-2),
-    "vecdot": lambda x, y: (x.conj() * tensor(y, x)).sum(-1),
+    "vecdot": lambda x, y: (product := x.conj() * tensor(y, x)).sum(-1, dtype=product.dtype),
     "frexp": lambda x: x.frexp(),
     "float_power": lambda x, y: x.cast(dtypes.complex128 if x.dtype.is_complex else dtypes.float64).pow(y),
 }

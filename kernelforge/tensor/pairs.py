@@ -109,7 +109,8 @@ class Pairs(Functions):
         """log(exp(self) + exp(other)) without overflow."""
         if self.dtype.is_complex or (isinstance(other, Core) and other.dtype.is_complex):
             return self._complex_logaddexp(other)
-        larger, smaller = self.maximum(other), self.minimum(other)
+        x, y = self._both_floating(other)
+        larger, smaller = x.maximum(y), x.minimum(y)
         equal = larger.eq(smaller)
         gap = equal.where(0, smaller - equal.where(0, larger))
         return larger + equal.where(math.log(2), gap.exp().log1p())
@@ -150,9 +151,9 @@ class Pairs(Functions):
 
     @composite
     def lcm(self, other: Operand) -> Self:
-        """The least common multiple of integers, at least 0; 0 with 0."""
+        """The least common multiple of integers; 0 with 0."""
         a, b = self._both(other)
-        return (a // a.gcd(b) * b).abs()
+        return a.abs() // a.gcd(b) * b.abs()
 
     def ldexp(self, exponent: Operand) -> Self:
         """self * 2^exponent, in this tensor's type."""
