@@ -8,6 +8,7 @@ groups of equal structure, for instance the layers of a deep network.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ from kernelforge.planning.recomputing import within
 from kernelforge.planning.rounds import rounds
 from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer, in_words
 from kernelforge.rewrites.alongside import alongside
+from kernelforge.rewrites.onto import onto
 from kernelforge.rewrites.privatise import privatise
 from kernelforge.rewrites.simplify import simplify
 from kernelforge.rewrites.split import split
@@ -137,6 +139,7 @@ def rewritten(
     repeated = not differentiates(toposort(nodes, into_realized=False))
     rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
         "simplify": simplify,
+        "onto": onto,
         "tallies": lambda x: without_tallies(x, target),
         "winograd": lambda x: with_winograd(x, target, repeated, choice),
         "steady": lambda x: steady(x, same, target) if same else x,
@@ -193,6 +196,7 @@ class Planner:
         self.dying: frozenset[int] = frozenset()
         self.driven: dict[tuple[object, tuple[Node, ...]], Driven] = {}
         self.loops: dict[tuple[object, tuple[Node, ...]], dict[Node, None]] = {}  # what is wanted of each
+        self.readers: Counter[Node] = Counter()  # groups that read a value
         self.asked: list[int] = []  # positions of the steps that prepare a weight
 
     def foresee(self, groups: Sequence[Group], wanted: Sequence[Node], dying: frozenset[int]) -> None:
@@ -205,6 +209,7 @@ class Planner:
             for node in group.inputs:
                 if is_stored(node):
                     readers.setdefault(self._slot(node, self.device), {})[node] = group
+        self.readers = Counter(node for group in groups for node in group.inputs)
         given = {self._slot(node, self.device) for node in wanted if is_stored(node)}
         alone = [found for slot, found in readers.items() if len(found) == 1 and slot not in given]
         self.last = {node: group for found in alone for node, group in found.items()}
@@ -222,6 +227,8 @@ class Planner:
             sources = tuple(self._slot(x, self.device) for x in group.inputs)
             shapes = tuple(x.shape for x in node.src)
             self.plan.steps.append(HostCall(node.attr, sources, shapes, self._slot(node, device), node.line))
+            return
+        if group.kind == "base" and self._is_in_place(group):
             return
         if group.kind in ("loop", "while"):
             (self._repeat if group.kind == "loop" else self._drive)(group, device)
@@ -247,6 +254,18 @@ class Planner:
         step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines, template.is_plain)
         step.origins, step.rewrites = _lines_of(template, numbered), template.rewrites
         self.plan.steps.append(step)
+
+    def _is_in_place(self, group: Group) -> bool:
+        """Has a base stay where it is, if it is an intermediate result that nothing else reads; False for others."""
+        (node,) = group.outputs
+        base = storage(node.src[0])
+        if group.inputs != (base,) or base not in self.slot or base in self.wanted or self.readers[base] > 1:
+            return False
+        slot = self.plan.slots[self.slot[base]]
+        if slot.role != "scratch" or slot.device != (group.device or self.device):
+            return False
+        self.slot[node] = self.slot[base]
+        return True
 
     def _repeat(self, group: Group, device: str) -> None:
         """Appends the steps of a loop, once for all that is wanted of it."""

@@ -91,13 +91,16 @@ class Resizing(Unpooling):
             x = x.adaptive_avg_pool2d(sizes)
             sizes = []
         dims = list(enumerate(zip(sources, sizes, wanted), start=self.ndim - len(sizes)))
-        for dim, (n, result, factor) in reversed(dims):
+        order = dims[::-1]
+        if self.dtype.is_float:  # what shrinks most comes first: less is left for the others
+            order.sort(key=lambda row: row[1][1] / row[1][0])
+        for i, (dim, (n, result, factor)) in enumerate(order):
             step = n / result if size is not None else 1 / factor
             if self.dtype is dtypes.uint8 and mode not in NEAREST:
                 x = x._resized_bytes(dim, result, step, mode in CUBIC, align_corners)
             else:
                 x = x._resized(dim, result, step, mode, align_corners)._as_whole(self.dtype)
-                if dim > dims[0][0] and _is_read_often(mode, *dims[dim - dims[0][0] - 1][1][:2]):
+                if i + 1 < len(order) and _is_read_often(mode, *order[i + 1][1][:2]):
                     x = x.contiguous()
         return x.cast(self.dtype) if self.dtype.is_int else x
 
