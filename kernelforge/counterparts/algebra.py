@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.dtypes import dtypes
 from kernelforge import array_api
 from kernelforge import fft as transforms
 from kernelforge.array_api import linalg
@@ -83,8 +84,13 @@ def matrix_power(a: Any, n: int) -> Tensor:
 
 @counterpart("linalg.matrix_rank")
 def matrix_rank(A: Any, *, rtol: Any = None) -> Tensor:
-    """How many singular values are not small."""
-    return linalg.matrix_rank(floating(tensor(A)), rtol=rtol)
+    """How many singular values are not small; of what is no matrix 1, or 0 where all is 0."""
+    x = tensor(A)
+    if x.ndim < 2:
+        return x.ne(0).any().cast(dtypes.default_int)
+    if not min(x.shape[-2:]):
+        return Tensor.zeros(x.shape[:-2], dtype=dtypes.default_int, device=x.device)
+    return linalg.matrix_rank(floating(x), rtol=rtol)
 
 
 @counterpart("linalg.multi_dot")

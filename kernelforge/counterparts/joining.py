@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from codegen.dtypes import dtypes
 from kernelforge.counterparts.table import alike, counterpart, flattened, tensor, tensors
 from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
@@ -134,4 +135,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 def take(a: Any, indices: Any, axis: int | None = None) -> Tensor:
     """The parts along an axis that indices name."""
     x, axis = flattened(tensor(a), axis)
-    return x[(slice(None),) * (axis % x.ndim) + (indices if isinstance(indices, int) else tensor(indices, x),)]
+    places = int(indices) if isinstance(indices, int) else tensor(indices, x)
+    if isinstance(places, Tensor) and places.dtype is dtypes.bool:  # 0 and 1 here, no mask
+        places = places.cast(dtypes.int32)
+    return x[(slice(None),) * (axis % x.ndim) + (places,)]

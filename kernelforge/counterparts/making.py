@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen.dtypes import dtypes
 from kernelforge.counterparts.table import Otherwise, alike, counterpart, floating, tensor, tensors
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor import Tensor
@@ -102,8 +103,9 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
 
 @counterpart("ix_")
 def ix_(*args: Any) -> tuple[Tensor, ...]:
-    """Vectors of places as an open grid."""
-    return tuple([x.reshape(*[-1 if j == i else 1 for j in range(len(args))]) for i, x in enumerate(tensors(args))])
+    """Vectors of places as an open grid; those of a mask are where it is true, which is computed."""
+    lines = [x.nonzero(as_tuple=True)[0] if x.dtype is dtypes.bool else x for x in tensors(args)]
+    return tuple([x.reshape(*[-1 if j == i else 1 for j in range(len(args))]) for i, x in enumerate(lines)])
 
 
 # ------------------------------------------------------------------------------------------------ elementwise

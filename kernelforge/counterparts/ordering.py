@@ -229,7 +229,7 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * n
 @counterpart("convolve")
 def convolve(a: Any, v: Any, mode: Any = "full") -> Tensor:
     """The convolution of two vectors."""
-    x, y = alike((a, v))
+    x, y = (x if x.ndim else x.reshape(1) for x in alike((a, v)))
     x, y = (x, y) if x.shape[0] >= y.shape[0] else (y, x)
     return _slid(x, y.flip(0), mode)
 

@@ -164,16 +164,20 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Tensor:
     return rolled(x, shift, axis=axis)
 
 
+def _matrix(x: Tensor) -> Tensor:
+    return x.expand(x.shape[0], x.shape[0]) if x.ndim == 1 else x
+
+
 @counterpart("tril")
 def tril(m: Any, k: int = 0) -> Tensor:
-    """The lower triangle."""
-    return tensor(m).tril(k)
+    """The lower triangle; a vector is each row of a square matrix."""
+    return _matrix(tensor(m)).tril(k)
 
 
 @counterpart("triu")
 def triu(m: Any, k: int = 0) -> Tensor:
-    """The upper triangle."""
-    return tensor(m).triu(k)
+    """The upper triangle; a vector is each row of a square matrix."""
+    return _matrix(tensor(m)).triu(k)
 
 
 @counterpart("diag")

@@ -82,8 +82,8 @@ def nan_to_num(z: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 
 @formula
-def round(z: Any) -> Any:
-    return _joined(*[part.round() for part in _parts(z)])
+def round(z: Any, decimals: int = 0) -> Any:
+    return _joined(*[part.round(decimals) for part in _parts(z)])
 
 
 # ----------------------------------------------------------------------------------------------- exponentials

@@ -398,6 +398,19 @@ def test_what_has_no_order_or_no_middle_is_left_to_numpy() -> None:
         assert np.isnan(np.nanpercentile(Tensor(np.zeros((0, 3))), 40, axis=0)).all()
 
 
+def test_vectors_masks_and_single_values_as_numpy_takes_them() -> None:
+    """Vectors as matrices, masks as places or as numbers, single values as vectors."""
+    mask, single = V > 0, np.float64(2.0)
+    for call in (
+        lambda n, x, m, s: n.tril(x), lambda n, x, m, s: n.triu(x, 1), lambda n, x, m, s: n.take(x, m),
+        lambda n, x, m, s: n.take(x, True), lambda n, x, m, s: n.ix_(m, x)[0], lambda n, x, m, s: n.convolve(s, s),
+        lambda n, x, m, s: n.linalg.matrix_rank(x), lambda n, x, m, s: n.linalg.matrix_rank(s * 0),
+        lambda n, x, m, s: n.linalg.matrix_rank(n.zeros_like(x).reshape(-1, 1)[:0]),
+        lambda n, x, m, s: n.round(x + 1j * x, 2), lambda n, x, m, s: n.linalg.matrix_rank(n.outer(x, x)),
+    ):  # fmt: skip
+        _same(call(np, Tensor(V), Tensor(mask), Tensor(single)), np.asarray(call(np, V, mask, np.asarray(single))))
+
+
 def test_axes_that_are_not_there() -> None:
     for call in (
         lambda x: np.flip(x, 2),
