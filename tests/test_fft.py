@@ -140,3 +140,13 @@ def test_windows_leave_nothing_out():
     assert np.isfinite(spectrum.istft(8, 2, window=window).numpy()).all()
     with pytest.raises(ValueError, match="windows of all pieces are 0"):
         spectrum.istft(8, 2, window=window, center=False).numpy()
+
+
+@pytest.mark.parametrize("n_fft, win_length, hop", [(16, 10, 4), (16, 9, 3), (8, None, 2)])
+def test_windows_begin_with_the_signal(n_fft: int, win_length: int | None, hop: int) -> None:
+    x, window = numbers(2, 50).real.copy(), np.hanning(win_length or n_fft).astype(np.float32)
+    found = Tensor(x).stft(n_fft, hop, win_length, Tensor(window), center=False, align_to_window=True)
+    options = {"center": False, "align_to_window": True, "return_complex": True}
+    assert_close(found, torch.stft(torch.tensor(x), n_fft, hop, win_length, torch.tensor(window), **options))
+    with pytest.raises(KernelForgeError, match="align_to_window"):
+        Tensor(x).stft(n_fft, hop, align_to_window=True)

@@ -55,6 +55,8 @@ class Counting(Statistics):
         """
         if side not in (None, "left", "right") or (side == "left" and right):
             raise ArgumentError(f"searchsorted() knows the sides 'left' and 'right', got {side!r} with right={right}")
+        if sorter is not None and sorter.shape != self.shape:
+            raise ShapeError(f"searchsorted in {self.shape} with a sorter of {sorter.shape}: it has a place for each")
         if sorter is not None:
             return self.gather(-1, sorter).searchsorted(values, right, side=side)
         right = right or side == "right"

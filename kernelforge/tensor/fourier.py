@@ -232,6 +232,7 @@ class Fourier(Factors):
         normalized: bool = False,
         onesided: bool | None = None,
         return_complex: bool | None = True,
+        align_to_window: bool | None = None,
     ) -> Self:
         """The transforms of overlapping pieces of a signal [.., time]: complex [.., frequency, piece].
 
@@ -241,11 +242,20 @@ class Fourier(Factors):
         center        pieces are around multiples of hop_length: the signal is continued by pad_mode at both ends
         normalized    divided by sqrt(n_fft)
         onesided      the frequencies up to half of n_fft; the default for real signals
+
+        align_to_window   without center: the first piece's window begins with the signal, the last one's ends in it
+
+        raises ArgumentError
         """
+        if center and align_to_window is not None:
+            raise ArgumentError("stft() takes align_to_window only with center=False: centred pieces are aligned")
         hop = n_fft // 4 if hop_length is None else hop_length
         x = self.unsqueeze(0) if self.ndim == 1 else self
         if center:
             x = x.unsqueeze(1).pad((n_fft // 2, n_fft // 2), mode=pad_mode).squeeze(1)
+        elif align_to_window:
+            beside = n_fft - (n_fft if win_length is None else win_length)
+            x = x.pad((beside // 2, beside - beside // 2))
         if not 0 < n_fft <= x.shape[-1] or hop < 1:
             raise ArgumentError(f"stft of {self.shape}, n_fft={n_fft}, hop_length={hop}: 0 < n_fft <= length, 0 < hop")
         pieces = x.unfold(-1, n_fft, hop) * self._centred_window(window, win_length, n_fft)

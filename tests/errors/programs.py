@@ -162,6 +162,10 @@ VALUES = """
 nn.Sequential(nn.Linear(2, 2), 5) | Sequential
 nn.functional.interpolate(N, size=(2,)) | spatial
 nn.functional.conv2d(N, Tensor.ones(1, 2, 2, 2), padding=-1) | padding
+nn.functional.conv2d(N, Tensor.ones(1, 2, 2, 2, dtype="float64")) | one type
+nn.functional.conv_transpose2d(N, Tensor.ones(2, 1, 2, 2, dtype="float16")) | one type
+nn.functional.embedding_bag(I, M, I, mode="sum", per_sample_weights=V.double()) | per_sample_weights
+Tensor([3.0, 1.0]).searchsorted(V, sorter=I) | sorter
 nn.utils.rnn.pad_sequence([]) | at least one
 optim.SGD(nn.Linear(2, 2), lr=0.1) | parameters()
 optim.lr_scheduler.StepLR(0.1, 10) | optimiser
@@ -229,4 +233,5 @@ Tensor.ones(1, 3).expand(4, 3).take_along_dim(Tensor([[9, 0, 0]]), 0) | index ou
 Tensor([0.0, 0.0]).multinomial(1) | multinomial() found
 Tensor([-1.0, 2.0]).multinomial(2) | multinomial() found
 Tensor([float("nan"), 2.0]).multinomial(3, True) | multinomial() found
+X.cov(fweights=I - 1) | cov() found
 """

@@ -1,8 +1,8 @@
 """The matrix: every operation of torch's database that there is, compared with torch, values and gradients.
 
-A sample by default: each operation in float32, its gradient and the gradient of that in float64.  `--matrix full`: all
-types, all samples, views, in place, shapes and options the database leaves out, by the interpreter;
-`python -m tests.parity.matrix` also on a device.
+A sample by default: one call of each operation in float32, of views, in place and of shapes the database leaves out,
+its gradient and the gradient of that in float64, and calls that are errors.  `--matrix full`: all types and samples,
+by the interpreter; `python -m tests.parity.matrix` also on a device.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ def is_full(request: pytest.FixtureRequest) -> bool:
 @pytest.mark.parametrize("number", range(len(op_db)), ids=NAMES)
 def test_an_operation_is_torchs(number: int, is_full: bool, numpy_device: None) -> None:
     op = op_db[number]
-    found = list(outcomes(op) if is_full else outcomes(op, 1, "fgs", (torch.float32, torch.float64)))
+    found = list(outcomes(op) if is_full else outcomes(op, 1, "fgsview", (torch.float32, torch.float64)))
     assert not [outcome for outcome in found if outcome.fails]

@@ -106,12 +106,14 @@ def embedding_bag(
     input     [B, n]: a bag for each row; or [n] with offsets [B], where the bags begin
     returns   [B, embedding_dim]; zeros for an empty bag
 
-    raises ShapeError, ValueError
+    raises ShapeError, DTypeError, ValueError
     """
     if mode not in ("sum", "mean", "max"):
         raise ArgumentError("mode has to be one of sum, mean or max")
     if per_sample_weights is not None and (mode != "sum" or per_sample_weights.shape != input.shape):
         raise ArgumentError("per_sample_weights go with mode='sum' and have the input's shape")
+    if per_sample_weights is not None and per_sample_weights.dtype is not weight.dtype:
+        raise DTypeError(f"embedding_bag of {weight.dtype} with per_sample_weights of {per_sample_weights.dtype}")
     if (input.ndim == 2) != (offsets is None) or input.ndim not in (1, 2):
         raise ShapeError(f"embedding_bag of {input.shape}: it takes [B, n] without offsets, or [n] with offsets")
     if offsets is None:

@@ -65,6 +65,13 @@ def is_method(function: Callable[..., Any]) -> bool:
     return any(getattr(Tensor, name, None) is function for name in dir(Tensor))
 
 
+def _function(case: Case) -> Case:
+    """A case of a number first, of which no method is called but the function of that name, where there is one."""
+    if not isinstance(case.sample.input, NUMBERS) or not is_method(case.function):
+        return case
+    return replace(case, function=operations.function(case.op.name) or case.function)
+
+
 def forward(case: Case) -> tuple[str, Any, Any]:
     """How the values of a call differ, and the values."""
     op, sample = case.op, case.sample
@@ -72,6 +79,7 @@ def forward(case: Case) -> tuple[str, Any, Any]:
         expected = case.theirs()
     except Exception as error:
         return f"skipped: torch: {type(error).__name__}", None, None
+    case = _function(case)
     if isinstance(sample.input, NUMBERS) and is_method(case.function):
         return "skipped: a number has no methods", None, None
     found = None
@@ -127,11 +135,9 @@ def error(case: Case) -> str:
         wanted, kind = f"{type(reason).__name__}: {str(reason).splitlines()[0]}", type(reason)
     else:
         return "skipped: torch takes it"
+    case = _function(case)
     if isinstance(case.sample.input, NUMBERS) and is_method(case.function):
-        called = operations.function(case.op.name)
-        if called is None:
-            return "skipped: a number has no methods"
-        case = replace(case, function=called)
+        return "skipped: a number has no methods"
     try:
         computed(case.ours())
     except Untranslatable as reason:
