@@ -38,6 +38,10 @@ class Recorder(Protocol):
         """Gradients are about to be added to the leaves a tensor depends on."""
         ...
 
+    def shared(self, array: NDArray) -> None:
+        """A tensor has the memory of an array, into which others may write."""
+        ...
+
     def refuse(self, what: str) -> NoReturn:
         """Something happened that cannot be done again."""
         ...

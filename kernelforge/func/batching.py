@@ -76,6 +76,10 @@ class Refusal:
     def differentiating(self) -> None:
         self.refuse("calls backward(), which adds to tensors outside; use func.grad()")
 
+    def shared(self, array: NDArray) -> None:
+        if self._outer is not None:
+            self._outer.shared(array)
+
     def refuse(self, what: str) -> NoReturn:
         raise RuntimeError(f"a function under vmap() {what}: there is one for each example; use where() and its like")
 

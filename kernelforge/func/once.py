@@ -46,6 +46,9 @@ class Recording:
     def differentiating(self) -> None:
         self.refuse("calls backward(), which adds to tensors outside: use func.grad()")
 
+    def shared(self, array: NDArray) -> None:
+        pass
+
     def refuse(self, what: str) -> NoReturn:
         raise Refused(f"a function of {self._of} {what}")
 

@@ -79,6 +79,7 @@ class Trace:
     said      what prints and logs the same again
     by_name   whether something was looked at by a name that no code need mention
     prints    whether a text was made of objects by a method that no code need mention
+    arrays    those whose memory tensors have, and what was in it
     """
 
     known: frozenset[int]
@@ -92,6 +93,7 @@ class Trace:
     by_name: bool = False
     prints: bool = False
     before: dict[int, Node] = field(default_factory=dict)
+    arrays: list[tuple[NDArray, NDArray]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.before = {id(node): node for node in graph.alive()}
@@ -145,6 +147,9 @@ class Trace:
         elif isinstance(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
             self.prints = True
             self.by_name = self.by_name or looks_inside(text)
+
+    def shared(self, array: NDArray) -> None:
+        self.arrays.append((array, array.copy()))
 
     def refuse(self, what: str) -> NoReturn:
         raise JitError(f"{_place(calling_line())}a captured function {what}; it cannot be captured like this")
@@ -213,6 +218,11 @@ def recorded(trace: Trace) -> Iterator[None]:
         raise JitError(
             f"{file}, line {number}: a captured function {what}, which no replay would do again: do it outside, and "
             "pass what comes of it as an argument"
+        )
+    if any(array.tobytes() != before.tobytes() for array, before in trace.arrays):
+        raise JitError(
+            "a captured function writes into an array whose memory a tensor has, but computes its results in the end: "
+            "give the tensor a copy, as Tensor(array) does"
         )
     if host_numbers() != drawn:
         raise JitError(

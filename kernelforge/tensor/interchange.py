@@ -183,6 +183,8 @@ class Interchange(Convert):
         else:
             buffer = Buffer(array.size * dtype.parts, dtype.stored, place, None, memory)
             buffer.shared = True
+            if (active := recorder.get()) is not None:
+                active.shared(array)
         return cls._made(graph.buffer(buffer, tuple(array.shape), dtype), None, None)
 
 

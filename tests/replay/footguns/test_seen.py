@@ -145,6 +145,23 @@ def test_a_mutated_array() -> None:
     assert captured(tensor(1, 1)).tolist() == [1, 7]
 
 
+def test_memory_of_an_array_it_makes() -> None:
+    """Results are computed in the end: what is written into the array until then is none of theirs."""
+
+    def step(x: Tensor, late: bool) -> Tensor:
+        table = np.ones(2, np.float32)
+        found = (x + Tensor.as_tensor(table)).realize()
+        if late:
+            table[0] = 9
+        return found
+
+    captured = jit(step)
+    for _ in range(3):
+        assert captured(tensor(1, 2), False).tolist() == step(tensor(1, 2), False).tolist() == [2, 3]
+    with pytest.raises(JitError, match="writes into an array whose memory a tensor has"):
+        captured(tensor(1, 2), True)
+
+
 def test_an_attribute_read_by_name() -> None:
     config = SimpleNamespace(scale=2.0)
     captured = jit(lambda x: x * getattr(config, "sc" + "ale"))
