@@ -18,9 +18,7 @@ from kernelforge.fusion.fuse import groups
 from kernelforge.fusion.lower import lower
 from kernelforge.kernels.triton_compile import compile_program
 from kernelforge.node import is_stored
-from kernelforge.planning.plan import storage
-from kernelforge.rewrites.simplify import simplify
-from kernelforge.rewrites.split import split
+from kernelforge.planning.plan import rewritten, storage
 
 REGISTERS = 65_536  # 32-bit ones of a multiprocessor
 PATTERNS = {  # by kind of machine code: matrix instructions, copies into shared memory, accesses and the narrow ones
@@ -71,10 +69,10 @@ class Figures:
 
 def programs_of(target: Target, *tensors: Tensor) -> list[Program]:
     """The kernels that compute tensors together on a target, each once, in order."""
-    nodes = [storage(node) for node in split(simplify(expanded([x._node for x in tensors])), target)]
-    wanted = [node for node in dict.fromkeys(nodes) if not is_stored(node) and node.size]
-    found = (generate(prepare(lower(group).kernel), target) for group in groups(wanted, target))
-    return list(dict.fromkeys(found))
+    with rewritten((), expanded([x._node for x in tensors]), target) as simple:
+        wanted = [node for node in dict.fromkeys(map(storage, simple)) if not is_stored(node) and node.size]
+        found = (generate(prepare(lower(group).kernel), target) for group in groups(wanted, target))
+        return list(dict.fromkeys(found))
 
 
 def machine_of(program: Program, target: Target) -> tuple[Machine, Figures]:

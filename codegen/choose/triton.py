@@ -29,8 +29,11 @@ from codegen.triton.tiles import block_size
 BLOCK: Final = 1024  # elements of an elementwise tile: 8 per thread on 4 warps, 16 bytes of 16-bit floats
 SQUARE: Final = 64  # side of a tile that is read along one axis and written along another
 WHOLE: Final = 16_384  # elements of a row kept in registers
+STRIP: Final = 8192  # the same where sums down the columns are kept beside it
 SHORT: Final = 2048  # elements of a tile of several short rows
 CHUNK: Final = 4096  # elements of a tile of a looped reduce
+AHEAD: Final = 3  # steps of rows whose loads are under way at a time
+RESIDENT: Final = 4  # programs of a processor that share its memory for what is loaded ahead
 COLUMNS: Final = 128  # columns of a tile that is reduced across them
 
 
@@ -137,6 +140,8 @@ def reduced(
     Columns, when the unit stride lies along a kept axis: strips of the reduced axis, as wide as memory likes.
     """
     inner = [a for a in kernel.axes if a not in free]
+    if (walked := _walked_rows(kernel, inner)) is not None:
+        yield from _strips(kernel, free, walked, [a for a in inner if a is not walked], target, pick)
     width = _width(kernel, inner)
     if lane in free and width > 1:
         yield from _columns(kernel, free, lane, inner, width, target)
@@ -167,6 +172,43 @@ def _rows(kernel: Kernel, free: Sequence[Axis], width: int, target: Target, pick
     elements = width * prod(tiles.values())
     threads = max(128, elements // pick("a thread", (16, 8, 32)))
     return _schedule([Step(a, tiles[a]) for a in free], (), threads)
+
+
+def _walked_rows(kernel: Kernel, inner: Sequence[Axis]) -> Axis | None:
+    """The axis of rows that are stored, and whose columns are summed up beside it, if there is one.
+
+    Nothing along it needs these sums, nor does another reduce: one walk along it is enough.
+    """
+    stored = {a for s in main_stores(kernel) for a in s.axes}
+    found = []
+    for axis in inner:
+        if axis in stored and any(axis in r.bound for r in kernel.reduces):
+            users = [root for s in main_stores(kernel) if axis in s.axes for root in s.roots]
+            users += [x for r in kernel.reduces for x in r.args]
+            if not any(isinstance(e, Reduce) and axis in e.bound for e in walk(users)):
+                found.append(axis)
+    return found[0] if len(found) == 1 else None
+
+
+def _strips(
+    kernel: Kernel, free: Sequence[Axis], walked: Axis, across: Sequence[Axis], target: Target, pick: Pick
+) -> Iterator[Schedule]:
+    """A program walks its rows, several short ones at a time: what rows and columns need is read once.
+
+    There are few programs, so each loads the next rows while it works on some.
+    """
+    width = _width(kernel, across)
+    if width > STRIP:
+        return
+    rows = pick("rows", either(max(1, min(SHORT // width, block_size(walked.size))), (1, 2, 4)))
+    threads = max(128, width * rows // pick("a thread", (16, 8, 32)))
+    read = {e for e in kernel.loads if walked in e.axes}
+    step = sum(e.param.dtype.itemsize * rows * prod(block_size(a.size) for a in e.axes & set(across)) for e in read)
+    room = 1 + target.scratch // (RESIDENT * step) if step and not target.is_amd else 1
+    found = _schedule([Step(a, 1) for a in free], [Step(walked, rows)], threads, partial=frozenset())
+    if (ahead := pick("ahead", either(min(AHEAD, room), (2, 4)))) > 1:
+        found = replace(found, options={**found.options, "ahead": ahead})
+    yield found
 
 
 def _columns(

@@ -207,7 +207,9 @@ class _Printer:
         start, var = self.start(loop), self.context.variables[loop.var]
         first, last = self.bounds(loop, start, scope)
         counter = var if start == "0" else self.names.numbered("step")
-        inner = scope.inner(f"for {counter} in range({first}, {last}, {loop.tile}):")
+        ahead = self.nest.schedule.options.get("ahead")  # steps whose loads are under way, where no product asks for it
+        steps = "range({})" if ahead is None else f"tl.range({{}}, num_stages={ahead})"
+        inner = scope.inner(f"for {counter} in {steps.format(f'{first}, {last}, {loop.tile}')}:")
         inner.starts.add(var)
         if counter != var:
             inner.define(var, f"{start} + {counter}")

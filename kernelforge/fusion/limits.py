@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codegen.target import Target
+from kernelforge.rewrites.alongside import PARTS_PER_CORE
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Limits:
     program     elements one program may work through alone when there are too few programs
     updates     independent elementwise results share kernels; elsewhere their kernels share launches
     deep        terms of a contraction from which on what several kernels compute from its results is none of its kernel
+    parts       programs for each processor that a kernel of rows with sums down their columns has at least
     narrow      conversions cost nothing and bytes do: what is widened is stored as it was before, and the matrix unit
                 takes 16-bit operands from memory only as they lie there
     """
@@ -43,6 +45,7 @@ class Limits:
     program: int = 1 << 16
     updates: bool = False
     deep: int = 0
+    parts: int = 16
     narrow: bool = False
 
     @staticmethod
@@ -52,4 +55,7 @@ class Limits:
         is_gpu = target.language == "triton"
         again = 1 if is_gpu else Limits.again
         deep = 2048 if is_gpu else 0
-        return Limits(again=again, cores=target.cores, program=program, updates=is_gpu, deep=deep, narrow=is_gpu)
+        parts = PARTS_PER_CORE.get(target.language, Limits.parts)
+        return Limits(
+            again=again, cores=target.cores, program=program, updates=is_gpu, deep=deep, parts=parts, narrow=is_gpu
+        )

@@ -330,8 +330,10 @@ class Merging:
     def loss(self, part: Part, earlier: Part, later: Part) -> str | None:
         """An objection where the one part has less parallelism than the two."""
         assert part.answer is not None
-        alone, enough = (self._parallel(earlier), self._parallel(later)), PROGRAMS * self.cuts.limits.cores
-        waits = bool(self._inner(earlier, later)) and not cuts_among(part.outputs)
+        alone, limits = (self._parallel(earlier), self._parallel(later)), self.cuts.limits
+        cuts = cuts_among(part.outputs)
+        enough = (limits.parts if cuts else PROGRAMS) * limits.cores
+        waits = bool(self._inner(earlier, later)) and not cuts
         least = min(alone) if waits else min(max(alone), enough)
         return PARALLEL if part.answer.parallel < least else None
 

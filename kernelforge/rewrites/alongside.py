@@ -5,7 +5,7 @@ Comes in: a graph and a target.  Goes out: the same graph with such sums in two 
     reduce(x, rows)  ->  reduce(contiguous(reduce(x as (parts, rows / parts), rows / parts)), parts)
 
 A program that walks some rows, and reduces each, sums up their columns beside it: a norm's gradient comes with those of
-its weights.  The number of parts follows from the sizes alone: results are the same in every run.
+its weights, on a GPU as well (`choose.triton` walks such rows in strips).  The number of parts follows from the sizes alone: results are the same in every run.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from kernelforge import graph
 from kernelforge.graph import Node, Shape, rebuilt, toposort
 from kernelforge.seen import REPEATING, contraction_operands
 
-PARTS_PER_CORE = 16  # as many programs as a kernel of rows is left with at least
+PARTS_PER_CORE = {"opencl": 16, "triton": 2}  # as many programs as a kernel of rows is left with at least
 LEAST = 1 << 16  # elements: less is done in no time anyway
 ROWS = 8  # of a part at least, or the second step has too much to do
-WIDEST = 1 << 14  # columns whose sums stay in a near cache
+WIDEST = {"opencl": 1 << 14, "triton": 1 << 13}  # columns whose sums stay in a near cache, or in registers
 NARROWEST = 16
 FAR = 200  # nodes looked at below a sum
 
@@ -66,15 +66,15 @@ def cut_of(node: Node, target: Target, sizes: Sizes = STATIC) -> Cut | None:
 
     An open size has no divisors: each of its places is a part.
     """
-    if target.language != "opencl" or node.op != "reduce" or node.realized is not None:
+    if target.language not in PARTS_PER_CORE or node.op != "reduce" or node.realized is not None:
         return None
     shape, count = node.src[0].shape, len(node.attr[1])
     columns = prod(shape[count:])
-    if node.attr[1] != tuple(range(count)) or not NARROWEST <= columns <= WIDEST or prod(shape) < LEAST:
+    if node.attr[1] != tuple(range(count)) or not NARROWEST <= columns <= WIDEST[target.language]:
         return None
-    if contraction_operands(node):
+    if prod(shape) < LEAST or contraction_operands(node):
         return None
-    wanted, kept = PARTS_PER_CORE * target.cores, 1
+    wanted, kept = PARTS_PER_CORE[target.language] * target.cores, 1
     for dim in range(count):
         n, inner = shape[dim], prod(shape[dim + 1 : count])
         numbers = (n,) if sizes.open and sizes.has(n) else range(1, n + 1)

@@ -24,6 +24,7 @@ from kernelforge.seen import BIJECTIVE, SEE_THROUGH, contraction_operands, throu
 
 CHUNK = 4096
 COLUMN_CHUNK = 256  # rows of a GPU's part of a sum down columns: enough parts to keep memory busy
+FEWEST_COLUMN_PARTS = 4  # fewer are no sooner done than another launch begins
 CHUNK_CONTRACTION = 1024
 LEAST = 1 << 19  # products of a part: less is done before another launch is
 TILE = 4096  # results of a contraction that one program computes at the least
@@ -90,7 +91,7 @@ def partition(node: Node, target: Target) -> Part | None:
     if programs >= target.cores:
         return None
     wanted = min(4 * target.cores // max(1, programs), length // chunk)
-    if wanted < 2:
+    if wanted < (FEWEST_COLUMN_PARTS if chunk == COLUMN_CHUNK else 2):
         return None
     wanted = 1 << (wanted.bit_length() - 1) if gpu else wanted  # parts that need no masks
     dim = _dim_of(shape, dims, wanted) if gpu else next(d for d in dims if shape[d] > 1)

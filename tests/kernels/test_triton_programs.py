@@ -1,6 +1,7 @@
 """Whole programs on a device that runs Triton: what the graph's kernels compute there equals the NumPy device."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -115,3 +116,33 @@ def test_products_and_sums_of_random_numbers_round_twice() -> None:
         kernel = lower(group).kernel
         options = dict(generate(prepare(kernel), SM90).options)
         assert [options[name] for name in ("enable_fp_fusion",) if name in options] == expected
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(2048, 40), (4, 512, 33)])
+def test_a_norms_gradients_read_its_rows_once(
+    shape: tuple[int, ...], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One program walks many rows, the next ones loaded ahead, and sums up their columns; then parts are summed."""
+    opened = TritonDevice()
+    opened.target = replace(opened.target, cores=8)
+    sources: list[str] = []
+    launch = opened.launch
+    monkeypatch.setattr(opened, "launch", lambda e, *rest, **more: (sources.append(e.program.source), launch(e, *rest)))
+    monkeypatch.setitem(device._OPENERS, "TRITON", lambda: opened)
+    results = []
+    for name in ("TRITON", "NUMPY"):
+        with Context(DEVICE=name):
+            x, g = (Tensor(numbers(*shape) + shift).cast(dtype).contiguous().realize() for shift in (0, 0.1))
+            scale, shift = (Tensor(numbers(shape[-1]) + n).realize() for n in (1, 2))
+            sources.clear()
+            out = x.cast(dtypes.float32).layernorm() * scale + shift
+            found = out.gradient(x, scale, shift, gradient=g.cast(dtypes.float32))
+            Tensor.realize(*found)
+            if name == "TRITON":
+                assert sum("num_stages=" in source for source in sources) == 1 and len(sources) == 3
+            results.append([t.cast(dtypes.float32).numpy() for t in found])
+    device._opened.pop("TRITON", None)
+    assert opened.launched > 0
+    for found_, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found_, expected, rtol=1e-2, atol=1e-2 * np.abs(expected).max())

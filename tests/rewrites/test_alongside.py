@@ -13,6 +13,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.fusion.fuse import groups
 from kernelforge.graph import Node
+from kernelforge.kernels.interpreted import TARGET
 from kernelforge.rewrites.alongside import Cut, alongside, cut_of, cuts_among
 from kernelforge.rewrites.simplify import simplify
 from kernelforge.tensor import Tensor
@@ -55,7 +56,15 @@ def columns(op: str, x: Node) -> Node:
 def test_where_rows_are_cut(shape: tuple[int, ...], cut: Cut | None) -> None:
     node = columns("add", graph.full(shape, 1.0, dtypes.float32)) if len(shape) > 1 else leaf(shape)
     assert cut_of(node, CPU) == cut
-    assert cut_of(node, SM90) is None
+    assert cut_of(node, TARGET) is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "cut"),
+    [((16_384, 768), Cut(0, 512)), ((16, 1024, 768), Cut(1, 32)), ((2048, 8192), None), ((16_384, 16_384), None)],
+)
+def test_where_rows_are_cut_on_a_gpu(shape: tuple[int, ...], cut: Cut | None) -> None:
+    assert cut_of(columns("add", graph.full(shape, 1.0, dtypes.float32)), SM90) == cut
 
 
 def test_sums_without_rows_beside_them_stay() -> None:
