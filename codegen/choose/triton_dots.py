@@ -55,6 +55,8 @@ SINGLE_OLDER: Final = (Tile(64, 128, 32, 8, 3), *SINGLE[2:])  # operands of the 
 HALVED: Final = Tile(128, 64, 64, 8, 3)
 REGISTERS: Final = 65_536  # of a multiprocessor
 LONG: Final = 36  # cost above which so many values at a time would spill
+WIDEST: Final = 128  # bits of the widest access of a thread
+MOST_SINGLE: Final = 32  # elements a thread loads one by one in a step, each by an address of its own
 EPILOGUE: Final = 12  # cost above which, or with operands of its own, the largest tile would spill
 
 
@@ -155,8 +157,10 @@ def single(kernel: Kernel, c: Contraction, free: Sequence[Axis], target: Target,
     others = prod(a.size for a in free if a is not roles.m and a is not roles.n)
     preferred = _preferred(kernel, c, roles, others, target)
     every = (_clamped(tile, roles) for tile in (*_tiles(c, target), *_further(c, target)))
+    single = tuple(any(_is_ragged(e, roles) for e in loads_of(operand)) for operand in (c.left, c.right))
     width = max(_loaded_bits(c.left), _loaded_bits(c.right)) // 8 or 1
-    fitting = [fit for tile in (*preferred, *every) if (fit := _fitting(tile, width, target)) is not None]
+    fitting = [fit for tile in (*preferred, *every)
+               if (fit := _fitting(_eased(tile, single), width, target)) is not None]  # fmt: skip
     for tile in (pick("tile", dict.fromkeys(fitting)), *fitting[1 : len(preferred)]):
         grid = [*outer, Step(roles.m, tile.m), Step(roles.n, tile.n)]
         loops = [Step(a, 1) for a in roles.deep] + [Step(roles.k, tile.k)]
@@ -252,6 +256,25 @@ def _clamped(tile: Tile, roles: Roles) -> Tile:
     k = min(tile.k, max(LEAST, block_size(roles.k.size)))
     warps = tile.warps if m * n * 2 >= tile.m * tile.n else min(tile.warps, 4)
     return Tile(m, n, k, warps, tile.stages)
+
+
+def _is_ragged(e: Load, roles: Roles) -> bool:
+    """True when threads load elements one by one: none of the tile's axes lies side by side, or lines begin anywhere."""
+    strides = {a: e.index.stride(a) for a in e.axes}
+    unit = [a for a in (roles.m, roles.n, roles.k) if strides.get(a) == 1]
+    line = max(1, WIDEST // e.param.dtype.bits)
+    return not unit or any((k or 1) % line for a, k in strides.items() if a is not unit[0])
+
+
+def _eased(tile: Tile, single: Sequence[bool]) -> Tile:
+    """A tile whose operands leave registers for the addresses of what each thread loads one by one (left, right)."""
+
+    def loads(t: Tile) -> int:
+        return (t.m * single[0] + t.n * single[1]) * t.k // (32 * t.warps)
+
+    while loads(tile) > MOST_SINGLE and tile.k > 2 * LEAST:
+        tile = tile._replace(k=tile.k // 2)
+    return tile._replace(warps=8) if loads(tile) > MOST_SINGLE and tile.m >= SIDE and tile.warps < 8 else tile
 
 
 def _fitting(tile: Tile, width: int, target: Target) -> Tile | None:
