@@ -219,7 +219,10 @@ def _tiles(c: Contraction, target: Target) -> tuple[Tile, ...]:
     if c.reduce.dtype.bits == 64:
         return DOUBLE
     if not _is_wide(c):
-        return NARROW if all(_loaded_bits(e) <= 16 for e in (c.left, c.right)) else NARROW[1:]
+        is_largest = all(_loaded_bits(e) <= 16 for e in (c.left, c.right))
+        if _is_bytes(c) and not target.has_warpgroups:  # which need registers to be put in order
+            return NARROW[2:]
+        return NARROW if is_largest else NARROW[1:]
     return SINGLE if target.has_warpgroups else SINGLE_OLDER
 
 
@@ -259,7 +262,7 @@ def _clamped(tile: Tile, roles: Roles) -> Tile:
 
 
 def _is_ragged(e: Load, roles: Roles) -> bool:
-    """True when threads load elements one by one: none of the tile's axes lies side by side, or lines begin anywhere."""
+    """True when threads load elements one by one: nothing of a tile lies side by side, or its lines begin anywhere."""
     strides = {a: e.index.stride(a) for a in e.axes}
     unit = [a for a in (roles.m, roles.n, roles.k) if strides.get(a) == 1]
     line = max(1, WIDEST // e.param.dtype.bits)

@@ -5,7 +5,8 @@ Comes in: a graph and a target.  Goes out: the same graph with such sums in two 
     reduce(x, rows)  ->  reduce(contiguous(reduce(x as (parts, rows / parts), rows / parts)), parts)
 
 A program that walks some rows, and reduces each, sums up their columns beside it: a norm's gradient comes with those of
-its weights, on a GPU as well (`choose.triton` walks such rows in strips).  The number of parts follows from the sizes alone: results are the same in every run.
+its weights, on a GPU as well, where `choose.triton` has programs walk strips of rows.  The number of parts follows
+from the sizes alone: results are the same in every run.
 """
 
 from __future__ import annotations

@@ -91,6 +91,8 @@ KERNELS: dict[str, Callable[[], list[Tensor]]] = {
     "product, float16": lambda: product(2048, 2048, 2048, "float16"),
     "product, float32": lambda: product(2048, 2048, 2048, "float32"),
     "product, odd": lambda: product(1000, 1000, 1000),
+    "product, lines of odd length": lambda: [empty(1001, 777) @ empty(1003, 777).transpose(0, 1)],
+    "product of int8": lambda: [empty(4096, 4096, dtype="int8").matmul(empty(4096, 4096, dtype="int8"), dtype="int32")],
     "product with what follows": fused,
     "weight gradient": weight_gradient,
     "attention 64": lambda: attention(64, False, False),
