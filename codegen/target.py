@@ -60,6 +60,11 @@ class Target:
         server GPUs after it, but not the desktop GPUs that came with them (sm_120)."""
         return self.name.startswith("sm_") and 90 <= int(self.name[3:]) < 120
 
+    @property
+    def has_tensor_memory(self) -> bool:
+        """True when the matrix unit keeps its results in memory of its own, from where registers get them."""
+        return self.has_warpgroups and int(self.name[3:]) >= 100
+
 
 CPU: Final = Target("opencl", "cpu", cores=2)
 SM80: Final = Target(

@@ -1,7 +1,7 @@
 """Programs that users run, each in its full size and in one small enough to be interpreted.
 
-Comes in: a maker of inputs.  Goes out: results that are not computed yet.  What their kernels take of a GPU
-is told by `bench.gpu.audit`; that their values are right, by `tests/kernels/test_catalogue.py`.
+Comes in: a maker of inputs.  Goes out: results that are not computed yet, by whatever device is the default.
+`tests/kernels/test_catalogue.py` has the small ones computed by Triton's interpreter.
 """
 
 from __future__ import annotations

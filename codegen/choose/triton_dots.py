@@ -76,15 +76,17 @@ WALKS: Final[dict[tuple[bool, bool], tuple[tuple[int, tuple[Block, ...]], ...]]]
     (True, False): (
         (64, (Block(128, 128, 8, 3), Block(128, 64, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
         (128, (Block(128, 64, 8, 3), Block(128, 32, 8, 2), Block(64, 64, 8, 2), Block(64, 64, 4, 3), _SMALL)),
-        (256, (Block(128, 32, 8, 2), Block(64, 32, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 4, 2), _SMALL)),
+        (256, (Block(128, 32, 8, 2), Block(64, 32, 8, 2), Block(64, 16, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 4, 2),
+               _SMALL)),
     ),
     (True, True): (
         (64, (Block(128, 64, 8, 2), Block(64, 32, 4, 1), _SMALL)),
-        (128, (Block(128, 32, 8, 2), Block(64, 16, 8, 1), Block(32, 32, 8, 1), _SMALL)),
+        (128, (Block(128, 32, 8, 2), Block(64, 32, 8, 2), Block(64, 16, 8, 1), Block(32, 32, 8, 1), _SMALL)),
     ),
     (False, False): (
         (64, (Block(128, 64, 8, 3), Block(64, 64, 4, 3), Block(64, 32, 4, 2), _SMALL)),
-        (128, (Block(128, 64, 8, 2), Block(64, 64, 4, 2), Block(64, 32, 8, 2), Block(64, 32, 4, 2), _SMALL)),
+        (128, (Block(128, 64, 8, 2), Block(128, 32, 8, 2), Block(64, 64, 4, 2), Block(64, 32, 8, 2),
+               Block(64, 32, 4, 2), _SMALL)),
     ),
     (False, True): (
         (64, (Block(128, 32, 8, 2), Block(64, 32, 8, 2), Block(32, 32, 4, 2), _SMALL)),
@@ -94,9 +96,10 @@ WALKS: Final[dict[tuple[bool, bool], tuple[tuple[int, tuple[Block, ...]], ...]]]
 # The same of float32 where a step has several products (gradients): what it holds in parts of fewer bits leaves so few
 # registers that rows are better too few for groups of warps than spilled.
 TWICE: Final[dict[bool, tuple[tuple[int, tuple[Block, ...]], ...]]] = {
-    True: ((64, (Block(64, 32, 4, 1), _SMALL)), (128, (Block(16, 32, 4, 1), _SMALL))),
+    True: ((64, (Block(64, 32, 8, 1), _SMALL)), (128, (Block(16, 32, 8, 1), _SMALL))),
     False: ((64, (Block(32, 32, 4, 1), _SMALL)), (128, (Block(16, 32, 4, 1), _SMALL))),
 }
+TWICE_AMD: Final = (64, (Block(64, 32, 8, 2), Block(64, 32, 4, 2), _SMALL))  # whose 16-bit operands pass registers
 
 
 @dataclass(frozen=True)
@@ -355,14 +358,31 @@ def _fits(form: Form, block: Block, depth: int, loads: tuple[int, int], wide: bo
     """
     sums, steps = len(form.late) * depth, len(form.early) * block.columns * (3 if wide else 1)
     threads = 32 * block.warps
-    if block.rows * (sums + steps) // threads > min(256, REGISTERS // threads) * 5 // 8:
+    most = min(256, REGISTERS // threads) * _share(form, depth, wide, target) // 32
+    if block.rows * (sums + steps) // threads > most:
         return False
     shared = depth * (block.rows * loads[0] + block.columns * block.stages * loads[1])
     return shared * (7 if wide else 4) // 4 <= target.scratch
+
+
+def _share(form: Form, depth: int, wide: bool, target: Target) -> int:
+    """The 32nds of a thread's registers that results may take, so that the rest is enough for all else.
+
+    Where the matrix unit has memory of its own, what is done with its results needs them in registers a second time;
+    older ones have their operands there, which are more where a step has several products.
+    """
+    several = len(form.early) > 1
+    if target.has_tensor_memory:
+        return 12 if wide else 20 if not several else 16 if depth <= 128 else 18
+    if target.has_warpgroups:
+        return 17 if several and depth > 128 else 20
+    return 15 if several and not target.is_amd else 20
 
 
 def _blocks(form: Form, target: Target, wide: bool, depth: int) -> tuple[Block, ...]:
     """The blocks to try, by the operands' type and the extent of the axes held whole."""
     is_split = wide and len(form.early) > 1 and not target.is_amd  # whose matrix unit takes float32 as it is
     table = TWICE[target.has_warpgroups] if is_split else WALKS[target.has_warpgroups, wide]
+    if target.is_amd and not wide and len(form.early) > 1:
+        table = (TWICE_AMD, *table[1:])
     return next((blocks for most, blocks in table if depth <= most), table[-1][1])

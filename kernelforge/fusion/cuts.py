@@ -13,6 +13,7 @@ from typing import Final
 from codegen.ops import SCALAR_OPS
 from kernelforge.fusion.limits import Limits
 from kernelforge.graph import LEAVES, Node, toposort
+from kernelforge.rewrites.split import is_narrow
 from kernelforge.seen import (
     BIJECTIVE,
     REPEATING,
@@ -220,7 +221,8 @@ class Cuts:
         """
         uses = {}
         for node in self.contractions:
-            if node not in self.reasons and node.src[0].size <= node.size * self.limits.tile:
+            longest = self.limits.width if is_narrow(node) else self.limits.tile
+            if node not in self.reasons and node.src[0].size <= node.size * longest:
                 uses[node] = self._uses(node)
         scores = {node for node, (_, reduced, contracted) in uses.items() if "max" in reduced and contracted}
         near = frozenset().union(*(uses[node][0] for node in scores))

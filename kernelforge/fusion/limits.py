@@ -18,6 +18,7 @@ class Limits:
     operations  most operations of one kernel
     params      most arrays of one kernel
     tile        longest axis that fits whole in one tile
+    width       the same in attention of 16-bit values, whose results are as wide
     repeats     most values of a tile a reduction may be repeated over; again: the same for contractions
     cheap       cost per element up to which a value is computed again rather than stored
     cheap_small the same where everything the value is computed from is much smaller than the value
@@ -35,6 +36,7 @@ class Limits:
     operations: int = 200
     params: int = 96
     tile: int = 128
+    width: int = 128
     repeats: int = 256
     again: int = 256
     cheap: int = 32
@@ -56,6 +58,8 @@ class Limits:
         again = 1 if is_gpu else Limits.again
         deep = 2048 if is_gpu else 0
         parts = PARTS_PER_CORE.get(target.language, Limits.parts)
+        width = 256 if target.has_warpgroups else Limits.width
         return Limits(
-            again=again, cores=target.cores, program=program, updates=is_gpu, deep=deep, parts=parts, narrow=is_gpu
-        )
+            width=width, again=again, cores=target.cores, program=program, updates=is_gpu, deep=deep, parts=parts,
+            narrow=is_gpu,
+        )  # fmt: skip

@@ -18,6 +18,7 @@ from kernelforge.fusion.demand import Demand, Demands, TooManyDemands
 from kernelforge.fusion.limits import Limits
 from kernelforge.graph import LEAVES, VIEWS, Node
 from kernelforge.rewrites.alongside import cuts_among
+from kernelforge.rewrites.split import is_narrow
 from kernelforge.structure import structure
 
 IN_ORDER: Final = LEAVES | {"reshape", "detach", "contiguous", "copy"}
@@ -149,16 +150,22 @@ class Questions:
 
     def _repeats(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
         """No replication: no reduction is repeated over parallel axes it does not have, unless they fit one tile."""
+        tile = self._tile(order)
         for demand in order:
             if demand.kind not in ("reduce", "scan"):
                 continue
             lacking = [axis.size for axis in parallel - demand.axes]
             most = self.limits.again if self._is_long(demand.node) else self.limits.repeats
-            if max(lacking, default=1) > self.limits.tile or prod(lacking) > most:
+            if max(lacking, default=1) > tile or prod(lacking) > most:
                 return "a reduction would be repeated"
             if prod(axis.size for axis in demand.axes) > demand.node.size:
                 return "a reduction would be computed more than once"
         return None
+
+    def _tile(self, order: Sequence[Demand]) -> int:
+        """The longest axis that fits whole in one tile."""
+        scores = [demand.node for demand in order if demand.node in self.scores]
+        return self.limits.width if scores and all(map(is_narrow, scores)) else self.limits.tile
 
     def _is_long(self, node: Node) -> bool:
         return node in self.contractions and node not in self.scores
@@ -178,7 +185,7 @@ class Questions:
                     return "a contraction reads no reduction"
                 if lacking:
                     return "a contraction would lose parallel axes"
-            elif max(lacking, default=1) > self.limits.tile or prod(lacking) > self.limits.repeats:
+            elif max(lacking, default=1) > self._tile(order) or prod(lacking) > self.limits.repeats:
                 return "a contraction would lose parallel axes"
         return "one contraction in a kernel" if long > 1 else None
 

@@ -109,7 +109,7 @@ def _contraction_parts(node: Node, length: int, target: Target) -> Part | None:
     most = min(length // CHUNK_CONTRACTION, shape[dim])
     if node.size >= MANY_ROUNDS * MIDDLE * target.cores or most < 2:
         return None
-    memory = 8 * node.size * BALANCE / (1 if _is_narrow(node) else 6) / target.cores
+    memory = 8 * node.size * BALANCE / (1 if is_narrow(node) else 6) / target.cores
 
     def taken(parts: int) -> float:
         areas = (MIDDLE, MIDDLE // 2, min(MIDDLE // 4, node.size))
@@ -120,7 +120,7 @@ def _contraction_parts(node: Node, length: int, target: Target) -> Part | None:
     return Part(dim, parts) if taken(parts) < WORTH * taken(1) else None
 
 
-def _is_narrow(contraction: Node) -> bool:
+def is_narrow(contraction: Node) -> bool:
     """True when an operand has at most 16 bits somewhere on its way: both reach the matrix unit so."""
     for operand in through(contraction.src[0], BIJECTIVE | {"cast"}).src:
         node = operand
