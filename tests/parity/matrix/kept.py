@@ -83,6 +83,8 @@ KEPT: Final = [
          "uint8 int8 int16", "forward", weaker.as_floats),
     Kept(r"logcumsumexp", r"values", "phases are known up to whole turns", "complex64 complex128",
          instead=weaker.by_exponentials),
+    Kept(r"where", r"type: int32 for int64", "of whole numbers alone it is of the default type, int32, as in tinygrad",
+         "int64"),
     Kept(r"multinomial", r"no error: RuntimeError: multinomial only supports floating",
          "integers are weights, too, as in tinygrad"),
     Kept(r"mean", r"no error: RuntimeError: mean", "means of integers are floats, as in tinygrad"),
