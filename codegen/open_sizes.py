@@ -29,14 +29,14 @@ class Sizes:
 
     def has(self, size: int) -> bool:
         """True for an open size, a product with one in it, or the length of parts."""
-        lengths = [-(-whole // parts) for whole, parts in self.parts]
+        lengths = [length_of_parts(whole, parts) for whole, parts in self.parts]
         return any(size % one == 0 for one in (*self.open, *lengths))
 
     def cut(self, size: int, parts: int) -> int:
-        """The length of parts of an open size, rounded up."""
+        """The length of parts of an open size."""
         if (size, parts) not in self.parts:
             self.parts.append((size, parts))
-        return -(-size // parts)
+        return length_of_parts(size, parts)
 
     def is_open(self, axis: Axis) -> bool:
         """True when an axis runs along an open dimension, or several merged."""
@@ -80,6 +80,12 @@ class Sizes:
 
 
 STATIC: Final = Sizes()
+
+
+def length_of_parts(size: int, parts: int) -> int:
+    """The length of so many parts that hold a size: rounded up to an odd number, which divides few other sizes, so that
+    these are not taken for open ones while a kernel is made."""
+    return -(-size // parts) | 1
 
 
 def check_open(nest: Nest, sizes: Sizes) -> None:

@@ -160,7 +160,7 @@ def _fits(found: OpenPlan, met: Numbered) -> dict[str, int] | None:
         return None
     sizes = found.formulas.sizes(met.numbers)
     if sizes is not None:
-        sizes |= {name: -(-size(sizes) // number) for name, (size, number) in found.parts.items()}
+        sizes |= {name: open_sizes.length_of_parts(size(sizes), number) for name, (size, number) in found.parts.items()}
     if sizes is None or any(slot(sizes) >= MOST_ELEMENTS for slot in found.slots):
         return None
     return sizes
@@ -292,7 +292,7 @@ def _joined(
         if len({(slot.dtype, slot.device, slot.role, slot.takes) for slot in same}) > 1 or same[0].whole >= 0:
             raise Unfit
         slots.append(formula_of([slot.size for slot in same], points))
-    typical |= {name: -(-size(typical) // number) for name, (size, number) in parts.items()}
+    typical |= {name: open_sizes.length_of_parts(size(typical), number) for name, (size, number) in parts.items()}
     known = Points(points, [sizes for _, sizes in made], typical, target)
     launches = {}
     for position, steps in enumerate(zip(*(p.steps for p in plans))):
@@ -317,7 +317,7 @@ def _parts(
         found[f"kf_part{i}"] = formula_of([size for size, _ in cuts], points), cuts[0][1]
     for name, (size, number) in found.items():
         for point in points:
-            point[name] = -(-size(point) // number)
+            point[name] = open_sizes.length_of_parts(size(point), number)
     return found
 
 
