@@ -22,21 +22,24 @@ class Sizes:
     """The open sizes of a kernel: what dimensions of open size have as theirs while it is made.
 
     parts  the sizes that were cut into parts of equal length, and the number of parts; a length is an open size, too
+    fixed  sizes that are the same whatever the open ones are, and products of two: a length may divide them by chance
     """
 
     open: frozenset[int] = frozenset()
+    fixed: frozenset[int] = frozenset()
     parts: list[tuple[int, int]] = field(default_factory=list, compare=False)
 
     def has(self, size: int) -> bool:
         """True for an open size, a product with one in it, or the length of parts."""
-        lengths = [length_of_parts(whole, parts) for whole, parts in self.parts]
-        return any(size % one == 0 for one in (*self.open, *lengths))
+        if any(size % one == 0 for one in self.open):
+            return True
+        return size not in self.fixed and any(size % -(-whole // parts) == 0 for whole, parts in self.parts)
 
     def cut(self, size: int, parts: int) -> int:
-        """The length of parts of an open size."""
+        """The length of parts of an open size, rounded up."""
         if (size, parts) not in self.parts:
             self.parts.append((size, parts))
-        return length_of_parts(size, parts)
+        return -(-size // parts)
 
     def is_open(self, axis: Axis) -> bool:
         """True when an axis runs along an open dimension, or several merged."""
@@ -80,12 +83,6 @@ class Sizes:
 
 
 STATIC: Final = Sizes()
-
-
-def length_of_parts(size: int, parts: int) -> int:
-    """The length of so many parts that hold a size: rounded up to an odd number, which divides few other sizes, so that
-    these are not taken for open ones while a kernel is made."""
-    return -(-size // parts) | 1
 
 
 def check_open(nest: Nest, sizes: Sizes) -> None:

@@ -84,8 +84,9 @@ MOST_PLANS: Final = 4096
 _UNHELD: Final = 3  # references to a node from one other, from a list and from the call that counts them
 MOST_SIZED: Final = 256  # of those made of kernels for open sizes, which are made anew in a millisecond
 LARGE: Final = 1 << 16  # operations and bytes of a plan for open sizes that may be made again for its very sizes,
-OFTEN: Final = 6  # once it ran so often
-FEW: Final = 3  # others of its kind were; from then on twice as often for each, so ever new sizes compile no more
+OFTEN: Final = 6  # once it ran so often,
+SOON: Final = 1  # or where vectors are half empty,
+FEW: Final = 3  # and others of its kind were; from then on twice as often for each, so ever new sizes compile no more
 LEAST_SPARED: Final = 1 << 20  # bytes of operands in whose places results are written: to find them takes microseconds
 
 
@@ -236,7 +237,7 @@ def _outgrown(plans: Plans, plan: Plan) -> bool:
     if not _is_large(plan):
         return False
     plans.runs += 1
-    return plans.runs > OFTEN << max(0, plan.closed[0] - FEW)
+    return plans.runs > (SOON if plan.narrow else OFTEN) << max(0, plan.closed[0] - FEW)
 
 
 def _make_room(key: tuple[object, ...], plan: Plan) -> None:

@@ -49,9 +49,8 @@ else:
 MOST_FAMILIES: Final = 1024
 MOST_SEEN: Final = 3
 MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is another layer or model, not other data
-MOST_NARROW: Final = 16  # graphs of a family with plans of their own as long vectors would be half empty,
-NARROW: Final = 2  # the vectors of such
-LARGE: Final = 1 << 18  # and the elements their kernels read or write at least
+NARROW: Final = 2  # vectors along a size so short that long ones would be half empty,
+LARGE: Final = 1 << 18  # and the elements that kernels along such read or write at least
 CLOSED: Final = frozenset(("loop", "while", "host", "copy"))  # operations of one size
 LEAST_TYPICAL: Final = 4  # schedules are chosen for so much of a size at least: for more there are tiles
 MOST_NODES: Final = 10_000  # of a graph that is planned several times over
@@ -84,14 +83,11 @@ class OpenPlan:
 
 @dataclass
 class Family:
-    """Graphs of one kind: numbers and constants of those met, and the plan that serves them, once there is one; numbers
-    of those it would serve badly.
-    """
+    """Graphs of one kind: numbers and constants of those met, and the plan that serves them, once there is one."""
 
     seen: list[tuple[tuple[int, ...], tuple[object, ...]]] = field(default_factory=list)
     open: OpenPlan | None = None
     refused: bool = False
-    narrow: set[tuple[int, ...]] = field(default_factory=set)
 
 
 _families: Final[dict[tuple[object, ...], Family]] = {}
@@ -130,11 +126,9 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     except (Unfit, KernelForgeError):
         family.open, family.refused = None, len(family.seen) >= MOST_SEEN
         return None
-    if len(family.narrow) < MOST_NARROW and _is_narrow(family.open, sizes, device):
-        family.narrow.add(tuple(met.numbers))
-    if tuple(met.numbers) in family.narrow:
-        return None
-    return _instance(family.open, met, sizes, device)
+    plan = _instance(family.open, met, sizes, device)
+    plan.narrow = _is_narrow(family.open, sizes, device)
+    return plan
 
 
 def _reads_others(nodes: Sequence[Node], order: Sequence[Node], leaves: Sequence[Buffer]) -> bool:
@@ -160,7 +154,7 @@ def _fits(found: OpenPlan, met: Numbered) -> dict[str, int] | None:
         return None
     sizes = found.formulas.sizes(met.numbers)
     if sizes is not None:
-        sizes |= {name: open_sizes.length_of_parts(size(sizes), number) for name, (size, number) in found.parts.items()}
+        sizes |= {name: -(-size(sizes) // number) for name, (size, number) in found.parts.items()}
     if sizes is None or any(slot(sizes) >= MOST_ELEMENTS for slot in found.slots):
         return None
     return sizes
@@ -263,7 +257,8 @@ def _planned(
     least = min(point.values()) // 2
     found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
     places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
-    sizes = open_sizes.Sizes(frozenset(found_sizes))
+    fixed = {formula(point) for formula in found.numbers if formula.is_constant}
+    sizes = open_sizes.Sizes(frozenset(found_sizes), frozenset({a * b for a in fixed for b in (1, *fixed)}))
     return planner.make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes
 
 
@@ -292,7 +287,7 @@ def _joined(
         if len({(slot.dtype, slot.device, slot.role, slot.takes) for slot in same}) > 1 or same[0].whole >= 0:
             raise Unfit
         slots.append(formula_of([slot.size for slot in same], points))
-    typical |= {name: open_sizes.length_of_parts(size(typical), number) for name, (size, number) in parts.items()}
+    typical |= {name: -(-size(typical) // number) for name, (size, number) in parts.items()}
     known = Points(points, [sizes for _, sizes in made], typical, target)
     launches = {}
     for position, steps in enumerate(zip(*(p.steps for p in plans))):
@@ -317,7 +312,7 @@ def _parts(
         found[f"kf_part{i}"] = formula_of([size for size, _ in cuts], points), cuts[0][1]
     for name, (size, number) in found.items():
         for point in points:
-            point[name] = open_sizes.length_of_parts(size(point), number)
+            point[name] = -(-size(point) // number)
     return found
 
 

@@ -183,7 +183,7 @@ class Plan:
              wholes: the slots that have parts; given: those of constants, and their memory
     takes    whether results take the memory of leaves
     sizes    what kernels for open sizes take these for; closed: how many plans of its kind were made again for their
-             very sizes, one number for all of them
+             very sizes, one number for all of them; narrow: whether these leave vectors half empty
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
     preparations  what may be kept from one run to the next
     lean     blocks and scratch of a run in which all preparations are kept
@@ -214,6 +214,7 @@ class Plan:
     takes: bool = False
     given: dict[int, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    narrow: bool = False
     closed: list[int] = field(default_factory=lambda: [0])
     kernels: int = 0
     flops: int = 0

@@ -192,7 +192,7 @@ def test_rows_of_any_length(name: str) -> None:
     assert late == 0
 
 
-def test_much_along_short_sizes_has_kernels_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_much_along_short_sizes_has_kernels_of_its_own_once_it_ran_twice() -> None:
     def compiled(rows: int, columns: int) -> int:
         x, before = Tensor.randn(rows, columns, device="CPU").realize(), GlobalCounters.compiled
         found = (x - x.max(1, keepdim=True)).numpy()
@@ -203,9 +203,28 @@ def test_much_along_short_sizes_has_kernels_of_its_own(monkeypatch: pytest.Monke
         assert compiled(900, 300) and compiled(901, 310), "one for the first, and those for any size"
         assert not compiled(40, 7), "little along short rows"
         assert not compiled(2000, 290), "much along long ones"
-        assert compiled(200_000, 7), "much along short ones"
-        monkeypatch.setattr(open_plans, "MOST_NARROW", 1)
-        assert not compiled(190_000, 5), "but not for many such sizes"
+        assert compiled(200_000, 8), "rows beyond the bound"
+        assert [bool(compiled(150_000, 7)) for _ in range(4)] == [False, False, True, False], "much along short ones"
+        assert not any(compiled(190_000 + rows, 5) for rows in range(20)), "but not for ever new sizes"
+
+
+def test_hidden_sizes_that_lengths_of_parts_could_divide_stay_what_they_are() -> None:
+    """Sums over rows are cut in parts: of about a thousand rows, eight of 128, two of which are 256."""
+    first = np.random.default_rng(8).standard_normal((64, 256)).astype(np.float32) / 16
+    second = np.random.default_rng(9).standard_normal((256, 64)).astype(np.float32) / 16
+
+    def step(x: Tensor) -> Tensor:
+        x, v, w = x.pad((0, 40)), Tensor(first, device="CPU", requires_grad=True), Tensor(second, device="CPU")
+        loss = ((x @ v).relu() @ w - x).square().mean()
+        loss.backward()
+        assert v.grad is not None
+        return v.grad + loss
+
+    found, late = results(step, SIZES, 1)
+    expected, _ = results(step, SIZES, 0)
+    for size, x, y in zip(SIZES, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
+    assert late == 0
 
 
 @pytest.mark.parametrize(("channels", "outputs", "groups", "stride", "padding"), [(12, 9, 1, 2, 1), (18, 18, 18, 1, 0)])
