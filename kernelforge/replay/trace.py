@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CodeType, FrameType
+from importlib import _bootstrap
+from types import CodeType, FrameType, ModuleType
 from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
@@ -35,6 +36,7 @@ from kernelforge.tensor.convert import changed_with, settle
 from kernelforge.tensor.core import calling_line
 
 _ROOT: Final = graph.__file__[: -len("graph.py")]
+_IMPORTING: Final = _bootstrap._find_and_load.__code__  # type: ignore[attr-defined]
 _FORMATTING: Final = ("format", "format_map")  # methods of texts
 
 
@@ -78,6 +80,8 @@ class Trace:
     watch     what was asked of the world outside
     said      what prints and logs the same again
     by_name   whether something was looked at by a name that no code need mention
+    searching whether code did that which is no library's
+    searched  the identities of modules that code of libraries did that with
     prints    whether a text was made of objects by a method that no code need mention
     arrays    those whose memory tensors have, and what was in it
     """
@@ -91,6 +95,8 @@ class Trace:
     watch: Watch = field(default_factory=Watch)
     said: list[Callable[[], None]] = field(default_factory=list)
     by_name: bool = False
+    searching: bool = False
+    searched: set[int] = field(default_factory=set)
     prints: bool = False
     before: dict[int, Node] = field(default_factory=dict)
     arrays: list[tuple[NDArray, NDArray]] = field(default_factory=list)
@@ -140,13 +146,18 @@ class Trace:
                 "it: call backward() on its result outside, or pass a detached tensor"
             )
 
-    def looked(self, function: Any) -> None:
+    def looked(self, function: Any, frame: FrameType) -> None:
         """A function of C was called by other code than this library's."""
         if function in BY_NAME:
             self.by_name = True
+            if is_library(frame.f_code.co_filename):
+                self.searched.update(id(x) for x in frame.f_locals.values() if isinstance(x, ModuleType))
+            else:
+                self.searching = True
         elif isinstance(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
             self.prints = True
-            self.by_name = self.by_name or looks_inside(text)
+            if looks_inside(text):
+                self.by_name = self.searching = True
 
     def shared(self, array: NDArray) -> None:
         self.arrays.append((array, array.copy()))
@@ -182,6 +193,31 @@ def _place(line: Line | None) -> str:
     return f"{line[0]}, line {line[1]}: " if line is not None else ""
 
 
+def _noting(trace: Trace) -> Callable[[FrameType, str, object], None]:
+    """A profiler that takes down what is called; a module runs once, so that no later call looks at what that does."""
+    codes, watch, importing = trace.codes, trace.watch, 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal importing
+        code = frame.f_code
+        if event == "call":
+            if code is _IMPORTING:
+                importing += 1
+            elif not importing:
+                codes[id(code)] = code, frame.f_globals
+            watch.called(frame)
+            if code is HANDLE:
+                logged(frame, trace.said)
+        elif event == "c_call":
+            watch.called_c(frame, argument)
+            if not importing and not code.co_filename.startswith(_ROOT):
+                trace.looked(argument, frame)
+        elif event == "return" and code is _IMPORTING:
+            importing -= 1
+
+    return note
+
+
 @contextmanager
 def recorded(trace: Trace) -> Iterator[None]:
     """A context whose calls a trace takes down.
@@ -189,24 +225,11 @@ def recorded(trace: Trace) -> Iterator[None]:
     raises JitError when something was asked that a replay would not ask again, or the host's random numbers were drawn
     """
     token, previous, drawn = recorder.set(trace), sys.getprofile(), host_numbers()
-    codes, watch = trace.codes, trace.watch
-
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
-            code = frame.f_code
-            codes[id(code)] = code, frame.f_globals
-            watch.called(frame)
-            if code is HANDLE:
-                logged(frame, trace.said)
-        elif event == "c_call":
-            watch.called_c(frame, argument)
-            if not frame.f_code.co_filename.startswith(_ROOT):
-                trace.looked(argument)
-
+    watch = trace.watch
     trace.watched = previous is None or callable(previous)  # not where a profiler in C is at work
     with heard(trace.said):
         if trace.watched:
-            sys.setprofile(note)
+            sys.setprofile(_noting(trace))
         try:
             yield
         finally:

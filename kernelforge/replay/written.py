@@ -75,10 +75,15 @@ def everything_in(snapshot: Snapshot, roots: Iterable[Any], trace: Trace) -> lis
     """
     codes = [(code, owner) for code, owner in trace.codes.values() if not is_library(code.co_filename)]
     owners, of_libraries = [owner for code, owner in codes if not _WHOLE.isdisjoint(code.co_names)], []
-    if trace.by_name or snapshot.by_name or any(is_dynamic(code) for code, _ in codes):
+    is_searching = trace.searching or snapshot.by_name or any(is_dynamic(code) for code, _ in codes)
+    if trace.by_name or is_searching:
         holders = [holder for holder, _ in snapshot.reached(roots, None) if isinstance(holder, Names)]
         owners += [vars(holder.owner) for holder in holders if not isinstance(holder, Library)]
-        of_libraries = [holder for holder in holders if isinstance(holder, Library) and not _is_ours(holder.owner)]
+        of_libraries = [
+            holder for holder in holders
+            if isinstance(holder, Library) and not _is_ours(holder.owner)
+            and (is_searching or id(holder.owner) in trace.searched)
+        ]  # fmt: skip
     known = {id(owner): snapshot.modules[id(owner)] for owner in owners if id(owner) in snapshot.modules}
     mentioned = {name for code, _ in codes for name in names_of(code)}
     for owner, before in known.values():

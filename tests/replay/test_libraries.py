@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import string
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +18,7 @@ import pytest
 import kernelforge as kf
 from kernelforge import JitError, Tensor, jit
 from kernelforge.later import Later
+from kernelforge.replay.written import Everything
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
 
@@ -55,6 +60,26 @@ def imported(x: Tensor) -> Tensor:
     return x * importlib.import_module("math").pi
 
 
+def searched_by_a_library(x: Tensor) -> Tensor:
+    return x * dict(inspect.getmembers(math))["pi"]
+
+
+@contextmanager
+def scope() -> Iterator[None]:
+    yield
+
+
+def in_a_context(x: Tensor) -> Tensor:
+    with scope():
+        return x * math.pi
+
+
+def importing(x: Tensor) -> Tensor:
+    import tomllib
+
+    return x * math.pi * tomllib.loads("a = 3")["a"]
+
+
 @pytest.mark.parametrize(
     ("function", "module", "name", "value"),
     [
@@ -67,6 +92,8 @@ def imported(x: Tensor) -> Tensor:
         (of_python, string, "digits", "01"),
         (computed, math, "pi", 10.0),
         (imported, math, "pi", 10.0),
+        (searched_by_a_library, math, "pi", 10.0),
+        (in_a_context, math, "pi", 10.0),
     ],
 )
 def test_another_value(
@@ -82,6 +109,17 @@ def test_another_value(
         assert captured(x).tolist() == function(x).tolist() != before
         assert name in captured._misses[-1]
     assert captured(x).tolist() == before
+
+
+@pytest.mark.parametrize("function", [in_a_context, importing])
+def test_what_libraries_do_by_themselves_costs_nothing(function: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("tomllib")]:
+        monkeypatch.delitem(sys.modules, name)
+    captured = jit(function)
+    assert captured(tensor(1, 2)).tolist() == captured(tensor(1, 2)).tolist() == function(tensor(1, 2)).tolist()
+    (entry,) = captured._entries
+    assert entry.replays == 1
+    assert not any(isinstance(guard, Everything) for guard in entry.guards)
 
 
 def test_a_tensor_that_users_put_there(monkeypatch: pytest.MonkeyPatch) -> None:
