@@ -141,12 +141,17 @@ else:
 
 
 class _Unlike:
-    """A mark that equals no other; graphs of nodes with such marks are alike all the same, so their hashes are."""
+    """A mark that equals no other; graphs of nodes with such marks are alike all the same.
+
+    The module in C tells by hashes what graphs are like, so these are equal there; its table finds places by more.
+    """
 
     __slots__ = ()
 
-    def __hash__(self) -> int:
-        return 1
+    if compiled is not None:
+
+        def __hash__(self) -> int:
+            return 1
 
 
 def new_node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None) -> Node:

@@ -95,6 +95,14 @@ struct identity {
     uint64_t own, hash, changes;
 };
 
+/* Whether a mark equals no other, as its type takes the comparison of `object`. */
+static bool is_alone(PyObject *mark)
+{
+    return PyType_GetSlot(Py_TYPE(mark), Py_tp_richcompare) == PyType_GetSlot(&PyBaseObject_Type, Py_tp_richcompare);
+}
+
+/* own tells what graphs are like; hash, which alone finds places in the table, tells marks apart whose hashes are the
+   same though they equal no other. */
 static bool identify(struct identity *given)
 {
     Py_hash_t op = PyObject_Hash(given->op), mark = given->mark == Py_None ? 0 : PyObject_Hash(given->mark);
@@ -102,6 +110,8 @@ static bool identify(struct identity *given)
         return false;
     given->own = mixed(mixed((uint64_t)given->count, (uint64_t)op), (uint64_t)mark);
     given->hash = mixed(given->own, (uintptr_t)given->buffer >> 4);
+    if (given->mark != Py_None && is_alone(given->mark))
+        given->hash = mixed(given->hash, (uintptr_t)given->mark >> 4);
     for (Py_ssize_t i = 0; i < given->count; i++) {
         PyObject *x = i == 0 ? given->first : i == 1 ? given->second : PyTuple_GetItem(given->src, i);
         given->hash = mixed(given->hash, (uintptr_t)x >> 4);

@@ -231,3 +231,16 @@ def test_autocast_is_heeded_where_a_recipe_is_kept() -> None:
         assert half.sum().dtype is dtypes.float32 and (x @ x).dtype is dtypes.bfloat16
         assert half.sum(axis=0).dtype is dtypes.float32
     assert kept[0][0].dtype is half.sum().dtype is dtypes.float16 and (x @ x).dtype is kept[0][1].dtype
+
+
+def test_nodes_that_nobody_finds_are_told_apart_by_hashes_in_python() -> None:
+    program = (
+        "from kernelforge import Tensor, interning\n"
+        "x = Tensor([1.0, 2.0]).realize()\n"
+        "kept = [x.detach().requires_grad_() for _ in range(100)]\n"
+        "print(len({hash(key) for key in interning._table}) > 100)"
+    )
+    environment = {**os.environ, "KF_NATIVE": "0", "KF_EAGER": "0"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True"], done.stderr
