@@ -417,13 +417,20 @@ class Elementwise(Bits):
         return self._rounded_down(other, True)
 
     def _rounded_down(self, other: Operand, reverse: bool) -> Self:
-        """floor(a / b), with an infinity among the two as well, where div() gives NaN and -1 as Python does."""
+        """floor(a / b), with an infinity among the two as well, where div() gives NaN and -1 as Python does.
+
+        A number that is finite in the result's type is no infinity, so it is not looked at.
+        """
         down = self.div(other, reverse, "floor")
         if not down.dtype.is_float:
             return down
         a, b, tracked = self._operands(other, reverse)
+        a, b = graph.cast(a, down.dtype), graph.cast(b, down.dtype)
         quotient = self._wrap(graph.elementwise("div", a, b), tracked)
-        limit = self._wrap(a, None).isinf() | self._wrap(b, None).isinf()
+        ours, theirs = (b, a) if reverse else (a, b)
+        limit = self._wrap(ours, None).abs().eq(math.inf)
+        if not isinstance(other, int | float) or abs(other) > down.dtype.largest:
+            limit = limit | self._wrap(theirs, None).abs().eq(math.inf)
         return limit.where(quotient.floor(), down)
 
     def __mod__(self, other: Operand) -> Self:

@@ -1,9 +1,12 @@
 """Arithmetic, comparison, selection and rounding against NumPy; promotion; gradients."""
 
+import math
+
 import numpy as np
 import pytest
 
 from codegen.dtypes import ALL, dtypes
+from kernelforge import array_api
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.tensor import Tensor
 from tests.tensor.checks import assert_all_same, assert_gradient, assert_same, values
@@ -251,6 +254,31 @@ def test_whole_quotients_of_floats_agree_with_their_remainders(device):
     assert (Tensor([1.0, -1.0]) // 0).tolist() == [np.inf, -np.inf]
     divisor = Tensor(y[:4], requires_grad=True)
     assert (Tensor(x[:4]) % divisor).sum().gradient(divisor)[0].tolist() == (-(x[:4] // y[:4])).tolist()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "float16", "float32", "float64"])
+def test_the_operator_divides_as_the_method_does(dtype: str, numpy_device: None) -> None:
+    for other in ("bool", "uint8", "int32", "float16", "float32", "float64"):
+        x, y = Tensor([True, False, True], dtype=dtype), Tensor([True, True, True], dtype=other)
+        for found in (x // y, array_api.floor_divide(x, y)):
+            expected = x.floor_divide(y)
+            assert found.dtype is expected.dtype and found.tolist() == expected.tolist()
+        z = Tensor([1, 1, 1], dtype=dtype)
+        for number in (True, 2, 2.5):
+            assert (x // number).tolist() == x.floor_divide(number).tolist()
+            assert (x // number).dtype is x.floor_divide(number).dtype
+            assert (number // z).tolist() == z.div(number, reverse=True, rounding_mode="floor").tolist()
+
+
+def test_the_operator_divides_infinities_as_the_standard_has_it(numpy_device: None) -> None:
+    x = Tensor([math.inf, -math.inf, 3.0, -3.0, 0.0, -0.0])
+    for number in (2, -2.0, 0.0, -0.0, math.inf, -math.inf, math.nan, 1e300, np.float32(2), np.int64(3)):
+        y = Tensor.full((6,), float(number))
+        assert_same(x // number, np.floor((x / y).numpy()))
+        if not isinstance(number, np.generic):  # which divides as NumPy does
+            assert_same(number // x, np.floor((y / x).numpy()))
+    half = x.cast("float16") // 70000  # infinite in half precision
+    assert_same(half, np.floor((x.cast("float16") / math.inf).numpy()))
 
 
 def test_slopes_of_clamp_at_its_limits(numpy_device):
