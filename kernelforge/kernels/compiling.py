@@ -2,7 +2,7 @@
 
 Comes in: sources on standard input, each behind its length.  Goes out: binaries, or what the compiler says, on standard
 output.  It is run as a file, by a Python that loads nothing but this: neither NumPy nor this library, which would take
-longer than to compile.  It asks the driver's own library, and ends when its pipe closes or nobody asks for a while.
+longer than to compile.  It asks the driver's own library, and ends when its input closes or nobody asks for a while.
 """
 
 import contextlib
@@ -83,10 +83,10 @@ class Driver:
             self.cl.clReleaseProgram(program)
 
 
-def received(pipe: int, count: int) -> bytes:
-    """So many bytes of a pipe; fewer where it ends."""
+def received(source: int, count: int) -> bytes:
+    """So many bytes of a pipe or socket; fewer where it ends."""
     parts = list[bytes]()
-    while count and (part := os.read(pipe, min(count, 1 << 20))):
+    while count and (part := os.read(source, min(count, 1 << 20))):
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
@@ -94,7 +94,7 @@ def received(pipe: int, count: int) -> bytes:
 
 def main(options: str, name: str, version: str, *libraries: str) -> None:
     """Serve one parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then closes the connection
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 

@@ -2,9 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from codegen.program import Program
 from kernelforge import Context, Tensor
 from kernelforge.errors import CompileError
 from kernelforge.kernels import Device, compiling
-from kernelforge.kernels.apart import Apart, _Process
+from kernelforge.kernels.apart import Apart, Refused, _Process
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.progress import Progress
 
 
 @pytest.fixture
-def runtime() -> OpenCLRuntime:
+def runtime(tmp_path: Path) -> Iterator[OpenCLRuntime]:
+    """With nothing on disk, whatever was compiled before."""
     found = Device["CPU"]
     if not isinstance(found, OpenCLRuntime) or not found._builder._keeps:
         pytest.skip("there are no binaries to hand over")
-    return found
+    with Context(CACHE_DIR=str(tmp_path / "cache")):
+        yield found
 
 
 def program(body: str, name: str) -> Program:
@@ -134,6 +137,152 @@ def test_where_there_is_no_such_process_this_one_compiles(monkeypatch: pytest.Mo
     assert absent.build("__kernel void f() {}") is None and not absent._there
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     assert Apart(["libnobodyhasthis.so"], "no device", "0", "").build("__kernel void f() {}") is None
+
+
+HELPER = """
+import os, signal, struct
+os.write(1, b"here")
+while head := os.read(0, 8):
+    source = b""
+    while len(source) < struct.unpack("<Q", head)[0]:
+        source += os.read(0, 1 << 20)
+    if b"deadly" in source:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if source == b"half":
+        os.write(1, b"made" + struct.pack("<Q", 9) + b"half")
+        break
+    os.write(1, b"made" + struct.pack("<Q", 3) + source[:3])
+"""
+"""A compiler that needs no driver."""
+
+
+@pytest.fixture
+def pretended(tmp_path: Path) -> Iterator[Apart]:
+    script = tmp_path / "helper.py"
+    script.write_text(HELPER)
+    made = Apart([], "", "", "")
+    if not made._there:
+        pytest.skip("there can be no such process here")
+    made._command = ["-I", "-S", str(script)]
+    yield made
+    made._process.kill()
+    made._process.ended()
+
+
+def opened() -> set[str]:
+    """The numbers of the files this process has open."""
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("no list of what is open")
+    found = os.listdir("/proc/self/fd")
+    return {number for number in found if os.path.lexists(f"/proc/self/fd/{number}")}  # not the list itself
+
+
+def test_a_process_killed_while_nobody_asks_blames_no_source(pretended: Apart) -> None:
+    before = opened()
+    for size in (1, 5_000_000):
+        assert pretended.build("abc") == b"abc"
+        os.kill(pretended._process.number, signal.SIGKILL)
+        os.waitid(os.P_PID, pretended._process.number, os.WEXITED | os.WNOWAIT)
+        assert pretended.build("def" * size) == b"def"
+    pretended._process.kill()
+    pretended._lost(idle=True)
+    assert opened() <= before
+
+
+def test_a_source_that_crashes_twice_is_at_fault(pretended: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = []
+    start = _Process.start
+    monkeypatch.setattr(_Process, "start", lambda self, command: (starts.append(1), start(self, command)))
+    with pytest.raises(Refused, match="crashed, in a process of its own: SIGKILL"):
+        pretended.build("deadly")
+    assert len(starts) == 2
+    with pytest.raises(Refused, match="crashed, in a process of its own: exit code 0"):
+        pretended.build("half")
+    assert pretended.build("abc") == b"abc" and pretended._process.was_there
+
+
+def test_a_source_that_crashes_is_not_compiled_here_where_no_other_process_starts(
+    pretended: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pretended.build("abc") == b"abc"
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(Refused, match="crashed, in a process of its own: SIGKILL"):
+        pretended.build("deadly")
+
+
+def test_the_end_of_the_process_is_no_signal_to_the_program(pretended: Apart, tmp_path: Path) -> None:
+    """Of a program that ends where its own output does, as filters do."""
+    script = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+        "from kernelforge.kernels.apart import Apart\n"
+        "apart = Apart([], '', '', '')\n"
+        f"apart._command = {pretended._command!r}\n"
+        "assert apart.build('abc') == b'abc'\n"
+        "os.kill(apart._process.number, signal.SIGKILL)\n"
+        "os.waitid(os.P_PID, apart._process.number, os.WEXITED | os.WNOWAIT)\n"
+        "print(apart.build('def'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "b'def'\n"), done.stderr
+
+
+@pytest.mark.parametrize("of", ["socket.socketpair", "tempfile.TemporaryFile", "os.posix_spawn", "os.set_blocking"])
+@pytest.mark.parametrize("error", [FileNotFoundError("no usable directory"), OSError(24, "Too many open files")])
+def test_what_a_process_needs_is_not_to_be_had(
+    pretended: Apart, of: str, error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object, **named: object) -> None:
+        raise error
+
+    before = opened()
+    monkeypatch.setattr(f"kernelforge.kernels.apart.{of}", fail)
+    assert pretended.build("abc") is None and not pretended._there
+    assert opened() <= before
+
+
+def test_a_program_without_more_files_compiles_here(pretended: Apart) -> None:
+    """Whatever it is that does not fit: with each number of files left."""
+    script = (
+        "import resource\n"
+        "from kernelforge.kernels.apart import Apart\n"
+        "for left in range(6):\n"
+        "    apart = Apart([], '', '', '')\n"
+        f"    apart._command = {pretended._command!r}\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (3 + left, 4096))\n"
+        "    print(apart.build('abc'))\n"
+        "    apart._process.kill()\n"
+        "    apart._process.ended()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = done.stdout.split()
+    assert found[0] == "None" and found[-1] == "b'abc'" and set(found) == {"None", "b'abc'"}
+
+
+@pytest.mark.parametrize("says", ["", "he", "> ", "What is -I?"])
+def test_a_program_that_is_no_python_is_not_waited_for(
+    pretended: Apart, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Python is embedded; asked with more than fits into what it does not read."""
+    marker, host = tmp_path / "ended", tmp_path / "host"
+    host.write_text(
+        f"#!{sys.executable}\nimport os, time, pathlib\n"
+        f"os.write(1, {says.encode()!r})\ntime.sleep(20)\npathlib.Path({str(marker)!r}).touch()\n"
+    )
+    host.chmod(0o700)
+    before = opened()
+    monkeypatch.setattr("kernelforge.kernels.apart.PATIENCE", 0.2)
+    monkeypatch.setattr("sys.executable", str(host))
+    assert pretended.build("abc" * 1_000_000) is None and not pretended._there
+    assert not marker.exists() and opened() <= before
+
+
+def test_timeouts_of_sockets_are_of_no_concern(pretended: Apart) -> None:
+    socket.setdefaulttimeout(0.0)
+    try:
+        assert pretended.build("abc" * 1_000_000) == b"abc"
+    finally:
+        socket.setdefaulttimeout(None)
 
 
 def test_it_is_turned_off(runtime: OpenCLRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
