@@ -56,13 +56,21 @@ class Loop(NamedTuple):
 
     def gradient(self, node: Node, dy: Node) -> Sequence[Node | None]:
         """The cotangents of the sources."""
-        taken = _Step(self, node.src)
         if self.value is not None:
-            return gradient(taken.at_once(self.value), dy, node.src)
+            return self._value_gradient(node.src, dy)
+        taken = _Step(self, node.src)
         reach = taken.reach(dy)
         whole = dy if reach is None else add(dy, _shifted(reach, None, not self.reverse))
         first = None if reach is None else _element(reach, node.shape[0] - 1 if self.reverse else 0)
         return [first, *taken.others(whole)]
+
+    def _value_gradient(self, src: Sequence[Node], dy: Node) -> Sequence[Node | None]:
+        """The cotangents of the sources of values; of placeholders, for a source may be computed from another."""
+        assert self.value is not None
+        *inputs, cotangent = placeholders([*map(_kind, src), _kind(dy)])
+        parts = gradient(_Step(self, inputs).at_once(self.value), cotangent, inputs)
+        made = iter(_replaced([x for x in parts if x is not None], dict(zip([*inputs, cotangent], [*src, dy]))))
+        return [None if part is None else next(made) for part in parts]
 
     def lifted(self, src: Sequence[Node], size: int) -> Node:
         """The loop of many examples at a time, given sources with the examples' dimension in front."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kernelforge import GlobalCounters, Tensor, jit
 from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
-from kernelforge.func import grad, vmap
+from kernelforge.func import grad, scan, vmap
 from kernelforge.graph import toposort
 from kernelforge.planning.steps import Launch
 from kernelforge.realize import planned
@@ -84,6 +84,39 @@ def test_a_gradient_of_a_gradient() -> None:
 
     found = second(lambda h, x, w: walk(recurrent, h, [x], [w]))
     np.testing.assert_allclose(found, second(lambda h, x, w: apart(recurrent, h, x, w, False)), rtol=1e-3, atol=1e-5)
+
+
+def apart_of(step: Callable[..., Any], state: Tensor, sequence: Tensor) -> Tensor:
+    """The states of scan(), one step after the other."""
+    states = []
+    for i in range(sequence.shape[0]):
+        state, _ = step(state, sequence[i])
+        states.append(state)
+    return Tensor.stack(*states)
+
+
+CELLS = {
+    "sum": lambda c, x: ((c * (c * x).sum()).tanh() + c, c),
+    "gates": lambda c, x: ((c * x).sigmoid() * c + (c - x).tanh() * (x * c.sum()).sin(), c),
+    "product": lambda c, x: ((c.reshape(1, -1) @ (x.reshape(-1, 1) * c)).reshape(-1).tanh(), c * x),
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.usefixtures("numpy_device")
+def test_second_gradients_of_what_rounds_store(cell: str) -> None:
+    """A round's sources are computed from one another: no path from one to the other counts twice."""
+    step = CELLS[cell]
+
+    def second(states: Callable[[Tensor, Tensor], Tensor]) -> list[np.ndarray]:
+        x = Tensor(np.linspace(0.1, 1, 10).reshape(5, 2), requires_grad=True)
+        c = Tensor(np.array([0.3, 0.4]), requires_grad=True)
+        first = states(c, x).square().sum().gradient(c, x)
+        return [again.numpy() for again in sum(part.square().sum() for part in first).gradient(c, x)]
+
+    found = second(lambda c, x: scan(lambda c, x: (step(c, x)[0],) * 2, c, x)[1])
+    for one, wanted in zip(found, second(lambda c, x: apart_of(step, c, x))):
+        np.testing.assert_allclose(one, wanted, rtol=1e-9)
 
 
 @pytest.mark.usefixtures("numpy_device")
