@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from codegen.dtypes import FLOAT8, DType
 from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, uniform, user_line
@@ -23,6 +24,7 @@ else:
 
 Signature = tuple[Shape, DType, str | None]
 DEFERRED: Final = frozenset(("call", "gradient"))
+gradients: Final[WeakSet[Node]] = WeakSet()  # all that were asked for
 
 
 class Recipe:
@@ -77,7 +79,9 @@ def derivative(output: Node, cotangent: Node, target: Node, cuts: tuple[Node, ..
 
     cuts  nodes no gradient goes on from
     """
-    return node_of("gradient", (output, cotangent, target, *cuts), None, target.shape, target.dtype)
+    node = node_of("gradient", (output, cotangent, target, *cuts), None, target.shape, target.dtype)
+    gradients.add(node)
+    return node
 
 
 def placeholders(signatures: Iterable[Signature]) -> list[Node]:

@@ -6,13 +6,15 @@ going to ask how they were computed, and so what they were computed from can go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Final
 from weakref import WeakSet
 
+from kernelforge.calls import gradients
 from kernelforge.carried import unasked
+from kernelforge.execution.ownership import ALONE, references
 from kernelforge.graph import Node
-from kernelforge.interning import let_go
+from kernelforge.interning import alive, let_go
 from kernelforge.tensor.core import leaves
 from kernelforge.tensor.stops import stops
 
@@ -21,18 +23,25 @@ MOST_TRIES: Final = 4  # graphs after which a value keeps how it was computed
 forgotten: Final[WeakSet[Node]] = WeakSet()  # without regard to tensors that take no part in gradients
 
 
-def forget(nodes: Iterable[Node], named: Container[Node] = ()) -> None:
-    """Makes computed nodes buffers, but for those that gradients of leaves there still are may go through.
+def forget(nodes: Iterable[Node], named: Set[Node] = frozenset()) -> None:
+    """Makes computed nodes buffers, but for those that gradients may go through: to leaves there still are, to
+    variables of functions that are being differentiated, or to what gradients were asked for by that still wait.
 
     nodes  in an order in which they may be computed, or nearly
     named  nodes of tensors; to ask for a gradient with respect to one that takes no part in gradients is an error from
            now on
     """
+    waiting: list[Node] | None = None
     for node in nodes:
-        if node.realized is not None and node.op != "buffer" and not _leads_to(node, _is_target):
-            if named and _leads_to(node, lambda x: x in named and x.device is not None, plainly=True):
-                forgotten.add(node)
-            let_go(node)
+        if node.realized is None or node.op == "buffer" or _leads_to(node, _is_target):
+            continue
+        if _is_crossed(node, gradients):
+            waiting = _waiting(named or held(alive())) if waiting is None else waiting
+            if _is_crossed(node, waiting):
+                continue
+        if named and _leads_to(node, lambda x: x in named and x.device is not None, plainly=True):
+            forgotten.add(node)
+        let_go(node)
 
 
 def forget_unasked() -> None:
@@ -45,23 +54,56 @@ def forget_unasked() -> None:
             unasked[node] = tries + 1
 
 
+def held(nodes: Sequence[Node]) -> set[Node]:
+    """Those of all nodes there are that something else holds, a tensor mostly."""
+    uses = dict.fromkeys(nodes, 0)
+    for node in nodes:
+        for source in node.src:
+            if source in uses:
+                uses[source] += 1
+    return {node for node, count in zip(nodes, references(nodes)) if count != ALONE + 1 + uses[node]}
+
+
+def _waiting(named: Iterable[Node]) -> list[Node]:
+    """The gradients that are still to be computed: what tensors are computed from, and those these go through."""
+    through: dict[Node, bool] = {}  # nodes, and whether a gradient that waits may go through them
+    stack = [(x, False) for x in named]
+    while stack:
+        x, crossed = stack.pop()
+        if (x.realized is None or crossed) and through.get(x) is not True and through.get(x) is not crossed:
+            through[x] = crossed
+            crossed = (crossed and x.op != "detach") or x.op == "gradient"
+            stack += [(source, crossed) for source in x.src]
+    return [x for x in through if x.op == "gradient"]
+
+
+def _is_crossed(node: Node, by: Iterable[Node]) -> bool:
+    """True where one of some gradients may go through a node: one it is not computed from, by what is below it."""
+    below = set(_below(node))
+    return any(x.op == "gradient" and x.src[2] in below and x.src[2] is not node and x not in below for x in by)
+
+
 def _is_target(node: Node) -> bool:
-    return node in leaves or node in stops
+    return node in leaves or node in stops or _is_variable(node)
+
+
+def _is_variable(node: Node) -> bool:
+    """True for what a function of func differentiates by."""
+    return node.op == "surrogate" and node.attr is not None
 
 
 def _leads_to(node: Node, is_target: Callable[[Node], bool], plainly: bool = False) -> bool:
     """True where a gradient that goes through a node comes to a target; plainly: not by another gradient."""
-    if node in stops:
-        return True
+    return node in stops or _is_variable(node) or any(is_target(x) for x in _below(node, plainly) if x is not node)
+
+
+def _below(node: Node, plainly: bool = False) -> Iterator[Node]:
+    """A node, and those a gradient through it comes to; plainly: not by another gradient."""
     stack, seen = [node], {node}
     while stack:
         x = stack.pop()
-        if x.op == "detach" or (plainly and x.op == "gradient"):
-            continue
-        for source in x.src:
-            if source not in seen and source.dtype.is_inexact:
-                if is_target(source):
-                    return True
-                seen.add(source)
-                stack.append(source)
-    return False
+        yield x
+        if x.op != "detach" and not (plainly and x.op == "gradient"):
+            new = [source for source in x.src if source not in seen and source.dtype.is_inexact]
+            seen.update(new)
+            stack += new

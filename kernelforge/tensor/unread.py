@@ -10,21 +10,20 @@ so holds a bounded part of its past, as one that computes each operation at once
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence, Set
 from contextlib import suppress
 from typing import Final
 from weakref import WeakSet
 
 from kernelforge.buffer import Buffer
 from kernelforge.carried import kind_of
-from kernelforge.execution.ownership import ALONE, references
 from kernelforge.graph import VIEWS, Node, toposort, uniform
 from kernelforge.growth import ROOM, due
 from kernelforge.interning import alive
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import PENDING
 from kernelforge.tensor.core import computed
-from kernelforge.tensor.forgetting import forget
+from kernelforge.tensor.forgetting import forget, held
 
 WORTHWHILE: Final = ROOM // 2  # bytes that go when something is computed
 
@@ -50,7 +49,7 @@ def look() -> None:
 
 def _look(nodes: list[Node]) -> None:
     """A look at all nodes there are."""
-    named = _named(nodes)  # first, for it counts references
+    named = held(nodes)  # first, for it counts references
     waiting = [x for x in nodes if _waits(x)]
     old = dict.fromkeys([x for x in waiting if x in _waited])
     _waited.clear()
@@ -77,7 +76,7 @@ def _in_order(node: Node) -> tuple[object, ...]:
     return node.line or ("", 0), node.op, node.shape, node.depth
 
 
-def _compute(nodes: Sequence[Node], named: Container[Node]) -> None:
+def _compute(nodes: Sequence[Node], named: Set[Node]) -> None:
     for device in dict.fromkeys([x.device for x in nodes]):
         computed([x for x in nodes if x.device == device])
     forget(nodes, named)
@@ -95,16 +94,6 @@ def _rounds(ends: Sequence[Node], old: Container[Node]) -> Iterable[list[Node]]:
         if is_end:
             rounds.setdefault(level[x], []).append(x)
     return [rounds[number] for number in sorted(rounds)]
-
-
-def _named(nodes: Sequence[Node]) -> set[Node]:
-    """Those of all nodes there are that something else holds, a tensor mostly."""
-    uses = dict.fromkeys(nodes, 0)
-    for node in nodes:
-        for source in node.src:
-            if source in uses:
-                uses[source] += 1
-    return {node for node, count in zip(nodes, references(nodes)) if count != ALONE + 1 + uses[node]}
 
 
 def _waits(node: Node) -> bool:
