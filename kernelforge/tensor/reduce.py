@@ -55,8 +55,10 @@ class Reduce(Diagonals):
         return dtypes.int64
 
     def _accumulated(self, op: str, axis: Axis, keepdim: bool, dtype: DType | str | None) -> Self:
+        """The sum or the product, or what these are of bools in bool: any() and all()."""
         work = self._summed_dtype() if dtype is None else as_dtype(dtype).arithmetic
-        result = self.cast(work)._reduce(op, axis, keepdim, "sum" if op == "add" else "prod")
+        way = op if work is not dtypes.bool else "or" if op == "add" else "and"
+        result = self.cast(work)._reduce(way, axis, keepdim, "sum" if op == "add" else "prod")
         return result.cast(self.dtype if dtype is None and self.dtype.is_inexact else as_dtype(dtype or work))
 
     @composite

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from codegen.dtypes import dtypes
+from kernelforge import array_api
 from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
 from tests.tensor.checks import assert_all_same, assert_gradient, assert_same, values
@@ -319,3 +320,17 @@ def test_extrema_of_rows_of_any_length_have_every_nan(device, dtype):
 def test_equal_numbers_are_close_whatever_their_magnitude(numpy_device) -> None:
     least = np.iinfo(np.int64).min
     assert Tensor([least, 5], dtype="int64").isclose(Tensor([least, 5], dtype="int64")).all().item()
+
+
+@pytest.mark.parametrize("values", [[True, True], [True, False], [False, False], []])
+def test_sums_and_products_of_bools_in_bool(values: list[bool], numpy_device: None) -> None:
+    x, a = Tensor(values, dtype="bool"), np.array(values, bool)
+    y, b = Tensor([not value for value in values], dtype="bool"), ~a
+    found = [x.sum(dtype="bool"), x.prod(dtype="bool"), np.sum(x, dtype=bool), np.add.reduce(x, dtype=bool)]
+    assert_all_same(found, [a.any(), a.all(), a.any(), a.any()])
+    for dot in (np.vecdot, lambda x, y: x.vecdot(y), array_api.vecdot):
+        product = dot(x, y)
+        assert product.dtype is dtypes.bool and product.item() == np.vecdot(a, b)
+    if values:
+        assert np.vecdot(x, x).item() == np.vecdot(a, a)
+    assert Tensor([2.0, -2.0]).sum(dtype="bool").item() is True
