@@ -35,7 +35,6 @@ class Refusal:
         self._randomness, self._examples, self._outer = randomness, examples, outer
         self.drawn_for_each: dict[Buffer, Buffer] = {}  # by what one example drew
 
-
     def changing(self, tensor: Any, by: Any = None) -> None:
         """Tensors may change."""
         if self._outer is not None:
