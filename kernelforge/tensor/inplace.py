@@ -51,7 +51,8 @@ def reshaped(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate
 
 def _count_from_zero(dtype: DType) -> int:
     """How many integers from 0 on a type tells apart."""
-    return (1 << FRACTION_BITS.get(dtype, 53)) + 1 if dtype.is_float else int(dtype.max) + 1
+    most = min(1 << FRACTION_BITS.get(dtype, 53), int(dtype.largest)) if dtype.is_float else int(dtype.max)
+    return most + 1
 
 
 def _check_spread(method: str, value: float, fits: bool) -> None:

@@ -268,7 +268,10 @@ class Random(Alike):
         requires_grad: bool | None = None,
         generator: Generator | None = None,
     ) -> Self:
-        """Uniform random integers in [low, high), of any real type."""
+        """Uniform random integers in [low, high), of any real type; rounded where a float type does not hold them.
+
+        raises DTypeError for limits that the type does not reach
+        """
         kind = as_dtype(dtype or dtypes.default_int)
         least, most = _integers_of(kind)
         if not least <= low < high <= most + 1:
@@ -361,12 +364,12 @@ class Random(Alike):
 
 
 def _integers_of(dtype: DType) -> tuple[int, int]:
-    """The least and the largest integer up to which a real type tells all apart; none of complex numbers."""
+    """The least and the largest integer a real type reaches, of those of 64 bits; none of complex numbers."""
     if dtype.is_complex:
         return 0, -1
     if dtype.is_float:
-        most = 1 << FRACTION_BITS.get(dtype, 53)
-        return -most, most
+        most = int(dtype.largest)
+        return max(-most, int(dtypes.int64.min)), min(most, int(dtypes.int64.max))
     return (0, 1) if dtype is dtypes.bool else (int(dtype.min), int(dtype.max))
 
 

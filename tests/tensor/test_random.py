@@ -276,6 +276,27 @@ def test_errors():
         Tensor.rand(1 << 20, 1 << 11, dtype="complex64")
 
 
+@pytest.mark.parametrize(("dtype", "high"), [("float16", 5000), ("bfloat16", 70000), ("float32", 1 << 25)])
+def test_integers_that_a_float_type_does_not_hold_are_rounded(dtype: str, high: int, numpy_device: None) -> None:
+    kernelforge.manual_seed(5)
+    whole = Tensor.randint(500, low=-3, high=high, dtype="int64")
+    for draw in (
+        lambda: Tensor.randint(500, low=-3, high=high, dtype=dtype),
+        lambda: Tensor.ones(500, dtype=dtype).randint_like(-3, high),
+        lambda: Tensor.ones(500, dtype=dtype).random_(-3, high),
+    ):
+        kernelforge.manual_seed(5)
+        found = draw()
+        assert str(found.dtype) == dtype and found.tolist() == whole.cast(dtype).tolist()
+
+
+@pytest.mark.parametrize(("dtype", "high"), [("float16", 70000), ("float8_e4m3fn", 500), ("float32", 1 << 64)])
+def test_integers_that_a_float_type_does_not_reach_are_refused(dtype: str, high: int) -> None:
+    with pytest.raises(DTypeError, match=f"randint\\(\\) of {dtype} from 0 to below {high}"):
+        Tensor.ones(5).cast(dtype).randint_like(high)
+    assert Tensor.ones(5).cast(dtype).random_().min().item() >= 0
+
+
 def test_no_spread_is_below_zero():
     with pytest.raises(ValueError, match="standard deviation"):
         Tensor.normal(3, std=-1.0)
