@@ -152,7 +152,11 @@ class Names(Attributes):
 
 
 class Library(Names):
-    """Names of a module that is no user's: what they stand for counts, what is inside that only where users put it."""
+    """Names of a module that is no user's: what they stand for counts.
+
+    What is inside that counts only of tensors, arrays, modules, and functions and instances of classes of users: lists,
+    dicts and classes may be the library's own, so that elements and attributes users change there are not seen.
+    """
 
     def put(self, key: Any, value: Any) -> None:
         raise JitError(f"a captured function changes {self.spelled(key)}, a name of a library: do it outside")
