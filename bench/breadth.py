@@ -137,18 +137,23 @@ def differentiated(
     return ours_step, their_step
 
 
+def applied(
+    torch: Any, name: str, shapes: list[tuple[int, ...]], of: Any = None, **options: Any
+) -> tuple[Call, Call]:
+    """differentiated(), of the function of both libraries that has a name."""
+    ours, theirs = getattr(F, name), getattr(torch.nn.functional, name)
+    return differentiated(torch, shapes, lambda *x: ours(*x, **options), lambda *x: theirs(*x, **options), of)
+
+
 def convolution(torch: Any, rng: np.random.Generator, **limits: Any) -> Iterator[Case]:
     """Convolutions of middling sizes, forward and backward."""
     while True:
         taps, stride, n = pick(rng, 1, 3, 3, 3, 5), pick(rng, 1, 1, 2), log(rng, 1, 8)
         least, most = limits.get("channels", (8, 160))
-        c, o = log(rng, least, most), log(rng, least, limits.get("out", 160))
+        c, o = log(rng, least, most), log(rng, least, 160)
         h, w = log(rng, 8, 60), log(rng, 8, 60)
-        pad = taps // 2
-        calls = differentiated(torch, [(n, c, h, w), (o, c, taps, taps)],
-                               lambda x, k: F.conv2d(x, k, stride=stride, padding=pad),  # noqa: B023
-                               lambda x, k: torch.nn.functional.conv2d(x, k, stride=stride, padding=pad),  # noqa: B023
-                               limits.get("of"))  # fmt: skip
+        shapes = [(n, c, h, w), (o, c, taps, taps)]
+        calls = applied(torch, "conv2d", shapes, limits.get("of"), stride=stride, padding=taps // 2)
         yield f"conv {n}x{c}x{h}x{w} to {o}, {taps}x{taps} stride {stride}", *calls
 
 
@@ -163,22 +168,18 @@ def transposed(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
         taps, stride, dilation = pick(rng, 2, 3, 4), pick(rng, 1, 2, 2, 3), pick(rng, 1, 1, 2)
         n, c, o, h = log(rng, 1, 8), log(rng, 4, 128), log(rng, 4, 128), log(rng, 6, 40)
         options = {"stride": stride, "dilation": dilation, "padding": pick(rng, 0, 1)}
-        calls = differentiated(torch, [(n, c, h, h), (c, o, taps, taps)],
-                               lambda x, k: F.conv_transpose2d(x, k, **options),  # noqa: B023
-                               lambda x, k: torch.nn.functional.conv_transpose2d(x, k, **options))  # noqa: B023 # fmt: skip
+        calls = applied(torch, "conv_transpose2d", [(n, c, h, h), (c, o, taps, taps)], **options)
         yield f"transposed {n}x{c}x{h}x{h} to {o}, {taps}x{taps} {options}", *calls
 
 
 def dilated(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
     """Convolutions whose stride and dilation have a common factor, forward and backward."""
     while True:
-        taps, stride, dilation = pick(rng, 2, 3), pick(rng, 2, 2, 3, 4), 0
+        taps, stride = pick(rng, 2, 3), pick(rng, 2, 2, 3, 4)
         dilation = stride * pick(rng, 1, 1, 2)
         n, c, o, h = log(rng, 1, 8), log(rng, 4, 128), log(rng, 4, 128), log(rng, 16, 60)
         options = {"stride": stride, "dilation": dilation, "padding": pick(rng, 0, 1, 2)}
-        calls = differentiated(torch, [(n, c, h, h), (o, c, taps, taps)],
-                               lambda x, k: F.conv2d(x, k, **options),  # noqa: B023
-                               lambda x, k: torch.nn.functional.conv2d(x, k, **options))  # noqa: B023 # fmt: skip
+        calls = applied(torch, "conv2d", [(n, c, h, h), (o, c, taps, taps)], **options)
         yield f"dilated {n}x{c}x{h}x{h} to {o}, {taps}x{taps} {options}", *calls
 
 
@@ -187,9 +188,8 @@ def volumes(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
     while True:
         taps, stride = pick(rng, 2, 3, 4), pick(rng, 1, 2, 3)
         n, c, o, h = log(rng, 1, 4), log(rng, 4, 48), log(rng, 4, 48), log(rng, 8, 24)
-        calls = differentiated(torch, [(n, c, h, h, h), (o, c, taps, taps, taps)],
-                               lambda x, k: F.conv3d(x, k, stride=stride, padding=1),  # noqa: B023
-                               lambda x, k: torch.nn.functional.conv3d(x, k, stride=stride, padding=1))  # noqa: B023 # fmt: skip
+        shapes = [(n, c, h, h, h), (o, c, taps, taps, taps)]
+        calls = applied(torch, "conv3d", shapes, stride=stride, padding=1)
         yield f"conv3d {n}x{c}x{h}^3 to {o}, {taps}^3 stride {stride}", *calls
 
 
@@ -198,8 +198,7 @@ def pool3d(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
     while True:
         taps, n, c, h = pick(rng, 2, 3), log(rng, 1, 4), log(rng, 4, 64), log(rng, 8, 40)
         stride = pick(rng, taps, taps, 1, 2)
-        calls = differentiated(torch, [(n, c, h, h, h)], lambda x: F.avg_pool3d(x, taps, stride),  # noqa: B023
-                               lambda x: torch.nn.functional.avg_pool3d(x, taps, stride))  # noqa: B023 # fmt: skip
+        calls = applied(torch, "avg_pool3d", [(n, c, h, h, h)], kernel_size=taps, stride=stride)
         yield f"average pool {n}x{c}x{h}^3, {taps}^3 stride {stride}", *calls
 
 
@@ -207,10 +206,9 @@ def resized(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
     """Bilinear resizing up and down, forward and backward."""
     while True:
         n, c, h, w, a, b = log(rng, 1, 8), log(rng, 3, 64), *(log(rng, 12, 160) for _ in range(4))
-        options = {"size": (a, b), "mode": "bilinear", "align_corners": pick(rng, False, True)}
-        calls = differentiated(torch, [(n, c, h, w)], lambda x: F.interpolate(x, **options),  # noqa: B023
-                               lambda x: torch.nn.functional.interpolate(x, **options))  # noqa: B023 # fmt: skip
-        yield f"bilinear {n}x{c}x{h}x{w} to {a}x{b} {options['align_corners']}", *calls
+        corners = pick(rng, False, True)
+        calls = applied(torch, "interpolate", [(n, c, h, w)], size=(a, b), mode="bilinear", align_corners=corners)
+        yield f"bilinear {n}x{c}x{h}x{w} to {a}x{b} {corners}", *calls
 
 
 # Places from data --------------------------------------------------------------------------------------------------

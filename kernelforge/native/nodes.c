@@ -24,12 +24,6 @@ static struct {
 
 static kf_node gone; /* stands where one was */
 
-static inline uint64_t mixed(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
-    return hash ^ (hash >> 32);
-}
-
 static bool resize(void)
 {
     size_t capacity = SMALLEST;
@@ -108,13 +102,13 @@ static bool identify(struct identity *given)
     Py_hash_t op = PyObject_Hash(given->op), mark = given->mark == Py_None ? 0 : PyObject_Hash(given->mark);
     if (op == -1 || mark == -1)
         return false;
-    given->own = mixed(mixed((uint64_t)given->count, (uint64_t)op), (uint64_t)mark);
-    given->hash = mixed(given->own, (uintptr_t)given->buffer >> 4);
+    given->own = kf_mixed(kf_mixed((uint64_t)given->count, (uint64_t)op), (uint64_t)mark);
+    given->hash = kf_mixed(given->own, (uintptr_t)given->buffer >> 4);
     if (given->mark != Py_None && is_alone(given->mark))
-        given->hash = mixed(given->hash, (uintptr_t)given->mark >> 4);
+        given->hash = kf_mixed(given->hash, (uintptr_t)given->mark >> 4);
     for (Py_ssize_t i = 0; i < given->count; i++) {
         PyObject *x = i == 0 ? given->first : i == 1 ? given->second : PyTuple_GetItem(given->src, i);
-        given->hash = mixed(given->hash, (uintptr_t)x >> 4);
+        given->hash = kf_mixed(given->hash, (uintptr_t)x >> 4);
     }
     return true;
 }

@@ -136,4 +136,11 @@ kf_node *kf_node_of(PyObject *op, PyObject *src, PyObject *attr, PyObject *shape
 /* The node of a scalar operation on two arrays of the same shape and type; a new reference. */
 kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b);
 
+/* A hash that depends on another one and a value. */
+static inline uint64_t kf_mixed(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+    return hash ^ (hash >> 32);
+}
+
 #endif

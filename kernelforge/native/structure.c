@@ -1,3 +1,5 @@
+/* Walks a graph, and tells what it looks like. */
+
 #include "structure.h"
 
 enum { MOST_NODES = 512 };
@@ -5,18 +7,12 @@ enum { MOST_NODES = 512 };
 static PyObject *names[5];
 enum { GRADIENT, IOTA, EXPAND, RESHAPE, CONST };
 
-static inline uint64_t mixed(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
-    return hash ^ (hash >> 32);
-}
-
 static bool add_word(struct kf_graph *graph, uint64_t word)
 {
     if (graph->words == KF_MOST_WORDS)
         return false;
     graph->word[graph->words++] = word;
-    graph->hash = mixed(graph->hash, word);
+    graph->hash = kf_mixed(graph->hash, word);
     return true;
 }
 

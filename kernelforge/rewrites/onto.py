@@ -29,8 +29,9 @@ def onto(outputs: Sequence[Node]) -> list[Node]:
     def change(node: Node, new: Node) -> Node:
         if new.op != "add" or new.dtype is dtypes.bool:
             return new
-        for (before, y), (_, x) in zip(zip(node.src, new.src), reversed(list(zip(node.src, new.src)))):
-            if before in alone and y is not x and _is_into_zeros(y):
+        for i in range(2):
+            x, y = new.src[1 - i], new.src[i]
+            if node.src[i] in alone and y is not x and _is_into_zeros(y):
                 return graph.scatter(x, y.src[1], y.src[2], *y.attr)
         return new
 

@@ -57,5 +57,5 @@ class Sampling(Sorting):
         """
         if count > rows.shape[1]:
             raise ArgumentError(f"multinomial() of {rows.shape[1]} weights has no {count} samples without replacement")
-        draws = (1 - type(self).rand(rows.shape, device=self._node.device, contiguous=False))
+        draws = 1 - type(self).rand(rows.shape, device=self._node.device, contiguous=False)
         return (rows > 0).where(draws._log_alike()._quotient_alike(rows), -math.inf).topk(count)[1].cast(dtypes.int32)
