@@ -298,12 +298,13 @@ def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer]) -> None:
     if now is None or plan.known_under == now:
         return
     plan.known_under = now
-    others = plan.takes or plan.flags or plan.preparations or _is_large(plan)
+    others = plan.takes or plan.preparations or _is_large(plan)
     places = {number: (slot, place) for place, (number, slot, _) in enumerate(plan.made)}
     if not others and len(nodes) == len(places) and places.keys() == set(plan.results):
         made = [places[number] for number in plan.results]
         facts = tuple([(slot.size, slot.dtype, slot.device, place) for slot, place in made])
-        compiled.know(tuple(nodes), leaves, plan.single, facts, (plan.kernels, plan.flops, plan.nbytes))
+        counts, blame = (plan.kernels, plan.flops, plan.nbytes), faults.blame(plan) if plan.flags else None
+        compiled.know(tuple(nodes), leaves, plan.single, facts, counts, plan.guilty, blame)
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:

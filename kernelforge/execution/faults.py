@@ -6,7 +6,7 @@ waits; a kernel reads 0 and writes nowhere where an index is out of range.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -28,16 +28,24 @@ class Fault:
     checks  for each flag: the index must be in 0 <= index < size, and the user's line of the operation
     """
 
-    __slots__ = ("checks", "device", "flags", "memory")
+    __slots__ = ("_clear", "_seen", "checks", "device", "flags", "memory")
 
     def __init__(self, device: str, checks: Sequence[Check]) -> None:
         self.device, self.checks = device, tuple(checks)
         self.memory: Any = Device[device].allocate(4 * len(self.checks))
         self.flags = np.zeros(len(self.checks), np.int32)
+        host = getattr(self.memory, "host", None)
+        self._seen = None if host is None else host[: self.flags.nbytes]
+        self._clear = self.flags.tobytes()
         self.clear()
 
     def clear(self) -> None:
         Device[self.device].copy_in(self.memory, np.zeros(len(self.checks), np.int32))
+
+    @property
+    def may_be_set(self) -> bool:
+        """False where no kernel that is done has set a flag, as far as the host sees without waiting."""
+        return self._seen is None or bool(self._seen.tobytes() != self._clear)
 
     def found(self) -> Check | None:
         """What went wrong, or None; waits for the device, and clears the flags."""
@@ -102,6 +110,27 @@ def line_of(thing: Check | HostCall, told: Told) -> Line | None:
 def expect(fault: Fault, told: Told) -> None:
     """A kernel with these flags was launched, for nodes of these lines: look at them at the next synchronisation."""
     _pending[id(fault)] = fault, told
+
+
+def look(plan: Plan) -> None:
+    """A plan's kernels are done: expects those of its flags that are set."""
+    for flag in plan.flags:
+        fault = plan.faults[flag]
+        if fault.may_be_set:
+            expect(fault, plan.told)
+
+
+def blame(plan: Plan) -> Callable[[tuple[Node, ...]], None]:
+    """What is done when a plan's kernels are done, and the nodes that may be guilty of a flag they set are given.
+
+    No flag was set before, and nothing else ran: what is expected of an earlier run is nothing any more.
+    """
+
+    def found(nodes: tuple[Node, ...]) -> None:
+        plan.told = tuple([node.line for node in nodes])
+        look(plan)
+
+    return found
 
 
 def raise_pending() -> None:

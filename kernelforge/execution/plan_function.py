@@ -46,4 +46,4 @@ def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any
     where |= {number: (whole, offset + start) for number, start, (whole, offset) in parts}
     if batch and all(slot in where for _, places in batch for slot in places):
         launches = [(executable, [where[slot] for slot in places]) for executable, places in batch]
-        plan.single = runtime.single(launches, sizes, leaves, len(new), list(fixed.values()))
+        plan.single = runtime.single(launches, sizes, leaves, len(new), list(fixed.values()), len(plan.flags))

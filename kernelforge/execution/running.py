@@ -103,9 +103,8 @@ def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     memory = None if plan.single is None else plan.single(leaves)
     if memory is None:
         memory = _launch_one(plan, leaves, nbytes)
-    else:
-        for flag in plan.flags:
-            faults.expect(plan.faults[flag], plan.told)
+    elif plan.flags:
+        faults.look(plan)
     counters = GlobalCounters
     counters.kernel_count += 1
     counters.global_ops += plan.flops
@@ -125,8 +124,8 @@ def run_called(
     memories = plan.single(leaves, list(service.memories.values()))
     if memories is None:
         return None
-    for flag in plan.flags:
-        faults.expect(plan.faults[flag], plan.told)
+    if plan.flags:
+        faults.look(plan)
     _count(plan, service.skipped)
     new = [row for row in plan.made if row[1].takes < 0] if plan.takes else plan.made
     if len(new) == 1:

@@ -203,9 +203,10 @@ class OpenCLRuntime:
         leaves: int,
         results: int,
         fixed: Sequence[Memory],
+        flagged: int,
     ) -> Called | None:
         """Kernels as a function from the buffers they read to the memory they have written; see `opencl_single`."""
-        return single(self.pool, self._queues, launches, sizes, leaves, results, fixed)
+        return single(self.pool, self._queues, launches, sizes, leaves, results, fixed, flagged)
 
     @contextmanager
     def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:

@@ -22,6 +22,7 @@ from kernelforge.kernels.runtime import Memory
 from kernelforge.native import compiled
 
 FIXED: Final = 2  # the kind of a place: in a buffer, in new memory, in memory that is fixed, in memory that is given
+FLAG: Final = 4  # bytes
 MOST_CALLED: Final = 64  # kernels that are called in turn
 
 Called = Callable[..., Any]
@@ -51,6 +52,7 @@ def single(
     leaves: int,
     results: int,
     fixed: Sequence[Memory] = (),
+    flagged: int = 0,
 ) -> Called | None:
     """A function that calls kernels, spelled out for their arguments: a loop over them would take as long as the rest.
     None where some of them cannot be called.
@@ -60,6 +62,7 @@ def single(
     sizes     of the memory taken anew, in bytes: results, and what only the kernels use
     leaves    how many buffers there are, and results: how many results
     fixed     memory that is the same each time
+    flagged   how many of these, the first, are flags of faults: while one is set, the C module leaves it to launches
     """
     first = leaves + len(sizes)
     used = sorted({number for _, places in launches for number, _ in places})
@@ -74,7 +77,7 @@ def single(
     if len(natives) == len(launches):
         order = {number: i for i, number in enumerate(used)}
         steps = [(kernel, [(order[number], offset) for number, offset in places]) for kernel, places in natives]
-        function = compiled and _function(compiled, pool, queues, steps, used, sizes, leaves, results, fixed)
+        function = compiled and _function(compiled, pool, queues, steps, used, sizes, leaves, results, fixed, flagged)
         if function is not None:
             return function
         names["run"] = sequence(steps, len(used))
@@ -108,6 +111,7 @@ def _function(
     leaves: int,
     results: int,
     fixed: Sequence[Memory],
+    flagged: int,
 ) -> Called | None:
     """`single` as an object of the C module; None where it has more parts than such an object may have."""
     if len(used) > module.MOST_PLACES or len(sizes) > module.MOST_NEW or not results:
@@ -127,6 +131,7 @@ def _function(
         pool.take,
         queues,
         list(fixed),
+        tuple([(memory.block.address, memory.nbytes // FLAG) for memory in fixed[:flagged]]),
     )
     return run
 

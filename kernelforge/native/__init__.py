@@ -16,7 +16,7 @@ try:
 except ImportError:
     _native = None  # type: ignore[assignment]
 
-VERSION: Final = 2  # of what is relied on
+VERSION: Final = 3  # of what is relied on
 BUILT: Final = _native is not None and _native.VERSION == VERSION
 compiled: Final[Any] = _native if BUILT and NATIVE.value else None
 """The module as the library is built on it: objects are of its types, or of Python's, as long as the process lives."""

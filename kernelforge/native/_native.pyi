@@ -28,6 +28,7 @@ class Function:
         take: Callable[[int], Any],
         queues: Any,
         kept: Any,
+        flags: tuple[tuple[int, int], ...],
     ) -> None: ...
     def __call__(self, leaves: list[Any], given: list[Any] = ...) -> Any: ...
 
@@ -63,6 +64,8 @@ def know(
     function: Function,
     facts: tuple[tuple[int, Any, str, int], ...],
     counts: tuple[int, int, int],
+    guilty: tuple[int, ...],
+    blame: Callable[[tuple[Any, ...]], None] | None,
     /,
 ) -> bool | None: ...
 def computed_again(tensor: Any, /) -> bool: ...

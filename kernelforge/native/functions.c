@@ -17,13 +17,20 @@ struct place {
     uint64_t address;
 };
 
+/* Integers a kernel writes to where it finds an index out of range, in memory that is kept. */
+struct flags {
+    const int32_t *first;
+    Py_ssize_t count;
+};
+
 /* reserves: for each memory taken anew a pair of bytes and a list, or None; take: makes new memory of so many bytes;
    queues: what else runs; kept: what must live as long. */
 typedef struct {
     PyObject_HEAD
     PyObject *sequence, *reserves, *take, *queues, *kept;
     struct place *places;
-    Py_ssize_t count, news, results;
+    struct flags *flags;
+    Py_ssize_t count, news, results, flagged;
 } Function;
 
 static PyObject *launched, *finished;
@@ -36,6 +43,16 @@ static int is_busy(PyObject *queues)
     Py_XDECREF(last);
     Py_XDECREF(done);
     return busy;
+}
+
+/* Whether a kernel found an index out of range, in this run or in one that is not reported yet. */
+static bool is_flagged(const Function *self)
+{
+    for (Py_ssize_t i = 0; i < self->flagged; i++)
+        for (Py_ssize_t j = 0; j < self->flags[i].count; j++)
+            if (*(const volatile int32_t *)(self->flags[i].first + j))
+                return true;
+    return false;
 }
 
 /* The address of a memory, 0 for what is none. */
@@ -107,10 +124,10 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
     }
     if (ran > 0) { /* asked when there is memory: nothing that runs uses it any more */
         int busy = is_busy(self->queues);
-        ran = busy < 0 ? -1 : !busy;
+        ran = busy < 0 ? -1 : !busy && !is_flagged(self);
     }
-    if (ran > 0 && !kf_sequence_run(self->sequence, addresses))
-        ran = -1;
+    if (ran > 0)
+        ran = !kf_sequence_run(self->sequence, addresses) ? -1 : is_flagged(self) ? KF_RAN_INTO_FAULTS : 1;
     while (holds)
         Py_DECREF(used[--holds]);
     for (Py_ssize_t i = 0; i < made; i++) {
@@ -162,6 +179,23 @@ static PyObject *call(PyObject *function, PyObject *arguments, PyObject *keyword
 
 /* -------------------------------------------------------------------------------------------------- making */
 
+static bool set_flags(Function *self, PyObject *flags)
+{
+    self->flags = PyMem_Calloc((size_t)PyTuple_Size(flags) + 1, sizeof *self->flags);
+    if (!self->flags) {
+        PyErr_NoMemory();
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_Size(flags); i++) {
+        unsigned long long address;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(flags, i), "Kn:flags", &address, &self->flags[i].count))
+            return false;
+        self->flags[i].first = (const int32_t *)(uintptr_t)address;
+        self->flagged++;
+    }
+    return true;
+}
+
 static bool set_places(Function *self, PyObject *places)
 {
     self->count = PyTuple_Size(places);
@@ -198,11 +232,12 @@ static bool are_reserves(PyObject *reserves)
 
 static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
 {
-    PyObject *sequence, *places, *reserves, *take, *queues, *kept;
+    PyObject *sequence, *places, *reserves, *take, *queues, *kept, *flags;
     Py_ssize_t results;
-    static char *names[] = {"sequence", "places", "reserves", "results", "take", "queues", "kept", NULL};
-    if (!PyArg_ParseTupleAndKeywords(given, keywords, "O!O!O!nOOO:Function", names, kf_sequence_type, &sequence,
-                                     &PyTuple_Type, &places, &PyTuple_Type, &reserves, &results, &take, &queues, &kept))
+    static char *names[] = {"sequence", "places", "reserves", "results", "take", "queues", "kept", "flags", NULL};
+    if (!PyArg_ParseTupleAndKeywords(given, keywords, "O!O!O!nOOOO!:Function", names, kf_sequence_type, &sequence,
+                                     &PyTuple_Type, &places, &PyTuple_Type, &reserves, &results, &take, &queues, &kept,
+                                     &PyTuple_Type, &flags))
         return NULL;
     if (PyTuple_Size(places) > MOST_PLACES || PyTuple_Size(reserves) > KF_MOST_NEW || results < 1 ||
         results > PyTuple_Size(reserves))
@@ -220,7 +255,7 @@ static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
     self->kept = Py_NewRef(kept);
     self->news = PyTuple_Size(reserves);
     self->results = results;
-    if (!set_places(self, places))
+    if (!set_places(self, places) || !set_flags(self, flags))
         Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -228,6 +263,7 @@ static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
 static void leave(PyObject *self)
 {
     PyMem_Free(((Function *)self)->places);
+    PyMem_Free(((Function *)self)->flags);
 }
 
 KF_KEEPS(Function, sequence, kept, leave)

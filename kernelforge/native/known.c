@@ -8,7 +8,8 @@
 enum { CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 16 };
 
 /* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it.
-   facts: of each node that is computed the size, dtype and device, and which of the function's results it is. */
+   facts: of each node that is computed the size, dtype and device, and which of the function's results it is.
+   guilty: the numbers of nodes that may turn out to be errors; blame: called with these when one did, else NULL. */
 struct known {
     struct known *next;
     size_t holders;
@@ -16,7 +17,7 @@ struct known {
     Py_ssize_t words, objects;
     uint64_t *word;
     PyObject **object;
-    PyObject *function, *facts;
+    PyObject *function, *facts, *guilty, *blame;
     long long kernels, flops, nbytes;
 };
 
@@ -41,6 +42,8 @@ static void leave(struct known *known)
         Py_XDECREF(known->object[i]);
     Py_XDECREF(known->function);
     Py_XDECREF(known->facts);
+    Py_XDECREF(known->guilty);
+    Py_XDECREF(known->blame);
     PyMem_Free(known->word);
     PyMem_Free(known->object);
     PyMem_Free(known);
@@ -161,15 +164,30 @@ static bool are_facts(PyObject *facts, PyObject *function)
     return true;
 }
 
-/* know(nodes, leaves, function, facts, (kernels, flops, nbytes)): whether they can be found from now on.
-   facts: for each node its (size, dtype, device, number among the function's results). */
+/* Whether these are numbers of a graph's nodes. */
+static bool are_numbers(PyObject *numbers, const struct kf_graph *graph)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_Size(numbers); i++) {
+        Py_ssize_t number = PyLong_AsSsize_t(PyTuple_GetItem(numbers, i));
+        if (number < 0 || number >= graph->nodes) {
+            PyErr_Clear();
+            return false;
+        }
+    }
+    return true;
+}
+
+/* know(nodes, leaves, function, facts, (kernels, flops, nbytes), guilty, blame): whether they can be found from now on.
+   facts: for each node its (size, dtype, device, number among the function's results).
+   guilty, blame: the numbers of nodes that may turn out to be errors, and what to call with them, or None. */
 static PyObject *know(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *nodes, *leaves, *function, *facts;
+    PyObject *nodes, *leaves, *function, *facts, *guilty, *blame;
     long long kernels, flops, nbytes;
-    if (!PyArg_ParseTuple(given, "O!O!O!O!(LLL):know", &PyTuple_Type, &nodes, &PyList_Type, &leaves, kf_function_type,
-                          &function, &PyTuple_Type, &facts, &kernels, &flops, &nbytes))
+    if (!PyArg_ParseTuple(given, "O!O!O!O!(LLL)O!O:know", &PyTuple_Type, &nodes, &PyList_Type, &leaves,
+                          kf_function_type, &function, &PyTuple_Type, &facts, &kernels, &flops, &nbytes, &PyTuple_Type,
+                          &guilty, &blame))
         return NULL;
     kf_node *roots[MOST_ROOTS];
     Py_ssize_t count = PyTuple_Size(nodes);
@@ -193,7 +211,8 @@ static PyObject *know(PyObject *module, PyObject *given)
     }
     Py_DECREF(found);
     struct kf_graph graph;
-    if (PyErr_Occurred() || !kf_walk(&graph, roots, count) || graph.buffers != PyList_Size(leaves))
+    if (PyErr_Occurred() || !kf_walk(&graph, roots, count) || graph.buffers != PyList_Size(leaves) ||
+        !are_numbers(guilty, &graph))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
     for (Py_ssize_t i = 0; i < graph.buffers; i++)
         if (graph.buffer[i] != PyList_GetItem(leaves, i))
@@ -213,6 +232,8 @@ static PyObject *know(PyObject *module, PyObject *given)
     }
     known->function = Py_NewRef(function);
     known->facts = Py_NewRef(facts);
+    known->guilty = Py_NewRef(guilty);
+    known->blame = blame == Py_None ? NULL : Py_NewRef(blame);
     known->kernels = kernels;
     known->flops = flops;
     known->nbytes = nbytes;
@@ -279,28 +300,55 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
     return true;
 }
 
-/* Runs what is known of a graph for tensors of its nodes; the caller holds all of them.
-   1 when they are computed, 0 where they are not, -1 with an error set. */
-static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph, const struct known *known)
+/* A tuple of the nodes of a graph that may turn out to be errors. */
+static PyObject *suspects(const struct kf_graph *graph, PyObject *guilty)
 {
-    PyObject *memories[KF_MOST_NEW];
-    int ran = kf_function_run(known->function, graph->buffer, graph->buffers, NULL, memories);
-    if (ran <= 0)
-        return ran;
-    kf_counters *sums = (kf_counters *)counters;
-    sums->kernel_count += known->kernels;
-    sums->global_ops += known->flops;
-    sums->global_mem += known->nbytes;
-    Py_ssize_t count = PyTuple_Size(known->facts);
-    for (Py_ssize_t i = 0; i < count; i++) { /* all get theirs: what is computed once may not be computable again */
-        PyObject *fact = PyTuple_GetItem(known->facts, i);
+    PyObject *found = PyTuple_New(PyTuple_Size(guilty));
+    for (Py_ssize_t i = 0; found && i < PyTuple_Size(guilty); i++)
+        PyTuple_SetItem(found, i, Py_NewRef((PyObject *)graph->node[PyLong_AsSsize_t(PyTuple_GetItem(guilty, i))]));
+    return found;
+}
+
+/* Gives tensors of a graph that ran what it made; all get theirs, for what is computed once may not be computable again.
+   False with an error set.  Takes the references to the memories. */
+static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, PyObject *facts, PyObject *const *memories)
+{
+    bool given = true;
+    Py_ssize_t count = PyTuple_Size(facts);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *fact = PyTuple_GetItem(facts, i);
         PyObject *buffer = buffer_of(fact, memories[PyLong_AsSsize_t(PyTuple_GetItem(fact, 3))]);
         if (!buffer || !give(tensors[i], nodes[i], buffer))
-            ran = -1;
+            given = false;
         Py_XDECREF(buffer);
     }
     for (Py_ssize_t i = 0; i < count; i++)
         Py_DECREF(memories[i]);
+    return given;
+}
+
+/* Runs what is known of a graph for tensors of its nodes; the caller holds all of them.
+   1 when they are computed, 0 where they are not, -1 with an error set. */
+static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph, const struct known *known)
+{
+    PyObject *memories[KF_MOST_NEW], *suspected = NULL;
+    if (known->blame && !(suspected = suspects(graph, known->guilty)))
+        return -1;
+    int ran = kf_function_run(known->function, graph->buffer, graph->buffers, NULL, memories);
+    if (ran > 0) {
+        kf_counters *sums = (kf_counters *)counters;
+        sums->kernel_count += known->kernels;
+        sums->global_ops += known->flops;
+        sums->global_mem += known->nbytes;
+        bool given = give_all(tensors, nodes, known->facts, memories);
+        if (given && ran == KF_RAN_INTO_FAULTS && known->blame) { /* the error is raised when the host waits */
+            PyObject *done = PyObject_CallFunctionObjArgs(known->blame, suspected, NULL);
+            given = done;
+            Py_XDECREF(done);
+        }
+        ran = given ? 1 : -1;
+    }
+    Py_XDECREF(suspected);
     return ran;
 }
 

@@ -19,7 +19,7 @@ in the calling thread alone until it is known how long that takes; then that is 
 #endif
 
 enum {
-    VERSION = 2,         /* of what Python relies on */
+    VERSION = 3,         /* of what Python relies on */
     FEW = 16,            /* addresses that need no memory of their own */
     LEARNING = 4,        /* runs after which it is known how long one takes */
     SHARED = 5000,       /* nanoseconds of a kernel that is worth sharing */

@@ -14,8 +14,10 @@ bool kf_sequence_run(PyObject *sequence, const uint64_t *addresses);
 size_t kf_sequence_places(PyObject *sequence);
 
 enum { KF_MOST_NEW = 32 }; /* memories that a function takes anew */
+enum { KF_RAN_INTO_FAULTS = 2 };
 
-/* Runs a function on buffers: 1 when it ran, 0 where launches have to do it, -1 with an error set.
+/* Runs a function on buffers: 1 when it ran, KF_RAN_INTO_FAULTS when kernels found indices out of range on the way, 0
+   where launches have to do it, also while such a finding is not reported yet, -1 with an error set.
    found: gets its results' memories, new references. */
 int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t count, PyObject *given, PyObject **found);
 

@@ -2,8 +2,6 @@
 
 #include "structure.h"
 
-enum { MOST_NODES = 512 };
-
 static PyObject *names[5];
 enum { GRADIENT, IOTA, EXPAND, RESHAPE, CONST };
 
@@ -72,7 +70,7 @@ static bool add_node(struct kf_graph *graph, kf_node *node, kf_node **stack, Py_
             return add_word(graph, VALUE) && add_word(graph, (uintptr_t)node) && add_object(graph, (PyObject *)node);
     }
     Py_ssize_t count = PyTuple_Size(node->src);
-    if (!count || *height + count > MOST_NODES || !add_word(graph, NODE) || !add_word(graph, node->own) ||
+    if (!count || *height + count > KF_MOST_NODES || !add_word(graph, NODE) || !add_word(graph, node->own) ||
         !add_object(graph, node->op) || !add_object(graph, node->attr))
         return false;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -87,10 +85,10 @@ static bool add_node(struct kf_graph *graph, kf_node *node, kf_node **stack, Py_
 bool kf_walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count)
 {
     static uint64_t walks;
-    kf_node *stack[MOST_NODES];
-    uint64_t first = ++walks << 16, met = 0;
+    kf_node *stack[KF_MOST_NODES];
+    uint64_t first = ++walks << 16;
     Py_ssize_t height = 0;
-    graph->words = graph->objects = graph->buffers = 0;
+    graph->words = graph->objects = graph->buffers = graph->nodes = 0;
     graph->hash = 0;
     for (; height < count; height++) {
         stack[height] = roots[height];
@@ -109,9 +107,10 @@ bool kf_walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count)
                 return false;
             continue;
         }
-        if (met == MOST_NODES)
+        if (graph->nodes == KF_MOST_NODES)
             return false;
-        node->visit = first + met++;
+        node->visit = first + (uint64_t)graph->nodes;
+        graph->node[graph->nodes++] = node;
         if (!add_node(graph, node, stack, &height))
             return false;
     }

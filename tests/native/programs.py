@@ -131,10 +131,39 @@ def runs() -> Iterator[Any]:
             yield type(error).__name__
 
 
+def faults() -> Iterator[Any]:
+    """Places that come from data: in range, out of it, told for the line that asked, and in range again."""
+    x = Tensor(np.arange(12, dtype=np.float32).reshape(4, 3)).realize()
+    ones = Tensor(np.ones((2, 3), np.float32)).realize()
+    good, bad = (Tensor(np.array(places)).realize() for places in ([1, 3], [9, 0]))
+
+    def added(index: Tensor) -> Tensor:
+        return x.index_add(0, index, ones)
+
+    def looked_up(index: Tensor) -> Tensor:
+        return (x[index] * 2 + 1).sum(1)
+
+    for work in (added, looked_up, lambda index: x.index_select(0, index), lambda index: x[index] + added(index)[:2]):
+        GlobalCounters.reset()
+        for index in [good] * 9 + [bad, good, good, bad, bad, good]:
+            y = work(index).realize()
+            try:
+                yield y.tolist()
+            except IndexError as error:
+                yield str(error)
+        yield GlobalCounters.kernel_count, GlobalCounters.global_ops, GlobalCounters.global_mem
+        results = [work(bad).realize(), work(bad).realize(), added(good).realize()]  # told once, for the first
+        for y in results:
+            try:
+                yield y.shape, y.tolist() if y is results[2] else y.numpy().shape
+            except IndexError as error:
+                yield str(error)
+
+
 def main() -> None:
     """Says it all."""
     assert (compiled is None) == (sys.argv[1:] == ["0"]), "the module is not as this was asked for"
-    for part in (nodes, tensors, runs):
+    for part in (nodes, tensors, runs, faults):
         for row in part():
             print(row)
         gc.collect()

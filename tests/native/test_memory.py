@@ -87,9 +87,25 @@ def test_functions_have_the_places_of_their_sequence_and_reserves() -> None:
     few, many = compiled.Sequence([], 0), compiled.Sequence([], 100_000)
     for sequence, reserves in ((many, ((4, None),)), (few, (4,)), (few, ((4,),)), (few, ((4, 5),))):
         with pytest.raises(ValueError, match="places"):
-            compiled.Function(sequence, (), reserves, 1, lambda nbytes: None, Queues, None)
+            compiled.Function(sequence, (), reserves, 1, lambda nbytes: None, Queues, None, ())
     with pytest.raises(ValueError, match="stack"):
         compiled.Sequence([(0, (0, 1, 1), False, -1, (), ())], 0)
+
+
+@built
+def test_flags_that_are_set_leave_it_to_launches() -> None:
+    """Those set before, and those that turn out to be set; flags are pairs of an address and a count."""
+    flags, made, steps = np.zeros(3, np.int32), object(), compiled.Sequence([], 0)
+    where = ((flags.ctypes.data, 2), (flags.ctypes.data, 0))
+    function = compiled.Function(steps, (), ((12, None),), 1, lambda nbytes: made, Queues, flags, where)
+    for place, ran in ((2, True), (1, False), (0, False)):
+        flags[:] = 0
+        assert function([]) is made
+        flags[place] = -1
+        assert (function([]) is made) is ran
+    for wrong in ((1,), ((1,),), (("a", 1),)):
+        with pytest.raises((TypeError, SystemError)):
+            compiled.Function(steps, (), ((12, None),), 1, lambda nbytes: made, Queues, None, wrong)
 
 
 @built
@@ -105,7 +121,7 @@ def test_buffers_stay_while_memory_is_taken() -> None:
 
     seen: list[bool] = []
     places = ((0, 0, 0),)
-    function = compiled.Function(compiled.Sequence([], 1), places, ((12, None),), 1, take, Queues, None)
+    function = compiled.Function(compiled.Sequence([], 1), places, ((12, None),), 1, take, Queues, None, ())
     assert function(buffers) is None and seen == [True] and gone() is None
 
 
@@ -125,11 +141,12 @@ class Attr:
 
 def forgotten_while_it_is_looked_for() -> None:
     x = Tensor(np.ones(3, np.float32)).realize()
-    function = compiled.Function(compiled.Sequence([], 0), (), ((12, None),), 1, lambda nbytes: None, Queues, None)
+    function = compiled.Function(compiled.Sequence([], 0), (), ((12, None),), 1, lambda nbytes: None, Queues, None, ())
     armed: list[int] = []
 
     def know(node: Node) -> Any:
-        return compiled.know((node,), [x._node.attr], function, ((3, dtypes.float32, x.device, 0),), (1, 1, 1))
+        facts = ((3, dtypes.float32, x.device, 0),)
+        return compiled.know((node,), [x._node.attr], function, facts, (1, 1, 1), (), None)
 
     def forget() -> None:
         if armed:

@@ -15,9 +15,10 @@ import pytest
 from codegen.dtypes import dtypes
 from kernelforge import Context, Device, GlobalCounters, Tensor, graph
 from kernelforge.buffer import Buffer
+from kernelforge.execution import faults
 from kernelforge.graph import Node
 from kernelforge.interning import alive, entries, node_of
-from kernelforge.native import BUILT
+from kernelforge.native import BUILT, compiled
 from kernelforge.tensor.autocast import autocast
 
 ROOT = Path(__file__).parents[2]
@@ -210,6 +211,27 @@ def test_switches_are_looked_at_where_a_graph_is_known() -> None:
         (x + 1).realize(x / x)
     with Context(NAN=1), pytest.raises(Exception, match="nan|NaN"):
         (x + 1).realize(x / x)
+
+
+@pytest.mark.skipif(compiled is None, reason="the C module is not built, or not to be used")
+def test_known_graphs_that_look_up_places_name_the_line_that_was_wrong() -> None:
+    """Nothing waits while all is in range; what is not is an error of its own line, whichever was first met."""
+    x = Tensor(np.arange(12, dtype=np.float32).reshape(4, 3)).realize()
+    good, bad = (Tensor(np.array(places)).realize() for places in ([1, 3], [1, 4]))
+    for _ in range(9):
+        y = x[good] * 2  # the first line
+        y.realize()
+        assert y.tolist() == [[6, 8, 10], [18, 20, 22]]
+    faults.raise_pending()
+    (x[good] * 2).realize()
+    assert not faults._pending
+    z = x[bad] * 2  # another line
+    z.realize()
+    assert faults._pending and z._node.op == "buffer"
+    with pytest.raises(IndexError) as found:
+        z.numpy()
+    assert "another line" in str(found.value) and "the first line" not in str(found.value)
+    assert (x[good] * 2).realize().tolist() == y.tolist() and not faults._pending
 
 
 @pytest.mark.parametrize("name", ["Tensor.arange(5) * 2", "Tensor.arange(5).contiguous() + x"])
