@@ -1,8 +1,8 @@
 """Processes that compile: drivers and Triton compile under one lock, so that threads do not help.
 
 Comes in: programs.  Goes out: nothing but the binaries they leave in the disk cache, where this process finds them.
-Workers are started when first needed and end when they are dismissed or with this process: their pipe closes.  This
-process compiles as well, so that nothing waits for a worker to start.  KF_WORKERS bounds their number.
+Workers are started when first needed and end when they are dismissed or with this process: their connection closes.
+This process compiles as well, so that nothing waits for a worker to start.  KF_WORKERS bounds their number.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import time
@@ -17,13 +18,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from multiprocessing.connection import wait
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from codegen.program import Program
 from codegen.target import Target
 from kernelforge.settings import CACHE, SETTINGS, WORKERS
 
 MOST: Final = 15
+NO_SIGNAL: Final = getattr(socket, "MSG_NOSIGNAL", 0)
 SILENT: Final = {"KF_COMPILE_APART": "0", "KF_DEBUG": "0", "KF_TUNE": "0", "KF_DUMP": "", "KF_WORKERS": "0"}
 Batch = tuple[Program, ...]
 
@@ -48,12 +50,14 @@ class Worker:
     def __init__(self, compiler: str) -> None:
         switches = {s.variable: str(int(s.value) if isinstance(s.value, bool) else s.value) for s in SETTINGS.values()}
         paths = os.pathsep.join(path for path in sys.path if path)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kernelforge.kernels.worker", compiler],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | switches | SILENT | {"PYTHONPATH": paths},
-        )
+        self._orders, theirs = socket.socketpair()  # a pipe would end programs that let SIGPIPE end them
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kernelforge.kernels.worker", compiler],
+                stdin=theirs.fileno(),
+                stdout=subprocess.PIPE,
+                env=os.environ | switches | SILENT | {"PYTHONPATH": paths},
+            )
 
     @property
     def answers(self) -> Any:
@@ -62,8 +66,7 @@ class Worker:
     def send(self, orders: Sequence[Order]) -> bool:
         """Orders to be compiled together; False when the process is gone."""
         try:
-            pickle.dump([tuple(order) for order in orders], cast(Any, self.process.stdin))
-            cast(Any, self.process.stdin).flush()
+            self._orders.sendall(pickle.dumps([tuple(order) for order in orders]), NO_SIGNAL)
         except OSError:
             return False
         return True
@@ -81,7 +84,7 @@ class Worker:
     def end(self) -> None:
         """Lets the process end by itself."""
         with suppress(OSError):
-            cast(Any, self.process.stdin).close()
+            self._orders.close()
             self.answers.close()
 
 
@@ -107,7 +110,9 @@ class Crew:
         self.idle = [worker for worker in self.idle if worker.alive]
         self.starting = [worker for worker in self.starting if worker.alive]
         missing = min(wanted, self.workers) - len(self.idle) - len(self.starting)
-        self.starting += [Worker(self.compiler) for _ in range(missing)]
+        with suppress(OSError):  # too many files or processes: those there are, and this one, do
+            for _ in range(missing):
+                self.starting.append(Worker(self.compiler))
 
     def dismiss(self) -> None:
         """Lets all workers end."""
@@ -189,6 +194,6 @@ def hands(target: Target) -> int:
 
 @cache
 def _crew(compiler: str, cores: int) -> Crew:
-    """This process alone where no disk cache hands binaries over."""
+    """This process alone where no disk cache hands binaries over, or pipes cannot be waited for (Windows)."""
     allowed = cores - 1 if WORKERS.value < 0 else min(cores - 1, WORKERS.value)
-    return Crew(compiler, allowed if CACHE.value and sys.executable else 0)
+    return Crew(compiler, allowed if CACHE.value and sys.executable and os.name == "posix" else 0)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-VERSION: int
+SOURCES: int
 STACK: int
 MOST_PLACES: int
 MOST_NEW: int

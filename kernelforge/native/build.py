@@ -7,6 +7,7 @@ the reason why there is none.  The build of a wheel runs this file on its own, s
 from __future__ import annotations
 
 import os
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ def build() -> str:
     compiler = _compiler()
     unfinished = MADE.with_name(f"unfinished-{os.getpid()}.so")
     sources = [str(FOLDER / name) for name in SOURCES]
-    command = [*compiler, *OPTIONS, f"-I{sysconfig.get_path('include')}", *sources, "-o", str(unfinished)]
+    given = (f"-DSOURCES={_digest()}u", f"-I{sysconfig.get_path('include')}")
+    command = [*compiler, *OPTIONS, *given, *sources, "-o", str(unfinished)]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -38,6 +40,11 @@ def build() -> str:
         return f"{shlex.join(command)}\n{found.stderr}"
     unfinished.replace(MADE)
     return ""
+
+
+def _digest() -> int:
+    """What tells the sources here from others (`sources.py`, run as a file as this one is)."""
+    return int(runpy.run_path(str(FOLDER / "sources.py"))["digest"]())
 
 
 def _compiler() -> list[str]:

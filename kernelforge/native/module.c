@@ -18,8 +18,11 @@ in the calling thread alone until it is known how long that takes; then that is 
 #include <xmmintrin.h>
 #endif
 
+#ifndef SOURCES
+#error "build.py says which sources these are"
+#endif
+
 enum {
-    VERSION = 3,         /* of what Python relies on */
     FEW = 16,            /* addresses that need no memory of their own */
     LEARNING = 4,        /* runs after which it is known how long one takes */
     SHARED = 5000,       /* nanoseconds of a kernel that is worth sharing */
@@ -384,7 +387,7 @@ static int fill_module(PyObject *module)
     if (!kf_sequence_type || kf_add_records(module) || kf_add_nodes(module) || kf_add_tensors(module) ||
         kf_add_functions(module) || kf_add_known(module))
         return -1;
-    return PyModule_AddIntConstant(module, "VERSION", VERSION) ||
+    return PyModule_AddIntConstant(module, "SOURCES", SOURCES) ||
            PyModule_AddIntConstant(module, "STACK", KF_STACK / 2) ? -1 : 0;
 }
 

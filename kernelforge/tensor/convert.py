@@ -73,7 +73,7 @@ class Convert(Random):
             _check((self, *others), "realize")
         if computed_together((self, *others)) if others else computed_again(self):
             return self
-        if others or self._leaf or recorder.get() is not None or not self._computed_again():
+        if others or due or self._leaf or recorder.get() is not None or not self._computed_again():
             realize_tensors((self, *others))
         return self
 

@@ -1,5 +1,7 @@
 """Workers: what they compile is in the disk cache; refused programs and workers that die are no obstacle."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -79,3 +81,29 @@ def test_workers_that_died_are_replaced(crew: Crew) -> None:
     assert compiled(crew, programs(1)) == []
     start(crew)
     assert compiled(crew, programs(1)) == programs(1)
+
+
+def test_the_end_of_a_worker_is_no_signal_to_the_program() -> None:
+    """Of a program that ends where its own output does, as filters do."""
+    script = (
+        "import signal\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+        "from kernelforge.kernels.workers import Order, Worker\n"
+        "worker = Worker('CPU')\n"
+        "worker.process.kill()\n"
+        "worker.process.wait()\n"
+        "print(worker.send([Order('f', 'text', (), (), ())]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
+@pytest.mark.parametrize("of", ["socket.socketpair", "subprocess.Popen"])
+def test_workers_that_cannot_be_started_are_done_without(of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object, **named: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(f"kernelforge.kernels.workers.{of}", fail)
+    wanted, crew = programs(2), Crew("CPU", 2)
+    crew.start()
+    assert list(crew.compile(wanted, lambda program: True, time.perf_counter() + 60)) == wanted

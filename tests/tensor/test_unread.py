@@ -111,3 +111,20 @@ def test_all_waits_where_that_is_asked_for() -> None:
         losses = [data(i).square().mean() for i in range(ROUNDS)]
         assert all(x._stored is None for x in losses)
     assert [x.item() for x in losses] == [(i % 5) ** 2 for i in range(ROUNDS)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_graph_that_is_known_is_computed_after_the_look_that_is_due(count: int) -> None:
+    """Or calls of small graphs would do without C from then on."""
+    x = Tensor(np.ones(5, np.float32)).realize()
+
+    def compute() -> None:
+        first, *others = [x + number for number in range(count)]
+        first.realize(*others)
+
+    for _ in range(3):
+        compute()
+    growth.grew(growth.ROOM)
+    assert growth.due
+    compute()
+    assert not growth.due
