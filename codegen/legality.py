@@ -5,13 +5,29 @@ Comes in: a kernel with a schedule, before and after placement.  Goes out: nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from math import prod
 
 from codegen.index import Axis, separated
 from codegen.ir import Expr, Kernel, Load, Param, Reduce, Store, children, walk
-from codegen.nodes import Advance, Box, Environment, Keep, Nest, Out, Pack, Place, Settle, Update, nodes
+from codegen.nodes import (
+    Advance,
+    Box,
+    Environment,
+    Keep,
+    Leaf,
+    Loop,
+    Nest,
+    Node,
+    Out,
+    Pack,
+    Place,
+    Settle,
+    Update,
+    leaf_roots,
+    nodes,
+)
 from codegen.ops import REDUCE_OPS
 from codegen.overwriting import overwritten
 from codegen.schedule import Schedule, ScheduleError, Stage, Step
@@ -173,24 +189,41 @@ def _check_order(store: Store, schedule: Schedule) -> None:
 
 
 def _check_overwriting(nest: Nest) -> None:
-    """An element that is replaced is read in the same block of leaves: before the stores, which come last, and once."""
+    """An element that is replaced is read in the same block of leaves: before the stores, which come last, and once.
+
+    So results are not replaced that another store, with loops of its own, still reads, nor by part of a value.
+    """
     replaced = overwritten(nest.kernel)
     if not replaced:
         return
     if nest.target.language == "triton":
         raise ScheduleError("Triton programs read nothing that they write")
-    outs = [
-        node
-        for node in nodes(nest.body)
-        if isinstance(node, Out) and (node.store.param in replaced or _reads(node.store.roots, replaced))
-    ]
-    if any(node.place.taken != outs[0].place.taken for node in outs):
-        raise ScheduleError("what is read would be replaced by a store that has loops of its own")
-    if _reads((box.of for box in nest.boxes), replaced):
+    blocks = list(_blocks(nest.body))
+    for param in replaced:
+        users = [n for n in chain(*blocks) if isinstance(n, Out) and (n.store.param is param or _reads(n, {param}))]
+        if sum(any(n in users for n in block) for block in blocks) > 1:
+            raise ScheduleError("what is read would be replaced by a store that has loops of its own")
+    others = (n for n in nodes(nest.body) if isinstance(n, Pack | Update | Keep | Advance | Settle))
+    if any(_reads(node, replaced) for node in others):
         raise ScheduleError("what is replaced would be kept, and so be read apart from where it is stored")
 
 
-def _reads(roots: Iterable[Expr], params: frozenset[Param]) -> bool:
+def _blocks(body: Sequence[Node]) -> Iterator[list[Node]]:
+    """The runs of leaves with nothing between them: printers store what replaces at the end of each."""
+    block: list[Node] = []
+    for node in body:
+        if isinstance(node, Update | Keep | Advance | Settle | Out):
+            block.append(node)
+            continue
+        yield block
+        block = []
+        if isinstance(node, Loop):
+            yield from _blocks(node.body)
+    yield block
+
+
+def _reads(node: Leaf | Pack, params: Collection[Param]) -> bool:
+    roots = node.store.roots if isinstance(node, Out) else leaf_roots(node)
     return any(isinstance(e, Load) and e.param in params for e in walk(roots))
 
 

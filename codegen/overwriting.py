@@ -17,19 +17,23 @@ Pairs = Mapping[Param, Param]
 def overwritable(kernel: Kernel) -> dict[Param, tuple[Param, ...]]:
     """For each result that may be written in place of an operand, these operands.
 
-    It holds in kernels without sums and scans, for an operand of the result's size and type that is read at the very
-    place the result's point is written to, and nowhere else; not by results over other axes either.
+    It holds in kernels whose stores do not accumulate, for an operand of the result's size and type that is read at the
+    very place the result's point is written to, and nowhere else: not inside sums and scans, which read many points for
+    one, and not by results over other axes.
 
-        out[i] = x[i] * y[n-i]  ->  out may take the place of x
+        out[i] = x[i] * y[n-i]                  ->  out may take the place of x
+        out[i] = x[i] - sum over k (y[k, i])    ->  out may take the place of x
+        out[i] = y[i] * sum over i (x[i])       ->  out may take the place of y
     """
-    if kernel.reduces or kernel.scans or any(store.mode not in ("set", "flag") for store in kernel.stores):
+    if any(store.mode not in ("set", "flag") for store in kernel.stores):
         return {}
     written = Counter(store.param for store in kernel.stores)
     reads = _reads(kernel)
+    many = {e.param for e in walk([r.arg for r in (*kernel.reduces, *kernel.scans)]) if isinstance(e, Load)}
     found = {}
     for store in kernel.stores:
         if store.mode == "set" and written[store.param] == 1 and store.param not in reads:
-            fitting = tuple(param for param, loads in reads.items() if _fits(store, param, loads))
+            fitting = tuple(x for x, loads in reads.items() if x not in many and _fits(store, x, loads))
             if fitting:
                 found[store.param] = fitting
     return found

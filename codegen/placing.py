@@ -55,9 +55,12 @@ class _Placer:
         self.common = order(schedule.loops, anchors, schedule.vector, target.lanes)
         self.grid = self.common.depths[schedule.grid]
         self.inner: dict[Expr | Store, tuple[int, Order]] = {}
+        shared: dict[object, Order] = {}  # by stores over the same axes
         for sink, (depth, loops) in schedule.inner.items():
             near = {anchor for anchor in anchors if anchor <= depth}
             own = order((*schedule.loops[:depth], *loops), near, schedule.vector, target.lanes)
+            if isinstance(sink, Store):
+                own = shared.setdefault((depth, loops, frozenset(sink.axes)), own)
             self.inner[sink] = (max(own.depths[depth], self.grid), own)
         self.stages = [(max(self.common.depths[s.depth], self.grid), s) for s in schedule.stages]
         self.boxes = PlacedBoxes(kernel, schedule, target, [self.common, *(own for _, own in self.inner.values())])
@@ -146,15 +149,22 @@ class _Placer:
         )
 
     def depart(self, depth: int, loops: Order, goals: list[Goal], env: Env, out: list[Node]) -> list[Goal]:
-        """Sinks with their own loops leave the list here; returns the goals that stay."""
+        """Sinks with their own loops leave the list here, stores that share theirs together; returns the goals that
+        stay."""
         stay: list[Goal] = []
+        leaving: dict[Order, list[Goal]] = {}
         for goal in goals:
             own = self.own_loops(goal.sink, depth, loops)
             if own is not loops and self.inner[goal.sink][0] == depth:
-                passed = {s.value for _, s in self.stages if s.value in env and not self.boxes.serves(s, goal, own)}
-                out += self.emit(depth, own, [goal], {e: box for e, box in env.items() if e not in passed})
+                leaving.setdefault(own, []).append(goal)
             else:
                 stay.append(goal)
+        for own, some in leaving.items():
+            passed = {
+                s.value for _, s in self.stages
+                if s.value in env and not all(self.boxes.serves(s, goal, own) for goal in some)
+            }  # fmt: skip
+            out += self.emit(depth, own, some, {e: box for e, box in env.items() if e not in passed})
         return stay
 
     def own_loops(self, sink: Expr | Store, depth: int, loops: Order) -> Order:

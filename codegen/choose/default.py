@@ -36,6 +36,16 @@ def placed(kernel: Kernel, target: Target) -> Nest:
     raise ScheduleError(f"no recipe for {kernel.name} is legal on {target.name}: {'; '.join(refused)}")
 
 
+def is_preferred(kernel: Kernel, target: Target) -> bool:
+    """True when the first recipe for a kernel is legal for it."""
+    form = next(form for _, form in forms(kernel, target))
+    try:
+        build(form, next(recipes(form, target)), target)
+    except ScheduleError:
+        return False
+    return True
+
+
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel, the preferred one first; the last is what is left where no other is legal."""
     if target.language == "triton":

@@ -87,7 +87,7 @@ def print_run(leaves: Leaves, store: Store, points: Sequence[Coords], values: Se
         vector, first = divmod(i * size, lanes)
         part = "" if size == lanes else ".s" + "".join(f"{first + j:x}" for j in range(size))
         text = leaves.speller.store(leaves.destination(param), index, f"{name}[{vector}]{part}", dtype, size)
-        leaves.lines.add(text)
+        leaves.put_store(store, text)
 
 
 def print_woven(
@@ -102,11 +102,12 @@ def print_woven(
         index, value = leaves.indices.scalar(store.index + i * lanes, points[0]), f"{name}[{i}]"
         if bounds is not None:
             first, last = (f"({text}) * {size} - {i * lanes}" for text in bounds)
-            leaves.lines.add(leaves.speller.bounded_store(param, index, value, first, last, dtype))
-        elif store.param.nbytes >= leaves.bypass and dtype.bits == 32:
-            leaves.lines.add(leaves.speller.bypassing_store(param, index, value, dtype))
+            text = leaves.speller.bounded_store(param, index, value, first, last, dtype)
+        elif store.param.nbytes >= leaves.bypass and dtype.bits == 32 and store.param not in leaves.replaced:
+            text = leaves.speller.bypassing_store(param, index, value, dtype)
         else:
-            leaves.lines.add(leaves.speller.store(param, index, value, dtype, lanes))
+            text = leaves.speller.store(param, index, value, dtype, lanes)
+        leaves.put_store(store, text)
 
 
 def _words(leaves: Leaves, param: Param, values: Sequence[str]) -> tuple[Param, Sequence[str]]:

@@ -42,8 +42,7 @@ def overlaps(loop: Loop, nest: Nest) -> bool:
     """True when the last tile of an innermost loop over its axis may begin at size - tile, a little of it being done
     twice.
 
-    Stores must not accumulate, nothing the kernel reads may be written by it, and all that the body adds to must be
-    made inside it; indices and layouts must not rely on tiles that begin at multiples of their size.
+    Stores must not accumulate nor replace what is read, and all that the body adds to must be made inside it; indices and layouts must not rely on tiles that begin at multiples of their size.
     """
     axis, size = loop.axis, loop.axis.size
     extent, inner = loop.place.tile(axis), list(nodes(loop.body))
@@ -51,7 +50,7 @@ def overlaps(loop: Loop, nest: Nest) -> bool:
         return False
     if size < loop.tile or _is_wasteful(loop, nest) or _is_walked(axis, inner):
         return False
-    return _is_repeatable(inner) and _is_even(axis, inner) and _is_free(axis, nest.kernel)
+    return _is_repeatable(inner) and _is_even(axis, inner) and _is_free(axis, inner, nest.kernel)
 
 
 def wants_twin(loop: Loop, nest: Nest) -> bool:
@@ -94,7 +93,7 @@ def moves_back(loop: Loop, nest: Nest) -> int:
     if not _is_even(loop.axis, inner) or (loop.place.var(loop.axis) is not None and not _keeps_to_itself(inner)):
         return 0
     repeats = not _is_walked(loop.axis, inner) and _is_repeatable(inner)
-    return step if repeats and _is_free(loop.axis, nest.kernel) else 0
+    return step if repeats and _is_free(loop.axis, inner, nest.kernel) else 0
 
 
 def takes_groups(loop: Loop, nest: Nest) -> bool:
@@ -167,9 +166,12 @@ def _outer(inner: Sequence[Node]) -> set[Box]:
     return used - own
 
 
-def _is_free(axis: Axis, kernel: Kernel) -> bool:
-    """True when the kernel reads nothing it writes, and no index divides the axis."""
-    if any(e.param.name in kernel.written for e in kernel.loads):
+def _is_free(axis: Axis, inner: Sequence[Node], kernel: Kernel) -> bool:
+    """True when the nodes replace nothing that is read, which is read where it is stored, and no index divides the
+    axis."""
+    read = {e.param for e in kernel.loads}
+    adds = any(store.mode not in ("set", "flag") and store.param in read for store in kernel.stores)
+    if adds or any(isinstance(n, Out) and n.store.param in read for n in inner):
         return False
     divided = (atom for index in _indices(kernel) for atom in index.atoms() if atom.kind != "dynamic")
     return not any(axis in atom.axes for atom in divided)

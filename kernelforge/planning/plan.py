@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
+from codegen.choose.default import is_preferred
 from codegen.dtypes import dtypes
 from codegen.generate import generate
 from codegen.ir import Expr
@@ -456,6 +457,9 @@ def _make_template(
               for out, operands in fitting.items() if node_of[out.name] in results}  # fmt: skip
     pairs = paired(lowered.kernel, wanted)
     kernel = overwriting(lowered.kernel, pairs) if pairs else lowered.kernel
+    if pairs and kernel.reduces and target.language != "interpreted" and not is_preferred(kernel, target):
+        if is_preferred(lowered.kernel, target):  # results in their places would take a slower schedule
+            pairs, kernel = {}, lowered.kernel
     arguments = tuple(None if p.name == FAULT else number[node_of[p.name]] for p in kernel.params)
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
     tags: Origins = dict(lowered.origins)

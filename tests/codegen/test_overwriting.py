@@ -1,6 +1,8 @@
 """Results in the places of operands: which may be, and that every schedule then gives what the interpreter gives."""
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from codegen.ir import Expr, Kernel, Param, Store, apply, load, reduce
 from codegen.nest import check
 from codegen.overwriting import overwritable, overwriting, overwritten, paired
 from codegen.rewrites.merging import flattened
-from codegen.schedule import Schedule, ScheduleError, Stage, Step
+from codegen.schedule import Inner, Schedule, ScheduleError, Stage, Step
 from codegen.target import CPU, SM90
 from codegen.verify import verify
 from tests.codegen.opencl_harness import difference, run_all
@@ -53,6 +55,66 @@ def random_update(rng: random.Random) -> Kernel:
     return Kernel("update", (*results, *(p for p in params if p in used)), tuple(stores))
 
 
+def random_sums(rng: random.Random) -> Kernel:
+    """Several results of sums and of operands read in place, in any order of memory: updates by their gradients.
+
+    Sums may read the operands as well, and results may have fewer axes, or more.
+    """
+    axes = [Axis(f"a{i}", rng.choice((1, 2, 3, 5, 16, 17, 31, 33, 48, 70))) for i in range(rng.choice((1, 2, 2, 2)))]
+    summed = Axis("k", rng.choice((1, 3, 16, 17, 40, axes[0].size)))
+    dtype = rng.choice((dtypes.float32, dtypes.float32, dtypes.float32, dtypes.bfloat16, dtypes.float64, dtypes.int32))
+    here = flattened(rng.sample(axes, len(axes)))
+    operands = [Param(f"x{i}", dtype, here.hi + 1) for i in range(rng.randint(1, 3))]
+    made: list[Param] = []
+
+    def read(param: Param, place: Index) -> Expr:
+        return apply("cast", load(param, place), dtype=dtype.arithmetic)
+
+    def factor(over: list[Axis]) -> Expr:
+        """A factor of a sum: of an array of its own, or of an operand that happens to have as many elements."""
+        place = flattened(rng.sample([*over, summed], len(over) + 1))
+        alike = [x for x in operands if x.size == place.hi + 1 and rng.random() < 0.5]
+        made.append(rng.choice(alike) if alike else Param(f"y{len(made)}", dtype, place.hi + 1))
+        return read(made[-1], place)
+
+    def total(over: list[Axis]) -> Expr:
+        cut = rng.randint(0, len(over))
+        return reduce("add", apply("mul", factor(over[:cut]), factor(over[cut:])), [summed])
+
+    stores = []
+    for i in range(rng.randint(1, 3)):
+        less = i > 0 and rng.random() < 0.2
+        over, place = (axes[:1], axes[0].index) if less else (axes, here)
+        value = total(over) if rng.random() < 0.8 else read(rng.choice(operands), here) if not less else total(over)
+        for _ in range(rng.randint(0 if less else 1, 2)):
+            with_sum = stores and not less and rng.random() < 0.4
+            other = stores[0].value.args[0] if with_sum and stores[0].value.args else None
+            other = other if other is not None and other.dtype is value.dtype else total(over)
+            other = other if less or rng.random() < 0.3 else read(rng.choice(operands), here)
+            value = apply(rng.choice(("add", "sub", "max")), value, other)
+        result = Param(f"out{i}", dtype, place.hi + 1)
+        stores.append(Store(result, place, apply("cast", value, dtype=dtype), order=tuple(over)))
+    if rng.random() < 0.3:
+        more = Axis("e", rng.choice((2, 5, 20)))
+        place = here * more.size + more.index
+        value = apply("add", total([*axes, more]), read(rng.choice(operands), here))
+        result = Param("wide", dtype, place.hi + 1)
+        stores.append(Store(result, place, apply("cast", value, dtype=dtype), order=(*axes, more)))
+    used = dict.fromkeys(e.param for e in Kernel("", (), tuple(stores)).loads)
+    return Kernel("sums", (*(s.param for s in stores), *used), tuple(stores))
+
+
+def same_loops(kernel: Kernel, schedule: Schedule, rng: random.Random) -> Schedule:
+    """The schedule with equal loops of its own for every store, as long ones after a sum have."""
+    axes = list(dict.fromkeys(a for s in kernel.stores for a in s.axes))
+    lane = schedule.vector[0] if schedule.vector else None
+    loops = tuple(Step(a, rng.choice((16, 32)) if a is lane else 1) for a in axes)
+    depth = schedule.grid
+    tiles = dict(schedule.loops[:depth])
+    loops = tuple(step for step in loops if tiles.get(step.axis, step.tile) % step.tile == 0)
+    return replace(schedule, inner={s: Inner(depth, loops) for s in kernel.stores})
+
+
 def chosen(kernel: Kernel, rng: random.Random) -> dict[Param, Param]:
     """Some of the pairs that are possible, no operand twice."""
     pairs: dict[Param, Param] = {}
@@ -80,10 +142,10 @@ def expected(kernel: Kernel, pairs: dict[Param, Param], given: dict[str, NDArray
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.integers(0, 1 << 32))
-def test_overwriting_keeps_the_meaning(seed: int) -> None:
+@given(st.integers(0, 1 << 32), st.sampled_from((random_update, random_sums)))
+def test_overwriting_keeps_the_meaning(seed: int, make: Callable[[random.Random], Kernel]) -> None:
     rng = random.Random(seed)
-    kernel = random_update(rng)
+    kernel = make(rng)
     pairs = chosen(kernel, rng)
     changed = overwriting(kernel, pairs)
     verify(changed)
@@ -104,18 +166,22 @@ def _merged(store: Store, values: NDArray, before: NDArray) -> NDArray:
     return np.concatenate([values[:cut], before[cut:]])
 
 
-def test_schedules_keep_the_meaning() -> None:
+@pytest.mark.parametrize(("make", "cases"), [(random_update, 80), (random_sums, 240)])
+def test_schedules_keep_the_meaning(make: Callable[[random.Random], Kernel], cases: int) -> None:
     """On the device, under the default schedule and under random ones, whatever the tails."""
     programs, inputs, wanted = [], [], []
-    for seed in range(80):
+    for seed in range(cases):
         rng = random.Random(seed)
-        kernel = random_update(rng)
+        kernel = make(rng)
         pairs = chosen(kernel, rng)
         changed = overwriting(kernel, pairs)
         if not pairs:
             continue
         schedule = choose(changed, CPU) if seed % 4 == 0 else random_schedule(changed, CPU, seed)
-        changed = Kernel(f"update{seed}", changed.params, changed.stores)
+        if seed % 4 == 1:
+            together = same_loops(changed, schedule, rng)
+            schedule = together if is_legal(changed, together) else schedule
+        changed = Kernel(f"{changed.name}{seed}", changed.params, changed.stores)
         programs.append(generate(changed, CPU, schedule))
         inputs.append({p.name: a for p, a in ((p, arrays(kernel, seed)[p.name]) for p in changed.params)})
         wanted.append({s.param.name: (s, expected(kernel, pairs, arrays(kernel, seed))[s.param.name])
@@ -124,6 +190,14 @@ def test_schedules_keep_the_meaning() -> None:
         for name, (store, values) in results.items():
             correct = _merged(store, values, given_arrays[name])
             assert difference(left[name], correct, store.param.dtype) is None
+
+
+def is_legal(kernel: Kernel, schedule: Schedule) -> bool:
+    try:
+        check(kernel, schedule, CPU)
+    except ScheduleError:
+        return False
+    return True
 
 
 def two_places(dtype: DType = dtypes.float32) -> tuple[Kernel, Param, Param]:
@@ -139,11 +213,50 @@ def test_what_is_read_elsewhere_is_not_overwritten() -> None:
     assert overwritable(kernel) == {kernel.params[0]: (y,)}
 
 
-def test_sums_do_not_overwrite() -> None:
+def test_what_is_summed_is_not_overwritten() -> None:
+    """out[i] = y[i] * sum over r (x[r]) may take the place of y alone."""
     i, r = Axis("i", 10), Axis("r", 10)
     x, y, out = (Param(name, dtypes.float32, 10) for name in ("x", "y", "out"))
     value = apply("mul", load(y, i.index), reduce("add", load(x, r.index), [r]))
-    assert not overwritable(Kernel("row", (out, x, y), (Store(out, i.index, value, order=(i,)),)))
+    assert overwritable(Kernel("row", (out, x, y), (Store(out, i.index, value, order=(i,)),))) == {out: (y,)}
+    inside = reduce("add", apply("mul", load(x, r.index), load(y, i.index)), [r])
+    assert not overwritable(Kernel("row", (out, x, y), (Store(out, i.index, inside, order=(i,)),)))
+
+
+def momentum() -> tuple[Kernel, Kernel, Axis, Axis]:
+    """m1 = m + x.T @ g, w1 = w - m1; and the same in place."""
+    i, j, k = Axis("i", 50), Axis("j", 70), Axis("k", 40)
+    x, g = Param("x", dtypes.float32, 2000), Param("g", dtypes.float32, 2800)
+    w, m, w1, m1 = (Param(name, dtypes.float32, 3500) for name in ("w", "m", "w1", "m1"))
+    here = flattened([i, j])
+    gradient = reduce("add", apply("mul", load(x, flattened([k, i])), load(g, flattened([k, j]))), [k])
+    average = apply("add", load(m, here), gradient)
+    moved = apply("sub", load(w, here), average)
+    stores = (Store(m1, here, average, order=(i, j)), Store(w1, here, moved, order=(i, j)))
+    kernel = Kernel("momentum", (w1, m1, w, m, x, g), stores)
+    assert paired(kernel, overwritable(kernel)) == {w1: w, m1: m}
+    return kernel, overwriting(kernel, {w1: w, m1: m}), i, j
+
+
+def test_loops_of_their_own_are_refused_where_one_store_reads_what_another_replaces() -> None:
+    kernel, changed, i, j = momentum()
+    (total,) = kernel.reduces
+    steps = (Step(i, 10), Step(i, 1), Step(j, 16), Step(total.bound[0], 1))
+
+    def apart(some: Kernel, *tiles: int) -> Schedule:
+        inner = {s: Inner(1, (Step(i, 1), Step(j, tile))) for s, tile in zip(some.stores, tiles)}
+        return Schedule(steps, 1, (j,), (Stage(total, 1),), inner)
+
+    with pytest.raises(ScheduleError, match="loops of its own"):
+        check(changed, apart(changed, 16, 32), CPU)
+    assert is_legal(kernel, apart(kernel, 16, 32))
+    assert is_legal(changed, apart(changed, 16, 16))  # equal ones are shared
+
+
+def test_updates_keep_the_schedule_of_their_product() -> None:
+    kernel, changed, _, _ = momentum()
+    before, after = choose(kernel, CPU), choose(changed, CPU)
+    assert (before.loops, before.grid, before.vector) == (after.loops, after.grid, after.vector)
 
 
 def test_other_sizes_and_types_do_not_fit() -> None:
