@@ -29,7 +29,7 @@ def overwritable(kernel: Kernel) -> dict[Param, tuple[Param, ...]]:
         return {}
     written = Counter(store.param for store in kernel.stores)
     reads = _reads(kernel)
-    many = {e.param for e in walk([r.arg for r in (*kernel.reduces, *kernel.scans)]) if isinstance(e, Load)}
+    many = {e.param for e in walk([e.args[0] for e in (*kernel.reduces, *kernel.scans)]) if isinstance(e, Load)}
     found = {}
     for store in kernel.stores:
         if store.mode == "set" and written[store.param] == 1 and store.param not in reads:

@@ -42,7 +42,8 @@ def overlaps(loop: Loop, nest: Nest) -> bool:
     """True when the last tile of an innermost loop over its axis may begin at size - tile, a little of it being done
     twice.
 
-    Stores must not accumulate nor replace what is read, and all that the body adds to must be made inside it; indices and layouts must not rely on tiles that begin at multiples of their size.
+    Stores must not accumulate nor replace what is read, and all that the body adds to must be made inside it; indices
+    and layouts must not rely on tiles that begin at multiples of their size.
     """
     axis, size = loop.axis, loop.axis.size
     extent, inner = loop.place.tile(axis), list(nodes(loop.body))

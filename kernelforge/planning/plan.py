@@ -18,7 +18,7 @@ from typing import Final
 from codegen.choose.default import is_preferred
 from codegen.dtypes import dtypes
 from codegen.generate import generate
-from codegen.ir import Expr
+from codegen.ir import Expr, Kernel
 from codegen.open_sizes import STATIC, Sizes
 from codegen.opencl.together import is_part
 from codegen.origins import Origins, Rewrite, following
@@ -457,9 +457,8 @@ def _make_template(
               for out, operands in fitting.items() if node_of[out.name] in results}  # fmt: skip
     pairs = paired(lowered.kernel, wanted)
     kernel = overwriting(lowered.kernel, pairs) if pairs else lowered.kernel
-    if pairs and kernel.reduces and target.language != "interpreted" and not is_preferred(kernel, target):
-        if is_preferred(lowered.kernel, target):  # results in their places would take a slower schedule
-            pairs, kernel = {}, lowered.kernel
+    if pairs and kernel.reduces and _is_slower(kernel, lowered.kernel, target):
+        pairs, kernel = {}, lowered.kernel
     arguments = tuple(None if p.name == FAULT else number[node_of[p.name]] for p in kernel.params)
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
     tags: Origins = dict(lowered.origins)
@@ -477,3 +476,10 @@ def _make_template(
     )
     is_plain = not (checks or sizes.open) and is_part(program)
     return Template(program, arguments, checks, could, does, is_plain, origins, lowered.steps)
+
+
+def _is_slower(kernel: Kernel, plain: Kernel, target: Target) -> bool:
+    """True where results in the places of operands rule out the schedule a kernel would have without."""
+    if target.language == "interpreted":
+        return False
+    return not is_preferred(kernel, target) and is_preferred(plain, target)
