@@ -43,11 +43,14 @@ class Code(IntEnum):
     CUDA_ERROR_INVALID_VALUE = 1
     CUDA_ERROR_OUT_OF_MEMORY = 2
     CUDA_ERROR_NO_DEVICE = 100
+    CUDA_ERROR_INVALID_DEVICE = 101
     CUDA_ERROR_INVALID_IMAGE = 200
     CUDA_ERROR_INVALID_CONTEXT = 201
     CUDA_ERROR_INVALID_HANDLE = 400
     CUDA_ERROR_NOT_FOUND = 500
+    CUDA_ERROR_NOT_READY = 600
     CUDA_ERROR_ILLEGAL_ADDRESS = 700
+    CUDA_ERROR_INVALID_CLUSTER_SIZE = 912
 
 
 Result = tuple[Any, ...]
@@ -96,9 +99,10 @@ class Stream:
 
 
 class Event:
-    """A mark in a stream; passed: how many of its records were reached."""
+    """A mark in a stream of its device; passed: how many of its records were reached; timed: it can tell the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: Device, timed: bool) -> None:
+        self.device, self.timed = device, timed
         self.recorded = self.passed = 0
         self.stream: Stream | None = None
 
@@ -259,6 +263,8 @@ class FakeDriver:
         return Code.CUDA_SUCCESS, len(self.devices)
 
     def cuDeviceGet(self, ordinal: int) -> Result:
+        if not 0 <= ordinal < len(self.devices):
+            return Code.CUDA_ERROR_INVALID_DEVICE, None
         return Code.CUDA_SUCCESS, self.devices[ordinal]
 
     def cuDeviceGetName(self, length: int, dev: Device) -> Result:
@@ -311,9 +317,11 @@ class FakeDriver:
         return (self._state(hStream),)
 
     def cuEventCreate(self, Flags: Any) -> Result:
-        return self._state(), Event()
+        return self._state(), Event(self._current.device, Flags in (0, self.CUevent_flags.CU_EVENT_DEFAULT))
 
     def cuEventRecord(self, hEvent: Event, hStream: Stream) -> Result:
+        if hEvent.device is not hStream.device:
+            return (Code.CUDA_ERROR_INVALID_HANDLE,)
         hEvent.recorded, hEvent.stream = hEvent.recorded + 1, hStream
 
         def reach() -> None:
@@ -328,7 +336,10 @@ class FakeDriver:
         return (self._state(),)
 
     def cuEventElapsedTime(self, hStart: Event, hEnd: Event) -> Result:
-        assert hStart.passed == hStart.recorded and hEnd.passed == hEnd.recorded
+        if not all(event.timed and event.recorded for event in (hStart, hEnd)):
+            return Code.CUDA_ERROR_INVALID_HANDLE, 0.0
+        if not all(event.passed == event.recorded for event in (hStart, hEnd)):
+            return Code.CUDA_ERROR_NOT_READY, 0.0
         return self._state(), 0.125
 
     # ------------------------------------------------------------------------------------------------- memory
@@ -358,6 +369,8 @@ class FakeDriver:
     def _allocate(self, nbytes: int, device: Device) -> Result:
         with self._lock:
             state = self._state()
+            if not state and not nbytes:
+                state = Code.CUDA_ERROR_INVALID_VALUE
             if not state and device.used + nbytes > device.total:
                 state = Code.CUDA_ERROR_OUT_OF_MEMORY
             if state:
@@ -368,10 +381,14 @@ class FakeDriver:
             return state, array.ctypes.data
 
     def cuMemFreeAsync(self, dptr: int, hStream: Stream) -> Result:
+        if dptr not in hStream.device.memory:
+            return (Code.CUDA_ERROR_INVALID_VALUE,)
         return self._queue(hStream, lambda: self._release(dptr, hStream.device))
 
     def cuMemFree(self, dptr: int) -> Result:
         with self._lock:
+            if dptr not in self._current.device.memory:
+                return (Code.CUDA_ERROR_INVALID_VALUE,)
             for stream in self._current.device.streams:
                 stream.advance()
             self._release(dptr, self._current.device)
@@ -431,23 +448,39 @@ class FakeDriver:
 
     def cuLaunchKernelEx(self, config: Any, f: Function, kernelParams: int, extra: int) -> Result:
         assert len(config.attrs) == config.numAttrs
-        shape = tuple(getattr(config, f"{kind}Dim{axis}") for kind in ("grid", "block") for axis in "XYZ")
-        result = self._launch(f, shape, config.sharedMemBytes, config.hStream, kernelParams)
-        if not result[0]:
-            self.launched[-1].attributes = {attribute.id: attribute.value for attribute in config.attrs}
-        return result
+        attributes = {attribute.id: attribute.value for attribute in config.attrs}
+        return self._launch(f, _shape(config), config.sharedMemBytes, config.hStream, kernelParams, attributes)
 
-    def _launch(self, f: Function, shape: tuple[int, ...], shared: int, stream: Stream, arguments: int) -> Result:
-        state = self._state(stream)
+    def _launch(
+        self, f: Function, shape: tuple[int, ...], shared: int, stream: Stream, arguments: int,
+        attributes: dict[str, Any] | None = None,
+    ) -> Result:  # fmt: skip
+        attributes = attributes or {}
+        state = self._state(stream) or self._refused(f, shape, shared) or self._cluster(f, shape, attributes)
         if state:
             return (state,)
-        most = f.settings.get("CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES", 48 << 10)
-        large = shape[0] >= 1 << 31 or max(shape[1:3]) >= 1 << 16 or prod(shape[3:]) > 1024
-        if min(shape) < 1 or large or shared > most:
-            return (Code.CUDA_ERROR_INVALID_VALUE,)
         call = Call(f, shape, shared, arguments)
+        call.attributes = attributes
         self.launched.append(call)
         return self._queue(stream, lambda: call.run(stream.device, self.culprit))
+
+    def _refused(self, f: Function, shape: tuple[int, ...], shared: int) -> Code:
+        """What is wrong with a launch's sizes, or its function in the context of this thread."""
+        if f.context is not self._current.device:
+            return Code.CUDA_ERROR_INVALID_HANDLE
+        most = f.settings.get("CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES", 48 << 10)
+        large = shape[0] >= 1 << 31 or max(shape[1:3]) >= 1 << 16 or prod(shape[3:]) > 1024
+        wrong = min(shape) < 1 or large or shared > most
+        return Code.CUDA_ERROR_INVALID_VALUE if wrong else Code.CUDA_SUCCESS
+
+    def _cluster(self, f: Function, shape: tuple[int, ...], attributes: dict[str, Any]) -> Code:
+        """Whether the blocks of a launch make whole clusters of a size that the function may have."""
+        if (value := attributes.get("CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION")) is None:
+            return Code.CUDA_SUCCESS
+        sizes = (value.clusterDim.x, value.clusterDim.y, value.clusterDim.z)
+        most = 16 if f.settings.get("CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED") else 8
+        whole = all(blocks % size == 0 for blocks, size in zip(shape, sizes))
+        return Code.CUDA_SUCCESS if whole and prod(sizes) <= most else Code.CUDA_ERROR_INVALID_CLUSTER_SIZE
 
     # -------------------------------------------------------------------------------------------------- graphs
 
@@ -457,25 +490,34 @@ class FakeDriver:
 
     def cuGraphAddKernelNode(self, hGraph: list, dependencies: list, numDependencies: int, nodeParams: Any) -> Result:
         assert len(set(dependencies)) == numDependencies and all(node in hGraph for node in dependencies)
+        state = self._state() or self._refused(nodeParams.func, _shape(nodeParams), nodeParams.sharedMemBytes)
+        if state:
+            return state, None
         hGraph.append(KernelNode(self._call(nodeParams), dependencies))
-        return self._state(), hGraph[-1]
+        return state, hGraph[-1]
 
     def _call(self, params: Any) -> Call:
-        shape = tuple(getattr(params, f"{kind}Dim{axis}") for kind in ("grid", "block") for axis in "XYZ")
-        return Call(params.func, shape, params.sharedMemBytes, params.kernelParams)
+        return Call(params.func, _shape(params), params.sharedMemBytes, params.kernelParams)
 
     def cuGraphKernelNodeSetAttribute(self, hNode: KernelNode, attr: str, value: Any) -> Result:
         assert isinstance(value, NodeValue)
+        if attr == "CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION":  # of launches alone
+            return (Code.CUDA_ERROR_INVALID_VALUE,)
         hNode.attributes[attr] = value
         return (self._state(),)
 
     def cuGraphInstantiate(self, hGraph: list, flags: int) -> Result:
-        return self._state(), {node: node.call for node in hGraph}
+        wrong = [self._cluster(node.call.function, node.call.shape, node.attributes) for node in hGraph]
+        return self._state() or max(wrong, default=Code.CUDA_SUCCESS), {node: node.call for node in hGraph}
 
     def cuGraphExecKernelNodeSetParams(self, hGraphExec: dict, hNode: KernelNode, nodeParams: Any) -> Result:
-        assert hNode in hGraphExec
+        state = self._state() or self._refused(nodeParams.func, _shape(nodeParams), nodeParams.sharedMemBytes)
+        if state:
+            return (state,)
+        if hNode not in hGraphExec:
+            return (Code.CUDA_ERROR_INVALID_VALUE,)
         hGraphExec[hNode] = self._call(nodeParams)
-        return (self._state(),)
+        return (state,)
 
     def cuGraphLaunch(self, hGraphExec: dict, hStream: Stream) -> Result:
         calls, waiting, order = dict(hGraphExec), list(hGraphExec), []
@@ -498,6 +540,11 @@ class FakeDriver:
     def cuGraphDestroy(self, hGraph: list) -> Result:
         hGraph.clear()
         return (self._state(),)
+
+
+def _shape(params: Any) -> tuple[int, ...]:
+    """Blocks and threads in three dimensions."""
+    return tuple(getattr(params, f"{kind}Dim{axis}") for kind in ("grid", "block") for axis in "XYZ")
 
 
 def _within(memory: Memory, address: int, nbytes: int) -> NDArray:

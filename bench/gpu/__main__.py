@@ -1,8 +1,8 @@
 """python -m bench.gpu [-o FOLDER] [--minutes 9] [--only SECTION ...] [--small]
 
-The sections run in a process that this one watches: when one brings it down, the
-rest runs in the next.  So it is when a section takes longer than it may.  When the
-device cannot be opened, it is tried once more without its copy engine.
+The sections run in a process that this one watches: when a case brings it down, or
+takes longer than it may, the next process goes on behind it.  When the device cannot
+be opened, it is tried once more without its copy engine.
 """
 
 import argparse
@@ -43,6 +43,8 @@ SECTIONS: dict[str, tuple[Callable[[Lab, str], None], float]] = {  # each with t
 }
 START = 100.0  # seconds until the first section begins: torch may come from a slow disk
 GRACE = 20.0  # seconds a section may go on beyond its time: a case that was begun ends
+CASE = 60.0  # seconds one side of a case may take
+WORTH = 10.0  # seconds of its time that a section must have left to be begun again behind a case
 ENDING = 10.0  # seconds an ended process may take to go: one that waits for a device may never
 CLOSED = {"KF_OPEN": "0"}  # rows are about kernels for their very sizes
 WITHOUT_COPIES = {"KF_TMA": "0"}
@@ -74,13 +76,14 @@ def main() -> int:
 def watch(options: argparse.Namespace) -> int:
     """Runs the sections in processes, the next after one that is lost, until all were begun or the time is over."""
     deadline = time.perf_counter() + 60 * options.minutes
-    left, switched = list(options.only), dict[str, str]()
+    left, switched, opened = list(options.only), dict[str, str](), False
     while left and (seconds := deadline - time.perf_counter()) > 0:
         switches = ["-o", str(options.output), "--minutes", str(seconds / 60), *(["--small"] if options.small else [])]
         process = subprocess.Popen([*CHILD, *switches, "--only", *left], env=os.environ | CLOSED | switched)
-        follow(process, options, deadline)
+        spent = follow(process, options, deadline, left)
         found = Results.read(options.output, environment())
         begun = [name for name in left if name in found.begun]
+        opened |= bool(begun)
         if process.returncode != 0 and not begun:
             way = f"its process ended with {process.returncode}, {switched or 'nothing switched off'}"
             found.add(Row("the device", "opening it", note=way))
@@ -88,30 +91,49 @@ def watch(options: argparse.Namespace) -> int:
                 break
             switched = WITHOUT_COPIES
         elif process.returncode != 0:
-            found.add(Row(begun[-1], "the rest", note=f"its process ended with {process.returncode}"))
+            give_up(found, begun[-1], f"its process ended with {process.returncode}", spent)
         left = [name for name in left if name not in found.begun]
     print(f"results in {options.output / slug(environment())}.md")
-    return int(len(left) == len(options.only))
+    return int(not opened)
 
 
-def follow(process: "subprocess.Popen[bytes]", options: argparse.Namespace, deadline: float) -> None:
-    """Returns when a process has ended; ends it when a section, or all of them, had its time and a little more."""
+def give_up(found: Results, section: str, note: str, spent: float) -> None:
+    """Puts down what became of a case; its section is to be begun again behind it where some of its time is left."""
+    name = found.case or "the rest"
+    row = found.row(section, name) or Row(section, name)
+    row.note += note
+    found.spent[section] = found.spent.get(section, 0) + spent
+    if found.case and found.spent[section] + WORTH < SECTIONS[section][1]:
+        found.begun.remove(section)
+    found.case = ""
+    found.add(row)
+
+
+def follow(
+    process: "subprocess.Popen[bytes]", options: argparse.Namespace, deadline: float, left: list[str]
+) -> float:
+    """Returns when a process has ended, with the seconds of its last section; ends it when a case, a section or all of
+    them had their time and a little more."""
     path = options.output / f"{slug(environment())}.json"
-    changed, count, since = 0.0, -1, time.perf_counter()
-    limit = START
+    changed, section, case, limit = 0.0, "", "", START
+    since = moved = now = time.perf_counter()
     while process.poll() is None:
         time.sleep(0.2)
+        now = time.perf_counter()
         with suppress(FileNotFoundError):
-            if (now := path.stat().st_mtime) != changed:
-                changed, begun = now, Results.read(options.output, environment()).begun
-                if len(begun) != count:
-                    count, since = len(begun), time.perf_counter()
-                    limit = SECTIONS[begun[-1]][1] if begun else START
-        if time.perf_counter() - since > limit + GRACE or time.perf_counter() > deadline + 15:
+            if (written := path.stat().st_mtime) != changed:
+                changed, found = written, Results.read(options.output, environment())
+                case, moved = found.case, now
+                begun = [name for name in found.begun if name in left]
+                if begun and begun[-1] != section:
+                    section, since = begun[-1], now
+                    limit = SECTIONS[section][1] - found.spent.get(section, 0)
+        if now - since > limit + GRACE or (case and now - moved > CASE) or now > deadline + 15:
             process.kill()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(ENDING)
-            return
+            break
+    return now - since
 
 
 # -------------------------------------------------------------------------------------------------------- the child
@@ -129,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
         results.begun.append(name)
         results.write()
         section, seconds = SECTIONS[name]
-        lab.deadline = min(last, time.perf_counter() + seconds)
+        lab.deadline = min(last, time.perf_counter() + seconds - results.spent.get(name, 0))
         try:
             if lab.left > 0:
                 section(lab, name)

@@ -7,6 +7,7 @@ taken, with each other or, where that is cheap, with float64.  A case that fails
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from bench.gpu import timing
 from bench.gpu.table import Results, Row
 from kernelforge import Tensor
+from kernelforge.errors import DeviceError
 from kernelforge.kernels.cuda import CudaRuntime
 from kernelforge.node import is_stored
 from kernelforge.planning.plan import make_plan
@@ -25,6 +27,7 @@ DRAWN = 1 << 22  # numbers that are drawn; larger arrays repeat them
 COMPARED = 1 << 24  # elements of results that are compared
 EXACT = 1e12  # operations up to which a result is also computed in float64
 DEVICE = "CUDA"
+TOGETHER = "compiling together"
 
 
 @dataclass(frozen=True)
@@ -143,20 +146,30 @@ class Lab:
         except Exception:
             self.results.details[f"{section}: compiling"] = traceback.format_exc()[-4000:]
         taken = time.perf_counter() - start
-        self.results.add(Row(section, f"compiling {len(set(programs))} kernels together", taken))
+        self.results.add(Row(section, TOGETHER, taken, note=f"{len(set(programs))} kernels"))
 
     # ----------------------------------------------------------------------------------------------------- cases
 
     def run(self, section: str, cases: Sequence[Case]) -> None:
-        """A row for each case."""
-        self.compile_together(section, cases)
+        """A row for each case that has none yet; where the device is lost, another process goes on behind it."""
+        results = self.results
+        cases = [case for case in cases if results.row(section, case.name) is None]
+        if results.row(section, TOGETHER) is None and cases:
+            results.begin(TOGETHER)
+            self.compile_together(section, cases)
         for case in cases:
             row = Row(section, case.name, flops=case.flops, nbytes=case.nbytes)
             if self.left < 0:
                 row.note = "not run: out of time"
             else:
+                results.begin(case.name)
                 self._try(case, row)
-            self.results.add(row)
+            if self.runtime.stream.lost is not None:
+                results.add(row)
+                return
+            results.case = ""
+            results.add(row)
+        results.begin("")
 
     def _try(self, case: Case, row: Row) -> None:
         try:
@@ -164,12 +177,14 @@ class Lab:
         except Exception as error:
             self._note(row, "kernelforge", error)
             found = None
-        if self.torch is not None:
+        if self.torch is not None and self.runtime.stream.lost is None:
             self.results.keep(row)
             try:
                 self._theirs(case, row, found)
             except Exception as error:
                 self._note(row, "torch", error)
+                with suppress(DeviceError):  # of a context that is lost
+                    self.runtime.wait()
 
     def _note(self, row: Row, side: str, error: Exception) -> None:
         row.note += f"{side}: {type(error).__name__}: {str(error)[:120]} "

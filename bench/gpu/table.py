@@ -13,6 +13,7 @@ from typing import Any
 from bench.measure import table
 from bench.suite.record import rounded
 
+KEPT = ("environment", "ceilings", "begun", "case", "spent", "details")  # with the rows, what the JSON file holds
 HEAD = ["case", "kernelforge", "rate", "of ceiling", "torch", "torch's rate", "times faster", "error", "note"]
 
 
@@ -50,6 +51,8 @@ class Results:
     environment  the device's product name, driver, versions
     ceilings     "flops": operations per second of a product of bfloat16; "copy": bytes per second, read plus written
     begun        the sections that were begun, whatever became of them
+    case         what is under way in the last of them, where another process can go on behind it; else nothing
+    spent        seconds that sections took whose process ended
     details      longer texts by name: what tests printed, tracebacks
     """
 
@@ -59,6 +62,8 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
     details: dict[str, str] = field(default_factory=dict)
+    case: str = ""
+    spent: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, environment: dict[str, str]) -> "Results":
@@ -68,7 +73,16 @@ class Results:
             return cls(folder, environment)
         data = json.loads(path.read_text())
         rows = [Row(**row) for row in data["rows"]]
-        return cls(folder, data["environment"], data["ceilings"], rows, data["begun"], data["details"])
+        return cls(folder, rows=rows, **{name: data[name] for name in KEPT})
+
+    def row(self, section: str, name: str) -> Row | None:
+        """What was measured under a name, if anything."""
+        return next((row for row in self.rows if (row.section, row.name) == (section, name)), None)
+
+    def begin(self, case: str) -> None:
+        """Tells whoever watches what is under way; nothing where it is no case."""
+        self.case = case
+        self.write()
 
     def keep(self, row: Row) -> None:
         """Keeps a row, on disk too, also one that was kept before and is more complete now."""
@@ -85,12 +99,9 @@ class Results:
     def write(self) -> None:
         """Puts everything so far into the two files."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        data: dict[str, Any] = {
-            "environment": self.environment,
-            "ceilings": rounded(self.ceilings),
+        data = {
             "rows": [rounded(asdict(row)) for row in self.rows],
-            "begun": self.begun,
-            "details": self.details,
+            **{name: rounded(getattr(self, name)) for name in KEPT},
         }
         self._replace(".json", json.dumps(data, indent=1) + "\n")
         self._replace(".md", self.markdown())

@@ -69,9 +69,12 @@ class Graph:
             stream.done(cuda.cuGraphDestroy(self._graph), "release a graph")
 
     def _give_attributes(self, node: Any, kernel: Compiled) -> None:
-        """A node's share of what a launch says beyond sizes."""
+        """A node's share of what a launch says beyond sizes: when it may start is said by the graph itself."""
         cuda = self._stream.cuda
+        serial = cuda.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
         for name, field, content in special(cuda, kernel.loaded.binary):
+            if name == serial:
+                continue
             value = cuda.CUkernelNodeAttrValue()
             fill(value, field, content)
             given = cuda.cuGraphKernelNodeSetAttribute(node, name, value)

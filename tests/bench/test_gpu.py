@@ -129,6 +129,48 @@ def test_a_section_that_ends_its_process_does_not_end_the_run(
     assert (tmp_path / "out" / "fake-gpu.md").read_text().count("## ") == 3
 
 
+LOST = """
+import os, sys, tempfile, time
+from bench.gpu import __main__, lab, timing
+from tests.fake_cuda import FakeDriver, installed
+timing.SAMPLE, timing.ROUNDS = 0.0, 1
+def case(name, work):
+    return lab.Case(name, (lab.Operand((8, 8)),), work, work)
+def crash(x):
+    os._exit(7)
+def fault(x):
+    fake.culprit = "cast_add_64_bf16"
+    return x + 1
+def slow(x):
+    time.sleep(600)
+def good(x):
+    return x * 2
+cases = [case("first", good), case("crash", crash), case("fault", fault), case("slow", slow), case("last", good)]
+__main__.SECTIONS["attention"] = (lambda it, section: it.run(section, cases), 300)
+__main__.imported_torch = lambda: None
+lab.Lab.compile_together = lambda it, section, cases: it.results.add(lab.Row(section, lab.TOGETHER))
+with tempfile.TemporaryDirectory() as folder, installed(FakeDriver(), folder) as fake:
+    sys.exit(__main__.main())
+"""
+
+
+def test_a_section_goes_on_behind_a_case_that_ends_its_process(
+    cuda: FakeDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """One that crashes, one that loses the device, one that never ends."""
+    monkeypatch.setattr(main, "CHILD", [sys.executable, "-c", LOST, "--child"])
+    monkeypatch.setattr(main, "CASE", 10.0)
+    monkeypatch.setattr(sys, "argv", ["gpu", "-o", str(tmp_path), "--small", "--only", "attention", "ceilings"])
+    assert main.main() == 0
+    found = Results.read(tmp_path, environment())
+    rows = {row.name: row for row in found.rows if row.section == "attention"}
+    assert list(rows) == ["compiling together", "first", "crash", "fault", "slow", "last"]
+    assert rows["first"].ours and rows["last"].ours and found.begun == ["attention", "ceilings"]
+    assert rows["crash"].note == "its process ended with 7" and rows["slow"].note == "its process ended with -9"
+    assert "destroyed its context" in rows["fault"].note
+    assert found.spent["attention"] > 10 and not found.case
+
+
 CLOSED = """
 import os, sys
 from bench.gpu import __main__

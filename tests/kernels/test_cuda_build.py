@@ -143,6 +143,18 @@ def test_a_cluster_is_launched_with_its_attributes(cuda: FakeDriver, binaries: C
     assert (cluster.x, cluster.y, cluster.z) == (16, 1, 1)
 
 
+def test_a_graph_is_given_what_its_kernels_say_but_when_they_start(cuda: FakeDriver, binaries: Change) -> None:
+    binaries(blocks=16, overlaps=True, cooperative=True)
+    runtime = opened()
+    (kernel,) = runtime.compile([PROGRAM])
+    memories = [runtime.allocate(4 * 8) for _ in range(2)]
+    graph = runtime.graph([(kernel, (0, 1))], memories)
+    (node,) = cuda.graphs[-1]
+    values = {name.removeprefix("CU_LAUNCH_ATTRIBUTE_") for name in node.attributes}
+    assert values == {"COOPERATIVE", "CLUSTER_DIMENSION", "CLUSTER_SCHEDULING_POLICY_PREFERENCE"}
+    graph.close()
+
+
 def test_scratch_memory_follows_the_arguments(cuda: FakeDriver, binaries: Change) -> None:
     binaries(scratch=384, blocks=2)
     assert run()[0] == 1
