@@ -8,7 +8,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from math import exp, log
 from pathlib import Path
-from typing import Any
 
 from bench.measure import table
 from bench.suite.record import rounded
