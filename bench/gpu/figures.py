@@ -4,8 +4,12 @@ Comes in: tensors that are not computed yet, and a target.  Goes out: programs, 
 that Triton compiles them to.  Nothing runs.
 """
 
+import re
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from codegen.generate import generate
 from codegen.program import Program
@@ -48,6 +52,7 @@ class Figures:
     shared            bytes of a block
     matrix, older     instructions of the matrix unit: of groups of warps (on AMD's: of one), of the older kind
     copies            instructions of copies into shared memory
+    serialised        warnings of the assembler that matrix instructions wait for each other
     accesses, narrow  instructions that load and store global memory, and those of less than 16 bytes
     """
 
@@ -62,6 +67,7 @@ class Figures:
     copies: int
     accesses: int
     narrow: int
+    serialised: int = 0
 
     def asdict(self) -> dict[str, int]:
         return asdict(self)
@@ -86,7 +92,23 @@ def machine_of(program: Program, target: Target) -> tuple[Machine, Figures]:
     counts = {name: machine.count(pattern) for name, pattern in PATTERNS[machine.kind].items()}
     taken = {name: machine.figures[name] for name in ("registers", "spills", "stack", "shared", "instructions")}
     width = 64 if machine.kind == "amdgcn" else 32
-    return machine, Figures(threads=binary.warps * width, **taken, **counts)
+    waits = serialised(machine, target) if counts["matrix"] else 0
+    return machine, Figures(threads=binary.warps * width, serialised=waits, **taken, **counts)
+
+
+def serialised(machine: Machine, target: Target) -> int:
+    """How often the assembler warns that it cannot leave matrix instructions of groups of warps under way together."""
+    if "wgmma" not in machine.ptx:
+        return 0
+    from triton.backends.nvidia.compiler import get_ptxas  # which of those that it comes with it uses is its matter
+
+    tool = get_ptxas(architecture_of(target)).path
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder, "kernel.ptx")
+        text.write_text(machine.ptx)
+        command = [tool, "-v", f"--gpu-name={target.name}a", text, "-o", f"{folder}/kernel.cubin"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return len(re.findall(r"wgmma.*serialized", done.stdout + done.stderr))
 
 
 def faults(figures: Figures, target: Target, matrix: bool = False) -> list[str]:
@@ -97,6 +119,8 @@ def faults(figures: Figures, target: Target, matrix: bool = False) -> list[str]:
     found: list[str] = []
     if figures.spills or figures.stack:
         found.append(f"{figures.spills} spills, {figures.stack} bytes of stack")
+    if figures.serialised:
+        found.append(f"{figures.serialised} times matrix instructions wait for each other")
     if figures.shared > target.scratch:
         found.append(f"{figures.shared:,} bytes of shared memory of {target.scratch:,}")
     if not target.is_amd and figures.registers * figures.threads > REGISTERS:

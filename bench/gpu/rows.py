@@ -72,8 +72,12 @@ def cross_entropy(rows: int, words: int) -> Case:
     )  # fmt: skip
 
 
+def cases(rows: int, columns: int, words: int) -> list[Case]:
+    """All of them."""
+    found = [*chains(rows, columns), *(softmax(rows, n) for n in (columns // 4, columns, 4 * columns))]
+    found += [layer_norm(rows, n, backward) for backward in (False, True) for n in (columns // 4, columns)]
+    return [*found, cross_entropy(rows // 2, columns * 8), cross_entropy(rows // 2, words)]
+
+
 def all_rows(lab: Lab, section: str) -> None:
-    rows, columns, words = (64, 128, 200) if lab.small else (ROWS, COLUMNS, WORDS)
-    cases = [*chains(rows, columns), *(softmax(rows, n) for n in (columns // 4, columns, 4 * columns))]
-    cases += [layer_norm(rows, n, backward) for backward in (False, True) for n in (columns // 4, columns)]
-    lab.run(section, [*cases, cross_entropy(rows // 2, columns * 8), cross_entropy(rows // 2, words)])
+    lab.run(section, cases(*((64, 128, 200) if lab.small else (ROWS, COLUMNS, WORDS))))

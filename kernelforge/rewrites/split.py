@@ -62,12 +62,13 @@ def split(outputs: Sequence[Node], target: Target, sizes: Sizes = STATIC) -> lis
         part = parts[node]
         if node.op != "reduce":
             return _split_scan(new, part)
-        if sizes.open and target.language == "triton" and not contraction_operands(node):
+        is_contraction = bool(contraction_operands(node))
+        if sizes.open and target.language == "triton" and not is_contraction:
             part = _open_part(new, part)
         if not (sizes.open and sizes.has(new.src[0].shape[part.dim])):
-            return _split(new, part, _order_of_use(node, users))
+            return _split(new, part, _order_of_use(node, users), target.language == "triton" and is_contraction)
         # the guards of the last part would cost a contraction more than other processors gain
-        return new if contraction_operands(node) else _split_open(new, part, sizes)
+        return new if is_contraction else _split_open(new, part, sizes)
 
     return rebuilt(order, outputs, change)
 
@@ -164,10 +165,11 @@ def _order_of_use(node: Node, users: Mapping[Node, Sequence[Node]]) -> tuple[int
     return (*found, *(d for d in range(len(node.shape)) if d not in seen))
 
 
-def _split(node: Node, part: Part, order: Sequence[int]) -> Node:
+def _split(node: Node, part: Part, order: Sequence[int], outside: bool) -> Node:
     """The reduction in two steps; elements that do not fill the parts evenly are a part of their own.
 
-    order  of the dimensions of the results, in which the parts' lie in memory
+    order    of the dimensions of the results, in which the parts' lie in memory
+    outside  True where each part's results are to lie together: whoever computes a part's writes whole lines of memory
     """
     (x,), (op, dims) = node.src, node.attr
     wide = graph.cast(x, x.dtype.arithmetic)
@@ -178,7 +180,7 @@ def _split(node: Node, part: Part, order: Sequence[int]) -> Node:
     inner = tuple(d + (d >= part.dim) for d in dims)
     place = part.dim - sum(d < part.dim for d in dims)
     partial = graph.reduce(op, graph.reshape(even, shape), inner)
-    if list(order) == sorted(order):
+    if list(order) == sorted(order) and not (outside and place):
         result = graph.reduce(op, graph.contiguous(partial), (place,))
     else:
         turned = graph.permute(partial, (place, *(d + (d >= place) for d in order)))

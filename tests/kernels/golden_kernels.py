@@ -128,7 +128,7 @@ def differences(found: dict[str, Figures], expected: dict[str, dict[str, int]]) 
     told = []
     for launch, figures in found.items():
         for name, number in figures.asdict().items():
-            before = expected[launch][name]
+            before = expected[launch].get(name, 0)
             allowed = 0 if name in EXACT else max(2, NEAR * before)
             if abs(number - before) > allowed:
                 told.append(f"{launch}: {name} {number} instead of {before}")
