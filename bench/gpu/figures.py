@@ -27,8 +27,8 @@ from kernelforge.planning.plan import rewritten, storage
 REGISTERS = 65_536  # 32-bit ones of a multiprocessor
 PATTERNS = {  # by kind of machine code: matrix instructions, copies into shared memory, accesses and the narrow ones
     "sass": {
-        "matrix": r"HGMMA|QGMMA|IGMMA|UTC\w*MMA",
-        "older": r"HMMA|IMMA|DMMA|QMMA",
+        "matrix": r"HGMMA|QGMMA|IGMMA|UTC\w*MMA|DMMA",
+        "older": r"HMMA|IMMA|QMMA",
         "copies": r"UTMALDG|LDGSTS",
         "accesses": r"(LDG|STG|LDGSTS)\b",
         "narrow": r"(LDG|STG|LDGSTS)\b(?!.*\.128)",
@@ -97,7 +97,7 @@ def machine_of(program: Program, target: Target) -> tuple[Machine, Figures]:
 
 
 def serialised(machine: Machine, target: Target) -> int:
-    """How often the assembler warns that it cannot leave matrix instructions of groups of warps under way together."""
+    """How often the assembler says that it has matrix instructions of groups of warps wait where the text does not."""
     if "wgmma" not in machine.ptx:
         return 0
     from triton.backends.nvidia.compiler import get_ptxas  # which of those that it comes with it uses is its matter
@@ -108,7 +108,7 @@ def serialised(machine: Machine, target: Target) -> int:
         text.write_text(machine.ptx)
         command = [tool, "-v", f"--gpu-name={target.name}a", text, "-o", f"{folder}/kernel.cubin"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return len(re.findall(r"wgmma.*serialized", done.stdout + done.stderr))
+    return len(re.findall(r"wgmma.*serialized|wgmma.wait_group is injected", done.stdout + done.stderr))
 
 
 def faults(figures: Figures, target: Target, matrix: bool = False) -> list[str]:

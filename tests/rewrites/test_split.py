@@ -97,7 +97,7 @@ def test_parts_lie_in_the_order_in_which_they_are_used() -> None:
     assert stored.shape[1:] == (512, 768)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(64, 4096, 11_008), (128, 4096, 16_384), (4096, 128, 4096), (64, 64, 65_536)])
+@pytest.mark.parametrize(("m", "n", "k"), [(64, 4096, 11_008), (128, 4096, 16_384), (4096, 128, 4096)])
 def test_parts_of_a_product_lie_outside_of_its_results_on_a_gpu(m: int, n: int, k: int) -> None:
     """Or each program would write single numbers with gaps between them."""
     product = Tensor.empty(m, k, dtype="bfloat16") @ Tensor.empty(k, n, dtype="bfloat16")
