@@ -419,6 +419,17 @@ def surrogate(x: Node, y: Node) -> Node:
     return node_of("surrogate", (x, y), None, x.shape, x.dtype)
 
 
+ADJOINTS: Final[dict[str, Callable[..., Node]]] = {}  # of linear maps: a cotangent and numbers -> that of the operand
+
+
+def linear(found: Node, x: Node, name: str, *numbers: Any) -> Node:
+    """found, a linear map of x of the same shape and dtype, to differentiation one with an adjoint of ADJOINTS.
+
+    numbers  what that is given beside the cotangent
+    """
+    return node_of("surrogate", (found, x), ("linear", name, *numbers), x.shape, x.dtype)
+
+
 def copy(x: Node, device: str) -> Node:
     """x on another device; attr is the device's name."""
     if x.device == device:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, fft
+from kernelforge import Tensor, fft, func
 from kernelforge.errors import KernelForgeError
 from kernelforge.kernels import Device
+from kernelforge.tensor.butterflies import steps, transformed
 from kernelforge.tensor.fourier import divided
 
 LENGTHS = [1, 2, 5, 12, 66, 67, 194, 197, 360]
@@ -39,13 +43,48 @@ def test_lengths(n: int) -> None:
     assert_close(fft.irfft(Tensor(z), n), torch.fft.irfft(torch.tensor(z), n))
 
 
-def test_compiled() -> None:
-    z = numbers(3, 66)
+@pytest.fixture
+def compiled() -> Iterator[None]:
     before, Device.DEFAULT = Device.DEFAULT, "CPU"
     try:
-        assert_close(fft.fft(Tensor(z)), torch.fft.fft(torch.tensor(z)))
+        yield
     finally:
         Device.DEFAULT = before
+
+
+@pytest.mark.parametrize("n", [66, 60, 64, 100, 128, 256, 143, 1000])
+def test_compiled(compiled: None, n: int) -> None:
+    z = numbers(3, n)
+    assert_close(fft.fft(Tensor(z)), torch.fft.fft(torch.tensor(z)))
+    assert_close(fft.rfft(Tensor(z.real)), torch.fft.rfft(torch.tensor(z.real)))
+    assert_close(fft.ifft(Tensor(z.T.copy()), dim=0), torch.fft.ifft(torch.tensor(z.T), dim=0))
+
+
+@given(st.integers(1, 1200), st.integers(1, 3), st.sampled_from([1, 2, 5, 16, 33]), st.booleans())
+@settings(max_examples=8, deadline=None)
+def test_any_length_along_any_dimension(n: int, rows: int, width: int, forward: bool) -> None:
+    n = max(1, n // (rows * width))
+    name = "fft" if forward else "ifft"
+    z = numbers(rows, n, width)
+    assert_close(getattr(fft, name)(Tensor(z), dim=1), getattr(torch.fft, name)(torch.tensor(z), dim=1))
+
+
+def test_short_transforms_and_what_longer_ones_are_made_of() -> None:
+    for n in range(2, 17):
+        z = numbers(n).astype(np.complex128)
+        for sign in (-1, 1):
+            parts = [(Tensor(x.real), Tensor(x.imag)) for x in z]
+            found = [complex(a.item(), b.item()) for a, b in transformed(parts, sign)]
+            np.testing.assert_allclose(found, np.fft.fft(z) if sign < 0 else np.fft.ifft(z) * n, atol=1e-12)
+    for n in range(2, 1200):
+        for width, rows in ((1, 1), (1, 1000), (7, 3), (64, 8)):
+            lengths = steps(n, width, rows)
+            assert not lengths or (math.prod(lengths) == n and max(lengths) <= 16)
+            assert lengths or n <= 64 or any(n % p == 0 for p in range(17, n + 1) if is_prime(p))
+
+
+def is_prime(n: int) -> bool:
+    return all(n % d for d in range(2, math.isqrt(n) + 1))
 
 
 def test_float64() -> None:
@@ -90,6 +129,10 @@ def test_several_dimensions(name: str, kind: str) -> None:
         ("irfft of an odd number", lambda f, x: f.irfft(x, 7)),
         ("hfft", lambda f, x: f.hfft(x)),
         ("fft of two dimensions", lambda f, x: f.fft2(x)),
+        ("fft in steps", lambda f, x: f.fft(x, 120, norm="ortho")),
+        ("ifft in steps", lambda f, x: f.ifft(x, 128, dim=0)),
+        ("rfft in steps", lambda f, x: f.rfft(x.abs(), 256)),
+        ("irfft in steps", lambda f, x: f.irfft(x, 200)),
     ],
 )
 def test_gradients(name: str, transform: Callable[[Any, Any], Any]) -> None:
@@ -98,6 +141,26 @@ def test_gradients(name: str, transform: Callable[[Any, Any], Any]) -> None:
     (transform(torch.fft, t).abs() ** 3).sum().backward()
     assert x.grad is not None and t.grad is not None
     assert_close(x.grad, t.grad)
+
+
+def test_derivatives_of_derivatives_batches_and_directions_in_steps() -> None:
+    def energy(x: Tensor) -> Tensor:
+        found = fft.fft(x, 96)
+        return (found.real**3).sum() + (found.imag * found.real).sum()
+
+    def their_energy(x: torch.Tensor) -> torch.Tensor:
+        found = torch.fft.fft(x, 96)
+        return (found.real**3).sum() + (found.imag * found.real).sum()
+
+    values = numbers(3, 5).real.copy()
+    x, t = Tensor(values), torch.tensor(values)
+    for ours, theirs in (
+        (func.grad(energy)(x[0]), torch.func.grad(their_energy)(t[0])),
+        (func.vmap(func.grad(energy))(x), torch.func.vmap(torch.func.grad(their_energy))(t)),
+        (func.jvp(energy, (x[0],), (x[1],))[1], torch.func.jvp(their_energy, (t[0],), (t[1],))[1]),
+        (func.hessian(energy)(x[0]), torch.func.hessian(their_energy)(t[0])),
+    ):
+        assert_close(ours, theirs)
 
 
 def test_frequencies_and_shifts() -> None:

@@ -28,12 +28,17 @@ def gathered(leaves: Leaves, e: Load, when: Conditions, mask: str | None, coords
     step = leaves.indices.stride(e.index, coords, lane)
     if _is_close(leaves, e, lane):
         return _out_of_a_vector(leaves, e, mask, coords, lane)
-    if step != 2 or when.masks:
+    if step not in (2, -2) or when.masks or not e.param.size:
+        return _lane_by_lane(leaves, e, mask, step, coords, lane)
+    first, last = leaves.masks.bounds(when) if mask is not None else ("0", str(leaves.lanes))
+    count = min(int(last), leaves.lanes) if first == "0" and last.isdigit() and not when.scalars else 0
+    if count > 1 and (step < 0 or count < leaves.lanes):
+        return _some(leaves, e, coords, count, step)
+    if step < 0:
         return _lane_by_lane(leaves, e, mask, step, coords, lane)
     text = _every_other(leaves, e, coords)
     if mask is None:
         return text
-    first, last = leaves.masks.bounds(when)
     inside = [f"{first} <= 0"] if first != "0" else []
     inside += [f"{last} >= {leaves.lanes}"] if last != str(leaves.lanes) else []
     return f"({' && '.join(inside)}) ? {text} : {_lane_by_lane(leaves, e, mask, step, coords, lane)}"
@@ -48,6 +53,23 @@ def _every_other(leaves: Leaves, e: Load, coords: Coords) -> str:
         for offset in (0, leaves.lanes - 1)
     )
     return leaves.speller.every_other(near, far, e.dtype)
+
+
+def _some(leaves: Leaves, e: Load, coords: Coords, count: int, step: int) -> str:
+    """The first `count` lanes, 2 apart, the last of them first where the step is -2; 0 in the others.
+
+    They lie in the vectors that begin and end with the outermost of them, which hold no element beyond.
+    """
+    span = 2 * count - 1
+    size = min(leaves.lanes, 1 << span.bit_length() - 1)
+    start = e.index + (step * (count - 1) if step < 0 else 0)
+    names, kind = [], leaves.speller.type(e.dtype, size)
+    for offset in (0, span - size):
+        text = leaves.speller.load(leaves.source(e.param), leaves.indices.scalar(start + offset, coords), e.dtype, size)
+        names.append(leaves.fresh("near"))
+        leaves.lines.add(f"const {kind} {names[-1]} = {text};")
+    parts = [(names[0], 2 * i) if 2 * i < size else (names[1], 2 * i - span + size) for i in range(count)]
+    return leaves.speller.chosen(parts if step > 0 else parts[::-1], e.dtype)
 
 
 def _is_close(leaves: Leaves, e: Load, lane: Axis) -> bool:

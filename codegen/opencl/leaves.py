@@ -23,7 +23,7 @@ from codegen.opencl.index import Indices
 from codegen.opencl.items import item_load
 from codegen.opencl.lines import Lines
 from codegen.opencl.masks import Conditions, Masks
-from codegen.opencl.pairs import Half, put_rest
+from codegen.opencl.pairs import Waiting, put_rest
 from codegen.opencl.scans import print_advance
 from codegen.opencl.segments import decided
 from codegen.opencl.squares import square_load
@@ -56,7 +56,7 @@ class Leaves:
         self.bound = frozenset(a for r in nest.kernel.reduces for a in r.bound)
         self.lanes, self.items = speller.lanes, nest.target.items > 1
         self.lines, self.fresh = lines, lines.fresh
-        self.replaced, self.held, self.waiting = replaced, list[str](), list[Half]()
+        self.replaced, self.held, self.waiting = replaced, list[str](), list[Waiting]()
         self.halves = {p.name for p in nest.kernel.params if p.dtype is dtypes.float16}
         self.indices.value = self.value
         self.masks = Masks(indices, lines)

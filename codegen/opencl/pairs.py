@@ -1,14 +1,15 @@
-"""Stores of two values side by side as OpenCL C: parts of numbers, woven in registers into vectors of memory.
+"""Stores of values side by side as OpenCL C: parts of numbers, pieces of an array, woven in registers into vectors of
+memory.
 
-Comes in: stores whose lanes are two places apart, one after the other.  Goes out: those of a pair together, and the
-rest as they would be alone.
+Comes in: stores whose lanes are a few places apart, one after the other.  Goes out: those that fill these places
+together, and the rest as they would be alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from codegen.index import Axis
 from codegen.ir import Store
@@ -20,44 +21,64 @@ if TYPE_CHECKING:
     from codegen.opencl.masks import Conditions
 
 
+SIDE_BY_SIDE: Final = (2, 4, 8, 16)  # stores that are woven into consecutive places
+
+
 @dataclass(frozen=True)
-class Half:
-    """A vector that waits for the one its places lie between; `alone` stores it by itself."""
+class Waiting:
+    """A vector that waits for those its places lie between; `alone` stores it by itself.
+
+    count  how many vectors fill the places
+    """
 
     store: Store
     coords: Coords
     when: Conditions
     value: str
+    count: int
     alone: Callable[[], None]
 
 
-def may_pair(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> bool:
-    """Whether another store may fill the places between those of a vector: it leaves out every other one, and nothing
-    but the ends of its loop says which lanes are inside."""
+def woven_with(leaves: Leaves, store: Store, when: Conditions, coords: Coords, lane: Axis) -> int:
+    """How many vectors, this one among them, other stores may fill the places between two lanes with, where nothing but
+    the ends of its loop says which lanes are inside; 0 for a vector stored alone."""
     plain = store.mode == "set" and store.before is None and store.param.dtype.kind != "b"
-    plain = plain and not when.scalars and not when.masks and store.param not in leaves.replaced
-    others = (other for other in leaves.kernel.stores if other.param.name == store.param.name)
-    return plain and sum(1 for _ in others) > 1 and leaves.indices.stride(store.index, coords, lane) == 2
+    if not plain or when.scalars or when.masks or store.param in leaves.replaced:
+        return 0
+    step = leaves.indices.stride(store.index, coords, lane) or 0
+    if step not in SIDE_BY_SIDE or step > leaves.lanes:
+        return 0
+    others = sum(1 for other in leaves.kernel.stores if other.param.name == store.param.name)
+    return step if others >= step else 0
 
 
-def put_half(leaves: Leaves, half: Half) -> None:
-    """Stores a vector together with the one it belongs to, if that waits; else it waits."""
-    for other in leaves.waiting:
-        if other.store.param == half.store.param and other.coords == half.coords and _alike(other.when, half.when):
-            low, high = (other, half) if other.store.index + 1 == half.store.index else (half, other)
-            if low.store.index + 1 == high.store.index:
-                leaves.waiting.remove(other)
-                print_woven(leaves, low.store, [low.coords, high.coords], [low.value, high.value], low.when)
-                return
-    leaves.waiting.append(half)
+def put_between(leaves: Leaves, part: Waiting) -> None:
+    """Stores a vector together with those it belongs to, if all the others wait; else it waits."""
+    leaves.waiting.append(part)
+    found = {
+        other.store.index: other
+        for other in leaves.waiting
+        if other.store.param == part.store.param and other.coords == part.coords and _alike(other.when, part.when)
+    }
+    first = last = part.store.index
+    while first + -1 in found:
+        first += -1
+    while last + 1 in found:
+        last += 1
+    parts = [found[first + i] for i in range(part.count) if first + i in found]
+    if len(parts) == part.count and first + (part.count - 1) == last:
+        for other in parts:
+            leaves.waiting.remove(other)
+        store, values = parts[0].store, [other.value for other in parts]
+        print_woven(leaves, store, [other.coords for other in parts], values, parts[0].when)
 
 
 def put_rest(leaves: Leaves) -> None:
     """Stores what waits in vain."""
     waiting = list(leaves.waiting)
     leaves.waiting.clear()
-    for half in waiting:
-        half.alone()
+    for part in waiting:
+        part.alone()
 
 
 def _alike(a: Conditions, b: Conditions) -> bool:

@@ -101,13 +101,23 @@ def print_woven(
     for i in range(size):
         index, value = leaves.indices.scalar(store.index + i * lanes, points[0]), f"{name}[{i}]"
         if bounds is not None:
-            first, last = (f"({text}) * {size} - {i * lanes}" for text in bounds)
+            first, last = _part(bounds, size, i * lanes, lanes)
+            if last == "0":
+                continue
             text = leaves.speller.bounded_store(param, index, value, first, last, dtype)
         elif store.param.nbytes >= leaves.bypass and dtype.bits == 32 and store.param not in leaves.replaced:
             text = leaves.speller.bypassing_store(param, index, value, dtype)
         else:
             text = leaves.speller.store(param, index, value, dtype, lanes)
         leaves.put_store(store, text)
+
+
+def _part(bounds: tuple[str, str], size: int, start: int, lanes: int) -> tuple[str, str]:
+    """Which lanes of a woven vector are inside: `start` elements lie before it, `size` at each lane inside bounds."""
+    first, last = bounds
+    if first == "0" and last.isdigit():
+        return "0", str(min(max(int(last) * size - start, 0), lanes))
+    return f"({first}) * {size} - {start}", f"({last}) * {size} - {start}"
 
 
 def _words(leaves: Leaves, param: Param, values: Sequence[str]) -> tuple[Param, Sequence[str]]:

@@ -15,7 +15,7 @@ from codegen.ir import Apply, Expr, Store
 from codegen.nodes import Out
 from codegen.opencl.items import GLOBAL_BARRIER, is_met_again, item_store
 from codegen.opencl.masks import Conditions
-from codegen.opencl.pairs import Half, may_pair, put_half
+from codegen.opencl.pairs import Waiting, put_between, woven_with
 from codegen.opencl.prelude import ITEM
 from codegen.opencl.runs import blocks_of, is_woven, print_run, print_woven, run_axes, stretches
 from codegen.ops import REDUCE_OPS
@@ -107,11 +107,11 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
         return
     if store.mode == "flag":
         when.masks.append(value)
-    if may_pair(leaves, store, when, coords, lane):
+    if count := woven_with(leaves, store, when, coords, lane):
         if not value.isidentifier():
             value = leaves.named("value", value, store.param.dtype, leaves.lanes)[0]
         alone = partial(_print_lanes, leaves, store, when, coords, lane, value)
-        put_half(leaves, Half(store, dict(coords), when, value, alone))
+        put_between(leaves, Waiting(store, dict(coords), when, value, count, alone))
         return
     _print_lanes(leaves, store, when, coords, lane, value)
 

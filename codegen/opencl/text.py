@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -107,6 +107,11 @@ class Speller:
     def every_other(self, near: str, far: str, dtype: DType) -> str:
         """Lanes 2 apart, of the vectors that begin and end with the first and the last of them."""
         return f"({self.type(dtype, self.lanes)})(({near}).even, ({far}).odd)"
+
+    def chosen(self, parts: Sequence[tuple[str, int]], dtype: DType) -> str:
+        """A vector that begins with elements of vectors, (name, place) each, and ends with zeros."""
+        texts = [f"{name}.s{place:x}" for name, place in parts] + [literal(0, dtype)] * (self.lanes - len(parts))
+        return f"({self.type(dtype, self.lanes)})({', '.join(texts)})"
 
     def turned(self, text: str, count: int) -> str:
         """A vector with its first lanes in reverse order."""
@@ -220,7 +225,7 @@ class Speller:
             if dtype is dtypes.bfloat16:
                 return f"{self.prelude.narrow('bfloat_value', 1)}({name}[{index}])"
             return f"({name}[{index}] != 0)" if dtype is dtypes.bool else f"{name}[{index}]"
-        return self._vector_load(_pointer(name, index), dtype)
+        return self._vector_load(_pointer(name, index), dtype, width)
 
     def _vector_load(self, pointer: str, dtype: DType, width: int = 0) -> str:
         n = width or self.lanes

@@ -261,6 +261,8 @@ def _contiguous(node: Node, dy: Node) -> Parts:
 
 @rule("surrogate")
 def _surrogate(node: Node, dy: Node) -> Parts:
+    if node.attr is not None and node.attr[0] == "linear":
+        return None, lambda: graph.ADJOINTS[node.attr[1]](dy, *node.attr[2:])
     return None, lambda: dy
 
 

@@ -1,27 +1,31 @@
 """The discrete Fourier transform along one dimension, and spectrograms.
 
 Comes in: tensors of real or complex numbers.  Goes out: tensors.  A short transform is a product with the matrix of its
-factors; a longer one is a table of p rows and q columns, transformed along one and then the other, with a rotation of
-each element between them; one whose length is a large prime is a convolution of a length that is none.  Within, complex
-numbers are *pairs*: real tensors whose last dimension holds the two parts, as memory does.
+factors; a longer one is done in steps of short ones that are spelled out (`butterflies`), one kernel each, with tables
+of factors.  A length with a prime factor too long for that is a table of p rows and q columns, transformed along one
+and then the other, with a rotation of each element between them; a large prime is a convolution of a length
+that is none.  Within, complex numbers are *pairs*: real tensors whose last dimension holds the two parts, as in memory.
 
 source  J. Cooley, J. Tukey, "An algorithm for the machine calculation of complex Fourier series", 1965
+        T. Stockham, "High-speed convolution and correlation", 1966
         L. Bluestein, "A linear filtering approach to the computation of discrete Fourier transform", 1970
 """
 
 from __future__ import annotations
 
 import math
+from math import prod
 from typing import Any, Final, Self
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.checked import OVERLAPS
 from kernelforge.errors import ArgumentError, AxisError, DTypeError, ShapeError
-from kernelforge.tensor.composite import composite
+from kernelforge.graph import Node
+from kernelforge.tensor.butterflies import MOST_DIRECT, steps, transformed
+from kernelforge.tensor.composite import composite, spelled_out
 from kernelforge.tensor.factors import Factors
 
-MOST_DIRECT: Final = 64  # the longest transform that is one product, unless its length is prime
 MOST_PRIME: Final = 192
 _LEAST_WEIGHT: Final = 1e-11  # of squared windows, where a signal is still told from them
 NORMS: Final = {"backward": 0.0, "ortho": 0.5, "forward": 1.0}
@@ -67,9 +71,15 @@ class Fourier(Factors):
     @composite
     def _fft(self, n: int | None, dim: int, norm: str | None, forward: bool) -> Self:
         """The transform of complex numbers, or back."""
-        x, n = self._resized_along(dim, n, "fft")
-        pairs = x.cast(x._floating().dtype.arithmetic.complex).view_as_real()
-        return pairs._transformed(-1 if forward else 1)._multiplied(scale_of(norm, n, forward))._numbers(dim)
+        x, n, sign = *self._resized_along(dim, n, "fft"), -1 if forward else 1
+        x = x.cast(x._floating().dtype.arithmetic.complex)
+        place, scale = self._dim(dim, "fft"), scale_of(norm, n, forward)
+        lengths = steps(n, width := prod(self.shape[place + 1 :]), x.size // (n * width)) if x.size else ()
+        if not lengths:
+            return x.view_as_real()._transformed(sign)._multiplied(scale)._numbers(dim)
+        x = x.movedim(-1, place)
+        pairs = x.view_as_real().reshape(-1, n, width, 2)._in_steps(lengths, sign, scale)
+        return pairs.reshape(*x.shape, 2).view_as_complex()
 
     @composite
     def _rfft(self, n: int | None, dim: int, norm: str | None, forward: bool) -> Self:
@@ -82,7 +92,7 @@ class Fourier(Factors):
             pairs = x._paired_with(x.zeros_like())._transformed(sign)._part_of_pairs(0, n // 2 + 1)
         else:
             pairs = x.reshape(*x.shape[:-1], n // 2, 2)._transformed(sign)
-            if n // 2 <= MOST_DIRECT**2:  # the last product writes what is read in two orders
+            if not steps(n // 2, 1, x.size // n) and n // 2 <= MOST_DIRECT**2:  # products write as is asked
                 pairs = pairs.contiguous()
             pairs = pairs._halves_joined(n, sign)
         return pairs._multiplied(scale_of(norm, n, forward))._numbers(dim)
@@ -156,6 +166,8 @@ class Fourier(Factors):
     def _transformed(self, sign: int) -> Self:
         """sum_j x[.., j] exp(sign 2 pi i j k / n)."""
         n = self.shape[-2]
+        if lengths := steps(n, 1, self.size // (2 * n)):
+            return self.unsqueeze(-2)._in_steps(lengths, sign).squeeze(-2)
         p = divided(n)
         if n == 1:
             return self
@@ -168,6 +180,40 @@ class Fourier(Factors):
         places = self._below(n)._between(0, 0, q).unsqueeze(-1) * self._below(n)._between(0, 0, p)
         table = table._times_pairs(places._turn(n, sign, self.dtype)).transpose(-3, -2)._transformed(sign)
         return table.transpose(-3, -2).reshape(*lead, n, 2)
+
+    def _in_steps(self, lengths: tuple[int, ...], sign: int, scale: float = 1.0) -> Self:
+        """The same along the middle of [.., n, width, 2], by short transforms of these lengths, whose product is n.
+
+        A step takes what lies n / length places apart, and puts it side by side; so in the end all lie in order.
+        Between steps the real parts of all numbers come first.
+        """
+        left, width = self.shape[-3:-1]
+        lead, parts = self.size // (2 * left * width), self.reshape(-1, left * width, 2).movedim(-1, 0)
+        for radix in lengths[:-1]:
+            left //= radix
+            found = transformed(parts._apart(radix, (lead, left, width)), sign)
+            turns = self._factors(left * radix, radix, sign)._apart(radix, (left, 1))
+            found[1:] = [(a * c - b * s, a * s + b * c) for (a, b), (c, s) in zip(found[1:], turns[1:])]
+            nodes = [part._node for half in zip(*found) for part in half]
+            parts = self._derived(graph.stack(nodes, ((0, 2), (3, radix)))).reshape(parts.shape)
+            width *= radix
+        found = transformed(parts._apart(lengths[-1], (lead, width)), sign)
+        nodes = [part._multiplied(scale)._node for z in found for part in z]
+        whole = graph.reshape(graph.stack(nodes, ((1, lengths[-1]), (3, 2))), self.shape)
+        return self._derived(graph.linear(whole, self._node, "fourier", lengths, sign, scale))
+
+    def _apart(self, count: int, shape: tuple[int, ...]) -> list[tuple[Self, Self]]:
+        """Real and imaginary parts [2, .., n] of numbers, n / count of them each, as tensors of a shape."""
+        x = self.reshape(2, -1, count, self.shape[-1] // count)
+        pieces = [x._between(2, k, k + 1) for k in range(count)]
+        return [(z._between(0, 0, 1).reshape(shape), z._between(0, 1, 2).reshape(shape)) for z in pieces]
+
+    def _factors(self, n: int, radix: int, sign: int) -> Self:
+        """exp(sign 2 pi i j k / n) for j below radix, and for each all k below n / radix; real parts first."""
+        places = self._below(n)._between(0, 0, radix).unsqueeze(-1) * self._below(n)._between(0, 0, n // radix)
+        angle = (places * 2 > n).where(places - n, places).cast(dtypes.float64) * (2 * math.pi / n)
+        parts = [part.cast(self.dtype)._node for part in (angle.cos(), angle.sin() * sign)]
+        return self._wrap(graph.stack(parts, ((0, 2),)), None).contiguous().reshape(2, -1)
 
     def _product_with_factors(self, sign: int) -> Self:
         """The product with the real matrix that stands for the complex one of the transform's factors.
@@ -201,7 +247,7 @@ class Fourier(Factors):
         """The first half of the transform of n real numbers, from that of the pairs of neighbours among them."""
         first = self._part_of_pairs(0, 1)
         ahead, behind = self.cat(first, dim=-2), first.cat(self.flip(-2), dim=-2)
-        turn = self._below(n)._between(0, 0, n // 2 + 1)._turn(n, sign, self.dtype) * 0.5
+        turn = (self._below(n)._between(0, 0, n // 2 + 1)._turn(n, sign, self.dtype) * 0.5).contiguous()
         even, odd = ahead._parts_with_conjugate(behind, turn)
         return (even[0] * 0.5 + odd[1])._paired_with(even[1] * 0.5 - odd[0])
 
@@ -209,7 +255,7 @@ class Fourier(Factors):
         """The transform of pairs of neighbours among n real numbers, twice, from the first half of that of these."""
         half = n // 2
         ahead, behind = self._part_of_pairs(0, half), self.flip(-2)._part_of_pairs(0, half)
-        turn = self._below(n)._between(0, 0, half)._turn(n, sign, self.dtype)
+        turn = self._below(n)._between(0, 0, half)._turn(n, sign, self.dtype).contiguous()
         even, odd = ahead._parts_with_conjugate(behind, turn)
         return (even[0] - odd[1])._paired_with(even[1] + odd[0])
 
@@ -320,3 +366,12 @@ class Fourier(Factors):
         pieces, size = self.shape[-2:]
         node = graph.unwindow(self._node, self.ndim - 2, (pieces - 1) * hop + size, hop)
         return self._derived(node).sum(-1)
+
+
+def _fourier_adjoint(dy: Node, lengths: tuple[int, ...], sign: int, scale: float) -> Node:
+    """The cotangent of what Fourier._in_steps() is given: the transform with the other sign."""
+    with spelled_out():
+        return Fourier._wrap(dy, None)._in_steps(lengths, -sign, scale)._node
+
+
+graph.ADJOINTS["fourier"] = _fourier_adjoint

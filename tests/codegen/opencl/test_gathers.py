@@ -18,12 +18,16 @@ from tests.codegen.opencl_harness import difference, run_all
 
 
 def apart(count: int, step: int, shift: int = 0, dtype: DType = dtypes.float32, size: int | None = None) -> Program:
-    """out[i] = x[i * step + shift], 0 outside; x ends with the last element read unless it has a size."""
+    """out[i] = x[i * step + shift], 0 outside; x ends with the last element read unless it has a size.
+
+    A negative step begins at the other end: shift elements lie before the last.
+    """
     i = Axis("i", count)
-    n = (count - 1) * step + shift + 1 if size is None else size
+    n = (count - 1) * abs(step) + shift + 1 if size is None else size
+    shift += (count - 1) * -step if step < 0 else 0
     out, x = Param("out", dtype, count), Param("x", dtype, n)
     guards = [Guard(i.index * step + shift, 0, n)] if shift < 0 or size is not None else []
-    name = f"apart_{count}_{step}_{shift + 50}_{dtype}_{size}"
+    name = f"apart_{count}_{step + 9}_{shift + 50}_{dtype}_{size}"
     store = Store(out, i.index, load(x, i.index * step + shift, guards))
     return render(Kernel(name, (out, x), (store,)), Schedule((Step(i, 16),), 0, (i,)), CPU)
 
@@ -38,15 +42,16 @@ def assert_right(programs: list[Program]) -> None:
 
 
 def test_steps_and_sizes() -> None:
-    assert_right([apart(count, step, shift) for count in (16, 17, 31, 48) for step in (2, 3) for shift in (0, 1)])
+    counts = (2, 3, 5, 8, 11, 16, 17, 18, 23, 31, 48)
+    assert_right([apart(count, step, shift) for count in counts for step in (2, 3, -2, -3) for shift in (0, 1)])
 
 
 def test_what_lies_outside_is_0() -> None:
-    assert_right([apart(count, 2, shift, size=40) for count in (16, 35) for shift in (-21, -2, -1, 0, 7, 30)])
+    assert_right([apart(count, 2, shift, size=40) for count in (7, 16, 35) for shift in (-21, -2, -1, 0, 7, 30)])
 
 
 def test_every_type_of_element() -> None:
-    assert_right([apart(35, 2, 1, dtype) for dtype in ALL])
+    assert_right([apart(35, step, 1, dtype) for dtype in ALL for step in (2, -2)])
 
 
 @pytest.mark.parametrize(("step", "found"), [(2, True), (3, False)])

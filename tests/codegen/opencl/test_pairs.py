@@ -1,4 +1,6 @@
-"""Two stores whose places lie between each other's are woven into vectors, and write what they would alone."""
+"""Stores whose places lie between each other's are woven into vectors, and write what they would alone."""
+
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,39 @@ def test_those_that_leave_gaps_and_those_under_conditions(
     assert_right([program])
     if gap > 1:
         assert "kf_transpose2" not in program.source
+
+
+def pieces(count: int, parts: int, step: int, order: list[int], dtype: DType = dtypes.float32) -> Program:
+    """out[r, step i + k] = x[r, i] + k, for k below parts, stored in some order."""
+    row, i = Axis("row", ROWS), Axis("i", count)
+    width = step * count
+    out, x = Param("out", dtype, ROWS * width), Param("x", dtype, ROWS * count)
+    each = load(x, row.index * count + i.index)
+    stores = [
+        Store(out, row.index * width + i.index * step + k, apply("add", each, const(k, dtype.arithmetic)))
+        for k in order
+    ]
+    kernel = Kernel(f"pieces_{count}_{parts}_{step}_{'_'.join(map(str, order))}_{dtype}", (out, x), tuple(stores))
+    return render(kernel, Schedule((Step(row, 1), Step(i, 16)), 1, (i,)), CPU)
+
+
+@pytest.mark.parametrize("parts", [2, 4, 8, 16])
+def test_those_that_fill_what_lies_between_lanes(parts: int) -> None:
+    order = [(k * 5 + 3) % parts for k in range(parts)]
+    programs = [pieces(count, parts, parts, order) for count in (1, 5, 8, 15, 16, 17, 40)]
+    assert_right(programs)
+    assert all("kf_transpose" in program.source for program in programs)
+
+
+@given(st.integers(1, 40), st.integers(1, 16), st.integers(0, 3), st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_any_number_in_any_order(count: int, parts: int, gap: int, random: Random) -> None:
+    order = list(range(parts))
+    random.shuffle(order)
+    program = pieces(count, parts, parts + gap, order)
+    assert_right([program])
+    if gap or parts not in (2, 4, 8, 16):
+        assert "kf_transpose" not in program.source
 
 
 @pytest.mark.parametrize("mode", ["add", "max"])
