@@ -17,6 +17,7 @@ from kernelforge.kernels.opencl_native import sequence
 
 KERNELS, OPERATIONS, LOOP = 1000, 1000, 200
 SIZE = 64
+MUCH = 256 << 20  # bytes
 
 
 def expression(x: Any) -> Any:
@@ -137,7 +138,8 @@ def loop(rounds: int) -> Row:
 
 
 def singles(rounds: int) -> Iterator[Row]:
-    """Single operations on 64 x 64 values, and a chain."""
+    """Single operations on 64 x 64 values, and a chain, in a process that much memory has come and gone in."""
+    (Tensor(np.zeros(MUCH // 4, np.float32)) + 1).realize()
     torch = _torch()
     values = np.random.default_rng(0).standard_normal((SIZE, SIZE), np.float32)
     x = Tensor(values).realize()
