@@ -24,6 +24,11 @@ SETTLE = 30e-3  # seconds between the sides: a library's threads spin for a whil
 LEAST = 2e-3  # seconds one timing lasts at least: shorter calls are repeated, so that the clock's grain does not show
 
 
+def variables() -> dict[str, str]:
+    """The environment of new processes: they leave bytecode on disk and find it there, as of installed packages."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @dataclass(frozen=True)
 class Ratio:
     """Best seconds of one call of ours and of theirs; `times` above 1 says ours is faster."""

@@ -4,7 +4,6 @@ Comes in: how often to repeat.  Goes out: rows in seconds, each the best of seve
 it is for an installed package; a result is there when the process tells so, not when it has ended.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from time import time
 
 from bench.host.row import Row
+from bench.measure import variables
 
 IMPORT = "from time import perf_counter; start = perf_counter(); import {module}; print(perf_counter() - start)"
 TELL = "; import time; print(time.time())"
@@ -42,16 +42,15 @@ def _importing(module: str) -> float:
     return _told(IMPORT.format(module=module))
 
 
-def _first(name: str, environment: Mapping[str, str] | None = None) -> float:
+def _first(name: str, given: Mapping[str, str] | None = None) -> float:
     start = time()
-    return _told(PROGRAMS[name] + TELL, environment) - start
+    return _told(PROGRAMS[name] + TELL, given) - start
 
 
-def _told(program: str, environment: Mapping[str, str] | None = None) -> float:
+def _told(program: str, given: Mapping[str, str] | None = None) -> float:
     """The number that a program in a process of its own prints."""
-    known = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=known | dict(environment or {}), capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=variables() | dict(given or {}), capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 

@@ -8,7 +8,6 @@ work. `first_results` runs this file as a program of its own:
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.measure import variables
 from bench.suite.libraries import Library, load
 from bench.suite.worker import ready, use_processors
 
@@ -46,10 +46,8 @@ def first_results(side: str, workload: str, patience: float = 240) -> dict[str, 
 
         def run(what: str) -> dict[str, float]:
             command = [sys.executable, "-m", "bench.suite.start", side, workload, what, str(perf_counter())]
-            environment = os.environ | caches | EVERYTHING
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=patience, check=False
-            )
+            given = variables() | caches | EVERYTHING
+            done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=patience, check=False)
             if done.returncode:
                 raise RuntimeError(done.stderr.strip().rpartition("\n")[2][:200])
             told: dict[str, float] = json.loads(done.stdout.strip().rpartition("\n")[2])
