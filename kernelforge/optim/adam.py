@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from codegen.dtypes import dtypes
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
 from kernelforge.optim.options import Number, Options, check_betas, check_not_negative, logarithm, stored, used
+from kernelforge.optim.updates import of_arguments_alone
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
 
@@ -122,6 +123,7 @@ class Adam(_Averaging):
         more = {"max_exp_avg_sq": zeros_like(tensor)} if options["amsgrad"] else {}
         return {**super()._begin(options, tensor), **more}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -205,6 +207,7 @@ class NAdam(_Averaging):
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"mu_product": stored((), 1.0, tensor.device), **super()._begin(options, tensor)}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -268,6 +271,7 @@ class RAdam(_Averaging):
             },
         )  # fmt: skip
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -321,6 +325,7 @@ class Adamax(_Averaging):
             },
         )  # fmt: skip
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -370,6 +375,7 @@ class LAMB(_Averaging):
             },
         )  # fmt: skip
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:

@@ -12,6 +12,7 @@ from kernelforge.errors import ArgumentError
 from kernelforge.optim.adam import averaged
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
 from kernelforge.optim.options import Number, Options, check_not_negative, stored, used
+from kernelforge.optim.updates import of_arguments_alone
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
 
@@ -58,6 +59,7 @@ class Adagrad(Optimizer):
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"sum": zeros_like(tensor, value=float(options["initial_accumulator_value"]))}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -100,6 +102,7 @@ class Adadelta(Optimizer):
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"square_avg": zeros_like(tensor), "acc_delta": zeros_like(tensor)}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -145,6 +148,7 @@ class RMSprop(Optimizer):
         names = ["square_avg"] + ["momentum_buffer"] * used(options["momentum"]) + ["grad_avg"] * options["centered"]
         return {name: zeros_like(tensor) for name in names}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -198,6 +202,7 @@ class Rprop(Optimizer):
         sizes = zeros_like(tensor, value=float(options["lr"].item()))
         return {"prev": zeros_like(tensor), "step_size": sizes}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -243,6 +248,7 @@ class ASGD(Optimizer):
         rate = stored((), float(options["lr"].item()), tensor.device)
         return {"eta": rate, "mu": stored((), 1.0, tensor.device), "ax": zeros_like(tensor)}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -310,6 +316,7 @@ class Adafactor(Optimizer):
         rows, columns = zeros_like(tensor, (*shape[:-1], 1)), zeros_like(tensor, (*shape[:-2], 1, shape[-1]))
         return {"row_var": rows, "col_var": columns}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:

@@ -7,7 +7,8 @@ rate, step count, averages) is in tensors, so every step has the same graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -15,12 +16,16 @@ from kernelforge.errors import ArgumentError, DTypeError, KindError
 from kernelforge.optim.again import Again, recorded, seen
 from kernelforge.optim.options import Group, Options, Required, check_not_negative, listed, stored
 from kernelforge.optim.states import packed_state, unpacked_state
+from kernelforge.optim.updates import MARK, Updates, spelled
 from kernelforge.realize import Ran
+from kernelforge.settings import EAGER
 from kernelforge.tensor import Tensor, enable_grad, no_grad
 from kernelforge.tensor.autograd import Removable
 from kernelforge.tensor.convert import realize_pending
+from kernelforge.tensor.core import narrow_type
 
 HOOKS = ("before step", "after step", "before saving", "after saving", "before loading", "after loading")
+_updates: Final[WeakKeyDictionary[Optimizer, Updates]] = WeakKeyDictionary()
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
@@ -158,7 +163,8 @@ class Optimizer:
             return
         before = seen([tensor for some in tensors for tensor in some])
         ran = self._first(taking_part, fresh, thorough=0 not in before)
-        self._again, self._again_from = recorded(ran, *tensors, before), constants
+        if hasattr(type(self)._updated, MARK):
+            self._again, self._again_from = recorded(ran, *tensors, before), constants
 
     def _begun(self, taking_part: list[tuple[Options, Tensor]]) -> set[int]:
         """Give those that take part for the first time their state, and all a count of their own steps; who they are.
@@ -201,12 +207,43 @@ class Optimizer:
         if self.counts:
             counts = {id(count): count for _, tensor in taking_part for count in [self.state[tensor]["step"]]}
             changed = [count.assign(count + 1) for count in counts.values()]
+        known, updates = self._spelled(taking_part, bool(fresh)), _updates.setdefault(self, Updates())
         for options, tensor in taking_part:
-            changed += self._assign(options, tensor, id(tensor) in fresh)
+            if not self._follow(updates, options, tensor, known.get(id(options))):
+                self._assign(options, tensor, id(tensor) in fresh)
+            changed += [tensor, *[x for name, x in self.state[tensor].items() if name != "step"]]
         return realize_pending([*changed, *self.buffers], thorough)
 
-    def _assign(self, options: Options, tensor: Tensor, fresh: bool) -> list[Tensor]:
-        """Assign its new value to a parameter; the parameter and the state that was assigned to.
+    def _spelled(self, taking_part: list[tuple[Options, Tensor]], fresh: bool) -> dict[int, tuple[object, ...]]:
+        """For options, by id, all that a rule depends on beside tensors, where it may be recorded."""
+        if not hasattr(type(self)._updated, MARK) or narrow_type.get() is not None or EAGER.value:
+            return {}
+        own = type(self), fresh and self._begins_differently()
+        found: dict[int, tuple[object, ...]] = {}
+        for options, _ in taking_part:
+            if id(options) not in found and (others := spelled(options)) is not None:
+                found[id(options)] = (*own, *others)
+        return found
+
+    def _follow(self, updates: Updates, options: Options, tensor: Tensor, key: tuple[object, ...] | None) -> bool:
+        """`_assign` by calls that were recorded; False where nothing was done."""
+        if key is None or tensor.dtype.is_complex:
+            return False
+        fresh = bool(key[1])
+
+        def rule(options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor) -> Tensor:
+            wide = value.cast(value.dtype.arithmetic)
+            gradient = gradient.cast(wide.dtype)
+            new = self._updated(options, state, wide, -gradient if options.get("maximize") else gradient, fresh)
+            return new.cast(value.dtype)
+
+        made = updates.applied(rule, key, options, self.state[tensor], tensor)
+        for target, node in made or ():
+            target._renew(node)
+        return made is not None
+
+    def _assign(self, options: Options, tensor: Tensor, fresh: bool) -> None:
+        """Assign its new value to a parameter, and theirs to its state.
 
         Nothing that holds the old values may outlive this: the new ones take their memory.
         """
@@ -219,7 +256,6 @@ class Optimizer:
         parts = {name: x.view_as_real() if x.dtype.is_complex else x for name, x in state.items()}
         new = self._updated(options, parts, value, -gradient if options.get("maximize") else gradient, fresh)
         tensor.assign(new.view_as_complex() if tensor.dtype.is_complex else new.cast(tensor.dtype))
-        return [tensor, *[x for name, x in state.items() if name != "step"]]
 
     def _constants(self, options: list[Options], fresh: set[int]) -> tuple[object, ...]:
         """The options that are part of a step's graph, and which parameters take part."""
@@ -250,7 +286,10 @@ class Optimizer:
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
-        """The new value of a parameter; the tensors of its state are assigned their own."""
+        """The new value of a parameter; the tensors of its state are assigned their own.
+
+        One marked `of_arguments_alone` is not followed in each step, but done again as it was.
+        """
         raise NotImplementedError
 
     # State ------------------------------------------------------------------------------------------------------

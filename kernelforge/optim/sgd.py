@@ -12,6 +12,7 @@ from typing import Any, Final
 from kernelforge.errors import ArgumentError
 from kernelforge.optim.optimizer import Optimizer, Params, zeros_like
 from kernelforge.optim.options import Number, Options, check_betas, check_not_negative, used
+from kernelforge.optim.updates import of_arguments_alone
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import composite
 
@@ -59,6 +60,7 @@ class SGD(Optimizer):
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"momentum_buffer": zeros_like(tensor)} if used(options["momentum"]) else {}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -114,6 +116,7 @@ class LARS(Optimizer):
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"momentum_buffer": zeros_like(tensor)} if used(options["momentum"]) else {}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -163,6 +166,7 @@ class Lion(Optimizer):
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"exp_avg": zeros_like(tensor)}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:
@@ -239,6 +243,7 @@ class Muon(Optimizer):
     def _begin(self, options: Options, tensor: Tensor) -> dict[str, Tensor]:
         return {"momentum_buffer": zeros_like(tensor)}
 
+    @of_arguments_alone
     def _updated(
         self, options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor, fresh: bool
     ) -> Tensor:

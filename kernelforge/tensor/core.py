@@ -499,6 +499,15 @@ class Core(_Fields):
             return self
         return self._become(new)
 
+    def _renew(self, node: Node) -> None:
+        """`assign` of what is known to have the shape, dtype and device of this tensor, in no history."""
+        new = self._wrap(node, None)
+        if self._leaf:
+            self._set(new._node)
+            pending[id(self)] = self
+        else:
+            self._become(new)
+
     def detach(self) -> Self:
         """The same elements as a constant: gradients do not flow through it."""
         view = self._wrap(graph.detach(self._node), None)
