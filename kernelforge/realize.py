@@ -58,7 +58,7 @@ from kernelforge.settings import (
     remembered,
     shows_kernels,
 )
-from kernelforge.structure import Structure, structure_on
+from kernelforge.structure import Structure, structure, structure_on
 from kernelforge.tune import state as tuned
 
 if TYPE_CHECKING:
@@ -381,7 +381,7 @@ def _planned(
             GlobalCounters.plans += 1
             return plan
     passing = TUNE.value or shows_kernels()
-    name = None if passing else saved.name_of(graph, device, circumstances(), sorted(free))
+    name = None if passing else saved.name_of(structure(nodes), device, circumstances(), sorted(free))
     plan = saved.recall(name) if name is not None else None
     if plan is None:
         start = perf_counter()

@@ -8,23 +8,24 @@ ones are one object while a key holds them.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Hashable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from kernelforge.buffer import Buffer
 from kernelforge.graph import Node, uniform
+from kernelforge.native import compiled
 
 
 class Structure(NamedTuple):
     """A graph without its buffers.
 
-    key     each node with its operation and attribute, then its sources; a node met again by its number, and buffers
-            by theirs, with their shapes and dtypes
+    key     equal for graphs that are alike: each node with its operation and attribute, then its sources; a node met
+            again by its number, and buffers by theirs, with their shapes and dtypes
     leaves  the buffers, and the nodes of `inputs`, by number
     nodes   all nodes, by number
     """
 
-    key: tuple[object, ...]
+    key: Hashable
     leaves: list[Buffer | Node]
     nodes: list[Node]
 
@@ -73,12 +74,28 @@ def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset(), hist
     return Structure(tuple(parts), list(leaves), list(number))
 
 
+if TYPE_CHECKING or compiled is None:
+
+    def known_structure(roots: Sequence[Node]) -> Structure | None:
+        """`structure` of roots with a key of another kind, in much less time; None where there is no such way."""
+        return None
+
+else:
+
+    def known_structure(roots: Sequence[Node]) -> Structure | None:
+        """`structure` of roots with a key of another kind, in much less time; None where there is no such way."""
+        found = compiled.structure(list(roots))
+        return None if found is None else Structure(*found)
+
+
 def structure_on(roots: Sequence[Node], device: str) -> Structure:
     """The structure of what roots are computed from on a device, without constants that were computed on another one,
     which was the default one then.
 
     What is computed from no buffer is on no device of its own, and equal ones are one node while anything holds it.
     """
+    if (known := known_structure(roots)) is not None and all(x.device == device for x in known.leaves):
+        return known
     found = structure(roots)
     while any(leaf.device != device for leaf in found.leaves):
         constants = [x for x in found.nodes if x.device is None and x.realized is not None]

@@ -164,6 +164,31 @@ static bool are_facts(PyObject *facts, PyObject *function)
     return true;
 }
 
+/* A new graph that is known, in its chain; NULL with an error set. */
+static struct known *added(const struct kf_graph *graph)
+{
+    struct known *known = PyMem_Calloc(1, sizeof *known);
+    if (!known || !copy(known, graph)) {
+        if (known)
+            leave(known);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    known->next = chains[graph->hash % CHAINS];
+    chains[graph->hash % CHAINS] = known;
+    count_known++;
+    return known;
+}
+
+/* Whether the buffers a graph reads are these. */
+static bool reads(const struct kf_graph *graph, PyObject *leaves)
+{
+    bool same = graph->buffers == PyList_Size(leaves);
+    for (Py_ssize_t i = 0; same && i < graph->buffers; i++)
+        same = graph->buffer[i] == PyList_GetItem(leaves, i);
+    return same;
+}
+
 /* Whether these are numbers of a graph's nodes. */
 static bool are_numbers(PyObject *numbers, const struct kf_graph *graph)
 {
@@ -210,37 +235,22 @@ static PyObject *know(PyObject *module, PyObject *given)
         Py_CLEAR(under_epoch);
     }
     Py_DECREF(found);
-    struct kf_graph graph;
-    if (PyErr_Occurred() || !kf_walk(&graph, roots, count) || graph.buffers != PyList_Size(leaves) ||
-        !are_numbers(guilty, &graph))
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
-    for (Py_ssize_t i = 0; i < graph.buffers; i++)
-        if (graph.buffer[i] != PyList_GetItem(leaves, i))
-            return Py_NewRef(Py_False);
-    struct known *known = find(&graph);
-    if (known) {
+    struct kf_graph *graph = PyErr_Occurred() ? NULL : kf_walk(roots, count, KF_PLAIN);
+    struct known *known = NULL;
+    bool fits = graph && reads(graph, leaves) && are_numbers(guilty, graph);
+    if (fits && (known = find(graph)))
         leave(known);
-        Py_RETURN_TRUE;
+    else if (fits && !PyErr_Occurred() && (known = added(graph))) {
+        known->function = Py_NewRef(function);
+        known->facts = Py_NewRef(facts);
+        known->guilty = Py_NewRef(guilty);
+        known->blame = blame == Py_None ? NULL : Py_NewRef(blame);
+        known->kernels = kernels;
+        known->flops = flops;
+        known->nbytes = nbytes;
     }
-    if (PyErr_Occurred())
-        return NULL;
-    known = PyMem_Calloc(1, sizeof *known);
-    if (!known || !copy(known, &graph)) {
-        if (known)
-            leave(known);
-        return PyErr_NoMemory();
-    }
-    known->function = Py_NewRef(function);
-    known->facts = Py_NewRef(facts);
-    known->guilty = Py_NewRef(guilty);
-    known->blame = blame == Py_None ? NULL : Py_NewRef(blame);
-    known->kernels = kernels;
-    known->flops = flops;
-    known->nbytes = nbytes;
-    known->next = chains[graph.hash % CHAINS];
-    chains[graph.hash % CHAINS] = known;
-    count_known++;
-    Py_RETURN_TRUE;
+    kf_leave(graph);
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(known != NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------- running */
@@ -355,21 +365,22 @@ static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf
 /* Runs the graph of tensors where it is known; as `run` tells.  The nodes hold all that is walked but the buffers. */
 static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
 {
-    struct kf_graph graph;
     kf_node *nodes[MOST_ROOTS];
     int ran = 0;
     for (Py_ssize_t i = 0; i < count; i++)
         nodes[i] = (kf_node *)Py_NewRef(tensors[i]->node);
-    if (kf_walk(&graph, nodes, count)) {
-        for (Py_ssize_t i = 0; i < graph.buffers; i++)
-            Py_INCREF(graph.buffer[i]); /* whatever others do meanwhile */
-        struct known *known = find(&graph);
+    struct kf_graph *graph = kf_walk(nodes, count, KF_PLAIN);
+    if (graph) {
+        for (Py_ssize_t i = 0; i < graph->buffers; i++)
+            Py_INCREF(graph->buffer[i]); /* whatever others do meanwhile */
+        struct known *known = find(graph);
         if (known) {
-            ran = run(tensors, nodes, &graph, known);
+            ran = run(tensors, nodes, graph, known);
             leave(known);
         }
-        for (Py_ssize_t i = 0; i < graph.buffers; i++)
-            Py_DECREF(graph.buffer[i]);
+        for (Py_ssize_t i = 0; i < graph->buffers; i++)
+            Py_DECREF(graph->buffer[i]);
+        kf_leave(graph);
     }
     for (Py_ssize_t i = 0; i < count; i++)
         Py_DECREF((PyObject *)nodes[i]);
@@ -449,8 +460,6 @@ static PyMethodDef functions[] = {
 
 int kf_add_known(PyObject *module)
 {
-    if (kf_prepare_structure() < 0)
-        return -1;
     if (!waiting && !(waiting = PyList_New(0)))
         return -1;
     if (!touched && !(touched = PyUnicode_InternFromString("touched")))

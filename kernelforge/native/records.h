@@ -39,11 +39,12 @@ typedef struct {
     PyObject *node, *tracked, *leaf, *grad, *hooks, *place;
 } kf_tensor;
 
-/* kernelforge.buffer.Buffer */
+/* kernelforge.buffer.Buffer.  visit: its number in the last walk that met it. */
 typedef struct {
     PyObject_HEAD
     PyObject *weak;
     PyObject *size, *dtype, *device, *host, *memory, *shared;
+    uint64_t visit;
 } kf_buffer;
 
 /* kernelforge.kernels.runtime.Memory */
@@ -122,6 +123,7 @@ int kf_add_records(PyObject *module);
 int kf_add_nodes(PyObject *module);
 int kf_add_tensors(PyObject *module);
 int kf_add_functions(PyObject *module);
+int kf_add_structure(PyObject *module);
 int kf_add_known(PyObject *module);
 
 /* Whether an object, or NULL, is a node that has all its fields. */

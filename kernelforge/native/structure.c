@@ -2,13 +2,62 @@
 
 #include "structure.h"
 
+#include <string.h>
+
+enum { MOST_NODES = 1 << 15, SMALLEST = 4096 };
+
 static PyObject *names[5];
 enum { GRADIENT, IOTA, EXPAND, RESHAPE, CONST };
+enum { WORDS, OBJECTS, BUFFERS, NODES, STACK };
+
+/* One that was let go of: most walks begin when no other is on its way. */
+static struct kf_graph *spare;
+
+static struct kf_graph *taken(void)
+{
+    struct kf_graph *graph = spare;
+    spare = NULL;
+    if (!graph && !(graph = PyMem_Calloc(1, sizeof *graph)))
+        return NULL;
+    graph->words = graph->objects = graph->buffers = graph->nodes = graph->height = 0;
+    graph->hash = 0;
+    return graph;
+}
+
+void kf_leave(struct kf_graph *graph)
+{
+    if (!graph)
+        return;
+    if (!spare) {
+        spare = graph;
+        return;
+    }
+    for (size_t i = 0; i < sizeof graph->rows / sizeof *graph->rows; i++)
+        PyMem_Free(graph->rows[i].first);
+    PyMem_Free(graph);
+}
+
+/* Makes room in a row for so many things of a size. */
+static bool grow(struct kf_graph *graph, int number, Py_ssize_t count, size_t size)
+{
+    struct kf_row *row = &graph->rows[number];
+    if (count * (Py_ssize_t)size <= row->room)
+        return true;
+    Py_ssize_t room = row->room ? row->room : SMALLEST;
+    while (room < count * (Py_ssize_t)size)
+        room *= 2;
+    void *first = PyMem_Realloc(row->first, (size_t)room);
+    if (!first)
+        return false;
+    *row = (struct kf_row){first, room};
+    return true;
+}
 
 static bool add_word(struct kf_graph *graph, uint64_t word)
 {
-    if (graph->words == KF_MOST_WORDS)
+    if (!grow(graph, WORDS, graph->words + 1, sizeof word))
         return false;
+    graph->word = graph->rows[WORDS].first;
     graph->word[graph->words++] = word;
     graph->hash = kf_mixed(graph->hash, word);
     return true;
@@ -16,9 +65,19 @@ static bool add_word(struct kf_graph *graph, uint64_t word)
 
 static bool add_object(struct kf_graph *graph, PyObject *object)
 {
-    if (graph->objects == KF_MOST_OBJECTS)
+    if (!grow(graph, OBJECTS, graph->objects + 1, sizeof object))
         return false;
+    graph->object = graph->rows[OBJECTS].first;
     graph->object[graph->objects++] = object;
+    return true;
+}
+
+static bool push(struct kf_graph *graph, kf_node *node)
+{
+    if (graph->height > MOST_NODES || !grow(graph, STACK, graph->height + 1, sizeof node))
+        return false;
+    graph->stack = graph->rows[STACK].first;
+    graph->stack[graph->height++] = node;
     return true;
 }
 
@@ -37,30 +96,57 @@ static bool is_uniform(const kf_node *node)
     return node->op == names[CONST];
 }
 
-enum { NODE = 1, AGAIN, VALUE, BUFFER };
+enum { NODE = 1, AGAIN, VALUE, BUFFER, COMPUTED };
 
 /* Adds a buffer a graph reads, as it is seen there. */
-static bool add_buffer(struct kf_graph *graph, const kf_node *node, PyObject *buffer)
+static bool add_buffer(struct kf_graph *graph, const kf_node *node, PyObject *given, uint64_t first, uint64_t how)
 {
-    Py_ssize_t at = 0;
-    while (at < graph->buffers && graph->buffer[at] != buffer)
-        at++;
-    if (at == KF_MOST_BUFFERS)
+    if (!PyObject_TypeCheck(given, kf_buffer_type))
         return false;
-    if (at == graph->buffers)
-        graph->buffer[graph->buffers++] = buffer;
-    return add_word(graph, BUFFER) && add_word(graph, (uint64_t)at) && add_word(graph, (uintptr_t)node->dtype) &&
+    kf_buffer *buffer = (kf_buffer *)given;
+    if (buffer->visit < first) {
+        if (!grow(graph, BUFFERS, graph->buffers + 1, sizeof given))
+            return false;
+        graph->buffer = graph->rows[BUFFERS].first;
+        graph->buffer[graph->buffers] = given;
+        buffer->visit = first + (uint64_t)graph->buffers++;
+    }
+    return add_word(graph, how) && add_word(graph, buffer->visit - first) && add_word(graph, (uintptr_t)node->dtype) &&
            add_word(graph, (uint64_t)PyTuple_Size(node->shape)) && add_object(graph, node->device) &&
            add_object(graph, node->shape) && add_object(graph, node->dtype);
 }
 
-/* Adds a node that is met for the first time; its sources are pushed.  False where the graph is another matter. */
-static bool add_node(struct kf_graph *graph, kf_node *node, kf_node **stack, Py_ssize_t *height)
+/* Adds an operation; its sources are pushed. */
+static bool add_operation(struct kf_graph *graph, const kf_node *node)
 {
-    PyObject *buffer = PyObject_TypeCheck(node->attr, kf_buffer_type) ? node->attr : node->realized;
-    if (buffer != Py_None) /* a constant may have been computed where the default device was another */
-        return node->device != Py_None && add_buffer(graph, node, buffer);
-    if (node->op == names[GRADIENT])
+    Py_ssize_t count = PyTuple_Size(node->src);
+    if (!count || !add_word(graph, NODE) || !add_word(graph, node->own) || !add_object(graph, node->op) ||
+        !add_object(graph, node->attr))
+        return false;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *x = PyTuple_GetItem(node->src, i);
+        if (!kf_is_node(x) || !push(graph, (kf_node *)x))
+            return false;
+    }
+    return true;
+}
+
+/* Adds a node that is met for the first time.  False where the graph is another matter. */
+static bool add_node(struct kf_graph *graph, const kf_node *node, uint64_t first, enum kf_extent extent)
+{
+    bool is_leaf = PyObject_TypeCheck(node->attr, kf_buffer_type);
+    PyObject *buffer = is_leaf ? node->attr : node->realized;
+    if (buffer != Py_None) { /* a constant may have been computed where the default device was another */
+        bool goes_on = extent == KF_HISTORY && !is_leaf && PyTuple_Size(node->src);
+        if ((node->device == Py_None && extent == KF_PLAIN) ||
+            !add_buffer(graph, node, buffer, first, goes_on ? COMPUTED : BUFFER))
+            return false;
+        if (extent == KF_HISTORY && node->op == names[CONST] &&
+            !(add_word(graph, (uintptr_t)node) && add_object(graph, (PyObject *)node)))
+            return false;
+        return !goes_on || add_operation(graph, node);
+    }
+    if (node->op == names[GRADIENT] && extent != KF_HISTORY)
         return false;
     if (node->device == Py_None) {
         if (node->op == names[IOTA])
@@ -69,59 +155,177 @@ static bool add_node(struct kf_graph *graph, kf_node *node, kf_node **stack, Py_
         if (is_uniform(node)) /* equal ones are one object while it is held */
             return add_word(graph, VALUE) && add_word(graph, (uintptr_t)node) && add_object(graph, (PyObject *)node);
     }
-    Py_ssize_t count = PyTuple_Size(node->src);
-    if (!count || *height + count > KF_MOST_NODES || !add_word(graph, NODE) || !add_word(graph, node->own) ||
-        !add_object(graph, node->op) || !add_object(graph, node->attr))
-        return false;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *x = PyTuple_GetItem(node->src, i);
-        if (!kf_is_node(x))
+    return add_operation(graph, node);
+}
+
+/* Whether nodes are on one device.  What is on none is computed on the default device, whichever that is. */
+static bool are_on_one_device(kf_node *const *roots, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (roots[i]->device == Py_None ||
+            (i && PyObject_RichCompareBool(roots[i]->device, roots[0]->device, Py_EQ) != 1))
             return false;
-        stack[(*height)++] = (kf_node *)x;
-    }
     return true;
 }
 
-bool kf_walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count)
+static bool walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count, enum kf_extent extent)
 {
     static uint64_t walks;
-    kf_node *stack[KF_MOST_NODES];
     uint64_t first = ++walks << 16;
-    Py_ssize_t height = 0;
-    graph->words = graph->objects = graph->buffers = graph->nodes = 0;
-    graph->hash = 0;
-    for (; height < count; height++) {
-        stack[height] = roots[height];
-        PyObject *device = roots[height]->device;
-        if (device == Py_None) /* it is computed on the default device, whichever that is */
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!push(graph, roots[i]))
             return false;
-        if (height && PyObject_RichCompareBool(device, roots[0]->device, Py_EQ) != 1)
-            return false;
-    }
     if (!add_word(graph, (uint64_t)count))
         return false;
-    while (height) {
-        kf_node *node = stack[--height];
+    while (graph->height) {
+        kf_node *node = graph->stack[--graph->height];
         if (node->visit >= first) {
             if (!add_word(graph, AGAIN) || !add_word(graph, node->visit - first))
                 return false;
             continue;
         }
-        if (graph->nodes == KF_MOST_NODES)
+        if (graph->nodes == MOST_NODES || !grow(graph, NODES, graph->nodes + 1, sizeof node))
             return false;
+        graph->node = graph->rows[NODES].first;
         node->visit = first + (uint64_t)graph->nodes;
         graph->node[graph->nodes++] = node;
-        if (!add_node(graph, node, stack, &height))
+        if (!add_node(graph, node, first, extent))
             return false;
     }
     return true;
 }
 
-int kf_prepare_structure(void)
+struct kf_graph *kf_walk(kf_node *const *roots, Py_ssize_t count, enum kf_extent extent)
+{
+    if (extent == KF_PLAIN && !are_on_one_device(roots, count))
+        return NULL;
+    struct kf_graph *graph = taken();
+    if (graph && walk(graph, roots, count, extent))
+        return graph;
+    kf_leave(graph);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ for Python */
+
+/* What is the same of graphs that differ only in the buffers they read.  objects: a tuple. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *objects;
+    uint64_t hash;
+    Py_ssize_t words;
+    uint64_t *word;
+} Key;
+
+static PyTypeObject *key_type;
+
+static void leave_key(PyObject *self)
+{
+    PyMem_Free(((Key *)self)->word);
+}
+
+KF_KEEPS(Key, objects, objects, leave_key)
+
+static PyObject *compared(PyObject *self, PyObject *other, int operation)
+{
+    if ((operation != Py_EQ && operation != Py_NE) || !PyObject_TypeCheck(other, key_type))
+        return Py_NewRef(Py_NotImplemented);
+    const Key *a = (Key *)self, *b = (Key *)other;
+    int equal = a->hash == b->hash && a->words == b->words &&
+                !memcmp(a->word, b->word, (size_t)a->words * sizeof *a->word);
+    if (equal && a != b)
+        equal = PyObject_RichCompareBool(a->objects, b->objects, Py_EQ);
+    return equal < 0 ? NULL : PyBool_FromLong(equal == (operation == Py_EQ));
+}
+
+static Py_hash_t hashed(PyObject *self)
+{
+    Py_hash_t hash = (Py_hash_t)((Key *)self)->hash;
+    return hash == -1 ? -2 : hash;
+}
+
+static PyObject *key_of(const struct kf_graph *graph)
+{
+    Key *key = kf_new(key_type);
+    if (!key)
+        return NULL;
+    key->objects = PyTuple_New(graph->objects);
+    key->word = PyMem_Malloc(((size_t)graph->words + 1) * sizeof *key->word);
+    if (!key->objects || !key->word) {
+        Py_DECREF((PyObject *)key);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; i < graph->objects; i++)
+        PyTuple_SetItem(key->objects, i, Py_NewRef(graph->object[i]));
+    memcpy(key->word, graph->word, (size_t)graph->words * sizeof *key->word);
+    key->words = graph->words;
+    key->hash = graph->hash;
+    return (PyObject *)key;
+}
+
+static PyObject *listed(PyObject *const *objects, Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list && i < count; i++)
+        PyList_SetItem(list, i, Py_NewRef(objects[i]));
+    return list;
+}
+
+/* (key, buffers, nodes) of a graph; while these are made garbage may go, but nothing a root leads to. */
+static PyObject *told(const struct kf_graph *graph)
+{
+    PyObject *key = key_of(graph), *buffers = listed(graph->buffer, graph->buffers);
+    PyObject *nodes = listed((PyObject *const *)graph->node, graph->nodes);
+    PyObject *found = key && buffers && nodes ? PyTuple_Pack(3, key, buffers, nodes) : NULL;
+    Py_XDECREF(key);
+    Py_XDECREF(buffers);
+    Py_XDECREF(nodes);
+    return found;
+}
+
+/* structure(roots): what `kernelforge.structure.structure` tells of a list of nodes; None where that has to do it. */
+static PyObject *structure(PyObject *module, PyObject *given)
+{
+    (void)module;
+    if (!PyList_Check(given))
+        return PyErr_Format(PyExc_TypeError, "%R is no list", given);
+    Py_ssize_t count = PyList_Size(given);
+    PyObject *roots = PyList_GetSlice(given, 0, count), *found = NULL;
+    kf_node **nodes = PyMem_Malloc(((size_t)count + 1) * sizeof *nodes);
+    if (!roots || !nodes) {
+        Py_XDECREF(roots);
+        PyMem_Free(nodes);
+        return PyErr_NoMemory();
+    }
+    bool are = true;
+    for (Py_ssize_t i = 0; i < count; i++)
+        are = kf_is_node((PyObject *)(nodes[i] = (kf_node *)PyList_GetItem(roots, i))) && are;
+    struct kf_graph *graph = are ? kf_walk(nodes, count, KF_ALL) : NULL;
+    if (are && !graph)
+        graph = kf_walk(nodes, count, KF_HISTORY);
+    found = graph ? told(graph) : Py_NewRef(Py_None);
+    kf_leave(graph);
+    Py_DECREF(roots);
+    PyMem_Free(nodes);
+    return found;
+}
+
+static PyMethodDef functions[] = {
+    {"structure", structure, METH_O, "What a graph looks like, its buffers, its nodes."}, {NULL, NULL, 0, NULL}};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "What is the same of graphs that differ only in the buffers they read."},
+    {Py_tp_richcompare, compared}, {Py_tp_hash, hashed}, {Py_tp_traverse, Key_traverse}, {Py_tp_clear, Key_clear},
+    {Py_tp_dealloc, Key_forget}, {0, NULL}};
+
+static PyType_Spec spec = {"kernelforge.native._native.Key", sizeof(Key), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
+
+int kf_add_structure(PyObject *module)
 {
     static const char *const texts[] = {"gradient", "iota", "expand", "reshape", "const"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!names[i] && !(names[i] = PyUnicode_InternFromString(texts[i])))
             return -1;
-    return 0;
+    key_type = kf_add_type(module, "Key", &spec);
+    return key_type ? PyModule_AddFunctions(module, functions) : -1;
 }

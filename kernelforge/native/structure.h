@@ -8,22 +8,30 @@ by its number, buffers by theirs.  Here it is two rows, of numbers and of object
 
 #include "records.h"
 
-enum { KF_MOST_NODES = 512, KF_MOST_BUFFERS = 64, KF_MOST_WORDS = 2048, KF_MOST_OBJECTS = 2048 };
-
-/* A graph as it is walked; all borrowed. */
-struct kf_graph {
-    Py_ssize_t words, objects, buffers, nodes;
-    uint64_t hash;
-    uint64_t word[KF_MOST_WORDS];
-    PyObject *object[KF_MOST_OBJECTS];
-    PyObject *buffer[KF_MOST_BUFFERS];
-    kf_node *node[KF_MOST_NODES];
+/* A row that grows. */
+struct kf_row {
+    void *first;
+    Py_ssize_t room; /* in bytes */
 };
 
-/* Walks what nodes are computed from; false where the graph is too large, or not to be known by this. */
-bool kf_walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count);
+/* A graph as it is walked; all borrowed.  stack: nodes to be looked at; rows: where the pointers lead to. */
+struct kf_graph {
+    Py_ssize_t words, objects, buffers, nodes, height;
+    uint64_t hash;
+    uint64_t *word;
+    PyObject **object, **buffer;
+    kf_node **node, **stack;
+    struct kf_row rows[5];
+};
 
-/* Makes what walking needs; -1 with an error set. */
-int kf_prepare_structure(void);
+/* What is walked: graphs without gradients, in which nothing is computed that is on no device; all graphs; all, and how
+   computed nodes were computed. */
+enum kf_extent { KF_PLAIN, KF_ALL, KF_HISTORY };
+
+/* Walks what nodes are computed from, for whoever lets go of it; NULL where the graph is too large, or another matter. */
+struct kf_graph *kf_walk(kf_node *const *roots, Py_ssize_t count, enum kf_extent extent);
+
+/* Lets go of a graph, or of NULL. */
+void kf_leave(struct kf_graph *graph);
 
 #endif
