@@ -65,11 +65,13 @@ def _fits(store: Store, param: Param, reads: list[tuple[Load, Store]]) -> bool:
 def paired(kernel: Kernel, fitting: Mapping[Param, Sequence[Param]]) -> dict[Param, Param]:
     """An operand for each result as far as they go, of those that fit it.
 
-    A result takes what it is computed from, rather than what others are: an average stays where the average was.
+    A result takes what it is computed from, rather than what others are: an average stays where the average was, and a
+    gradient does not take the place of the weight.
     """
     readers = {param: {store.param for _, store in reads} for param, reads in _reads(kernel).items()}
+    own = {result: sum(result in readers[x] for x in fitting[result]) for result in fitting}
     pairs: dict[Param, Param] = {}
-    for result in sorted(fitting, key=lambda result: sum(result in readers[x] for x in fitting[result])):
+    for result in sorted(fitting, key=lambda result: own[result] or len(readers) + 1):
         free = [x for x in fitting[result] if x not in pairs.values()]
         if free:
             pairs[result] = min(free, key=lambda x: (result not in readers[x], len(readers[x])))

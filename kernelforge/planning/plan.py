@@ -41,6 +41,7 @@ from kernelforge.node import is_stored
 from kernelforge.planning.joint import joint
 from kernelforge.planning.kept import Preparation, preparations
 from kernelforge.planning.layout import held, lay_out
+from kernelforge.planning.ordering import later_updates
 from kernelforge.planning.recomputing import within
 from kernelforge.planning.rounds import rounds
 from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer, in_words
@@ -112,6 +113,8 @@ def make_plan(
         wanted = stores[: len(nodes)]
         computed = [node for node in dict.fromkeys(stores) if not is_stored(node) and node.size]
         found = groups(computed, target) if computed else []
+        if dying:
+            found = later_updates(found, frozenset(wanted), {leaves[number] for number in dying})
         planner.foresee(found, wanted, dying)
         for group in found:
             planner.add(group)

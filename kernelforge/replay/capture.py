@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from kernelforge.replay.trace import Act
 from kernelforge.tensor import Tensor, aliases
 from kernelforge.tensor.core import calling_line
 from kernelforge.tensor.generators import states
+
+LARGE: Final = 1 << 16  # bytes of a constant from which on it is looked at whether it is one value
 
 
 class Other(Exception):
@@ -124,6 +126,18 @@ class Effect:
     make: Maker | None
 
 
+class Filled(NamedTuple):
+    """What a buffer holds whose elements have all the same bits: the first of them."""
+
+    first: NDArray
+    size: int
+    like: Buffer
+
+    def buffer(self) -> Buffer:
+        """A new one."""
+        return Buffer(self.size, self.like.dtype, self.like.device, host=np.repeat(self.first, self.size))
+
+
 class Views(NamedTuple):
     """Tensors a call makes that show elements of one tensor, which it knows (its number is `parent`) or which is gone.
 
@@ -152,10 +166,12 @@ class Capture:
     said      what prints and logs the same again
     views     which of the tensors it makes show the same elements as others
     shared    how many containers are in several places
+    unread    numbers of tensors it is given of which it takes no values: what it has to look at is that they are there
     """
 
     def __init__(self) -> None:
-        self.constants: list[Buffer] = []
+        self.constants: list[Buffer | Filled] = []
+        self.unread: frozenset[int] = frozenset()
         self.steps: list[Step] = []
         self.sources: list[Source] = []
         self.changes: list[Change] = []
@@ -188,7 +204,7 @@ class Capture:
             return self._replay_single(self.single, tensors)
         in_place = bool(self.taken) and are_alone([tensors[place] for place in self.taken])
         buffers = [buffer_of(tensor) for tensor in tensors]
-        buffers += self.constants
+        buffers += self._own()
         if self.reads:
             raise_pending()  # an index out of range that is no fault of this call
         drawn = states() if len(self.steps) > 1 else []
@@ -214,6 +230,19 @@ class Capture:
         for say in self.said:
             say()
         return self.result(made)
+
+    def _own(self) -> list[Buffer]:
+        """The constants, with all of their elements from the first replay on."""
+        own = [x.buffer() if isinstance(x, Filled) else x for x in self.constants]
+        self.constants[:] = own
+        return own
+
+    def let_go(self) -> None:
+        """Keeps of large constants that have one value everywhere, as the state an optimiser begins with, that value.
+
+        Most captures of a first call are never replayed.
+        """
+        self.constants = [filled(x) or x if isinstance(x, Buffer) else x for x in self.constants]
 
     def take(self, plan: Plan) -> None:
         """Uses a plan for the last step that writes results in the memory of tensors the call changes.
@@ -309,6 +338,16 @@ def _contents(buffer: Buffer) -> NDArray | None:
         return realize.contents(buffer)
     except LATE:
         return None
+
+
+def filled(buffer: Buffer) -> Filled | None:
+    """What stands for a large buffer whose elements have all the same bits."""
+    if buffer.nbytes < LARGE or (values := _contents(buffer)) is None:
+        return None
+    bits = values.view(np.uint8).reshape(values.size, -1)
+    if not ((bits[:LARGE] == bits[0]).all() and (bits == bits[0]).all()):
+        return None
+    return Filled(values[:1].copy(), buffer.size, Buffer(0, buffer.dtype, buffer.device))
 
 
 def _has_same_bits(new: NDArray | None, old: NDArray | None) -> bool:

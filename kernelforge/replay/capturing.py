@@ -118,11 +118,30 @@ class Capturing:
             source = None if tensor._node is self.nodes[i] else self._source(tensor, numbers)
             capture.changes.append(Change(place[id(tensor)], source, tensor._tracked, tensor._leaf))
         self._write_down(capture, result, effects, gradients, lambda tensor: place[id(tensor)])
+        capture.unread = self._unread(capture, everything, changed | set(parents.values()), chosen)
         self._settle(wanted)
         capture.settle(result)
         if plan is not None:
             capture.take(plan)
+        capture.let_go()
         return capture, chosen
+
+    def _unread(
+        self, capture: Capture, everything: Sequence[Tensor], needed: set[int], chosen: Sequence[int]
+    ) -> frozenset[int]:
+        """The numbers of tensors whose values no step, no result and no history of one takes.
+
+        needed   those that change, or that others are views of
+        """
+        inside = set(map(id, everything))
+        used = {number for step in capture.steps if isinstance(step, RunStep) for number in step.order}
+        used |= {step.number for step in capture.steps if isinstance(step, ReadStep)}
+        sources = [*capture.sources, *[change.source for change in capture.changes if change.source is not None]]
+        used |= {x.number for x in sources} | {number for x in sources for number, _ in x.inputs}
+        return frozenset(
+            number for number, i in enumerate(chosen)
+            if number not in used and i not in needed and id(self.tensors[i]) not in inside
+        )  # fmt: skip
 
     def _parent(self, view: Tensor) -> int | None:
         """The number of the nearest tensor that was there before and that a tensor is a view of."""

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, is_dataclass
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
+from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError
-from kernelforge.graph import Node
+from kernelforge.graph import Node, buffer
 from kernelforge.replay.capture import Capture
 from kernelforge.replay.guards import Bare, Guard, check_not_iterator, is_same, shown
+from kernelforge.replay.holders import Gradient
 from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
 from kernelforge.replay.watching import Environment
@@ -148,6 +150,7 @@ class Entry:
     pattern    for each tensor argument the first place in which it is among all tensors
     changing   which of all tensors change in place, and which are views of those
     seen       the tensors it sees, and their kinds
+    gradients  the places of gradients that the call replaces without having read them, and which seen tensors they are
     """
 
     capture: Capture
@@ -168,6 +171,35 @@ class Entry:
     kin: list[Any] = field(default_factory=list)
     nodes: list[tuple[Node, bool | None, bool]] = field(default_factory=list)
     ids: set[int] = field(default_factory=set)
+    gradients: list[tuple[Guard, int]] = field(default_factory=list)
+
+    def find_gradients(self) -> None:
+        """Finds the gradients a replay need not be given; of these themselves nothing matters, for others take their
+        places."""
+        number = {id(tensor): i for i, tensor in enumerate(self.seen)}
+        effects = [x for x in self.capture.effects if isinstance(x.holder, Gradient) and x.key == "grad"]
+        replaced = {id(effect.holder.owner) for effect in effects}
+        for guard in self.guards:
+            if isinstance(guard, Guard) and isinstance(guard.holder, Gradient) and id(guard.holder.owner) in replaced:
+                old = guard.contents.get("grad")
+                if number.get(id(old), -1) in self.capture.unread and self.uses[id(old)] == 1:
+                    self.gradients.append((guard, number[id(old)]))
+        gone = {id(guard.contents["grad"]) for guard, _ in self.gradients}
+        self.guards = [x for x in self.guards if not (isinstance(x, Guard) and id(x.holder.owner) in gone)]
+
+    def forget_gradients(self, before: bool = False) -> None:
+        """Has tensors without elements stand for gradients that replays replace, and whose memory guards would keep.
+
+        before   such a replay is about to begin: nobody else needs the gradients either, but who asked for them before
+        """
+        for guard, i in self.gradients:
+            old = guard.contents["grad"]
+            if old is self.seen[i] and self.uses[id(old)] == 1 and (buffer := old._stored) is not None and buffer.size:
+                if before and guard.holder.owner.grad is old:
+                    guard.holder.put("grad", None)
+                new = _without_elements(old)
+                guard.put("grad", new)
+                self.rebind(old, new)
 
     def fits_quickly(self, mode: tuple[object, ...], args: tuple[Any, ...]) -> bool:
         """True when this capture is right for a call and hardly anything had to be looked at; False: look closer."""
@@ -286,6 +318,14 @@ class Entry:
     def tensors(self, given: Arguments) -> list[Tensor]:
         """What the capture has to be given."""
         return self.seen + [given.tensors[i] for i in self.fresh]
+
+
+def _without_elements(tensor: Tensor) -> Tensor:
+    """A tensor of the same kind in no memory."""
+    node = tensor._node
+    made = Tensor._wrap(buffer(Buffer(node.size, node.dtype, tensor.device), node.shape, node.dtype), tensor._tracked)
+    made._leaf = tensor._leaf
+    return made
 
 
 def _with_rank(kind: tuple[object, ...]) -> tuple[object, ...]:

@@ -107,6 +107,7 @@ class Jit(Generic[P, T]):
                 continue
             reason = entry.reason(mode, given)
             if reason is None:
+                entry.forget_gradients(before=not entry.capture.reads)
                 tensors, entry.nodes = entry.tensors(given), []
                 _compute(tensors)
                 try:
@@ -119,6 +120,7 @@ class Jit(Generic[P, T]):
                     if number:
                         self._entries.insert(0, self._entries.pop(number))
                     return result
+            entry.forget_gradients()
             why = why or reason
         with _capturing, self._budget():
             return self._anew(args, kwargs, given, mode, why)
@@ -217,6 +219,8 @@ class Jit(Generic[P, T]):
         entry.guards += everything_in(snapshot, [value for _, value in roots], work.trace)
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)
         entry.quick = plain and not entry.kin and entry.fresh == list(range(len(args)))
+        entry.find_gradients()
+        entry.forget_gradients()
         entry.seconds = perf_counter() - start
         self._entries.insert(0, entry)
         return result

@@ -146,6 +146,11 @@ class Guard:
         self._expect()
         return found
 
+    def put(self, key: Any, value: Any) -> None:
+        """Expects another content from now on."""
+        self.contents = {**self.contents, key: value}
+        self._expect()
+
     def now(self) -> dict[Any, Any]:
         """The contents as they are, of those that could matter."""
         now = self.holder.seen(self.holder.items(), self.names)

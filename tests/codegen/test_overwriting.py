@@ -290,3 +290,18 @@ def test_results_take_what_they_are_computed_from() -> None:
     stores = [Store(x, i.index, value, order=(i,)) for x, value in ((p1, moved), (v1, square), (m1, average))]
     kernel = Kernel("step", (p1, v1, m1, p, m, v, g), tuple(stores))
     assert paired(kernel, overwritable(kernel)) == {p1: p, m1: m, v1: v}
+
+
+def test_gradients_leave_weights_where_they_are() -> None:
+    """g = x.T @ y, w = w - g: the weight takes the weight's place, whichever comes first."""
+    i, j, k = Axis("i", 8), Axis("j", 8), Axis("k", 5)
+    x, y = Param("x", dtypes.float32, 40), Param("y", dtypes.float32, 40)
+    w, w1, g = (Param(name, dtypes.float32, 64) for name in ("w", "w1", "g"))
+    here = flattened([i, j])
+    gradient = reduce("add", apply("mul", load(x, flattened([k, i])), load(y, flattened([k, j]))), [k])
+    stores = [Store(g, here, gradient, order=(i, j)),
+              Store(w1, here, apply("sub", load(w, here), gradient), order=(i, j))]  # fmt: skip
+    for order in (stores, stores[::-1]):
+        kernel = Kernel("step", (g, w1, w, x, y), tuple(order))
+        assert overwritable(kernel) == {g: (w,), w1: (w,)}
+        assert paired(kernel, overwritable(kernel)) == {w1: w}
