@@ -6,6 +6,7 @@
     --matrix full all types and samples of torch's database of operations, instead of one of each
 """
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -23,8 +24,13 @@ from tests.modes import (  # noqa: F401
     pytest_runtest_protocol,
     pytest_terminal_summary,
 )
+from tests.optional import left_out
 
-collect_ignore = ["codegen/triton_interpreter.py"]  # importing it makes triton interpret; looking for doctests would
+WITHOUT_TORCH = left_out("torch")
+collect_ignore = [
+    "codegen/triton_interpreter.py",  # importing it makes triton interpret; looking for doctests would
+    *map(str, WITHOUT_TORCH),
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,12 +58,24 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("kernelforge")
 
 
+def pytest_report_header() -> list[str]:
+    missing = f"torch is not installed (pip install '.[parity]'): {len(WITHOUT_TORCH)} files that need it are left out"
+    return [missing] if WITHOUT_TORCH else []
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="slow test: runs with --slow"))
         if item.get_closest_marker("gpu") and (missing := absence()) is not None:
             item.add_marker(pytest.mark.skip(reason=missing))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> None:
+    """Garbage is looked for in what a file of tests makes itself: in all that many of them left it takes a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["NUMPY", "CPU"])
