@@ -2,7 +2,7 @@
 
     python -m bench.breadth CLASS ... [--count 8] [--seed 0] [--rounds 10]
 
-The classes are those of CLASSES below.  A seed gives the same sizes again.  Prints torch's time over ours of each, and
+The classes are those of CLASSES below, some of which `bench/wider.py` has.  A seed gives the same sizes again.  Prints torch's time over ours of each, and
 the geometric mean of each class.
 """
 
@@ -14,36 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from bench import wider
 from bench.measure import THREADS, ratio
+from bench.sides import Call, Case, applied, both, computed, log, pick
 from kernelforge import Tensor, fft, nn, optim
 from kernelforge.nn import functional as F
-from kernelforge.realize import synchronize
-
-Call = Callable[[], Any]
-Case = tuple[str, Call, Call]  # its name, ours and torch's
-
-
-def both(torch: Any, *shape: int, gradient: bool = False) -> tuple[Tensor, Any]:
-    """The same normal numbers in both libraries."""
-    values = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    return Tensor(values, requires_grad=gradient).realize(), torch.from_numpy(values).requires_grad_(gradient)
-
-
-def computed(*tensors: Tensor) -> None:
-    """Compute tensors and wait."""
-    Tensor.realize(*tensors)
-    synchronize()
-
-
-def pick(rng: np.random.Generator, *choices: Any) -> Any:
-    """One of several."""
-    return choices[rng.integers(len(choices))]
-
-
-def log(rng: np.random.Generator, low: int, high: int) -> int:
-    """A size between two, its logarithm as likely everywhere."""
-    return round(math.exp(rng.uniform(math.log(low), math.log(high))))
-
 
 # Models ------------------------------------------------------------------------------------------------------------
 
@@ -110,39 +85,6 @@ def mlp(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
 
 
 # Windows -----------------------------------------------------------------------------------------------------------
-
-
-def differentiated(
-    torch: Any, shapes: list[tuple[int, ...]], ours: Call, theirs: Call, of: Any = None
-) -> tuple[Call, Call]:
-    """The function of tensors of these shapes and its gradients, or those with respect to some only."""
-    needed = [of is None or i in of for i in range(len(shapes))]
-    pairs = [both(torch, *shape, gradient=need) for shape, need in zip(shapes, needed)]
-    mine, others = [a for a, _ in pairs], [b for _, b in pairs]
-    with torch.no_grad():
-        dy, dt = both(torch, *theirs(*others).shape)
-
-    def ours_step() -> None:
-        for x in mine:
-            x.grad = None
-        y = ours(*mine)
-        y.backward(dy)
-        computed(y, *(x.grad for x, need in zip(mine, needed) if need))
-
-    def their_step() -> None:
-        for x in others:
-            x.grad = None
-        theirs(*others).backward(dt)
-
-    return ours_step, their_step
-
-
-def applied(
-    torch: Any, name: str, shapes: list[tuple[int, ...]], of: Any = None, **options: Any
-) -> tuple[Call, Call]:
-    """differentiated(), of the function of both libraries that has a name."""
-    ours, theirs = getattr(F, name), getattr(torch.nn.functional, name)
-    return differentiated(torch, shapes, lambda *x: ours(*x, **options), lambda *x: theirs(*x, **options), of)
 
 
 def convolution(torch: Any, rng: np.random.Generator, **limits: Any) -> Iterator[Case]:
@@ -267,18 +209,21 @@ def products(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
 
 
 def transforms(torch: Any, rng: np.random.Generator) -> Iterator[Case]:
-    """Complex Fourier transforms of powers of two."""
+    """Fourier transforms of powers of two, of round numbers and of any length, along one dimension or two."""
     while True:
-        size, rows = 1 << int(rng.integers(4, 17)), log(rng, 1, 64)
+        name, rows = pick(rng, "fft", "ifft", "rfft", "fft2"), log(rng, 1, 128)
+        size = pick(rng, 1 << int(rng.integers(4, 17)), pick(rng, 60, 100, 360, 1000, 1200), log(rng, 16, 2000))
         (a, s), (b, t) = both(torch, rows, size), both(torch, rows, size)
-        z, u = (a + 1j * b).realize(), torch.complex(s, t)
-        yield f"fft {rows}x{size}", lambda z=z: computed(fft.fft(z)), lambda u=u: torch.fft.fft(u)
+        z, u = (a, s) if name == "rfft" else ((a + 1j * b).realize(), torch.complex(s, t))
+        ours, theirs = getattr(fft, name), getattr(torch.fft, name)
+        yield f"{name} {rows}x{size}", lambda f=ours, z=z: computed(f(z)), lambda f=theirs, u=u: f(u)
 
 
 CLASSES: dict[str, Callable[..., Iterator[Case]]] = {
     "recurrent": recurrent, "mlp": mlp, "convolution": convolution, "few_channels": few_channels,
     "transposed": transposed, "dilated": dilated, "volumes": volumes, "pool3d": pool3d, "resized": resized,
     "indexed": indexed, "scattered": scattered, "ordered": ordered, "products": products, "transforms": transforms,
+    **wider.CLASSES,
 }  # fmt: skip
 
 
