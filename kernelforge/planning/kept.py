@@ -103,12 +103,36 @@ def preparations(
     reads = [[slot for slot in step.arguments if slot not in step.writes] for step in steps]
     found: list[Preparation] = []
     taken: set[int] = set()
+    alike = _from_nothing(steps, reads, writers, leaves, nbytes)
     for start in asked:
-        chain = None if start in taken else _chain(start, steps, reads, writers, leaves, nbytes)
+        chain = alike.get(start) or _chain(start, steps, reads, writers, leaves, nbytes) if start not in taken else None
         if chain is not None and taken.isdisjoint(chain):
             taken.update(chain)
             found.append(_preparation(chain, steps, reads, leaves, nbytes, kind))
     return found
+
+
+def _from_nothing(
+    steps: Sequence[Step],
+    reads: Sequence[Sequence[int]],
+    writers: dict[int, list[int]],
+    leaves: int,
+    nbytes: Callable[[int], int],
+) -> dict[int, list[int]]:
+    """For each step that is computed from no leaf, all such steps that it shares values with, by way of others too."""
+    found: dict[int, list[int]] = {}
+    group: dict[int, list[int]] = {}  # of a slot's writer
+    for number, step in enumerate(steps):
+        fits = all(len(writers[slot]) == 1 and nbytes(slot) for slot in step.writes)
+        if not fits or any(slot < leaves or slot not in group for slot in reads[number]):
+            continue
+        members = [number]
+        for other in {id(group[slot]): group[slot] for slot in reads[number]}.values():
+            members += other
+        for member in members:
+            found[member] = members
+            group.update((slot, members) for slot in steps[member].writes)
+    return {number: sorted(members) for number, members in found.items()}
 
 
 def _chain(

@@ -22,7 +22,7 @@ from kernelforge import graph
 from kernelforge.checked import OVERLAPS
 from kernelforge.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from kernelforge.graph import Node
-from kernelforge.tensor.butterflies import MOST_DIRECT, steps, transformed
+from kernelforge.tensor.butterflies import MOST_DIRECT, round_length, steps, transformed
 from kernelforge.tensor.composite import composite, spelled_out
 from kernelforge.tensor.factors import Factors
 
@@ -231,9 +231,9 @@ class Fourier(Factors):
     def _as_convolution(self, sign: int) -> Self:
         """jk = (j^2 + k^2 - (k - j)^2) / 2 makes the transform a convolution with exp(-sign pi i t^2 / n)."""
         n = self.shape[-2]
-        length = 1 << (2 * n - 2).bit_length()
+        length = round_length(2 * n, self.size // (2 * n))
         t = self._below(n).cast(dtypes.int64)
-        chirp = (t * t % (2 * n))._turn(2 * n, sign, dtypes.float64).cast(self.dtype)
+        chirp = (t * t % (2 * n))._turn(2 * n, sign, dtypes.float64).cast(self.dtype).contiguous()
         back = chirp._conjugated()
         gap = type(self).zeros(length - 2 * n + 1, 2, dtype=self.dtype)
         kernel = back.cat(gap, back._part_of_pairs(1, n).flip(0), dim=0)._transformed(-1).contiguous()

@@ -218,6 +218,23 @@ def test_a_table_that_depends_on_nothing_is_computed_once() -> None:
     assert all(y.tobytes() == found[0].tobytes() for y in found)
 
 
+def test_tables_of_tables_are_computed_once() -> None:
+    def call() -> int:
+        first = (Tensor.arange(64, device="CPU").cast("float32").reshape(8, 8) * 0.01).cos().contiguous()
+        second = (Tensor.arange(64, device="CPU").cast("float32").reshape(8, 8) * 0.02).sin().contiguous()
+        both = (first @ second).contiguous()
+        before = GlobalCounters.kernel_count
+        found = (x @ both) @ first
+        assert np.allclose(found.numpy(), x.numpy() @ expected, atol=1e-4)
+        return GlobalCounters.kernel_count - before
+
+    x = Tensor(np.ones((3, 8), np.float32), device="CPU").realize()
+    places = np.arange(64, dtype=np.float32).reshape(8, 8)
+    expected = np.cos(places * 0.01) @ np.sin(places * 0.02) @ np.cos(places * 0.01)
+    counts = [call() for _ in range(4)]
+    assert counts[0] > counts[-1] <= 2
+
+
 def test_of_tables_no_large_one_is_kept() -> None:
     for _ in range(3):
         (Tensor.arange(1 << 19, device="CPU").cos().contiguous() * weight().sum()).realize()
