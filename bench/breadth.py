@@ -2,8 +2,8 @@
 
     python -m bench.breadth CLASS ... [--count 8] [--seed 0] [--rounds 10]
 
-The classes are those of CLASSES below, some of which `bench/wider.py` has.  A seed gives the same sizes again.  Prints torch's time over ours of each, and
-the geometric mean of each class.
+The classes are those of CLASSES below, some of which `bench/wider.py` has.  A seed gives the same sizes again.  Prints
+torch's time over ours of each, and the geometric mean of each class.
 """
 
 import argparse
