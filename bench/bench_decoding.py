@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,19 +39,31 @@ def model() -> Callable[[Tensor, Caches], tuple[Tensor, Caches]]:
     return step
 
 
-def decoded(step: Callable[[Tensor, Any], Any]) -> tuple[float, int, int]:
-    """Milliseconds a position takes in the median, plans made and kernels compiled over a sequence."""
+class Sequence(NamedTuple):
+    """Of a sequence: milliseconds a position takes in the median, and the positions plans and kernels were made at."""
+
+    milliseconds: float
+    planned: dict[int, int]
+    compiled: dict[int, int]
+
+
+def decoded(step: Callable[[Tensor, Any], Any]) -> Sequence:
+    """A sequence, from a cache of one position."""
     begin = Tensor(np.ones((1, HEADS, 1, WIDTH // HEADS), np.float32)).realize()
     x, caches = Tensor(np.ones((1, 1, WIDTH), np.float32)).realize(), [(begin, begin)] * LAYERS
-    seconds, before = [], (GlobalCounters.plans, GlobalCounters.compiled)
+    seconds, planned, compiled = [], dict[int, int](), dict[int, int]()
     with no_grad():
-        for _ in range(POSITIONS):
-            start = time.perf_counter()
+        for position in range(POSITIONS):
+            plans, kernels, start = GlobalCounters.plans, GlobalCounters.compiled, time.perf_counter()
             y, caches = step(x, caches)
             y.realize(*(part for pair in caches for part in pair))
             synchronize()
             seconds.append(time.perf_counter() - start)
-    return median(seconds) * 1e3, GlobalCounters.plans - before[0], GlobalCounters.compiled - before[1]
+            made = (planned, GlobalCounters.plans - plans), (compiled, GlobalCounters.compiled - kernels)
+            for counts, count in made:
+                if count:
+                    counts[position] = count
+    return Sequence(median(seconds) * 1e3, planned, compiled)
 
 
 def bench_decoding() -> None:
@@ -60,6 +72,7 @@ def bench_decoding() -> None:
     captured = jit(step)
     for name, function in (("as it is", step), ("captured", captured)):
         for which in ("first", "second", "third"):
-            milliseconds, plans, compiled = decoded(function)
-            print(f"{name}, {which} sequence: {milliseconds:7.3f} ms a position, {plans} plans, {compiled} kernels")
+            found = decoded(function)
+            print(f"{name}, {which} sequence: {found.milliseconds:7.3f} ms a position; plans made at positions "
+                  f"{found.planned or 'none'}, kernels compiled at {found.compiled or 'none'}")
     print("\n".join(line for line in captured.explain().splitlines() if "calls" in line or "of at most" in line))

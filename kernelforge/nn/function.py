@@ -30,7 +30,8 @@ class FunctionModule(Module):
 
     def forward(self, *inputs: Any) -> Any:
         """What the function gives."""
-        given = {name: getattr(self, name) for name in self._arguments}
+        attributes = vars(self)
+        given = {name: attributes[name] for name in self._arguments}
         return type(self).function(*inputs, **given, **({"training": self.training} if self.trains else {}))
 
     def extra_repr(self) -> str:

@@ -35,7 +35,8 @@ class _Loss(Module):
 
     def forward(self, *inputs: Any) -> Tensor:
         """The loss of predictions and targets, without dimensions unless reduction is "none"."""
-        given = {name: getattr(self, name) for name in self._arguments}
+        attributes = vars(self)
+        given = {name: attributes[name] for name in self._arguments}
         return type(self).function(*inputs, **given, reduction=self.reduction)
 
 

@@ -29,6 +29,7 @@ from kernelforge.replay.capture import (
 )
 from kernelforge.replay.guards import is_same
 from kernelforge.replay.holders import MISSING, Globals, Holder, Library
+from kernelforge.replay.others import Remembered
 from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import Making, tensors_in
@@ -78,6 +79,12 @@ class Capturing:
             tensor._node.realized = buffer
         pending.clear()  # what else changed is of this call alone, which may have failed
         pending.update(self.waiting)
+
+    def remembers_tensors(self) -> bool:
+        """True where a function with a memory has put tensors into it, which the next call will see, and may change."""
+        memories = [holder for holder, _ in self.snapshot.contents.values() if isinstance(holder, Remembered)]
+        found = tensors_in([holder.results() for holder in memories])
+        return not all(map(self.snapshot.holds, found))
 
     def finish(self, result: Any, visible: Callable[[Tensor], bool]) -> tuple[Capture, list[int]]:
         """Computes the results and all that has changed; the capture, and which of the tensors it has to be given.
@@ -192,6 +199,11 @@ class Capturing:
             make = making.of(value, "stores")
             capture.gradients.append(GradientEffect(place(self.tensors[i]), make))
         for holder, key, value in effects:
+            if isinstance(key, Tensor) and not self.snapshot.holds(key):
+                raise JitError(
+                    f"a captured function stores in {holder.path} under a tensor, where a replay would find another: "
+                    "store under a number or a name"
+                )
             what = f"stores in {holder.spelled(key)}"
             make_or_none = None if value is MISSING else making.of(value, what)
             capture.effects.append(Effect(holder, key, make_or_none))
@@ -221,11 +233,13 @@ class Capturing:
                 found += [(holder, key, MISSING) for key in before] + [(holder, *item) for item in now.items()]
                 continue
             for key in reversed([key for key in before if key not in now]):
+                if holder.fixed and not isinstance(holder, Library):
+                    holder.put(key, MISSING)
                 found.append((holder, key, MISSING))
             loaded = holder.loaded(before) if isinstance(holder, Library) else ()
             for key, value in now.items():
                 if not is_same(before.get(key, MISSING), value) and key not in loaded:
-                    if isinstance(holder, Library):
+                    if holder.fixed:
                         holder.put(key, value)
                     found.append((holder, key, value))
         return found

@@ -1,15 +1,16 @@
 """What code mentions: names of globals and attributes, modules it imports, and ways to look at names nobody can read.
 
-Comes in: code objects.  Goes out: sets of names, found once for each code.  Nothing is run.
+Comes in: code objects, and frames that run them.  Goes out: sets of names, found once for each code.  Nothing is run.
 """
 
 from __future__ import annotations
 
 import builtins
 import dis
+import pickle
 import re
 from functools import lru_cache
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 DYNAMIC: Final = frozenset(
@@ -17,8 +18,8 @@ DYNAMIC: Final = frozenset(
      "__getattribute__", "attrgetter", "methodcaller", "import_module", "__import__"))  # fmt: skip
 """Names by which code comes to others that it may have computed."""
 
-BY_NAME: Final[frozenset[Any]] = frozenset(
-    getattr(builtins, name) for name in (*DYNAMIC, "repr") if callable(getattr(builtins, name, None)))  # fmt: skip
+_BY_NAME: Final = [getattr(builtins, name, None) for name in (*DYNAMIC, "repr", "dir")]
+BY_NAME: Final[frozenset[Any]] = frozenset((pickle.dumps, pickle.dump, *[one for one in _BY_NAME if callable(one)]))
 """The functions of C among these, under whatever name they are called."""
 
 WHOLE: Final = "==, in, str() and their like"
@@ -104,6 +105,15 @@ def looks_whole(code: CodeType) -> bool:
 def looks_inside(text: str) -> bool:
     """True for a text that formats attributes of what it is given."""
     return _IN_TEXT.search(text) is not None
+
+
+def given_to(frame: FrameType) -> Any:
+    """What the call that a frame makes is given last, where that is a variable; None otherwise."""
+    before = [found for found in dis.get_instructions(frame.f_code) if found.offset < frame.f_lasti]
+    last = next((found for found in reversed(before) if found.opname not in ("PRECALL", "CACHE", "EXTENDED_ARG")), None)
+    if last is None or not last.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME")):
+        return None
+    return frame.f_locals.get(last.argval, frame.f_globals.get(last.argval))
 
 
 def _does(code: CodeType, operation: str) -> bool:

@@ -10,13 +10,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
+from weakref import ref
 
 from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError
 from kernelforge.graph import Node, buffer
 from kernelforge.replay.capture import Capture
-from kernelforge.replay.guards import Bare, Guard, check_not_iterator, is_same, shown
+from kernelforge.replay.guards import Bare, Guard, is_same, shown
 from kernelforge.replay.holders import Gradient
+from kernelforge.replay.others import check_not_iterator
 from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
 from kernelforge.replay.watching import Environment
@@ -148,6 +150,9 @@ class Entry:
     family     of the captures that differ in sizes alone
     nodes, ids   what the seen tensors were when they were looked at last, and their identities
     pattern    for each tensor argument the first place in which it is among all tensors
+    known      for tensor arguments whose identity the call has asked for: which tensors they were
+    owners     the identities of lists and dicts the function sees
+    together   which of those given are the same, or one of these
     changing   which of all tensors change in place, and which are views of those
     seen       the tensors it sees, and their kinds
     gradients  the places of gradients that the call replaces without having read them, and which seen tensors they are
@@ -167,6 +172,9 @@ class Entry:
     seconds: float = 0.0
     replays: int = 0
     quick: bool = False
+    known: dict[int, ref[Tensor]] = field(default_factory=dict)
+    owners: list[int] = field(default_factory=list)
+    together: list[int] = field(default_factory=list)
     changing: set[int] = field(default_factory=set)
     kin: list[Any] = field(default_factory=list)
     nodes: list[tuple[Node, bool | None, bool]] = field(default_factory=list)
@@ -250,7 +258,7 @@ class Entry:
         for kind, tensor in zip(self.seen_kinds, self.seen):
             if kind != (now := kind_of(tensor)):
                 return _difference("a tensor the function sees", kind, now)
-        return self._relation(given.tensors)
+        return self._relation(given)
 
     def sizes(self, mode: tuple[object, ...], given: Arguments) -> OtherSizes | None:
         """The sizes of a call that differs from this capture in nothing else; None for any other call.
@@ -279,7 +287,7 @@ class Entry:
         counted = any(old != new for old, new in numbers)
         if not counted and all(old == new for old, new in kinds) and all(old == new for old, new in bound):
             return None
-        if self._relation(given.tensors) is not None:
+        if self._relation(given) is not None:
             return None
         shapes = tuple(kind[0] for found in now for kind in found)
         return OtherSizes(shapes, tuple(new for _, new in (*bound, *numbers)), counted)
@@ -302,13 +310,31 @@ class Entry:
         guards = [guard for guard in self.guards if isinstance(guard, Guard) and not guard.holds()]
         return [value for guard in guards for value in guard.now().values() if isinstance(value, Tensor)]
 
-    def _relation(self, given: Sequence[Tensor]) -> str | None:
-        """What is different in how tensors are related."""
-        if pattern_of(self.seen, given) != self.pattern:
+    def relate(self, given: Arguments, identified: Collection[int]) -> None:
+        """Notes how the arguments of the captured call are related; identified: of which it asked id()."""
+        self.pattern = pattern_of(self.seen, given.tensors)
+        self.known = {i: ref(tensor) for i, tensor in enumerate(given.tensors) if id(tensor) in identified}
+        owners = [guard.holder.owner for guard in self.guards if isinstance(guard, Guard)]
+        self.owners = [id(owner) for owner in owners if isinstance(owner, list | dict)]
+        self.together = self._together(given)
+
+    def _relation(self, given: Arguments) -> str | None:
+        """What is different in how arguments are related."""
+        if pattern_of(self.seen, given.tensors) != self.pattern:
             return "which tensor arguments are the same tensor, or one the function sees"
-        if self.changing and kinship([*self.seen, *given], self.changing) != self.kin:
+        if self.changing and kinship([*self.seen, *given.tensors], self.changing) != self.kin:
             return "which tensors are views of each other"
+        if any(known() is not given.tensors[i] for i, known in self.known.items()):
+            return "which tensors the arguments are that the function asks id() of"
+        if given.containers and self._together(given) != self.together:
+            return "which lists and dicts are the same, or one the function sees"
         return None
+
+    def _together(self, given: Arguments) -> list[int]:
+        """For each list or dict given the first place in which it is; -1 for one the function sees."""
+        place = dict.fromkeys(self.owners, -1)
+        found = [value for value in given.containers if isinstance(value, list | dict)]
+        return [place.setdefault(id(value), i) for i, value in enumerate(found)]
 
     def note(self) -> None:
         """Notes what the seen tensors are now."""

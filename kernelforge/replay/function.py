@@ -29,6 +29,7 @@ from kernelforge.replay.capture import Capture, Other
 from kernelforge.replay.capturing import Capturing
 from kernelforge.replay.entry import MODES, Arguments, Entry, Family, kind_of, pattern_of
 from kernelforge.replay.guards import Guard, guards_of, is_same, numbers_in, shown
+from kernelforge.replay.holders import Gradient
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
@@ -200,16 +201,18 @@ class Jit(Generic[P, T]):
             self._check(args, kwargs, before, generators, numbers)
             self._check_mode(inside)
             entry = Entry(Capture(), mode, given.plain, given_kinds, fresh, [], [], [], family)
-            names = None if snapshot.by_name else work.trace.names
+            names, snapshot.whole = None if snapshot.by_name else work.trace.names, work.trace.whole
             found = guards_of(snapshot, [value for _, value in roots], names, entry.rebind)
-            looked = [guard.contents.values() for guard in found if isinstance(guard, Guard)]
-            entry.uses.update(id(x) for values in looked for x in values if isinstance(x, Tensor))
+            guards = [guard for guard in found if isinstance(guard, Guard)]
+            entry.uses.update(id(x) for guard in guards for x in guard.contents.values() if isinstance(x, Tensor))
+            for guard in guards:
+                if isinstance(guard.holder, Gradient):  # keys of dicts, elements of tuples
+                    entry.uses.setdefault(id(guard.holder.owner), 1)
             entry.capture, chosen = work.finish(result, lambda tensor: id(tensor) in entry.uses)
         finally:
             work.give_back()
         entry.seen = [tensors[i] for i in chosen if i < len(seen)]
         entry.seen_kinds = [kinds[i] for i in chosen if i < len(seen)]
-        entry.pattern = pattern_of(entry.seen, given.tensors)
         changed = set(map(id, work.trace.changed))
         entry.changing = {i for i, x in enumerate((*entry.seen, *given.tensors)) if id(x) in changed}
         entry.kin = kinship([*entry.seen, *given.tensors], entry.changing)
@@ -217,12 +220,14 @@ class Jit(Generic[P, T]):
         entry.guards = [*found, *absent_in(codes.values()), *environment_of(work.trace.watch)]
         entry.guards += written_in(snapshot, codes)
         entry.guards += everything_in(snapshot, [value for _, value in roots], work.trace)
+        entry.relate(given, work.trace.identified)
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)
-        entry.quick = plain and not entry.kin and entry.fresh == list(range(len(args)))
+        entry.quick = plain and not entry.kin and not entry.known and entry.fresh == list(range(len(args)))
         entry.find_gradients()
         entry.forget_gradients()
         entry.seconds = perf_counter() - start
-        self._entries.insert(0, entry)
+        if not work.remembers_tensors():
+            self._entries.insert(0, entry)
         return result
 
     def _check(self, args: Any, kwargs: Any, before: Any, generators: list[Any], numbers: bytes) -> None:

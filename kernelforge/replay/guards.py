@@ -6,7 +6,7 @@ objects are there, and that can say in words what has changed when they are not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import attrgetter, is_, itemgetter
 from random import Random
 from types import FunctionType
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from kernelforge.errors import JitError
 from kernelforge.replay.holders import (
     BASES,
     MISSING,
@@ -29,6 +28,7 @@ from kernelforge.replay.holders import (
     Names,
     Numbers,
 )
+from kernelforge.replay.others import Opened, Passing, check_not_iterator
 from kernelforge.replay.state import SIMPLE, Snapshot
 from kernelforge.replay.weakly import Weakly
 from kernelforge.tensor import Tensor
@@ -275,27 +275,22 @@ def guards_of(
         size = snapshot.sizes[id(holder)]
         if isinstance(holder, Library):
             contents, size = {**contents, **holder.seen(holder.loaded(contents), names)}, holder.size()
-        for key, value in contents.items():
-            check_not_iterator(value, f"see {holder.spelled(key)}")
         owner = holder.owner
+        if isinstance(holder, Passing):
+            check_not_iterator(owner, f"see {holder.path}")
+        if isinstance(holder, Opened):
+            continue
         if id(owner) in referents:
-            weak.setdefault(id(owner), Weakly(owner, names, is_same, shown)).add(holder, contents)
+            counting = snapshot.names_of(holder, names)
+            weak.setdefault(id(owner), Weakly(owner, counting, is_same, shown)).add(holder, contents)
         elif isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
             bare.append(owner)
         elif contents or not isinstance(holder, Globals | Library):
-            found.append(Guard(holder, holder.items() if holder.grows else contents, names, rebind, size))
+            counting = snapshot.names_of(holder, names)
+            found.append(Guard(holder, holder.items() if holder.grows else contents, counting, rebind, size))
     if bare:
         found.append(Bare(bare))
     return found + [weak.get(key) or Weakly(owner, names, is_same, shown) for key, owner in referents.items()]
-
-
-def check_not_iterator(value: Any, what: str) -> None:
-    """raises JitError for what changes when it is looked at"""
-    if isinstance(value, Iterator) and not hasattr(value, "__dict__"):
-        raise JitError(
-            f"a captured function can {what}, an iterator, whose state cannot be guarded: take the next item outside "
-            "and pass it as an argument"
-        )
 
 
 class Bare:

@@ -33,7 +33,7 @@ class Holder:
     owner  the object that holds them
 
     `names` are the keys that count, None for all; `filtered` says that keys are names of a program, so that those no
-    code mentions cannot matter; `grows`, that contents which are added do not.
+    code mentions cannot matter; `grows`, that contents which are added do not; `fixed`, that no replay can change them.
     """
 
     path: str
@@ -41,6 +41,7 @@ class Holder:
     names: frozenset[str] | None = None
     filtered = False
     grows = False
+    fixed = False
 
     def items(self) -> dict[Any, Any]:
         """The contents by key."""
@@ -154,9 +155,11 @@ class Names(Attributes):
 class Library(Names):
     """Names of a module that is no user's: what they stand for counts.
 
-    What is inside that counts only of tensors, arrays, modules, and functions and instances of classes of users: lists,
-    dicts and classes may be the library's own, so that elements and attributes users change there are not seen.
+    What is inside that counts as well, of whatever users may have put there; not inside functions and classes that are
+    the library's, nor inside the lists and dicts this library's own modules keep books in.
     """
+
+    fixed = True
 
     def put(self, key: Any, value: Any) -> None:
         raise JitError(f"a captured function changes {self.spelled(key)}, a name of a library: do it outside")
@@ -230,6 +233,8 @@ class Cell(Holder):
 
 class Numbers(Holder):
     """The elements of a NumPy array."""
+
+    fixed = True
 
     def items(self) -> dict[Any, Any]:
         fields = repr(self.owner.dtype) if self.owner.dtype.names else None  # which are changed in the type itself

@@ -8,10 +8,12 @@ from __future__ import annotations
 import array
 import functools
 import gc
+import io
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from types import MappingProxyType
+from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodWrapperType, ModuleType
 from typing import Any, Final
 from weakref import CallableProxyType, ProxyType
 
@@ -21,31 +23,68 @@ from kernelforge.errors import JitError
 from kernelforge.replay.holders import MISSING, Entries, Holder
 from kernelforge.tensor import Tensor
 
-LOOKED_INTO: Final = frozenset(
-    ("types", "dataclasses", "argparse", "collections", "configparser", "optparse", "weakref", "_weakrefset", "_thread",
-     "_threading_local"))  # fmt: skip
-"""Modules of the standard library whose objects have attributes that programs read."""
+IN_MEMORY: Final = (io.StringIO, io.BytesIO)
 
 Parts = tuple[list[Holder], list[tuple[str, Any]]]
 
 
 class Bytes(Holder):
-    """The elements of a buffer: a bytearray, an array, a view of memory, an array of another library."""
+    """The elements of a buffer: a bytearray, an array, a view of memory, a file in memory, another library's array."""
+
+    fixed = True
 
     def items(self) -> dict[Any, Any]:
-        if isinstance(self.owner, bytearray):
-            return {"": bytes(self.owner)}
         if isinstance(self.owner, array.array):
             return {"": (self.owner.typecode, self.owner.tobytes())}
         if isinstance(self.owner, memoryview):
             return {"": (self.owner.format, self.owner.shape, self.owner.tobytes())}
-        return {"": _elements(self.owner)}
+        if isinstance(self.owner, IN_MEMORY):
+            return {} if self.owner.closed else {"": (self.owner.tell(), self.owner.getvalue())}
+        return {"": _elements(self.owner) if _is_array(self.owner) else bytes(self.owner)}
 
     def put(self, key: Any, value: Any) -> None:
         raise JitError(f"a captured function changes the {self.spelled(key)}: use a Tensor instead")
 
     def spelled(self, key: Any) -> str:
         return f"elements of {self.path}"
+
+
+class Opened(Holder):
+    """How far a file has been read or written, which no replay would do again; that others do so is no change."""
+
+    fixed = True
+
+    def items(self) -> dict[Any, Any]:
+        try:
+            return {"": self.owner.tell()}
+        except (OSError, ValueError):  # a pipe, a closed file, or lines of one are being read
+            return {}
+
+    def put(self, key: Any, value: Any) -> None:
+        raise JitError(f"a captured function reads or writes the file {self.path}, which no replay would do again")
+
+
+class Passing(Holder):
+    """An iterator, which gives something else each time: that cannot be looked at."""
+
+    def items(self) -> dict[Any, Any]:
+        return {}
+
+
+class Level(Holder):
+    """From which level on a logger says something."""
+
+    fixed = True
+
+    def items(self) -> dict[Any, Any]:
+        logger = self.owner
+        return {"": (logger.getEffectiveLevel(), logger.level, logger.disabled, logger.manager.disable)}
+
+    def put(self, key: Any, value: Any) -> None:
+        raise JitError(f"a captured function changes {self.spelled(key)}: do it outside")
+
+    def spelled(self, key: Any) -> str:
+        return f"the level of {self.path}"
 
 
 class Current(Holder):
@@ -75,6 +114,12 @@ class Remembered(Entries):
     def spelled(self, key: Any) -> str:
         return f"what {self.path}() remembers"
 
+    def results(self) -> list[Any]:
+        """What it remembers, as far as tensors may be in that."""
+        books = _memory(self.owner), self.owner.__dict__
+        found = [one for one in gc.get_referents(self.owner) if isinstance(one, Tensor | tuple | list | dict)]
+        return [one for one in found if not any(one is book for book in books)]
+
 
 def _memory(function: Any) -> dict[Any, Any]:
     """The dict in which a function with `functools.lru_cache` keeps its results; empty where there is none."""
@@ -102,10 +147,45 @@ def _is_array(value: Any) -> bool:
     return hasattr(cls, "__dlpack__") and not isinstance(value, Tensor | np.ndarray)
 
 
+def _has_buffer(value: Any) -> bool:
+    """True for memory of C's types, of other processes, or of a file."""
+    try:
+        return not isinstance(value, Tensor | np.ndarray) and memoryview(value).nbytes >= 0
+    except (TypeError, ValueError, BufferError):
+        return False
+
+
+def check_not_iterator(value: Any, what: str) -> None:
+    """raises JitError for what changes when it is looked at"""
+    if isinstance(value, Iterator) and _is_passing(value):
+        raise JitError(
+            f"a captured function can {what}, an iterator, whose state cannot be guarded: take the next item outside "
+            "and pass it as an argument"
+        )
+
+
+def _is_passing(value: Iterator[Any]) -> bool:
+    """True for iterators of C: those that users write have attributes, files a place."""
+    return not isinstance(value, io.IOBase) and not isinstance(getattr(type(value), "__next__", None), FunctionType)
+
+
+def _of_method(value: Any, path: str) -> Parts:
+    """The object a method of C is of; not the module a function of C is of."""
+    owner = value.__self__
+    return [], [] if isinstance(owner, ModuleType | type | None) else [(f"{path}.__self__", owner)]
+
+
+def _of_file(value: Any, path: str) -> Parts:
+    if isinstance(value, IN_MEMORY):
+        return [Bytes(path, value)], []
+    standard = (getattr(sys, name, None) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__"))
+    return ([] if any(value is one for one in standard) else [Opened(path, value)]), []
+
+
 def _of_memory(value: Any, path: str) -> Parts:
     """A function that remembers results: these, and the function."""
-    results = [one for one in gc.get_referents(value) if isinstance(one, Tensor)]
-    return [Remembered(path, value)], [(path, value.__wrapped__), *((path, one) for one in results)]
+    holder = Remembered(path, value)
+    return [holder], [(path, value.__wrapped__), *((path, one) for one in holder.results())]
 
 
 def _of_class(value: Any, path: str) -> Parts:
@@ -118,7 +198,12 @@ def _of_class(value: Any, path: str) -> Parts:
 
 
 _KINDS: Final[tuple[tuple[Any, Callable[[Any, str], Parts]], ...]] = (
+    ((BuiltinMethodType, MethodWrapperType), _of_method),
     ((bytearray, array.array, memoryview), lambda value, path: ([Bytes(path, value)], [])),
+    ((type({}.keys()), type({}.values()), type({}.items())),
+     lambda value, path: ([], [(path, one) for one in gc.get_referents(value)])),
+    (io.IOBase, _of_file),
+    (logging.Logger, lambda value, path: ([Level(path, value)], [])),
     (ContextVar, lambda value, path: ([Current(path, value)], [])),
     (MappingProxyType, lambda value, path: ([], [(path, one) for one in gc.get_referents(value)])),
     ((ProxyType, CallableProxyType), lambda value, path: ([], [(path, value.__init__.__self__)])),
@@ -132,4 +217,6 @@ def of_others(value: Any, path: str) -> Parts | None:
     for kinds, inside in _KINDS:
         if issubclass(type(value), kinds):
             return inside(value, path)
-    return ([Bytes(path, value)], []) if _is_array(value) else None
+    if isinstance(value, Iterator) and _is_passing(value):
+        return [Passing(path, value)], []
+    return ([Bytes(path, value)], []) if _is_array(value) or _has_buffer(value) else None

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from operator import attrgetter, methodcaller
-from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 from weakref import ref
 
@@ -40,7 +40,7 @@ from kernelforge.replay.holders import (
     Names,
     Numbers,
 )
-from kernelforge.replay.others import LOOKED_INTO, of_others
+from kernelforge.replay.others import of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.stops import stops
@@ -89,7 +89,7 @@ def is_simple(value: Any) -> bool:
 
 def parts(value: Any, path: str) -> Parts:
     """The places inside a value, and what is inside it that cannot be replaced."""
-    if isinstance(value, BuiltinFunctionType) or is_simple(value):
+    if is_simple(value):
         return [], []
     if isinstance(value, FunctionType):
         return _of_function(value, path)
@@ -109,10 +109,12 @@ _HOLDERS: Final[dict[type, type[Holder]]] = {
 
 
 def _held(value: Any, path: str) -> list[tuple[str, Any]]:
-    """What is inside a tensor or an array beside its elements: functions called with gradients, objects."""
+    """What is inside beside the elements: functions called with a tensor's gradients, keys of a dict, objects."""
     if isinstance(value, Tensor):
         stop = stops.get(value._node)
         return [] if stop is None else [(path, stop.hooks)]
+    if isinstance(value, dict):
+        return [(f"a key of {path}", key) for key in value if not is_simple(key)]
     if isinstance(value, np.ndarray) and value.dtype.hasobject:
         return [(f"{path}.flat[{i}]", item) for i, item in enumerate(value.flat)]
     return []
@@ -166,7 +168,7 @@ def _of_object(value: Any, path: str) -> Parts:
         inside = [(f"{path}.{getattr(f, '__name__', '')}", f) for f in functions]
         inside += [(base.__name__, base) for base in value.__mro__[1:] if _is_written(base)]
         return [Attributes(path, value)], [*inside, *_classes(type(value))]
-    if _is_foreign(type(value)) and type(value).__module__ not in LOOKED_INTO:
+    if _is_foreign(type(value)) and not _has_attributes_of_users(type(value)):
         return [], []
     return _attributes(value, path), _classes(type(value))
 
@@ -178,11 +180,38 @@ def _attributes(value: Any, path: str) -> list[Holder]:
     return [Attributes(path, value)] if has_any else []
 
 
-def _is_put(value: Any) -> bool:
-    """True for what a user may have put into a library's module, and for modules in it."""
+def _has_attributes_of_users(cls: type) -> bool:
+    """True for classes of the standard library and NumPy written in Python whose objects hold what programs read."""
+    module = sys.modules.get(cls.__module__)
+    if cls.__module__ in _HOLDING:
+        return True
+    package = cls.__module__.partition(".")[0]
+    return package not in _MACHINERY and (getattr(module, "__file__", None) or "").endswith(".py")
+
+
+_HOLDING: Final = frozenset(("_thread", "unittest.mock", "asyncio.locks", "asyncio.queues", "concurrent.futures._base"))
+_MACHINERY: Final = frozenset(
+    ("_pytest", "abc", "ast", "asyncio", "bdb", "codecs", "concurrent", "ctypes", "datetime", "decimal", "email",
+     "encodings", "fractions", "http", "hypothesis", "importlib", "inspect", "io", "IPython", "ipykernel", "jax",
+     "jaxlib", "linecache", "logging", "matplotlib", "multiprocessing", "os", "pandas", "pathlib", "pdb", "pluggy",
+     "pytest", "re", "selectors", "socket", "socketserver", "ssl", "subprocess", "tempfile", "tokenize", "torch",
+     "traceback", "triton", "typing", "typing_extensions", "unittest", "urllib", "uuid", "warnings", "xdist",
+     "zipimport"))  # fmt: skip
+"""Packages whose objects are the machine's own business, never change, or lead to all of a session."""
+
+
+def _is_put(value: Any, own: bool) -> bool:
+    """True for what a user may have put into a library's module, and for modules in it.
+
+    own   whether that is a module of this library, which keeps books in lists and dicts
+    """
     if isinstance(value, FunctionType):
         return not is_library(value.__code__.co_filename)
-    return isinstance(value, ModuleType | Tensor | np.ndarray) or _is_written(type(value))
+    if isinstance(value, type):
+        return _is_written(value)
+    if isinstance(value, ModuleType | Tensor | np.ndarray) or _is_written(type(value)):
+        return True
+    return not own and value is not sys.modules and value is not os.environ
 
 
 def _classes(cls: type) -> list[tuple[str, Any]]:
@@ -218,6 +247,7 @@ class Snapshot:
     modules   by identity, the names of modules and what they stood for
     by_name   whether an object that looks at attributes by name was found
     inside    for the identity of each object: its places, and what else is inside it
+    whole     the identities of objects all of whose attributes the call can have looked at
     """
 
     contents: dict[int, tuple[Holder, dict[Any, Any]]]
@@ -226,6 +256,7 @@ class Snapshot:
     alive: list[Any]
     modules: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
     by_name: bool = False
+    whole: set[int] = field(default_factory=set)
 
     @staticmethod
     def of(roots: Iterable[tuple[str, Any]]) -> Snapshot:
@@ -265,7 +296,9 @@ class Snapshot:
                 contents.update(more)
                 holder.names = names
                 shallow = isinstance(holder, Library)
-                new += [(holder.spelled(key), item) for key, item in more.items() if not shallow or _is_put(item)]
+                file = getattr(holder.owner, "__file__", None) or ""
+                own = is_ours(file) and not file.endswith("__init__.py")  # where users put things
+                new += [(holder.spelled(key), item) for key, item in more.items() if not shallow or _is_put(item, own)]
         return new
 
     def reached(
@@ -286,11 +319,15 @@ class Snapshot:
                 weakly[id(value)] = value
             holders, fixed = self.inside[id(value)]
             for holder in holders:
-                contents = holder.seen(self.contents[id(holder)][1], names)
+                contents = holder.seen(self.contents[id(holder)][1], self.names_of(holder, names))
                 yield holder, contents
                 stack += contents.values()
             further = behind if is_reference(value) else stack
             further += [item for _, item in fixed]
+
+    def names_of(self, holder: Holder, names: frozenset[str] | None) -> frozenset[str] | None:
+        """The names that count for one place, given those that count in general; None for any."""
+        return None if id(holder.owner) in self.whole else names
 
     def holds(self, value: Any) -> bool:
         """True for an object that was there before."""

@@ -119,10 +119,11 @@ class Making:
             return lambda tensors: tensors[number]
         if (slot := self.given.get(id(value))) is not None:
             return lambda tensors: tensors[slot]
-        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-            return lambda tensors: value.copy()
         if isinstance(value, SIMPLE) or self.kept(value):
             return lambda tensors: value
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            found = value.copy()  # whoever has got the array itself may change it
+            return lambda tensors: found.copy()
         inside = children(value)
         if inside is None or id(value) in self._within:
             which = "a container that holds itself" if inside else f"an object of {type(value).__name__} it has made"

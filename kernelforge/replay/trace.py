@@ -6,6 +6,8 @@ ran, values that reached Python.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import pickle
 import random
 import sys
@@ -26,7 +28,7 @@ from kernelforge.errors import JitError
 from kernelforge.execution.faults import LATE
 from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
-from kernelforge.replay.codes import BY_NAME, WHOLE, is_dynamic, looks_inside, looks_whole
+from kernelforge.replay.codes import BY_NAME, WHOLE, given_to, is_dynamic, looks_inside, looks_whole
 from kernelforge.replay.speaking import HANDLE, heard, logged
 from kernelforge.replay.state import is_library
 from kernelforge.replay.watching import Watch
@@ -37,6 +39,11 @@ from kernelforge.tensor.core import calling_line
 
 _ROOT: Final = graph.__file__[: -len("graph.py")]
 _IMPORTING: Final = _bootstrap._find_and_load.__code__  # type: ignore[attr-defined]
+_OF_FUNCTIONS: Final = frozenset((
+    contextlib._GeneratorContextManagerBase.__init__.__code__, functools.update_wrapper.__code__,
+))  # fmt: skip
+"""Code that looks at attributes of functions by name: at their texts alone."""
+
 _FORMATTING: Final = ("format", "format_map")  # methods of texts
 
 
@@ -82,7 +89,10 @@ class Trace:
     by_name   whether something was looked at by a name that no code need mention
     searching whether code did that which is no library's
     searched  the identities of modules that code of libraries did that with
+    looking   the identities of this library's code that looks at objects whole, by `vars`; whole: of these objects
+    identified  the identities of objects whose identities were asked for
     prints    whether a text was made of objects by a method that no code need mention
+    planning  whether plans are made and run, which is none of the function's business
     arrays    those whose memory tensors have, and what was in it
     """
 
@@ -97,7 +107,11 @@ class Trace:
     by_name: bool = False
     searching: bool = False
     searched: set[int] = field(default_factory=set)
+    looking: set[int] = field(default_factory=set)
+    whole: set[int] = field(default_factory=set)
+    identified: set[int] = field(default_factory=set)
     prints: bool = False
+    planning: bool = False
     before: dict[int, Node] = field(default_factory=dict)
     arrays: list[tuple[NDArray, NDArray]] = field(default_factory=list)
 
@@ -146,14 +160,26 @@ class Trace:
                 "it: call backward() on its result outside, or pass a detached tensor"
             )
 
+    def entered(self, frame: FrameType) -> None:
+        """A function of Python was called."""
+        code = frame.f_code
+        if id(code) not in self.codes:
+            self.codes[id(code)] = code, frame.f_globals
+            if "vars" in code.co_names and code.co_filename.startswith(_ROOT):
+                self.looking.add(id(code))
+        if id(code) in self.looking:
+            self.whole.update(map(id, frame.f_locals.values()))
+
     def looked(self, function: Any, frame: FrameType) -> None:
         """A function of C was called by other code than this library's."""
-        if function in BY_NAME:
+        if function in BY_NAME and frame.f_code not in _OF_FUNCTIONS:
             self.by_name = True
             if is_library(frame.f_code.co_filename):
                 self.searched.update(id(x) for x in frame.f_locals.values() if isinstance(x, ModuleType))
             else:
                 self.searching = True
+        elif function is id:
+            self.identified.add(id(given_to(frame)))
         elif isinstance(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
             self.prints = True
             if looks_inside(text):
@@ -169,7 +195,11 @@ class Trace:
         """Runs what is still to be computed of nodes."""
         if NAN.value:
             self.refuse("looks for NaN, which replays would not do: turn that on around the call")
-        ran = realize.realize(nodes)
+        self.planning = True
+        try:
+            ran = realize.realize(nodes)
+        finally:
+            self.planning = False
         if ran is not None:
             self.events.append(Run(ran))
 
@@ -183,8 +213,7 @@ class Trace:
             names.update(code.co_names)
             if WHOLE not in names and not is_library(code.co_filename) and looks_whole(code):
                 names.add(WHOLE)
-            is_own = code.co_filename.startswith(_ROOT)
-            if "vars" in code.co_names if is_own else is_dynamic(code):
+            if not code.co_filename.startswith(_ROOT) and code not in _OF_FUNCTIONS and is_dynamic(code):
                 return None
         return frozenset(names)
 
@@ -195,16 +224,18 @@ def _place(line: Line | None) -> str:
 
 def _noting(trace: Trace) -> Callable[[FrameType, str, object], None]:
     """A profiler that takes down what is called; a module runs once, so that no later call looks at what that does."""
-    codes, watch, importing = trace.codes, trace.watch, 0
+    watch, importing = trace.watch, 0
 
     def note(frame: FrameType, event: str, argument: object) -> None:
         nonlocal importing
+        if trace.planning:
+            return
         code = frame.f_code
         if event == "call":
             if code is _IMPORTING:
                 importing += 1
             elif not importing:
-                codes[id(code)] = code, frame.f_globals
+                trace.entered(frame)
             watch.called(frame)
             if code is HANDLE:
                 logged(frame, trace.said)

@@ -17,6 +17,7 @@ import os
 import queue
 import random
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from kernelforge import kinds
+from kernelforge.replay.others import IN_MEMORY
 from kernelforge.replay.state import is_library, is_ours
 
 CLOCK: Final = "reads the clock"
@@ -34,6 +36,8 @@ _KINDS: Final[dict[str, tuple[Any, str]]] = {
     "looks at the file system": (os, "open stat lstat listdir scandir access getcwd readlink statvfs"),
     "changes files": (os, "remove unlink rename replace mkdir rmdir link symlink truncate write"),
     "starts a process": (os, "fork posix_spawn system"),
+    "asks how Python collects garbage": (gc, "isenabled get_count get_threshold get_objects get_stats"),
+    "asks about the interpreter": (sys, "getrecursionlimit getrefcount getallocatedblocks"),
 }  # fmt: skip
 _OF_C: Final[dict[Any, str]] = {
     getattr(module, name): what for what, (module, names) in _KINDS.items() for name in names.split()
@@ -54,6 +58,9 @@ _OF_PYTHON: Final[dict[int, str]] = {id(function.__code__): what for function, w
 )}  # fmt: skip
 """The same of Python, by the identity of their code."""
 
+_OF_FILES: Final = frozenset(
+    ("read", "read1", "readline", "readlines", "readinto", "readinto1", "write", "writelines", "seek", "truncate"))
+_THREAD: Final = threading.current_thread.__code__  # which threads themselves ask as well
 _SEED: Final = random.Random.seed.__code__
 _VARIABLE: Final = type(os.environ).__getitem__.__code__
 _VARIABLES: Final = type(os.environ).__iter__.__code__
@@ -83,18 +90,28 @@ class Watch:
 
     def called_c(self, frame: FrameType, function: Any) -> None:
         """A function of C is called."""
-        if function in _OF_C and self.unrepeatable is None:
+        if self.unrepeatable is not None:
+            return
+        if function in _OF_C:
             self._note(frame, _OF_C[function])
+        elif isinstance(owner := getattr(function, "__self__", None), io.IOBase | queue.SimpleQueue):
+            if isinstance(owner, queue.SimpleQueue):
+                self._note(frame, "uses a queue of threads")
+            elif not isinstance(owner, IN_MEMORY) and function.__name__ in _OF_FILES:
+                self._note(frame, "reads or writes a file")
 
     def called(self, frame: FrameType) -> None:
         """A function of Python is called."""
         code = frame.f_code
         if id(code) in _OF_PYTHON and self.unrepeatable is None:
             self._note(frame.f_back, _OF_PYTHON[id(code)])
+        elif code is _THREAD and self.unrepeatable is None:
+            if frame.f_back is not None and not is_library(frame.f_back.f_code.co_filename):
+                self._note(frame.f_back, "asks in which thread it runs")
         elif code is _SEED and frame.f_locals.get("a", 0) is None and self.unrepeatable is None:
             self._note(frame.f_back, "seeds a generator of random numbers with the clock or the system's random bytes")
         elif code is _VARIABLE and self.variables is not None and asking(frame.f_back) is not None:
-            self.variables.add(str(frame.f_locals["key"]))
+            self.variables.add(os.fsdecode(frame.f_locals["key"]))
         elif code is _VARIABLES and asking(frame.f_back) is not None:
             self.variables = None
 

@@ -2,15 +2,19 @@
 
 import concurrent.futures
 import datetime
+import functools
 import gc
 import importlib
 import io
+import itertools
 import logging
 import os
+import queue
 import random
 import secrets
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -29,6 +33,8 @@ from kernelforge.io import safe_load
 pytestmark = pytest.mark.usefixtures("numpy_device")
 HERE = Path(__file__)
 VARIABLE = "KERNELFORGE_TEST_SCALE"
+OPENED = tempfile.TemporaryFile("w+")  # noqa: SIM115
+WAITING: queue.SimpleQueue[int] = queue.SimpleQueue()
 
 
 def ten() -> float:
@@ -64,6 +70,12 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "a file that is written": (lambda x: np.save(os.devnull, x.numpy()), "opens a file"),
     "a file that is there": (lambda x: x * HERE.exists(), "file system"),
     "a file of tensors": (lambda x: safe_load(str(HERE)), "opens a file|file system"),
+    "a file that is open": (lambda x: x * len(OPENED.read(1)), "reads or writes a file"),
+    "a file that is open and written": (lambda x: OPENED.write("a") and x, "reads or writes a file"),
+    "which thread": (lambda x: x * len(threading.current_thread().name), "in which thread"),
+    "the collector of garbage": (lambda x: x * gc.isenabled(), "collects garbage"),
+    "the interpreter": (lambda x: x * sys.getrecursionlimit(), "the interpreter"),
+    "a queue of threads": (lambda x: x * WAITING.qsize(), "a queue of threads"),
     "a thread": (in_a_thread, "another thread"),
     "a pool": (in_a_pool, "another thread"),
 }
@@ -78,6 +90,34 @@ def test_refused(name: str) -> None:
         caught.match(rf"test_watching\.py, line \d+: a captured function .*({what})")
     else:
         assert name == "a file of tensors"
+
+
+ROWS: dict[str, tuple[Callable[[], Any], str]] = {
+    "an iterator in a tuple": (lambda: (lambda given: lambda: next(given[0]))((iter([2.0]), 1)), "an iterator"),
+    "an iterator's method": (lambda: itertools.count(1).__next__, "an iterator"),
+    "a generator's method": (lambda: (i for i in range(3)).__next__, "an iterator"),
+    "a part of next()": (lambda: functools.partial(next, itertools.count(1)), "an iterator"),
+    "a default": (lambda: lambda it=iter([2.0]): next(it), "an iterator"),  # noqa: B008
+    "deep inside": (lambda: (lambda d: lambda: next(d["a"][0]))({"a": (itertools.count(1),)}), "an iterator"),
+    "lines of a file": (lambda: (lambda file: lambda: float(next(file)))(_written()), "reads or writes the file"),
+    "a file in memory": (lambda: (lambda file: lambda: file.read(1))(io.StringIO("234")), "changes the elements"),
+    "a print there": (lambda: (lambda file: lambda: print("a", file=file))(io.StringIO()), "changes the elements"),
+}
+
+
+def _written() -> Any:
+    file = tempfile.TemporaryFile("w+")  # noqa: SIM115
+    file.write("2\n3\n4\n")
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_goes_on_by_itself_is_refused(name: str) -> None:
+    make, what = ROWS[name]
+    step = make()
+    with pytest.raises(JitError, match=f"a captured function .*{what}"):
+        jit(lambda x: (x * 2, step()))(Tensor([1.0]))
 
 
 @pytest.mark.parametrize("function", [

@@ -1,11 +1,12 @@
 """Functions and their captured twins: called with the same arguments they give the same, which is compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from kernelforge import Tensor, jit
+from kernelforge.replay import Jit
 
 
 def tensor(*values: float) -> Tensor:
@@ -31,3 +32,22 @@ def agrees(make: Callable[[], Callable[..., Any]], calls: list[tuple[Any, ...]],
         assert values(captured(*args)) == values(plain(*args))
     if captures is not None:
         assert len(captured._entries) == captures
+
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Captures a function, or gives the function itself."""
+Story = Callable[[Wrap], Iterator[Any]]
+"""What a program sees that calls a function time and again while things change."""
+
+
+def told(story: Story) -> list[Jit[..., Any]]:
+    """A program sees the same whether its functions are captured or not; these."""
+    made: list[Jit[..., Any]] = []
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        made.append(jit(function))
+        return made[-1]
+
+    expected = [values(x) for x in story(lambda function: function)]
+    assert [values(x) for x in story(wrap)] == expected
+    return made
