@@ -256,7 +256,7 @@ binary: Final[Callable[[str, Node, Node], Node]] = elementwise if compiled is No
 """`elementwise` of two arrays."""
 
 if compiled is not None:
-    compiled.set_operations(elementwise, _RESULTS[2])
+    compiled.set_operations(elementwise, _RESULTS[1], _RESULTS[2])
 
 def _check_operands(op: str, row: ScalarOp, src: tuple[Node, ...]) -> None:
     last = src[-1]

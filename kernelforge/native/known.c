@@ -26,8 +26,9 @@ static size_t count_known;
 static uint64_t times_forgotten;
 
 /* What Python gives.  waiting: containers; while there is something in one, more is to be done than a graph says.
+   changed: a dictionary of tensors that changed and are to be computed, by their identities.
    overrides, epochs, now: what graphs are known under. */
-static PyObject *recorder, *not_a_number, *waiting, *overrides, *epochs, *now, *counters, *touched;
+static PyObject *recorder, *not_a_number, *waiting, *changed, *overrides, *epochs, *now, *counters, *touched;
 static PyTypeObject *buffer_class;
 static PyObject *under, *under_overrides, *under_epoch;
 
@@ -264,11 +265,27 @@ static bool is_plain(const kf_tensor *tensor)
     return node->realized == Py_None && PyTuple_Size(node->src);
 }
 
-/* 1 where nothing but a graph says what is to be done, under what graphs are known under, 0 where not, -1 with an error
-   set. */
-static int is_all(void)
+/* 1 where of the tensors that changed, if there are any, all are among these, 0 where not, -1 with an error set.
+   forget: they are computed, and to be computed no more. */
+static int are_all_changed(kf_tensor *const *tensors, Py_ssize_t count, bool forget)
 {
-    if (!under)
+    Py_ssize_t left = changed ? PyDict_Size(changed) : 0;
+    int failed = 0;
+    for (Py_ssize_t i = 0; left && !failed && i < count; i++) {
+        PyObject *identity = PyLong_FromVoidPtr(tensors[i]);
+        int is_one = identity ? PyDict_Contains(changed, identity) : -1;
+        if (is_one > 0)
+            left--;
+        failed = is_one < 0 || (is_one && forget && PyDict_DelItem(changed, identity) < 0);
+        Py_XDECREF(identity);
+    }
+    return failed ? -1 : !left;
+}
+
+/* 1 where nothing but the graph of tensors says what is to be done, 0 where not, -1 with an error set. */
+static int is_all(kf_tensor *const *tensors, Py_ssize_t count)
+{
+    if (!not_a_number) /* nothing was ever computed */
         return 0;
     for (Py_ssize_t i = 0; i < PyList_Size(waiting); i++)
         if (PyObject_Size(PyList_GetItem(waiting, i)))
@@ -277,7 +294,7 @@ static int is_all(void)
     int plain = !records ? -1 : found == Py_False && records == Py_None;
     Py_XDECREF(found);
     Py_XDECREF(records);
-    return plain > 0 ? holds_now() : plain;
+    return plain > 0 ? are_all_changed(tensors, count, false) : plain;
 }
 
 /* A buffer of which (size, dtype, device) are told, with its memory. */
@@ -387,13 +404,42 @@ static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
     return ran;
 }
 
-/* Whether tensors were computed, as a graph that is known; NULL with an error set.  The caller holds them. */
+/* Whether a tensor shows what is in memory, in any history. */
+static bool is_there(const kf_tensor *tensor)
+{
+    if (!kf_is_node(tensor->node))
+        return false;
+    const kf_node *node = (kf_node *)tensor->node;
+    return PyObject_TypeCheck(node->attr, kf_buffer_type) ||
+           (PyObject_TypeCheck(node->realized, kf_buffer_type) && tensor->leaf == Py_False && node->device != Py_None);
+}
+
+/* Has a tensor that is there, and through which no gradient flows, forget how it was computed. */
+static bool settle(kf_tensor *tensor)
+{
+    kf_node *node = (kf_node *)tensor->node;
+    if (!is_there(tensor) || tensor->tracked == Py_True || PyObject_TypeCheck(node->attr, kf_buffer_type))
+        return true;
+    kf_node *leaf = kf_leaf(node->realized, node->shape, node->dtype);
+    if (leaf)
+        kf_put(&tensor->node, (PyObject *)leaf);
+    Py_XDECREF((PyObject *)leaf);
+    return leaf;
+}
+
+/* Whether tensors are computed by now, as a graph that is known; NULL with an error set.  The caller holds them. */
 static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
 {
-    bool plain = true;
-    for (Py_ssize_t i = 0; plain && i < count; i++)
-        plain = is_plain(tensors[i]);
-    int all = plain ? is_all() : 0, ran = 0;
+    bool plain = true, there = true;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        plain = plain && is_plain(tensors[i]);
+        there = there && is_there(tensors[i]);
+    }
+    int all = plain || there ? is_all(tensors, count) : 0, ran = all > 0 && there;
+    for (Py_ssize_t i = 0; ran > 0 && i < count; i++)
+        ran = settle(tensors[i]) ? 1 : -1;
+    if (all > 0 && plain)
+        all = holds_now();
     for (Py_ssize_t i = 0; plain && i < count; i++) { /* to be asked may have run Python */
         plain = is_plain(tensors[i]);
         for (Py_ssize_t j = 0; plain && j < i; j++)
@@ -401,6 +447,8 @@ static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
     }
     if (all > 0 && plain)
         ran = run_known(tensors, count);
+    if (ran > 0 && are_all_changed(tensors, count, true) < 0)
+        ran = -1;
     return all < 0 || ran < 0 || PyErr_Occurred() ? NULL : PyBool_FromLong(ran);
 }
 
@@ -450,7 +498,17 @@ static PyObject *heed(PyObject *module, PyObject *container)
     return PyList_Append(waiting, container) ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *heed_changed(PyObject *module, PyObject *tensors)
+{
+    (void)module;
+    if (!PyDict_Check(tensors))
+        return PyErr_Format(PyExc_TypeError, "%R is no dictionary", tensors);
+    changed = Py_NewRef(tensors);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"heed_changed", heed_changed, METH_O, "Takes the tensors that changed and are to be computed, by identity."},
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},
     {"know", know, METH_VARARGS, "Takes nodes, their graph and the function it is."},
     {"computed_again", computed_again, METH_O, "Whether a tensor was computed, as a graph that is known."},

@@ -10,7 +10,7 @@ PyTypeObject *kf_node_type;
 
 /* What Python gives: the class of nodes, and functions for what is rare. */
 static PyTypeObject *node_class;
-static PyObject *line_now, *common_device, *elementwise, *results, *buffer_name;
+static PyObject *line_now, *common_device, *elementwise, *results, *results_of_one, *buffer_name;
 
 /* ------------------------------------------------------------------------------------------------ the table */
 
@@ -306,6 +306,12 @@ kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b)
     return (kf_node *)PyObject_CallFunctionObjArgs(elementwise, op, a, b, NULL);
 }
 
+PyObject *kf_result_of_one(PyObject *op, PyObject *dtype)
+{
+    PyObject *known = results_of_one ? PyDict_GetItemWithError(results_of_one, op) : NULL;
+    return known ? PyDict_GetItemWithError(known, dtype) : NULL;
+}
+
 /* ---------------------------------------------------------------------------------------------- for Python */
 
 static bool count_is(Py_ssize_t count, Py_ssize_t wanted)
@@ -412,10 +418,11 @@ static PyObject *py_set_nodes(PyObject *module, PyObject *given)
 static PyObject *py_set_operations(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *function, *known;
-    if (!PyArg_ParseTuple(given, "OO!:set_operations", &function, &PyDict_Type, &known))
+    PyObject *function, *of_one, *known;
+    if (!PyArg_ParseTuple(given, "OO!O!:set_operations", &function, &PyDict_Type, &of_one, &PyDict_Type, &known))
         return NULL;
     elementwise = Py_NewRef(function);
+    results_of_one = Py_NewRef(of_one);
     results = Py_NewRef(known);
     Py_RETURN_NONE;
 }

@@ -138,6 +138,9 @@ kf_node *kf_node_of(PyObject *op, PyObject *src, PyObject *attr, PyObject *shape
 /* The node of a scalar operation on two arrays of the same shape and type; a new reference. */
 kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b);
 
+/* The type that a scalar operation on one array gives of a type, borrowed; NULL where it gives none, or with an error. */
+PyObject *kf_result_of_one(PyObject *op, PyObject *dtype);
+
 /* A hash that depends on another one and a value. */
 static inline uint64_t kf_mixed(uint64_t hash, uint64_t value)
 {

@@ -12,7 +12,7 @@ enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48 };
    constant: what a number is beside an array; in all of them None says that it is another matter. */
 static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *narrow_type, *eager, *settled, *detached, *constant, *types;
 static Py_ssize_t patience = PATIENCE_UNKNOWN;
-static PyObject *any_arithmetic, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type;
+static PyObject *any_arithmetic, *any_scalar, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type;
 
 /* ---------------------------------------------------------------------------------------- the user's line */
 
@@ -253,6 +253,22 @@ static kf_node *operand(PyObject *op, PyObject *other, kf_node *array)
     return found;
 }
 
+/* An operation on this tensor alone, where its type is one the operation gives a result of. */
+static PyObject *scalar(PyObject *given, PyObject *op)
+{
+    kf_tensor *self = (kf_tensor *)given;
+    if (!kf_is_node(self->node))
+        return PyErr_Format(PyExc_AttributeError, "%R of a tensor without a node", op);
+    kf_node *x = (kf_node *)Py_NewRef(self->node);
+    PyObject *type = kf_result_of_one(op, x->dtype), *src = type ? PyTuple_Pack(1, x) : NULL;
+    kf_node *node = src ? kf_node_of(op, src, Py_None, x->shape, type) : NULL;
+    Py_XDECREF(src);
+    Py_DECREF((PyObject *)x);
+    if (node)
+        return wrapped(Py_TYPE(given), node, either(self->tracked, Py_None), 1);
+    return PyErr_Occurred() ? NULL : PyObject_CallMethodObjArgs(given, any_scalar, op, NULL);
+}
+
 static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssize_t count)
 {
     kf_tensor *self = (kf_tensor *)given;
@@ -407,6 +423,7 @@ static PyMethodDef methods[] = {
     {"_wrap", FAST(wrap) | METH_CLASS, "A tensor of a node."},
     {"_derived", derived, METH_O, "The tensor of a node computed from this tensor alone."},
     {"_arithmetic", FAST(arithmetic), "A scalar operation on this tensor and another operand."},
+    {"_unary", scalar, METH_O, "A scalar operation on this tensor alone."},
     {NULL, NULL, 0, NULL}};
 
 static PyMethodDef functions[] = {
@@ -427,7 +444,7 @@ int kf_add_tensors(PyObject *module)
     struct {
         PyObject **name;
         const char *text;
-    } names[] = {{&any_arithmetic, "_any_arithmetic"}, {&default_float, "default_float"}, {&touched, "touched"},
+    } names[] = {{&any_arithmetic, "_any_arithmetic"}, {&any_scalar, "_any_unary"}, {&default_float, "default_float"}, {&touched, "touched"},
                  {&co_filename, "co_filename"}, {&f_back, "f_back"}, {&f_lasti, "f_lasti"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!*names[i].name && !(*names[i].name = PyUnicode_InternFromString(names[i].text)))

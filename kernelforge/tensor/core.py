@@ -524,7 +524,7 @@ def pinned(node: Node, device: str | None) -> Node:
 
 
 if compiled is not None:
-    compiled.heed(getattr(pending, "data", pending))
+    compiled.heed_changed(getattr(pending, "data", {}))
     compiled.set_tensors(
         _getframe, is_own, grad_enabled.get, spelling.get, narrow_type.get, EAGER, settled, graph.detach, graph.beside,
         dtypes, dtypes.bool, PATIENCE,

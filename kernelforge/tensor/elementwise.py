@@ -23,6 +23,7 @@ from kernelforge.tensor.core import Core, Operand, broadcast, pinned
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
 _LARGEST_UNROLLED_POWER = 16
+ROUNDINGS = frozenset(("floor", "ceil", "trunc", "round"))
 
 
 class Elementwise(Bits):
@@ -36,6 +37,15 @@ class Elementwise(Bits):
 
         def _arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
             return self._any_arithmetic(op, other, reverse)
+
+        def _unary(self, op: str) -> Self:
+            return self._any_unary(op)
+
+    def _any_unary(self, op: str) -> Self:
+        """An operation on this tensor alone, of a type it may have to be converted from first."""
+        if op in ("neg", "abs"):
+            return self._derived(graph.elementwise(op, self._node))
+        return self._rounding(op) if op in ROUNDINGS else self._function(op)  # type: ignore[attr-defined]
 
     def _any_arithmetic(self, op: str, other: Operand, reverse: bool) -> Self:
         if isinstance(other, Core):
@@ -229,11 +239,11 @@ class Elementwise(Bits):
 
     def neg(self) -> Self:
         """The negated values; logical not for bool."""
-        return self.logical_not() if self.dtype is dtypes.bool else self._derived(graph.elementwise("neg", self._node))
+        return self.logical_not() if self.dtype is dtypes.bool else self._unary("neg")
 
     def abs(self) -> Self:
         """The absolute values."""
-        return self if self.dtype.kind in "bu" else self._derived(graph.elementwise("abs", self._node))
+        return self if self.dtype.kind in "bu" else self._unary("abs")
 
     @composite
     def sign(self) -> Self:
@@ -259,6 +269,8 @@ class Elementwise(Bits):
     # Comparison and selection -----------------------------------------------------------------------------------
 
     def _compare(self, op: str, other: Operand, reverse: bool = False) -> Self:
+        if isinstance(other, Core) and (x := self._node).dtype is (y := other._node).dtype and x.shape == y.shape:
+            return self._wrap(graph.binary(op, y, x) if reverse else graph.binary(op, x, y), None)
         a, b, _ = self._operands(other, reverse)
         return self._wrap(graph.elementwise(op, a, b), None)
 
@@ -358,20 +370,20 @@ class Elementwise(Bits):
 
     def floor(self) -> Self:
         """The largest whole number not above each value."""
-        return self._rounding("floor")
+        return self._unary("floor")
 
     def ceil(self) -> Self:
         """The smallest whole number not below each value."""
-        return self._rounding("ceil")
+        return self._unary("ceil")
 
     def trunc(self) -> Self:
         """Each value rounded towards zero."""
-        return self._rounding("trunc")
+        return self._unary("trunc")
 
     def round(self, decimals: int = 0) -> Self:
         """Each value rounded to so many decimals, halves to the even digit; to tens, hundreds for negative ones."""
         if not decimals or not self.dtype.is_float:
-            return self._rounding("round")
+            return self._unary("round")
         factor = 10.0 ** abs(decimals)
         return (self / factor)._rounding("round") * factor if decimals < 0 else (self * factor).round() / factor
 

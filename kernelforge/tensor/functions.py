@@ -29,48 +29,48 @@ class Functions(Elementwise):
 
     def exp(self) -> Self:
         """e to the power of each value."""
-        return self._function("exp")
+        return self._unary("exp")
 
     def exp2(self) -> Self:
         """2 to the power of each value."""
-        return self._function("exp2")
+        return self._unary("exp2")
 
     def expm1(self) -> Self:
         """exp(self) - 1, accurate near zero."""
-        return self._function("expm1")
+        return self._unary("expm1")
 
     def log(self) -> Self:
         """The natural logarithm."""
-        return self._function("log")
+        return self._unary("log")
 
     def log2(self) -> Self:
         """The logarithm to base 2."""
-        return self._function("log2")
+        return self._unary("log2")
 
     @composite
     def log10(self) -> Self:
         """The logarithm to base 10."""
-        return self._function("log2") * math.log10(2)
+        return self._unary("log2") * math.log10(2)
 
     def log1p(self) -> Self:
         """log(1 + self), accurate near zero."""
-        return self._function("log1p")
+        return self._unary("log1p")
 
     def sqrt(self) -> Self:
         """The square root."""
-        return self._function("sqrt")
+        return self._unary("sqrt")
 
     def rsqrt(self) -> Self:
         """1 / sqrt(self)."""
-        return self._function("rsqrt")
+        return self._unary("rsqrt")
 
     def sin(self) -> Self:
         """The sine of an angle in radians."""
-        return self._function("sin")
+        return self._unary("sin")
 
     def cos(self) -> Self:
         """The cosine of an angle in radians."""
-        return self._function("cos")
+        return self._unary("cos")
 
     @composite
     def tan(self) -> Self:
@@ -103,11 +103,11 @@ class Functions(Elementwise):
 
     def tanh(self) -> Self:
         """The hyperbolic tangent."""
-        return self._function("tanh")
+        return self._unary("tanh")
 
     def erf(self) -> Self:
         """The error function."""
-        return self._function("erf")
+        return self._unary("erf")
 
     def _with_slope_of(self, other: Self) -> Self:
         """These values, which to differentiation are those of other."""
@@ -182,23 +182,23 @@ class Functions(Elementwise):
 
     def asin(self) -> Self:
         """The angle in radians whose sine is each value."""
-        return self._function("asin")
+        return self._unary("asin")
 
     def acos(self) -> Self:
         """The angle in radians whose cosine is each value."""
-        return self._function("acos")
+        return self._unary("acos")
 
     def atan(self) -> Self:
         """The angle in radians whose tangent is each value."""
-        return self._function("atan")
+        return self._unary("atan")
 
     def asinh(self) -> Self:
         """The inverse of sinh."""
-        return self._function("asinh")
+        return self._unary("asinh")
 
     def acosh(self) -> Self:
         """The inverse of cosh."""
-        return self._function("acosh")
+        return self._unary("acosh")
 
     @composite
     def atanh(self) -> Self:

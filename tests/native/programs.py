@@ -19,6 +19,7 @@ from kernelforge.graph import Node
 from kernelforge.interning import find, new_node, node_of
 from kernelforge.native import compiled
 from kernelforge.structure import structure
+from kernelforge.tensor.core import pending
 
 
 class Odd:
@@ -79,7 +80,21 @@ def tensors() -> Iterator[Any]:
                     yield op, told(getattr(left, op)(other)._node)
                 except Exception as error:
                     yield op, f"{type(error).__name__}: {error}"
+    for left in (x, half, whole, flag, x.cast("complex64"), whole.cast("uint8"), x.cast("float64")):
+        for name in ("neg", "abs", "floor", "round", "exp", "sqrt", "sin", "tanh"):
+            try:
+                y = getattr(left, name)()
+                yield name, told(y._node), y._tracked, y is left
+            except Exception as error:
+                yield name, f"{type(error).__name__}: {error}"
+        for other in (x, whole, half, flag, x[0], 2, 2.5):
+            for name in ("lt", "ge", "eq", "ne"):
+                try:
+                    yield name, told(getattr(left, name)(other)._node), told(getattr(left + 0, name)(left + 0)._node)
+                except Exception as error:
+                    yield name, f"{type(error).__name__}: {error}"
     w = Tensor([1.0, 2.0], requires_grad=True)
+    yield told(w.exp()._node), w.exp()._tracked, (w > w)._tracked, (-w)._tracked
     fixed = Tensor([1.0, 2.0], requires_grad=False)
     yield [y._tracked for y in (w + w, w * 2, fixed * 2, fixed + fixed, w.sum(), fixed.exp(), fixed + w)]
     with no_grad():
@@ -131,6 +146,36 @@ def runs() -> Iterator[Any]:
             yield type(error).__name__
 
 
+def changes() -> Iterator[Any]:
+    """Tensors that change in place and are computed, alone and with others, and what is there already."""
+    x = Tensor(np.arange(6, dtype=np.float32).reshape(2, 3)).realize()
+    y, kept, other = x.clone().realize(), x * 2, Tensor(np.zeros(3, np.float32)).realize()
+    for _step in range(12):
+        y += x
+        y.realize()
+        yield y.tolist(), y._node.op, len(pending)
+        y.mul_(0.5)
+        other.add_(1)
+        y.realize()  # the other still waits
+        yield y.tolist(), len(pending)
+        y.add_(x)
+        other.realize(y)
+        yield other.tolist(), y.tolist(), len(pending)
+        row = y[0]
+        row.sub_(1)
+        y.realize()
+        yield row.tolist(), y.tolist(), len(pending)
+        same, known = x * 2, x.realize()
+        same.realize()
+        yield kept.realize().tolist(), kept._node.op, same._node.op, known is x
+        w = Tensor([1.0, 2.0], requires_grad=True)
+        history = (w * 3).realize()
+        history.realize()
+        yield history._tracked, history._node.op, w.realize().tolist(), len(pending)
+        history.sum().backward()
+        yield w.grad.tolist() if w.grad is not None else None
+
+
 def faults() -> Iterator[Any]:
     """Places that come from data: in range, out of it, told for the line that asked, and in range again."""
     x = Tensor(np.arange(12, dtype=np.float32).reshape(4, 3)).realize()
@@ -163,7 +208,7 @@ def faults() -> Iterator[Any]:
 def main() -> None:
     """Says it all."""
     assert (compiled is None) == (sys.argv[1:] == ["0"]), "the module is not as this was asked for"
-    for part in (nodes, tensors, runs, faults):
+    for part in (nodes, tensors, runs, changes, faults):
         for row in part():
             print(row)
         gc.collect()
