@@ -22,6 +22,9 @@ _patterns: Final = count(1)
 SIZED: Final = frozenset(("reshape", "expand", "pad", "shrink"))  # their attributes are sizes and nothing else
 
 
+Reduced = tuple[tuple[int, ...], tuple[int, ...]]
+
+
 @dataclass(slots=True)
 class Record:
     """An operation: numbers are the places of its own among all, sources the records of its operands.
@@ -41,12 +44,16 @@ class Numbered:
     """A graph taken apart.
 
     key      operations, types, devices, how they hang together, and the number of leaves
+    loose    the key but for the axes of reductions whose results are reshaped at once; reduced: these axes, and for
+             each the shape they are axes of
     numbers  all sizes, in order; values: all constants, with their types
     roots    the records of the nodes asked for
     name     what nodes made after it have in place of a file's name, once there are some
     """
 
     key: tuple[Hashable, ...] = ()
+    loose: tuple[Hashable, ...] = ()
+    reduced: list[Reduced] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     values: list[tuple[Value, DType]] = field(default_factory=list)
@@ -60,22 +67,37 @@ def numbered(roots: Sequence[Node], leaves: Sequence[Buffer]) -> Numbered:
     Constants, and what repeats them or counts places, are recorded for each use: two that are equal at one size need
     not be at another.
     """
-    recorder = _Recorder({id(buffer): i for i, buffer in enumerate(leaves)})
+    order = toposort(roots, into_realized=False)
+    recorder = _Recorder({id(buffer): i for i, buffer in enumerate(leaves)}, _reshaped(order, roots))
     found = recorder.found
-    for node in toposort(roots, into_realized=False):
+    for node in order:
         if not _is_anew(node):
             recorder.place[node] = recorder.add(node)
     found.roots = tuple([recorder.add(node) if _is_anew(node) else recorder.place[node] for node in roots])
     found.key = (*recorder.parts, found.roots, len(leaves))  # also those not read have places in a plan
+    found.loose = (*recorder.loose, found.roots, len(leaves))
     return found
+
+
+def is_like(reduced: Sequence[Reduced], others: Sequence[tuple[int, ...]]) -> bool:
+    """True when reductions over other axes give the same elements: where axes differ, they are of size 1."""
+    return all(shape[i] == 1 for (axes, shape), other in zip(reduced, others) for i in {*axes} ^ {*other})
+
+
+def _reshaped(order: Sequence[Node], roots: Sequence[Node]) -> set[Node]:
+    """The reductions whose results are reshaped wherever they are used, so that it is no matter which axes of size 1
+    they leave."""
+    others = {x for node in order if node.op != "reshape" for x in node.src}.union(roots)
+    return {node for node in order if node.op == "reduce" and node.realized is None and node not in others}
 
 
 class _Recorder:
     """The records of a graph being made; `place` tells those of nodes that are recorded once."""
 
-    def __init__(self, leaf: dict[int, int]) -> None:
-        self.leaf, self.found = leaf, Numbered()
+    def __init__(self, leaf: dict[int, int], reshaped: set[Node]) -> None:
+        self.leaf, self.reshaped, self.found = leaf, reshaped, Numbered()
         self.parts: list[Hashable] = []
+        self.loose: list[Hashable] = []
         self.place: dict[Node, int] = {}
 
     def add(self, node: Node) -> int:
@@ -98,16 +120,22 @@ class _Recorder:
             dim, size, stride, dilation = node.attr
             return self._put(Record(node, sources, self._numbers([size])), (node.op, dim, stride, dilation, *sources))
         shape = node.shape if node.op == "host" else None
-        return self._put(Record(node, sources), (node.op, node.attr, node.dtype, shape, *sources))
+        part = node.op, node.attr, node.dtype, shape, *sources
+        if node not in self.reshaped:
+            return self._put(Record(node, sources), part)
+        op, axes = node.attr
+        self.found.reduced.append((axes, node.src[0].shape))
+        return self._put(Record(node, sources), part, ("reshaped", op, node.dtype, *sources))
 
     def _numbers(self, values: Sequence[int]) -> tuple[int, ...]:
         start = len(self.found.numbers)
         self.found.numbers += values
         return tuple(range(start, len(self.found.numbers)))
 
-    def _put(self, record: Record, part: Hashable) -> int:
+    def _put(self, record: Record, part: Hashable, loose: Hashable = None) -> int:
         self.found.records.append(record)
         self.parts.append((part, len(record.numbers)))
+        self.loose.append((loose or part, len(record.numbers)))
         return len(self.found.records) - 1
 
 

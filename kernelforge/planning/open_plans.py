@@ -29,7 +29,7 @@ from kernelforge.later import later
 from kernelforge.planning.formulas import Formulas, formulas
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.layout import lay_out
-from kernelforge.planning.numbered import PATTERN, Numbered, Record, TooShort, numbered, rebuilt
+from kernelforge.planning.numbered import PATTERN, Numbered, Record, Reduced, TooShort, is_like, numbered, rebuilt
 from kernelforge.planning.open_launches import OpenLaunch, Points, Unfit, formula_of, grid_of, joined, meant, scaled
 from kernelforge.planning.steps import Check, Launch, Plan, Step, Transfer, in_words
 
@@ -91,11 +91,39 @@ class Family:
 
 
 _families: Final[dict[tuple[object, ...], Family]] = {}
+_reduced: Final[dict[tuple[object, ...], dict[tuple[Reduced, ...], Family]]] = {}  # by `Numbered.loose`
 
 
 def forget() -> None:
     """Lets go of all that was learned: the next graph of any kind is the first."""
     _families.clear()
+    _reduced.clear()
+
+
+def _like(met: Numbered, loose: tuple[object, ...]) -> Family | None:
+    """The family whose plan serves a graph that differs from its graphs in sums over axes of size 1: a gradient's, for
+    a batch of one."""
+    for reduced, family in _reduced.get(loose, {}).items():
+        axes = [axes for axes, _ in reduced]
+        if family.open is not None and is_like(met.reduced, axes) and _fits(family.open, met) is not None:
+            return family
+    return None
+
+
+def _seen_of_one(met: Numbered, loose: tuple[object, ...]) -> list[tuple[tuple[int, ...], tuple[object, ...]]]:
+    """What was seen of a graph that differs from one of a new kind in leaving out sums over axes of size 1."""
+    own = [axes for axes, _ in met.reduced]
+    for reduced, family in _reduced.get(loose, {}).items():
+        fewer = all(set(axes) <= set(others) for (axes, _), others in zip(reduced, own))
+        if fewer and len(family.seen) == 1 and is_like(reduced, own):
+            return list(family.seen)
+    return []
+
+
+def _note(met: Numbered, loose: tuple[object, ...], family: Family) -> None:
+    if len(_reduced) >= MOST_FAMILIES:
+        del _reduced[next(iter(_reduced))]
+    _reduced.setdefault(loose, {})[tuple(met.reduced)] = family
 
 
 def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *circumstances: object) -> Plan | None:
@@ -109,12 +137,17 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     if _reads_others(nodes, order, leaves):
         return None
     met = numbered(simple, leaves)
-    key = (device, circumstances, met.key)
+    key, loose = (device, circumstances, met.key), (device, circumstances, met.loose)
     family = _families.get(key)
+    if family is None or family.open is None:
+        family = _like(met, loose) or family
     if family is None:
         if len(_families) >= MOST_FAMILIES:
             del _families[next(iter(_families))]
         family = _families[key] = Family()
+        if met.reduced:
+            family.seen = _seen_of_one(met, loose)
+            _note(met, loose, family)
     sizes = None if family.open is None else _fits(family.open, met)
     if sizes is None and not family.refused:
         _learn(family, met, leaves, device)

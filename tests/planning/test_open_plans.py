@@ -131,6 +131,24 @@ def test_gradients_of_all_sizes() -> None:
     assert late == 0
 
 
+@pytest.mark.parametrize("first", [29, 1])
+def test_gradients_for_a_batch_of_one_take_the_kernels_of_others(first: int) -> None:
+    """Sums of a gradient leave out axes of size 1, where nothing was broadcast."""
+    sizes, other = [(first, 7), (3, 31), (1, 13), (33, 61), (1, 129)], WEIGHT.T.copy()
+
+    def step(x: Tensor) -> Tensor:
+        ws = [Tensor(w, device="CPU", requires_grad=True) for w in (WEIGHT, other)]
+        y = (x @ ws[0]).relu() @ ws[1] * x.mean((0, 1), keepdim=True)
+        first, second = (y - x).square().mean().gradient(*ws)
+        return (first @ second).reshape(-1).cat(y.sum((0, 1)), dim=0)
+
+    found, late = results(step, sizes, 1)
+    expected, _ = results(step, sizes, 0)
+    for size, x, y in zip(sizes, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
+    assert late == 0
+
+
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
 def test_gradients_that_read_the_same_of_more_operands(dtype: str) -> None:
     """What a sum passes on is what it is given, however many operands there are that it does not read."""
