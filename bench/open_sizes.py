@@ -1,0 +1,145 @@
+"""Open sizes as a page: kernels compiled over random sizes, what a new size costs, the speed beside own kernels.
+
+    python -m bench.open_sizes                   measures every function and writes docs/benchmarks/sizes.md
+    python -m bench.open_sizes --seed 7 rows     some functions, other sizes, nothing written
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Callable, Sequence
+from math import exp, log
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from bench.measure import environment, table
+from kernelforge import Context, GlobalCounters, Tensor, realize
+from kernelforge.realize import synchronize
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "sizes.md"
+WIDTH, HEADS = 64, 4
+BATCH, SEQUENCE = 64, 512
+DRAWN, TIMED, ROUNDS, MOST = 120, 8, 30, 8192  # MOST: positions of the functions that do much with each
+Function = Callable[[Tensor], Sequence[Tensor]]
+HEAD = ("function", "kernels", "sizes", "compiled", "for each kernel", "a new size, ms", "beside own kernels", "worst")
+TEXT = f"""# Sizes that change
+
+Made by `python -m bench.open_sizes`: functions of an array of batch x sequence x {WIDTH}, with random batches of 1 to
+{BATCH} and sequences of 1 to {SEQUENCE} (at most {MOST} positions in all for those that do much with each). *Compiled*
+are the kernels compiled over all these sizes, the first two included, and *for each kernel* the same beside the kernels
+that one call launches. *A new size* is the median of what the first call of a size takes longer than the second.
+*Beside own kernels* is the least time of a call beside that with kernels for its very sizes (`KF_OPEN=0`), in turn, in
+the geometric mean of {TIMED} sizes; *worst* is the largest of them. Plans for very sizes, which sizes that return often
+get after a while, are off for that.
+
+"""
+
+
+def functions() -> dict[str, Function]:
+    """Functions of [batch, sequence, width] that give what is to be computed."""
+    rng = np.random.default_rng(0)
+
+    def weight(*shape: int) -> Tensor:
+        return Tensor((rng.standard_normal(shape) / shape[0] ** 0.5).astype(np.float32)).realize()
+
+    qkv = [weight(WIDTH, WIDTH) for _ in range(4)]
+    up, down, scale, shift = weight(WIDTH, 4 * WIDTH), weight(4 * WIDTH, WIDTH), weight(WIDTH), weight(WIDTH)
+
+    def norm(x: Tensor) -> Tensor:
+        return x.layernorm() * scale + shift
+
+    def attention(x: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        q, k, v = ((x @ w).reshape(batch, length, HEADS, WIDTH // HEADS).transpose(1, 2) for w in qkv[:3])
+        mixed = q.scaled_dot_product_attention(k, v, is_causal=True)
+        return mixed.transpose(1, 2).reshape(batch, length, WIDTH) @ qkv[3]
+
+    def block(x: Tensor) -> Tensor:
+        x = x + attention(norm(x))
+        return x + (norm(x) @ up).gelu() @ down
+
+    def step(x: Tensor) -> list[Tensor]:
+        ws = [w.detach() for w in (up, down)]
+        for w in ws:
+            w.requires_grad = True
+        loss = ((x @ ws[0]).relu() @ ws[1] - x).square().mean()
+        return [loss, *((w - 0.1 * g).detach() for w, g in zip(ws, loss.gradient(*ws)))]
+
+    return {
+        "elementwise": lambda x: [(x * 2 + 1).tanh() * x],
+        "rows": lambda x: [x.softmax(-1)],
+        "columns": lambda x: [x.transpose(1, 2).softmax(-1)],
+        "layer norm": lambda x: [norm(x)],
+        "product": lambda x: [x @ up],
+        "feed forward": lambda x: [(x @ up).gelu() @ down],
+        "attention": lambda x: [attention(x)],
+        "transformer block": lambda x: [block(x)],
+        "training step": step,
+    }
+
+
+FEW = ("feed forward", "attention", "transformer block", "training step")
+
+
+def seconds(function: Function, x: Tensor) -> float:
+    start = time.perf_counter()
+    Tensor.realize(*function(x))
+    synchronize()
+    return time.perf_counter() - start
+
+
+def row(name: str, seed: int) -> list[str]:
+    """The cells of a function."""
+    draw, rng, function = random.Random(seed), np.random.default_rng(seed), functions()[name]
+    sizes = [(draw.randint(1, BATCH), draw.randint(1, SEQUENCE)) for _ in range(2 * DRAWN)]
+    sizes = [size for size in sizes if name not in FEW or size[0] * size[1] <= MOST][:DRAWN]
+    before, launched, more = GlobalCounters.compiled, 1 << 30, list[float]()
+    for size in sizes:
+        x = Tensor(rng.standard_normal((*size, WIDTH)).astype(np.float32)).realize()
+        first, kernels = seconds(function, x), GlobalCounters.kernel_count
+        more.append(first - seconds(function, x))
+        launched = min(launched, GlobalCounters.kernel_count - kernels)
+    compiled = GlobalCounters.compiled - before
+    ratios = beside_own(function, sizes[2 : 2 + TIMED])
+    mean = exp(sum(map(log, ratios)) / len(ratios))
+    return [name, str(launched), str(len(sizes)), str(compiled), f"{compiled / launched:.1f}",
+            f"{median(more) * 1e3:.2f}", f"{mean:.2f}", f"{max(ratios):.2f}"]  # fmt: skip
+
+
+def beside_own(function: Function, sizes: Sequence[tuple[int, int]]) -> list[float]:
+    """The least time of each size beside that with kernels of its own."""
+    found, often = [], realize.OFTEN
+    realize.OFTEN = 1 << 30
+    for size in sizes:
+        x = Tensor.randn(*size, WIDTH).realize()
+        best = {0: float("inf"), 1: float("inf")}
+        for _ in range(ROUNDS):
+            for is_open in best:
+                with Context(OPEN=is_open):
+                    best[is_open] = min(best[is_open], seconds(function, x))
+        found.append(best[1] / best[0])
+    realize.OFTEN = often
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(prog="python -m bench.open_sizes", description="what changing sizes cost")
+    parser.add_argument("names", nargs="*", help="some functions; nothing is written then")
+    parser.add_argument("--seed", type=int, default=0, help="other sizes")
+    options = parser.parse_args(arguments)
+    rows = []
+    for name in options.names or functions():
+        rows.append(row(name, options.seed))
+        print(" | ".join(rows[-1]), flush=True)
+    if not options.names:
+        head = "\n".join(f"- {name}: {value}" for name, value in environment().items())
+        PAGE.write_text(f"{TEXT}{head}\n\n{table(HEAD, rows)}\n")
+
+
+if __name__ == "__main__":
+    main()
