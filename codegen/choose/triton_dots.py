@@ -326,8 +326,9 @@ def staged(
     rounding = _rounding(kernel)
     wide = any(_is_wide(c) and not (rounding and _is_mixed(c)) for c in found.values())
     programs = prod(a.size for a in others)
-    loads = _operands(found.values(), form, frozenset(whole))
-    blocks = [b for b in _blocks(form, target, wide, depth) if _fits(form, b, depth, loads, wide, target)] or [_SMALL]
+    loads = _operands(kernel, found.values(), form, frozenset(whole))
+    tried = (_eased_block(form, b, depth, loads, wide, target) for b in _blocks(form, target, wide, depth))
+    blocks = [b for b in tried if b is not None] or [_SMALL]
     for rows, columns, warps, stages in (pick("block", (*blocks, *FURTHER_BLOCKS)), *blocks[1:]):
         if rows > 64 and programs * -(-form.rows.size // rows) < target.cores:
             continue
@@ -342,27 +343,48 @@ def staged(
             )
 
 
-def _operands(found: Iterable[Contraction], form: Form, whole: frozenset[Axis]) -> tuple[int, int]:
-    """Bytes that a place along the axes held whole has in all operands kept for the rows, and in all of a step."""
-    loads = {e for c in found for operand in (c.left, c.right) for e in loads_of(operand) if e.axes & whole}
-    kept = sum(e.param.dtype.itemsize for e in loads if form.rows in e.axes and form.walk not in e.axes)
-    walked = sum(e.param.dtype.itemsize for e in loads if form.walk in e.axes and form.rows not in e.axes)
-    return kept, walked
+class Held(NamedTuple):
+    """Bytes in shared memory: of a place along the axes held whole in all operands kept for the rows, and in all of a
+    step; of a row and a step in all that is put to the results of products."""
+
+    kept: int
+    walked: int
+    beside: int
 
 
-def _fits(form: Form, block: Block, depth: int, loads: tuple[int, int], wide: bool, target: Target) -> bool:
+def _operands(kernel: Kernel, found: Iterable[Contraction], form: Form, whole: frozenset[Axis]) -> Held:
+    """What a kernel holds; an array that lies along one product's sums and across another's is there twice a step."""
+    loads = {(e, form.walk in c.k) for c in found for operand in (c.left, c.right) for e in loads_of(operand)}
+    tiles = [(e, e.param.dtype.itemsize) for e, _ in loads if e.axes & whole]
+    kept = {e: size for e, size in tiles if form.rows in e.axes and form.walk not in e.axes}
+    walked = [size for e, size in tiles if form.walk in e.axes and form.rows not in e.axes]
+    every = {e for r in kernel.reduces for e in loads_of(r.arg)}
+    besides = [e for e in every if {form.rows, form.walk} <= e.axes and not e.axes & whole]
+    return Held(sum(kept.values()), sum(walked), sum(e.param.dtype.itemsize for e in besides))
+
+
+def _eased_block(form: Form, block: Block, depth: int, held: Held, wide: bool, target: Target) -> Block | None:
+    """The block with as many steps loaded ahead as shared memory has room for, if there is any."""
+    for stages in range(block.stages, min(block.stages, 2) - 1, -1):
+        if _fits(form, block._replace(stages=stages), depth, held, wide, target):
+            return block._replace(stages=stages)
+    return None
+
+
+def _fits(form: Form, block: Block, depth: int, held: Held, wide: bool, target: Target) -> bool:
     """True when a block's results leave registers for operands and addresses, and its operands fit shared memory.
 
     Where float32 operands are cut into parts of fewer bits, what a step computes is there three times, and operands
-    take three quarters more.
+    take three quarters more.  What is put to results waits one step less than operands.
     """
     sums, steps = len(form.late) * depth, len(form.early) * block.columns * (3 if wide else 1)
     threads = 32 * block.warps
     most = min(256, REGISTERS // threads) * _share(form, depth, wide, target) // 32
     if block.rows * (sums + steps) // threads > most:
         return False
-    shared = depth * (block.rows * loads[0] + block.columns * block.stages * loads[1])
-    return shared * (7 if wide else 4) // 4 <= target.scratch
+    shared = depth * (block.rows * held.kept + block.columns * block.stages * held.walked)
+    beside = block.rows * block.columns * (block.stages - 1) * held.beside
+    return shared * (7 if wide else 4) // 4 + beside <= target.scratch
 
 
 def _share(form: Form, depth: int, wide: bool, target: Target) -> int:
