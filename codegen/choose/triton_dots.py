@@ -70,6 +70,10 @@ class Block(NamedTuple):
 
 
 _SMALL: Final = Block(16, 16, 4, 1)
+TILES_OF_SUMS: Final = {  # by 32-bit operands
+    False: (Block(128, 64, 8, 2), Block(64, 64, 8, 2), Block(64, 32, 4, 2), Block(32, 32, 4, 2), _SMALL),
+    True: (Block(64, 32, 8, 1), Block(32, 32, 4, 1), _SMALL),
+}
 FURTHER_BLOCKS: Final = (Block(128, 128, 8, 2), Block(128, 64, 4, 3), Block(64, 128, 8, 2), Block(64, 128, 4, 2))
 # By warp-group matrix unit and 32-bit operands: up to which extent of the other axes, the blocks to try.
 WALKS: Final[dict[tuple[bool, bool], tuple[tuple[int, tuple[Block, ...]], ...]]] = {
@@ -317,7 +321,12 @@ def staged(
 ) -> Iterator[Schedule]:
     """Rows over programs, the axis the later contractions sum over in blocks, all other axes whole."""
     form = form_of(kernel, found)
-    if form is None or form.walk is None or form.rows not in free:
+    if form is None or form.rows not in free:
+        return
+    if not form.late and (form.walk is None or all(form.walk in c.batch for c in found.values())):
+        yield from _tiled(form, found, free, target, pick)
+        return
+    if form.walk is None:
         return
     across = {a for c in found.values() for a in (*c.m, *c.n)}
     others = [a for a in free if a not in across]
@@ -341,6 +350,30 @@ def staged(
             yield Schedule(
                 (*grid, *loops), len(grid), partial=frozenset(), streams=streams, options=options | rounding
             )
+
+
+def _tiled(
+    form: Form, found: dict[Reduce, Contraction], free: Sequence[Axis], target: Target, pick: Pick
+) -> Iterator[Schedule]:
+    """What is computed from products of one shape, or its sum over batches, as the gradient of a bias that attention's
+    scores share: tiles of the results over programs, one batch after the other, what the products sum over whole."""
+    columns = {a for c in found.values() for a in (c.n if form.rows in c.m else c.m)}
+    sides = [a for a in columns if a in free and a is not form.rows]
+    if len(columns) != 1 or len(sides) != 1:
+        return
+    others = [a for a in free if a is not form.rows and a is not sides[0]]
+    depth = max(block_size(prod(a.size for a in c.k)) for c in found.values())
+    wide = any(map(_is_wide, found.values()))
+    width = max(_loaded_bits(operand) for c in found.values() for operand in (c.left, c.right)) // 8
+    blocks = TILES_OF_SUMS[wide][0 if target.has_warpgroups or wide else 1 :]
+    for block in (pick("block", blocks), *blocks[1:]):
+        rows, across = (min(n, max(LEAST, block_size(a.size))) for n, a in zip(block, (form.rows, sides[0])))
+        if block.stages * len(found) * (rows + across) * depth * width > target.scratch:
+            continue
+        grid = [*(Step(a, 1) for a in others), Step(form.rows, rows), Step(sides[0], across)]
+        options: dict[str, int | str] = {"num_warps": block.warps, "num_stages": block.stages}
+        loops = [] if form.walk is None else [Step(form.walk, 1)]
+        yield Schedule((*grid, *loops), len(grid), partial=frozenset(), options=options)
 
 
 class Held(NamedTuple):

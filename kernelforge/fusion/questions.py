@@ -100,11 +100,15 @@ class Questions:
             return Answer("bounded")
         order = demands.order()
         parallel = parallel_axes(stores, order)
-        refusal = next(self._refusals(outputs, order, parallel), None)
+        refusal = next(self._refusals(outputs, order, parallel, stores), None)
         return Answer(refusal, prod(axis.size for axis in parallel))
 
     def _refusals(
-        self, outputs: Sequence[Node], order: Sequence[Demand], parallel: frozenset[Axis]
+        self,
+        outputs: Sequence[Node],
+        order: Sequence[Demand],
+        parallel: frozenset[Axis],
+        stores: Sequence[tuple[Axis, ...]],
     ) -> Iterator[str]:
         """The questions' answers one by one, as far as they are no."""
         points = prod(axis.size for axis in parallel)
@@ -113,7 +117,7 @@ class Questions:
             lambda: self._images(order, outputs),
             lambda: self._windows(order),
             lambda: self._repeats(order, parallel),
-            lambda: self._contractions(order, parallel),
+            lambda: self._contractions(order, parallel, stores),
             lambda: self._programs(order, points),
         )
         answers = (question() for question in questions)
@@ -170,24 +174,48 @@ class Questions:
     def _is_long(self, node: Node) -> bool:
         return node in self.contractions and node not in self.scores
 
-    def _contractions(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
-        """A contraction is parallel over its result and reads no reduction, except around an attention's scores."""
+    def _contractions(
+        self, order: Sequence[Demand], parallel: frozenset[Axis], stores: Sequence[tuple[Axis, ...]]
+    ) -> str | None:
+        """A contraction is parallel over its result and reads no reduction, except around an attention's scores.
+
+        On a matrix unit tiles of scores go by: nothing of their size is stored as well.
+        """
         below = reductions_below(order)
+        summed = self._batches_summed(order) if self.limits.narrow else frozenset()
+        stored = frozenset(axis for axes in stores for axis in axes) if self.limits.narrow else frozenset()
         long = 0
         for demand in order:
             if not self._is_long(demand.node) or demand.kind != "reduce":
                 continue
             inner = below[id(demand.needs[0])]
             lacking = [axis.size for axis in demand.axes - parallel]
+            if not demand.axes.isdisjoint(summed):
+                return "a contraction would lose parallel axes"
             if inner.isdisjoint(self.scores):
                 long += 1
                 if inner:
                     return "a contraction reads no reduction"
                 if lacking:
                     return "a contraction would lose parallel axes"
-            elif max(lacking, default=1) > self._tile(order) or prod(lacking) > self.limits.repeats:
+            elif not stored.isdisjoint(demand.bound) or max(lacking, default=1) > self._tile(order) or prod(lacking) > self.limits.repeats:
                 return "a contraction would lose parallel axes"
         return "one contraction in a kernel" if long > 1 else None
+
+    def _batches_summed(self, order: Sequence[Demand]) -> frozenset[Axis]:
+        """Axes that both operands of an attention's scores have, and something else is summed over: the matrix unit
+        takes tiles of one place along them."""
+        batches: set[Axis] = set()
+        bound: set[Axis] = set()
+        for demand in order:
+            if demand.kind == "reduce" and demand.node not in self.contractions:
+                bound.update(demand.bound)
+            elif demand.kind == "reduce" and demand.node in self.scores:
+                product = demand.needs[0]
+                while len(product.needs) == 1:
+                    product = product.needs[0]
+                batches.update(frozenset.intersection(*(need.axes for need in product.needs)) if product.needs else ())
+        return frozenset(batches & bound)
 
     def _programs(self, order: Sequence[Demand], points: int) -> str | None:
         """Parallel: there are enough programs, or little to do."""

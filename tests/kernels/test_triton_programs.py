@@ -59,6 +59,15 @@ def attention_block() -> list[Tensor]:
     return [out, *(t.grad for t in (q, k, v) if t.grad is not None)]
 
 
+def attention_with_a_bias() -> list[Tensor]:
+    """The gradients of attention whose batches share a bias: that of the bias is a sum over batches."""
+    q, k, v, g = (Tensor(numbers(3, 2, 20, 16) + shift).cast(dtypes.bfloat16) for shift in (0, 0.1, 0.2, 0.3))
+    bias = Tensor(numbers(2, 20, 20)).cast(dtypes.bfloat16)
+    found = q.scaled_dot_product_attention(k, v, bias).gradient(q, k, v, bias, gradient=g)
+    Tensor.realize(*found)  # in 16 bits, as which kernels are compared
+    return found
+
+
 def convolution() -> list[Tensor]:
     x, w = Tensor(numbers(2, 3, 9, 8), requires_grad=True), Tensor(numbers(4, 3, 3, 3), requires_grad=True)
     out = x.conv2d(w, padding=1).relu().max_pool2d(2)
@@ -75,7 +84,7 @@ def embedding_and_norm() -> list[Tensor]:
     return [out, table.grad]
 
 
-PROGRAMS = [training_step, attention_block, convolution, embedding_and_norm]
+PROGRAMS = [training_step, attention_block, attention_with_a_bias, convolution, embedding_and_norm]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -86,6 +95,17 @@ def test_program(program: Callable[[], list[Tensor]], triton_device: str) -> Non
             results.append([t.cast(dtypes.float32).numpy() for t in program()])
     for found, expected in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_every_product_of_attention_with_a_bias_is_on_the_matrix_unit(batch: int) -> None:
+    """Also those that a gradient summed over batches is made of, which no other kernel's programs could sum."""
+    q, k, v, g = (Tensor.empty(batch, 4, 512, 64, dtype="bfloat16") for _ in range(4))
+    bias = Tensor.empty(4, 512, 512, dtype="bfloat16")
+    found = q.scaled_dot_product_attention(k, v, bias).gradient(q, k, v, bias, gradient=g)
+    programs = [generate(prepare(lower(group).kernel), SM90) for group in planned(*found, target=SM90)]
+    products = [program for program in programs if "contract" in program.entry]
+    assert len(products) >= 2 and all("tl.dot(" in program.source for program in products)
 
 
 DRAWN = {
