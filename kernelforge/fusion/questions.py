@@ -76,7 +76,7 @@ class Questions:
         except TooManyDemands:
             return ["bounded"]
         order = demands.order()
-        return list(self._refusals(outputs, order, parallel_axes(stores, order)))
+        return list(self._refusals(outputs, order, parallel_axes(stores, order), stores))
 
     def is_bounded(self, outputs: Sequence[Node], loads: Sequence[Node]) -> bool:
         """False when computing the outputs from loads takes far more than a kernel should hold."""
@@ -117,7 +117,8 @@ class Questions:
             lambda: self._images(order, outputs),
             lambda: self._windows(order),
             lambda: self._repeats(order, parallel),
-            lambda: self._contractions(order, parallel, stores),
+            lambda: self._contractions(order, parallel),
+            lambda: self._scores(order, stores),
             lambda: self._programs(order, points),
         )
         answers = (question() for question in questions)
@@ -174,37 +175,42 @@ class Questions:
     def _is_long(self, node: Node) -> bool:
         return node in self.contractions and node not in self.scores
 
-    def _contractions(
-        self, order: Sequence[Demand], parallel: frozenset[Axis], stores: Sequence[tuple[Axis, ...]]
-    ) -> str | None:
-        """A contraction is parallel over its result and reads no reduction, except around an attention's scores.
-
-        On a matrix unit tiles of scores go by: nothing of their size is stored as well.
-        """
+    def _contractions(self, order: Sequence[Demand], parallel: frozenset[Axis]) -> str | None:
+        """A contraction is parallel over its result and reads no reduction, except around an attention's scores."""
         below = reductions_below(order)
-        summed = self._batches_summed(order) if self.limits.narrow else frozenset()
-        stored = frozenset(axis for axes in stores for axis in axes) if self.limits.narrow else frozenset()
         long = 0
         for demand in order:
             if not self._is_long(demand.node) or demand.kind != "reduce":
                 continue
             inner = below[id(demand.needs[0])]
             lacking = [axis.size for axis in demand.axes - parallel]
-            if not demand.axes.isdisjoint(summed):
-                return "a contraction would lose parallel axes"
             if inner.isdisjoint(self.scores):
                 long += 1
                 if inner:
                     return "a contraction reads no reduction"
                 if lacking:
                     return "a contraction would lose parallel axes"
-            elif not stored.isdisjoint(demand.bound) or max(lacking, default=1) > self._tile(order) or prod(lacking) > self.limits.repeats:
+            elif max(lacking, default=1) > self._tile(order) or prod(lacking) > self.limits.repeats:
                 return "a contraction would lose parallel axes"
         return "one contraction in a kernel" if long > 1 else None
 
+    def _scores(self, order: Sequence[Demand], stores: Sequence[tuple[Axis, ...]]) -> str | None:
+        """On a matrix unit tiles of an attention's scores go by: nothing of their size is stored beside what is made of
+        them, and nothing else is summed over their batches."""
+        if not self.limits.narrow or not self.scores:
+            return None
+        below = reductions_below(order)
+        stored = frozenset(axis for axes in stores for axis in axes)
+        summed = self._batches_summed(order)
+        for demand in order:
+            if demand.kind == "reduce" and self._is_long(demand.node):
+                goes_by = not below[id(demand.needs[0])].isdisjoint(self.scores)
+                if goes_by and not (stored.isdisjoint(demand.bound) and summed.isdisjoint(demand.axes)):
+                    return "a contraction would lose parallel axes"
+        return None
+
     def _batches_summed(self, order: Sequence[Demand]) -> frozenset[Axis]:
-        """Axes that both operands of an attention's scores have, and something else is summed over: the matrix unit
-        takes tiles of one place along them."""
+        """The axes that both operands of an attention's scores have and that something else is summed over."""
         batches: set[Axis] = set()
         bound: set[Axis] = set()
         for demand in order:
