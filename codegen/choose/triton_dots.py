@@ -121,16 +121,18 @@ def contracted(
     kernel: Kernel, free: Sequence[Axis], target: Target, pick: Pick = first
 ) -> Iterator[Schedule]:
     """Schedules for a kernel with contractions; nothing when it has none, or none fit for the matrix unit."""
-    found = {c.reduce: c for c in contractions(kernel) if suits(c)}
+    found = {c.reduce: c for c in contractions(kernel) if suits(c, target)}
     if len(found) == 1 and len(kernel.reduces) == 1:
         yield from single(kernel, next(iter(found.values())), free, target, pick)
     elif len(found) > 1:
         yield from staged(kernel, found, free, target, pick)
 
 
-def suits(c: Contraction) -> bool:
+def suits(c: Contraction, target: Target) -> bool:
     """True when the matrix unit takes the operands' type and every role has an axis long enough."""
     longest = (max(a.size for a in axes) for axes in (c.m, c.n, c.k))
+    if c.reduce.dtype.bits == 64 and not target.doubles:
+        return False
     return all(block_size(size) >= LEAST for size in longest) and (c.reduce.dtype.is_float or _is_bytes(c))
 
 
@@ -177,21 +179,25 @@ def single(kernel: Kernel, c: Contraction, free: Sequence[Axis], target: Target,
             "num_stages": pick("stages", either(tile.stages, (2, 3, 4, 5))),
             "group": pick("group", (GROUP, 4, 16, 1)),
         }
-        options |= pick("operands", _ways(c, tile, count, target))
+        again = bool(roles.rest) and not roles.deep and roles.k.size <= tile.k
+        options |= pick("operands", _ways(c, tile, count, again, target))
         yield Schedule((*grid, *loops), len(grid), options=options | _rounding(kernel))
 
 
-def _ways(c: Contraction, tile: Tile, count: int, target: Target) -> tuple[dict[str, int | str], ...]:
+def _ways(c: Contraction, tile: Tile, count: int, again: bool, target: Target) -> tuple[dict[str, int | str], ...]:
     """How operands come: loaded by the threads, or by the copy engine of newer GPUs.
 
     That costs each program a descriptor per operand, made once, so programs stay for several tiles.  It spares the
     addresses, 28 registers and a third of the instructions of a large tile: preferred where each program has at least
     two tiles of the largest kind.
+
+    again  True where descriptors would be made for each tile, of which each is one step: Triton would make them ahead
+           of their time, which before 3.9 it refuses
     """
     loaded: dict[str, int | str] = {}
     if not target.copies or _is_wide(c) or c.reduce.dtype is not dtypes.float32:
         return (loaded,)
-    if count <= target.cores:
+    if count <= target.cores or again:
         return (loaded, {"tma": 1})
     staying: dict[str, int | str] = {"tma": 1, "programs": target.cores}
     ways: tuple[dict[str, int | str], ...] = (loaded, staying, {"tma": 1}, {"programs": target.cores})

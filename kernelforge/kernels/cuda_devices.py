@@ -15,10 +15,12 @@ from typing import Any, Final
 from codegen.target import Target
 from kernelforge.kernels.cuda_driver import checked, driver
 from kernelforge.kernels.runtime import Facts
+from kernelforge.kernels.triton_compile import triton_version
 from kernelforge.settings import TMA
 
 OLDEST: Final = 80  # the first compute capability with bfloat16 and asynchronous copies to shared memory
 COPIES: Final = 90  # the first with an engine that copies tiles into shared memory
+DOUBLES: Final = (3, 9)  # the first Triton with products of float64 on the matrix unit
 ACCESS: Final = 16  # bytes of a thread's widest access
 KERNEL_MODULE: Final = Path("/proc/driver/nvidia/version")
 
@@ -49,6 +51,7 @@ class CudaDevice:
             scratch=facts.local_memory,
             l1=facts.l1,
             l2=facts.l2,
+            doubles=multiplies_doubles(triton_version()),
             copies=self.capability >= COPIES and TMA.value,
         )
 
@@ -89,6 +92,15 @@ def _device(cuda: Any, number: int) -> CudaDevice:
     )
     capability = 10 * attribute("COMPUTE_CAPABILITY_MAJOR") + attribute("COMPUTE_CAPABILITY_MINOR")
     return CudaDevice(number, capability, bool(attribute("MEMORY_POOLS_SUPPORTED")), facts)
+
+
+def multiplies_doubles(version: str) -> bool:
+    """True when a Triton knows products of float64.
+
+    >>> multiplies_doubles("3.6.0"), multiplies_doubles("3.10.0rc1")
+    (False, True)
+    """
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) >= DOUBLES
 
 
 def _kernel_module() -> str:

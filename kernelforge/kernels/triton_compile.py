@@ -121,11 +121,12 @@ def compile_source(
             if name in pointers or name in divisible
         },
     )
+    fused = bool(options.get("enable_fp_fusion", True))  # an int is refused
     is_nvidia = isinstance(capability, int)
     target = GPUTarget("cuda", capability, 32) if is_nvidia else GPUTarget("hip", capability, 64)
     with _captured() as printed:
         try:
-            made = triton.compile(described, target=target, options={"enable_fp_fusion": True, **options})
+            made = triton.compile(described, target=target, options=options | {"enable_fp_fusion": fused})
         except Exception as error:
             if type(error).__name__ not in _FAILED:
                 raise

@@ -139,3 +139,9 @@ def test_a_refused_source_says_why() -> None:
     broken = Program(**{**vars(program), "source": program.source.replace("tl.load(", "tl.loaded(")})
     with pytest.raises(RuntimeError, match="loaded"):
         compiled(broken, 90)
+
+
+def test_random_numbers_are_compiled_without_fused_arithmetic() -> None:
+    """The option that says so is one that Triton takes."""
+    (group,) = planned(Tensor.randn(1 << 20), target=SM90)
+    machine(lower(group).kernel, SM90)

@@ -172,3 +172,20 @@ def test_shared_axes_without_a_legal_schedule_are_told_apart() -> None:
     _, dk, _ = written.attention_gradients(q, k, v, do, n, n, depth)
     kernel = prepare(written.kernel("gradient", (n, depth), dk))
     assert generate(kernel, SM90).kernel is not kernel
+
+
+def test_tiles_of_one_step_are_copied_by_descriptors_that_are_made_once_or_by_threads() -> None:
+    """Descriptors of each batch, made ahead of their time, are more than some versions of Triton take."""
+    for batch, depth, stays in ((32, 64, False), (1, 64, True), (32, 256, True)):
+        x = Tensor.empty(batch, depth, 3136 * (32 // batch), dtype="bfloat16")
+        product = Tensor.empty(256, depth, dtype="bfloat16") @ x
+        (group,) = planned(product, target=SM90)
+        options = dict(chosen(lower(group).kernel)[1].options)
+        assert {"tma", "programs"}.issubset(options) is stays, options
+
+
+def test_products_of_float64_are_on_the_matrix_unit_where_the_language_knows_them() -> None:
+    (group,) = planned(Tensor.empty(512, 512, dtype="float64") @ Tensor.empty(512, 512, dtype="float64"), target=SM90)
+    kernel = prepare(lower(group).kernel)
+    assert "tl.dot(" in generate(kernel, SM90).source
+    assert "tl.dot(" not in generate(kernel, replace(SM90, doubles=False)).source
