@@ -23,11 +23,12 @@ from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
 from kernelforge.replay.watching import Environment
 from kernelforge.replay.weakly import Weakly
-from kernelforge.replay.written import Absent, Everything, Written
+from kernelforge.replay.written import Absent, Everything, Methods, Written
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
 
+Looking = Guard | Absent | Bare | Environment | Everything | Methods | Weakly | Written
 MODES: Final = (
     "no_grad", "the default float type", "the default integer type", "autocast()", "the switches or Tensor.training",
 )  # fmt: skip
@@ -167,7 +168,7 @@ class Entry:
     seen: list[Tensor]
     seen_kinds: list[tuple[object, ...]]
     family: Family = field(default_factory=Family)
-    guards: list[Guard | Absent | Bare | Environment | Everything | Weakly | Written] = field(default_factory=list)
+    guards: list[Looking] = field(default_factory=list)
     uses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
     replays: int = 0

@@ -34,7 +34,7 @@ from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
 from kernelforge.replay.watching import environment_of
-from kernelforge.replay.written import absent_in, everything_in, written_in
+from kernelforge.replay.written import absent_in, everything_in, methods_in, written_in
 from kernelforge.settings import JIT, NAN, TRAINING, Context, remembered
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
@@ -219,6 +219,8 @@ class Jit(Generic[P, T]):
         codes = work.trace.codes
         entry.guards = [*found, *absent_in(codes.values()), *environment_of(work.trace.watch)]
         entry.guards += written_in(snapshot, codes)
+        values = [value for guard in guards for value in guard.contents.values() if isinstance(value, type)]
+        entry.guards += methods_in([*values, *[guard.holder.owner for guard in guards]], codes.values())
         entry.guards += everything_in(snapshot, [value for _, value in roots], work.trace)
         entry.relate(given, work.trace.identified)
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)

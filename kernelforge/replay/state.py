@@ -214,23 +214,36 @@ def _is_put(value: Any, own: bool) -> bool:
     return not own and value is not sys.modules and value is not os.environ
 
 
+def _put_into(cls: type) -> list[tuple[str, Any]]:
+    """What users have put into a class of this library, and into those it inherits from where that is no tensor's."""
+    classes = [cls] if cls is Tensor else [base for base in cls.__mro__ if is_own(base)]
+    return [(f"{base.__name__}.{name}", item) for base in classes for name, item in vars(base).items()
+            if isinstance(item, FunctionType | staticmethod | classmethod | property) and _is_users(item)]  # fmt: skip
+
+
+def _is_users(item: Any) -> bool:
+    functions = (item, getattr(item, "__func__", None), getattr(item, "fget", None))
+    return any(isinstance(one, FunctionType) and not is_library(one.__code__.co_filename) for one in functions)
+
+
 def _classes(cls: type) -> list[tuple[str, Any]]:
     """The classes among a class and its ancestors that a user wrote; none where the library did."""
-    return [] if _is_own(cls) else [(base.__name__, base) for base in cls.__mro__ if _is_written(base)]
+    return [] if is_own(cls) else [(base.__name__, base) for base in cls.__mro__ if _is_written(base)]
 
 
 def _is_written(cls: type) -> bool:
     """True for classes a user wrote."""
-    return cls.__module__ != "builtins" and not _is_foreign(cls) and not _is_own(cls)
+    return cls.__module__ != "builtins" and not _is_foreign(cls) and not is_own(cls)
 
 
-def _is_own(cls: type) -> bool:
+def is_own(cls: type) -> bool:
+    """True for this library's own classes."""
     return cls.__module__.partition(".")[0] in ("kernelforge", "codegen")
 
 
 def _is_foreign(cls: type) -> bool:
     """True for classes of the standard library and NumPy, which are not looked into."""
-    if cls.__module__ in ("types", "dataclasses") or _is_own(cls):
+    if cls.__module__ in ("types", "dataclasses") or is_own(cls):
         return False
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
@@ -247,6 +260,7 @@ class Snapshot:
     modules   by identity, the names of modules and what they stood for
     by_name   whether an object that looks at attributes by name was found
     inside    for the identity of each object: its places, and what else is inside it
+    put       what users have put into the class of tensors
     whole     the identities of objects all of whose attributes the call can have looked at
     """
 
@@ -256,6 +270,7 @@ class Snapshot:
     alive: list[Any]
     modules: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
     by_name: bool = False
+    put: list[tuple[str, Any]] = field(default_factory=list)
     whole: set[int] = field(default_factory=set)
 
     @staticmethod
@@ -263,7 +278,8 @@ class Snapshot:
         """What is reachable now; raises JitError when that is more than could be watched."""
         found = Snapshot({}, {}, {}, [])
         mentioned: set[str] = set()
-        stack = list(roots)[::-1]
+        found.put = _put_into(Tensor)
+        stack, kinds = [*list(roots)[::-1], *found.put], {Tensor}
         while stack or (stack := found._of_modules(mentioned)):
             path, value = stack.pop()
             if id(value) in found.inside or is_simple(value):
@@ -272,6 +288,9 @@ class Snapshot:
                 found.by_name = True
             inside = found.inside[id(value)] = parts(value, path)
             found.alive.append(value)
+            if type(value) not in kinds and is_own(type(value)):
+                kinds.add(type(value))
+                inside[1].extend(_put_into(type(value)))
             if isinstance(value, FunctionType) and inside[0]:
                 mentioned |= names_of(value.__code__)
             for holder in inside[0]:
@@ -309,7 +328,7 @@ class Snapshot:
         weakly   is given, by identity, the objects that weak references alone lead to
         """
         seen: set[int] = set()
-        stack, behind = list(roots)[::-1], list[Any]()
+        stack, behind = [*list(roots)[::-1], *[item for _, item in self.put]], list[Any]()
         while stack or behind:
             value, is_weak = (stack.pop(), False) if stack else (behind.pop(), True)
             if id(value) in seen or id(value) not in self.inside:

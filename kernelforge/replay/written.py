@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterable, Sequence
-from operator import attrgetter, is_
+from operator import attrgetter, getitem, is_
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -16,8 +16,9 @@ from kernelforge.later import Later
 from kernelforge.replay.codes import globals_of, is_dynamic, names_of
 from kernelforge.replay.guards import is_same, shown
 from kernelforge.replay.holders import MISSING, Library, Names
-from kernelforge.replay.state import Snapshot, is_library
+from kernelforge.replay.state import Snapshot, is_library, is_own
 from kernelforge.replay.trace import Trace
+from kernelforge.tensor import Tensor
 
 _BUILTIN: Final = vars(builtins)
 _WHOLE: Final = frozenset(("globals", "eval", "exec"))
@@ -135,6 +136,54 @@ _WRITTEN: Final = attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
 def _all_same(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
     return all(map(is_, old, new))
+
+
+class Methods:
+    """What names that users' code mentions stand for in this library's classes: other functions may be put there."""
+
+    __slots__ = ("_owners", "_sizes", "_whole", "classes", "found", "names")
+
+    def __init__(self, classes: Sequence[type], names: Collection[str]) -> None:
+        self.classes, self.names = classes, names
+        self._note()
+
+    def _note(self) -> None:
+        self.found = {}
+        for cls in self.classes:
+            for name in self.names:
+                owner = next((base for base in cls.__mro__[:-1] if name in vars(base)), None)
+                if owner is not None:
+                    self.found[owner, name] = vars(owner)[name]
+        self._owners = [vars(owner) for owner, _ in self.found], [name for _, name in self.found]
+        self._whole = list(map(vars, self.classes))
+        self._sizes = list(map(len, self._whole))
+
+    def holds(self) -> bool:
+        try:
+            now = map(getitem, *self._owners)
+            return all(map(is_, now, self.found.values())) and list(map(len, self._whole)) == self._sizes
+        except KeyError:
+            return False
+
+    def reason(self) -> str | None:
+        """Which name stands for something else by now."""
+        before = self.found
+        self._note()
+        now, self.found = self.found, before
+        for (owner, name), value in {**before, **now}.items():
+            if not is_same(before.get((owner, name), MISSING), now.get((owner, name), MISSING)):
+                return f"{owner.__name__}.{name} is another one now ({shown(value)})"
+        self.found = now
+        return None
+
+
+def methods_in(objects: Iterable[Any], codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Methods]:
+    """What guards the classes of this library that tensors and objects a call could see are of."""
+    names = {name for code, _ in codes if not is_library(code.co_filename) for name in names_of(code)}
+    kinds = dict.fromkeys([Tensor, *[one if isinstance(one, type) else type(one) for one in objects]])
+    classes = [cls for cls in kinds if any(map(is_own, cls.__mro__))]
+    methods = Methods(classes, sorted(names | {"forward", "__call__"}))
+    return [methods] if methods.found else []
 
 
 def written_in(snapshot: Snapshot, codes: Collection[int]) -> list[Written]:

@@ -81,3 +81,37 @@ def test_what_a_trainer_counts_is_no_business_of_its_modules() -> None:
     for i in range(20):
         trainer.history.append(trainer.step(tensor(i).reshape(1, 1)).item())
     assert len(trainer.step._entries) == 1
+
+
+def _found(function: Any, x: Tensor) -> list[float]:
+    found: list[float] = function(x).tolist()
+    return found
+
+
+METHODS: dict[str, tuple[Callable[[], Callable[[Tensor], Tensor]], Any, str, Any]] = {
+    "a method of tensors": (lambda: lambda x: x.relu() + 1, Tensor, "relu", lambda self: self * 7),
+    "a property of tensors": (lambda: lambda x: x * x.ndim, Tensor, "ndim", property(lambda self: 5)),
+    "a new method of tensors": (lambda: lambda x: x.times() + 1, Tensor, "times", lambda self: self * FACTOR["x"]),
+    "a number of all tensors": (lambda: lambda x: x * Tensor.gain, Tensor, "gain", 5.0),  # type: ignore[attr-defined]
+    "what a layer does": (nn.ReLU, nn.ReLU, "forward", lambda self, x: x * 7),
+    "what a layer in another does": (lambda: nn.Sequential(nn.ReLU()), nn.ReLU, "forward", lambda self, x: x * 7),
+    "a number of a class": (lambda: lambda x: x * nn.ReLU.gain, nn.ReLU, "gain", 5.0),  # type: ignore[attr-defined]
+}
+FACTOR = {"x": 2.0}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_class_of_this_library_that_users_change(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, cls, attribute, other = METHODS[name]
+    first = 2.0 if isinstance(other, float) else other
+    monkeypatch.setattr(cls, attribute, getattr(cls, attribute, first), raising=False)
+    function, x = make(), tensor(1, -2)
+    captured = jit(function)
+    before = _found(function, x)
+    assert _found(captured, x) == _found(captured, x) == before
+    assert captured._entries[0].replays == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(cls, attribute, other)
+        patch.setitem(FACTOR, "x", 3.0)
+        assert _found(captured, x) == _found(captured, x) == _found(function, x) != before
+    assert _found(captured, x) == before
