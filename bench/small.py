@@ -23,7 +23,7 @@ from kernelforge.realize import synchronize
 
 Operation = Callable[[Any, Any, Any], Any]  # of a library, its nn.functional and its inputs
 
-# a, b, v: floats, v one row; p: floats in 0 < p < 1; i, labels, order: whole numbers below the side; m: bools
+# a, b, v: floats, v one row; p: floats in 0 < p < 1; i, labels, order: whole numbers below the side; m, n: bools
 ELEMENTWISE: dict[str, Operation] = {
     "a + b": lambda k, f, x: x.a + x.b,
     "a * 2": lambda k, f, x: x.a * 2,
@@ -50,7 +50,7 @@ ELEMENTWISE: dict[str, Operation] = {
     "a > b": lambda k, f, x: x.a > x.b,
     "a == 0": lambda k, f, x: x.a == 0,
     "isnan": lambda k, f, x: k.isnan(x.a),
-    "m & m": lambda k, f, x: x.m & x.m,
+    "m & n": lambda k, f, x: x.m & x.n,
     "where": lambda k, f, x: k.where(x.m, x.a, x.b),
     "masked_fill": lambda k, f, x: x.a.masked_fill(x.m, 0.0),
     "lerp": lambda k, f, x: k.lerp(x.a, x.b, 0.3),
@@ -233,7 +233,7 @@ def inputs(make: Callable[[Any], Any], side: int) -> SimpleNamespace:
     arrays = {
         "a": a, "b": b, "w": b, "zero": 0 * b, "v": a[0], "p": random.random((side, side), np.float32) * 0.98 + 0.01,
         "i": random.integers(0, side, (side, side)), "labels": random.integers(0, side, side),
-        "order": random.permutation(side), "m": a > 0, "sorted": np.sort(a[0]), "pv": np.abs(a[0]) + 0.1,
+        "order": random.permutation(side), "m": a > 0, "n": b > 0, "sorted": np.sort(a[0]), "pv": np.abs(a[0]) + 0.1,
         "batch": random.standard_normal((4, part, part), np.float32),
         "image": random.standard_normal((1, channels, part, part), np.float32),
         "kernel": random.standard_normal((channels, channels, 3, 3), np.float32),

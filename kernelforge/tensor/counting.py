@@ -64,15 +64,19 @@ class Counting(Statistics):
             return self.searchsorted(type(self)(values, device=self.device), right)
         if not self.ndim or (self.ndim > 1 and self.shape[:-1] != values.shape[:-1]):
             raise ShapeError(f"searchsorted of {values.shape} in {self.shape}: the leading dimensions must agree")
-        n, kind = self.shape[-1], promote(self.dtype, values.dtype)
-        rows = self.numel() // n if n else 1
-        wanted = values.detach().cast(kind).reshape(rows, -1) if values.numel() else values
-        if not n or not values.numel():
+        if not self.shape[-1] or not values.numel():
             return self._wrap(graph.full(values.shape, 0, dtypes.int32), None)
-        return self.detach().cast(kind).reshape(rows, n)._places_for(wanted, right).reshape(values.shape)
+        return self._places_for(values, bool(right))
 
     @composite
-    def _places_for(self, wanted: Self, right: bool) -> Self:
+    def _places_for(self, values: Self, right: bool) -> Self:
+        """searchsorted() where there is something in something."""
+        n, kind = self.shape[-1], promote(self.dtype, values.dtype)
+        rows = self.numel() // n
+        wanted = values.detach().cast(kind).reshape(rows, -1)
+        return self.detach().cast(kind).reshape(rows, n)._places_of_rows(wanted, right).reshape(values.shape)
+
+    def _places_of_rows(self, wanted: Self, right: bool) -> Self:
         """searchsorted() of rows [rows, ..] in sorted ones [rows, n]: the place is found bit by bit."""
         n = self.shape[1]
         found = self._wrap(graph.full(wanted.shape, 0, dtypes.int32), None)

@@ -34,6 +34,8 @@ class Index(Scatter):
     def __getitem__(self, index: Any) -> Self:
         if isinstance(index, Core) and index.dtype.is_int and self.ndim:
             return self._slices(0, index)  # type: ignore[arg-type]
+        if type(index) is tuple and 1 < len(index) <= self.ndim and all(map(_is_places, index)):
+            return self._elements(*index)
         selection = self._selection(index)
         viewed = self._viewed(selection)
         return viewed if not selection.picks else viewed._picked(selection)
@@ -110,6 +112,11 @@ class Index(Scatter):
         """The slices of a dimension that indices name."""
         selection = self._selection((*(slice(None),) * dim, index))
         return self._picked(selection)
+
+    @composite
+    def _elements(self, *indices: Self) -> Self:
+        """What indices of the first dimensions name together."""
+        return self._picked(self._selection(indices))
 
     def _where_allowed(self, allowed: Self, rule: int) -> Self:
         """This tensor; to compute it is an error where it is not allowed.
@@ -364,6 +371,11 @@ def _part(item: slice, n: int) -> Part:
     except ValueError:
         raise ArgumentError(f"the step of a slice is not 0, got {item}") from None
     return Part(start, step, len(range(start, stop, step)))
+
+
+def _is_places(item: object) -> bool:
+    """Whether an index is a tensor of places."""
+    return isinstance(item, Core) and item.dtype.is_int
 
 
 def _checked(index: int, dim: int, shape: tuple[int, ...]) -> int:

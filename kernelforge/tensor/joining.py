@@ -170,10 +170,10 @@ class Joining(Movement):
             first, *rest = [x.cast(kind) for x in (first, *rest)]
         if any(x.ndim != first.ndim for x in rest):
             first, *rest = _without_empty((first, *rest))
-        return first._cat(*rest, dim=dim)
+        return first._cat(dim, *rest)
 
     @composite
-    def _cat(self, *others: Self, dim: int) -> Self:
+    def _cat(self, dim: int, *others: Self) -> Self:
         tensors = (self, *others)
         dim = self._dim(dim, "cat")
         shapes.joined_shape([x.shape for x in tensors], dim)
@@ -200,10 +200,10 @@ class Joining(Movement):
     def stack(self, *others: Self, dim: int = 0) -> Self:
         """This tensor and others, of one shape, along a new dimension; Tensor.stack([a, b], dim) as well."""
         (first, *rest), dim = _listed((self, *others), dim)
-        return first._stack(*rest, dim=dim)
+        return first._stack(dim, *rest)
 
     @composite
-    def _stack(self, *others: Self, dim: int) -> Self:
+    def _stack(self, dim: int, *others: Self) -> Self:
         tensors = [x.unsqueeze(dim) for x in (self, *others)]
         return tensors[0].cat(*tensors[1:], dim=self._dim(dim, "stack", extra=1))
 
