@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.host.row import Row
 from bench.measure import best, ratio
-from kernelforge import Device, Tensor, jit
+from kernelforge import Device, Tensor, jit, nn, optim
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_native import sequence
 
@@ -30,6 +30,7 @@ def rows(rounds: int) -> Iterator[Row]:
     yield many_kernels(rounds)
     yield building(rounds)
     yield loop(rounds)
+    yield training(rounds)
     yield from singles(rounds)
 
 
@@ -135,6 +136,33 @@ def loop(rounds: int) -> Row:
     found = ratio(ours, lambda: work(y, lambda value: value), rounds)
     theirs = 1e6 * found.theirs
     return Row(what, 1e6 * found.ours, round(2 * theirs), {"torch eager": theirs})
+
+
+def training(rounds: int) -> Row:
+    """A training step that is not captured: three small layers, cross-entropy, AdamW."""
+    random = np.random.default_rng(0)
+    values, labels = random.standard_normal((32, SIZE), np.float32), random.integers(0, 10, 32)
+    step = _step(nn, optim.AdamW, Tensor(values).realize(), Tensor(labels).realize())
+    what = "a training step of three small layers with AdamW, us"
+    if (torch := _torch()) is None:
+        return Row(what, 1e6 * best(step, rounds))
+    with torch.enable_grad():
+        other = _step(torch.nn, torch.optim.AdamW, torch.from_numpy(values), torch.from_numpy(labels), fused=True)
+        found = ratio(step, other, rounds)
+    return Row(what, 1e6 * found.ours, round(1e6 * found.theirs, 1), {"torch eager": 1e6 * found.theirs})
+
+
+def _step(nn: Any, optimizer: Any, x: Any, labels: Any, **options: Any) -> Callable[[], None]:
+    layers = [nn.Linear(SIZE, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)]
+    model = nn.Sequential(*layers)
+    stepping = optimizer(model.parameters(), lr=1e-3, **options)
+
+    def step() -> None:
+        stepping.zero_grad()
+        nn.functional.cross_entropy(model(x), labels).backward()
+        stepping.step()
+
+    return step
 
 
 def singles(rounds: int) -> Iterator[Row]:

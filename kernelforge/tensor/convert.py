@@ -333,8 +333,9 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
 
 def settle(tensors: Iterable[Core]) -> None:
     """Has tensors that were computed, and that no gradient flows through, forget how."""
+    changed = set(pending) if pending else ()
     for tensor in tensors:
-        if pending:
+        if changed and id(tensor) in changed:
             pending.pop(id(tensor), None)
         stored = tensor._stored
         if stored is None or (tensor._tracked and not tensor._leaf):

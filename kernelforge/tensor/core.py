@@ -500,13 +500,12 @@ class Core(_Fields):
         return self._become(new)
 
     def _renew(self, node: Node) -> None:
-        """`assign` of what is known to have the shape, dtype and device of this tensor, in no history."""
-        new = self._wrap(node, None)
-        if self._leaf:
-            self._set(new._node)
+        """`assign` of what has the shape, dtype and device of this tensor, and no history, and is computed at once."""
+        self._set(self._wrap(node, None)._node)
+        if not self._leaf:
+            self._tracked = None if self._tracked else self._tracked
+        if recorder.get() is not None:
             pending[id(self)] = self
-        else:
-            self._become(new)
 
     def detach(self) -> Self:
         """The same elements as a constant: gradients do not flow through it."""
