@@ -208,7 +208,8 @@ class Entry:
                     guard.holder.put("grad", None)
                 new = _without_elements(old)
                 guard.put("grad", new)
-                self.rebind(old, new)
+                del self.uses[id(old)]
+                self.seen[i], self.uses[id(new)] = new, 1
 
     def fits_quickly(self, mode: tuple[object, ...], args: tuple[Any, ...]) -> bool:
         """True when this capture is right for a call and hardly anything had to be looked at; False: look closer."""
@@ -237,6 +238,7 @@ class Entry:
         for i, tensor in enumerate(self.seen):
             if tensor is old:
                 self.seen[i] = new
+                break
         del self.uses[id(old)]
         self.uses[id(new)] = 1
         return True
