@@ -19,7 +19,8 @@ TEXT = """# What a training step takes of memory
 Made by `python -m bench.memory`: the most that arrays take at once in a step, after five others. Parameters, gradients,
 the optimiser's state and the input count, what kernels and libraries have on their stacks does not. Each figure is of a
 process of its own. kernelforge counts the blocks of its pool that are in use whenever one is taken, size classes
-included, which round up by an eighth at most; torch's are from its own profiler, which notes every allocation.
+included, which round up by an eighth at most, and so is what functions of plans have in reserve (blocks of up to half
+a MiB, two of each, 16 MiB in all); torch's are from its own profiler, which notes every allocation.
 
 *Op by op* is `KF_EAGER=1`: every operation runs as it is made. *Lazily* is without it, the loss and the parameters
 being asked for after each step; *captured* is the step under `jit`, and *within a budget* the same with
