@@ -14,6 +14,7 @@ from codegen.index import Axis, Index, separated
 from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Scan, Store, children, walk
 
 WOVEN: Final = (2, 4)  # vectors that are woven into consecutive places
+AGAIN: Final = 8  # times an element is read by a reduce from which on that counts, and not its place in memory
 SHORTEST: Final = 4  # elements of a run worth turning vectors for
 
 
@@ -90,6 +91,18 @@ def lane_votes(kernel: Kernel, lanes: int) -> dict[Axis, float]:
                     filled = lane.size / (-(-lane.size // lanes) * lanes)
                     votes[lane] = votes.get(lane, 0.0) + weight * filled * prod(a.size for a in axes)
     return votes
+
+
+def gathers(kernel: Kernel, lane: Axis) -> int:
+    """Elements read from places that lie apart along an axis, by reduces that read them again and again: the same ones
+    for every point along an axis they do not have.  In a vector along the axis each takes a load of its own."""
+    found = 0
+    for r in kernel.reduces:
+        points = prod(a.size for a in r.arg.axes)
+        for e in loads_of(r.arg):
+            if lane in e.axes and e.index.stride(lane) not in (0, 1, -1):
+                found += points if points >= AGAIN * prod(a.size for a in e.axes) else 0
+    return found
 
 
 def between_lanes(kernel: Kernel, lane: Axis | None, lanes: int) -> tuple[Axis, ...]:

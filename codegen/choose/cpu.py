@@ -15,6 +15,7 @@ from types import MappingProxyType
 from codegen.access import (
     between_lanes,
     cost,
+    gathers,
     lane_votes,
     loads_of,
     main_stores,
@@ -64,7 +65,8 @@ class Loops:
 
 
 def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis], pick: Pick) -> Axis | None:
-    """The axis most of the memory traffic has unit stride along, or the last one when none has.
+    """The axis most of the memory traffic has unit stride along, or the last one when none has; before that, one along
+    which reduces read the least of what they read again and again from places that lie apart.
 
     An axis that leaves most lanes empty, and is reduced along, is none where a kept one fills them all; nor is one that
     leaves any, where more is done with a row than to reduce it once.
@@ -74,7 +76,7 @@ def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis], pick: Pick)
         once = len(kernel.reduces) == 1 and all(cost(store.value) <= LITTLE for store in kernel.stores)
         least = target.lanes // 2 + 1 if once else target.lanes
         among = [a for a in among if a in kept or a.size >= least]
-    voted = sorted((a for a in among if votes.get(a)), key=lambda a: -votes[a])
+    voted = sorted((a for a in among if votes.get(a)), key=lambda a: (gathers(kernel, a), -votes[a]))
     return pick("lanes", voted or among[-1:] or [None])
 
 

@@ -19,6 +19,7 @@ from kernelforge.fusion.merging import (
     OPERATIONS,
     PARALLEL,
     UPDATE,
+    WHOLE,
     Merging,
     Part,
 )
@@ -47,6 +48,7 @@ ADVICE: Final = {
     BETWEEN: "what lies between needs one and feeds the other",
     COMMON: "one number that many kernels read is computed first, and once",
     PARALLEL: "make the rows more, or longer: one kernel would keep fewer processors busy",
+    WHOLE: "two kernels read it once each, in parts that processors share out",
     "bounded": "a kernel holds at most 200 operations",
     "a scan is needed in another order": "read the running sum in the order it is made in",
     "an axis would be scanned both ways": "turn one of the two scans round",
@@ -105,7 +107,7 @@ def objections(merging: Merging, earlier: Part, later: Part) -> tuple[str, ...]:
     ]
     part = merging.united(earlier, later)
     found += merging.questions.refusals(part.outputs, part.inside, part.loads)
-    found += [merging.refusal(part, earlier, later), merging.loss(part, earlier, later)]
+    found += [ask(part, earlier, later) for ask in (merging.refusal, merging.loss, merging.rereading)]
     return tuple(dict.fromkeys(x for x in found if x is not None and x not in merging.ignoring)) or (UNTRIED,)
 
 

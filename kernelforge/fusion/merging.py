@@ -24,6 +24,7 @@ UPDATE = "much is computed from a long contraction"
 ARRAYS = "too many arrays"
 OPERATIONS = "too many operations"
 PARALLEL = "parallelism would be lost"
+WHOLE = "a large array would be read whole at each point"
 FARTHEST = 400
 NEIGHBOURS = 6
 SMALL = 1 << 16
@@ -323,9 +324,23 @@ class Merging:
         return [node for node in later.loads if node in earlier.outputs]
 
     def refusal(self, part: Part, earlier: Part, later: Part) -> str | None:
-        """The questions' objection, or that parallelism is lost: a user may wait for the other, siblings may not."""
+        """The questions' objection, or what is lost: a user may wait for the other, siblings may not."""
         part.answer = self._answer(part)
-        return part.answer.refusal or self.heeds(self.loss(part, earlier, later))
+        return (
+            part.answer.refusal
+            or self.heeds(self.loss(part, earlier, later))
+            or self.heeds(self.rereading(part, earlier, later))
+        )
+
+    def rereading(self, part: Part, earlier: Part, later: Part) -> str | None:
+        """An objection where siblings walk each other's axes: the sums of a table's rows beside those of its columns
+        leave no axis of the table to share out, and it is read for each point of what they have in common."""
+        answers = [self._asked(x) for x in (earlier, later)]
+        assert part.answer is not None
+        if self._inner(earlier, later) or part.answer.parallel == 1:
+            return None
+        is_large = part.answer.whole > max(self.cuts.limits.program, *(answer.whole for answer in answers))
+        return WHOLE if is_large else None
 
     def loss(self, part: Part, earlier: Part, later: Part) -> str | None:
         """An objection where the one part has less parallelism than the two."""
@@ -338,9 +353,12 @@ class Merging:
         return PARALLEL if part.answer.parallel < least else None
 
     def _parallel(self, part: Part) -> int:
+        return self._asked(part).parallel
+
+    def _asked(self, part: Part) -> Answer:
         if part.answer is None:
             part.answer = self._answer(part)
-        return part.answer.parallel
+        return part.answer
 
     def _answer(self, part: Part) -> Answer:
         return self.questions.ask(part.values, [node for node in part.inside if node.op != "stack"], part.loads)

@@ -30,10 +30,12 @@ class Answer:
 
     refusal   the reason why it cannot be one kernel, or None
     parallel  number of independent points: the sizes of the axes every store covers and no reduction or scan walks
+    whole     elements of the largest array that is read whole for each of these points
     """
 
     refusal: str | None
     parallel: int = 0
+    whole: int = 0
 
 
 class Questions:
@@ -101,7 +103,8 @@ class Questions:
         order = demands.order()
         parallel = parallel_axes(stores, order)
         refusal = next(self._refusals(outputs, order, parallel, stores), None)
-        return Answer(refusal, prod(axis.size for axis in parallel))
+        whole = [demand.node.size for demand in order if demand.kind == "load" and parallel.isdisjoint(demand.axes)]
+        return Answer(refusal, prod(axis.size for axis in parallel), max(whole, default=0))
 
     def _refusals(
         self,

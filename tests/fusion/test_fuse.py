@@ -373,3 +373,12 @@ def test_values_beside_the_pieces_of_an_array_are_stored_with_them() -> None:
     np.testing.assert_allclose(beside.numpy(), expected * y.numpy(), rtol=1e-5)
     again = (side_by_side([x.exp(), y.exp()]) + 1).reshape(4, 2, 100).sum(1)
     np.testing.assert_allclose(again.numpy(), np.exp(x.numpy()) + np.exp(y.numpy()) + 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "columns", "kernels"), [(1500, 1200, 2), (30, 20, 1)])
+def test_sums_of_rows_and_of_columns_do_not_each_read_a_large_table_whole(
+    rows: int, columns: int, kernels: int
+) -> None:
+    table, x, y = tensor(rows, columns, 1), tensor(rows, 1, 64), tensor(1, columns, 64)
+    moved = table * (x - y)
+    assert len(planned(moved.sum(1), moved.sum(0))) == kernels
