@@ -18,7 +18,7 @@ from codegen.nodes import Keep, Loop, Nest, Out, Update, leaf_roots
 from codegen.rewrites.masked import necessary
 
 MOST_TEXT: Final = 256  # expressions that all segments together may spell
-LEAST_TILES: Final = 2  # per segment on average: below that changes go through most tiles
+LEAST_TILES: Final = 1  # per segment on average: below that changes go through nearly all tiles
 
 Ranges = Mapping[Axis, tuple[int, int]]
 """Per axis the positions lo <= position < hi that all points of a tile have."""
