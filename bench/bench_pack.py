@@ -27,7 +27,7 @@ x = Tensor(np.linspace(-1, 1, 2 * 3 * 16 * 16, dtype=np.float32).reshape(2, 3, 1
 with no_grad(), pack.collecting(file) if way == "collect" else nullcontext():
     step = jit(lambda x: model(x).softmax())
     found = [step(x).numpy() for _ in range(3)][-1]
-print(f"{time.perf_counter() - start:.2f} s, {GlobalCounters.plans} plans made, {cache.statistics.compiled} kernels "
+print(f"{time.perf_counter() - start:.2f} s, {GlobalCounters.plans} plans, {cache.statistics.compiled} kernels "
       f"compiled, {cache.statistics.disk} loaded, sum {found[:, 0].sum():.6f}")
 """
 
