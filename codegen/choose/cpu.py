@@ -20,6 +20,7 @@ from codegen.access import (
     loads_of,
     main_stores,
     parallel_axes,
+    passes,
     reused_values,
     walked_rows,
 )
@@ -43,6 +44,7 @@ from codegen.schedule import Ahead, Schedule, Stage, Step
 from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
+USUAL_COST = 8  # of computing such an element: what costs more counts as several
 GROUPS_PER_CORE = 4
 ALONE = 1 << 13  # points of a kernel that is run as one group: sooner done than a second thread is awake
 WIDE = 32  # vectors of the widest stripe of columns
@@ -91,6 +93,14 @@ def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis,
         groups //= -(-axis.size // tile)
 
 
+def elementwise_groups(kernel: Kernel, points: int, target: Target) -> int:
+    """How many groups to cut points into: by the work in them while they are few, a multiple of the cores."""
+    work = points * max(USUAL_COST, sum(cost(value) for value in passes(kernel))) // USUAL_COST
+    enough = max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))
+    groups = min(work // GROUP_WORK, enough)
+    return min(-(-groups // target.cores) * target.cores, enough) if groups > 1 else 1
+
+
 def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     """Neither reduces nor scans: the outer axes in chunks, lanes along the unit stride; or squares to transpose."""
     stores = sorted(main_stores(kernel), key=lambda store: -prod(a.size for a in store.axes))
@@ -104,8 +114,7 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     if lane is not None and _is_scattered(stores[0], lane, target):
         runs = {lane: lanes}  # groups share no line of what is read
         lane = pick("scattered", (None, lane))
-    points = prod(a.size for a in stores[0].axes)
-    model = max(1, min(points // GROUP_WORK, max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))))
+    model = elementwise_groups(kernel, prod(a.size for a in stores[0].axes), target)
     groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))
     loops = Loops()
     woven = between_lanes(kernel, lane, lanes)

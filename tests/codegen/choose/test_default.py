@@ -320,3 +320,21 @@ def test_large_products_have_register_tiles_whatever_they_are_of(form: str, dtyp
         schedule = choose(product(size, size, size, form, stored=dtype), cpu)
         last = {step.axis.name: step.tile for step in schedule.loops}
         assert min(last["m"], last["n"]) > 1
+
+
+@pytest.mark.parametrize("cores", [2, 3, 8])
+def test_what_costs_more_is_shared_by_the_cores_sooner(cores: int) -> None:
+    def groups(calls: int, points: int) -> int:
+        i = Axis("i", points)
+        x, out = Param("x", F32, points), Param("out", F32, points)
+        value = load(x, i.index)
+        for _ in range(calls):
+            value = apply("sin", value)
+        kernel = prepare(Kernel("calls", (x, out), (Store(out, i.index, value),)))
+        schedule = choose(kernel, dataclasses.replace(CPU, cores=cores))
+        return prod(-(-step.axis.size // step.tile) for step in schedule.loops[: schedule.grid])
+
+    assert groups(0, 1 << 14) == groups(1, 1 << 12) == groups(0, 1 << 15) == 1
+    for few in (groups(12, 1 << 14), groups(3, 1 << 15)):
+        assert few and few % cores == 0
+    assert groups(0, 1 << 22) == groups(12, 1 << 22) >= 4 * cores
