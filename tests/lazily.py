@@ -38,6 +38,8 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/func/test_loops.py::test_cond": _CAPTURES,
     "tests/func/test_loops.py::test_cond_computes_one_of_both": "while a function is captured, both are computed",
     "tests/tensor/test_composite.py::test_a_call_is_what_it_stands_for": _GRAPH,
+    "tests/tensor/test_unread.py::test_nothing_is_computed_where_little_is_kept": _GRAPH,
+    "tests/tensor/test_unread.py::test_all_waits_where_that_is_asked_for": _GRAPH,
     "tests/tensor/test_core.py::test_realize_forgets_history_unless_gradients_need_it": _GRAPH,
     "tests/tensor/test_core.py::test_realize_computes_others_too": _GRAPH,
     "tests/tensor/test_pressure.py": "looks at when work that was put off is done",

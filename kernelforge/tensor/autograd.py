@@ -20,7 +20,7 @@ from kernelforge.graph import Node
 from kernelforge.interning import new_node
 from kernelforge.recording import recorder, spelling
 from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.forgetting import forget, forgotten
+from kernelforge.tensor.forgetting import forget, forgotten, is_lost
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
 from kernelforge.tensor.stops import Stop, derivatives, stops
@@ -144,8 +144,7 @@ class Autograd(LowRank):
         places = _places(self._node)
         nodes = [_place(places, target._node) for target in targets]
         missing = [i for i, node in enumerate(nodes) if node is None]
-        if missing:
-            _complain_if_forgotten(places)
+        _complain_if_forgotten(places, [] if missing else [node for node in nodes if node is not None])
         if missing and not materialize_grads:
             raise StateError(
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
@@ -221,6 +220,7 @@ class Autograd(LowRank):
             if node is None:
                 raise StateError(f"backward(inputs=...): the tensor does not depend on input {i} of {tensor.shape}")
             found[node] = tensor
+        _complain_if_forgotten(places, list(found))
         return found
 
     def _unmarked(self, places: Any) -> dict[Node, Self]:
@@ -336,9 +336,12 @@ def _catch_up(targets: Iterable[Core]) -> None:
     forget(found)
 
 
-def _complain_if_forgotten(places: Iterable[object]) -> None:
-    """raises StateError where how a node was computed was forgotten while a gradient could still be asked for"""
-    if forgotten and any(isinstance(node, Node) and node in forgotten for node in places):
+def _complain_if_forgotten(places: Iterable[object], targets: Sequence[Node] = ()) -> None:
+    """raises StateError where it was forgotten how a node was computed from one of the targets, or from anything"""
+    if not forgotten:
+        return
+    anything = not targets and any(isinstance(x, Node) and x in forgotten for x in places)
+    if anything or any(is_lost(x, places) for x in targets):
         raise StateError(
             "gradient of a tensor that waited so long that part of its history was let go, to bound memory: make what "
             "gradients are wanted of with requires_grad=True, take the gradient earlier, or set KF_PENDING=0"

@@ -97,6 +97,8 @@ def settled(tensor: Core, tracked: bool | None) -> None:
     node = tensor._node
     if (EAGER.touched and EAGER.value) or (node.depth >= PATIENCE and waits_for_much(node)):
         tensor._node = computed([node], tracked)[0]
+        if due and EAGER.value:
+            unread.look()
 
 
 def broadcast(*nodes: Node) -> tuple[Node, ...]:

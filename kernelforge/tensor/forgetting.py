@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
+from kernelforge.buffer import Buffer
 from kernelforge.calls import gradients
 from kernelforge.carried import unasked
 from kernelforge.execution.ownership import ALONE, references
@@ -20,7 +21,9 @@ from kernelforge.tensor.stops import stops
 
 MOST_TRIES: Final = 4  # graphs after which a value keeps how it was computed
 
-forgotten: Final[WeakSet[Node]] = WeakSet()  # without regard to tensors that take no part in gradients
+forgotten: Final[WeakKeyDictionary[Node, WeakSet[Node | Buffer]]] = WeakKeyDictionary()
+"""Nodes that forgot how they were computed, and the nodes of tensors, with their buffers, it was from: those that take
+no part in gradients, but that somebody may ask for a gradient with respect to."""
 
 
 def forget(nodes: Iterable[Node], named: Set[Node] = frozenset()) -> None:
@@ -32,6 +35,7 @@ def forget(nodes: Iterable[Node], named: Set[Node] = frozenset()) -> None:
            now on
     """
     waiting: list[Node] | None = None
+    names = {y for x in named if x.device is not None for y in _names(x)}
     for node in nodes:
         if node.realized is None or node.op == "buffer" or _leads_to(node, _is_target):
             continue
@@ -39,9 +43,35 @@ def forget(nodes: Iterable[Node], named: Set[Node] = frozenset()) -> None:
             waiting = _waiting(named or held(alive())) if waiting is None else waiting
             if _is_crossed(node, waiting):
                 continue
-        if named and _leads_to(node, lambda x: x in named and x.device is not None, plainly=True):
-            forgotten.add(node)
+        lost = _lost(node, names)
+        if lost:
+            forgotten[node] = lost
         let_go(node)
+
+
+def is_lost(target: Node, places: Iterable[object]) -> bool:
+    """True where one of some nodes was computed from a target, and forgot it."""
+    sought = _names(target)
+    return any(isinstance(x, Node) and not forgotten.get(x, frozenset()).isdisjoint(sought) for x in places)
+
+
+def _lost(node: Node, names: Set[Node | Buffer]) -> WeakSet[Node | Buffer]:
+    """What has a name of all that a node is computed from, or was before that forgot it."""
+    found = WeakSet[Node | Buffer]()
+    if names:
+        for x in _below(node, plainly=True):
+            known = _names(x)
+            if x is not node and not names.isdisjoint(known):
+                found.update(known)
+            if x in forgotten:
+                found.update(forgotten[x])
+    return found
+
+
+def _names(node: Node) -> list[Node | Buffer]:
+    """What a node is found by: itself and, once it is computed, its buffer."""
+    buffer = node.attr if node.op == "buffer" else node.realized
+    return [node] if buffer is None else [node, buffer]
 
 
 def forget_unasked() -> None:
@@ -92,9 +122,9 @@ def _is_variable(node: Node) -> bool:
     return node.op == "surrogate" and node.attr is not None
 
 
-def _leads_to(node: Node, is_target: Callable[[Node], bool], plainly: bool = False) -> bool:
-    """True where a gradient that goes through a node comes to a target; plainly: not by another gradient."""
-    return node in stops or _is_variable(node) or any(is_target(x) for x in _below(node, plainly) if x is not node)
+def _leads_to(node: Node, is_target: Callable[[Node], bool]) -> bool:
+    """True where a gradient that goes through a node comes to a target."""
+    return node in stops or _is_variable(node) or any(is_target(x) for x in _below(node) if x is not node)
 
 
 def _below(node: Node, plainly: bool = False) -> Iterator[Node]:

@@ -47,6 +47,7 @@ class Stop:
 
 
 stops: Final[WeakKeyDictionary[Node, Stop]] = WeakKeyDictionary()
+under_way: Final[list[Node]] = []  # what is being differentiated: its graph stays as it is
 _dependent: Final[dict[tuple[object, ...], list[bool]]] = {}
 
 
@@ -62,10 +63,14 @@ def derivatives(
     call  applies a hook to a gradient
     cuts  nodes that gradients reach and do not go on from
     """
-    order = [node for node in toposort([output]) if node in stops] if stops else []
-    if not order:
-        return _direct(output, cotangent, targets, cuts)
-    return _in_pieces(output, cotangent, targets, order[::-1], call, cuts)
+    under_way.append(output)
+    try:
+        order = [node for node in toposort([output]) if node in stops] if stops else []
+        if not order:
+            return _direct(output, cotangent, targets, cuts)
+        return _in_pieces(output, cotangent, targets, order[::-1], call, cuts)
+    finally:
+        under_way.pop()
 
 
 def _in_pieces(

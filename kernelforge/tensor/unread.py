@@ -21,9 +21,10 @@ from kernelforge.graph import VIEWS, Node, toposort, uniform
 from kernelforge.growth import ROOM, due
 from kernelforge.interning import alive
 from kernelforge.recording import recorder, spelling
-from kernelforge.settings import PENDING
+from kernelforge.settings import EAGER, PENDING
 from kernelforge.tensor.core import computed
 from kernelforge.tensor.forgetting import forget, held
+from kernelforge.tensor.stops import under_way
 
 WORTHWHILE: Final = ROOM // 2  # bytes that go when something is computed
 
@@ -34,7 +35,7 @@ _busy: Final = [False]
 
 def look() -> None:
     """Computes what has waited since the last look and keeps much memory."""
-    if _busy[0] or recorder.get() is not None or spelling.get():
+    if _busy[0] or under_way or recorder.get() is not None or spelling.get():
         return
     due.clear()
     if not PENDING.value:
@@ -50,6 +51,9 @@ def look() -> None:
 def _look(nodes: list[Node]) -> None:
     """A look at all nodes there are."""
     named = held(nodes)  # first, for it counts references
+    if EAGER.value:
+        _forget_past(nodes, named)
+        return
     waiting = [x for x in nodes if _waits(x)]
     old = dict.fromkeys([x for x in waiting if x in _waited])
     _waited.clear()
@@ -69,6 +73,13 @@ def _look(nodes: list[Node]) -> None:
                 for round_ in _rounds(part, old):
                     _compute(round_, named)
     forget(list(_kept), named)
+
+
+def _forget_past(nodes: Sequence[Node], named: Set[Node]) -> None:
+    """Lets the past go of what had been computed at the last look, where each operation runs as it is made."""
+    done = [x for x in toposort(nodes) if x.realized is not None and x.op != "buffer" and not _is_constant(x)]
+    forget([x for x in done if x in _kept], named)
+    _kept.update([x for x in done if x.op != "buffer"])
 
 
 def _in_order(node: Node) -> tuple[object, ...]:
@@ -98,7 +109,12 @@ def _rounds(ends: Sequence[Node], old: Container[Node]) -> Iterable[list[Node]]:
 
 def _waits(node: Node) -> bool:
     """True for what is computed from memory, and is not computed yet."""
-    return node.realized is None and node.op != "buffer" and node.device is not None and uniform(node) is None
+    return node.realized is None and node.op != "buffer" and not _is_constant(node)
+
+
+def _is_constant(node: Node) -> bool:
+    """True for what is computed from no memory; plans of others may come to it as well."""
+    return node.device is None or uniform(node) is not None
 
 
 def _smallest(node: Node) -> Node:

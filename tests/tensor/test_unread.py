@@ -65,13 +65,23 @@ def summed_with_weights() -> Iterator[tuple[Tensor, float]]:
         yield total, wanted
 
 
-@pytest.mark.parametrize("program", [averaged, averaged_weights, collected, summed_with_weights])
+def halved() -> Iterator[tuple[Tensor, float]]:
+    """A value that changes, and nothing comes from the host."""
+    value = Tensor(np.full(SIZE, 1.0, np.float32))
+    for i in range(ROUNDS):
+        value = value * 0.5
+        yield value, 0.5 ** (i + 1)
+
+
+@pytest.mark.parametrize("eager", [False, True], ids=["lazily", "eagerly"])
+@pytest.mark.parametrize("program", [averaged, averaged_weights, collected, summed_with_weights, halved])
 def test_what_nobody_asks_for_keeps_a_bounded_part_of_its_past(
-    program: Callable[[], Iterator[tuple[Tensor, float]]],
+    program: Callable[[], Iterator[tuple[Tensor, float]]], eager: bool
 ) -> None:
     before, most, value, wanted = held(), 0, Tensor(0.0), 0.0
-    for value, wanted in program():  # noqa: B007
-        most = max(most, held() - before)
+    with Context(EAGER=eager):
+        for value, wanted in program():  # noqa: B007
+            most = max(most, held() - before)
     assert value[...].numpy().reshape(-1)[0] == pytest.approx(wanted, rel=1e-5)
     assert most < 14 << 20
 
@@ -85,23 +95,29 @@ def test_nothing_is_computed_where_little_is_kept() -> None:
     assert GlobalCounters.kernel_count == before and all(x._stored is None for x in kept)
 
 
-def test_gradients_of_leaves_there_still_are_go_through() -> None:
+@pytest.mark.parametrize("eager", [False, True], ids=["lazily", "eagerly"])
+def test_gradients_of_leaves_there_still_are_go_through(eager: bool) -> None:
     weight = Tensor(np.ones(SIZE, np.float32), requires_grad=True)
     total = Tensor(0.0)
-    for i in range(ROUNDS):
-        total = total + (weight * data(i)).sum()
-    total.backward()
+    with Context(EAGER=eager):
+        for i in range(ROUNDS):
+            total = total + (weight * data(i)).sum()
+        total.backward()
     assert weight.grad is not None
     assert weight.grad.numpy()[0] == sum(i % 5 for i in range(ROUNDS))
 
 
-def test_a_gradient_of_what_was_let_go_is_an_error() -> None:
+@pytest.mark.parametrize("eager", [False, True], ids=["lazily", "eagerly"])
+def test_a_gradient_of_what_was_let_go_is_an_error(eager: bool) -> None:
     weight = Tensor(np.ones(SIZE, np.float32))
     total = Tensor(0.0)
-    for i in range(ROUNDS):
-        total = total + (weight * data(i)).sum()
+    with Context(EAGER=eager):
+        for i in range(ROUNDS):
+            total = total + (weight * data(i)).sum()
     with pytest.raises(StateError, match="requires_grad=True"):
         total.backward()
+    with pytest.raises(StateError, match="requires_grad=True"):
+        total.gradient(weight)  # of which some rounds are still known
     with pytest.raises(StateError, match="requires_grad=True"):
         total.gradient(Tensor(np.ones(SIZE, np.float32)))
 
