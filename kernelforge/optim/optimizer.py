@@ -207,29 +207,30 @@ class Optimizer:
         if self.counts:
             counts = {id(count): count for _, tensor in taking_part for count in [self.state[tensor]["step"]]}
             changed = [count.assign(count + 1) for count in counts.values()]
-        known, updates = self._spelled(taking_part, bool(fresh)), _updates.setdefault(self, Updates())
+        known, updates = self._spelled(taking_part), _updates.setdefault(self, Updates())
+        begins = fresh if self._begins_differently() else ()
         for options, tensor in taking_part:
-            if not self._follow(updates, options, tensor, known.get(id(options))):
+            if not self._follow(updates, options, tensor, id(tensor) in begins, known.get(id(options))):
                 self._assign(options, tensor, id(tensor) in fresh)
             changed += [tensor, *[x for name, x in self.state[tensor].items() if name != "step"]]
         return realize_pending([*changed, *self.buffers], thorough)
 
-    def _spelled(self, taking_part: list[tuple[Options, Tensor]], fresh: bool) -> dict[int, tuple[object, ...]]:
+    def _spelled(self, taking_part: list[tuple[Options, Tensor]]) -> dict[int, tuple[object, ...]]:
         """For options, by id, all that a rule depends on beside tensors, where it may be recorded."""
         if not hasattr(type(self)._updated, MARK) or narrow_type.get() is not None or EAGER.value:
             return {}
-        own = type(self), fresh and self._begins_differently()
         found: dict[int, tuple[object, ...]] = {}
         for options, _ in taking_part:
             if id(options) not in found and (others := spelled(options)) is not None:
-                found[id(options)] = (*own, *others)
+                found[id(options)] = (type(self), *others)
         return found
 
-    def _follow(self, updates: Updates, options: Options, tensor: Tensor, key: tuple[object, ...] | None) -> bool:
+    def _follow(
+        self, updates: Updates, options: Options, tensor: Tensor, fresh: bool, key: tuple[object, ...] | None
+    ) -> bool:
         """`_assign` by calls that were recorded; False where nothing was done."""
         if key is None or tensor.dtype.is_complex:
             return False
-        fresh = bool(key[1])
 
         def rule(options: Options, state: dict[str, Tensor], value: Tensor, gradient: Tensor) -> Tensor:
             wide = value.cast(value.dtype.arithmetic)
@@ -237,7 +238,7 @@ class Optimizer:
             new = self._updated(options, state, wide, -gradient if options.get("maximize") else gradient, fresh)
             return new.cast(value.dtype)
 
-        made = updates.applied(rule, key, options, self.state[tensor], tensor)
+        made = updates.applied(rule, (fresh, *key), options, self.state[tensor], tensor)
         for target, node in made or ():
             target._renew(node)
         return made is not None

@@ -47,9 +47,12 @@ def of_arguments_alone(function: Function) -> Function:
 
 def spelled(options: Mapping[str, Any]) -> tuple[object, ...] | None:
     """What a rule depends on of options beside their tensors; None where that cannot be told."""
-    if any(isinstance(value, dict | set | list) for value in options.values()):
+    found = tuple([(name, type(x), None if isinstance(x, Tensor) else x) for name, x in options.items()])
+    try:
+        hash(found)
+    except TypeError:  # lists, arrays and what else may change
         return None
-    return tuple([(name, type(x), None if isinstance(x, Tensor) else x) for name, x in options.items()])
+    return found
 
 
 def signature(node: Node) -> Signature:
@@ -111,6 +114,8 @@ def _recorded(rule: Rule, options: Mapping[str, Any], names: tuple[str, ...], ki
         stand_ins = {name: next(given) if isinstance(x, Tensor) else x for name, x in options.items()}
         try:
             made = rule(stand_ins, dict(zip(names, tensors[2:])), tensors[0], tensors[1])
+        except Exception:  # it asks for a value, which a stand-in has none of; what is wrong is told when it is followed
+            return None
         finally:
             for tensor in tensors:
                 pending.pop(id(tensor), None)

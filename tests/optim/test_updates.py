@@ -46,7 +46,7 @@ def trained(make: Callable[[list[Tensor]], Optimizer], dtype: str = "float32") -
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_recorded_rule_gives_what_the_rule_gives(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = trained(MAKERS[name], dtype)
-    monkeypatch.setattr(Optimizer, "_spelled", lambda self, taking_part, fresh: {})
+    monkeypatch.setattr(Optimizer, "_spelled", lambda self, taking_part: {})
     wanted = trained(MAKERS[name], dtype)
     assert len(found) == len(wanted) and all(map(np.array_equal, found, wanted))
 
@@ -98,3 +98,33 @@ def test_recording_leaves_nothing_to_compute_and_views_follow() -> None:
     assert w.requires_grad and w.is_leaf
     (w * 2).sum().backward()
     assert w.grad is not None
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_parameter_that_begins_later_leaves_the_others_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def values() -> list[np.ndarray]:
+        numbers = np.random.default_rng(0)
+        params = [Tensor(numbers.random(shape), dtype="float32", requires_grad=True) for shape in ((2, 3), (4,), ())]
+        optimizer = MAKERS[name](params)
+        for number in range(5):
+            for place, param in enumerate(params):
+                gradient = numbers.standard_normal(param.shape).astype(np.float32)
+                param.grad = None if number < 2 * place else Tensor(gradient)
+            optimizer.step()
+        return [param.numpy() for param in params]
+
+    found = values()
+    monkeypatch.setattr(Optimizer, "_spelled", lambda self, taking_part: {})
+    assert all(map(np.array_equal, found, values()))
+
+
+def test_options_of_any_kind_and_rules_that_look_at_values() -> None:
+    values = []
+    for more in ({}, {"tags": np.arange(2), "names": ((["w"],),), "what": slice(1)}):
+        w = Tensor([1.0, 2.0], requires_grad=True)
+        optimizer = optim.LARS([{"params": [w], **more}], 0.1)
+        for factor in (0.001, 0.002, 0.0):  # a tensor the second time, by whose value the rule goes
+            optimizer.param_groups[0]["tcoef"], w.grad = factor, Tensor([1.0, -1.0])
+            optimizer.step()
+        values.append(w.tolist())
+    assert values[0] == values[1] != [1.0, 2.0]
