@@ -327,10 +327,13 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
     return true;
 }
 
-/* A tuple of the nodes of a graph that may turn out to be errors. */
+/* A tuple of the nodes of a graph that may turn out to be errors; no garbage goes before it holds them. */
 static PyObject *suspects(const struct kf_graph *graph, PyObject *guilty)
 {
+    int collects = PyGC_Disable();
     PyObject *found = PyTuple_New(PyTuple_Size(guilty));
+    if (collects)
+        PyGC_Enable();
     for (Py_ssize_t i = 0; found && i < PyTuple_Size(guilty); i++)
         PyTuple_SetItem(found, i, Py_NewRef((PyObject *)graph->node[PyLong_AsSsize_t(PyTuple_GetItem(guilty, i))]));
     return found;

@@ -271,12 +271,16 @@ static PyObject *listed(PyObject *const *objects, Py_ssize_t count)
     return list;
 }
 
-/* (key, buffers, nodes) of a graph; while these are made garbage may go, but nothing a root leads to. */
+/* (key, buffers, nodes) of a graph.  No garbage goes meanwhile: that may run Python, which may have nodes forget what
+   they are computed from, and nothing else holds it. */
 static PyObject *told(const struct kf_graph *graph)
 {
+    int collects = PyGC_Disable();
     PyObject *key = key_of(graph), *buffers = listed(graph->buffer, graph->buffers);
     PyObject *nodes = listed((PyObject *const *)graph->node, graph->nodes);
     PyObject *found = key && buffers && nodes ? PyTuple_Pack(3, key, buffers, nodes) : NULL;
+    if (collects)
+        PyGC_Enable();
     Py_XDECREF(key);
     Py_XDECREF(buffers);
     Py_XDECREF(nodes);

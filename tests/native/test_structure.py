@@ -1,5 +1,6 @@
 """Graphs that are alike, and others, are told apart in C as they are in Python."""
 
+import gc
 from collections.abc import Callable
 from itertools import product
 
@@ -103,3 +104,35 @@ def test_what_is_no_graph_is_left_to_python_or_an_error() -> None:
     assert key != 5 and key is not None
     with pytest.raises(TypeError):
         key < key  # noqa: B015
+
+
+class Computing:
+    """What computes a tensor when it goes, as garbage."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.itself = tensor, self
+
+    def __del__(self) -> None:
+        self.tensor.realize()
+
+
+def test_nodes_forget_what_they_were_computed_from_while_a_graph_is_told() -> None:
+    """To compute a parameter, as garbage that goes may do, lets go of its history."""
+    limits = gc.get_threshold()
+    try:
+        for number in range(1, 12):
+            gc.collect()
+            w = (X * 2 + number).exp().sin()
+            w.requires_grad = True
+            y = ((w * 3).exp() + w).sum()
+            gc.disable()
+            Computing(w)
+            gc.set_threshold(gc.get_count()[0] + number)
+            gc.enable()
+            _, buffers, found = compiled.structure([y._node])
+            gc.set_threshold(0)
+            assert [type(x) for x in found] == [Node] * len(found) and len(found) > 8
+            assert all(x.shape in ((), (2, 3)) and x.op for x in found) and buffers == [X._node.attr]
+    finally:
+        gc.set_threshold(*limits)
+        gc.enable()
