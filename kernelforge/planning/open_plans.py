@@ -103,9 +103,9 @@ def forget() -> None:
 def _like(met: Numbered, loose: tuple[object, ...]) -> Family | None:
     """The family whose plan serves a graph that differs from its graphs in sums over axes of size 1: a gradient's, for
     a batch of one."""
-    for reduced, family in _reduced.get(loose, {}).items():
-        axes = [axes for axes, _ in reduced]
-        if family.open is not None and is_like(met.reduced, axes) and _fits(family.open, met) is not None:
+    for reduced, family in list(_reduced.get(loose, {}).items()):
+        axes, found = [axes for axes, _ in reduced], family.open
+        if found is not None and is_like(met.reduced, axes) and _fits(found, met) is not None:
             return family
     return None
 
@@ -113,7 +113,7 @@ def _like(met: Numbered, loose: tuple[object, ...]) -> Family | None:
 def _seen_of_one(met: Numbered, loose: tuple[object, ...]) -> list[tuple[tuple[int, ...], tuple[object, ...]]]:
     """What was seen of a graph that differs from one of a new kind in leaving out sums over axes of size 1."""
     own = [axes for axes, _ in met.reduced]
-    for reduced, family in _reduced.get(loose, {}).items():
+    for reduced, family in list(_reduced.get(loose, {}).items()):
         fewer = all(set(axes) <= set(others) for (axes, _), others in zip(reduced, own))
         if fewer and len(family.seen) == 1 and is_like(reduced, own):
             return list(family.seen)
@@ -148,19 +148,21 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
         if met.reduced:
             family.seen = _seen_of_one(met, loose)
             _note(met, loose, family)
-    sizes = None if family.open is None else _fits(family.open, met)
+    found = family.open  # looked at once: other threads, too, learn from the graphs they meet
+    sizes = None if found is None else _fits(found, met)
     if sizes is None and not family.refused:
         _learn(family, met, leaves, device)
-        sizes = None if family.open is None else _fits(family.open, met)
-    if sizes is None or family.open is None:
+        found = family.open
+        sizes = None if found is None else _fits(found, met)
+    if sizes is None or found is None:
         return None
     try:
-        _compile(family.open, sizes, device)
+        _compile(found, sizes, device)
     except (Unfit, KernelForgeError):
         family.open, family.refused = None, len(family.seen) >= MOST_SEEN
         return None
-    plan = _instance(family.open, met, sizes, device)
-    plan.narrow = _is_narrow(family.open, sizes, device)
+    plan = _instance(found, met, sizes, device)
+    plan.narrow = _is_narrow(found, sizes, device)
     return plan
 
 

@@ -288,3 +288,17 @@ def test_grids_of_few_points_of_changing_numbers() -> None:
                 expected = np.meshgrid(*(x.numpy() for x in some), indexing=indexing)
                 for x, y in zip(some[0].meshgrid(*some[1:], indexing=indexing), expected, strict=True):
                     np.testing.assert_array_equal(x.realize().numpy(), y.reshape(x.shape))
+
+
+def test_what_another_thread_learns_meanwhile_is_of_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_kernels = open_plans._compile
+
+    def meanwhile(found: open_plans.OpenPlan, sizes: dict[str, int], device: str) -> None:
+        compile_kernels(found, sizes, device)
+        for family in open_plans._families.values():
+            family.open = None
+
+    monkeypatch.setattr(open_plans, "_compile", meanwhile)
+    for size in SIZES:
+        values = arrays(size, 1)
+        np.testing.assert_allclose((Tensor(values) * 2 + 1).sum(2).numpy(), (values * 2 + 1).sum(2), 1e-4, 1e-4)
