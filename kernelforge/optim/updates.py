@@ -114,7 +114,7 @@ def _recorded(rule: Rule, options: Mapping[str, Any], names: tuple[str, ...], ki
         stand_ins = {name: next(given) if isinstance(x, Tensor) else x for name, x in options.items()}
         try:
             made = rule(stand_ins, dict(zip(names, tensors[2:])), tensors[0], tensors[1])
-        except Exception:  # it asks for a value, which a stand-in has none of; what is wrong is told when it is followed
+        except Exception:  # it asks for a value, which stand-ins have none of; any other is raised when it is followed
             return None
         finally:
             for tensor in tensors:
