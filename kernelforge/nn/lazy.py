@@ -32,12 +32,14 @@ from kernelforge.nn.normalisation import (
 class _Lazy(Module):
     """A layer that is not made yet.
 
-    becomes   the class of the layer
-    axis      the dimension of the input that has the features
+    becomes    the class of the layer
+    axis       the dimension of the input that has the features
+    is_unmade  says to captured functions that a call which makes the layer is not one to replay
     """
 
     becomes: ClassVar[Any]
     axis: ClassVar[int] = 1
+    is_unmade: ClassVar[bool] = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._given = (args, kwargs)

@@ -18,6 +18,7 @@ from kernelforge.graph import Node, buffer
 from kernelforge.replay.capture import Capture
 from kernelforge.replay.guards import Bare, Guard, is_same, shown
 from kernelforge.replay.holders import Gradient
+from kernelforge.replay.modes import MODES
 from kernelforge.replay.others import check_not_iterator
 from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
@@ -29,9 +30,6 @@ from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
 
 Looking = Guard | Absent | Bare | Environment | Everything | Methods | Weakly | Written
-MODES: Final = (
-    "no_grad", "the default float type", "the default integer type", "autocast()", "the switches or Tensor.training",
-)  # fmt: skip
 MOST_MET: Final = 4096  # sizes that are counted
 MOST_NESTED: Final = 10_000  # letters of a path
 FEW: Final = 4  # captures of other sizes that are made at once

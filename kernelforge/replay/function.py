@@ -16,30 +16,27 @@ from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from types import MethodType
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast, overload
-from weakref import ref
+from weakref import WeakSet, ref
 
-from codegen.dtypes import dtypes
 from kernelforge.errors import JitError
-from kernelforge.kernels import Device
 from kernelforge.planning.memory import total
 from kernelforge.planning.steps import Plan
-from kernelforge.realize import circumstances
 from kernelforge.recording import recorder
 from kernelforge.replay.capture import Capture, Other
 from kernelforge.replay.capturing import Capturing
-from kernelforge.replay.entry import MODES, Arguments, Entry, Family, kind_of, pattern_of
+from kernelforge.replay.entry import Arguments, Entry, Family, kind_of, pattern_of
 from kernelforge.replay.guards import Guard, guards_of, is_same, numbers_in, shown
-from kernelforge.replay.holders import Gradient
+from kernelforge.replay.modes import MODES, lasting, mode_of
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
 from kernelforge.replay.watching import environment_of
 from kernelforge.replay.written import absent_in, everything_in, methods_in, written_in
-from kernelforge.settings import JIT, NAN, TRAINING, Context, remembered
+from kernelforge.settings import Context
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.tensor.convert import realize_tensors
-from kernelforge.tensor.core import calling_line, grad_enabled, narrow_type
+from kernelforge.tensor.core import calling_line
 
 MOST_CAPTURES: Final = 16
 MOST_SIZES: Final = 64  # captures that differ in sizes alone, which share kernels: those used longest ago go
@@ -49,26 +46,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@remembered
-def _switches() -> tuple[object, ...]:
-    return circumstances(), (TRAINING.value, TRAINING.asked), Device.DEFAULT, JIT.value and not NAN.value
-
-
-def _mode() -> tuple[object, ...]:
-    """What results depend on beside values: switches and modes."""
-    return grad_enabled.get(), dtypes.default_float, dtypes.default_int, narrow_type.get(), _switches()
-
-
-def _lasting(mode: tuple[Any, ...]) -> list[object]:
-    """A mode, but for whether somebody has spoken of training, which a context that ends leaves behind."""
-    *others, (circumstances, (training, _), *rest) = mode
-    return [*others, (circumstances, training, *rest)]
-
-
 class Jit(Generic[P, T]):
     """A captured function: see `jit`."""
 
-    unguarded = frozenset(("_apart", "_entries", "_misses", "_of_instances", "captures", "memory_budget"))
+    unguarded = frozenset(("_apart", "_entries", "_misses", "_of_instances", "_unmade", "captures", "memory_budget"))
 
     def __init__(
         self, function: Callable[P, T], captures: int = MOST_CAPTURES, memory_budget: int | None = None
@@ -81,10 +62,11 @@ class Jit(Generic[P, T]):
         self._misses: list[str] = []
         self._of_instances: dict[int, tuple[ref[Any], Jit[..., T]]] = {}
         self._apart: set[type] = set()
+        self._unmade = WeakSet[Any]()
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        mode = _mode()
+        mode = mode_of()
         if recorder.get() is not None or not mode[-1][-1]:  # type: ignore[index]
             return self._function(*args, **kwargs)
         if self._entries and not kwargs:
@@ -182,9 +164,11 @@ class Jit(Generic[P, T]):
         mode: tuple[object, ...],
         family: Family,
     ) -> T:
-        start, inside = perf_counter(), _mode()
+        start, inside = perf_counter(), mode_of()
         roots = [("", self._function), *given.objects]
         snapshot = Snapshot.of(roots)
+        if not self._unmade.issuperset(snapshot.unmade):
+            return self._making(args, kwargs, given, snapshot)
         seen = snapshot.tensors
         fresh = [i for i, place in enumerate(pattern_of(seen, given.tensors)) if place == len(seen) + i]
         tensors = seen + [given.tensors[i] for i in fresh]
@@ -205,9 +189,7 @@ class Jit(Generic[P, T]):
             found = guards_of(snapshot, [value for _, value in roots], names, entry.rebind)
             guards = [guard for guard in found if isinstance(guard, Guard)]
             entry.uses.update(id(x) for guard in guards for x in guard.contents.values() if isinstance(x, Tensor))
-            for guard in guards:
-                if isinstance(guard.holder, Gradient):  # keys of dicts, elements of tuples
-                    entry.uses.setdefault(id(guard.holder.owner), 1)
+            entry.uses.update(snapshot.fixed)
             entry.capture, chosen = work.finish(result, lambda tensor: id(tensor) in entry.uses)
         finally:
             work.give_back()
@@ -230,6 +212,14 @@ class Jit(Generic[P, T]):
         entry.seconds = perf_counter() - start
         if not work.remembers_tensors():
             self._entries.insert(0, entry)
+        self._unmade.clear()
+        return result
+
+    def _making(self, args: tuple[Any, ...], kwargs: dict[str, Any], given: Arguments, snapshot: Snapshot) -> T:
+        """A call that may make layers, which no replay would, as it is; those it leaves are left by the next, too."""
+        result = self._function(*args, **kwargs)
+        self._unmade.update(snapshot.unmade)
+        _compute([*tensors_in([result]), *given.tensors, *snapshot.tensors])
         return result
 
     def _check(self, args: Any, kwargs: Any, before: Any, generators: list[Any], numbers: bytes) -> None:
@@ -246,7 +236,7 @@ class Jit(Generic[P, T]):
 
     def _check_mode(self, mode: tuple[object, ...]) -> None:
         """raises JitError for a mode the function has changed: no replay would"""
-        changed = [name for name, old, new in zip(MODES, _lasting(mode), _lasting(_mode())) if old != new]
+        changed = [name for name, old, new in zip(MODES, lasting(mode), lasting(mode_of())) if old != new]
         if changed:
             raise JitError(f"{_named(self._function)} changes {changed[0]}, which no replay would do: do it outside")
 
@@ -279,6 +269,7 @@ class Jit(Generic[P, T]):
         self._entries.clear()
         self._misses.clear()
         self._of_instances.clear()
+        self._unmade.clear()
 
     @property
     def captured(self) -> bool:

@@ -24,12 +24,13 @@ from kernelforge.replay.holders import MISSING, Entries, Holder
 from kernelforge.tensor import Tensor
 
 IN_MEMORY: Final = (io.StringIO, io.BytesIO)
+_READING: Final = frozenset(("getvalue", "getbuffer", "read", "read1", "readline", "readlines", "tell"))
 
 Parts = tuple[list[Holder], list[tuple[str, Any]]]
 
 
 class Bytes(Holder):
-    """The elements of a buffer: a bytearray, an array, a view of memory, a file in memory, another library's array."""
+    """The elements of a buffer: a bytearray, an array, a view of memory, another library's array."""
 
     fixed = True
 
@@ -38,8 +39,6 @@ class Bytes(Holder):
             return {"": (self.owner.typecode, self.owner.tobytes())}
         if isinstance(self.owner, memoryview):
             return {"": (self.owner.format, self.owner.shape, self.owner.tobytes())}
-        if isinstance(self.owner, IN_MEMORY):
-            return {} if self.owner.closed else {"": (self.owner.tell(), self.owner.getvalue())}
         return {"": _elements(self.owner) if _is_array(self.owner) else bytes(self.owner)}
 
     def put(self, key: Any, value: Any) -> None:
@@ -47,6 +46,16 @@ class Bytes(Holder):
 
     def spelled(self, key: Any) -> str:
         return f"elements of {self.path}"
+
+
+class InMemory(Bytes):
+    """What a file in memory holds, which code that mentions no method that reads does not see."""
+
+    def items(self) -> dict[Any, Any]:
+        return {} if self.owner.closed else {"": (self.owner.tell(), self.owner.getvalue())}
+
+    def seen(self, contents: dict[Any, Any], names: frozenset[str] | None) -> dict[Any, Any]:
+        return contents if names is None or not _READING.isdisjoint(names) else {}
 
 
 class Opened(Holder):
@@ -116,15 +125,18 @@ class Remembered(Entries):
 
     def results(self) -> list[Any]:
         """What it remembers, as far as tensors may be in that."""
-        books = _memory(self.owner), self.owner.__dict__
-        found = [one for one in gc.get_referents(self.owner) if isinstance(one, Tensor | tuple | list | dict)]
-        return [one for one in found if not any(one is book for book in books)]
+        book = _memory(self.owner)
+        found = [one for one in gc.get_referents(self.owner) if one is not book and one is not self.owner.__dict__]
+        return [one for one in (*found, *book.values()) if isinstance(one, Tensor | tuple | list | dict)]
 
 
 def _memory(function: Any) -> dict[Any, Any]:
-    """The dict in which a function with `functools.lru_cache` keeps its results; empty where there is none."""
-    found = (one for one in gc.get_referents(function) if type(one) is dict and one is not function.__dict__)
-    return next(found, {})
+    """The dict in which a function with `functools.lru_cache` keeps its results; empty where there is none.
+
+    Where it keeps a certain number of them, results that are dicts come before.
+    """
+    found = [one for one in gc.get_referents(function) if type(one) is dict and one is not function.__dict__]
+    return found[-1] if found else {}
 
 
 def _elements(value: Any) -> Any:
@@ -176,10 +188,10 @@ def _of_method(value: Any, path: str) -> Parts:
 
 
 def _of_file(value: Any, path: str) -> Parts:
-    if isinstance(value, IN_MEMORY):
-        return [Bytes(path, value)], []
     standard = (getattr(sys, name, None) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__"))
-    return ([] if any(value is one for one in standard) else [Opened(path, value)]), []
+    if any(value is one for one in standard):
+        return [], []
+    return [InMemory(path, value) if isinstance(value, IN_MEMORY) else Opened(path, value)], []
 
 
 def _of_memory(value: Any, path: str) -> Parts:

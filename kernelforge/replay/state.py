@@ -262,6 +262,7 @@ class Snapshot:
     inside    for the identity of each object: its places, and what else is inside it
     put       what users have put into the class of tensors
     whole     the identities of objects all of whose attributes the call can have looked at
+    fixed     those of tensors in places that never hold another, such as elements of tuples, as far as `reached` went
     """
 
     contents: dict[int, tuple[Holder, dict[Any, Any]]]
@@ -272,6 +273,7 @@ class Snapshot:
     by_name: bool = False
     put: list[tuple[str, Any]] = field(default_factory=list)
     whole: set[int] = field(default_factory=set)
+    fixed: set[int] = field(default_factory=set)
 
     @staticmethod
     def of(roots: Iterable[tuple[str, Any]]) -> Snapshot:
@@ -343,6 +345,7 @@ class Snapshot:
                 stack += contents.values()
             further = behind if is_reference(value) else stack
             further += [item for _, item in fixed]
+            self.fixed.update(id(item) for _, item in fixed if isinstance(item, Tensor))
 
     def names_of(self, holder: Holder, names: frozenset[str] | None) -> frozenset[str] | None:
         """The names that count for one place, given those that count in general; None for any."""
@@ -356,3 +359,8 @@ class Snapshot:
     def tensors(self) -> list[Tensor]:
         """All tensors found."""
         return [value for value in self.alive if isinstance(value, Tensor)]
+
+    @property
+    def unmade(self) -> list[Any]:
+        """The layers found that are made when they are first called, of those that were not called yet."""
+        return [value for value in self.alive if getattr(type(value), "is_unmade", False)]

@@ -178,7 +178,7 @@ class Trace:
                 self.searched.update(id(x) for x in frame.f_locals.values() if isinstance(x, ModuleType))
             else:
                 self.searching = True
-        elif function is id:
+        elif function is id and not is_library(frame.f_code.co_filename):  # copy.deepcopy() keeps books by it
             self.identified.add(id(given_to(frame)))
         elif isinstance(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
             self.prints = True
