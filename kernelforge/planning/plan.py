@@ -349,7 +349,7 @@ class Planner:
         """The plan of given steps, with memory assigned; asked: positions of the steps that prepare a weight."""
         plan = self.plan
         plan.slots = slots
-        found = preparations(steps, asked, len(self.leaf), self._scratch_bytes, _kind)
+        found = preparations(steps, asked, len(self.leaf), self._scratch_bytes, self._kind)
         found += self._tables(steps, {position for p in found for position in p.steps})
         apart = frozenset(position for p in found for position in p.steps)
         memory = [next((n for n in (slot.whole, slot.takes) if n >= 0), i) for i, slot in enumerate(plan.slots)]
@@ -364,7 +364,7 @@ class Planner:
         if MEMORY_BUDGET.value or self.sizes is not STATIC:  # open sizes are numbers that a launch is given
             return []
         alone = [i for i, x in enumerate(steps) if isinstance(x, Launch) and set(x.writes).issuperset(x.arguments)]
-        found = preparations(steps, alone, len(self.leaf), self._table_bytes, _kind)
+        found = preparations(steps, alone, len(self.leaf), self._table_bytes, self._kind)
         return [p for p in found if not p.leaves and not any(position in taken for position in p.steps)]
 
     def _table_bytes(self, slot: int) -> int:
@@ -376,6 +376,16 @@ class Planner:
         """The size of an intermediate result; 0 for another slot."""
         here = self.plan.slots[slot]
         return here.nbytes if here.role == "scratch" else 0
+
+    def _kind(self, step: Step) -> object:
+        """What a step does, apart from its arguments: equal for steps that make the same of the same."""
+        if isinstance(step, Launch):
+            return step.device, step.program
+        if isinstance(step, HostCall):
+            return HostCall, step.function, step.shapes
+        if isinstance(step, Transfer):
+            return Transfer, *[self.plan.slots[slot].device for slot in step.arguments]
+        return object()
 
     def _slot(self, node: Node, device: str) -> int:
         """The slot of a node's elements."""
@@ -408,11 +418,6 @@ def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozen
         e: frozenset(line for number in numbers if (line := lines[number]) is not None)
         for e, numbers in template.origins.items()
     }
-
-
-def _kind(step: Step) -> object:
-    """What a step does, apart from its arguments."""
-    return (step.device, step.program) if isinstance(step, Launch) else type(step)
 
 
 def template_of(

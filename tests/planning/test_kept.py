@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernelforge import realize
+from kernelforge import linalg, realize
 from kernelforge.counters import GlobalCounters
 from kernelforge.execution.plan_function import TRIED
 from kernelforge.kernels import Device
@@ -233,6 +233,22 @@ def test_tables_of_tables_are_computed_once() -> None:
     expected = np.cos(places * 0.01) @ np.sin(places * 0.02) @ np.cos(places * 0.01)
     counts = [call() for _ in range(4)]
     assert counts[0] > counts[-1] <= 2
+
+
+def test_tables_the_host_makes_of_equal_tables_are_told_apart() -> None:
+    def table() -> Tensor:
+        return ((Tensor.arange(16, device="CPU") * 7) % 11).cast("float32").reshape(4, 4).contiguous()
+
+    x = Tensor(np.ones((3, 4), np.float32), device="CPU").realize()
+    values = (np.arange(16) * 7 % 11).reshape(4, 4).astype(np.float32)
+    for _ in range(4):
+        for ours, theirs in ((linalg.inv, np.linalg.inv), (linalg.pinv, np.linalg.pinv)):
+            np.testing.assert_allclose((x @ ours(table())).numpy(), x.numpy() @ theirs(values), atol=1e-4)
+        q, r = linalg.qr(table())
+        np.testing.assert_allclose((q @ r).numpy(), values, atol=1e-4)
+        vectors = linalg.eigh(table() + table().T)[1]
+        spread = vectors.T @ (table() + table().T) @ vectors
+        np.testing.assert_allclose(spread.numpy(), np.diag(np.diagonal(spread.numpy())), atol=1e-3)
 
 
 def test_of_tables_no_large_one_is_kept() -> None:
