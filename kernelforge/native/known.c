@@ -72,13 +72,32 @@ static void forget_all(void)
 /* Whether two rows of objects are equal, 1 or 0; -1 with an error set. */
 static int are_equal(PyObject *const *a, PyObject *const *b, Py_ssize_t count)
 {
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (a[i] != b[i]) {
-            int equal = PyObject_RichCompareBool(a[i], b[i], Py_EQ);
-            if (equal <= 0)
-                return equal;
-        }
-    return 1;
+    int equal = 1;
+    for (Py_ssize_t i = 0; equal > 0 && i < count; i++)
+        if (a[i] != b[i])
+            equal = PyObject_RichCompareBool(a[i], b[i], Py_EQ);
+    return equal;
+}
+
+/* Takes or gives back a reference to all a graph has borrowed: to compare may run Python, and so other threads. */
+static void hold(const struct kf_graph *graph, bool takes)
+{
+    for (Py_ssize_t i = 0; i < graph->objects; i++)
+        takes ? Py_INCREF(graph->object[i]) : Py_DECREF(graph->object[i]);
+    for (Py_ssize_t i = 0; i < graph->nodes; i++)
+        takes ? Py_INCREF((PyObject *)graph->node[i]) : Py_DECREF((PyObject *)graph->node[i]);
+}
+
+/* Whether what is known is of a graph whose words are the same, 1 or 0; -1 with an error set.  Not where the nodes of
+   errors are wanted and others may have let go of them meanwhile. */
+static int is_of(const struct known *known, const struct kf_graph *graph)
+{
+    if (!memcmp(known->object, graph->object, (size_t)graph->objects * sizeof *graph->object))
+        return 1;
+    hold(graph, true);
+    int equal = are_equal(known->object, graph->object, graph->objects);
+    hold(graph, false);
+    return equal > 0 ? !known->blame : equal;
 }
 
 /* What is known of a graph, held for the caller; NULL where nothing is, with an error set or not.
@@ -90,7 +109,7 @@ static struct known *find(const struct kf_graph *graph)
         if (one->hash == graph->hash && one->words == graph->words && one->objects == graph->objects &&
             !memcmp(one->word, graph->word, (size_t)graph->words * sizeof *graph->word)) {
             one->holders++;
-            int equal = are_equal(one->object, graph->object, graph->objects);
+            int equal = is_of(one, graph);
             if (equal > 0 && before == times_forgotten)
                 return one;
             bool is_over = equal || before != times_forgotten;
@@ -238,6 +257,8 @@ static PyObject *know(PyObject *module, PyObject *given)
     Py_DECREF(found);
     struct kf_graph *graph = PyErr_Occurred() ? NULL : kf_walk(roots, count, KF_PLAIN);
     struct known *known = NULL;
+    if (graph)
+        hold(graph, true);
     bool fits = graph && reads(graph, leaves) && are_numbers(guilty, graph);
     if (fits && (known = find(graph)))
         leave(known);
@@ -250,6 +271,8 @@ static PyObject *know(PyObject *module, PyObject *given)
         known->flops = flops;
         known->nbytes = nbytes;
     }
+    if (graph)
+        hold(graph, false);
     kf_leave(graph);
     return PyErr_Occurred() ? NULL : PyBool_FromLong(known != NULL);
 }
