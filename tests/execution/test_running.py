@@ -135,6 +135,7 @@ def test_launches_of_one_program_get_executables_of_their_own(called: bool, monk
     """But for those that are called as functions, whose arguments are set each time."""
     monkeypatch.setattr(realize, "_plans", {})
     monkeypatch.setattr(open_plans, "_families", {})
+    monkeypatch.setattr(open_plans, "_reduced", {})
     size = 16 if called else 17
     x, a = drawn(5, (size, size))
     scaled = a / 16

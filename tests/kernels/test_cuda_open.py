@@ -49,6 +49,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriv
     """A GPU of host memory whose kernels may take sizes, and no graph that was met before."""
     monkeypatch.setattr(realize, "prints_kernels", lambda: False)
     monkeypatch.setattr(open_plans, "_families", {})
+    monkeypatch.setattr(open_plans, "_reduced", {})
     with installed(FakeDriver(), str(tmp_path)) as fake, Context(DEVICE="CUDA", OPEN=1):
         yield fake
 
