@@ -25,6 +25,8 @@ from kernelforge.execution.ownership import dying
 from kernelforge.execution.running import (
     compile_all,
     launch,
+    moved,
+    moved_back,
     plainly,
     prepared,
     run_called,
@@ -450,20 +452,21 @@ def _ran(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Bu
         nodes[0].depth = 0
         return [buffer]
     service = service_of(plan, leaves)
-    called = run_called(plan, leaves, service)
-    if called is not None:
-        for node, buffer in zip(nodes, called):
-            node.realized = buffer
-            node.depth = 0
-        return called
-    memories, buffers = prepared(plan, leaves, service)
+    taken = moved(plan, leaves) if plan.takes else {}
+    memories = None
     try:
-        launch(plan, memories, service.skipped)
-        service.done()
-    except BaseException:
-        for node, slot, buffer in zip(nodes, plan.results, buffers):
-            if plan.slots[slot].takes >= 0:
-                node.realized = buffer
+        buffers = run_called(plan, leaves, service, taken)
+        if buffers is None:
+            memories, buffers = prepared(plan, leaves, service, taken)
+            launch(plan, memories, service.skipped)
+            service.done()
+    except BaseException as error:
+        if isinstance(error, MemoryError) and memories is None:  # nothing was launched
+            moved_back(plan, leaves, taken)
+            raise
+        for node, slot in zip(nodes, plan.results):
+            if slot in taken:
+                node.realized = taken[slot]
         raise
     for node, buffer in zip(nodes, buffers):
         node.realized = buffer

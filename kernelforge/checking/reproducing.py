@@ -19,7 +19,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.checking.judging import Unlike, unlike
 from kernelforge.checking.sketch import Item, Sketch
-from kernelforge.execution.running import compile_all, contents, launch, prepared, service_of, spoil
+from kernelforge.execution.running import compile_all, contents, launch, moved, prepared, service_of, spoil
 from kernelforge.execution.tried import choice
 from kernelforge.graph import Node
 from kernelforge.planning.plan import make_plan
@@ -90,7 +90,7 @@ def outcome(
         plan = make_plan(roots, leaves, device, free, choice(device))
         compile_all(plan)
         service = service_of(plan, leaves)
-        memories, buffers = prepared(plan, leaves, service)
+        memories, buffers = prepared(plan, leaves, service, moved(plan, leaves))
         spoil(plan, memories)
         launch(plan, memories, service.skipped)
         found = [from_storage(contents(b), x.dtype).reshape(x.shape) for b, x in zip(buffers, roots)]

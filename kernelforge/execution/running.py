@@ -6,7 +6,7 @@ knows no graph node.  Every step of a training loop goes through here, so it is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,10 +79,11 @@ def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     """Runs a plan on other leaves; the buffers of its results, which are the leaves themselves where they take their
     memory."""
     service = service_of(plan, leaves)
-    called = run_called(plan, leaves, service, keeps=True)
+    stay = {number: leaves[slot.takes] for number, slot, _ in plan.made if slot.takes >= 0} if plan.takes else {}
+    called = run_called(plan, leaves, service, stay)
     if called is not None:
         return called
-    memories, buffers = prepared(plan, leaves, service, keeps=True)
+    memories, buffers = prepared(plan, leaves, service, stay)
     launch(plan, memories, service.skipped)
     service.done()
     return buffers
@@ -91,7 +92,7 @@ def rerun(plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
 def run_one(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     """Runs a plan that is one launch; the buffer of its result."""
     if not plainly():
-        memories, (buffer,) = prepared(plan, leaves, NO_SERVICE)
+        memories, (buffer,) = prepared(plan, leaves, NO_SERVICE, {})
         launch(plan, memories)
         return buffer
     return run_plain(plan, leaves)
@@ -112,16 +113,43 @@ def run_plain(plan: Plan, leaves: Sequence[Buffer]) -> Buffer:
     return Buffer(slot.size, slot.dtype, slot.device, None, memory)
 
 
+def moved(plan: Plan, leaves: Sequence[Buffer]) -> dict[int, Buffer]:
+    """The buffers of a plan's results that take the memory of leaves, by their slots; these leaves have none from now
+    on.  What a run goes on to write there is in memory nothing else shows, whatever interrupts it."""
+    found = {}
+    for number, slot, _ in plan.made:
+        if slot.takes >= 0:
+            leaf = leaves[slot.takes]
+            found[number] = Buffer(slot.size, slot.dtype, slot.device, None, resident(leaf))
+            leaf.memory = None
+    return found
+
+
+def moved_back(plan: Plan, leaves: Sequence[Buffer], taken: Mapping[int, Buffer]) -> None:
+    """Undoes `moved` where nothing ran."""
+    for number, buffer in taken.items():
+        leaves[plan.slots[number].takes].memory = buffer.memory
+
+
+def _with_taken(plan: Plan, leaves: Sequence[Buffer], taken: Mapping[int, Buffer]) -> list[Buffer]:
+    """The leaves, with the buffers that are in the memory of some in their places."""
+    given = list(leaves)
+    for number, buffer in taken.items():
+        given[plan.slots[number].takes] = buffer
+    return given
+
+
 def run_called(
-    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool = False
+    plan: Plan, leaves: Sequence[Buffer], service: Service, taken: Mapping[int, Buffer]
 ) -> list[Buffer] | None:
     """Runs a plan that is a function by now: the buffers of its results; None where it is to be launched.
 
-    keeps   a result that takes a leaf's memory has the leaf's buffer as well; else plans with such are launched
+    taken   the buffers of results that are in the memory of leaves, by their slots
     """
-    if plan.single is None or not service.serves_all or (plan.takes and not keeps) or not plainly():
+    if plan.single is None or not service.serves_all or not plainly():
         return None
-    memories = plan.single(leaves, list(service.memories.values()))
+    given = _with_taken(plan, leaves, taken) if taken else leaves
+    memories = plan.single(given, list(service.memories.values()))
     if memories is None:
         return None
     if plan.flags:
@@ -131,8 +159,7 @@ def run_called(
     if len(new) == 1:
         memories = (memories,)
     found = {n: Buffer(x.size, x.dtype, x.device, None, memory) for (n, x, _), memory in zip(new, memories)}
-    if plan.takes:
-        found |= {n: leaves[x.takes] for n, x, _ in plan.made if x.takes >= 0}
+    found |= taken
     return [found[slot] if slot in found else leaves[slot] for slot in plan.results]
 
 
@@ -159,13 +186,13 @@ def service_of(plan: Plan, leaves: Sequence[Buffer]) -> Service:
 
 
 def prepared(
-    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool = False
+    plan: Plan, leaves: Sequence[Buffer], service: Service, taken: Mapping[int, Buffer]
 ) -> tuple[list[Any], list[Buffer]]:
     """The memory of every slot of a plan that is to run on the given buffers, and the buffer of each result.
 
-    keeps   a result that takes a leaf's memory has the leaf's buffer as well, else a new one
+    taken   those of results that are in the memory of leaves, by their slots
     """
-    memories, made = _memories(plan, leaves, service, keeps)
+    memories, made = _memories(plan, leaves, service, taken)
     if VERIFY.value:
         spoil(plan, memories, service.memories)
     return memories, [made[slot] if slot in made else leaves[slot] for slot in plan.results]
@@ -276,10 +303,11 @@ def contents(buffer: Buffer) -> NDArray:
 
 
 def _memories(
-    plan: Plan, leaves: Sequence[Buffer], service: Service, keeps: bool
+    plan: Plan, leaves: Sequence[Buffer], service: Service, taken: Mapping[int, Buffer]
 ) -> tuple[list[Any], dict[int, Buffer]]:
-    """The memory of every slot, None for those without elements; and the new buffers among them."""
-    memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in leaves]
+    """The memory of every slot, None for those without elements; and the buffers of results among them."""
+    given = _with_taken(plan, leaves, taken) if taken else leaves
+    memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in given]
     memories += [None] * (len(plan.slots) - len(memories))
     needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
     if needed:
@@ -291,13 +319,9 @@ def _memories(
     made: dict[int, Buffer] = {}
     for number, slot, nbytes in plan.made:
         if slot.takes >= 0:
-            memory = memories[slot.takes]
-            if keeps:
-                memories[number], made[number] = memory, leaves[slot.takes]
-                continue
-            leaves[slot.takes].memory = None
-        else:
-            memory = runtime_of(slot.device).allocate(nbytes) if nbytes else None
+            memories[number], made[number] = taken[number].memory, taken[number]
+            continue
+        memory = runtime_of(slot.device).allocate(nbytes) if nbytes else None
         memories[number] = memory
         made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
     for number in plan.flags:

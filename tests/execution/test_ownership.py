@@ -225,3 +225,80 @@ def test_one_operation_that_was_met_before_takes_only_what_nobody_holds() -> Non
         np.testing.assert_array_equal(y.numpy(), np.arange(N) + 1)
         if kept is not None:
             np.testing.assert_array_equal(kept.numpy(), np.arange(N))
+
+
+def repeated(shape: tuple[int, ...], times: int = 8) -> Tensor:
+    """A tensor whose update by two kernels, in its own place, has run so often that it is a function."""
+    x = new(shape)
+    for _ in range(times):
+        updated(x).realize()
+    return x
+
+
+def updated(x: Tensor) -> Tensor:
+    """Something that takes several kernels and writes the last result where the operand was."""
+    return x.assign(x - x.contiguous().softmax(0).contiguous().sum() / x.size)
+
+
+def functions() -> list[bool]:
+    """Of the plans that overwrite an operand, whether they are functions."""
+    plans = [plan for plans in realize._plans.values() for plan in plans.made.values()]
+    return [plan.single is not None for plan in plans if plan.takes]
+
+
+def test_a_plan_that_overwrites_becomes_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realize, "_plans", {})
+    x = repeated((8, 6))
+    first = address(x)
+    if not all(functions()):
+        pytest.skip("the device makes no functions of plans")
+    runtime = type(Device[Device.DEFAULT])
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "launch_all", None)
+        updated(x).realize()
+    assert address(x) == first and len(functions()) == 1
+    np.testing.assert_allclose(x.numpy(), np.arange(48).reshape(8, 6) - 9 * 6 / 48, rtol=1e-5)
+
+
+@pytest.mark.parametrize("times", [1, 8])
+def test_memory_that_runs_out_changes_nothing(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was to be overwritten is whole where there is no memory for another result, launched or called."""
+    x, y, values = new((16, 12)), new((7, 3)), np.arange(192, dtype=np.float32).reshape(16, 12)
+    pool = Device[Device.DEFAULT].pool  # type: ignore[attr-defined]
+    for _ in range(times):
+        z = y.exp()
+        x.assign(x + 1).realize(z)
+    x.assign(x + 1)
+    del z
+    pool.clear()
+
+    def refused(*_: object) -> None:
+        raise MemoryError("no more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "_make", refused)
+        with pytest.raises(MemoryError):
+            x.realize(y.exp())
+    others = [new((16, 12)) for _ in range(2)]  # in whatever memory is free
+    np.testing.assert_array_equal(x.numpy(), values + times + 1)
+    assert [other.numpy()[0, 1] for other in others] == [1, 1]
+
+
+def test_a_step_interrupted_behind_its_kernels_is_not_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realize, "_plans", {})
+    x = repeated((8, 6))
+    (plan,) = [plan for plans in realize._plans.values() for plan in plans.made.values() if plan.takes]
+    single = plan.single
+    if single is None:
+        pytest.skip("the device makes no functions of plans")
+
+    def interrupted(*given: object) -> None:
+        single(*given)
+        raise KeyboardInterrupt
+
+    updated(x)
+    plan.single = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        x.realize()
+    plan.single = single
+    np.testing.assert_allclose(x.numpy(), np.arange(48).reshape(8, 6) - 9 * 6 / 48, rtol=1e-5)
