@@ -148,8 +148,10 @@ def run_called(
     """
     if plan.single is None or not service.serves_all or not plainly():
         return None
-    given = _with_taken(plan, leaves, taken) if taken else leaves
-    memories = plan.single(given, list(service.memories.values()))
+    given, kept = _with_taken(plan, leaves, taken) if taken else leaves, list(service.memories.values())
+    memories = plan.single(given, kept)
+    if memories is None and _brought(given):
+        memories = plan.single(given, kept)
     if memories is None:
         return None
     if plan.flags:
@@ -288,6 +290,14 @@ def resident(buffer: Buffer) -> Any:
         if buffer.memory is None:  # else another thread was faster, and uses its own
             buffer.memory, buffer.host = memory, None
     return buffer.memory
+
+
+def _brought(buffers: Sequence[Buffer]) -> bool:
+    """Whether any of the buffers had its elements on the host; now all are in device memory."""
+    away = [buffer for buffer in buffers if buffer.memory is None and buffer.size]
+    for buffer in away:
+        resident(buffer)
+    return bool(away)
 
 
 def contents(buffer: Buffer) -> NDArray:

@@ -128,6 +128,27 @@ def test_a_plan_of_several_short_kernels_is_called(monkeypatch: pytest.MonkeyPat
     assert any(plan.single is not None and plan.kernels == launched > 1 for plan in plans)
 
 
+def test_a_plan_of_arrays_just_come_from_the_host_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(Device["CPU"], OpenCLRuntime) or not Device["CPU"]._builder.entrances.trusted:
+        pytest.skip("kernels are not called here")
+    monkeypatch.setattr(realize, "_plans", {})
+    rng = np.random.default_rng(3)
+    w = Tensor(rng.random((8, 8), np.float32), device="CPU").realize()
+
+    def step() -> None:
+        values = rng.random((4, 8), np.float32)
+        found = ((Tensor(values, device="CPU") @ w).relu() @ w).numpy()
+        np.testing.assert_allclose(found, np.maximum(values @ w.numpy(), 0) @ w.numpy(), rtol=1e-4)
+
+    def launch_all(*given: object) -> None:
+        raise AssertionError("the kernels were launched one by one")
+
+    for _ in range(2 * plan_function.TRIED):
+        step()
+    monkeypatch.setattr(OpenCLRuntime, "launch_all", launch_all)
+    step()
+
+
 def test_operations_done_often_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
     if not isinstance(Device["CPU"], OpenCLRuntime) or not Device["CPU"]._builder.entrances.trusted:
         pytest.skip("kernels are not called here")
