@@ -42,6 +42,10 @@ class Recorder(Protocol):
         """A tensor has the memory of an array, into which others may write."""
         ...
 
+    def asked(self) -> None:
+        """A tensor is to be computed, which waits until the function has run."""
+        ...
+
     def refuse(self, what: str) -> NoReturn:
         """Something happened that cannot be done again."""
         ...

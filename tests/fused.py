@@ -18,6 +18,7 @@ from kernelforge.planning.plan import storage
 from kernelforge.realize import contents
 from kernelforge.rewrites.simplify import simplify
 from kernelforge.rewrites.split import split
+from kernelforge.settings import EAGER
 from kernelforge.tensor import Tensor
 
 
@@ -28,6 +29,7 @@ def tensor(*shape: int, seed: int = 0) -> Tensor:
 
 def to_compute(*tensors: Tensor, target: Target = CPU) -> list[Node]:
     """The nodes a realisation of tensors has to store, as `realize` hands them to `groups`."""
+    assert not EAGER.value, "nothing waits that could be planned: tests/lazily.py lists tests of graphs that do"
     nodes = [storage(node) for node in split(simplify(expanded([x._node for x in tensors])), target)]
     return [node for node in dict.fromkeys(nodes) if not is_stored(node) and node.size]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from kernelforge import GlobalCounters, Tensor, graph, held, jit, nn, no_grad, realize
-from kernelforge.planning import open_plans
+from kernelforge import GlobalCounters, Tensor, graph, held, jit, nn, no_grad
 from kernelforge.tensor.core import pending
+from tests.forgotten import forget_plans
 
 ROUNDS = 12
 FEW = 5  # kernels
@@ -112,10 +112,7 @@ def through_views() -> Iterator[float]:
 def test_a_loop_that_changes_tensors_compiles_no_kernel_for_each_round(
     program: Callable[[], Iterator[float]], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realize, "_plans", {})
-    monkeypatch.setattr(realize, "_single", {})
-    monkeypatch.setattr(open_plans, "_families", {})
-    monkeypatch.setattr(open_plans, "_reduced", {})
+    forget_plans(monkeypatch)
     before = GlobalCounters.compiled
     assert all(abs(off) < 1e-4 for off in program())
     assert GlobalCounters.compiled - before <= FEW

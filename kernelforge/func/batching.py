@@ -79,6 +79,10 @@ class Refusal:
         if self._outer is not None:
             self._outer.shared(array)
 
+    def asked(self) -> None:
+        if self._outer is not None:
+            self._outer.asked()
+
     def refuse(self, what: str) -> NoReturn:
         raise RuntimeError(f"a function under vmap() {what}: there is one for each example; use where() and its like")
 

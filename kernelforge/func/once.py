@@ -49,6 +49,9 @@ class Recording:
     def shared(self, array: NDArray) -> None:
         pass
 
+    def asked(self) -> None:
+        pass
+
     def refuse(self, what: str) -> NoReturn:
         raise Refused(f"a function of {self._of} {what}")
 

@@ -92,7 +92,6 @@ class Trace:
     looking   the identities of this library's code that looks at objects whole, by `vars`; whole: of these objects
     identified  the identities of objects whose identities were asked for
     prints    whether a text was made of objects by a method that no code need mention
-    planning  whether plans are made and run, which is none of the function's business
     arrays    those whose memory tensors have, and what was in it
     """
 
@@ -111,7 +110,6 @@ class Trace:
     whole: set[int] = field(default_factory=set)
     identified: set[int] = field(default_factory=set)
     prints: bool = False
-    planning: bool = False
     before: dict[int, Node] = field(default_factory=dict)
     arrays: list[tuple[NDArray, NDArray]] = field(default_factory=list)
 
@@ -188,18 +186,24 @@ class Trace:
     def shared(self, array: NDArray) -> None:
         self.arrays.append((array, array.copy()))
 
+    def asked(self) -> None:
+        if NAN.value:
+            self.refuse("looks for NaN, which replays would not do: turn that on around the call")
+
     def refuse(self, what: str) -> NoReturn:
         raise JitError(f"{_place(calling_line())}a captured function {what}; it cannot be captured like this")
 
     def compute(self, nodes: Sequence[Node]) -> None:
         """Runs what is still to be computed of nodes."""
-        if NAN.value:
-            self.refuse("looks for NaN, which replays would not do: turn that on around the call")
-        self.planning = True
+        self.asked()
+        noting = sys.getprofile()
+        if self.watched:
+            sys.setprofile(None)  # how plans are made and run is none of the function's business
         try:
             ran = realize.realize(nodes)
         finally:
-            self.planning = False
+            if self.watched:
+                sys.setprofile(noting)
         if ran is not None:
             self.events.append(Run(ran))
 
@@ -228,8 +232,6 @@ def _noting(trace: Trace) -> Callable[[FrameType, str, object], None]:
 
     def note(frame: FrameType, event: str, argument: object) -> None:
         nonlocal importing
-        if trace.planning:
-            return
         code = frame.f_code
         if event == "call":
             if code is _IMPORTING:

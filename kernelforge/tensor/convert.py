@@ -302,7 +302,8 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
 
     thorough  new values take the memory of old ones even where there is little to save
     """
-    if recorder.get() is not None:
+    if (active := recorder.get()) is not None:
+        active.asked()
         return None
     if due:
         unread.look()

@@ -32,19 +32,19 @@ from kernelforge.kinds import as_dtype
 from kernelforge.later import later
 from kernelforge.native import NO_MORE, compiled, record
 from kernelforge.recording import recorder, spelling
-from kernelforge.settings import EAGER
+from kernelforge.settings import EAGER, NAN
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import Place, Step, join, relatives, walked
 from kernelforge.tensor.arrays import as_array
 from kernelforge.tensor.pressure import PATIENCE, waits_for_much
 
 if TYPE_CHECKING:
-    from kernelforge import realize
+    from kernelforge import nans, realize
     from kernelforge.tensor import unread
 
     _Fields = object
 else:
-    later(globals(), realize="kernelforge.realize", unread="kernelforge.tensor.unread")
+    later(globals(), nans="kernelforge.nans", realize="kernelforge.realize", unread="kernelforge.tensor.unread")
     _Fields = record("Tensor", "_hooks", "_leaf", "_node", "_place", "_tracked", "grad")
 
 Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic"
@@ -93,12 +93,19 @@ def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
 
 
 def settled(tensor: Core, tracked: bool | None) -> None:
-    """Has a new tensor computed that is not to wait."""
+    """Has a new tensor computed that is not to wait.
+
+    raises AnomalyError where each operation runs as it is made, and this one gives NaN that KF_NAN asks for
+    """
     node = tensor._node
-    if (EAGER.touched and EAGER.value) or (node.depth >= PATIENCE and waits_for_much(node)):
+    eager = EAGER.touched and EAGER.value
+    if eager or (node.depth >= PATIENCE and waits_for_much(node)):
+        waited = node.realized is None
         tensor._node = computed([node], tracked)[0]
-        if due and EAGER.value:
+        if eager and due:
             unread.look()
+        if eager and NAN.touched and NAN.value and waited and node.realized is not None:
+            nans.blame([node])
 
 
 def broadcast(*nodes: Node) -> tuple[Node, ...]:

@@ -12,6 +12,7 @@ from kernelforge import Context, Tensor
 from kernelforge.counterparts import converts
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import KernelForgeError
+from kernelforge.settings import EAGER
 
 FUNCTIONS = sorted({one for one in vars(np).values() if isinstance(one, np.ufunc)}, key=lambda one: one.__name__)
 WHOLE = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -62,7 +63,8 @@ def test_universal_functions(function: np.ufunc) -> None:
             if converts(function):
                 assert not any(isinstance(part, Tensor) for part in parts)
                 return
-            assert GlobalCounters.kernel_count == before and all(isinstance(part, Tensor) for part in parts)
+            assert EAGER.value or GlobalCounters.kernel_count == before
+            assert all(isinstance(part, Tensor) for part in parts)
             try:
                 wanted = expected(function, arrays, parts[0].numpy().dtype)
             except (TypeError, ValueError):  # of complex numbers that have a length, or integers' negative powers

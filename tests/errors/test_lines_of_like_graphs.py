@@ -81,8 +81,8 @@ def test_on_the_host(wrong: str) -> None:
     call: Callable[[Tensor], Tensor] = getattr(Tensor, wrong)
     assert call(Tensor(np.eye(3, dtype=np.float32))).shape == (3, 3)
     call(Tensor(np.eye(3, dtype=np.float32))).realize()
-    found, line = call(Tensor(np.zeros((3, 3), np.float32))), here()
-    with pytest.raises(LinAlgError, match=f"written at .*{line}"):
+    with pytest.raises(LinAlgError, match=here(1)):
+        found = call(Tensor(np.zeros((3, 3), np.float32)))
         found.realize()
 
 

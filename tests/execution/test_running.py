@@ -13,8 +13,9 @@ from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.execution import running
 from kernelforge.kernels.device import runtime_of
-from kernelforge.planning import memory, open_plans
+from kernelforge.planning import memory
 from kernelforge.settings import Context
+from tests.forgotten import forget_plans
 
 
 def drawn(seed: int, shape: tuple[int, ...] = (3, 5)) -> tuple[Tensor, np.ndarray]:
@@ -133,9 +134,7 @@ def test_a_result_is_not_written_where_another_tensor_looks() -> None:
 @pytest.mark.parametrize("called", [False, True])
 def test_launches_of_one_program_get_executables_of_their_own(called: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for those that are called as functions, whose arguments are set each time."""
-    monkeypatch.setattr(realize, "_plans", {})
-    monkeypatch.setattr(open_plans, "_families", {})
-    monkeypatch.setattr(open_plans, "_reduced", {})
+    forget_plans(monkeypatch)
     size = 16 if called else 17
     x, a = drawn(5, (size, size))
     scaled = a / 16

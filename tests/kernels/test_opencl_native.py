@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from codegen.program import Program
-from kernelforge import Context, Tensor, native, realize
+from kernelforge import Context, Tensor, native
 from kernelforge.kernels import device
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_devices import candidates
 from kernelforge.kernels.opencl_native import Native, sequence
 from kernelforge.kernels.runtime import Memory
+from tests.forgotten import forget_plans
 from tests.kernels.test_opencl_direct import RUNTIMES, numbered
 
 pytestmark = pytest.mark.skipif(not (RUNTIMES and native.native()), reason="no kernels are called by C code here")
@@ -264,8 +265,7 @@ def test_without_it_results_are_the_same_to_the_last_bit(monkeypatch: pytest.Mon
         with Context(NATIVE=switch):
             runtime = OpenCLRuntime("CPU", next(c for c in candidates() if c.facts == RUNTIMES[0].facts))
         assert runtime.is_native == bool(switch)
-        monkeypatch.setattr(realize, "_plans", {})
-        monkeypatch.setattr(realize, "_single", {})
+        forget_plans(monkeypatch)
         monkeypatch.setitem(device._opened, "CPU", runtime)
         a, b = Tensor(x, device="CPU"), Tensor(w, device="CPU")
         found.append(((a @ b).softmax(-1).sum(0) + a.exp().sum()).numpy())

@@ -61,16 +61,6 @@ class Slower(optim.SGD):
         return value - gradient * self.rate
 
 
-class Guessing(optim.SGD):
-    """Marked, but it gives what is made of something else, so it is followed itself all the same."""
-
-    given = Tensor([1.0, 2.0]).realize()
-
-    @of_arguments_alone
-    def _updated(self, options: Any, state: Any, value: Tensor, gradient: Tensor, fresh: bool) -> Tensor:
-        return value - self.given
-
-
 def test_a_rule_that_depends_on_more_than_its_arguments_is_followed_each_time() -> None:
     w = Tensor([8.0, 8.0], requires_grad=True)
     optimizer = Slower([w], 0.1)
@@ -78,6 +68,16 @@ def test_a_rule_that_depends_on_more_than_its_arguments_is_followed_each_time() 
         w.grad = Tensor([1.0, 1.0])
         optimizer.step()
         assert w.tolist() == [wanted] * 2
+
+    class Guessing(optim.SGD):
+        """Marked, but it gives what is made of something else, so it is followed itself all the same."""
+
+        given: Tensor
+
+        @of_arguments_alone
+        def _updated(self, options: Any, state: Any, value: Tensor, gradient: Tensor, fresh: bool) -> Tensor:
+            return value - self.given
+
     guessing = Guessing([w], 0.1)
     for change in ([1.0, 2.0], [4.0, 4.0]):
         before, Guessing.given, w.grad = w.numpy(), Tensor(change).realize(), Tensor([1.0, 1.0])
