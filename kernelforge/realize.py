@@ -120,12 +120,13 @@ _single_under: Final[list[object]] = [None]  # the circumstances they were made 
 
 
 class Ran(NamedTuple):
-    """A plan that ran on leaves; the buffers of its results; what it was told."""
+    """A plan that ran on leaves; the buffers of its results; what it was told, and of which nodes."""
 
     plan: Plan
     leaves: list[Buffer]
     buffers: list[Buffer]
     told: tuple[Line | None, ...] = ()
+    guilty: tuple[Node, ...] = ()
 
 
 def realize(
@@ -157,7 +158,7 @@ def realize(
     if plans is not None and usual is not None and not _outgrown(plans, usual):
         _know(pending, usual, leaves)
         faults.tell(usual, found.nodes)
-        return Ran(usual, leaves, _run_for(pending, usual, leaves), usual.told)
+        return _ran_for(pending, usual, found)
     free: frozenset[int] = frozenset()
     if (plans is None or plans.counts or (thorough and plans.spares)) and (gone := names()):
         known = Counter((*nodes, *pending, *pending, *gone))  # two lists, itself, and the names
@@ -181,7 +182,12 @@ def realize(
         if not free & plans.spares:
             _keep(plan, plans, closed, pending[0], leaves)
     faults.tell(plan, found.nodes)
-    return Ran(plan, leaves, _run_for(pending, plan, leaves), plan.told)
+    return _ran_for(pending, plan, found)
+
+
+def is_steady(ran: Ran) -> bool:
+    """Whether the next graph like what ran will be run by the same plan, whatever else holds what it reads."""
+    return not (ran.plan.takes or _is_large(ran.plan) or _nbytes(ran.leaves, ran.plan.spares) >= LEAST_SPARED)
 
 
 def _keep(plan: Plan, plans: Plans, closed: bool, node: Node, leaves: Sequence[Buffer]) -> None:
@@ -278,7 +284,7 @@ def realize_again(node: Node) -> Buffer | None:
         return None
     key, leaves, nodes = found
     known = _single.get(key)
-    if known is None or _single_under[0] is not _simply():
+    if known is None or _single_under[0] is not simply():
         return None
     plan, spares = known
     if spares and not all(getrefcount(nodes[number]) > _UNHELD for number in spares):
@@ -296,7 +302,7 @@ def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer]) -> None:
     """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else."""
     if compiled is None or not isinstance(plan.single, compiled.Function):
         return
-    now = _simply()
+    now = simply()
     if now is None or plan.known_under == now:
         return
     plan.known_under = now
@@ -310,7 +316,7 @@ def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer]) -> None:
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:
-    now = _simply()
+    now = simply()
     if now is None:
         return
     if _single_under[0] is not now:
@@ -430,9 +436,16 @@ def circumstances() -> tuple[object, ...]:
 
 
 @remembered
-def _simply() -> tuple[object, ...] | None:
+def simply() -> tuple[object, ...] | None:
     """The `circumstances`, where launches are made `plainly`; else None."""
     return circumstances() if plainly() else None
+
+
+def _ran_for(nodes: Sequence[Node], plan: Plan, found: Structure) -> Ran:
+    """Runs a plan for nodes of a structure, and tells it."""
+    leaves = cast(list[Buffer], found.leaves)
+    guilty = tuple([found.nodes[place] for place in plan.guilty])
+    return Ran(plan, leaves, _run_for(nodes, plan, leaves), plan.told, guilty)
 
 
 def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
@@ -528,4 +541,4 @@ def synchronize(device: str | None = None) -> None:
 
 
 if compiled is not None:
-    compiled.set_known(Buffer, recorder.get, NAN, overrides.get, epochs, _simply, GlobalCounters)
+    compiled.set_known(Buffer, recorder.get, NAN, overrides.get, epochs, simply, GlobalCounters)

@@ -14,6 +14,7 @@ import numpy as np
 
 from kernelforge.errors import ArgumentError, DTypeError, KindError
 from kernelforge.optim.again import Again, recorded, seen
+from kernelforge.optim.lazily import Steps
 from kernelforge.optim.options import Group, Options, Required, check_not_negative, listed, stored
 from kernelforge.optim.states import packed_state, unpacked_state
 from kernelforge.optim.updates import MARK, Updates, spelled
@@ -26,6 +27,7 @@ from kernelforge.tensor.core import narrow_type
 
 HOOKS = ("before step", "after step", "before saving", "after saving", "before loading", "after loading")
 _updates: Final[WeakKeyDictionary[Optimizer, Updates]] = WeakKeyDictionary()
+_steps: Final[WeakKeyDictionary[Optimizer, Steps]] = WeakKeyDictionary()
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
@@ -161,10 +163,33 @@ class Optimizer:
         tensors = self._tensors(options, taking_part)
         if self._again is not None and self._again_from == constants and self._again.run(*tensors):
             return
+        steps, key = _steps.setdefault(self, Steps()), None if fresh else self._rules(options, taking_part)
+        step = None if key is None else steps.seen((constants, *key), *tensors)
+        if step is not None and steps.run(step):
+            return
         before = seen([tensor for some in tensors for tensor in some])
         ran = self._first(taking_part, fresh, thorough=0 not in before)
+        if step is not None:
+            steps.record(step, ran)
         if hasattr(type(self)._updated, MARK):
             self._again, self._again_from = recorded(ran, *tensors, before), constants
+
+    def _rules(
+        self, options: list[Options], taking_part: list[tuple[Options, Tensor]]
+    ) -> tuple[object, ...] | None:
+        """All a step depends on beside its tensors, and how it takes these; None where it may not be made again so."""
+        if not hasattr(type(self)._updated, MARK) or any(x._stored is None for x in self.buffers):
+            return None
+        groups = [spelled(each) for each in options]
+        of_group = {id(each): place for place, each in enumerate(options)}
+        met: dict[int, int] = {}
+        number = met.setdefault
+        parts = [
+            (of_group[id(each)], *[(name, number(id(x), len(met))) for name, x in self.state[p].items()])
+            for each, p in taking_part
+        ]
+        given = [number(id(x), len(met)) for group in options for x in group.values() if isinstance(x, Tensor)]
+        return None if None in groups else (type(self), *groups, *parts, *given)
 
     def _begun(self, taking_part: list[tuple[Options, Tensor]]) -> set[int]:
         """Give those that take part for the first time their state, and all a count of their own steps; who they are.
