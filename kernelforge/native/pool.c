@@ -8,13 +8,16 @@ A claim is one exchange of one word that holds the job's number, the next chunk 
 very job has chunks left, and then the job cannot end before this chunk is done.  So whoever has claimed a chunk has read
 the job's fields as they are, however late it was.
 
-Between jobs threads spin for a while, since to wake one takes longer than many a kernel, and then sleep. */
+Between jobs threads spin for a while, since to wake one takes longer than many a kernel, and then sleep.  One that is
+woken on the processor where the job was posted moves to another: while either of the two ran there, the other would
+wait, and a busy system may leave them together for long. */
 
 #define _GNU_SOURCE
 #include "pool.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -50,6 +53,7 @@ static struct {
     const void *_Atomic arguments;
     _Atomic uint64_t grid[KF_DIMENSIONS], groups;
     _Atomic uint32_t chunks, sharers;
+    _Atomic int poster; /* processor it was posted on, -1 where the system does not tell */
     _Alignas(64) _Atomic uint32_t done; /* chunks of the job */
     _Atomic uint32_t awaited;           /* its caller sleeps until all are */
     _Alignas(64) _Atomic uint32_t sleeping;
@@ -118,6 +122,18 @@ static bool claim(uint32_t thread, uint32_t number, bool own, uint64_t *chunk)
     return false;
 }
 
+/* Has this thread go on where the job's poster does not run, if it may; it may run anywhere again afterwards. */
+static void move_away(int poster)
+{
+    cpu_set_t allowed, others;
+    if (poster < 0 || poster >= CPU_SETSIZE || sched_getcpu() != poster || sched_getaffinity(0, sizeof allowed, &allowed))
+        return;
+    others = allowed;
+    CPU_CLR(poster, &others);
+    if (CPU_COUNT(&others) && !sched_setaffinity(0, sizeof others, &others))
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 /* Does what there is to do of a job. */
 static void take_part(uint32_t thread, uint32_t number)
 {
@@ -131,6 +147,8 @@ static void take_part(uint32_t thread, uint32_t number)
     uint64_t chunk;
     if (thread >= sharers)
         return;
+    if (thread)
+        move_away(atomic_load_explicit(&pool.poster, memory_order_relaxed));
     for (uint32_t i = 0; i < sharers; i++)
         while (claim((thread + i) % sharers, number, i == 0, &chunk)) {
             run_groups(&work, chunk * work.groups / chunks, (chunk + 1) * work.groups / chunks);
@@ -223,6 +241,7 @@ static uint32_t post(const struct kf_work *work, uint32_t number, uint32_t share
     atomic_store_explicit(&pool.groups, work->groups, memory_order_relaxed);
     atomic_store_explicit(&pool.chunks, (uint32_t)chunks, memory_order_relaxed);
     atomic_store_explicit(&pool.sharers, sharers, memory_order_relaxed);
+    atomic_store_explicit(&pool.poster, sched_getcpu(), memory_order_relaxed);
     atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
     for (uint64_t i = 0; i < sharers; i++) {
         uint64_t word = (uint64_t)number << (2 * FIELD) | i * chunks / sharers << FIELD | (i + 1) * chunks / sharers;
