@@ -1,8 +1,10 @@
-"""Names that the examples in docstrings use without importing them."""
+"""Names that the examples in docstrings use without importing them; modes in which some tests and examples run."""
 
 from typing import Any
 
 import pytest
+
+from tests.modes import pytest_itemcollected, pytest_runtest_protocol  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -18,12 +18,7 @@ from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
 from kernelforge.settings import CACHE_PLANS, OPENCL, TRAINING, TUNE_LOCK, WORKERS, forget
 from tests.guarded import GUARDED, install
-from tests.modes import (  # noqa: F401
-    pytest_itemcollected,
-    pytest_pyfunc_call,
-    pytest_runtest_protocol,
-    pytest_terminal_summary,
-)
+from tests.modes import pytest_pyfunc_call, pytest_terminal_summary  # noqa: F401
 from tests.optional import left_out
 
 WITHOUT_TORCH = left_out("torch")

@@ -13,6 +13,7 @@ _CAPTURES: Final = "looks into captures of its own, which are none inside anothe
 _PLANS: Final = "counts plans, or breaks what makes them"
 
 LAZY_ONLY: Final[dict[str, str]] = {
+    "tests/bench/test_gpu_audit.py::test_matrix_instructions_that_wait_for_each_other_are_found": _KERNELS,
     "tests/codegen/choose/test_triton.py::test_gradients_of_attention_in_float32_fit_into_shared_memory": _KERNELS,
     "tests/codegen/choose/test_triton.py::test_gradients_of_attention_leave_registers": _KERNELS,
     "tests/codegen/choose/test_triton.py::"
@@ -59,6 +60,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/test_collector.py::test_plans_are_made_without_it": _PLANS,
     "tests/checking/test_confirming.py::test_planted_faults_are_found": _PLANS,
     "tests/fusion/test_fuse.py": _KERNELS,
+    "tests/test_checked.py::test_what_is_looked_at_anyway_takes_no_kernel_of_its_own": _GRAPH,
     "tests/test_carried.py": "looks at when work that was put off is done",
     "tests/test_held.py": "looks at when work that was put off is done, and at what stays of it",
     "tests/execution/test_graphs.py": _KERNELS,
@@ -94,5 +96,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/native/test_structure.py": _GRAPH,
     "tests/replay/test_sizes.py::test_growing_twice_compiles_and_plans_nothing": _PLANS,
     "tests/tune/test_choice.py": _KERNELS,
+    "kernelforge/inspect/profile.py::kernelforge.inspect.profile.profile": _KERNELS,
+    "kernelforge/tensor/convert.py::kernelforge.tensor.convert.Convert.explain": _KERNELS,
     "tests/tune/test_inputs.py::test_indices_are_in_range": _KERNELS,
 }

@@ -114,7 +114,7 @@ def _function(
     flagged: int,
 ) -> Called | None:
     """`single` as an object of the C module; None where it has more parts than such an object may have."""
-    if len(used) > module.MOST_PLACES or len(sizes) > module.MOST_NEW or not results:
+    if max(len(used), leaves) > module.MOST_PLACES or len(sizes) > module.MOST_NEW or not results:
         return None
     first = leaves + len(sizes)
     beyond = first + len(fixed)

@@ -26,7 +26,7 @@ from kernelforge.later import later
 from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
-from kernelforge.tensor.core import Core, leaves, pending
+from kernelforge.tensor.core import Core, forget_elsewhere, leaves, pending
 from kernelforge.tensor.forgetting import forget_unasked
 from kernelforge.tensor.random import Random
 
@@ -311,6 +311,7 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
     for tensor in tensors:
         if graph.uniform(tensor._node) is not None:
             tensor._rename(tensor._unshared(tensor._node))
+        forget_elsewhere(tensor._node)
         if tensor._stored is None:
             wanted.append(tensor._node)
     if pending and wanted:

@@ -75,14 +75,19 @@ def _put_down(node: Node, frame: FrameType) -> None:
         node.place = place
 
 
+def forget_elsewhere(node: Node) -> None:
+    """Has a constant that was computed where the default device was another wait again."""
+    if node.device is None and node.realized is not None and node.realized.device != Device.DEFAULT:
+        node.realized = None
+
+
 def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
     """Nodes, computed unless they are constants or only noted for later; without a long history if none is needed."""
     if spelling.get() or recorder.get() is not None:
         return list(nodes)
     depths = [node.depth for node in nodes]
-    for node in nodes:  # a constant may have been computed where the default device was another
-        if node.device is None and node.realized is not None and node.realized.device != Device.DEFAULT:
-            node.realized = None
+    for node in nodes:
+        forget_elsewhere(node)
     realize.realize([node for node in nodes if node.op != "buffer" and graph.uniform(node) is None])
     found = []
     for node, depth in zip(nodes, depths):

@@ -94,6 +94,14 @@ def test_a_kernel_that_turned_out_to_be_long_is_left_to_a_launch() -> None:
     executable.direct = direct
 
 
+def test_a_plan_of_very_many_operands_of_which_few_are_read(runtime: OpenCLRuntime) -> None:
+    (executable,) = runtime.compile([numbered((4,))])
+    x = Buffer(4, dtypes.float32, "CPU", None, runtime.allocate(16))
+    runtime.copy_in(x.memory, np.arange(4, dtype=np.float32))
+    called = single(runtime.pool, runtime._queues, [(executable, [(300, 0), (0, 0)])], [16], 300, 1)
+    np.testing.assert_allclose(values(runtime, called([x] * 300), 4), np.arange(4) * 4 / 3, rtol=1e-6)
+
+
 def test_several_kernels_by_way_of_parts_of_memory(runtime: OpenCLRuntime) -> None:
     (executable,) = runtime.compile([numbered((4,))])
     x = np.arange(4, dtype=np.float32)

@@ -245,6 +245,15 @@ def test_constants_are_computed_on_the_default_device_of_the_moment(name: str) -
     assert kept[0].device == work().device == Device.DEFAULT != "NUMPY"
 
 
+def test_a_constant_that_is_held_is_computed_on_the_default_device_of_the_moment() -> None:
+    first = Tensor.arange(5) * 2
+    node = first._node
+    first.realize()
+    assert node.op == "mul" and first.device == Device.DEFAULT != "NUMPY"
+    with Context(DEVICE="NUMPY"):
+        assert (Tensor.arange(5) * 2).realize().device == "NUMPY"
+
+
 def test_autocast_is_heeded_where_a_recipe_is_kept() -> None:
     x = Tensor.ones(2, 2)
     half = x.cast("float16").realize()
