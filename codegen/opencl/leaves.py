@@ -18,6 +18,7 @@ from codegen.nodes import Advance, Box, Environment, Keep, Leaf, Nest, Out, Plac
 from codegen.opencl.ahead import Requests
 from codegen.opencl.boxes import Boxes, Coords, chunks
 from codegen.opencl.dots import print_dots
+from codegen.opencl.extents import Extents
 from codegen.opencl.gathers import gathered
 from codegen.opencl.index import Indices
 from codegen.opencl.items import item_load
@@ -59,7 +60,7 @@ class Leaves:
         self.replaced, self.held, self.waiting = replaced, list[str](), list[Waiting]()
         self.halves = {p.name for p in nest.kernel.params if p.dtype is dtypes.float16}
         self.indices.value = self.value
-        self.masks = Masks(indices, lines)
+        self.masks, self.extents = Masks(indices, lines), Extents(nest, frozenset(), str)
         self.forget()
 
     def forget(self) -> None:

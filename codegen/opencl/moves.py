@@ -14,6 +14,7 @@ from codegen.index import Axis
 from codegen.ir import Reduce, Scan
 from codegen.nodes import Box, Declare, Finish, Scale, Shift, WriteBack
 from codegen.opencl.boxes import Boxes, Coords, Local
+from codegen.opencl.extents import Extents
 from codegen.opencl.lines import Lines
 from codegen.opencl.prelude import private_element
 from codegen.opencl.text import Speller, literal
@@ -24,9 +25,9 @@ Move = Declare | WriteBack | Finish | Shift | Scale
 class Moves:
     """Prints the nodes that only move and combine what boxes hold."""
 
-    def __init__(self, speller: Speller, boxes: Boxes, lines: Lines) -> None:
+    def __init__(self, speller: Speller, boxes: Boxes, lines: Lines, extents: Extents) -> None:
         self.speller, self.boxes, self.lines, self.fresh = speller, boxes, lines, lines.fresh
-        self.lanes = speller.lanes
+        self.lanes, self.extents = speller.lanes, extents
 
     def move(self, node: Move) -> None:
         if isinstance(node, Declare):
@@ -71,13 +72,22 @@ class Moves:
 
     def fill(self, box: Box) -> None:
         """Every element of an array becomes the identity."""
-        total, (start, step, width) = self.boxes.layout(box).total, self.boxes.passes(box)
+        total, (start, step, width) = self.total(box), self.boxes.passes(box)
         if width > 1 and private_element(box.of.dtype) != "uchar":
             with self.lines.block(_for("z", total, step, start)):
                 self.lines.add(f"vstore{width}({self.identity(box, width)}, 0, {box.name} + z);")
         else:
             with self.lines.block(_for("z", total, step // width, start)):
                 self.lines.add(f"{box.name}[z] = {self.identity(box, 1)};")
+
+    def total(self, box: Box) -> str:
+        """How many elements of an array are in use, from the first on, as far as its outermost axis tells."""
+        layout = self.boxes.layout(box)
+        outer = layout.digits[0] if layout.digits else None
+        end = None if outer is None or outer.block > 1 or outer.upper else self.extents.end(box, outer.axis)
+        if outer is None or end is None:
+            return str(layout.total)
+        return end if outer.stride == 1 else f"{end} * {outer.stride}"
 
     # ---------------------------------------------------------------------------------------------- wide and narrow
 
@@ -119,7 +129,8 @@ class Moves:
             for axis in sorted(axes, key=lambda a: a is lane):
                 if box.tile[axis] > 1:
                     var, step = self.fresh("z"), self.lanes if axis is lane else 1
-                    loops.enter_context(self.lines.block(_for(var, box.tile[axis], step)))
+                    end = self.extents.end(box, axis) or str(box.tile[axis])
+                    loops.enter_context(self.lines.block(_for(var, end, step)))
                     at[axis] = Local(var, step, 0)
             yield at
 
@@ -201,7 +212,7 @@ class Moves:
                 names = [self.boxes.register(box, coords) for box in boxes]
                 self.shift_lines(node, names, self.boxes.width(node.running))
             return
-        total, (start, step, width) = self.boxes.layout(node.running).total, self.boxes.passes(node.running)
+        total, (start, step, width) = self.total(node.running), self.boxes.passes(node.running)
         kind, z = self.speller.type(node.running.of.dtype, width), self.fresh("z")
         with self.lines.block(_for(z, total, step, start)):
             names = [self.fresh(box.name) for box in boxes]
@@ -248,7 +259,7 @@ class Moves:
             self.lines.extend(self.boxes.write(box, at, f"{old} * {text}", 1 if lane is None else self.lanes, lane))
 
 
-def _for(var: str, extent: int, step: int, start: str = "0") -> str:
+def _for(var: str, extent: str, step: int, start: str = "0") -> str:
     return f"kf_for (int {var} = {start}; {var} < {extent}; {var} += {step})"
 
 

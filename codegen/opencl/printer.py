@@ -30,6 +30,7 @@ from codegen.nodes import (
 )
 from codegen.open_sizes import STATIC, Sizes, check_open
 from codegen.opencl.boxes import Boxes
+from codegen.opencl.extents import Extents
 from codegen.opencl.index import Indices
 from codegen.opencl.items import BARRIER, SHARED, ItemBoxes, ItemSpeller, shares
 from codegen.opencl.leaves import Leaves
@@ -99,14 +100,16 @@ class _Printer:
         indices = Indices(self.prelude, self.base)
         replaced = overwritten(self.kernel)
         self.leaves = Leaves(speller, indices, boxes, nest, params, self.lines, replaced)
-        self.moves = Moves(speller, boxes, self.lines)
+        self.grid = nest.grid
         if sizes.open:
             check_open(nest, sizes)
             self.leaves.masks.open = frozenset(axis for axis in nest.kernel.axes if sizes.is_open(axis))
+        extents = Extents(nest, self.leaves.masks.open if self.items == 1 else frozenset(), self.extent)
+        self.leaves.extents = extents
+        self.moves = Moves(speller, boxes, self.lines, extents)
         if sizes.open and "bypass" in nest.schedule.options:
             self.numbers += (FAR,)
             speller.far = f"{FAR} && "
-        self.grid = nest.grid
         self.twins = 0
         self.origins: tuple[Expr | None, ...] = ()
 

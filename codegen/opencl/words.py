@@ -254,7 +254,7 @@ def _needed(leaves: Leaves, node: Pack, axis: Axis) -> str | None:
         return str(axis.size)
     cut = {a for a in leaves.masks.open - clear if a not in leaves.bound or leaves.schedule.walks(a)}
     if image is None or axis not in image.at:
-        return str(axis.size) if axis in cut else None
+        return str(axis.size) if axis in cut else _read(leaves, node, axis)
     parts, more = [start], 1
     for a in sorted(image.at[axis].axes, key=lambda a: a.id):
         k, begin = image.at[axis].coefficient(a), node.place.var(a)
@@ -263,6 +263,12 @@ def _needed(leaves: Leaves, node: Pack, axis: Axis) -> str | None:
         else:
             more += abs(k) * (node.box.covers[a] - 1)
     return " + ".join([*parts, str(more)]) if len(parts) > 1 else None
+
+
+def _read(leaves: Leaves, node: Pack, axis: Axis) -> str | None:
+    """Where what sums read along an open axis ends: with a whole tile."""
+    end = None if words_of(node.box, leaves.boxes) is not None else leaves.extents.end(node.box, axis)
+    return None if end is None else f"{node.place.var(axis)} + {end}"
 
 
 def _inside(node: Pack, piece: Piece) -> Place:
