@@ -19,7 +19,7 @@ from codegen.nodes import Box, Pack, Place
 from codegen.opencl.boxes import Boxes
 from codegen.opencl.items import fill_together
 from codegen.opencl.leaves import Leaves
-from codegen.opencl.words import copy_loop, filling, print_words, words_of
+from codegen.opencl.words import copy_loop, ends_exactly, filling, print_words, words_of
 from codegen.schedule import Step
 
 Extents = Mapping[Axis, int]
@@ -173,6 +173,7 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
     leaves.forget()
     leaves.enter(place, node.env)
     clear, beyond = leaves.masks.clear, leaves.masks.beyond
+    exact = {a for a in axes if steps[a] == 1 and a is not line and ends_exactly(leaves, node, a)}
     rest = 0 if piece.read is None else (piece.end[piece.read] - piece.begin[piece.read]) % leaves.lanes
     if piece.read is not None and rest:
         leaves.masks.clear, leaves.masks.beyond = clear - {piece.read}, beyond | {piece.read}
@@ -183,6 +184,7 @@ def _print_piece(leaves: Leaves, node: Pack, piece: Piece) -> None:
                 continue
             part = (piece.begin[a], piece.end[a], steps[a])
             loops.enter_context(leaves.lines.block(copy_loop(leaves, node, place, a, part)))
+        leaves.masks.clear, leaves.masks.beyond = leaves.masks.clear | exact, leaves.masks.beyond - exact
         if piece.stored is not None and piece.read is not None:
             _print_square(leaves, node, place, piece.stored, piece.read, rest or leaves.lanes)
         else:

@@ -244,6 +244,11 @@ def copy_loop(leaves: Leaves, node: Pack, place: Place, axis: Axis, steps: tuple
     return f"kf_for ({base} {var} = {first}; {var} < {last}; {var} += {step})"
 
 
+def ends_exactly(leaves: Leaves, node: Pack, axis: Axis) -> bool:
+    """True for an axis along which a copy loop ends with the axis, so that single steps never lie beyond."""
+    return _needed(leaves, node, axis) == str(axis.size)
+
+
 def _needed(leaves: Leaves, node: Pack, axis: Axis) -> str | None:
     """Where along an axis of a box that overhangs what is read of it ends, as far as that is worth a look: along open
     axes, and those of no sum; None where that is the box's own end."""

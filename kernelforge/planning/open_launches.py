@@ -30,6 +30,7 @@ else:
 
 GROUP_BYTES: Final = 1 << 17  # bytes or operations that are worth a group, at least
 GROUP_FLOPS: Final = 1 << 22
+SHORT: Final = 1 << 20  # operations that each core has a part of
 GROUPS_PER_CORE: Final = 4
 DIVISOR: Final = 16
 ANY: Final = 1 << 62
@@ -143,6 +144,14 @@ def meant(launch: OpenLaunch, program: Program, points: Sequence[Point], sizes: 
     return program if kernel is None else replace(program, kernel=kernel, params=kernel.params)
 
 
+def _groups(program: Program, cores: int) -> int:
+    """How many groups a program is worth: by its work while that is little, then a multiple of the cores."""
+    found = max(program.nbytes // GROUP_BYTES, program.flops // GROUP_FLOPS)
+    if found > 1 or program.flops >= SHORT:
+        found = -(-max(1, found) // cores) * cores
+    return max(1, min(cores * GROUPS_PER_CORE, found))
+
+
 def grid_of(
     launch: OpenLaunch, program: Program, sizes: dict[str, int], cores: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -150,14 +159,17 @@ def grid_of(
     of tiles as large as they may be."""
     counts: list[int] = []
     own: dict[str, int] = {}
-    wanted = max(1, min(cores * GROUPS_PER_CORE, max(program.nbytes // GROUP_BYTES, program.flops // GROUP_FLOPS)))
-    wanted //= max(1, prod(formula(sizes) // s.tile for s, formula in zip(program.spread, launch.spread) if not s.name))
-    for spread, formula, bound in zip(program.spread, launch.spread, launch.bounds):
-        size, tile = formula(sizes), spread.tile
+    lengths = [formula(sizes) for formula in launch.spread]
+    largest = [bound if spread.name else spread.tile for spread, bound in zip(program.spread, launch.bounds)]
+    wanted, total = _groups(program, cores), prod(-(-size // tile) for size, tile in zip(lengths, largest))
+    for spread, size, tile in zip(program.spread, lengths, largest):
+        least = -(-size // tile)
         if spread.name:
-            count = max(1, wanted, -(-size // bound))
+            others = total // max(1, least)
+            count = max(least, wanted // max(1, others))
+            count = -(-count // cores) * cores if count > 1 and others % cores else count
             tile = -(-size // (count * spread.unit)) * spread.unit
-            wanted //= count
+            total = others * -(-size // tile)
         counts.append(-(-size // tile))
         own |= {spread.name: tile, spread.tiles: counts[-1]}
     if not all(counts):
