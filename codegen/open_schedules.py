@@ -55,7 +55,18 @@ def programs(
 def _opened(kernel: Kernel, schedule: Schedule, small: Kernel, sizes: Sizes) -> Schedule:
     """The schedule for any size of the open axes; small: the kernel at the sizes it was chosen for."""
     typical = {axis: like.size for axis, like in zip(kernel.axes, small.axes) if sizes.is_open(axis)}
-    return _shared(kernel, _stepped(kernel, _in_blocks(schedule, typical), typical), typical)
+    return _shared(kernel, _stepped(kernel, _in_blocks(_wider(schedule, typical), typical), typical), typical)
+
+
+def _wider(schedule: Schedule, typical: Mapping[Axis, int]) -> Schedule:
+    """The schedule with groups twice as wide along open axes that packed boxes hold all of at typical sizes."""
+    loops = list(schedule.loops)
+    for axis in {a for stage in schedule.stages if stage.layout is not None for a in stage.value.axes & typical.keys()}:
+        steps = [i for i, step in enumerate(loops) if step.axis is axis]
+        if len(steps) > 1 and steps[0] < schedule.grid and typical[axis] <= loops[steps[0]].tile < 2 * typical[axis]:
+            unit = loops[steps[1]].tile
+            loops[steps[0]] = Step(axis, -(-2 * typical[axis] // unit) * unit)
+    return replace(schedule, loops=tuple(loops))
 
 
 def _in_blocks(schedule: Schedule, typical: Mapping[Axis, int]) -> Schedule:

@@ -12,7 +12,7 @@ from typing import Final
 
 from codegen.index import Axis
 from codegen.ir import Kernel
-from codegen.nodes import Leaf, Loop, Nest, Out, leaf_roots, nodes
+from codegen.nodes import Box, Leaf, Loop, Nest, Out, leaf_roots, nodes
 from codegen.program import Spread
 from codegen.schedule import ScheduleError
 
@@ -53,9 +53,10 @@ class Sizes:
         for number, loop in enumerate(loops):
             inner = [n.tile for n in nodes(loop.body) if isinstance(n, Loop) and n.axis is loop.axis]
             free = self.is_open(loop.axis) and bool(inner)
+            held = not free or any(_holds(box, loop.axis, max(inner)) for box in nest.boxes)
             found.append(Spread(
                 loop.place.tile(loop.axis),
-                loop.tile,
+                loop.tile if held else loop.place.tile(loop.axis),
                 max(inner) if free else loop.tile,
                 f"kf_tile{number}" if free else "",
                 f"kf_count{number}" if len(loops) > 3 else "",
@@ -83,6 +84,11 @@ class Sizes:
 
 
 STATIC: Final = Sizes()
+
+
+def _holds(box: Box, axis: Axis, tile: int) -> bool:
+    """True for a box that has more of an axis than a tile."""
+    return max(box.tile.get(axis, 0), box.covers.get(axis, 0)) > tile
 
 
 def check_open(nest: Nest, sizes: Sizes) -> None:

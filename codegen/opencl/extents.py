@@ -20,8 +20,10 @@ class Extents:
     extent  the text of the extent of an axis' current tile at a place
     """
 
-    def __init__(self, nest: Nest, open_axes: frozenset[Axis], extent: Callable[[Place, Axis], str]) -> None:
-        self.open, self.extent = open_axes, extent
+    def __init__(
+        self, nest: Nest, open_axes: frozenset[Axis] = frozenset(), extent: Callable[[Place, Axis], str] | None = None
+    ) -> None:
+        self.open, self.extent = open_axes, extent or (lambda place, axis: str(place.tile(axis)))
         self.packed: set[Box] = set()
         self.tiles: dict[Axis, set[int]] = {axis: set() for axis in open_axes}
         found = list(nodes(nest.body)) if open_axes else []

@@ -60,7 +60,7 @@ class Leaves:
         self.replaced, self.held, self.waiting = replaced, list[str](), list[Waiting]()
         self.halves = {p.name for p in nest.kernel.params if p.dtype is dtypes.float16}
         self.indices.value = self.value
-        self.masks, self.extents = Masks(indices, lines), Extents(nest, frozenset(), str)
+        self.masks, self.extents = Masks(indices, lines), Extents(nest)
         self.forget()
 
     def forget(self) -> None:

@@ -40,7 +40,7 @@ from codegen.opencl.pack import print_pack
 from codegen.opencl.prelude import ITEM, Prelude, memory_element
 from codegen.opencl.segments import Segment, segments
 from codegen.opencl.sources import head, preface
-from codegen.opencl.tails import moves_back, overlaps, shorter_steps, takes_groups, wants_twin
+from codegen.opencl.tails import fewer_rows, moves_back, overlaps, shorter_steps, takes_groups, wants_twin
 from codegen.opencl.text import FAR, Speller
 from codegen.origins import origins_of
 from codegen.overwriting import overwritten
@@ -174,7 +174,7 @@ class _Printer:
             self.segmented(node, parts)
         elif ragged and not is_open and overlaps(node, self.nest):
             self.overlapping(node)
-        elif ragged and (self.twins < TWINS or takes_groups(node, self.nest)) and wants_twin(node, self.nest):
+        elif ragged and (self.twins < TWINS or takes_groups(node, self.nest)) and self.wants_twin(node):
             self.twin(node)
         elif node.grid:
             tile = self.extent(node.inside, axis)
@@ -226,6 +226,11 @@ class _Printer:
         self.body(node.body)
         masks.clear, masks.rest = before
 
+    def wants_twin(self, node: Loop) -> bool:
+        """True where the last tile has a body of its own."""
+        is_open = node.axis in self.leaves.masks.open and self.items == 1
+        return wants_twin(node, self.nest) or (is_open and fewer_rows(node, self.nest) > 0)
+
     def twin(self, node: Loop) -> None:
         """The body twice: for whole tiles, in a loop unless programs are the loop, and for what the last one holds."""
         var, size = node.var, node.axis.size
@@ -254,6 +259,11 @@ class _Printer:
         """What the last tile holds, from `first` on: `rest` points.  Of an open axis, where their number is not known,
         they are done in ever smaller whole steps, then what does not fill the last of these: in a step moved back, or
         bit by bit."""
+        if rest is None and self.items == 1 and (rows := fewer_rows(node, self.nest)):
+            head = f"kf_for ({self.base} {node.var} = {first}; {node.var} < {node.axis.size}; {node.var} += {rows})"
+            with self.lines.block(head):
+                self.inside(node, rest=rows)
+            return
         size, steps = node.axis.size, shorter_steps(node, self.nest) if rest is None else ()
         back = moves_back(node, self.nest) if rest is None else 0
         for step in steps:

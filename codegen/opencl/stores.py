@@ -15,7 +15,7 @@ from codegen.ir import Apply, Expr, Store
 from codegen.nodes import Out
 from codegen.opencl.items import GLOBAL_BARRIER, is_met_again, item_store
 from codegen.opencl.masks import Conditions
-from codegen.opencl.pairs import Waiting, put_between, woven_with
+from codegen.opencl.pairs import Waiting, put_between, put_rest, woven_with
 from codegen.opencl.prelude import ITEM
 from codegen.opencl.runs import blocks_of, is_woven, print_run, print_woven, run_axes, stretches
 from codegen.ops import REDUCE_OPS
@@ -30,6 +30,22 @@ def print_store(leaves: Leaves, node: Out) -> None:
     store = node.store if node.store.param in leaves.replaced else leaves.moved(node.store)
     lane = leaves.lane_among(store.axes, node.place)
     along = () if leaves.items else run_axes(leaves, store, node.place, lane)
+    cut = [a for a in along if a in leaves.masks.open and a not in leaves.masks.clear and node.place.tile(a) > 1]
+    if not cut or store.param in leaves.replaced or any(node.place.var(a) is None for a in cut):
+        _print_points(leaves, node, store, lane, along)
+        return
+    put_rest(leaves)
+    tests = [f"{node.place.var(a)} + {node.place.tile(a)} <= {a.size}" for a in cut]
+    clear, known = leaves.masks.clear, leaves.memo
+    for head, whole in ((f"if ({' && '.join(tests)})", clear.union(cut)), ("else", clear)):
+        leaves.masks.clear, leaves.memo = whole, dict(known)
+        with leaves.lines.block(head):
+            _print_points(leaves, node, store, lane, along)
+            put_rest(leaves)
+    leaves.masks.clear, leaves.memo = clear, known
+
+
+def _print_points(leaves: Leaves, node: Out, store: Store, lane: Axis | None, along: Sequence[Axis]) -> None:
     waiting: list[tuple[Coords, Conditions]] = []  # points that may be stored together
     for coords in leaves.points(store.axes, node.place, lane):
         when = leaves.masks.conditions(store.guards, store.axes, coords, lane)

@@ -34,6 +34,7 @@ from codegen.nodes import (
 )
 
 FEW = 4  # vectors
+ROWS, LEAST_ROWS = 4, 2  # of a last tile along an open axis that are done together
 WASTE = 16  # the last tile may do one in so many of an axis' points for nothing
 _IDEMPOTENT = frozenset(("max", "min", "and", "or"))
 
@@ -82,6 +83,27 @@ def shorter_steps(loop: Loop, nest: Nest) -> tuple[int, ...]:
     if not _is_even(loop.axis, inner):
         return ()
     return tuple(step for step in (FEW * lanes, lanes) if step < loop.tile and loop.tile % step == 0)
+
+
+def fewer_rows(loop: Loop, nest: Nest) -> int:
+    """The rows that are done together of a last tile along an open axis, where there may be few in it: a tile that sums
+    are accumulated for in registers, a row of vectors for each of its points.  0 where it stays whole."""
+    axis, inner = loop.axis, list(nodes(loop.body))
+    if axis in nest.schedule.vector or loop.tile < 2 * LEAST_ROWS or loop.grid or _is_walked(axis, inner):
+        return 0
+    if any(isinstance(n, Pack | Advance) for n in inner) or any(_has_panels(box, axis) for box in _outer(inner)):
+        return 0
+    sums = any(isinstance(n, Update) and not n.box.array and axis in n.box.tile for n in inner)
+    rows = ROWS if loop.tile >= 2 * ROWS else -(-loop.tile // 2)
+    return rows if sums and any(isinstance(n, Loop) for n in inner) else 0
+
+
+def _has_panels(box: Box, axis: Axis) -> bool:
+    """True for a packed box that is laid out in panels along an axis, or along one of its image that sums it."""
+    along = {axis}
+    if box.image is not None:
+        along.update(new for new, index in box.image.at.items() if axis in index.axes)
+    return any(sum(a is one for a, _ in box.layout or ()) > 1 for one in along)
 
 
 def moves_back(loop: Loop, nest: Nest) -> int:

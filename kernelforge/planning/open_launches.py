@@ -19,6 +19,7 @@ from codegen.resized import resized
 from codegen.target import Target
 from kernelforge.errors import InternalError
 from kernelforge.later import later
+from kernelforge.planning.open_grids import tiles_of
 from kernelforge.planning.steps import Launch
 from kernelforge.settings import shows_kernels
 
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 else:
     later(globals(), open_schedules="codegen.open_schedules", open_texts="codegen.open_texts")
 
-GROUP_BYTES: Final = 1 << 17  # bytes or operations that are worth a group, at least
-GROUP_FLOPS: Final = 1 << 22
-SHORT: Final = 1 << 20  # operations that each core has a part of
-GROUPS_PER_CORE: Final = 4
 DIVISOR: Final = 16
 ANY: Final = 1 << 62
 
@@ -54,6 +51,7 @@ class OpenLaunch:
     """A kernel whose sizes are arguments; for each dimension of its grid the size that is spread and the largest tile;
     the size its vectors run along; its algebra at the sizes it was made for, where programs hold that.
 
+    shared       bytes of the arrays that have the same size at any sizes
     wanted       names of sizes whose multiples of DIVISOR have a kernel of their own, with wider accesses
     executables  by the names it relies on: the kernel for any sizes, and that one
     """
@@ -63,6 +61,7 @@ class OpenLaunch:
     bounds: tuple[int, ...]
     checks: tuple[Formula, ...]
     across: Formula
+    shared: int = 0
     kernels: tuple[Kernel, ...] = ()
     wanted: tuple[str, ...] = ()
     executables: dict[tuple[str, ...], Any] = field(default_factory=dict)
@@ -121,7 +120,8 @@ def _joined(programs: Sequence[Program], checks: tuple[Formula, ...], points: Se
     kernels = tuple([p.kernel for p in programs if p.kernel is not None]) if shows_kernels() else ()
     across = formula_of([p.across for p in programs], points)
     lengths = [formula_of(same, points) for same in zip(*(p.lengths for p in programs))]
-    return OpenLaunch(program, spread, bounds, checks, across, kernels, wanted_names(lengths))
+    shared = sum(same[0].nbytes for same in zip(*(p.params for p in programs)) if len({x.size for x in same}) == 1)
+    return OpenLaunch(program, spread, bounds, checks, across, shared, kernels, wanted_names(lengths))
 
 
 def formula_of(values: Sequence[int], points: Sequence[Point]) -> Formula:
@@ -144,37 +144,18 @@ def meant(launch: OpenLaunch, program: Program, points: Sequence[Point], sizes: 
     return program if kernel is None else replace(program, kernel=kernel, params=kernel.params)
 
 
-def _groups(program: Program, cores: int) -> int:
-    """How many groups a program is worth: by its work while that is little, then a multiple of the cores."""
-    found = max(program.nbytes // GROUP_BYTES, program.flops // GROUP_FLOPS)
-    if found > 1 or program.flops >= SHORT:
-        found = -(-max(1, found) // cores) * cores
-    return max(1, min(cores * GROUPS_PER_CORE, found))
-
-
 def grid_of(
     launch: OpenLaunch, program: Program, sizes: dict[str, int], cores: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The number of groups in each dimension, and the kernel's int arguments: enough groups for the cores to share,
-    of tiles as large as they may be."""
-    counts: list[int] = []
-    own: dict[str, int] = {}
+    """The number of groups in each dimension, and the kernel's int arguments."""
     lengths = [formula(sizes) for formula in launch.spread]
-    largest = [bound if spread.name else spread.tile for spread, bound in zip(program.spread, launch.bounds)]
-    wanted, total = _groups(program, cores), prod(-(-size // tile) for size, tile in zip(lengths, largest))
-    for spread, size, tile in zip(program.spread, lengths, largest):
-        least = -(-size // tile)
-        if spread.name:
-            others = total // max(1, least)
-            count = max(least, wanted // max(1, others))
-            count = -(-count // cores) * cores if count > 1 and others % cores else count
-            tile = -(-size // (count * spread.unit)) * spread.unit
-            total = others * -(-size // tile)
-        counts.append(-(-size // tile))
-        own |= {spread.name: tile, spread.tiles: counts[-1]}
+    tiles = tiles_of(program, lengths, launch.bounds, launch.shared, cores)
+    counts = [-(-size // tile) for size, tile in zip(lengths, tiles)]
+    own: dict[str, int] = {}
+    for spread, tile, count in zip(program.spread, tiles, counts):
+        own |= {spread.name: tile, spread.tiles: count}
     if not all(counts):
         raise InternalError(f"{program.entry} has nothing to do")
     linear = program.language == "triton" or not 0 < len(counts) <= 3
     grid = (prod(counts),) if linear else tuple(counts)
     return grid, tuple([sizes[name] if name in sizes else own[name] for name in program.numbers])
-
