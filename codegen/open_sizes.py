@@ -12,7 +12,7 @@ from typing import Final
 
 from codegen.index import Axis
 from codegen.ir import Kernel
-from codegen.nodes import Box, Leaf, Loop, Nest, Out, leaf_roots, nodes
+from codegen.nodes import Leaf, Loop, Nest, Out, leaf_roots, nodes
 from codegen.program import Spread
 from codegen.schedule import ScheduleError
 
@@ -53,7 +53,7 @@ class Sizes:
         for number, loop in enumerate(loops):
             inner = [n.tile for n in nodes(loop.body) if isinstance(n, Loop) and n.axis is loop.axis]
             free = self.is_open(loop.axis) and bool(inner)
-            held = not free or any(_holds(box, loop.axis, max(inner)) for box in nest.boxes)
+            held = not free or _relies(nest, loop.axis, max(inner))
             found.append(Spread(
                 loop.place.tile(loop.axis),
                 loop.tile if held else loop.place.tile(loop.axis),
@@ -86,9 +86,11 @@ class Sizes:
 STATIC: Final = Sizes()
 
 
-def _holds(box: Box, axis: Axis, tile: int) -> bool:
-    """True for a box that has more of an axis than a tile."""
-    return max(box.tile.get(axis, 0), box.covers.get(axis, 0)) > tile
+def _relies(nest: Nest, axis: Axis, tile: int) -> bool:
+    """True where a box holds more of an axis than a tile, or loops end where a group's part of it does."""
+    held = any(max(box.tile.get(axis, 0), box.covers.get(axis, 0)) > tile for box in nest.boxes)
+    loops = (node for node in nodes(nest.body) if isinstance(node, Loop))
+    return held or any(axis in guard.index.axes for loop in loops for guard in loop.within)
 
 
 def check_open(nest: Nest, sizes: Sizes) -> None:
