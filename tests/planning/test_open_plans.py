@@ -116,6 +116,25 @@ def test_last_tiles_that_begin_in_the_middle_of_a_panel(monkeypatch: pytest.Monk
         np.testing.assert_allclose(x, y, atol=1e-4)
 
 
+LONG = {
+    "attention": lambda x: x.scaled_dot_product_attention(x, x, is_causal=True),
+    "attention of all": lambda x: x.scaled_dot_product_attention(x, x),
+    "masked rows": lambda x: (x @ x.transpose(1, 2)).tril().softmax(-1) @ x,
+    "windows": lambda x: x.transpose(1, 2).conv2d(Tensor(WEIGHT[:, :36].reshape(12, 24, 3)), padding=1),
+    "turned": lambda x: (x @ Tensor(WEIGHT)).transpose(1, 2).contiguous(),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_boxes_for_long_rows_serve_short_ones(name: str) -> None:
+    made = LONG[name]
+    for number, sizes in enumerate([(7, 150), (4, 190), (9, 2), (5, 9), (3, 8), (2, 33), (1, 131), (6, 129), (2, 400)]):
+        given = arrays(sizes, number)
+        with Context(OPEN=0):
+            own = made(Tensor(given)).numpy()
+        np.testing.assert_allclose(made(Tensor(given)).numpy(), own, rtol=2e-5, atol=2e-5)
+
+
 def test_gradients_of_all_sizes() -> None:
     def step(x: Tensor) -> Tensor:
         w = Tensor(WEIGHT, device="CPU", requires_grad=True)
