@@ -57,8 +57,12 @@ class Recipe:
 
     @property
     def is_sound(self) -> bool:
-        """True when the same steps are right for all inputs alike: nothing outside was read, nothing moved."""
-        outside = any(x.op == "buffer" or x.realized is not None for x in toposort(self.constants))
+        """True when the same steps are right for all inputs alike: nothing outside was read, nothing moved.
+
+        What is on no device is made of nothing, whether somebody has computed it or not.
+        """
+        order = toposort(self.constants)
+        outside = any(x.op == "buffer" or (x.realized is not None and x.device is not None) for x in order)
         return self.result >= 0 and not outside and all(step[0] != "copy" for step in self.steps)
 
     def replayed(self, src: Sequence[Node]) -> Node:

@@ -10,6 +10,7 @@ from typing import Final
 _KERNELS: Final = "counts or names the kernels that whole graphs become"
 _GRAPH: Final = "looks at the nodes of a graph that waits"
 _CAPTURES: Final = "looks into captures of its own, which are none inside another one"
+_SHOWN: Final = "shows values, which wait in a capture"
 _PLANS: Final = "counts plans, or breaks what makes them"
 
 LAZY_ONLY: Final[dict[str, str]] = {
@@ -33,6 +34,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/kernels/test_opencl_queues.py::test_a_kernel_that_takes_long_in_a_row_is_handed_over": _KERNELS,
     "tests/kernels/test_opencl_single.py::test_a_plan_of_several_short_kernels_is_called": _KERNELS,
     "tests/inspect/test_drawing.py": _GRAPH,
+    "tests/parity/test_printing.py::test_any_tensor_is_written_as_torch_writes_it": _SHOWN,
     "tests/optim/test_updates.py::test_recording_leaves_nothing_to_compute_and_views_follow": _GRAPH,
     "tests/optim/test_again.py": "looks at how a step is put off until values are read",
     "tests/optim/test_optimizers.py::test_every_step_has_the_same_plan_and_computes_all_of_it": _KERNELS,

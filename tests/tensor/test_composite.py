@@ -138,3 +138,15 @@ def test_no_gradient_passes_without_permission() -> None:
     with no_grad():
         assert x.softmax(-1).requires_grad is None
     assert x.softmax(-1).requires_grad
+
+
+def test_constants_that_somebody_has_computed_are_constants() -> None:
+    @composite
+    def shifted(x: Tensor) -> Tensor:
+        return x + Tensor.arange(23) * 7
+
+    table = Tensor.arange(23) * 7
+    node = table._node
+    table.realize()
+    assert node.realized is not None
+    assert shifted(Tensor(np.ones(23, np.int32)))._node.op == "call"
