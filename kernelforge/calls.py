@@ -15,7 +15,17 @@ from codegen.dtypes import FLOAT8, DType
 from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, uniform, user_line
 from kernelforge.interning import new_node
 from kernelforge.later import later
-from kernelforge.rewrites.virtual import VIRTUAL, Images, images_of, kept, leaf_images, stored, sum_of_products, whole
+from kernelforge.rewrites.virtual import (
+    VIRTUAL,
+    Images,
+    images_as_parts,
+    images_of,
+    kept,
+    leaf_images,
+    stored,
+    sum_of_products,
+    whole,
+)
 
 if TYPE_CHECKING:
     from kernelforge import grad
@@ -93,18 +103,44 @@ def placeholders(signatures: Iterable[Signature]) -> list[Node]:
     return [new_node("input", (), i, *signature) for i, signature in enumerate(signatures)]
 
 
-def expanded(roots: Sequence[Node], history: bool = False) -> list[Node]:
+def expanded(roots: Sequence[Node], history: bool = False, inside: Container[Node] | None = None) -> list[Node]:
     """The roots, with the operations that calls and gradients stand for in the places of these.
 
     Nodes of types kernels do not know are spelled in those they know; a root of such a type is made of these.
     A computed node stays computed: its counterpart gets its buffer.
 
     history  True: also in what realized nodes were computed from, which gradients go through
+    inside   the only nodes to look into: others stay what they are, to later gradients too; None: all
     """
     order = toposort(roots, into_realized=history)
-    if not _has_to_be_spelled(order):
+    fixed = frozenset[Node]() if inside is None else frozenset(node for node in order if node not in inside)
+    if not _has_to_be_spelled(toposort(roots, into_realized=history, leaves=fixed) if fixed else order):
         return list(roots)
-    return [whole(root.dtype, found) if root.dtype in VIRTUAL else found[0] for root, found in _spelled(roots, history)]
+    spelled = _spelled(roots, history, fixed)
+    return [whole(root.dtype, found) if root.dtype in VIRTUAL else found[0] for root, found in spelled]
+
+
+def depending(roots: Sequence[Node], inputs: Iterable[Node]) -> set[Node]:
+    """The nodes of a function's results that depend on its inputs, and those that gradients among these go through.
+
+    All else belongs to others, who may differentiate by it.
+    """
+    order, found, known = toposort(roots), set(inputs), set[Node]()
+    while True:
+        for node in order:
+            if not found.isdisjoint(node.src):
+                found.add(node)
+        gradients = [node for node in order if node.op == "gradient" and node in found and node not in known]
+        if not gradients:
+            return found
+        known.update(gradients)
+        targets = dict[Node, set[Node]]()
+        for node in gradients:
+            targets.setdefault(node.src[0], set()).add(node.src[2])
+        for output, ends_of in targets.items():
+            through = set(ends_of)
+            through.update(node for node in toposort([output]) if not through.isdisjoint(node.src))
+            found |= through - ends_of
 
 
 def _has_to_be_spelled(order: Iterable[Node]) -> bool:
@@ -176,28 +212,32 @@ def is_stray(node: Node, known: Container[int], repeated: bool) -> bool:
     return repeated or id(realized) not in known or uniform(node) is not None
 
 
-def _spelled(roots: Sequence[Node], history: bool) -> list[tuple[Node, Images]]:
-    """Each root with its images."""
-    order = toposort(roots, into_realized=history)
+def _spelled(
+    roots: Sequence[Node], history: bool, fixed: frozenset[Node] = frozenset()
+) -> list[tuple[Node, Images]]:
+    """Each root with its images; the fixed nodes are not looked into."""
+    order = toposort(roots, into_realized=history, leaves=fixed)
     if not history and differentiates(order):
-        return _spelled(roots, True)
-    plain, order = _replayed(roots, order)
-    done = _images(order)
+        return _spelled(roots, True, fixed)
+    plain, order = _replayed(roots, order, fixed)
+    done = _images(order, fixed=fixed)
     return [(root, done[node]) for root, node in zip(roots, plain)]
 
 
-def _replayed(roots: Sequence[Node], order: list[Node]) -> tuple[Sequence[Node], list[Node]]:
+def _replayed(
+    roots: Sequence[Node], order: list[Node], fixed: frozenset[Node] = frozenset()
+) -> tuple[Sequence[Node], list[Node]]:
     """The roots, with the operations that calls stand for in the places of these; and all their nodes, in order.
 
     Such an operation may happen to be computed already; it is looked into in any case.
     """
-    if all(node.op != "call" for node in order):
+    if all(node.op != "call" or node in fixed for node in order):
         return roots, order
     leaves = set()
     done: dict[Node, Node] = {}
     for node in order:
         src = [done[x] for x in node.src if x in done]
-        if len(src) < len(node.src) or not src:
+        if len(src) < len(node.src) or not src or node in fixed:
             done[node] = node
             leaves.add(node)
             continue
@@ -209,15 +249,18 @@ def _replayed(roots: Sequence[Node], order: list[Node]) -> tuple[Sequence[Node],
     return plain, toposort(plain, leaves=leaves)
 
 
-def _images(order: Sequence[Node], own: Iterable[Node] = ()) -> dict[Node, Images]:
+def _images(
+    order: Sequence[Node], own: Iterable[Node] = (), fixed: frozenset[Node] = frozenset()
+) -> dict[Node, Images]:
     """The images of nodes without calls, sources before users.
 
-    own  nodes a gradient must tell from others of the same values, beside those the graph asks for
+    own    nodes a gradient must tell from others of the same values, beside those the graph asks for
+    fixed  nodes whose images are made of themselves
     """
     targets: dict[tuple[Node, ...], list[Node]] = {}
     own = set(own)
     for node in order:
-        if node.op == "gradient":
+        if node.op == "gradient" and node not in fixed:
             targets.setdefault(_group(node), []).append(node)
             own.update(x for x in node.src[2:] if x.dtype in VIRTUAL or x.op in ("real", "imag"))
     done: dict[Node, Images] = {}
@@ -225,7 +268,9 @@ def _images(order: Sequence[Node], own: Iterable[Node] = ()) -> dict[Node, Image
         if node in done:
             continue
         with user_line(node.line):
-            if node.op == "gradient":
+            if node in fixed:
+                done[node] = leaf_images(node) if node.op == "const" else images_as_parts(node)
+            elif node.op == "gradient":
                 _differentiate(targets[_group(node)], done)
             else:
                 done[node] = _image(node, done)

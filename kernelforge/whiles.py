@@ -63,8 +63,8 @@ class Carried(NamedTuple):
         condition, *body = [recipe.replayed(inputs) for recipe in (self.loop.condition, *self.loop.body)]
         apart = {x for x, same in zip(inputs, alike) if same is None}
         while True:
-            reached = _reached([condition, *body], apart)
-            more = {x for x, after in zip(inputs, body) if after in reached or condition in reached} - apart
+            found = reached([condition, *body], apart)
+            more = {x for x, after in zip(inputs, body) if after in found or condition in found} - apart
             if not more:
                 break
             apart |= more
@@ -72,12 +72,12 @@ class Carried(NamedTuple):
         holders = [x if one in apart else one for one, x in zip(inputs, wide)]
         many = lifted([condition, *body], {one: x for one, x in zip(inputs, holders) if one in apart}, size)
         after = [x if one in apart else alone for one, x, alone in zip(inputs, many[1:], body)]
-        if condition in reached:
+        if condition in found:
             after = [_chosen(many[0], new, old) for new, old in zip(after, holders)]
             condition = graph.reduce("or", many[0], (0,))
         begin = [x if one in apart or same is None else same for one, x, same in zip(inputs, src, alike)]
-        found = looped(condition, after, holders, begin)[self.place]
-        return found if inputs[self.place] in apart else _for_all(found, size)
+        state = looped(condition, after, holders, begin)[self.place]
+        return state if inputs[self.place] in apart else _for_all(state, size)
 
 
 def looped(
@@ -125,7 +125,7 @@ def recipes(name: str, roots: Sequence[Node], inputs: Sequence[Node]) -> tuple[R
     return _recorded[key]
 
 
-def _reached(roots: Sequence[Node], inputs: set[Node]) -> set[Node]:
+def reached(roots: Sequence[Node], inputs: set[Node]) -> set[Node]:
     """What depends on inputs."""
     found = set(inputs)
     for node in toposort(roots):
@@ -136,7 +136,7 @@ def _reached(roots: Sequence[Node], inputs: set[Node]) -> set[Node]:
 
 def outside_of(roots: Sequence[Node], inputs: Sequence[Node]) -> list[Node]:
     """What roots use that depends on no input, numbers and counts apart; views of it are no larger than it is."""
-    inside = _reached(roots, set(inputs))
+    inside = reached(roots, set(inputs))
     used = [x for node in toposort(roots) if node in inside for x in node.src if x not in inside and not _is_plain(x)]
     return list(dict.fromkeys([*map(graph.behind_views, used), *(root for root in roots if root not in inside)]))
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelforge.buffer import Buffer
-from kernelforge.calls import expanded
+from kernelforge.calls import depending, expanded
 from kernelforge.errors import ShapeError
 from kernelforge.func.trees import ends, filled, mapped
 from kernelforge.graph import Node, buffer, toposort
@@ -134,7 +134,8 @@ def vmap(
         inner, options = filled((args, kwargs), stand_ins)
         result, drawn = _recorded(function, inner, options, randomness, size)
         outputs = ends(result)
-        roots = expanded([x._node for x in outputs if isinstance(x, Tensor)], history=True)
+        made = [x._node for x in outputs if isinstance(x, Tensor)]
+        roots = expanded(made, history=True, inside=depending(made, holders))
         for node in toposort(roots) if drawn else ():
             if node.op == "buffer" and (of_all := drawn.get(node.attr)) is not None:
                 holders[node] = buffer(of_all, (size, *node.shape))

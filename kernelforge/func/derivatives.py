@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from itertools import count
 from typing import Any, Final
 
 from kernelforge import graph
@@ -18,6 +19,7 @@ from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.func.batching import vmap
 from kernelforge.func.trees import ends, filled, mapped, same_length, tensors
 from kernelforge.graph import Node, toposort
+from kernelforge.interning import find
 from kernelforge.tensor import Tensor, enable_grad
 from kernelforge.tensor.core import grad_enabled, leaves
 from kernelforge.tensor.random import Draws
@@ -51,7 +53,9 @@ def marked(values: Sequence[Tensor], depth: int, place: int = 0) -> list[Tensor]
 
 
 def _mark(x: Node, attr: tuple[object, ...]) -> Node:
-    return graph.node_of("surrogate", (x, x), attr, x.shape, x.dtype)
+    """A node for x that is no other's: results of an earlier function of x may still depend on the mark of that one."""
+    number = next(i for i in count() if find("surrogate", (*attr, i), (x, x)) is None)
+    return graph.node_of("surrogate", (x, x), (*attr, number), x.shape, x.dtype)
 
 
 def _returned(value: Tensor, depth: int) -> Tensor:
@@ -75,15 +79,14 @@ def _pulled(
     outputs: Sequence[Tensor], cotangents: Sequence[Tensor], variables: Sequence[Tensor], cuts: Sequence[Tensor] = ()
 ) -> list[Tensor]:
     """The derivatives of sum(outputs * cotangents) with respect to variables, by paths that do not go on from cuts;
-    zeros where there is no dependence."""
-    parts = [_inner(y, dy) for y, dy in zip(outputs, cotangents) if y.dtype.is_inexact and y._tracked]
-    if not parts:
+    zeros where there is no dependence.  Cotangents are constants here, though they may be made of the outputs."""
+    used = [i for i, y in enumerate(outputs) if y.dtype.is_inexact and y._tracked]
+    if not used:
         return [x.zeros_like() for x in variables]
+    constant = {i: Tensor._wrap(_mark(cotangents[i]._node, ("cotangent",)), cotangents[i]._tracked) for i in used}
+    parts = [_inner(outputs[i], constant[i]) for i in used]
     total = sum(parts[1:], parts[0])
-    if not cuts:
-        return total.gradient(*variables, materialize_grads=True)
-    found = total._derivatives(total._cotangent(None), [x._node for x in variables], tuple([x._node for x in cuts]))
-    return [x.zeros_like() if part is None else Tensor._wrap(part, True) for x, part in zip(variables, found)]
+    return total._gradients(total._cotangent(None), variables, tuple([x._node for x in (*constant.values(), *cuts)]))
 
 
 # ---------------------------------------------------------------------------------------------------- gradients

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kernelforge.calls import expanded, placeholders
+from kernelforge.calls import depending, expanded, placeholders
 from kernelforge.errors import ShapeError
 from kernelforge.func.once import Refused, recording
 from kernelforge.func.trees import ends, filled
-from kernelforge.graph import Node, toposort
+from kernelforge.graph import Node
 from kernelforge.loops import walked
 from kernelforge.recording import recorder
 from kernelforge.rewrites.lifted import lifted
 from kernelforge.rewrites.virtual import VIRTUAL
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import is_spelling, spelled_out
-from kernelforge.whiles import outside_of, recipes, replaced
+from kernelforge.whiles import outside_of, reached, recipes, replaced
 
 
 def cond(pred: Tensor | bool, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:
@@ -126,8 +126,8 @@ def _walked(
     except Refused:
         return None
     tracked = any(x._tracked for x in (state, *sequences, *after, *ys)) or None
-    roots = expanded(roots, history=True)
-    if any(node.dtype in VIRTUAL for node in toposort(roots)):
+    roots = expanded(roots, history=True, inside=depending(roots, inputs))
+    if any(node.dtype in VIRTUAL for node in reached(roots, set(inputs))):
         return None
     states = _states(inputs, roots, [x._node for x in (state, *sequences)], reverse)
     length = states.shape[0]

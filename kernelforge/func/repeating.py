@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from kernelforge.calls import expanded, placeholders
+from kernelforge.calls import depending, expanded, placeholders
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.func.derivatives import Motion, jvp, moving
 from kernelforge.func.once import moved_by, recording
@@ -106,7 +106,8 @@ def _looped(condition: _Of, body: _Of, begin: States) -> States:
         states = [Tensor._wrap(node, x._tracked) for node, x in zip(inputs, begin)]
         goes_on, after = condition.condition(states), body.states(states)
     tracked = grad_enabled.get() and any(x._tracked for x in (*begin, *after))
-    roots = expanded([goes_on._node, *(x._node for x in after)], history=True)
+    made = [goes_on._node, *(x._node for x in after)]
+    roots = expanded(made, history=True, inside=depending(made, inputs))
     _check_types((*nodes, *roots))
     motion = moving.get()
     if motion is not None and tracked:

@@ -100,7 +100,10 @@ def parts(value: Any, path: str) -> Parts:
             attributes = [] if type(value) in (Tensor, np.ndarray) else _attributes(value, path)
             return [holder(path, value), *attributes], [*_held(value, path), *_classes(type(value))]
     fixed = _fixed(value, path)
-    return _of_object(value, path) if fixed is None else (_attributes(value, path), [*fixed, *_classes(type(value))])
+    if fixed is None:
+        return _of_object(value, path)
+    own = [] if isinstance(value, MethodType) else _attributes(value, path)  # a method shows those of its function
+    return own, [*fixed, *_classes(type(value))]
 
 
 _HOLDERS: Final[dict[type, type[Holder]]] = {

@@ -35,11 +35,18 @@ def leaf_images(x: Node, realized: bool = False) -> Images:
     if realized or x.op == "buffer":
         shape = (*x.shape, 2) if x.dtype.is_complex else x.shape
         return loaded(graph.buffer(buffer, shape), x.dtype)
+    if x.op != "const":
+        return images_as_parts(x)
     if x.dtype in FLOAT8:
-        return (graph.const(x.attr, dtypes.float32) if x.op == "const" else cast(x, dtypes.float32),)
-    if x.op == "const":
-        return graph.const(x.attr.real, x.dtype.real), graph.const(x.attr.imag, x.dtype.real)
-    return graph.part(x, "real"), graph.part(x, "imag")
+        return (graph.const(x.attr, dtypes.float32),)
+    return graph.const(x.attr.real, x.dtype.real), graph.const(x.attr.imag, x.dtype.real)
+
+
+def images_as_parts(x: Node) -> Images:
+    """The images of a node as operations on it, whatever it is computed from."""
+    if x.dtype.is_complex:
+        return graph.part(x, "real"), graph.part(x, "imag")
+    return (cast(x, dtypes.float32) if x.dtype in FLOAT8 else x,)
 
 
 def stored(dtype: DType, images: Images) -> Node:

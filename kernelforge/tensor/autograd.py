@@ -139,18 +139,23 @@ class Autograd(LowRank):
 
         raises ShapeError without a needed cotangent; StateError where a target waits for what was let go
         """
-        cotangent = self._cotangent(gradient)
+        return self._gradients(self._cotangent(gradient), targets, (), materialize_grads)
+
+    def _gradients(
+        self, cotangent: Node, targets: Sequence[Self], cuts: tuple[Node, ...], materialize: bool = True
+    ) -> list[Self]:
+        """gradient(), by paths that do not go on from cuts."""
         _catch_up(targets)
         places = _places(self._node)
         nodes = [_place(places, target._node) for target in targets]
         missing = [i for i, node in enumerate(nodes) if node is None]
         _complain_if_forgotten(places, [] if missing else [node for node in nodes if node is not None])
-        if missing and not materialize_grads:
+        if missing and not materialize:
             raise StateError(
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
                 "not depend on it"
             )
-        found = iter(self._derivatives(cotangent, [node for node in nodes if node is not None]))
+        found = iter(self._derivatives(cotangent, [node for node in nodes if node is not None], cuts))
         parts = [next(found) if node is not None else None for node in nodes]
         return [
             target._as_gradient(target._full(0) if part is None else part, None if part is None else self._tracked)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, jit
+from kernelforge import Tensor, dtypes, jit
 from kernelforge.errors import ShapeError
-from kernelforge.func import vmap
+from kernelforge.func import grad, scan, vmap
 
 pytestmark = pytest.mark.usefixtures("numpy_device")
 X = np.random.default_rng(0).normal(size=(3, 4, 6)).astype(np.float32)
@@ -137,3 +137,30 @@ def test_values_are_refused() -> None:
 def test_different_numbers_of_examples() -> None:
     with pytest.raises(ShapeError, match="2 numbers of examples"):
         vmap(lambda x, y: x + y)(Tensor([1.0]), Tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("kind", ["float32", "complex64"])
+@pytest.mark.parametrize("name", ["computed", "a call", "viewed"])
+def test_derivatives_by_what_a_function_sees_from_outside(kind: str, name: str) -> None:
+    """By a tensor that is neither leaf nor argument: functions that are rewritten leave it what it is."""
+    make: dict[str, Callable[[Tensor], Tensor]] = {
+        "computed": lambda x: x * x + 1, "a call": lambda x: (x * x).cumsum(0), "viewed": lambda x: x.flip(0) * 2,
+    }  # fmt: skip
+    dtype = getattr(dtypes, kind)
+    x = Tensor([1.0, 2.0, 3.0], dtype=dtype, requires_grad=True)
+    seen, rows = make[name](x), Tensor(np.arange(6.0).reshape(2, 3), dtype=dtype)
+    plain = (rows * seen * seen).sum()
+    for found in (
+        vmap(lambda row: (row * seen * seen).sum())(rows).sum(),
+        scan(lambda total, row: (total + (row * seen * seen).sum(), total), Tensor(0.0, dtype=dtype), rows)[0],
+    ):
+        for ours, expected in zip(found.real.gradient(seen, x), plain.real.gradient(seen, x)):
+            np.testing.assert_allclose(ours.numpy(), expected.numpy(), rtol=1e-5)
+
+
+def test_second_derivatives_by_what_a_function_sees_from_outside() -> None:
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    seen, rows = x.softmax(0), Tensor([[1.0, 2.0, 0.5], [0.0, 1.0, 3.0]])
+    found = vmap(lambda row: grad(lambda r: (r * r * seen.exp()).sum())(row).sum())(rows).sum()
+    (slope,) = found.gradient(seen)
+    np.testing.assert_allclose(slope.numpy(), (rows.sum(0) * 2 * seen.exp()).numpy(), rtol=1e-5)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import kernelforge
 from kernelforge import Tensor, jit, nn
 from tests.replay.footguns.twins import Wrap, tensor, told
 
@@ -179,3 +180,12 @@ def test_what_a_stream_in_memory_holds_is_seen() -> None:
     for _ in range(3):
         log.write("a")
         assert captured(tensor(1)).item() == captured(tensor(1)).item() == len(log.getvalue())
+
+
+def test_a_function_of_the_library_meets_another_shape() -> None:
+    """Functions such as kernelforge.einsum are methods of the class of tensors, which keep books of their own."""
+    replayed = jit(lambda x: kernelforge.einsum("i,j->ij", x, x) + kernelforge.softmax(x, 0))
+    for size in (3, 4, 4, 5, 5):
+        x = np.arange(size, dtype=np.float32)
+        softmax = np.exp(x) / np.exp(x).sum()
+        np.testing.assert_allclose(replayed(Tensor(x)).numpy(), np.outer(x, x) + softmax, rtol=1e-6)
