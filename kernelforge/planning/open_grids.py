@@ -18,6 +18,7 @@ FLOPS: Final = 2e5  # operations and bytes of a core in a microsecond, about
 BYTES: Final = 2e4
 START: Final = 0.5  # microseconds a group takes to begin,
 PACKED: Final = 1e4  # and bytes of what all groups read that it puts in order in one
+ALONE: Final = 2.0  # microseconds of work that no other core need wake up for
 LATE: Final = 0.08  # of a group's time for which cores wait in the end
 MOST: Final = 4  # groups for a core, unless tiles are bounded
 TRIED: Final = 16  # numbers of groups along an axis
@@ -38,9 +39,11 @@ def tiles_of(
     >>> tiles_of(program, [100], [40], 0, 2), tiles_of(program, [7], [40], 0, 2)
     ((16,), (4,))
     """
-    spread, time = program.spread, max(program.flops / FLOPS, program.nbytes / BYTES, START)
-    each = (START + shared / PACKED) / time
+    spread, time = program.spread, max(program.flops / FLOPS, program.nbytes / BYTES)
     tiles = [_whole(s, length, bound) for s, length, bound in zip(spread, lengths, bounds)]
+    if time < ALONE:
+        return tuple(tiles)
+    each = (START + shared / PACKED) / time
 
     def cost(i: int, tile: int) -> float:
         found = [*tiles[:i], tile, *tiles[i + 1 :]]
