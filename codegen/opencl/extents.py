@@ -10,6 +10,7 @@ from collections.abc import Callable
 from math import lcm
 
 from codegen.index import Axis
+from codegen.ir import walk
 from codegen.nodes import Box, Leaf, Loop, Nest, Out, Pack, Place, leaf_roots, nodes
 
 
@@ -29,7 +30,7 @@ class Extents:
         found = list(nodes(nest.body)) if open_axes else []
         for node in found:
             if isinstance(node, Pack):
-                self.packed.update(node.env.values())
+                self.packed.update(node.env[e] for e in walk((node.value,)) if e in node.env)
             elif isinstance(node, Leaf):
                 axes = {axis for root in leaf_roots(node) for axis in root.axes}
                 axes |= set(node.store.axes) if isinstance(node, Out) else set()
