@@ -70,7 +70,7 @@ def functions() -> dict[str, Function]:
         loss = ((x @ ws[0]).relu() @ ws[1] - x).square().mean()
         return [loss, *((w - 0.1 * g).detach() for w, g in zip(ws, loss.gradient(*ws)))]
 
-    return {
+    found: dict[str, Function] = {
         "elementwise": lambda x: [(x * 2 + 1).tanh() * x],
         "rows": lambda x: [x.softmax(-1)],
         "columns": lambda x: [x.transpose(1, 2).softmax(-1)],
@@ -81,9 +81,41 @@ def functions() -> dict[str, Function]:
         "transformer block": lambda x: [block(x)],
         "training step": step,
     }
+    return found | further(weight, attention)
 
 
-FEW = ("feed forward", "attention", "transformer block", "training step")
+def further(weight: Callable[..., Tensor], attention: Callable[[Tensor], Tensor]) -> dict[str, Function]:
+    """Functions that move values along the sequence, or sum over it."""
+    taps, words, scale = weight(WIDTH, WIDTH, 3), weight(1000, WIDTH), weight(WIDTH)
+
+    def gradient(function: Callable[[Tensor], Tensor]) -> Function:
+        def given(x: Tensor) -> list[Tensor]:
+            x = x.detach()
+            x.requires_grad = True
+            return function(x).square().mean().gradient(x)
+
+        return given
+
+    def masked(x: Tensor) -> Tensor:
+        return (x @ x.transpose(1, 2)).tril().softmax(-1) @ x
+
+    return {
+        "convolution": lambda x: [x.transpose(1, 2).conv2d(taps, padding=1)],
+        "embedding": lambda x: [words[(x[..., 0].abs() * 100).int() % 1000]],
+        "cumulative sum": lambda x: [x.cumsum(1)],
+        "joined": lambda x: [x.cat(x * 2, dim=1)],
+        "turned": lambda x: [x.transpose(1, 2).contiguous()],
+        "scores": lambda x: [x @ x.transpose(1, 2)],
+        "sums of products": lambda x: [x.transpose(1, 2) @ x],
+        "masked rows": lambda x: [masked(x)],
+        "layer norm, gradient": gradient(lambda x: x.layernorm() * scale),
+        "convolution, gradient": gradient(lambda x: x.transpose(1, 2).conv2d(taps, padding=1)),
+        "attention, gradient": gradient(attention),
+    }
+
+
+FEW = ("feed forward", "attention", "transformer block", "training step", "convolution", "scores", "masked rows",
+       "convolution, gradient", "attention, gradient", "sums of products")  # fmt: skip
 
 
 def seconds(function: Function, x: Tensor) -> float:
