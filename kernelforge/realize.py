@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from sys import getrefcount
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -156,7 +157,7 @@ def realize(
     leaves = cast(list[Buffer], found.leaves)
     usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
     if plans is not None and usual is not None and not _outgrown(plans, usual):
-        _know(pending, usual, leaves)
+        _know(pending, usual, leaves, plans)
         faults.tell(usual, found.nodes)
         return _ran_for(pending, usual, found)
     free: frozenset[int] = frozenset()
@@ -245,7 +246,17 @@ def _outgrown(plans: Plans, plan: Plan) -> bool:
     if not _is_large(plan):
         return False
     plans.runs += 1
-    return plans.runs > (SOON if plan.narrow else OFTEN) << max(0, plan.closed[0] - FEW)
+    return plans.runs > _limit(plan)
+
+
+def _ends(plans: Plans, runs: int) -> None:
+    """Notes that plans ran so often."""
+    plans.runs = max(plans.runs, runs)
+
+
+def _limit(plan: Plan) -> int:
+    """How often a large plan for open sizes may run before it is made for its very sizes."""
+    return (SOON if plan.narrow else OFTEN) << max(0, plan.closed[0] - FEW)
 
 
 def _make_room(key: tuple[object, ...], plan: Plan) -> None:
@@ -255,7 +266,9 @@ def _make_room(key: tuple[object, ...], plan: Plan) -> None:
     if plan.sizes:
         _sized.append(key)
         if len(_sized) > MOST_SIZED:
-            _plans.pop(_sized.popleft(), None)
+            old = _plans.pop(_sized.popleft(), None)
+            if compiled is not None and old is not None and old.usual is not None and old.usual.single is not None:
+                compiled.unknow(old.usual.single)
 
 
 def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
@@ -298,21 +311,24 @@ def realize_again(node: Node) -> Buffer | None:
     return buffer
 
 
-def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer]) -> None:
-    """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else."""
+def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer], plans: Plans | None = None) -> None:
+    """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else; one for
+    open sizes as often as it may run before it has outgrown them."""
     if compiled is None or not isinstance(plan.single, compiled.Function):
         return
     now = simply()
     if now is None or plan.known_under == now:
         return
+    left = _limit(plan) - plans.runs if plans is not None and _is_large(plan) else 0
+    others = plan.takes or plan.preparations or (left < 1 and _is_large(plan))
     plan.known_under = now
-    others = plan.takes or plan.preparations or _is_large(plan)
     places = {number: (slot, place) for place, (number, slot, _) in enumerate(plan.made)}
     if not others and len(nodes) == len(places) and places.keys() == set(plan.results):
         made = [places[number] for number in plan.results]
         facts = tuple([(slot.size, slot.dtype, slot.device, place) for slot, place in made])
         counts, blame = (plan.kernels, plan.flops, plan.nbytes), faults.blame(plan) if plan.flags else None
-        compiled.know(tuple(nodes), leaves, plan.single, facts, counts, plan.guilty, blame)
+        over = partial(_ends, plans, _limit(plan)) if left and plans is not None else None
+        compiled.know(tuple(nodes), leaves, plan.single, facts, counts, plan.guilty, blame, left, over)
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:

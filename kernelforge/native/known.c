@@ -9,7 +9,8 @@ enum { CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 16 };
 
 /* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it.
    facts: of each node that is computed the size, dtype and device, and which of the function's results it is.
-   guilty: the numbers of nodes that may turn out to be errors; blame: called with these when one did, else NULL. */
+   guilty: the numbers of nodes that may turn out to be errors; blame: called with these when one did, else NULL.
+   left: runs after which it is known no more, when `over` is called; 0 where it stays. */
 struct known {
     struct known *next;
     size_t holders;
@@ -17,8 +18,8 @@ struct known {
     Py_ssize_t words, objects;
     uint64_t *word;
     PyObject **object;
-    PyObject *function, *facts, *guilty, *blame;
-    long long kernels, flops, nbytes;
+    PyObject *function, *facts, *guilty, *blame, *over;
+    long long kernels, flops, nbytes, left;
 };
 
 static struct known *chains[CHAINS];
@@ -45,6 +46,7 @@ static void leave(struct known *known)
     Py_XDECREF(known->facts);
     Py_XDECREF(known->guilty);
     Py_XDECREF(known->blame);
+    Py_XDECREF(known->over);
     PyMem_Free(known->word);
     PyMem_Free(known->object);
     PyMem_Free(known);
@@ -66,6 +68,20 @@ static void forget_all(void)
         struct known *one = all;
         all = one->next;
         leave(one);
+    }
+}
+
+/* Lets go of one graph, where it is still known. */
+static void retire(struct known *known)
+{
+    struct known **link = &chains[known->hash % CHAINS];
+    while (*link && *link != known)
+        link = &(*link)->next;
+    if (*link) {
+        *link = known->next;
+        count_known--;
+        times_forgotten++;
+        leave(known);
     }
 }
 
@@ -222,17 +238,18 @@ static bool are_numbers(PyObject *numbers, const struct kf_graph *graph)
     return true;
 }
 
-/* know(nodes, leaves, function, facts, (kernels, flops, nbytes), guilty, blame): whether they can be found from now on.
+/* know(nodes, leaves, function, facts, (kernels, flops, nbytes), guilty, blame, left, over): whether they can be found from now on.
    facts: for each node its (size, dtype, device, number among the function's results).
-   guilty, blame: the numbers of nodes that may turn out to be errors, and what to call with them, or None. */
+   guilty, blame: the numbers of nodes that may turn out to be errors, and what to call with them, or None.
+   left, over: how often it may run before it is known no more, and what is called then; 0 for any number of times. */
 static PyObject *know(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *nodes, *leaves, *function, *facts, *guilty, *blame;
-    long long kernels, flops, nbytes;
-    if (!PyArg_ParseTuple(given, "O!O!O!O!(LLL)O!O:know", &PyTuple_Type, &nodes, &PyList_Type, &leaves,
+    PyObject *nodes, *leaves, *function, *facts, *guilty, *blame, *over;
+    long long kernels, flops, nbytes, left;
+    if (!PyArg_ParseTuple(given, "O!O!O!O!(LLL)O!OLO:know", &PyTuple_Type, &nodes, &PyList_Type, &leaves,
                           kf_function_type, &function, &PyTuple_Type, &facts, &kernels, &flops, &nbytes, &PyTuple_Type,
-                          &guilty, &blame))
+                          &guilty, &blame, &left, &over))
         return NULL;
     kf_node *roots[MOST_ROOTS];
     Py_ssize_t count = PyTuple_Size(nodes);
@@ -270,11 +287,39 @@ static PyObject *know(PyObject *module, PyObject *given)
         known->kernels = kernels;
         known->flops = flops;
         known->nbytes = nbytes;
+        known->left = left;
+        known->over = Py_NewRef(over);
     }
     if (graph)
         hold(graph, false);
     kf_leave(graph);
     return PyErr_Occurred() ? NULL : PyBool_FromLong(known != NULL);
+}
+
+/* unknow(function): graphs that are this function are known no more. */
+static PyObject *unknow(PyObject *module, PyObject *function)
+{
+    (void)module;
+    struct known *all = NULL;
+    for (size_t i = 0; i < CHAINS; i++)
+        for (struct known **link = &chains[i]; *link;) {
+            struct known *one = *link;
+            if (one->function != function) {
+                link = &one->next;
+                continue;
+            }
+            *link = one->next;
+            one->next = all;
+            all = one;
+            count_known--;
+        }
+    times_forgotten += all != NULL;
+    while (all) { /* when none can be found: what goes may run Python */
+        struct known *one = all;
+        all = one->next;
+        leave(one);
+    }
+    Py_RETURN_NONE;
 }
 
 /* ------------------------------------------------------------------------------------------------- running */
@@ -419,6 +464,12 @@ static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
         struct known *known = find(graph);
         if (known) {
             ran = run(tensors, nodes, graph, known);
+            if (ran > 0 && known->left && !--known->left) {
+                retire(known);
+                PyObject *told = PyObject_CallNoArgs(known->over);
+                ran = told ? ran : -1;
+                Py_XDECREF(told);
+            }
             leave(known);
         }
         for (Py_ssize_t i = 0; i < graph->buffers; i++)
@@ -537,6 +588,7 @@ static PyMethodDef functions[] = {
     {"heed_changed", heed_changed, METH_O, "Takes the tensors that changed and are to be computed, by identity."},
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},
     {"know", know, METH_VARARGS, "Takes nodes, their graph and the function it is."},
+    {"unknow", unknow, METH_O, "Takes a function; graphs that are it are known no more."},
     {"computed_again", computed_again, METH_O, "Whether a tensor was computed, as a graph that is known."},
     {"computed_together", computed_together, METH_O, "The same of a tuple of tensors, as one graph."},
     {"set_known", set_known, METH_VARARGS, "Takes what is needed of Python."},

@@ -146,7 +146,7 @@ def forgotten_while_it_is_looked_for() -> None:
 
     def know(node: Node) -> Any:
         facts = ((3, dtypes.float32, x.device, 0),)
-        return compiled.know((node,), [x._node.attr], function, facts, (1, 1, 1), (), None)
+        return compiled.know((node,), [x._node.attr], function, facts, (1, 1, 1), (), None, 0, None)
 
     def forget() -> None:
         if armed:

@@ -1,0 +1,52 @@
+"""Plans for open sizes are found in one call, as often as they run before they are made for their very sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernelforge import Tensor, realize
+from kernelforge.native import compiled
+from kernelforge.planning import open_plans
+
+
+@pytest.fixture(autouse=True)
+def new_families() -> None:
+    open_plans.forget()
+
+
+def doubled(length: int, times: int) -> None:
+    given = np.random.default_rng(length).integers(9, size=(length, 96)).astype(np.float32)
+    x = Tensor(given).realize()
+    for _ in range(times):
+        found = (x * 2 + 3).flip(0).realize()
+        np.testing.assert_array_equal(found.numpy(), given[::-1] * 2 + 3)
+
+
+@pytest.mark.skipif(compiled is None, reason="needs the C module")
+def test_a_large_plan_is_known_until_it_has_outgrown_its_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realize, "OFTEN", 40)
+    asked, outgrown = list[int](), realize._outgrown
+
+    def counted(plans: realize.Plans, plan: realize.Plan) -> bool:
+        asked.append(plans.runs)
+        return outgrown(plans, plan)
+
+    monkeypatch.setattr(realize, "_outgrown", counted)
+    doubled(501, 1)
+    doubled(517, 60)
+    assert asked  # it was looked for in Python first,
+    assert len(asked) < 40  # most runs were not,
+    assert max(asked) >= 40  # and it was made anew at last
+
+
+@pytest.mark.skipif(compiled is None, reason="needs the C module")
+def test_plans_that_are_let_go_of_are_known_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realize, "OFTEN", 40)
+    monkeypatch.setattr(realize, "MOST_SIZED", 2)
+    told = list[object]()
+    monkeypatch.setattr(realize.compiled, "unknow", told.append)
+    for length in (401, 417, 431, 443, 457, 461):
+        doubled(length, 8)
+    assert len(told) >= 2
+    assert all(isinstance(one, compiled.Function) for one in told)
