@@ -23,7 +23,7 @@ from kernelforge.realize import synchronize
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "sizes.md"
 WIDTH, HEADS = 64, 4
 BATCH, SEQUENCE = 64, 512
-DRAWN, TIMED, ROUNDS, MOST = 120, 8, 30, 8192  # MOST: positions of the functions that do much with each
+DRAWN, TIMED, ROUNDS, MOST = 120, 8, 80, 8192  # MOST: positions of the functions that do much with each
 Function = Callable[[Tensor], Sequence[Tensor]]
 COMPILED = ("compiled for the first", "the second", "all others")
 HEAD = ("function", "sizes", *COMPILED, "a new size, ms", "beside own kernels", "worst")
@@ -33,9 +33,10 @@ Made by `python -m bench.open_sizes`: functions of an array of batch x sequence 
 {BATCH} and sequences of 1 to {SEQUENCE} (at most {MOST} positions in all for those that do much with each). *Compiled*
 are the kernels of the first size, which is planned as it is, of the second, whose kernels are to serve all sizes, and
 of those that come after. *A new size* is the median of what the first call of a size takes longer than the second.
-*Beside own kernels* is the least time of a call beside that with kernels for its very sizes (`KF_OPEN=0`), in turn, in
-the geometric mean of {TIMED} sizes; *worst* is the largest of them. Plans for very sizes, which sizes that return often
-get after a while, are off for that. Where a sequence of 1 comes up, attention has kernels of its own for it.
+*Beside own kernels* is the least time of a call beside that with kernels for its very sizes (`KF_OPEN=0`), one after the
+other, in the geometric mean of {TIMED} sizes; *worst* is the largest of them. Plans for very sizes, which sizes that
+return often get after a while, are off for that. Where a sequence of 1 comes up, attention and masked rows have kernels
+of their own for it.
 
 """
 
