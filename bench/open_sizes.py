@@ -34,9 +34,9 @@ Made by `python -m bench.open_sizes`: functions of an array of batch x sequence 
 are the kernels of the first size, which is planned as it is, of the second, whose kernels are to serve all sizes, and
 of those that come after. *A new size* is the median of what the first call of a size takes longer than the second.
 *Beside own kernels* is the least time of a call beside that with kernels for its very sizes (`KF_OPEN=0`), one after
-the other, in the geometric mean of {TIMED} sizes; *worst* is the largest of them. Plans for very sizes, which sizes that
-return often get after a while, are off for that. Where a sequence of 1 comes up, attention and masked rows have kernels
-of their own for it.
+the other, in the geometric mean of {TIMED} sizes; *worst* is the largest of them. Plans for very sizes, which sizes
+that return often get after a while, are off for that. Where a sequence of 1 comes up, attention and masked rows have
+kernels of their own for it.
 
 """
 
