@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from codegen.dtypes import DType
+import numpy as np
+
+from codegen.dtypes import DType, from_storage, to_storage
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.errors import ShapeError
 from kernelforge.graph import Node, Value, toposort, uniform, user_line
 
+WIDE: Final = 4  # bytes of a float that kernels compute with as it is
 PATTERN: Final = "a pattern, number "  # where others have a file's name
 _patterns: Final = count(1)
 SIZED: Final = frozenset(("reshape", "expand", "pad", "shrink"))  # their attributes are sizes and nothing else
@@ -109,7 +112,8 @@ class _Recorder:
             return self._put(Record(node, (), own, leaf=number), ("leaf", number, node.device, node.dtype))
         if node.op == "const":
             self.found.values.append((node.attr, node.dtype))
-            return self._put(Record(node, (), value=len(self.found.values) - 1), ("const", node.dtype))
+            told = () if _is_of_its_type(node) else (repr(node.attr),)
+            return self._put(Record(node, (), value=len(self.found.values) - 1), ("const", node.dtype, *told))
         if node.op == "iota":
             return self._put(Record(node, (), self._numbers(node.shape)), ("iota", node.dtype))
         sources = tuple([self.add(x) if _is_anew(x) else self.place[x] for x in node.src])
@@ -143,6 +147,15 @@ def _is_anew(node: Node) -> bool:
     if node.realized is not None or node.op == "buffer":
         return False
     return node.op in ("const", "iota") or uniform(node) is not None
+
+
+def _is_of_its_type(const: Node) -> bool:
+    """False for a number beside 16-bit floats, or narrower ones, that has more digits than they: kernels compute with
+    all of these, which no argument of the type would have."""
+    if not const.dtype.is_float or const.dtype.itemsize >= WIDE:
+        return True
+    value = np.asarray([const.attr], const.dtype.compute)
+    return bool(np.array_equal(from_storage(to_storage(value, const.dtype), const.dtype), value, equal_nan=True))
 
 
 def rebuilt(

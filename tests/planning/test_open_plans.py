@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import pytest
@@ -321,3 +322,12 @@ def test_what_another_thread_learns_meanwhile_is_of_no_account(monkeypatch: pyte
     for size in SIZES:
         values = arrays(size, 1)
         np.testing.assert_allclose((Tensor(values) * 2 + 1).sum(2).numpy(), (values * 2 + 1).sum(2), 1e-4, 1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_numbers_with_more_digits_than_narrow_floats_keep_them(dtype: str) -> None:
+    for number, size in product((2.0, 0.5, 0.1, 0.7), (43, 516, 1000)):
+        x = Tensor(arrays((size, 1), size)).cast(dtype).realize()
+        with Context(OPEN=0):
+            expected = (x * number).numpy()
+        np.testing.assert_array_equal((x * number).numpy(), expected)
