@@ -299,6 +299,8 @@ def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:
 
     @wraps(method)
     def called(*args: Any, **kwargs: Any) -> Any:
+        if args and args[0].__class__ is Tensor:
+            return method(*args, **kwargs) if kwargs else method(*args)
         if not args:
             args = next(((kwargs.pop(first),) for first in names if first in kwargs), ())
         if args and isinstance(args[0], _NUMBER) and name in _OF_NUMBERS:

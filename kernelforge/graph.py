@@ -106,10 +106,14 @@ def factor(shape: Shape, value: Value, dtype: DType) -> Node:
 
 
 def beside(op: str, value: Value, array: Node) -> Node | None:
-    """A plain number as an array of the shape and type of another, its other operand; None unless that has floats."""
-    if array.dtype.kind != "f" or (value.__class__ is not float and value.__class__ is not int):
+    """A plain number as an array of the shape and type of another, its other operand; None unless that has its kind of
+    numbers, and for quotients of 16-bit floats, where it depends on which of both it is."""
+    dtype, kind = array.dtype, value.__class__
+    if dtype.is_int:
+        return full(array.shape, value, dtype) if kind is int and dtype.min <= value <= dtype.max else None  # type: ignore[operator]
+    if dtype.kind != "f" or (kind is not float and kind is not int) or (op == "div" and dtype.is_narrow_float):
         return None
-    return (factor if op == "mul" else full)(array.shape, value, array.dtype)
+    return (factor if op == "mul" else full)(array.shape, value, dtype)
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -251,6 +255,12 @@ def _results(arity: int) -> dict[str, dict[DType, DType]]:
 
 
 _RESULTS: Final = {arity: _results(arity) for arity in (1, 2)}  # the first and the last operand are all there are
+
+
+def gives(op: str, dtype: DType) -> bool:
+    """Whether an operation on two arrays takes those of a type as they are."""
+    return dtype in _RESULTS[2][op]
+
 
 binary: Final[Callable[[str, Node, Node], Node]] = elementwise if compiled is None else compiled.binary
 """`elementwise` of two arrays."""

@@ -46,6 +46,7 @@ from kernelforge.node import is_stored, waiting
 from kernelforge.planning.steps import Plan, Step
 from kernelforge.recording import recorder
 from kernelforge.settings import (
+    DEVICE,
     DUMP,
     DUMP_LANGUAGE,
     MEMORY_BUDGET,
@@ -453,8 +454,8 @@ def circumstances() -> tuple[object, ...]:
 
 @remembered
 def simply() -> tuple[object, ...] | None:
-    """The `circumstances`, where launches are made `plainly`; else None."""
-    return circumstances() if plainly() else None
+    """The `circumstances`, with what names the default device, where launches are made `plainly`; else None."""
+    return (DEVICE.value, *circumstances()) if plainly() else None
 
 
 def _ran_for(nodes: Sequence[Node], plan: Plan, found: Structure) -> Ran:

@@ -23,6 +23,7 @@ from kernelforge.kernels import Device
 from kernelforge.kernels.device import runtime_of
 from kernelforge.kernels.runtime import Parts
 from kernelforge.later import later
+from kernelforge.native import compiled as native
 from kernelforge.planning.kept import NO_SERVICE, Service
 from kernelforge.planning.memory import Block
 from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Step, Transfer
@@ -298,6 +299,10 @@ def _brought(buffers: Sequence[Buffer]) -> bool:
     for buffer in away:
         resident(buffer)
     return bool(away)
+
+
+if native is not None:
+    native.set_functions(resident)
 
 
 def contents(buffer: Buffer) -> NDArray:

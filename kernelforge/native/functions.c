@@ -34,6 +34,7 @@ typedef struct {
 } Function;
 
 static PyObject *launched, *finished;
+static PyObject *resident; /* of Python: has a buffer's elements copied to its device */
 
 /* 1 while a launch that the driver was given is not known to be done, -1 with an error set. */
 static int is_busy(PyObject *queues)
@@ -85,6 +86,17 @@ static PyObject *taken(Function *self, PyObject *reserve)
     return memory;
 }
 
+/* Gives a buffer that has no memory yet its own; false with an error set. */
+static bool settle(PyObject *given)
+{
+    kf_buffer *buffer = (kf_buffer *)given;
+    if (!resident || buffer->memory != Py_None || !buffer->size || PyObject_IsTrue(buffer->size) != 1)
+        return !PyErr_Occurred();
+    PyObject *memory = PyObject_CallFunctionObjArgs(resident, given, NULL);
+    Py_XDECREF(memory);
+    return memory;
+}
+
 /* The memory of a place, borrowed; NULL where it has none yet, or is no memory's. */
 static PyObject *memory_of(const struct place *place, PyObject *const *buffers, Py_ssize_t count, PyObject *given,
                            PyObject **news)
@@ -113,6 +125,8 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
             ran = -1;
             break;
         }
+    for (Py_ssize_t i = 0; ran > 0 && i < count; i++)
+        ran = settle(buffers[i]) ? 1 : -1;
     for (Py_ssize_t i = 0; ran > 0 && i < self->count; i++) {
         const struct place *place = &self->places[i];
         used[holds] = memory_of(place, buffers, count, given, news);
@@ -279,6 +293,17 @@ static PyType_Slot slots[] = {
 static PyType_Spec spec = {
     "kernelforge.native._native.Function", sizeof(Function), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
 
+static PyObject *set_functions(PyObject *module, PyObject *given)
+{
+    (void)module;
+    kf_put(&resident, given);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"set_functions", set_functions, METH_O, "Takes what copies a buffer's elements to its device."},
+    {NULL, NULL, 0, NULL}};
+
 int kf_add_functions(PyObject *module)
 {
     if (!launched && !(launched = PyUnicode_InternFromString("launched")))
@@ -286,7 +311,8 @@ int kf_add_functions(PyObject *module)
     if (!finished && !(finished = PyUnicode_InternFromString("finished")))
         return -1;
     kf_function_type = kf_add_type(module, "Function", &spec);
-    return kf_function_type && !PyModule_AddIntConstant(module, "MOST_PLACES", MOST_PLACES) &&
+    return kf_function_type && !PyModule_AddFunctions(module, functions) &&
+                   !PyModule_AddIntConstant(module, "MOST_PLACES", MOST_PLACES) &&
                    !PyModule_AddIntConstant(module, "MOST_NEW", KF_MOST_NEW)
                ? 0
                : -1;

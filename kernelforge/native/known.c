@@ -330,7 +330,7 @@ static bool is_plain(const kf_tensor *tensor)
     if (!kf_is_node(tensor->node) || tensor->leaf != Py_False)
         return false;
     const kf_node *node = (kf_node *)tensor->node;
-    return node->realized == Py_None && PyTuple_Size(node->src);
+    return node->realized == Py_None && !PyObject_TypeCheck(node->attr, kf_buffer_type);
 }
 
 /* 1 where of the tensors that changed, if there are any, all are among these, 0 where not, -1 with an error set.

@@ -306,10 +306,20 @@ kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b)
     return (kf_node *)PyObject_CallFunctionObjArgs(elementwise, op, a, b, NULL);
 }
 
+static PyObject *result_of(PyObject *table, PyObject *op, PyObject *dtype)
+{
+    PyObject *known = table ? PyDict_GetItemWithError(table, op) : NULL;
+    return known ? PyDict_GetItemWithError(known, dtype) : NULL;
+}
+
 PyObject *kf_result_of_one(PyObject *op, PyObject *dtype)
 {
-    PyObject *known = results_of_one ? PyDict_GetItemWithError(results_of_one, op) : NULL;
-    return known ? PyDict_GetItemWithError(known, dtype) : NULL;
+    return result_of(results_of_one, op, dtype);
+}
+
+PyObject *kf_result_of_two(PyObject *op, PyObject *dtype)
+{
+    return result_of(results, op, dtype);
 }
 
 /* ---------------------------------------------------------------------------------------------- for Python */

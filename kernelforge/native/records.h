@@ -141,6 +141,9 @@ kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b);
 /* The type that a scalar operation on one array gives of a type, borrowed; NULL where it gives none, or with an error. */
 PyObject *kf_result_of_one(PyObject *op, PyObject *dtype);
 
+/* The same of one on two arrays of a type. */
+PyObject *kf_result_of_two(PyObject *op, PyObject *dtype);
+
 /* A hash that depends on another one and a value. */
 static inline uint64_t kf_mixed(uint64_t hash, uint64_t value)
 {

@@ -158,12 +158,11 @@ static bool add_node(struct kf_graph *graph, const kf_node *node, uint64_t first
     return add_operation(graph, node);
 }
 
-/* Whether nodes are on one device.  What is on none is computed on the default device, whichever that is. */
+/* Whether nodes are on one device, or all on none: that is computed on the default device, which graphs are known under. */
 static bool are_on_one_device(kf_node *const *roots, Py_ssize_t count)
 {
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (roots[i]->device == Py_None ||
-            (i && PyObject_RichCompareBool(roots[i]->device, roots[0]->device, Py_EQ) != 1))
+    for (Py_ssize_t i = 1; i < count; i++)
+        if (PyObject_RichCompareBool(roots[i]->device, roots[0]->device, Py_EQ) != 1)
             return false;
     return true;
 }

@@ -13,6 +13,7 @@ enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48 };
 static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *narrow_type, *eager, *settled, *detached, *constant, *types;
 static Py_ssize_t patience = PATIENCE_UNKNOWN;
 static PyObject *any_arithmetic, *any_scalar, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type;
+static PyObject *broadcasts; /* recipes of operations on two shapes, by operation: a pair, for both orders of operands */
 
 /* ---------------------------------------------------------------------------------------- the user's line */
 
@@ -244,7 +245,7 @@ static kf_node *operand(PyObject *op, PyObject *other, kf_node *array)
     if (!PyObject_TypeCheck(other, kf_tensor_type))
         return beside(op, other, array);
     kf_node *found = (kf_node *)((kf_tensor *)other)->node;
-    if (!kf_is_node((PyObject *)found) || found->dtype != array->dtype || array->dtype == bool_type)
+    if (!kf_is_node((PyObject *)found) || found->dtype != array->dtype)
         return NULL;
     Py_INCREF((PyObject *)found); /* before Python may run */
     int equal = found->shape == array->shape ? 1 : PyObject_RichCompareBool(found->shape, array->shape, Py_EQ);
@@ -269,6 +270,20 @@ static PyObject *scalar(PyObject *given, PyObject *op)
     return PyErr_Occurred() ? NULL : PyObject_CallMethodObjArgs(given, any_scalar, op, NULL);
 }
 
+static PyObject *applied_of(PyObject *recipes, PyObject *arguments);
+
+/* An operation on tensors of one type and two shapes, by what is known of these; None where nothing is. */
+static PyObject *broadcast(PyObject *op, PyObject *given, PyObject *other, bool reverse)
+{
+    PyObject *recipes = broadcasts ? PyDict_GetItemWithError(PyTuple_GetItem(broadcasts, reverse), op) : NULL;
+    if (!recipes || !PyDict_Check(recipes))
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    PyObject *arguments = PyTuple_Pack(2, given, other);
+    PyObject *found = arguments ? applied_of(recipes, arguments) : NULL;
+    Py_XDECREF(arguments);
+    return found;
+}
+
 static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssize_t count)
 {
     kf_tensor *self = (kf_tensor *)given;
@@ -277,17 +292,26 @@ static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssiz
     if (count != 3)
         return PyErr_Format(PyExc_TypeError, "_arithmetic takes op, other and reverse, not %zd arguments", count);
     PyObject *op = arguments[0], *other = arguments[1];
-    kf_node *a = (kf_node *)Py_NewRef(self->node), *b = operand(op, other, a), *node = NULL;
+    kf_node *a = (kf_node *)Py_NewRef(self->node), *b = NULL, *node = NULL;
+    PyObject *result = kf_result_of_two(op, a->dtype);
+    if (result)
+        b = operand(op, other, a);
     bool is_usual = b && !PyErr_Occurred();
     if (is_usual)
         node = arguments[2] == Py_True ? kf_binary(op, b, a) : kf_binary(op, a, b);
     Py_DECREF(a);
     Py_XDECREF((PyObject *)b);
+    if (!is_usual && result && PyObject_TypeCheck(other, kf_tensor_type) && !PyErr_Occurred()) {
+        PyObject *found = broadcast(op, given, other, arguments[2] == Py_True);
+        if (found != Py_None)
+            return found;
+        Py_DECREF(found);
+    }
     if (!is_usual)
         return PyErr_Occurred() ? NULL
                                 : PyObject_CallMethodObjArgs(given, any_arithmetic, op, other, arguments[2], NULL);
-    PyObject *tracked = self->tracked;
-    if (PyObject_TypeCheck(other, kf_tensor_type))
+    PyObject *tracked = result == bool_type ? Py_None : self->tracked;
+    if (result != bool_type && PyObject_TypeCheck(other, kf_tensor_type))
         tracked = either(tracked, ((kf_tensor *)other)->tracked);
     return wrapped(Py_TYPE(given), node, tracked, 1);
 }
@@ -361,24 +385,21 @@ static PyObject *nodes_of(PyObject *arguments, long place, PyObject **first, PyO
     return nodes;
 }
 
-/* applied(recipes, arguments): the tensor a composite gives by a recipe; None where it has none. */
-static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t count)
+/* The tensor a composite gives of a tuple of arguments by a recipe; None where it has none. */
+static PyObject *applied_of(PyObject *recipes, PyObject *arguments)
 {
-    (void)module;
-    if (count != 2 || !types || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
-        return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
     int other = holds(spelling);
     if (!other)
         other = holds(narrow_type);
     if (other)
         return other < 0 ? NULL : Py_NewRef(Py_None);
-    PyObject *known = recipe_for(given[0], given[1]), *call, *tracked, *shape, *dtype, *recipe, *first, *at;
+    PyObject *known = recipe_for(recipes, arguments), *call, *tracked, *shape, *dtype, *recipe, *first, *at;
     if (!known || known == Py_None)
         return known || PyErr_Occurred() ? known : Py_NewRef(Py_None);
     long place;
     PyObject *result = NULL;
     if (PyArg_ParseTuple(known, "OOOOOl", &call, &recipe, &tracked, &shape, &dtype, &place)) {
-        PyObject *nodes = nodes_of(given[1], place, &first, &at);
+        PyObject *nodes = nodes_of(arguments, place, &first, &at);
         if (nodes && at)
             result = Py_NewRef(at);
         else if (nodes && first)
@@ -389,16 +410,30 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
     return result || PyErr_Occurred() ? result : Py_NewRef(Py_None);
 }
 
+/* applied(recipes, arguments): the same, for Python. */
+static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 2 || !types || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
+        return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
+    return applied_of(given[0], given[1]);
+}
+
 /* -------------------------------------------------------------------------------------------------- the type */
 
 static PyObject *set_tensors(PyObject *module, PyObject *given)
 {
     (void)module;
     PyObject **kept[] = {&get_frame, &is_own, &grad_enabled, &spelling, &narrow_type, &eager, &settled, &detached,
-                         &constant, &types, &bool_type};
-    if (!PyArg_ParseTuple(given, "OOOOOOOOOOOn:set_tensors", kept[0], kept[1], kept[2], kept[3], kept[4], kept[5],
-                          kept[6], kept[7], kept[8], kept[9], kept[10], &patience))
+                         &constant, &types, &bool_type, &broadcasts};
+    if (!PyArg_ParseTuple(given, "OOOOOOOOOOOO!n:set_tensors", kept[0], kept[1], kept[2], kept[3], kept[4], kept[5],
+                          kept[6], kept[7], kept[8], kept[9], kept[10], &PyTuple_Type, kept[11], &patience))
         return NULL;
+    if (PyTuple_Size(broadcasts) != 2 || !PyDict_Check(PyTuple_GetItem(broadcasts, 0)) ||
+        !PyDict_Check(PyTuple_GetItem(broadcasts, 1))) {
+        broadcasts = NULL;
+        return PyErr_Format(PyExc_TypeError, "recipes by operation are a pair of dicts");
+    }
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         Py_INCREF(*kept[i]);
     Py_RETURN_NONE;

@@ -5,7 +5,7 @@ Comes in: tensors of integers or bool, and numbers.  Goes out: tensors of the br
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
@@ -19,11 +19,20 @@ class Bits(Casts):
 
     __slots__ = ()
 
+    if TYPE_CHECKING:
+
+        def _arithmetic(self, op: str, other: Operand, reverse: bool) -> Self: ...
+
     def _bitwise(self, op: str, other: Operand, reverse: bool = False) -> Self:
-        a, b, tracked = self._operands(other, reverse)
+        return self._arithmetic(op, other, reverse)
+
+    def _of_bits(
+        self, op: str, a: graph.Node, b: graph.Node, other: Operand, reverse: bool
+    ) -> tuple[graph.Node, graph.Node]:
+        """The operands of an operation on bits, which floats have not."""
         if a.dtype.is_inexact:
             raise DTypeError(f"bitwise {op} is not defined for {a.dtype}; compare first, or cast() to an integer")
-        return self._wrap(graph.elementwise(op, a, b), tracked)
+        return a, b
 
     def bitwise_and(self, other: Operand, reverse: bool = False) -> Self:
         """The bits set in both."""
@@ -52,10 +61,15 @@ class Bits(Casts):
         return self._shift("shr", other, reverse)
 
     def _shift(self, op: str, other: Operand, reverse: bool) -> Self:
-        a, b, tracked = self._operands(other, reverse)
+        return self._arithmetic(op, other, reverse)
+
+    def _shifting(
+        self, op: str, a: graph.Node, b: graph.Node, other: Operand, reverse: bool
+    ) -> tuple[graph.Node, graph.Node]:
+        """The operands of a shift, which are integers."""
         if not a.dtype.is_int:
             raise DTypeError(f"shifts are not defined for {a.dtype}; cast() to an integer first")
-        return self._wrap(graph.elementwise(op, a, b), tracked)
+        return a, b
 
     def logical_not(self) -> Self:
         """True where the value is zero."""

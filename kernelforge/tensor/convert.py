@@ -80,7 +80,7 @@ class Convert(Random):
     def _computed_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
-        if node.realized is not None or not node.src or (NAN.touched and NAN.value):
+        if node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
             return False
         buffer = realize.realize_again(node)
         if buffer is None:

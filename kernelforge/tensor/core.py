@@ -51,6 +51,7 @@ Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic
 
 grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
 narrow_type: Final[ContextVar[DType | None]] = ContextVar("narrow_type", default=None)  # that autocast() asks for
+broadcasts: Final[tuple[dict[str, Any], dict[str, Any]]] = ({}, {})  # recipes by operation; for operands exchanged
 _new: Final = object.__new__
 leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
 pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # changed; computed with what shares work
@@ -540,5 +541,5 @@ if compiled is not None:
     compiled.heed_changed(getattr(pending, "data", {}))
     compiled.set_tensors(
         _getframe, is_own, grad_enabled.get, spelling.get, narrow_type.get, EAGER, settled, graph.detach, graph.beside,
-        dtypes, dtypes.bool, PATIENCE,
+        dtypes, dtypes.bool, broadcasts, PATIENCE,
     )  # fmt: skip

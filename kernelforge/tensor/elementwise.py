@@ -19,9 +19,16 @@ from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.native import compiled
 from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Core, Operand, broadcast, pinned
+from kernelforge.tensor.core import Core, Operand, broadcast, broadcasts, narrow_type, pinned
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
+_UNLIKE = {
+    "div": "_dividing", "mod": "_remaining", "shl": "_shifting", "shr": "_shifting",
+    **dict.fromkeys(("and", "or", "xor"), "_of_bits"),
+}  # fmt: skip
+"""Operations that not all types have, or that change their operands' types, and what then becomes of these."""
+
+COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
 _LARGEST_UNROLLED_POWER = 16
 ROUNDINGS = frozenset(("floor", "ceil", "trunc", "round"))
 
@@ -52,22 +59,44 @@ class Elementwise(Bits):
             a, b = self._node, other._node
             if a.shape != b.shape:
                 return _broadcasting(op, reverse)(self, other)
-            if a.dtype is b.dtype and a.dtype is not dtypes.bool:
+            if a.dtype is b.dtype and graph.gives(op, a.dtype):
                 node = graph.binary(op, b, a) if reverse else graph.binary(op, a, b)
-                return self._wrap(node, self._tracked or other._tracked or None, 3)
-        elif (number := graph.beside(op, other, self._node)) is not None:  # type: ignore[arg-type]
+                tracked = None if op in COMPARISONS else self._tracked or other._tracked or None
+                return self._wrap(node, tracked, 3)
+        elif graph.gives(op, self._node.dtype) and (number := graph.beside(op, other, self._node)) is not None:  # type: ignore[arg-type]
             a = self._node
             node = graph.binary(op, number, a) if reverse else graph.binary(op, a, number)
-            return self._wrap(node, self._tracked, 3)
+            return self._wrap(node, None if op in COMPARISONS else self._tracked, 3)
         return self._combined(op, other, reverse)
 
     def _combined(self, op: str, other: Operand, reverse: bool) -> Self:
+        """An operation on operands of any shapes and types."""
         a, b, tracked = self._operands(other, reverse)
-        if a.dtype is dtypes.bool:
+        if a.dtype is dtypes.bool and op in _LOGICAL:
             if op == "sub":
                 raise DTypeError("- is not defined for bool tensors; use ^ or logical_not(), or cast() to a number")
             op = _LOGICAL[op]
-        return self._wrap(graph.elementwise(op, a, b), tracked, 2)
+        elif op in _UNLIKE:
+            a, b = getattr(self, _UNLIKE[op])(op, a, b, other, reverse)
+        return self._wrap(graph.elementwise(op, a, b), None if op in COMPARISONS else tracked, 2)
+
+    def _dividing(
+        self, op: str, a: graph.Node, b: graph.Node, other: Operand, reverse: bool
+    ) -> tuple[graph.Node, graph.Node]:
+        """The operands of a true division, which are floats; a number 16-bit floats are divided by has all digits."""
+        if a.dtype.is_narrow_float and isinstance(other, int | float) and not reverse:
+            b = graph.factor(a.shape, other, a.dtype)
+        if not a.dtype.is_inexact:
+            a, b = graph.cast(a, dtypes.default_float), graph.cast(b, dtypes.default_float)
+        return a, b
+
+    def _remaining(
+        self, op: str, a: graph.Node, b: graph.Node, other: Operand, reverse: bool
+    ) -> tuple[graph.Node, graph.Node]:
+        """The operands of a remainder, which are numbers."""
+        if a.dtype is dtypes.bool:
+            raise DTypeError("% is not defined for bool tensors; cast() to an integer first")
+        return a, b
 
     def add(self, other: Operand, reverse: bool = False, *, alpha: float = 1) -> Self:
         """The sum self + alpha * other; logical or for two bool tensors.
@@ -106,26 +135,26 @@ class Elementwise(Bits):
 
         raises ZeroDivisionError when integers are divided by the number 0 and rounded
         """
-        if rounding_mode is not None and not reverse:
+        if rounding_mode is None:
+            return self._arithmetic("div", other, reverse)
+        if not reverse:
             self._check_divisor(other)
         a, b, tracked = self._operands(other, reverse)
-        if rounding_mode not in (None, "trunc", "floor"):
+        if rounding_mode not in ("trunc", "floor"):
             raise ArgumentError(f"rounding_mode is None, 'trunc' or 'floor', got {rounding_mode!r}")
-        if rounding_mode is not None and a.dtype.is_int:
+        if a.dtype.is_int:
             down = self._wrap(graph.elementwise("floordiv", a, b), tracked)
             if rounding_mode == "floor" or a.dtype.kind == "u":
                 return down
             left, right = self._wrap(a, tracked), self._wrap(b, tracked)
             inexact = ((left < 0) ^ (right < 0)) & (left % right).ne(0)
             return down + inexact.cast(a.dtype)
-        if a.dtype.is_narrow_float and isinstance(other, int | float) and not reverse and rounding_mode is None:
-            b = graph.factor(a.shape, other, a.dtype)
         if not a.dtype.is_inexact:
             a, b = graph.cast(a, dtypes.default_float), graph.cast(b, dtypes.default_float)
         quotient = self._wrap(graph.elementwise("div", a, b), tracked)
         if rounding_mode == "floor":
             return quotient._floor_of_exact(self._wrap(a, tracked), self._wrap(b, tracked))
-        return quotient if rounding_mode is None else quotient.trunc()
+        return quotient.trunc()
 
     def _floor_of_exact(self, a: Self, b: Self) -> Self:
         """The floor of a / b before rounding makes it this tensor: 1.0 // 0.1 is 9, though 1.0 / 0.1 is 10.
@@ -151,10 +180,7 @@ class Elementwise(Bits):
         """
         if not reverse:
             self._check_divisor(other)
-        a, b, tracked = self._operands(other, reverse)
-        if a.dtype is dtypes.bool:
-            raise DTypeError("% is not defined for bool tensors; cast() to an integer first")
-        return self._wrap(graph.elementwise("mod", a, b), tracked)
+        return self._arithmetic("mod", other, reverse)
 
     def fmod(self, other: Operand) -> Self:
         """The remainder of truncating division; it has the sign of the dividend, as in C; see mod() for zeros."""
@@ -170,13 +196,11 @@ class Elementwise(Bits):
 
     def maximum(self, other: Operand) -> Self:
         """The larger of both at each place; NaN where either is NaN."""
-        a, b, tracked = self._operands(other, False)
-        return self._wrap(graph.elementwise("max", a, b), tracked)
+        return self._arithmetic("max", other, False)
 
     def minimum(self, other: Operand) -> Self:
         """The smaller of both at each place; NaN where either is NaN."""
-        a, b, tracked = self._operands(other, False)
-        return self._wrap(graph.elementwise("min", a, b), tracked)
+        return self._arithmetic("min", other, False)
 
     def pow(self, exponent: Operand, reverse: bool = False) -> Self:
         """self to the power of exponent; integer tensors stay integers for exponents >= 0.
@@ -185,11 +209,14 @@ class Elementwise(Bits):
         """
         if not reverse and isinstance(exponent, int | float) and not isinstance(exponent, bool):
             return self._power_of_scalar(exponent)
+        if isinstance(exponent, Core) and self.dtype.is_float and exponent._node.dtype is self.dtype:
+            return self._arithmetic("pow", exponent, reverse)
         a, b, tracked = self._operands(exponent, reverse)
         if not a.dtype.is_float:
             return self._wrap(a, tracked)._integer_power(self._wrap(b, tracked))
         return self._wrap(graph.elementwise("pow", a, b), tracked)
 
+    @composite
     def _power_of_scalar(self, exponent: int | float) -> Self:
         if not self.dtype.is_inexact and (isinstance(exponent, float) or exponent < 0):
             if not isinstance(exponent, float):
@@ -269,10 +296,7 @@ class Elementwise(Bits):
     # Comparison and selection -----------------------------------------------------------------------------------
 
     def _compare(self, op: str, other: Operand, reverse: bool = False) -> Self:
-        if isinstance(other, Core) and (x := self._node).dtype is (y := other._node).dtype and x.shape == y.shape:
-            return self._wrap(graph.binary(op, y, x) if reverse else graph.binary(op, x, y), None)
-        a, b, _ = self._operands(other, reverse)
-        return self._wrap(graph.elementwise(op, a, b), None)
+        return self._arithmetic(op, other, reverse)
 
     def lt(self, other: Operand) -> Self:
         """True where self < other."""
@@ -314,6 +338,11 @@ class Elementwise(Bits):
             return self.nonzero(as_tuple=True)  # type: ignore[attr-defined]
         if x is None or y is None:
             raise ArgumentError("where() takes both x and y, or neither")
+        return self._choice(x, y)
+
+    @composite
+    def _choice(self, x: Operand, y: Operand) -> Self:
+        """`where` of two operands."""
         a, b, tracked = self._pair(x, y)
         condition = graph.cast(self._node, dtypes.bool)
         if condition.shape != a.shape:
@@ -452,6 +481,9 @@ class Elementwise(Bits):
         return self.mod(other, reverse=True)
 
     def __pow__(self, other: Operand) -> Self:
+        plain = other.__class__ is int or other.__class__ is float
+        if plain and self._node.dtype.kind != "c" and narrow_type.get() is None:
+            return self._power_of_scalar(other)  # type: ignore[arg-type]
         return self.pow(other)
 
     def __rpow__(self, other: Operand) -> Self:
@@ -485,4 +517,6 @@ def _broadcasting(op: str, reverse: bool) -> Callable[[Any, Any], Any]:
     def broadcasting(x: Elementwise, y: Elementwise) -> Elementwise:
         return x._combined(op, y, reverse)
 
-    return composite(broadcasting)
+    known: Callable[[Any, Any], Any] = composite(broadcasting)
+    broadcasts[reverse][op] = known.recipes  # type: ignore[attr-defined]
+    return known

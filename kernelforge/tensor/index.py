@@ -85,25 +85,10 @@ class Index(Scatter):
         """
         if broadcast_shapes(selection.shape, value.shape, what="assignment") != selection.shape:
             raise ShapeError(f"cannot assign {value.shape} to a part of shape {selection.shape}: it does not broadcast")
-        placed = self._put_back(expanded(value._node, selection.shape), selection)
-        inside = self._put_back(graph.full(selection.shape, True, dtypes.bool), selection)
+        placed, inside = selection.put_back(expanded(value._node, selection.shape)), selection.inside
         if graph.uniform(inside) is not None:
             return value._derived(placed) if prod(selection.shape) else self
         return self._wrap(inside, None).where(value._derived(placed), self)
-
-    def _put_back(self, node: Node, selection: Selection) -> Node:
-        """The elements of a view at the places of this tensor they came from, zeros elsewhere."""
-        parts = selection.parts
-        node = graph.reshape(node, tuple([part.count for part in parts]))
-        for dim, part in enumerate(parts):
-            if abs(part.step) > 1 and part.count > 1:
-                start, stop = part.bounds
-                wide = graph.reshape(node, (*node.shape[: dim + 1], 1, *node.shape[dim + 1 :]))
-                wide = graph.unwindow(wide, dim, stop - start, abs(part.step))
-                node = graph.reshape(wide, (*node.shape[:dim], stop - start, *node.shape[dim + 1 :]))
-        node = graph.flip(node, tuple([i for i, part in enumerate(parts) if part.step < 0 and part.count]))
-        pads = [(part.bounds[0], n - part.bounds[1]) for part, n in zip(parts, self.shape)]
-        return graph.pad(node, tuple(pads))
 
     # Picks ------------------------------------------------------------------------------------------------------
 
@@ -157,7 +142,7 @@ class Index(Scatter):
     @composite
     def _at_places(self, dims: tuple[int, ...], place: int, *picks: Self) -> Self:
         """The elements at the indices of some dimensions, whose dimensions go to a place among the others."""
-        selection = Selection((), self.shape, {dim: pick._node for dim, pick in zip(dims, picks)}, place)
+        selection = Selection((), self.shape, {dim: pick._node for dim, pick in zip(dims, picks)}, place, self.shape)
         _, x, dim, index = self._merged(selection)
         count = index.size
         aligned = graph.reshape(index, tuple([count if i == dim else 1 for i in range(x.ndim)]))
@@ -231,7 +216,7 @@ class Index(Scatter):
                 parts.append(Part(_checked(item, dim, self.shape), 1, 1))
         together = not advanced or advanced[-1][0] - advanced[0][0] == len(advanced) - 1
         place = advanced[0][1] if advanced and together else 0
-        return Selection(tuple(parts), tuple(shape), picks, place)
+        return Selection(tuple(parts), tuple(shape), picks, place, self.shape)
 
     def _filled(self, index: Any) -> list[Any]:
         """An item for each dimension: integers, slices, and nodes of indices in normal form; between them None, ...

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from codegen.dtypes import dtypes
+from kernelforge import graph
 from kernelforge.graph import Node
 from kernelforge.tensor.aliases import Step
 
 MOST_SELECTIONS: Final = 4096  # that are kept
+Pads = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ class Selection:
     shape    the view's shape once integers have dropped and None has added dimensions
     picks    dimension of the view -> the int32 or int64 indices that pick from it
     place    where the dimensions of the picks go in the result, counted without the picked ones
+    whole    the tensor's shape
     """
 
     parts: tuple[Part, ...]
     shape: tuple[int, ...]
     picks: dict[int, Node]
     place: int
+    whole: tuple[int, ...]
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -60,6 +65,34 @@ class Selection:
         if self.shape != tuple([part.count for part in self.parts]):
             steps.append(("reshape", self.shape))
         return tuple(steps)
+
+    def put_back(self, node: Node) -> Node:
+        """The elements of a view at the places of the tensor they came from, zeros elsewhere."""
+        counts, apart, turned, pads = self._way_back
+        node = graph.reshape(node, counts)
+        for dim, size, step in apart:
+            wide = graph.reshape(node, (*node.shape[: dim + 1], 1, *node.shape[dim + 1 :]))
+            wide = graph.unwindow(wide, dim, size, step)
+            node = graph.reshape(wide, (*node.shape[:dim], size, *node.shape[dim + 1 :]))
+        return graph.pad(graph.flip(node, turned), pads)
+
+    @cached_property
+    def inside(self) -> Node:
+        """True at the places of the tensor that are viewed."""
+        return self.put_back(graph.full(self.shape, True, dtypes.bool))
+
+    @cached_property
+    def _way_back(self) -> tuple[tuple[int, ...], list[tuple[int, int, int]], tuple[int, ...], Pads]:
+        """How many there are of each dimension; those with steps, what they span and the steps; those turned round;
+        what is before and behind."""
+        bounds = [part.bounds for part in self.parts]
+        spans = [(dim, stop - start, abs(self.parts[dim].step)) for dim, (start, stop) in enumerate(bounds)]
+        return (
+            tuple([part.count for part in self.parts]),
+            [(dim, span, step) for dim, span, step in spans if step > 1 and self.parts[dim].count > 1],
+            tuple([dim for dim, part in enumerate(self.parts) if part.step < 0 and part.count]),
+            tuple([(start, n - stop) for (start, stop), n in zip(bounds, self.whole)]),
+        )
 
 
 _selections: Final[dict[tuple[object, ...], Selection]] = {}
