@@ -5,12 +5,14 @@ Comes in: a plan that ran, with its programs compiled.  Goes out: the plan, with
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from kernelforge.planning.memory import Block
 from kernelforge.planning.steps import Plan
 
 TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
+BOUNDARY: Final = 128  # bytes at whose multiples what lies in one memory begins
 AGAIN: Final = 4  # runs after which there will be more: the function takes as long to make as it saves in many
 
 
@@ -31,14 +33,9 @@ def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any
     where |= {number: (leaves + i, 0) for i, (number, _) in enumerate(new)}
     where |= {number: (slot.takes, 0) for number, slot, _ in plan.made if slot.takes >= 0}
     sizes = [nbytes for _, nbytes in new]
-    blocks: list[tuple[int, int]] = []
-    for block in needed:
-        if block.within < 0:
-            blocks.append((leaves + len(sizes), 0))
-            sizes.append(block.nbytes)
-        else:
-            blocks.append((blocks[block.within][0], block.offset))
-    where |= {number: blocks[block] for number, block in scratch}
+    places, beside = _beside(needed, leaves + len(sizes), where)
+    where |= {number: places[block] for number, block in scratch}
+    sizes += [beside] if beside else []
     fixed = {number: memory_of_flags(number) for number in plan.flags} | plan.given
     where |= {number: (leaves + len(sizes) + i, 0) for i, number in enumerate(fixed)}
     where |= {number: (leaves + len(sizes) + len(fixed) + i, 0) for i, number in enumerate(kept)}
@@ -46,4 +43,24 @@ def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any
     where |= {number: (whole, offset + start) for number, start, (whole, offset) in parts}
     if batch and all(slot in where for _, places in batch for slot in places):
         launches = [(executable, [where[slot] for slot in places]) for executable, places in batch]
-        plan.single = runtime.single(launches, sizes, leaves, len(new), list(fixed.values()), len(plan.flags))
+        fixed_memories, flagged = list(fixed.values()), len(plan.flags)
+        plan.single = runtime.single(launches, sizes, leaves, len(new), fixed_memories, flagged, not plan.takes)
+
+
+def _beside(
+    blocks: Sequence[Block], whole: int, where: Mapping[int, tuple[int, int]]
+) -> tuple[list[tuple[int, int]], int]:
+    """Where blocks lie side by side in one memory, the one of the number `whole`, and its bytes; those that are parts
+    of results lie in these, of which `where` tells."""
+    places: list[tuple[int, int]] = []
+    end = 0
+    for block in blocks:
+        if block.host >= 0:
+            memory, start = where[block.host]
+            places.append((memory, start + block.offset))
+        elif block.within >= 0:
+            places.append((whole, places[block.within][1] + block.offset))
+        else:
+            places.append((whole, end))
+            end += -(-block.nbytes // BOUNDARY) * BOUNDARY
+    return places, end

@@ -324,13 +324,6 @@ def _memories(
     given = _with_taken(plan, leaves, taken) if taken else leaves
     memories: list[Any] = [buffer.memory or (resident(buffer) if buffer.size else None) for buffer in given]
     memories += [None] * (len(plan.slots) - len(memories))
-    needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
-    if needed:
-        blocks = allocated(needed)
-        for number, block in scratch:
-            memories[number] = blocks[block]
-    for number, memory in service.memories.items():
-        memories[number] = memory
     made: dict[int, Buffer] = {}
     for number, slot, nbytes in plan.made:
         if slot.takes >= 0:
@@ -339,6 +332,13 @@ def _memories(
         memory = runtime_of(slot.device).allocate(nbytes) if nbytes else None
         memories[number] = memory
         made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
+    needed, scratch = plan.lean if service.serves_all else (plan.blocks, plan.scratch)
+    if needed:
+        blocks = allocated(needed, memories)
+        for number, block in scratch:
+            memories[number] = blocks[block]
+    for number, memory in service.memories.items():
+        memories[number] = memory
     for number in plan.flags:
         memories[number] = _fault(plan, number).memory
     if plan.parts:
@@ -350,17 +350,19 @@ def _memories(
     return memories, made
 
 
-def allocated(blocks: Sequence[Block]) -> list[Any]:
-    """Memory for blocks; a whole comes before its parts."""
+def allocated(blocks: Sequence[Block], results: Sequence[Any] | Mapping[int, Any]) -> list[Any]:
+    """Memory for blocks; a whole comes before its parts.  results: the memory of results by their slots."""
     found: list[Any] = []
-    parts: dict[int, Parts] = {}
+    parts: dict[tuple[int, int], Parts] = {}
     for block in blocks:
-        if block.within < 0:
+        if block.within < 0 and block.host < 0:
             found.append(runtime_of(block.device).allocate(block.nbytes))
             continue
-        if block.within not in parts:
-            parts[block.within] = runtime_of(block.device).parts(found[block.within])
-        found.append(parts[block.within].part(block.offset, block.nbytes))
+        key = block.within, block.host
+        if key not in parts:
+            whole = results[block.host] if block.within < 0 else found[block.within]
+            parts[key] = runtime_of(block.device).parts(whole)
+        found.append(parts[key].part(block.offset, block.nbytes))
     return found
 
 

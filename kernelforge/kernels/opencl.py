@@ -204,9 +204,10 @@ class OpenCLRuntime:
         results: int,
         fixed: Sequence[Memory],
         flagged: int,
+        spares: bool = True,
     ) -> Called | None:
         """Kernels as a function from the buffers they read to the memory they have written; see `opencl_single`."""
-        return single(self.pool, self._queues, launches, sizes, leaves, results, fixed, flagged)
+        return single(self.pool, self._queues, launches, sizes, leaves, results, fixed, flagged, spares)
 
     @contextmanager
     def launching(self) -> Iterator[Callable[[Compiled, bool], float | None]]:

@@ -11,6 +11,7 @@ memory, so that nothing running can still use it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from struct import Struct
 from typing import Any, Final
 
@@ -53,6 +54,7 @@ def single(
     results: int,
     fixed: Sequence[Memory] = (),
     flagged: int = 0,
+    spares: bool = True,
 ) -> Called | None:
     """A function that calls kernels, spelled out for their arguments: a loop over them would take as long as the rest.
     None where some of them cannot be called.
@@ -63,6 +65,7 @@ def single(
     leaves    how many buffers there are, and results: how many results
     fixed     memory that is the same each time
     flagged   how many of these, the first, are flags of faults: while one is set, the C module leaves it to launches
+    spares    whether memory of results may stay in reserve.  What is in reserve is held, so nothing is written over it
     """
     first = leaves + len(sizes)
     used = sorted({number for _, places in launches for number, _ in places})
@@ -72,12 +75,13 @@ def single(
     beyond = first + len(fixed)
     addresses |= {number: f"given[{number - beyond}].block.address" for number in used if number >= beyond}
     names: dict[str, Any] = {"queues": queues, "fixed": fixed}  # which must live as long as the function
+    stays = [(nbytes, spares or i >= results) for i, nbytes in enumerate(sizes)]
     kernels = [executable.native for executable, _ in launches]
     natives = [(kernel, places) for kernel, (_, places) in zip(kernels, launches) if kernel is not None]
     if len(natives) == len(launches):
         order = {number: i for i, number in enumerate(used)}
         steps = [(kernel, [(order[number], offset) for number, offset in places]) for kernel, places in natives]
-        function = compiled and _function(compiled, pool, queues, steps, used, sizes, leaves, results, fixed, flagged)
+        function = compiled and _function(compiled, pool, queues, steps, used, stays, leaves, results, fixed, flagged)
         if function is not None:
             return function
         names["run"] = sequence(steps, len(used))
@@ -87,7 +91,8 @@ def single(
     else:
         long = "".join(f" or kernel{i}.direct is None" for i in range(len(launches)))
         calls = _called_in_turn(launches, names)
-    names |= {f"take{i}": pool.taker(nbytes) for i, nbytes in enumerate(sizes)}
+    takers = [pool.taker(nbytes) if may_stay else partial(pool.take, nbytes) for nbytes, may_stay in stays]
+    names |= {f"take{i}": taker for i, taker in enumerate(takers)}
     found = ", ".join(f"new{i}" for i in range(results))
     text = _TEXT.format(
         takes="\n    ".join([f"new{i} = take{i}()" for i in range(len(sizes))] or ["pass"]),
@@ -107,16 +112,19 @@ def _function(
     queues: Queues,
     steps: Sequence[tuple[Native, Sequence[Place]]],
     used: Sequence[int],
-    sizes: Sequence[int],
+    stays: Sequence[tuple[int, bool]],
     leaves: int,
     results: int,
     fixed: Sequence[Memory],
     flagged: int,
 ) -> Called | None:
-    """`single` as an object of the C module; None where it has more parts than such an object may have."""
-    if max(len(used), leaves) > module.MOST_PLACES or len(sizes) > module.MOST_NEW or not results:
+    """`single` as an object of the C module; None where it has more parts than such an object may have.
+
+    stays   of memory taken anew the bytes, and whether it may stay in reserve
+    """
+    if max(len(used), leaves) > module.MOST_PLACES or len(stays) > module.MOST_NEW or not results:
         return None
-    first = leaves + len(sizes)
+    first = leaves + len(stays)
     beyond = first + len(fixed)
     places = []
     for number in used:
@@ -126,7 +134,7 @@ def _function(
     run: Called = module.Function(
         module.Sequence([kernel.step(at) for kernel, at in steps], len(used)),
         tuple(places),
-        tuple([(nbytes, pool.reserve(nbytes)) for nbytes in sizes]),
+        tuple([(nbytes, pool.reserve(nbytes) if may_stay else None) for nbytes, may_stay in stays]),
         results,
         pool.take,
         queues,

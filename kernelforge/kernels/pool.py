@@ -1,7 +1,8 @@
 """Freed device memory, kept for reuse: fresh pages cost more than the arithmetic done on them.
 
 Comes in: blocks given back by `Memory` handles.  Goes out: blocks of the same size class.  Sizes are rounded up to one
-of eight steps per power of two, so less than an eighth is wasted.  It knows no driver: a runtime gives it functions.
+of eight steps per power of two, large ones to one of 32, and large blocks serve somewhat smaller requests as well; so
+less than an eighth is wasted.  It knows no driver: a runtime gives it functions.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from kernelforge.kernels.runtime import Block, Memory
 from kernelforge.settings import POOL, remembered
 
 SMALLEST: Final = 256
+LARGE: Final = 1 << 20  # bytes beyond which classes lie closer
+NEAR: Final = 4  # such classes of which a free block is used where the right one has none
 COUNTED: Final = 1 << 14  # bytes of a block from which it counts for how much memory has grown
 MOST_SPARED: Final = 1 << 19  # bytes of memory that a taker has in reserve, twice; beyond, little is gained
 ALL_SPARED: Final = 16 << 20  # bytes in the reserves of all takers
@@ -27,14 +30,14 @@ _new: Final = object.__new__
 
 @lru_cache(maxsize=4096)
 def size_class(nbytes: int) -> int:
-    """The number of bytes taken for a request: the next of eight steps per power of two.
+    """The number of bytes taken for a request: the next of eight steps per power of two, beyond a MiB of 32.
 
-    >>> size_class(0), size_class(4096), size_class(5000)
-    (256, 4096, 5120)
+    >>> size_class(0), size_class(4096), size_class(5000), size_class((1 << 20) + 1) - (1 << 20)
+    (256, 4096, 5120, 32768)
     """
     if nbytes <= SMALLEST:
         return SMALLEST
-    step = 1 << ((nbytes - 1).bit_length() - 4)
+    step = 1 << ((nbytes - 1).bit_length() - (6 if nbytes > LARGE else 4))
     return -(-nbytes // step) * step
 
 
@@ -100,7 +103,7 @@ class Pool:
         memory = _new(Memory)  # without a call of __init__
         memory.nbytes, memory.block, memory.owner = nbytes, block, self
         if capacity >= COUNTED:
-            grew(capacity)
+            grew(block.capacity)
         return memory
 
     def taker(self, nbytes: int) -> Callable[[], Memory]:
@@ -181,6 +184,9 @@ class Pool:
 
     def _fresh(self, capacity: int) -> Block:
         self._free.setdefault(capacity, [])
+        near = self._near(capacity) if capacity >= LARGE else None
+        if near is not None:
+            return near
         try:
             block = self._make(capacity)
         except MemoryError:
@@ -189,6 +195,16 @@ class Pool:
             block = self._made_now(capacity)
         self._bytes += capacity
         return block
+
+    def _near(self, capacity: int) -> Block | None:
+        """A free block that is a little larger."""
+        for _ in range(NEAR):
+            capacity = size_class(capacity + 1)
+            try:
+                return self._free[capacity].pop()
+            except LookupError:
+                continue
+        return None
 
     def _made_now(self, capacity: int) -> Block:
         try:

@@ -8,7 +8,7 @@ PyTypeObject *kf_function_type;
 
 enum kind { LEAF, NEW, FIXED, GIVEN };
 
-enum { MOST_PLACES = 256 };
+enum { MOST_PLACES = 1024 };
 
 /* Where an address comes from. */
 struct place {

@@ -13,7 +13,7 @@ bool kf_sequence_run(PyObject *sequence, const uint64_t *addresses);
 /* How many addresses it needs. */
 size_t kf_sequence_places(PyObject *sequence);
 
-enum { KF_MOST_NEW = 32 }; /* memories that a function takes anew */
+enum { KF_MOST_NEW = 512 }; /* memories that a function takes anew */
 enum { KF_RAN_INTO_FAULTS = 2 };
 
 /* Runs a function on buffers: 1 when it ran, KF_RAN_INTO_FAULTS when kernels found indices out of range on the way, 0

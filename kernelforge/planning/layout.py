@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kernelforge.planning.memory import Lifetime, assign, total
+from kernelforge.planning.memory import Host, Lifetime, assign, total
 from kernelforge.planning.steps import Launch, Layout, Plan
 
 
@@ -24,7 +24,12 @@ def lay_out(plan: Plan) -> None:
             last[slot] = number
     scratch = [slot for slot in first if plan.slots[slot].role == "scratch"]
     needs = [(plan.slots[s].nbytes, plan.slots[s].device, first[s], last[s], s in touched) for s in scratch]
-    chosen, plan.blocks = assign([Lifetime(*need) for need in needs])
+    hosts = [
+        Host(number, slot.nbytes, slot.device, first[number])
+        for number, slot in enumerate(plan.slots)
+        if slot.role == "result" and slot.takes < 0 and number in first and number not in touched
+    ]
+    chosen, plan.blocks = assign([Lifetime(*need) for need in needs], hosts)
     plan.scratch = list(zip(scratch, chosen))
     plan.lean = _lean(plan)
 

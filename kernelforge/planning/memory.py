@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 
@@ -31,45 +32,92 @@ class Block:
     """A piece of memory several results use one after the other.
 
     within, offset   for one that is a part of another: that one's number and where in it this one begins
+    host             for one that is a part of the memory of a plan's result, at the offset: that one's slot
     """
 
     nbytes: int
     device: str
     within: int = -1
     offset: int = 0
+    host: int = -1
+
+
+@dataclass(frozen=True)
+class Host:
+    """The memory of a plan's result, in which others may lie before the first step that touches it."""
+
+    slot: int
+    nbytes: int
+    device: str
+    first: int
 
 
 ALIGNMENT: Final = 1024  # bytes at whose multiples parts begin
-SAVED: Final = 1 << 20  # bytes for which blocks are made parts of one: to make parts takes a little time in each run
+SAVED: Final = 1 / 64  # of the bytes, for which blocks are made parts: that takes a little time in a run
 LARGE: Final = 1 << 16  # bytes of a result worth it
 MOST: Final = 512  # results that are parts, the largest: to place them takes time that grows with their square
 LARGEST: Final = 1 << 30  # bytes of a whole: devices bound what they give at a time
 
 
-def assign(lifetimes: Sequence[Lifetime]) -> tuple[list[int], list[Block]]:
-    """A block for each result, and the blocks; those of large results are parts of one where that saves much."""
-    chosen, blocks = shared(lifetimes)
+def assign(lifetimes: Sequence[Lifetime], hosts: Sequence[Host] = ()) -> tuple[list[int], list[Block]]:
+    """A block for each result, and the blocks; those of large results are parts of one, or of the memory of what the
+    plan goes on to give its caller, where that saves enough."""
+    plain = shared(lifetimes)
+    ways = [way for way in (_beside(lifetimes, ()), _beside(lifetimes, hosts)) if way is not None]
+    if not ways:
+        return plain
+    least = min(ways, key=lambda way: total(way[1]))
+    return least if total(plain[1]) - total(least[1]) > SAVED * total(plain[1]) else plain
+
+
+def _beside(lifetimes: Sequence[Lifetime], hosts: Sequence[Host]) -> tuple[list[int], list[Block]] | None:
+    """`assign` where large results are parts of one block, and of hosts; None where there are none, or too many."""
     large = [i for i, x in enumerate(lifetimes) if x.nbytes >= LARGE and not x.alone]
     large = sorted(large, key=lambda i: -lifetimes[i].nbytes)[:MOST]
-    places, sizes = packed([lifetimes[i] for i in large])
-    rest = [i for i in range(len(lifetimes)) if i not in set(large)]
+    inside = _inside([lifetimes[i] for i in large], hosts) if hosts else [None] * len(large)
+    apart = [i for i, place in zip(large, inside) if place is None]
+    places, sizes = packed([lifetimes[i] for i in apart])
+    if not large or max(sizes.values(), default=0) > LARGEST:
+        return None
+    rest = sorted(set(range(len(lifetimes))).difference(large))
     others, own = shared([lifetimes[i] for i in rest])
-    saved = total(blocks) - total(own) - sum(sizes.values())
-    if not sizes or saved < SAVED or max(sizes.values()) > LARGEST:
-        return chosen, blocks
-    own += [Block(nbytes, device) for device, nbytes in sizes.items()]
-    number = {whole.device: i for i, whole in enumerate(own[-len(sizes) :], len(own) - len(sizes))}
+    chosen = [0] * len(lifetimes)
     for i, block in zip(rest, others):
         chosen[i] = block
-    for i, place in zip(large, places):
+    number = {device: len(own) + i for i, device in enumerate(sizes)}
+    own += [Block(nbytes, device) for device, nbytes in sizes.items()]
+    for i, place in zip(apart, places):
         chosen[i] = len(own)
         own.append(Block(lifetimes[i].nbytes, lifetimes[i].device, number[lifetimes[i].device], place))
+    for i, found in zip(large, inside):
+        if found is not None:
+            chosen[i] = len(own)
+            own.append(Block(lifetimes[i].nbytes, lifetimes[i].device, offset=found[1], host=found[0]))
     return chosen, own
 
 
+def _inside(lifetimes: Sequence[Lifetime], hosts: Sequence[Host]) -> list[tuple[int, int] | None]:
+    """For each result a host, by its slot, and where in it there is room as long as the result lives; None where there
+    is none.  Hosts are filled from the smallest that fits."""
+    found: list[tuple[int, int] | None] = []
+    filled: dict[int, list[tuple[int, Lifetime]]] = {host.slot: [] for host in hosts}
+    ordered = sorted(hosts, key=lambda host: host.nbytes)
+    for need in lifetimes:
+        best = None
+        for host in ordered:
+            if host.nbytes >= need.nbytes and host.device == need.device and host.first > need.last:
+                place = _gap(need, filled[host.slot])
+                if place + need.nbytes <= host.nbytes:
+                    best = host.slot, place
+                    filled[host.slot].append((place, need))
+                    break
+        found.append(best)
+    return found
+
+
 def total(blocks: Sequence[Block]) -> int:
-    """The bytes that blocks take together."""
-    return sum(block.nbytes for block in blocks if block.within < 0)
+    """The bytes that blocks take together, beside results."""
+    return sum(block.nbytes for block in blocks if block.within < 0 and block.host < 0)
 
 
 def packed(lifetimes: Sequence[Lifetime]) -> tuple[list[int], dict[str, int]]:
@@ -92,15 +140,20 @@ def _in_gaps(lifetimes: Sequence[Lifetime], order: Sequence[int]) -> tuple[list[
     places = [0] * len(lifetimes)
     sizes: dict[str, int] = {}
     for count, i in enumerate(order):
-        need, place = lifetimes[i], 0
-        met = (j for j in order[:count] if _meets(lifetimes[j], need))
-        for j in sorted(met, key=places.__getitem__):
-            if place + need.nbytes <= places[j]:
-                break
-            place = max(place, -(-(places[j] + lifetimes[j].nbytes) // ALIGNMENT) * ALIGNMENT)
-        places[i] = place
+        need = lifetimes[i]
+        places[i] = place = _gap(need, [(places[j], lifetimes[j]) for j in order[:count]])
         sizes[need.device] = max(sizes.get(need.device, 0), place + need.nbytes)
     return places, sizes
+
+
+def _gap(need: Lifetime, placed: Sequence[tuple[int, Lifetime]]) -> int:
+    """The lowest place in a piece of memory that what is placed there leaves as long as a result lives."""
+    start = 0
+    for place, other in sorted([x for x in placed if _meets(x[1], need)], key=itemgetter(0)):
+        if start + need.nbytes <= place:
+            break
+        start = max(start, -(-(place + other.nbytes) // ALIGNMENT) * ALIGNMENT)
+    return start
 
 
 def _meets(a: Lifetime, b: Lifetime) -> bool:

@@ -349,7 +349,9 @@ class Planner:
         """The plan of given steps, with memory assigned; asked: positions of the steps that prepare a weight."""
         plan = self.plan
         plan.slots = slots
+        over = {slot.takes for slot in slots}  # what is overwritten is prepared anew in each run
         found = preparations(steps, asked, len(self.leaf), self._scratch_bytes, self._kind)
+        found = [p for p in found if over.isdisjoint(p.leaves)]
         found += self._tables(steps, {position for p in found for position in p.steps})
         apart = frozenset(position for p in found for position in p.steps)
         memory = [next((n for n in (slot.whole, slot.takes) if n >= 0), i) for i, slot in enumerate(plan.slots)]

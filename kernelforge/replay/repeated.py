@@ -44,7 +44,8 @@ class Repeated:
         memories = [buffer.memory for buffer in leaves]
         made = [(allocate(nbytes) if slot.takes < 0 else memories[slot.takes], slot) for _, slot, nbytes in plan.made]
         memories += [memory for memory, _ in made]
-        memories += running.allocated(plan.blocks)
+        results = {number: memory for (number, _, _), (memory, _) in zip(plan.made, made)}
+        memories += running.allocated(plan.blocks, results)
         memories += running.divided(plan, [memories[self._place[whole]] for whole in plan.wholes])
         self._preset.run(memories)
         GlobalCounters.kernel_count += plan.kernels

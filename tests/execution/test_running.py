@@ -62,7 +62,7 @@ def test_results_that_lie_side_by_side_in_one_block_are_right(seed: int, monkeyp
     monkeypatch.setattr(memory, "LARGE", 1)
     monkeypatch.setattr(memory, "SAVED", -(1 << 30))
     met, allocated = [], running.allocated
-    monkeypatch.setattr(running, "allocated", lambda blocks: [met.extend(blocks), allocated(blocks)][1])
+    monkeypatch.setattr(running, "allocated", lambda blocks, *given: [met.extend(blocks), allocated(blocks, *given)][1])
     random = np.random.default_rng(seed)
     sizes = [int(n) for n in random.integers(2, 60, 9)]
     weights = [random.standard_normal(shape).astype(np.float32) / 8 for shape in pairwise(sizes)]

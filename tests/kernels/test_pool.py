@@ -182,3 +182,13 @@ def test_memory_whose_making_was_interrupted_goes_quietly(monkeypatch: pytest.Mo
     memory.nbytes = 16
     del memory
     assert not told
+
+
+@pytest.mark.skipif(GUARDED, reason="guarded memory has other sizes")
+def test_a_large_free_block_serves_somewhat_smaller_requests() -> None:
+    """Sizes close to each other share blocks, those further apart do not, and no more is taken than is asked for."""
+    pool, made, _ = pool_of()
+    for nbytes in (17 << 20, 33 << 19, 16 << 20, 15 << 20, 17 << 20, 33 << 19):
+        pool.take(nbytes)
+    assert made == [17 << 20, 15 << 20]
+    assert pool.bytes_used == 0 and pool.bytes_free == 32 << 20

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelforge.planning.memory import ALIGNMENT, LARGE, Lifetime, assign, total
+from kernelforge.planning.memory import ALIGNMENT, LARGE, Host, Lifetime, assign, total
 
 
 @st.composite
@@ -79,3 +79,27 @@ def test_growing_results_need_the_two_largest_blocks() -> None:
 def test_the_best_fitting_free_block_is_taken() -> None:
     needs = [Lifetime(10, "CPU", 0, 0), Lifetime(100, "CPU", 0, 0), Lifetime(9, "CPU", 1, 1), Lifetime(50, "CPU", 1, 1)]
     assert assign(needs)[0] == [1, 0, 1, 0]
+
+
+@given(st.lists(st.integers(LARGE, 1 << 20), max_size=9), st.lists(st.integers(0, 1 << 21), max_size=5))
+def test_parts_of_results_are_dead_before_these_are_written(sizes: list[int], results: list[int]) -> None:
+    needs = [Lifetime(n, "CPU", i % 7, i % 7 + n % 4, n % 5 == 0) for i, n in enumerate(sizes)]
+    hosts = {i: Host(i, n, "CPU" if n % 9 else "GPU", n % 11) for i, n in enumerate(results)}
+    chosen, blocks = assign(needs, list(hosts.values()))
+    inside = [(need, block) for need, number in zip(needs, chosen) if (block := blocks[number]).host >= 0]
+    for i, (need, block) in enumerate(inside):
+        host = hosts[block.host]
+        assert need.last < host.first and need.device == host.device and not need.alone
+        assert block.offset % ALIGNMENT == 0 and block.offset + need.nbytes <= host.nbytes
+        for other, there in inside[:i]:
+            apart = block.offset >= there.offset + other.nbytes or there.offset >= block.offset + need.nbytes
+            if block.host == there.host and not apart:
+                assert need.last < other.first or other.last < need.first
+    assert total(blocks) <= total(assign(needs)[1])
+
+
+def test_what_is_needed_no_more_when_a_result_is_written_lies_in_its_memory() -> None:
+    needs = [Lifetime(1 << 20, "CPU", 0, 1), Lifetime(1 << 20, "CPU", 1, 2), Lifetime(1 << 20, "CPU", 2, 3)]
+    chosen, blocks = assign(needs, [Host(5, 2 << 20, "CPU", 3)])
+    assert [blocks[number].host for number in chosen] == [5, 5, -1]
+    assert total(blocks) == 1 << 20

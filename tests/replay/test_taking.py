@@ -6,8 +6,9 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, jit, nn
+from kernelforge import Tensor, graph, jit, nn, realize
 from kernelforge.nn import optim
+from kernelforge.replay import capture
 from kernelforge.replay.capture import LARGE, Filled
 from kernelforge.replay.taking import are_alone
 
@@ -160,3 +161,39 @@ def test_large_constants_of_one_value_are_that_value(dtype: str) -> None:
         (entry,) = captured._entries
         kinds = {type(x) for x in entry.capture.constants}
         assert (Filled in kinds) == (i == 0)  # all elements from the first replay on
+
+
+def test_updates_stay_in_place_once_their_plan_is_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where some results are in new memory: nothing else holds that."""
+    monkeypatch.setattr(realize, "LEAST_SPARED", 0)
+    alone, asked = [], capture.are_alone
+    monkeypatch.setattr(capture, "are_alone", lambda tensors: [alone.append(asked(tensors)), alone[-1]][1])
+    first, second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+    model = nn.Sequential(first, nn.BatchNorm2d(8), nn.ReLU(), second, nn.BatchNorm2d(8), nn.ReLU())
+    x = Tensor(np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)).realize()
+    step = jit(trained(model, optim.AdamW(model.parameters(), lr=0.01)))
+    for _ in range(10):
+        step(x).item()
+    assert len(alone) > 7 and all(alone)
+
+
+def test_weights_that_are_prepared_stay_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form that weights are brought into is not kept where the weights are overwritten."""
+    monkeypatch.setattr(realize, "LEAST_SPARED", 0)
+    w = Tensor(np.random.default_rng(1).standard_normal((40, 24)).astype(np.float32)).realize()
+    before = w.numpy()
+
+    @jit
+    def step(x: Tensor) -> Tensor:
+        prepared = Tensor._wrap(graph.contiguous(w.transpose(0, 1)._node, "weight"), False)
+        loss = (x @ prepared).square().sum()
+        w.assign(w * 0.5)
+        return loss
+
+    x = np.ones((3, 24), np.float32)
+    places = []
+    for i in range(6):
+        expected = ((x @ (before * 0.5**i).T) ** 2).sum()
+        np.testing.assert_allclose(step(Tensor(x)).item(), expected, rtol=1e-4)
+        places.append(serial(w))
+    assert places[2] == places[3] == places[4] == places[5]
