@@ -37,7 +37,7 @@ from codegen.choose.transposed import crossed, crossing, transposed, transposing
 from codegen.choose.window import windowed
 from codegen.goals import dynamic_exprs
 from codegen.index import Atom, Axis
-from codegen.ir import Kernel, Load, Store
+from codegen.ir import Apply, Kernel, Load, Store
 from codegen.nest import plain_schedule
 from codegen.rewrites.contract import Contraction, contractions, is_beside, pairing
 from codegen.schedule import Ahead, Schedule, Stage, Step
@@ -50,6 +50,8 @@ ALONE = 1 << 13  # points of a kernel that is run as one group: sooner done than
 WIDE = 32  # vectors of the widest stripe of columns
 STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
 LITTLE = 8  # fused multiply-adds for an element
+FEW = 3  # vectors
+FUNCTION = 8  # cost of an operation from which on it is a function, and no instruction
 ROWS_AHEAD = (4, 0, 8, 16)  # rows asked for ahead where columns are walked
 ROW_BYTES = 2048  # from one row to the next, beyond which the next piece is not foreseen
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
@@ -71,15 +73,23 @@ def lane_axis(kernel: Kernel, target: Target, among: Sequence[Axis], pick: Pick)
     which reduces read the least of what they read again and again from places that lie apart.
 
     An axis that leaves most lanes empty, and is reduced along, is none where a kept one fills them all; nor is one that
-    leaves any, where more is done with a row than to reduce it once.
+    leaves any, where more is done with a row than to reduce it once; nor one of few vectors, where a function is taken
+    of what a row came to, which is as much work for one as for a vector of them.
     """
     votes, kept = lane_votes(kernel, target.lanes), parallel_axes(kernel)
     if any(votes.get(a) and a.size >= target.lanes for a in kept):
         once = len(kernel.reduces) == 1 and all(cost(store.value) <= LITTLE for store in kernel.stores)
-        least = target.lanes // 2 + 1 if once else target.lanes
+        least = target.lanes // 2 + 1 if once else target.lanes * (FEW if _takes_functions(kernel, kept) else 1)
         among = [a for a in among if a in kept or a.size >= least]
     voted = sorted((a for a in among if votes.get(a)), key=lambda a: (gathers(kernel, a), -votes[a]))
     return pick("lanes", voted or among[-1:] or [None])
+
+
+def _takes_functions(kernel: Kernel, kept: Sequence[Axis]) -> bool:
+    """True where nothing is stored along a reduced axis, and a function is taken of values of kept axes alone."""
+    alone = frozenset(kept)
+    taken = any(isinstance(e, Apply) and e.op.cost >= FUNCTION and e.axes and e.axes <= alone for e in kernel.exprs)
+    return taken and all(store.value.axes <= alone for store in kernel.stores)
 
 
 def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis, int] = MappingProxyType({})) -> None:

@@ -87,14 +87,23 @@ def _sum_of(length: int) -> written.Field:
     return lambda i: written.over("add", length, lambda r: x(i, r))
 
 
+def _range_of(length: int) -> written.Field:
+    x = written.tensor("x", 64, length)
+    ends = [lambda i, op=op: written.over(op, length, lambda r: x(i, r)) for op in ("max", "min")]
+    return lambda i: apply("sub", *(end(i) for end in ends))
+
+
 def test_lanes_of_short_rows_that_are_walked_twice_lie_across_them() -> None:
-    """A sum of such a row is one vector; what else is done with a row would be done one by one."""
-    for length, lane in ((13, 64), (16, 16), (40, 40)):
-        kernel = prepare(written.kernel("rows", (64,), written.log_sum_exp(written.tensor("x", 64, length), length)))
-        assert [axis.size for axis in choose(kernel, CPU).vector] == [lane]
+    """A sum of such a row is one vector; what else is done with a row would be done one by one, and functions of what
+    it came to cost as much for one row as for a vector of them."""
+    for length, lane, function_lane in ((13, 64, 64), (16, 16, 64), (40, 40, 64), (50, 50, 50)):
+        log = prepare(written.kernel("log", (64,), written.log_sum_exp(written.tensor("x", 64, length), length)))
+        assert [axis.size for axis in choose(log, CPU).vector] == [function_lane]
+        walked = prepare(written.kernel("range", (64,), _range_of(length)))
+        assert [axis.size for axis in choose(walked, CPU).vector] == [lane]
         once = prepare(written.kernel("rows", (64,), _sum_of(length)))
         assert [axis.size for axis in choose(once, CPU).vector] == [length]
-        check(kernel, once)
+        check(log, walked, once)
 
 
 def check(*kernels_: Kernel) -> None:
