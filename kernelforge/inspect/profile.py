@@ -136,6 +136,7 @@ def profile() -> Iterator[Profile]:
     """A context that watches every launch.
 
     >>> from kernelforge import Tensor
+    >>> from kernelforge.inspect.profile import profile
     >>> with profile() as p:
     ...     _ = (Tensor.ones(64, 64) + 1).sum().item()
     >>> len(p.events)
