@@ -144,7 +144,7 @@ def _walked(
 
 def _states(inputs: Sequence[Node], roots: Sequence[Node], given: Sequence[Node], reverse: bool) -> Node:
     """The states after all steps; what the step uses from outside is the same in all of them."""
-    same = [x for x in outside_of(roots[:1], inputs) if x is not roots[0]]
+    same = outside_of(roots[:1], inputs)
     stand_ins = placeholders([(x.shape, x.dtype, x.device) for x in same])
     (step,) = recipes("scan", replaced(roots[:1], dict(zip(same, stand_ins))), [*inputs, *stand_ins])
     return walked(step, given[0], given[1:], same, reverse)

@@ -177,3 +177,23 @@ def test_scan_of_nothing() -> None:
         scan(lambda c, x: (c, x), 0, Tensor.zeros(0, 2))
     with pytest.raises(ShapeError, match="different lengths"):
         scan(lambda c, x: (c, x), 0, (Tensor.zeros(3), Tensor.zeros(2)))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", ["a constant", "a tensor from outside", "what it was", "the element"])
+def test_a_scan_that_carries_what_it_did_not_compute(name: str, reverse: bool) -> None:
+    outside = Tensor([5.0, 6.0]) * 2
+    carried = {
+        "a constant": lambda c, x: Tensor.zeros(2) + 3,
+        "a tensor from outside": lambda c, x: outside,
+        "what it was": lambda c, x: c,
+        "the element": lambda c, x: x,
+    }[name]
+
+    def step(c: Tensor, x: Tensor) -> Any:
+        return carried(c, x), c + x
+
+    begin, xs = Tensor([1.0, 2.0]), Tensor(np.arange(12.0, dtype=np.float32).reshape(6, 2))
+    plainly = _unrolled(step, begin, xs, 0, range(6), reverse)
+    for found, expected in zip(scan(step, begin, xs, reverse=reverse), plainly):
+        assert found.tolist() == expected.tolist()
