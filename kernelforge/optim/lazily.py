@@ -58,6 +58,27 @@ class Seen(NamedTuple):
     graph: Structure
 
 
+class Told(NamedTuple):
+    """What is taken down of a step before it is made for the first time.  It holds neither nodes nor buffers: what
+    nothing else needs may be overwritten.
+
+    leaves, nodes  the places of those of its graph, by identity
+    """
+
+    key: tuple[object, ...]
+    changed: Sequence[Tensor]
+    others: list[Tensor]
+    leaves: dict[int, int]
+    nodes: dict[int, int]
+
+
+def told(seen: Seen) -> Told:
+    """A step of which the graph may go."""
+    leaves = {id(leaf): place for place, leaf in enumerate(seen.graph.leaves)}
+    nodes = {id(node): place for place, node in enumerate(seen.graph.nodes)}
+    return Told(seen.key, seen.changed, seen.others, leaves, nodes)
+
+
 class Steps:
     """The steps of an optimiser that are known."""
 
@@ -108,12 +129,11 @@ class Steps:
         settle(seen.others)
         return True
 
-    def record(self, seen: Seen, ran: Ran | None) -> None:
+    def record(self, seen: Told, ran: Ran | None) -> None:
         """Takes down how a step ran that was not known, if that is all it did and the next will do the same."""
         if ran is None or not is_steady(ran):
             return
-        places = {id(leaf): place for place, leaf in enumerate(seen.graph.leaves)}
-        numbers = {id(node): place for place, node in enumerate(seen.graph.nodes)}
+        places, numbers = seen.leaves, seen.nodes
         made = {id(x): place for place, x in enumerate(ran.buffers)}
         stored = [id(x._stored) for x in (*seen.changed, *seen.others)]
         if made.keys() != set(stored) or not places.keys() >= set(map(id, ran.leaves)):

@@ -14,7 +14,7 @@ import numpy as np
 
 from kernelforge.errors import ArgumentError, DTypeError, KindError
 from kernelforge.optim.again import Again, recorded, seen
-from kernelforge.optim.lazily import Steps
+from kernelforge.optim.lazily import Steps, told
 from kernelforge.optim.options import Group, Options, Required, check_not_negative, listed, stored
 from kernelforge.optim.states import packed_state, unpacked_state
 from kernelforge.optim.updates import MARK, Updates, spelled
@@ -167,10 +167,11 @@ class Optimizer:
         step = None if key is None else steps.seen((constants, *key), *tensors)
         if step is not None and steps.run(step):
             return
+        first, step = None if step is None else told(step), None
         before = seen([tensor for some in tensors for tensor in some])
         ran = self._first(taking_part, fresh, thorough=0 not in before)
-        if step is not None:
-            steps.record(step, ran)
+        if first is not None:
+            steps.record(first, ran)
         if hasattr(type(self)._updated, MARK):
             self._again, self._again_from = recorded(ran, *tensors, before), constants
 

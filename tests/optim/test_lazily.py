@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, nn, no_grad, optim
+from kernelforge import Tensor, nn, no_grad, optim, realize
 from kernelforge.errors import PlaceError
 from kernelforge.optim.lazily import Steps
 from kernelforge.optim.optimizer import Optimizer
@@ -198,3 +198,20 @@ def test_an_index_out_of_range_is_told_with_the_line_of_its_step() -> None:
     w.numpy()
     step([0, 1], False)
     assert w.numpy().shape == (3, 2)
+
+
+def test_what_is_known_of_a_step_holds_nothing_that_may_be_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+    asked = realize.dying
+    monkeypatch.setattr(realize, "dying", lambda *given: [dying := asked(*given), found.append(len(dying))][0])
+    layers = nn.Sequential(nn.Linear(600, 600), nn.Tanh(), nn.Linear(600, 600))
+    optimizer = optim.AdamW(layers.parameters(), lr=0.01)
+    x = Tensor(np.ones((4, 600), np.float32)).realize()
+    for _ in range(3):
+        found.clear()
+        optimizer.zero_grad()
+        loss = layers(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+    assert max(found) > 2
