@@ -192,7 +192,8 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
         same_length([outputs, given], "a function's value and its cotangent")
         with enable_grad():
             found = _pulled(outputs, given, variables)
-        return tuple(filled(primals, [_returned(dx, depth) for dx in found]))
+        around = _depth.get()  # a function of the cotangent may be differentiated
+        return tuple(filled(primals, [_returned(dx, around) for dx in found]))
 
     value = mapped(result, lambda x: _returned(x, depth) if isinstance(x, Tensor) else x)
     return (value, pull, more) if has_aux else (value, pull)

@@ -120,3 +120,19 @@ def test_a_cotangent_made_of_the_value() -> None:
 
     assert func.grad(pulled)(Tensor([1.0, 2.0])).tolist() == [6.0, 24.0]
     assert func.hessian(pulled)(Tensor([1.0, 2.0])).tolist() == [[12.0, 0.0], [0.0, 24.0]]
+
+
+def test_a_pull_is_differentiated_by_its_cotangent() -> None:
+    """Also where the function was pulled from outside of every transformation."""
+    x, move = Tensor([1.0, 2.0, 3.0]), Tensor([1.0, 10.0, 100.0])
+    _, pull = func.vjp(lambda a: a**3, x)
+    found = [
+        func.vjp(lambda c: pull(c)[0], x)[1](move)[0],
+        func.jvp(lambda c: pull(c)[0], (x,), (move,))[1],
+        func.grad(lambda c: (pull(c)[0] * move).sum())(x),
+        func.jacrev(lambda c: pull(c)[0])(x) @ move,
+        func.vmap(func.grad(lambda c: (pull(c)[0] * move).sum()))(x.stack(x))[1],
+    ]
+    for slope in found:
+        assert slope.tolist() == [3.0, 120.0, 2700.0]
+    assert not pull(x)[0].requires_grad
