@@ -144,16 +144,15 @@ def is_number(data: object) -> bool:
 def literal_dtype(value: object, beside: DType) -> DType:
     """The type a Python scalar takes beside a tensor: the tensor's own, unless its kind cannot hold the scalar.
 
-    raises DTypeError for an integer outside the tensor's range
+    raises DTypeError for an integer outside the range of that type
     """
     if isinstance(value, bool):
         return beside
     if isinstance(value, int):
-        if beside is dtypes.bool:
-            return dtypes.default_int
-        if beside.is_int and not beside.min <= value <= beside.max:
-            raise DTypeError(f"{value} does not fit {beside} ({beside.min} to {beside.max}); cast the tensor first")
-        return beside
+        found = dtypes.default_int if beside is dtypes.bool else beside
+        if found.is_int and not found.min <= value <= found.max:
+            raise DTypeError(f"{value} does not fit {found} ({found.min} to {found.max}); cast the tensor first")
+        return found
     if isinstance(value, float):
         return beside if beside.is_inexact else dtypes.default_float
     if isinstance(value, complex):

@@ -242,6 +242,15 @@ def test_errors():
         Tensor([1.0]) << 1
 
 
+@pytest.mark.parametrize("name", ["mul", "add", "gt", "bitwise_and", "maximum"])
+def test_integers_beside_truth_values_are_never_cut_off(name, device):
+    truth = Tensor([True, False])
+    assert getattr(truth, name)(2**31 - 1).tolist() == getattr(truth.cast("int32"), name)(2**31 - 1).tolist()
+    for number in (2**31, 2**40, 2**63 - 1, -(2**31) - 1):
+        with pytest.raises(DTypeError, match=f"{number} does not fit int32"):
+            getattr(truth, name)(number)
+
+
 def test_whole_quotients_of_floats_agree_with_their_remainders(device):
     """Quotients near a whole number, and operands that are infinite or zero."""
     x = np.array([1, 1, -1, 0.3, 6, 7.5, -7.5, 7.5, 0, 5, -5, np.inf, -3], np.float64)
