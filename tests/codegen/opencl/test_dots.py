@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codegen.choose.candidates import Space
@@ -130,6 +130,7 @@ def test_a_schedule_for_groups_means_the_same_where_there_are_none():
 
 @settings(max_examples=10)
 @given(rows=st.integers(2, 20), length=st.integers(2, 300), kind=st.sampled_from(BYTES), seed=st.integers(0, 99))
+@example(rows=4, length=64, kind=dtypes.uint8, seed=1)
 def test_bytes_are_summed_in_groups(rows, length, kind, seed):
     kernel = total(rows, length, kind)
     (r,), arrays = kernel.reduces, arguments(kernel, seed)
@@ -139,6 +140,7 @@ def test_bytes_are_summed_in_groups(rows, length, kind, seed):
     (i,), (k,) = (kernel.stores[0].index.axes, r.bound)
     schedule = Schedule((Step(i, 4), Step(i, 1), Step(k, 64)), 1, (k,))
     program = render_nest(build(kernel, schedule, target()))
-    assert length < 64 or "int8" not in target().dots or "kf_dot_int8" in program.source
+    # A row of one step is summed where it is used, no total being kept from step to step.
+    assert length <= 64 or "int8" not in target().dots or "kf_dot_int8" in program.source
     (got,) = run_all([program], [arrays])
     np.testing.assert_array_equal(got["out"], expected(kernel, arrays))
