@@ -34,7 +34,7 @@ from codegen.nodes import (
 )
 
 FEW = 4  # vectors
-ROWS, LEAST_ROWS = 4, 2  # of a last tile along an open axis that are done together
+ROWS = (4, 3, 2)  # of a last tile along an open axis that are done together
 WASTE = 16  # the last tile may do one in so many of an axis' points for nothing
 _IDEMPOTENT = frozenset(("max", "min", "and", "or"))
 
@@ -87,14 +87,17 @@ def shorter_steps(loop: Loop, nest: Nest) -> tuple[int, ...]:
 
 def fewer_rows(loop: Loop, nest: Nest) -> int:
     """The rows that are done together of a last tile along an open axis, where there may be few in it: a tile that sums
-    are accumulated for in registers, a row of vectors for each of its points.  0 where it stays whole."""
+    are accumulated for in registers, a row of vectors for each of its points.  0 where it stays whole: where rows would
+    go beyond the tile, and where sums go back to a wider box, of which registers hold a slice as long as a tile."""
     axis, inner = loop.axis, list(nodes(loop.body))
-    if axis in nest.schedule.vector or loop.tile < 2 * LEAST_ROWS or loop.grid or _is_walked(axis, inner):
+    rows = next((n for n in ROWS if loop.tile >= 2 * n and loop.tile % n == 0), 0)
+    if not rows or axis in nest.schedule.vector or loop.grid or _is_walked(axis, inner):
+        return 0
+    if any(isinstance(n, WriteBack) and axis in n.inner.tile for n in inner):
         return 0
     if any(isinstance(n, Pack | Advance) for n in inner) or any(_has_panels(box, axis) for box in _outer(inner)):
         return 0
     sums = any(isinstance(n, Update) and not n.box.array and axis in n.box.tile for n in inner)
-    rows = ROWS if loop.tile >= 2 * ROWS else -(-loop.tile // 2)
     return rows if sums and any(isinstance(n, Loop) for n in inner) else 0
 
 

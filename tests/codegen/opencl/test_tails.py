@@ -7,7 +7,10 @@ from codegen.dtypes import ALL, DType, dtypes, to_storage
 from codegen.index import Axis
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, load, reduce
+from codegen.nest import build
+from codegen.nodes import Loop, nodes
 from codegen.opencl.printer import render
+from codegen.opencl.tails import fewer_rows
 from codegen.program import Program
 from codegen.schedule import Schedule, Stage, Step
 from codegen.target import CPU
@@ -130,3 +133,19 @@ def test_tiles_of_a_product_at_sizes_around_them() -> None:
 def test_text_grows_little_with_a_ragged_size() -> None:
     even, ragged = (len(body(gemm(size, size, 5))) for size in (128, 127))
     assert ragged < 1.6 * even
+
+
+@pytest.mark.parametrize(("tile", "depth", "rows"), [(8, 64, 4), (6, 64, 3), (7, 64, 0), (8, 16, 0), (6, 16, 0)])
+def test_rows_of_a_last_tile_stay_within_what_holds_their_sums(tile: int, depth: int, rows: int) -> None:
+    """Sums over blocks of k lie in an array for all of a group's rows, to which registers are written back."""
+    i, j, k = Axis("i", 1009), Axis("j", 32), Axis("k", 64)
+    sizes = {"x": 1009 * 64, "y": 64 * 32, "out": 1009 * 32}
+    x, y, out = (Param(name, dtypes.float32, size) for name, size in sizes.items())
+    product = apply("mul", load(x, i.index * 64 + k.index), load(y, k.index * 32 + j.index))
+    kernel = Kernel("rows", (x, y, out), (Store(out, i.index * 32 + j.index, reduce("add", product, [k])),))
+    blocks = [(k, depth)] if depth < 64 else []
+    schedule = Schedule(steps((i, 4 * tile), *blocks, (j, 32), (i, tile), (k, 1)), 1, (j,))
+    nest = build(kernel, schedule, CPU)
+    found = [node for node in nodes(nest.body) if isinstance(node, Loop) and node.axis is i and node.tile == tile]
+    assert found
+    assert fewer_rows(found[0], nest) == rows
