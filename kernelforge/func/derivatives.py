@@ -41,20 +41,33 @@ def _inside() -> Iterator[int]:
         _depth.reset(token)
 
 
-def marked(values: Sequence[Tensor], depth: int, place: int = 0) -> list[Tensor]:
-    """The tensors as variables of their own: nodes that no other part of the graph is computed from."""
+def marked(
+    values: Sequence[Tensor], depth: int, place: int = 0, beside: Sequence[Tensor] | None = None
+) -> list[Tensor]:
+    """The tensors as variables of their own: nodes that nothing else is computed from, or nothing of `beside`."""
     for x in values:
         if not x.dtype.is_inexact:
             raise DTypeError(
                 f"a derivative with respect to a tensor of {x.dtype}: only floats and complex numbers have one; "
                 "cast it first"
             )
-    return [Tensor._wrap(_mark(x._node, ("variable", depth, place, i)), True) for i, x in enumerate(values)]
+    return [Tensor._wrap(_mark(x._node, ("variable", depth, place, i), beside), True) for i, x in enumerate(values)]
 
 
-def _mark(x: Node, attr: tuple[object, ...]) -> Node:
-    """A node for x that is no other's: results of an earlier function of x may still depend on the mark of that one."""
-    number = next(i for i in count() if find("surrogate", (*attr, i), (x, x)) is None)
+def _mark(x: Node, attr: tuple[object, ...], beside: Sequence[Tensor] | None = None) -> Node:
+    """A node for x that is no other's: results of an earlier function of x may still depend on the mark of that one.
+
+    beside  all that must not depend on it, where that is known: the graph is the same then whatever else there is
+    """
+    used: set[Node] | None = None
+    for number in count():
+        there = find("surrogate", (*attr, number), (x, x))
+        if there is None:
+            break
+        if beside is not None:
+            used = set(toposort([y._node for y in beside])) if used is None else used
+            if there not in used:
+                break
     return graph.node_of("surrogate", (x, x), (*attr, number), x.shape, x.dtype)
 
 
@@ -83,7 +96,9 @@ def _pulled(
     used = [i for i, y in enumerate(outputs) if y.dtype.is_inexact and y._tracked]
     if not used:
         return [x.zeros_like() for x in variables]
-    constant = {i: Tensor._wrap(_mark(cotangents[i]._node, ("cotangent",)), cotangents[i]._tracked) for i in used}
+    constant = {
+        i: Tensor._wrap(_mark(cotangents[i]._node, ("cotangent",), outputs), cotangents[i]._tracked) for i in used
+    }
     parts = [_inner(outputs[i], constant[i]) for i in used]
     total = sum(parts[1:], parts[0])
     return total._gradients(total._cotangent(None), variables, tuple([x._node for x in (*constant.values(), *cuts)]))
@@ -266,7 +281,7 @@ class Motion:
         duals = [y.ones_like() for y in outputs]
         floats = [i for i, y in enumerate(outputs) if y.dtype.is_inexact]
         self._count += 2
-        for i, dual in zip(floats, marked([duals[i] for i in floats], self.depth, self._count - 1)):
+        for i, dual in zip(floats, marked([duals[i] for i in floats], self.depth, self._count - 1, outputs)):
             duals[i] = dual
         pulled = _pulled(outputs, duals, self.variables, self.variables[self._given :])
         pushed = iter(_pulled(pulled, self.moves, [duals[i] for i in floats]))

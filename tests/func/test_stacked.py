@@ -9,6 +9,7 @@ import pytest
 
 import kernelforge
 from kernelforge import Tensor, func, jit
+from kernelforge.counters import GlobalCounters
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("numpy_device")
@@ -136,3 +137,22 @@ def test_a_pull_is_differentiated_by_its_cotangent() -> None:
     for slope in found:
         assert slope.tolist() == [3.0, 120.0, 2700.0]
     assert not pull(x)[0].requires_grad
+
+
+@pytest.mark.parametrize("name", ["gradients", "of each example", "pushed gradients"])
+def test_steps_are_planned_alike_whatever_is_held_uncomputed(name: str) -> None:
+    def loss(w: Tensor, x: Tensor) -> Tensor:
+        return (w * x).tanh().square().mean()
+
+    slope: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "gradients": func.grad(loss),
+        "of each example": lambda w, x: func.vmap(func.grad(loss), (None, 0))(w, x).mean(0),
+        "pushed gradients": lambda w, x: func.jvp(func.grad(lambda a: loss(a, x)), (w,), (w * 2,))[1],
+    }
+    held, w, plans = [], Tensor([0.1, 0.2, 0.3]), []
+    for i in range(6):
+        found = slope[name](w, Tensor(np.full((4, 3), i + 0.5, np.float32)))
+        w = (w - 0.1 * found).realize()
+        held.append(found)
+        plans.append(GlobalCounters.plans)
+    assert plans[2:] == plans[2:3] * 4
