@@ -70,10 +70,15 @@ def test_each_call_gives_new_memory(runtime: OpenCLRuntime, groups: int) -> None
         np.testing.assert_allclose(values(runtime, memory, groups), expected, rtol=1e-6)
 
 
-def test_what_has_no_memory_is_left_to_a_launch(runtime: OpenCLRuntime) -> None:
-    _, called, x, _ = made(runtime)
-    x.memory = None
-    assert called([x]) is None
+def test_what_is_still_on_the_host_is_left_to_a_launch_or_copied(runtime: OpenCLRuntime) -> None:
+    """The function of Python leaves it, that of the C module copies it."""
+    _, called, x, expected = made(runtime)
+    x.host, x.memory = expected - np.arange(4, dtype=np.float32) / 3, None
+    found = called([x])
+    if runtime is RUNTIMES[0]:
+        assert found is None and x.memory is None
+    else:
+        np.testing.assert_allclose(values(runtime, found, 4), expected, rtol=1e-6)
 
 
 def test_while_a_launch_runs_it_is_left_to_a_launch(runtime: OpenCLRuntime) -> None:
