@@ -350,6 +350,14 @@ static int are_all_changed(kf_tensor *const *tensors, Py_ssize_t count, bool for
     return failed ? -1 : !left;
 }
 
+/* 1 where a switch of Python is on, 0 where not, -1 with an error set; soon known of one that never was. */
+static int is_on(PyObject *setting)
+{
+    PyObject *found = PyObject_GetAttr(setting, touched);
+    Py_XDECREF(found);
+    return !found ? -1 : found == Py_False ? 0 : PyObject_IsTrue(setting);
+}
+
 /* 1 where nothing but the graph of tensors says what is to be done, 0 where not, -1 with an error set. */
 static int is_all(kf_tensor *const *tensors, Py_ssize_t count)
 {
@@ -358,9 +366,9 @@ static int is_all(kf_tensor *const *tensors, Py_ssize_t count)
     for (Py_ssize_t i = 0; i < PyList_Size(waiting); i++)
         if (PyObject_Size(PyList_GetItem(waiting, i)))
             return 0;
-    PyObject *found = PyObject_GetAttr(not_a_number, touched), *records = found ? PyObject_CallNoArgs(recorder) : NULL;
-    int plain = !records ? -1 : found == Py_False && records == Py_None;
-    Py_XDECREF(found);
+    int looks = is_on(not_a_number);
+    PyObject *records = looks ? NULL : PyObject_CallNoArgs(recorder);
+    int plain = looks ? (looks < 0 ? -1 : 0) : !records ? -1 : records == Py_None;
     Py_XDECREF(records);
     return plain > 0 ? are_all_changed(tensors, count, false) : plain;
 }

@@ -37,8 +37,8 @@ def forget(nodes: Iterable[Node], named: Set[Node] = frozenset()) -> None:
     waiting: list[Node] | None = None
     names = {y for x in named if x.device is not None for y in _names(x)}
     for node in nodes:
-        if node.realized is None or node.op == "buffer" or _leads_to(node, _is_target):
-            continue
+        if node.realized is None or node.op == "buffer" or node.device is None or _leads_to(node, _is_target):
+            continue  # what is on no device is made of nothing, and shared by all that make the same
         if _is_crossed(node, gradients):
             waiting = _waiting(named or held(alive())) if waiting is None else waiting
             if _is_crossed(node, waiting):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, realize
+from kernelforge import Context, Tensor, realize
 from kernelforge.native import compiled
-from kernelforge.planning import open_plans
+from tests.forgotten import forget_plans
 
 
 @pytest.fixture(autouse=True)
-def new_families() -> None:
-    open_plans.forget()
+def new_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_plans(monkeypatch)
+    monkeypatch.setattr(realize, "_sized", deque())
 
 
 def doubled(length: int, times: int) -> None:
@@ -50,3 +53,16 @@ def test_plans_that_are_let_go_of_are_known_no_more(monkeypatch: pytest.MonkeyPa
         doubled(length, 8)
     assert len(told) >= 2
     assert all(isinstance(one, compiled.Function) for one in told)
+
+
+@pytest.mark.skipif(compiled is None, reason="needs the C module")
+def test_who_looked_for_nan_once_finds_known_plans_in_one_call_afterwards() -> None:
+    x, one = Tensor(np.ones(64, np.float32)).realize(), Tensor(np.ones(64, np.float32)).realize()
+    with Context(NAN=1):
+        (x + one).realize()
+    for _ in range(4):
+        (x + one).realize()
+    y = x + one
+    assert compiled.computed_again(y) and y.tolist() == [2] * 64
+    with Context(NAN=1):
+        assert not compiled.computed_again(x + one)

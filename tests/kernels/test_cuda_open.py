@@ -22,6 +22,7 @@ from kernelforge.planning import open_plans
 from kernelforge.planning.open_launches import wanted_names
 from kernelforge.settings import Context
 from tests.fake_cuda import FakeDriver, installed
+from tests.forgotten import forget_plans
 from tests.kernels.conftest import increment
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
@@ -48,8 +49,7 @@ FUNCTIONS: dict[str, Made] = {
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
     """A GPU of host memory whose kernels may take sizes, and no graph that was met before."""
     monkeypatch.setattr(realize, "prints_kernels", lambda: False)
-    monkeypatch.setattr(open_plans, "_families", {})
-    monkeypatch.setattr(open_plans, "_reduced", {})
+    forget_plans(monkeypatch)
     with installed(FakeDriver(), str(tmp_path)) as fake, Context(DEVICE="CUDA", OPEN=1):
         yield fake
 
