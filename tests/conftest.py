@@ -17,6 +17,7 @@ from kernelforge.errors import DeviceError
 from kernelforge.kernels import Device
 from kernelforge.kernels.cuda_driver import absence
 from kernelforge.settings import CACHE_PLANS, OPENCL, TRAINING, TUNE_LOCK, WORKERS, forget
+from tests.alone import pytest_runtest_call  # noqa: F401
 from tests.guarded import GUARDED, install
 from tests.modes import pytest_pyfunc_call, pytest_terminal_summary  # noqa: F401
 from tests.optional import left_out

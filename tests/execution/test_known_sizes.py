@@ -12,6 +12,9 @@ from kernelforge.native import compiled
 from tests.forgotten import forget_plans
 
 
+pytestmark = pytest.mark.alone
+
+
 @pytest.fixture(autouse=True)
 def new_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_plans(monkeypatch)

@@ -61,6 +61,7 @@ def array(size: tuple[int, int]) -> NDArray:
 SLOW = ("all", "scores")  # many programs to interpret
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", [pytest.param(f, marks=[pytest.mark.slow] * (f in SLOW)) for f in FUNCTIONS])
 def test_all_sizes_share_two_kernels(name: str, opened: FakeDriver) -> None:
     """One for any sizes, one for multiples of 16; the first graph met has its own."""
