@@ -11,7 +11,6 @@ from kernelforge import Context, Tensor, realize
 from kernelforge.native import compiled
 from tests.forgotten import forget_plans
 
-
 pytestmark = pytest.mark.alone
 
 
