@@ -120,27 +120,32 @@ def expanded(roots: Sequence[Node], history: bool = False, inside: Container[Nod
     return [whole(root.dtype, found) if root.dtype in VIRTUAL else found[0] for root, found in spelled]
 
 
+def reached(roots: Sequence[Node], inputs: Iterable[Node]) -> set[Node]:
+    """The inputs, and what of the roots' graph depends on them."""
+    found = set(inputs)
+    for node in toposort(roots):
+        if not found.isdisjoint(node.src):
+            found.add(node)
+    return found
+
+
 def depending(roots: Sequence[Node], inputs: Iterable[Node]) -> set[Node]:
     """The nodes of a function's results that depend on its inputs, and those that gradients among these go through.
 
     All else belongs to others, who may differentiate by it.
     """
-    order, found, known = toposort(roots), set(inputs), set[Node]()
+    found, known = set(inputs), set[Node]()
     while True:
-        for node in order:
-            if not found.isdisjoint(node.src):
-                found.add(node)
-        gradients = [node for node in order if node.op == "gradient" and node in found and node not in known]
+        found = reached(roots, found)
+        gradients = {node for node in found if node.op == "gradient"} - known
         if not gradients:
             return found
-        known.update(gradients)
+        known |= gradients
         targets = dict[Node, set[Node]]()
         for node in gradients:
             targets.setdefault(node.src[0], set()).add(node.src[2])
         for output, ends_of in targets.items():
-            through = set(ends_of)
-            through.update(node for node in toposort([output]) if not through.isdisjoint(node.src))
-            found |= through - ends_of
+            found |= reached([output], ends_of) - ends_of
 
 
 def _has_to_be_spelled(order: Iterable[Node]) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, NoReturn
 
 from codegen.dtypes import DType
 from kernelforge import graph
-from kernelforge.calls import Recipe, placeholders
+from kernelforge.calls import Recipe, placeholders, reached
 from kernelforge.errors import ArgumentError
 from kernelforge.graph import LEAVES, Node, elementwise, toposort, uniform
 from kernelforge.node import waiting
@@ -123,15 +123,6 @@ def recipes(name: str, roots: Sequence[Node], inputs: Sequence[Node]) -> tuple[R
             del _recorded[next(iter(_recorded))]
         _recorded[key] = tuple([Recipe(name, inputs, root) for root in roots])
     return _recorded[key]
-
-
-def reached(roots: Sequence[Node], inputs: set[Node]) -> set[Node]:
-    """What depends on inputs."""
-    found = set(inputs)
-    for node in toposort(roots):
-        if not found.isdisjoint(node.src):
-            found.add(node)
-    return found
 
 
 def outside_of(roots: Sequence[Node], inputs: Sequence[Node]) -> list[Node]:

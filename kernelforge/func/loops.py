@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kernelforge.calls import depending, expanded, placeholders
+from kernelforge.calls import depending, expanded, placeholders, reached
 from kernelforge.errors import ShapeError
 from kernelforge.func.once import Refused, recording
 from kernelforge.func.trees import ends, filled
@@ -20,7 +20,7 @@ from kernelforge.rewrites.lifted import lifted
 from kernelforge.rewrites.virtual import VIRTUAL
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import is_spelling, spelled_out
-from kernelforge.whiles import outside_of, reached, recipes, replaced
+from kernelforge.whiles import outside_of, recipes, replaced
 
 
 def cond(pred: Tensor | bool, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any) -> Any:
