@@ -32,11 +32,6 @@ def hold(holder: Holder) -> None:
         _held[node] = ref(holder, _forgetting(node))
 
 
-def holds_some() -> bool:
-    """True where there may be something that is computed before what reads it."""
-    return bool(_held)
-
-
 def held_among(nodes: Iterable[Node], wanted: Iterable[Node]) -> list[Node]:
     """The nodes that are to stay and are not computed yet, but for the wanted, which stay anyway.
 
@@ -69,4 +64,4 @@ def _forgetting(node: Node) -> Callable[[ref[Holder]], None]:
 
 
 if compiled is not None:
-    compiled.heed(_held)
+    compiled.heed_held(_held)

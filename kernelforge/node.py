@@ -16,7 +16,7 @@ from weakref import WeakSet
 from codegen.dtypes import DType
 from kernelforge.blame import Line, current_line
 from kernelforge.buffer import Buffer
-from kernelforge.native import NO_MORE, compiled, record
+from kernelforge.native import NO_MORE, record
 
 if TYPE_CHECKING:
     _Fields = object
@@ -108,7 +108,3 @@ def user_line(line: Line | None) -> Iterator[None]:
 def is_stored(node: Node) -> bool:
     """True when the node's elements are in a buffer."""
     return node.op == "buffer" or node.realized is not None
-
-
-if compiled is not None:
-    compiled.heed(getattr(waiting, "data", waiting))

@@ -158,7 +158,7 @@ def realize(
     leaves = cast(list[Buffer], found.leaves)
     usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
     if plans is not None and usual is not None and not _outgrown(plans, usual):
-        _know(pending, usual, leaves, plans)
+        _know(pending, usual, found, plans)
         faults.tell(usual, found.nodes)
         return _ran_for(pending, usual, found)
     free: frozenset[int] = frozenset()
@@ -304,7 +304,7 @@ def realize_again(node: Node) -> Buffer | None:
     if spares and not all(getrefcount(nodes[number]) > _UNHELD for number in spares):
         return None  # what nothing else holds may take the result
     if plan.single is not None and not spares:
-        _know([node], plan, leaves)
+        _know([node], plan, Structure(key, [*leaves], [node]))
     if plan.guilty:
         faults.retell(plan, (node.line,) * len(plan.guilty))
     node.realized = buffer = run_plain(plan, leaves)
@@ -312,24 +312,31 @@ def realize_again(node: Node) -> Buffer | None:
     return buffer
 
 
-def _know(nodes: Sequence[Node], plan: Plan, leaves: list[Buffer], plans: Plans | None = None) -> None:
+def _know(nodes: Sequence[Node], plan: Plan, graph: Structure, plans: Plans | None = None) -> None:
     """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else; one for
-    open sizes as often as it may run before it has outgrown them."""
+    open sizes as often as it may run before it has outgrown them.  Not one of loops whose states are computed together:
+    which of them still have to be, the graph does not say."""
     if compiled is None or not isinstance(plan.single, compiled.Function):
         return
-    now = simply()
-    if now is None or plan.known_under == now:
+    now, forgotten = simply(), compiled.forgotten()
+    if now is None or (plan.known_since == forgotten and plan.known_under == now):
         return
     left = _limit(plan) - plans.runs if plans is not None and _is_large(plan) else 0
-    others = plan.takes or plan.preparations or (left < 1 and _is_large(plan))
-    plan.known_under = now
+    others = plan.takes or plan.preparations or (left < 1 and _is_large(plan)) or any(map(_is_one_state, graph.nodes))
     places = {number: (slot, place) for place, (number, slot, _) in enumerate(plan.made)}
     if not others and len(nodes) == len(places) and places.keys() == set(plan.results):
         made = [places[number] for number in plan.results]
         facts = tuple([(slot.size, slot.dtype, slot.device, place) for slot, place in made])
         counts, blame = (plan.kernels, plan.flops, plan.nbytes), faults.blame(plan) if plan.flags else None
         over = partial(_ends, plans, _limit(plan)) if left and plans is not None else None
+        leaves = cast(list[Buffer], graph.leaves)
         compiled.know(tuple(nodes), leaves, plan.single, facts, counts, plan.guilty, blame, left, over)
+    plan.known_under, plan.known_since = now, compiled.forgotten()
+
+
+def _is_one_state(node: Node) -> bool:
+    """True for one state of a loop that has others."""
+    return node.op == "while" and len(node.attr.loop.body) > 1
 
 
 def _remember(node: Node, leaves: Sequence[Buffer], plan: Plan, spares: frozenset[int]) -> None:

@@ -24,12 +24,13 @@ struct known {
 
 static struct known *chains[CHAINS];
 static size_t count_known;
-static uint64_t times_forgotten;
+static uint64_t times_forgotten, times_all_forgotten;
 
 /* What Python gives.  waiting: containers; while there is something in one, more is to be done than a graph says.
    changed: a dictionary of tensors that changed and are to be computed, by their identities.
+   held: a dictionary of nodes that are computed before what reads them.
    overrides, epochs, now: what graphs are known under. */
-static PyObject *recorder, *not_a_number, *waiting, *changed, *overrides, *epochs, *now, *counters, *touched;
+static PyObject *recorder, *not_a_number, *waiting, *changed, *held, *overrides, *epochs, *now, *counters, *touched;
 static PyTypeObject *buffer_class;
 static PyObject *under, *under_overrides, *under_epoch;
 
@@ -64,6 +65,7 @@ static void forget_all(void)
         }
     count_known = 0;
     times_forgotten++;
+    times_all_forgotten++;
     while (all) { /* when none can be found: what goes may run Python */
         struct known *one = all;
         all = one->next;
@@ -458,6 +460,21 @@ static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf
     return ran;
 }
 
+/* Whether of a graph's nodes, beside its roots, some are computed before it. */
+static bool holds_some(const struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count)
+{
+    bool some = false;
+    if (!held || !PyDict_Size(held))
+        return false;
+    for (Py_ssize_t i = 0; !some && i < graph->nodes; i++) {
+        bool is_root = false;
+        for (Py_ssize_t j = 0; j < count; j++)
+            is_root = is_root || graph->node[i] == roots[j];
+        some = !is_root && PyDict_Contains(held, (PyObject *)graph->node[i]) > 0; /* compared by identity */
+    }
+    return some;
+}
+
 /* Runs the graph of tensors where it is known; as `run` tells.  The nodes hold all that is walked but the buffers. */
 static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
 {
@@ -469,7 +486,7 @@ static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
     if (graph) {
         for (Py_ssize_t i = 0; i < graph->buffers; i++)
             Py_INCREF(graph->buffer[i]); /* whatever others do meanwhile */
-        struct known *known = find(graph);
+        struct known *known = holds_some(graph, nodes, count) ? NULL : find(graph);
         if (known) {
             ran = run(tensors, nodes, graph, known);
             if (ran > 0 && known->left && !--known->left) {
@@ -583,17 +600,38 @@ static PyObject *heed(PyObject *module, PyObject *container)
     return PyList_Append(waiting, container) ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *heed_as(PyObject **place, PyObject *given)
+{
+    if (!PyDict_Check(given))
+        return PyErr_Format(PyExc_TypeError, "%R is no dictionary", given);
+    kf_put(place, given);
+    Py_RETURN_NONE;
+}
+
 static PyObject *heed_changed(PyObject *module, PyObject *tensors)
 {
     (void)module;
-    if (!PyDict_Check(tensors))
-        return PyErr_Format(PyExc_TypeError, "%R is no dictionary", tensors);
-    changed = Py_NewRef(tensors);
-    Py_RETURN_NONE;
+    return heed_as(&changed, tensors);
+}
+
+static PyObject *heed_held(PyObject *module, PyObject *nodes)
+{
+    (void)module;
+    return heed_as(&held, nodes);
+}
+
+/* How often all that was known was forgotten: what was told before has to be told again. */
+static PyObject *forgotten(PyObject *module, PyObject *none)
+{
+    (void)module;
+    (void)none;
+    return PyLong_FromUnsignedLongLong(times_all_forgotten);
 }
 
 static PyMethodDef functions[] = {
     {"heed_changed", heed_changed, METH_O, "Takes the tensors that changed and are to be computed, by identity."},
+    {"heed_held", heed_held, METH_O, "Takes the nodes that are computed before what reads them."},
+    {"forgotten", forgotten, METH_NOARGS, "How often all graphs that were known were forgotten."},
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},
     {"know", know, METH_VARARGS, "Takes nodes, their graph and the function it is."},
     {"unknow", unknow, METH_O, "Takes a function; graphs that are it are known no more."},

@@ -17,7 +17,7 @@ from kernelforge.execution import faults
 from kernelforge.execution.running import rerun
 from kernelforge.graph import buffer, uniform
 from kernelforge.growth import due
-from kernelforge.held import holds_some
+from kernelforge.held import held_among
 from kernelforge.node import waiting
 from kernelforge.planning.steps import Plan
 from kernelforge.realize import Ran, is_steady, simply
@@ -91,7 +91,7 @@ class Steps:
         key  all a step depends on beside these tensors
         """
         now = simply()
-        if now is None or due or waiting or holds_some() or recorder.get() is not None:
+        if now is None or due or recorder.get() is not None:
             return None
         if narrow_type.get() is not None or EAGER.value or NAN.value or not all(map(_is_alone, changed)):
             return None
@@ -101,7 +101,9 @@ class Steps:
         if any(x._stored is None for x in changed) or any(uniform(x._node) is not None for x in others):
             return None
         found = known_structure(nodes)
-        if found is None or any(leaf.device != changed[0]._node.device for leaf in found.leaves):
+        if found is None or held_among(found.nodes, nodes) or (waiting and any(x.op == "while" for x in found.nodes)):
+            return None
+        if any(leaf.device != changed[0]._node.device for leaf in found.leaves):
             return None
         whole = (key, found.key, now, dtypes.default_float, len(kinds), len(read), len(others))
         return Seen(whole, changed, others, found)

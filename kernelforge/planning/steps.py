@@ -192,7 +192,7 @@ class Plan:
     runs     how many there were
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
     single   a plan of launches alone as a function, where the device has one; known once it ran some times
-    known_under    the circumstances under which the C module was told of it
+    known_under    the circumstances under which the C module was told of it; known_since: how often it had forgotten
     is_captured    by a function that replays it
     guilty   the places, in the structure, of the nodes that may turn out to be errors, and told: the user's lines of
              those of the graph it last ran for, which another line may have made than the one it was planned for
@@ -226,6 +226,7 @@ class Plan:
     is_one_launch: bool = False
     single: Callable[..., Any] | None = None
     known_under: object = None
+    known_since: int = -1
     is_captured: bool = False
     guilty: tuple[int, ...] = ()
     told: tuple[Line | None, ...] = ()

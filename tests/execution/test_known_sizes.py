@@ -11,8 +11,6 @@ from kernelforge import Context, Tensor, realize
 from kernelforge.native import compiled
 from tests.forgotten import forget_plans
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture(autouse=True)
 def new_plans(monkeypatch: pytest.MonkeyPatch) -> None:

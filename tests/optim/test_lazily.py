@@ -98,7 +98,6 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Optimizer]:
     return followed
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("between", HAPPENINGS)
 def test_steps_give_what_the_rule_gives(between: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
     followed = counted(monkeypatch)
@@ -116,7 +115,6 @@ def test_all_rules_made_again(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(map(np.array_equal, found, updated(MAKERS[name])))
 
 
-@pytest.mark.alone
 def test_a_step_met_before_follows_no_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     followed = counted(monkeypatch)
     trained(MAKERS["AdamW"], nothing)

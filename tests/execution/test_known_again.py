@@ -1,0 +1,82 @@
+"""Graphs that ran before are found in one call, whatever else a program holds and whichever switches it turned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kernelforge import Context, Tensor, func
+from kernelforge.native import compiled
+from kernelforge.optim import SGD
+from tests.forgotten import forget_plans
+
+pytestmark = pytest.mark.skipif(compiled is None, reason="needs the C module")
+
+
+@pytest.fixture(autouse=True)
+def new_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_plans(monkeypatch)
+
+
+def ones(length: int) -> Tensor:
+    return Tensor(np.ones(length, np.float32)).realize()
+
+
+def learned(x: Tensor, y: Tensor) -> None:
+    for _ in range(5):
+        (x + y).realize()
+
+
+def test_an_unread_parameter_is_nothing_to_others() -> None:
+    unread = Tensor.randn(7, 11).requires_grad_()
+    x, y = ones(61), ones(61)
+    learned(x, y)
+    z = x + y
+    assert compiled.computed_again(z) and z.tolist() == [2] * 61
+    assert unread._stored is None
+
+
+def test_a_parameter_that_is_read_is_computed_first() -> None:
+    x = ones(59)
+    for _ in range(6):
+        weight = Tensor.randn(59).requires_grad_()
+        found = (x + weight).detach().numpy()
+        np.testing.assert_array_equal(found, 1 + weight.detach().numpy())
+
+
+def test_a_state_of_a_loop_that_is_unread_is_nothing_to_others() -> None:
+    x, y = ones(53), ones(53)
+    learned(x, y)
+    rows = ones(53).reshape(1, 53)
+    (_, _unread), _ = func.scan(lambda state, row: ((state[0] + row, state[1] * row), row), (x, y), rows)
+    z = x + y
+    assert compiled.computed_again(z) and z.tolist() == [2] * 53
+
+
+def test_all_states_of_a_loop_are_computed_with_the_first() -> None:
+    for _ in range(6):
+        x, y = ones(47), ones(47)
+        a, b = func.while_loop(lambda a, b: a.sum() < 1000, lambda a, b: (a + b, b + 1), (x, y))
+        assert a.tolist() == [22] * 47 and b._stored is not None and b.tolist() == [7] * 47
+
+
+def test_a_switch_turned_and_turned_back_leaves_graphs_known() -> None:
+    x, y, other = ones(43), ones(43), ones(41)
+    learned(x, y)
+    with Context(WINOGRAD=1):
+        learned(other, other)
+    learned(other, other)
+    learned(x, y)
+    assert compiled.computed_again(x + y)
+
+
+def test_steps_of_optimisers_are_known_beside_an_unread_parameter() -> None:
+    unread = Tensor.randn(3, 5).requires_grad_()
+    weight = ones(31).requires_grad_()
+    optimiser = SGD([weight], lr=0.5)
+    for _ in range(3):
+        optimiser.zero_grad()
+        (weight * 2).sum().backward()
+        optimiser.step()
+    np.testing.assert_array_equal(weight.detach().numpy(), np.full(31, -2, np.float32))
+    assert unread._stored is None
