@@ -14,8 +14,6 @@ one product, however many steps there are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from math import prod
 from typing import Final, NamedTuple
 
 from codegen.ops import SCALAR_OPS
@@ -27,7 +25,6 @@ from kernelforge.graph import Node, Shape, full, rebuild, toposort
 from kernelforge.rewrites.lifted import lifted
 from kernelforge.rewrites.tiling import tiled
 
-APART: Final = 512  # bytes of which elements of sequences and states take a multiple: where memory can be divided
 LEAST: Final = 4  # steps that are worth a loop
 COSTLY: Final = frozenset(("reduce", "scan", "gather", "scatter", "tally", "stack", "host", "loop", "while"))
 REARRANGING: Final = frozenset(("reshape", "permute", "flip", "contiguous", "detach"))
@@ -40,14 +37,16 @@ class Loop(NamedTuple):
 
     sequences  how many there are
     reverse    from their ends to their beginnings; states keep their places
-    value      what the node holds instead of the states: a value each step has computed on its way, flat, and behind it
-               as much as divides memory
+    value      what the node holds instead of the states: a value each step has computed on its way
+    apart      the shapes of the sequences' elements, where these and the states lie flat in memory that can be divided
+               between them; see `planning.spaced`
     """
 
     step: Recipe
     sequences: int
     reverse: bool
     value: Recipe | None = None
+    apart: tuple[Shape, ...] = ()
 
     @property
     def states(self) -> Loop:
@@ -99,14 +98,7 @@ def walked(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequence[N
     values = (init, *sequences, *same)
     if steps < LEAST or not all(x.size for x in values) or not _computes(step):
         return _spelled_out(step, init, sequences, same, reverse)
-    parts = (_kind(init), *map(_one, sequences))
-    if all(_apart(signature) == prod(signature[0]) for signature in parts):
-        return graph.loop(Loop(step, len(sequences), reverse), values, (steps, *init.shape))
-    wider = _padded(step, parts, tuple(map(_kind, same)))
-    flat = [_spaced(x, _apart(part)) for x, part in zip(sequences, parts[1:])]
-    begin = graph.pad(graph.reshape(init, (init.size,)), ((0, _apart(parts[0]) - init.size),))
-    found = graph.loop(Loop(wider, len(flat), reverse), (begin, *flat, *same), (steps, *begin.shape))
-    return graph.reshape(graph.shrink(found, ((0, steps), (0, init.size))), (steps, *init.shape))
+    return graph.loop(Loop(step, len(sequences), reverse), values, (steps, *init.shape))
 
 
 def _spelled_out(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequence[Node], reverse: bool) -> Node:
@@ -116,42 +108,6 @@ def _spelled_out(step: Recipe, init: Node, sequences: Sequence[Node], same: Sequ
         state = step.replayed([state, *(_element(x, i) for x in sequences), *same])
         states.append(state)
     return graph.stack(states[::-1] if reverse else states, ((0, steps),))
-
-
-def _spaced(x: Node, size: int) -> Node:
-    """The elements of a sequence, each in so many places, with zeros behind it, or what was there before."""
-    before = x.src[0] if x.op == "reshape" else x
-    if before.op == "shrink" and before.src[0].shape == (x.shape[0], size) and before.attr[1][0] == 0:
-        return before.src[0]
-    flat = graph.reshape(x, (x.shape[0], x.size // x.shape[0]))
-    return graph.pad(flat, ((0, 0), (0, size - flat.shape[1])))
-
-
-def _cut(x: Node, shape: Shape) -> Node:
-    """A sequence of elements of a shape from those that _spaced() gives."""
-    size = prod(shape)
-    return graph.reshape(graph.shrink(x, ((0, x.shape[0]), (0, size))), (x.shape[0], *shape))
-
-
-@lru_cache(maxsize=1024)
-def _padded(step: Recipe, parts: tuple[Signature, ...], same: tuple[Signature, ...]) -> Recipe:
-    """The step on a flat state and flat elements of sequences, with zeros behind them."""
-    flat, result = _on_padded(step, parts, same)
-    behind = flat[0].size - result.size
-    return Recipe(step.name, flat, graph.pad(graph.reshape(result, (result.size,)), ((0, behind),)))
-
-
-def _on_padded(step: Recipe, parts: tuple[Signature, ...], same: tuple[Signature, ...]) -> tuple[list[Node], Node]:
-    """What a step takes flat with zeros behind it, and what it gives."""
-    flat = placeholders([*(((_apart(part),), *part[1:]) for part in parts), *same])
-    given = [graph.reshape(graph.shrink(x, ((0, prod(shape)),)), shape) for x, (shape, *_) in zip(flat, parts)]
-    return flat, step.replayed([*given, *flat[len(parts) :]])
-
-
-def _apart(signature: Signature) -> int:
-    """How many elements are stored for an array that begins where memory can be divided."""
-    shape, dtype, _ = signature
-    return -(-prod(shape) * dtype.itemsize // APART) * APART // dtype.itemsize
 
 
 def _computes(step: Recipe) -> bool:
@@ -182,9 +138,9 @@ class _Step:
         self.cotangent = add(self.own, self.carried)
 
     def at_once(self, value: Recipe) -> Node:
-        """A value of all steps, computed from the states, with zeros behind each."""
+        """A value of all steps, computed from the states."""
         (found,) = self._at_once([value.replayed(self.inputs)], self.seen)
-        return _spaced(found, _apart((value.shape, value.dtype, None)))
+        return found
 
     def reach(self, dy: Node) -> Node | None:
         """What of the states' cotangents reaches the state before each step; None where nothing does.
@@ -232,21 +188,16 @@ class _Step:
     ) -> None:
         """Notes the values a loop, given by its states, computes on its way to its result.
 
-        inputs  of its step, which it may take with zeros behind them
+        inputs  of its step
         held    what stands for some of what the values are computed from, in the loop's step
         """
-        loop, changing = states.attr, 1 + states.attr.sequences
-        kinds = tuple(map(_kind, inputs))
-        is_padded = any(prod(kind[0]) != _apart(kind) for kind in kinds[:changing])
-        there = set(toposort([result]))
+        loop, there = states.attr, set(toposort([result]))
         for value, spelled in zip(values, _replaced(values, held or {})):
             if spelled not in there or spelled is result or value.dtype is not states.dtype:
                 continue
             recipe = Recipe(f"{loop.step.name}_value", inputs, spelled)
-            if is_padded:
-                recipe = Recipe(recipe.name, *_on_padded(recipe, kinds[:changing], kinds[changing:]))
-            shape = self.steps, _apart(_kind(value))
-            self.seen[value] = _cut(graph.loop(loop._replace(value=recipe), states.src, shape), value.shape)
+            shape = self.steps, *value.shape
+            self.seen[value] = graph.loop(loop._replace(value=recipe), states.src, shape)
 
     def _at_once(self, roots: Sequence[Node], seen: Mapping[Node, Node]) -> list[Node]:
         """The values of nodes in all steps."""

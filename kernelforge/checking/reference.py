@@ -388,8 +388,7 @@ def _loop(node: Node, way: Exact, state: NDArray, *rest: NDArray) -> NDArray:
     for i in range(steps)[:: -1 if loop.reverse else 1]:
         arrays = [x[i] if k < loop.sequences else x for k, x in enumerate(rest)]
         state, found[i] = evaluated(result, dict(zip(inputs, (state, *arrays))), way)
-    flat = np.stack(found).reshape(steps, -1)
-    return np.pad(flat, ((0, 0), (0, node.size // steps - flat.shape[1]))).reshape(node.shape)
+    return np.stack(found).reshape(node.shape)
 
 
 def _same(node: Node, way: Exact, x: NDArray, *_: NDArray) -> NDArray:

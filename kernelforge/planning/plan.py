@@ -43,8 +43,9 @@ from kernelforge.planning.kept import Preparation, preparations
 from kernelforge.planning.layout import held, lay_out
 from kernelforge.planning.ordering import later_updates
 from kernelforge.planning.recomputing import within
-from kernelforge.planning.rounds import rounds
-from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Slot, Step, Transfer, in_words
+from kernelforge.planning.rounds import begun, unrolled
+from kernelforge.planning.spaced import places, spaced
+from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Rounds, Slot, Step, Transfer, in_words
 from kernelforge.rewrites.alongside import alongside
 from kernelforge.rewrites.onto import onto
 from kernelforge.rewrites.privatise import privatise
@@ -142,6 +143,7 @@ def rewritten(
     forgotten: list[tuple[Node, Buffer]] = []
     repeated = not differentiates(toposort(nodes, into_realized=False))
     rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
+        "spaced": lambda x: spaced(x, sizes),
         "simplify": simplify,
         "onto": onto,
         "tallies": lambda x: without_tallies(x, target),
@@ -278,21 +280,25 @@ class Planner:
         wanted = self.loops.pop((loop, node.src), None)
         if wanted is None:
             return
-        shapes = [x.shape[1:] if 0 < i <= loop.sequences else x.shape for i, x in enumerate(node.src)]
+        shapes = [x.shape for x in node.src]
+        shapes[1 : 1 + loop.sequences] = loop.apart or [shape[1:] for shape in shapes[1 : 1 + loop.sequences]]
         leaves = [Buffer(prod(shape), x.dtype, device) for shape, x in zip(shapes, node.src)]
-        whole = graph.loop(loop, node.src, (steps, *node.src[0].shape))
+        kind = loop.step.shape, loop.step.dtype
+        each = (places(*kind, self.sizes),) if loop.apart else kind[0]
+        whole = graph.loop(loop, node.src, (steps, *each))
         found = [whole, *(x for x in wanted if x is not whole)]
         with user_line(node.line):
             given_here = [graph.buffer(leaf, shape) for leaf, shape in zip(leaves, shapes)]
             made = [(x.attr.value or loop.step).replayed(given_here) for x in found]
-        body = make_plan(made, leaves, device, same=leaves[1 + loop.sequences :])
+        body = make_plan(made, leaves, device, sizes=self.sizes, same=leaves[1 + loop.sequences :])
         given = [self._argument(x, device, group) for x in group.inputs]
-        places = range(steps)[:: -1 if loop.reverse else 1]
-        targets = [(self._slot(x, device), x.size // steps * x.dtype.itemsize) for x in found]
-        once, repeated, where = rounds(body, given, loop.sequences, places, targets, self._new)
+        once, repeated, where = begun(body, given, loop.sequences, self.plan.slots)
+        sequences = tuple([(given[i], _row(node.src[i])) for i in range(1, 1 + loop.sequences)])
+        targets = tuple([(self._slot(x, device), _row(x)) for x in found])
         weights = {where[slot] for p in body.preparations for slot in p.outputs if slot in where}
         self.asked += [len(self.plan.steps) + i for i, step in enumerate(once) if not weights.isdisjoint(step.writes)]
-        self.plan.steps += [*once, *repeated]
+        rounds = Rounds(body, repeated, where, given[0], sequences, targets, steps, loop.reverse)
+        self.plan.steps += [*once, *([rounds] if self.sizes.open else unrolled(rounds, self.plan.slots))]
 
     def _drive(self, group: Group, device: str) -> None:
         """Appends the step of a loop the host drives, or gives one that is there another of its states to compute."""
@@ -411,6 +417,11 @@ class Planner:
     def _new(self, slot: Slot) -> int:
         self.plan.slots.append(slot)
         return len(self.plan.slots) - 1
+
+
+def _row(x: Node) -> int:
+    """The bytes of a node's elements at one place of its first dimension."""
+    return x.size // x.shape[0] * x.dtype.itemsize
 
 
 def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozenset[Line]]:

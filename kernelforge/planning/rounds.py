@@ -7,61 +7,68 @@ nothing that changes is done once, before the first round.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Slot, Step, Transfer
+from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Rounds, Slot, Step, Transfer
 
 
-def rounds(
-    body: Plan,
-    given: Sequence[int],
-    sequences: int,
-    places: Iterable[int],
-    targets: Sequence[tuple[int, int]],
-    new: Callable[[Slot], int],
+def begun(
+    body: Plan, given: Sequence[int], sequences: int, slots: list[Slot]
 ) -> tuple[list[Step], list[Step], dict[int, int]]:
-    """The steps before a loop, those of its rounds, and the slots of what is the same in all rounds by those of body.
+    """The steps before a loop, those of its rounds on the slots of body, and the slots of what is the same in all
+    rounds by those of body; slots, of the plan the loop is in, get what they need.
 
-    body       its leaves are the state, one element of each sequence, and what stays the same; its results are the
-               state and what else is wanted of each round
-    given      the slots of what the state begins with, of the sequences, and of what stays the same
-    places     of the sequences' elements, in the order of the rounds
-    targets    the slots for the results of all rounds, and how many bytes of them are a round's
-    new        adds a slot
+    body   its leaves are the state, one element of each sequence, and what stays the same; its results are the state
+           and what else is wanted of each round
+    given  the slots of what the state begins with, of the sequences, and of what stays the same
     """
     where = dict(enumerate(given[1 + sequences :], 1 + sequences))
     once, repeated = _divided(body, where)
-    own = [number for number, slot in enumerate(body.slots) if slot.role in ("scratch", "fault")]
-    where |= {number: new(replace(body.slots[number], takes=-1)) for number in own}
-    begins: dict[int, tuple[int, int]] = {}  # for a part the slot it is a part of, and where in it
+    for number, slot in enumerate(body.slots):
+        if slot.role in ("scratch", "fault"):
+            where[number] = len(slots)
+            slots.append(replace(slot, takes=-1))
+    where |= _parts(body, where.keys(), where, slots)
+    return [moved(step, where) for step in once], repeated, where
 
-    def part(whole: int, number: int, start: int) -> int:
-        whole, before = begins.get(whole, (whole, 0))
-        slot = replace(body.slots[number], role="part", whole=whole, start=before + start, takes=-1)
-        found = new(slot)
-        begins[found] = whole, slot.start
-        return found
 
-    def parts(of: Collection[int], here: Mapping[int, int]) -> dict[int, int]:
-        """The parts that the body has of some of its slots: those of loops in it."""
-        return {i: part(here[whole], i, start) for i, whole, start, _ in body.parts if whole in of}
-
-    where |= parts(where.keys(), where)
-    changing = {*range(1 + sequences), *body.results}
+def unrolled(loop: Rounds, slots: list[Slot]) -> list[Step]:
+    """The steps of all rounds; slots get the parts that they work on."""
+    body, count = loop.body, len(loop.sequences)
+    changing = {*range(1 + count), *body.results}
     found: list[Step] = []
-    here, state = dict(where), given[0]
-    for place in places:
+    here, state = dict(loop.where), loop.state
+    for place in range(loop.count)[:: -1 if loop.reverse else 1]:
         here[0] = state
-        here |= {i: part(given[i], i, place * body.slots[i].nbytes) for i in range(1, 1 + sequences)}
-        ends = [part(whole, i, place * nbytes) for (whole, nbytes), i in zip(targets, body.results)]
-        made = {i: end for i, end in zip(body.results, ends) if i >= len(given)}
+        for i, (whole, nbytes) in enumerate(loop.sequences, 1):
+            here[i] = _part(whole, body.slots[i], place * nbytes, slots)
+        ends = [
+            _part(whole, body.slots[i], place * nbytes, slots) for (whole, nbytes), i in zip(loop.targets, body.results)
+        ]
+        made = {i: end for i, end in zip(body.results, ends) if body.slots[i].role != "leaf"}
         here |= made
-        here |= parts(changing, here)
-        found += [moved(step, here) for step in repeated]
+        here |= _parts(body, changing, here, slots)
+        for step in loop.steps:
+            own = moved(step, here)
+            found += unrolled(own, slots) if isinstance(own, Rounds) else [own]
         found += [Transfer(here[i], end) for i, end in zip(body.results, ends) if made.get(i) != end]
         state = ends[0]
-    return [moved(step, where) for step in once], found, where
+    return found
+
+
+def _part(whole: int, like: Slot, start: int, slots: list[Slot]) -> int:
+    """A new slot: the part of another that begins so many bytes behind its beginning."""
+    of = slots[whole]
+    if of.whole >= 0:
+        whole, start = of.whole, of.start + start
+    slots.append(replace(like, role="part", whole=whole, start=start, takes=-1))
+    return len(slots) - 1
+
+
+def _parts(body: Plan, of: Collection[int], here: Mapping[int, int], slots: list[Slot]) -> dict[int, int]:
+    """The parts that a body has of some of its slots: those of loops in it."""
+    return {i: _part(here[whole], body.slots[i], start, slots) for i, whole, start, _ in body.parts if whole in of}
 
 
 def _divided(body: Plan, same: Mapping[int, int]) -> tuple[list[Step], list[Step]]:
@@ -89,4 +96,12 @@ def moved(step: Step, where: Mapping[int, int]) -> Step:
     if isinstance(step, Driven):
         targets = [where[slot] if slot >= 0 else -1 for slot in step.targets]
         return replace(step, sources=tuple([where[slot] for slot in step.sources]), targets=targets)
+    if isinstance(step, Rounds):
+        return replace(
+            step,
+            state=where[step.state],
+            sequences=tuple([(where[slot], nbytes) for slot, nbytes in step.sequences]),
+            targets=tuple([(where[slot], nbytes) for slot, nbytes in step.targets]),
+            where={number: where[slot] for number, slot in step.where.items()},
+        )
     return Transfer(where[step.source], where[step.target])

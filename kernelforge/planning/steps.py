@@ -169,7 +169,38 @@ class Driven:
         return tuple([slot for slot in self.targets if slot >= 0])
 
 
-Step = Launch | Transfer | HostCall | Driven
+@dataclass(slots=True)
+class Rounds:
+    """A loop whose rounds are as many as sizes say, in a plan whose sizes are open.
+
+    body       the plan of a round; steps: those that are done in each, on its slots
+    where      the slots of what is the same in all rounds, by those of body
+    state      the slot of what the state begins with
+    sequences  the slots of these, and how many bytes lie from element to element; targets: those for the results of all
+               rounds likewise
+    """
+
+    body: Plan
+    steps: list[Step]
+    where: dict[int, int]
+    state: int
+    sequences: tuple[tuple[int, int], ...]
+    targets: tuple[tuple[int, int], ...]
+    count: int
+    reverse: bool
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        given = self.state, *[slot for slot, _ in self.sequences], *self.where.values()
+        return *given, *[slot for slot, _ in self.targets]
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        own = [self.where[slot] for step in self.steps for slot in step.writes if slot in self.where]
+        return *own, *[slot for slot, _ in self.targets]
+
+
+Step = Launch | Transfer | HostCall | Driven | Rounds
 
 
 @dataclass(slots=True)
