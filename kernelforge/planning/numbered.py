@@ -16,6 +16,7 @@ import numpy as np
 from codegen.dtypes import DType, from_storage, to_storage
 from kernelforge import graph
 from kernelforge.buffer import Buffer
+from kernelforge.calls import Recipe, placeholders
 from kernelforge.errors import ShapeError
 from kernelforge.graph import Node, Value, toposort, uniform, user_line
 
@@ -33,6 +34,7 @@ class Record:
     """An operation: numbers are the places of its own among all, sources the records of its operands.
 
     value  the place of a constant's value among all values; leaf: of a buffer among the leaves
+    steps  of a loop, what its recipes are called, the records of their inputs, and those of their results
     """
 
     node: Node
@@ -40,6 +42,7 @@ class Record:
     numbers: tuple[int, ...] = ()
     value: int = -1
     leaf: int = -1
+    steps: tuple[tuple[str, tuple[int, ...], int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,9 +77,9 @@ def numbered(roots: Sequence[Node], leaves: Sequence[Buffer]) -> Numbered:
     recorder = _Recorder({id(buffer): i for i, buffer in enumerate(leaves)}, _reshaped(order, roots))
     found = recorder.found
     for node in order:
-        if not _is_anew(node):
+        if not recorder.is_anew(node):
             recorder.place[node] = recorder.add(node)
-    found.roots = tuple([recorder.add(node) if _is_anew(node) else recorder.place[node] for node in roots])
+    found.roots = tuple([recorder.number(node) for node in roots])
     found.key = (*recorder.parts, found.roots, len(leaves))  # also those not read have places in a plan
     found.loose = (*recorder.loose, found.roots, len(leaves))
     return found
@@ -95,34 +98,56 @@ def _reshaped(order: Sequence[Node], roots: Sequence[Node]) -> set[Node]:
 
 
 class _Recorder:
-    """The records of a graph being made; `place` tells those of nodes that are recorded once."""
+    """The records of a graph being made; `place` tells those of nodes that are recorded once.
+
+    A step of a loop is recorded beside the rest: what it is made of may be in memory for others, but is nothing a plan
+    is given, and its constants stay what they are.
+    """
 
     def __init__(self, leaf: dict[int, int], reshaped: set[Node]) -> None:
         self.leaf, self.reshaped, self.found = leaf, reshaped, Numbered()
         self.parts: list[Hashable] = []
         self.loose: list[Hashable] = []
         self.place: dict[Node, int] = {}
+        self.recipes: dict[Recipe, tuple[str, tuple[int, ...], int]] = {}
+        self.is_inside = False
+
+    def number(self, node: Node) -> int:
+        """The record of a node whose operands are recorded."""
+        return self.add(node) if self.is_anew(node) else self.place[node]
+
+    def is_anew(self, node: Node) -> bool:
+        """True for what is recorded for each use."""
+        if node.op == "buffer" or (node.realized is not None and not self.is_inside):
+            return False
+        return node.op in ("const", "iota") or uniform(node) is not None
 
     def add(self, node: Node) -> int:
         """A record of the node, and before it of what is recorded anew for each use."""
-        stored = node.attr if node.op == "buffer" else node.realized
+        stored = node.attr if node.op == "buffer" else None if self.is_inside else node.realized
         if stored is not None:
             number = self.leaf[id(stored)]
             own = self._numbers(node.shape)
             return self._put(Record(node, (), own, leaf=number), ("leaf", number, node.device, node.dtype))
         if node.op == "const":
             self.found.values.append((node.attr, node.dtype))
-            told = () if _is_of_its_type(node) else (repr(node.attr),)
+            told = () if _is_of_its_type(node) and not self.is_inside else (repr(node.attr),)
             return self._put(Record(node, (), value=len(self.found.values) - 1), ("const", node.dtype, *told))
         if node.op == "iota":
             return self._put(Record(node, (), self._numbers(node.shape)), ("iota", node.dtype))
-        sources = tuple([self.add(x) if _is_anew(x) else self.place[x] for x in node.src])
+        if node.op == "input":
+            return self._put(Record(node, (), self._numbers(node.shape)), ("input", node.dtype, node.device))
+        sources = tuple([self.number(x) for x in node.src])
         if node.op in SIZED:
             own = self._numbers([n for item in node.attr for n in (item if isinstance(item, tuple) else (item,))])
             return self._put(Record(node, sources, own), (node.op, *sources))
         if node.op == "unwindow":
             dim, size, stride, dilation = node.attr
             return self._put(Record(node, sources, self._numbers([size])), (node.op, dim, stride, dilation, *sources))
+        if node.op == "loop":
+            steps = tuple([self._recorded(recipe, node) for recipe in (node.attr.step, node.attr.value) if recipe])
+            kind = node.attr.sequences, node.attr.reverse, node.dtype, *(step[1:] for step in steps)
+            return self._put(Record(node, sources, steps=steps), (node.op, *kind, *sources))
         shape = node.shape if node.op == "host" else None
         part = node.op, node.attr, node.dtype, shape, *sources
         if node not in self.reshaped:
@@ -130,6 +155,22 @@ class _Recorder:
         op, axes = node.attr
         self.found.reduced.append((axes, node.src[0].shape))
         return self._put(Record(node, sources), part, ("reshaped", op, node.dtype, *sources))
+
+    def _recorded(self, recipe: Recipe, loop: Node) -> tuple[str, tuple[int, ...], int]:
+        """A recipe of a loop, recorded once: those of its states and of values on the way are told apart by it."""
+        if recipe not in self.recipes:
+            before = self.place, self.is_inside
+            self.place, self.is_inside = {}, True
+            last = loop.attr.sequences
+            shapes = [x.shape[1:] if 0 < i <= last else x.shape for i, x in enumerate(loop.src)]
+            inputs = placeholders([(shape, x.dtype, x.device) for shape, x in zip(shapes, loop.src)])
+            result = recipe.replayed(inputs)
+            for node in (*inputs, *toposort([result])):
+                if node not in self.place and not self.is_anew(node):
+                    self.place[node] = self.add(node)
+            self.recipes[recipe] = recipe.name, tuple([self.place[x] for x in inputs]), self.number(result)
+            self.place, self.is_inside = before
+        return self.recipes[recipe]
 
     def _numbers(self, values: Sequence[int]) -> tuple[int, ...]:
         start = len(self.found.numbers)
@@ -141,12 +182,6 @@ class _Recorder:
         self.parts.append((part, len(record.numbers)))
         self.loose.append((loose or part, len(record.numbers)))
         return len(self.found.records) - 1
-
-
-def _is_anew(node: Node) -> bool:
-    if node.realized is not None or node.op == "buffer":
-        return False
-    return node.op in ("const", "iota") or uniform(node) is not None
 
 
 def _is_of_its_type(const: Node) -> bool:
@@ -170,10 +205,17 @@ def rebuilt(
     raises ShapeError where the numbers do not fit together
     """
     made: list[Node] = []
+    recipes: dict[tuple[str, tuple[int, ...], int], Recipe] = {}
     pattern.name = pattern.name or f"{PATTERN}{next(_patterns)}"
     for number, record in enumerate(pattern.records):
         with user_line((pattern.name, number)):
-            made.append(_again(record, made, numbers, leaf, constant))
+            recipes |= {
+                step: Recipe(step[0], [made[i] for i in step[1]], made[step[2]])
+                for step in record.steps
+                if step not in recipes
+            }
+            steps = [recipes[step] for step in record.steps]
+            made.append(_again(record, made, numbers, leaf, constant, steps))
     return [made[i] for i in pattern.roots]
 
 
@@ -183,8 +225,9 @@ def _again(
     numbers: Sequence[int],
     leaf: Callable[[Record, tuple[int, ...]], Node],
     constant: Callable[[Record], Node],
+    steps: Sequence[Recipe],
 ) -> Node:
-    """The node of a record, those before it being made."""
+    """The node of a record, those before it being made; steps: the recipes of a loop."""
     node, own = record.node, tuple([numbers[i] for i in record.numbers])
     src = [made[i] for i in record.sources]
     if record.leaf >= 0:
@@ -193,6 +236,11 @@ def _again(
         return constant(record)
     if node.op == "iota":
         return graph.iota(own[0], node.dtype)
+    if node.op == "input":
+        return placeholders([(own, node.dtype, node.device)])[0]
+    if node.op == "loop":
+        loop = node.attr._replace(step=steps[0], value=steps[1] if len(steps) > 1 else None)
+        return graph.loop(loop, src, (src[1].shape[0], *steps[-1].shape))
     if node.op in SIZED:
         return _sized(node.op, src[0], own)
     if node.op == "unwindow":

@@ -30,8 +30,10 @@ from kernelforge.planning.formulas import Formulas, formulas
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.layout import lay_out
 from kernelforge.planning.numbered import PATTERN, Numbered, Record, Reduced, TooShort, is_like, numbered, rebuilt
-from kernelforge.planning.open_launches import OpenLaunch, Points, Unfit, formula_of, grid_of, joined, meant, scaled
-from kernelforge.planning.steps import Check, Launch, Plan, Step, Transfer, in_words
+from kernelforge.planning.open_launches import OpenLaunch, Points, Unfit, formula_of, grid_of, meant, scaled
+from kernelforge.planning.open_steps import Opened, OpenRounds, launches, opened, sizes_of, with_sizes
+from kernelforge.planning.rounds import unrolled
+from kernelforge.planning.steps import Check, Launch, Plan, Rounds, Slot, Step, in_words
 
 if TYPE_CHECKING:
     from codegen import open_sizes, schedule
@@ -51,7 +53,7 @@ MOST_SEEN: Final = 3
 MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is another layer or model, not other data
 NARROW: Final = 2  # vectors along a size so short that long ones would be half empty,
 LARGE: Final = 1 << 18  # and the elements that kernels along such read or write at least
-CLOSED: Final = frozenset(("loop", "while", "host", "copy"))  # operations of one size
+CLOSED: Final = frozenset(("while", "host", "copy"))  # operations of one size
 LEAST_TYPICAL: Final = 4  # schedules are chosen for so much of a size at least: for more there are tiles
 MOST_NODES: Final = 10_000  # of a graph that is planned several times over
 MOST_ELEMENTS: Final = 1 << 31  # an index is an int
@@ -62,8 +64,7 @@ class OpenPlan:
     """A plan at one choice of sizes, and how what it holds follows from the sizes.
 
     parts     sizes that are the length of parts of another: for each the size cut, and the number of parts
-    launches  by the position of the step
-    shapes    of what a step on the host reads, by position
+    steps     what is open of them
     given     the constants that are arguments: for each its place among a graph's values
     points    the sizes it was made from
     name      of the pattern its nodes were made after
@@ -74,7 +75,7 @@ class OpenPlan:
     parts: dict[str, tuple[Formula, int]]
     values: dict[int, object]
     slots: list[Formula]
-    launches: dict[int, OpenLaunch]
+    steps: Opened
     given: tuple[int, ...]
     preparations: list[Preparation]
     points: Sequence[Point]
@@ -132,7 +133,7 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
         return None
     simple = memory_forms(nodes)
     order = toposort(simple, into_realized=False)
-    if len(order) > MOST_NODES or any(not node.size or node.op in CLOSED for node in order):
+    if len(order) > MOST_NODES or any(not node.size or _is_closed(node.op, node.attr) for node in order):
         return None
     if _reads_others(nodes, order, leaves):
         return None
@@ -166,6 +167,14 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     return plan
 
 
+def _is_closed(op: str, attr: object) -> bool:
+    """True for an operation of one size, and for a loop with one in it, or one that reads what it is not given."""
+    if op != "loop":
+        return op in CLOSED
+    recipes = [recipe for recipe in (attr.step, attr.value) if recipe is not None]  # type: ignore[attr-defined]
+    return any(not recipe.is_sound or any(_is_closed(x[0], x[2]) for x in recipe.steps) for recipe in recipes)
+
+
 def _reads_others(nodes: Sequence[Node], order: Sequence[Node], leaves: Sequence[Buffer]) -> bool:
     """True when the nodes that spell others out read memory that the structure of these does not tell of."""
     known, repeated = set(map(id, leaves)), not differentiates(toposort(nodes, into_realized=False))
@@ -175,9 +184,8 @@ def _reads_others(nodes: Sequence[Node], order: Sequence[Node], leaves: Sequence
 def _is_narrow(found: OpenPlan, sizes: dict[str, int], device: str) -> bool:
     """True where a kernel has much to do along sizes that fill few of its vectors: one made for these very sizes would
     have vectors along others."""
-    for position, launch in found.launches.items():
-        across, arguments = launch.across(sizes), found.plan.steps[position].arguments
-        work = sum(found.slots[i](sizes) for i in arguments)
+    for step, launch, slots in launches(found.plan.steps, found.steps, found.slots):
+        across, work = launch.across(sizes), sum(slots[i](sizes) for i in step.arguments)
         if 0 < across < NARROW * Device[device].target.lanes and work >= LARGE:
             return True
     return False
@@ -317,23 +325,11 @@ def _joined(
     first, parts = plans[0], _parts([sizes.parts for _, sizes in made], points)
     if len({(len(p.steps), len(p.slots), p.results, *map(_places, p.preparations)) for p in plans}) > 1:
         raise Unfit
-    slots = []
-    for same in zip(*(p.slots for p in plans)):
-        if len({(slot.dtype, slot.device, slot.role, slot.takes) for slot in same}) > 1 or same[0].whole >= 0:
-            raise Unfit
-        slots.append(formula_of([slot.size for slot in same], points))
     typical |= {name: -(-size(typical) // number) for name, (size, number) in parts.items()}
     known = Points(points, [sizes for _, sizes in made], typical, target)
-    launches = {}
-    for position, steps in enumerate(zip(*(p.steps for p in plans))):
-        if len({(type(step), step.arguments) for step in steps}) > 1:
-            raise Unfit
-        if isinstance(steps[0], Launch):
-            launches[position] = joined([step for step in steps if isinstance(step, Launch)], known)
-        elif not isinstance(steps[0], Transfer):
-            raise Unfit
+    slots, steps = sizes_of([p.slots for p in plans], known), opened([p.steps for p in plans], known)
     kept = [p for p in first.preparations if all(slots[slot].is_constant for slot in (*p.leaves, *p.outputs))]
-    return OpenPlan(first, found, parts, fixed, slots, launches, given, kept, points)
+    return OpenPlan(first, found, parts, fixed, slots, steps, given, kept, points)
 
 
 def _parts(
@@ -357,9 +353,10 @@ def _places(preparation: Preparation) -> tuple[tuple[int, ...], ...]:
 
 def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> None:
     """Sees to it that all launches of a plan have kernels that serve some sizes."""
-    if any(found.plan.steps[position].device != device for position in found.launches):  # type: ignore[union-attr]
+    all_of = list(launches(found.plan.steps, found.steps, found.slots))
+    if any(step.device != device for step, *_ in all_of):
         raise Unfit
-    missing = [x for x in found.launches.values() if x.divisible(sizes) not in x.executables]
+    missing = [x for _, x, _ in all_of if x.divisible(sizes) not in x.executables]
     programs = [replace(launch.program, divisible=launch.divisible(sizes)) for launch in missing]
     new = list(dict.fromkeys(programs))
     compiled = dict(zip(new, Device[device].compile(new)))
@@ -390,25 +387,49 @@ def _lines(lines: Iterable[Line], name: str, met: Numbered) -> Iterator[Line]:
             yield line
 
 
+def _sized(
+    step: Step,
+    opened: OpenLaunch | OpenRounds | None,
+    slots: Sequence[Slot],
+    found: OpenPlan,
+    met: Numbered,
+    sizes: dict[str, int],
+) -> Step:
+    """A step for the sizes of a graph; slots: as they are for these."""
+    if isinstance(opened, OpenRounds) and isinstance(step, Rounds):
+        own = with_sizes(step.body.slots, opened.slots, sizes)
+        strides = iter([stride(sizes) for stride in opened.strides])
+        return replace(
+            step,
+            body=replace(step.body, slots=own),
+            steps=[_sized(x, opened.steps.get(i), own, found, met, sizes) for i, x in enumerate(step.steps)],
+            count=opened.count(sizes),
+            sequences=tuple([(slot, next(strides)) for slot, _ in step.sequences]),
+            targets=tuple([(slot, next(strides)) for slot, _ in step.targets]),
+        )
+    if not isinstance(opened, OpenLaunch) or not isinstance(step, Launch):
+        return step
+    program = scaled(opened.program, sum(slots[i].nbytes for i in step.arguments))
+    target = Device[step.device].target
+    far = any(slots[i].nbytes >= target.l3 for i in step.writes)
+    grid, numbers = grid_of(opened, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
+    program = meant(opened, replace(program, grid=grid), found.points, sizes)
+    checks = tuple([_checked(check, size(sizes), found.name, met) for check, size in zip(step.checks, opened.checks)])
+    executable = opened.executables[opened.divisible(sizes)].sized(program, numbers)
+    origins = {e: frozenset(_lines(told, found.name, met)) for e, told in step.origins.items()}
+    lines = tuple(dict.fromkeys(_lines(step.lines, found.name, met)))
+    return replace(step, program=program, executable=executable, checks=checks, lines=lines, origins=origins)
+
+
 def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str) -> Plan:
     """The plan for the sizes of a graph: kernels with these as arguments, and memory for them."""
-    slots = [replace(slot, size=size(sizes)) for slot, size in zip(found.plan.slots, found.slots)]
+    slots = with_sizes(found.plan.slots, found.slots, sizes)
     steps: list[Step] = []
+    begins: list[int] = []
     for position, step in enumerate(found.plan.steps):
-        if isinstance(step, Launch):
-            launch = found.launches[position]
-            program = scaled(launch.program, sum(slots[i].nbytes for i in step.arguments))
-            target = Device[device].target
-            far = any(slots[i].nbytes >= target.l3 for i in step.writes)
-            grid, numbers = grid_of(launch, program, {**sizes, opencl_text.FAR: int(far)}, target.cores)
-            program = meant(launch, replace(program, grid=grid), found.points, sizes)
-            sized = zip(step.checks, launch.checks)
-            checks = tuple([_checked(check, size(sizes), found.name, met) for check, size in sized])
-            executable = launch.executables[launch.divisible(sizes)].sized(program, numbers)
-            origins = {e: frozenset(_lines(told, found.name, met)) for e, told in step.origins.items()}
-            lines = tuple(dict.fromkeys(_lines(step.lines, found.name, met)))
-            step = replace(step, program=program, executable=executable, checks=checks, lines=lines, origins=origins)
-        steps.append(step)
+        begins.append(len(steps))
+        step = _sized(step, found.steps.get(position), slots, found, met, sizes)
+        steps += unrolled(step, slots) if isinstance(step, Rounds) else [step]
     plan = Plan(slots=slots, steps=steps, results=found.plan.results, sizes=sizes, closed=found.plan.closed)
     first = sum(slot.role == "leaf" for slot in slots) - len(found.given)
     for i, place in enumerate(found.given):
@@ -417,7 +438,7 @@ def _instance(found: OpenPlan, met: Numbered, sizes: dict[str, int], device: str
         memory = Device[device].allocate(dtype.itemsize)
         Device[device].copy_in(memory, to_storage(np.asarray([value]), dtype))
         plan.given[first + i] = memory
-    plan.preparations = found.preparations
+    plan.preparations = [replace(p, steps=tuple([begins[i] for i in p.steps])) for p in found.preparations]
     lay_out(plan)
     plan.sum_up()
     return plan
