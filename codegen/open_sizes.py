@@ -8,6 +8,7 @@ follow from the sizes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Final
 
 from codegen.index import Axis
@@ -21,25 +22,42 @@ from codegen.schedule import ScheduleError
 class Sizes:
     """The open sizes of a kernel: what dimensions of open size have as theirs while it is made.
 
-    parts  the sizes that were cut into parts of equal length, and the number of parts; a length is an open size, too
+    parts  the sizes that were cut into parts of equal length, the number of parts, and the length, an open size, too
     fixed  sizes that are the same whatever the open ones are, and products of two: a length may divide them by chance
     """
 
     open: frozenset[int] = frozenset()
     fixed: frozenset[int] = frozenset()
-    parts: list[tuple[int, int]] = field(default_factory=list, compare=False)
+    parts: list[tuple[int, int, int]] = field(default_factory=list, compare=False)
 
     def has(self, size: int) -> bool:
         """True for an open size, a product with one in it, or the length of parts."""
         if any(size % one == 0 for one in self.open):
             return True
-        return size not in self.fixed and any(size % -(-whole // parts) == 0 for whole, parts in self.parts)
+        return size not in self.fixed and any(size % length == 0 for *_, length in self.parts)
 
     def cut(self, size: int, parts: int) -> int:
         """The length of parts of an open size, rounded up."""
-        if (size, parts) not in self.parts:
-            self.parts.append((size, parts))
-        return -(-size // parts)
+        return self._length(size, parts, -(-size // parts))
+
+    def room(self, size: int, unit: int) -> int:
+        """At least as many places as an open size, in units; here a number of these that nothing divides: whether a
+        size happens to divide it tells nothing of others.
+
+        >>> Sizes(frozenset({1009})).room(1009, 8)
+        1016
+        """
+        taken, number = {length for *_, length in self.parts}, -(-size // unit)
+        while number in taken or not _is_prime(number):
+            number += 1
+        return self._length(size, unit, number) * unit
+
+    def _length(self, size: int, parts: int, length: int) -> int:
+        """The length that is known for such parts, or else this one."""
+        found = [known for *cut, known in self.parts if cut == [size, parts]]
+        if not found:
+            self.parts.append((size, parts, length))
+        return found[0] if found else length
 
     def is_open(self, axis: Axis) -> bool:
         """True when an axis runs along an open dimension, or several merged."""
@@ -84,6 +102,10 @@ class Sizes:
 
 
 STATIC: Final = Sizes()
+
+
+def _is_prime(number: int) -> bool:
+    return number > 1 and all(number % x for x in range(2, isqrt(number) + 1))
 
 
 def _relies(nest: Nest, axis: Axis, tile: int) -> bool:

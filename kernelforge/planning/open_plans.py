@@ -333,17 +333,22 @@ def _joined(
 
 
 def _parts(
-    made: Sequence[Sequence[tuple[int, int]]], points: Sequence[dict[str, int]]
+    made: Sequence[Sequence[tuple[int, int, int]]], points: Sequence[dict[str, int]]
 ) -> dict[str, tuple[Formula, int]]:
-    """Names for the lengths of parts, which go into the points."""
-    if len({tuple(number for _, number in parts) for parts in made}) > 1:
+    """Names for the lengths of parts, which go into the points.
+
+    raises Unfit where a length tells too little of what it is elsewhere
+    """
+    if len({tuple(number for _, number, _ in parts) for parts in made}) > 1:
         raise Unfit
     found = {}
     for i, cuts in enumerate(zip(*made)):
-        found[f"kf_part{i}"] = formula_of([size for size, _ in cuts], points), cuts[0][1]
-    for name, (size, number) in found.items():
-        for point in points:
-            point[name] = -(-size(point) // number)
+        found[f"kf_part{i}"] = formula_of([size for size, *_ in cuts], points), cuts[0][1]
+    for name, cuts in zip(found, zip(*made)):
+        if len({length for *_, length in cuts}) == 1:
+            raise Unfit
+        for point, (*_, length) in zip(points, cuts):
+            point[name] = length
     return found
 
 

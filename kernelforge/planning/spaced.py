@@ -37,7 +37,7 @@ def places(shape: Shape, dtype: DType, sizes: Sizes = STATIC) -> int:
     for one in sizes.open:
         if size % one == 0 and not any(one % other == 0 for other in sizes.open if other != one):
             size //= one
-    return prod(shape) if size % unit == 0 else sizes.cut(prod(shape) + 1, unit) * unit
+    return prod(shape) if size % unit == 0 else sizes.room(prod(shape), unit)
 
 
 def spaced(outputs: Sequence[Node], sizes: Sizes = STATIC) -> Sequence[Node]:
