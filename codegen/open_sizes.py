@@ -18,6 +18,10 @@ from codegen.program import Spread
 from codegen.schedule import ScheduleError
 
 
+SCATTERED: Final = 61  # sizes nearby, for which rooms are so different,
+GAP: Final = 16  # most of them: about as far as primes are apart
+
+
 @dataclass(frozen=True)
 class Sizes:
     """The open sizes of a kernel: what dimensions of open size have as theirs while it is made.
@@ -41,13 +45,16 @@ class Sizes:
         return self._length(size, parts, -(-size // parts))
 
     def room(self, size: int, unit: int) -> int:
-        """At least as many places as an open size, in units; here a number of these that nothing divides: whether a
-        size happens to divide it tells nothing of others.
+        """At least as many places as an open size, in units.
+
+        Here it is a number of these that no size divides, for that would tell nothing of others, and that is far from
+        the one for any size nearby.
 
         >>> Sizes(frozenset({1009})).room(1009, 8)
-        1016
+        5272
         """
-        taken, number = {length for *_, length in self.parts}, -(-size // unit)
+        taken = {length for *_, length in self.parts}
+        number = -(-size // unit) + size % SCATTERED * GAP
         while number in taken or not _is_prime(number):
             number += 1
         return self._length(size, unit, number) * unit
