@@ -8,6 +8,7 @@ follow from the sizes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count, islice
 from math import isqrt
 from typing import Final
 
@@ -17,7 +18,7 @@ from codegen.nodes import Leaf, Loop, Nest, Out, leaf_roots, nodes
 from codegen.program import Spread
 from codegen.schedule import ScheduleError
 
-
+SKIPPED: Final = 3  # primes that may be, so that a few sizes nearby have not all the same
 SCATTERED: Final = 61  # sizes nearby, for which rooms are so different,
 GAP: Final = 16  # most of them: about as far as primes are apart
 
@@ -41,8 +42,8 @@ class Sizes:
         return size not in self.fixed and any(size % length == 0 for *_, length in self.parts)
 
     def cut(self, size: int, parts: int) -> int:
-        """The length of parts of an open size, rounded up."""
-        return self._length(size, parts, -(-size // parts))
+        """The length of parts of an open size: what stands for it, rounded up."""
+        return self._length(size, parts, -(-size // parts), size % SKIPPED)
 
     def room(self, size: int, unit: int) -> int:
         """At least as many places as an open size, in units.
@@ -53,18 +54,18 @@ class Sizes:
         >>> Sizes(frozenset({1009})).room(1009, 8)
         5272
         """
-        taken = {length for *_, length in self.parts}
-        number = -(-size // unit) + size % SCATTERED * GAP
-        while number in taken or not _is_prime(number):
-            number += 1
-        return self._length(size, unit, number) * unit
+        return self._length(size, unit, -(-size // unit) + size % SCATTERED * GAP) * unit
 
-    def _length(self, size: int, parts: int, length: int) -> int:
-        """The length that is known for such parts, or else this one."""
-        found = [known for *cut, known in self.parts if cut == [size, parts]]
-        if not found:
-            self.parts.append((size, parts, length))
-        return found[0] if found else length
+    def _length(self, size: int, parts: int, least: int, skipped: int = 0) -> int:
+        """The length that stands for that of such parts: a prime that is nothing else's length."""
+        for *cut, known in self.parts:
+            if cut == [size, parts]:
+                return known
+        taken = {length for *_, length in self.parts} | self.fixed
+        free = (number for number in count(least) if number not in taken and _is_prime(number))
+        length = next(islice(free, skipped, None))
+        self.parts.append((size, parts, length))
+        return length
 
     def is_open(self, axis: Axis) -> bool:
         """True when an axis runs along an open dimension, or several merged."""
