@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
+from kernelforge.errors import InternalError
 from kernelforge.execution import debug, faults, graphs
 from kernelforge.execution.edits import edited
 from kernelforge.execution.observing import watching
@@ -26,7 +27,7 @@ from kernelforge.later import later
 from kernelforge.native import compiled as native
 from kernelforge.planning.kept import NO_SERVICE, Service
 from kernelforge.planning.memory import Block
-from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Step, Transfer
+from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Rounds, Step, Transfer
 from kernelforge.settings import DEBUG, GRAPHS, VERIFY, remembered
 
 if TYPE_CHECKING:
@@ -261,14 +262,8 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
                 faults.expect(plan.faults[launched.fault], plan.told)
     for step in steps:
         arguments = [memories[slot] for slot in step.arguments]
-        if isinstance(step, Transfer):
-            _transfer(plan, step, arguments)
-            continue
-        if isinstance(step, HostCall):
-            _call(plan, step, arguments)
-            continue
-        if isinstance(step, Driven):
-            _drive(plan, step, arguments)
+        if not isinstance(step, Launch):
+            _done_here(plan, step, arguments)
             continue
         with verifying.checked(step, arguments):
             seconds = Device[step.device].launch(step.executable, arguments, timed)
@@ -279,6 +274,18 @@ def _launch_each(plan: Plan, memories: Sequence[Any], skipped: Collection[int]) 
                 observer.launched(step, seconds)
         if step.fault >= 0:
             faults.expect(plan.faults[step.fault], plan.told)
+
+
+def _done_here(plan: Plan, step: Transfer | HostCall | Driven | Rounds, arguments: list[Any]) -> None:
+    """Does what is no launch."""
+    if isinstance(step, Transfer):
+        _transfer(plan, step, arguments)
+    elif isinstance(step, HostCall):
+        _call(plan, step, arguments)
+    elif isinstance(step, Driven):
+        _drive(plan, step, arguments)
+    else:
+        raise InternalError("a loop of a plan for open sizes ran before its sizes were known")
 
 
 def resident(buffer: Buffer) -> Any:
