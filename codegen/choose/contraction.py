@@ -120,7 +120,7 @@ def grouped(roles: Roles, c: Contraction, target: Target, pick: Pick) -> Roles:
 
 def _jump(operand: Expr, axis: Axis) -> int:
     """The stride of an operand along an axis: rows close together are read with fewer address computations."""
-    return min((abs(e.index.stride(axis) or 1 << 30) for e in loads_of(operand) if axis in e.axes), default=0)
+    return min((abs(e.index.stride(axis) or 1 << 30) for e in loads_of(operand) if axis in e.index.axes), default=0)
 
 
 def even(size: int, most: int, unit: int) -> int:

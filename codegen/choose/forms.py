@@ -200,7 +200,7 @@ def _filled(axis: Axis, lanes: int) -> float:
 
 def _lies_near(value: Expr, axis: Axis) -> bool:
     """True when neighbours along an axis are read from places close together."""
-    return all(abs(e.index.stride(axis) or 0) in range(1, APART + 1) for e in loads_of(value) if axis in e.axes)
+    return all(abs(e.index.stride(axis) or 0) in range(1, APART + 1) for e in loads_of(value) if axis in e.index.axes)
 
 
 def _tile_of_lines(n: Axis, lane: Axis, others: Sequence[Axis], lanes: int) -> tuple[int, Extents]:
@@ -216,14 +216,15 @@ def _tile_of_lines(n: Axis, lane: Axis, others: Sequence[Axis], lanes: int) -> t
 
 def _outside_in(value: Expr, axes: Iterable[Axis]) -> tuple[Axis, ...]:
     """Axes with large steps in a value first."""
-    steps = {a: abs(e.index.coefficient(a)) for e in loads_of(value) for a in e.axes}
-    return tuple(sorted(axes, key=lambda a: -steps.get(a, 0)))
+    loads = list(loads_of(value))
+    return tuple(sorted(axes, key=lambda a: -max((abs(e.index.coefficient(a)) for e in loads), default=0)))
 
 
 def _widest(axes: Axes, operand: Expr, lanes: int) -> Axis:
     """The longest axis, of equal ones that with the smallest steps, or one that fills vectors as well along which the
     operand can be read as it lies."""
-    steps = {a: min((abs(e.index.coefficient(a)) for e in loads_of(operand) if a in e.axes), default=0) for a in axes}
+    loads = list(loads_of(operand))
+    steps = {a: min((abs(e.index.coefficient(a)) for e in loads if a in e.index.axes), default=0) for a in axes}
     longest = max(axes, key=lambda a: (a.size, -steps[a], -a.id))
     straight = [a for a in axes if a.size >= min(lanes, longest.size) and steps[a] == 1]
     return max(straight, key=lambda a: (a.size, -a.id), default=longest)

@@ -23,9 +23,12 @@ F32 = dtypes.float32
 
 
 def convolution(
-    form: str, images: int, channels: int, outputs: int, plane: int, taps: int = 3, stride: int = 1
+    form: str, images: int, channels: int, outputs: int, plane: int, taps: int = 3, stride: int = 1, adds: bool = False
 ) -> Kernel:
-    """A padded convolution of square planes ("forward"), or its gradient by the input or the weight."""
+    """A padded convolution of square planes ("forward"), or its gradient by the input or the weight.
+
+    adds  a value per image to what the window is over, inside its bounds alone
+    """
     size = (plane + 2 * (taps // 2) - taps) // stride + 1
     b, o, c = (Axis(name, n) for name, n in zip("boc", (images, outputs, channels)))
     r, s = Axis("r", taps), Axis("s", taps)
@@ -47,7 +50,11 @@ def convolution(
     if form == "weight":
         to, summed = weight, [b, h, w]
     params = [Param(name, F32, sizes[name]) for name in (lead, other)]
-    value = reduce("add", apply("mul", load(params[0], place, guards), load(params[1], second)), summed)
+    first = load(params[0], place, guards)
+    if adds:
+        params.append(Param("a", F32, images))
+        first = apply("add", first, load(params[2], b.index, guards))
+    value = reduce("add", apply("mul", first, load(params[1], second)), summed)
     out = Param("out", F32, to.hi + 1)
     return prepare(Kernel(f"{form}", (*params, out), (Store(out, to, value),)))
 
@@ -153,6 +160,16 @@ def test_few_outputs_leave_the_lanes_to_lines(outputs: int, stride: int) -> None
     assert packed[-1] == (line, 1)
     source = render_nest(placed(kernel, CPU)).source.split("__kernel")[1]
     assert (").even, (" in source) == (stride == 2)
+
+
+@pytest.mark.parametrize("form", ["forward", "input"])
+@pytest.mark.parametrize("outputs", [4, 8, 40])
+def test_what_is_masked_with_a_window_and_stays_is_no_part_of_it(form: str, outputs: int) -> None:
+    channels = 24 if form == "forward" else outputs
+    sizes = (2, channels, outputs if form == "forward" else 24, 40)
+    without, beside = (choose(convolution(form, *sizes, adds=adds), CPU) for adds in (False, True))
+    assert [(step.axis.name, step.tile) for step in beside.loops] == [(s.axis.name, s.tile) for s in without.loops]
+    assert [axis.name for axis in beside.vector] == [axis.name for axis in without.vector]
 
 
 def test_many_outputs_hold_the_lanes_themselves() -> None:
