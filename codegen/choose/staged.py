@@ -2,8 +2,9 @@
 softmax of a product.
 
 Comes in: a kernel, its contractions and the target's facts.  Goes out: a schedule, or None when the kernel has no such
-form.  One parallel axis gives the rows of a block; the axis that later contractions reduce over is walked in blocks;
-what is computed per block is kept in scratch, and every sink runs a register tile of its own.
+form.  One parallel axis gives the rows of a block; the longest axis that later contractions reduce over is walked in
+blocks, once for each place of the others (the heads that share their keys); what is computed per block is kept in
+scratch, and every sink runs a register tile of its own.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ class Form:
     """The parts of such a kernel.
 
     rows   the parallel axis that gives a block's rows
-    batch  the other parallel axes, which every contraction has in both operands
+    batch  the other parallel axes, which every contraction has in both operands or where it has the rows
     walk   the axis walked in blocks: bound by reduces of earlier results and not stored; None: a block holds everything
+    around the other axes these reduces bind, all of them
     early  contractions computed per block; late: contractions over the walked axis
     other  the remaining reduces
     """
@@ -43,25 +45,33 @@ class Form:
     rows: Axis
     batch: tuple[Axis, ...]
     walk: Axis | None
+    around: tuple[Axis, ...]
     early: tuple[Reduce, ...]
     late: tuple[Reduce, ...]
     other: tuple[Reduce, ...]
 
 
 def form_of(kernel: Kernel, contractions: Mapping[Reduce, Contraction]) -> Form | None:
-    """The kernel's form, or None when no parallel axis is an axis of every contraction or two axes would be walked."""
+    """The kernel's form, or None when no parallel axis is an axis of every contraction or what is walked differs."""
     parallel = parallel_axes(kernel)
     late = tuple(r for r in contractions if _reaches(r, contractions))
     early = tuple(r for r in contractions if r not in late)
     stored = {a for s in main_stores(kernel) for a in s.axes}
     statistics = [r for r in kernel.reduces if r not in contractions and _reaches(r, contractions)]
     walked = {a for r in (late or statistics) for a in r.bound} - stored
-    rows = [a for a in parallel if all(a in r.axes and _on_one_side(contractions[r], a) for r in contractions)]
-    if not rows or len(walked) > 1:
+    candidates = [a for a in parallel if all(a in r.axes and _on_one_side(contractions[r], a) for r in contractions)]
+    if not candidates or any(0 < len(walked.intersection(r.bound)) < len(walked) for r in kernel.reduces):
         return None
+    rows = max(candidates, key=lambda a: a.size)
     other = tuple(r for r in kernel.reduces if r not in contractions)
-    batch = tuple(a for a in parallel if all(a in c.batch for c in contractions.values()))
-    return Form(max(rows, key=lambda a: a.size), batch, next(iter(walked), None), early, late, other)
+    batch = tuple(a for a in parallel if all(_goes_with(c, a, rows) for c in contractions.values()))
+    *around, walk = sorted(walked, key=lambda a: (a.size, a.id)) if walked else [None]
+    return Form(rows, batch, walk, tuple(a for a in around if a is not None), early, late, other)
+
+
+def _goes_with(c: Contraction, axis: Axis, rows: Axis) -> bool:
+    """True for an axis of both operands, or of that which has the rows."""
+    return axis is not rows and (axis in c.batch or any(axis in side and rows in side for side in (c.m, c.n)))
 
 
 def _reaches(r: Reduce, others: Mapping[Reduce, Contraction]) -> bool:
@@ -84,9 +94,10 @@ def staged(
     tile = pick("tile", TILES)
     rows = _row_block(form, prod(a.size for a in form.batch), target, pick)
     grid.append(Step(form.rows, -(-rows // tile[0]) * tile[0]))
-    common = [Step(form.walk, pick("walk", WALK_BLOCKS))] if form.walk is not None else []
+    common = [Step(a, 1) for a in form.around]
+    common += [Step(form.walk, pick("walk", WALK_BLOCKS))] if form.walk is not None else []
     depth = len(grid) + len(common)
-    piece = min([ROW_VECTORS * lanes, *(step.tile for step in common)])
+    piece = min([ROW_VECTORS * lanes, *(step.tile for step in common if step.axis is form.walk)])
     plan = _Tiles(kernel, form, contractions, lanes, depth, tile, piece)
     vector = tuple(dict.fromkeys([plan.lane_of(r) for r in (*form.early, *form.late)] + plan.store_lanes()))
     loops, stages, streams = (*grid, *common, *plan.tail()), tuple(plan.stages()), find_streams(kernel)
@@ -115,7 +126,7 @@ class _Tiles:
         self.kernel, self.form, self.contractions = kernel, form, contractions
         self.lanes, self.depth, self.piece = lanes, depth, piece
         self.rows, self.vectors = tile
-        self.outside = {form.rows, *form.batch}
+        self.outside = {form.rows, *form.batch, *form.around}
 
     def lane_of(self, r: Reduce) -> Axis:
         """The axis of a contraction's result that holds its lanes: the one across the rows."""
@@ -130,12 +141,13 @@ class _Tiles:
         """Outer free axes by one, the register tile, then the bound axes by one."""
         lane = self.lane_of(r)
         free = [Step(a, 1) for a in self.kernel.axes if a in r.axes and a not in self.outside and a is not lane]
-        bound = [Step(a, 1) for a in self.kernel.axes if a in r.bound]
+        bound = [Step(a, 1) for a in self.kernel.axes if a in r.bound and a not in self.outside]
         return (*free, Step(self.form.rows, self.rows), Step(lane, self.columns(lane)), *bound)
 
     def row_loops(self, value: Expr, across: Axis) -> tuple[Step, ...]:
         """What is no contraction shares nothing between rows: row by row, other bound axes by one."""
-        bound = [Step(a, 1) for a in value.bound if a is not across] if isinstance(value, Reduce) else []
+        found = value.bound if isinstance(value, Reduce) else ()
+        bound = [Step(a, 1) for a in found if a is not across and a not in self.outside]
         return (Step(self.form.rows, 1), Step(across, self.piece), *bound)
 
     def tail(self) -> tuple[Step, ...]:
@@ -182,7 +194,8 @@ class _Tiles:
             operand = c.right if lane in c.n else c.left
             loads = list(loads_of(operand))
             if is_plain_load(operand) and any(lane in e.axes and e.index.stride(lane) != 1 for e in loads):
-                rest = [(a, 1) for a in self.kernel.axes if a in operand.axes and a in r.bound]
+                summed = operand.axes.intersection(r.bound) - self.outside
+                rest = [(a, 1) for a in self.kernel.axes if a in summed]
                 found.append(Stage(operand, self.depth, ((lane, self.columns(lane)), *rest, (lane, 1))))
         return found
 
