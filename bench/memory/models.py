@@ -19,11 +19,15 @@ class Case(NamedTuple):
     shape: tuple[int, ...]
     high: int = 0
     optimizer: str = "AdamW"
+    trains: bool = True
 
 
-def _module(nn: Any, parts: dict[str, Any], forward: Callable[[Any, Any], Any]) -> Any:
-    """A module of some parts whose forward is a function of it and its input."""
-    made = type("Model", (nn.Module,), {"forward": forward})()
+def module_of(
+    nn: Any, parts: dict[str, Any], forward: Callable[..., Any], answer: Callable[[Any, Any], Any] | None = None
+) -> Any:
+    """A module of some parts whose forward is a function of it and its input; and so is its answer, which is what is
+    asked of it in inference."""
+    made = type("Model", (nn.Module,), {"forward": forward, "answer": answer or forward})()
     for name, part in parts.items():
         setattr(made, name, part)
     return made
@@ -36,7 +40,7 @@ def mlp(*widths: int, activation: str = "ReLU") -> Callable[[Any, Any], Any]:
         layers: list[Any] = []
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), getattr(nn, activation)()]
-        return _module(nn, {"layers": nn.Sequential(*layers[:-1])}, lambda m, x: (m.layers(x) - x).square().mean())
+        return module_of(nn, {"layers": nn.Sequential(*layers[:-1])}, lambda m, x: (m.layers(x) - x).square().mean())
 
     return make
 
@@ -49,7 +53,7 @@ def convolutions(*channels: int) -> Callable[[Any, Any], Any]:
         for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
         parts = {"layers": nn.Sequential(*layers), "last": nn.Linear(channels[-1], 10)}
-        return _module(nn, parts, lambda m, x: m.last(m.layers(x).mean((2, 3))).square().mean())
+        return module_of(nn, parts, lambda m, x: m.last(m.layers(x).mean((2, 3))).square().mean())
 
     return make
 
@@ -64,14 +68,14 @@ def resnet(*widths: int) -> Callable[[Any, Any], Any]:
             "c": nn.Conv2d(after, after, 3, 1, 1, bias=False), "d": nn.BatchNorm2d(after),
             "way": nn.Identity() if stride == 1 else nn.Conv2d(before, after, 1, stride, bias=False),
         }  # fmt: skip
-        return _module(nn, parts, lambda m, x: (m.d(m.c(m.b(m.a(x)).relu())) + m.way(x)).relu())
+        return module_of(nn, parts, lambda m, x: (m.d(m.c(m.b(m.a(x)).relu())) + m.way(x)).relu())
 
     def make(nn: Any, _: Any) -> Any:
         first = [nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
         before = [widths[0], *(w for w in widths for _ in range(2))]
         blocks = [block(nn, *pair) for pair in pairwise(before)]
         parts = {"layers": nn.Sequential(*first, *blocks), "last": nn.Linear(widths[-1], 10)}
-        return _module(nn, parts, lambda m, x: m.last(m.layers(x).mean((2, 3))).square().mean())
+        return module_of(nn, parts, lambda m, x: m.last(m.layers(x).mean((2, 3))).square().mean())
 
     return make
 
@@ -93,7 +97,7 @@ def gpt(width: int, heads: int, depth: int) -> Callable[[Any, Any], Any]:
             x = x + m.o(mixed.transpose(1, 2).reshape(batch, length, width))
             return x + m.down(functional.gelu(m.up(m.k(x))))
 
-        return _module(nn, parts, forward)
+        return module_of(nn, parts, forward)
 
     def make(nn: Any, functional: Any) -> Any:
         blocks = nn.Sequential(*(block(nn, functional) for _ in range(depth)))
@@ -103,7 +107,7 @@ def gpt(width: int, heads: int, depth: int) -> Callable[[Any, Any], Any]:
             logits = m.last(m.blocks(m.tokens(x)))[:, :-1].reshape(-1, VOCABULARY)
             return functional.cross_entropy(logits, x[:, 1:].reshape(-1))
 
-        return _module(nn, parts, forward)
+        return module_of(nn, parts, forward)
 
     return make
 
@@ -118,7 +122,7 @@ def attention(width: int, heads: int) -> Callable[[Any, Any], Any]:
                        for z in m.qkv(x).chunk(3, -1))  # fmt: skip
             return functional.scaled_dot_product_attention(q, k, v, is_causal=True).square().mean()
 
-        return _module(nn, {"qkv": nn.Linear(width, 3 * width)}, forward)
+        return module_of(nn, {"qkv": nn.Linear(width, 3 * width)}, forward)
 
     return make
 
@@ -128,7 +132,7 @@ def lstm(width: int, hidden: int) -> Callable[[Any, Any], Any]:
 
     def make(nn: Any, _: Any) -> Any:
         parts = {"walk": nn.LSTM(width, hidden, batch_first=True), "last": nn.Linear(hidden, width)}
-        return _module(nn, parts, lambda m, x: (m.last(m.walk(x)[0]) - x).square().mean())
+        return module_of(nn, parts, lambda m, x: (m.last(m.walk(x)[0]) - x).square().mean())
 
     return make
 
@@ -149,7 +153,7 @@ def vae(width: int, hidden: int, code: int) -> Callable[[Any, Any], Any]:
             again = m.c(m.b(z).relu())
             return (again - x).square().mean() - (1 + log - mean.square() - log.exp()).mean()
 
-        return _module(nn, parts, forward)
+        return module_of(nn, parts, forward)
 
     return make
 
@@ -190,8 +194,3 @@ def drawn(seed: int) -> Case:
         return Case(lstm(width, draw.randint(20, 200)), (batch, draw.randint(8, 80), width), optimizer=optimizer)
     width = draw.randint(100, 1000)
     return Case(vae(width, draw.randint(50, 900), draw.randint(2, 60)), (8 * batch, width), optimizer=optimizer)
-
-
-def case_of(name: str) -> Case:
-    """The model of a name: one of CASES, or "random N"."""
-    return drawn(int(name.split()[1])) if name.startswith("random ") else CASES[name]

@@ -1,4 +1,4 @@
-"""One way to train one model, in a process of its own: the most bytes its arrays take in a step.
+"""One way to train or to ask one model, in a process of its own: the most bytes its arrays take in a step.
 
     python -m bench.memory.side 'MLP, Adam' captured [BUDGET]
 
@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.memory.models import Case, case_of
+from bench.memory.models import Case
+from bench.memory.wider import case_of
 
 WARM, STEPS = 5, 3  # steps before, and those that are watched
 OPTIONS: dict[str, dict[str, float]] = {"SGD": {"lr": 0.01}, "momentum": {"lr": 0.01, "momentum": 0.9}}
@@ -48,9 +49,20 @@ def train(model: Any, optimizer: Any) -> Callable[[Any], Any]:
     return step
 
 
+def asked(model: Any, no_grad: Any) -> Callable[[Any], Any]:
+    """What a user of a trained model does."""
+    model.eval()
+
+    def step(x: Any) -> Any:
+        with no_grad():
+            return model.answer(x)
+
+    return step
+
+
 def ours(case: Case, way: str, budget: int) -> tuple[int, int]:
     """Bytes of the blocks in use, which are rounded up, at each moment one is taken."""
-    from kernelforge import Context, Device, Tensor, jit, nn
+    from kernelforge import Context, Device, Tensor, jit, nn, no_grad
     from kernelforge.kernels.pool import Pool
     from kernelforge.nn import functional, optim
 
@@ -68,7 +80,10 @@ def ours(case: Case, way: str, budget: int) -> tuple[int, int]:
     with Context(EAGER=int(way == "eager")):
         x = Tensor(values(case)).realize()
         model = case.make(nn, functional)
-        step = train(model, optimizer(optim, case, model.parameters()))
+        if case.trains:
+            step = train(model, optimizer(optim, case, model.parameters()))
+        else:
+            step = asked(model, no_grad)
         step = jit(step, memory_budget=budget or None) if way == "captured" else step
 
         def once() -> None:
@@ -93,7 +108,10 @@ def theirs(case: Case) -> tuple[int, int]:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         x = torch.tensor(values(case))
         model = case.make(torch.nn, torch.nn.functional)
-        step = train(model, optimizer(torch.optim, case, model.parameters()))
+        if case.trains:
+            step = train(model, optimizer(torch.optim, case, model.parameters()))
+        else:
+            step = asked(model, torch.no_grad)
         for _ in range(WARM + STEPS):
             with torch.profiler.record_function("a step"):
                 step(x)

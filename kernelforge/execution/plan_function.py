@@ -29,12 +29,16 @@ def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any
     needed, scratch = plan.lean if kept else (plan.blocks, plan.scratch)
     leaves = sum(slot.role == "leaf" for slot in plan.slots)
     where = {number: (number, 0) for number in range(leaves)}
-    new = [(number, nbytes) for number, slot, nbytes in plan.made if slot.takes < 0]
+    new = [(number, nbytes) for number, slot, nbytes in plan.made if slot.takes < 0 and number not in plan.together]
     where |= {number: (leaves + i, 0) for i, (number, _) in enumerate(new)}
     where |= {number: (slot.takes, 0) for number, slot, _ in plan.made if slot.takes >= 0}
     sizes = [nbytes for _, nbytes in new]
-    places, beside = _beside(needed, leaves + len(sizes), where)
+    if plan.together:
+        sizes.append(needed[0].nbytes)
+    results = len(sizes)
+    places, beside = _beside(needed, leaves + results, where, apart=leaves + len(new) if plan.together else -1)
     where |= {number: places[block] for number, block in scratch}
+    where |= {number: places[1 + i] for i, number in enumerate(plan.together)}
     sizes += [beside] if beside else []
     fixed = {number: memory_of_flags(number) for number in plan.flags} | plan.given
     where |= {number: (leaves + len(sizes) + i, 0) for i, number in enumerate(fixed)}
@@ -44,14 +48,17 @@ def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any
     if batch and all(slot in where for _, places in batch for slot in places):
         launches = [(executable, [where[slot] for slot in places]) for executable, places in batch]
         fixed_memories, flagged = list(fixed.values()), len(plan.flags)
-        plan.single = runtime.single(launches, sizes, leaves, len(new), fixed_memories, flagged, not plan.takes)
+        plan.single = runtime.single(launches, sizes, leaves, results, fixed_memories, flagged, not plan.takes)
 
 
 def _beside(
-    blocks: Sequence[Block], whole: int, where: Mapping[int, tuple[int, int]]
+    blocks: Sequence[Block], whole: int, where: Mapping[int, tuple[int, int]], apart: int = -1
 ) -> tuple[list[tuple[int, int]], int]:
     """Where blocks lie side by side in one memory, the one of the number `whole`, and its bytes; those that are parts
-    of results lie in these, of which `where` tells."""
+    of results lie in these, of which `where` tells.
+
+    apart   the number of the memory of the first one, if it has its own
+    """
     places: list[tuple[int, int]] = []
     end = 0
     for block in blocks:
@@ -59,7 +66,10 @@ def _beside(
             memory, start = where[block.host]
             places.append((memory, start + block.offset))
         elif block.within >= 0:
-            places.append((whole, places[block.within][1] + block.offset))
+            memory, start = places[block.within]
+            places.append((memory, start + block.offset))
+        elif apart >= 0 and not places:
+            places.append((apart, 0))
         else:
             places.append((whole, end))
             end += -(-block.nbytes // BOUNDARY) * BOUNDARY

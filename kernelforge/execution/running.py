@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from kernelforge.kernels.runtime import Parts
 from kernelforge.later import later
 from kernelforge.native import compiled as native
 from kernelforge.planning.kept import NO_SERVICE, Service
+from kernelforge.planning.layout import rest
 from kernelforge.planning.memory import Block
 from kernelforge.planning.steps import Driven, HostCall, Launch, Plan, Rounds, Step, Transfer
 from kernelforge.settings import DEBUG, GRAPHS, VERIFY, remembered
@@ -160,11 +161,32 @@ def run_called(
         faults.look(plan)
     _count(plan, service.skipped)
     new = [row for row in plan.made if row[1].takes < 0] if plan.takes else plan.made
-    if len(new) == 1:
+    if plan.together:
+        new = [row for row in new if row[0] not in plan.together]
+    if len(new) + bool(plan.together) == 1:
         memories = (memories,)
     found = {n: Buffer(x.size, x.dtype, x.device, None, memory) for (n, x, _), memory in zip(new, memories)}
     found |= taken
+    if plan.together:
+        found |= _gathered(plan, allocated(plan.blocks[1 : 1 + len(plan.together)], (), memories[-1:]))
     return [found[slot] if slot in found else leaves[slot] for slot in plan.results]
+
+
+def _gathered(plan: Plan, memories: Sequence[Any]) -> dict[int, Buffer]:
+    """The buffers of results that lie in one block, given their memory."""
+    slots = [plan.slots[number] for number in plan.together]
+    buffers = [Buffer(slot.size, slot.dtype, slot.device, None, memory) for slot, memory in zip(slots, memories)]
+    return dict(zip(plan.together, buffers))
+
+
+def lend(plan: Plan, buffers: Sequence[Buffer]) -> Parts:
+    """Lets others use what a plan that ran has left over of the block in which results lie, for as long as these need
+    the block; the parts of it that they are.  buffers: its results."""
+    memory = next(buffer.memory for buffer, slot in zip(buffers, plan.results) if slot == plan.together[0])
+    assert memory is not None
+    parts = cast(Parts, memory.owner)
+    runtime_of(plan.slots[plan.together[0]].device).pool.lend(parts, *rest(plan))
+    return parts
 
 
 def _launch_one(plan: Plan, leaves: Sequence[Buffer], nbytes: int) -> Any:
@@ -336,6 +358,8 @@ def _memories(
         if slot.takes >= 0:
             memories[number], made[number] = taken[number].memory, taken[number]
             continue
+        if number in plan.together:
+            continue
         memory = runtime_of(slot.device).allocate(nbytes) if nbytes else None
         memories[number] = memory
         made[number] = Buffer(slot.size, slot.dtype, slot.device, None, memory)
@@ -344,6 +368,10 @@ def _memories(
         blocks = allocated(needed, memories)
         for number, block in scratch:
             memories[number] = blocks[block]
+        gathered = _gathered(plan, blocks[1:]) if plan.together else {}
+        made |= gathered
+        for number, buffer in gathered.items():
+            memories[number] = buffer.memory
     for number, memory in service.memories.items():
         memories[number] = memory
     for number in plan.flags:
@@ -357,9 +385,15 @@ def _memories(
     return memories, made
 
 
-def allocated(blocks: Sequence[Block], results: Sequence[Any] | Mapping[int, Any]) -> list[Any]:
-    """Memory for blocks; a whole comes before its parts.  results: the memory of results by their slots."""
-    found: list[Any] = []
+def allocated(
+    blocks: Sequence[Block], results: Sequence[Any] | Mapping[int, Any], before: Sequence[Any] = ()
+) -> list[Any]:
+    """Memory for blocks; a whole comes before its parts.
+
+    results  the memory of results by their slots
+    before   that of the blocks before these
+    """
+    found: list[Any] = list(before)
     parts: dict[tuple[int, int], Parts] = {}
     for block in blocks:
         if block.within < 0 and block.host < 0:
@@ -370,7 +404,7 @@ def allocated(blocks: Sequence[Block], results: Sequence[Any] | Mapping[int, Any
             whole = results[block.host] if block.within < 0 else found[block.within]
             parts[key] = runtime_of(block.device).parts(whole)
         found.append(parts[key].part(block.offset, block.nbytes))
-    return found
+    return found[len(before) :]
 
 
 def divided(plan: Plan, wholes: Sequence[Any]) -> list[Any]:

@@ -1,8 +1,9 @@
 """Freed device memory, kept for reuse: fresh pages cost more than the arithmetic done on them.
 
 Comes in: blocks given back by `Memory` handles.  Goes out: blocks of the same size class.  Sizes are rounded up to one
-of eight steps per power of two, large ones to one of 32, and large blocks serve somewhat smaller requests as well; so
-less than an eighth is wasted.  It knows no driver: a runtime gives it functions.
+of eight steps per power of two, large ones to one of 128, and large blocks serve somewhat smaller requests as
+well; so less than an eighth is wasted.  A piece of a block in use may be lent: it serves requests like any other until
+the rest is given back, and they are one block again.  It knows no driver: a runtime gives it functions.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Final
 
 from kernelforge.counters import GlobalCounters
 from kernelforge.growth import grew
-from kernelforge.kernels.runtime import Block, Memory
+from kernelforge.kernels.runtime import Block, Memory, Parts
 from kernelforge.settings import POOL, remembered
 
 SMALLEST: Final = 256
 LARGE: Final = 1 << 20  # bytes beyond which classes lie closer
-NEAR: Final = 4  # such classes of which a free block is used where the right one has none
+NEAR: Final = 1 / 8  # of the bytes, by which a free block may be larger that is used where the right class has none
 COUNTED: Final = 1 << 14  # bytes of a block from which it counts for how much memory has grown
 MOST_SPARED: Final = 1 << 19  # bytes of memory that a taker has in reserve, twice; beyond, little is gained
 ALL_SPARED: Final = 16 << 20  # bytes in the reserves of all takers
@@ -30,15 +31,29 @@ _new: Final = object.__new__
 
 @lru_cache(maxsize=4096)
 def size_class(nbytes: int) -> int:
-    """The number of bytes taken for a request: the next of eight steps per power of two, beyond a MiB of 32.
+    """The number of bytes taken for a request: the next of eight steps per power of two, beyond a MiB of 128.
 
     >>> size_class(0), size_class(4096), size_class(5000), size_class((1 << 20) + 1) - (1 << 20)
-    (256, 4096, 5120, 32768)
+    (256, 4096, 5120, 8192)
     """
     if nbytes <= SMALLEST:
         return SMALLEST
-    step = 1 << ((nbytes - 1).bit_length() - (6 if nbytes > LARGE else 4))
+    step = _step(nbytes, (nbytes - 1).bit_length())
     return -(-nbytes // step) * step
+
+
+def class_within(nbytes: int) -> int:
+    """The most bytes that are a class and no more than given; 0 where there is none.
+
+    >>> class_within(5000), class_within(200)
+    (4608, 0)
+    """
+    step = _step(nbytes, nbytes.bit_length())
+    return nbytes // step * step if nbytes >= SMALLEST else 0
+
+
+def _step(nbytes: int, bits: int) -> int:
+    return 1 << max(0, bits - (8 if nbytes > LARGE else 4))
 
 
 @remembered
@@ -74,6 +89,9 @@ class Pool:
         self._bytes = 0  # of all blocks there are
         self._spared: list[list[Memory | None]] = []  # the reserves of takers
         self._spared_bytes = 0
+        self._lent: dict[Block, Block] = {}  # pieces, and what they are pieces of
+        self._lending: dict[Block, Block] = {}  # the other way round
+        self._broken: set[Block] = set()  # blocks given back whose pieces are in use
         GlobalCounters.pools.add(self)
 
     @property
@@ -144,7 +162,10 @@ class Pool:
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""
         capacity = block.capacity
-        self._free[capacity].append(block)
+        if self._lending:
+            capacity = self._joined(block)
+        else:
+            self._free[capacity].append(block)
         if capacity >= COUNTED:
             grew(-capacity)
         if self._bytes <= self._default_limit and not POOL.touched:
@@ -157,6 +178,39 @@ class Pool:
                 self._trim(limit)
             finally:
                 self._lock.release()
+
+    def lend(self, parts: Parts, start: int, nbytes: int) -> None:
+        """Lets others use so many bytes of a block in use, until the rest is given back."""
+        whole, nbytes = parts.whole.block, class_within(nbytes)
+        if nbytes < COUNTED or whole in self._lending:
+            return
+        piece = parts.part(start, nbytes).block
+        self._lent[piece], self._lending[whole] = whole, piece
+        self._free.setdefault(nbytes, []).append(piece)
+        grew(-nbytes)
+
+    def _joined(self, block: Block) -> int:
+        """Keeps a block for reuse with the piece of it that was lent, or as a piece of a block that waits for it; the
+        bytes that are in use no more."""
+        freed, piece = block.capacity, self._lending.get(block)
+        if piece is not None:
+            freed -= piece.capacity
+            self._broken.add(block)  # at first, since another thread may give the piece back meanwhile
+            try:
+                self._free[piece.capacity].remove(piece)
+            except ValueError:
+                return freed
+        else:
+            piece = block
+        whole = self._lent.get(piece)
+        if whole is None or whole not in self._broken:
+            self._free[block.capacity].append(block)
+            return freed
+        self._broken.discard(whole)
+        del self._lent[piece], self._lending[whole]
+        whole.last_use = max(whole.last_use, piece.last_use)
+        self._free[whole.capacity].append(whole)
+        return freed
 
     def clear(self) -> None:
         """Releases every free block."""
@@ -172,21 +226,18 @@ class Pool:
     def _trim(self, limit: int) -> None:
         """Releases blocks until at most `limit` free bytes are left: of the largest class, the one freed first."""
         for capacity in sorted(self._free, reverse=True):
-            blocks = self._free[capacity]
-            while blocks and self.bytes_free > limit:
-                try:
-                    block = blocks.pop(0)
-                except IndexError:  # another thread was faster
-                    break
-                self._bytes -= capacity
-                self._wait(block.last_use)
-                self._release(block)
+            for block in [x for x in self._free[capacity] if x not in self._lent]:
+                if self.bytes_free <= limit:
+                    return
+                self._drop(block)
 
     def _fresh(self, capacity: int) -> Block:
         self._free.setdefault(capacity, [])
         near = self._near(capacity) if capacity >= LARGE else None
         if near is not None:
             return near
+        if capacity >= LARGE:
+            self._outgrow(capacity)
         try:
             block = self._make(capacity)
         except MemoryError:
@@ -198,13 +249,33 @@ class Pool:
 
     def _near(self, capacity: int) -> Block | None:
         """A free block that is a little larger."""
-        for _ in range(NEAR):
-            capacity = size_class(capacity + 1)
+        most = int(capacity * (1 + NEAR))
+        while (capacity := size_class(capacity + 1)) <= most:
             try:
                 return self._free[capacity].pop()
             except LookupError:
                 continue
         return None
+
+    def _outgrow(self, capacity: int) -> None:
+        """Releases a free block that is a little too small for a request: of sizes that grow none comes again."""
+        least, smaller = int(capacity * (1 - NEAR)), class_within(capacity - 1)
+        while smaller > least:
+            for block in tuple(self._free.get(smaller, ())):
+                if block not in self._lent:
+                    self._drop(block)
+                    return
+            smaller = class_within(smaller - 1)
+
+    def _drop(self, block: Block) -> None:
+        """Releases a free block, if it still is free."""
+        try:
+            self._free[block.capacity].remove(block)
+        except ValueError:  # another thread was faster
+            return
+        self._bytes -= block.capacity
+        self._wait(block.last_use)
+        self._release(block)
 
     def _made_now(self, capacity: int) -> Block:
         try:

@@ -119,7 +119,7 @@ class Parts:
     cut(handle, start, nbytes)   what the driver calls a piece
     """
 
-    __slots__ = ("_cut", "_whole")
+    __slots__ = ("__weakref__", "_cut", "_whole")
 
     def __init__(self, whole: Memory, cut: Callable[[Any, int, int], Any]) -> None:
         self._whole, self._cut = whole, cut

@@ -218,6 +218,7 @@ class Plan:
     kernels  launches; flops, nbytes: arithmetic operations of all of them, bytes they must at least move
     preparations  what may be kept from one run to the next
     lean     blocks and scratch of a run in which all preparations are kept
+    together results that lie in one block, the first: they are in the blocks that follow it, which are parts of it
     place    the device, and batch: each step's executable and arguments, where all steps are launches on one device;
              known once the programs are compiled.  shared: positions of those whose executable has other launches too
     runs     how many there were
@@ -233,6 +234,7 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     lean: Layout = field(default_factory=lambda: ([], []))
+    together: tuple[int, ...] = ()
     preparations: list[Preparation] = field(default_factory=list)
     results: tuple[int, ...] = ()
     spares: frozenset[int] = frozenset()

@@ -6,7 +6,7 @@ so until the end of a replay nothing has happened that could not be given up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -21,6 +21,7 @@ from kernelforge.calls import Recipe, call
 from kernelforge.execution import running
 from kernelforge.execution.faults import LATE, raise_pending, retell
 from kernelforge.graph import Line, Node, Shape
+from kernelforge.planning.layout import gathered
 from kernelforge.planning.steps import Plan
 from kernelforge.replay.holders import MISSING, Holder
 from kernelforge.replay.repeated import Repeated
@@ -257,6 +258,20 @@ class Capture:
         if taken.isdisjoint(source.number for source in sources) and not any(source.history for source in sources):
             self.steps[-1], self.taken = step._replace(in_place=Repeated(plan)), sorted(taken)
 
+    def gather(self, replaced: Collection[int], known: int) -> None:
+        """Has results of the last step that the next replay lets go of first lie in one block.
+
+        replaced   their numbers, and known: how many tensors a replay is given
+        """
+        step = self.steps[-1] if self.steps else None
+        if not isinstance(step, RunStep):
+            return
+        first = known + len(self.constants) + sum(map(_results, self.steps[:-1]))
+        places = [number - first for number in sorted(replaced) if first <= number < first + _results(step)]
+        ways = [way and _gathered(way, places) for way in (step.repeated, step.in_place)]
+        assert ways[0] is not None
+        self.steps[-1] = step._replace(repeated=ways[0], in_place=ways[1])
+
     def settle(self, result: Any) -> None:
         """Finds out whether all a replay does is to run one kernel for the one tensor that is the result."""
         if len(self.steps) != 1 or len(self.sources) != 1 or self.said or self.views:
@@ -323,6 +338,19 @@ class Capture:
         if (tensor._tracked, tensor._leaf) != (change.tracked, change.leaf):
             tensor.requires_grad = change.tracked if change.leaf else None
             tensor._tracked = change.tracked
+
+
+def _results(step: Step) -> int:
+    """How many buffers a step adds."""
+    return len(step.plan.results) if isinstance(step, RunStep) else isinstance(step, DrawStep)
+
+
+def _gathered(way: Repeated, places: Sequence[int]) -> Repeated:
+    """A plan to run again with those of its results that are at places, and nowhere else, in one block."""
+    plan = way.plan
+    others = {slot for place, slot in enumerate(plan.results) if place not in places}
+    found = gathered(plan, [plan.results[place] for place in places if plan.results[place] not in others])
+    return way if found is plan else Repeated(found, way)
 
 
 def buffer_of(tensor: Tensor) -> Buffer:

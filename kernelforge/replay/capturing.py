@@ -28,7 +28,7 @@ from kernelforge.replay.capture import (
     buffer_of,
 )
 from kernelforge.replay.guards import is_same
-from kernelforge.replay.holders import MISSING, Globals, Holder, Library
+from kernelforge.replay.holders import MISSING, Globals, Gradient, Holder, Library
 from kernelforge.replay.others import Remembered
 from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import Snapshot
@@ -130,6 +130,9 @@ class Capturing:
         capture.settle(result)
         if plan is not None:
             capture.take(plan)
+        left = {id(value) for holder, key, value in effects if isinstance(holder, Gradient) and key == "grad"}
+        if not capture.reads:
+            capture.gather(self._replaced(capture, made, left), len(chosen))
         capture.let_go()
         return capture, chosen
 
@@ -149,6 +152,15 @@ class Capturing:
             number for number, i in enumerate(chosen)
             if number not in used and i not in needed and id(self.tensors[i]) not in inside
         )  # fmt: skip
+
+    @staticmethod
+    def _replaced(capture: Capture, made: Sequence[Tensor], gradients: set[int]) -> set[int]:
+        """The numbers of buffers that nothing is but gradients, given by identity: the next replay lets go of them."""
+        sources = [(source, id(tensor) in gradients) for tensor, source in zip(made, capture.sources)]
+        sources += [(change.source, False) for change in capture.changes if change.source is not None]
+        stay = {source.number for source, goes in sources if not goes}
+        stay |= {number for source, _ in sources for number, _ in source.inputs}
+        return {source.number for source, goes in sources if goes} - stay
 
     def _parent(self, view: Tensor) -> int | None:
         """The number of the nearest tensor that was there before and that a tensor is a view of."""

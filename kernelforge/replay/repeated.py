@@ -6,8 +6,9 @@ up what later ones use: launches whose arguments stay, and one list of the memor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
+from weakref import ref
 
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
@@ -15,18 +16,24 @@ from kernelforge.execution import running
 from kernelforge.kernels import Device, Runtime
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.kernels.opencl_preset import Preset
+from kernelforge.kernels.runtime import Parts
 from kernelforge.planning.steps import Plan
 
 LEAST: Final = 2  # launches that are worth it
 
 
 class Repeated:
-    """A plan to run again and again."""
+    """A plan to run again and again.
 
-    __slots__ = ("_place", "_preset", "_runs", "_runtime", "plan")
+    apart  the same plan with no results in one block, for when somebody keeps some of them: the block would stay
+    """
 
-    def __init__(self, plan: Plan) -> None:
+    __slots__ = ("_apart", "_last", "_place", "_preset", "_runs", "_runtime", "plan")
+
+    def __init__(self, plan: Plan, apart: Repeated | None = None) -> None:
         self.plan, plan.is_captured = plan, True
+        self._apart = apart
+        self._last: Callable[[], Parts | None] = lambda: None
         self._preset: Preset | None = None
         self._runtime: OpenCLRuntime | None = None
         self._place: dict[int, int] = {}
@@ -35,6 +42,8 @@ class Repeated:
     def run(self, leaves: Sequence[Buffer]) -> list[Buffer]:
         """Runs the plan; the buffers of its results."""
         plan = self.plan
+        if self._apart is not None:
+            return self._run_together(self._apart, leaves)
         self._runs += 1
         if self._runs == 2 and self._fits():
             self._set_up()
@@ -57,6 +66,13 @@ class Repeated:
         ]
         made_at = {number: buffer for (number, _, _), buffer in zip(plan.made, found)}
         return [made_at[slot] if slot in made_at else leaves[slot] for slot in plan.results]
+
+    def _run_together(self, apart: Repeated, leaves: Sequence[Buffer]) -> list[Buffer]:
+        if self._last() is not None:
+            return apart.run(leaves)
+        found = running.rerun(self.plan, leaves)
+        self._last = ref(running.lend(self.plan, found))
+        return found
 
     def _fits(self) -> bool:
         """True where all there is to a run are launches on memory that leaves, results and blocks have."""

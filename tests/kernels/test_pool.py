@@ -1,6 +1,7 @@
 """The pool hands out no block twice, keeps what it may, and lets nothing go that a launch still uses."""
 
 import gc
+import itertools
 import sys
 import threading
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
 from kernelforge.kernels.pool import ALL_SPARED, MOST_SPARED, SMALLEST, Pool, size_class
-from kernelforge.kernels.runtime import Block, Memory
+from kernelforge.kernels.runtime import Block, Memory, Parts
 from kernelforge.settings import Context
 from tests.guarded import GUARDED
 
@@ -192,3 +193,63 @@ def test_a_large_free_block_serves_somewhat_smaller_requests() -> None:
         pool.take(nbytes)
     assert made == [17 << 20, 15 << 20]
     assert pool.bytes_used == 0 and pool.bytes_free == 32 << 20
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1 << 18)), max_size=80))
+def test_pieces_that_are_lent_overlap_nothing_in_use(steps: list[tuple[int, int]]) -> None:
+    """Memory that is taken lies apart from all that is held, pieces of what was lent included."""
+    pool = Pool(lambda n: Block(n, None, np.empty(n, np.uint8)), lambda launch: None, UNLIMITED)
+    whole: list[tuple[Memory, int]] = []  # those of which a piece was lent, and from where on
+    live: list[Memory] = []
+    for what, number in steps:
+        if what == 0 and live:
+            live.pop(number % len(live))
+        elif what == 1 and whole:
+            whole.pop(number % len(whole))
+        elif what == 2:
+            memory, start = pool.take(number + (1 << 16)), number // 2 // 1024 * 1024
+            parts = Parts(memory, lambda handle, at, nbytes: None)
+            pool.lend(parts, start, memory.nbytes - start)
+            whole.append((memory, start))
+            del memory, parts
+        else:
+            live.append(pool.take(number))
+        spans = [_span(memory, memory.nbytes) for memory in live] + [_span(memory, start) for memory, start in whole]
+        spans.sort()
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
+        assert pool.bytes_free >= 0
+    del live, whole
+    memory = None
+    pool.clear()
+    assert (pool.bytes_free, pool.bytes_used) == (0, 0)
+
+
+def _span(memory: Memory, nbytes: int) -> tuple[int, int]:
+    host = memory.block.host
+    assert host is not None
+    return host.ctypes.data, host.ctypes.data + nbytes
+
+
+@pytest.mark.skipif(GUARDED, reason="guarded memory has other sizes")
+def test_what_was_lent_is_one_block_again() -> None:
+    pool, made, _ = pool_of()
+    memory = pool.take(1 << 20)
+    pool.lend(Parts(memory, lambda handle, at, nbytes: None), 1 << 18, 3 << 18)
+    assert pool.bytes_used == 1 << 18
+    piece = pool.take(3 << 18)
+    del memory
+    assert made == [1 << 20] and pool.bytes_free == 0  # what is left of it waits
+    pool.clear()
+    del piece
+    assert pool.take(1 << 20) and made == [1 << 20]
+    pool.clear()
+    assert (pool.bytes_free, pool.bytes_used) == (0, 0)
+
+
+@pytest.mark.skipif(GUARDED, reason="guarded memory has other sizes")
+def test_sizes_that_grow_leave_nothing_behind() -> None:
+    pool, made, _ = pool_of()
+    for nbytes in range(1 << 20, 8 << 20, 50_000):
+        pool.take(nbytes)
+        assert pool.bytes_free < 1.6 * nbytes
+    assert len(made) > 50
