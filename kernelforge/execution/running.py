@@ -22,6 +22,7 @@ from kernelforge.execution.observing import watching
 from kernelforge.execution.plan_function import make_function
 from kernelforge.kernels import Device
 from kernelforge.kernels.device import runtime_of
+from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Parts
 from kernelforge.later import later
 from kernelforge.native import compiled as native
@@ -185,7 +186,7 @@ def lend(plan: Plan, buffers: Sequence[Buffer]) -> Parts:
     memory = next(buffer.memory for buffer, slot in zip(buffers, plan.results) if slot == plan.together[0])
     assert memory is not None
     parts = cast(Parts, memory.owner)
-    runtime_of(plan.slots[plan.together[0]].device).pool.lend(parts, *rest(plan))
+    cast(Pool, parts.whole.owner).lend(parts, *rest(plan))
     return parts
 
 
