@@ -17,7 +17,8 @@ from statistics import median
 import numpy as np
 
 from bench.measure import environment, table
-from kernelforge import Context, GlobalCounters, Tensor, realize
+from kernelforge import Context, GlobalCounters, Tensor, nn, realize
+from kernelforge.func import scan
 from kernelforge.realize import synchronize
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "sizes.md"
@@ -82,7 +83,7 @@ def functions() -> dict[str, Function]:
         "transformer block": lambda x: [block(x)],
         "training step": step,
     }
-    return found | further(weight, attention)
+    return found | further(weight, attention) | walking(weight)
 
 
 def further(weight: Callable[..., Tensor], attention: Callable[[Tensor], Tensor]) -> dict[str, Function]:
@@ -115,8 +116,38 @@ def further(weight: Callable[..., Tensor], attention: Callable[[Tensor], Tensor]
     }
 
 
+def walking(weight: Callable[..., Tensor]) -> dict[str, Function]:
+    """Functions that go along the sequence step by step, that put it in order, and a network on images."""
+    lstm = nn.LSTM(WIDTH, WIDTH, batch_first=True)
+    cell, first, second, last = weight(WIDTH, WIDTH), weight(16, 1, 3, 3), weight(32, 16, 3, 3), weight(512, 10)
+    Tensor.realize(*lstm.parameters())
+
+    def images(x: Tensor) -> Tensor:
+        image = x.mean(1).reshape(-1, 1, 8, 8)
+        for taps in (first, second):
+            image = image.conv2d(taps, padding=1).relu()
+        return image.max_pool2d(2).flatten(1) @ last
+
+    def scanned(x: Tensor) -> list[Tensor]:
+        begin = Tensor.zeros(x.shape[0], WIDTH)
+        return list(scan(lambda state, row: ((state @ cell + row).tanh(), state), begin, x, dim=1))
+
+    def trained(x: Tensor) -> list[Tensor]:
+        loss = lstm(x)[0].square().mean()
+        return [loss, *loss.gradient(*lstm.parameters())]
+
+    return {
+        "LSTM": lambda x: [lstm(x)[0]],
+        "LSTM, gradient": trained,
+        "scan": scanned,
+        "sort": lambda x: [x.sort(1)[0]],
+        "images, changing batches": lambda x: [images(x)],
+    }
+
+
 FEW = ("feed forward", "attention", "transformer block", "training step", "convolution", "scores", "masked rows",
-       "convolution, gradient", "attention, gradient", "sums of products")  # fmt: skip
+       "convolution, gradient", "attention, gradient", "sums of products",
+       "LSTM", "LSTM, gradient", "scan", "sort")  # fmt: skip
 
 
 def seconds(function: Function, x: Tensor) -> float:

@@ -506,7 +506,8 @@ def rebuild(node: Node, src: Sequence[Node]) -> Node:
     if op in _BY_SHAPE:
         return _BY_SHAPE[op](attr, src, node.shape)
     if op in ("call", "surrogate", "gradient", "real", "imag", "complex"):
-        return node_of(op, src, attr, node.shape, x.dtype if op == "surrogate" else node.dtype)
+        like = x if op == "surrogate" else node
+        return node_of(op, src, attr, like.shape, like.dtype)
     return detach(x) if op == "detach" else elementwise(op, *src)
 
 

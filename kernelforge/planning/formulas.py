@@ -67,12 +67,13 @@ def formulas(seen: Sequence[Sequence[int]], also: frozenset[int] = frozenset()) 
     """
     columns = list(zip(*seen))
     also |= _wholes(columns)
+    fixed = frozenset(column[0] for column in columns if len(set(column)) == 1)
     changing = {column: place for place, column in reversed(list(enumerate(columns))) if _changes(column, also)}
     base: dict[str, int] = {}
     found: dict[tuple[int, ...], Formula] = {}
     for column, place in sorted(changing.items(), key=lambda item: (len(set(item[0])) > 1, item)):
         known = {name: columns[at] for name, at in base.items()}
-        formula = _of_others(column, known)
+        formula = _of_others(column, known, fixed)
         if formula is None:
             if len(base) == len(ORDERS):
                 return None
@@ -96,9 +97,11 @@ def _wholes(columns: Sequence[tuple[int, ...]]) -> frozenset[int]:
     return frozenset(whole for whole in found if whole is not None)
 
 
-def _of_others(column: tuple[int, ...], known: dict[str, tuple[int, ...]]) -> Formula | None:
-    """A name and a small number, a multiple of a product of names, or the little less than the difference of two
-    names, that is the column everywhere."""
+def _of_others(
+    column: tuple[int, ...], known: dict[str, tuple[int, ...]], fixed: frozenset[int] = frozenset()
+) -> Formula | None:
+    """A name and a number, a small or a fixed one, a multiple of a product of names, or the little less than the
+    difference of two names, that is the column everywhere."""
     for degree in (1, 2, 3):
         for names in combinations_with_replacement(known, degree):
             values = tuple([prod(parts) for parts in zip(*(known[name] for name in names))])
@@ -109,7 +112,7 @@ def _of_others(column: tuple[int, ...], known: dict[str, tuple[int, ...]]) -> Fo
                 return Formula(((factor, tuple(sorted(names))),))
     for name, values in known.items():
         more = column[0] - values[0]
-        if 0 < more <= MOST_ADDED and all(x == y + more for x, y in zip(column, values)):
+        if (0 < more <= MOST_ADDED or more in fixed) and all(x == y + more for x, y in zip(column, values)):
             return Formula(((1, (name,)), (more, ())))
     for (whole, all_of), (part, some) in permutations(known.items(), 2):
         less = all_of[0] - some[0] - column[0]

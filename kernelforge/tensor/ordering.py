@@ -239,6 +239,7 @@ class Ordering(Replacing):
         width = (n - 1).bit_length()
         if bits + width <= 64:
             kind = dtypes.uint64 if bits + width > 32 else dtypes.uint32
+            width = kind.bits - bits  # the same for all lengths: they have a kernel in common
             packed = ((self.cast(kind) << width) | self._integers((n,), kind)).contiguous()
             return self._integers(self.shape)._placed(packed._ranks())
         mine, other = self.unsqueeze(-1), self.unsqueeze(-2)
@@ -259,6 +260,7 @@ class Ordering(Replacing):
         x = self.pad((0, blocks * size - n), value=(1 << bits) - 1)
         kind = dtypes.uint64 if bits + width > 32 else dtypes.uint32
         most = bits if bits + width <= 64 else (64 - width) // digit * digit
+        width = kind.bits - min(bits, most)  # the same for most lengths: they have kernels in common
         order = x._integers(x.shape, kind)
         for first in range(0, bits, most):
             some = min(most, bits - first)

@@ -44,6 +44,8 @@ FUNCTIONS: dict[str, Made] = {
     "attention": lambda x: x.scaled_dot_product_attention(x, x, is_causal=True),
     "layernorm": lambda x: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + 1e-5).sqrt(),
     "windows": lambda x: x.transpose(1, 2).avg_pool2d((1, 2), 1),
+    "pooled": lambda x: x.unsqueeze(2).max_pool2d((1, 2)),
+    "sorted": lambda x: x.sort(1)[0],
     "half": lambda x: x.half().sum(1).float(),
     "positions": lambda x: Tensor.arange(x.shape[1]).reshape(1, -1, 1) * x,
     "gathered": lambda x: x[:, Tensor([1, 0, 1])],
@@ -134,6 +136,14 @@ def test_boxes_for_long_rows_serve_short_ones(name: str) -> None:
         with Context(OPEN=0):
             own = made(Tensor(given)).numpy()
         np.testing.assert_allclose(made(Tensor(given)).numpy(), own, rtol=2e-5, atol=2e-5)
+
+
+def test_long_rows_of_any_length_are_sorted() -> None:
+    sizes = [(3, 300), (2, 410), (5, 250), (1, 700)]
+    found, late = results(lambda x: x.sort(1)[0], sizes, 1)
+    for number, (size, x) in enumerate(zip(sizes, found)):
+        np.testing.assert_array_equal(x, np.sort(arrays(size, number), 1))
+    assert late == 0
 
 
 def test_gradients_of_all_sizes() -> None:
