@@ -22,6 +22,7 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 THREADS = min(2, os.cpu_count() or 1)  # both sides use as many
 SETTLE = 30e-3  # seconds between the sides: a library's threads spin for a while after their last work
 LEAST = 2e-3  # seconds one timing lasts at least: shorter calls are repeated, so that the clock's grain does not show
+FIRST = 10  # calls of which the shortest tells how long one takes: the first ones plan and compile
 
 
 def variables() -> dict[str, str]:
@@ -77,9 +78,13 @@ def best(call: Callable[[], Any], rounds: int = 20, clock: Clock = "wall") -> fl
 
 
 def calls_to_last(call: Callable[[], Any]) -> int:
-    """How many calls in a row take LEAST seconds; the first call, which may compile, does not count."""
+    """How many calls in a row take LEAST seconds; the first call, which may compile, does not count, nor what longer
+    calls than the others do."""
     call()
-    return max(1, round(LEAST / max(seconds(call), 1e-7)))
+    taken: list[float] = []
+    while len(taken) < FIRST and sum(taken) < FIRST * LEAST:
+        taken.append(seconds(call))
+    return max(1, round(LEAST / max(min(taken), 1e-7)))
 
 
 # Reports ----------------------------------------------------------------------------------------------------------

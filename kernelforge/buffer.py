@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType, to_storage
@@ -58,6 +59,14 @@ class Buffer(_Fields):
         """
         stored = to_storage(values, dtype).reshape(-1).view(dtype.stored.numpy)  # always a copy
         return Buffer(stored.size, dtype.stored, device, host=stored)
+
+    @staticmethod
+    def filled(size: int, value: complex, dtype: DType, device: str) -> Buffer:
+        """A buffer with one value everywhere, as from_numpy() makes it of so many."""
+        one = to_storage(np.asarray(value, dtype.compute), dtype).reshape(-1).view(dtype.stored.numpy)
+        stored = np.empty((size, one.size), one.dtype)
+        stored[:] = one
+        return Buffer(stored.size, dtype.stored, device, host=stored.reshape(-1))
 
     @property
     def nbytes(self) -> int:

@@ -76,15 +76,15 @@ def structure(roots: Sequence[Node], inputs: Container[Node] = frozenset(), hist
 
 if TYPE_CHECKING or compiled is None:
 
-    def known_structure(roots: Sequence[Node]) -> Structure | None:
+    def known_structure(roots: Sequence[Node], history: bool = False) -> Structure | None:
         """`structure` of roots with a key of another kind, in much less time; None where there is no such way."""
         return None
 
 else:
 
-    def known_structure(roots: Sequence[Node]) -> Structure | None:
+    def known_structure(roots: Sequence[Node], history: bool = False) -> Structure | None:
         """`structure` of roots with a key of another kind, in much less time; None where there is no such way."""
-        found = compiled.structure(list(roots))
+        found = compiled.structure(list(roots), history)
         return None if found is None else Structure(*found)
 
 

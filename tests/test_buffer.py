@@ -1,5 +1,7 @@
 """Buffers: values are converted, flattened in row-major order and owned."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,17 @@ def test_values_are_converted_to_storage_and_flattened(dtype: DType) -> None:
     assert (buffer.size, buffer.nbytes, buffer.host.dtype) == (6, 6 * dtype.itemsize, dtype.numpy)
     one = 0x3F80 if dtype is dtypes.bfloat16 else 1
     assert buffer.host.tolist() == [one * v for v in (0, 1, 1, 0, 1, 1)]
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.1, -0.0, float("nan"), 300, 1 + 2j])
+@pytest.mark.parametrize("dtype", ALL)
+def test_one_value_everywhere_is_stored_as_an_array_of_it_is(dtype: DType, value: complex) -> None:
+    held = value if dtype.is_complex else np.real(value) if dtype.is_float else int(np.nan_to_num(np.real(value))) % 2
+    for shape in ((), (3,), (2, 0)):
+        found = Buffer.filled(math.prod(shape), held, dtype, "CPU")
+        wanted = Buffer.from_numpy(np.full(shape, held, dtype.compute), dtype, "CPU")
+        assert (found.size, found.dtype, found.nbytes) == (wanted.size, wanted.dtype, wanted.nbytes)
+        assert found.host.dtype == wanted.host.dtype and found.host.tobytes() == wanted.host.tobytes()
 
 
 @pytest.mark.parametrize("values", [np.arange(4.0, dtype=np.float32), np.ones((2, 2), np.float32, order="F")])

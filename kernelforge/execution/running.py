@@ -315,9 +315,10 @@ def resident(buffer: Buffer) -> Any:
     """The device memory of a buffer, which takes its elements from the host the first time."""
     host = buffer.host  # looked at first: once it is gone there is memory
     if buffer.memory is None:
-        memory = Device[buffer.device].allocate(buffer.nbytes)
+        runtime = runtime_of(buffer.device)
+        memory = runtime.allocate(buffer.nbytes if host is None else host.nbytes)
         if host is not None:
-            Device[buffer.device].copy_in(memory, host)
+            runtime.copy_in(memory, host)
         if buffer.memory is None:  # else another thread was faster, and uses its own
             buffer.memory, buffer.host = memory, None
     return buffer.memory

@@ -22,7 +22,7 @@ from kernelforge.graph import Node, toposort
 from kernelforge.interning import find
 from kernelforge.tensor import Tensor, enable_grad
 from kernelforge.tensor.core import grad_enabled, leaves
-from kernelforge.tensor.random import Draws
+from kernelforge.tensor.draws import Draws
 
 Places = int | Sequence[int]
 _AND_MORE: Final = 2

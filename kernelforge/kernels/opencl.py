@@ -33,6 +33,7 @@ from kernelforge.kernels.opencl_single import Called, single
 from kernelforge.kernels.pool import Pool
 from kernelforge.kernels.runtime import Block, Lender, Memory, Parts, report
 from kernelforge.later import later
+from kernelforge.native import compiled
 
 if TYPE_CHECKING:
     from kernelforge.kernels import workers
@@ -112,22 +113,22 @@ class OpenCLRuntime:
     def copy_in(self, memory: Memory, array: NDArray) -> None:
         if not array.nbytes:
             return
-        host = memory.host
-        if host is None:
-            self._transfer(memory.block.handle, array)
+        block = memory.block
+        if block.host is None:
+            self._transfer(block.handle, array)
             return
-        self._wait(memory.block.last_use)
-        np.copyto(host[: array.nbytes], array.reshape(-1).view(np.uint8))
+        self._wait(block.last_use)
+        _copy(block, array, True)
 
     def copy_out(self, memory: Memory, array: NDArray) -> None:
         if not array.nbytes:
             return
-        host = memory.host
-        if host is None:
-            self._transfer(array, memory.block.handle)
+        block = memory.block
+        if block.host is None:
+            self._transfer(array, block.handle)
             return
-        self._wait(memory.block.last_use)
-        np.copyto(array.reshape(-1).view(np.uint8), host[: array.nbytes])
+        self._wait(block.last_use)
+        _copy(block, array, False)
 
     def _transfer(self, target: Any, source: Any) -> None:
         try:
@@ -235,6 +236,17 @@ class OpenCLRuntime:
 
     def wait(self) -> None:
         self._queues.finish()
+
+
+def _copy(block: Block, array: NDArray, inwards: bool) -> None:
+    """Copies an array to the host memory of a block, or from there."""
+    host, nbytes = block.host, array.nbytes
+    assert host is not None and nbytes <= host.nbytes
+    if compiled is not None and block.address and array.flags.c_contiguous:
+        compiled.copied(block.address, array, inwards)
+        return
+    bytes_of = array.reshape(-1).view(np.uint8)
+    np.copyto(*((host[:nbytes], bytes_of) if inwards else (bytes_of, host[:nbytes])))
 
 
 def _aligned(nbytes: int) -> NDArray:

@@ -4,11 +4,13 @@ It takes memory for results from reserves: what it gave in the last two calls an
 
 #include "sequence.h"
 
+#include <string.h>
+
 PyTypeObject *kf_function_type;
 
 enum kind { LEAF, NEW, FIXED, GIVEN };
 
-enum { MOST_PLACES = 1024 };
+enum { MOST_PLACES = 1024, UNNOTICED = 1 << 16 /* bytes copied while other Python threads wait */ };
 
 /* Where an address comes from. */
 struct place {
@@ -300,7 +302,30 @@ static PyObject *set_functions(PyObject *module, PyObject *given)
     Py_RETURN_NONE;
 }
 
+/* copied(address, array, inwards): copies an array of NumPy to memory at an address, or from there. */
+static PyObject *copied(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 3)
+        return PyErr_Format(PyExc_TypeError, "copied takes an address, an array and a bool, not %zd arguments", count);
+    bool inwards = given[2] == Py_True;
+    void *memory = (void *)(uintptr_t)PyLong_AsUnsignedLongLong(given[0]);
+    Py_buffer array;
+    if (PyErr_Occurred() || PyObject_GetBuffer(given[1], &array, inwards ? PyBUF_SIMPLE : PyBUF_WRITABLE))
+        return NULL;
+    if (array.len < UNNOTICED) {
+        inwards ? memcpy(memory, array.buf, (size_t)array.len) : memcpy(array.buf, memory, (size_t)array.len);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        inwards ? memcpy(memory, array.buf, (size_t)array.len) : memcpy(array.buf, memory, (size_t)array.len);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&array);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"copied", (PyCFunction)(void (*)(void))copied, METH_FASTCALL, "Copies an array to memory, or from there."},
     {"set_functions", set_functions, METH_O, "Takes what copies a buffer's elements to its device."},
     {NULL, NULL, 0, NULL}};
 

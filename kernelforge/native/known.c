@@ -1,11 +1,12 @@
 /* Graphs that ran before: found by their structure, and run on other buffers, in one call. */
 
+#include "changed.h"
 #include "sequence.h"
 #include "structure.h"
 
 #include <string.h>
 
-enum { CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 16 };
+enum { CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 64 };
 
 /* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it.
    facts: of each node that is computed the size, dtype and device, and which of the function's results it is.
@@ -27,10 +28,9 @@ static size_t count_known;
 static uint64_t times_forgotten, times_all_forgotten;
 
 /* What Python gives.  waiting: containers; while there is something in one, more is to be done than a graph says.
-   changed: a dictionary of tensors that changed and are to be computed, by their identities.
    held: a dictionary of nodes that are computed before what reads them.
    overrides, epochs, now: what graphs are known under. */
-static PyObject *recorder, *not_a_number, *waiting, *changed, *held, *overrides, *epochs, *now, *counters, *touched;
+static PyObject *recorder, *not_a_number, *waiting, *held, *overrides, *epochs, *now, *counters, *touched;
 static PyTypeObject *buffer_class;
 static PyObject *under, *under_overrides, *under_epoch;
 
@@ -274,7 +274,7 @@ static PyObject *know(PyObject *module, PyObject *given)
         Py_CLEAR(under_epoch);
     }
     Py_DECREF(found);
-    struct kf_graph *graph = PyErr_Occurred() ? NULL : kf_walk(roots, count, KF_PLAIN);
+    struct kf_graph *graph = PyErr_Occurred() ? NULL : kf_walk_as_needed(roots, count, KF_PLAIN);
     struct known *known = NULL;
     if (graph)
         hold(graph, true);
@@ -326,30 +326,12 @@ static PyObject *unknow(PyObject *module, PyObject *function)
 
 /* ------------------------------------------------------------------------------------------------- running */
 
-/* Whether a tensor may be computed by this. */
-static bool is_plain(const kf_tensor *tensor)
+bool kf_is_plain(const kf_tensor *tensor)
 {
     if (!kf_is_node(tensor->node) || tensor->leaf != Py_False)
         return false;
     const kf_node *node = (kf_node *)tensor->node;
     return node->realized == Py_None && !PyObject_TypeCheck(node->attr, kf_buffer_type);
-}
-
-/* 1 where of the tensors that changed, if there are any, all are among these, 0 where not, -1 with an error set.
-   forget: they are computed, and to be computed no more. */
-static int are_all_changed(kf_tensor *const *tensors, Py_ssize_t count, bool forget)
-{
-    Py_ssize_t left = changed ? PyDict_Size(changed) : 0;
-    int failed = 0;
-    for (Py_ssize_t i = 0; left && !failed && i < count; i++) {
-        PyObject *identity = PyLong_FromVoidPtr(tensors[i]);
-        int is_one = identity ? PyDict_Contains(changed, identity) : -1;
-        if (is_one > 0)
-            left--;
-        failed = is_one < 0 || (is_one && forget && PyDict_DelItem(changed, identity) < 0);
-        Py_XDECREF(identity);
-    }
-    return failed ? -1 : !left;
 }
 
 /* 1 where a switch of Python is on, 0 where not, -1 with an error set; soon known of one that never was. */
@@ -360,8 +342,8 @@ static int is_on(PyObject *setting)
     return !found ? -1 : found == Py_False ? 0 : PyObject_IsTrue(setting);
 }
 
-/* 1 where nothing but the graph of tensors says what is to be done, 0 where not, -1 with an error set. */
-static int is_all(kf_tensor *const *tensors, Py_ssize_t count)
+/* 1 where nothing but graphs and what changed says what is to be done, 0 where not, -1 with an error set. */
+static int is_all(void)
 {
     if (!not_a_number) /* nothing was ever computed */
         return 0;
@@ -372,7 +354,7 @@ static int is_all(kf_tensor *const *tensors, Py_ssize_t count)
     PyObject *records = looks ? NULL : PyObject_CallNoArgs(recorder);
     int plain = looks ? (looks < 0 ? -1 : 0) : !records ? -1 : records == Py_None;
     Py_XDECREF(records);
-    return plain > 0 ? are_all_changed(tensors, count, false) : plain;
+    return plain;
 }
 
 /* A buffer of which (size, dtype, device) are told, with its memory. */
@@ -482,7 +464,7 @@ static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
     int ran = 0;
     for (Py_ssize_t i = 0; i < count; i++)
         nodes[i] = (kf_node *)Py_NewRef(tensors[i]->node);
-    struct kf_graph *graph = kf_walk(nodes, count, KF_PLAIN);
+    struct kf_graph *graph = kf_walk_as_needed(nodes, count, KF_PLAIN);
     if (graph) {
         for (Py_ssize_t i = 0; i < graph->buffers; i++)
             Py_INCREF(graph->buffer[i]); /* whatever others do meanwhile */
@@ -506,8 +488,7 @@ static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
     return ran;
 }
 
-/* Whether a tensor shows what is in memory, in any history. */
-static bool is_there(const kf_tensor *tensor)
+bool kf_is_there(const kf_tensor *tensor)
 {
     if (!kf_is_node(tensor->node))
         return false;
@@ -520,7 +501,7 @@ static bool is_there(const kf_tensor *tensor)
 static bool settle(kf_tensor *tensor)
 {
     kf_node *node = (kf_node *)tensor->node;
-    if (!is_there(tensor) || tensor->tracked == Py_True || PyObject_TypeCheck(node->attr, kf_buffer_type))
+    if (!kf_is_there(tensor) || tensor->tracked == Py_True || PyObject_TypeCheck(node->attr, kf_buffer_type))
         return true;
     kf_node *leaf = kf_leaf(node->realized, node->shape, node->dtype);
     if (leaf)
@@ -529,27 +510,42 @@ static bool settle(kf_tensor *tensor)
     return leaf;
 }
 
+/* Runs the graph of tensors and of what changed and shares work with them, where it is known; as `run` tells. */
+static int run_with_changed(kf_tensor *const *tensors, Py_ssize_t count)
+{
+    kf_tensor *all[MOST_ROOTS];
+    for (Py_ssize_t i = 0; i < count; i++)
+        all[i] = tensors[i];
+    Py_ssize_t whole = kf_with_changed(all, count, MOST_ROOTS);
+    int ran = whole < 0 ? 0 : run_known(all, whole);
+    if (ran > 0 && !kf_forget_changed(all, whole))
+        ran = -1;
+    for (Py_ssize_t i = count; i < whole; i++)
+        Py_DECREF((PyObject *)all[i]);
+    return ran;
+}
+
 /* Whether tensors are computed by now, as a graph that is known; NULL with an error set.  The caller holds them. */
 static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
 {
     bool plain = true, there = true;
     for (Py_ssize_t i = 0; i < count; i++) {
-        plain = plain && is_plain(tensors[i]);
-        there = there && is_there(tensors[i]);
+        plain = plain && kf_is_plain(tensors[i]);
+        there = there && kf_is_there(tensors[i]);
     }
-    int all = plain || there ? is_all(tensors, count) : 0, ran = all > 0 && there;
+    int all = plain || there ? is_all() : 0, ran = all > 0 && there;
     for (Py_ssize_t i = 0; ran > 0 && i < count; i++)
         ran = settle(tensors[i]) ? 1 : -1;
     if (all > 0 && plain)
         all = holds_now();
     for (Py_ssize_t i = 0; plain && i < count; i++) { /* to be asked may have run Python */
-        plain = is_plain(tensors[i]);
+        plain = kf_is_plain(tensors[i]);
         for (Py_ssize_t j = 0; plain && j < i; j++)
             plain = tensors[i]->node != tensors[j]->node;
     }
     if (all > 0 && plain)
-        ran = run_known(tensors, count);
-    if (ran > 0 && are_all_changed(tensors, count, true) < 0)
+        ran = run_with_changed(tensors, count);
+    else if (ran > 0 && !kf_forget_changed(tensors, count))
         ran = -1;
     return all < 0 || ran < 0 || PyErr_Occurred() ? NULL : PyBool_FromLong(ran);
 }
@@ -600,24 +596,13 @@ static PyObject *heed(PyObject *module, PyObject *container)
     return PyList_Append(waiting, container) ? NULL : Py_NewRef(Py_None);
 }
 
-static PyObject *heed_as(PyObject **place, PyObject *given)
-{
-    if (!PyDict_Check(given))
-        return PyErr_Format(PyExc_TypeError, "%R is no dictionary", given);
-    kf_put(place, given);
-    Py_RETURN_NONE;
-}
-
-static PyObject *heed_changed(PyObject *module, PyObject *tensors)
-{
-    (void)module;
-    return heed_as(&changed, tensors);
-}
-
 static PyObject *heed_held(PyObject *module, PyObject *nodes)
 {
     (void)module;
-    return heed_as(&held, nodes);
+    if (!PyDict_Check(nodes))
+        return PyErr_Format(PyExc_TypeError, "%R is no dictionary", nodes);
+    kf_put(&held, nodes);
+    Py_RETURN_NONE;
 }
 
 /* How often all that was known was forgotten: what was told before has to be told again. */
@@ -629,7 +614,7 @@ static PyObject *forgotten(PyObject *module, PyObject *none)
 }
 
 static PyMethodDef functions[] = {
-    {"heed_changed", heed_changed, METH_O, "Takes the tensors that changed and are to be computed, by identity."},
+    {"heed_changed", kf_heed_changed, METH_O, "Takes the tensors that changed and are to be computed, by identity."},
     {"heed_held", heed_held, METH_O, "Takes the nodes that are computed before what reads them."},
     {"forgotten", forgotten, METH_NOARGS, "How often all graphs that were known were forgotten."},
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},

@@ -96,6 +96,11 @@ static bool is_uniform(const kf_node *node)
     return node->op == names[CONST];
 }
 
+bool kf_is_known_value(const kf_node *node)
+{
+    return node->device == Py_None && is_uniform(node);
+}
+
 enum { NODE = 1, AGAIN, VALUE, BUFFER, COMPUTED };
 
 /* Adds a buffer a graph reads, as it is seen there. */
@@ -132,21 +137,21 @@ static bool add_operation(struct kf_graph *graph, const kf_node *node)
 }
 
 /* Adds a node that is met for the first time.  False where the graph is another matter. */
-static bool add_node(struct kf_graph *graph, const kf_node *node, uint64_t first, enum kf_extent extent)
+static bool add_node(struct kf_graph *graph, const kf_node *node, uint64_t first, int extent)
 {
     bool is_leaf = PyObject_TypeCheck(node->attr, kf_buffer_type);
     PyObject *buffer = is_leaf ? node->attr : node->realized;
     if (buffer != Py_None) { /* a constant may have been computed where the default device was another */
-        bool goes_on = extent == KF_HISTORY && !is_leaf && PyTuple_Size(node->src);
-        if ((node->device == Py_None && extent == KF_PLAIN) ||
+        bool goes_on = extent & KF_HISTORY && !is_leaf && PyTuple_Size(node->src);
+        if ((node->device == Py_None && !(extent & KF_ELSEWHERE)) ||
             !add_buffer(graph, node, buffer, first, goes_on ? COMPUTED : BUFFER))
             return false;
-        if (extent == KF_HISTORY && node->op == names[CONST] &&
+        if (extent & KF_HISTORY && node->op == names[CONST] &&
             !(add_word(graph, (uintptr_t)node) && add_object(graph, (PyObject *)node)))
             return false;
         return !goes_on || add_operation(graph, node);
     }
-    if (node->op == names[GRADIENT] && extent != KF_HISTORY)
+    if (node->op == names[GRADIENT] && !(extent & KF_HISTORY))
         return false;
     if (node->device == Py_None) {
         if (node->op == names[IOTA])
@@ -167,7 +172,7 @@ static bool are_on_one_device(kf_node *const *roots, Py_ssize_t count)
     return true;
 }
 
-static bool walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count, enum kf_extent extent)
+static bool walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count, int extent)
 {
     static uint64_t walks;
     uint64_t first = ++walks << 16;
@@ -194,15 +199,21 @@ static bool walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count
     return true;
 }
 
-struct kf_graph *kf_walk(kf_node *const *roots, Py_ssize_t count, enum kf_extent extent)
+struct kf_graph *kf_walk(kf_node *const *roots, Py_ssize_t count, int extent)
 {
-    if (extent == KF_PLAIN && !are_on_one_device(roots, count))
+    if (!(extent & KF_ELSEWHERE) && !are_on_one_device(roots, count))
         return NULL;
     struct kf_graph *graph = taken();
     if (graph && walk(graph, roots, count, extent))
         return graph;
     kf_leave(graph);
     return NULL;
+}
+
+struct kf_graph *kf_walk_as_needed(kf_node *const *roots, Py_ssize_t count, int extent)
+{
+    struct kf_graph *graph = kf_walk(roots, count, extent);
+    return graph ? graph : kf_walk(roots, count, extent | KF_HISTORY);
 }
 
 /* ------------------------------------------------------------------------------------------------ for Python */
@@ -286,12 +297,15 @@ static PyObject *told(const struct kf_graph *graph)
     return found;
 }
 
-/* structure(roots): what `kernelforge.structure.structure` tells of a list of nodes; None where that has to do it. */
-static PyObject *structure(PyObject *module, PyObject *given)
+/* structure(roots, history=False): what `kernelforge.structure.structure` tells of a list of nodes; None where that has
+   to do it. */
+static PyObject *structure(PyObject *module, PyObject *arguments)
 {
     (void)module;
-    if (!PyList_Check(given))
-        return PyErr_Format(PyExc_TypeError, "%R is no list", given);
+    PyObject *given;
+    int history = 0;
+    if (!PyArg_ParseTuple(arguments, "O!|p:structure", &PyList_Type, &given, &history))
+        return NULL;
     Py_ssize_t count = PyList_Size(given);
     PyObject *roots = PyList_GetSlice(given, 0, count), *found = NULL;
     kf_node **nodes = PyMem_Malloc(((size_t)count + 1) * sizeof *nodes);
@@ -303,9 +317,9 @@ static PyObject *structure(PyObject *module, PyObject *given)
     bool are = true;
     for (Py_ssize_t i = 0; i < count; i++)
         are = kf_is_node((PyObject *)(nodes[i] = (kf_node *)PyList_GetItem(roots, i))) && are;
-    struct kf_graph *graph = are ? kf_walk(nodes, count, KF_ALL) : NULL;
-    if (are && !graph)
-        graph = kf_walk(nodes, count, KF_HISTORY);
+    struct kf_graph *graph = !are    ? NULL
+                             : history ? kf_walk(nodes, count, KF_ELSEWHERE | KF_HISTORY)
+                                       : kf_walk_as_needed(nodes, count, KF_ELSEWHERE);
     found = graph ? told(graph) : Py_NewRef(Py_None);
     kf_leave(graph);
     Py_DECREF(roots);
@@ -314,7 +328,7 @@ static PyObject *structure(PyObject *module, PyObject *given)
 }
 
 static PyMethodDef functions[] = {
-    {"structure", structure, METH_O, "What a graph looks like, its buffers, its nodes."}, {NULL, NULL, 0, NULL}};
+    {"structure", structure, METH_VARARGS, "What a graph looks like, its buffers, its nodes."}, {NULL, NULL, 0, NULL}};
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "What is the same of graphs that differ only in the buffers they read."},

@@ -24,12 +24,18 @@ struct kf_graph {
     struct kf_row rows[5];
 };
 
-/* What is walked: graphs without gradients, in which nothing is computed that is on no device; all graphs; all, and how
-   computed nodes were computed. */
-enum kf_extent { KF_PLAIN, KF_ALL, KF_HISTORY };
+/* What is walked.  KF_ELSEWHERE: also nodes on several devices, and those on none that are computed, wherever that was;
+   KF_HISTORY: also how computed nodes were computed, and gradients, which ask for it. */
+enum kf_extent { KF_PLAIN = 0, KF_ELSEWHERE = 1, KF_HISTORY = 2 };
 
 /* Walks what nodes are computed from, for whoever lets go of it; NULL where the graph is too large, or another matter. */
-struct kf_graph *kf_walk(kf_node *const *roots, Py_ssize_t count, enum kf_extent extent);
+struct kf_graph *kf_walk(kf_node *const *roots, Py_ssize_t count, int extent);
+
+/* The same of graphs with gradients and without, each walked no further than it takes. */
+struct kf_graph *kf_walk_as_needed(kf_node *const *roots, Py_ssize_t count, int extent);
+
+/* Whether every element of a node visibly has one value, that nothing has to be computed for. */
+bool kf_is_known_value(const kf_node *node);
 
 /* Lets go of a graph, or of NULL. */
 void kf_leave(struct kf_graph *graph);

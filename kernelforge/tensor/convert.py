@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
 from kernelforge import graph
+from kernelforge.buffer import Buffer
 from kernelforge.carried import unasked
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
@@ -80,9 +81,12 @@ class Convert(Random):
     def _computed_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
-        if node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
+        if node.device is None and not self._tracked and (value := graph.uniform(node)) is not None:
+            buffer: Buffer | None = Buffer.filled(node.size, value.attr, node.dtype, Device.DEFAULT)
+        elif node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
             return False
-        buffer = realize.realize_again(node)
+        else:
+            buffer = realize.realize_again(node)
         if buffer is None:
             return False
         if pending:

@@ -441,7 +441,9 @@ class Core(_Fields):
         """Take the value of another tensor of this one's shape: what every operation in place does."""
         if self._leaf and grad_enabled.get():
             raise StateError("a leaf that requires grad cannot change in place; use no_grad(), or assign() to it")
-        node, tracked = pinned(value._node, self._node.device), value._tracked
+        node, tracked = value._node, value._tracked
+        if node.device != self._node.device:
+            node = pinned(node, self._node.device)
         if hasattr(self, "_place"):
             self._tell(node, tracked)
         self._take(node, tracked)

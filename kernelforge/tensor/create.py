@@ -31,7 +31,7 @@ def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
         shape = tuple([size.__index__() for size in sizes])
     except AttributeError:
         raise ShapeError(f"a shape is made of integers, got {sizes}") from None
-    if any(size < 0 for size in shape):
+    if shape and min(shape) < 0:
         raise ShapeError(f"a shape has no negative sizes, got {shape}")
     return shape
 
@@ -174,7 +174,8 @@ class Create(Core):
         requires_grad: bool | None = None,
     ) -> Self:
         """A tensor of zeros."""
-        return cls.full(as_shape(shape), 0.0, dtype or dtypes.default_float, device, requires_grad)
+        kind = as_dtype(dtype or dtypes.default_float)
+        return cls._made(graph.full(as_shape(shape), 0.0, kind), device, requires_grad)
 
     @classmethod
     def ones(
@@ -185,7 +186,8 @@ class Create(Core):
         requires_grad: bool | None = None,
     ) -> Self:
         """A tensor of ones."""
-        return cls.full(as_shape(shape), 1.0, dtype or dtypes.default_float, device, requires_grad)
+        kind = as_dtype(dtype or dtypes.default_float)
+        return cls._made(graph.full(as_shape(shape), 1.0, kind), device, requires_grad)
 
     @classmethod
     def arange(

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial, wraps
+from struct import Struct
 from typing import Any, Final, Self, TypeVar
 from weakref import WeakSet
 
@@ -20,7 +21,8 @@ from kernelforge.errors import KindError
 from kernelforge.recording import recorder
 
 F = TypeVar("F", bound=Callable[..., Any])
-
+_PAIR: Final = Struct("<QQ")
+_WORD: Final = np.dtype("<u4")
 
 _alive: Final[WeakSet[Generator]] = WeakSet()
 
@@ -101,9 +103,7 @@ class Generator:
 
     def words(self) -> np.ndarray:
         """The next call's key and counter, four uint32 words."""
-        call = next(self._calls)
-        words = (self._seed, self._seed >> 32, call, call >> 32)
-        return np.array([word & 0xFFFFFFFF for word in words], np.uint32)
+        return np.frombuffer(bytearray(_PAIR.pack(self._seed, next(self._calls))), _WORD)
 
 
 default: Final = Generator()

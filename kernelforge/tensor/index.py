@@ -23,7 +23,7 @@ from kernelforge.tensor.aliases import walked
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
-from kernelforge.tensor.selection import Part, Selection, kept
+from kernelforge.tensor.selection import Part, Selection, View, kept, of_view
 
 
 class Index(Scatter):
@@ -63,8 +63,8 @@ class Index(Scatter):
             if _is_part(source, self, selection):
                 return  # x[i] += y: the part is what it shows already
             if selection.picks:
-                source = self._viewed(selection)._with_picked(selection, source)
-            result = self._with_viewed(selection, source)
+                source = self._viewed_apart(selection)._with_picked(selection, source)
+            result = self._with_part_replaced(selection.view, source)
         self._become(result)
 
     def __iter__(self) -> Iterator[Self]:
@@ -78,11 +78,17 @@ class Index(Scatter):
         """The elements of the selection's parts, before any picking."""
         return self._view(walked(self._node, selection.steps), *selection.steps)
 
-    def _with_viewed(self, selection: Selection, value: Self) -> Self:
-        """This tensor with the elements `_viewed` shows replaced by value, broadcast to them.
+    def _viewed_apart(self, selection: Selection) -> Self:
+        """What `_viewed` gives, that stays as it is when this tensor changes in place."""
+        return self._derived(walked(self._node, selection.steps))
+
+    @composite
+    def _with_part_replaced(self, view: View, value: Self) -> Self:
+        """This tensor with the elements that `Selection.view` tells of replaced by value, broadcast to them.
 
         raises ShapeError
         """
+        selection = of_view(view, self.shape)
         if broadcast_shapes(selection.shape, value.shape, what="assignment") != selection.shape:
             raise ShapeError(f"cannot assign {value.shape} to a part of shape {selection.shape}: it does not broadcast")
         placed, inside = selection.put_back(expanded(value._node, selection.shape)), selection.inside
@@ -156,9 +162,16 @@ class Index(Scatter):
 
         raises ShapeError
         """
+        picks = [self._wrap(node, None) for node in selection.picks.values()]
+        return self._with_elements(tuple(selection.picks), selection.place, mode, value, *picks)
+
+    @composite
+    def _with_elements(self, dims: tuple[int, ...], place: int, mode: str, value: Self, *picks: Self) -> Self:
+        """`_with_picked` of the indices of some dimensions, whose dimensions are at a place among value's others."""
+        selection = Selection((), self.shape, {dim: pick._node for dim, pick in zip(dims, picks)}, place, self.shape)
         order, x, dim, index = self._merged(selection)
         rest = [n for i, n in enumerate(x.shape) if i != dim]
-        place, count = selection.place, index.size
+        count = index.size
         target = (*rest[:place], *index.shape, *rest[place:])
         if broadcast_shapes(target, value.shape, what="assignment") != target:
             raise ShapeError(f"cannot assign {value.shape} to picked elements of shape {target}")

@@ -68,8 +68,11 @@ class InPlace(Protocols):
 
     def _in_place(self, result: Self) -> Self:
         """This tensor with the value of an operation's result, cast to its own dtype if that holds the kind."""
-        result = self._fitting(result)
-        if result.shape != self.shape or result.dtype is not self.dtype:
+        mine, node = self._node, result._node
+        if node.dtype is not mine.dtype:
+            result = self._fitting(result)
+            node = result._node
+        if node.shape != mine.shape or node.dtype is not mine.dtype:
             return self.assign(result)  # which says why not
         return self._become(result)
 
@@ -98,7 +101,10 @@ class InPlace(Protocols):
 
     # Values -----------------------------------------------------------------------------------------------------
 
-    zero_ = in_place(Names.zeros_like)
+    def zero_(self) -> Self:
+        """Itself, with zeros."""
+        return self._in_place(self._constant(0))
+
     fill_ = in_place(Names.fill)
 
     def copy_(self, src: Operand, non_blocking: bool = False) -> Self:

@@ -57,7 +57,12 @@ class Neural(Norms, metaclass=TrainingMode):
             return self
         if p == 1:
             return self._constant(0)
-        return self._kept(p).where(self * (1 / (1 - p)), 0)
+        return self._dropped(self._kept(p), p)
+
+    @composite
+    def _dropped(self, kept: Self, p: float) -> Self:
+        """Elements divided by 1 - p where they are kept, else 0."""
+        return kept.where(self * (1 / (1 - p)), 0)
 
     def dropout2d(self, p: float = 0.5) -> Self:
         """dropout() of whole channels of [N, C, ...]; dropout1d, dropout2d and dropout3d are one."""

@@ -14,9 +14,6 @@ gumbel_softmax(), and sums of weights, by which multinomial() with replacement m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Self
 
@@ -25,47 +22,20 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
-from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
-from kernelforge.recording import recorder
 from kernelforge.tensor.aliases import numbers
 from kernelforge.tensor.alike import Alike
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import expanded
 from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.draws import drawn_buffer, next_state
 from kernelforge.tensor.generators import Generator, current, default, drawing
 
 FRACTION_BITS: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}
-
-
-def _drawn(draw: Callable[[], NDArray], dtype: DType, device: str) -> Buffer:
-    """A buffer of what draw() gives; other numbers whenever a recorded function runs again.
-
-    raises the error of whoever records a function that may draw none: then none were drawn
-    """
-    active, generator = recorder.get(), current()
-    if active is None:
-        return Buffer.from_numpy(draw(), dtype, device)
-    before = generator.reached()
-    buffer = Buffer.from_numpy(draw(), dtype, device)
-    try:
-        active.drawn(buffer, draw)
-    except RuntimeError:
-        generator.go_on(before)
-        raise
-    return buffer
-
-
-def random_words(shape: tuple[int, ...], device: str | None) -> tuple[Node, Node]:
-    """Two independent uniform uint32 words for each place of a shape.
-
-    raises ShapeError for 2^32 elements or more
-    """
-    return _words_of(next_state(device), _countable(shape))
 
 
 def _countable(shape: tuple[int, ...], dtype: DType | None = None) -> tuple[int, ...]:
@@ -80,55 +50,6 @@ def _countable(shape: tuple[int, ...], dtype: DType | None = None) -> tuple[int,
             f"a random tensor of {shape} has {math.prod(shape)} elements, more than 2^32; make it in parts"
         )
     return shape
-
-
-class Draws:
-    """What calls drew while a function ran, so that they draw the same when it runs again."""
-
-    def __init__(self) -> None:
-        self._nodes: list[Node] = []
-        self._again: Iterator[Node] | None = None
-
-    @contextmanager
-    def noted(self, again: bool = False) -> Iterator[None]:
-        """A context in which calls are noted; again: in which they draw what those noted drew."""
-        self._again = iter(self._nodes) if again else None
-        outer = _draws.get()
-        token = _draws.set((*outer, self))
-        try:
-            yield
-        finally:
-            _draws.reset(token)
-
-    def found(self) -> Node | None:
-        """While it runs again: what the next call drew, computed anew."""
-        node = None if self._again is None else next(self._again, None)
-        return None if node is None else graph.node_of("contiguous", (node,), None, node.shape, node.dtype)
-
-    def note(self, node: Node) -> None:
-        """Remembers what a call drew."""
-        self._nodes.append(node)
-
-
-_draws: Final[ContextVar[tuple[Draws, ...]]] = ContextVar("draws", default=())
-
-
-def next_state(device: str | None) -> Node:
-    """The key and the counter of a call, four uint32 words."""
-    return _noted(lambda: graph.buffer(_drawn(current().words, dtypes.uint32, Device.canonicalize(device))))
-
-
-def _noted(fresh: Callable[[], Node]) -> Node:
-    """What a call draws, or drew when what runs again ran for the first time."""
-    draws = _draws.get()
-    for place in reversed(range(len(draws))):  # the innermost that runs again; those inside it note what it gives
-        if (node := draws[place].found()) is not None:
-            break
-    else:
-        place, node = -1, fresh()
-    for inner in draws[place + 1 :]:
-        inner.note(node)
-    return node
 
 
 def _words_of(state: Node, shape: tuple[int, ...]) -> tuple[Node, Node]:
@@ -174,6 +95,11 @@ class Random(Alike):
         return tensor
 
     @classmethod
+    def _state(cls, device: str | None) -> Self:
+        """The key and the counter of a call, four uint32 words."""
+        return cls._wrap(next_state(device), None)
+
+    @classmethod
     def _fraction(cls, word: Node, other: Node, dtype: DType) -> Self:
         """Uniform in [0, 1): every multiple of the smallest fraction the dtype resolves just below 1."""
         if dtype is dtypes.float64:
@@ -198,8 +124,7 @@ class Random(Alike):
         contiguous   True: computed once, into memory; False: computed inside the kernels that use them
         """
         kind = _inexact(dtype)
-        state = cls._wrap(next_state(device), None)
-        values = state._uniform(_countable(as_shape(shape), kind), kind, contiguous)
+        values = cls._state(device)._uniform(_countable(as_shape(shape), kind), kind, contiguous)
         return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
@@ -224,8 +149,7 @@ class Random(Alike):
         The parts of complex numbers have a variance of 1/2 each.
         """
         kind = _inexact(dtype)
-        state = cls._wrap(next_state(device), None)
-        values = state._normal(_countable(as_shape(shape), kind), kind, contiguous)
+        values = cls._state(device)._normal(_countable(as_shape(shape), kind), kind, contiguous)
         return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
@@ -278,15 +202,20 @@ class Random(Alike):
             raise DTypeError(
                 f"randint() of {kind} from {low} to below {high}: they must be in order and fit the type, a real one"
             )
-        first, second = (cls._wrap(word, None).cast(dtypes.uint64) for word in random_words(as_shape(shape), device))
-        span = high - low
+        values = cls._state(device)._integers_from(_countable(as_shape(shape)), low, high - low, kind)
+        return cls._kept_if(True, values._node, requires_grad)
+
+    @composite
+    def _integers_from(self, shape: tuple[int, ...], low: int, span: int, dtype: DType) -> Self:
+        """Integers from low to below low + span of a call's key and counter."""
+        first, second = (self._wrap(word, None).cast(dtypes.uint64) for word in _words_of(self._node, shape))
         if span <= 1 << 32:
             drawn = (first * span).rshift(32)
         else:
             drawn = first.lshift(32) | second
             drawn = drawn if span == 1 << 64 else drawn % span
-        whole = kind if kind.is_int else dtypes.int64
-        return cls._drawn((drawn.cast(whole) + low).cast(kind)._node, kind, True, requires_grad)
+        whole = dtype if dtype.is_int else dtypes.int64
+        return self._drawn((drawn.cast(whole) + low).cast(dtype)._node, dtype, True, None)
 
     @classmethod
     @drawing
@@ -299,7 +228,7 @@ class Random(Alike):
     ) -> Self:
         """The integers 0 .. n-1 in random order."""
         kind = as_dtype(dtype or dtypes.default_int)
-        order = _drawn(partial(_permutation, n, kind, current()), kind, Device.canonicalize(device))
+        order = drawn_buffer(partial(_permutation, n, kind, current()), kind, Device.canonicalize(device))
         return cls(graph.buffer(order))
 
     @classmethod
@@ -352,15 +281,25 @@ class Random(Alike):
 
     def _kept(self, drop: float) -> Self:
         """A bool tensor of this one's shape, each element False with the given probability below 1."""
-        word, _ = random_words(self.shape, self._node.device)
+        return type(self)._state(self._node.device)._passed(_countable(self.shape), drop)
+
+    @composite
+    def _passed(self, shape: tuple[int, ...], drop: float) -> Self:
+        """`_kept` of a call's key and counter."""
+        word, _ = _words_of(self._node, shape)
         return self._wrap(word, None) >= min(round(drop * 2**32), 2**32 - 1)
 
     @drawing
     def bernoulli(self, p: float | None = None, *, generator: Generator | None = None) -> Self:
         """1 with each element's probability, or with p, else 0, in this tensor's dtype."""
-        word, other = random_words(self.shape, self._node.device)
-        share = self.detach() if p is None else p
-        return (self._fraction(word, other, dtypes.float32) < share).cast(self.dtype)
+        _countable(self.shape)
+        return self._flipped(type(self)._state(self._node.device), p)
+
+    @composite
+    def _flipped(self, state: Self, p: float | None) -> Self:
+        """bernoulli() of a call's key and counter."""
+        drawn = self._fraction(*_words_of(state._node, self.shape), dtypes.float32)
+        return (drawn < (self.detach() if p is None else p)).cast(self.dtype)
 
 
 def _integers_of(dtype: DType) -> tuple[int, int]:

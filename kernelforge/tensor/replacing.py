@@ -35,7 +35,7 @@ class Replacing(Picking):
         selection = self._selection(index)
         if src.shape != selection.shape:
             raise ShapeError(f"{what} of {self.shape}: the source has shape {src.shape}, the part {selection.shape}")
-        return self._with_viewed(selection, src.cast(self.dtype))
+        return self._with_part_replaced(selection.view, src.cast(self.dtype))
 
     @composite
     def slice_scatter(
@@ -113,10 +113,10 @@ class Replacing(Picking):
         source = self._as_tensor(values).cast(self.dtype)
         selection = self._selection(index)
         if not selection.picks:
-            return self._with_viewed(selection, source)
+            return self._with_part_replaced(selection.view, source)
         if accumulate and self.dtype is dtypes.bool:  # the sum of truths is one
             return self.cast(dtypes.int32).index_put(indices, source.cast(dtypes.int32), True).cast(dtypes.bool)
-        changed = self._viewed(selection)._with_picked(selection, source, "add" if accumulate else "set")
+        changed = self._viewed_apart(selection)._with_picked(selection, source, "add" if accumulate else "set")
         return changed.reshape(self.shape)  # a mask without dimensions has given it one of its own
 
     def put(self, index: Self, source: Self, accumulate: bool = False) -> Self:

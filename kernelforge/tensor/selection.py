@@ -18,6 +18,8 @@ from kernelforge.tensor.aliases import Step
 
 MOST_SELECTIONS: Final = 4096  # that are kept
 Pads = tuple[tuple[int, int], ...]
+View = tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]
+"""Start, step and count for each dimension of a tensor; the shape of what is viewed."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Selection:
     picks: dict[int, Node]
     place: int
     whole: tuple[int, ...]
+
+    @cached_property
+    def view(self) -> View:
+        """All that says which elements are viewed, in numbers."""
+        return tuple([(part.start, part.step, part.count) for part in self.parts]), self.shape
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -93,6 +100,12 @@ class Selection:
             tuple([dim for dim, part in enumerate(self.parts) if part.step < 0 and part.count]),
             tuple([(start, n - stop) for (start, stop), n in zip(bounds, self.whole)]),
         )
+
+
+def of_view(view: View, whole: tuple[int, ...]) -> Selection:
+    """The selection without picks of which a tensor's shape and a `Selection.view` tell."""
+    parts, shape = view
+    return Selection(tuple([Part(*part) for part in parts]), shape, {}, 0, whole)
 
 
 _selections: Final[dict[tuple[object, ...], Selection]] = {}

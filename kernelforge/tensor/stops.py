@@ -6,13 +6,13 @@ is differentiated in one piece; else in pieces that end at them, the last first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, ref
 
 from kernelforge.graph import Node, toposort
 from kernelforge.later import later
-from kernelforge.structure import structure
+from kernelforge.structure import known_structure, structure
 
 if TYPE_CHECKING:
     from kernelforge import calls
@@ -48,7 +48,7 @@ class Stop:
 
 stops: Final[WeakKeyDictionary[Node, Stop]] = WeakKeyDictionary()
 under_way: Final[list[Node]] = []  # what is being differentiated: its graph stays as it is
-_dependent: Final[dict[tuple[object, ...], list[bool]]] = {}
+_dependent: Final[dict[tuple[Hashable, int], list[bool]]] = {}
 
 
 def derivatives(
@@ -123,7 +123,8 @@ def _direct(
 
     Rules are applied when a plan is made, and here, for their errors, when the structure of the graph is new.
     """
-    key = (structure([output, cotangent, *targets, *cuts], history=True).key, len(cuts))
+    roots = [output, cotangent, *targets, *cuts]
+    key = ((known_structure(roots, True) or structure(roots, history=True)).key, len(cuts))
     if key not in _dependent:
         if len(_dependent) >= MOST_KNOWN:
             del _dependent[next(iter(_dependent))]

@@ -1,0 +1,130 @@
+/* Which tensors that changed in place are computed with others: what `changed_with` of `kernelforge.tensor.convert` tells.
+
+Nothing here runs Python but the end of what is let go of. */
+
+#include "changed.h"
+#include "structure.h"
+
+enum { MOST_WAITING = 64, WALK = 16 /* bits of a node's number in a walk */ };
+
+static PyObject *changed;
+
+/* A tensor that waits, the graph it was found to share work with others by, or NULL. */
+struct waiting {
+    kf_tensor *tensor;
+    struct kf_graph *graph;
+};
+
+static bool is_among(const kf_tensor *tensor, kf_tensor *const *tensors, Py_ssize_t count)
+{
+    bool is = false;
+    for (Py_ssize_t i = 0; !is && i < count; i++)
+        is = tensors[i] == tensor;
+    return is;
+}
+
+/* The tensors that wait beside these, borrowed; -1 where there are too many or one is another matter. */
+static Py_ssize_t find_waiting(struct waiting *found, kf_tensor *const *tensors, Py_ssize_t count)
+{
+    Py_ssize_t place = 0, met = 0;
+    PyObject *key, *reference;
+    while (PyDict_Next(changed, &place, &key, &reference)) {
+        kf_tensor *tensor = (kf_tensor *)(PyWeakref_Check(reference) ? PyWeakref_GetObject(reference) : NULL);
+        if (!tensor || !PyObject_TypeCheck((PyObject *)tensor, kf_tensor_type) || is_among(tensor, tensors, count) ||
+            kf_is_there(tensor))
+            continue;
+        if (!kf_is_plain(tensor) || met == MOST_WAITING)
+            return -1;
+        if (!kf_is_known_value((kf_node *)tensor->node))
+            found[met++] = (struct waiting){tensor, NULL};
+    }
+    return met;
+}
+
+/* Whether two graphs share something that has to be computed, of which the second was walked last. */
+static bool shares_work(const struct kf_graph *graph, const struct kf_graph *last)
+{
+    uint64_t walk = last->node[0]->visit >> WALK;
+    bool shares = false;
+    for (Py_ssize_t i = 0; !shares && i < graph->nodes; i++) {
+        const kf_node *node = graph->node[i];
+        shares = node->visit >> WALK == walk && node->realized == Py_None && PyTuple_Size(node->src) &&
+                 !kf_is_known_value(node);
+    }
+    return shares;
+}
+
+/* Finds those that share work with a graph, or with others that do; false where one is another matter. */
+static bool join(struct waiting *waiting, Py_ssize_t count, const struct kf_graph *whole)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (Py_ssize_t i = 0; i < count; i++) {
+            if (waiting[i].graph)
+                continue;
+            struct kf_graph *graph = kf_walk_as_needed((kf_node *const[]){(kf_node *)waiting[i].tensor->node}, 1, KF_PLAIN);
+            if (!graph)
+                return false;
+            bool shares = shares_work(whole, graph);
+            for (Py_ssize_t j = 0; !shares && j < count; j++)
+                shares = waiting[j].graph && shares_work(waiting[j].graph, graph);
+            if (shares)
+                waiting[i].graph = graph;
+            else
+                kf_leave(graph);
+            again = again || shares;
+        }
+    }
+    return true;
+}
+
+Py_ssize_t kf_with_changed(kf_tensor **tensors, Py_ssize_t count, Py_ssize_t most)
+{
+    struct waiting waiting[MOST_WAITING];
+    Py_ssize_t found = changed && PyDict_Size(changed) ? find_waiting(waiting, tensors, count) : 0, all = count;
+    if (found <= 0)
+        return found < 0 ? -1 : count;
+    kf_node *nodes[MOST_WAITING];
+    if (count > MOST_WAITING)
+        return -1;
+    for (Py_ssize_t i = 0; i < count; i++)
+        nodes[i] = (kf_node *)tensors[i]->node;
+    struct kf_graph *whole = kf_walk_as_needed(nodes, count, KF_PLAIN);
+    bool done = whole && join(waiting, found, whole);
+    for (Py_ssize_t i = 0; i < found; i++) {
+        if (!waiting[i].graph)
+            continue;
+        if (done && all < most)
+            tensors[all++] = (kf_tensor *)Py_NewRef((PyObject *)waiting[i].tensor);
+        else
+            done = false;
+        kf_leave(waiting[i].graph);
+    }
+    kf_leave(whole);
+    while (!done && all > count)
+        Py_DECREF((PyObject *)tensors[--all]);
+    return done ? all : -1;
+}
+
+bool kf_forget_changed(kf_tensor *const *tensors, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; changed && PyDict_Size(changed) && i < count; i++) {
+        PyObject *identity = PyLong_FromVoidPtr(tensors[i]);
+        int is_one = identity ? PyDict_Contains(changed, identity) : -1;
+        if (is_one > 0)
+            is_one = PyDict_DelItem(changed, identity);
+        Py_XDECREF(identity);
+        if (is_one < 0)
+            return false;
+    }
+    return true;
+}
+
+PyObject *kf_heed_changed(PyObject *module, PyObject *tensors)
+{
+    (void)module;
+    if (!PyDict_Check(tensors))
+        return PyErr_Format(PyExc_TypeError, "%R is no dictionary", tensors);
+    kf_put(&changed, tensors);
+    Py_RETURN_NONE;
+}

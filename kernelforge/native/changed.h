@@ -1,0 +1,22 @@
+/* Tensors that changed in place and are to be computed with what shares work with them. */
+
+#ifndef KF_CHANGED_H
+#define KF_CHANGED_H
+
+#include "records.h"
+
+/* Whether a tensor may be computed by what is known, and whether it shows what is in memory, in any history. */
+bool kf_is_plain(const kf_tensor *tensor);
+bool kf_is_there(const kf_tensor *tensor);
+
+/* Puts behind tensors those that changed and share work with them; new references.  How many there are then: as many as
+   before where none do, and -1 where there would be more than `most`, or it is another matter. */
+Py_ssize_t kf_with_changed(kf_tensor **tensors, Py_ssize_t count, Py_ssize_t most);
+
+/* Tensors are computed, and to be computed no more; false with an error set. */
+bool kf_forget_changed(kf_tensor *const *tensors, Py_ssize_t count);
+
+/* Takes the dictionary of weak references to the tensors that changed, by their identities. */
+PyObject *kf_heed_changed(PyObject *module, PyObject *tensors);
+
+#endif
