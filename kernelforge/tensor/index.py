@@ -32,8 +32,11 @@ class Index(Scatter):
     __slots__ = ()
 
     def __getitem__(self, index: Any) -> Self:
-        if isinstance(index, Core) and index.dtype.is_int and self.ndim:
-            return self._slices(0, index)  # type: ignore[arg-type]
+        if isinstance(index, Core) and self.ndim:
+            if index.dtype.is_int:
+                return self._slices(0, index)  # type: ignore[arg-type]
+            if index.dtype is dtypes.bool and index.shape and index.shape == self.shape[: index.ndim]:
+                return self._chosen_by(index.numpy())  # type: ignore[attr-defined]
         if type(index) is tuple and 1 < len(index) <= self.ndim and all(map(_is_places, index)):
             return self._elements(*index)
         selection = self._selection(index)
@@ -103,6 +106,12 @@ class Index(Scatter):
         """The slices of a dimension that indices name."""
         selection = self._selection((*(slice(None),) * dim, index))
         return self._picked(selection)
+
+    def _chosen_by(self, mask: NDArray[Any]) -> Self:
+        """The elements where a mask of the first dimensions is true: rows of these dimensions as one."""
+        places = np.flatnonzero(mask).astype(np.int32 if mask.size < 1 << 31 else np.int64)
+        rows = self._derived(graph.reshape(self._node, (mask.size, *self.shape[mask.ndim :])))
+        return rows._slices(0, type(self)(places, device=self._node.device))
 
     @composite
     def _elements(self, *indices: Self) -> Self:

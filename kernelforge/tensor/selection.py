@@ -129,8 +129,10 @@ def _plain_key(shape: tuple[int, ...], index: Any) -> tuple[object, ...] | None:
     key: list[object] = [shape]
     for item in index if index.__class__ is tuple else (index,):
         if item.__class__ is slice:
-            bounds = (item.start, item.stop, item.step)
-            if any(bound is not None and bound.__class__ is not int for bound in bounds):
+            start, stop, step = bounds = item.start, item.stop, item.step
+            if not ((start is None or start.__class__ is int) and (stop is None or stop.__class__ is int)):
+                return None
+            if step is not None and step.__class__ is not int:
                 return None
             key.append(bounds)
         elif item.__class__ is int or item is None or item is Ellipsis:
