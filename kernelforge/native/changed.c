@@ -5,9 +5,11 @@ Nothing here runs Python but the end of what is let go of. */
 #include "changed.h"
 #include "structure.h"
 
-enum { MOST_WAITING = 64, WALK = 16 /* bits of a node's number in a walk */ };
+enum { MOST_WAITING = 64 };
 
+/* long_after: operations one after the other for which a tensor waits that is computed with whatever is. */
 static PyObject *changed;
+static Py_ssize_t long_after;
 
 /* A tensor that waits, the graph it was found to share work with others by, or NULL. */
 struct waiting {
@@ -41,20 +43,16 @@ static Py_ssize_t find_waiting(struct waiting *found, kf_tensor *const *tensors,
     return met;
 }
 
-/* Whether two graphs share something that has to be computed, of which the second was walked last. */
-static bool shares_work(const struct kf_graph *graph, const struct kf_graph *last)
+/* Whether something in a graph has to be computed that keeps the number of a walk. */
+static bool has_marked(const struct kf_graph *graph, uint64_t walk)
 {
-    uint64_t walk = last->node[0]->visit >> WALK;
-    bool shares = false;
-    for (Py_ssize_t i = 0; !shares && i < graph->nodes; i++) {
-        const kf_node *node = graph->node[i];
-        shares = node->visit >> WALK == walk && node->realized == Py_None && PyTuple_Size(node->src) &&
-                 !kf_is_known_value(node);
-    }
-    return shares;
+    bool has = false;
+    for (Py_ssize_t i = 0; !has && i < graph->nodes; i++)
+        has = graph->node[i]->visit >> KF_WALK == walk && kf_is_work(graph->node[i]);
+    return has;
 }
 
-/* Finds those that share work with a graph, or with others that do; false where one is another matter. */
+/* Finds those that share work with a graph, or with others that do, and those that wait for long; false where one is another matter. */
 static bool join(struct waiting *waiting, Py_ssize_t count, const struct kf_graph *whole)
 {
     for (bool again = true; again;) {
@@ -62,16 +60,14 @@ static bool join(struct waiting *waiting, Py_ssize_t count, const struct kf_grap
         for (Py_ssize_t i = 0; i < count; i++) {
             if (waiting[i].graph)
                 continue;
-            struct kf_graph *graph = kf_walk_as_needed((kf_node *const[]){(kf_node *)waiting[i].tensor->node}, 1, KF_PLAIN);
-            if (!graph)
+            kf_node *node = (kf_node *)waiting[i].tensor->node;
+            bool shares = node->depth >= long_after;
+            uint64_t number = shares ? 1 : kf_mark_work(node);
+            shares = shares || (number && has_marked(whole, number));
+            for (Py_ssize_t j = 0; number && !shares && j < count; j++)
+                shares = waiting[j].graph && has_marked(waiting[j].graph, number);
+            if (!number || (shares && !(waiting[i].graph = kf_walk_as_needed(&node, 1, KF_PLAIN))))
                 return false;
-            bool shares = shares_work(whole, graph);
-            for (Py_ssize_t j = 0; !shares && j < count; j++)
-                shares = waiting[j].graph && shares_work(waiting[j].graph, graph);
-            if (shares)
-                waiting[i].graph = graph;
-            else
-                kf_leave(graph);
             again = again || shares;
         }
     }
@@ -120,11 +116,12 @@ bool kf_forget_changed(kf_tensor *const *tensors, Py_ssize_t count)
     return true;
 }
 
-PyObject *kf_heed_changed(PyObject *module, PyObject *tensors)
+PyObject *kf_heed_changed(PyObject *module, PyObject *given)
 {
     (void)module;
-    if (!PyDict_Check(tensors))
-        return PyErr_Format(PyExc_TypeError, "%R is no dictionary", tensors);
+    PyObject *tensors;
+    if (!PyArg_ParseTuple(given, "O!n:heed_changed", &PyDict_Type, &tensors, &long_after))
+        return NULL;
     kf_put(&changed, tensors);
     Py_RETURN_NONE;
 }

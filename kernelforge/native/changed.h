@@ -9,14 +9,15 @@
 bool kf_is_plain(const kf_tensor *tensor);
 bool kf_is_there(const kf_tensor *tensor);
 
-/* Puts behind tensors those that changed and share work with them; new references.  How many there are then: as many as
+/* Puts behind tensors those that changed and share work with them or wait for long; new references.  How many there are then: as many as
    before where none do, and -1 where there would be more than `most`, or it is another matter. */
 Py_ssize_t kf_with_changed(kf_tensor **tensors, Py_ssize_t count, Py_ssize_t most);
 
 /* Tensors are computed, and to be computed no more; false with an error set. */
 bool kf_forget_changed(kf_tensor *const *tensors, Py_ssize_t count);
 
-/* Takes the dictionary of weak references to the tensors that changed, by their identities. */
-PyObject *kf_heed_changed(PyObject *module, PyObject *tensors);
+/* Takes the dictionary of weak references to the tensors that changed, by their identities, and after how many operations
+   they are computed with others in any case. */
+PyObject *kf_heed_changed(PyObject *module, PyObject *given);
 
 #endif

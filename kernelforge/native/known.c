@@ -614,7 +614,7 @@ static PyObject *forgotten(PyObject *module, PyObject *none)
 }
 
 static PyMethodDef functions[] = {
-    {"heed_changed", kf_heed_changed, METH_O, "Takes the tensors that changed and are to be computed, by identity."},
+    {"heed_changed", kf_heed_changed, METH_VARARGS, "Takes the tensors that changed and are to be computed, by identity."},
     {"heed_held", heed_held, METH_O, "Takes the nodes that are computed before what reads them."},
     {"forgotten", forgotten, METH_NOARGS, "How often all graphs that were known were forgotten."},
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},

@@ -172,10 +172,11 @@ static bool are_on_one_device(kf_node *const *roots, Py_ssize_t count)
     return true;
 }
 
+static uint64_t walks;
+
 static bool walk(struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count, int extent)
 {
-    static uint64_t walks;
-    uint64_t first = ++walks << 16;
+    uint64_t first = ++walks << KF_WALK;
     for (Py_ssize_t i = 0; i < count; i++)
         if (!push(graph, roots[i]))
             return false;
@@ -214,6 +215,32 @@ struct kf_graph *kf_walk_as_needed(kf_node *const *roots, Py_ssize_t count, int 
 {
     struct kf_graph *graph = kf_walk(roots, count, extent);
     return graph ? graph : kf_walk(roots, count, extent | KF_HISTORY);
+}
+
+bool kf_is_work(const kf_node *node)
+{
+    return node->realized == Py_None && PyTuple_Size(node->src) && !kf_is_known_value(node);
+}
+
+uint64_t kf_mark_work(kf_node *root)
+{
+    struct kf_graph *graph = taken();
+    uint64_t number = ++walks;
+    Py_ssize_t marked = 0;
+    bool done = graph && push(graph, root);
+    while (done && graph->height) {
+        kf_node *node = graph->stack[--graph->height];
+        if (node->visit >> KF_WALK == number || !kf_is_work(node))
+            continue;
+        node->visit = number << KF_WALK;
+        done = ++marked < MOST_NODES;
+        for (Py_ssize_t i = 0; done && i < PyTuple_Size(node->src); i++) {
+            PyObject *x = PyTuple_GetItem(node->src, i);
+            done = kf_is_node(x) && push(graph, (kf_node *)x);
+        }
+    }
+    kf_leave(graph);
+    return done ? number : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ for Python */

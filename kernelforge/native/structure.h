@@ -37,6 +37,14 @@ struct kf_graph *kf_walk_as_needed(kf_node *const *roots, Py_ssize_t count, int 
 /* Whether every element of a node visibly has one value, that nothing has to be computed for. */
 bool kf_is_known_value(const kf_node *node);
 
+/* Whether a node has to be computed. */
+bool kf_is_work(const kf_node *node);
+
+enum { KF_WALK = 16 }; /* bits behind the number of a walk in what nodes keep of the last that met them */
+
+/* Has all that has to be computed for a node keep the number of a walk, which it gives; 0 where that is too much. */
+uint64_t kf_mark_work(kf_node *root);
+
 /* Lets go of a graph, or of NULL. */
 void kf_leave(struct kf_graph *graph);
 

@@ -29,6 +29,7 @@ from kernelforge.recording import recorder
 from kernelforge.settings import NAN
 from kernelforge.tensor.core import Core, forget_elsewhere, leaves, pending
 from kernelforge.tensor.forgetting import forget_unasked
+from kernelforge.tensor.pressure import LONG
 from kernelforge.tensor.random import Random
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Convert(Random):
         if node.device is None and not self._tracked and (value := graph.uniform(node)) is not None:
             buffer: Buffer | None = Buffer.filled(node.size, value.attr, node.dtype, Device.DEFAULT)
         elif node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
+            return False
+        elif pending and any(x._node.depth >= LONG for x in pending.values() if x is not self):
             return False
         else:
             buffer = realize.realize_again(node)
@@ -251,8 +254,9 @@ def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
 def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
     """The tensors, but for those given, that changed, are to be computed, and share work with nodes.
 
-    So do those that share work with such a one.  They are computed with these and stay: a loop that changes a tensor
-    and reads something else would have to begin with the first change each time.
+    So do those that share work with such a one, and those that wait for many changes, such as a count that nobody
+    reads.  They are computed with these and stay: a loop that changes a tensor and reads something else would have to
+    begin with the first change each time.
     """
     known = set(map(id, tensors))
     waiting = [x for x in pending.values() if id(x) not in known and x._stored is None and not _is_known(x._node)]
@@ -266,7 +270,8 @@ def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
         for y in x.src:
             if y in joined:
                 joined[_end(joined, x)] = _end(joined, y)
-    ends = {_end(joined, node) for node in nodes if node in joined}
+    own = [*nodes, *[x._node for x in waiting if x._node.depth >= LONG]]
+    ends = {_end(joined, node) for node in own if node in joined}
     return [x for x in waiting if x._node in joined and _end(joined, x._node) in ends]
 
 

@@ -36,7 +36,7 @@ from kernelforge.settings import EAGER, NAN
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import Place, Step, join, relatives, walked
 from kernelforge.tensor.arrays import as_array
-from kernelforge.tensor.pressure import PATIENCE, waits_for_much
+from kernelforge.tensor.pressure import LONG, PATIENCE, waits_for_much
 
 if TYPE_CHECKING:
     from kernelforge import nans, realize
@@ -539,7 +539,7 @@ def pinned(node: Node, device: str | None) -> Node:
 
 
 if compiled is not None:
-    compiled.heed_changed(getattr(pending, "data", {}))
+    compiled.heed_changed(getattr(pending, "data", {}), LONG)
     compiled.set_tensors(
         _getframe, is_own, grad_enabled.get, spelling.get, narrow_type.get, EAGER, settled, graph.detach, graph.beside,
         dtypes, dtypes.bool, broadcasts, PATIENCE,

@@ -17,6 +17,7 @@ from kernelforge.kernels import Device
 from kernelforge.settings import PENDING
 
 PATIENCE: Final = 256  # operations one after the other before all that a node waits for are counted
+LONG: Final = 32  # such operations after which what changed in place is computed with whatever is, though nobody asks
 SHARE: Final = 8  # of a device's memory, what one node may keep from being freed
 UNKNOWN: Final = 8 << 30  # bytes of a device that does not tell
 

@@ -11,6 +11,7 @@ import pytest
 
 from kernelforge import Context, Tensor
 from kernelforge.native import compiled
+from kernelforge.tensor.pressure import LONG
 from tests.forgotten import forget_plans
 
 ROUNDS = 8  # of which the last are those of C
@@ -97,6 +98,14 @@ def test_tensors_that_changed_and_are_gone_are_of_no_account() -> None:
         y = shared + 1
         assert compiled.computed_again(y) or i < ROUNDS
         assert y.tolist() == [4] * 47
+
+
+def test_a_count_that_nobody_reads_does_not_wait_for_ever() -> None:
+    x, count = ones(31), ones(31)
+    for _ in range(4 * LONG):
+        count += 1
+        assert (x + 1).realize()._stored is not None and count._node.depth <= LONG
+    assert count.tolist() == [4 * LONG + 1] * 31
 
 
 # ------------------------------------------------------------------------------------------------ random programs
