@@ -187,7 +187,7 @@ class Autograd(LowRank):
         cotangent = self._cotangent(gradient)
         places = _places(self._node)
         wanted = None if inputs is None else [inputs] if isinstance(inputs, Core) else list(inputs)
-        reached = [(node, tensor) for node, tensor in list(leaves.items()) if node in places]  # theirs alone: see _place
+        reached = [(node, tensor) for node, tensor in list(leaves.items()) if node in places]  # see _place
         targets: dict[Node, Self] = dict(reached)  # type: ignore[arg-type]
         targets.update({node: tensor for node, tensor in retained.items() if node in places})  # type: ignore[misc]
         if wanted is not None:

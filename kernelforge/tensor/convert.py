@@ -84,11 +84,10 @@ class Convert(Random):
         node = self._node
         if node.device is None and not self._tracked and (value := graph.uniform(node)) is not None:
             buffer: Buffer | None = Buffer.filled(node.size, value.attr, node.dtype, Device.DEFAULT)
-        elif node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
-            return False
-        elif pending and any(x._node.depth >= LONG for x in pending.values() if x is not self):
-            return False
         else:
+            waits = pending and any(x._node.depth >= LONG for x in pending.values() if x is not self)
+            if waits or node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
+                return False
             buffer = realize.realize_again(node)
         if buffer is None:
             return False
