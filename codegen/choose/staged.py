@@ -37,7 +37,7 @@ class Form:
     rows   the parallel axis that gives a block's rows
     batch  the other parallel axes, which every contraction has in both operands or where it has the rows
     walk   the axis walked in blocks: bound by reduces of earlier results and not stored; None: a block holds everything
-    around the other axes these reduces bind, all of them
+    around the other axes these reduces bind, and those of all operands of contractions
     early  contractions computed per block; late: contractions over the walked axis
     other  the remaining reduces
     """
@@ -65,8 +65,9 @@ def form_of(kernel: Kernel, contractions: Mapping[Reduce, Contraction]) -> Form 
     rows = max(candidates, key=lambda a: a.size)
     other = tuple(r for r in kernel.reduces if r not in contractions)
     batch = tuple(a for a in parallel if all(_goes_with(c, a, rows) for c in contractions.values()))
-    *around, walk = sorted(walked, key=lambda a: (a.size, a.id)) if walked else [None]
-    return Form(rows, batch, walk, tuple(a for a in around if a is not None), early, late, other)
+    beside = [a for a in sorted(walked, key=lambda a: a.id) if all(a in c.batch for c in contractions.values())]
+    inside_out = [*sorted(walked.difference(beside), key=lambda a: (-a.size, a.id)), None]
+    return Form(rows, batch, inside_out[0], tuple(a for a in (*beside, *inside_out[1:]) if a), early, late, other)
 
 
 def _goes_with(c: Contraction, axis: Axis, rows: Axis) -> bool:

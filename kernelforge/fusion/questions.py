@@ -198,9 +198,9 @@ class Questions:
         return "one contraction in a kernel" if long > 1 else None
 
     def _scores(self, order: Sequence[Demand], stores: Sequence[tuple[Axis, ...]]) -> str | None:
-        """On a matrix unit tiles of an attention's scores go by: nothing of their size is stored beside what is made of
-        them, and nothing else is summed over their batches."""
-        if not self.limits.narrow or not self.scores:
+        """Tiles of an attention's scores go by: beside what is made of them nothing else is summed over their batches,
+        and on a matrix unit nothing of their size is stored."""
+        if not self.scores:
             return None
         below = reductions_below(order)
         stored = frozenset(axis for axes in stores for axis in axes)
@@ -208,7 +208,8 @@ class Questions:
         for demand in order:
             if demand.kind == "reduce" and self._is_long(demand.node):
                 goes_by = not below[id(demand.needs[0])].isdisjoint(self.scores)
-                if goes_by and not (stored.isdisjoint(demand.bound) and summed.isdisjoint(demand.axes)):
+                stays = self.limits.narrow and not stored.isdisjoint(demand.bound)
+                if goes_by and (stays or not summed.isdisjoint(demand.axes)):
                     return "a contraction would lose parallel axes"
         return None
 

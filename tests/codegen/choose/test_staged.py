@@ -40,6 +40,17 @@ def talking_heads(device: str) -> list[Tensor]:
     return [y, *(y * y).sum().gradient(q, k, v, mix)]
 
 
+def biased(sizes: Sizes, device: str) -> list[Tensor]:
+    """Attention with a bias all of a batch share, and its gradients by everything."""
+    batch, heads, _, queries, keys, width = sizes
+    r = np.random.default_rng(sizes)
+    shapes = [(batch, heads, queries, width), *[(batch, heads, keys, width)] * 2, (heads, queries, keys)]
+    q, k, v, bias = (Tensor(r.standard_normal(s).astype(np.float32), device).requires_grad_() for s in shapes)
+    y = q.scaled_dot_product_attention(k, v, bias)
+    g = Tensor(r.standard_normal(shapes[0]).astype(np.float32), device)
+    return [y, *y.gradient(q, k, v, bias, gradient=g)]
+
+
 def kernels_of(results: list[Tensor]) -> list[Kernel]:
     nodes = [x._node for x in results]
     with Context(DUMP_LANGUAGE="opencl", TUNE_LOCK="none"):
@@ -47,11 +58,19 @@ def kernels_of(results: list[Tensor]) -> list[Kernel]:
     return [step.program.kernel for step in plan.launches if step.program.kernel is not None]
 
 
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("sizes", [(4, 8, 2, 128, 128, 32), (1, 6, 1, 200, 96, 64), (2, 8, 8, 64, 64, 48)])
-def test_products_have_register_tiles_where_heads_share_their_keys(sizes: Sizes, causal: bool) -> None:
-    found = kernels_of(attention(sizes, "CPU", causal))
-    met = [(kernel, c) for kernel in found for c in contractions(kernel) if worth_tiling(c)]
+LARGE: dict[str, Callable[[], list[Tensor]]] = {
+    "shared keys": lambda: attention((4, 8, 2, 128, 128, 32), "CPU"),
+    "shared keys, causal": lambda: attention((4, 8, 2, 128, 128, 32), "CPU", True),
+    "one head of keys": lambda: attention((1, 6, 1, 200, 96, 64), "CPU"),
+    "as many heads of keys": lambda: attention((2, 8, 8, 64, 64, 48), "CPU"),
+    "a bias": lambda: biased((2, 4, 4, 128, 96, 32), "CPU"),
+    "a bias in many small windows": lambda: biased((32, 3, 3, 49, 49, 32), "CPU"),
+}
+
+
+@pytest.mark.parametrize("form", LARGE)
+def test_all_products_have_register_tiles(form: str) -> None:
+    met = [(kernel, c) for kernel in kernels_of(LARGE[form]()) for c in contractions(kernel) if worth_tiling(c)]
     assert len(met) >= 6
     for kernel, c in met:
         schedule = choose(kernel, CPU)
@@ -63,6 +82,8 @@ def test_products_have_register_tiles_where_heads_share_their_keys(sizes: Sizes,
 FORMS: dict[str, Callable[[str], list[Tensor]]] = {
     "heads that share keys": lambda device: attention((2, 4, 2, 24, 40, 16), device),
     "all heads share keys, causal": lambda device: attention((1, 6, 1, 70, 70, 20), device, True),
+    "a bias": lambda device: biased((3, 2, 2, 37, 21, 16), device),
+    "a bias, many small windows": lambda device: biased((5, 3, 3, 17, 17, 8), device),
     "mixed scores": talking_heads,
 }
 
