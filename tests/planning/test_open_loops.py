@@ -122,3 +122,67 @@ def test_all_sizes_give_the_same(name: str) -> None:
         for x, y in zip(xs, ys):
             np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
     assert late == 0
+
+
+def drawn(seed: int) -> Made:
+    """A scan of a step that is put together at random, and something done with what it gives."""
+    rng, w = np.random.default_rng(seed), weight()
+    ways: list[Callable[[Tensor, Tensor], Tensor]] = [
+        lambda s, r: (s @ w + r).tanh(),
+        lambda s, r: s * 0.5 + r.sin(),
+        lambda s, r: (s - s.mean(-1, keepdim=True)) * 0.7 + r,
+        lambda s, r: (s + r).softmax(-1) + s * 0.1,
+        lambda s, r: (s > r).where(s * 0.9, r),
+        lambda s, r: s.flip(1).maximum(r * 0.3),
+        lambda s, r: (s + r).sigmoid().cumsum(1) * 0.2,
+    ]
+    chosen, ending, reverse = rng.choice(len(ways), 2), rng.integers(4), bool(rng.integers(2))
+
+    def made(x: Tensor) -> list[Tensor]:
+        def step(s: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+            for way in chosen:
+                s = ways[way](s, r)
+            return s, s * 2 - r
+
+        last, rows = scan(step, Tensor.zeros(x.shape[0], WIDTH), x, dim=1, reverse=reverse)
+        return [last, (rows, rows.sum(1), rows[:, 1:] - rows[:, :-1], rows @ w)[ending]]
+
+    return made
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_steps_over_random_sizes_give_what_numpy_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = [(int(rng.integers(2, 20)), int(rng.integers(4, 40))) for _ in range(3)] + [(1, 6), (3, 2), (40, 7)]
+    found, _ = results(drawn(seed), 1, sizes)
+    with Context(DEVICE="NUMPY"):
+        expected, _ = results(drawn(seed), 0, sizes)
+    for size, xs, ys in zip(sizes, found, expected):
+        for x, y in zip(xs, ys):
+            np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
+
+
+def test_an_index_out_of_range_in_a_round_is_found_at_any_size() -> None:
+    table = Tensor(np.arange(30, dtype=np.float32).reshape(10, 3)).realize()
+
+    def looked_up(index: NDArray) -> NDArray:
+        rows = Tensor(index)
+        last, _ = scan(lambda s, i: (s * 0.5 + table[i], i), Tensor.zeros(index.shape[0], 3), rows, dim=1)
+        return last.numpy()
+
+    for batch, steps in [(3, 5), (4, 9), (2, 17)]:
+        looked_up(np.full((batch, steps), 9, np.int32))
+    wrong = np.zeros((6, 12), np.int32)
+    wrong[4, 7] = 10
+    with pytest.raises(IndexError):
+        looked_up(wrong)
+    state = np.zeros(3, np.float32)
+    for _ in range(8):
+        state = state * 0.5 + np.arange(27, 30, dtype=np.float32)
+    np.testing.assert_allclose(looked_up(np.full((5, 8), 9, np.int32))[2], state, rtol=1e-6)
+
+
+def test_nothing_at_all_between_sizes_that_are_open() -> None:
+    layer = recurrent(nn.LSTM, 6)
+    for batch, steps in [(3, 5), (4, 9), (0, 7), (2, 17)]:
+        assert layer(Tensor.ones(batch, steps, WIDTH))[0].numpy().shape == (batch, steps, 6)
