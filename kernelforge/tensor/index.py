@@ -341,7 +341,7 @@ class Index(Scatter):
         trailing = self.ndim - index.ndim
         if value.ndim > trailing and value.numel() != 1:
             return None
-        return index.reshape(*index.shape, *(1,) * trailing)  # type: ignore[return-value]
+        return index.reshape(*index.shape, *(1,) * trailing) if trailing else index  # type: ignore[return-value]
 
 
 def true_places(mask: np.ndarray) -> np.ndarray:
