@@ -12,7 +12,7 @@ from bench.memory.models import CASES
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "memory.md"
 RANDOM = 5
-WAYS = ("op by op", "lazily", "captured", "within a budget", "torch")
+WAYS = ("op by op", "lazily", "captured", "needed", "within a budget", "torch")
 HEAD = ("training step", *(f"{way}, MB" for way in WAYS), "captured / op by op")
 TEXT = """# What a training step takes of memory
 
@@ -24,28 +24,31 @@ a MiB, two of each, 16 MiB in all); torch's are from its own profiler, which not
 
 *Op by op* is `KF_EAGER=1`: every operation runs as it is made. *Lazily* is without it, the loss and the parameters
 being asked for after each step; *captured* is the step under `jit`, and *within a budget* the same with
-`memory_budget=` half of what the captured step takes beyond what is there when it begins. torch runs eagerly.
+`memory_budget=` half of what the captured step takes beyond what is there when the lazy one begins. torch runs eagerly.
+*Needed* is what is alive at a time of what the captured step reads and makes, by its plan: no layout takes less, so
+what captured takes beyond it is lost between blocks, in size classes, and in memory that is kept for other calls.
 A captured step takes no more than op by op. Models called random are drawn by their number.
 
 """
 
 
-def measured(name: str, way: str, budget: int = 0) -> tuple[int, int]:
-    """Bytes at the peak of a step and at its beginning."""
+def measured(name: str, way: str, budget: int = 0) -> tuple[int, int, int]:
+    """Bytes at the peak of a step, at its beginning, and of what a captured one needs at a time."""
     command = [sys.executable, "-W", "ignore", "-m", "bench.memory.side", name, way, str(budget)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{name}, {way}: {done.stderr[-2000:]}")
-    peak, before = map(int, done.stdout.split())
-    return peak, before
+    peak, before, needed = map(int, done.stdout.split())
+    return peak, before, needed
 
 
 def row(name: str) -> list[str]:
     """The cells of a model."""
     eager, lazy, captured = (measured(name, way) for way in ("eager", "lazy", "captured"))
-    least = measured(name, "captured", max(1, (captured[0] - captured[1]) // 2))
+    least = measured(name, "captured", max(1, (captured[0] - lazy[1]) // 2))
     found = [eager, lazy, captured, least, *([measured(name, "torch")] if find_spec("torch") else [])]
-    cells = [f"{peak / 1e6:.2f}" for peak, _ in found]
+    cells = [f"{peak / 1e6:.2f}" for peak, *_ in found]
+    cells.insert(3, f"{captured[2] / 1e6:.2f}")
     return [name, *cells, *[""] * (len(WAYS) - len(cells)), f"{captured[0] / eager[0]:.2f}"]
 
 

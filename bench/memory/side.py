@@ -60,8 +60,17 @@ def asked(model: Any, no_grad: Any) -> Callable[[Any], Any]:
     return step
 
 
-def ours(case: Case, way: str, budget: int) -> tuple[int, int]:
-    """Bytes of the blocks in use, which are rounded up, at each moment one is taken."""
+def needed(step: Any) -> int:
+    """The bytes that are alive at a time, of what a captured step reads and makes: no layout of it takes less."""
+    from kernelforge.planning.layout import alive
+
+    run = step._entries[0].capture.steps[-1]
+    plan = (run.in_place or run.repeated).plan
+    return max(alive(plan)) + sum(slot.nbytes for slot in plan.slots if slot.role == "leaf")
+
+
+def ours(case: Case, way: str, budget: int) -> tuple[int, int, int]:
+    """Bytes of the blocks in use, which are rounded up, at each moment one is taken; and what is `needed`."""
     from kernelforge import Context, Device, Tensor, jit, nn, no_grad
     from kernelforge.kernels.pool import Pool
     from kernelforge.nn import functional, optim
@@ -97,10 +106,10 @@ def ours(case: Case, way: str, budget: int) -> tuple[int, int]:
         peak[0] = before = in_use(pool)
         for _ in range(STEPS):
             once()
-    return peak[0], before
+    return peak[0], before, needed(step) if way == "captured" else 0
 
 
-def theirs(case: Case) -> tuple[int, int]:
+def theirs(case: Case) -> tuple[int, int, int]:
     """Bytes in use after each allocation, as torch's profiler writes them down; it begins before the model is made."""
     import torch
     from torch.profiler import ProfilerActivity, profile
@@ -121,7 +130,7 @@ def theirs(case: Case) -> tuple[int, int]:
     begun = sorted(event["ts"] for event in events if event.get("name") == "a step")[WARM]
     totals = sorted((e["ts"], e["args"]["Total Allocated"]) for e in events if e.get("name") == "[memory]")
     before = max((total for total in totals if total[0] < begun), default=(0, 0))[1]
-    return max(total for at, total in totals if at >= begun), before
+    return max(total for at, total in totals if at >= begun), before, 0
 
 
 def main(name: str, way: str, budget: str = "0") -> None:

@@ -6,22 +6,25 @@ Comes in: groups in an order in which they can run, and the leaves nobody needs 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import accumulate
 from typing import Final
 
 from kernelforge.buffer import Buffer
 from kernelforge.fusion.group import Group
 from kernelforge.graph import Node
 from kernelforge.node import is_stored
+from kernelforge.settings import MEMORY_BUDGET
 
-MOST_TRIED: Final = 128  # groups for which the peak is computed
+MOST_TRIED: Final = 128  # groups for which that is computed
+FAR: Final = 3 / 4  # of the peak, which leaves room for results
 
 
 def later_updates(groups: Sequence[Group], wanted: Collection[Node], dying: Collection[Buffer]) -> list[Group]:
     """The groups in an order in which more results can take the memory of dying leaves.
 
     A group with a wanted result as large as such a leaf that it reads comes after the last one that reads the leaf,
-    where nothing before that waits for it, and what it alone still needs is not larger than what it saves, or does not
-    raise the peak.  A scatter waits for its base: both store the same node.
+    where nothing before that waits for it, and what it alone still needs is not larger than what it saves, or comes
+    where far less is alive than at the peak.  A scatter waits for its base: both store the same node.
 
         w1 = w - x.T @ g; gx = g @ w.T  ->  gx = g @ w.T; w = w - x.T @ g
     """
@@ -31,7 +34,7 @@ def later_updates(groups: Sequence[Group], wanted: Collection[Node], dying: Coll
     for group in groups:
         for x in group.inputs:
             readers.setdefault(x, []).append(group)
-    most, tried = -1, 0
+    most, tried = -1, MOST_TRIED if MEMORY_BUDGET.value else 0  # what reads an overwritten leaf cannot run again
     for group in groups:
         kinds = {(node.size, node.dtype) for node in group.outputs if node in wanted}
         stored = [x for x in group.inputs if (x.attr if x.op == "buffer" else x.realized) in dying]
@@ -46,31 +49,27 @@ def later_updates(groups: Sequence[Group], wanted: Collection[Node], dying: Coll
         if sum(map(_nbytes, longer)) > sum(map(_nbytes, updated)):
             if tried >= MOST_TRIED:
                 continue
-            tried, most = tried + 1, peak(found, wanted) if most < 0 else most
-            if peak(later, wanted) > most:
+            tried, most = tried + 1, max(alive(found, wanted)) if most < 0 else most
+            if max(alive(later, wanted)[here : there + 1]) > FAR * most:
                 continue
         found = later
         place.update((moved, here + i) for i, moved in enumerate(found[here : there + 1]))
     return found
 
 
-def peak(groups: Sequence[Group], wanted: Collection[Node]) -> int:
-    """The most bytes that are alive at a time of what groups store; what is wanted stays."""
+def alive(groups: Sequence[Group], wanted: Collection[Node]) -> list[int]:
+    """The bytes that are alive at each group of what groups store, without what is wanted."""
     last: dict[Node, int] = {}
+    first: dict[Node, int] = {}
     for i, group in enumerate(groups):
-        last.update(dict.fromkeys((*group.inputs, *group.outputs), i))
-    ends = [0] * (len(groups) + 1)
-    for node, i in last.items():
+        for node in (*group.inputs, *group.outputs):
+            last[node], first[node] = i, first.get(node, i)
+    change = [0] * (len(groups) + 1)
+    for node in last:
         if node not in wanted and not is_stored(node):
-            ends[i + 1] += _nbytes(node)
-    alive = most = 0
-    met: set[Node] = set()
-    for i, group in enumerate(groups):
-        new = [node for node in group.outputs if node not in met]
-        met.update(new)
-        alive += sum(map(_nbytes, new)) - ends[i]
-        most = max(most, alive)
-    return most
+            change[first[node]] += _nbytes(node)
+            change[last[node] + 1] -= _nbytes(node)
+    return list(accumulate(change[:-1]))
 
 
 def _nbytes(node: Node) -> int:

@@ -32,7 +32,7 @@ from kernelforge.tensor import Tensor, aliases
 from kernelforge.tensor.core import calling_line
 from kernelforge.tensor.generators import states
 
-LARGE: Final = 1 << 16  # bytes of a constant from which on it is looked at whether it is one value
+LARGE: Final = 1 << 12  # bytes of a constant from which on it is looked at whether it is one value
 
 
 class Other(Exception):
