@@ -180,9 +180,9 @@ class Pool:
                 self._lock.release()
 
     def lend(self, parts: Parts, start: int, nbytes: int) -> None:
-        """Lets others use so many bytes of a block in use, until the rest is given back."""
+        """Lets others use so many bytes of a block in use, until the rest is given back; not of one that is lent."""
         whole, nbytes = parts.whole.block, class_within(nbytes)
-        if nbytes < COUNTED or whole in self._lending:
+        if nbytes < COUNTED or whole in self._lending or whole in self._lent:
             return
         piece = parts.part(start, nbytes).block
         self._lent[piece], self._lending[whole] = whole, piece
