@@ -158,7 +158,8 @@ class _Step:
         (changed,) = _replaced([part], held)
         used = set(toposort([changed]))
         sequences = {x: all_of for x, all_of in self.seen.items() if x in used}
-        sequences |= dict(zip(held.values(), self._at_once(ahead, self.seen)))
+        made = zip(held.values(), self._at_once(ahead, self.seen))
+        sequences |= {x: all_of for x, all_of in made if x in used}
         same = {x: value for x, value in self.known.items() if x in used}
         inputs = [self.carried, self.own, *sequences, *same]
         step = Recipe(f"{self.loop.step.name}_gradient", inputs, changed)
@@ -219,7 +220,8 @@ def _shared(part: Node, others: Sequence[Node], cotangent: Node) -> list[Node]:
 
 
 def _ahead(part: Node, cotangents: set[Node], result: Node) -> list[Node]:
-    """What a step's gradient is to find computed: costly values, or what they lead to alone, that need no cotangent."""
+    """What a step's gradient is to find computed: its result, and costly values, or what they lead to alone, that need
+    no cotangent."""
     order = toposort([part])
     waits: set[Node] = set(cotangents)
     costly: set[Node] = set()
@@ -232,10 +234,10 @@ def _ahead(part: Node, cotangents: set[Node], result: Node) -> list[Node]:
     users: dict[Node, list[Node]] = {}
     found: dict[Node, None] = {}
     for node in reversed(order):
-        if node not in needed:
-            continue
-        if node is result or (node in costly and node.op in COSTLY):
+        if node is result or (node in needed and node in costly and node.op in COSTLY):
             found[node] = None
+        elif node not in needed:
+            continue
         elif node in waits or node in costly:
             needed |= dict.fromkeys(node.src)
             for x in node.src:
