@@ -29,8 +29,19 @@ def cross_entropy(x: Array, labels: Array) -> Array:
     return -jnp.take_along_axis(jax.nn.log_softmax(x), labels[:, None], -1).mean()
 
 
-def attention(q: Array, k: Array, v: Array, causal: bool) -> Array:
+def group_norm(x: Array, groups: int, weight: Array, bias: Array) -> Array:
+    parts = x.reshape(x.shape[0], groups, -1)
+    centred = parts - parts.mean(-1, keepdims=True)
+    found = (centred * lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-5)).reshape(x.shape)
+    return found * weight[:, None, None] + bias[:, None, None]
+
+
+def attention(q: Array, k: Array, v: Array, causal: bool, bias: Array | None = None) -> Array:
+    if k.shape[1] < q.shape[1]:
+        k, v = (jnp.repeat(x, q.shape[1] // x.shape[1], 1) for x in (k, v))
     scores = (q @ jnp.swapaxes(k, -1, -2)) * q.shape[-1] ** -0.5
+    if bias is not None:
+        scores += bias
     if causal:
         scores = jnp.where(jnp.tril(jnp.ones(scores.shape[-2:], bool)), scores, -jnp.inf)
     return jax.nn.softmax(scores) @ v
@@ -63,6 +74,8 @@ F = SimpleNamespace(
     log_softmax=jax.nn.log_softmax,
     layer_norm=layer_norm,
     rms_norm=lambda x, weight: x * lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + 1e-5) * weight,
+    group_norm=group_norm,
+    silu=jax.nn.silu,
     batch_norm=batch_norm,
     cross_entropy=cross_entropy,
     sum=jnp.sum,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bench.suite.workload import Step, Work
 from kernelforge import Device, Tensor, optim
+from kernelforge.nn import functional
 
 
 def rms_norm(x: Tensor, weight: Tensor) -> Tensor:
@@ -37,6 +38,8 @@ F = SimpleNamespace(
     log_softmax=Tensor.log_softmax,
     layer_norm=lambda x, weight, bias: x.layernorm() * weight + bias,
     rms_norm=rms_norm,
+    group_norm=functional.group_norm,
+    silu=Tensor.silu,
     batch_norm=batch_norm,
     cross_entropy=lambda x, labels: x.cross_entropy(labels),
     sum=Tensor.sum,
@@ -54,7 +57,9 @@ F = SimpleNamespace(
     copy=Tensor.contiguous,
     take=lambda table, index: table[index],
     take_along=lambda x, index: x.gather(-1, index),
-    attention=lambda q, k, v, causal: q.scaled_dot_product_attention(k, v, is_causal=causal),
+    attention=lambda q, k, v, causal, bias=None: q.scaled_dot_product_attention(
+        k, v, bias, is_causal=causal, enable_gqa=k.shape[1] < q.shape[1]
+    ),
     conv2d=lambda x, w, stride=1, padding=0, groups=1: x.conv2d(w, stride=stride, padding=padding, groups=groups),
     max_pool=lambda x, size, stride, padding=0: x.max_pool2d(size, stride, padding=padding),
     avg_pool=lambda x, size, stride: x.avg_pool2d(size, stride),

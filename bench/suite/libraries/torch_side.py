@@ -28,6 +28,8 @@ F = SimpleNamespace(
     log_softmax=lambda x: x.log_softmax(-1),
     layer_norm=lambda x, weight, bias: functional.layer_norm(x, (x.shape[-1],), weight, bias),
     rms_norm=lambda x, weight: functional.rms_norm(x, (x.shape[-1],), weight, 1e-5),
+    group_norm=functional.group_norm,
+    silu=functional.silu,
     batch_norm=batch_norm,
     cross_entropy=functional.cross_entropy,
     sum=torch.sum,
@@ -45,7 +47,9 @@ F = SimpleNamespace(
     copy=lambda x: x.clone(memory_format=torch.contiguous_format),
     take=lambda table, index: functional.embedding(index, table),
     take_along=lambda x, index: x.gather(-1, index),
-    attention=lambda q, k, v, causal: functional.scaled_dot_product_attention(q, k, v, is_causal=causal),
+    attention=lambda q, k, v, causal, bias=None: functional.scaled_dot_product_attention(
+        q, k, v, bias, is_causal=causal, enable_gqa=k.shape[1] < q.shape[1]
+    ),
     conv2d=lambda x, w, stride=1, padding=0, groups=1: functional.conv2d(x, w, None, stride, padding, 1, groups),
     max_pool=functional.max_pool2d,
     avg_pool=functional.avg_pool2d,

@@ -1,4 +1,5 @@
-"""Scaled dot product attention: forward, with gradients, causal, and of one query."""
+"""Scaled dot product attention: forward, with gradients, causal, of heads that share keys, with a bias that is learned,
+and of one query."""
 
 from bench.suite.workload import Workload, floats
 
@@ -15,6 +16,32 @@ def attention(batch: int, heads: int, length: int, width: int, causal: bool, gra
         lambda f, q, k, v: f.attention(q, k, v, causal),
         wrt=(0, 1, 2) if gradient else (),
         flops=products * 2 * batch * heads * length * length * width / (2 if causal else 1),
+    )
+
+
+def shared_keys(batch: int, heads: int, shared: int, length: int, width: int) -> Workload:
+    """As in most language models."""
+    queries, keys = (batch, heads, length, width), (batch, shared, length, width)
+    return Workload(
+        f"attention {batch}x{heads} on {shared}x{length}x{width} causal forward + backward",
+        "attention",
+        floats(queries, keys, keys, queries),
+        lambda f, q, k, v: f.attention(q, k, v, True),
+        wrt=(0, 1, 2),
+        flops=7 * batch * heads * length * length * width,
+    )
+
+
+def biased(batch: int, heads: int, length: int, width: int) -> Workload:
+    """A bias for each pair of places, as of images' windows."""
+    rows = (batch, heads, length, width)
+    return Workload(
+        f"attention {batch}x{heads}x{length}x{width} with a bias forward + backward",
+        "attention",
+        floats(rows, rows, rows, (heads, length, length), rows),
+        lambda f, q, k, v, bias: f.attention(q, k, v, False, bias),
+        wrt=(0, 1, 2, 3),
+        flops=14 * batch * heads * length * length * width,
     )
 
 
@@ -39,5 +66,8 @@ WORKLOADS = [
     ),
     attention(2, 8, 1000, 64, False),
     attention(32, 8, 128, 32, True),
+    shared_keys(2, 16, 4, 512, 64),
+    biased(2, 8, 256, 64),
+    biased(64, 3, 49, 32),
     one_query(16, 4096, 64),
 ]

@@ -1,4 +1,5 @@
-"""Images: the convolutions of ResNet-18 on one and on eight images, others of odd sizes and in groups, pooling."""
+"""Images: the convolutions of ResNet-18 on one and on eight images, others of odd sizes and in groups, with norms
+between them, pooling."""
 
 from bench.suite.workload import Workload, floats
 
@@ -20,6 +21,24 @@ def convolution(images: int, channels: int, outputs: int, plane: int, taps: int,
         f"{title} forward + backward", "convolutions", floats(image, weight, result), work, wrt=(0, 1), flops=3 * flops
     )
     return forward, gradient
+
+
+def normed(images: int, channels: int, plane: int) -> Workload:
+    """Two convolutions and a norm of 8 groups between them, as in networks that remove noise."""
+    image, weight = (images, channels, plane, plane), (channels, channels, 3, 3)
+
+    def work(f, x, first, scale, shift, second):
+        between = f.silu(f.group_norm(f.conv2d(x, first, padding=1), 8, scale, shift))
+        return f.conv2d(between, second, padding=1)
+
+    return Workload(
+        f"conv, group norm, silu, conv {images}x{channels}x{plane}x{plane} forward + backward",
+        "convolutions",
+        floats(image, weight, (channels,), (channels,), weight, image),
+        work,
+        wrt=(0, 1, 2, 3, 4),
+        flops=12 * images * channels * plane**2 * channels * 9,
+    )
 
 
 def pooling(name: str, work, images: int, plane: int, result: int) -> list[Workload]:
@@ -65,6 +84,8 @@ OTHERS = [
 WORKLOADS = [
     *(workload for pair in RESNET + OTHERS for workload in pair),
     *(convolution(1, size, size, plane, 3)[0] for size, plane in ((64, 56), (128, 28), (256, 14), (512, 7))),
+    normed(2, 32, 64),
+    normed(4, 64, 32),
     *pooling("max pool 3x3 stride 2", lambda f, x: f.max_pool(x, 3, 2, 1), 8, 112, 56),
     *pooling("max pool 2x2", lambda f, x: f.max_pool(x, 2, 2), 16, 112, 56),
     *pooling("average pool 2x2", lambda f, x: f.avg_pool(x, 2, 2), 16, 112, 56),
