@@ -117,8 +117,13 @@ if TYPE_CHECKING or compiled is None:
         """Takes a node out of the table: what it was computed from is about to go, and others may get its identity."""
         _table.pop((node.op, node.attr, *map(id, node.src)), None)
 
+    def set_apart(node: Node) -> None:
+        """Has a node be found no more: an equal one that is made from now on is another."""
+        _forget_source(node)
+        _table["apart", id(node)] = ref(node)
+
     def alive() -> list[Node]:
-        """Every node there is that can be found."""
+        """Every node there is."""
         return [node for reference in list(_table.values()) if (node := reference()) is not None]
 
     def entries() -> int:
@@ -134,7 +139,7 @@ if TYPE_CHECKING or compiled is None:
 else:
     compiled.set_nodes(Node, current_line.get, common_device)
     find, interned, node_of, leaf = compiled.find, compiled.interned, compiled.node_of, compiled.leaf
-    alive, entries = compiled.alive, compiled.entries
+    alive, entries, set_apart = compiled.alive, compiled.entries, compiled.set_apart
 
     def _forget_source(node: Node) -> None:
         """Nothing: the table looks at the sources a node has now."""

@@ -393,6 +393,18 @@ static PyObject *py_leaf(PyObject *module, PyObject *const *given, Py_ssize_t co
     return (PyObject *)kf_leaf(given[0], given[1], given[2]);
 }
 
+/* set_apart(node): nobody finds it from now on, and an equal one is another. */
+static PyObject *py_set_apart(PyObject *module, PyObject *given)
+{
+    (void)module;
+    if (!kf_is_node(given))
+        return PyErr_Format(PyExc_TypeError, "%R is no node", given);
+    kf_node *node = (kf_node *)given;
+    take_out(node);
+    node->hash = kf_mixed(node->hash, (uintptr_t)node); /* places alone: `own` tells what graphs are like */
+    return enter(node) ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyObject *py_alive(PyObject *module, PyObject *none)
 {
     (void)module, (void)none;
@@ -476,6 +488,7 @@ static PyMethodDef functions[] = {
     {"node_of", FAST(py_node_of), "The node of an operation whose shape and dtype are known."},
     {"binary", FAST(py_binary), "The node of a scalar operation on two arrays."},
     {"leaf", FAST(py_leaf), "The node of a buffer's elements."},
+    {"set_apart", py_set_apart, METH_O, "Has a node be found no more, so that equal ones are others."},
     {"alive", py_alive, METH_NOARGS, "Every node there is."},
     {"entries", py_entries, METH_NOARGS, "How many entries the table of nodes has."},
     {"set_nodes", py_set_nodes, METH_VARARGS, "Takes the class of nodes, and functions."},

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
-from kernelforge.interning import new_node
+from kernelforge.interning import new_node, set_apart
 from kernelforge.recording import recorder, spelling
 from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.forgetting import forget, forgotten, is_lost
@@ -271,6 +271,7 @@ class Autograd(LowRank):
             raise StateError(f"register_hook() on a tensor of {self.shape} that requires no gradient")
         if self._leaf:
             return self._hook_of_leaf(hook, False)
+        set_apart(self._node)  # what is computed alike from now on has no hook
         return Removable(stops.setdefault(self._node, Stop([self._node])).hooks, hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Self], None]) -> Removable:
@@ -297,6 +298,7 @@ class Autograd(LowRank):
         if not self._tracked:
             raise StateError(f"retain_grad() on a tensor of {self.shape} that requires no gradient")
         if not self._leaf:
+            set_apart(self._node)  # the gradient of what is computed alike from now on is another
             retained[self._node] = self
 
     @property

@@ -21,6 +21,7 @@ from kernelforge.errors import KindError
 from kernelforge.recording import recorder
 
 F = TypeVar("F", bound=Callable[..., Any])
+MOST_SEED: Final = (1 << 64) - 1
 _PAIR: Final = Struct("<QQ")
 _WORD: Final = np.dtype("<u4")
 
@@ -51,7 +52,7 @@ class Generator:
 
     def restart(self, seed: int) -> None:
         """Begin again with a seed."""
-        self._seed: int = seed & 0xFFFFFFFFFFFFFFFF
+        self._seed: int = seed & MOST_SEED
         self._calls: Iterator[int] = itertools.count()
 
     def manual_seed(self, seed: int) -> Self:
@@ -92,7 +93,8 @@ class Generator:
 
     def go_on(self, state: tuple[int, int]) -> None:
         """Go on from a state, for the library's own use: whoever records is not told."""
-        self._seed, reached = state
+        seed, reached = state
+        self._seed = seed & MOST_SEED
         self._calls = itertools.count(reached)
 
     def passed(self) -> np.ndarray:

@@ -209,3 +209,31 @@ def test_without_requires_grad_everything_gets_a_gradient(numpy_device):
     assert marked.grad.tolist() == [1, 2] and x.grad.tolist() == [8, 0], "as in torch where something is marked"
     with pytest.raises(RuntimeError, match="requires_grad=True"):
         Tensor([1.0], requires_grad=False).exp().backward(Tensor([1.0]))
+
+
+def test_hooks_and_retained_gradients_are_of_one_tensor():
+    """What is computed alike later is another tensor, though its values are the same."""
+    x = leaf(1.0, 2.0)
+    hooked = x * x
+    hooked.register_hook(lambda gradient: gradient * 10)
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [2, 4]
+    x.grad = None
+    hooked.sum().backward()
+    assert x.grad.tolist() == [20, 40]
+    first = x.sin()
+    doubled = first * 2
+    first.retain_grad()  # after it was used
+    second = x.sin()
+    second.retain_grad()
+    (doubled + second * 3).sum().backward()
+    assert first.grad.tolist() == [2, 2] and second.grad.tolist() == [3, 3]
+
+
+def test_hooks_of_each_round_are_called_once():
+    x, calls = leaf(1.0, 2.0), []
+    for _ in range(4):
+        y = x * 3
+        y.register_hook(calls.append)
+        y.sum().backward()
+    assert len(calls) == 4 and x.grad.tolist() == [12, 12]

@@ -88,3 +88,10 @@ def test_orders_of_data() -> None:
     ):
         first = order(Generator().manual_seed(2))
         assert first == order(Generator().manual_seed(2)) != order(Generator().manual_seed(3))
+
+
+def test_states_have_the_seeds_that_generators_have():
+    """A seed in a state is one of 64 bits, whatever its sign."""
+    first, second = Generator().set_state((-1, 2)), Generator().set_state((2**64 - 1, 2))
+    assert first.get_state() == second.get_state() == (2**64 - 1, 2)
+    assert Tensor.rand(3, generator=first).equal(Tensor.rand(3, generator=second))
