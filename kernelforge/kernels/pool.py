@@ -185,6 +185,7 @@ class Pool:
         if nbytes < COUNTED or whole in self._lending or whole in self._lent:
             return
         piece = parts.part(start, nbytes).block
+        piece.last_use = max(piece.last_use, whole.last_use)  # of what lay there and is given back by now
         self._lent[piece], self._lending[whole] = whole, piece
         self._free.setdefault(nbytes, []).append(piece)
         grew(-nbytes)

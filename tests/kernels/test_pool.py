@@ -246,6 +246,17 @@ def test_what_was_lent_is_one_block_again() -> None:
     assert (pool.bytes_free, pool.bytes_used) == (0, 0)
 
 
+def test_what_is_lent_was_used_when_what_lay_there_was() -> None:
+    """Whoever writes a piece from the host waits for the launches that still use what lay in its place."""
+    pool, _, _ = pool_of()
+    parts = Parts(pool.take(1 << 20), lambda handle, at, nbytes: None)
+    before = parts.part(1 << 18, 1 << 17)
+    before.block.last_use = 7
+    del before
+    pool.lend(parts, 1 << 18, 3 << 18)
+    assert pool.take(3 << 18).block.last_use == 7
+
+
 @pytest.mark.skipif(GUARDED, reason="guarded memory has other sizes")
 def test_sizes_that_grow_leave_nothing_behind() -> None:
     pool, made, _ = pool_of()
