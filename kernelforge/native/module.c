@@ -27,6 +27,7 @@ enum {
     LEARNING = 4,        /* runs after which it is known how long one takes */
     SHARED = 5000,       /* nanoseconds of a kernel that is worth sharing */
     WAKING = 20000,      /* ... that is worth waking threads for */
+    AWAKE = 1000,        /* ... that is worth sharing among threads which other kernels have woken */
     UNNOTICED = 20000,   /* nanoseconds that other Python threads may have to wait */
     MARGIN = 256 << 10   /* bytes of stack beside those a kernel asks for */
 };
@@ -54,7 +55,7 @@ typedef struct {
     struct argument *arguments;
     uint64_t *frame;
     size_t count, argument_count, places, words, stack;
-    uint64_t nanoseconds;
+    uint64_t nanoseconds, shared;
     int runs, busy;
 } Sequence;
 
@@ -78,14 +79,15 @@ static bool stack_has(size_t bytes)
     return (size_t)(&here - end) > bytes + MARGIN;
 }
 
-static void run_step(struct step *step, const uint64_t *frame, bool learns)
+/* shared: nanoseconds from which on a kernel of this sequence is worth sharing */
+static void run_step(struct step *step, const uint64_t *frame, bool learns, uint64_t shared)
 {
     struct kf_work work = step->work;
     work.arguments = frame + step->at;
-    if (work.groups < 2 || (step->runs == LEARNING && step->nanoseconds < SHARED)) {
+    if (work.groups < 2 || (step->runs == LEARNING && step->nanoseconds < shared)) {
         kf_run_alone(&work);
     } else if (step->runs == LEARNING || !learns) {
-        kf_run_together(&work, step->nanoseconds > WAKING);
+        kf_run_together(&work, step->nanoseconds > WAKING || shared < SHARED);
     } else {
         uint64_t start = kf_now(), taken;
         kf_run_alone(&work);
@@ -93,6 +95,18 @@ static void run_step(struct step *step, const uint64_t *frame, bool learns)
         step->nanoseconds = taken < step->nanoseconds ? taken : step->nanoseconds;
         step->runs++;
     }
+}
+
+/* Nanoseconds from which on a kernel is worth sharing: fewer where all that are take so long that threads stay awake. */
+static uint64_t least_shared(const Sequence *self)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < self->count && all <= WAKING; i++) {
+        const struct step *step = &self->steps[i];
+        if (step->work.groups > 1 && step->nanoseconds >= AWAKE)
+            all += step->nanoseconds < WAKING ? step->nanoseconds : WAKING + 1;
+    }
+    return all > WAKING ? AWAKE : SHARED;
 }
 
 /* Runs all steps on a frame; only who has the sequence's own frame takes down how long they take. */
@@ -105,14 +119,15 @@ static void run_steps(Sequence *self, const uint64_t *frame)
     _mm_setcsr(0x1F80); /* as the other threads have it, whatever a library has set in this one */
 #endif
     for (size_t i = 0; i < self->count; i++)
-        run_step(&self->steps[i], frame, learns);
+        run_step(&self->steps[i], frame, learns, self->shared);
 #if defined(__SSE__)
     _mm_setcsr(before);
 #endif
     if (learns && self->runs < LEARNING) {
         uint64_t taken = kf_now() - start;
         self->nanoseconds = taken < self->nanoseconds ? taken : self->nanoseconds;
-        self->runs++;
+        if (++self->runs == LEARNING)
+            self->shared = least_shared(self);
     }
 }
 
@@ -330,6 +345,7 @@ static PyObject *make(PyTypeObject *type, PyObject *arguments, PyObject *keyword
     }
     self->places = places < 0 ? 0 : (size_t)places;
     self->nanoseconds = UINT64_MAX;
+    self->shared = SHARED;
     bool made = make_room(self, steps);
     size_t word = self->places, next = 0;
     for (size_t i = 0; made && i < self->count; i++)
