@@ -401,7 +401,7 @@ static PyObject *applied_of(PyObject *recipes, PyObject *arguments)
     if (PyArg_ParseTuple(known, "OOOOOl", &call, &recipe, &tracked, &shape, &dtype, &place)) {
         PyObject *nodes = nodes_of(arguments, place, &first, &at);
         if (nodes && at)
-            result = Py_NewRef(at);
+            result = derived(at, ((kf_tensor *)at)->node); /* changes in place of one are none of the other */
         else if (nodes && first)
             result = wrapped(Py_TYPE(first), kf_node_of(call, nodes, recipe, shape, dtype), tracked, 1);
         Py_XDECREF(nodes);

@@ -186,6 +186,8 @@ class RNNBase(Uniform):
                 f"{self!r} of {input.shape}: input must have 2 or 3 dimensions, the last of {self.input_size}"
             )
         x = input.unsqueeze(1) if single else input.transpose(0, 1) if self.batch_first else input
+        if not x.shape[0]:
+            raise ShapeError(f"{self!r} of {input.shape}: Expected sequence length to be larger than 0 in RNN")
         given = None if hx is None else hx if isinstance(hx, tuple) else (hx,)
         if given is not None and single:
             given = tuple(part.unsqueeze(1) for part in given)
@@ -196,51 +198,56 @@ class RNNBase(Uniform):
             output = output.transpose(0, 1)
         return output, state if self.mode == "LSTM" else state[0]
 
-    def _checked(self, given: State | None, x: Tensor) -> State:
-        """The state to begin with.
+    def _checked(self, given: State | None, x: Tensor) -> State | None:
+        """The state to begin with; None for zeros.
 
         raises ShapeError
         """
-        count = self.num_layers * (1 + self.bidirectional)
-        sizes = [self.proj_size or self.hidden_size] + [self.hidden_size] * (self.mode == "LSTM")
-        shapes = [(count, x.shape[1], size) for size in sizes]
         if given is None:
-            return tuple(x.new_zeros(*shape) for shape in shapes)
+            return None
+        count = self.num_layers * (1 + self.bidirectional)
+        shapes = [(count, x.shape[1], size) for size in self._state_sizes()]
         if [part.shape for part in given] != shapes:
             raise ShapeError(f"Expected hidden {shapes}, got {[part.shape for part in given]}")
         return given
 
-    def _layers(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
+    def _state_sizes(self) -> tuple[int, ...]:
+        """The sizes of a state's parts: hidden values, and cells for an LSTM."""
+        hidden = self.proj_size or self.hidden_size
+        return (hidden, self.hidden_size) if self.mode == "LSTM" else (hidden,)
+
+    def _layers(self, x: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
         """x [L, N, ..] through all layers; lengths [N] tell where sequences end that are shorter than L."""
         ends: list[State] = []
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(1 + self.bidirectional):
                 place = len(ends)
-                start = tuple(part[place] for part in state)
+                start = None if state is None else tuple(part[place] for part in state)
                 output, last = self._walk(x, start, f"_l{layer}{'_reverse' * direction}", bool(direction), lengths)
                 outputs.append(output)
                 ends.append(last)
             x = outputs[0] if len(outputs) == 1 else outputs[0].cat(outputs[1], dim=-1)
             if self.dropout and layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout, self.training)
-        return x, tuple(Tensor.stack(*parts) for parts in zip(*ends))
+        return x, tuple(first.cat(*others) for first, *others in zip(*ends))
 
     def _walk(
-        self, x: Tensor, state: State, end: str, backwards: bool, lengths: Tensor | None
+        self, x: Tensor, state: State | None, end: str, backwards: bool, lengths: Tensor | None
     ) -> tuple[Tensor, State]:
-        """One direction of one layer: its hidden values at all times, and its last state."""
+        """One direction of one layer: its hidden values at all times, and its last state [1, N, ..]."""
         weights = vars(self)
         sequences = [F.linear(x, weights["weight_ih" + end], weights.get("bias_ih" + end))]
         if lengths is not None:
             sequences.append((lengths > Tensor.arange(x.shape[0], device=x.device).unsqueeze(1)).unsqueeze(2))
         given = {name: weights.get(name + end) for name in ("weight_hh", "bias_hh", "weight_hr")}
         same = {name: weight for name, weight in given.items() if weight is not None}
-        sizes = tuple(part.shape[-1] for part in state)
+        sizes = self._state_sizes()
+        begin = x.new_zeros(x.shape[1], sum(sizes)) if state is None else side_by_side(state)
         step = _step(self.mode, sizes, lengths is not None, tuple(same))
-        states = walk(step, side_by_side(state), sequences, list(same.values()), backwards)
-        parts = states.split(list(sizes), dim=-1)
-        return parts[0], tuple(part[0 if backwards else -1] for part in parts)
+        states = walk(step, begin, sequences, list(same.values()), backwards)
+        parts = (states,) if len(sizes) == 1 else states.split(list(sizes), dim=-1)
+        return parts[0], tuple(part[:1] if backwards else part[-1:] for part in parts)
 
     def _packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         """forward() of a packed sequence: all sequences padded to the longest, their ends kept where they are."""

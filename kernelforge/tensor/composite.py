@@ -81,10 +81,10 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _called(known: Known, tensors: tuple[Core, ...]) -> Core:
-    """What a recipe gives of tensors."""
+    """What a recipe gives of tensors; also where that is one of them as it is, changes in place of it are its own."""
     op, recipe, tracked, shape, dtype, place = known
     if place < len(tensors):
-        return tensors[place]
+        return tensors[place]._derived(tensors[place]._node)
     return tensors[0]._wrap(node_of(op, tuple([x._node for x in tensors]), recipe, shape, dtype), tracked, 3)
 
 

@@ -150,3 +150,17 @@ def test_constants_that_somebody_has_computed_are_constants() -> None:
     table.realize()
     assert node.realized is not None
     assert shifted(Tensor(np.ones(23, np.int32)))._node.op == "call"
+
+
+@pytest.mark.parametrize("realized", (False, True))
+@pytest.mark.parametrize("call", (Tensor.cat, Tensor.hstack, lambda x: x.roll(0), lambda x: x.cat(Tensor.zeros(0))))
+def test_what_gives_its_operand_as_it_is_gives_another_tensor(call, realized):
+    """As torch's functions do: a change in place of the result or of the operand is not seen in the other."""
+    for _ in range(2):  # by a new recipe, then by one that is known
+        x = Tensor([1.0, 2.0])
+        y = call(x.realize() if realized else x)
+        y += 1
+        assert (x.tolist(), y.tolist()) == ([1, 2], [2, 3])
+        y = call(x)
+        x.zero_()
+        assert (x.tolist(), y.tolist()) == ([0, 0], [1, 2])
