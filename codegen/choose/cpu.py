@@ -125,10 +125,12 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
         runs = {lane: lanes}  # groups share no line of what is read
         lane = pick("scattered", (None, lane))
     model = elementwise_groups(kernel, prod(a.size for a in stores[0].axes), target)
-    groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))
-    loops = Loops()
     woven = between_lanes(kernel, lane, lanes)
     outer = [a for a in axes if a is not lane and a not in woven]
+    if any(a not in parallel for a in outer):  # each group walks all rows that are added up: in as few pieces as can be
+        model = min(model, target.cores)
+    groups = pick("groups", either(model, (model // 4 or 1, model * 4, model * 16, target.cores, 1)))
+    loops = Loops()
     turned = transposed(kernel, lane, lanes)
     if turned and lane:
         yield from transposing(kernel, target, lane, turned, outer, pick)

@@ -30,6 +30,7 @@ from codegen.ir import (
 )
 from codegen.origins import applied
 from codegen.rewrites.contract import canonical, contraction, regrouped
+from codegen.rewrites.deciding import decided
 from codegen.rewrites.factors import factors, product
 from codegen.rewrites.fixing import fixed
 from codegen.rewrites.gathering import gathered
@@ -49,12 +50,14 @@ _TAME = frozenset(("cast", "neg", "abs", "add", "sub", "mul", "max", "min", "whe
 def prepare(kernel: Kernel) -> Kernel:
     """The kernel's canonical form: the same for the same kernel, whatever was built before.
 
-    normalise, leave out taps that meet nothing, guards asked twice and sums of which one term is left, turn scans
-    forward, split, share, merge; again where a merged axis is one that indices divide (a reshape of a reshape); sums of
-    sums in the order that costs less, products under sums as two operands, short axes of look-ups joined; then the
-    canonical names and order of axes and parameters.
+    normalise, leave out choices that are never made, taps that meet nothing, guards asked twice and sums of which one
+    term is left, turn scans forward, split, share, merge; again where a merged axis is one that indices divide (a
+    reshape of a reshape); sums of sums in the order that costs less, products under sums as two operands, short axes of
+    look-ups joined; then the canonical names and order of axes and parameters.
     """
     kernel = _all(kernel, without_unit_axes, normalise)
+    if (chosen := applied(decided, kernel)) is not kernel:
+        kernel = applied(normalise, chosen)
     if (split := _all(kernel, phased, relieved, fixed)) is not kernel:
         kernel = applied(normalise, split)
     kernel = _all(kernel, forward, split_axes, share, merge_axes)
