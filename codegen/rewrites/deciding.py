@@ -37,9 +37,8 @@ def decided(kernel: Kernel) -> Kernel:
 
 def _is_of_positions(e: Expr) -> bool:
     """True for a choice by a condition on positions."""
-    return isinstance(e, Apply) and e.op.name == "where" and not e.args[0].dtype.is_float and any(
-        necessary(e.args[0], truth) for truth in (True, False)
-    )
+    is_choice = isinstance(e, Apply) and e.op.name == "where"
+    return is_choice and bool(necessary(e.args[0], True) or necessary(e.args[0], False))
 
 
 def _taken(e: Expr, asked: Guards) -> Expr | None:

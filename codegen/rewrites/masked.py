@@ -11,6 +11,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import product
 from math import inf, prod
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant
 from codegen.ir import Apply, Const, Coord, Expr, Kernel, Load, Reduce, Scan, Valid, const, index_exprs
@@ -18,6 +20,7 @@ from codegen.rewrites.scalar_rules import simplified
 
 FEW = 256  # positions that may be tried one by one
 _COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
+_necessary: Final[WeakKeyDictionary[Expr, dict[bool, Guards]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +108,16 @@ def remaining(guard: Guard, axis: Axis, single: AbstractSet[Axis]) -> float:
 
 def necessary(condition: Expr, truth: bool) -> Guards:
     """Guards that hold wherever a condition on positions has the given truth."""
+    known = _necessary.get(condition)
+    if known is None:
+        known = _necessary[condition] = {}
+    if truth not in known:
+        known[truth] = _implied(condition, truth)
+    return known[truth]
+
+
+def _implied(condition: Expr, truth: bool) -> Guards:
+    """The same, found anew."""
     found: set[Guard] = set()
     pending = [(condition, truth)]
     while pending:
