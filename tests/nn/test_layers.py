@@ -104,6 +104,8 @@ def test_narrow_floats_stay_narrow(make):
         (nn.RMSNorm(3), (2, 2), "last dimension"),
         (nn.BatchNorm2d(3), (2, 4, 2, 2), "dimension 1"),
         (nn.GroupNorm(2, 4), (2, 3), "dimension 1"),
+        (nn.LSTM(3, 2), (0, 4, 3), "length to be larger than 0"),
+        (nn.GRU(3, 2, batch_first=True), (4, 0, 3), "length to be larger than 0"),
     ],
 )
 def test_errors(layer, shape, message):
@@ -115,3 +117,13 @@ def test_errors_of_sizes():
     for make in (lambda: nn.GroupNorm(3, 4), lambda: nn.Conv2d(3, 4, 1, groups=2), lambda: nn.MultiheadAttention(5, 2)):
         with pytest.raises(ShapeError, match="must divide"):
             make()
+
+
+@pytest.mark.parametrize("layers", (1, 2))
+def test_the_last_state_of_a_recurrent_layer_is_no_part_of_its_output(layers):
+    output, (h, c) = nn.LSTM(3, 2, layers)(Tensor.ones(4, 5, 3))
+    before = output.numpy().copy()
+    assert h.shape == c.shape == (layers, 5, 2)
+    np.testing.assert_array_equal(h[-1].numpy(), before[-1])
+    h.zero_()
+    np.testing.assert_array_equal(output.numpy(), before)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from codegen.access import between_lanes
 from codegen.choose.default import choose, placed
 from codegen.dtypes import DType, dtypes
-from codegen.index import Axis, Guard, Index, dynamic
+from codegen.index import Axis, Guard, Index, dynamic, needed
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Load, Param, Store, apply, load, reduce
 from codegen.nest import build
@@ -297,6 +297,24 @@ def test_rows_that_are_added_up_far_apart_are_asked_for_ahead() -> None:
     rows = load(x, i.index * 6000 + j.index)
     kernel = Kernel("rows", (out, x, at), (Store(out, index, rows, mode="add", order=(i, j)),))
     assert [request.load for request in choose(kernel, CPU).ahead] == [rows]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 3), (97, 1021), (3001, 166), (600, 2048)])
+def test_rows_that_are_added_up_are_walked_in_few_pieces(rows: int, columns: int) -> None:
+    """Each group walks all rows: no more groups share out a row than there are cores."""
+    i, j = Axis("i", rows), Axis("j", columns)
+    x, at, out = Param("x", F32, rows * columns), Param("at", dtypes.int32, rows), Param("out", F32, 5 * columns)
+    row, value = dynamic(load(at, i.index), 5), load(x, i.index * columns + j.index)
+    stored = Store(out, row * columns + j.index, value, needed([Guard(row, 0, 5)]), "add", (i, j))
+    kernel = Kernel("rows", (out, x, at), (stored,))
+    nest = placed(kernel, CPU)
+    schedule = nest.schedule
+    groups = prod(-(-step.axis.size // step.tile) for step in schedule.loops[: schedule.grid])
+    assert groups <= CPU.cores
+    arrays = random_arrays(kernel, 0)
+    (found,) = run_all([render_nest(nest)], [arrays])
+    interpret(kernel, arrays)
+    np.testing.assert_allclose(found["out"], arrays["out"], rtol=1e-4, atol=1e-4)
 
 
 def pairs(m: int, n: int, k: int, op: str, dtype: DType) -> Kernel:
