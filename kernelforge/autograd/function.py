@@ -124,9 +124,9 @@ def _stop(cls: type[Function], ctx: Context, args: Sequence[Any], results: list[
             raise ShapeError(f"{cls.__name__}.backward() gave {len(parts)} gradients for {len(args)} arguments")
         return [_fitting(cls.__name__, parts[i], args[i]) for i in inputs]
 
-    stop = Stop([results[i]._node for i in tracked], [args[i]._node for i in inputs], backward)
-    for i in tracked:
-        stops[results[i]._node] = stop
+    outputs = [results[i]._node for i in tracked]
+    for node in outputs:
+        stops[node] = Stop(outputs, [args[i]._node for i in inputs], backward)
 
 
 def _fitting(name: str, gradient: Tensor | None, argument: Tensor) -> Node | None:

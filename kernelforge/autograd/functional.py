@@ -57,14 +57,12 @@ def grad(
     raises RuntimeError
     """
     total, targets = _total(outputs, grad_outputs), several(inputs)
-    found: list[Tensor | None] = []
-    for x in targets:
-        try:
-            found.append(total.gradient(x, materialize_grads=False)[0])
-        except RuntimeError:
-            if not allow_unused and not materialize_grads:
-                raise
-            found.append(x.zeros_like() if materialize_grads else None)
+    found = total._gradients_or_none(total._cotangent(None), targets)
+    for i, (x, dx) in enumerate(zip(targets, found)):
+        if dx is None and materialize_grads:
+            found[i] = x.zeros_like()
+        elif dx is None and not allow_unused:
+            raise StateError(f"gradient with respect to input {i} of shape {x.shape}: the outputs do not depend on it")
     return tuple([dx if dx is None or create_graph else dx.detach() for dx in found])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
-from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
@@ -23,7 +22,7 @@ from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pendin
 from kernelforge.tensor.forgetting import forget, forgotten, is_lost
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
-from kernelforge.tensor.stops import Stop, derivatives, stops
+from kernelforge.tensor.stops import Removable, Stop, derivatives, stops
 
 
 class no_grad:
@@ -92,25 +91,6 @@ def is_grad_enabled() -> bool:
     return grad_enabled.get()
 
 
-class Removable:
-    """A hook that can be removed."""
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self._hooks, self._number = hooks, next(_numbers)
-        hooks[self._number] = hook
-
-    def remove(self) -> None:
-        """Have the hook not called any more."""
-        self._hooks.pop(self._number, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-
-_numbers: Final = count()
 retained: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # tensors that are no leaves and get a .grad
 
 
@@ -133,6 +113,9 @@ class Autograd(LowRank):
         gradient            the cotangent of this tensor; not needed when it has no dimensions
         materialize_grads   zeros for a target this tensor does not depend on; False: an error
 
+        Hooks are called as in torch.autograd.grad(): a target's own change its derivative, but where gradients go on
+        from it to another target, and tensors between with retain_grad() get their .grad.
+
         >>> x = Tensor([1.0, 2.0])
         >>> (x * x).sum().gradient(x)[0].tolist()
         [2.0, 4.0]
@@ -145,22 +128,27 @@ class Autograd(LowRank):
         self, cotangent: Node, targets: Sequence[Self], cuts: tuple[Node, ...], materialize: bool = True
     ) -> list[Self]:
         """gradient(), by paths that do not go on from cuts."""
-        _catch_up(targets)
-        places = _places(self._node)
-        nodes = [_place(places, target._node) for target in targets]
-        missing = [i for i, node in enumerate(nodes) if node is None]
-        _complain_if_forgotten(places, [] if missing else [node for node in nodes if node is not None])
+        found = self._gradients_or_none(cotangent, targets, cuts)
+        missing = [i for i, part in enumerate(found) if part is None]
         if missing and not materialize:
             raise StateError(
                 f"gradient with respect to target {missing[0]} of shape {targets[missing[0]].shape}: the tensor does "
                 "not depend on it"
             )
-        found = iter(self._derivatives(cotangent, [node for node in nodes if node is not None], cuts))
-        parts = [next(found) if node is not None else None for node in nodes]
-        return [
-            target._as_gradient(target._full(0) if part is None else part, None if part is None else self._tracked)
-            for part, target in zip(parts, targets)
-        ]
+        return [x._as_gradient(x._full(0), None) if part is None else part for x, part in zip(targets, found)]
+
+    def _gradients_or_none(
+        self, cotangent: Node, targets: Sequence[Self], cuts: tuple[Node, ...] = ()
+    ) -> list[Self | None]:
+        """gradient(), None for a target this tensor does not depend on."""
+        _catch_up(targets)
+        places = _places(self._node)
+        nodes = [_place(places, target._node) for target in targets]
+        wanted = [node for node in nodes if node is not None]
+        _complain_if_forgotten(places, wanted if len(wanted) == len(nodes) else [])
+        keep = {node: x._add_gradient for node, x in retained.items() if node in places}  # type: ignore[attr-defined]
+        found = iter(self._derivatives(cotangent, wanted, cuts, early=True, keep=keep))
+        return [None if node is None else x._as_hooked(next(found), self._tracked) for x, node in zip(targets, nodes)]
 
     def backward(
         self,
@@ -201,14 +189,7 @@ class Autograd(LowRank):
             )
         _catch_up(targets.values())
         for tensor, part in zip(targets.values(), self._derivatives(cotangent, list(targets))):
-            flows = True if create_graph and part is not None else None
-            added = tensor._as_gradient(tensor._full(0) if part is None else part, flows)
-            hooks = getattr(tensor, "_hooks", {}) if tensor._leaf else {}
-            added = reduce(_hooked, [hook for hook, late in hooks.values() if not late], added)
-            tensor.grad = added if tensor.grad is None else tensor.grad + added
-            for hook, late in hooks.values():
-                if late:
-                    hook(tensor)
+            tensor._add_gradient(part, True if create_graph else None)
         if not self._leaf and not (create_graph if retain_graph is None else retain_graph):
             self._tracked = None
         pending[id(self)] = self
@@ -244,17 +225,33 @@ class Autograd(LowRank):
                 shared.add(node)
         return {node: tensor for node, tensor in found.items() if node not in shared}
 
+    def _add_gradient(self, part: Node | None, tracked: bool | None = None) -> None:
+        """Adds a gradient to .grad."""
+        added = self._as_hooked(part, tracked)
+        self.grad = added if self.grad is None else self.grad + added  # type: ignore[assignment]
+        for hook, late in getattr(self, "_hooks", {}).values() if self._leaf else ():
+            if late:
+                hook(self)
+
+    def _as_hooked(self, part: Node | None, tracked: bool | None) -> Self:
+        """A gradient of this tensor, or what hooks of a leaf give in its place; zeros where there is none."""
+        found = self._as_gradient(self._full(0) if part is None else part, None if part is None else tracked)
+        hooks = getattr(self, "_hooks", {}).values() if self._leaf else ()
+        return reduce(_hooked, [hook for hook, late in hooks if not late], found)
+
     def _derivatives(
-        self, cotangent: Node, targets: Sequence[Node], cuts: tuple[Node, ...] = ()
+        self, cotangent: Node, targets: Sequence[Node], cuts: tuple[Node, ...] = (), **options: Any
     ) -> list[Node | None]:
         """The derivative with respect to each target by paths that do not go on from a cut; None where there is none.
+
+        options   see `derivatives`
         """
         tracked = self._tracked
 
         def call(hook: Callable[[Any], Any], node: Node) -> Node:
             return _hooked(self._wrap(node, tracked), hook)._node
 
-        return derivatives(self._node, cotangent, targets, call, cuts)
+        return derivatives(self._node, cotangent, targets, call, cuts, **options)
 
     def register_hook(self, hook: Callable[[Self], Self | None]) -> Removable:
         """Have backward() and gradient() call hook with this tensor's gradient, which it may replace by returning one.
