@@ -101,7 +101,14 @@ class OpenCLRuntime:
         return self.pool.take(nbytes)
 
     def parts(self, memory: Memory) -> Parts:
-        return Parts(memory, lambda handle, start, nbytes: handle.get_sub_region(start, nbytes))
+        return Parts(memory, self._cut)
+
+    def _cut(self, handle: Any, start: int, nbytes: int) -> Any:
+        """A piece of a buffer, or of one that is itself a piece, as what is lent is: drivers divide none of these."""
+        whole = handle.get_info(self._cl.mem_info.ASSOCIATED_MEMOBJECT)
+        if whole is None:
+            return handle.get_sub_region(start, nbytes)
+        return whole.get_sub_region(handle.get_info(self._cl.mem_info.OFFSET) + start, nbytes)
 
     def adopt(self, array: NDArray) -> Memory | None:
         if not self._shares_memory or not array.nbytes or array.ctypes.data % ALIGNMENT:

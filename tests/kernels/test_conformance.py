@@ -82,6 +82,18 @@ def test_parts_of_a_memory_are_memories(runtime):
     assert np.array_equal(found, [*np.zeros(256), *values, *(values + 1)])
 
 
+def test_parts_of_a_part_are_memories(runtime):
+    values = np.arange(256, dtype=np.float32)
+    (program,) = runtime.compile([increment(runtime, 256)])
+    whole = filled(runtime, np.zeros(4 * 1024 // 4, np.float32))
+    parts = runtime.parts(runtime.parts(whole).part(1024, 3 * 1024))
+    x, y = parts.part(1024, 1024), parts.part(2048, 1024)
+    runtime.copy_in(x, values)
+    runtime.launch(program, [y, x])
+    found = contents(runtime, whole, np.empty(4 * 256, np.float32))
+    assert np.array_equal(found, [*np.zeros(512), *values, *(values + 1)])
+
+
 def test_memory_is_reused(runtime):
     memory = runtime.allocate(1 << 16)
     serial = memory.block.serial
