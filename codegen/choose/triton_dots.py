@@ -327,9 +327,9 @@ def staged(
 ) -> Iterator[Schedule]:
     """Rows over programs, the axis the later contractions sum over in blocks, all other axes whole."""
     form = form_of(kernel, found)
-    if form is None or form.rows not in free:
+    if form is None or form.rows not in free or len(form.around) + (form.walk is not None) > 1:
         return
-    if not form.late and (form.walk is None or all(form.walk in c.batch for c in found.values())):
+    if not form.late and form.walk is None:
         yield from _tiled(form, found, free, target, pick)
         return
     if form.walk is None:
@@ -378,7 +378,7 @@ def _tiled(
             continue
         grid = [*(Step(a, 1) for a in others), Step(form.rows, rows), Step(sides[0], across)]
         options: dict[str, int | str] = {"num_warps": block.warps, "num_stages": block.stages}
-        loops = [] if form.walk is None else [Step(form.walk, 1)]
+        loops = [Step(a, 1) for a in form.around]
         yield Schedule((*grid, *loops), len(grid), partial=frozenset(), options=options)
 
 
