@@ -13,6 +13,7 @@ _CAPTURES: Final = "looks into captures of its own, which are none inside anothe
 _SHOWN: Final = "shows values, which wait in a capture"
 _KEPT: Final = "looks at what is let go of the past, of which a capture keeps all until it ends"
 _ROUNDS: Final = "compares steps to ten units in the last place: alone each operation rounds, fused ones do once"
+_LEARNED: Final = "looks at whether what waits is found among graphs that ran before"
 _PLANS: Final = "counts plans, or breaks what makes them"
 
 LAZY_ONLY: Final[dict[str, str]] = {
@@ -25,6 +26,12 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "test_tiles_of_one_step_are_copied_by_descriptors_that_are_made_once_or_by_threads": _KERNELS,
     "tests/dumping/test_folder.py": _KERNELS,
     "tests/dumping/test_page.py": _KERNELS,
+    "tests/execution/test_known_again.py": _LEARNED,
+    "tests/execution/test_known_changes.py": _LEARNED,
+    "tests/execution/test_known_sizes.py": _LEARNED,
+    "tests/native/test_operands.py::test_operands_of_all_kinds": _GRAPH,
+    "tests/optim/test_lazily.py": _LEARNED,
+    "tests/tensor/test_composite.py::test_constants_that_somebody_has_computed_are_constants": _GRAPH,
     "tests/func/test_repeating.py::test_functions_are_called_once": "looks at whether a loop waits",
     "tests/func/test_nested.py::test_functions_are_called_and_compiled_once": _KERNELS,
     "tests/func/test_repeating.py::test_captured": _CAPTURES,
