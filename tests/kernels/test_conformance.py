@@ -90,6 +90,7 @@ def test_parts_of_a_part_are_memories(runtime):
     x, y = parts.part(1024, 1024), parts.part(2048, 1024)
     runtime.copy_in(x, values)
     runtime.launch(program, [y, x])
+    assert np.array_equal(contents(runtime, y, values), values + 1)
     found = contents(runtime, whole, np.empty(4 * 256, np.float32))
     assert np.array_equal(found, [*np.zeros(512), *values, *(values + 1)])
 
