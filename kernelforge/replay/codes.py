@@ -10,7 +10,7 @@ import dis
 import pickle
 import re
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any, Final
 
 DYNAMIC: Final = frozenset(
@@ -105,15 +105,6 @@ def looks_whole(code: CodeType) -> bool:
 def looks_inside(text: str) -> bool:
     """True for a text that formats attributes of what it is given."""
     return _IN_TEXT.search(text) is not None
-
-
-def given_to(frame: FrameType) -> Any:
-    """What the call that a frame makes is given last, where that is a variable; None otherwise."""
-    before = [found for found in dis.get_instructions(frame.f_code) if found.offset < frame.f_lasti]
-    last = next((found for found in reversed(before) if found.opname not in ("PRECALL", "CACHE", "EXTENDED_ARG")), None)
-    if last is None or not last.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_GLOBAL", "LOAD_NAME")):
-        return None
-    return frame.f_locals.get(last.argval, frame.f_globals.get(last.argval))
 
 
 def _does(code: CodeType, operation: str) -> bool:

@@ -20,6 +20,7 @@ from kernelforge.replay.guards import Bare, Guard, is_same, shown
 from kernelforge.replay.holders import Gradient
 from kernelforge.replay.modes import MODES
 from kernelforge.replay.others import check_not_iterator
+from kernelforge.replay.registered import Registered
 from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
 from kernelforge.replay.watching import Environment
@@ -29,7 +30,7 @@ from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
 
-Looking = Guard | Absent | Bare | Environment | Everything | Methods | Weakly | Written
+Looking = Guard | Absent | Bare | Environment | Everything | Methods | Registered | Weakly | Written
 MOST_MET: Final = 4096  # sizes that are counted
 MOST_NESTED: Final = 10_000  # letters of a path
 FEW: Final = 4  # captures of other sizes that are made at once
@@ -311,10 +312,14 @@ class Entry:
         guards = [guard for guard in self.guards if isinstance(guard, Guard) and not guard.holds()]
         return [value for guard in guards for value in guard.now().values() if isinstance(value, Tensor)]
 
-    def relate(self, given: Arguments, identified: Collection[int]) -> None:
-        """Notes how the arguments of the captured call are related; identified: of which it asked id()."""
+    def relate(self, given: Arguments, identified: Collection[int] | None) -> None:
+        """Notes how the arguments of the captured call are related; identified: of which it asked id(); None: all."""
         self.pattern = pattern_of(self.seen, given.tensors)
-        self.known = {i: ref(tensor) for i, tensor in enumerate(given.tensors) if id(tensor) in identified}
+        self.known = {
+            i: ref(tensor) for i, tensor in enumerate(given.tensors) if identified is None or id(tensor) in identified
+        }
+        asked = [key for key in self.uses if identified is None or key in identified]
+        self.uses.update(asked)  # so that no other tensor stands for it
         owners = [guard.holder.owner for guard in self.guards if isinstance(guard, Guard)]
         self.owners = [id(owner) for owner in owners if isinstance(owner, list | dict)]
         self.together = self._together(given)

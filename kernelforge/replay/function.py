@@ -27,6 +27,7 @@ from kernelforge.replay.capturing import Capturing
 from kernelforge.replay.entry import Arguments, Entry, Family, kind_of, pattern_of
 from kernelforge.replay.guards import Guard, guards_of, is_same, numbers_in, shown
 from kernelforge.replay.modes import MODES, lasting, mode_of
+from kernelforge.replay.registered import registered_in
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
@@ -200,7 +201,7 @@ class Jit(Generic[P, T]):
         entry.kin = kinship([*entry.seen, *given.tensors], entry.changing)
         codes = work.trace.codes
         entry.guards = [*found, *absent_in(codes.values()), *environment_of(work.trace.watch)]
-        entry.guards += written_in(snapshot, codes)
+        entry.guards += [*written_in(snapshot, codes), *registered_in(work.trace.watch.compared)]
         values = [value for guard in guards for value in guard.contents.values() if isinstance(value, type)]
         entry.guards += methods_in([*values, *[guard.holder.owner for guard in guards]], codes.values())
         entry.guards += everything_in(snapshot, [value for _, value in roots], work.trace)

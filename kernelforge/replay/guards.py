@@ -27,6 +27,7 @@ from kernelforge.replay.holders import (
     Members,
     Names,
     Numbers,
+    Subclasses,
 )
 from kernelforge.replay.others import Opened, Passing, check_not_iterator
 from kernelforge.replay.state import SIMPLE, Snapshot
@@ -203,7 +204,7 @@ def _of_others(holder: Holder, contents: dict[Any, Any]) -> Callable[[], Sequenc
     if isinstance(holder, Members):
         (known,) = contents.values()
         return lambda: (known if _are_the_same(owner, known) else None,)
-    if holder.grows:
+    if holder.grows or holder.partly:
         return lambda: [found[name] for found in (holder.items(),) for name in contents]
     return lambda: tuple(holder.items().values())
 
@@ -285,7 +286,7 @@ def guards_of(
             weak.setdefault(id(owner), Weakly(owner, counting, is_same, shown)).add(holder, contents)
         elif isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
             bare.append(owner)
-        elif contents or not isinstance(holder, Globals | Library):
+        elif contents or not isinstance(holder, Globals | Library | Subclasses):
             counting = snapshot.names_of(holder, names)
             found.append(Guard(holder, holder.items() if holder.grows else contents, counting, rebind, size))
     if bare:

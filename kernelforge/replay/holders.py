@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
+from weakref import ref
 
 from kernelforge.errors import JitError
 from kernelforge.later import Later
@@ -18,6 +19,7 @@ from kernelforge.replay.codes import WHOLE
 
 MISSING: Final = object()
 BASES: Final = sys.intern("__mro__")  # under which the bases of a class are found
+SUBCLASSES: Final = "__subclasses__"
 _OF_CLASSES: Final = frozenset(
     ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__abstractmethods__",
      "__firstlineno__", "__static_attributes__", "__annotations_cache__", "__annotate_func__", "_abc_impl")
@@ -33,7 +35,8 @@ class Holder:
     owner  the object that holds them
 
     `names` are the keys that count, None for all; `filtered` says that keys are names of a program, so that those no
-    code mentions cannot matter; `grows`, that contents which are added do not; `fixed`, that no replay can change them.
+    code mentions cannot matter; `grows`, that contents which are added do not; `partly`, that those nobody can see are
+    left out one by one; `fixed`, that no replay can change them.
     """
 
     path: str
@@ -41,6 +44,7 @@ class Holder:
     names: frozenset[str] | None = None
     filtered = False
     grows = False
+    partly = False
     fixed = False
 
     def items(self) -> dict[Any, Any]:
@@ -229,6 +233,24 @@ class Cell(Holder):
 
     def spelled(self, key: Any) -> str:
         return f"closure variable {self.path}"
+
+
+class Subclasses(Holder):
+    """The classes that inherit from a class, which are not kept alive."""
+
+    fixed = partly = True
+
+    def items(self) -> dict[Any, Any]:
+        return {SUBCLASSES: tuple(map(ref, type.__subclasses__(self.owner)))}
+
+    def seen(self, contents: dict[Any, Any], names: frozenset[str] | None) -> dict[Any, Any]:
+        return contents if names is None or SUBCLASSES in names else {}
+
+    def put(self, key: Any, value: Any) -> None:
+        raise JitError(f"a captured function makes a class that inherits from {self.path}: do it outside")
+
+    def spelled(self, key: Any) -> str:
+        return f"{self.path}.{SUBCLASSES}()"
 
 
 class Numbers(Holder):

@@ -20,6 +20,7 @@ from weakref import CallableProxyType, ProxyType
 import numpy as np
 
 from kernelforge.errors import JitError
+from kernelforge.replay.decimals import Computing, is_context
 from kernelforge.replay.holders import MISSING, Entries, Holder
 from kernelforge.tensor import Tensor
 
@@ -229,6 +230,8 @@ def of_others(value: Any, path: str) -> Parts | None:
     for kinds, inside in _KINDS:
         if issubclass(type(value), kinds):
             return inside(value, path)
+    if is_context(value):
+        return [Computing(path, value)], []
     if isinstance(value, Iterator) and _is_passing(value):
         return [Passing(path, value)], []
     return ([Bytes(path, value)], []) if _is_array(value) or _has_buffer(value) else None

@@ -26,8 +26,10 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError
 from kernelforge.graph import Node
 from kernelforge.replay.codes import globals_of, imports_of, names_of
+from kernelforge.replay.decimals import CURRENT, is_decimal
 from kernelforge.replay.holders import (
     BASES,
+    SUBCLASSES,
     Attributes,
     Cell,
     Elements,
@@ -39,7 +41,9 @@ from kernelforge.replay.holders import (
     Members,
     Names,
     Numbers,
+    Subclasses,
 )
+from kernelforge.replay.identities import asks_by_name, asks_itself
 from kernelforge.replay.others import of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
@@ -84,7 +88,7 @@ Parts = tuple[list[Holder], list[tuple[str, Any]]]
 
 def is_simple(value: Any) -> bool:
     """True for a plain value, with nothing in it that could change; not for one of a class that a user wrote."""
-    return isinstance(value, SIMPLE) and not _is_written(type(value))
+    return isinstance(value, SIMPLE) and not is_written(type(value))
 
 
 def parts(value: Any, path: str) -> Parts:
@@ -169,7 +173,7 @@ def _of_object(value: Any, path: str) -> Parts:
             return [], []
         functions = [item for item in vars(value).values() if hasattr(type(item), "__get__")]
         inside = [(f"{path}.{getattr(f, '__name__', '')}", f) for f in functions]
-        inside += [(base.__name__, base) for base in value.__mro__[1:] if _is_written(base)]
+        inside += [(base.__name__, base) for base in value.__mro__[1:] if is_written(base)]
         return [Attributes(path, value)], [*inside, *_classes(type(value))]
     if _is_foreign(type(value)) and not _has_attributes_of_users(type(value)):
         return [], []
@@ -211,8 +215,8 @@ def _is_put(value: Any, own: bool) -> bool:
     if isinstance(value, FunctionType):
         return not is_library(value.__code__.co_filename)
     if isinstance(value, type):
-        return _is_written(value)
-    if isinstance(value, ModuleType | Tensor | np.ndarray) or _is_written(type(value)):
+        return is_written(value)
+    if isinstance(value, ModuleType | Tensor | np.ndarray) or is_written(type(value)):
         return True
     return not own and value is not sys.modules and value is not os.environ
 
@@ -231,10 +235,10 @@ def _is_users(item: Any) -> bool:
 
 def _classes(cls: type) -> list[tuple[str, Any]]:
     """The classes among a class and its ancestors that a user wrote; none where the library did."""
-    return [] if is_own(cls) else [(base.__name__, base) for base in cls.__mro__ if _is_written(base)]
+    return [] if is_own(cls) else [(base.__name__, base) for base in cls.__mro__ if is_written(base)]
 
 
-def _is_written(cls: type) -> bool:
+def is_written(cls: type) -> bool:
     """True for classes a user wrote."""
     return cls.__module__ != "builtins" and not _is_foreign(cls) and not is_own(cls)
 
@@ -263,6 +267,7 @@ class Snapshot:
     modules   by identity, the names of modules and what they stood for
     by_name   whether an object that looks at attributes by name was found
     inside    for the identity of each object: its places, and what else is inside it
+    asks      whether some code mentions what asks for identities
     put       what users have put into the class of tensors
     whole     the identities of objects all of whose attributes the call can have looked at
     fixed     those of tensors in places that never hold another, such as elements of tuples, as far as `reached` went
@@ -274,6 +279,7 @@ class Snapshot:
     alive: list[Any]
     modules: dict[int, tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=dict)
     by_name: bool = False
+    asks: bool = False
     put: list[tuple[str, Any]] = field(default_factory=list)
     whole: set[int] = field(default_factory=set)
     fixed: set[int] = field(default_factory=set)
@@ -285,7 +291,7 @@ class Snapshot:
         mentioned: set[str] = set()
         found.put = _put_into(Tensor)
         stack, kinds = [*list(roots)[::-1], *found.put], {Tensor}
-        while stack or (stack := found._of_modules(mentioned)):
+        while stack or (stack := found._of_modules(mentioned) or found._of_classes(mentioned)):
             path, value = stack.pop()
             if id(value) in found.inside or is_simple(value):
                 continue
@@ -293,11 +299,14 @@ class Snapshot:
                 found.by_name = True
             inside = found.inside[id(value)] = parts(value, path)
             found.alive.append(value)
+            if is_decimal(value):
+                inside[1].append(("decimal", CURRENT))
             if type(value) not in kinds and is_own(type(value)):
                 kinds.add(type(value))
                 inside[1].extend(_put_into(type(value)))
             if isinstance(value, FunctionType) and inside[0]:
                 mentioned |= names_of(value.__code__)
+                found.asks = found.asks or asks_by_name(value.__code__)
             for holder in inside[0]:
                 contents = {} if isinstance(holder, Names) else holder.items()
                 if isinstance(holder, Globals | Names):
@@ -323,6 +332,21 @@ class Snapshot:
                 file = getattr(holder.owner, "__file__", None) or ""
                 own = is_ours(file) and not file.endswith("__init__.py")  # where users put things
                 new += [(holder.spelled(key), item) for key, item in more.items() if not shallow or _is_put(item, own)]
+        return new
+
+    def _of_classes(self, mentioned: set[str]) -> list[tuple[str, Any]]:
+        """Notes which classes inherit from those found, where some code may ask that; what is new of it."""
+        if SUBCLASSES not in mentioned:
+            return []
+        new = list[tuple[str, Any]]()
+        for cls in [one for one in self.alive if isinstance(one, type)]:
+            places = self.inside[id(cls)][0]
+            if not any(isinstance(holder, Subclasses) for holder in places):
+                holder = Subclasses(cls.__name__, cls)
+                contents = holder.items()
+                places.append(holder)
+                self.contents[id(holder)], self.sizes[id(holder)] = (holder, contents), holder.size()
+                new.append((holder.spelled(SUBCLASSES), contents[SUBCLASSES]))
         return new
 
     def reached(
@@ -357,6 +381,11 @@ class Snapshot:
     def holds(self, value: Any) -> bool:
         """True for an object that was there before."""
         return id(value) in self.inside
+
+    @property
+    def identifies(self) -> bool:
+        """Whether what asks for identities is among the objects found, so that anybody may call it unseen."""
+        return any(map(asks_itself, self.alive))
 
     @property
     def tensors(self) -> list[Tensor]:

@@ -12,7 +12,7 @@ import pickle
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import _bootstrap
 from types import CodeType, FrameType, ModuleType
@@ -28,7 +28,8 @@ from kernelforge.errors import JitError
 from kernelforge.execution.faults import LATE
 from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
-from kernelforge.replay.codes import BY_NAME, WHOLE, given_to, is_dynamic, looks_inside, looks_whole
+from kernelforge.replay.codes import BY_NAME, WHOLE, is_dynamic, looks_inside, looks_whole
+from kernelforge.replay.identities import asks_itself, noting
 from kernelforge.replay.speaking import HANDLE, heard, logged
 from kernelforge.replay.state import is_library
 from kernelforge.replay.watching import Watch
@@ -90,7 +91,8 @@ class Trace:
     searching whether code did that which is no library's
     searched  the identities of modules that code of libraries did that with
     looking   the identities of this library's code that looks at objects whole, by `vars`; whole: of these objects
-    identified  the identities of objects whose identities were asked for
+    identified  the identities of tensors whose identities were asked for; None: any tensor's may have been
+    identifies  whether code that may run mentions what asks for them
     prints    whether a text was made of objects by a method that no code need mention
     arrays    those whose memory tensors have, and what was in it
     """
@@ -108,7 +110,8 @@ class Trace:
     searched: set[int] = field(default_factory=set)
     looking: set[int] = field(default_factory=set)
     whole: set[int] = field(default_factory=set)
-    identified: set[int] = field(default_factory=set)
+    identified: set[int] | None = field(default_factory=set)
+    identifies: bool = False
     prints: bool = False
     before: dict[int, Node] = field(default_factory=dict)
     arrays: list[tuple[NDArray, NDArray]] = field(default_factory=list)
@@ -176,12 +179,17 @@ class Trace:
                 self.searched.update(id(x) for x in frame.f_locals.values() if isinstance(x, ModuleType))
             else:
                 self.searching = True
-        elif function is id and not is_library(frame.f_code.co_filename):  # copy.deepcopy() keeps books by it
-            self.identified.add(id(given_to(frame)))
+        elif asks_itself(function) and not is_library(frame.f_code.co_filename):
+            self.identified = None
         elif isinstance(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
             self.prints = True
             if looks_inside(text):
                 self.by_name = self.searching = True
+
+    def asked_which(self, tensor: Tensor, frame: FrameType) -> None:
+        """The identity of a tensor was asked for; libraries keep books by it, as copy.deepcopy() does."""
+        if self.identified is not None and not is_library(frame.f_code.co_filename):
+            self.identified.add(id(tensor))
 
     def shared(self, array: NDArray) -> None:
         self.arrays.append((array, array.copy()))
@@ -260,7 +268,7 @@ def recorded(trace: Trace) -> Iterator[None]:
     token, previous, drawn = recorder.set(trace), sys.getprofile(), host_numbers()
     watch = trace.watch
     trace.watched = previous is None or callable(previous)  # not where a profiler in C is at work
-    with heard(trace.said):
+    with heard(trace.said), noting(trace.asked_which) if trace.identifies else nullcontext():
         if trace.watched:
             sys.setprofile(_noting(trace))
         try:

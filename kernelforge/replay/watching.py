@@ -26,7 +26,8 @@ from typing import Any, Final
 
 from kernelforge import kinds
 from kernelforge.replay.others import IN_MEMORY
-from kernelforge.replay.state import is_library, is_ours
+from kernelforge.replay.registered import Pair, asked_in, asks
+from kernelforge.replay.state import is_library, is_ours, is_written
 
 CLOCK: Final = "reads the clock"
 _KINDS: Final[dict[str, tuple[Any, str]]] = {
@@ -82,14 +83,18 @@ class Watch:
 
     unrepeatable   the first call that no replay can repeat: what it does, the file and the line of whoever wants that
     variables      names of environment variables that were read; None: all of them were
+    compared       classes, and the abstract ones they were compared with
     """
 
     def __init__(self) -> None:
         self.unrepeatable: tuple[str, str, int] | None = None
         self.variables: set[str] | None = set()
+        self.compared: dict[Pair, None] = {}
 
     def called_c(self, frame: FrameType, function: Any) -> None:
         """A function of C is called."""
+        if asks(function):
+            self._compares(frame)
         if self.unrepeatable is not None:
             return
         if function in _OF_C:
@@ -114,6 +119,12 @@ class Watch:
             self.variables.add(os.fsdecode(frame.f_locals["key"]))
         elif code is _VARIABLES and asking(frame.f_back) is not None:
             self.variables = None
+
+    def _compares(self, frame: FrameType) -> None:
+        """Notes for which classes an abstract one answers, where a user asks or wrote one of them."""
+        new = [pair for pair in asked_in(frame) if pair not in self.compared]
+        if new and (any(is_written(cls) for pair in new for cls in pair) or asking(frame) is not None):
+            self.compared.update(dict.fromkeys(new))
 
     def _note(self, frame: FrameType | None, what: str) -> None:
         user = asking(frame)
