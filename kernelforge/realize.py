@@ -43,6 +43,7 @@ from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.native import compiled
 from kernelforge.node import is_stored, waiting
+from kernelforge.planning.bounded import Bound
 from kernelforge.planning.steps import Plan, Step
 from kernelforge.recording import recorder
 from kernelforge.settings import (
@@ -104,6 +105,7 @@ class Plans:
     usual   the plan where none of them is looked for
     runs    of large plans for open sizes
     kinds   how many were known of values that loops carry on when the graph was looked at
+    kernels of all plans; seen: the `uses` when somebody last looked at them
     """
 
     spares: frozenset[int]
@@ -112,9 +114,17 @@ class Plans:
     usual: Plan | None = None
     runs: int = 0
     kinds: int = 0
+    kernels: int = 0
+    seen: int = 1
+
+    @property
+    def uses(self) -> int:
+        """How often plans ran."""
+        return sum(plan.uses for plan in self.made.values())
 
 
 _plans: Final[dict[tuple[object, ...], Plans]] = {}
+_bound: Final = Bound()  # of the kernels of these
 _sized: Final[deque[tuple[object, ...]]] = deque()
 _single: Final[dict[tuple[object, ...], tuple[Plan, frozenset[int]]]] = {}  # plans of one launch, and their spares
 _carries: Final[dict[tuple[object, ...], tuple[int, ...]]] = {}  # places of what loops carry on, by graphs that tell
@@ -180,6 +190,7 @@ def realize(
             _make_room(key, plan)
         compile_all(plan)
         plans.made[free & plans.spares] = plan
+        _let_go_of_kernels(key, plans, plan.own_kernels)
         debug.show_plan(plan)
         if not free & plans.spares:
             _keep(plan, plans, closed, pending[0], leaves)
@@ -262,14 +273,34 @@ def _limit(plan: Plan) -> int:
 
 def _make_room(key: tuple[object, ...], plan: Plan) -> None:
     """Lets go of old plans now that there is a new one."""
-    if len(_plans) > MOST_PLANS:
-        del _plans[next(iter(_plans))]
+    if len(_plans) > MOST_PLANS and (oldest := _plans.pop(next(iter(_plans)), None)) is not None:
+        _unknow(oldest)
     if plan.sizes:
         _sized.append(key)
         if len(_sized) > MOST_SIZED:
             old = _plans.pop(_sized.popleft(), None)
-            if compiled is not None and old is not None and old.usual is not None and old.usual.single is not None:
-                compiled.unknow(old.usual.single)
+            if old is not None:
+                _unknow(old)
+
+
+def _let_go_of_kernels(key: tuple[object, ...], plans: Plans, kernels: int) -> None:
+    """Lets go of plans not used lately, now that there are more kernels."""
+    plans.kernels += kernels
+    gone = _bound.added(_plans, key, kernels)
+    if gone:
+        others = {id(plan) for known in gone for plan in known.made.values()}
+        for kind in [kind for kind, (plan, _) in list(_single.items()) if id(plan) in others]:
+            _single.pop(kind, None)
+        for known in gone:
+            _unknow(known)
+
+
+def _unknow(plans: Plans) -> None:
+    """Has plans that were let go of found no more."""
+    if compiled is not None:
+        for plan in plans.made.values():
+            if isinstance(plan.single, compiled.Function):
+                compiled.unknow(plan.single)
 
 
 def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:

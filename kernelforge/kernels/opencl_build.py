@@ -4,6 +4,9 @@ Comes in: programs.  Goes out: `Compiled` kernels.  All programs that neither th
 as one source, several times faster than one by one; their names are made unique for that.  On disk a kernel's entry
 names the binary it is in.  Other processes help with many large programs.  PoCL keeps binaries itself and takes up to a
 second to hand one out, so there only the process remembers.
+
+A driver takes half a MiB for a binary, so the process lets go of one as soon as nobody has a kernel of it any more, but
+for those made last.  A program that comes back is read from disk.
 """
 
 from __future__ import annotations
@@ -13,9 +16,11 @@ import os
 import re
 import sys
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -41,10 +46,19 @@ OPTIONS: Final = ""  # the defaults: -cl-fast-relaxed-math makes exp wrong by 38
 SHARED: Final = 120_000  # characters of source from which on other processes help: to start them takes as long
 BATCH: Final = 30_000  # characters of source that are built together then
 CHANCES: Final = 4  # a kernel interrupted by other processes now and then is not a long one
+RECENT: Final = 64  # kernels made last that stay whether or not anybody has them
 MOST_BYTES, MOST_FLOPS = 2 << 20, 8 << 20  # of kernels that may be short
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Built:
+    """A kernel in a binary that the driver has taken."""
+
+    binary: Any
+    name: str
+
+
+@dataclass(slots=True, weakref_slot=True)
 class Compiled:
     """A program and its kernel object; `bound` are the serial numbers of the blocks set as its arguments.
 
@@ -58,6 +72,7 @@ class Compiled:
     """
 
     program: Program
+    built: Built
     kernel: Any
     global_size: tuple[int, ...]
     local_size: tuple[int, ...]
@@ -90,15 +105,12 @@ class Compiled:
         self.held[0] = self.numbers
 
 
+Found = dict[str, Built]
+"""Kernels by the names of their entries on disk."""
+
+
 def _chances(program: Program) -> int:
     return CHANCES if program.nbytes <= MOST_BYTES and program.flops <= MOST_FLOPS else 0
-
-
-class Built(NamedTuple):
-    """A kernel in a binary that the driver has taken."""
-
-    binary: Any
-    name: str
 
 
 class Builder:
@@ -130,9 +142,10 @@ class Builder:
         name, version = handle.name.strip(), handle.driver_version.strip()
         self._apart = Apart(libraries, name, version, OPTIONS) if keeps and libraries else None
         self.entrances = Entrances(cl, handle)
-        self._compiled: dict[Program, Compiled] = {}
-        self._built: dict[str, Built] = {}
-        self._binaries: dict[str, Any] = {}
+        self._compiled: WeakValueDictionary[Program, Compiled] = WeakValueDictionary()
+        self._built: WeakValueDictionary[str, Built] = WeakValueDictionary()
+        self._binaries: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self._recent: deque[Built] = deque(maxlen=RECENT)
         self._donor: Any = None  # the first program, a very small one
 
     def compile(self, programs: Sequence[Program]) -> list[Compiled]:
@@ -140,21 +153,25 @@ class Builder:
 
         raises CompileError for the first program the driver refuses; those before it stay compiled
         """
-        new = dict.fromkeys(program for program in programs if program not in self._compiled)
+        known = [(program, self._compiled.get(program)) for program in dict.fromkeys(programs)]
+        found = {program: compiled for program, compiled in known if compiled is not None}
+        new = [program for program, compiled in known if compiled is None]
         cache.statistics.memory += len(programs) - len(new)
         keys = {program: cache.key_of(*self._identity, program.source) for program in new}
+        built: Found = {}  # what nobody has yet is held here
         missing: dict[str, Program] = {}
         for program, key in keys.items():
-            if key not in self._built and not (self._keeps and self._load(key)):
+            if not self._load(key, built):
                 missing[key] = program
         if _length(missing.values()) > SHARED and self._helpers is not None:
-            missing = self._shared(missing, self._helpers())
+            missing = self._shared(missing, self._helpers(), built)
         if _length(missing.values()) > 2 * BATCH and sys.stderr.isatty():
-            self._build_told(missing)
+            self._build_told(missing, built)
         elif missing:
-            self._build(missing)
-        self._compiled.update((program, self._executable(program, self._built[key])) for program, key in keys.items())
-        return [self._compiled[program] for program in programs]
+            self._build(missing, built)
+        for program, key in keys.items():
+            found[program] = self._compiled[program] = self._executable(program, built[key])
+        return [found[program] for program in programs]
 
     def _executable(self, program: Program, built: Built) -> Compiled:
         size, local = program.global_size, program.local_size
@@ -165,7 +182,7 @@ class Builder:
         chances = _chances(program)
         direct = self.entrances.direct(program, built.binary, built.name) if chances else None
         native = self.entrances.entered(program, kernel, chances > 0)
-        return Compiled(program, kernel, size, local, [0] * len(program.params), chances, direct, native)
+        return Compiled(program, built, kernel, size, local, [0] * len(program.params), chances, direct, native)
 
     def try_calls(self, executable: Compiled, works: Callable[[Direct], bool], threads: int) -> None:
         """Finds out by a compiled kernel whether kernels can be called, by so many threads."""
@@ -183,25 +200,36 @@ class Builder:
 
     # ---------------------------------------------------------------------------------------------- the disk
 
-    def _load(self, key: str) -> bool:
-        """True when the kernel was found on disk."""
-        record = cache.load(key)
+    def _load(self, key: str, found: Found) -> bool:
+        """True when the kernel was found, in this process or on disk."""
+        known = self._built.get(key)
+        if known is not None:
+            found[key] = known
+            return True
+        record = cache.load(key) if self._keeps else None
         if record is None:
             return False
         binary_key, name = record.decode().split(" ")
-        if binary_key not in self._binaries:
+        binary = self._binaries.get(binary_key)
+        if binary is None:
             content = cache.load(binary_key)
             if content is None:
                 return False
             try:
-                self._binaries[binary_key] = program = self._accepted(content)
+                self._binaries[binary_key] = binary = self._accepted(content)
             except self._cl.Error:  # a binary that this driver refuses heals by being built again
                 cache.forget(binary_key)
                 return False
-            self._donor = self._donor or program
-        self._built[key] = Built(self._binaries[binary_key], name)
+            self._first(binary)
+        self._keep({key: Built(binary, name)}, found)
         cache.statistics.disk += 1
         return True
+
+    def _keep(self, made: Found, found: Found) -> None:
+        """Notes kernels that are new to this process, for this call and for the next ones."""
+        found.update(made)
+        self._built.update(made)
+        self._recent.extend(made.values())
 
     def _accepted(self, content: bytes) -> Any:
         return self._quietly(self._cl.Program(self._context, [self._handle], [content]))
@@ -215,12 +243,12 @@ class Builder:
 
     # ---------------------------------------------------------------------------------------------- the compiler
 
-    def _shared(self, missing: dict[str, Program], crew: Crew) -> dict[str, Program]:
+    def _shared(self, missing: dict[str, Program], crew: Crew, found: Found) -> dict[str, Program]:
         """Builds programs in batches, here and in other processes; those that are missing still."""
         keys = {program: key for key, program in missing.items()}
 
         def here(batch: Batch) -> bool:
-            self._build({keys[program]: program for program in batch})
+            self._build({keys[program]: program for program in batch}, found)
             return True
 
         if not crew.workers:
@@ -234,20 +262,20 @@ class Builder:
         finally:
             progress.end()
             crew.dismiss()
-        return {key: program for key, program in missing.items() if key not in self._built and not self._load(key)}
+        return {key: program for key, program in missing.items() if key not in found and not self._load(key, found)}
 
-    def _build_told(self, missing: dict[str, Program]) -> None:
+    def _build_told(self, missing: dict[str, Program], found: Found) -> None:
         """Compiles programs in batches, and says how far it is."""
         keys = {program: key for key, program in missing.items()}
         progress = Progress(len(missing), _length(keys))
         try:
             for batch in batched(list(keys)):
-                self._build({keys[program]: program for program in batch})
+                self._build({keys[program]: program for program in batch}, found)
                 progress.advance(len(batch), _length(batch))
         finally:
             progress.end()
 
-    def _build(self, missing: dict[str, Program]) -> None:
+    def _build(self, missing: dict[str, Program], found: Found) -> None:
         """Compiles programs together; one by one when that fails, to keep the good ones and name the bad one."""
         names = [f"{program.entry}_{key[:12]}" for key, program in missing.items()]
         sources = [renamed(program.source, program.entry, name) for program, name in zip(missing.values(), names)]
@@ -258,9 +286,9 @@ class Builder:
             if len(missing) == 1:
                 raise self._refusal(next(iter(missing.values())), error) from None
             for key, program in missing.items():
-                self._build({key: program})
+                self._build({key: program}, found)
             return
-        self._built.update((key, Built(binary, name)) for key, name in zip(missing, names))
+        self._keep({key: Built(binary, name) for key, name in zip(missing, names)}, found)
         cache.statistics.compiled += len(missing)
         if self._keeps:
             self._save(list(missing), binary, names)

@@ -88,7 +88,7 @@ class Entrances:
         if not address or stack > self.native.STACK:
             return None
         numbers = (0,) * len(program.numbers)  # until there are sizes
-        return entered(self.native, address, stack, program.grid, is_small, len(program.params), numbers)
+        return entered(self.native, kernel, address, stack, program.grid, is_small, len(program.params), numbers)
 
     def try_out(
         self,

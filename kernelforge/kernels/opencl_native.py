@@ -28,6 +28,7 @@ class Native:
     address, stack  of its machine code, and the bytes it needs beside
     is_small        whether it may be so short that one thread does it
     numbers         the int arguments after the arrays
+    kernel          the driver's, which keeps the machine code where it is
     run             calls it on the addresses of its arguments
     """
 
@@ -38,11 +39,12 @@ class Native:
     is_small: bool
     parameters: int
     numbers: tuple[int, ...]
+    kernel: Any
     run: Run
 
     def on(self, grid: tuple[int, ...], is_small: bool, numbers: tuple[int, ...]) -> Native:
         """The same kernel on another grid."""
-        return entered(self.module, self.address, self.stack, grid, is_small, self.parameters, numbers)
+        return entered(self.module, self.kernel, self.address, self.stack, grid, is_small, self.parameters, numbers)
 
     def step(self, places: Sequence[Place]) -> Any:
         """What the module takes for a call on certain memories."""
@@ -51,6 +53,7 @@ class Native:
 
 def entered(
     module: ModuleType,
+    kernel: Any,
     address: int,
     stack: int,
     grid: tuple[int, ...],
@@ -61,7 +64,7 @@ def entered(
     """A kernel that takes so many arrays, and numbers."""
     places = [(number, 0) for number in range(parameters)]
     run = module.Sequence([_step(address, stack, grid, is_small, places, numbers)], parameters).run
-    return Native(module, address, stack, grid, is_small, parameters, numbers, run)
+    return Native(module, address, stack, grid, is_small, parameters, numbers, kernel, run)
 
 
 def _step(
@@ -71,7 +74,7 @@ def _step(
 
 
 def sequence(launches: Sequence[tuple[Native, Sequence[Place]]], count: int) -> Run:
-    """A function from `count` addresses that calls kernels one after another."""
+    """A function from `count` addresses that calls kernels one after another, as long as somebody has these."""
     run: Run = launches[0][0].module.Sequence([kernel.step(places) for kernel, places in launches], count).run
     return run
 

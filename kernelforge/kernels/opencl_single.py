@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from kernelforge.kernels.opencl_build import Compiled
 from kernelforge.kernels.opencl_native import Native, Place, sequence
@@ -27,7 +27,8 @@ FLAG: Final = 4  # bytes
 MOST_CALLED: Final = 64  # kernels that are called in turn
 
 Called = Callable[..., Any]
-"""From buffers, and memory that is given, to the memory of the one result, a list of several, or None."""
+"""From buffers, and memory that is given, to the memory of the one result, a list of several, or None.  Its
+`uses()` tells how often it ran."""
 
 _TEXT = """
 def called(leaves, given=()):
@@ -39,6 +40,7 @@ def called(leaves, given=()):
     if queues.launched > queues.finished{long}:
         return None
     {calls}
+    uses[0] += 1
     return {results}
 """
 
@@ -74,7 +76,8 @@ def single(
     addresses |= {first + i: str(memory.block.address) for i, memory in enumerate(fixed)}
     beyond = first + len(fixed)
     addresses |= {number: f"given[{number - beyond}].block.address" for number in used if number >= beyond}
-    names: dict[str, Any] = {"queues": queues, "fixed": fixed}  # which must live as long as the function
+    uses = [0]
+    names: dict[str, Any] = {"queues": queues, "uses": uses, "fixed": fixed}  # which must live as long as the function
     stays = [(nbytes, spares or i >= results) for i, nbytes in enumerate(sizes)]
     kernels = [executable.native for executable, _ in launches]
     natives = [(kernel, places) for kernel, (_, places) in zip(kernels, launches) if kernel is not None]
@@ -84,7 +87,7 @@ def single(
         function = compiled and _function(compiled, pool, queues, steps, used, stays, leaves, results, fixed, flagged)
         if function is not None:
             return function
-        names["run"] = sequence(steps, len(used))
+        names |= {"run": sequence(steps, len(used)), "kernels": natives}
         long, calls = "", [f"run({', '.join(f'at{number}' for number in used)})"]
     elif any(executable.direct is None for executable, _ in launches) or len(launches) > MOST_CALLED:
         return None
@@ -102,8 +105,9 @@ def single(
         results=found if results == 1 else f"[{found}]",
     )
     exec(text, names)
-    called: Called = names["called"]
-    return called
+    called: Any = names.pop("called")  # or it would hold itself, and its kernels, until garbage is collected
+    called.uses = partial(uses.__getitem__, 0)
+    return cast(Called, called)
 
 
 def _function(
@@ -138,7 +142,7 @@ def _function(
         results,
         pool.take,
         queues,
-        list(fixed),
+        [*fixed, *{id(kernel): kernel for kernel, _ in steps}.values()],
         tuple([(memory.block.address, memory.nbytes // FLAG) for memory in fixed[:flagged]]),
     )
     return run

@@ -9,10 +9,12 @@ the rest is given back, and they are one block again.  It knows no driver: a run
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from sys import getrefcount
 from typing import Final
+from weakref import ref
 
 from kernelforge.counters import GlobalCounters
 from kernelforge.growth import grew
@@ -62,6 +64,12 @@ def _kept_bytes() -> int:
     return POOL.value << 20
 
 
+class Reserve(list["Memory | None"]):
+    """Room for two memories of one size that whoever has it may use again."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Pool:
     """Blocks of one device.
 
@@ -87,8 +95,9 @@ class Pool:
         self._free: dict[int, list[Block]] = {}  # by capacity, the one freed last at the end
         self._lock = threading.Lock()
         self._bytes = 0  # of all blocks there are
-        self._spared: list[list[Memory | None]] = []  # the reserves of takers
+        self._spared: dict[int, ref[Reserve]] = {}  # the reserves that somebody has
         self._spared_bytes = 0
+        self._unspared: deque[int] = deque()  # bytes of those that nobody has any more, still to be subtracted
         self._lent: dict[Block, Block] = {}  # pieces, and what they are pieces of
         self._lending: dict[Block, Block] = {}  # the other way round
         self._broken: set[Block] = set()  # blocks given back whose pieces are in use
@@ -98,9 +107,12 @@ class Pool:
     def bytes_free(self) -> int:
         """Bytes of the blocks kept for reuse."""
         kept = sum(capacity * len(blocks) for capacity, blocks in list(self._free.items()))
-        for memories in self._spared:
+        for memories in self._reserves():
             kept += sum(x.block.capacity for x in memories if x is not None and getrefcount(x) == _UNHELD + 1)
         return kept
+
+    def _reserves(self) -> list[Reserve]:
+        return [spared for known in list(self._spared.values()) if (spared := known()) is not None]
 
     @property
     def bytes_used(self) -> int:
@@ -133,7 +145,7 @@ class Pool:
         take, spared = self.take, self.reserve(nbytes)
         if spared is None:
             return lambda: take(nbytes)
-        pop, append = spared.pop, spared.append
+        pop, append = spared.pop, spared.append  # which hold it
 
         def taken() -> Memory:
             try:
@@ -150,14 +162,22 @@ class Pool:
 
         return taken
 
-    def reserve(self, nbytes: int) -> list[Memory | None] | None:
-        """Room for two memories of one size that whoever fills it may use again; None where there is none left."""
+    def reserve(self, nbytes: int) -> Reserve | None:
+        """A new reserve, for as long as somebody has it; None where there is no room left for one."""
+        while self._unspared:
+            self._spared_bytes -= self._unspared.popleft()
         if nbytes > MOST_SPARED or self._spared_bytes + 2 * nbytes > ALL_SPARED:
             return None
-        spared: list[Memory | None] = [None, None]
-        self._spared.append(spared)
+        spared = Reserve((None, None))
+        number = id(spared)
+        self._spared[number] = ref(spared, partial(self._given_up, number, 2 * nbytes))
         self._spared_bytes += 2 * nbytes
         return spared
+
+    def _given_up(self, number: int, nbytes: int, _: object) -> None:
+        """Notes that nobody has a reserve any more; like `give_back` it runs in the middle of anything."""
+        del self._spared[number]
+        self._unspared.append(nbytes)
 
     def give_back(self, block: Block) -> None:
         """Keeps a block for reuse; releases those unused for longest when too many are kept."""
@@ -221,7 +241,7 @@ class Pool:
 
     def _drop_spared(self) -> None:
         """Lets go of what takers have in reserve."""
-        for memories in self._spared:
+        for memories in self._reserves():
             memories[:] = [None] * len(memories)
 
     def _trim(self, limit: int) -> None:

@@ -19,6 +19,7 @@ class Sequence:
     def run(self, *addresses: int) -> None: ...
 
 class Function:
+    def uses(self) -> int: ...
     def __init__(
         self,
         sequence: Sequence,

@@ -26,13 +26,14 @@ struct flags {
 };
 
 /* reserves: for each memory taken anew a pair of bytes and a list, or None; take: makes new memory of so many bytes;
-   queues: what else runs; kept: what must live as long. */
+   queues: what else runs; kept: what must live as long; runs: how often it ran. */
 typedef struct {
     PyObject_HEAD
     PyObject *sequence, *reserves, *take, *queues, *kept;
     struct place *places;
     struct flags *flags;
     Py_ssize_t count, news, results, flagged;
+    long long runs;
 } Function;
 
 static PyObject *launched, *finished;
@@ -144,6 +145,7 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
     }
     if (ran > 0)
         ran = !kf_sequence_run(self->sequence, addresses) ? -1 : is_flagged(self) ? KF_RAN_INTO_FAULTS : 1;
+    self->runs += ran > 0;
     while (holds)
         Py_DECREF(used[--holds]);
     for (Py_ssize_t i = 0; i < made; i++) {
@@ -287,10 +289,18 @@ KF_KEEPS(Function, sequence, kept, leave)
 static PyMemberDef members[] = {
     KF_FIELD(Function, sequence, "sequence"), KF_FIELD(Function, kept, "kept"), {NULL, 0, 0, 0, NULL}};
 
+static PyObject *uses(PyObject *self, PyObject *none)
+{
+    (void)none;
+    return PyLong_FromLongLong(((Function *)self)->runs);
+}
+
+static PyMethodDef methods[] = {{"uses", uses, METH_NOARGS, "How often it ran."}, {NULL, NULL, 0, NULL}};
+
 static PyType_Slot slots[] = {
     {Py_tp_doc, "Kernels called on buffers and on memory taken for them."}, {Py_tp_new, make}, {Py_tp_call, call},
     {Py_tp_traverse, Function_traverse}, {Py_tp_clear, Function_clear}, {Py_tp_dealloc, Function_forget},
-    {Py_tp_members, members}, {0, NULL}};
+    {Py_tp_members, members}, {Py_tp_methods, methods}, {0, NULL}};
 
 static PyType_Spec spec = {
     "kernelforge.native._native.Function", sizeof(Function), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 from kernelforge.buffer import Buffer
 from kernelforge.settings import KEEP
@@ -52,7 +52,7 @@ class Preparation:
 class Kind:
     """What a preparation does: one object for equal keys, in the process that reads it from disk as well."""
 
-    __slots__ = ("key",)
+    __slots__ = ("__weakref__", "key")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -80,7 +80,7 @@ class _Entry:
 S = TypeVar("S", bound=Step)
 
 _entries: Final[OrderedDict[Key, _Entry]] = OrderedDict()
-_kinds: Final[dict[Key, Kind]] = {}
+_kinds: Final[WeakValueDictionary[Key, Kind]] = WeakValueDictionary()
 
 
 # ------------------------------------------------------------------------------------------------------ in a plan

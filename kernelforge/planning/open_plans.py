@@ -26,6 +26,7 @@ from kernelforge.errors import KernelForgeError
 from kernelforge.graph import Line, Node, toposort
 from kernelforge.kernels import Device
 from kernelforge.later import later
+from kernelforge.planning.bounded import Bound
 from kernelforge.planning.formulas import Formulas, formulas
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.layout import lay_out
@@ -84,13 +85,21 @@ class OpenPlan:
 
 @dataclass
 class Family:
-    """Graphs of one kind: numbers and constants of those met, and the plan that serves them, once there is one."""
+    """Graphs of one kind: numbers and constants of those met, and the plan that serves them, once there is one.
 
-    seen: list[tuple[tuple[int, ...], tuple[object, ...]]] = field(default_factory=list)
+    kernels  of that plan
+    uses     how often it was wanted, and seen: that, when somebody last looked at it
+    """
+
+    met: list[tuple[tuple[int, ...], tuple[object, ...]]] = field(default_factory=list)
     open: OpenPlan | None = None
     refused: bool = False
+    kernels: int = 0
+    uses: int = 0
+    seen: int = 1
 
 
+_bound: Final = Bound()  # of their kernels
 _families: Final[dict[tuple[object, ...], Family]] = {}
 _reduced: Final[dict[tuple[object, ...], dict[tuple[Reduced, ...], Family]]] = {}  # by `Numbered.loose`
 
@@ -116,8 +125,8 @@ def _seen_of_one(met: Numbered, loose: tuple[object, ...]) -> list[tuple[tuple[i
     own = [axes for axes, _ in met.reduced]
     for reduced, family in list(_reduced.get(loose, {}).items()):
         fewer = all(set(axes) <= set(others) for (axes, _), others in zip(reduced, own))
-        if fewer and len(family.seen) == 1 and is_like(reduced, own):
-            return list(family.seen)
+        if fewer and len(family.met) == 1 and is_like(reduced, own):
+            return list(family.met)
     return []
 
 
@@ -147,7 +156,7 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
             del _families[next(iter(_families))]
         family = _families[key] = Family()
         if met.reduced:
-            family.seen = _seen_of_one(met, loose)
+            family.met = _seen_of_one(met, loose)
             _note(met, loose, family)
     found = family.open  # looked at once: other threads, too, learn from the graphs they meet
     sizes = None if found is None else _fits(found, met)
@@ -157,14 +166,25 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
         sizes = None if found is None else _fits(found, met)
     if sizes is None or found is None:
         return None
+    family.uses += 1
     try:
-        _compile(found, sizes, device)
+        new = _compile(found, sizes, device)
     except (Unfit, KernelForgeError):
-        family.open, family.refused = None, len(family.seen) >= MOST_SEEN
+        family.open, family.refused = None, len(family.met) >= MOST_SEEN
         return None
+    if new:
+        _let_go_of_kernels(key, family, new)
     plan = _instance(found, met, sizes, device)
     plan.narrow = _is_narrow(found, sizes, device)
     return plan
+
+
+def _let_go_of_kernels(key: tuple[object, ...], family: Family, kernels: int) -> None:
+    """Lets go of families not met lately, now that there are more kernels: the next graph of one of them is the first.
+    `_reduced` may still name them."""
+    family.kernels += kernels
+    for gone in _bound.added(_families, key, kernels):
+        gone.open, gone.met = None, []
 
 
 def _is_closed(op: str, attr: object) -> bool:
@@ -206,16 +226,16 @@ def _fits(found: OpenPlan, met: Numbered) -> dict[str, int] | None:
 def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) -> None:
     """Makes a plan for a family from the graphs met; one alone tells nothing."""
     one = tuple(met.numbers), tuple(map(repr, met.values))
-    if one in family.seen:
+    if one in family.met:
         return
-    family.seen.append(one)
-    if len(family.seen) < 2:
+    family.met.append(one)
+    if len(family.met) < 2:
         return
     family.open = None
     try:
         family.open = _made(family, met, leaves, device)
     except (Unfit, schedule.ScheduleError, KernelForgeError):
-        family.refused = len(family.seen) >= MOST_SEEN
+        family.refused = len(family.met) >= MOST_SEEN
 
 
 def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) -> OpenPlan:
@@ -223,11 +243,11 @@ def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) 
 
     raises Unfit, or what planning raises where a size cannot be open
     """
-    columns = list(zip(*(values for _, values in family.seen)))
+    columns = list(zip(*(values for _, values in family.met)))
     given = tuple([place for place, column in enumerate(columns) if len(set(column)) > 1])
     also: set[int] = set()
     for _ in range(4):
-        found = formulas([numbers for numbers, _ in family.seen], frozenset(also))
+        found = formulas([numbers for numbers, _ in family.met], frozenset(also))
         if found is None or _changing(family, found) > MOST_OPEN:
             raise Unfit
         try:
@@ -246,13 +266,13 @@ def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) 
 
 def _changing(family: Family, found: Formulas) -> int:
     """How many sizes changed on their own in the graphs met."""
-    return sum(len({numbers[place] for numbers, _ in family.seen}) > 1 for place in found.base.values())
+    return sum(len({numbers[place] for numbers, _ in family.met}) > 1 for place in found.base.values())
 
 
 def _typical(family: Family, found: Formulas) -> dict[str, int]:
     """About what the sizes were in the graphs met."""
-    sums = {name: sum(log(max(1, numbers[place])) for numbers, _ in family.seen) for name, place in found.base.items()}
-    return {name: max(LEAST_TYPICAL, round(exp(total / len(family.seen)))) for name, total in sums.items()}
+    sums = {name: sum(log(max(1, numbers[place])) for numbers, _ in family.met) for name, place in found.base.items()}
+    return {name: max(LEAST_TYPICAL, round(exp(total / len(family.met)))) for name, total in sums.items()}
 
 
 Made = tuple[Plan, "open_sizes.Sizes"]
@@ -356,8 +376,8 @@ def _places(preparation: Preparation) -> tuple[tuple[int, ...], ...]:
     return preparation.steps, preparation.leaves, preparation.outputs
 
 
-def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> None:
-    """Sees to it that all launches of a plan have kernels that serve some sizes."""
+def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> int:
+    """Sees to it that all launches of a plan have kernels that serve some sizes; how many it had not."""
     all_of = list(launches(found.plan.steps, found.steps, found.slots))
     if any(step.device != device for step, *_ in all_of):
         raise Unfit
@@ -368,6 +388,7 @@ def _compile(found: OpenPlan, sizes: dict[str, int], device: str) -> None:
     GlobalCounters.compiled += len(new)
     for launch, program in zip(missing, programs):
         launch.executables[program.divisible] = compiled[program]
+    return len(new)
 
 
 # --------------------------------------------------------------------------------------------- a plan for given sizes

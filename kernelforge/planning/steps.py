@@ -5,7 +5,6 @@ Comes in: `plan` fills it.  Goes out: to `realize`, which runs it.  It holds no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,7 +220,7 @@ class Plan:
     together results that lie in one block, the first: they are in the blocks that follow it, which are parts of it
     place    the device, and batch: each step's executable and arguments, where all steps are launches on one device;
              known once the programs are compiled.  shared: positions of those whose executable has other launches too
-    runs     how many there were
+    runs     how many there were of its launches
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
     single   a plan of launches alone as a function, where the device has one; known once it ran some times
     known_under    the circumstances under which the C module was told of it; known_since: how often it had forgotten
@@ -257,7 +256,7 @@ class Plan:
     shared: list[int] = field(default_factory=list)
     runs: int = 0
     is_one_launch: bool = False
-    single: Callable[..., Any] | None = None
+    single: Any = None
     known_under: object = None
     known_since: int = -1
     is_captured: bool = False
@@ -284,6 +283,19 @@ class Plan:
             and self.slots[: len(leaves)] == leaves
             and all(slot.size for slot in leaves)
         )
+
+    @property
+    def own_kernels(self) -> int:
+        """How many compiled kernels it holds; none where it shares those for open sizes."""
+        if self.sizes:
+            return 0
+        inner = [plan for step in self.steps if isinstance(step, Driven) for plan in (step.begin, step.each)]
+        return len({id(step.executable) for step in self.launches}) + sum(plan.own_kernels for plan in inner)
+
+    @property
+    def uses(self) -> int:
+        """How often it ran, in whatever way."""
+        return self.runs + (0 if self.single is None else int(self.single.uses()))
 
     @property
     def launches(self) -> list[Launch]:

@@ -22,7 +22,7 @@ from kernelforge.checking.judging import unlike
 from kernelforge.errors import WrongResultError
 from kernelforge.fusion import demand, fuse, lower
 from kernelforge.graph import Node
-from kernelforge.planning import memory, plan
+from kernelforge.planning import memory, open_plans, plan
 from kernelforge.rewrites import simplify, split
 from kernelforge.windows import winograd
 
@@ -136,6 +136,7 @@ def operands() -> Iterator[tuple[Tensor, Tensor]]:
     def forget() -> None:
         for known in (plan._templates, realize._plans, realize._single):
             known.clear()
+        open_plans.forget()
         views._regrouped.cache_clear()
 
     Tensor.manual_seed(0)

@@ -66,6 +66,7 @@ def operands() -> Iterator[tuple[Tensor, Tensor]]:
     def forget() -> None:
         for known in (plan._templates, realize._plans, realize._single):
             known.clear()
+        open_plans.forget()
 
     Tensor.manual_seed(0)
     forget()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from multiprocessing.connection import wait
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -214,6 +215,43 @@ def test_binaries_of_one_processor_are_not_used_on_another(intel: Candidate, mon
     with Counted() as counted:
         OpenCLRuntime("CPU", intel)
     assert counted.disk == 0 and counted.compiled == 1
+
+
+def test_programs_that_nobody_has_are_let_go_of(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for those made last, and for what has a function of one."""
+    monkeypatch.setattr(opencl_build, "RECENT", 2)
+    runtime = OpenCLRuntime("CPU", candidate)
+    (first,), x = runtime.compile([plus(1)]), np.arange(4, dtype=np.float32)
+    memories = [runtime.allocate(x.nbytes), runtime.allocate(x.nbytes)]
+    runtime.copy_in(memories[1], x)
+    native = None if first.native is None else first.native.on((4,), True, ())
+    alone = ref(first.built.binary)
+    gone = [ref(made.built.binary) for amount in range(2, 9) for made in runtime.compile([plus(amount)])]
+    assert sum(binary() is not None for binary in gone) == 2 and alone() is not None
+    del first
+    if native is not None:  # whose kernel is the driver's
+        native.run(*[memory.block.address for memory in memories])
+        y = np.empty_like(x)
+        runtime.copy_out(memories[0], y)
+        assert y.tolist() == [1, 2, 3, 4]
+        del native
+    assert alone() is None
+
+
+def test_a_program_that_was_let_go_of_is_loaded_again(intel: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opencl_build, "RECENT", 1)
+    runtime = OpenCLRuntime("CPU", intel)
+    programs = [plus(amount) for amount in range(4)]
+    for program in programs:
+        runtime.compile([program])
+    with Counted() as counted:
+        assert [result(runtime, program)[0] for program in programs] == list(range(4))
+    assert (counted.compiled, counted.disk) == (0, 4)
+    with Counted() as counted:
+        (kept,) = runtime.compile([programs[0]])
+        runtime.compile(programs[1:])
+        assert runtime.compile([programs[0]]) == [kept] and result(runtime, programs[0]) == [0, 1, 2, 3]
+    assert (counted.compiled, counted.disk, counted.memory) == (0, 4, 2)
 
 
 def test_the_bad_program_is_named_and_the_good_ones_stay(candidate: Candidate, tmp_path: Path) -> None:

@@ -173,7 +173,21 @@ def test_takers_keep_little_in_reserve() -> None:
     takers = [pool.taker(MOST_SPARED) for _ in range(ALL_SPARED // MOST_SPARED)]
     for take in [*takers, pool.taker(MOST_SPARED + 1)]:
         take(), take()
-    assert sum(x is not None for spared in pool._spared for x in spared) * MOST_SPARED <= ALL_SPARED
+    assert sum(x is not None for spared in pool._reserves() for x in spared) * MOST_SPARED <= ALL_SPARED
+
+
+def test_reserves_go_with_those_who_have_them() -> None:
+    """Room for reserves does not run out in a process that makes ever new plans, and what was in them is used again."""
+    pool, made, _ = pool_of()
+    for _ in range(3 * ALL_SPARED // MOST_SPARED):
+        take = pool.taker(MOST_SPARED)
+        first, second = take(), take()
+        assert first.block is not second.block and pool.bytes_used == 2 * MOST_SPARED
+        del first, second
+        assert pool.bytes_used == 0
+        assert len(pool._reserves()) == 1  # so there was room for it
+        del take
+        assert not pool._reserves() and len(made) <= 3
 
 
 def test_memory_whose_making_was_interrupted_goes_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

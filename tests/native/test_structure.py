@@ -117,14 +117,15 @@ class Computing:
 
 
 def test_nodes_forget_what_they_were_computed_from_while_a_graph_is_told() -> None:
-    """To compute a parameter, as garbage that goes may do, lets go of its history."""
+    """To compute a parameter, as garbage that goes may do, lets go of its history.  Numbers are those of no other test,
+    which may have computed them, as an array, on another device."""
     limits = gc.get_threshold()
     try:
         for number in range(1, 12):
             gc.collect()
-            w = (X * 2 + number).exp().sin()
+            w = (X * 2.0713 + number / 7.319).exp().sin()
             w.requires_grad = True
-            y = ((w * 3).exp() + w).sum()
+            y = ((w * 3.0171).exp() + w).sum()
             gc.disable()
             Computing(w)
             gc.set_threshold(gc.get_count()[0] + number)
