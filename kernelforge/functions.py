@@ -30,6 +30,7 @@ from kernelforge.io import load, save
 from kernelforge.kernels import Device
 from kernelforge.nn import functional
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import FUNCTIONS, shortcut
 from kernelforge.tensor.generators import Generator
 from kernelforge.tensor.printing import get_printoptions, set_printoptions
 from kernelforge.tensor.results import Selected
@@ -248,7 +249,7 @@ def named(name: str) -> Any:
     method = getattr_static(Tensor, name, None)
     if isinstance(method, classmethod | staticmethod):
         return _of_sizes(name)
-    if isinstance(method, FunctionType):
+    if isinstance(method, FUNCTIONS):
         return _of_tensors(name, method)
     for home in _ROOMS:
         if name in _functions(home):
@@ -259,7 +260,7 @@ def named(name: str) -> Any:
 def names() -> list[str]:
     """All names that `named` knows."""
     types = [name for name, kind in vars(dtypes).items() if isinstance(kind, DType) and name[:7] != "default"]
-    kinds = (classmethod, staticmethod, FunctionType)
+    kinds = (classmethod, staticmethod, *FUNCTIONS)
     methods = [name for name in dir(Tensor) if name[0] != "_" and isinstance(getattr_static(Tensor, name), kinds)]
     return sorted({*_OWN, *func.__all__, *types, *methods, *[name for home in _ROOMS for name in _functions(home)]})
 
@@ -290,7 +291,7 @@ def _of_sizes(name: str) -> Callable[..., Any]:
     return called
 
 
-def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:
+def _of_tensors(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     """A method as a function of a tensor, or of a list of tensors, which may be named as torch names it; a number is a
     tensor of the type it has beside the second.
     """
@@ -313,4 +314,4 @@ def _of_tensors(name: str, method: FunctionType) -> Callable[..., Any]:
             raise KindError(f"{name}() takes a Tensor first, got {given}; kernelforge.tensor(...) makes one")
         return method(*args, **kwargs)
 
-    return called
+    return shortcut(called, "kernelforge", name) if hasattr(called, "recipes") else called

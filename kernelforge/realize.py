@@ -344,19 +344,20 @@ def realize_again(node: Node) -> Buffer | None:
 
 
 def _know(nodes: Sequence[Node], plan: Plan, graph: Structure, plans: Plans | None = None) -> None:
-    """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else; one for
-    open sizes as often as it may run before it has outgrown them.  Not one of loops whose states are computed together:
-    which of them still have to be, the graph does not say."""
-    if compiled is None or not isinstance(plan.single, compiled.Function):
+    """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else, or gives
+    what it reads as it is; one for open sizes as often as it may run before it has outgrown them.  Not one of loops
+    whose states are computed together: which of them still have to be, the graph does not say."""
+    if compiled is None or not (isinstance(plan.single, compiled.Function) or not (plan.steps or plan.made)):
         return
     now, forgotten = simply(), compiled.forgotten()
     if now is None or (plan.known_since == forgotten and plan.known_under == now):
         return
     left = _limit(plan) - plans.runs if plans is not None and _is_large(plan) else 0
     others = plan.takes or plan.preparations or (left < 1 and _is_large(plan)) or any(map(_is_one_state, graph.nodes))
-    places = {number: (slot, place) for place, (number, slot, _) in enumerate(plan.made)}
-    if not others and len(nodes) == len(places) and places.keys() == set(plan.results):
-        made = [places[number] for number in plan.results]
+    places = {number: -1 - number for number, slot in enumerate(plan.slots) if slot.role == "leaf"}
+    places |= {number: place for place, (number, _, _) in enumerate(plan.made)}
+    if not others and len(nodes) == len(plan.results) and places.keys() >= set(plan.results):
+        made = [(plan.slots[number], places[number]) for number in plan.results]
         facts = tuple([(slot.size, slot.dtype, slot.device, place) for slot, place in made])
         counts, blame = (plan.kernels, plan.flops, plan.nbytes), faults.blame(plan) if plan.flags else None
         over = partial(_ends, plans, _limit(plan)) if left and plans is not None else None

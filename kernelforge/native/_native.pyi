@@ -47,6 +47,11 @@ class Tensor:
     def _arithmetic(self, op: str, other: Any, reverse: bool, /) -> Any: ...
     def _unary(self, op: str, /) -> Any: ...
 
+class Method:
+    recipes: dict[tuple[object, ...], Any]
+    def __init__(self, function: Callable[..., Any], recipes: dict[tuple[object, ...], Any]) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
 # Nodes
 def find(op: str, mark: Any, src: tuple[Any, ...], /) -> Any: ...
 def interned(
@@ -65,7 +70,7 @@ def structure(roots: list[Any], history: bool = False, /) -> tuple[Any, list[Any
 def know(
     nodes: tuple[Any, ...],
     leaves: list[Any],
-    function: Function,
+    function: Function | None,
     facts: tuple[tuple[int, Any, str, int], ...],
     counts: tuple[int, int, int],
     guilty: tuple[int, ...],

@@ -8,8 +8,10 @@
 
 enum { CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 64 };
 
-/* A graph that is known, and the function it is; all new references.  holders: its chain, and who uses it.
-   facts: of each node that is computed the size, dtype and device, and which of the function's results it is.
+/* A graph that is known, and the function it is, NULL where nothing has to run; all new references.
+   holders: its chain, and who uses it.
+   facts: of each node that is computed the size, dtype and device, and which of the function's results it is; -1 - i
+   where it is the buffer i the graph reads.
    guilty: the numbers of nodes that may turn out to be errors; blame: called with these when one did, else NULL.
    left: runs after which it is known no more, when `over` is called; 0 where it stays. */
 struct known {
@@ -183,23 +185,26 @@ static bool copy(struct known *known, const struct kf_graph *graph)
     return true;
 }
 
-/* Whether these are as many rows as a function has results: a size, a dtype, a device, and each of these once. */
-static bool are_facts(PyObject *facts, PyObject *function)
+/* Whether these are rows of a size, a dtype, a device, and each result of a function once, or one of so many buffers. */
+static bool are_facts(PyObject *facts, PyObject *function, Py_ssize_t buffers)
 {
-    Py_ssize_t count = PyTuple_Size(facts);
+    Py_ssize_t count = PyTuple_Size(facts), results = function == Py_None ? 0 : kf_function_results(function);
+    Py_ssize_t results_met = 0;
     uint64_t met = 0;
-    if (count > MOST_ROOTS || count != kf_function_results(function))
+    if (count > MOST_ROOTS)
         return false;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *row = PyTuple_GetItem(facts, i);
         if (!PyTuple_Check(row) || PyTuple_Size(row) != 4 || !PyLong_Check(PyTuple_GetItem(row, 3)))
             return false;
         Py_ssize_t place = PyLong_AsSsize_t(PyTuple_GetItem(row, 3));
-        if (place < 0 || place >= count || met >> place & 1)
+        if (place < -buffers || place >= results || (place >= 0 && met >> place & 1))
             return false;
-        met |= (uint64_t)1 << place;
+        if (place >= 0)
+            met |= (uint64_t)1 << place;
+        results_met += place >= 0;
     }
-    return true;
+    return results_met == results;
 }
 
 /* A new graph that is known, in its chain; NULL with an error set. */
@@ -241,7 +246,8 @@ static bool are_numbers(PyObject *numbers, const struct kf_graph *graph)
 }
 
 /* know(nodes, leaves, function, facts, (kernels, flops, nbytes), guilty, blame, left, over): whether they can be found from now on.
-   facts: for each node its (size, dtype, device, number among the function's results).
+   function: None where nothing has to run.
+   facts: for each node its (size, dtype, device, number among the function's results, or -1 - that of a leaf).
    guilty, blame: the numbers of nodes that may turn out to be errors, and what to call with them, or None.
    left, over: how often it may run before it is known no more, and what is called then; 0 for any number of times. */
 static PyObject *know(PyObject *module, PyObject *given)
@@ -249,13 +255,15 @@ static PyObject *know(PyObject *module, PyObject *given)
     (void)module;
     PyObject *nodes, *leaves, *function, *facts, *guilty, *blame, *over;
     long long kernels, flops, nbytes, left;
-    if (!PyArg_ParseTuple(given, "O!O!O!O!(LLL)O!OLO:know", &PyTuple_Type, &nodes, &PyList_Type, &leaves,
-                          kf_function_type, &function, &PyTuple_Type, &facts, &kernels, &flops, &nbytes, &PyTuple_Type,
+    if (!PyArg_ParseTuple(given, "O!O!OO!(LLL)O!OLO:know", &PyTuple_Type, &nodes, &PyList_Type, &leaves,
+                          &function, &PyTuple_Type, &facts, &kernels, &flops, &nbytes, &PyTuple_Type,
                           &guilty, &blame, &left, &over))
         return NULL;
     kf_node *roots[MOST_ROOTS];
     Py_ssize_t count = PyTuple_Size(nodes);
-    if (!are_facts(facts, function) || PyTuple_Size(facts) != count)
+    if (function != Py_None && !PyObject_TypeCheck(function, kf_function_type))
+        return PyErr_Format(PyExc_TypeError, "%R is no function", function);
+    if (!are_facts(facts, function, PyList_Size(leaves)) || PyTuple_Size(facts) != count)
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
     for (Py_ssize_t i = 0; i < count; i++) {
         roots[i] = (kf_node *)PyTuple_GetItem(nodes, i);
@@ -282,7 +290,7 @@ static PyObject *know(PyObject *module, PyObject *given)
     if (fits && (known = find(graph)))
         leave(known);
     else if (fits && !PyErr_Occurred() && (known = added(graph))) {
-        known->function = Py_NewRef(function);
+        known->function = function == Py_None ? NULL : Py_NewRef(function);
         known->facts = Py_NewRef(facts);
         known->guilty = Py_NewRef(guilty);
         known->blame = blame == Py_None ? NULL : Py_NewRef(blame);
@@ -401,18 +409,20 @@ static PyObject *suspects(const struct kf_graph *graph, PyObject *guilty)
 
 /* Gives tensors of a graph that ran what it made; all get theirs, for what is computed once may not be computable again.
    False with an error set.  Takes the references to the memories. */
-static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, PyObject *facts, PyObject *const *memories)
+static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph,
+                     const struct known *known, PyObject *const *memories)
 {
     bool given = true;
-    Py_ssize_t count = PyTuple_Size(facts);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *fact = PyTuple_GetItem(facts, i);
-        PyObject *buffer = buffer_of(fact, memories[PyLong_AsSsize_t(PyTuple_GetItem(fact, 3))]);
+    Py_ssize_t results = known->function ? kf_function_results(known->function) : 0;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(known->facts); i++) {
+        PyObject *fact = PyTuple_GetItem(known->facts, i);
+        Py_ssize_t place = PyLong_AsSsize_t(PyTuple_GetItem(fact, 3));
+        PyObject *buffer = place < 0 ? Py_NewRef(graph->buffer[-1 - place]) : buffer_of(fact, memories[place]);
         if (!buffer || !give(tensors[i], nodes[i], buffer))
             given = false;
         Py_XDECREF(buffer);
     }
-    for (Py_ssize_t i = 0; i < count; i++)
+    for (Py_ssize_t i = 0; i < results; i++)
         Py_DECREF(memories[i]);
     return given;
 }
@@ -424,13 +434,13 @@ static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf
     PyObject *memories[KF_MOST_NEW], *suspected = NULL;
     if (known->blame && !(suspected = suspects(graph, known->guilty)))
         return -1;
-    int ran = kf_function_run(known->function, graph->buffer, graph->buffers, NULL, memories);
+    int ran = known->function ? kf_function_run(known->function, graph->buffer, graph->buffers, NULL, memories) : 1;
     if (ran > 0) {
         kf_counters *sums = (kf_counters *)counters;
         sums->kernel_count += known->kernels;
         sums->global_ops += known->flops;
         sums->global_mem += known->nbytes;
-        bool given = give_all(tensors, nodes, known->facts, memories);
+        bool given = give_all(tensors, nodes, graph, known, memories);
         if (given && ran == KF_RAN_INTO_FAULTS && known->blame) { /* the error is raised when the host waits */
             PyObject *done = PyObject_CallFunctionObjArgs(known->blame, suspected, NULL);
             given = done;

@@ -4,15 +4,16 @@ Whatever is not as usual is left to functions of these modules. */
 
 #include "records.h"
 
+#include <math.h>
 #include <string.h>
 
-enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48 };
+enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48, FEW_PARTS = 16, MET = 1024, KNOWN = 6 };
 
 /* What Python gives.  settled: computes what is not to wait; detached: a node as a constant to differentiation;
    constant: what a number is beside an array; in all of them None says that it is another matter. */
 static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *narrow_type, *eager, *settled, *detached, *constant, *types;
 static Py_ssize_t patience = PATIENCE_UNKNOWN;
-static PyObject *any_arithmetic, *any_scalar, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type;
+static PyObject *any_arithmetic, *any_scalar, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type, *plus_zero, *minus_zero;
 static PyObject *broadcasts; /* recipes of operations on two shapes, by operation: a pair, for both orders of operands */
 
 /* ---------------------------------------------------------------------------------------- the user's line */
@@ -270,7 +271,7 @@ static PyObject *scalar(PyObject *given, PyObject *op)
     return PyErr_Occurred() ? NULL : PyObject_CallMethodObjArgs(given, any_scalar, op, NULL);
 }
 
-static PyObject *applied_of(PyObject *recipes, PyObject *arguments);
+static PyObject *applied_of(PyObject *recipes, PyObject *arguments, long up);
 
 /* An operation on tensors of one type and two shapes, by what is known of these; None where nothing is. */
 static PyObject *broadcast(PyObject *op, PyObject *given, PyObject *other, bool reverse)
@@ -279,7 +280,7 @@ static PyObject *broadcast(PyObject *op, PyObject *given, PyObject *other, bool 
     if (!recipes || !PyDict_Check(recipes))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     PyObject *arguments = PyTuple_Pack(2, given, other);
-    PyObject *found = arguments ? applied_of(recipes, arguments) : NULL;
+    PyObject *found = arguments ? applied_of(recipes, arguments, 1) : NULL;
     Py_XDECREF(arguments);
     return found;
 }
@@ -318,92 +319,183 @@ static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssiz
 
 /* ------------------------------------------------------------------------------------------------ composites */
 
-/* What a recipe depends on of an argument, put into a key as new references; the number of entries, 0 where that is another matter. */
-static int add_part(PyObject *value, PyObject **key)
+/* What a recipe depends on of a tensor, borrowed, put into a key; the number of entries, 0 for another matter. */
+static Py_ssize_t add_tensor(PyObject *value, PyObject **key)
 {
-    if (PyObject_TypeCheck(value, kf_tensor_type)) {
-        kf_tensor *tensor = (kf_tensor *)value;
-        kf_node *node = (kf_node *)tensor->node;
-        if (!kf_is_node((PyObject *)node) || !tensor->tracked)
-            return 0;
-        key[0] = Py_NewRef(node->shape);
-        key[1] = Py_NewRef(node->dtype);
-        key[2] = Py_NewRef(node->device);
-        key[3] = Py_NewRef(tensor->tracked);
-        return 4;
-    }
-    if (PyList_Check(value) || (PyFloat_Check(value) && PyFloat_AsDouble(value) == 0))
+    kf_tensor *tensor = (kf_tensor *)value;
+    kf_node *node = PyObject_TypeCheck(value, kf_tensor_type) ? (kf_node *)tensor->node : NULL;
+    if (!kf_is_node((PyObject *)node) || !tensor->tracked)
         return 0;
-    key[0] = Py_NewRef((PyObject *)Py_TYPE(value));
-    key[1] = Py_NewRef(value);
-    return 2;
+    key[0] = node->shape;
+    key[1] = node->dtype;
+    key[2] = node->device;
+    key[3] = tensor->tracked;
+    return 4;
 }
 
-/* The recipe kept for a call's arguments, a new reference; NULL where there is none, with an error set or not. */
-static PyObject *recipe_for(PyObject *recipes, PyObject *arguments)
+/* An element of a list or a tuple, borrowed. */
+static PyObject *item(PyObject *value, Py_ssize_t i)
 {
-    PyObject *parts[MOST_PARTS], *key = NULL, *found = NULL;
-    Py_ssize_t length = 1, count = PyTuple_Size(arguments), i = 0;
-    if (!(parts[0] = PyObject_GetAttr(types, default_float)))
-        return NULL;
-    for (Py_ssize_t added; i < count; i++, length += added)
-        if (length + 4 > MOST_PARTS || !(added = add_part(PyTuple_GetItem(arguments, i), parts + length)))
-            break;
-    if (i == count) /* a tuple that is made may make garbage go, and so Python run */
-        key = PyTuple_New(length);
-    for (i = 0; i < length; i++) {
+    return PyTuple_Check(value) ? PyTuple_GetItem(value, i) : PyList_GetItem(value, i);
+}
+
+/* How many tensors a list or a tuple has; 0 for what is no such, or has something else in it as well. */
+static Py_ssize_t tensors_in(PyObject *value)
+{
+    Py_ssize_t count = PyTuple_CheckExact(value) ? PyTuple_Size(value) : PyList_CheckExact(value) ? PyList_Size(value) : 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!PyObject_TypeCheck(item(value, i), kf_tensor_type))
+            return 0;
+    return count;
+}
+
+/* The same of any argument, of which at most so many are put there. */
+static Py_ssize_t add_part(PyObject *value, PyObject **key, Py_ssize_t most)
+{
+    Py_ssize_t count = tensors_in(value), length = 0;
+    if (4 * count + 4 > most)
+        return 0;
+    if (PyObject_TypeCheck(value, kf_tensor_type))
+        return add_tensor(value, key);
+    key[length++] = (PyObject *)Py_TYPE(value);
+    for (Py_ssize_t i = 0, added; i < count; i++, length += added)
+        if (!(added = add_tensor(item(value, i), key + length)))
+            return 0;
+    if (!count && PyList_Check(value))
+        return 0;
+    if (PyFloat_CheckExact(value) && PyFloat_AsDouble(value) == 0) /* equal, but not the same */
+        value = signbit(PyFloat_AsDouble(value)) ? minus_zero : plus_zero;
+    key[length++] = count ? (PyObject *)Py_TYPE(value) : value;
+    return length;
+}
+
+/* Recipes that were found for calls of a few parts, by the very objects these are. */
+static struct met {
+    PyObject *recipes, *found, *parts[FEW_PARTS];
+    Py_ssize_t length;
+} met[MET];
+
+/* Where a recipe for such parts is, or will be. */
+static struct met *place_of(PyObject *recipes, PyObject *const *parts, Py_ssize_t length)
+{
+    uint64_t hash = (uintptr_t)recipes;
+    for (Py_ssize_t i = 0; i < length; i++)
+        hash = kf_mixed(hash, (uintptr_t)parts[i]);
+    return &met[hash % MET];
+}
+
+/* Keeps a recipe for parts, all of which it holds. */
+static void meet(struct met *place, PyObject *recipes, PyObject *const *parts, Py_ssize_t length, PyObject *found)
+{
+    struct met before = *place, fresh = {.recipes = Py_NewRef(recipes), .found = Py_NewRef(found), .length = length};
+    for (Py_ssize_t i = 0; i < length; i++)
+        fresh.parts[i] = Py_NewRef(parts[i]);
+    *place = fresh;
+    for (Py_ssize_t i = 0; i < before.length; i++)
+        Py_DECREF(before.parts[i]);
+    Py_XDECREF(before.recipes);
+    Py_XDECREF(before.found);
+}
+
+/* The recipe kept for parts, a new reference; NULL where there is none, with an error set or not.  To look for it may run
+   Python, so the parts are held. */
+static PyObject *looked_up(PyObject *recipes, PyObject *const *parts, Py_ssize_t length)
+{
+    PyObject *held[MOST_PARTS], *found = NULL;
+    for (Py_ssize_t i = 0; i < length; i++)
+        held[i] = Py_NewRef(parts[i]);
+    PyObject *key = PyTuple_New(length); /* a tuple that is made may make garbage go, and so Python run */
+    for (Py_ssize_t i = 0; i < length; i++) {
         if (key)
-            PyTuple_SetItem(key, i, parts[i]);
+            PyTuple_SetItem(key, i, held[i]);
         else
-            Py_DECREF(parts[i]);
+            Py_DECREF(held[i]);
     }
     if (key && (found = PyDict_GetItemWithError(recipes, key)))
         Py_INCREF(found);
+    if (found && length <= FEW_PARTS) {
+        for (Py_ssize_t i = 0; i < length; i++)
+            held[i] = PyTuple_GetItem(key, i);
+        meet(place_of(recipes, held, length), recipes, held, length, found);
+    }
     Py_XDECREF(key);
     if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError))
         PyErr_Clear(); /* what cannot be hashed has no recipe */
     return found;
 }
 
+/* The recipe kept for a call's arguments, a new reference; NULL where there is none, with an error set or not. */
+static PyObject *recipe_for(PyObject *recipes, PyObject *arguments)
+{
+    PyObject *parts[MOST_PARTS], *type, *found = NULL;
+    Py_ssize_t length = 1, count = PyTuple_Size(arguments), i = 0;
+    if (!(parts[0] = type = PyObject_GetAttr(types, default_float)))
+        return NULL;
+    for (Py_ssize_t added; i < count; i++, length += added)
+        if (!(added = add_part(PyTuple_GetItem(arguments, i), parts + length, MOST_PARTS - length)))
+            break;
+    if (i == count) {
+        struct met *place = length <= FEW_PARTS ? place_of(recipes, parts, length) : NULL;
+        if (place && place->recipes == recipes && place->length == length &&
+            !memcmp(place->parts, parts, (size_t)length * sizeof *parts))
+            found = Py_NewRef(place->found);
+        else
+            found = looked_up(recipes, parts, length);
+    }
+    Py_DECREF(type);
+    return found;
+}
+
 /* The nodes of the tensors among arguments, a new tuple; the first tensor, and the one at a place, borrowed. */
 static PyObject *nodes_of(PyObject *arguments, long place, PyObject **first, PyObject **at)
 {
-    Py_ssize_t count = PyTuple_Size(arguments);
-    PyObject *found = PyList_New(0);
+    Py_ssize_t count = PyTuple_Size(arguments), met = 0;
+    PyObject *nodes[MOST_PARTS];
     *first = *at = NULL;
-    for (Py_ssize_t i = 0, met = 0; found && i < count; i++) {
+    for (Py_ssize_t i = 0; i < count && met < MOST_PARTS; i++) {
         PyObject *value = PyTuple_GetItem(arguments, i);
-        if (!PyObject_TypeCheck(value, kf_tensor_type))
-            continue;
-        *first = *first ? *first : value;
-        *at = met++ == place ? value : *at;
-        if (PyList_Append(found, ((kf_tensor *)value)->node))
-            Py_CLEAR(found);
+        Py_ssize_t inside = tensors_in(value);
+        for (Py_ssize_t j = 0; j < (inside ? inside : 1) && met < MOST_PARTS; j++) {
+            PyObject *one = inside ? item(value, j) : value;
+            if (!PyObject_TypeCheck(one, kf_tensor_type))
+                continue;
+            *first = *first ? *first : one;
+            *at = met == place ? one : *at;
+            nodes[met++] = Py_NewRef(((kf_tensor *)one)->node);
+        }
     }
-    PyObject *nodes = found ? PyList_AsTuple(found) : NULL;
-    Py_XDECREF(found);
-    return nodes;
+    PyObject *found = PyTuple_New(met);
+    for (Py_ssize_t i = 0; i < met; i++) {
+        if (found)
+            PyTuple_SetItem(found, i, nodes[i]);
+        else
+            Py_DECREF(nodes[i]);
+    }
+    return found;
 }
 
-/* The tensor a composite gives of a tuple of arguments by a recipe; None where it has none. */
-static PyObject *applied_of(PyObject *recipes, PyObject *arguments)
+/* The tensor a composite gives of a tuple of arguments by a recipe; None where it has none.  The user's frame is so far
+   up, or further. */
+static PyObject *applied_of(PyObject *recipes, PyObject *arguments, long up)
 {
     int other = holds(spelling);
     if (!other)
         other = holds(narrow_type);
     if (other)
         return other < 0 ? NULL : Py_NewRef(Py_None);
-    PyObject *known = recipe_for(recipes, arguments), *call, *tracked, *shape, *dtype, *recipe, *first, *at;
+    PyObject *known = recipe_for(recipes, arguments), *part[KNOWN], *first, *at, *result = NULL;
     if (!known || known == Py_None)
         return known || PyErr_Occurred() ? known : Py_NewRef(Py_None);
-    long place;
-    PyObject *result = NULL;
-    if (PyArg_ParseTuple(known, "OOOOOl", &call, &recipe, &tracked, &shape, &dtype, &place)) {
+    for (Py_ssize_t i = 0; i < KNOWN; i++) /* op, recipe, tracked, shape, dtype, place */
+        if (!(part[i] = PyTuple_GetItem(known, i)))
+            break;
+    long place = PyErr_Occurred() ? -1 : PyLong_AsLong(part[KNOWN - 1]);
+    if (!PyErr_Occurred()) {
         PyObject *nodes = nodes_of(arguments, place, &first, &at);
         if (nodes && at)
             result = derived(at, ((kf_tensor *)at)->node); /* changes in place of one are none of the other */
         else if (nodes && first)
-            result = wrapped(Py_TYPE(first), kf_node_of(call, nodes, recipe, shape, dtype), tracked, 1);
+            result = wrapped(Py_TYPE(first), kf_node_of(part[0], nodes, part[1], part[3], part[4]), part[2], up);
         Py_XDECREF(nodes);
     }
     Py_DECREF(known);
@@ -416,7 +508,99 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
     (void)module;
     if (count != 2 || !types || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
         return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
-    return applied_of(given[0], given[1]);
+    return applied_of(given[0], given[1], 1);
+}
+
+/* --------------------------------------------------------------------------------------------------- methods */
+
+/* A composite as an attribute of a class: it looks for a recipe first, and calls the function of Python where there is
+   none.  names: what Python keeps of a function beside, its name and its documentation. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *function, *recipes, *names;
+} Method;
+
+static PyObject *method_type; /* of Python: a function bound to its first argument */
+
+static PyObject *make_method(PyTypeObject *type, PyObject *given, PyObject *keywords)
+{
+    PyObject *function, *recipes;
+    static char *names[] = {"function", "recipes", NULL};
+    if (!PyArg_ParseTupleAndKeywords(given, keywords, "OO!:Method", names, &function, &PyDict_Type, &recipes))
+        return NULL;
+    Method *self = kf_new(type);
+    if (!self)
+        return NULL;
+    self->function = Py_NewRef(function);
+    self->recipes = Py_NewRef(recipes);
+    return (PyObject *)self;
+}
+
+static PyObject *call_method(PyObject *given, PyObject *arguments, PyObject *keywords)
+{
+    Method *self = (Method *)given;
+    PyObject *found = keywords && PyDict_Size(keywords) ? NULL : applied_of(self->recipes, arguments, 0);
+    if (found && found != Py_None)
+        return found;
+    Py_XDECREF(found);
+    return PyErr_Occurred() ? NULL : PyObject_Call(self->function, arguments, keywords);
+}
+
+static PyObject *bound(PyObject *self, PyObject *object, PyObject *type)
+{
+    (void)type;
+    return object && object != Py_None ? PyObject_CallFunctionObjArgs(method_type, self, object, NULL) : Py_NewRef(self);
+}
+
+/* The name that a method is found under in its module, which is all that is kept of one. */
+static PyObject *reduced(PyObject *self, PyObject *none)
+{
+    (void)none;
+    return PyObject_GetAttrString(self, "__qualname__");
+}
+
+static PyObject *shown(PyObject *self)
+{
+    PyObject *name = reduced(self, NULL), *text = name ? PyUnicode_FromFormat("<function %S at %p>", name, self) : NULL;
+    Py_XDECREF(name);
+    return text;
+}
+
+static void leave_method(PyObject *self)
+{
+    (void)self;
+}
+
+KF_KEEPS(Method, function, names, leave_method)
+
+static PyMemberDef method_members[] = {
+    KF_FIELD(Method, recipes, "recipes"), {"__dictoffset__", T_PYSSIZET, offsetof(Method, names), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyGetSetDef method_places[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+                                      {NULL, NULL, NULL, NULL, NULL}};
+
+static PyMethodDef method_methods[] = {
+    {"__reduce__", reduced, METH_NOARGS, "The name it is found under."}, {NULL, NULL, 0, NULL}};
+
+static PyType_Slot method_slots[] = {
+    {Py_tp_methods, method_methods}, {Py_tp_repr, shown},
+    {Py_tp_new, make_method}, {Py_tp_call, call_method}, {Py_tp_descr_get, bound},
+    {Py_tp_traverse, Method_traverse}, {Py_tp_clear, Method_clear}, {Py_tp_dealloc, Method_forget},
+    {Py_tp_members, method_members}, {Py_tp_getset, method_places}, {0, NULL}};
+
+static PyType_Spec method_spec = {
+    "kernelforge.native._native.Method", sizeof(Method), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR, method_slots};
+
+static bool add_methods(PyObject *module)
+{
+    PyObject *types_of_python = PyImport_ImportModule("types");
+    PyObject *before = method_type;
+    method_type = types_of_python ? PyObject_GetAttrString(types_of_python, "MethodType") : NULL;
+    Py_XDECREF(types_of_python);
+    Py_XDECREF(before);
+    return method_type && kf_add_type(module, "Method", &method_spec);
 }
 
 /* -------------------------------------------------------------------------------------------------- the type */
@@ -480,10 +664,11 @@ int kf_add_tensors(PyObject *module)
         PyObject **name;
         const char *text;
     } names[] = {{&any_arithmetic, "_any_arithmetic"}, {&any_scalar, "_any_unary"}, {&default_float, "default_float"}, {&touched, "touched"},
-                 {&co_filename, "co_filename"}, {&f_back, "f_back"}, {&f_lasti, "f_lasti"}};
+                 {&co_filename, "co_filename"}, {&f_back, "f_back"}, {&f_lasti, "f_lasti"}, {&plus_zero, "0.0"},
+                 {&minus_zero, "-0.0"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!*names[i].name && !(*names[i].name = PyUnicode_InternFromString(names[i].text)))
             return -1;
     kf_tensor_type = kf_add_type(module, "Tensor", &spec);
-    return kf_tensor_type ? PyModule_AddFunctions(module, functions) : -1;
+    return kf_tensor_type && add_methods(module) ? PyModule_AddFunctions(module, functions) : -1;
 }

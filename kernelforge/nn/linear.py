@@ -56,7 +56,7 @@ class Linear(Uniform):
         """
         if not input.ndim or input.shape[-1] != self.in_features:
             raise ShapeError(f"{self!r} of {input.shape}: the last dimension must be {self.in_features}")
-        return input.linear(self.weight.T, self.bias)
+        return input._linear_by_rows(self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The sizes."""

@@ -47,10 +47,12 @@ from kernelforge.replay.identities import asks_by_name, asks_itself
 from kernelforge.replay.others import of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import FUNCTIONS
 from kernelforge.tensor.stops import stops
 
 SIMPLE: Final = (
     bool, int, float, complex, str, bytes, type(None), type(...), slice, range, DType, np.generic, np.dtype,
+    *FUNCTIONS[1:],
 )  # fmt: skip
 MOST_HOLDERS: Final = 200_000
 _OURS, _NUMPY = [

@@ -20,8 +20,8 @@ from kernelforge.tensor.core import Core, narrow_type
 from kernelforge.tensor.inplace import InPlace
 
 NARROW: Final = """
-    dot matmul mm bmm mv addmm addmv addbmm baddbmm linear bilinear conv1d conv2d conv3d conv_transpose1d
-    conv_transpose2d conv_transpose3d scaled_dot_product_attention"""
+    dot matmul __matmul__ mm bmm mv addmm addmv addbmm baddbmm linear _linear_by_rows bilinear conv1d conv2d conv3d
+    conv_transpose1d conv_transpose2d conv_transpose3d scaled_dot_product_attention"""
 WIDE: Final = """
     exp expm1 exp2 log log10 log2 log1p rsqrt reciprocal pow __pow__ __rpow__ acos asin cosh sinh tan erfinv
     softmax log_softmax softmin logsumexp softplus cumsum cumprod prod sum norm layernorm layer_norm group_norm

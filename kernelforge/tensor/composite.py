@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import update_wrapper, wraps
+from inspect import getattr_static
+from itertools import islice
+from operator import is_
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from codegen.dtypes import DType, dtypes
@@ -21,18 +25,22 @@ from kernelforge.tensor.core import Core, grad_enabled, narrow_type
 
 if TYPE_CHECKING:
     from kernelforge import calls
-    from kernelforge.calls import Recipe
 else:
     later(globals(), calls="kernelforge.calls")
 
+_OTHERS: Final = frozenset(("copy", "gradient", "detach"))  # operations that are more than their sources and attributes
 MOST_RECIPES: Final = 4096  # of one function
 NEW: Final[Any] = object()
 
-Known = tuple[str, "Recipe", bool | None, Shape, DType, int]
-"""Of a call: its operation, recipe, whether gradients flow through the result, its shape, dtype, the result's place."""
+Known = tuple[str, Any, bool | None, Shape, DType, int]
+"""Of a call: its operation, its recipe or the attribute of the one operation it is, whether gradients flow through the
+result, its shape, dtype, the result's place."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", bound=type)
+FUNCTIONS: Final = (FunctionType,) if compiled is None else (FunctionType, compiled.Method)
+"""What methods of tensors are."""
 
 
 @contextmanager
@@ -80,6 +88,37 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
     return called
 
 
+def with_shortcuts(cls: C) -> C:
+    """The class, with each composite among its methods in C's form, which looks for a recipe before Python is asked."""
+    for name in dir(cls):
+        method = getattr_static(cls, name)
+        if isinstance(method, FunctionType) and hasattr(method, "recipes"):
+            setattr(cls, name, shortcut(method, "kernelforge.tensor", f"{cls.__name__}.{name}"))
+    return cls
+
+
+def shortcut(function: Callable[..., Any], module: str, name: str) -> Any:
+    """A function that has recipes in C's form, found in a module under a name; as it is where C is not built."""
+    if compiled is None:
+        return function
+    found = update_wrapper(compiled.Method(function, function.recipes), function)  # type: ignore[attr-defined]
+    found.__module__, found.__qualname__ = module, name
+    return found
+
+
+def of_tensors(function: Callable[P, T]) -> Callable[P, T]:
+    """A composite where all arguments are tensors; of a number, which is new each time, the function."""
+    known: Any = composite(function)
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        plain = not kwargs and all(isinstance(value, Core) for value in args)
+        return known(*args) if plain else function(*args, **kwargs)
+
+    called.recipes = known.recipes  # type: ignore[attr-defined]
+    return called
+
+
 def _called(known: Known, tensors: tuple[Core, ...]) -> Core:
     """What a recipe gives of tensors; also where that is one of them as it is, changes in place of it are its own."""
     op, recipe, tracked, shape, dtype, place = known
@@ -114,14 +153,27 @@ def _signature(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Cor
     key: list[object] = [dtypes.default_float, *kwargs]
     for value in (*args, *kwargs.values()) if kwargs else args:
         if isinstance(value, Core):
-            node = value._node
             tensors.append(value)
-            key += (node.shape, node.dtype, node.device, value._tracked)
+            key += _part(value)
+        elif _are_tensors(value):
+            tensors += value
+            key += (value.__class__, *[part for x in value for part in _part(x)], value.__class__)
         elif value.__class__ is list:
             key += (list, tuple(value))
         else:
             key += (type(value), str(value) if value.__class__ is float and not value else value)
     return tuple(tensors), tuple(key)
+
+
+def _part(x: Core) -> tuple[object, ...]:
+    """What a recipe depends on of a tensor."""
+    node = x._node
+    return node.shape, node.dtype, node.device, x._tracked
+
+
+def _are_tensors(value: Any) -> bool:
+    """True for a list or a tuple of tensors."""
+    return value.__class__ in (list, tuple) and len(value) > 0 and all(isinstance(x, Core) for x in value)
 
 
 def _recorded(
@@ -133,9 +185,15 @@ def _recorded(
     inputs = calls.placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
     with spelled_out():
         given = iter([tensor._wrap(node, tensor._tracked) for node, tensor in zip(inputs, tensors)])
-        stand_ins = [next(given) if isinstance(value, Core) else value for value in (*args, *kwargs.values())]
+        stand_ins = [
+            next(given) if isinstance(value, Core) else value.__class__(islice(given, len(value)))
+            if _are_tensors(value) else value for value in (*args, *kwargs.values())
+        ]  # fmt: skip
         result = function(*stand_ins[: len(args)], **dict(zip(kwargs, stand_ins[len(args) :])))
     if not isinstance(result, Core):
         return None
-    recipe = calls.Recipe(function.__name__, inputs, result._node)
+    node, tracked = result._node, result._tracked
+    if node.op not in _OTHERS and node.src and len(node.src) == len(inputs) and all(map(is_, node.src, inputs)):
+        return node.op, node.attr, tracked, node.shape, node.dtype, len(inputs)
+    recipe = calls.Recipe(function.__name__, inputs, node)
     return ("call", recipe, result._tracked, recipe.shape, recipe.dtype, recipe.result) if recipe.is_sound else None

@@ -31,6 +31,7 @@ class Counting(Statistics):
 
     # Searching --------------------------------------------------------------------------------------------------
 
+    @composite
     def searchsorted(
         self,
         values: Self | float,

@@ -18,7 +18,7 @@ from kernelforge import graph
 from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.native import compiled
 from kernelforge.tensor.bits import Bits
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, is_spelling, of_tensors
 from kernelforge.tensor.core import Core, Operand, broadcast, broadcasts, narrow_type, pinned
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
@@ -194,10 +194,12 @@ class Elementwise(Bits):
         rest = negative.where(-x, x).mod((y < 0).where(-y, y))
         return negative.where(-rest, rest)
 
+    @of_tensors
     def maximum(self, other: Operand) -> Self:
         """The larger of both at each place; NaN where either is NaN."""
         return self._arithmetic("max", other, False)
 
+    @of_tensors
     def minimum(self, other: Operand) -> Self:
         """The smaller of both at each place; NaN where either is NaN."""
         return self._arithmetic("min", other, False)
@@ -295,32 +297,29 @@ class Elementwise(Bits):
 
     # Comparison and selection -----------------------------------------------------------------------------------
 
-    def _compare(self, op: str, other: Operand, reverse: bool = False) -> Self:
-        return self._arithmetic(op, other, reverse)
-
     def lt(self, other: Operand) -> Self:
         """True where self < other."""
-        return self._compare("lt", other)
+        return self._arithmetic("lt", other, False)
 
     def le(self, other: Operand) -> Self:
         """True where self <= other."""
-        return self._compare("le", other)
+        return self._arithmetic("le", other, False)
 
     def gt(self, other: Operand) -> Self:
         """True where self > other."""
-        return self._compare("lt", other, reverse=True)
+        return self._arithmetic("lt", other, True)
 
     def ge(self, other: Operand) -> Self:
         """True where self >= other."""
-        return self._compare("le", other, reverse=True)
+        return self._arithmetic("le", other, True)
 
     def eq(self, other: Operand) -> Self:
         """True where both are equal; NaN equals nothing."""
-        return self._compare("eq", other)
+        return self._arithmetic("eq", other, False)
 
     def ne(self, other: Operand) -> Self:
         """True where both differ."""
-        return self._compare("ne", other)
+        return self._arithmetic("ne", other, False)
 
     @overload
     def where(self) -> tuple[Self, ...]: ...
@@ -328,6 +327,7 @@ class Elementwise(Bits):
     @overload
     def where(self, x: Operand, y: Operand) -> Self: ...
 
+    @composite
     def where(self, x: Operand | None = None, y: Operand | None = None) -> Self | tuple[Self, ...]:
         """x where self is true, else y, all three broadcast together; without both, where self is not zero.
 
@@ -335,7 +335,7 @@ class Elementwise(Bits):
         [4, 10, 10]
         """
         if x is None and y is None:
-            return self.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+            return NotImplemented if is_spelling() else self.nonzero(as_tuple=True)  # type: ignore[attr-defined]
         if x is None or y is None:
             raise ArgumentError("where() takes both x and y, or neither")
         return self._choice(x, y)
@@ -377,15 +377,18 @@ class Elementwise(Bits):
         """Another name of clamp()."""
         return self.clamp(min_, max_)
 
+    @composite
     def isnan(self) -> Self:
         """True where the value is NaN."""
         return self.ne(self)
 
+    @composite
     def isinf(self, detect_positive: bool = True, detect_negative: bool = True) -> Self:
         """True where the value is infinite, of the signs asked for."""
         positive, negative = self.eq(math.inf), self.eq(-math.inf)
         return (positive & detect_positive) | (negative & detect_negative)
 
+    @composite
     def isfinite(self) -> Self:
         """True where the value is neither infinite nor NaN."""
         return self._floating().abs() < math.inf
@@ -451,9 +454,11 @@ class Elementwise(Bits):
     def __rtruediv__(self, other: Operand) -> Self:
         return self.div(other, reverse=True)
 
+    @composite
     def __floordiv__(self, other: Operand) -> Self:
         return self._rounded_down(other, False)
 
+    @composite
     def __rfloordiv__(self, other: Operand) -> Self:
         return self._rounded_down(other, True)
 
@@ -490,22 +495,22 @@ class Elementwise(Bits):
         return self.pow(other, reverse=True)
 
     def __lt__(self, other: Operand) -> Self:
-        return self._compare("lt", other)
+        return self._arithmetic("lt", other, False)
 
     def __le__(self, other: Operand) -> Self:
-        return self._compare("le", other)
+        return self._arithmetic("le", other, False)
 
     def __gt__(self, other: Operand) -> Self:
-        return self._compare("lt", other, True)
+        return self._arithmetic("lt", other, True)
 
     def __ge__(self, other: Operand) -> Self:
-        return self._compare("le", other, True)
+        return self._arithmetic("le", other, True)
 
     def __eq__(self, other: Any) -> Self:  # type: ignore[override]
-        return self._compare("eq", other)
+        return self._arithmetic("eq", other, False)
 
     def __ne__(self, other: Any) -> Self:  # type: ignore[override]
-        return self._compare("ne", other)
+        return self._arithmetic("ne", other, False)
 
     __hash__ = Bits.__hash__
 

@@ -27,47 +27,58 @@ class Functions(Elementwise):
     def _function(self, op: str) -> Self:
         return self._derived(graph.elementwise(op, self._floating()._node))
 
+    @composite
     def exp(self) -> Self:
         """e to the power of each value."""
         return self._unary("exp")
 
+    @composite
     def exp2(self) -> Self:
         """2 to the power of each value."""
         return self._unary("exp2")
 
+    @composite
     def expm1(self) -> Self:
         """exp(self) - 1, accurate near zero."""
         return self._unary("expm1")
 
+    @composite
     def log(self) -> Self:
         """The natural logarithm."""
         return self._unary("log")
 
+    @composite
     def log2(self) -> Self:
         """The logarithm to base 2."""
         return self._unary("log2")
 
     @composite
+    @composite
     def log10(self) -> Self:
         """The logarithm to base 10."""
         return self._unary("log2") * math.log10(2)
 
+    @composite
     def log1p(self) -> Self:
         """log(1 + self), accurate near zero."""
         return self._unary("log1p")
 
+    @composite
     def sqrt(self) -> Self:
         """The square root."""
         return self._unary("sqrt")
 
+    @composite
     def rsqrt(self) -> Self:
         """1 / sqrt(self)."""
         return self._unary("rsqrt")
 
+    @composite
     def sin(self) -> Self:
         """The sine of an angle in radians."""
         return self._unary("sin")
 
+    @composite
     def cos(self) -> Self:
         """The cosine of an angle in radians."""
         return self._unary("cos")
@@ -101,6 +112,7 @@ class Functions(Elementwise):
         half = far.where(self - SHIFT, self).exp() * 0.5
         return far.where(half * math.exp(SHIFT), half)
 
+    @composite
     def tanh(self) -> Self:
         """The hyperbolic tangent."""
         return self._unary("tanh")
@@ -180,22 +192,27 @@ class Functions(Elementwise):
 
     # Inverse functions ------------------------------------------------------------------------------------------
 
+    @composite
     def asin(self) -> Self:
         """The angle in radians whose sine is each value."""
         return self._unary("asin")
 
+    @composite
     def acos(self) -> Self:
         """The angle in radians whose cosine is each value."""
         return self._unary("acos")
 
+    @composite
     def atan(self) -> Self:
         """The angle in radians whose tangent is each value."""
         return self._unary("atan")
 
+    @composite
     def asinh(self) -> Self:
         """The inverse of sinh."""
         return self._unary("asinh")
 
+    @composite
     def acosh(self) -> Self:
         """The inverse of cosh."""
         return self._unary("acosh")

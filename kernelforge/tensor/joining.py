@@ -157,6 +157,7 @@ class Joining(Movement):
 
     # Joining ----------------------------------------------------------------------------------------------------
 
+    @composite
     def cat(self, *others: Self, dim: int = 0) -> Self:
         """This tensor and others joined along dim; Tensor.cat(a, b, c, dim=...) and Tensor.cat([a, b], dim) as well.
 
@@ -170,14 +171,10 @@ class Joining(Movement):
             first, *rest = [x.cast(kind) for x in (first, *rest)]
         if any(x.ndim != first.ndim for x in rest):
             first, *rest = _without_empty((first, *rest))
-        return first._cat(dim, *rest)
-
-    @composite
-    def _cat(self, dim: int, *others: Self) -> Self:
-        tensors = (self, *others)
-        dim = self._dim(dim, "cat")
+        tensors = (first, *rest)
+        dim = first._dim(dim, "cat")
         shapes.joined_shape([x.shape for x in tensors], dim)
-        return self._joined(tensors, dim)
+        return first._joined(tensors, dim)
 
     def _joined(self, tensors: tuple[Self, ...], dim: int) -> Self:
         """Each tensor padded with zeros to the whole length, and the first whose part a place belongs to selected."""
@@ -197,15 +194,12 @@ class Joining(Movement):
             result = (position < stop).where(x, result)
         return result
 
+    @composite
     def stack(self, *others: Self, dim: int = 0) -> Self:
         """This tensor and others, of one shape, along a new dimension; Tensor.stack([a, b], dim) as well."""
         (first, *rest), dim = _listed((self, *others), dim)
-        return first._stack(dim, *rest)
-
-    @composite
-    def _stack(self, dim: int, *others: Self) -> Self:
-        tensors = [x.unsqueeze(dim) for x in (self, *others)]
-        return tensors[0].cat(*tensors[1:], dim=self._dim(dim, "stack", extra=1))
+        tensors = [x.unsqueeze(dim) for x in (first, *rest)]
+        return tensors[0].cat(*tensors[1:], dim=first._dim(dim, "stack", extra=1))
 
     def meshgrid(self, *others: Self, indexing: str = "ij") -> tuple[Self, ...]:
         """Vectors expanded to the grid they span: result i varies along dimension i; "xy" exchanges the first two."""

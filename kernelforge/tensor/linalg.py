@@ -60,6 +60,7 @@ class Linalg(Reduce):
         """The matrix product self @ x, or x @ self if reverse."""
         return self._as_tensor(x).dot(self, dtype) if reverse else self.dot(x, dtype)
 
+    @composite
     def __matmul__(self, other: Self) -> Self:
         return self.dot(other)
 
@@ -76,6 +77,11 @@ class Linalg(Reduce):
         """self @ weight + bias, for a weight of [in, out]; a weight vector scales instead."""
         x = self * weight if weight.ndim == 1 else self.dot(weight, dtype)
         return x if bias is None else x + bias
+
+    @composite
+    def _linear_by_rows(self, weight: Self, bias: Self | None = None) -> Self:
+        """self @ weight.T + bias, for a weight of [out, in]."""
+        return self.linear(weight.T, bias)
 
     @classmethod
     @composite

@@ -20,6 +20,7 @@ from kernelforge.errors import DTypeError, PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, broadcast, expanded
 
 
@@ -157,6 +158,7 @@ class Movement(Activations):
         rest = iter([dim for dim in range(self.ndim) if dim not in sources])
         return self.permute([placed[dim] if dim in placed else next(rest) for dim in range(self.ndim)])
 
+    @composite
     def flip(
         self, *axes: Any, dims: int | Sequence[int] | None = None, axis: int | Sequence[int] | None = None
     ) -> Self:

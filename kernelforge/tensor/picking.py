@@ -111,6 +111,7 @@ class Picking(Index):
         """The elements of the flattened tensor that indices of any shape name."""
         return self.flatten()[index]
 
+    @composite
     def take_along_dim(self, indices: Self, dim: int | None = None) -> Self:
         """gather() with the other dimensions broadcast together; without dim, of the flattened tensor.
 

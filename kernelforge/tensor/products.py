@@ -37,14 +37,17 @@ class Products(Linalg):
         self._check_ranks(other, ranks, what)
         return self.dot(other)
 
+    @composite
     def mm(self, mat2: Self) -> Self:
         """The product of two matrices."""
         return self._product(mat2, (2, 2), "mm")
 
+    @composite
     def mv(self, vec: Self) -> Self:
         """The product of a matrix and a vector."""
         return self._product(vec, (2, 1), "mv")
 
+    @composite
     def bmm(self, mat2: Self) -> Self:
         """The products of two equally large batches of matrices."""
         return self._product(mat2, (3, 3), "bmm")

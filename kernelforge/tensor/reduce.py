@@ -96,10 +96,12 @@ class Reduce(Diagonals):
             return self.minimum(axis)
         return self._extreme("min", axis, keepdim)
 
+    @composite
     def amax(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """Another name of max()."""
         return self.max(axis, keepdim)
 
+    @composite
     def amin(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """Another name of min()."""
         return self.min(axis, keepdim)
@@ -108,10 +110,12 @@ class Reduce(Diagonals):
         """The smallest and the largest element over axes."""
         return Extremes(self.min(axis, keepdim), self.max(axis, keepdim))
 
+    @composite
     def any(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """True where any element over axes is not zero."""
         return self.bool()._reduce("or", axis, keepdim, "any")
 
+    @composite
     def all(self, axis: Axis = None, keepdim: bool = False) -> Self:
         """True where no element over axes is zero."""
         return self.bool()._reduce("and", axis, keepdim, "all")
@@ -134,6 +138,7 @@ class Reduce(Diagonals):
         count = x.isnan().logical_not().cast(x.dtype.arithmetic).sum(axis, keepdim)
         return (x._wide().nansum(axis, keepdim) / count).cast(x.dtype)
 
+    @composite
     def count_nonzero(self, axis: Axis = None) -> Self:
         """The int64 number of elements over axes that are not zero."""
         return self.bool().sum(axis)
@@ -322,6 +327,7 @@ class Reduce(Diagonals):
 
     # Cumulative -------------------------------------------------------------------------------------------------
 
+    @composite
     def cumsum(self, axis: int = 0, dtype: DType | str | None = None) -> Self:
         """The sum of all elements up to each place along axis.
 
@@ -332,6 +338,7 @@ class Reduce(Diagonals):
         """
         return self._running_total("add", axis, dtype)
 
+    @composite
     def cumprod(self, axis: int = 0, dtype: DType | str | None = None) -> Self:
         """The product of all elements up to each place along axis; integers and bool give int64."""
         return self._running_total("mul", axis, dtype)

@@ -21,6 +21,7 @@ class Replacing(Picking):
 
     __slots__ = ()
 
+    @composite
     def masked_fill(self, mask: Self, value: Operand) -> Self:
         """value, a number or a tensor without dimensions, in this tensor's type, where mask is true, else self."""
         if isinstance(value, Core) and value.shape:

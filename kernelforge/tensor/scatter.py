@@ -57,6 +57,7 @@ class Scatter(Interchange):
         dim, places = self._along(dim, index, "gather")
         return self._derived(graph.gather(self._node, places._node, dim))
 
+    @composite
     def scatter(self, dim: int, index: Self, src: Operand, reduce: str | None = None) -> Self:
         """self with self[.., index[i, j, ..], ..] replaced by src[i, j, ..].
 
@@ -89,6 +90,7 @@ class Scatter(Interchange):
         node = graph.scatter(self._node, places._node, source._node, dim, mode)
         return self._wrap(node, self._tracked or source._tracked or None)
 
+    @composite
     def scatter_add(self, dim: int, index: Self, src: Operand) -> Self:
         """scatter() with reduce="add"."""
         return self._scattered(dim, index, src, "add")

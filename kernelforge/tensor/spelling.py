@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any, Final, TypeVar, get_overloads
 
 from kernelforge.errors import KindError
-from kernelforge.tensor.composite import applied
+from kernelforge.tensor.composite import FUNCTIONS, applied
 
 OTHER_NAMES: Final = {
     "axis": "dim",
@@ -103,7 +103,7 @@ def stub(name: str, base: type) -> str:
     body = []
     for method in sorted(dir(base)):
         function = getattr(base, method)
-        if not isinstance(function, FunctionType) or method.startswith("_"):
+        if not isinstance(function, FUNCTIONS) or method.startswith("_"):
             continue
         if any(given in OTHER_NAMES for given in signature(function).parameters) or method.rstrip("_") in MORE_NAMES:
             forms = get_overloads(function) or [function]

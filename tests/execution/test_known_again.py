@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelforge import Context, Tensor, func
+from kernelforge import Context, GlobalCounters, Tensor, func
 from kernelforge.native import compiled
 from kernelforge.optim import SGD
 from tests.forgotten import forget_plans
@@ -80,3 +80,27 @@ def test_steps_of_optimisers_are_known_beside_an_unread_parameter() -> None:
         optimiser.step()
     np.testing.assert_array_equal(weight.detach().numpy(), np.full(31, -2, np.float32))
     assert unread._stored is None
+
+
+def test_what_is_read_as_it_is_needs_no_kernel() -> None:
+    x, w = Tensor([[3.0]]).realize(), ones(41)
+    for _ in range(5):
+        x.sum().realize()
+        w.mul_(1.0).realize()
+    before, sums = GlobalCounters.kernel_count, x.sum()
+    assert compiled.computed_again(sums) and GlobalCounters.kernel_count == before
+    w *= 1.0
+    assert compiled.computed_again(w) and w.tolist() == [1] * 41
+    sums += 1
+    assert sums.item() == 4 and x.item() == 3
+
+
+def test_some_results_may_be_what_is_read() -> None:
+    x, y = ones(37), ones(37)
+    for _ in range(6):
+        same, more = x.reshape(37, 1) * 1.0, x + y
+        same.realize(more)
+        assert same.tolist() == [[1]] * 37 and more.tolist() == [2] * 37
+    same, more = x.reshape(37, 1) * 1.0, x + y
+    assert compiled.computed_together((same, more))
+    assert same.tolist() == [[1]] * 37 and more.tolist() == [2] * 37

@@ -1,12 +1,20 @@
 """Composite operations: the same values, gradients and kernels as the operations they are made of."""
 
+import copy
+import pickle
+from inspect import signature
+
 import numpy as np
 import pytest
 
+import kernelforge
+from codegen.dtypes import dtypes
 from kernelforge import GlobalCounters, Tensor, no_grad
+from kernelforge.amp import autocast
 from kernelforge.calls import expanded
 from kernelforge.errors import ShapeError
 from kernelforge.graph import toposort
+from kernelforge.nn import functional
 from kernelforge.structure import structure
 from kernelforge.tensor import composite as room
 from kernelforge.tensor.composite import composite
@@ -164,3 +172,57 @@ def test_what_gives_its_operand_as_it_is_gives_another_tensor(call, realized):
         y = call(x)
         x.zero_()
         assert (x.tolist(), y.tolist()) == ([0, 0], [1, 2])
+
+
+# As attributes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_method_is_what_the_function_of_python_is() -> None:
+    x = leaf()
+    assert signature(Tensor.exp).parameters.keys() == {"self"} and (Tensor.exp.__doc__ or "").startswith("e to")
+    assert copy.deepcopy([Tensor.relu])[0] is Tensor.relu and pickle.loads(pickle.dumps(Tensor.relu)) is Tensor.relu
+    bound = x.clamp
+    np.testing.assert_array_equal(bound(min_=0).numpy(), Tensor.clamp(x, 0, None).numpy())
+    with pytest.raises(TypeError):
+        x.exp(1, 2)
+    assert x.where.__self__ is x and (x > 0).where(1, 0).dtype is (x > 0).int().dtype
+
+
+class Halved(Tensor):
+    def exp(self) -> Tensor:
+        return super().exp() / 2
+
+
+def test_methods_of_other_classes_come_first() -> None:
+    assert Halved([0.0]).exp().tolist() == [0.5] and Tensor([0.0]).exp().tolist() == [1.0]
+
+
+def test_lists_of_tensors_have_recipes() -> None:
+    x, y, z = (Tensor([float(i)]).realize() for i in range(3))
+    for _ in range(3):
+        assert Tensor.cat([x, y, z]).tolist() == [0, 1, 2] and Tensor.cat([z, y]).tolist() == [2, 1]
+        assert kernelforge.stack((x, y), 1).tolist() == [[0, 1]] and x.cat(y, dim=0).tolist() == [0, 1]
+    only = kernelforge.cat([x])
+    only += 1
+    assert x.tolist() == [0] and only.tolist() == [1]
+
+
+def test_zeros_of_both_signs_are_told_apart() -> None:
+    x, mask = Tensor([1.0, 2.0]).realize(), Tensor([True, False]).realize()
+    for _ in range(3):
+        found = [x.masked_fill(mask, value).numpy()[0] for value in (0.0, -0.0, 0)]
+        assert [bool(np.signbit(value)) for value in found] == [False, True, False]
+
+
+def test_one_operation_is_no_call() -> None:
+    """What comes later sees the operation, and so do those who look at graphs."""
+    x = leaf()
+    assert x.exp()._node.op == "exp" and x.maximum(x.exp())._node.op == "max"
+
+
+def test_products_are_narrow_within_autocast_whatever_was_met_before() -> None:
+    x, weight = leaf(), leaf()
+    for _ in range(2):
+        assert (x @ weight.T).dtype is dtypes.float32 and functional.linear(x, weight).dtype is dtypes.float32
+        with autocast(dtype=dtypes.bfloat16):
+            assert (x @ weight.T).dtype is dtypes.bfloat16 and functional.linear(x, weight).dtype is dtypes.bfloat16

@@ -27,7 +27,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.ndim == 1:
         found = (input * weight).sum(-1)
         return found if bias is None else found + bias
-    return input.linear(weight.T, bias)
+    return input._linear_by_rows(weight, bias)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
