@@ -1,6 +1,7 @@
 /* Graphs that ran before: found by their structure, and run on other buffers, in one call. */
 
 #include "changed.h"
+#include "made.h"
 #include "sequence.h"
 #include "structure.h"
 
@@ -553,7 +554,9 @@ static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
         for (Py_ssize_t j = 0; plain && j < i; j++)
             plain = tensors[i]->node != tensors[j]->node;
     }
-    if (all > 0 && plain)
+    if (all > 0 && plain && count == 1 && (ran = kf_fill(tensors[0], under)))
+        ran = ran > 0 && !kf_forget_changed(tensors, count) ? -1 : ran;
+    else if (all > 0 && plain)
         ran = run_with_changed(tensors, count);
     else if (ran > 0 && !kf_forget_changed(tensors, count))
         ran = -1;

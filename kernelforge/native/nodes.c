@@ -346,19 +346,23 @@ static PyObject *py_find(PyObject *module, PyObject *const *given, Py_ssize_t co
     return node || PyErr_Occurred() ? (PyObject *)node : Py_NewRef(Py_None);
 }
 
+kf_node *kf_interned(PyObject *op, PyObject *mark, PyObject *src, PyObject *attr, PyObject *shape, PyObject *dtype,
+                     PyObject *device)
+{
+    struct identity identity = {.op = op, .mark = mark};
+    set_sources(&identity, src);
+    if (!identify(&identity))
+        return NULL;
+    kf_node *node = find(&identity);
+    return node || PyErr_Occurred() ? node : make_here(&identity, attr, shape, dtype, device);
+}
+
 static PyObject *py_interned(PyObject *module, PyObject *const *given, Py_ssize_t count)
 {
     (void)module;
     if (!count_is(count, 7) || !are_nodes(given[2]))
         return NULL;
-    struct identity identity = {.op = given[0], .mark = given[1]};
-    set_sources(&identity, given[2]);
-    if (!identify(&identity))
-        return NULL;
-    kf_node *node = find(&identity);
-    if (!node && !PyErr_Occurred())
-        node = make_here(&identity, given[3], given[4], given[5], given[6]);
-    return (PyObject *)node;
+    return (PyObject *)kf_interned(given[0], given[1], given[2], given[3], given[4], given[5], given[6]);
 }
 
 static PyObject *py_node_of(PyObject *module, PyObject *const *given, Py_ssize_t count)

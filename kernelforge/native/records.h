@@ -125,6 +125,7 @@ int kf_add_tensors(PyObject *module);
 int kf_add_functions(PyObject *module);
 int kf_add_structure(PyObject *module);
 int kf_add_known(PyObject *module);
+int kf_add_made(PyObject *module);
 
 /* Whether an object, or NULL, is a node that has all its fields. */
 bool kf_is_node(PyObject *given);
@@ -134,6 +135,13 @@ kf_node *kf_leaf(PyObject *buffer, PyObject *shape, PyObject *dtype);
 
 /* The node of an operation, with what follows from op, src and attr; a new reference. */
 kf_node *kf_node_of(PyObject *op, PyObject *src, PyObject *attr, PyObject *shape, PyObject *dtype);
+
+/* The node of these, a new one if there is none; a new reference.  mark: what tells it from others. */
+kf_node *kf_interned(PyObject *op, PyObject *mark, PyObject *src, PyObject *attr, PyObject *shape, PyObject *dtype,
+                     PyObject *device);
+
+/* A tensor of a node, which it takes the reference of; the user's frame is so far up, or further. */
+PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up);
 
 /* The node of a scalar operation on two arrays of the same shape and type; a new reference. */
 kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b);

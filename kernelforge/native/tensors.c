@@ -116,8 +116,7 @@ static int is_to_settle(kf_node *node)
     return found ? found != Py_False : -1;
 }
 
-/* A tensor of a node, which it takes the reference of; the user's frame is so far up, or further. */
-static PyObject *wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up)
+PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up)
 {
     if (!node)
         return NULL;
@@ -159,7 +158,7 @@ static PyObject *wrap(PyObject *type, PyObject *const *given, Py_ssize_t count)
     long up = count > 2 ? PyLong_AsLong(given[2]) : 1;
     if (!is_node(given[0]) || (up == -1 && PyErr_Occurred()))
         return NULL;
-    return wrapped((PyTypeObject *)type, (kf_node *)Py_NewRef(given[0]), given[1], up - 1);
+    return kf_wrapped((PyTypeObject *)type, (kf_node *)Py_NewRef(given[0]), given[1], up - 1);
 }
 
 /* What counts of two tensors' flags. */
@@ -173,7 +172,7 @@ static PyObject *derived(PyObject *given, PyObject *node)
     kf_tensor *self = (kf_tensor *)given;
     if (!is_node(node))
         return NULL;
-    return wrapped(Py_TYPE(given), (kf_node *)Py_NewRef(node), either(self->tracked, Py_None), 0);
+    return kf_wrapped(Py_TYPE(given), (kf_node *)Py_NewRef(node), either(self->tracked, Py_None), 0);
 }
 
 /* ------------------------------------------------------------------------------------------------ arithmetic */
@@ -267,7 +266,7 @@ static PyObject *scalar(PyObject *given, PyObject *op)
     Py_XDECREF(src);
     Py_DECREF((PyObject *)x);
     if (node)
-        return wrapped(Py_TYPE(given), node, either(self->tracked, Py_None), 1);
+        return kf_wrapped(Py_TYPE(given), node, either(self->tracked, Py_None), 1);
     return PyErr_Occurred() ? NULL : PyObject_CallMethodObjArgs(given, any_scalar, op, NULL);
 }
 
@@ -314,7 +313,7 @@ static PyObject *arithmetic(PyObject *given, PyObject *const *arguments, Py_ssiz
     PyObject *tracked = result == bool_type ? Py_None : self->tracked;
     if (result != bool_type && PyObject_TypeCheck(other, kf_tensor_type))
         tracked = either(tracked, ((kf_tensor *)other)->tracked);
-    return wrapped(Py_TYPE(given), node, tracked, 1);
+    return kf_wrapped(Py_TYPE(given), node, tracked, 1);
 }
 
 /* ------------------------------------------------------------------------------------------------ composites */
@@ -495,7 +494,7 @@ static PyObject *applied_of(PyObject *recipes, PyObject *arguments, long up)
         if (nodes && at)
             result = derived(at, ((kf_tensor *)at)->node); /* changes in place of one are none of the other */
         else if (nodes && first)
-            result = wrapped(Py_TYPE(first), kf_node_of(part[0], nodes, part[1], part[3], part[4]), part[2], up);
+            result = kf_wrapped(Py_TYPE(first), kf_node_of(part[0], nodes, part[1], part[3], part[4]), part[2], up);
         Py_XDECREF(nodes);
     }
     Py_DECREF(known);

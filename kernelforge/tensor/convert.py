@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
 from kernelforge import graph
-from kernelforge.buffer import Buffer
 from kernelforge.carried import unasked
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
@@ -28,6 +27,7 @@ from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
 from kernelforge.tensor.core import Core, forget_elsewhere, leaves, pending
+from kernelforge.tensor.create import filled
 from kernelforge.tensor.forgetting import forget_unasked
 from kernelforge.tensor.pressure import LONG
 from kernelforge.tensor.random import Random
@@ -82,9 +82,8 @@ class Convert(Random):
     def _computed_again(self) -> bool:
         """True when the tensor is computed, which took little: the like was met before."""
         node = self._node
-        if node.device is None and not self._tracked and (value := graph.uniform(node)) is not None:
-            buffer: Buffer | None = Buffer.filled(node.size, value.attr, node.dtype, Device.DEFAULT)
-        else:
+        buffer = filled(node) if node.device is None and not self._tracked else None
+        if buffer is None:
             waits = pending and any(x._node.depth >= LONG for x in pending.values() if x is not self)
             if waits or node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
                 return False

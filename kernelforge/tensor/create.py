@@ -7,6 +7,8 @@ they cost no memory and join the kernel that uses them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +19,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import ArgumentError, DTypeError, KindError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
+from kernelforge.native import compiled
 from kernelforge.tensor.core import Core, expanded, is_number, literal_dtype, pinned
 
 
@@ -80,6 +83,11 @@ def _between(count: int, start: float, stop: float, dtype: DType) -> graph.Node:
     return graph.elementwise("where", first, low, high)
 
 
+def kept(function: Callable[..., Any]) -> Any:
+    """A method of the class that makes constants of its arguments alone, which C makes again where these are plain."""
+    return function if compiled is None else update_wrapper(compiled.Maker(function), function)
+
+
 class Create(Core):
     """Class methods that make tensors of constants and positions."""
 
@@ -141,6 +149,7 @@ class Create(Core):
         return cls.arange(start, start + (count - 0.5) * step, step, **kwargs)
 
     @classmethod
+    @kept
     def full(
         cls,
         shape: Any,
@@ -166,6 +175,7 @@ class Create(Core):
         return cls._made(graph.full(sizes, value, kind), device, requires_grad)
 
     @classmethod
+    @kept
     def zeros(
         cls,
         *shape: Any,
@@ -178,6 +188,7 @@ class Create(Core):
         return cls._made(graph.full(as_shape(shape), 0.0, kind), device, requires_grad)
 
     @classmethod
+    @kept
     def ones(
         cls,
         *shape: Any,
@@ -190,6 +201,7 @@ class Create(Core):
         return cls._made(graph.full(as_shape(shape), 1.0, kind), device, requires_grad)
 
     @classmethod
+    @kept
     def arange(
         cls,
         start: float | None = None,
@@ -232,6 +244,7 @@ class Create(Core):
         return cls._made(graph.cast(_ramp(count, step, start, work), kind), device, requires_grad)
 
     @classmethod
+    @kept
     def linspace(
         cls,
         start: float,
@@ -262,6 +275,7 @@ class Create(Core):
         return cls._made(graph.cast(node, kind), device, requires_grad)
 
     @classmethod
+    @kept
     def eye(
         cls,
         n: int,
@@ -320,3 +334,13 @@ class Create(Core):
         """Arguments that make something like this tensor; one that is None says nothing."""
         told = {name: value for name, value in given.items() if value is not None}
         return {"device": self._node.device, "dtype": self.dtype, **told}
+
+
+def filled(node: graph.Node) -> Buffer | None:
+    """A buffer on the default device of a node whose elements visibly have one value; None of another node."""
+    value = graph.uniform(node)
+    return None if value is None else Buffer.filled(node.size, value.attr, node.dtype, Device.DEFAULT)
+
+
+if compiled is not None:
+    compiled.set_made(dtypes, lambda: Device.DEFAULT, filled)

@@ -1,0 +1,281 @@
+/* Tensors that are made of nothing but a few plain arguments: their nodes again, without asking Python how. */
+
+#include "made.h"
+#include "structure.h"
+
+#include <math.h>
+
+enum { MOST_PARTS = 40, MOST_KEPT = 4096, KEPT = 7, FILLS = 64, LARGE = 1 << 14 /* elements */ };
+
+static PyObject *types, *default_device, *filled, *default_float, *default_int, *plus_zero, *minus_zero;
+
+/* A function of a class that makes a tensor.  kept: by arguments, what the node of the result is made of; names: what
+   Python keeps of a function beside, its name and its documentation. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *function, *kept, *names;
+} Maker;
+
+static bool are_whole(PyObject *tuple)
+{
+    bool whole = true;
+    for (Py_ssize_t i = 0; whole && i < PyTuple_Size(tuple); i++)
+        whole = PyLong_CheckExact(PyTuple_GetItem(tuple, i));
+    return whole;
+}
+
+/* Whether a value is one of those results are kept for; never one that changes. */
+static bool is_plain(PyObject *value, PyObject *of_type)
+{
+    return value == Py_None || PyBool_Check(value) || PyLong_CheckExact(value) || PyFloat_CheckExact(value) ||
+           PyUnicode_CheckExact(value) || PyType_Check(value) || Py_TYPE(value) == Py_TYPE(of_type) ||
+           (PyTuple_CheckExact(value) && are_whole(value));
+}
+
+struct key {
+    PyObject *parts[MOST_PARTS]; /* new references */
+    Py_ssize_t length;
+    bool is_usual, names_device;
+};
+
+static void add(struct key *key, PyObject *part)
+{
+    key->is_usual = key->is_usual && part && key->length < MOST_PARTS;
+    if (key->is_usual)
+        key->parts[key->length++] = part;
+    else
+        Py_XDECREF(part);
+}
+
+static void add_value(struct key *key, PyObject *value)
+{
+    if (!key->is_usual || !is_plain(value, key->parts[0])) {
+        key->is_usual = false;
+        return;
+    }
+    key->names_device = key->names_device || PyUnicode_CheckExact(value);
+    add(key, Py_NewRef((PyObject *)Py_TYPE(value)));
+    if (PyFloat_CheckExact(value) && PyFloat_AsDouble(value) == 0) /* equal, but not the same */
+        value = signbit(PyFloat_AsDouble(value)) ? minus_zero : plus_zero;
+    add(key, Py_NewRef(value));
+}
+
+/* What a result depends on, as a tuple; NULL where it may depend on something else, with an error set or not. */
+static PyObject *key_of(PyObject *arguments, PyObject *keywords)
+{
+    struct key key = {.is_usual = types != NULL};
+    PyObject *name, *value, *found = NULL;
+    Py_ssize_t place = 0;
+    if (!types)
+        return NULL;
+    add(&key, PyObject_GetAttr(types, default_float));
+    add(&key, PyObject_GetAttr(types, default_int));
+    for (Py_ssize_t i = 0; i < PyTuple_Size(arguments); i++)
+        add_value(&key, PyTuple_GetItem(arguments, i));
+    while (keywords && key.is_usual && PyDict_Next(keywords, &place, &name, &value)) {
+        add(&key, Py_NewRef(name));
+        add_value(&key, value);
+    }
+    if (key.is_usual && key.names_device)
+        add(&key, PyObject_CallNoArgs(default_device));
+    if (key.is_usual)
+        found = PyTuple_New(key.length);
+    for (Py_ssize_t i = 0; i < key.length; i++) {
+        if (found)
+            PyTuple_SetItem(found, i, key.parts[i]);
+        else
+            Py_DECREF(key.parts[i]);
+    }
+    return found;
+}
+
+/* Keeps what a result's node is made of, where it is a constant and the tensor nothing but its name. */
+static bool keep(Maker *self, PyObject *key, PyObject *given)
+{
+    kf_tensor *tensor = (kf_tensor *)given;
+    kf_node *node = PyObject_TypeCheck(given, kf_tensor_type) ? (kf_node *)tensor->node : NULL;
+    if (!kf_is_node((PyObject *)node) || tensor->leaf != Py_False || tensor->tracked != Py_None || tensor->place ||
+        node->device != Py_None || node->realized != Py_None || !node->mark || !node->is_entered)
+        return true;
+    PyObject *row = PyTuple_Pack(KEPT, node->op, node->mark, node->src, node->attr, node->shape, node->dtype, node->device);
+    if (row && PyDict_Size(self->kept) >= MOST_KEPT)
+        PyDict_Clear(self->kept);
+    bool done = row && !PyDict_SetItem(self->kept, key, row);
+    Py_XDECREF(row);
+    return done;
+}
+
+static PyObject *again(PyObject *type, PyObject *row)
+{
+    PyObject *part[KEPT];
+    for (Py_ssize_t i = 0; i < KEPT; i++)
+        part[i] = PyTuple_GetItem(row, i);
+    kf_node *node = kf_interned(part[0], part[1], part[2], part[3], part[4], part[5], part[6]);
+    return kf_wrapped((PyTypeObject *)type, node, Py_None, 0);
+}
+
+static PyObject *call(PyObject *given, PyObject *arguments, PyObject *keywords)
+{
+    Maker *self = (Maker *)given;
+    PyObject *type = PyTuple_Size(arguments) ? PyTuple_GetItem(arguments, 0) : NULL, *result = NULL;
+    bool is_class = type && PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, kf_tensor_type);
+    PyObject *key = is_class ? key_of(arguments, keywords) : NULL;
+    PyObject *row = key ? PyDict_GetItemWithError(self->kept, key) : NULL;
+    if (row) {
+        Py_INCREF(row);
+        result = again(type, row);
+        Py_DECREF(row);
+    } else if (!PyErr_Occurred()) {
+        result = PyObject_Call(self->function, arguments, keywords);
+        if (result && key && !keep(self, key, result))
+            Py_CLEAR(result);
+    }
+    Py_XDECREF(key);
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------- one value everywhere */
+
+/* Buffers of one value that were made last, under the switches that held; others show the same array. */
+static struct fill {
+    PyObject *value, *shape, *dtype, *under, *buffer;
+} fills[FILLS];
+
+/* The const node of a known value, borrowed. */
+static PyObject *value_of(const kf_node *node)
+{
+    while (PyTuple_Size(node->src) == 1 && kf_is_node(PyTuple_GetItem(node->src, 0)))
+        node = (kf_node *)PyTuple_GetItem(node->src, 0);
+    return (PyObject *)node;
+}
+
+/* A buffer that shows the array of another one, which nobody writes to. */
+static PyObject *showing(PyObject *given)
+{
+    kf_buffer *shown = (kf_buffer *)given, *buffer = shown->host == Py_None ? NULL : kf_new(Py_TYPE(given));
+    if (!buffer)
+        return NULL;
+    buffer->size = Py_NewRef(shown->size);
+    buffer->dtype = Py_NewRef(shown->dtype);
+    buffer->device = Py_NewRef(shown->device);
+    buffer->host = Py_NewRef(shown->host);
+    buffer->memory = Py_NewRef(Py_None);
+    buffer->shared = Py_NewRef(Py_False);
+    return (PyObject *)buffer;
+}
+
+/* A buffer of a known value's elements, a new reference; NULL with an error set. */
+static PyObject *buffer_of(kf_node *node, PyObject *under)
+{
+    PyObject *value = value_of(node);
+    Py_hash_t shape = PyObject_Hash(node->shape);
+    if (shape == -1)
+        return NULL;
+    struct fill *place = &fills[kf_mixed((uintptr_t)value ^ (uintptr_t)node->dtype, (uint64_t)shape) % FILLS];
+    if (place->value == value && place->dtype == node->dtype && place->under == under) {
+        PyObject *shown = Py_NewRef(place->buffer), *found = NULL;
+        int same = place->shape == node->shape ? 1 : PyObject_RichCompareBool(place->shape, node->shape, Py_EQ);
+        if (same > 0)
+            found = showing(shown);
+        Py_DECREF(shown);
+        if (found || PyErr_Occurred())
+            return found;
+    }
+    PyObject *made = PyObject_CallFunctionObjArgs(filled, node, NULL);
+    if (!made || !PyObject_TypeCheck(made, kf_buffer_type) || !PyLong_Check(((kf_buffer *)made)->size))
+        return made;
+    if (PyLong_AsLongLong(((kf_buffer *)made)->size) > LARGE)
+        return made;
+    struct fill before = *place;
+    *place = (struct fill){Py_NewRef(value), Py_NewRef(node->shape), Py_NewRef(node->dtype), Py_NewRef(under), made};
+    PyObject *found = showing(made);
+    Py_XDECREF(before.value);
+    Py_XDECREF(before.shape);
+    Py_XDECREF(before.dtype);
+    Py_XDECREF(before.under);
+    Py_XDECREF(before.buffer);
+    return found;
+}
+
+int kf_fill(kf_tensor *tensor, PyObject *under)
+{
+    kf_node *node = (kf_node *)tensor->node;
+    if (!filled || tensor->tracked == Py_True || !kf_is_known_value(node))
+        return 0;
+    Py_INCREF((PyObject *)node);
+    PyObject *buffer = buffer_of(node, under);
+    kf_node *leaf = buffer ? kf_leaf(buffer, node->shape, node->dtype) : NULL;
+    int done = leaf ? 1 : PyErr_Occurred() ? -1 : 0;
+    if (leaf && tensor->node == (PyObject *)node)
+        kf_put(&tensor->node, (PyObject *)leaf);
+    Py_XDECREF((PyObject *)leaf);
+    Py_XDECREF(buffer);
+    Py_DECREF((PyObject *)node);
+    return done;
+}
+
+/* -------------------------------------------------------------------------------------------------- the type */
+
+static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
+{
+    PyObject *function;
+    static char *names[] = {"function", NULL};
+    if (!PyArg_ParseTupleAndKeywords(given, keywords, "O:Maker", names, &function))
+        return NULL;
+    Maker *self = kf_new(type);
+    if (!self)
+        return NULL;
+    self->function = Py_NewRef(function);
+    if (!(self->kept = PyDict_New()))
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void leave(PyObject *self)
+{
+    (void)self;
+}
+
+KF_KEEPS(Maker, function, names, leave)
+
+static PyMemberDef members[] = {
+    KF_FIELD(Maker, kept, "kept"), {"__dictoffset__", T_PYSSIZET, offsetof(Maker, names), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL}};
+
+static PyGetSetDef places[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+                               {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, make}, {Py_tp_call, call}, {Py_tp_traverse, Maker_traverse}, {Py_tp_clear, Maker_clear},
+    {Py_tp_dealloc, Maker_forget}, {Py_tp_members, members}, {Py_tp_getset, places}, {0, NULL}};
+
+static PyType_Spec spec = {
+    "kernelforge.native._native.Maker", sizeof(Maker), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};
+
+static PyObject *set_made(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *kinds, *device, *fills_of;
+    if (!PyArg_ParseTuple(given, "OOO:set_made", &kinds, &device, &fills_of))
+        return NULL;
+    kf_put(&types, kinds);
+    kf_put(&default_device, device);
+    kf_put(&filled, fills_of);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"set_made", set_made, METH_VARARGS, "Takes the default types, what tells the default device, and what fills a buffer."},
+    {NULL, NULL, 0, NULL}};
+
+int kf_add_made(PyObject *module)
+{
+    struct {
+        PyObject **name;
+        const char *text;
+    } names[] = {{&default_float, "default_float"}, {&default_int, "default_int"}, {&plus_zero, "0.0"}, {&minus_zero, "-0.0"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!*names[i].name && !(*names[i].name = PyUnicode_InternFromString(names[i].text)))
+            return -1;
+    return kf_add_type(module, "Maker", &spec) ? PyModule_AddFunctions(module, functions) : -1;
+}
