@@ -270,6 +270,24 @@ static PyObject *scalar(PyObject *given, PyObject *op)
     return PyErr_Occurred() ? NULL : PyObject_CallMethodObjArgs(given, any_scalar, op, NULL);
 }
 
+/* This tensor where its elements are of a type, else one of them converted. */
+static PyObject *cast(PyObject *given, PyObject *dtype)
+{
+    static PyObject *name;
+    kf_tensor *self = (kf_tensor *)given;
+    if (!kf_is_node(self->node) || (!name && !(name = PyUnicode_InternFromString("cast"))))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_AttributeError, "cast of a tensor without a node");
+    kf_node *x = (kf_node *)self->node;
+    if (x->dtype == dtype)
+        return Py_NewRef(given);
+    Py_INCREF((PyObject *)x);
+    PyObject *src = PyTuple_Pack(1, x);
+    kf_node *node = src ? kf_node_of(name, src, dtype, x->shape, dtype) : NULL;
+    Py_XDECREF(src);
+    Py_DECREF((PyObject *)x);
+    return kf_wrapped(Py_TYPE(given), node, either(self->tracked, Py_None), 1);
+}
+
 static PyObject *applied_of(PyObject *recipes, PyObject *arguments, long up);
 
 /* An operation on tensors of one type and two shapes, by what is known of these; None where nothing is. */
@@ -642,6 +660,7 @@ static PyMethodDef methods[] = {
     {"_derived", derived, METH_O, "The tensor of a node computed from this tensor alone."},
     {"_arithmetic", FAST(arithmetic), "A scalar operation on this tensor and another operand."},
     {"_unary", scalar, METH_O, "A scalar operation on this tensor alone."},
+    {"_cast", cast, METH_O, "The elements converted to a type."},
     {NULL, NULL, 0, NULL}};
 
 static PyMethodDef functions[] = {

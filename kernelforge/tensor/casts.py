@@ -6,11 +6,12 @@ their own because `float`, `int` and `bool` mean them, not the types, in the cla
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from codegen.dtypes import DType, dtypes, promote
 from kernelforge import graph
 from kernelforge.kinds import as_dtype
+from kernelforge.native import compiled
 from kernelforge.tensor.core import Core, literal_dtype
 from kernelforge.tensor.create import Create
 
@@ -23,14 +24,19 @@ class Casts(Create):
 
     __slots__ = ()
 
+    if TYPE_CHECKING or compiled is None:  # else in native/tensors.c
+
+        def _cast(self, dtype: DType) -> Self:
+            """The tensor itself where its elements are of a type, else one of them converted."""
+            return self if dtype is self._node.dtype else self._derived(graph.cast(self._node, dtype))
+
     def cast(self, dtype: DType | str | type) -> Self:
         """The values converted to dtype; float to integer truncates.
 
         >>> Tensor([1.5, -2.5]).cast("int32").tolist()
         [1, -2]
         """
-        wanted = as_dtype(dtype)
-        return self if wanted is self.dtype else self._derived(graph.cast(self._node, wanted))
+        return self._cast(as_dtype(dtype))
 
     def bitcast(self, dtype: DType | str) -> Self:
         """The same bits read as dtype, of the same width: a view, changes in place are seen in both."""
@@ -41,39 +47,39 @@ class Casts(Create):
 
     def float(self) -> Self:
         """The values as float32."""
-        return self.cast(dtypes.float32)
+        return self._cast(dtypes.float32)
 
     def half(self) -> Self:
         """The values as float16."""
-        return self.cast(dtypes.float16)
+        return self._cast(dtypes.float16)
 
     def bfloat16(self) -> Self:
         """The values as bfloat16."""
-        return self.cast(dtypes.bfloat16)
+        return self._cast(dtypes.bfloat16)
 
     def double(self) -> Self:
         """The values as float64."""
-        return self.cast(dtypes.float64)
+        return self._cast(dtypes.float64)
 
     def cfloat(self) -> Self:
         """The values as complex64."""
-        return self.cast(dtypes.complex64)
+        return self._cast(dtypes.complex64)
 
     def cdouble(self) -> Self:
         """The values as complex128."""
-        return self.cast(dtypes.complex128)
+        return self._cast(dtypes.complex128)
 
     def int(self) -> Self:
         """The values as int32, truncated."""
-        return self.cast(dtypes.int32)
+        return self._cast(dtypes.int32)
 
     def byte(self) -> Self:
         """The values as uint8, truncated."""
-        return self.cast(dtypes.uint8)
+        return self._cast(dtypes.uint8)
 
     def char(self) -> Self:
         """The values as int8, truncated."""
-        return self.cast(dtypes.int8)
+        return self._cast(dtypes.int8)
 
     def type_as(self, other: Self) -> Self:
         """The values in the type of other."""
@@ -81,15 +87,15 @@ class Casts(Create):
 
     def long(self) -> Self:
         """The values as int64, truncated."""
-        return self.cast(dtypes.int64)
+        return self._cast(dtypes.int64)
 
     def short(self) -> Self:
         """The values as int16, truncated."""
-        return self.cast(dtypes.int16)
+        return self._cast(dtypes.int16)
 
     def bool(self) -> Self:
         """True where the value is not zero."""
-        return self.cast(dtypes.bool)
+        return self._cast(dtypes.bool)
 
     def type(self, dtype: DType | str | None = None) -> Self | str:
         """The values in a type, or the name of this tensor's when None."""

@@ -292,6 +292,9 @@ class Create(Core):
 
     def full_like(self, fill_value: Any, **kwargs: Any) -> Self:
         """A tensor of this one's shape, and its dtype and device unless given, with one value everywhere."""
+        if not kwargs:
+            node = self._node
+            return type(self).full(node.shape, fill_value, node.dtype, node.device)
         return type(self).full(self.shape, fill_value, **self._likeness(kwargs))
 
     def zeros_like(self, **kwargs: Any) -> Self:

@@ -109,6 +109,8 @@ class Elementwise(Bits):
         """other times alpha, a number of the kind of numbers that both are."""
         if alpha == 1 and type(alpha) is int:
             return other
+        if type(alpha) is float and isinstance(other, Core) and other.dtype is self.dtype and self.dtype.is_float:
+            return other * alpha  # type: ignore[operator]
         y = self._as_tensor(other)
         kind = promote(self.dtype, y.dtype)
         fits = kind.is_complex or (kind.is_float and not isinstance(alpha, bool | complex))
@@ -266,10 +268,12 @@ class Elementwise(Bits):
             base = base * base
         return broken.where(0, result)
 
+    @composite
     def neg(self) -> Self:
         """The negated values; logical not for bool."""
         return self.logical_not() if self.dtype is dtypes.bool else self._unary("neg")
 
+    @composite
     def abs(self) -> Self:
         """The absolute values."""
         return self if self.dtype.kind in "bu" else self._unary("abs")
@@ -421,12 +425,14 @@ class Elementwise(Bits):
 
     # Operators --------------------------------------------------------------------------------------------------
 
+    @composite
     def __neg__(self) -> Self:
         return self.neg()
 
     def __pos__(self) -> Self:
         return self
 
+    @composite
     def __abs__(self) -> Self:
         return self.abs()
 

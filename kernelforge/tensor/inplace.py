@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, DTypeError, StateError
+from kernelforge.tensor.composite import shortcut
 from kernelforge.tensor.core import Operand, grad_enabled
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.generators import Generator, drawing
@@ -28,9 +29,11 @@ T = TypeVar("T", bound="InPlace")
 def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate[T, P], T]:
     """A method whose tensor takes the value of its result."""
 
+    called = shortcut(method, method.__module__, method.__qualname__) if hasattr(method, "recipes") else method
+
     @wraps(method, updated=())  # without a composite's recipes, which give its result alone
     def changed(self: T, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._in_place(method(self, *args, **kwargs))
+        return self._in_place(called(self, *args, **kwargs))
 
     changed.__doc__ = f"Itself, with the value {method.__name__}() gives."
     changed.__name__ += "_"

@@ -69,7 +69,7 @@ def test_other_classes_and_devices() -> None:
     for _ in range(2):
         assert type(Own.ones(2)) is Own and type(Tensor.ones(2)) is Tensor
         assert Tensor.ones(2, device="NUMPY").device == "NUMPY" and Tensor.ones(2).device == Device.DEFAULT
-    assert list(signature(Tensor.eye).parameters)[:2] == ["n", "m"] and (Tensor.eye.__doc__ or "").startswith("The n by")
+    assert list(signature(Tensor.eye).parameters)[:2] == ["n", "m"]
 
 
 def test_values_that_are_computed_are_changed_alone() -> None:
