@@ -1,6 +1,6 @@
 """Single small operations beside torch eager, each computed and waited for: bound by the host, not by kernels.
 
-    python -m bench.small [CLASS ...] [--sides 1 8 32 64 256] [--rounds 5] [--below 0.8]
+    python -m bench.small [CLASS ...] [--sides 1 8 32 64 256] [--rounds 5] [--below 0.8] [--write FILE]
 
 Arrays are squares of the given sides.  The classes are those of CLASSES below.  Prints torch's time over ours of each
 operation at each size, with our microseconds, and in the end the geometric means and what is below the limit.
@@ -9,13 +9,14 @@ operation at each size, with our microseconds, and in the end the geometric mean
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import kernelforge
-from bench.measure import THREADS, ratio
+from bench.measure import THREADS, Ratio, environment, ratio, table
 from kernelforge import Device, Tensor
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.nn import functional
@@ -262,6 +263,27 @@ def pair(work: Operation, x: Any, y: Any) -> tuple[Callable[[], object], Callabl
     return lambda: finish(work(kernelforge, functional, x)), lambda: work(torch, torch.nn.functional, y)
 
 
+def page(found: dict[tuple[str, int], Ratio], below: float) -> str:
+    """What was found as a page: all cells by operation and side, and what they come to."""
+    sides = sorted({side for _, side in found})
+    cells = {name: [found.get((name, side)) for side in sides] for name in dict.fromkeys(name for name, _ in found)}
+    rows = [[name, *[f"{x.times:.2f} ({1e6 * x.ours:.1f})" if x else "" for x in row]] for name, row in cells.items()]
+    fast = sum(x.times >= below for x in found.values())
+    return "\n".join([
+        "# Single small operations", "",
+        "Made by `python -m bench.small --write docs/benchmarks/small.md`: each operation made, computed, waited for,",
+        "on square arrays of these sides; times as fast as torch eager in the same process, and our microseconds.", "",
+        *[f"- {name}: {value}" for name, value in environment().items()], "",
+        f"{fast} of {len(found)} at least {below} times as fast; geometric mean {mean_of(found):.2f}.", "",
+        table(["operation", *[f"{side} x {side}" for side in sides]], rows), "",
+    ])  # fmt: skip
+
+
+def mean_of(found: dict[tuple[str, int], Ratio]) -> float:
+    """The geometric mean of the ratios."""
+    return math.exp(sum(math.log(x.times) for x in found.values()) / len(found))
+
+
 def main() -> None:
     """Measure and print."""
     import torch
@@ -272,13 +294,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timings of each side (default 5)")
     parser.add_argument("--only", default="", help="operations whose name has this in it")
     parser.add_argument("--below", type=float, default=0.8, help="what is listed in the end (default 0.8)")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="a page of the results")
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
     torch.set_grad_enabled(False)
     sizes = options.sides
     ours = [inputs(lambda array: Tensor(array).realize(), side) for side in sizes]
     theirs = [inputs(torch.from_numpy, side) for side in sizes]
-    found: dict[tuple[str, int], float] = {}
+    found: dict[tuple[str, int], Ratio] = {}
     print(f"{'times as fast as torch, with our us':36}" + "".join(f"{f'{n} x {n}':>17}" for n in sizes))
     for name in options.classes or CLASSES:
         for what, work in CLASSES[name].items():
@@ -292,15 +315,16 @@ def main() -> None:
                     cells.append(type(error).__name__[:16])
                     print(f"{what}: {error}"[:300])
                     continue
-                found[f"{name}: {what}", side] = times.times
+                found[f"{name}: {what}", side] = times
                 cells.append(f"{times.times:.2f} {1e6 * times.ours:8.1f}")
             print(f"{what:36}" + "".join(f"{cell:>17}" for cell in cells), flush=True)
     if found:
-        mean = math.exp(sum(map(math.log, found.values())) / len(found))
-        least = sorted((value, key) for key, value in found.items() if value < options.below)
-        print(f"\ngeometric mean {mean:.2f}; below {options.below}: {len(least)} of {len(found)}")
+        least = sorted((value.times, key) for key, value in found.items() if value.times < options.below)
+        print(f"\ngeometric mean {mean_of(found):.2f}; below {options.below}: {len(least)} of {len(found)}")
         for value, (what, side) in least:
             print(f"{value:.2f}  {what}, {side} x {side}")
+        if options.write:
+            options.write.write_text(page(found, options.below))
 
 
 if __name__ == "__main__":
