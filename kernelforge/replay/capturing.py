@@ -55,8 +55,6 @@ class Capturing:
         carried = ["a tensor it sees" if i < seen else f"tensor argument {i - seen}" for i, tensor in enumerate(tensors)
                    if tensor._tracked and not tensor._leaf]  # fmt: skip
         self.trace = Trace(frozenset(map(id, tensors)), carried, identifies=snapshot.asks)
-        if snapshot.identifies:
-            self.trace.identified = None
         self.carrying: list[tuple[Tensor, Source]] = []
         self.inputs: dict[int, Node] = {}
         self.waiting = dict(pending.items())  # one may go while they are taken down

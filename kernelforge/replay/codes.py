@@ -10,7 +10,7 @@ import dis
 import pickle
 import re
 from functools import lru_cache
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Final
 
 DYNAMIC: Final = frozenset(
@@ -105,6 +105,15 @@ def looks_whole(code: CodeType) -> bool:
 def looks_inside(text: str) -> bool:
     """True for a text that formats attributes of what it is given."""
     return _IN_TEXT.search(text) is not None
+
+
+def looks_further(frame: FrameType) -> bool:
+    """True where a frame that asks for a frame may mean another one than its own."""
+    if "f_back" in frame.f_code.co_names:
+        return True
+    before = [found for found in dis.get_instructions(frame.f_code) if found.offset < frame.f_lasti]
+    last = next((found for found in reversed(before) if found.opname not in ("PRECALL", "CACHE", "EXTENDED_ARG")), None)
+    return last is not None and last.opname != "PUSH_NULL" and last.argval not in (0, "_getframe")
 
 
 def _does(code: CodeType, operation: str) -> bool:

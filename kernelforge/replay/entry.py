@@ -18,19 +18,22 @@ from kernelforge.graph import Node, buffer
 from kernelforge.replay.capture import Capture
 from kernelforge.replay.guards import Bare, Guard, is_same, shown
 from kernelforge.replay.holders import Gradient
+from kernelforge.replay.identities import asks_itself
 from kernelforge.replay.modes import MODES
 from kernelforge.replay.others import check_not_iterator
 from kernelforge.replay.registered import Registered
 from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
-from kernelforge.replay.watching import Environment
+from kernelforge.replay.watching import Environment, Handling
 from kernelforge.replay.weakly import Weakly
-from kernelforge.replay.written import Absent, Everything, Methods, Written
+from kernelforge.replay.written import Absent, Everything, Imported, Methods, Written
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
 
-Looking = Guard | Absent | Bare | Environment | Everything | Methods | Registered | Weakly | Written
+Looking = (
+    Guard | Absent | Bare | Environment | Everything | Handling | Imported | Methods | Registered | Weakly | Written
+)  # fmt: skip
 MOST_MET: Final = 4096  # sizes that are counted
 MOST_NESTED: Final = 10_000  # letters of a path
 FEW: Final = 4  # captures of other sizes that are made at once
@@ -314,13 +317,16 @@ class Entry:
 
     def relate(self, given: Arguments, identified: Collection[int] | None) -> None:
         """Notes how the arguments of the captured call are related; identified: of which it asked id(); None: all."""
+        guards = [guard for guard in self.guards if isinstance(guard, Guard)]
+        if any(asks_itself(value) for guard in guards for value in guard.contents.values()):
+            identified = None  # whoever is handed that asks unseen
         self.pattern = pattern_of(self.seen, given.tensors)
         self.known = {
             i: ref(tensor) for i, tensor in enumerate(given.tensors) if identified is None or id(tensor) in identified
         }
         asked = [key for key in self.uses if identified is None or key in identified]
         self.uses.update(asked)  # so that no other tensor stands for it
-        owners = [guard.holder.owner for guard in self.guards if isinstance(guard, Guard)]
+        owners = [guard.holder.owner for guard in guards]
         self.owners = [id(owner) for owner in owners if isinstance(owner, list | dict)]
         self.together = self._together(given)
 

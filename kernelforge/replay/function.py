@@ -32,7 +32,7 @@ from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
 from kernelforge.replay.watching import environment_of
-from kernelforge.replay.written import absent_in, everything_in, methods_in, written_in
+from kernelforge.replay.written import absent_in, everything_in, imported_in, methods_in, written_in
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
@@ -202,6 +202,7 @@ class Jit(Generic[P, T]):
         codes = work.trace.codes
         entry.guards = [*found, *absent_in(codes.values()), *environment_of(work.trace.watch)]
         entry.guards += [*written_in(snapshot, codes), *registered_in(work.trace.watch.compared)]
+        entry.guards += imported_in(codes.values())
         values = [value for guard in guards for value in guard.contents.values() if isinstance(value, type)]
         entry.guards += methods_in([*values, *[guard.holder.owner for guard in guards]], codes.values())
         entry.guards += everything_in(snapshot, [value for _, value in roots], work.trace)

@@ -27,9 +27,8 @@ from kernelforge.replay.holders import (
     Members,
     Names,
     Numbers,
-    Subclasses,
 )
-from kernelforge.replay.others import Opened, Passing, check_not_iterator
+from kernelforge.replay.others import Opened, Passing, check_not_iterator, is_value
 from kernelforge.replay.state import SIMPLE, Snapshot
 from kernelforge.replay.weakly import Weakly
 from kernelforge.tensor import Tensor
@@ -53,7 +52,9 @@ def is_same(old: Any, new: Any) -> bool:
         return bool(old.dtype == new.dtype and old.tobytes() == new.tobytes())
     if isinstance(old, float | complex):
         return repr(old) == repr(new) and _has_same_attributes(old, new)
-    return isinstance(old, SIMPLE) and bool(old == new) and _has_same_attributes(old, new)
+    if isinstance(old, SIMPLE):
+        return bool(old == new) and _has_same_attributes(old, new)
+    return is_value(old) and repr(old) == repr(new) and getattr(old, "tzinfo", None) is getattr(new, "tzinfo", None)
 
 
 def _has_same_attributes(old: Any, new: Any) -> bool:
@@ -286,7 +287,7 @@ def guards_of(
             weak.setdefault(id(owner), Weakly(owner, counting, is_same, shown)).add(holder, contents)
         elif isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
             bare.append(owner)
-        elif contents or not isinstance(holder, Globals | Library | Subclasses):
+        elif contents or not (isinstance(holder, Globals | Library) or holder.partly):
             counting = snapshot.names_of(holder, names)
             found.append(Guard(holder, holder.items() if holder.grows else contents, counting, rebind, size))
     if bare:

@@ -19,6 +19,7 @@ from kernelforge.replay.codes import WHOLE
 
 MISSING: Final = object()
 BASES: Final = sys.intern("__mro__")  # under which the bases of a class are found
+MAKING: Final = "__getattr__"  # what a module makes names by that it has not got
 SUBCLASSES: Final = "__subclasses__"
 _OF_CLASSES: Final = frozenset(
     ("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__abstractmethods__",
@@ -153,7 +154,10 @@ class Names(Attributes):
 
     def items(self) -> dict[Any, Any]:
         found = vars(self.owner)
-        return {name: found[name] for name in (self.names or frozenset()) & found.keys()}
+        return {name: found[name] for name in {*(self.names or ()), MAKING} & found.keys()}
+
+    def seen(self, contents: dict[Any, Any], names: frozenset[str] | None) -> dict[Any, Any]:
+        return super().seen(contents, None if names is None else names | {MAKING})
 
 
 class Library(Names):

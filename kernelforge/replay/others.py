@@ -13,14 +13,14 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from types import BuiltinMethodType, FunctionType, MappingProxyType, MethodWrapperType, ModuleType
+from types import BuiltinMethodType, MappingProxyType, MethodWrapperType, ModuleType, WrapperDescriptorType
 from typing import Any, Final
 from weakref import CallableProxyType, ProxyType
 
 import numpy as np
 
 from kernelforge.errors import JitError
-from kernelforge.replay.decimals import Computing, is_context
+from kernelforge.replay.contexts import places_of
 from kernelforge.replay.holders import MISSING, Entries, Holder
 from kernelforge.tensor import Tensor
 
@@ -79,6 +79,34 @@ class Passing(Holder):
 
     def items(self) -> dict[Any, Any]:
         return {}
+
+
+class Digest(Holder):
+    """What a hash has come to, of all it was given."""
+
+    fixed = True
+
+    def items(self) -> dict[Any, Any]:
+        return {"": (self.owner.name, self.owner.digest() if self.owner.digest_size else self.owner.hexdigest(64))}
+
+    def put(self, key: Any, value: Any) -> None:
+        raise JitError(f"a captured function adds to {self.path}, which no replay would do: do it outside")
+
+    def spelled(self, key: Any) -> str:
+        return f"the digest of {self.path}"
+
+
+class Raised(Holder):
+    """What an exception says."""
+
+    def items(self) -> dict[Any, Any]:
+        return {"args": self.owner.args, "__cause__": self.owner.__cause__}
+
+    def put(self, key: Any, value: Any) -> None:
+        setattr(self.owner, key, value)
+
+    def spelled(self, key: Any) -> str:
+        return f"{self.path}.{key}"
 
 
 class Level(Holder):
@@ -168,6 +196,25 @@ def _has_buffer(value: Any) -> bool:
         return False
 
 
+_VALUES: Final = frozenset((
+    "datetime.date", "datetime.datetime", "datetime.time", "datetime.timedelta", "datetime.timezone", "decimal.Decimal",
+    "fractions.Fraction", "pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath",
+    "pathlib.WindowsPath", "uuid.UUID",
+))  # fmt: skip
+_HASHES: Final = frozenset(("_hashlib", "_blake2", "_md5", "_sha1", "_sha2", "_sha256", "_sha512", "_sha3"))
+_OPAQUE: Final = frozenset(("sqlite3", "zlib", "_bz2", "_lzma", "_socket", "pyexpat"))
+
+
+def is_value(value: Any) -> bool:
+    """True for what never changes, of classes of the standard library whose objects say in print what they are."""
+    return f"{type(value).__module__}.{type(value).__qualname__}" in _VALUES
+
+
+def _is_opaque(value: Any) -> bool:
+    """True for objects of C that change when they are used and do not tell how: of databases, streams, connections."""
+    return not isinstance(value, type) and any(cls.__module__ in _OPAQUE for cls in type(value).__mro__)
+
+
 def check_not_iterator(value: Any, what: str) -> None:
     """raises JitError for what changes when it is looked at"""
     if isinstance(value, Iterator) and _is_passing(value):
@@ -175,11 +222,16 @@ def check_not_iterator(value: Any, what: str) -> None:
             f"a captured function can {what}, an iterator, whose state cannot be guarded: take the next item outside "
             "and pass it as an argument"
         )
+    if _is_opaque(value):
+        raise JitError(
+            f"a captured function can {what}, a {type(value).__name__}, whose state cannot be guarded: use it outside "
+            "and pass what comes of it as an argument"
+        )
 
 
 def _is_passing(value: Iterator[Any]) -> bool:
     """True for iterators of C: those that users write have attributes, files a place."""
-    return not isinstance(value, io.IOBase) and not isinstance(getattr(type(value), "__next__", None), FunctionType)
+    return not isinstance(value, io.IOBase) and isinstance(type(value).__next__, WrapperDescriptorType)
 
 
 def _of_method(value: Any, path: str) -> Parts:
@@ -230,8 +282,10 @@ def of_others(value: Any, path: str) -> Parts | None:
     for kinds, inside in _KINDS:
         if issubclass(type(value), kinds):
             return inside(value, path)
-    if is_context(value):
-        return [Computing(path, value)], []
-    if isinstance(value, Iterator) and _is_passing(value):
+    if found := places_of(value, path):
+        return found, []
+    if (isinstance(value, Iterator) and _is_passing(value)) or _is_opaque(value):
         return [Passing(path, value)], []
+    if type(value).__module__ in _HASHES and hasattr(value, "digest"):
+        return [Digest(path, value)], []
     return ([Bytes(path, value)], []) if _is_array(value) or _has_buffer(value) else None

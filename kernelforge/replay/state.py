@@ -26,9 +26,10 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError
 from kernelforge.graph import Node
 from kernelforge.replay.codes import globals_of, imports_of, names_of
-from kernelforge.replay.decimals import CURRENT, is_decimal
+from kernelforge.replay.contexts import contexts_of
 from kernelforge.replay.holders import (
     BASES,
+    MAKING,
     SUBCLASSES,
     Attributes,
     Cell,
@@ -43,8 +44,8 @@ from kernelforge.replay.holders import (
     Numbers,
     Subclasses,
 )
-from kernelforge.replay.identities import asks_by_name, asks_itself
-from kernelforge.replay.others import of_others
+from kernelforge.replay.identities import asks_by_name
+from kernelforge.replay.others import Raised, of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import FUNCTIONS
@@ -99,6 +100,8 @@ def parts(value: Any, path: str) -> Parts:
         return [], []
     if isinstance(value, FunctionType):
         return _of_function(value, path)
+    if isinstance(value, CellType):
+        return [Cell(path, value)], []
     if (found := of_others(value, path)) is not None:
         return found
     for kind, holder in _HOLDERS.items():
@@ -114,6 +117,7 @@ def parts(value: Any, path: str) -> Parts:
 
 _HOLDERS: Final[dict[type, type[Holder]]] = {
     Tensor: Gradient, dict: Entries, list: Elements, deque: Elements, set: Members, np.ndarray: Numbers,
+    BaseException: Raised,
 }  # fmt: skip
 
 
@@ -167,7 +171,7 @@ def _of_function(value: FunctionType, path: str) -> Parts:
 
 def _of_object(value: Any, path: str) -> Parts:
     if isinstance(value, ModuleType):
-        file = getattr(value, "__file__", None)
+        file = vars(value).get("__file__")  # a module may make names that are asked for
         is_fixed = value.__name__ in sys.builtin_module_names if file is None else is_library(file)
         return [(Library if is_fixed else Names)(path, value)], []
     if isinstance(value, type):
@@ -301,8 +305,7 @@ class Snapshot:
                 found.by_name = True
             inside = found.inside[id(value)] = parts(value, path)
             found.alive.append(value)
-            if is_decimal(value):
-                inside[1].append(("decimal", CURRENT))
+            inside[1].extend(contexts_of(value))
             if type(value) not in kinds and is_own(type(value)):
                 kinds.add(type(value))
                 inside[1].extend(_put_into(type(value)))
@@ -327,11 +330,11 @@ class Snapshot:
         for holder, contents in self.contents.values():
             if isinstance(holder, Names):
                 found = vars(holder.owner)
-                more = {key: found[key] for key in (mentioned & found.keys()) - contents.keys()}
+                more = {key: found[key] for key in ({*mentioned, MAKING} & found.keys()) - contents.keys()}
                 contents.update(more)
                 holder.names = names
                 shallow = isinstance(holder, Library)
-                file = getattr(holder.owner, "__file__", None) or ""
+                file = vars(holder.owner).get("__file__") or ""
                 own = is_ours(file) and not file.endswith("__init__.py")  # where users put things
                 new += [(holder.spelled(key), item) for key, item in more.items() if not shallow or _is_put(item, own)]
         return new
@@ -383,11 +386,6 @@ class Snapshot:
     def holds(self, value: Any) -> bool:
         """True for an object that was there before."""
         return id(value) in self.inside
-
-    @property
-    def identifies(self) -> bool:
-        """Whether what asks for identities is among the objects found, so that anybody may call it unseen."""
-        return any(map(asks_itself, self.alive))
 
     @property
     def tensors(self) -> list[Tensor]:

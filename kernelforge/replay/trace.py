@@ -32,7 +32,7 @@ from kernelforge.replay.codes import BY_NAME, WHOLE, is_dynamic, looks_inside, l
 from kernelforge.replay.identities import asks_itself, noting
 from kernelforge.replay.speaking import HANDLE, heard, logged
 from kernelforge.replay.state import is_library
-from kernelforge.replay.watching import Watch
+from kernelforge.replay.watching import CALLER, Watch
 from kernelforge.settings import NAN
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.convert import changed_with, settle
@@ -273,16 +273,16 @@ def recorded(trace: Trace) -> Iterator[None]:
             sys.setprofile(_noting(trace))
         try:
             yield
+        except Exception:
+            if watch.unrepeatable is not None and watch.unrepeatable[0] == CALLER:  # there are others here
+                _refuse(*watch.unrepeatable)
+            raise
         finally:
             if trace.watched:
                 sys.setprofile(previous)
             recorder.reset(token)
     if watch.unrepeatable is not None:
-        what, file, number = watch.unrepeatable
-        raise JitError(
-            f"{file}, line {number}: a captured function {what}, which no replay would do again: do it outside, and "
-            "pass what comes of it as an argument"
-        )
+        _refuse(*watch.unrepeatable)
     if any(array.tobytes() != before.tobytes() for array, before in trace.arrays):
         raise JitError(
             "a captured function writes into an array whose memory a tensor has, but computes its results in the end: "
@@ -293,6 +293,13 @@ def recorded(trace: Trace) -> Iterator[None]:
             "a captured function draws numbers from the global random state of Python, NumPy or torch, which every "
             "replay would repeat: use Tensor.rand and its like, or pass the numbers as an argument"
         )
+
+
+def _refuse(what: str, file: str, number: int) -> NoReturn:
+    raise JitError(
+        f"{file}, line {number}: a captured function {what}, which no replay would do again: do it outside, and pass "
+        "what comes of it as an argument"
+    )
 
 
 def host_numbers(generators: Sequence[Any] = ()) -> bytes:

@@ -12,6 +12,7 @@ import concurrent.futures
 import datetime
 import gc
 import importlib
+import inspect
 import io
 import os
 import queue
@@ -20,11 +21,14 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable
-from types import CodeType, FrameType
+from functools import lru_cache
+from types import CodeType, FrameType, ModuleType
 from typing import Any, Final
 
 from kernelforge import kinds
+from kernelforge.replay.codes import looks_further
 from kernelforge.replay.others import IN_MEMORY
 from kernelforge.replay.registered import Pair, asked_in, asks
 from kernelforge.replay.state import is_library, is_ours, is_written
@@ -38,7 +42,8 @@ _KINDS: Final[dict[str, tuple[Any, str]]] = {
     "changes files": (os, "remove unlink rename replace mkdir rmdir link symlink truncate write"),
     "starts a process": (os, "fork posix_spawn system"),
     "asks how Python collects garbage": (gc, "isenabled get_count get_threshold get_objects get_stats"),
-    "asks about the interpreter": (sys, "getrecursionlimit getrefcount getallocatedblocks"),
+    "asks about the interpreter": (sys, "getrecursionlimit getrefcount getallocatedblocks get_int_max_str_digits"),
+    "asks what is done about signals": (importlib.import_module("_signal"), "getsignal"),
 }  # fmt: skip
 _OF_C: Final[dict[Any, str]] = {
     getattr(module, name): what for what, (module, names) in _KINDS.items() for name in names.split()
@@ -61,7 +66,21 @@ _OF_PYTHON: Final[dict[int, str]] = {id(function.__code__): what for function, w
 
 _OF_FILES: Final = frozenset(
     ("read", "read1", "readline", "readlines", "readinto", "readinto1", "write", "writelines", "seek", "truncate"))
-_THREAD: Final = threading.current_thread.__code__  # which threads themselves ask as well
+CALLER: Final = "looks at who calls it"
+_CURRENT: Final = inspect.currentframe.__code__
+_BY_USERS: Final[dict[int, str]] = {id(function.__code__): what for what, functions in (
+    ("asks in which thread it runs", (threading.current_thread, threading.main_thread)),
+    ("asks which threads run", (threading.active_count, threading.enumerate)),
+    (CALLER, (inspect.currentframe, inspect.stack, traceback.extract_stack, traceback.format_stack)),
+) for function in functions}  # fmt: skip
+"""Those that threads and libraries ask as well."""
+
+_OF_USERS: Final = frozenset((threading.get_ident, threading.get_native_id, sys._getframe, sys.exc_info,
+                              getattr(sys, "exception", sys.exc_info)))  # fmt: skip
+_LOCK: Final = type(threading.Lock())
+_MEMORY: Final = type(lru_cache(max))
+_OWNERS: Final = (io.IOBase, queue.SimpleQueue, _LOCK, _MEMORY, ModuleType)
+_HOST: Final = random.seed.__self__  # type: ignore[attr-defined]
 _SEED: Final = random.Random.seed.__code__
 _VARIABLE: Final = type(os.environ).__getitem__.__code__
 _VARIABLES: Final = type(os.environ).__iter__.__code__
@@ -84,12 +103,14 @@ class Watch:
     unrepeatable   the first call that no replay can repeat: what it does, the file and the line of whoever wants that
     variables      names of environment variables that were read; None: all of them were
     compared       classes, and the abstract ones they were compared with
+    handled        the exception that is handled outside; handles: whether that was asked for
     """
 
     def __init__(self) -> None:
         self.unrepeatable: tuple[str, str, int] | None = None
         self.variables: set[str] | None = set()
         self.compared: dict[Pair, None] = {}
+        self.handled, self.handles = sys.exc_info()[1], False
 
     def called_c(self, frame: FrameType, function: Any) -> None:
         """A function of C is called."""
@@ -99,26 +120,57 @@ class Watch:
             return
         if function in _OF_C:
             self._note(frame, _OF_C[function])
-        elif isinstance(owner := getattr(function, "__self__", None), io.IOBase | queue.SimpleQueue):
-            if isinstance(owner, queue.SimpleQueue):
-                self._note(frame, "uses a queue of threads")
-            elif not isinstance(owner, IN_MEMORY) and function.__name__ in _OF_FILES:
-                self._note(frame, "reads or writes a file")
+        elif function in _OF_USERS:
+            self._notes_itself(frame, function)
+        elif isinstance(owner := getattr(function, "__self__", None), _OWNERS):
+            self._note_method(frame, owner, function.__name__)
 
     def called(self, frame: FrameType) -> None:
         """A function of Python is called."""
         code = frame.f_code
         if id(code) in _OF_PYTHON and self.unrepeatable is None:
             self._note(frame.f_back, _OF_PYTHON[id(code)])
-        elif code is _THREAD and self.unrepeatable is None:
-            if frame.f_back is not None and not is_library(frame.f_back.f_code.co_filename):
-                self._note(frame.f_back, "asks in which thread it runs")
+        elif id(code) in _BY_USERS and self.unrepeatable is None:
+            what, back = _BY_USERS[id(code)], frame.f_back
+            own = what == CALLER and code is _CURRENT and back is not None and "f_back" not in back.f_code.co_names
+            if back is not None and not own and not is_library(back.f_code.co_filename):
+                self._note(back, what)
+        elif code is _SEED and frame.f_locals.get("self") is _HOST and self.unrepeatable is None:
+            self._note(frame.f_back, "seeds the host's random numbers")
         elif code is _SEED and frame.f_locals.get("a", 0) is None and self.unrepeatable is None:
             self._note(frame.f_back, "seeds a generator of random numbers with the clock or the system's random bytes")
         elif code is _VARIABLE and self.variables is not None and asking(frame.f_back) is not None:
             self.variables.add(os.fsdecode(frame.f_locals["key"]))
         elif code is _VARIABLES and asking(frame.f_back) is not None:
             self.variables = None
+
+    def _note_method(self, frame: FrameType, owner: Any, name: str) -> None:
+        """Notes a method of C of an object that others change, too; of a module it is a function."""
+        if isinstance(owner, queue.SimpleQueue):
+            self._note(frame, "uses a queue of threads")
+        elif isinstance(owner, ModuleType):
+            if owner.__name__ == "_sqlite3":
+                self._note(frame, "connects to a database")
+        elif name == "locked":
+            self._note(frame, "asks whether a lock is taken")
+        elif name == "cache_info":
+            self._note(frame, "asks what a function with a memory has counted")
+        elif isinstance(owner, io.IOBase) and not isinstance(owner, IN_MEMORY) and name in _OF_FILES:
+            self._note(frame, "reads or writes a file")
+
+    def _notes_itself(self, frame: FrameType, function: Any) -> None:
+        """Notes what libraries ask all the time, where users' code asks it itself."""
+        if is_library(frame.f_code.co_filename):
+            return
+        if function is sys._getframe:
+            if looks_further(frame):
+                self._note(frame, CALLER)
+        elif function in (threading.get_ident, threading.get_native_id):
+            self._note(frame, "asks in which thread it runs")
+        elif sys.exc_info()[1] is self.handled and asking(frame) is not None:
+            self.handles = True
+            if self.handled is not None:
+                self._note(frame, "asks which exception is handled outside of it")
 
     def _compares(self, frame: FrameType) -> None:
         """Notes for which classes an abstract one answers, where a user asks or wrote one of them."""
@@ -189,6 +241,21 @@ class Environment:
         return f"environment variable {changed[0]} was {old.get(changed[0])!r}, now it is {new.get(changed[0])!r}"
 
 
-def environment_of(watch: Watch) -> list[Environment]:
-    """What guards the environment variables that were read, if any were."""
-    return [] if watch.variables is not None and not watch.variables else [Environment(watch.variables)]
+class Handling:
+    """No exception is handled outside of a call that asks which."""
+
+    __slots__ = ()
+
+    def holds(self) -> bool:
+        return sys.exc_info()[1] is None
+
+    def reason(self) -> str | None:
+        """Which exception is handled now."""
+        found = sys.exc_info()[1]
+        return None if found is None else f"no exception was handled outside, now it is a {type(found).__name__}"
+
+
+def environment_of(watch: Watch) -> list[Environment | Handling]:
+    """What guards the environment variables that were read, if any were, and that no exception is handled."""
+    found: list[Environment | Handling] = [Handling()] if watch.handles else []
+    return found if watch.variables is not None and not watch.variables else [*found, Environment(watch.variables)]

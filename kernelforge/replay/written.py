@@ -6,6 +6,7 @@ Comes in: what a call could see and the code that ran.  Goes out: guards, which 
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter, getitem, is_
 from types import CodeType, FunctionType, ModuleType
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from kernelforge.errors import JitError
 from kernelforge.later import Later
-from kernelforge.replay.codes import globals_of, is_dynamic, names_of
+from kernelforge.replay.codes import globals_of, imports_of, is_dynamic, names_of
 from kernelforge.replay.guards import is_same, shown
 from kernelforge.replay.holders import MISSING, Library, Names
 from kernelforge.replay.state import Snapshot, is_library, is_own
@@ -44,6 +45,23 @@ class Absent:
             if _BUILTIN.get(name) is not old:
                 return f"the builtin {name} is another one now"
         return None
+
+
+class Imported:
+    """Modules that code imports while it runs, or looks for among those that are there."""
+
+    __slots__ = ("expected",)
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.expected = {name: sys.modules.get(name) for name in names}
+
+    def holds(self) -> bool:
+        return all(map(is_, map(sys.modules.get, self.expected), self.expected.values()))
+
+    def reason(self) -> str | None:
+        """Which module is another one by now."""
+        found = [name for name, old in self.expected.items() if sys.modules.get(name) is not old]
+        return f"another module is imported as {found[0]} now" if found else None
 
 
 class Everything:
@@ -191,6 +209,15 @@ def written_in(snapshot: Snapshot, codes: Collection[int]) -> list[Written]:
     found = [value for value in snapshot.alive if isinstance(value, FunctionType) and id(value.__code__) in codes]
     found = [function for function in found if not is_library(function.__code__.co_filename)]
     return [Written(found)] if found else []
+
+
+def imported_in(codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Imported]:
+    """What guards the modules that users' code asked for while it ran."""
+    names = set[str]()
+    for code, owner in codes:
+        found = imports_of(code) if not is_library(code.co_filename) else ()
+        names.update(found, [f"{owner.get('__package__')}.{name}" for name in found if owner.get("__package__")])
+    return [Imported(sorted(names))] if names else []
 
 
 def absent_in(codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Absent]:
