@@ -3,12 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from inspect import isfunction, signature
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kernelforge import Context, Tensor, optim
+from kernelforge.counters import GlobalCounters
+from kernelforge.errors import ArgumentError
+from kernelforge.nn import functional as F
 from kernelforge.tensor.pressure import PATIENCE
 
 ROOT = Path(__file__).parent.parent
@@ -59,3 +64,26 @@ def test_training_as_ever() -> None:
     lazy = run()
     with Context(EAGER=1):
         np.testing.assert_allclose(run(), lazy, rtol=1e-5)
+
+
+def arguments(loss: Callable[..., Tensor]) -> list[Tensor]:
+    """Values for a loss, as many as it must have; targets are in no range."""
+    needed = [p for p in signature(loss).parameters.values() if p.default is p.empty]
+    if loss is F.ctc_loss:
+        return [Tensor.zeros(3, 2, 4), *(Tensor([9, 9], dtype="int64") for _ in needed[1:])]
+    return [Tensor([[7 + i, 5.0, -3.0, 9.0]] * 4) for i, _ in enumerate(needed)]
+
+
+@pytest.mark.lazy_only
+@pytest.mark.parametrize("name", [name for name, f in vars(F).items() if not name.startswith("_")
+                                  and isfunction(f) and "reduction" in signature(f).parameters])  # fmt: skip
+def test_a_loss_is_refused_before_anything_is_computed(name: str) -> None:
+    """What it would compute may be an error by itself, which would be told of another operation, later."""
+    loss: Callable[..., Tensor] = getattr(F, name)
+    given = [x.realize() for x in arguments(loss)]
+    with Context(EAGER=1):
+        before = GlobalCounters.kernel_count
+        with pytest.raises(ArgumentError, match="reduction"):
+            loss(*given, reduction="abc")
+        assert GlobalCounters.kernel_count == before
+        Tensor([1.0]).numpy()

@@ -147,7 +147,7 @@ def ctc_loss(
         return found.squeeze(0) if reduction == "none" else found
     if log_probs.ndim != 3 or not 0 <= blank < log_probs.shape[2]:
         raise ShapeError(f"ctc_loss of {log_probs.shape} with blank={blank}: it takes [T, N, C], blank below C")
-    times, batch, classes = log_probs.shape
+    reduction, (times, batch, classes) = reduction_of(reduction, None, None), log_probs.shape
     inputs, ends = (
         (x if isinstance(x, Tensor) else Tensor(list(x))).cast(dtypes.int64) for x in (input_lengths, target_lengths)
     )
@@ -167,6 +167,6 @@ def ctc_loss(
     if log_probs.requires_grad:
         tangent = (log_probs * gradient).sum((0, 2))
         loss = tangent._derived(graph.surrogate(value._node, tangent._node))
-    if reduction_of(reduction, None, None) == "mean":
+    if reduction == "mean":
         loss = loss / ends.maximum(1).cast(loss.dtype)
     return loss._loss(reduction)

@@ -10,6 +10,7 @@ from typing import Any
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.nn.functional.losses import cross_entropy
+from kernelforge.nn.functional.options import reduction_of
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.scatter import from_front_only
@@ -223,6 +224,7 @@ def linear_cross_entropy(
         )
     if linear_bias is not None and linear_bias.shape != outer:
         raise ShapeError(f"linear_cross_entropy with a bias of {linear_bias.shape}: it has the weights' shape {outer}")
+    reduction = reduction_of(reduction, None, None)
     bias = None if linear_bias is None else linear_bias.flatten()
     logits = linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
     if len(outer) > 1:

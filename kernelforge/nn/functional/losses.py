@@ -154,8 +154,8 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> Tensor:
     """-(target log(input) + (1 - target) log(1 - input)) for probabilities; logarithms are at least -100."""
-    loss = input.binary_crossentropy(target, "none")
-    return _scaled(loss, weight, reduction_of(reduction, size_average, reduce))
+    reduction = reduction_of(reduction, size_average, reduce)
+    return _scaled(input.binary_crossentropy(target, "none"), weight, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -168,8 +168,8 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """binary_cross_entropy() of sigmoid(input); pos_weight scales the loss of positive targets."""
-    loss = input.binary_crossentropy_logits(target, "none", pos_weight)
-    return _scaled(loss, weight, reduction_of(reduction, size_average, reduce))
+    reduction = reduction_of(reduction, size_average, reduce)
+    return _scaled(input.binary_crossentropy_logits(target, "none", pos_weight), weight, reduction)
 
 
 def hinge_embedding_loss(
@@ -252,11 +252,11 @@ def triplet_margin_with_distance_loss(
     """
     if margin <= 0:
         raise ArgumentError(f"margin must be greater than 0, got {margin}")
-    distance = distance_function or pairwise_distance
+    reduction, distance = reduction_of(reduction, None, None), distance_function or pairwise_distance
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = far.minimum(distance(positive, negative))
-    return (near - far + margin).relu()._loss(reduction_of(reduction, None, None))
+    return (near - far + margin).relu()._loss(reduction)
 
 
 def multi_margin_loss(
@@ -289,9 +289,10 @@ def multilabel_margin_loss(
         raise ShapeError(
             f"multilabel_margin_loss of {input.shape} and {target.shape}: both are [N, C] or [C], C above 0"
         )
+    reduction = reduction_of(reduction, size_average, reduce)
     if not input.ndim:
         input, target = input.reshape(1), target.reshape(1)
-    return _multilabel_margin(input, target)._loss(reduction_of(reduction, size_average, reduce))
+    return _multilabel_margin(input, target)._loss(reduction)
 
 
 @composite
