@@ -36,9 +36,9 @@ are the kernels of the first size, which is planned as it is, of the second, who
 of those that come after. *A new size* is the median of what the first call of a size takes longer than the second.
 *Beside own kernels* is the least time of a call beside that with kernels for its very sizes (`KF_OPEN=0`), one after
 the other, in the geometric mean of {TIMED} sizes; *worst* is the largest of them. Plans for very sizes, which sizes
-that return often get after a while, are off for that. Some sizes have kernels of their own: a sequence or a batch of 1
-in attention, masked rows, loops and images, sequences of up to 3 in loops, which are no loops, and long sequences in
-sorting, which goes another way there.
+that return often get after a while, are off for that. Some sizes have kernels of their own: sequences of up to 3 in
+loops, which are no loops, a single position in gradients of attention, and long sequences in sorting, which goes
+another way there.
 
 """
 

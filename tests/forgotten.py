@@ -12,5 +12,5 @@ def forget_plans(patch: pytest.MonkeyPatch) -> None:
     """Nothing is known of any graph, of its like or of its sizes, until what is patched comes back."""
     for name in ("_plans", "_single"):
         patch.setattr(realize, name, {})
-    for name in ("_families", "_reduced"):
+    for name in ("_families", "_kinds"):
         patch.setattr(open_plans, name, {})

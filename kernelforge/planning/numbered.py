@@ -26,9 +26,6 @@ _patterns: Final = count(1)
 SIZED: Final = frozenset(("reshape", "expand", "pad", "shrink"))  # their attributes are sizes and nothing else
 
 
-Reduced = tuple[tuple[int, ...], tuple[int, ...]]
-
-
 @dataclass(slots=True)
 class Record:
     """An operation: numbers are the places of its own among all, sources the records of its operands.
@@ -50,16 +47,12 @@ class Numbered:
     """A graph taken apart.
 
     key      operations, types, devices, how they hang together, and the number of leaves
-    loose    the key but for the axes of reductions whose results are reshaped at once; reduced: these axes, and for
-             each the shape they are axes of
     numbers  all sizes, in order; values: all constants, with their types
     roots    the records of the nodes asked for
     name     what nodes made after it have in place of a file's name, once there are some
     """
 
     key: tuple[Hashable, ...] = ()
-    loose: tuple[Hashable, ...] = ()
-    reduced: list[Reduced] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     values: list[tuple[Value, DType]] = field(default_factory=list)
@@ -74,27 +67,14 @@ def numbered(roots: Sequence[Node], leaves: Sequence[Buffer]) -> Numbered:
     not be at another.
     """
     order = toposort(roots, into_realized=False)
-    recorder = _Recorder({id(buffer): i for i, buffer in enumerate(leaves)}, _reshaped(order, roots))
+    recorder = _Recorder({id(buffer): i for i, buffer in enumerate(leaves)})
     found = recorder.found
     for node in order:
         if not recorder.is_anew(node):
             recorder.place[node] = recorder.add(node)
     found.roots = tuple([recorder.number(node) for node in roots])
     found.key = (*recorder.parts, found.roots, len(leaves))  # also those not read have places in a plan
-    found.loose = (*recorder.loose, found.roots, len(leaves))
     return found
-
-
-def is_like(reduced: Sequence[Reduced], others: Sequence[tuple[int, ...]]) -> bool:
-    """True when reductions over other axes give the same elements: where axes differ, they are of size 1."""
-    return all(shape[i] == 1 for (axes, shape), other in zip(reduced, others) for i in {*axes} ^ {*other})
-
-
-def _reshaped(order: Sequence[Node], roots: Sequence[Node]) -> set[Node]:
-    """The reductions whose results are reshaped wherever they are used, so that it is no matter which axes of size 1
-    they leave."""
-    others = {x for node in order if node.op != "reshape" for x in node.src}.union(roots)
-    return {node for node in order if node.op == "reduce" and node.realized is None and node not in others}
 
 
 class _Recorder:
@@ -104,10 +84,9 @@ class _Recorder:
     is given, and its constants stay what they are.
     """
 
-    def __init__(self, leaf: dict[int, int], reshaped: set[Node]) -> None:
-        self.leaf, self.reshaped, self.found = leaf, reshaped, Numbered()
+    def __init__(self, leaf: dict[int, int]) -> None:
+        self.leaf, self.found = leaf, Numbered()
         self.parts: list[Hashable] = []
-        self.loose: list[Hashable] = []
         self.place: dict[Node, int] = {}
         self.recipes: dict[Recipe, tuple[str, tuple[int, ...], int]] = {}
         self.is_inside = False
@@ -131,7 +110,7 @@ class _Recorder:
             return self._put(Record(node, (), own, leaf=number), ("leaf", number, node.device, node.dtype))
         if node.op == "const":
             self.found.values.append((node.attr, node.dtype))
-            told = () if _is_of_its_type(node) and not self.is_inside else (repr(node.attr),)
+            told = () if is_of_its_type(node) and not self.is_inside else (repr(node.attr),)
             return self._put(Record(node, (), value=len(self.found.values) - 1), ("const", node.dtype, *told))
         if node.op == "iota":
             return self._put(Record(node, (), self._numbers(node.shape)), ("iota", node.dtype))
@@ -149,12 +128,7 @@ class _Recorder:
             kind = node.attr.sequences, node.attr.reverse, node.dtype, *(step[1:] for step in steps)
             return self._put(Record(node, sources, steps=steps), (node.op, *kind, *sources))
         shape = node.shape if node.op == "host" else None
-        part = node.op, node.attr, node.dtype, shape, *sources
-        if node not in self.reshaped:
-            return self._put(Record(node, sources), part)
-        op, axes = node.attr
-        self.found.reduced.append((axes, node.src[0].shape))
-        return self._put(Record(node, sources), part, ("reshaped", op, node.dtype, *sources))
+        return self._put(Record(node, sources), (node.op, node.attr, node.dtype, shape, *sources))
 
     def _recorded(self, recipe: Recipe, loop: Node) -> tuple[str, tuple[int, ...], int]:
         """A recipe of a loop, recorded once: those of its states and of values on the way are told apart by it."""
@@ -177,14 +151,13 @@ class _Recorder:
         self.found.numbers += values
         return tuple(range(start, len(self.found.numbers)))
 
-    def _put(self, record: Record, part: Hashable, loose: Hashable = None) -> int:
+    def _put(self, record: Record, part: Hashable) -> int:
         self.found.records.append(record)
         self.parts.append((part, len(record.numbers)))
-        self.loose.append((loose or part, len(record.numbers)))
         return len(self.found.records) - 1
 
 
-def _is_of_its_type(const: Node) -> bool:
+def is_of_its_type(const: Node) -> bool:
     """False for a number beside 16-bit floats, or narrower ones, that has more digits than they: kernels compute with
     all of these, which no argument of the type would have."""
     if not const.dtype.is_float or const.dtype.itemsize >= WIDE:
@@ -204,6 +177,17 @@ def rebuilt(
     leaf, constant  make the node of a buffer of a given shape, and that of a constant
     raises ShapeError where the numbers do not fit together
     """
+    made = remade(pattern, numbers, leaf, constant)
+    return [made[i] for i in pattern.roots]
+
+
+def remade(
+    pattern: Numbered,
+    numbers: Sequence[int],
+    leaf: Callable[[Record, tuple[int, ...]], Node],
+    constant: Callable[[Record], Node],
+) -> list[Node]:
+    """The nodes of all records of a graph with other numbers, like `rebuilt`."""
     made: list[Node] = []
     recipes: dict[tuple[str, tuple[int, ...], int], Recipe] = {}
     pattern.name = pattern.name or f"{PATTERN}{next(_patterns)}"
@@ -216,7 +200,7 @@ def rebuilt(
             }
             steps = [recipes[step] for step in record.steps]
             made.append(_again(record, made, numbers, leaf, constant, steps))
-    return [made[i] for i in pattern.roots]
+    return made
 
 
 def _again(

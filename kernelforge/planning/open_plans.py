@@ -8,9 +8,9 @@ alone, formulas take their places.  Sizes are bounded by the least choice, and w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
-from math import exp, log, prod
+from math import exp, isfinite, log, prod
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,18 +23,20 @@ from kernelforge.buffer import Buffer
 from kernelforge.calls import differentiates, is_stray, memory_forms
 from kernelforge.counters import GlobalCounters
 from kernelforge.errors import KernelForgeError
-from kernelforge.graph import Line, Node, toposort
+from kernelforge.graph import Line, Node, Value, toposort
 from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.planning.bounded import Bound
 from kernelforge.planning.formulas import Formulas, formulas
 from kernelforge.planning.kept import Preparation
 from kernelforge.planning.layout import lay_out
-from kernelforge.planning.numbered import PATTERN, Numbered, Record, Reduced, TooShort, is_like, numbered, rebuilt
+from kernelforge.planning.numbered import PATTERN, Numbered, Record, TooShort, numbered, remade
+from kernelforge.planning.of_one import as_pattern, longer_than, shapes_of_leaves, sizes_of_leaves, without_memory
 from kernelforge.planning.open_launches import OpenLaunch, Points, Unfit, formula_of, grid_of, meant, scaled
 from kernelforge.planning.open_steps import Opened, OpenRounds, launches, opened, sizes_of, with_sizes
 from kernelforge.planning.rounds import unrolled
 from kernelforge.planning.steps import Check, Launch, Plan, Rounds, Slot, Step, in_words
+from kernelforge.planning.varied import SAME, guesses, likely_places
 
 if TYPE_CHECKING:
     from codegen import open_sizes, schedule
@@ -51,12 +53,15 @@ else:
 
 MOST_FAMILIES: Final = 1024
 MOST_SEEN: Final = 3
+MOST_TRIED: Final = 8  # families that a graph with sizes of 1 is compared with
 MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is another layer or model, not other data
 NARROW: Final = 2  # vectors along a size so short that long ones would be half empty,
 LARGE: Final = 1 << 18  # and the elements that kernels along such read or write at least
+MARKS: Final = frozenset(("contiguous", "detach", "flip", "scan"))  # which may be missing where sizes are 1
 CLOSED: Final = frozenset(("while", "host", "copy"))  # operations of one size
 LEAST_TYPICAL: Final = 4  # schedules are chosen for so much of a size at least: for more there are tiles
 MOST_NODES: Final = 10_000  # of a graph that is planned several times over
+CLOSE: Final = 1e-6  # to a whole number, where a number is one through it
 MOST_ELEMENTS: Final = 1 << 31  # an index is an int
 
 
@@ -68,7 +73,7 @@ class OpenPlan:
     steps     what is open of them
     given     the constants that are arguments: for each its place among a graph's values
     points    the sizes it was made from
-    name      of the pattern its nodes were made after
+    pattern   what its nodes were made after, where that says how others are made; name: that of the pattern
     """
 
     plan: Plan
@@ -81,6 +86,14 @@ class OpenPlan:
     preparations: list[Preparation]
     points: Sequence[Point]
     name: str = ""
+    pattern: Numbered | None = None
+
+    def sized(self, sizes: dict[str, int] | None) -> dict[str, int] | None:
+        """Sizes with the lengths of parts; None where arrays would be too large."""
+        if sizes is None:
+            return None
+        sizes = sizes | {name: -(-size(sizes) // number) for name, (size, number) in self.parts.items()}
+        return None if any(slot(sizes) >= MOST_ELEMENTS for slot in self.slots) else sizes
 
 
 @dataclass
@@ -99,41 +112,28 @@ class Family:
     seen: int = 1
 
 
+@dataclass
+class Kind:
+    """Families that may differ in where sizes are 1 alone: some with plans, and what shapes the leaves have of graphs
+    with sizes of 1 that none serves."""
+
+    families: list[Family] = field(default_factory=list)
+    ones: list[dict[int, list[int]]] = field(default_factory=list)
+
+    def note(self, family: Family) -> None:
+        if not any(x is family for x in self.families):
+            self.families = [*self.families[1 - MOST_TRIED :], family]
+
+
 _bound: Final = Bound()  # of their kernels
 _families: Final[dict[tuple[object, ...], Family]] = {}
-_reduced: Final[dict[tuple[object, ...], dict[tuple[Reduced, ...], Family]]] = {}  # by `Numbered.loose`
+_kinds: Final[dict[tuple[object, ...], Kind]] = {}
 
 
 def forget() -> None:
     """Lets go of all that was learned: the next graph of any kind is the first."""
     _families.clear()
-    _reduced.clear()
-
-
-def _like(met: Numbered, loose: tuple[object, ...]) -> Family | None:
-    """The family whose plan serves a graph that differs from its graphs in sums over axes of size 1: a gradient's, for
-    a batch of one."""
-    for reduced, family in list(_reduced.get(loose, {}).items()):
-        axes, found = [axes for axes, _ in reduced], family.open
-        if found is not None and is_like(met.reduced, axes) and _fits(found, met) is not None:
-            return family
-    return None
-
-
-def _seen_of_one(met: Numbered, loose: tuple[object, ...]) -> list[tuple[tuple[int, ...], tuple[object, ...]]]:
-    """What was seen of a graph that differs from one of a new kind in leaving out sums over axes of size 1."""
-    own = [axes for axes, _ in met.reduced]
-    for reduced, family in list(_reduced.get(loose, {}).items()):
-        fewer = all(set(axes) <= set(others) for (axes, _), others in zip(reduced, own))
-        if fewer and len(family.met) == 1 and is_like(reduced, own):
-            return list(family.met)
-    return []
-
-
-def _note(met: Numbered, loose: tuple[object, ...], family: Family) -> None:
-    if len(_reduced) >= MOST_FAMILIES:
-        del _reduced[next(iter(_reduced))]
-    _reduced.setdefault(loose, {})[tuple(met.reduced)] = family
+    _kinds.clear()
 
 
 def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *circumstances: object) -> Plan | None:
@@ -147,21 +147,19 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     if _reads_others(nodes, order, leaves):
         return None
     met = numbered(simple, leaves)
-    key, loose = (device, circumstances, met.key), (device, circumstances, met.loose)
+    key = device, circumstances, met.key
+    kind = _kind(simple, order, leaves, device, circumstances)
     family = _families.get(key)
-    if family is None or family.open is None:
-        family = _like(met, loose) or family
     if family is None:
         if len(_families) >= MOST_FAMILIES:
             del _families[next(iter(_families))]
         family = _families[key] = Family()
-        if met.reduced:
-            family.met = _seen_of_one(met, loose)
-            _note(met, loose, family)
     found = family.open  # looked at once: other threads, too, learn from the graphs they meet
     sizes = None if found is None else _fits(found, met)
+    if sizes is None:
+        family, found, sizes, met = _of_others(kind, simple, leaves, met) or (family, found, sizes, met)
     if sizes is None and not family.refused:
-        _learn(family, met, leaves, device)
+        _learn(family, met, leaves, device, kind)
         found = family.open
         sizes = None if found is None else _fits(found, met)
     if sizes is None or found is None:
@@ -181,10 +179,44 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
 
 def _let_go_of_kernels(key: tuple[object, ...], family: Family, kernels: int) -> None:
     """Lets go of families not met lately, now that there are more kernels: the next graph of one of them is the first.
-    `_reduced` may still name them."""
+    `_kinds` may still name them."""
     family.kernels += kernels
     for gone in _bound.added(_families, key, kernels):
         gone.open, gone.met = None, []
+
+
+def _kind(
+    nodes: Sequence[Node], order: Sequence[Node], leaves: Sequence[Buffer], device: str, circumstances: object
+) -> Kind:
+    """What graphs have in common that differ in where sizes are 1."""
+    key = (
+        device,
+        circumstances,
+        tuple([x.dtype for x in nodes]),
+        tuple([x.dtype for x in leaves]),
+        frozenset([x.op for x in order if x.op in SAME and x.op not in MARKS]),
+    )
+    if len(_kinds) >= MOST_FAMILIES:
+        _kinds.pop(next(iter(_kinds)), None)
+    return _kinds.setdefault(key, Kind())
+
+
+def _of_others(
+    kind: Kind, nodes: Sequence[Node], leaves: Sequence[Buffer], met: Numbered
+) -> tuple[Family, OpenPlan, dict[str, int], Numbered] | None:
+    """The family whose plan serves a graph that is of another kind because some of its sizes are 1; that plan, the
+    sizes, and the graph taken apart as one of that kind."""
+    if not any(1 in shape for shape in shapes_of_leaves(met).values()):
+        return None
+    for family in kind.families[::-1]:
+        found = family.open
+        if found is None or found.pattern is None:
+            continue
+        sizes = found.sized(sizes_of_leaves(found.pattern, found.formulas, met))
+        taken = None if sizes is None else as_pattern(found.pattern, found.formulas, sizes, found.given, nodes, leaves)
+        if sizes is not None and taken is not None:
+            return family, found, sizes, taken
+    return None
 
 
 def _is_closed(op: str, attr: object) -> bool:
@@ -215,40 +247,55 @@ def _fits(found: OpenPlan, met: Numbered) -> dict[str, int] | None:
     """The sizes of a graph, if a plan serves it."""
     if any(repr(met.values[place]) != value for place, value in found.values.items()):
         return None
-    sizes = found.formulas.sizes(met.numbers)
-    if sizes is not None:
-        sizes |= {name: -(-size(sizes) // number) for name, (size, number) in found.parts.items()}
-    if sizes is None or any(slot(sizes) >= MOST_ELEMENTS for slot in found.slots):
-        return None
-    return sizes
+    return found.sized(found.formulas.sizes(met.numbers))
 
 
-def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) -> None:
-    """Makes a plan for a family from the graphs met; one alone tells nothing."""
+def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str, kind: Kind) -> None:
+    """Makes a plan for a family from the graphs met; one alone tells nothing, but beside one with sizes of 1."""
     one = tuple(met.numbers), tuple(map(repr, met.values))
     if one in family.met:
         return
     family.met.append(one)
-    if len(family.met) < 2:
-        return
+    seen, own = [numbers for numbers, _ in family.met], shapes_of_leaves(met)
+    if len(seen) < 2:
+        wanted = next((places for places in (longer_than(own, ones) for ones in kind.ones) if places), {})
+        if any(1 in shape for shape in own.values()):
+            kind.ones = [*kind.ones[1 - MOST_TRIED :], own]
+    else:
+        wanted = likely_places(met, seen)
     family.open = None
-    try:
-        family.open = _made(family, met, leaves, device)
-    except (Unfit, schedule.ScheduleError, KernelForgeError):
-        family.refused = len(family.met) >= MOST_SEEN
+    more, counts = guesses(met, wanted, MOST_OPEN - _changing(seen, formulas(seen)))
+    for guessed in [(more, counts)] * bool(more) + [([], set())] * (len(seen) > 1):
+        try:
+            family.open = _made(family, met, *guessed, leaves, device)
+            kind.note(family)
+            return
+        except (Unfit, schedule.ScheduleError, KernelForgeError):
+            continue
+    family.refused = len(family.met) >= MOST_SEEN
 
 
-def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) -> OpenPlan:
-    """The plan for all sizes that the graphs met suggest.
+def _made(
+    family: Family,
+    met: Numbered,
+    guessed: Sequence[Sequence[int]],
+    counts: Set[int],
+    leaves: Sequence[Buffer],
+    device: str,
+) -> OpenPlan:
+    """The plan for all sizes that the graphs met suggest, and others that are likely to come.
 
+    guessed  the numbers of these
+    counts   numbers of elements that are others then: constants that are one of them are arguments
     raises Unfit, or what planning raises where a size cannot be open
     """
     columns = list(zip(*(values for _, values in family.met)))
-    given = tuple([place for place, column in enumerate(columns) if len(set(column)) > 1])
+    given = tuple([i for i, column in enumerate(columns) if len(set(column)) > 1 or _is_of(met.values[i][0], counts)])
+    seen = [*(numbers for numbers, _ in family.met), *guessed]
     also: set[int] = set()
     for _ in range(4):
-        found = formulas([numbers for numbers, _ in family.met], frozenset(also))
-        if found is None or _changing(family, found) > MOST_OPEN:
+        found = formulas(seen, frozenset(also))
+        if found is None or _changing(seen, found) > MOST_OPEN:
             raise Unfit
         try:
             made, points = _at_points(met, found, given, leaves, device)
@@ -259,14 +306,24 @@ def _made(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) 
             continue
         fixed = {place: column[0] for place, column in enumerate(columns) if place not in given}
         plan = _joined(made, points, found, fixed, given, _typical(family, found), Device[device].target)
-        plan.name = met.name
+        plan.name, plan.pattern = met.name, made[0][2]
         return plan
     raise Unfit
 
 
-def _changing(family: Family, found: Formulas) -> int:
+def _is_of(value: Value, counts: Set[int]) -> bool:
+    """True for a number of elements, one fewer, or one through these."""
+    if isinstance(value, bool | complex) or not value:
+        return False
+    number = value if abs(value) >= 1 else 1 / value
+    return isfinite(number) and abs(number - round(number)) <= CLOSE * number and not counts.isdisjoint(
+        (round(number), round(number) + 1)
+    )
+
+
+def _changing(seen: Sequence[Sequence[int]], found: Formulas | None) -> int:
     """How many sizes changed on their own in the graphs met."""
-    return sum(len({numbers[place] for numbers, _ in family.met}) > 1 for place in found.base.values())
+    return 0 if found is None else sum(len({numbers[place] for numbers in seen}) > 1 for place in found.base.values())
 
 
 def _typical(family: Family, found: Formulas) -> dict[str, int]:
@@ -275,7 +332,7 @@ def _typical(family: Family, found: Formulas) -> dict[str, int]:
     return {name: max(LEAST_TYPICAL, round(exp(total / len(family.met)))) for name, total in sums.items()}
 
 
-Made = tuple[Plan, "open_sizes.Sizes"]
+Made = tuple[Plan, "open_sizes.Sizes", "Numbered | None"]
 
 
 def _at_points(
@@ -288,7 +345,7 @@ def _at_points(
     points, made = found.points(), list[Made]()
     for point in points:
         made.append(_planned(met, found, point, given, leaves, device))
-        if len({(len(plan.steps), len(plan.slots)) for plan, _ in made}) > 1:
+        if len({(len(plan.steps), len(plan.slots)) for plan, *_ in made}) > 1:
             raise Unfit
     return made, points
 
@@ -315,14 +372,15 @@ def _planned(
     numbers = [formula(point) for formula in found.numbers]
     if min(numbers) < 0:
         raise Unfit
-    nodes = rebuilt(met, numbers, leaf, constant_of)
+    made = remade(met, numbers, leaf, constant_of)
+    nodes = [made[i] for i in met.roots]
     found_sizes = {formula(point) for formula in found.numbers if not formula.is_constant}
     least = min(point.values()) // 2
     found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
     places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
     fixed = {formula(point) for formula in found.numbers if formula.is_constant}
     sizes = open_sizes.Sizes(frozenset(found_sizes), frozenset({a * b for a in fixed for b in (1, *fixed)}))
-    return planner.make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes
+    return planner.make_plan(nodes, [*places, *extra], device, sizes=sizes), sizes, without_memory(met, made)
 
 
 # ------------------------------------------------------------------------------------------------- several plans, one
@@ -341,12 +399,12 @@ def _joined(
 
     raises Unfit where the plans differ in more than numbers
     """
-    plans = [plan for plan, _ in made]
-    first, parts = plans[0], _parts([sizes.parts for _, sizes in made], points)
+    plans = [plan for plan, *_ in made]
+    first, parts = plans[0], _parts([sizes.parts for _, sizes, _ in made], points)
     if len({(len(p.steps), len(p.slots), p.results, *map(_places, p.preparations)) for p in plans}) > 1:
         raise Unfit
     typical |= {name: -(-size(typical) // number) for name, (size, number) in parts.items()}
-    known = Points(points, [sizes for _, sizes in made], typical, target)
+    known = Points(points, [sizes for _, sizes, _ in made], typical, target)
     slots, steps = sizes_of([p.slots for p in plans], known), opened([p.steps for p in plans], known)
     kept = [p for p in first.preparations if all(slots[slot].is_constant for slot in (*p.leaves, *p.outputs))]
     return OpenPlan(first, found, parts, fixed, slots, steps, given, kept, points)

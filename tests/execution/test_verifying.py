@@ -130,7 +130,7 @@ def sums_of_rows() -> list[Tensor]:
 
 def test_kernels_for_open_sizes_are_checked_at_the_sizes_they_have(operands, monkeypatch) -> None:
     monkeypatch.setattr(open_plans, "_families", {})
-    monkeypatch.setattr(open_plans, "_reduced", {})
+    monkeypatch.setattr(open_plans, "_kinds", {})
     graphs = sums_of_rows()
     monkeypatch.setattr(realize, "_plans", {})
     GlobalCounters.reset()
@@ -150,7 +150,7 @@ def test_a_fault_of_a_kernel_for_open_sizes_is_found(operands, monkeypatch) -> N
 
     monkeypatch.setattr(open_schedules, "render", wrong)
     monkeypatch.setattr(open_plans, "_families", {})
-    monkeypatch.setattr(open_plans, "_reduced", {})
+    monkeypatch.setattr(open_plans, "_kinds", {})
     first, *others = sums_of_rows()
     with Context(VERIFY=1, OPEN=1):
         first.realize()

@@ -124,6 +124,32 @@ def test_all_sizes_give_the_same(name: str) -> None:
     assert late == 0
 
 
+@pytest.mark.parametrize("name", ["LSTM", "LSTM, gradient", "scan backwards", "two states"])
+@pytest.mark.parametrize("alike", [0, 1])
+def test_two_sizes_alike_in_one_dimension_suggest_that_it_changes_too(name: str, alike: int) -> None:
+    sizes = [(4, 16), (4, 23) if alike else (9, 16), (13, 13), (3, 31)]
+    found, late = results(FUNCTIONS[name](), 1, sizes)
+    with Context(DEVICE="NUMPY"):
+        expected, _ = results(FUNCTIONS[name](), 0, sizes)
+    for size, xs, ys in zip(sizes, found, expected):
+        for x, y in zip(xs, ys):
+            np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
+    assert late == 0
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU, gradient", "scan", "loop in a loop", "two states"])
+@pytest.mark.parametrize("first", [(3, 31), (1, 31)])
+def test_a_batch_of_one_takes_the_kernels_of_others(name: str, first: tuple[int, int]) -> None:
+    sizes = [first, (13, 16), (1, 13), (4, 9), (1, 40)]
+    found, late = results(FUNCTIONS[name](), 1, sizes)
+    with Context(DEVICE="NUMPY"):
+        expected, _ = results(FUNCTIONS[name](), 0, sizes)
+    for size, xs, ys in zip(sizes, found, expected):
+        for x, y in zip(xs, ys):
+            np.testing.assert_allclose(x, y, rtol=2e-4, atol=2e-5, err_msg=str(size))
+    assert late == 0
+
+
 def drawn(seed: int) -> Made:
     """A scan of a step that is put together at random, and something done with what it gives."""
     rng, w = np.random.default_rng(seed), weight()

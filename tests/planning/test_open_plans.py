@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import product
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, realize
+from kernelforge import Tensor, jit, realize
 from kernelforge.autograd import grad
 from kernelforge.counters import GlobalCounters
 from kernelforge.interning import alive
@@ -91,6 +92,94 @@ def test_all_sizes_give_the_same(name: str) -> None:
     for size, x, y in zip(SIZES, found, expected):
         np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5, err_msg=str(size))
     assert late == 0 or name in CLOSED
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("alike", [0, 1])
+def test_two_sizes_alike_in_one_dimension_suggest_that_it_changes_too(name: str, alike: int) -> None:
+    """The first dimension of both is as long, or the second: kernels for any size of both come with the second."""
+    sizes = [(4, 16), (4, 37) if alike else (9, 16), (13, 13), (33, 61), (4, 129), (9, 16)]
+    found, late = results(FUNCTIONS[name], sizes, 1)
+    expected, _ = results(FUNCTIONS[name], sizes, 0)
+    for size, x, y in zip(sizes, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5, err_msg=str(size))
+    assert late == 0 or name in CLOSED
+
+
+def heads(x: Tensor) -> Tensor:
+    batch, length, _ = x.shape
+    q = (x @ Tensor(WEIGHT / 5)).reshape(batch, length, 4, 10).transpose(1, 2)  # scores of about 1
+    return q.scaled_dot_product_attention(q, q, is_causal=True).transpose(1, 2).reshape(batch, length, 40)
+
+
+OF_ONE: dict[str, Made] = {
+    **{name: made for name, made in FUNCTIONS.items() if name not in ("shrink", "gathered", "windows", "sorted")},
+    "heads": heads,
+    "masked rows": lambda x: (x @ x.transpose(1, 2)).tril().softmax(-1) @ x,
+    "mean of both": lambda x: x - x.mean((0, 1)) + x.mean(0).flip(0).cumsum(0),
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+@pytest.mark.parametrize("first", [(3, 31), (1, 31)])
+def test_sizes_of_one_take_the_kernels_of_others(name: str, first: tuple[int, int]) -> None:
+    """What is missing where nothing is repeated or summed computes the same with it; when one of these is the first, it
+    tells what changes in the second."""
+    sizes = [first, (13, 16), (1, 13), (33, 1), (7, 61), (1, 129), (1, 2)]
+    found, late = results(OF_ONE[name], sizes, 1)
+    with Context(DEVICE="NUMPY"):
+        expected = [OF_ONE[name](Tensor(arrays(size, i), device="NUMPY")).numpy() for i, size in enumerate(sizes)]
+    for size, x, y in zip(sizes, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5, err_msg=str(size))
+    assert late == 0 or name in CLOSED
+
+
+@pytest.mark.parametrize("mode", ["eagerly", "captured"])
+@pytest.mark.parametrize("name", ["heads", "masked rows", "mean of both"])
+def test_random_sizes_in_other_modes(name: str, mode: str) -> None:
+    rng = np.random.default_rng(len(name))
+    drawn = [(int(rng.integers(1, 30)), int(rng.integers(1, 90))) for _ in range(4)]
+    sizes = [(4, 16), (4, 37), *drawn, (1, 5), (1, 1)]
+    made = jit(OF_ONE[name]) if mode == "captured" else OF_ONE[name]
+    for number, size in enumerate(sizes):
+        given = arrays(size, number)
+        with Context(DEVICE="CPU", EAGER=int(mode == "eagerly")), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes that did not return
+            found = made(Tensor(given, device="CPU")).numpy()
+        with Context(DEVICE="NUMPY"):
+            expected = OF_ONE[name](Tensor(given, device="NUMPY")).numpy()
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5, err_msg=str(size))
+
+
+def test_graphs_of_one_that_compute_something_else_have_their_own_kernels() -> None:
+    """Where sizes are 1 sums over one dimension look like those over another; the same operations are in all."""
+    kinds: list[Made] = [
+        lambda x: x.sum(0) * x.mean(1)[:1],
+        lambda x: x.sum(1)[:1] * x.mean(0),
+        lambda x: x.sum((0, 1)) * x.mean(0),
+        lambda x: x.mean((0, 1)) * x.sum(0),
+    ]
+    for number, size in enumerate([(3, 7), (5, 9), (1, 4), (4, 1), (1, 1), (2, 8), (1, 7)]):
+        for made in kinds:
+            given = arrays(size, number)
+            with Context(OPEN=0):
+                own = made(Tensor(given)).numpy()
+            np.testing.assert_allclose(made(Tensor(given)).numpy(), own, rtol=2e-5, atol=2e-5)
+
+
+def test_what_was_guessed_wrongly_is_learned() -> None:
+    """Of an array the dimension that changes next is another one than was thought; of two, theirs are not as long."""
+
+    def both(x: Tensor, y: Tensor) -> Tensor:
+        return x.softmax(1) + y.sum(0)
+
+    shapes = [(3, 5, 7), (4, 5, 7), (4, 5, 9), (6, 5, 4), (2, 8, 11)], [(2, 7), (3, 7), (5, 9), (5, 4), (5, 11)]
+    for number, (first, second) in enumerate(zip(*shapes)):
+        rng = np.random.default_rng(number)
+        x, y = rng.standard_normal(first).astype(np.float32), rng.standard_normal(second).astype(np.float32)
+        expected = np.exp(x) / np.exp(x).sum(1, keepdims=True) + y.sum(0)
+        with Context(OPEN=1, DEVICE="CPU"):
+            np.testing.assert_allclose(both(Tensor(x), Tensor(y)).numpy(), expected, rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, "row"])
