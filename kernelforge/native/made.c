@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { MOST_PARTS = 40, MOST_KEPT = 4096, KEPT = 7, FILLS = 64, LARGE = 1 << 14 /* elements */ };
+enum { MOST_PARTS = 40, MOST_KEPT = 4096, KEPT = 7, FILLS = 64, LARGE = 1 << 14, MANY = 1 << 12 /* elements */ };
 
 static PyObject *types, *default_device, *filled, *default_float, *default_int, *plus_zero, *minus_zero;
 
@@ -89,13 +89,30 @@ static PyObject *key_of(PyObject *arguments, PyObject *keywords)
     return found;
 }
 
+/* Whether something that nodes are made of is computed, or there is much of it: who keeps these would keep memory. */
+static bool holds_memory(PyObject *src)
+{
+    bool holds = false;
+    for (Py_ssize_t i = 0; !holds && i < PyTuple_Size(src); i++) {
+        kf_node *node = (kf_node *)PyTuple_GetItem(src, i);
+        long long size = 1;
+        if (!kf_is_node((PyObject *)node) || node->realized != Py_None)
+            return true;
+        for (Py_ssize_t j = 0; j < PyTuple_Size(node->shape) && size <= MANY; j++)
+            size *= PyLong_AsLongLong(PyTuple_GetItem(node->shape, j));
+        holds = !kf_is_known_value(node) && (size > MANY || holds_memory(node->src));
+    }
+    return holds;
+}
+
 /* Keeps what a result's node is made of, where it is a constant and the tensor nothing but its name. */
 static bool keep(Maker *self, PyObject *key, PyObject *given)
 {
     kf_tensor *tensor = (kf_tensor *)given;
     kf_node *node = PyObject_TypeCheck(given, kf_tensor_type) ? (kf_node *)tensor->node : NULL;
     if (!kf_is_node((PyObject *)node) || tensor->leaf != Py_False || tensor->tracked != Py_None || tensor->place ||
-        node->device != Py_None || node->realized != Py_None || !node->mark || !node->is_entered)
+        node->device != Py_None || node->realized != Py_None || !node->mark || !node->is_entered ||
+        holds_memory(node->src))
         return true;
     PyObject *row = PyTuple_Pack(KEPT, node->op, node->mark, node->src, node->attr, node->shape, node->dtype, node->device);
     if (row && PyDict_Size(self->kept) >= MOST_KEPT)
@@ -121,6 +138,10 @@ static PyObject *call(PyObject *given, PyObject *arguments, PyObject *keywords)
     bool is_class = type && PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, kf_tensor_type);
     PyObject *key = is_class ? key_of(arguments, keywords) : NULL;
     PyObject *row = key ? PyDict_GetItemWithError(self->kept, key) : NULL;
+    if (row && holds_memory(PyTuple_GetItem(row, 2))) {
+        row = NULL;
+        PyDict_DelItem(self->kept, key);
+    }
     if (row) {
         Py_INCREF(row);
         result = again(type, row);

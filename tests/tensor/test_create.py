@@ -12,6 +12,7 @@ import kernelforge
 from codegen.dtypes import dtypes
 from kernelforge import Device, Tensor
 from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.graph import toposort
 
 MADE: dict[str, Callable[[], Tensor]] = {
     "zeros": lambda: Tensor.zeros(3, 2),
@@ -83,3 +84,10 @@ def test_values_that_are_computed_are_changed_alone() -> None:
     array = again.numpy()
     array += 1
     assert again.tolist() == [0] * 5 and Tensor.zeros(5).realize().tolist() == [0] * 5
+
+
+def test_what_is_made_again_keeps_no_memory() -> None:
+    for _ in range(12):
+        assert Tensor.arange(23).realize().tolist() == list(range(23))
+        assert Tensor.eye(23).realize().shape == (23, 23)
+    assert Tensor.eye(23)._node.src and not [x for x in toposort([Tensor.eye(23)._node]) if x.realized is not None]
