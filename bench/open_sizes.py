@@ -38,7 +38,7 @@ of those that come after. *A new size* is the median of what the first call of a
 the other, in the geometric mean of {TIMED} sizes; *worst* is the largest of them. Plans for very sizes, which sizes
 that return often get after a while, are off for that. Some sizes have kernels of their own: sequences of up to 3 in
 loops, which are no loops, a single position in gradients of attention, and long sequences in sorting, which goes
-another way there. First sizes of one batch, of one length, or with a 1 among them take no more kernels
+another way there. First sizes of one batch or of one length take no more kernels, nor does a 1 in the first
 (`tests/planning/test_open_plans.py`).
 
 """
