@@ -85,6 +85,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/fusion/test_lower.py": _KERNELS,
     "tests/planning/test_kept.py::test_a_table_that_depends_on_nothing_is_computed_once": _KERNELS,
     "tests/planning/test_kept.py::test_tables_of_tables_are_computed_once": _KERNELS,
+    "tests/planning/test_open_loops.py": _PLANS,
     "tests/planning/test_open_plans.py": _PLANS,
     "tests/execution/test_ownership.py": "looks at which memory results of whole graphs take",
     "tests/test_realize.py": _PLANS,
