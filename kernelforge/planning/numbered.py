@@ -47,7 +47,7 @@ class Numbered:
     """A graph taken apart.
 
     key      operations, types, devices, how they hang together, and the number of leaves
-    numbers  all sizes, in order; values: all constants, with their types
+    numbers  all sizes, in order; values: all constants, with their types; told: the places of those the key tells
     roots    the records of the nodes asked for
     name     what nodes made after it have in place of a file's name, once there are some
     """
@@ -56,6 +56,7 @@ class Numbered:
     records: list[Record] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     values: list[tuple[Value, DType]] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)
     roots: tuple[int, ...] = ()
     name: str = ""
 
@@ -109,9 +110,12 @@ class _Recorder:
             own = self._numbers(node.shape)
             return self._put(Record(node, (), own, leaf=number), ("leaf", number, node.device, node.dtype))
         if node.op == "const":
+            place = len(self.found.values)
             self.found.values.append((node.attr, node.dtype))
-            told = () if is_of_its_type(node) and not self.is_inside else (repr(node.attr),)
-            return self._put(Record(node, (), value=len(self.found.values) - 1), ("const", node.dtype, *told))
+            if is_of_its_type(node) and not self.is_inside:
+                return self._put(Record(node, (), value=place), ("const", node.dtype))
+            self.found.told.add(place)
+            return self._put(Record(node, (), value=place), ("const", node.dtype, repr(node.attr)))
         if node.op == "iota":
             return self._put(Record(node, (), self._numbers(node.shape)), ("iota", node.dtype))
         if node.op == "input":

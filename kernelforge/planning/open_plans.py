@@ -286,11 +286,13 @@ def _made(
     """The plan for all sizes that the graphs met suggest, and others that are likely to come.
 
     guessed  the numbers of these
-    counts   numbers of elements that are others then: constants that are one of them are arguments
+    counts   numbers of elements that are others then: constants that are one of them are arguments, but for those that
+             no argument could be
     raises Unfit, or what planning raises where a size cannot be open
     """
     columns = list(zip(*(values for _, values in family.met)))
-    given = tuple([i for i, column in enumerate(columns) if len(set(column)) > 1 or _is_of(met.values[i][0], counts)])
+    sized = {i for i, (value, _) in enumerate(met.values) if i not in met.told and _is_of(value, counts)}
+    given = tuple([i for i, column in enumerate(columns) if len(set(column)) > 1 or i in sized])
     seen = [*(numbers for numbers, _ in family.met), *guessed]
     also: set[int] = set()
     for _ in range(4):

@@ -167,6 +167,16 @@ def test_graphs_of_one_that_compute_something_else_have_their_own_kernels() -> N
             np.testing.assert_allclose(made(Tensor(given)).numpy(), own, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("value", [1 / 3, 1 / 24, 3.0])
+def test_constants_with_more_digits_than_their_type_stay_what_they_are(value: float) -> None:
+    """Also where they are one through a size that was the same in two graphs, and is likely to be another soon."""
+    sizes = [(3, 8), (3, 9), (5, 9), (3, 17)]
+    found, _ = results(lambda x: x.half() * value, sizes, 1)
+    expected, _ = results(lambda x: x.half() * value, sizes, 0)
+    for x, y in zip(found, expected):
+        np.testing.assert_array_equal(x, y)
+
+
 def test_what_was_guessed_wrongly_is_learned() -> None:
     """Of an array the dimension that changes next is another one than was thought; of two, theirs are not as long."""
 
