@@ -366,6 +366,16 @@ static Py_ssize_t tensors_in(PyObject *value)
     return count;
 }
 
+/* Whether those that equal a value may be others: of other types inside, or zeros of the other sign. */
+static bool is_ambiguous(PyObject *value)
+{
+    bool found = PyTuple_Check(value) && !PyTuple_CheckExact(value);
+    for (Py_ssize_t i = 0; !found && PyTuple_Check(value) && i < PyTuple_Size(value); i++)
+        found = !PyLong_CheckExact(PyTuple_GetItem(value, i));
+    return found || PyList_Check(value) ||
+           (PyNumber_Check(value) && !PyLong_Check(value) && !PyFloat_CheckExact(value));
+}
+
 /* The same of any argument, of which at most so many are put there. */
 static Py_ssize_t add_part(PyObject *value, PyObject **key, Py_ssize_t most)
 {
@@ -378,7 +388,7 @@ static Py_ssize_t add_part(PyObject *value, PyObject **key, Py_ssize_t most)
     for (Py_ssize_t i = 0, added; i < count; i++, length += added)
         if (!(added = add_tensor(item(value, i), key + length)))
             return 0;
-    if (!count && PyList_Check(value))
+    if (!count && is_ambiguous(value))
         return 0;
     if (PyFloat_CheckExact(value) && PyFloat_AsDouble(value) == 0) /* equal, but not the same */
         value = signbit(PyFloat_AsDouble(value)) ? minus_zero : plus_zero;

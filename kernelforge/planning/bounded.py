@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 LEAST: Final = 512  # kernels that may be held, until more turn out to be needed
 ROOM: Final = 8  # the part of these that is let go of at a time: to look for what is not used takes a while
-MOST_GONE: Final = 1024  # of those let go of it is known when they come back
+MOST_GONE: Final = 4096  # of those let go of it is known when they come back
 
 
 class Holder(Protocol):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import update_wrapper, wraps
 from inspect import getattr_static
 from itertools import islice
+from numbers import Number
 from operator import is_
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -158,11 +159,22 @@ def _signature(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Cor
         elif _are_tensors(value):
             tensors += value
             key += (value.__class__, *[part for x in value for part in _part(x)], value.__class__)
-        elif value.__class__ is list:
-            key += (list, tuple(value))
         else:
-            key += (type(value), str(value) if value.__class__ is float and not value else value)
+            key += (value.__class__, _told(value))
     return tuple(tensors), tuple(key)
+
+
+def _told(value: Any) -> object:
+    """A value of a known type as a part of a key: those that are not the same, as zeros of both signs, do not equal
+    each other.  What has tensors somewhere in it cannot be hashed, so nothing is kept of it."""
+    if isinstance(value, list | tuple):
+        whole = all(x.__class__ is int for x in value)
+        return tuple(value) if whole else tuple([(x.__class__, _told(x)) for x in value])
+    if value.__class__ is float:
+        return value or str(value)
+    if isinstance(value, Core):
+        return []
+    return repr(value) if isinstance(value, Number) and not isinstance(value, int) else value
 
 
 def _part(x: Core) -> tuple[object, ...]:

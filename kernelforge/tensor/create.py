@@ -59,7 +59,9 @@ def _ramp(count: int, step: float, start: float, dtype: DType) -> graph.Node:
 
 
 def _number(what: str, value: Any) -> Any:
-    """A number, or that of a tensor without dimensions; raises ShapeError for other tensors."""
+    """A number of Python's, or that of a tensor without dimensions; raises ShapeError for other tensors."""
+    if isinstance(value, np.generic):
+        return value.item()  # of which differences do not wrap around, and all fractions are seen
     if not isinstance(value, Core):
         return value
     if value.ndim:

@@ -13,6 +13,7 @@ from kernelforge.kernels import Device
 from kernelforge.kernels.opencl import OpenCLRuntime
 from kernelforge.planning import open_plans
 from kernelforge.planning.bounded import MOST_GONE, Bound
+from kernelforge.realize import MOST_PLANS
 from tests.forgotten import forget_plans
 
 MOST = 16
@@ -78,6 +79,18 @@ def test_kernels_that_come_back_get_room(size: int) -> None:
                 add(bound, held, key, size)
                 missing += 1
     assert not missing and bound.most <= 4 * MOST * size
+
+
+def test_a_round_of_many_times_the_kernels_allowed_at_first_gets_room() -> None:
+    bound, held, missing = Bound(), dict[int, Holder](), set[int]()
+    for _ in range(12):
+        missing = {key for key in range(MOST_PLANS) if key not in held}
+        for key in range(MOST_PLANS):
+            if key in held:
+                held[key].uses += 1
+            else:
+                add(bound, held, key)
+    assert not missing
 
 
 # ------------------------------------------------------------------------------------------- of the library

@@ -3,6 +3,8 @@
 import copy
 import pickle
 from inspect import signature
+from typing import NamedTuple
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -33,6 +35,15 @@ CALLS = {
     "convolution": lambda x: x.reshape(1, 1, 4, 5).conv2d(x.reshape(1, 1, 4, 5)[:, :, :3, :3], padding=1),
     "cat": lambda x: x.cat(x.exp(), dim=1).tril(),
 }  # fmt: skip
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
+
+
+class Real(float):
+    """A number of a class of one's own."""
 
 
 def leaf() -> Tensor:
@@ -212,6 +223,38 @@ def test_zeros_of_both_signs_are_told_apart() -> None:
     for _ in range(3):
         found = [x.masked_fill(mask, value).numpy()[0] for value in (0.0, -0.0, 0)]
         assert [bool(np.signbit(value)) for value in found] == [False, True, False]
+
+
+@pytest.mark.parametrize("kind", [float, np.float16, np.float32, np.float64, complex, np.complex64, Real])
+def test_zeros_of_every_type_of_number_keep_their_signs(kind: type) -> None:
+    x, mask = Tensor([1.0, 2.0]).realize(), Tensor([True, False]).realize()
+    for _ in range(3):
+        found = [mask.where(kind(value), x).numpy()[0].real for value in (0.0, -0.0, 0.0)]
+        assert [bool(np.signbit(value)) for value in found] == [False, True, False]
+
+
+def test_equal_values_inside_sequences_are_told_apart_by_sign_and_type() -> None:
+    @composite
+    def told(x: Tensor, values: object) -> Tensor:
+        return x.full_like(len(repr(values)))
+
+    x = leaf()
+    for _ in range(2):
+        for values in ((0.0,), (-0.0,), (1,), (True,), [1], [True], [1.0], ((1,),), ((True,),), Pair(1, 2), (1, 2)):
+            assert told(x, values).numpy()[0, 0] == len(repr(values)), values
+
+
+def test_nothing_is_kept_of_tensors_inside_other_arguments() -> None:
+    @composite
+    def joined(x: Tensor, others: object) -> Tensor:
+        return x + others[0] + others[1]  # type: ignore[index]
+
+    x, y = leaf(), leaf()
+    for others in (Pair(y, 1.0), (y, 1.0), [y, 1.0]):
+        known = ref(y)
+        np.testing.assert_array_equal(joined(x, others).numpy(), x.numpy() + y.numpy() + 1)
+    del y, others
+    assert known() is None
 
 
 def test_one_operation_is_no_call() -> None:

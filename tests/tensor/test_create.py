@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,3 +92,14 @@ def test_what_is_made_again_keeps_no_memory() -> None:
         assert Tensor.arange(23).realize().tolist() == list(range(23))
         assert Tensor.eye(23).realize().shape == (23, 23)
     assert Tensor.eye(23)._node.src and not [x for x in toposort([Tensor.eye(23)._node]) if x.realized is not None]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [(0, 2, np.float32(0.5)), (np.float16(2.5),), (np.uint8(5), np.uint8(2), np.int8(-1)), (np.int64(1), np.int16(4))],
+)
+def test_scalars_of_numpy_are_numbers(numbers: tuple[Any, ...]) -> None:
+    plain = [number.item() if isinstance(number, np.generic) else number for number in numbers]
+    found, wanted = Tensor.arange(*numbers), Tensor.arange(*plain)
+    assert found.dtype is wanted.dtype and found.tolist() == wanted.tolist() == np.arange(*plain).tolist()
+    assert Tensor.linspace(np.uint8(5), np.uint8(2), 4).tolist() == [5, 4, 3, 2]
