@@ -13,7 +13,7 @@ enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48, FEW
    constant: what a number is beside an array; in all of them None says that it is another matter. */
 static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *narrow_type, *eager, *settled, *detached, *constant, *types;
 static Py_ssize_t patience = PATIENCE_UNKNOWN;
-static PyObject *any_arithmetic, *any_scalar, *default_float, *touched, *co_filename, *f_back, *f_lasti, *bool_type, *plus_zero, *minus_zero;
+static PyObject *any_arithmetic, *any_scalar, *default_float, *default_int, *touched, *co_filename, *f_back, *f_lasti, *bool_type, *plus_zero, *minus_zero;
 static PyObject *broadcasts; /* recipes of operations on two shapes, by operation: a pair, for both orders of operands */
 
 /* ---------------------------------------------------------------------------------------- the user's line */
@@ -454,10 +454,11 @@ static PyObject *looked_up(PyObject *recipes, PyObject *const *parts, Py_ssize_t
 /* The recipe kept for a call's arguments, a new reference; NULL where there is none, with an error set or not. */
 static PyObject *recipe_for(PyObject *recipes, PyObject *arguments)
 {
-    PyObject *parts[MOST_PARTS], *type, *found = NULL;
-    Py_ssize_t length = 1, count = PyTuple_Size(arguments), i = 0;
-    if (!(parts[0] = type = PyObject_GetAttr(types, default_float)))
-        return NULL;
+    PyObject *parts[MOST_PARTS], *found = NULL;
+    PyObject *floats = PyObject_GetAttr(types, default_float), *ints = PyObject_GetAttr(types, default_int);
+    Py_ssize_t length = 2, count = PyTuple_Size(arguments), i = 0;
+    if (!(parts[0] = floats) || !(parts[1] = ints))
+        i = count + 1;
     for (Py_ssize_t added; i < count; i++, length += added)
         if (!(added = add_part(PyTuple_GetItem(arguments, i), parts + length, MOST_PARTS - length)))
             break;
@@ -469,7 +470,8 @@ static PyObject *recipe_for(PyObject *recipes, PyObject *arguments)
         else
             found = looked_up(recipes, parts, length);
     }
-    Py_DECREF(type);
+    Py_XDECREF(floats);
+    Py_XDECREF(ints);
     return found;
 }
 
@@ -691,7 +693,8 @@ int kf_add_tensors(PyObject *module)
     struct {
         PyObject **name;
         const char *text;
-    } names[] = {{&any_arithmetic, "_any_arithmetic"}, {&any_scalar, "_any_unary"}, {&default_float, "default_float"}, {&touched, "touched"},
+    } names[] = {{&any_arithmetic, "_any_arithmetic"}, {&any_scalar, "_any_unary"}, {&default_float, "default_float"}, {&default_int, "default_int"},
+                 {&touched, "touched"},
                  {&co_filename, "co_filename"}, {&f_back, "f_back"}, {&f_lasti, "f_lasti"}, {&plus_zero, "0.0"},
                  {&minus_zero, "-0.0"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -151,7 +151,7 @@ else:
 def _signature(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Core, ...], tuple[object, ...]]:
     """The tensors among the arguments of a call, and all the call's recipe depends on."""
     tensors: list[Core] = []
-    key: list[object] = [dtypes.default_float, *kwargs]
+    key: list[object] = [dtypes.default_float, dtypes.default_int, *kwargs]
     for value in (*args, *kwargs.values()) if kwargs else args:
         if isinstance(value, Core):
             tensors.append(value)

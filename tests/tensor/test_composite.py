@@ -233,6 +233,15 @@ def test_zeros_of_every_type_of_number_keep_their_signs(kind: type) -> None:
         assert [bool(np.signbit(value)) for value in found] == [False, True, False]
 
 
+def test_recipes_know_both_default_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = Tensor([True, False]).realize()
+    for ints in (dtypes.int32, dtypes.int64, dtypes.int32):
+        monkeypatch.setattr(dtypes, "default_int", ints)
+        for floats in (dtypes.float32, dtypes.float64):
+            monkeypatch.setattr(dtypes, "default_float", floats)
+            assert mask.where(1, 0).dtype is ints and mask.where(1.0, 0.0).dtype is floats
+
+
 def test_equal_values_inside_sequences_are_told_apart_by_sign_and_type() -> None:
     @composite
     def told(x: Tensor, values: object) -> Tensor:
