@@ -21,6 +21,7 @@ MOST: Final = 40  # boxes
 WIDTH: Final = 150  # of a box
 HEIGHT: Final = 44
 GAPS: Final = (34, 12)  # between boxes, across and down
+REDUCTIONS: Final = {"add": "sum", "mul": "prod", "or": "any", "and": "all"}  # as methods, where these differ
 STYLE: Final = "font:11px ui-monospace,monospace;max-width:100%;height:auto"
 
 
@@ -93,5 +94,5 @@ def _box(node: Node, x: int, y: int) -> str:
 
 def _name(node: Node) -> str:
     if node.op == "reduce":
-        return f"reduce {node.attr[0]}"
+        return REDUCTIONS.get(node.attr[0], node.attr[0])
     return repr(node.attr) if node.op == "call" else "in memory" if node.op == "buffer" else node.op
