@@ -152,7 +152,7 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
     family = _families.get(key)
     if family is None:
         if len(_families) >= MOST_FAMILIES:
-            del _families[next(iter(_families))]
+            _let_go_of(_families.pop(next(iter(_families)), Family()))
         family = _families[key] = Family()
     found = family.open  # looked at once: other threads, too, learn from the graphs they meet
     sizes = None if found is None else _fits(found, met)
@@ -178,11 +178,15 @@ def open_plan(nodes: Sequence[Node], leaves: Sequence[Buffer], device: str, *cir
 
 
 def _let_go_of_kernels(key: tuple[object, ...], family: Family, kernels: int) -> None:
-    """Lets go of families not met lately, now that there are more kernels: the next graph of one of them is the first.
-    `_kinds` may still name them."""
+    """Lets go of families not met lately, now that there are more kernels: the next graph of one is the first."""
     family.kernels += kernels
     for gone in _bound.added(_families, key, kernels):
-        gone.open, gone.met = None, []
+        _let_go_of(gone)
+
+
+def _let_go_of(family: Family) -> None:
+    """Lets go of a family's plan: `_kinds` may still name the family."""
+    family.open, family.met = None, []
 
 
 def _kind(
@@ -196,7 +200,7 @@ def _kind(
         tuple([x.dtype for x in leaves]),
         frozenset([x.op for x in order if x.op in SAME and x.op not in MARKS]),
     )
-    if len(_kinds) >= MOST_FAMILIES:
+    if key not in _kinds and len(_kinds) >= MOST_FAMILIES:
         _kinds.pop(next(iter(_kinds)), None)
     return _kinds.setdefault(key, Kind())
 

@@ -177,6 +177,17 @@ def test_constants_with_more_digits_than_their_type_stay_what_they_are(value: fl
         np.testing.assert_array_equal(x, y)
 
 
+def test_families_that_make_way_for_others_hold_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where graphs with sizes of 1 are compared with them."""
+    monkeypatch.setattr(open_plans, "MOST_FAMILIES", 2)
+    results(FUNCTIONS["elementwise"], SIZES[:3], 1)
+    (first,) = [family for kind in open_plans._kinds.values() for family in kind.families]
+    assert first.open is not None
+    for name in ("sum of rows", "sum of columns"):
+        results(FUNCTIONS[name], SIZES[:1], 1)
+    assert first.open is None and len(open_plans._families) == len(open_plans._kinds) == 2
+
+
 def test_what_was_guessed_wrongly_is_learned() -> None:
     """Of an array the dimension that changes next is another one than was thought; of two, theirs are not as long."""
 
