@@ -7,7 +7,7 @@ Whatever is not as usual is left to functions of these modules. */
 #include <math.h>
 #include <string.h>
 
-enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, MOST_PARTS = 48, FEW_PARTS = 16, MET = 1024, KNOWN = 6 };
+enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, OF_TENSOR = 5, MOST_PARTS = 60, FEW_PARTS = 20, MET = 1024, KNOWN = 6 };
 
 /* What Python gives.  settled: computes what is not to wait; detached: a node as a constant to differentiation;
    constant: what a number is beside an array; in all of them None says that it is another matter. */
@@ -347,7 +347,8 @@ static Py_ssize_t add_tensor(PyObject *value, PyObject **key)
     key[1] = node->dtype;
     key[2] = node->device;
     key[3] = tensor->tracked;
-    return 4;
+    key[4] = (PyObject *)Py_TYPE(value); /* whose methods may be its own */
+    return OF_TENSOR;
 }
 
 /* An element of a list or a tuple, borrowed. */
@@ -380,7 +381,7 @@ static bool is_ambiguous(PyObject *value)
 static Py_ssize_t add_part(PyObject *value, PyObject **key, Py_ssize_t most)
 {
     Py_ssize_t count = tensors_in(value), length = 0;
-    if (4 * count + 4 > most)
+    if (OF_TENSOR * (count + 1) > most)
         return 0;
     if (PyObject_TypeCheck(value, kf_tensor_type))
         return add_tensor(value, key);

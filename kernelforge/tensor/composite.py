@@ -180,7 +180,7 @@ def _told(value: Any) -> object:
 def _part(x: Core) -> tuple[object, ...]:
     """What a recipe depends on of a tensor."""
     node = x._node
-    return node.shape, node.dtype, node.device, x._tracked
+    return node.shape, node.dtype, node.device, x._tracked, x.__class__  # whose methods may be its own
 
 
 def _are_tensors(value: Any) -> bool:

@@ -278,3 +278,19 @@ def test_products_are_narrow_within_autocast_whatever_was_met_before() -> None:
         assert (x @ weight.T).dtype is dtypes.float32 and functional.linear(x, weight).dtype is dtypes.float32
         with autocast(dtype=dtypes.bfloat16):
             assert (x @ weight.T).dtype is dtypes.bfloat16 and functional.linear(x, weight).dtype is dtypes.bfloat16
+
+
+@pytest.mark.parametrize("own_first", [False, True])
+def test_a_class_with_a_method_of_its_own_has_it_used_and_leaves_others_alone(own_first: bool) -> None:
+    class Own(Tensor):
+        def max(self, *args, **kwargs):
+            return super().max(*args, **kwargs) * 3
+
+    def both(kind: type[Tensor]) -> None:
+        x = kind([[1.0, 5.0, float(own_first)], [7.0, 3.0, 2.0]])
+        expected = np.array([7, 5, 2], np.float32) * (3 if kind is Own else 1)
+        np.testing.assert_array_equal(x.amax(0).numpy(), expected)
+        assert type(x.amax(0)) is kind
+
+    for kind in (Own, Tensor, Own) if own_first else (Tensor, Own, Tensor):
+        both(kind)
