@@ -57,14 +57,16 @@ def likely_places(met: Numbered, seen: Sequence[Sequence[int]]) -> dict[int, lis
 
 def guesses(met: Numbered, wanted: Mapping[int, Sequence[int]], most: int) -> tuple[list[list[int]], set[int]]:
     """The numbers of a graph for other sizes of some dimensions of its leaves, and numbers of elements that change with
-    these.  Nothing that leaves which are not among them, weights, are as long as changes."""
+    these.  Nothing that leaves which are not among them, weights, are as long as changes.  A leaf may have several
+    shapes, and fewer dimensions in some of them."""
     found, counts = dict[tuple[int, ...], None](), set[int]()
     if not any(wanted.values()):
         return [], counts
     followed = Followed(met, wanted)
     for i, record in enumerate(met.records):
         for place in wanted.get(record.leaf, ()) if record.leaf >= 0 else ():
-            if met.numbers[record.numbers[place]] > 1 and len(found) < most:
+            own = record.numbers[place : place + 1]
+            if own and met.numbers[own[0]] > 1 and len(found) < most:
                 numbers = followed.numbers(i, place)
                 if numbers is not None:
                     found[tuple(numbers)] = None

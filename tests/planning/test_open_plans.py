@@ -188,6 +188,20 @@ def test_families_that_make_way_for_others_hold_no_kernels(monkeypatch: pytest.M
     assert first.open is None and len(open_plans._families) == len(open_plans._kinds) == 2
 
 
+@pytest.mark.parametrize("first", [(2, 2), (1, 8)])
+def test_arrays_that_are_used_in_shapes_of_fewer_dimensions(first: tuple[int, int]) -> None:
+    """Computed one by one, operations read the same memory as a row, a column, or an array."""
+
+    def made(x: Tensor) -> Tensor:
+        places = Tensor.arange(x.shape[1])
+        return x + (places.reshape(-1, 1) == places).float() @ x
+
+    with Context(EAGER=1, DEVICE="CPU"):
+        for number, size in enumerate([first, (1, 16), (3, 64), (2, 1), (5, 16)]):
+            given = arrays(size, number)
+            np.testing.assert_allclose(made(Tensor(given)).numpy(), 2 * given, rtol=2e-5, atol=2e-5)
+
+
 def test_what_was_guessed_wrongly_is_learned() -> None:
     """Of an array the dimension that changes next is another one than was thought; of two, theirs are not as long."""
 
