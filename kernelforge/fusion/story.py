@@ -96,7 +96,7 @@ class Story:
         gone = [node for node in self._last if node not in new]
         shown = [tuple(_worded(node) for node in some[:MOST_SHOWN]) for some in (gone, added)]
         self.rewrites.append(Rewrite(name, len(self._last), len(now), *shown))
-        if self.rewrites[1:]:  # the first one spells out what the user asked for
+        if name != "spelled out":  # which gives what the user asked for
             self._attribute(name, gone, added)
         self._last = now
 

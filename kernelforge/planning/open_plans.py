@@ -34,6 +34,7 @@ from kernelforge.planning.numbered import PATTERN, Numbered, Record, TooShort, n
 from kernelforge.planning.of_one import as_pattern, longer_than, shapes_of_leaves, sizes_of_leaves, without_memory
 from kernelforge.planning.open_launches import OpenLaunch, Points, Unfit, formula_of, grid_of, meant, scaled
 from kernelforge.planning.open_steps import Opened, OpenRounds, launches, opened, sizes_of, with_sizes
+from kernelforge.planning.ordered import orders
 from kernelforge.planning.rounds import unrolled
 from kernelforge.planning.steps import Check, Launch, Plan, Rounds, Slot, Step, in_words
 from kernelforge.planning.varied import SAME, guesses, likely_places
@@ -73,6 +74,7 @@ class OpenPlan:
     steps     what is open of them
     given     the constants that are arguments: for each its place among a graph's values
     points    the sizes it was made from
+    orders    pairs of numbers of which the first is not above the second at the points, nor may be elsewhere
     pattern   what its nodes were made after, where that says how others are made; name: that of the pattern
     """
 
@@ -87,10 +89,12 @@ class OpenPlan:
     points: Sequence[Point]
     name: str = ""
     pattern: Numbered | None = None
+    orders: Sequence[tuple[Formula, Formula]] = ()
 
     def sized(self, sizes: dict[str, int] | None) -> dict[str, int] | None:
-        """Sizes with the lengths of parts; None where arrays would be too large."""
-        if sizes is None:
+        """Sizes with the lengths of parts; None where arrays would be too large, or parts lie otherwise than they do at
+        the points: where arrays are put together, kernels read those alone that a part reaches into there."""
+        if sizes is None or any(low(sizes) > high(sizes) for low, high in self.orders):
             return None
         sizes = sizes | {name: -(-size(sizes) // number) for name, (size, number) in self.parts.items()}
         return None if any(slot(sizes) >= MOST_ELEMENTS for slot in self.slots) else sizes
@@ -313,6 +317,7 @@ def _made(
         fixed = {place: column[0] for place, column in enumerate(columns) if place not in given}
         plan = _joined(made, points, found, fixed, given, _typical(family, found), Device[device].target)
         plan.name, plan.pattern = met.name, made[0][2]
+        plan.orders = orders(met, found.numbers, [pattern for *_, pattern in made], points)
         return plan
     raise Unfit
 

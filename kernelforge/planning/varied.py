@@ -143,7 +143,7 @@ class Followed:
         if len(found) != 1 or found[0].rigid:
             return None
         changed = self._changed(found[0])
-        if changed is None or self._moves_what_stays(place, changed):
+        if changed is None or self._moves_what_stays(place, changed) or self._is_taken_apart(changed):
             return None
         numbers = list(self.met.numbers)
         for number, record in enumerate(self.met.records):
@@ -193,6 +193,18 @@ class Followed:
             for record, dims in zip(self.met.records, self.dims)
             if record.leaf >= 0 and record.leaf not in self.data
         )
+
+    def _is_taken_apart(self, changed: dict[Factor, int]) -> bool:
+        """True where an element amid a dimension that changes is taken: as in a loop that was unrolled, of as many."""
+        for record in self.met.records:
+            if record.node.op != "shrink" or record.leaf >= 0:
+                continue
+            for (start, stop), size, dim in zip(
+                record.node.attr, record.node.src[0].shape, self.dims[record.sources[0]]
+            ):
+                if stop - start == 1 and 0 < start < size - 1 and any(x in changed for x in factors(dim)):
+                    return True
+        return False
 
     def _is_one(self, numbers: Sequence[int]) -> bool:
         """True when there is a graph with such numbers."""

@@ -202,6 +202,24 @@ def test_arrays_that_are_used_in_shapes_of_fewer_dimensions(first: tuple[int, in
             np.testing.assert_allclose(made(Tensor(given)).numpy(), 2 * given, rtol=2e-5, atol=2e-5)
 
 
+PARTS: dict[str, Made] = {
+    "joined": lambda x: x.cat(x * 2, dim=1)[:, 3:10] + 1,
+    "joined thrice": lambda x: x.cat(x * 2, x * 3, dim=1)[:, 2:5] * 3,
+    "padded": lambda x: x.pad(((0, 0), (2, 7), (0, 0)))[:, 1:9] * 3,
+    "taken one by one": lambda x: (x[:, 0] * 3 + x[:, 1]) * x[:, 2] - x[:, -1],
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("first", [20, 7])
+def test_parts_that_reach_into_the_next_array_where_the_first_is_short(name: str, first: int) -> None:
+    sizes = [(3, first), (3, first + 1), (3, 31), (3, 7), (3, 4), (3, 5), (3, 12), (3, 6), (3, 3)]
+    found, _ = results(PARTS[name], sizes, 1)
+    expected, _ = results(PARTS[name], sizes, 0)
+    for size, x, y in zip(sizes, found, expected):
+        np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5, err_msg=str(size))
+
+
 def test_what_was_guessed_wrongly_is_learned() -> None:
     """Of an array the dimension that changes next is another one than was thought; of two, theirs are not as long."""
 
