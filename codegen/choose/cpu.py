@@ -24,6 +24,7 @@ from codegen.access import (
     reused_values,
     walked_rows,
 )
+from codegen.choose.across import FUNCTION, across
 from codegen.choose.ahead import places, rows_again
 from codegen.choose.along import along
 from codegen.choose.contraction import single
@@ -51,7 +52,6 @@ WIDE = 32  # vectors of the widest stripe of columns
 STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
 LITTLE = 8  # fused multiply-adds for an element
 FEW = 3  # vectors
-FUNCTION = 8  # cost of an operation from which on it is a function, and no instruction
 ROWS_AHEAD = (4, 0, 8, 16)  # rows asked for ahead where columns are walked
 ROW_BYTES = 2048  # from one row to the next, beyond which the next piece is not foreseen
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
@@ -135,8 +135,8 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     if turned and lane:
         yield from transposing(kernel, target, lane, turned, outer, pick)
         return
-    if across := crossed(kernel, lanes):
-        yield crossing(kernel, target, *across, groups, pick)
+    if over := crossed(kernel, lanes):
+        yield crossing(kernel, target, *over, groups, pick)
     spread(loops, [a for a in outer if a in parallel], groups, runs)
     have = prod(-(-s.axis.size // s.tile) for s in loops.grid)
     if lane is not None and lane in parallel and have < groups:
@@ -319,6 +319,7 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
         yield from neighbours(kernel, target, pick)
     if kernel.reduces or kernel.scans:
         yield from nested(kernel, target, pick)
+        yield from across(kernel, target, pick)
         yield rows(kernel, target, pick)
     else:
         yield from elementwise(kernel, target, pick)

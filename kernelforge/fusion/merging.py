@@ -30,6 +30,7 @@ NEIGHBOURS = 6
 SMALL = 1 << 16
 LARGE_ARRAYS = 3  # of a long product's size that its kernel may bring and store
 PROGRAMS = 16
+WALKED = 1 << 13  # elements of rows that one program goes through twice sooner than several are launched
 ALONE = SCATTERS | {"stack", "host", "loop", "while"}
 
 
@@ -349,8 +350,14 @@ class Merging:
         cuts = cuts_among(part.outputs)
         enough = (limits.parts if cuts else PROGRAMS) * limits.cores
         waits = bool(self._inner(earlier, later)) and not cuts
-        least = min(alone) if waits else min(max(alone), enough)
+        least = min(alone) if waits and not self._walks_rows(part) else min(max(alone), enough)
         return PARALLEL if part.answer.parallel < least else None
+
+    def _walks_rows(self, part: Part) -> bool:
+        """True where one program would reduce many rows, and go through all of them again with what they came to: a
+        loss and its gradient."""
+        rows = (x for x in part.inside if x.op == "reduce" and x.size > 1)
+        return self._asked(part).parallel == 1 and any(x.src[0].size > WALKED for x in rows)
 
     def _parallel(self, part: Part) -> int:
         return self._asked(part).parallel

@@ -382,3 +382,17 @@ def test_sums_of_rows_and_of_columns_do_not_each_read_a_large_table_whole(
     table, x, y = tensor(rows, columns, 1), tensor(rows, 1, 64), tensor(1, columns, 64)
     moved = table * (x - y)
     assert len(planned(moved.sum(1), moved.sum(0))) == kernels
+
+
+@pytest.mark.parametrize(("rows", "together"), [(300, True), (1000, False)])
+def test_a_loss_and_its_gradient_go_through_many_rows_side_by_side(rows: int, together: bool) -> None:
+    """One program would go through all rows for the loss, and again for the gradient; few are done in no time."""
+    x = tensor(rows, 24).requires_grad_()
+    loss = x.cross_entropy(Tensor(np.arange(rows) % 24))
+    found = [loss, *loss.gradient(x)]
+    plan, nodes = planned(*found), to_compute(*found)
+    assert (len(plan) == 1) is together
+    for got, expected in zip(interpreted(plan, nodes), evaluate_all(nodes)):
+        np.testing.assert_allclose(np.ravel(got), np.ravel(expected), rtol=1e-4, atol=1e-5)
+    one = planned(tensor(20_000).softmax(0))
+    assert len(one) == 1, "what a single row comes to is soon found"
