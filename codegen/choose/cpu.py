@@ -46,6 +46,7 @@ from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
 USUAL_COST = 8  # of computing such an element: what costs more counts as several
+LOOK_UP = 24  # cost of an element read from, or added at, a place each lane looks up for itself
 GROUPS_PER_CORE = 4
 ALONE = 1 << 13  # points of a kernel that is run as one group: sooner done than a second thread is awake
 WIDE = 32  # vectors of the widest stripe of columns
@@ -103,9 +104,10 @@ def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis,
         groups //= -(-axis.size // tile)
 
 
-def elementwise_groups(kernel: Kernel, points: int, target: Target) -> int:
+def elementwise_groups(kernel: Kernel, points: int, target: Target, lane: Axis | None = None) -> int:
     """How many groups to cut points into: by the work in them while they are few, a multiple of the cores."""
-    work = points * max(USUAL_COST, sum(cost(value) for value in passes(kernel))) // USUAL_COST
+    each = sum(cost(value) for value in passes(kernel)) + LOOK_UP * _looked_up(kernel, lane)
+    work = points * max(USUAL_COST, each) // USUAL_COST
     enough = max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))
     groups = min(work // GROUP_WORK, enough)
     return min(-(-groups // target.cores) * target.cores, enough) if groups > 1 else 1
@@ -124,7 +126,7 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     if lane is not None and _is_scattered(stores[0], lane, target):
         runs = {lane: lanes}  # groups share no line of what is read
         lane = pick("scattered", (None, lane))
-    model = elementwise_groups(kernel, prod(a.size for a in stores[0].axes), target)
+    model = elementwise_groups(kernel, prod(a.size for a in stores[0].axes), target, lane)
     woven = between_lanes(kernel, lane, lanes)
     outer = [a for a in axes if a is not lane and a not in woven]
     if any(a not in parallel for a in outer):  # each group walks all rows that are added up: in as few pieces as can be
@@ -156,6 +158,13 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     early += tuple(Ahead(e, outer[-1]) for e in pieces if distance)
     asks = bool(early) and pick("ahead", (True, False))
     yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else (), ahead=early if asks else ())
+
+
+def _looked_up(kernel: Kernel, lane: Axis | None) -> int:
+    """How many arrays each lane reads, or adds to, at a place it looks up for itself."""
+    indices = (*(e.index for e in kernel.loads), *(store.index for store in main_stores(kernel)))
+    places = (atom for index in indices for atom, _ in index.terms if isinstance(atom, Atom))
+    return sum(atom.kind == "dynamic" and lane in atom.axes for atom in places)
 
 
 def _pieces_ahead(lane: Axis, target: Target) -> tuple[int, ...]:

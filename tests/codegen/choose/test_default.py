@@ -365,3 +365,25 @@ def test_what_costs_more_is_shared_by_the_cores_sooner(cores: int) -> None:
     for few in (groups(12, 1 << 14), groups(3, 1 << 15)):
         assert few and few % cores == 0
     assert groups(0, 1 << 22) == groups(12, 1 << 22) >= 4 * cores
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_places_that_each_lane_looks_up_are_shared_by_the_cores_sooner(stored: bool) -> None:
+    """Whole rows that are looked up are moved like any others."""
+
+    def groups(rows: int, columns: int, each: bool) -> int:
+        i, j = Axis("i", rows), Axis("j", columns)
+        near = i.index * columns + j.index
+        x, out = Param("x", F32, rows * columns), Param("out", F32, rows * columns)
+        at = Param("at", dtypes.int32, rows * columns)
+        place = dynamic(load(at, near), columns) if each else j.index
+        row = i.index if each or stored else dynamic(load(at, i.index), rows)
+        far = row * columns + place
+        read, written = (near, far) if stored else (far, near)
+        store = Store(out, written, load(x, read), mode="add" if stored else "set", order=(i, j))
+        kernel = prepare(Kernel(f"looked_up_{rows}", (out, x, at), (store,)))
+        schedule = choose(kernel, CPU)
+        return prod(-(-step.axis.size // step.tile) for step in schedule.loops[: schedule.grid])
+
+    assert groups(1500, 20, each=True) > 1 == groups(1500, 20, each=False)
+    assert groups(97, 20, each=True) == 1
