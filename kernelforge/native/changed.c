@@ -8,7 +8,7 @@ Nothing here runs Python but the end of what is let go of. */
 enum { MOST_WAITING = 64 };
 
 /* long_after: operations one after the other for which a tensor waits that is computed with whatever is. */
-static PyObject *changed;
+static PyObject *changed, *iterating, *late; /* late: identities of those that went while somebody went through them */
 static Py_ssize_t long_after;
 
 /* A tensor that waits, the graph it was found to share work with others by, or NULL. */
@@ -116,12 +116,38 @@ bool kf_forget_changed(kf_tensor *const *tensors, Py_ssize_t count)
     return true;
 }
 
+/* A tensor that changed is gone: what `WeakValueDictionary` does then. */
+static PyObject *gone(PyObject *identity, PyObject *reference)
+{
+    if (PyDict_GetItemWithError(changed, identity) != reference) /* another one has the identity by now */
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    bool waits = iterating != Py_None && PySet_Size(iterating) > 0;
+    return (waits ? PyList_Append(late, identity) : PyDict_DelItem(changed, identity)) ? NULL : Py_NewRef(Py_None);
+}
+
+bool kf_note_changed(kf_tensor *tensor)
+{
+    static PyMethodDef callback = {"gone", gone, METH_O, NULL};
+    PyObject *identity = changed ? PyLong_FromVoidPtr(tensor) : NULL;
+    PyObject *leave = identity ? PyCFunction_New(&callback, identity) : NULL;
+    PyObject *reference = leave ? PyWeakref_NewRef((PyObject *)tensor, leave) : NULL;
+    bool done = reference && !PyDict_SetItem(changed, identity, reference);
+    Py_XDECREF(reference);
+    Py_XDECREF(leave);
+    Py_XDECREF(identity);
+    return done || (!changed && !PyErr_Occurred());
+}
+
 PyObject *kf_heed_changed(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *tensors;
-    if (!PyArg_ParseTuple(given, "O!n:heed_changed", &PyDict_Type, &tensors, &long_after))
+    PyObject *tensors, *goes_on, *gone_late;
+    if (!PyArg_ParseTuple(given, "O!nOO:heed_changed", &PyDict_Type, &tensors, &long_after, &goes_on, &gone_late))
         return NULL;
+    if (goes_on != Py_None && (!PyAnySet_Check(goes_on) || !PyList_Check(gone_late)))
+        return PyErr_Format(PyExc_TypeError, "%R and %R are no set and no list", goes_on, gone_late);
     kf_put(&changed, tensors);
+    kf_put(&iterating, goes_on);
+    kf_put(&late, gone_late);
     Py_RETURN_NONE;
 }

@@ -16,8 +16,11 @@ Py_ssize_t kf_with_changed(kf_tensor **tensors, Py_ssize_t count, Py_ssize_t mos
 /* Tensors are computed, and to be computed no more; false with an error set. */
 bool kf_forget_changed(kf_tensor *const *tensors, Py_ssize_t count);
 
+/* A tensor changed, and is to be computed; false with an error set. */
+bool kf_note_changed(kf_tensor *tensor);
+
 /* Takes the dictionary of weak references to the tensors that changed, by their identities, and after how many operations
-   they are computed with others in any case. */
+   they are computed with others in any case; who goes through it, and the list of those that go meanwhile, or None. */
 PyObject *kf_heed_changed(PyObject *module, PyObject *given);
 
 #endif

@@ -31,9 +31,9 @@ static size_t count_known;
 static uint64_t times_forgotten, times_all_forgotten;
 
 /* What Python gives.  waiting: containers; while there is something in one, more is to be done than a graph says.
-   held: a dictionary of nodes that are computed before what reads them.
    overrides, epochs, now: what graphs are known under. */
-static PyObject *recorder, *not_a_number, *waiting, *held, *overrides, *epochs, *now, *counters, *touched;
+static PyObject *recorder, *not_a_number, *waiting, *overrides, *epochs, *now, *counters, *touched;
+PyObject *kf_held;
 static PyTypeObject *buffer_class;
 static PyObject *under, *under_overrides, *under_epoch;
 
@@ -457,13 +457,13 @@ static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf
 static bool holds_some(const struct kf_graph *graph, kf_node *const *roots, Py_ssize_t count)
 {
     bool some = false;
-    if (!held || !PyDict_Size(held))
+    if (!kf_held || !PyDict_Size(kf_held))
         return false;
     for (Py_ssize_t i = 0; !some && i < graph->nodes; i++) {
         bool is_root = false;
         for (Py_ssize_t j = 0; j < count; j++)
             is_root = is_root || graph->node[i] == roots[j];
-        some = !is_root && PyDict_Contains(held, (PyObject *)graph->node[i]) > 0; /* compared by identity */
+        some = !is_root && PyDict_Contains(kf_held, (PyObject *)graph->node[i]) > 0; /* compared by identity */
     }
     return some;
 }
@@ -614,7 +614,7 @@ static PyObject *heed_held(PyObject *module, PyObject *nodes)
     (void)module;
     if (!PyDict_Check(nodes))
         return PyErr_Format(PyExc_TypeError, "%R is no dictionary", nodes);
-    kf_put(&held, nodes);
+    kf_put(&kf_held, nodes);
     Py_RETURN_NONE;
 }
 

@@ -5,8 +5,13 @@
 
 #include <math.h>
 
-enum { MOST_PARTS = 40, MOST_KEPT = 4096, KEPT = 7, FILLS = 64, LARGE = 1 << 14, MANY = 1 << 12 /* elements */ };
+enum { MOST_PARTS = 40, MOST_KEPT = 4096, KEPT = 7, DRAWN = 6, FILLS = 64, LARGE = 1 << 14, MANY = 1 << 12 /* elements */ };
 
+/* next_state: the node of a call's random words on a device; hold: has a tensor stay once it is computed; spelling:
+   whether operations are spelled out. */
+static PyObject *next_state, *hold, *spelling;
+static uint64_t draws;       /* how many words were drawn where nothing is out of the ordinary, */
+static uintptr_t last_words; /* and which node the last ones are, or were */
 static PyObject *types, *default_device, *filled, *default_float, *default_int, *plus_zero, *minus_zero;
 
 /* A function of a class that makes a tensor.  kept: by arguments, what the node of the result is made of; names: what
@@ -61,7 +66,7 @@ static void add_value(struct key *key, PyObject *value)
 }
 
 /* What a result depends on, as a tuple; NULL where it may depend on something else, with an error set or not. */
-static PyObject *key_of(PyObject *arguments, PyObject *keywords)
+static PyObject *key_of(PyObject *arguments, PyObject *keywords, bool *names_device)
 {
     struct key key = {.is_usual = types != NULL};
     PyObject *name, *value, *found = NULL;
@@ -78,6 +83,7 @@ static PyObject *key_of(PyObject *arguments, PyObject *keywords)
     }
     if (key.is_usual && key.names_device)
         add(&key, PyObject_CallNoArgs(default_device));
+    *names_device = key.names_device;
     if (key.is_usual)
         found = PyTuple_New(key.length);
     for (Py_ssize_t i = 0; i < key.length; i++) {
@@ -105,16 +111,44 @@ static bool holds_memory(PyObject *src)
     return holds;
 }
 
-/* Keeps what a result's node is made of, where it is a constant and the tensor nothing but its name. */
-static bool keep(Maker *self, PyObject *key, PyObject *given)
+/* Whether a node is one operation, known by its attribute, on the only words that were drawn since so many were. */
+static bool is_drawn(const kf_node *node, uint64_t before)
+{
+    return draws == before + 1 && PyTuple_Size(node->src) == 1 && node->mark == node->attr &&
+           (uintptr_t)PyTuple_GetItem(node->src, 0) == last_words;
+}
+
+/* What is kept of a result: of what its node is made, where it is a constant, or which operation on random words it is;
+   NULL where it is something else, with an error set or not. */
+static PyObject *row_of(const kf_node *node, uint64_t before, bool names_device)
+{
+    if (draws != before && !is_drawn(node, before))
+        return NULL;
+    if (draws != before) {
+        int holds = kf_held ? PyDict_Contains(kf_held, (PyObject *)node) : 0;
+        PyObject *device = names_device ? node->device : Py_None;
+        return holds < 0 ? NULL
+                         : PyTuple_Pack(DRAWN, node->op, node->attr, node->shape, node->dtype, device,
+                                        holds ? Py_True : Py_False);
+    }
+    if (node->device != Py_None || holds_memory(node->src))
+        return NULL;
+    return PyTuple_Pack(KEPT, node->op, node->mark, node->src, node->attr, node->shape, node->dtype, node->device);
+}
+
+/* Keeps how a result comes about, where the tensor is nothing but its name; false with an error set. */
+static bool keep(Maker *self, PyObject *key, PyObject *given, uint64_t before, bool names_device)
 {
     kf_tensor *tensor = (kf_tensor *)given;
     kf_node *node = PyObject_TypeCheck(given, kf_tensor_type) ? (kf_node *)tensor->node : NULL;
     if (!kf_is_node((PyObject *)node) || tensor->leaf != Py_False || tensor->tracked != Py_None || tensor->place ||
-        node->device != Py_None || node->realized != Py_None || !node->mark || !node->is_entered ||
-        holds_memory(node->src))
+        node->realized != Py_None || !node->mark || !node->is_entered)
         return true;
-    PyObject *row = PyTuple_Pack(KEPT, node->op, node->mark, node->src, node->attr, node->shape, node->dtype, node->device);
+    PyObject *row = row_of(node, before, names_device);
+    if (PyErr_Occurred())
+        return false;
+    if (!row)
+        return true;
     if (row && PyDict_Size(self->kept) >= MOST_KEPT)
         PyDict_Clear(self->kept);
     bool done = row && !PyDict_SetItem(self->kept, key, row);
@@ -122,9 +156,46 @@ static bool keep(Maker *self, PyObject *key, PyObject *given)
     return done;
 }
 
+/* The same operation on words that are drawn now. */
+static PyObject *drawn(PyObject *type, PyObject *row)
+{
+    PyObject *words = PyObject_CallFunctionObjArgs(next_state, PyTuple_GetItem(row, 4), NULL);
+    PyObject *src = words ? PyTuple_Pack(1, words) : NULL;
+    kf_node *node = src ? kf_node_of(PyTuple_GetItem(row, 0), src, PyTuple_GetItem(row, 1), PyTuple_GetItem(row, 2),
+                                     PyTuple_GetItem(row, 3))
+                        : NULL;
+    Py_XDECREF(src);
+    Py_XDECREF(words);
+    PyObject *tensor = kf_wrapped((PyTypeObject *)type, node, Py_None, 0);
+    if (tensor && PyTuple_GetItem(row, 5) == Py_True) {
+        PyObject *done = PyObject_CallFunctionObjArgs(hold, tensor, NULL);
+        if (!done)
+            Py_CLEAR(tensor);
+        Py_XDECREF(done);
+    }
+    return tensor;
+}
+
+/* Whether what is kept is a constant whose parts were computed by now: who keeps these would keep memory. */
+static bool is_stale(PyObject *row)
+{
+    return PyTuple_Size(row) == KEPT && holds_memory(PyTuple_GetItem(row, 2));
+}
+
+/* Whether what is kept is of random words, and operations are spelled out; -1 with an error set. */
+static int is_spelled(PyObject *row)
+{
+    PyObject *value = PyTuple_Size(row) == DRAWN ? PyObject_CallNoArgs(spelling) : Py_NewRef(Py_False);
+    int found = value ? PyObject_IsTrue(value) : -1;
+    Py_XDECREF(value);
+    return found;
+}
+
 static PyObject *again(PyObject *type, PyObject *row)
 {
     PyObject *part[KEPT];
+    if (PyTuple_Size(row) == DRAWN)
+        return drawn(type, row);
     for (Py_ssize_t i = 0; i < KEPT; i++)
         part[i] = PyTuple_GetItem(row, i);
     kf_node *node = kf_interned(part[0], part[1], part[2], part[3], part[4], part[5], part[6]);
@@ -136,19 +207,22 @@ static PyObject *call(PyObject *given, PyObject *arguments, PyObject *keywords)
     Maker *self = (Maker *)given;
     PyObject *type = PyTuple_Size(arguments) ? PyTuple_GetItem(arguments, 0) : NULL, *result = NULL;
     bool is_class = type && PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, kf_tensor_type);
-    PyObject *key = is_class ? key_of(arguments, keywords) : NULL;
+    bool names_device = false;
+    PyObject *key = is_class ? key_of(arguments, keywords, &names_device) : NULL;
     PyObject *row = key ? PyDict_GetItemWithError(self->kept, key) : NULL;
-    if (row && holds_memory(PyTuple_GetItem(row, 2))) {
+    if (row && is_stale(row)) {
         row = NULL;
         PyDict_DelItem(self->kept, key);
     }
-    if (row) {
+    int spelled = row ? is_spelled(row) : 0;
+    if (row && !spelled) {
         Py_INCREF(row);
         result = again(type, row);
         Py_DECREF(row);
-    } else if (!PyErr_Occurred()) {
+    } else if (spelled >= 0 && !PyErr_Occurred()) {
+        uint64_t before = draws;
         result = PyObject_Call(self->function, arguments, keywords);
-        if (result && key && !keep(self, key, result))
+        if (result && key && !keep(self, key, result, before, names_device))
             Py_CLEAR(result);
     }
     Py_XDECREF(key);
@@ -285,7 +359,30 @@ static PyObject *set_made(PyObject *module, PyObject *given)
     Py_RETURN_NONE;
 }
 
+static PyObject *set_drawn(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *words, *holds, *spells;
+    if (!PyArg_ParseTuple(given, "OOO:set_drawn", &words, &holds, &spells))
+        return NULL;
+    kf_put(&next_state, words);
+    kf_put(&hold, holds);
+    kf_put(&spelling, spells);
+    Py_RETURN_NONE;
+}
+
+/* note_drawn(node): a call has drawn words. */
+static PyObject *note_drawn(PyObject *module, PyObject *node)
+{
+    (void)module;
+    draws++;
+    last_words = (uintptr_t)node;
+    return Py_NewRef(node);
+}
+
 static PyMethodDef functions[] = {
+    {"note_drawn", note_drawn, METH_O, "The node of words that were drawn, of which note is taken."},
+    {"set_drawn", set_drawn, METH_VARARGS, "Takes what draws random words, and keeps what is made of them."},
     {"set_made", set_made, METH_VARARGS, "Takes the default types, what tells the default device, and what fills a buffer."},
     {NULL, NULL, 0, NULL}};
 

@@ -9,4 +9,7 @@
    -1 with an error set.  under: the switches that hold. */
 int kf_fill(kf_tensor *tensor, PyObject *under);
 
+/* A dictionary of nodes that are computed before what reads them, or NULL. */
+extern PyObject *kf_held;
+
 #endif

@@ -2,7 +2,7 @@
 
 #include "records.h"
 
-PyTypeObject *kf_tensor_type, *kf_buffer_type, *kf_memory_type, *kf_block_type, *kf_counters_type;
+PyTypeObject *kf_tensor_type, *kf_buffer_type, *kf_memory_type, *kf_block_type, *kf_counters_type, *kf_family_type;
 
 int kf_visit(PyObject **fields, int count, visitproc visit, void *arg)
 {
@@ -38,6 +38,7 @@ KF_KEEPS(kf_buffer, size, shared, leave)
 KF_KEEPS(kf_memory, nbytes, owner, leave)
 KF_KEEPS(kf_block, capacity, parts, leave)
 KF_KEEPS(kf_counters, pools, confirmed, leave)
+KF_KEEPS(kf_family, members, shape, leave)
 
 static PyMemberDef buffer_members[] = {
     KF_FIELD(kf_buffer, size, "size"), KF_FIELD(kf_buffer, dtype, "dtype"), KF_FIELD(kf_buffer, device, "device"),
@@ -63,6 +64,10 @@ static PyMemberDef counters_members[] = {
     {"global_mem", T_LONGLONG, offsetof(kf_counters, global_mem), 0, NULL},
     KF_WEAK(kf_counters), {NULL, 0, 0, 0, NULL}};
 
+static PyMemberDef family_members[] = {
+    KF_FIELD(kf_family, members, "_members"), KF_FIELD(kf_family, room, "_room"), KF_FIELD(kf_family, shape, "shape"),
+    KF_WEAK(kf_family), {NULL, 0, 0, 0, NULL}};
+
 #define RECORD(type, name, members)                                                                                  \
     static PyType_Slot type##_slots[] = {{Py_tp_traverse, type##_traverse}, {Py_tp_clear, type##_clear},            \
                                          {Py_tp_dealloc, type##_forget}, {Py_tp_members, members}, {0, NULL}};       \
@@ -73,6 +78,7 @@ RECORD(kf_buffer, "Buffer", buffer_members)
 RECORD(kf_memory, "Memory", memory_members)
 RECORD(kf_block, "Block", block_members)
 RECORD(kf_counters, "Counters", counters_members)
+RECORD(kf_family, "Family", family_members)
 
 int kf_add_records(PyObject *module)
 {
@@ -80,5 +86,6 @@ int kf_add_records(PyObject *module)
     kf_memory_type = kf_add_type(module, "Memory", &kf_memory_spec);
     kf_block_type = kf_add_type(module, "Block", &kf_block_spec);
     kf_counters_type = kf_add_type(module, "Counters", &kf_counters_spec);
-    return kf_buffer_type && kf_memory_type && kf_block_type && kf_counters_type ? 0 : -1;
+    kf_family_type = kf_add_type(module, "Family", &kf_family_spec);
+    return kf_buffer_type && kf_memory_type && kf_block_type && kf_counters_type && kf_family_type ? 0 : -1;
 }

@@ -39,6 +39,13 @@ typedef struct {
     PyObject *node, *tracked, *leaf, *grad, *hooks, *place;
 } kf_tensor;
 
+/* kernelforge.tensor.aliases.Family.  room: of how many members it looks for those that are gone. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *weak;
+    PyObject *members, *room, *shape;
+} kf_family;
+
 /* kernelforge.buffer.Buffer.  visit: its number in the last walk that met it. */
 typedef struct {
     PyObject_HEAD
@@ -71,7 +78,7 @@ typedef struct {
 } kf_counters;
 
 extern PyTypeObject *kf_node_type, *kf_tensor_type, *kf_buffer_type, *kf_memory_type, *kf_block_type,
-    *kf_counters_type;
+    *kf_counters_type, *kf_family_type;
 
 /* What a type of objects does with the fields from `first` to `last`; `leave(self)` is called when one goes. */
 #define KF_KEEPS(type, first, last, leave)                                                                           \
@@ -122,6 +129,9 @@ static inline void *kf_new(PyTypeObject *type)
 int kf_add_records(PyObject *module);
 int kf_add_nodes(PyObject *module);
 int kf_add_tensors(PyObject *module);
+int kf_add_methods(PyObject *module);
+int kf_add_views(PyObject *module);
+int kf_add_in_place(PyObject *module);
 int kf_add_functions(PyObject *module);
 int kf_add_structure(PyObject *module);
 int kf_add_known(PyObject *module);

@@ -2,6 +2,7 @@
 
 Whatever is not as usual is left to functions of these modules. */
 
+#include "methods.h"
 #include "records.h"
 
 #include <math.h>
@@ -288,8 +289,6 @@ static PyObject *cast(PyObject *given, PyObject *dtype)
     return kf_wrapped(Py_TYPE(given), node, either(self->tracked, Py_None), 1);
 }
 
-static PyObject *applied_of(PyObject *recipes, PyObject *arguments, long up);
-
 /* An operation on tensors of one type and two shapes, by what is known of these; None where nothing is. */
 static PyObject *broadcast(PyObject *op, PyObject *given, PyObject *other, bool reverse)
 {
@@ -297,7 +296,7 @@ static PyObject *broadcast(PyObject *op, PyObject *given, PyObject *other, bool 
     if (!recipes || !PyDict_Check(recipes))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     PyObject *arguments = PyTuple_Pack(2, given, other);
-    PyObject *found = arguments ? applied_of(recipes, arguments, 1) : NULL;
+    PyObject *found = arguments ? kf_applied(recipes, arguments, 1) : NULL;
     Py_XDECREF(arguments);
     return found;
 }
@@ -504,9 +503,7 @@ static PyObject *nodes_of(PyObject *arguments, long place, PyObject **first, PyO
     return found;
 }
 
-/* The tensor a composite gives of a tuple of arguments by a recipe; None where it has none.  The user's frame is so far
-   up, or further. */
-static PyObject *applied_of(PyObject *recipes, PyObject *arguments, long up)
+PyObject *kf_applied(PyObject *recipes, PyObject *arguments, long up)
 {
     int other = holds(spelling);
     if (!other)
@@ -538,99 +535,7 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
     (void)module;
     if (count != 2 || !types || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
         return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
-    return applied_of(given[0], given[1], 1);
-}
-
-/* --------------------------------------------------------------------------------------------------- methods */
-
-/* A composite as an attribute of a class: it looks for a recipe first, and calls the function of Python where there is
-   none.  names: what Python keeps of a function beside, its name and its documentation. */
-typedef struct {
-    PyObject_HEAD
-    PyObject *function, *recipes, *names;
-} Method;
-
-static PyObject *method_type; /* of Python: a function bound to its first argument */
-
-static PyObject *make_method(PyTypeObject *type, PyObject *given, PyObject *keywords)
-{
-    PyObject *function, *recipes;
-    static char *names[] = {"function", "recipes", NULL};
-    if (!PyArg_ParseTupleAndKeywords(given, keywords, "OO!:Method", names, &function, &PyDict_Type, &recipes))
-        return NULL;
-    Method *self = kf_new(type);
-    if (!self)
-        return NULL;
-    self->function = Py_NewRef(function);
-    self->recipes = Py_NewRef(recipes);
-    return (PyObject *)self;
-}
-
-static PyObject *call_method(PyObject *given, PyObject *arguments, PyObject *keywords)
-{
-    Method *self = (Method *)given;
-    PyObject *found = keywords && PyDict_Size(keywords) ? NULL : applied_of(self->recipes, arguments, 0);
-    if (found && found != Py_None)
-        return found;
-    Py_XDECREF(found);
-    return PyErr_Occurred() ? NULL : PyObject_Call(self->function, arguments, keywords);
-}
-
-static PyObject *bound(PyObject *self, PyObject *object, PyObject *type)
-{
-    (void)type;
-    return object && object != Py_None ? PyObject_CallFunctionObjArgs(method_type, self, object, NULL) : Py_NewRef(self);
-}
-
-/* The name that a method is found under in its module, which is all that is kept of one. */
-static PyObject *reduced(PyObject *self, PyObject *none)
-{
-    (void)none;
-    return PyObject_GetAttrString(self, "__qualname__");
-}
-
-static PyObject *shown(PyObject *self)
-{
-    PyObject *name = reduced(self, NULL), *text = name ? PyUnicode_FromFormat("<function %S at %p>", name, self) : NULL;
-    Py_XDECREF(name);
-    return text;
-}
-
-static void leave_method(PyObject *self)
-{
-    (void)self;
-}
-
-KF_KEEPS(Method, function, names, leave_method)
-
-static PyMemberDef method_members[] = {
-    KF_FIELD(Method, recipes, "recipes"), {"__dictoffset__", T_PYSSIZET, offsetof(Method, names), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL}};
-
-static PyGetSetDef method_places[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
-                                      {NULL, NULL, NULL, NULL, NULL}};
-
-static PyMethodDef method_methods[] = {
-    {"__reduce__", reduced, METH_NOARGS, "The name it is found under."}, {NULL, NULL, 0, NULL}};
-
-static PyType_Slot method_slots[] = {
-    {Py_tp_methods, method_methods}, {Py_tp_repr, shown},
-    {Py_tp_new, make_method}, {Py_tp_call, call_method}, {Py_tp_descr_get, bound},
-    {Py_tp_traverse, Method_traverse}, {Py_tp_clear, Method_clear}, {Py_tp_dealloc, Method_forget},
-    {Py_tp_members, method_members}, {Py_tp_getset, method_places}, {0, NULL}};
-
-static PyType_Spec method_spec = {
-    "kernelforge.native._native.Method", sizeof(Method), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_METHOD_DESCRIPTOR, method_slots};
-
-static bool add_methods(PyObject *module)
-{
-    PyObject *types_of_python = PyImport_ImportModule("types");
-    PyObject *before = method_type;
-    method_type = types_of_python ? PyObject_GetAttrString(types_of_python, "MethodType") : NULL;
-    Py_XDECREF(types_of_python);
-    Py_XDECREF(before);
-    return method_type && kf_add_type(module, "Method", &method_spec);
+    return kf_applied(given[0], given[1], 1);
 }
 
 /* -------------------------------------------------------------------------------------------------- the type */
@@ -674,6 +579,7 @@ static PyMethodDef methods[] = {
     {"_arithmetic", FAST(arithmetic), "A scalar operation on this tensor and another operand."},
     {"_unary", scalar, METH_O, "A scalar operation on this tensor alone."},
     {"_cast", cast, METH_O, "The elements converted to a type."},
+    {"_in_place", kf_changed, METH_O, "This tensor with the value of an operation's result."},
     {NULL, NULL, 0, NULL}};
 
 static PyMethodDef functions[] = {
@@ -702,5 +608,5 @@ int kf_add_tensors(PyObject *module)
         if (!*names[i].name && !(*names[i].name = PyUnicode_InternFromString(names[i].text)))
             return -1;
     kf_tensor_type = kf_add_type(module, "Tensor", &spec);
-    return kf_tensor_type && add_methods(module) ? PyModule_AddFunctions(module, functions) : -1;
+    return kf_tensor_type ? PyModule_AddFunctions(module, functions) : -1;
 }

@@ -17,30 +17,39 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from math import prod
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import ref
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.graph import Node, Shape
+from kernelforge.native import NO_MORE, compiled, record
+from kernelforge.recording import spelling
+
+if TYPE_CHECKING:
+    _Fields = object
+else:
+    _Fields = record("Family", "_members", "_room", "shape")
 
 Step = tuple[str, Any]
 Strides = tuple[int, ...]
 FEW: Final = 8  # members a family has before it looks for those that are gone
 
 
-class Family:
+class Family(_Fields):
     """Tensors that may show the same elements.
 
     shape  of the first, from which the steps of all others begin
     """
 
-    __slots__ = ("_members", "_room", "shape")
+    shape: Shape
+    _members: list[ref[Any]]
+    _room: int
+
+    __slots__ = NO_MORE
 
     def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        self._members: list[ref[Any]] = []
-        self._room = FEW
+        self.shape, self._members, self._room = shape, [], FEW
 
     def add(self, tensor: Any) -> None:
         """Take a tensor in, and now and then forget those that are gone."""
@@ -368,3 +377,7 @@ _BACKWARD: Final[dict[str, Callable[[Node, Any, Node], Node]]] = {
     "numbers": lambda node, _, value: parts(value),
     "bits": lambda node, how, value: graph.bitcast(value, how[1]),
 }
+
+
+if compiled is not None:
+    compiled.set_views(Family, spelling.get, _placed, Place, FEW)

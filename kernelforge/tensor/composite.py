@@ -30,6 +30,7 @@ else:
     later(globals(), calls="kernelforge.calls")
 
 _OTHERS: Final = frozenset(("copy", "gradient", "detach"))  # operations that are more than their sources and attributes
+VIEW, CHANGE = 1, 2  # kinds of methods, of `native/methods.c`
 MOST_RECIPES: Final = 4096  # of one function
 NEW: Final[Any] = object()
 
@@ -89,20 +90,38 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
     return called
 
 
+def viewing(function: Callable[P, T]) -> Callable[P, T]:
+    """A method that gives a view its arguments, and this tensor's shape and type, say all about, or something else."""
+    function.views = True  # type: ignore[attr-defined]
+    return function
+
+
 def with_shortcuts(cls: C) -> C:
-    """The class, with each composite among its methods in C's form, which looks for a recipe before Python is asked."""
+    """The class, with its composites, views and changes in place in C's form, which asks Python only for new calls."""
     for name in dir(cls):
         method = getattr_static(cls, name)
-        if isinstance(method, FunctionType) and hasattr(method, "recipes"):
+        if isinstance(method, FunctionType) and method.__dict__.keys() & _SHORT:
             setattr(cls, name, shortcut(method, "kernelforge.tensor", f"{cls.__name__}.{name}"))
+        elif isinstance(method, property) and hasattr(method.fget, "views"):
+            setattr(cls, name, property(shortcut(method.fget, "kernelforge.tensor", f"{cls.__name__}.{name}.fget")))
     return cls
 
 
-def shortcut(function: Callable[..., Any], module: str, name: str) -> Any:
-    """A function that has recipes in C's form, found in a module under a name; as it is where C is not built."""
+_SHORT: Final = {"recipes", "views", "value"}  # attributes of functions that have a form in C
+
+
+def shortcut(function: Any, module: str, name: str) -> Any:
+    """A function that has recipes, gives views or changes a tensor to a value in C's form, found in a module under a
+    name; as it is where C is not built."""
     if compiled is None:
         return function
-    found = update_wrapper(compiled.Method(function, function.recipes), function)  # type: ignore[attr-defined]
+    if hasattr(function, "value"):
+        made = compiled.Method(function, {}, CHANGE, function.value)
+    elif hasattr(function, "views"):
+        made = compiled.Method(function, {}, VIEW)
+    else:
+        made = compiled.Method(function, function.recipes)
+    found = update_wrapper(made, function)
     found.__module__, found.__qualname__ = module, name
     return found
 

@@ -18,6 +18,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.graph import Node
 from kernelforge.kernels import Device
+from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.tensor.generators import current
 
@@ -75,11 +76,16 @@ class Draws:
         self._nodes.append(node)
 
 
+_WORDS: Final = (4,)
 _draws: Final[ContextVar[tuple[Draws, ...]]] = ContextVar("draws", default=())
 
 
 def next_state(device: str | None) -> Node:
     """The key and the counter of a call, four uint32 words."""
+    if recorder.get() is None and not _draws.get():
+        words = Buffer(4, dtypes.uint32, Device.canonicalize(device), current().words())
+        node = graph.leaf(words, _WORDS, dtypes.uint32)
+        return node if compiled is None else compiled.note_drawn(node)
     return _noted(lambda: graph.buffer(drawn_buffer(current().words, dtypes.uint32, Device.canonicalize(device))))
 
 

@@ -20,7 +20,7 @@ from kernelforge.errors import ArgumentError, KindError, PlaceError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import walked
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, viewing
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
 from kernelforge.tensor.selection import Part, Selection, View, kept, of_view
@@ -31,6 +31,7 @@ class Index(Scatter):
 
     __slots__ = ()
 
+    @viewing
     def __getitem__(self, index: Any) -> Self:
         if isinstance(index, Core) and self.ndim:
             if index.dtype.is_int:

@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable
 from functools import wraps
 from math import prod
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, DTypeError, StateError
+from kernelforge.native import compiled
 from kernelforge.tensor.composite import shortcut
 from kernelforge.tensor.core import Operand, grad_enabled
 from kernelforge.tensor.create import as_shape
@@ -37,6 +38,7 @@ def in_place(method: Callable[Concatenate[Any, P], Any]) -> Callable[Concatenate
 
     changed.__doc__ = f"Itself, with the value {method.__name__}() gives."
     changed.__name__ += "_"
+    changed.value = called  # type: ignore[attr-defined]
     return changed
 
 
@@ -69,7 +71,12 @@ class InPlace(Protocols):
 
     __slots__ = ()
 
-    def _in_place(self, result: Self) -> Self:
+    if TYPE_CHECKING or compiled is None:  # else in native/inplace.c, which leaves what is not usual to the next one
+
+        def _in_place(self, result: Self) -> Self:
+            return self._any_in_place(result)
+
+    def _any_in_place(self, result: Self) -> Self:
         """This tensor with the value of an operation's result, cast to its own dtype if that holds the kind."""
         mine, node = self._node, result._node
         if node.dtype is not mine.dtype:

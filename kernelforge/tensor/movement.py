@@ -20,7 +20,7 @@ from kernelforge.errors import DTypeError, PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, viewing
 from kernelforge.tensor.core import Core, broadcast, expanded
 
 
@@ -48,6 +48,7 @@ class Movement(Activations):
 
     # Shape ------------------------------------------------------------------------------------------------------
 
+    @viewing
     def reshape(self, *shape: Any) -> Self:
         """The elements in row-major order under another shape; one size may be -1, None keeps the old size there.
 
@@ -65,10 +66,12 @@ class Movement(Activations):
         """The elements under the shape of other."""
         return self.reshape(other.shape)
 
+    @viewing
     def ravel(self) -> Self:
         """The elements as a vector."""
         return self.reshape(-1)
 
+    @viewing
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
         """The dimensions from start_dim to end_dim as one."""
         if not self.shape:
@@ -78,22 +81,26 @@ class Movement(Activations):
             raise ShapeError(f"flatten({start_dim}, {end_dim}) of {self.shape}: start_dim must not come after end_dim")
         return self.reshape(*self.shape[:start], prod(self.shape[start : end + 1]), *self.shape[end + 1 :])
 
+    @viewing
     def unflatten(self, dim: int, sizes: Sequence[int]) -> Self:
         """Dimension dim as several of the given sizes."""
         dim = self._dim(dim, "unflatten")
         inner = shapes.reshaped((self.shape[dim],), sizes, "unflatten")
         return self.reshape(*self.shape[:dim], *inner, *self.shape[dim + 1 :])
 
+    @viewing
     def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
         """Without dimensions of size 1: all of them, or those among dim."""
         dims = shapes.normal_axes(dim, self.ndim, "squeeze")
         return self.reshape(tuple([size for i, size in enumerate(self.shape) if size != 1 or i not in dims]))
 
+    @viewing
     def unsqueeze(self, dim: int) -> Self:
         """With a dimension of size 1 at dim."""
         dim = self._dim(dim, "unsqueeze", extra=1)
         return self.reshape((*self.shape[:dim], 1, *self.shape[dim:]))
 
+    @viewing
     def expand(self, *shape: Any, size: Any = None) -> Self:
         """Dimensions of size 1 repeated to fill shape; -1 or None keeps a size, new dimensions may come in front.
 
@@ -114,6 +121,7 @@ class Movement(Activations):
 
     # Order ------------------------------------------------------------------------------------------------------
 
+    @viewing
     def permute(self, *order: Any, dims: Any = None) -> Self:
         """The dimensions in another order; dims is another name of it."""
         given = order if dims is None else (dims,)
@@ -122,6 +130,7 @@ class Movement(Activations):
     def _permuted(self, order: tuple[int, ...]) -> Self:
         return self._view(graph.permute(self._node, order), ("permute", order))
 
+    @viewing
     def transpose(self, dim0: int = 1, dim1: int = 0) -> Self:
         """With two dimensions exchanged."""
         if not self.ndim and {dim0, dim1} <= {0, -1}:
@@ -132,21 +141,25 @@ class Movement(Activations):
         return self._permuted(tuple(order))
 
     @property
+    @viewing
     def T(self) -> Self:
         """The transpose of a matrix; the dimensions of any tensor in reverse order."""
         return self._permuted(tuple(range(self.ndim))[::-1])
 
     @property
+    @viewing
     def mT(self) -> Self:
         """The last two dimensions exchanged: each matrix of a batch transposed."""
         return self.transpose(-1, -2)
 
+    @viewing
     def t(self) -> Self:
         """The transpose of a matrix; a vector or a scalar is its own."""
         if self.ndim > 2:
             raise ShapeError(f"t() takes a matrix, a vector or a scalar, got {self.shape}; see transpose()")
         return self.T
 
+    @viewing
     def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
         """Dimension source moved to place destination, or several to as many places."""
         sources, places = ([self._dim(dim, "movedim") for dim in sequence(dims)] for dims in (source, destination))

@@ -27,11 +27,13 @@ from kernelforge.graph import Node
 from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
+from kernelforge.native import compiled
+from kernelforge.recording import spelling
 from kernelforge.tensor.aliases import numbers
 from kernelforge.tensor.alike import Alike
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import expanded
-from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.create import as_shape, kept
 from kernelforge.tensor.draws import drawn_buffer, next_state
 from kernelforge.tensor.generators import Generator, current, default, drawing
 
@@ -109,6 +111,7 @@ class Random(Alike):
         return cls._wrap(word, None).rshift(32 - bits).float() * 2.0**-bits
 
     @classmethod
+    @kept
     @drawing
     def rand(
         cls,
@@ -124,7 +127,8 @@ class Random(Alike):
         contiguous   True: computed once, into memory; False: computed inside the kernels that use them
         """
         kind = _inexact(dtype)
-        values = cls._state(device)._uniform(_countable(as_shape(shape), kind), kind, contiguous)
+        sizes = _countable(as_shape(shape), kind)  # looked at first: what fails draws nothing
+        values = cls._state(device)._uniform(sizes, kind, contiguous)
         return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
@@ -134,6 +138,7 @@ class Random(Alike):
         return self._drawn(_joined(values._node, dtype), dtype, contiguous, None)
 
     @classmethod
+    @kept
     @drawing
     def randn(
         cls,
@@ -149,7 +154,8 @@ class Random(Alike):
         The parts of complex numbers have a variance of 1/2 each.
         """
         kind = _inexact(dtype)
-        values = cls._state(device)._normal(_countable(as_shape(shape), kind), kind, contiguous)
+        sizes = _countable(as_shape(shape), kind)
+        values = cls._state(device)._normal(sizes, kind, contiguous)
         return cls._kept_if(contiguous, values._node, requires_grad)
 
     @composite
@@ -181,6 +187,7 @@ class Random(Alike):
         return cls._drawn(values._node, kind, contiguous, requires_grad)
 
     @classmethod
+    @kept
     @drawing
     def randint(
         cls,
@@ -202,7 +209,8 @@ class Random(Alike):
             raise DTypeError(
                 f"randint() of {kind} from {low} to below {high}: they must be in order and fit the type, a real one"
             )
-        values = cls._state(device)._integers_from(_countable(as_shape(shape)), low, high - low, kind)
+        sizes = _countable(as_shape(shape))
+        values = cls._state(device)._integers_from(sizes, low, high - low, kind)
         return cls._kept_if(True, values._node, requires_grad)
 
     @composite
@@ -327,3 +335,7 @@ def _inexact(dtype: DType | str | type | None) -> DType:
 def _joined(values: Node, dtype: DType) -> Node:
     """Values, two of them side by side in the last dimension as one number where the type is complex."""
     return numbers(values) if dtype.is_complex else values
+
+
+if compiled is not None:
+    compiled.set_drawn(next_state, hold, spelling.get)

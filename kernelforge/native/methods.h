@@ -1,0 +1,19 @@
+/* What attributes of tensors do before a function of Python is asked. */
+
+#ifndef KF_METHODS_H
+#define KF_METHODS_H
+
+#include "records.h"
+
+/* The tensor a composite gives of a tuple of arguments by a recipe; None where it has none.  The user's frame is so far
+   up, or further. */
+PyObject *kf_applied(PyObject *recipes, PyObject *arguments, long up);
+
+/* The view that a method gives of a tuple of arguments: by what was kept of such a call, else what the function of Python
+   gives, of which is kept how it comes about.  keywords: NULL, or others. */
+PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyObject *keywords);
+
+/* A tensor, with the value of an operation's result: what `InPlace._in_place` does. */
+PyObject *kf_changed(PyObject *tensor, PyObject *result);
+
+#endif

@@ -1,0 +1,331 @@
+/* Views that were made before: what nodes they are of what they are views of, by the arguments that say so.
+
+A method whose arguments are numbers, slices, None and ... gives a view that depends on these, the shape and the type
+alone.  What is kept of a call is a pair: for each node of the view its operation, attribute, shape and type, the next one
+to the viewed node first, and the steps that lead there (`kernelforge.tensor.aliases`). */
+
+#include "methods.h"
+
+enum { MOST_PARTS = 40, MOST_KEPT = 4096, MOST_NODES = 16, OF_NODE = 4 };
+
+/* What Python gives.  placed: makes a place of a family and steps. */
+static PyObject *spelling, *placed, *place_class, *first_room;
+static PyTypeObject *family_class;
+static PyObject *names[5];
+enum { START, STOP, STEP, RESHAPE, NUMBERS };
+
+struct key {
+    PyObject *parts[MOST_PARTS]; /* borrowed */
+    Py_ssize_t length;
+    bool is_plain;
+};
+
+static void add(struct key *key, PyObject *part)
+{
+    key->is_plain = key->is_plain && key->length < MOST_PARTS;
+    if (key->is_plain)
+        key->parts[key->length++] = part;
+}
+
+/* A bound of a slice, which the slice holds. */
+static void add_bound(struct key *key, PyObject *slice, PyObject *name)
+{
+    PyObject *bound = PyObject_GetAttr(slice, name);
+    key->is_plain = key->is_plain && (bound == Py_None || (bound && PyLong_CheckExact(bound)));
+    add(key, bound);
+    Py_XDECREF(bound);
+}
+
+static void add_argument(struct key *key, PyObject *value, bool inside)
+{
+    if (PyLong_CheckExact(value) || value == Py_None || value == Py_Ellipsis) {
+        add(key, value);
+    } else if (PyObject_TypeCheck(value, &PySlice_Type)) {
+        add(key, (PyObject *)&PySlice_Type);
+        for (int i = START; i <= STEP; i++)
+            add_bound(key, value, names[i]);
+    } else if (!inside && (PyTuple_CheckExact(value) || PyList_CheckExact(value))) {
+        bool is_tuple = PyTuple_CheckExact(value);
+        PyObject *type = (PyObject *)Py_TYPE(value);
+        add(key, type);
+        for (Py_ssize_t i = 0; key->is_plain && i < (is_tuple ? PyTuple_Size(value) : PyList_Size(value)); i++)
+            add_argument(key, is_tuple ? PyTuple_GetItem(value, i) : PyList_GetItem(value, i), true);
+        add(key, type);
+    } else {
+        key->is_plain = false;
+    }
+}
+
+/* What a view depends on, a new tuple; NULL where it may depend on something else, with an error set or not. */
+static PyObject *key_of(PyObject *arguments)
+{
+    kf_tensor *tensor = PyTuple_Size(arguments) ? (kf_tensor *)PyTuple_GetItem(arguments, 0) : NULL;
+    if (!spelling || !tensor || !PyObject_TypeCheck((PyObject *)tensor, kf_tensor_type) || !kf_is_node(tensor->node) ||
+        !tensor->tracked)
+        return NULL;
+    const kf_node *node = (kf_node *)tensor->node;
+    struct key key = {.is_plain = true};
+    add(&key, node->shape);
+    add(&key, node->dtype);
+    add(&key, (PyObject *)Py_TYPE((PyObject *)tensor)); /* whose methods may be its own */
+    for (Py_ssize_t i = 1; key.is_plain && i < PyTuple_Size(arguments); i++)
+        add_argument(&key, PyTuple_GetItem(arguments, i), false);
+    if (!key.is_plain)
+        return NULL;
+    for (Py_ssize_t i = 0; i < key.length; i++)
+        Py_INCREF(key.parts[i]); /* a tuple that is made may make garbage go, and so Python run */
+    PyObject *found = PyTuple_New(key.length);
+    for (Py_ssize_t i = 0; i < key.length; i++) {
+        if (found)
+            PyTuple_SetItem(found, i, key.parts[i]);
+        else
+            Py_DECREF(key.parts[i]);
+    }
+    return found;
+}
+
+/* ------------------------------------------------------------------------------------------------- families */
+
+/* The steps of a place, borrowed; NULL where a tensor has none. */
+static PyObject *steps_of(const kf_tensor *tensor)
+{
+    return tensor->place && PyTuple_Check(tensor->place) && PyTuple_Size(tensor->place) == 2
+               ? PyTuple_GetItem(tensor->place, 1)
+               : NULL;
+}
+
+static PyObject *place_of(PyObject *family, PyObject *steps)
+{
+    PyObject *pair = PyTuple_Pack(2, family, steps);
+    PyObject *place = pair ? PyObject_CallFunctionObjArgs(placed, place_class, pair, NULL) : NULL;
+    Py_XDECREF(pair);
+    return place;
+}
+
+/* A family of two, which the first begins. */
+static PyObject *begun(kf_tensor *parent, kf_tensor *view)
+{
+    kf_family *family = kf_new(family_class);
+    PyObject *first = family ? PyWeakref_NewRef((PyObject *)parent, NULL) : NULL;
+    PyObject *second = first ? PyWeakref_NewRef((PyObject *)view, NULL) : NULL;
+    PyObject *nothing = second ? PyTuple_New(0) : NULL, *place = NULL;
+    if (nothing && (family->members = PyList_New(0)) && !PyList_Append(family->members, first) &&
+        !PyList_Append(family->members, second)) {
+        family->room = Py_NewRef(first_room);
+        family->shape = Py_NewRef(((kf_node *)parent->node)->shape);
+        if ((place = place_of((PyObject *)family, nothing)))
+            kf_put(&parent->place, place);
+    }
+    Py_XDECREF(place);
+    Py_XDECREF(nothing);
+    Py_XDECREF(second);
+    Py_XDECREF(first);
+    if (place)
+        return (PyObject *)family;
+    Py_XDECREF((PyObject *)family);
+    return NULL;
+}
+
+/* Takes a tensor into a family, and now and then forgets those that are gone; false with an error set. */
+static bool enter(kf_family *family, kf_tensor *view)
+{
+    PyObject *reference = PyWeakref_NewRef((PyObject *)view, NULL);
+    bool done = reference != NULL;
+    if (done && PyList_Size(family->members) >= PyLong_AsSsize_t(family->room)) {
+        PyObject *alive = PyList_New(0);
+        done = alive != NULL;
+        for (Py_ssize_t i = 0; done && i < PyList_Size(family->members); i++) {
+            PyObject *member = PyList_GetItem(family->members, i);
+            done = PyWeakref_GetObject(member) == Py_None || !PyList_Append(alive, member);
+        }
+        Py_ssize_t few = PyLong_AsSsize_t(first_room), room = done ? 2 * PyList_Size(alive) : 0;
+        PyObject *number = done ? PyLong_FromSsize_t(room < few ? few : room) : NULL;
+        if (number) {
+            kf_put(&family->members, alive);
+            kf_put(&family->room, number);
+        }
+        done = number;
+        Py_XDECREF(number);
+        Py_XDECREF(alive);
+    }
+    done = done && !PyList_Append(family->members, reference);
+    Py_XDECREF(reference);
+    return done;
+}
+
+/* Whether a tensor's place is one of a family as they are made. */
+static bool has_family(const kf_tensor *tensor)
+{
+    PyObject *steps = steps_of(tensor);
+    if (!steps || !PyTuple_Check(steps) || !PyObject_TypeCheck(PyTuple_GetItem(tensor->place, 0), kf_family_type))
+        return false;
+    const kf_family *family = (kf_family *)PyTuple_GetItem(tensor->place, 0);
+    return family->members && PyList_Check(family->members) && family->room && PyLong_Check(family->room);
+}
+
+/* Makes a tensor the view that steps lead to of one that has a family or no place, as `aliases.join` does where nothing has
+   to be copied; false with an error set. */
+static bool join(kf_tensor *parent, kf_tensor *view, PyObject *steps)
+{
+    PyObject *family = NULL, *whole = NULL, *place = NULL;
+    if (!parent->place) {
+        family = begun(parent, view);
+        whole = Py_NewRef(steps);
+    } else if (enter((kf_family *)PyTuple_GetItem(parent->place, 0), view)) {
+        family = Py_NewRef(PyTuple_GetItem(parent->place, 0));
+        PyObject *own = steps_of(parent);
+        whole = PyTuple_Size(own) ? PySequence_Concat(own, steps) : Py_NewRef(steps);
+    }
+    if (family && whole && (place = place_of(family, whole)))
+        kf_put(&view->place, place);
+    bool done = place;
+    Py_XDECREF(place);
+    Py_XDECREF(whole);
+    Py_XDECREF(family);
+    return done;
+}
+
+/* Whether steps may have to copy where others come before them. */
+static bool may_copy(PyObject *steps)
+{
+    bool may = false;
+    for (Py_ssize_t i = 0; !may && i < PyTuple_Size(steps); i++) {
+        PyObject *name = PyTuple_GetItem(PyTuple_GetItem(steps, i), 0);
+        may = name == names[RESHAPE] || name == names[NUMBERS];
+    }
+    return may;
+}
+
+/* ---------------------------------------------------------------------------------------------------- views */
+
+/* The view a tensor has by what is kept of one. */
+static PyObject *again(kf_tensor *tensor, PyObject *row)
+{
+    PyObject *chain = PyTuple_GetItem(row, 0), *steps = PyTuple_GetItem(row, 1);
+    kf_node *node = (kf_node *)Py_NewRef(tensor->node);
+    for (Py_ssize_t i = 0; node && i < PyTuple_Size(chain); i += OF_NODE) {
+        PyObject *src = PyTuple_Pack(1, node);
+        Py_DECREF((PyObject *)node);
+        node = src ? kf_node_of(PyTuple_GetItem(chain, i), src, PyTuple_GetItem(chain, i + 1), PyTuple_GetItem(chain, i + 2),
+                                PyTuple_GetItem(chain, i + 3))
+                   : NULL;
+        Py_XDECREF(src);
+    }
+    PyObject *tracked = tensor->tracked == Py_True ? Py_True : Py_None;
+    PyObject *view = kf_wrapped(Py_TYPE((PyObject *)tensor), node, tracked, 0);
+    if (view && !join(tensor, (kf_tensor *)view, steps))
+        Py_CLEAR(view);
+    return view;
+}
+
+/* What leads from a node to another one: a tuple of what `again` takes; NULL where other nodes are among it, with an error
+   set or not. */
+static PyObject *chain_of(const kf_node *to, const kf_node *from)
+{
+    const kf_node *nodes[MOST_NODES];
+    Py_ssize_t count = 0;
+    for (; to != from; to = (kf_node *)PyTuple_GetItem(to->src, 0)) {
+        if (count == MOST_NODES || PyTuple_Size(to->src) != 1 || to->realized != Py_None ||
+            !kf_is_node(PyTuple_GetItem(to->src, 0)))
+            return NULL;
+        nodes[count++] = to;
+    }
+    PyObject *chain = PyTuple_New(OF_NODE * count);
+    for (Py_ssize_t i = 0; chain && i < count; i++) {
+        const kf_node *node = nodes[count - 1 - i];
+        PyObject *parts[OF_NODE] = {node->op, node->attr, node->shape, node->dtype};
+        for (Py_ssize_t j = 0; j < OF_NODE; j++)
+            PyTuple_SetItem(chain, OF_NODE * i + j, Py_NewRef(parts[j]));
+    }
+    return chain;
+}
+
+/* Keeps how a view comes about; false with an error set. */
+static bool keep(PyObject *kept, PyObject *key, kf_tensor *tensor, PyObject *before, PyObject *given)
+{
+    kf_tensor *view = (kf_tensor *)given;
+    PyObject *steps = PyObject_TypeCheck(given, kf_tensor_type) && kf_is_node(view->node) ? steps_of(view) : NULL;
+    if (!steps || view == tensor || Py_TYPE(given) != Py_TYPE((PyObject *)tensor) || !has_family(tensor) ||
+        PyTuple_GetItem(tensor->place, 0) != PyTuple_GetItem(view->place, 0) ||
+        (view->tracked == Py_True) != (tensor->tracked == Py_True))
+        return true;
+    PyObject *own = steps_of(tensor);
+    Py_ssize_t count = PyTuple_Size(own);
+    if (!kf_is_node(tensor->node) || tensor->node != before || count >= PyTuple_Size(steps))
+        return true;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (PyTuple_GetItem(own, i) != PyTuple_GetItem(steps, i))
+            return true;
+    PyObject *chain = chain_of((kf_node *)view->node, (kf_node *)tensor->node);
+    PyObject *way = chain ? PyTuple_GetSlice(steps, count, PyTuple_Size(steps)) : NULL;
+    PyObject *row = way ? PyTuple_Pack(2, chain, way) : NULL;
+    if (row && PyDict_Size(kept) >= MOST_KEPT)
+        PyDict_Clear(kept);
+    if (row)
+        PyDict_SetItem(kept, key, row);
+    Py_XDECREF(row);
+    Py_XDECREF(way);
+    Py_XDECREF(chain);
+    return !PyErr_Occurred();
+}
+
+/* 1 where operations are spelled out, which joins nothing, 0 where not, -1 with an error set. */
+static int is_spelling(void)
+{
+    PyObject *value = PyObject_CallNoArgs(spelling);
+    int found = value ? PyObject_IsTrue(value) : -1;
+    Py_XDECREF(value);
+    return found;
+}
+
+PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyObject *keywords)
+{
+    bool is_plain = !(keywords && PyDict_Size(keywords));
+    PyObject *key = is_plain ? key_of(arguments) : NULL, *view = NULL;
+    int spells = key ? is_spelling() : 0;
+    if (spells)
+        Py_CLEAR(key);
+    if (spells < 0)
+        return NULL;
+    kf_tensor *tensor = key ? (kf_tensor *)PyTuple_GetItem(arguments, 0) : NULL;
+    PyObject *row = key ? PyDict_GetItemWithError(kept, key) : NULL;
+    bool fits = row && (!tensor->place || has_family(tensor));
+    if (fits && (!tensor->place || !PyTuple_Size(steps_of(tensor)) || !may_copy(PyTuple_GetItem(row, 1)))) {
+        Py_INCREF(row);
+        view = again(tensor, row);
+        Py_DECREF(row);
+    } else if (!PyErr_Occurred()) {
+        PyObject *before = tensor ? Py_NewRef(tensor->node) : NULL;
+        view = PyObject_Call(function, arguments, keywords);
+        if (view && key && !row && !keep(kept, key, tensor, before, view))
+            Py_CLEAR(view);
+        Py_XDECREF(before);
+    }
+    Py_XDECREF(key);
+    return view;
+}
+
+static PyObject *set_views(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *class, **kept[] = {&spelling, &placed, &place_class, &first_room};
+    if (!PyArg_ParseTuple(given, "OOOO!O!:set_views", &class, kept[0], kept[1], &PyType_Type, kept[2], &PyLong_Type,
+                          kept[3]))
+        return NULL;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        Py_INCREF(*kept[i]);
+    family_class = (PyTypeObject *)Py_NewRef(class);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"set_views", set_views, METH_VARARGS, "Takes what families and places are made of."}, {NULL, NULL, 0, NULL}};
+
+int kf_add_views(PyObject *module)
+{
+    static const char *const texts[] = {"start", "stop", "step", "reshape", "numbers"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!names[i] && !(names[i] = PyUnicode_InternFromString(texts[i])))
+            return -1;
+    return PyModule_AddFunctions(module, functions);
+}
