@@ -105,9 +105,11 @@ def spread(loops: Loops, axes: Sequence[Axis], groups: int, units: Mapping[Axis,
 
 
 def elementwise_groups(kernel: Kernel, points: int, target: Target, lane: Axis | None = None) -> int:
-    """How many groups to cut points into: by the work in them while they are few, a multiple of the cores."""
+    """How many groups to cut points into: by the work in them while they are few, a multiple of the cores.  A vector
+    that a short axis leaves almost empty is as much work as a full one."""
     each = sum(cost(value) for value in passes(kernel)) + LOOK_UP * _looked_up(kernel, lane)
-    work = points * max(USUAL_COST, each) // USUAL_COST
+    vectors = 1 if lane is None else -(-lane.size // target.lanes) * target.lanes / lane.size
+    work = int(points * vectors * max(USUAL_COST, each)) // USUAL_COST
     enough = max(target.cores * GROUPS_PER_CORE, points // (4 * GROUP_WORK))
     groups = min(work // GROUP_WORK, enough)
     return min(-(-groups // target.cores) * target.cores, enough) if groups > 1 else 1
