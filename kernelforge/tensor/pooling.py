@@ -85,7 +85,7 @@ class Pooling(Convolution):
         return_indices   also the place of each maximum in the flattened spatial dimensions, int32
         """
         window, strides, dilations, pads = self._pooled("max_pool2d", kernel_size, stride, dilation, padding, ceil_mode)
-        options = (tuple(window), tuple(strides), tuple(dilations), tuple(pads))
+        options = (tuple(window), tuple(strides), tuple(dilations), tuple([n for ends in pads for n in ends]))
         largest = self._max_pooled(*options, False)
         return (largest, self._max_pooled(*options, True)) if return_indices else largest
 
@@ -95,12 +95,16 @@ class Pooling(Convolution):
         window: tuple[int, ...],
         strides: tuple[int, ...],
         dilations: tuple[int, ...],
-        pads: tuple[tuple[int, int], ...],
+        ends: tuple[int, ...],
         wants_places: bool,
     ) -> Self:
-        """The maximum of each window, or the place of the first element that has it."""
+        """The maximum of each window, or the place of the first element that has it.
+
+        ends  the padding before and after each dimension, in one row: such calls are known in C
+        """
         rank = len(window)
-        full_pads = [(0, 0)] * (self.ndim - rank) + list(pads)
+        pads = list(zip(ends[::2], ends[1::2]))
+        full_pads = [(0, 0)] * (self.ndim - rank) + pads
         x = self.pad(full_pads, value=self.dtype.min)._windows(window, strides, dilations, "max_pool2d")
         axes = tuple(range(self.ndim - rank + 1, self.ndim + rank, 2))
         n = prod(self.shape[-rank:])
