@@ -192,10 +192,14 @@ class Pooling(Convolution):
             return self.avg_pool2d(window)
         x = self._floating()._wide()
         for dim, m in enumerate(sizes, start=self.ndim - len(sizes)):
-            places = x._adaptive_places(dim, m)
-            inside = places < x.shape[dim]
-            total = inside.where(x._adaptive_windows(dim, places), 0)._reduce("add", dim + 1, False, "pooling")
-            x = total / inside.sum(1).cast(x.dtype).reshape(m, *(1,) * (self.ndim - dim - 1))
+            n, places = x.shape[dim], x._adaptive_places(dim, m)
+            windows = x._adaptive_windows(dim, places)
+            total = (places < n).where(windows, 0)._reduce("add", dim + 1, False, "pooling")
+            number = type(self).arange(m)
+            lengths = ((number + 1) * n + m - 1) // m - number * n // m
+            x = total / lengths.cast(x.dtype).reshape(m, *(1,) * (self.ndim - dim - 1))
+            if dim < self.ndim - 1 and x.numel():  # whole lines are read where nothing is taken out of them yet
+                x = x.contiguous()
         return x.cast(self._floating().dtype)
 
     @composite
