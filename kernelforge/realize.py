@@ -6,6 +6,7 @@ without planning or compiling anything: its buffers take the places of the earli
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
+from kernelforge import exclusive
 from kernelforge.buffer import Buffer
 from kernelforge.carried import carried, kinds, of_known_kinds, unasked
 from kernelforge.counters import GlobalCounters
@@ -141,6 +143,21 @@ class Ran(NamedTuple):
     guilty: tuple[Node, ...] = ()
 
 
+class Chosen(NamedTuple):
+    """A plan, and what it is among: those of a structure, named by a key.
+
+    free    the leaves whose memory its results may take; closed: made for sizes that others of its kind are open for
+    is_new  whether it is yet to be compiled
+    """
+
+    plan: Plan
+    key: tuple[object, ...]
+    plans: Plans | None
+    free: frozenset[int] = frozenset()
+    closed: bool = False
+    is_new: bool = False
+
+
 def realize(
     nodes: Sequence[Node], names: Callable[[], Mapping[Node, int]] = dict, thorough: bool = False
 ) -> Ran | None:
@@ -152,25 +169,58 @@ def realize(
               nothing else will be gone then: its memory may take results
     thorough  also where there is little memory to save
     """
-    pending = _pending(nodes)
-    if not pending:
-        return None
-    if waiting:
-        pending = whiles.together(pending)
+    while _pending(nodes):
+        with exclusive.lock:
+            with exclusive.Planning():
+                pending = _pending(nodes)
+                if not pending:
+                    return None  # another thread has computed it
+                if waiting:
+                    pending = whiles.together(pending)
+                found = structure_on(pending, _device(pending))
+                first = held_among(found.nodes, pending)
+                if not first:
+                    pending, found, chosen = _chosen(nodes, pending, found, names, thorough)
+            if not first and chosen.is_new:
+                _compile(chosen, pending, found)
+        if not first:
+            faults.tell(chosen.plan, found.nodes)
+            return _ran_for(pending, chosen.plan, found)
+        _compute_first(first)
+    return None
+
+
+def _compute_first(nodes: Sequence[Node]) -> None:
+    """Computes nodes that are to stay, before what reads them."""
+    for place in dict.fromkeys(node.device for node in nodes):
+        realize([node for node in nodes if node.device == place])
+    computed(nodes)
+    for node in nodes:
+        if node.op == "detach":  # a parameter: those of the round before may go
+            let_go(node)
+
+
+def _chosen(
+    nodes: Sequence[Node],
+    pending: list[Node],
+    found: Structure,
+    names: Callable[[], Mapping[Node, int]],
+    thorough: bool,
+) -> tuple[list[Node], Structure, Chosen]:
+    """The nodes to compute, with what loops carry on; their structure, and the plan for them."""
     device = _device(pending)
-    found = _structured(pending, device)
     key = (device, circumstances(), found.key)
     plans = _plans.get(key)
     more = _carried(pending, found, key, plans)
     if more:
         unasked.update(dict.fromkeys(more, 0))
-        return realize([*pending, *more], names, thorough)
+        pending += more
+        return _chosen(nodes, pending, structure_on(pending, device), names, thorough)
     leaves = cast(list[Buffer], found.leaves)
     usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
     if plans is not None and usual is not None and not _outgrown(plans, usual):
         _know(pending, usual, found, plans)
-        faults.tell(usual, found.nodes)
-        return _ran_for(pending, usual, found)
+        return pending, found, Chosen(usual, key, plans)
     free: frozenset[int] = frozenset()
     if (plans is None or plans.counts or (thorough and plans.spares)) and (gone := names()):
         known = Counter((*nodes, *pending, *pending, *gone))  # two lists, itself, and the names
@@ -184,18 +234,24 @@ def realize(
         if plan is not None:  # of others of its kind there may be fewer now
             plan.closed[0] += 1
         plan = _planned(pending, found, device, free, opens=not closed)
-        if plans is None:
-            counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
-            plans = _plans[key] = Plans(plan.spares, counts, {}, kinds=len(kinds))
-            _make_room(key, plan)
-        compile_all(plan)
-        plans.made[free & plans.spares] = plan
-        _let_go_of_kernels(key, plans, plan.own_kernels)
-        debug.show_plan(plan)
-        if not free & plans.spares:
-            _keep(plan, plans, closed, pending[0], leaves)
-    faults.tell(plan, found.nodes)
-    return _ran_for(pending, plan, found)
+        return pending, found, Chosen(plan, key, plans, free, closed, is_new=True)
+    return pending, found, Chosen(plan, key, plans)
+
+
+def _compile(chosen: Chosen, nodes: Sequence[Node], found: Structure) -> None:
+    """Compiles a new plan, and has it found from now on."""
+    plan, key, plans, free, closed, _ = chosen
+    leaves = cast(list[Buffer], found.leaves)
+    if plans is None:
+        counts = bool(free & plan.spares) or _nbytes(leaves, plan.spares) >= LEAST_SPARED
+        plans = _plans[key] = Plans(plan.spares, counts, {}, kinds=len(kinds))
+        _make_room(key, plan)
+    compile_all(plan)
+    plans.made[free & plans.spares] = plan
+    _let_go_of_kernels(key, plans, plan.own_kernels)
+    debug.show_plan(plan)
+    if not free & plans.spares:
+        _keep(plan, plans, closed, nodes[0], leaves)
 
 
 def is_steady(ran: Ran) -> bool:
@@ -209,21 +265,6 @@ def _keep(plan: Plan, plans: Plans, closed: bool, node: Node, leaves: Sequence[B
         plans.usual = plan
     if plan.is_one_launch and not _is_large(plan) and not VERIFY.value:
         _remember(node, leaves, plan, plans.spares if plans.counts else frozenset())
-
-
-def _structured(nodes: Sequence[Node], device: str) -> Structure:
-    """The structure of nodes to compute on a device, once what they read and what is to stay is computed."""
-    found = structure_on(nodes, device)
-    first = held_among(found.nodes, nodes)
-    if not first:
-        return found
-    for place in dict.fromkeys(node.device for node in first):
-        realize([node for node in first if node.device == place])
-    computed(first)
-    for node in first:
-        if node.op == "detach":  # a parameter: those of the round before may go
-            let_go(node)
-    return structure_on(nodes, device)
 
 
 def _carried(wanted: Sequence[Node], found: Structure, key: tuple[object, ...], known: Plans | None) -> list[Node]:
@@ -308,13 +349,14 @@ def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
 
     None where there is nothing to gain.  Its leaves and results are in the order of those of `realize`; nothing runs.
     """
-    pending = _pending(nodes)
-    found = structure_on(pending, _device(pending))
-    leaves = cast(list[Buffer], found.leaves)
-    free = frozenset(number for number, leaf in enumerate(leaves) if leaf in spare)
-    if not pending or _nbytes(leaves, free) < LEAST_SPARED:
-        return None
-    plan = _planned(pending, found, _device(pending), free, opens=False)
+    with exclusive.Planning():
+        pending = _pending(nodes)
+        found = structure_on(pending, _device(pending))
+        leaves = cast(list[Buffer], found.leaves)
+        free = frozenset(number for number, leaf in enumerate(leaves) if leaf in spare)
+        if not pending or _nbytes(leaves, free) < LEAST_SPARED:
+            return None
+        plan = _planned(pending, found, _device(pending), free, opens=False)
     if all(slot.takes < 0 for slot in plan.slots):
         return None
     compile_all(plan)
@@ -338,8 +380,8 @@ def realize_again(node: Node) -> Buffer | None:
         _know([node], plan, Structure(key, [*leaves], [node]))
     if plan.guilty:
         faults.retell(plan, (node.line,) * len(plan.guilty))
-    node.realized = buffer = run_plain(plan, leaves)
-    node.depth = 0
+    buffer = run_plain(plan, leaves)
+    exclusive.give([node], [buffer])
     return buffer
 
 
@@ -517,8 +559,7 @@ def _run_for(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> lis
 
 def _ran(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Buffer]:
     if plan.is_one_launch:
-        nodes[0].realized = buffer = run_one(plan, leaves)
-        nodes[0].depth = 0
+        exclusive.give(nodes, [buffer := run_one(plan, leaves)])
         return [buffer]
     service = service_of(plan, leaves)
     taken = moved(plan, leaves) if plan.takes else {}
@@ -537,9 +578,7 @@ def _ran(nodes: Sequence[Node], plan: Plan, leaves: Sequence[Buffer]) -> list[Bu
             if slot in taken:
                 node.realized = taken[slot]
         raise
-    for node, buffer in zip(nodes, buffers):
-        node.realized = buffer
-        node.depth = 0
+    exclusive.give(nodes, buffers)
     return buffers
 
 
@@ -561,8 +600,9 @@ def planned(nodes: Sequence[Node]) -> list[Step]:
 def _fresh(pending: Sequence[Node]) -> Plan:
     """A plan for nodes, whether or not there is one."""
     device = _device(pending)
-    leaves = cast(list[Buffer], structure_on(pending, device).leaves)
-    return planner.make_plan(pending, leaves, device, choice=tried.choice(device))
+    with exclusive.Planning():
+        leaves = cast(list[Buffer], structure_on(pending, device).leaves)
+        return planner.make_plan(pending, leaves, device, choice=tried.choice(device))
 
 
 def stored(node: Node) -> Buffer:
@@ -598,3 +638,6 @@ def synchronize(device: str | None = None) -> None:
 
 if compiled is not None:
     compiled.set_known(Buffer, recorder.get, NAN, overrides.get, epochs, simply, GlobalCounters)
+os.register_at_fork(  # later than those of devices, which so are never waited for in the other order
+    before=exclusive.lock.acquire, after_in_parent=exclusive.lock.release, after_in_child=exclusive.lock.release
+)

@@ -31,8 +31,9 @@ static size_t count_known;
 static uint64_t times_forgotten, times_all_forgotten;
 
 /* What Python gives.  waiting: containers; while there is something in one, more is to be done than a graph says.
+   planning: a list with something in it while a graph is planned; over: what waits for the end of that.
    overrides, epochs, now: what graphs are known under. */
-static PyObject *recorder, *not_a_number, *waiting, *overrides, *epochs, *now, *counters, *touched;
+static PyObject *recorder, *not_a_number, *waiting, *planning, *over, *overrides, *epochs, *now, *counters, *touched;
 PyObject *kf_held;
 static PyTypeObject *buffer_class;
 static PyObject *under, *under_overrides, *under_epoch;
@@ -381,6 +382,19 @@ static PyObject *buffer_of(PyObject *fact, PyObject *memory)
     return (PyObject *)buffer;
 }
 
+/* Waits while another thread plans a graph, whose nodes must stay as they are meanwhile.  Errors are left for later, false
+   where there were some: what ran is given its results in any case. */
+static bool wait_for_planners(void)
+{
+    while (planning && PyList_Size(planning) > 0) {
+        PyObject *done = PyObject_CallNoArgs(over);
+        Py_XDECREF(done);
+        if (!done)
+            return false;
+    }
+    return true;
+}
+
 /* Gives a tensor's node its buffer; where no gradient flows through it, the tensor forgets how it was computed. */
 static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
 {
@@ -413,7 +427,10 @@ static PyObject *suspects(const struct kf_graph *graph, PyObject *guilty)
 static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph,
                      const struct known *known, PyObject *const *memories)
 {
-    bool given = true;
+    PyObject *kind = NULL, *error = NULL, *trace = NULL;
+    bool given = wait_for_planners();
+    if (!given)
+        PyErr_Fetch(&kind, &error, &trace);
     Py_ssize_t results = known->function ? kf_function_results(known->function) : 0;
     for (Py_ssize_t i = 0; i < PyTuple_Size(known->facts); i++) {
         PyObject *fact = PyTuple_GetItem(known->facts, i);
@@ -425,6 +442,8 @@ static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, const str
     }
     for (Py_ssize_t i = 0; i < results; i++)
         Py_DECREF(memories[i]);
+    if (kind)
+        PyErr_Restore(kind, error, trace);
     return given;
 }
 
@@ -618,6 +637,17 @@ static PyObject *heed_held(PyObject *module, PyObject *nodes)
     Py_RETURN_NONE;
 }
 
+static PyObject *heed_planning(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *list, *call;
+    if (!PyArg_ParseTuple(given, "O!O:heed_planning", &PyList_Type, &list, &call))
+        return NULL;
+    kf_put(&planning, list);
+    kf_put(&over, call);
+    Py_RETURN_NONE;
+}
+
 /* How often all that was known was forgotten: what was told before has to be told again. */
 static PyObject *forgotten(PyObject *module, PyObject *none)
 {
@@ -629,6 +659,7 @@ static PyObject *forgotten(PyObject *module, PyObject *none)
 static PyMethodDef functions[] = {
     {"heed_changed", kf_heed_changed, METH_VARARGS, "Takes the tensors that changed and are to be computed, by identity."},
     {"heed_held", heed_held, METH_O, "Takes the nodes that are computed before what reads them."},
+    {"heed_planning", heed_planning, METH_VARARGS, "Takes what holds something while a graph is planned, and what waits."},
     {"forgotten", forgotten, METH_NOARGS, "How often all graphs that were known were forgotten."},
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},
     {"know", know, METH_VARARGS, "Takes nodes, their graph and the function it is."},

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, cast
 from codegen.dtypes import dtypes
 from kernelforge.buffer import Buffer
 from kernelforge.carried import kinds
+from kernelforge.exclusive import give
 from kernelforge.execution import faults
 from kernelforge.execution.running import rerun
 from kernelforge.graph import buffer, uniform
@@ -27,7 +28,7 @@ from kernelforge.structure import Structure, known_structure
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import relatives
 from kernelforge.tensor.convert import settle
-from kernelforge.tensor.core import narrow_type, pending
+from kernelforge.tensor.core import narrow_type, pending, waiting_tensors
 
 MOST: Final = 16  # steps that are known of an optimiser
 
@@ -96,7 +97,7 @@ class Steps:
         if narrow_type.get() is not None or EAGER.value or NAN.value or not all(map(_is_alone, changed)):
             return None
         met = set(map(id, changed))
-        others = [cast(Tensor, x) for x in pending.values() if id(x) not in met]
+        others = [cast(Tensor, x) for x in waiting_tensors() if id(x) not in met]
         nodes = [x._node for x in (*read, *others, *changed)]
         if any(x._stored is None for x in changed) or any(uniform(x._node) is not None for x in others):
             return None
@@ -126,8 +127,7 @@ class Steps:
             tensor._rename(buffer(made, tensor._node.shape, tensor._node.dtype))
             if not tensor._leaf:
                 tensor._tracked = None if tensor._tracked else tensor._tracked
-        for node, made in zip([tensor._node for tensor in seen.others], found):
-            node.realized, node.depth = made, 0
+        give([tensor._node for tensor in seen.others], list(found))
         settle(seen.others)
         return True
 

@@ -36,7 +36,7 @@ from kernelforge.replay.structures import Making, tensors_in
 from kernelforge.replay.trace import Draw, Read, Run, Trace
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import Place
-from kernelforge.tensor.core import leaves, pending
+from kernelforge.tensor.core import leaves, pending, waiting_tensors
 
 
 class Capturing:
@@ -57,7 +57,7 @@ class Capturing:
         self.trace = Trace(frozenset(map(id, tensors)), carried, identifies=snapshot.asks)
         self.carrying: list[tuple[Tensor, Source]] = []
         self.inputs: dict[int, Node] = {}
-        self.waiting = dict(pending.items())  # one may go while they are taken down
+        self.waiting = {id(tensor): tensor for tensor in waiting_tensors()}  # one may go while they are taken down
         pending.clear()
         self.nodes = [graph.buffer(buffer, tensor.shape, tensor.dtype) for buffer, tensor in zip(self.fresh, tensors)]
         for tensor, node in zip(self.tensors, self.nodes):

@@ -70,8 +70,8 @@ class Jit(Generic[P, T]):
         mode = mode_of()
         if recorder.get() is not None or not mode[-1][-1]:  # type: ignore[index]
             return self._function(*args, **kwargs)
-        if self._entries and not kwargs:
-            entry = self._entries[0]
+        if (entries := self._entries) and not kwargs:
+            entry = entries[0]
             if entry.fits_quickly(mode, args):
                 entry.nodes = []  # what is counted in `taking` are the references of others
                 try:
@@ -85,6 +85,20 @@ class Jit(Generic[P, T]):
                     return result
         given = Arguments(args, kwargs, self._apart)
         _compute(given.tensors)
+        known = self._entries
+        done, result, why = self._again(given, mode)
+        if done:
+            return result
+        with _capturing:
+            if self._entries is not known:  # another thread has captured meanwhile
+                done, result, why = self._again(given, mode)
+                if done:
+                    return result
+            with self._budget():
+                return self._anew(args, kwargs, given, mode, why)
+
+    def _again(self, given: Arguments, mode: tuple[object, ...]) -> tuple[bool, Any, str | None]:
+        """Whether a capture was right for a call; its result, or why the first one was not."""
         kinds, why = list(map(kind_of, given.tensors)), None
         for number, entry in enumerate(self._entries):
             if number and entry.given_kinds != kinds:
@@ -102,12 +116,21 @@ class Jit(Generic[P, T]):
                     entry.replays += 1
                     entry.note()
                     if number:
-                        self._entries.insert(0, self._entries.pop(number))
-                    return result
+                        self._bring_forward(entry)
+                    return True, result, None
             entry.forget_gradients()
             why = why or reason
-        with _capturing, self._budget():
-            return self._anew(args, kwargs, given, mode, why)
+        return False, None, why
+
+    def _bring_forward(self, entry: Entry) -> None:
+        """Has a capture looked at first, unless another thread captures just now."""
+        if _capturing.acquire(blocking=False):
+            try:
+                others = [one for one in self._entries if one is not entry]
+                if len(others) < len(self._entries):
+                    self._entries = [entry, *others]
+            finally:
+                _capturing.release()
 
     def _budget(self) -> AbstractContextManager[object]:
         """A context in which plans keep to the memory they may have."""
@@ -147,7 +170,7 @@ class Jit(Generic[P, T]):
             _compute(given.tensors)
         alike = [entry for entry in self._entries if entry.family is family]
         if len(alike) >= MOST_SIZES:
-            self._entries.remove(alike[-1])
+            self._entries = [entry for entry in self._entries if entry is not alike[-1]]
         if len(self._entries) - len(alike) >= self.captures:
             raise JitError(
                 f"{_named(self._function)} was captured {self.captures} times and this call fits none of them: "
@@ -213,7 +236,7 @@ class Jit(Generic[P, T]):
         entry.forget_gradients()
         entry.seconds = perf_counter() - start
         if not work.remembers_tensors():
-            self._entries.insert(0, entry)
+            self._entries = [entry, *self._entries]
         self._unmade.clear()
         return result
 
@@ -268,7 +291,7 @@ class Jit(Generic[P, T]):
 
     def reset(self) -> None:
         """Forgets all captures."""
-        self._entries.clear()
+        self._entries = []
         self._misses.clear()
         self._of_instances.clear()
         self._unmade.clear()

@@ -26,7 +26,7 @@ from kernelforge.later import later
 from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
-from kernelforge.tensor.core import Core, forget_elsewhere, leaves, pending
+from kernelforge.tensor.core import Core, forget_elsewhere, leaves, pending, waiting_tensors
 from kernelforge.tensor.create import filled
 from kernelforge.tensor.forgetting import forget_unasked
 from kernelforge.tensor.pressure import LONG
@@ -84,7 +84,7 @@ class Convert(Random):
         node = self._node
         buffer = filled(node) if node.device is None and not self._tracked else None
         if buffer is None:
-            waits = pending and any(x._node.depth >= LONG for x in pending.values() if x is not self)
+            waits = pending and any(x._node.depth >= LONG for x in waiting_tensors() if x is not self)
             if waits or node.realized is not None or not node.src or node.device is None or (NAN.touched and NAN.value):
                 return False
             buffer = realize.realize_again(node)
@@ -134,7 +134,8 @@ class Convert(Random):
             return active.value(self)
         self.realize()
         stored = self._stored
-        assert stored is not None
+        if stored is None:  # another thread makes a plan, for which it hides the buffers of nodes for a while
+            stored = realize.stored(self._node)
         return from_storage(realize.contents(stored), self.dtype).reshape(self.shape)
 
     def item(self) -> Any:
@@ -232,7 +233,7 @@ def realize_pending(tensors: Iterable[Core], thorough: bool = False) -> realize.
 
     A training step so computes its loss and the running statistics with the parameters, in one plan.
     """
-    return realize_tensors((*tensors, *pending.values()), thorough)
+    return realize_tensors((*tensors, *waiting_tensors()), thorough)
 
 
 def _names(tensors: tuple[Core, ...]) -> dict[Node, int]:
@@ -257,7 +258,7 @@ def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
     begin with the first change each time.
     """
     known = set(map(id, tensors))
-    waiting = [x for x in pending.values() if id(x) not in known and x._stored is None and not _is_known(x._node)]
+    waiting = [x for x in waiting_tensors() if id(x) not in known and x._stored is None and not _is_known(x._node)]
     if not waiting:
         return []
     device = next((node.device for node in nodes if node.device is not None), Device.DEFAULT)

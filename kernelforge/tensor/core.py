@@ -57,6 +57,11 @@ leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the le
 pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # changed; computed with what shares work
 
 
+def waiting_tensors() -> list[Core]:
+    """Those in `pending`, to which other threads may add meanwhile."""
+    return [tensor for reference in pending.valuerefs() if (tensor := reference()) is not None]
+
+
 def calling_line() -> graph.Line | None:
     """File and line of the innermost frame outside this package: the user's call."""
     frame: FrameType | None = _getframe(2)  # who calls this is not outside
