@@ -14,7 +14,7 @@ enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, OF_TENSOR = 5, MOST_
    constant: what a number is beside an array; in all of them None says that it is another matter. */
 static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *narrow_type, *eager, *settled, *detached, *constant, *types;
 static Py_ssize_t patience = PATIENCE_UNKNOWN;
-static PyObject *any_arithmetic, *any_scalar, *default_float, *default_int, *touched, *co_filename, *f_back, *f_lasti, *bool_type, *plus_zero, *minus_zero;
+static PyObject *any_arithmetic, *any_scalar, *default_float, *default_int, *touched, *is_inexact, *co_filename, *f_back, *f_lasti, *bool_type, *plus_zero, *minus_zero;
 static PyObject *broadcasts; /* recipes of operations on two shapes, by operation: a pair, for both orders of operands */
 
 /* ---------------------------------------------------------------------------------------- the user's line */
@@ -117,10 +117,35 @@ static int is_to_settle(kf_node *node)
     return found ? found != Py_False : -1;
 }
 
+/* Whether gradients flow through values of a type: floats and complex numbers; -1 with an error set. */
+static int carries(PyObject *dtype)
+{
+    static PyObject *last; /* for which it is true: types live as long as the program */
+    if (dtype == last)
+        return 1;
+    PyObject *found = PyObject_GetAttr(dtype, is_inexact);
+    int is = found ? PyObject_IsTrue(found) : -1;
+    Py_XDECREF(found);
+    if (is > 0) {
+        PyObject *before = last;
+        last = Py_NewRef(dtype);
+        Py_XDECREF(before);
+    }
+    return is;
+}
+
 PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up)
 {
     if (!node)
         return NULL;
+    if (tracked == Py_True) {
+        int does = carries(node->dtype);
+        if (does < 0) {
+            Py_DECREF(node);
+            return NULL;
+        }
+        tracked = does ? tracked : Py_None;
+    }
     PyObject *tensor = NULL, *constant_node;
     int flows = tracked == Py_True ? holds(grad_enabled) : 1;
     if (flows == 0) {
@@ -601,7 +626,7 @@ int kf_add_tensors(PyObject *module)
         PyObject **name;
         const char *text;
     } names[] = {{&any_arithmetic, "_any_arithmetic"}, {&any_scalar, "_any_unary"}, {&default_float, "default_float"}, {&default_int, "default_int"},
-                 {&touched, "touched"},
+                 {&touched, "touched"}, {&is_inexact, "is_inexact"},
                  {&co_filename, "co_filename"}, {&f_back, "f_back"}, {&f_lasti, "f_lasti"}, {&plus_zero, "0.0"},
                  {&minus_zero, "-0.0"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -7,7 +7,7 @@ so until the end of a replay nothing has happened that could not be given up.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -88,6 +88,7 @@ class Source:
     history  the operations it was computed by, for gradients
     inputs   what from: the numbers of buffers, and the nodes, which are used themselves where there is no number
     same     whether it stands for the very node of the tensor with that number, with all that leads to it
+    kind     the class of the tensor, and attributes: what it has beside as an object of that
     """
 
     shape: Shape
@@ -98,6 +99,8 @@ class Source:
     history: Recipe | None = None
     inputs: tuple[tuple[int, Node], ...] = ()
     same: bool = False
+    kind: type[Tensor] = Tensor
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -279,7 +282,8 @@ class Capture:
         if self.changes or self.gradients or self.effects:
             return
         (step,), (source,) = self.steps, self.sources
-        plain = source.history is None and source.node is None and not source.same and isinstance(result, Tensor)
+        plain = source.history is None and source.node is None and not source.same and not source.attributes
+        plain = plain and isinstance(result, Tensor)
         if plain and isinstance(step, RunStep) and step.plan.is_one_launch and not self.constants:
             self.single = step
 
@@ -289,7 +293,7 @@ class Capture:
         buffer = running.run_one(step.plan, [buffer_of(tensors[number]) for number in step.order])
         node = graph.buffer(buffer, source.shape, source.dtype)
         node.place = self.line
-        return Tensor._wrap(node, source.tracked)
+        return source.kind._wrap(node, source.tracked)
 
     @staticmethod
     def _do(step: Step, buffers: list[Buffer], in_place: bool) -> None:
@@ -310,7 +314,10 @@ class Capture:
         node = self._node(source, buffers, nodes)
         if node.line is None:
             node.line = self.line
-        return Tensor._wrap(node, source.tracked)
+        made = source.kind._wrap(node, source.tracked)
+        if source.attributes:
+            vars(made).update(source.attributes)
+        return made
 
     def _node(self, source: Source, buffers: Sequence[Buffer], nodes: Sequence[Node]) -> Node:
         if source.node is not None:

@@ -31,7 +31,7 @@ from kernelforge.replay.guards import is_same
 from kernelforge.replay.holders import MISSING, Globals, Gradient, Holder, Library
 from kernelforge.replay.others import Remembered
 from kernelforge.replay.repeated import Repeated
-from kernelforge.replay.state import Snapshot
+from kernelforge.replay.state import Snapshot, is_simple
 from kernelforge.replay.structures import Making, tensors_in
 from kernelforge.replay.trace import Draw, Read, Run, Trace
 from kernelforge.tensor import Tensor
@@ -117,7 +117,7 @@ class Capturing:
         self.inputs = {number: self.before[i][0] for number, i in enumerate(chosen)}
         place = {id(self.tensors[i]): number for number, i in enumerate(chosen)}
         numbers = self._steps(capture, [self.fresh[i] for i in chosen])
-        capture.sources = [self._source(tensor, numbers) for tensor in made]
+        capture.sources = [_of_its_kind(self._source(tensor, numbers), tensor) for tensor in made]
         place.update((id(tensor), len(chosen) + i) for i, tensor in enumerate(made))
         capture.views = self._views(made, parents, lambda tensor: place[id(tensor)])
         for i in sorted(changed):
@@ -348,3 +348,18 @@ def _point(tensor: Tensor, node: Node) -> None:
             del leaves[tensor._node]
         leaves[node] = tensor
     tensor._node = node
+
+
+def _of_its_kind(source: Source, tensor: Tensor) -> Source:
+    """Where the values of a tensor come from, with its class and what it has as an object of that.
+
+    raises JitError for an attribute that each replay would have to make anew
+    """
+    source.kind, source.attributes = type(tensor), dict(getattr(tensor, "__dict__", {}))
+    for name, value in source.attributes.items():
+        if not is_simple(value):
+            raise JitError(
+                f"a captured function gives a {source.kind.__name__} whose attribute {name} is a "
+                f"{type(value).__name__}: set it outside, or return it beside the tensor"
+            )
+    return source

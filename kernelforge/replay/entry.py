@@ -16,24 +16,18 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import JitError
 from kernelforge.graph import Node, buffer
 from kernelforge.replay.capture import Capture
-from kernelforge.replay.guards import Bare, Guard, is_same, shown
+from kernelforge.replay.gathering import Looking
+from kernelforge.replay.guards import Guard, is_same, shown
 from kernelforge.replay.holders import Gradient
 from kernelforge.replay.identities import asks_itself
 from kernelforge.replay.modes import MODES
 from kernelforge.replay.others import check_not_iterator
-from kernelforge.replay.registered import Registered
 from kernelforge.replay.state import is_simple
 from kernelforge.replay.structures import attributes_of, children
-from kernelforge.replay.watching import Environment, Handling
-from kernelforge.replay.weakly import Weakly
-from kernelforge.replay.written import Absent, Everything, Imported, Methods, Written
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.variable import Bound
 
-Looking = (
-    Guard | Absent | Bare | Environment | Everything | Handling | Imported | Methods | Registered | Weakly | Written
-)  # fmt: skip
 MOST_MET: Final = 4096  # sizes that are counted
 MOST_NESTED: Final = 10_000  # letters of a path
 FEW: Final = 4  # captures of other sizes that are made at once

@@ -25,14 +25,12 @@ from kernelforge.recording import recorder
 from kernelforge.replay.capture import Capture, Other
 from kernelforge.replay.capturing import Capturing
 from kernelforge.replay.entry import Arguments, Entry, Family, kind_of, pattern_of
+from kernelforge.replay.gathering import gathered
 from kernelforge.replay.guards import Guard, guards_of, is_same, numbers_in, shown
 from kernelforge.replay.modes import MODES, lasting, mode_of
-from kernelforge.replay.registered import registered_in
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
-from kernelforge.replay.watching import environment_of
-from kernelforge.replay.written import absent_in, everything_in, imported_in, methods_in, written_in
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
@@ -222,13 +220,7 @@ class Jit(Generic[P, T]):
         changed = set(map(id, work.trace.changed))
         entry.changing = {i for i, x in enumerate((*entry.seen, *given.tensors)) if id(x) in changed}
         entry.kin = kinship([*entry.seen, *given.tensors], entry.changing)
-        codes = work.trace.codes
-        entry.guards = [*found, *absent_in(codes.values()), *environment_of(work.trace.watch)]
-        entry.guards += [*written_in(snapshot, codes), *registered_in(work.trace.watch.compared)]
-        entry.guards += imported_in(codes.values())
-        values = [value for guard in guards for value in guard.contents.values() if isinstance(value, type)]
-        entry.guards += methods_in([*values, *[guard.holder.owner for guard in guards]], codes.values())
-        entry.guards += everything_in(snapshot, [value for _, value in roots], work.trace)
+        entry.guards = [*found, *gathered(snapshot, [value for _, value in roots], work.trace, guards)]
         entry.relate(given, work.trace.identified)
         plain = all(value is Tensor for _, value in given.plain[1:]) and not kwargs and len(args) == len(given.tensors)
         entry.quick = plain and not entry.kin and not entry.known and entry.fresh == list(range(len(args)))

@@ -96,6 +96,21 @@ class Digest(Holder):
         return f"the digest of {self.path}"
 
 
+class Given(Holder):
+    """The function that `functools.partial` calls, and what it gives to that."""
+
+    fixed = True
+
+    def items(self) -> dict[Any, Any]:
+        return {name: getattr(self.owner, name) for name in ("func", "args", "keywords")}
+
+    def put(self, key: Any, value: Any) -> None:
+        raise JitError(f"a captured function changes {self.spelled(key)}: make another partial function instead")
+
+    def spelled(self, key: Any) -> str:
+        return f"{self.path}.{key}"
+
+
 class Raised(Holder):
     """What an exception says."""
 

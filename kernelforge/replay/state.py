@@ -45,7 +45,7 @@ from kernelforge.replay.holders import (
     Subclasses,
 )
 from kernelforge.replay.identities import asks_by_name
-from kernelforge.replay.others import Raised, of_others
+from kernelforge.replay.others import Given, Raised, of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import FUNCTIONS
@@ -117,7 +117,7 @@ def parts(value: Any, path: str) -> Parts:
 
 _HOLDERS: Final[dict[type, type[Holder]]] = {
     Tensor: Gradient, dict: Entries, list: Elements, deque: Elements, set: Members, np.ndarray: Numbers,
-    BaseException: Raised,
+    BaseException: Raised, partial: Given,
 }  # fmt: skip
 
 
@@ -139,9 +139,6 @@ def _fixed(value: Any, path: str) -> list[tuple[str, Any]] | None:
         return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
     if isinstance(value, MethodType):
         return [(path, value.__func__), (f"{path}.__self__", value.__self__)]
-    if isinstance(value, partial):
-        given = (value.func, *value.args)
-        return [(f"{path}.{i}", item) for i, item in enumerate(given)] + [(f"{path}.keywords", value.keywords)]
     if isinstance(value, staticmethod | classmethod):
         return [(path, value.__func__)]
     if isinstance(value, ref):

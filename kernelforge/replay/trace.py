@@ -164,6 +164,7 @@ class Trace:
     def entered(self, frame: FrameType) -> None:
         """A function of Python was called."""
         code = frame.f_code
+        self.watch.entered(frame)
         if id(code) not in self.codes:
             self.codes[id(code)] = code, frame.f_globals
             if "vars" in code.co_names and code.co_filename.startswith(_ROOT):
@@ -214,6 +215,12 @@ class Trace:
                 sys.setprofile(noting)
         if ran is not None:
             self.events.append(Run(ran))
+
+    @property
+    def mentioned(self) -> set[str]:
+        """The names that users' code which ran mentions."""
+        codes = [code for code, _ in self.codes.values() if not is_library(code.co_filename)]
+        return {name for code in codes for name in code.co_names}
 
     @property
     def names(self) -> frozenset[str] | None:

@@ -97,8 +97,14 @@ _FOR_USERS: Final = tuple(
 _CAPTURING: Final = os.path.join(os.path.dirname(__file__), "function.py")  # which calls functions to capture them
 
 
+Ran = tuple[CodeType, dict[str, Any], type | None]
+"""Code with its globals, and the class its first argument is or is of."""
+
+
 class Watch:
     """What was seen.
+
+    libraries      all code but this library's own that ran for the user, by its identity and its first argument's class
 
     unrepeatable   the first call that no replay can repeat: what it does, the file and the line of whoever wants that
     variables      names of environment variables that were read; None: all of them were
@@ -108,6 +114,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.unrepeatable: tuple[str, str, int] | None = None
+        self.libraries: dict[tuple[int, type | None], Ran] = {}
         self.variables: set[str] | None = set()
         self.compared: dict[Pair, None] = {}
         self.handled, self.handles = sys.exc_info()[1], False
@@ -143,6 +150,16 @@ class Watch:
             self.variables.add(os.fsdecode(frame.f_locals["key"]))
         elif code is _VARIABLES and asking(frame.f_back) is not None:
             self.variables = None
+
+    def entered(self, frame: FrameType) -> None:
+        """A function is called that is written in Python, but by machinery of imports."""
+        code = frame.f_code
+        if is_ours(code.co_filename):
+            return
+        first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+        cls = first if isinstance(first, type) else type(first) if code.co_argcount else None
+        if (id(code), cls) not in self.libraries and _runs_for_user(frame):
+            self.libraries[id(code), cls] = code, frame.f_globals, cls
 
     def _note_method(self, frame: FrameType, owner: Any, name: str) -> None:
         """Notes a method of C of an object that others change, too; of a module it is a function."""
@@ -204,6 +221,18 @@ def asking(frame: FrameType | None, aside: frozenset[str | None] = ASIDE) -> Fra
             return found
         frame = frame.f_back
     return found
+
+
+def _runs_for_user(frame: FrameType | None) -> bool:
+    """True for a call by or in users' code that does not just pass through libraries on behalf of this one."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if is_ours(file) or file.startswith("<frozen importlib"):
+            return False
+        if not is_library(file):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _called_by_collector() -> set[CodeType]:

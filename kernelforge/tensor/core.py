@@ -253,6 +253,7 @@ class Core(_Fields):
             up  how many frames above this one the user's call is at least
             """
             tensor = _new(cls)
+            tracked = tracked if node.dtype.is_inexact else None
             if tracked and not grad_enabled.get():
                 node, tracked = graph.detach(node), None
             tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None

@@ -47,7 +47,7 @@ class Joining(Movement):
         kept = tuple([(max(0, lo), max(0, hi)) for lo, hi in pads])
         x = self.shrink([(start, max(start, stop)) for start, stop in bounds])
         zeros = x._derived(graph.pad(x._node, kept))
-        if value == 0 or zeros.shape == x.shape:
+        if zeros.shape == x.shape or _is_plain_zero(value):
             return zeros
         inside = graph.pad(graph.full(x.shape, True, dtypes.bool), kept)
         return x._wrap(inside, None).where(zeros, self._filling(value))
@@ -274,3 +274,8 @@ def _listed(given: tuple[Any, ...], dim: int) -> tuple[Sequence[Any], int]:
         if not hasattr(item, "shape"):
             raise KindError(f"cat() and stack() take tensors, one of these is {type(item).__name__}")
     return given, dim
+
+
+def _is_plain_zero(value: object) -> bool:
+    """True for the zero that what is not there reads as, which the negative one is not."""
+    return isinstance(value, int | float | np.floating) and value == 0 and math.copysign(1, value) > 0

@@ -237,3 +237,13 @@ def test_hooks_of_each_round_are_called_once():
         y.register_hook(calls.append)
         y.sum().backward()
     assert len(calls) == 4 and x.grad.tolist() == [12, 12]
+
+
+@pytest.mark.parametrize("name", ["int", "long", "short", "byte", "bool", "any", "all", "isfinite", "argmax", "nonzero"])
+def test_integers_and_truths_carry_no_gradient(name: str) -> None:
+    leaf = Tensor([1.5, -2.0], requires_grad=True)
+    for x in (leaf, leaf * 2):
+        found = getattr(x, name)()
+        assert not found.requires_grad and found.is_leaf
+        assert not (found.float() * 2).requires_grad
+        assert (found * x).requires_grad

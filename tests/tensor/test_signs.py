@@ -28,3 +28,11 @@ def test_values_too_small_are_not_zero(numpy_device) -> None:
 def test_a_constant_nan_does_not_take_the_sign_of_another(numpy_device) -> None:
     for value in (-np.nan, np.nan):
         assert Tensor.full((2,), value).signbit().tolist() == [bool(np.signbit(value))] * 2
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 0, np.float32(-0.0)])
+def test_padding_has_the_sign_of_its_zero(value: float) -> None:
+    found = Tensor([[1.0, -2.0]]).pad((1, 1, 0, 2), value=value).numpy()
+    expected = np.full((3, 4), value, np.float32)
+    expected[0, 1:3] = 1.0, -2.0
+    assert found.tobytes() == expected.tobytes()
