@@ -185,6 +185,7 @@ class Capture:
         self.views: list[Views] = []
         self.result: Maker = lambda tensors: None
         self.single: RunStep | None = None
+        self.wrap: Callable[[Node, bool | None], Tensor] = Tensor._wrap  # that of the single result
         self.taken: list[int] = []
         self.shared = 0
         self.line = calling_line()
@@ -285,7 +286,7 @@ class Capture:
         plain = source.history is None and source.node is None and not source.same and not source.attributes
         plain = plain and isinstance(result, Tensor)
         if plain and isinstance(step, RunStep) and step.plan.is_one_launch and not self.constants:
-            self.single = step
+            self.single, self.wrap = step, source.kind._wrap
 
     def _replay_single(self, step: RunStep, tensors: Sequence[Tensor]) -> Tensor:
         (source,) = self.sources
@@ -293,7 +294,7 @@ class Capture:
         buffer = running.run_one(step.plan, [buffer_of(tensors[number]) for number in step.order])
         node = graph.buffer(buffer, source.shape, source.dtype)
         node.place = self.line
-        return source.kind._wrap(node, source.tracked)
+        return self.wrap(node, source.tracked)
 
     @staticmethod
     def _do(step: Step, buffers: list[Buffer], in_place: bool) -> None:

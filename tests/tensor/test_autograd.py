@@ -239,7 +239,10 @@ def test_hooks_of_each_round_are_called_once():
     assert len(calls) == 4 and x.grad.tolist() == [12, 12]
 
 
-@pytest.mark.parametrize("name", ["int", "long", "short", "byte", "bool", "any", "all", "isfinite", "argmax", "nonzero"])
+INTEGERS = ("int", "long", "short", "byte", "bool", "any", "all", "isfinite", "argmax", "nonzero")
+
+
+@pytest.mark.parametrize("name", INTEGERS)
 def test_integers_and_truths_carry_no_gradient(name: str) -> None:
     leaf = Tensor([1.5, -2.0], requires_grad=True)
     for x in (leaf, leaf * 2):
