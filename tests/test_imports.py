@@ -25,8 +25,9 @@ ORDER = {
                          __init__""",
     "codegen/triton": "scope text < grid tiles < descriptor dot < limits expr < store < printer < __init__",
     "kernelforge": """blame collector later < settings errors < native variable kinds progress counters growth
-                      buffer dlpack recording < node < interning < graph < views shape structure hosted held carried
-                      checked seen < grad < rewrites < kernels < ceilings tune < calls fusion < loops whiles windows <
+                      buffer dlpack recording < node < exclusive interning < graph < views shape structure hosted held
+                      carried checked seen < grad < rewrites < kernels < ceilings tune < calls fusion <
+                      loops whiles windows <
                       planning < execution < checking < dumping < realize < nans < tensor <
                       autograd fft io linalg signal special < array_api < counterparts differences <
                       nn optim data < checkpoint amp replay < func < functions inspect
