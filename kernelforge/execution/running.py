@@ -332,8 +332,14 @@ def _brought(buffers: Sequence[Buffer]) -> bool:
     return bool(away)
 
 
+def _reserve(device: str, nbytes: int) -> Any:
+    """Room for two memories of a device that may be used again, or None."""
+    runtime: Any = runtime_of(device)  # one whose kernels C calls
+    return runtime.pool.reserve(nbytes)
+
+
 if native is not None:
-    native.set_functions(resident)
+    native.set_functions(resident, _reserve)
 
 
 def contents(buffer: Buffer) -> NDArray:

@@ -10,7 +10,8 @@ PyTypeObject *kf_function_type;
 
 enum kind { LEAF, NEW, FIXED, GIVEN };
 
-enum { MOST_PLACES = 1024, UNNOTICED = 1 << 16 /* bytes copied while other Python threads wait */ };
+enum { MOST_PLACES = 1024, UNNOTICED = 1 << 16, /* bytes copied while other Python threads wait */
+       UPLOADS = 8, SMALL = 1 << 14 /* bytes of an array that is copied without asking Python */ };
 
 /* Where an address comes from. */
 struct place {
@@ -25,11 +26,12 @@ struct flags {
     Py_ssize_t count;
 };
 
-/* reserves: for each memory taken anew a pair of bytes and a list, or None; take: makes new memory of so many bytes;
+/* uploads: of the first buffers that were on the host a pair of the device and the reserve of what they were copied to;
+   reserves: for each memory taken anew a pair of bytes and a list, or None; take: makes new memory of so many bytes;
    queues: what else runs; kept: what must live as long; runs: how often it ran. */
 typedef struct {
     PyObject_HEAD
-    PyObject *sequence, *reserves, *take, *queues, *kept;
+    PyObject *sequence, *reserves, *take, *queues, *uploads, *kept;
     struct place *places;
     struct flags *flags;
     Py_ssize_t count, news, results, flagged;
@@ -38,6 +40,7 @@ typedef struct {
 
 static PyObject *launched, *finished;
 static PyObject *resident; /* of Python: has a buffer's elements copied to its device */
+static PyObject *reserve;  /* ... gives a new reserve of the device for so many bytes, or None */
 
 /* 1 while a launch that the driver was given is not known to be done, -1 with an error set. */
 static int is_busy(PyObject *queues)
@@ -89,15 +92,82 @@ static PyObject *taken(Function *self, PyObject *reserve)
     return memory;
 }
 
-/* Gives a buffer that has no memory yet its own; false with an error set. */
-static bool settle(PyObject *given)
+/* The reserve of the buffer of a number, borrowed; NULL where it has none, with an error set or not. */
+static PyObject *uploads_of(Function *self, Py_ssize_t number, const kf_buffer *buffer)
+{
+    PyObject *pair = number < PyList_Size(self->uploads) ? PyList_GetItem(self->uploads, number) : NULL;
+    bool is_own = pair && PyTuple_Check(pair) && PyTuple_GetItem(pair, 0) == buffer->device;
+    return is_own && PyList_Check(PyTuple_GetItem(pair, 1)) ? PyTuple_GetItem(pair, 1) : NULL;
+}
+
+/* Has a buffer's memory, which its elements were copied to, used again for the next one in its place. */
+static bool remember(Function *self, Py_ssize_t number, kf_buffer *buffer)
+{
+    PyObject *memory = buffer->memory, *spared = uploads_of(self, number, buffer);
+    PyObject *nbytes = PyObject_TypeCheck(memory, kf_memory_type) ? ((kf_memory *)memory)->nbytes : NULL;
+    if (number >= UPLOADS || !nbytes || !PyLong_Check(nbytes) || PyLong_AsSsize_t(nbytes) > SMALL)
+        return !PyErr_Occurred();
+    while (PyList_Size(self->uploads) <= number)
+        if (PyList_Append(self->uploads, Py_None))
+            return false;
+    if (!spared) {
+        PyObject *made = PyObject_CallFunctionObjArgs(reserve, buffer->device, nbytes, NULL);
+        PyObject *pair = made ? PyTuple_Pack(2, buffer->device, made) : NULL;
+        Py_XDECREF(made);
+        if (!pair || PyList_SetItem(self->uploads, number, pair))
+            return false;
+        spared = uploads_of(self, number, buffer);
+    }
+    if (!spared || PyList_Size(spared) != 2)
+        return !PyErr_Occurred();
+    PyObject *oldest = Py_NewRef(PyList_GetItem(spared, 0));
+    PyList_SetItem(spared, 0, Py_NewRef(PyList_GetItem(spared, 1)));
+    PyList_SetItem(spared, 1, Py_NewRef(memory));
+    Py_DECREF(oldest); /* when the list is as it is to be: what goes may run Python */
+    return true;
+}
+
+/* Copies a buffer's elements to memory that an earlier one in its place has left, where nothing runs: 1 when they are
+   there, 0 where that is another matter, -1 with an error set. */
+static int upload(Function *self, Py_ssize_t number, kf_buffer *buffer)
+{
+    PyObject *spared = uploads_of(self, number, buffer), *memory = NULL;
+    Py_buffer array;
+    for (Py_ssize_t i = 0; spared && !memory && i < PyList_Size(spared); i++) {
+        PyObject *one = PyList_GetItem(spared, i);
+        if (Py_REFCNT(one) == 1 && address_of(one))
+            memory = Py_NewRef(one);
+    }
+    int busy = memory ? is_busy(self->queues) : 1, done = 0;
+    if (!busy && !PyObject_GetBuffer(buffer->host, &array, PyBUF_SIMPLE)) {
+        PyObject *nbytes = ((kf_memory *)memory)->nbytes;
+        done = buffer->memory == Py_None && PyLong_Check(nbytes) && PyLong_AsSsize_t(nbytes) == array.len;
+        if (done)
+            memcpy((void *)(uintptr_t)address_of(memory), array.buf, (size_t)array.len);
+        PyBuffer_Release(&array);
+    } else if (!busy) {
+        PyErr_Clear(); /* elements that do not lie one after another */
+    }
+    if (done) {
+        kf_put(&buffer->memory, memory);
+        kf_put(&buffer->host, Py_None);
+    }
+    Py_XDECREF(memory);
+    return busy < 0 ? -1 : done;
+}
+
+/* Gives the buffer of a number that has no memory yet its own; false with an error set. */
+static bool settle(Function *self, Py_ssize_t number, PyObject *given)
 {
     kf_buffer *buffer = (kf_buffer *)given;
     if (!resident || buffer->memory != Py_None || !buffer->size || PyObject_IsTrue(buffer->size) != 1)
         return !PyErr_Occurred();
+    int done = buffer->host == Py_None ? 0 : upload(self, number, buffer);
+    if (done)
+        return done > 0;
     PyObject *memory = PyObject_CallFunctionObjArgs(resident, given, NULL);
     Py_XDECREF(memory);
-    return memory;
+    return memory && remember(self, number, buffer);
 }
 
 /* The memory of a place, borrowed; NULL where it has none yet, or is no memory's. */
@@ -129,7 +199,7 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
             break;
         }
     for (Py_ssize_t i = 0; ran > 0 && i < count; i++)
-        ran = settle(buffers[i]) ? 1 : -1;
+        ran = settle(self, i, buffers[i]) ? 1 : -1;
     for (Py_ssize_t i = 0; ran > 0 && i < self->count; i++) {
         const struct place *place = &self->places[i];
         used[holds] = memory_of(place, buffers, count, given, news);
@@ -271,9 +341,10 @@ static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
     self->take = Py_NewRef(take);
     self->queues = Py_NewRef(queues);
     self->kept = Py_NewRef(kept);
+    self->uploads = PyList_New(0);
     self->news = PyTuple_Size(reserves);
     self->results = results;
-    if (!set_places(self, places) || !set_flags(self, flags))
+    if (!self->uploads || !set_places(self, places) || !set_flags(self, flags))
         Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -308,7 +379,11 @@ static PyType_Spec spec = {
 static PyObject *set_functions(PyObject *module, PyObject *given)
 {
     (void)module;
-    kf_put(&resident, given);
+    PyObject *copies, *reserves;
+    if (!PyArg_ParseTuple(given, "OO:set_functions", &copies, &reserves))
+        return NULL;
+    kf_put(&resident, copies);
+    kf_put(&reserve, reserves);
     Py_RETURN_NONE;
 }
 
@@ -336,7 +411,7 @@ static PyObject *copied(PyObject *module, PyObject *const *given, Py_ssize_t cou
 
 static PyMethodDef functions[] = {
     {"copied", (PyCFunction)(void (*)(void))copied, METH_FASTCALL, "Copies an array to memory, or from there."},
-    {"set_functions", set_functions, METH_O, "Takes what copies a buffer's elements to its device."},
+    {"set_functions", set_functions, METH_VARARGS, "Takes what copies a buffer's elements to its device, and reserves."},
     {NULL, NULL, 0, NULL}};
 
 int kf_add_functions(PyObject *module)

@@ -353,4 +353,7 @@ def settle(tensors: Iterable[Core]) -> None:
         if tensor._leaf:  # it keeps its node: gradients flow to it from what was computed before as well
             let_go(tensor._node)
         else:
-            tensor._rename(graph.buffer(stored, tensor._node.shape, tensor._node.dtype))
+            node = tensor._node
+            tensor._rename(graph.buffer(stored, node.shape, node.dtype))
+            if not node.src and node.device is None:  # others who have it count as fast as they read
+                node.realized = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernelforge import Context, GlobalCounters, Tensor, func
+from kernelforge import Context, GlobalCounters, Tensor, func, graph
 from kernelforge.native import compiled
 from kernelforge.optim import SGD
 from tests.forgotten import forget_plans
@@ -104,3 +104,17 @@ def test_some_results_may_be_what_is_read() -> None:
     same, more = x.reshape(37, 1) * 1.0, x + y
     assert compiled.computed_together((same, more))
     assert same.tolist() == [[1]] * 37 and more.tolist() == [2] * 37
+
+
+def test_positions_that_others_hold_are_counted_again() -> None:
+    x, y = ones(43), ones(43)
+    learned(x, y)
+    held = graph.iota(43)  # as the recipe of a composite holds them
+    for _ in range(4):
+        assert Tensor.arange(43).realize().tolist() == list(range(43))
+        assert held.realized is None
+    for _ in range(8):
+        Tensor.eye(43).realize()
+    again = Tensor.eye(43)
+    assert compiled.computed_again(again)
+    np.testing.assert_array_equal(again.numpy(), np.eye(43, dtype=np.float32))
