@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from codegen.assumed import is_one_quotient, largest, smallest
 from codegen.index import Atom, Axis, Guards, Index, Term, in_order
 from codegen.interpret import index_values
 from codegen.ir import Apply, Const, Coord, Expr, walk
@@ -136,7 +137,7 @@ def _term_interval(term: Term, known: dict[Term, Interval]) -> Interval:
     low, high = _interval(term.inner, known)
     if term.kind == "div":
         return low // term.by, high // term.by
-    if low // term.by == high // term.by:
+    if is_one_quotient(low, high, term.by):
         return low % term.by, high % term.by
     return 0, term.by - 1
 
@@ -176,9 +177,10 @@ def _range(e: Expr, found: Mapping[Expr, Interval]) -> Interval:
 
 def _apply_range(e: Apply, ranges: Sequence[Interval]) -> Interval | None:
     name = e.op.name
-    if name in ("max", "min"):
-        choose = max if name == "max" else min
-        return choose(r[0] for r in ranges), choose(r[1] for r in ranges)
+    if name == "max":
+        return max(r[0] for r in ranges), largest(*[r[1] for r in ranges])
+    if name == "min":
+        return smallest(*[r[0] for r in ranges]), min(r[1] for r in ranges)
     if name == "add":
         return sum(r[0] for r in ranges), sum(r[1] for r in ranges)
     if name == "sub":
@@ -198,4 +200,4 @@ def _apply_range(e: Apply, ranges: Sequence[Interval]) -> Interval | None:
 
 def _hull(ranges: Iterable[Interval]) -> Interval:
     lows, highs = zip(*ranges)
-    return min(lows), max(highs)
+    return smallest(*lows), largest(*highs)

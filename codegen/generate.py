@@ -11,6 +11,7 @@ from importlib import import_module
 from math import prod
 
 from codegen.access import flops
+from codegen.assumed import noting
 from codegen.choose.default import placed
 from codegen.ir import Kernel
 from codegen.nest import build
@@ -34,19 +35,23 @@ def generate(
     raises VerifyError when the kernel breaks a law of the language, ScheduleError when the given schedule is not legal
     for it in the target's language
     """
-    verify(kernel)
-    if target.language == "interpreted":
-        program = Program("interpreted", show(kernel), kernel.name, (1,), kernel.params, kernel.written, kernel)
-    else:
-        return render(placed(kernel, target) if schedule is None else build(kernel, schedule, target), sizes)
-    return _counted(program, kernel)
+    with noting():  # what a check or the choice of a schedule depends on is nothing the program relies on
+        verify(kernel)
+        if target.language == "interpreted":
+            text, params = show(kernel), kernel.params
+            return _counted(Program("interpreted", text, kernel.name, (1,), params, kernel.written, kernel), kernel)
+        nest = placed(kernel, target) if schedule is None else build(kernel, schedule, target)
+    return render(nest, sizes)
 
 
 def render(nest: Nest, sizes: Sizes = STATIC) -> Program:
     """The program of a placed kernel, in its target's language."""
-    if nest.target.language == "triton":  # loaded when first needed: most programs never print it
-        return _counted(import_module("codegen.triton.printer").render(nest, sizes), nest.kernel)
-    return _counted(opencl.render_nest(nest, sizes), nest.kernel)
+    with noting() as noted:
+        if nest.target.language == "triton":  # loaded when first needed: most programs never print it
+            program = import_module("codegen.triton.printer").render(nest, sizes)
+        else:
+            program = opencl.render_nest(nest, sizes)
+    return _counted(replace(program, assumed=frozenset(noted)) if sizes.open else program, nest.kernel)
 
 
 def _counted(program: Program, kernel: Kernel) -> Program:

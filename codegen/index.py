@@ -16,6 +16,8 @@ from math import gcd
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from codegen.assumed import assumed, is_one_quotient
+
 if TYPE_CHECKING:
     from codegen.ir import Expr
 
@@ -232,11 +234,17 @@ class Guard(NamedTuple):
     @property
     def always(self) -> bool:
         """True when no point fails; one on an expression's value always can, since only guards keep that in bounds."""
-        return self.lo <= self.index.lo and self.index.hi < self.hi and not self.index.is_dynamic
+        index, lo, hi = self
+        if index.lo < lo or index.hi >= hi or index.is_dynamic:
+            return False
+        return assumed("always", index.lo - lo, hi - 1 - index.hi)
 
     @property
     def never(self) -> bool:
-        return self.index.hi < self.lo or self.index.lo >= self.hi
+        index, lo, hi = self
+        if index.hi < lo:
+            return assumed("never", lo - 1 - index.hi)
+        return index.lo >= hi and assumed("never", index.lo - hi)
 
     def __repr__(self) -> str:
         return f"{self.lo}<={self.index!r}<{self.hi}"
@@ -260,6 +268,7 @@ def _on_fewer_axes(guard: Guard) -> Guard:
     split = _common_factor(index, common)
     if split is None or not split[2].terms:
         return guard
+    assumed("always", *([] if index.lo < lo else [index.lo - lo]), *([] if index.hi >= hi else [hi - 1 - index.hi]))
     return Guard(split[1], lo // split[0], -(-hi // split[0]))
 
 
@@ -374,7 +383,7 @@ def _common_factor(e: Index, c: int) -> tuple[int, Index, Index] | None:
             break
         rest = tuple([term for term in e.terms if term[1] % g])
         lo, hi = _bounds(rest, e.const % g)
-        if len(rest) < len(e.terms) and lo >= 0 and hi < g:
+        if len(rest) < len(e.terms) and lo >= 0 and hi < g and assumed("quotient", lo, g - 1 - hi):
             return g, _quotient(e, g), _intern_index(rest, e.const % g)
     return None
 
@@ -400,11 +409,11 @@ def _divide(e: Index, c: int) -> Index:
         return e
     whole = _quotient(e, c)
     rest = _intern_index(tuple([term for term in e.terms if term[1] % c]), e.const % c)
-    if rest.lo // c == rest.hi // c:
+    if is_one_quotient(rest.lo, rest.hi, c):
         return whole + rest.lo // c
     if any(abs(k) > c for _, k in rest.terms):
         part, small = _parted(rest, c)
-        if small.lo // c == small.hi // c:
+        if is_one_quotient(small.lo, small.hi, c):
             return whole + part + small.lo // c
     if (split := _common_factor(rest, c)) is not None:
         g, y, _ = split
@@ -430,11 +439,11 @@ def _remainder(e: Index, c: int) -> Index:
             for part, factor in atom.inner.terms:
                 total[part] = total.get(part, 0) + k * factor
     rest = _linear({atom: k for atom, k in total.items() if k % c}, const % c)
-    if rest.lo // c == rest.hi // c:
+    if is_one_quotient(rest.lo, rest.hi, c):
         return rest - (rest.lo // c) * c
     if any(abs(k) > c for _, k in rest.terms):
         _, small = _parted(rest, c)
-        if small.lo // c == small.hi // c:
+        if is_one_quotient(small.lo, small.hi, c):
             return small - (small.lo // c) * c
     if (split := _common_factor(rest, c)) is not None:
         g, y, z = split
@@ -452,9 +461,11 @@ def separated(index: Index) -> frozenset[Axis]:
     >>> sorted(a.name for a in separated(i.index * 6 + j.index)), separated(i.index + r.index)
     (['i', 'j'], frozenset())
     """
-    reach = 0
+    reach, more = 0, []
     for atom, k in sorted(index.terms, key=lambda term: abs(term[1])):
         if abs(k) <= reach:
             return frozenset()
+        more.append(abs(k) - reach - 1)
         reach += abs(k) * (atom.hi - atom.lo)
+    assumed("apart", *more)
     return frozenset(a for a, _ in index.terms if isinstance(a, Axis))

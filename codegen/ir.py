@@ -27,6 +27,7 @@ from math import prod
 from typing import Final, cast
 from weakref import WeakValueDictionary
 
+from codegen.assumed import FIXED, assumed
 from codegen.dtypes import DType, dtypes
 from codegen.index import (
     NO_GUARDS,
@@ -174,7 +175,9 @@ def const(value: int | float | bool, dtype: DType) -> Expr:
     elif dtype.kind == "f":
         value, dtype = float(value), dtype.arithmetic
     else:
-        value = _wrapped(int(value), dtype)
+        whole, value = int(value), _wrapped(int(value), dtype)
+        if value != whole:
+            assumed(FIXED, whole)
     key = ("const", repr(value), dtype)
     return _interned.get(key) or _intern(key, Const(value, dtype))
 

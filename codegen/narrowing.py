@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from codegen.assumed import assumed
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, in_order
 from codegen.ir import Expr, Reduce
 from codegen.nodes import (
@@ -81,8 +82,12 @@ def limits(loop: Loop) -> tuple[list[Limit], list[Limit]]:
         rest = [(axis, -k) for axis, k in index.terms if isinstance(axis, Axis) and axis is not loop.axis]
         if lo > index.lo:
             firsts.append(_extreme(rest, lo - index.const, by, loop.place, highest=False))
+        else:
+            assumed("always", index.lo - lo)
         if hi <= index.hi:
             lasts.append(_extreme(rest, hi - index.const, by, loop.place, highest=True))
+        else:
+            assumed("always", hi - 1 - index.hi)
     return firsts, lasts
 
 
@@ -93,6 +98,8 @@ def _all_or_one(index: Index, lo: int, hi: int, loop: Loop) -> Iterator[Limit]:
         if (index.lo < lo) if sign > 0 else (index.hi >= hi):
             terms = [(axis, sign * k * size) for axis, k in index.terms if isinstance(axis, Axis)]
             yield _extreme(terms, (const + sign * index.const) * size, 1, loop.place, highest=True)
+        else:
+            assumed("always", index.lo - lo if sign > 0 else hi - 1 - index.hi)
 
 
 def _extreme(terms: Iterable[tuple[Axis, int]], const: int, by: int, place: Place, highest: bool) -> Limit:

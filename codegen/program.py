@@ -44,6 +44,7 @@ class Program:
     across    the open size vectors run along; 0 where there is none
     lengths   open sizes and strides that wide accesses want to be multiples of 16
     divisible names of int arguments that are known to be such
+    assumed   what its text takes for granted; see `assumed.py`
     """
 
     language: str
@@ -63,6 +64,7 @@ class Program:
     across: int = 0
     lengths: tuple[int, ...] = ()
     divisible: tuple[str, ...] = ()
+    assumed: frozenset[tuple[str, int]] = field(default=frozenset(), compare=False, repr=False)
 
     @property
     def local_size(self) -> tuple[int, ...]:

@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # A word is a file or a folder; folders whose files import each other as they like have no order of their own.
 ORDER = {
-    "codegen": """dtypes threefry index target fitting < ops < ir < origins streaming program interpret access dots
-                  image exact overwriting < schedule < show spell bounds < checking verify resized moved < rewrites <
-                  nodes < open_sizes goals show_schedule show_nest < narrowing legality < triton < placing
+    "codegen": """assumed < dtypes threefry index target fitting < ops < ir < origins streaming program interpret access
+                  dots image exact overwriting < schedule < show spell bounds < checking verify resized moved <
+                  rewrites < nodes < open_sizes goals show_schedule show_nest < narrowing legality < triton < placing
                   placing_boxes < nest < choose < opencl < open_texts < generate <
                   open_schedules < __init__""",
     "codegen/rewrites": """factors rebuild scalar_rules apart < contract masked sharing merging gathering
@@ -36,8 +36,8 @@ ORDER = {
                              fuse < __init__""",
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",
     "kernelforge/planning": """bounded memory kept formulas numbered spaced < steps varied <
-                               joint layout rounds open_launches squeezed < ordered recomputing open_steps of_one <
-                               plan < open_plans < __init__""",
+                               joint layout rounds open_launches squeezed < recomputing open_steps of_one <
+                               plan < open_making < open_sized < open_plans < __init__""",
     "kernelforge/execution": """observing ownership plan_function < debug edits faults graphs saved verifying <
                                 running < tried < __init__""",
     "kernelforge/checking": """reference sketch < judging resizing < shrinking reproducing < confirming < __init__""",

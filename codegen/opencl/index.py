@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from math import gcd
 from typing import Final
 
+from codegen.assumed import assumed
 from codegen.dtypes import dtypes
 from codegen.index import Atom, Axis, Index
 from codegen.ir import Expr
@@ -96,7 +97,7 @@ class Indices:
 
     def floored(self, atom: Atom, inner: Callable[[int], str]) -> tuple[str, int]:
         """C's / and % truncate: operands that may be negative are first raised by a multiple of the divisor."""
-        raised = -(-max(0, -atom.inner.lo) // atom.by)
+        raised = _raised(atom)
         text = _enclosed(inner(raised * atom.by))
         if atom.kind == "div":
             return f"{text} / {atom.by}", -raised
@@ -180,7 +181,7 @@ class Indices:
 
     def _in_step(self, atom: Atom, coords: Coords, step: int, factor: int) -> tuple[str, int]:
         """Quotients or remainders of lanes a step apart: the first one's by division, the rest by a product."""
-        raised = -(-max(0, -atom.inner.lo) // atom.by)
+        raised = _raised(atom)
         first = self.scalar(atom.inner, coords, raised * atom.by)
         vector, is_div = f"{self.base}{self.prelude.wide}", atom.kind == "div"
         name = f"kf_{'quotients' if is_div else 'remainders'}_{self.base}"
@@ -189,6 +190,13 @@ class Indices:
         self.prelude.define(name, vector, f"{self.base} first, {vector} steps, int by, int factor", body)
         steps = _times(self.prelude.lanes_constant(self.base), step)
         return f"{name}({first}, {steps}, {atom.by}, {factor})", -raised if is_div else 0
+
+
+def _raised(atom: Atom) -> int:
+    """The multiple of a divisor that makes what it divides at least 0."""
+    raised = -(-max(0, -atom.inner.lo) // atom.by)
+    assumed("raised", atom.inner.lo + raised * atom.by)
+    return raised
 
 
 def _factor(by: int, spread: int) -> int | None:

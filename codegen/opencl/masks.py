@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from codegen.assumed import assumed
 from codegen.index import Axis, Guard, Guards, Index, in_order
 from codegen.opencl.index import Coords, Indices
 from codegen.opencl.lines import Lines
@@ -138,6 +139,7 @@ class Masks:
             found.never = True
             found.scalars.append("0")
             return
+        assumed("always", *([] if lower else [low - lo]), *([] if upper else [hi - 1 - high]))
         if not (lower or upper):
             return
         step = 0 if lane is None or lane not in index.axes else self.indices.stride(index, coords, lane)
@@ -165,8 +167,11 @@ class Masks:
         known = self.indices.constant(index, coords)
         if known is not None:
             if (lo is not None and known < lo) or (hi is not None and known >= hi):
+                assumed("never", lo - 1 - known if lo is not None and known < lo else known - (hi or 0))
                 found.never = True
                 found.scalars.append("0")
+            else:
+                assumed("always", *([] if lo is None else [known - lo]), *([] if hi is None else [hi - 1 - known]))
             return
         text, const = self.indices.compared(index, coords)
         found.bound(text, None if lo is None else lo - const, None if hi is None else hi - const)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from math import prod
 
+from codegen.assumed import largest, smallest
 from codegen.index import Axis
 from codegen.ir import Expr, Kernel, Param
 from codegen.narrowing import Limit, limits
@@ -325,7 +326,7 @@ class _Printer:
         cast, step, least = f"({self.base})", node.tile, int(start == "0")
         for limit in firsts:
             if start.isdigit() and last.isdigit() and not limit.terms:  # compilers have crashed on what they could fold
-                first = min(max(limit.low - int(start), 0), int(last) - int(start) - 1)
+                first = smallest(largest(limit.low - int(start), 0), int(last) - int(start) - 1)
                 start, least = str(int(start) + first // step * step), 0
                 continue
             away = f"{_sum(limit)} - {start}" if start != "0" else _sum(limit)
@@ -334,10 +335,11 @@ class _Printer:
             start, least = self.constant("first", text + (f" / {step} * {step}" if step > 1 else "")), 0
         for limit in lasts:
             if start.isdigit() and last.isdigit() and not limit.terms:
-                last = str(max(int(start) + 1, min(int(last), limit.low)))
+                last = str(largest(int(start) + 1, smallest(int(last), limit.low)))
                 continue
             end = f"min({cast}({last}), {cast}({_sum(limit)}))"
-            last = self.constant("last", end if limit.low >= least > 0 else f"max({cast}({start} + 1), {end})")
+            is_enough = limit.low >= least > 0 and not self.sizes.open
+            last = self.constant("last", end if is_enough else f"max({cast}({start} + 1), {end})")
         return start, last
 
     def constant(self, stem: str, text: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from codegen.assumed import assumed
 from codegen.index import Axis, Guard, Guards, Index
 from codegen.ir import Apply, Expr, Load, Valid, children
 from codegen.nodes import Keep, Loop, Nest, Out, Update, leaf_roots
@@ -68,7 +69,9 @@ def decided(condition: Expr, known: Ranges) -> bool | None:
 def never(guard: Guard, known: Ranges) -> bool:
     """True when a guard fails at all points for certain."""
     low, high = reach(guard.index, known)
-    return high < guard.lo or low >= guard.hi
+    if high < guard.lo:
+        return assumed("never", guard.lo - 1 - high)
+    return low >= guard.hi and assumed("never", low - guard.hi)
 
 
 def reach(index: Index, known: Ranges) -> tuple[int, int]:

@@ -7,6 +7,7 @@ Comes in: a kernel.  Goes out: the same kernel with fewer choices.  A pad's grad
 
 from __future__ import annotations
 
+from codegen.assumed import assumed
 from codegen.bounds import bounds
 from codegen.index import Guard, Guards
 from codegen.ir import Apply, Expr, Kernel, with_axes
@@ -53,4 +54,6 @@ def _taken(e: Expr, asked: Guards) -> Expr | None:
 def _contradicts(guard: Guard, asked: Guards) -> bool:
     """True when a guard fails wherever others hold."""
     low, high = bounds(guard.index, asked)
-    return high < guard.lo or low >= guard.hi
+    if high < guard.lo:
+        return assumed("never", guard.lo - 1 - high)
+    return low >= guard.hi and assumed("never", low - guard.hi)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from codegen.assumed import assumed
 from codegen.index import Axis, Guard, Guards, Index, in_order, needed
 from codegen.ir import Expr, Kernel, Load, Valid, load, valid, with_axes
 from codegen.rewrites.phases import in_bounds, vanishes
@@ -55,6 +56,7 @@ def _may_leave(kernel: Kernel, guard: Guard, axis: Axis) -> bool:
 def _without(kernel: Kernel, guard: Guard, axis: Axis) -> Kernel:
     """The kernel with the place in the axis' part; what asked for the guard asks for a place of the axis as well."""
     factor = guard.index.coefficient(axis)
+    assumed("one place", abs(factor) - (guard.hi - guard.lo))
     rest = guard.index - axis.index * factor - guard.lo
     at = (rest * -1 + factor - 1) // factor if factor > 0 else rest // -factor
     inside = needed([Guard(at, 0, axis.size)])

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import gcd
 
+from codegen.assumed import assumed
 from codegen.bounds import bounds
 from codegen.index import Atom, Axis, Guard, Guards, Index, constant, in_order, needed, substitute
 from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Valid, load, valid, walk, with_axes
@@ -215,7 +216,7 @@ def _guarded(kernel: Kernel, tap: Axis, meets: Guard, inside: Guards, every: boo
 
 def in_bounds(e: Load) -> bool:
     low, high = bounds(e.index, e.guards)
-    return low >= 0 and high < e.param.size
+    return low >= 0 and high < e.param.size and assumed("always", low, e.param.size - 1 - high)
 
 
 def vanishes(value: Expr, guard: Guard) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from codegen.assumed import assumed_of_constants
 from codegen.dtypes import DType, dtypes, promote
 from codegen.interpret import convert
 from codegen.ir import Apply, Const, Expr, Valid, apply, const, valid
@@ -36,6 +37,7 @@ def _folded(op: ScalarOp, args: tuple[Expr, ...], dtype: DType) -> Expr | None:
     values = [np.asarray(x.value, x.dtype.compute) for x in args if isinstance(x, Const)]
     with np.errstate(all="ignore"):
         result = convert(values[0], dtype) if op.name == "cast" else op.numpy(*values)
+    assumed_of_constants(op.name, [value.item() for value in values])
     return const(np.asarray(result).item(), dtype)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, cast
 
+from codegen.assumed import assumed
 from codegen.index import Atom, Axis, Guard, Index, Term, in_order
 from codegen.ir import Expr, Param
 from codegen.nodes import Place
@@ -178,6 +179,7 @@ class Tiles(Blocks):
         if (known := self.scope.known.get(key)) is not None:
             return known
         up = max(0, -(atom.inner.lo // atom.by))
+        assumed("raised", atom.inner.lo + up * atom.by)
         inner = self.index(atom.inner + up * atom.by, rank, wide or self.is_wide(atom.inner))
         text = f"{inner.operand} {'//' if atom.kind == 'div' else '%'} {atom.by}"
         if up and atom.kind == "div":
@@ -231,5 +233,8 @@ class Tiles(Blocks):
 
     def _sides(self, guard: Guard, rank: Rank) -> list[Value]:
         value = self.index(guard.index, rank, self.is_wide(guard.index))
-        limits = [f">= {guard.lo}"] * (guard.index.lo < guard.lo) + [f"< {guard.hi}"] * (guard.index.hi >= guard.hi)
+        lower, upper = guard.index.lo < guard.lo, guard.index.hi >= guard.hi
+        assumed("always", *([] if lower else [guard.index.lo - guard.lo]))
+        assumed("always", *([] if upper else [guard.hi - 1 - guard.index.hi]))
+        limits = [f">= {guard.lo}"] * lower + [f"< {guard.hi}"] * upper
         return [Value(f"{value.text} {limit}", value.axes, False) for limit in limits]

@@ -14,6 +14,7 @@ from math import prod
 from typing import Final
 
 from codegen import ir
+from codegen.assumed import assumed, largest
 from codegen.bounds import bounds, value_range
 from codegen.dtypes import DType, dtypes
 from codegen.index import NO_GUARDS, Axis, Guard, Guards, Index, constant, dynamic, needed
@@ -106,7 +107,7 @@ class Lowering:
 
     def flat_stores(self) -> list[Store]:
         """Stores over one axis: each output as far as it has elements."""
-        axis = Axis("i", max(node.size for node in self.group.outputs))
+        axis = Axis("i", largest(*[node.size for node in self.group.outputs]))
         for node in self.group.outputs:
             self.demands.add_roots([node], *flattened(axis, node.shape))
         self._build()
@@ -161,6 +162,8 @@ class Lowering:
         param = Param(FAULT, dtypes.int32, max(1, len(self.checks)))
         stores = []
         for slot, ((expr, size), (_, guards)) in enumerate(self.checks.items()):
+            if size > expr.dtype.max:
+                expr = ir.apply("cast", expr, dtype=dtypes.int64)
             zero, end = ir.const(0, expr.dtype), ir.const(size, expr.dtype)
             outside = ir.apply("or", ir.apply("lt", expr, zero), ir.apply("le", end, expr))
             stores.append(Store(param, constant(slot), outside, guards, mode="flag"))
@@ -285,10 +288,10 @@ def applied(node: Node, args: list[Expr]) -> Expr:
 
 def _always(guard: Guard) -> bool:
     low, high = bounds(guard.index, NO_GUARDS)
-    return guard.lo <= low and high < guard.hi
+    return guard.lo <= low and high < guard.hi and assumed("always", low - guard.lo, guard.hi - 1 - high)
 
 
 def within(expr: Expr, size: int) -> bool:
     """True when an index is visibly in 0 <= value < size: a constant, a position, or masked by a constant."""
     low, high = value_range(expr)
-    return low >= 0 and high < size
+    return low >= 0 and high < size and assumed("always", low, size - 1 - high)

@@ -6,12 +6,13 @@ It knows no graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from codegen.assumed import FIXED
 from codegen.fitting import Formula, Point, common_name, fitted, fitted_text
 from codegen.ir import Kernel
 from codegen.program import Program
@@ -51,6 +52,7 @@ class OpenLaunch:
     """A kernel whose sizes are arguments; for each dimension of its grid the size that is spread and the largest tile;
     the size its vectors run along; its algebra at the sizes it was made for, where programs hold that.
 
+    assumed      what is not below 0 at any sizes its text serves
     shared       bytes of the arrays that have the same size at any sizes
     wanted       names of sizes whose multiples of DIVISOR have a kernel of their own, with wider accesses
     executables  by the names it relies on: the kernel for any sizes, and that one
@@ -61,6 +63,7 @@ class OpenLaunch:
     bounds: tuple[int, ...]
     checks: tuple[Formula, ...]
     across: Formula
+    assumed: tuple[Formula, ...] = ()
     shared: int = 0
     kernels: tuple[Kernel, ...] = ()
     wanted: tuple[str, ...] = ()
@@ -116,12 +119,14 @@ def _joined(programs: Sequence[Program], checks: tuple[Formula, ...], points: Se
     tiles = [{p.spread[i].tile for p in programs} for i in range(len(spread))]  # where they differ any will do
     bounds = tuple([max(found) if len(found) == 1 else ANY for found in tiles])
     numbers = (*points[0], *first.numbers)
-    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0, lengths=())
+    program = replace(first, source=source, entry=entry, numbers=numbers, kernel=None, origins=(), across=0, lengths=(),
+                      assumed=frozenset())  # fmt: skip
     kernels = tuple([p.kernel for p in programs if p.kernel is not None]) if shows_kernels() else ()
+    granted = assumptions([p.assumed for p in programs], points)
     across = formula_of([p.across for p in programs], points)
     lengths = [formula_of(same, points) for same in zip(*(p.lengths for p in programs))]
     shared = sum(same[0].nbytes for same in zip(*(p.params for p in programs)) if len({x.size for x in same}) == 1)
-    return OpenLaunch(program, spread, bounds, checks, across, shared, kernels, wanted_names(lengths))
+    return OpenLaunch(program, spread, bounds, checks, across, granted, shared, kernels, wanted_names(lengths))
 
 
 def formula_of(values: Sequence[int], points: Sequence[Point]) -> Formula:
@@ -130,6 +135,21 @@ def formula_of(values: Sequence[int], points: Sequence[Point]) -> Formula:
     if found is None:
         raise Unfit
     return found
+
+
+def assumptions(noted: Sequence[Iterable[tuple[str, int]]], points: Sequence[Point]) -> tuple[Formula, ...]:
+    """What must not be below 0 for what was taken for granted at all points to be so elsewhere.
+
+    Numbers noted for one reason belong together in order of their size.
+
+    raises Unfit where they do not follow from the sizes, or where one changes that must not
+    """
+    everywhere = frozenset.intersection(*map(frozenset, noted))
+    changing = [sorted(frozenset(found) - everywhere) for found in noted]
+    reasons = {tuple([reason for reason, _ in found]) for found in changing}
+    if len(reasons) > 1 or any(FIXED in found for found in reasons):
+        raise Unfit
+    return tuple(dict.fromkeys(formula_of([n for _, n in same], points) for same in zip(*changing)))
 
 
 def scaled(program: Program, nbytes: int) -> Program:

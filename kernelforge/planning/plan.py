@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
+from codegen.assumed import again, noting
 from codegen.choose.default import is_preferred
 from codegen.dtypes import dtypes
 from codegen.generate import generate
@@ -70,6 +71,7 @@ class Template:
     is_plain   its program may be a part of another
     origins    for each expression of its kernel the numbers of the nodes it comes from; empty unless kernels are shown
     rewrites   likewise the steps its kernel was rewritten in
+    assumed    what its kernel takes for granted; see `codegen/assumed.py`
     """
 
     program: Program
@@ -80,6 +82,7 @@ class Template:
     is_plain: bool = False
     origins: Mapping[Expr, frozenset[int]] = field(default_factory=dict)
     rewrites: tuple[Rewrite, ...] = ()
+    assumed: frozenset[tuple[str, int]] = frozenset()
 
 
 MOST_TEMPLATES: Final = 4096
@@ -113,7 +116,8 @@ def make_plan(
         stores = [storage(node) for node in simple]
         wanted = stores[: len(nodes)]
         computed = [node for node in dict.fromkeys(stores) if not is_stored(node) and node.size]
-        found = groups(computed, target) if computed else []
+        with noting():  # what is asked about groups decides which there are: no kernel relies on it
+            found = groups(computed, target) if computed else []
         if dying:
             found = later_updates(found, frozenset(wanted), {leaves[number] for number in dying})
         planner.foresee(found, wanted, dying)
@@ -456,7 +460,10 @@ def template_of(
     if template is None:
         if len(_templates) >= MOST_TEMPLATES:
             del _templates[next(iter(_templates))]
-        template = _templates[key] = _make_template(group, target, nodes, device, keeps, results, dying, sizes)
+        with noting() as noted:
+            template = _make_template(group, target, nodes, device, keeps, results, dying, sizes)
+        template = _templates[key] = replace(template, assumed=frozenset(noted) if sizes.open else frozenset())
+    again(template.assumed)
     return template, nodes
 
 

@@ -195,16 +195,16 @@ class Followed:
         )
 
     def _is_taken_apart(self, changed: dict[Factor, int]) -> bool:
-        """True where an element amid a dimension that changes is taken: as in a loop that was unrolled, of as many."""
+        """True where all elements of a dimension that changes are taken one by one, as in a loop that was spelled out:
+        with another size it would be another graph."""
+        taken: dict[tuple[int, int], set[int]] = {}
         for record in self.met.records:
-            if record.node.op != "shrink" or record.leaf >= 0:
-                continue
-            for (start, stop), size, dim in zip(
-                record.node.attr, record.node.src[0].shape, self.dims[record.sources[0]]
-            ):
-                if stop - start == 1 and 0 < start < size - 1 and any(x in changed for x in factors(dim)):
-                    return True
-        return False
+            if record.node.op == "shrink" and record.leaf < 0:
+                (source,) = record.sources
+                for axis, (start, stop) in enumerate(record.node.attr):
+                    if stop - start == 1 and any(x in changed for x in factors(self.dims[source][axis])):
+                        taken.setdefault((source, axis), set()).add(start)
+        return any(len(starts) == self.met.records[place[0]].node.shape[place[1]] for place, starts in taken.items())
 
     def _is_one(self, numbers: Sequence[int]) -> bool:
         """True when there is a graph with such numbers."""

@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from codegen.assumed import assumed, assumed_of_constants, largest, smallest
 from codegen.dtypes import DType, dtypes, from_storage, to_storage
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from kernelforge import graph
@@ -122,6 +123,7 @@ def _operation_on_constants(node: Node) -> Node | None:
     values = [np.asarray(c.attr, c.dtype.compute) for c in found if c is not None]
     if len(values) < len(found):
         return None
+    assumed_of_constants(node.op, [value.item() for value in values])
     with np.errstate(all="ignore"):
         return _filled(node, _held(_applied(node, values), node.dtype))
 
@@ -414,11 +416,12 @@ def _shrink_of_a_pad(node: Node) -> Node | None:
     x = inner.src[0]
     kept, pads = [], []
     for n, (lo, _), (start, stop) in zip(x.shape, inner.attr, node.attr):
-        first, last = max(start - lo, 0), min(stop - lo, n)
+        first, last = largest(start - lo, 0), smallest(stop - lo, n)
+        assumed("empty", last - first - 1 if first < last else first - last)
         if first >= last:
             return _filled(node, 0)
         kept.append((first, last))
-        pads.append((max(lo - start, 0), max(stop - lo - n, 0)))
+        pads.append((largest(lo - start, 0), largest(stop - lo - n, 0)))
     return graph.pad(graph.shrink(x, tuple(kept)), tuple(pads))
 
 

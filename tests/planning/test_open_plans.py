@@ -207,6 +207,10 @@ PARTS: dict[str, Made] = {
     "joined thrice": lambda x: x.cat(x * 2, x * 3, dim=1)[:, 2:5] * 3,
     "padded": lambda x: x.pad(((0, 0), (2, 7), (0, 0)))[:, 1:9] * 3,
     "taken one by one": lambda x: (x[:, 0] * 3 + x[:, 1]) * x[:, 2] - x[:, -1],
+    "joined, then in a row": lambda x: x.cat(x * 2, dim=1).reshape(-1)[100:240] + 1,
+    "last places compared with a number": lambda x: (Tensor.arange(x.shape[1]) < 5).reshape(-1, 1).where(x, 0)[:, -3:],
+    "places divided": lambda x: x * (Tensor.arange(x.shape[1])[-1:] // 1000 + 1),
+    "a count compared with a number": lambda x: (Tensor.ones(x.shape[1]).sum() < 10).where(x, -x),
 }
 
 
@@ -218,6 +222,18 @@ def test_parts_that_reach_into_the_next_array_where_the_first_is_short(name: str
     expected, _ = results(PARTS[name], sizes, 0)
     for size, x, y in zip(sizes, found, expected):
         np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5, err_msg=str(size))
+
+
+def test_places_in_arrays_that_are_larger_than_int32_holds_where_plans_are_made() -> None:
+    """Sizes are multiplied there, and there are more elements than an index of this type counts."""
+    for number, size in enumerate([(7, 5, 6), (3, 4, 11), (8, 9, 4), (2, 3, 5)]):
+        values = np.random.default_rng(number).standard_normal(size).astype(np.float32)
+        put = Tensor(values, device="CPU").reshape(-1).index_put((Tensor([2]),), Tensor.ones(1))
+        expected = values.reshape(-1).copy()
+        expected[2] = 1
+        np.testing.assert_array_equal(put.cat(put * 2).numpy(), np.concatenate([expected, expected * 2]))
+        with pytest.raises(IndexError, match="out of range"):
+            Tensor(values, device="CPU").reshape(-1)[Tensor([1, values.size])].numpy()
 
 
 def test_what_was_guessed_wrongly_is_learned() -> None:
@@ -463,14 +479,14 @@ def test_grids_of_few_points_of_changing_numbers() -> None:
 
 
 def test_what_another_thread_learns_meanwhile_is_of_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_kernels = open_plans._compile
+    compile_kernels = open_plans.compiled
 
     def meanwhile(found: open_plans.OpenPlan, sizes: dict[str, int], device: str) -> None:
         compile_kernels(found, sizes, device)
         for family in open_plans._families.values():
             family.open = None
 
-    monkeypatch.setattr(open_plans, "_compile", meanwhile)
+    monkeypatch.setattr(open_plans, "compiled", meanwhile)
     for size in SIZES:
         values = arrays(size, 1)
         np.testing.assert_allclose((Tensor(values) * 2 + 1).sum(2).numpy(), (values * 2 + 1).sum(2), 1e-4, 1e-4)
