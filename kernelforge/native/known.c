@@ -398,6 +398,7 @@ static bool wait_for_planners(void)
 /* Gives a tensor's node its buffer; where no gradient flows through it, the tensor forgets how it was computed. */
 static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
 {
+    bool is_first = node->realized == Py_None; /* else another thread counts on what it was given */
     kf_put(&node->realized, buffer);
     node->depth = 0;
     if (tensor->tracked == Py_True || tensor->node != (PyObject *)node) /* others were faster */
@@ -407,7 +408,7 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
         return false;
     kf_put(&tensor->node, (PyObject *)leaf);
     Py_DECREF(leaf);
-    if (!PyTuple_Size(node->src) && node->device == Py_None) /* others who have it count as fast as they read */
+    if (is_first && !PyTuple_Size(node->src) && node->device == Py_None) /* others who have it count as fast as they read */
         kf_put(&node->realized, Py_None);
     return true;
 }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
 from kernelforge import graph
+from kernelforge.buffer import Buffer
 from kernelforge.carried import unasked
 from kernelforge.errors import ArgumentError, KindError, StateError
 from kernelforge.graph import Node
@@ -335,19 +336,29 @@ def realize_tensors(tensors: tuple[Core, ...], thorough: bool = False) -> realiz
         raise
     if looks:
         nans.blame(wanted)
-    settle(tensors)
+    settle(tensors, computed=True)
     if unasked:
         forget_unasked()
     return ran
 
 
-def settle(tensors: Iterable[Core]) -> None:
-    """Has tensors that were computed, and that no gradient flows through, forget how."""
+def _counted(node: Node) -> Buffer:
+    """The buffer of positions that were computed, which another thread may have had their node forget since."""
+    while (found := node.realized) is None:
+        realize.realize([node])
+    return found
+
+
+def settle(tensors: Iterable[Core], computed: bool = False) -> None:
+    """Has tensors that were computed, and that no gradient flows through, forget how; computed: all of them were."""
+    counted: list[Node] = []
     changed = set(pending) if pending else ()
     for tensor in tensors:
         if changed and id(tensor) in changed:
             pending.pop(id(tensor), None)
         stored = tensor._stored
+        if stored is None and computed and tensor._node.op == "iota":
+            stored = _counted(tensor._node)
         if stored is None or (tensor._tracked and not tensor._leaf):
             continue
         if tensor._leaf:  # it keeps its node: gradients flow to it from what was computed before as well
@@ -355,5 +366,7 @@ def settle(tensors: Iterable[Core]) -> None:
         else:
             node = tensor._node
             tensor._rename(graph.buffer(stored, node.shape, node.dtype))
-            if not node.src and node.device is None:  # others who have it count as fast as they read
-                node.realized = None
+            if node.op == "iota":
+                counted.append(node)
+    for node in counted:  # others who have it count as fast as they read
+        node.realized = None

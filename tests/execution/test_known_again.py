@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,14 @@ def test_positions_that_others_hold_are_counted_again() -> None:
     again = Tensor.eye(43)
     assert compiled.computed_again(again)
     np.testing.assert_array_equal(again.numpy(), np.eye(43, dtype=np.float32))
+
+
+def test_positions_that_several_threads_count_at_once() -> None:
+    x, y = ones(41), ones(41)
+    learned(x, y)
+    held = [graph.iota(n) for n in (37, 41)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: Tensor.arange(37 + i % 2 * 4).realize().numpy(), range(200)))
+    for i, values in enumerate(found):
+        np.testing.assert_array_equal(values, np.arange(37 + i % 2 * 4))
+    del held
