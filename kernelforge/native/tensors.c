@@ -528,8 +528,54 @@ static PyObject *nodes_of(PyObject *arguments, long place, PyObject **first, PyO
     return found;
 }
 
+/* A class that inherits from that of tensors and that nobody looks at, and what to call once it lost the mark a class
+   has as long as neither it nor one of its ancestors was changed since it was looked at. */
+static PyTypeObject *unchanged;
+static PyObject *renew;
+static const unsigned long VALID = 1UL << 19; /* Py_TPFLAGS_VALID_VERSION_TAG */
+
+/* set_unchanged(class, renew): takes these. */
+static PyObject *set_unchanged(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *class, *call;
+    if (!PyArg_ParseTuple(given, "O!O:set_unchanged", &PyType_Type, &class, &call))
+        return NULL;
+    kf_put((PyObject **)&unchanged, class);
+    kf_put(&renew, call);
+    Py_RETURN_NONE;
+}
+
+/* forget_met(): recipes that were found are to be looked for again. */
+static PyObject *forget_met(PyObject *module, PyObject *none)
+{
+    (void)module;
+    (void)none;
+    for (size_t i = 0; i < MET; i++) {
+        struct met before = met[i];
+        met[i] = (struct met){0};
+        for (Py_ssize_t j = 0; j < before.length; j++)
+            Py_DECREF(before.parts[j]);
+        Py_XDECREF(before.recipes);
+        Py_XDECREF(before.found);
+    }
+    Py_RETURN_NONE;
+}
+
+/* Has recipes forgotten where methods are others than when these were recorded; false with an error set. */
+static bool follow_changes(void)
+{
+    if (!unchanged || PyType_GetFlags(unchanged) & VALID)
+        return true;
+    PyObject *done = PyObject_CallNoArgs(renew);
+    Py_XDECREF(done);
+    return done;
+}
+
 PyObject *kf_applied(PyObject *recipes, PyObject *arguments, long up)
 {
+    if (!follow_changes())
+        return NULL;
     int other = holds(spelling);
     if (!other)
         other = holds(narrow_type);
@@ -608,6 +654,8 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL}};
 
 static PyMethodDef functions[] = {
+    {"set_unchanged", set_unchanged, METH_VARARGS, "Takes a class that loses a mark when tensors' methods change."},
+    {"forget_met", forget_met, METH_NOARGS, "Has all recipes looked for again."},
     {"applied", FAST(applied), "The tensor that a composite gives by a recipe that is kept."},
     {"set_tensors", set_tensors, METH_VARARGS, "Takes what is needed of Python."},
     {NULL, NULL, 0, NULL}};

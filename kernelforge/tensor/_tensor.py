@@ -6,7 +6,7 @@ Each subject's class builds on the one before; `__init__.py` lists them in order
 from __future__ import annotations
 
 from kernelforge.tensor.autocast import Autocast
-from kernelforge.tensor.composite import with_shortcuts
+from kernelforge.tensor.composite import following, with_shortcuts
 from kernelforge.tensor.core import Core
 from kernelforge.tensor.spelling import with_other_names
 
@@ -17,6 +17,7 @@ class _Core(Core):
     __slots__ = ()
 
 
+@following
 @with_shortcuts
 @with_other_names
 class Tensor(_Core, Autocast):

@@ -33,6 +33,7 @@ _OTHERS: Final = frozenset(("copy", "gradient", "detach"))  # operations that ar
 VIEW, CHANGE = 1, 2  # kinds of methods, of `native/methods.c`
 MOST_RECIPES: Final = 4096  # of one function
 NEW: Final[Any] = object()
+VALID: Final = 1 << 19  # of a class that was looked at since it, or one it inherits from, was changed
 
 Known = tuple[str, Any, bool | None, Shape, DType, int]
 """Of a call: its operation, its recipe or the attribute of the one operation it is, whether gradients flow through the
@@ -75,6 +76,7 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
             return found
         if spelling.get():
             return function(*args, **kwargs)
+        _follow_changes()
         tensors, known = _signature(args, kwargs)
         try:
             recipe = recipes.get(known, NEW)
@@ -87,7 +89,44 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
         return function(*args, **kwargs) if recipe is None else _called(recipe, tensors)
 
     called.recipes = recipes  # type: ignore[attr-defined]
+    _kept.append(recipes)
     return called
+
+
+_kept: Final[list[dict[tuple[object, ...], Known | None]]] = []  # the recipes of all functions
+_unchanged: Final[list[type]] = []  # a class of which nobody but `_renew` asks anything
+
+
+def _renew() -> None:
+    """Forgets all recipes, for the methods they were recorded with may be others by now.
+
+    Python marks a class when an attribute of it is looked up, and takes the mark away, from those that inherit from it
+    as well, when the class is changed; so one nobody else looks at tells whether any was.
+    """
+    for recipes in _kept:
+        recipes.clear()
+    if compiled is not None:
+        compiled.forget_met()
+    for cls in _unchanged:
+        getattr(cls, "exp", None)
+
+
+def _follow_changes() -> None:
+    """Forgets recipes where methods of tensors were changed since."""
+    if _unchanged and not _unchanged[0].__flags__ & VALID:
+        _renew()
+
+
+def following(cls: C) -> C:
+    """The class of tensors, with recipes that are of its methods as they are."""
+    found = type("Unchanged", (cls,), {"__slots__": ()})
+    _unchanged.append(found)
+    _renew()
+    if not found.__flags__ & VALID:  # this Python has no such mark
+        _unchanged.clear()
+    elif compiled is not None:
+        compiled.set_unchanged(found, _renew)
+    return cls
 
 
 def viewing(function: Callable[P, T]) -> Callable[P, T]:
@@ -156,6 +195,7 @@ if TYPE_CHECKING or compiled is None:
         """
         if spelling.get() or narrow_type.get() is not None:
             return None
+        _follow_changes()
         tensors, known = _signature(args, {})
         try:
             recipe = recipes.get(known)

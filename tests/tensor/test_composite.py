@@ -294,3 +294,27 @@ def test_a_class_with_a_method_of_its_own_has_it_used_and_leaves_others_alone(ow
 
     for kind in (Own, Tensor, Own) if own_first else (Tensor, Own, Tensor):
         both(kind)
+
+
+@pytest.mark.parametrize("name", ["exp", "sum", "max"])
+def test_recipes_are_of_the_methods_tensors_have(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a call was met before a method is another one, while it is, or with both."""
+    method = getattr(Tensor, name)
+    ways = [lambda x: x.softmax(0), lambda x: x.softmax(axis=0), lambda x: x.logsumexp(0)]
+    for size, met in ((5, True), (6, False)):
+        for way in ways:
+            x = Tensor(np.linspace(-1, 1, size, dtype=np.float32))
+            with monkeypatch.context() as patch:
+                if met:
+                    plain = [way(x).numpy() for _ in range(3)][-1]
+                patch.setattr(Tensor, name, lambda *given, **more: method(*given, **more) * 2 + 1)
+                patched = [way(x).numpy() for _ in range(3)]
+                with room.spelled_out():
+                    other = way(x).numpy()
+            again = [way(x).numpy() for _ in range(3)]
+            with room.spelled_out():
+                expected = way(x).numpy()
+            for found in [*again, plain] if met else again:
+                assert np.allclose(found, expected)
+            assert all(np.allclose(one, other) for one in patched)
+            assert name != "exp" or not np.allclose(other, expected)
