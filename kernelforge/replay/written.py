@@ -20,6 +20,7 @@ from kernelforge.replay.holders import MISSING, Library, Names
 from kernelforge.replay.state import Snapshot, is_library, is_own
 from kernelforge.replay.trace import Trace
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import methods
 
 _BUILTIN: Final = vars(builtins)
 _WHOLE: Final = frozenset(("globals", "eval", "exec"))
@@ -159,7 +160,7 @@ def _all_same(old: tuple[object, ...], new: tuple[object, ...]) -> bool:
 class Methods:
     """What names that users' code mentions stand for in this library's classes: other functions may be put there."""
 
-    __slots__ = ("_owners", "_sizes", "_whole", "classes", "found", "names")
+    __slots__ = ("_all", "_owners", "_sizes", "_whole", "classes", "found", "names")
 
     def __init__(self, classes: Sequence[type], names: Collection[str]) -> None:
         self.classes, self.names = classes, names
@@ -175,22 +176,28 @@ class Methods:
         self._owners = [vars(owner) for owner, _ in self.found], [name for _, name in self.found]
         self._whole = list(map(vars, self.classes))
         self._sizes = list(map(len, self._whole))
+        self._all = methods()
 
     def holds(self) -> bool:
         try:
             now = map(getitem, *self._owners)
-            return all(map(is_, now, self.found.values())) and list(map(len, self._whole)) == self._sizes
+            same = self._all is methods() and all(map(is_, now, self.found.values()))
+            return same and list(map(len, self._whole)) == self._sizes
         except KeyError:
             return False
 
     def reason(self) -> str | None:
         """Which name stands for something else by now."""
-        before = self.found
+        before, those = self.found, self._all
         self._note()
         now, self.found = self.found, before
         for (owner, name), value in {**before, **now}.items():
             if not is_same(before.get((owner, name), MISSING), now.get((owner, name), MISSING)):
+                self._all = those
                 return f"{owner.__name__}.{name} is another one now ({shown(value)})"
+        if len(those) != len(self._all) or not all(map(is_, those, self._all)):  # others call each other
+            self._all = those
+            return "methods of Tensor are other ones now"
         self.found = now
         return None
 
@@ -200,8 +207,8 @@ def methods_in(objects: Iterable[Any], codes: Iterable[tuple[CodeType, dict[str,
     names = {name for code, _ in codes if not is_library(code.co_filename) for name in names_of(code)}
     kinds = dict.fromkeys([Tensor, *[one if isinstance(one, type) else type(one) for one in objects]])
     classes = [cls for cls in kinds if any(map(is_own, cls.__mro__))]
-    methods = Methods(classes, sorted(names | {"forward", "__call__"}))
-    return [methods] if methods.found else []
+    found = Methods(classes, sorted(names | {"forward", "__call__"}))
+    return [found] if found.found else []
 
 
 def written_in(snapshot: Snapshot, codes: Collection[int]) -> list[Written]:

@@ -94,6 +94,7 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
 
 
 _kept: Final[list[dict[tuple[object, ...], Known | None]]] = []  # the recipes of all functions
+_methods: Final[list[tuple[Any, ...]]] = [()]  # those of tensors, when changes were looked for last
 _unchanged: Final[list[type]] = []  # a class of which nobody but `_renew` asks anything
 
 
@@ -109,12 +110,19 @@ def _renew() -> None:
         compiled.forget_met()
     for cls in _unchanged:
         getattr(cls, "exp", None)
+        _methods[0] = tuple([value for base in cls.__mro__[1:-1] for value in vars(base).values()])
 
 
 def _follow_changes() -> None:
     """Forgets recipes where methods of tensors were changed since."""
     if _unchanged and not _unchanged[0].__flags__ & VALID:
         _renew()
+
+
+def methods() -> tuple[Any, ...]:
+    """What the class of tensors and those it is made of have now; the very same tuple as long as none was changed."""
+    _follow_changes()
+    return _methods[0]
 
 
 def following(cls: C) -> C:

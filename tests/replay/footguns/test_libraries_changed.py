@@ -48,6 +48,8 @@ STORIES: dict[str, tuple[Callable[[Tensor], Tensor], Patches]] = {
         lambda x: x * len(textwrap.wrap("ab cd ef", 4)), [(textwrap.TextWrapper, "wrap", lambda self, text: [1] * 9)]),
     "a global": (lambda x: x * statistics.fmean([1, 2]), [(statistics, "fsum", lambda data: 42.0)]),
     "a builtin, hidden": (lambda x: x * len(textwrap.dedent(" a")), [(textwrap, "len", lambda text: 7)]),
+    "a method of tensors that others call": (
+        lambda x: x.softmax(0), [(Tensor, "exp", lambda self: self * 0 + 3)]),
     "a function of a function": (
         lambda x: x * float(statistics.mean([1, 2, 3])), [(statistics, "_sum", lambda data: (int, Fraction(99), 3))]),
 }  # fmt: skip
@@ -56,6 +58,16 @@ STORIES: dict[str, tuple[Callable[[Tensor], Tensor], Patches]] = {
 @pytest.mark.parametrize("story", STORIES)
 def test_another_one_is_put_there(story: str) -> None:
     alike(*STORIES[story])
+
+
+def test_methods_that_were_others_for_a_while_are_no_reason_to_capture_again() -> None:
+    captured, x = jit(lambda x: x.softmax(0), captures=2), Tensor([1.0, 2.0])
+    before = captured(x).tolist()
+    for _ in range(4):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Tensor, "cosh", lambda self: self)
+        assert captured(x).tolist() == before
+    assert "1 of at most" in captured.explain()
 
 
 def test_names_that_nothing_uses_are_no_reason_to_capture_again() -> None:
