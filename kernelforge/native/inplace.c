@@ -3,7 +3,7 @@
 #include "changed.h"
 #include "methods.h"
 
-static PyObject *recorder, *any_in_place;
+static PyObject *recorder, *default_device, *any_in_place;
 
 /* Whether a tensor has all its fields, and a node that has. */
 static bool is_whole(const kf_tensor *tensor)
@@ -11,8 +11,19 @@ static bool is_whole(const kf_tensor *tensor)
     return kf_is_node(tensor->node) && tensor->tracked && tensor->leaf;
 }
 
-/* Whether nothing but a tensor itself changes with it, and takes a result as it is: no leaf, no view, of one shape, type
-   and device; -1 with an error set. */
+/* Whether a node would be computed where another one is: a constant on the default device; -1 with an error set. */
+static int is_at_home(const kf_node *node, const kf_node *mine)
+{
+    if (node->device != Py_None || mine->device == Py_None)
+        return 1;
+    PyObject *home = PyObject_CallNoArgs(default_device);
+    int same = home ? PyObject_RichCompareBool(home, mine->device, Py_EQ) : -1;
+    Py_XDECREF(home);
+    return same;
+}
+
+/* Whether nothing but a tensor itself changes with it, and takes a result as it is: no leaf, no view, of one shape and type,
+   and where the tensor is; -1 with an error set. */
 static int is_usual(const kf_tensor *tensor, PyObject *given)
 {
     const kf_tensor *result = (kf_tensor *)given;
@@ -23,8 +34,8 @@ static int is_usual(const kf_tensor *tensor, PyObject *given)
     if (mine->dtype != node->dtype)
         return 0;
     int same = mine->shape == node->shape ? 1 : PyObject_RichCompareBool(mine->shape, node->shape, Py_EQ);
-    if (same > 0 && mine->device != node->device)
-        same = PyObject_RichCompareBool(mine->device, node->device, Py_EQ);
+    if (same > 0)
+        same = is_at_home(node, mine);
     PyObject *records = same > 0 ? PyObject_CallNoArgs(recorder) : NULL;
     Py_XDECREF(records);
     return same <= 0 ? same : !records ? -1 : records == Py_None;
@@ -47,12 +58,16 @@ PyObject *kf_changed(PyObject *given, PyObject *result)
 static PyObject *set_in_place(PyObject *module, PyObject *given)
 {
     (void)module;
-    kf_put(&recorder, given);
+    PyObject *records, *device;
+    if (!PyArg_ParseTuple(given, "OO:set_in_place", &records, &device))
+        return NULL;
+    kf_put(&recorder, records);
+    kf_put(&default_device, device);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
-    {"set_in_place", set_in_place, METH_O, "Takes what tells who records a function."}, {NULL, NULL, 0, NULL}};
+    {"set_in_place", set_in_place, METH_VARARGS, "Takes what tells who records a function, and the default device."}, {NULL, NULL, 0, NULL}};
 
 int kf_add_in_place(PyObject *module)
 {

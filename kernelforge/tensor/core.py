@@ -547,7 +547,7 @@ def pinned(node: Node, device: str | None) -> Node:
 if compiled is not None:
     _going_on = getattr(pending, "_iterating", None), getattr(pending, "_pending_removals", None)
     compiled.heed_changed(getattr(pending, "data", {}), LONG, *_going_on)
-    compiled.set_in_place(recorder.get)
+    compiled.set_in_place(recorder.get, lambda: Device.DEFAULT)
     compiled.set_tensors(
         _getframe, is_own, grad_enabled.get, spelling.get, narrow_type.get, EAGER, settled, graph.detach, graph.beside,
         dtypes, dtypes.bool, broadcasts, PATIENCE,

@@ -224,3 +224,13 @@ def test_one_that_goes_while_others_are_gone_through() -> None:
     gc.collect()
     assert met
     assert not names & set(core.pending.keys())
+
+
+def test_constants_stay_where_the_changed_tensor_is() -> None:
+    for device in ("NUMPY", "CPU", "NUMPY"):
+        x = Tensor([1.0, 2.0], device=device).realize()
+        x.zero_()
+        x.add_(Tensor([1.0, 1.0], device=device))
+        assert (x.device, x.tolist()) == (device, [1, 1])
+        x.fill_(3)
+        assert (x.device, x.realize().device, x.tolist()) == (device, device, [3, 3])
