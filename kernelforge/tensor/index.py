@@ -23,7 +23,7 @@ from kernelforge.tensor.aliases import walked
 from kernelforge.tensor.composite import composite, viewing
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
-from kernelforge.tensor.selection import Part, Selection, View, kept, of_view
+from kernelforge.tensor.selection import Part, Selection, kept, of_view
 
 
 class Index(Scatter):
@@ -68,7 +68,7 @@ class Index(Scatter):
                 return  # x[i] += y: the part is what it shows already
             if selection.picks:
                 source = self._viewed_apart(selection)._with_picked(selection, source)
-            result = self._with_part_replaced(selection.view, source)
+            result = self._with_part_replaced(*selection.view, source)
         self._become(result)
 
     def __iter__(self) -> Iterator[Self]:
@@ -87,12 +87,12 @@ class Index(Scatter):
         return self._derived(walked(self._node, selection.steps))
 
     @composite
-    def _with_part_replaced(self, view: View, value: Self) -> Self:
+    def _with_part_replaced(self, parts: tuple[int, ...], shape: tuple[int, ...], value: Self) -> Self:
         """This tensor with the elements that `Selection.view` tells of replaced by value, broadcast to them.
 
         raises ShapeError
         """
-        selection = of_view(view, self.shape)
+        selection = of_view(parts, shape, self.shape)
         if broadcast_shapes(selection.shape, value.shape, what="assignment") != selection.shape:
             raise ShapeError(f"cannot assign {value.shape} to a part of shape {selection.shape}: it does not broadcast")
         placed, inside = selection.put_back(expanded(value._node, selection.shape)), selection.inside

@@ -36,7 +36,7 @@ class Replacing(Picking):
         selection = self._selection(index)
         if src.shape != selection.shape:
             raise ShapeError(f"{what} of {self.shape}: the source has shape {src.shape}, the part {selection.shape}")
-        return self._with_part_replaced(selection.view, src.cast(self.dtype))
+        return self._with_part_replaced(*selection.view, src.cast(self.dtype))
 
     @composite
     def slice_scatter(
@@ -114,7 +114,7 @@ class Replacing(Picking):
         source = self._as_tensor(values).cast(self.dtype)
         selection = self._selection(index)
         if not selection.picks:
-            return self._with_part_replaced(selection.view, source)
+            return self._with_part_replaced(*selection.view, source)
         if accumulate and self.dtype is dtypes.bool:  # the sum of truths is one
             return self.cast(dtypes.int32).index_put(indices, source.cast(dtypes.int32), True).cast(dtypes.bool)
         changed = self._viewed_apart(selection)._with_picked(selection, source, "add" if accumulate else "set")

@@ -18,8 +18,8 @@ from kernelforge.tensor.aliases import Step
 
 MOST_SELECTIONS: Final = 4096  # that are kept
 Pads = tuple[tuple[int, int], ...]
-View = tuple[tuple[tuple[int, int, int], ...], tuple[int, ...]]
-"""Start, step and count for each dimension of a tensor; the shape of what is viewed."""
+View = tuple[tuple[int, ...], tuple[int, ...]]
+"""Start, step and count for each dimension of a tensor, one after the other; the shape of what is viewed."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Selection:
     @cached_property
     def view(self) -> View:
         """All that says which elements are viewed, in numbers."""
-        return tuple([(part.start, part.step, part.count) for part in self.parts]), self.shape
+        return tuple([n for part in self.parts for n in (part.start, part.step, part.count)]), self.shape
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -102,10 +102,10 @@ class Selection:
         )
 
 
-def of_view(view: View, whole: tuple[int, ...]) -> Selection:
+def of_view(parts: tuple[int, ...], shape: tuple[int, ...], whole: tuple[int, ...]) -> Selection:
     """The selection without picks of which a tensor's shape and a `Selection.view` tell."""
-    parts, shape = view
-    return Selection(tuple([Part(*part) for part in parts]), shape, {}, 0, whole)
+    places = range(0, len(parts), 3)
+    return Selection(tuple([Part(*parts[i : i + 3]) for i in places]), shape, {}, 0, whole)
 
 
 _selections: Final[dict[tuple[object, ...], Selection]] = {}
