@@ -611,9 +611,11 @@ def stored(node: Node) -> Buffer:
         buffer: Buffer = node.attr
         return buffer
     realize([node])
-    if node.realized is None:
+    with exclusive.lock:  # while others plan, buffers may be hidden
+        found = node.realized
+    if found is None:
         raise InternalError(f"{node!r} has no buffer after it was realized")
-    return node.realized
+    return found
 
 
 def read(node: Node) -> NDArray:

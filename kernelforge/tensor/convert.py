@@ -352,7 +352,7 @@ def _counted(node: Node) -> Buffer:
 def settle(tensors: Iterable[Core], computed: bool = False) -> None:
     """Has tensors that were computed, and that no gradient flows through, forget how; computed: all of them were."""
     counted: list[Node] = []
-    changed = set(pending) if pending else ()
+    changed = {id(x) for x in waiting_tensors()} if pending else ()
     for tensor in tensors:
         if changed and id(tensor) in changed:
             pending.pop(id(tensor), None)

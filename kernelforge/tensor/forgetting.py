@@ -76,10 +76,12 @@ def _names(node: Node) -> list[Node | Buffer]:
 
 def forget_unasked() -> None:
     """The same of what loops carry on and was computed with something else, now or a few graphs ago."""
-    forget(list(unasked))
-    for node, tries in list(unasked.items()):
+    found = [node for reference in unasked.keyrefs() if (node := reference()) is not None]  # others may add some
+    forget(found)
+    for node in found:
+        tries = unasked.get(node, MOST_TRIES)
         if node.op == "buffer" or tries == MOST_TRIES:
-            del unasked[node]
+            unasked.pop(node, None)
         else:
             unasked[node] = tries + 1
 
