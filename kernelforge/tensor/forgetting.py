@@ -74,11 +74,15 @@ def _names(node: Node) -> list[Node | Buffer]:
     return [node] if buffer is None else [node, buffer]
 
 
+def _unasked() -> list[Node]:
+    """What was not asked for, to which other threads may add meanwhile."""
+    return [node for reference in unasked.keyrefs() if (node := reference()) is not None]
+
+
 def forget_unasked() -> None:
     """The same of what loops carry on and was computed with something else, now or a few graphs ago."""
-    found = [node for reference in unasked.keyrefs() if (node := reference()) is not None]  # others may add some
-    forget(found)
-    for node in found:
+    forget(_unasked())
+    for node in _unasked():
         tries = unasked.get(node, MOST_TRIES)
         if node.op == "buffer" or tries == MOST_TRIES:
             unasked.pop(node, None)
