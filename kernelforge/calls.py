@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from codegen.dtypes import FLOAT8, DType
-from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, toposort, uniform, user_line
+from kernelforge.graph import Node, Shape, buffer, cast, full, node_of, rebuild, remade, toposort, uniform, user_line
 from kernelforge.interning import new_node
 from kernelforge.later import later
+from kernelforge.node import is_stored
 from kernelforge.rewrites.virtual import (
     VIRTUAL,
     Images,
@@ -50,6 +51,8 @@ class Recipe:
 
     def __init__(self, name: str, inputs: Sequence[Node], result: Node) -> None:
         self.name, self.shape, self.dtype = name, result.shape, result.dtype
+        if not differentiates(toposort([result])):
+            (result,) = _together([result])
         open_nodes: dict[Node, None] = dict.fromkeys(inputs)
         for node in toposort([result]):
             if any(x in open_nodes for x in node.src):
@@ -161,9 +164,28 @@ def memory_forms(roots: Sequence[Node], known: Container[int] | None = None) -> 
     known   the buffers that may be read, by id; None: all of them
     """
     roots = _on_buffers(roots, known)
-    if not _has_to_be_spelled(toposort(roots, into_realized=False)):
+    if _has_to_be_spelled(toposort(roots, into_realized=False)):
+        roots = [stored(root.dtype, found) for root, found in _spelled(roots, False)]
+    return _together(roots)
+
+
+def _together(roots: Sequence[Node]) -> list[Node]:
+    """Roots in which equal operations that were kept apart for the sake of gradients are one.
+
+    Holds where no gradients are left: f(x), f(x) kept apart -> f(x).
+    """
+    order = toposort(roots, into_realized=False)
+    if not any(node.apart for node in order):
         return list(roots)
-    return [stored(root.dtype, found) for root, found in _spelled(roots, False)]
+    done: dict[Node, Node] = {}
+    for node in order:
+        src = tuple([done[x] for x in node.src if x in done])
+        if is_stored(node) or len(src) < len(node.src) or not src:
+            done[node] = node
+            continue
+        with user_line(node.line):
+            done[node] = remade(node, src) if node.apart else rebuild(node, src)
+    return [done[root] for root in roots]
 
 
 def _on_buffers(roots: Sequence[Node], known: Container[int] | None) -> Sequence[Node]:
@@ -224,17 +246,40 @@ def _spelled(
     order = toposort(roots, into_realized=history, leaves=fixed)
     if not history and differentiates(order):
         return _spelled(roots, True, fixed)
-    plain, order = _replayed(roots, order, fixed)
+    plain, order = _replayed(roots, order, fixed, _asked_for(order, fixed))
     done = _images(order, fixed=fixed)
     return [(root, done[node]) for root, node in zip(roots, plain)]
 
 
+def _asked_for(order: Iterable[Node], fixed: frozenset[Node] = frozenset()) -> set[Node]:
+    """The computed nodes that gradients are taken by, or end at.
+
+    What is spelled out around them may arrive at the same operations, whose gradients are none of theirs.
+    """
+    found = {x for node in order if node.op == "gradient" and node not in fixed for x in node.src[2:]}
+    return {node for node in found if is_computed(node)}
+
+
+def is_computed(node: Node) -> bool:
+    """True for what others, too, can be computed like, or parts of which others are."""
+    return node.dtype in VIRTUAL or (bool(node.src) and node.op not in ("detach", "surrogate"))
+
+
+def _own(node: Node, number: int) -> Node:
+    """A node of the same elements that nothing else arrives at, as long as the number is its own."""
+    found = node_of("surrogate", (node, node), ("own", number), node.shape, node.dtype)
+    found.realized = found.realized or node.realized
+    return found
+
+
 def _replayed(
-    roots: Sequence[Node], order: list[Node], fixed: frozenset[Node] = frozenset()
+    roots: Sequence[Node], order: list[Node], fixed: frozenset[Node] = frozenset(), own: Container[Node] = frozenset()
 ) -> tuple[Sequence[Node], list[Node]]:
     """The roots, with the operations that calls stand for in the places of these; and all their nodes, in order.
 
     Such an operation may happen to be computed already; it is looked into in any case.
+
+    own   nodes whose counterparts are to be nobody else's
     """
     if all(node.op != "call" or node in fixed for node in order):
         return roots, order
@@ -250,6 +295,8 @@ def _replayed(
             done[node] = node.attr.replayed(src) if node.op == "call" else rebuild(node, src)
         if done[node].realized is None:
             done[node].realized = node.realized
+        if node in own:
+            done[node] = _own(done[node], len(done))
     plain = [done[node] for node in roots]
     return plain, toposort(plain, leaves=leaves)
 
@@ -267,7 +314,7 @@ def _images(
     for node in order:
         if node.op == "gradient" and node not in fixed:
             targets.setdefault(_group(node), []).append(node)
-            own.update(x for x in node.src[2:] if x.dtype in VIRTUAL or x.op in ("real", "imag"))
+    own |= _asked_for(order, fixed)
     done: dict[Node, Images] = {}
     for node in order:
         if node in done:
@@ -280,8 +327,7 @@ def _images(
             else:
                 done[node] = _image(node, done)
             if node in own:
-                mark = "own", len(done)
-                done[node] = tuple([node_of("surrogate", (x, x), mark, x.shape, x.dtype) for x in done[node]])
+                done[node] = tuple([_own(x, len(done)) for x in done[node]])
     return done
 
 
@@ -348,9 +394,9 @@ def _single(node: Node, done: dict[Node, Images]) -> Node:
 def depends(output: Node, cotangent: Node, targets: Sequence[Node], cuts: Sequence[Node] = ()) -> list[bool]:
     """For each target, whether the output depends on it through operations that have a gradient, and not by cuts."""
     roots = [output, cotangent, *targets, *cuts]
-    plain, order = _replayed(roots, toposort(roots))
-    own = {node for node in plain[2:] if node.dtype in VIRTUAL or node.op in ("real", "imag")}
-    done = _images(order, own)
+    ends_at = set(filter(is_computed, roots[2:]))
+    plain, order = _replayed(roots, toposort(roots), own=ends_at)
+    done = _images(order, filter(is_computed, plain[2:]))
     here, dy = (_single(node, done) for node in plain[:2])
     places = [done[node] for node in plain[2:]]
     ends = [x for images in places[len(targets) :] for x in images]

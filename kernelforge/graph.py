@@ -488,8 +488,11 @@ def rebuilt(order: Iterable[Node], outputs: Iterable[Node], change: Callable[[No
 def rebuild(node: Node, src: Sequence[Node]) -> Node:
     """The node's operation on other sources, folded like any new node; the node itself when they are its own."""
     src = tuple(src)
-    if src == node.src:
-        return node
+    return node if src == node.src else remade(node, src)
+
+
+def remade(node: Node, src: tuple[Node, ...]) -> Node:
+    """The node's operation on sources as anybody would have it: of nodes kept apart, the one that is found."""
     op, attr, x = node.op, node.attr, src[0]
     if op in _BY_ATTR:
         return _BY_ATTR[op](x, attr)

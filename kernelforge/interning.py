@@ -44,11 +44,14 @@ if TYPE_CHECKING or compiled is None:
     _new: Final = object.__new__
     _table: Final[dict[tuple[Any, ...], ref[Node]]] = {}
     _room: Final = [SWEPT_FROM]
+    _last_found: Final = [0]  # the identity of the node that was found rather than made, if one was last
 
     def find(op: str, mark: Any, src: tuple[Node, ...]) -> Node | None:
         """The living node of an operation, a mark and sources."""
         found = _table.get((op, mark, *map(id, src)))
-        return None if found is None else found()
+        node = None if found is None else found()
+        _last_found[0] = id(node)
+        return node
 
     def interned(
         op: str, mark: Any, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DType, device: str | None
@@ -57,6 +60,7 @@ if TYPE_CHECKING or compiled is None:
         key = (op, mark, *map(id, src))
         found = _table.get(key)
         if found is not None and (node := found()) is not None:
+            _last_found[0] = id(node)
             return node
         return _made(key, op, src, attr, shape, dtype, device)
 
@@ -73,12 +77,14 @@ if TYPE_CHECKING or compiled is None:
         node.device = device
         node.place = current_line.get()
         node.realized = None
+        node.apart = False
         depth = 0
         for x in src:
             if x.depth >= depth:
                 depth = x.depth + 1
         node.depth = depth
         _table[key] = ref(node)
+        _last_found[0] = 0
         if len(_table) > _room[0]:
             _sweep()
         return node
@@ -89,6 +95,7 @@ if TYPE_CHECKING or compiled is None:
         key = (op, attr, id(first)) if count == 1 else (op, attr, *map(id, src))
         found = _table.get(key)
         if found is not None and (node := found()) is not None:
+            _last_found[0] = id(node)
             return node
         device = first.device
         if count > 2 or src[-1].device is not device:
@@ -103,12 +110,15 @@ if TYPE_CHECKING or compiled is None:
             key = ("buffer", (shape, dtype), id(buf))
         found = _table.get(key)
         if found is not None and (node := found()) is not None:
+            _last_found[0] = id(node)
             return node
         node = _new(Node)
         node.op, node.src, node.attr, node.shape = "buffer", (), buf, shape
         node.dtype, node.device, node.place, node.realized = dtype or buf.dtype, buf.device, None, None
         node.depth = 0
+        node.apart = False
         _table[key] = ref(node)
+        _last_found[0] = 0
         if len(_table) > _room[0]:
             _sweep()
         return node
@@ -120,7 +130,24 @@ if TYPE_CHECKING or compiled is None:
     def set_apart(node: Node) -> None:
         """Has a node be found no more: an equal one that is made from now on is another."""
         _forget_source(node)
+        node.apart = True
         _table["apart", id(node)] = ref(node)
+
+    def own_node(node: Node, of: Node | None) -> Node:
+        """What a tensor that gradients flow through takes for a node, which is nobody else's.
+
+        Who was found rather than made is another's, or a part of what another computes: a sibling of the same sources
+        takes its place.  The node of the tensor it is computed of gets an alias, whose gradient goes on to it.
+        """
+        is_found, _last_found[0] = _last_found[0] == id(node) and bool(node.src), 0
+        if node is not of and not is_found:
+            return node
+        op, src, attr = ("reshape", (node,), node.shape) if node is of else (node.op, node.src, node.attr)
+        made = _made(("apart", object()), op, src, attr, node.shape, node.dtype, node.device)
+        made.place, made.apart = node.place, True
+        if node is not of and node.realized is not None:
+            made.realized, made.depth = node.realized, 0
+        return made
 
     def alive() -> list[Node]:
         """Every node there is."""
@@ -139,7 +166,7 @@ if TYPE_CHECKING or compiled is None:
 else:
     compiled.set_nodes(Node, current_line.get, common_device)
     find, interned, node_of, leaf = compiled.find, compiled.interned, compiled.node_of, compiled.leaf
-    alive, entries, set_apart = compiled.alive, compiled.entries, compiled.set_apart
+    alive, entries, set_apart, own_node = compiled.alive, compiled.entries, compiled.set_apart, compiled.own_node
 
     def _forget_source(node: Node) -> None:
         """Nothing: the table looks at the sources a node has now."""

@@ -21,7 +21,7 @@ from kernelforge.native import NO_MORE, record
 if TYPE_CHECKING:
     _Fields = object
 else:
-    _Fields = record("Node", "attr", "depth", "device", "dtype", "op", "place", "realized", "shape", "src")
+    _Fields = record("Node", "apart", "attr", "depth", "device", "dtype", "op", "place", "realized", "shape", "src")
 
 Shape = tuple[int, ...]
 
@@ -41,6 +41,7 @@ class Node(_Fields):
               identity
     realized  the buffer that holds its elements in row-major order, once they are computed
     depth     how many operations one after the other it waits for, since these were counted last; 0 once computed
+    apart     whether nobody finds it, so that there may be others that equal it
     """
 
     op: str
@@ -52,6 +53,7 @@ class Node(_Fields):
     place: Line | tuple[CodeType, int] | None
     realized: Buffer | None
     depth: int
+    apart: bool
 
     __slots__ = NO_MORE
 

@@ -18,6 +18,7 @@ from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
+from kernelforge.planning.bounded import Bound
 from kernelforge.planning.plan import make_plan
 from kernelforge.realize import explain, read, realize, synchronize
 from kernelforge.settings import Context
@@ -363,6 +364,7 @@ def test_one_operation_runs_again_without_a_look_at_its_structure(
 
     monkeypatch.setattr("kernelforge.planning.open_plans._families", {})  # nor plans for other sizes
     monkeypatch.setattr("kernelforge.realize._plans", {})
+    monkeypatch.setattr("kernelforge.realize._bound", Bound())  # of the kernels of these, not of those of other tests
     seeds = itertools.count()
     for _ in range(2):
         function(*[Tensor(values).realize() for values in drawn()]).realize()

@@ -10,7 +10,7 @@ PyTypeObject *kf_node_type;
 
 /* What Python gives: the class of nodes, and functions for what is rare. */
 static PyTypeObject *node_class;
-static PyObject *line_now, *common_device, *elementwise, *results, *results_of_one, *buffer_name;
+static PyObject *line_now, *common_device, *elementwise, *results, *results_of_one, *buffer_name, *reshape_name;
 
 /* ------------------------------------------------------------------------------------------------ the table */
 
@@ -23,6 +23,8 @@ static struct {
 } table;
 
 static kf_node gone; /* stands where one was */
+
+static const kf_node *last_found; /* rather than made; never looked into */
 
 static bool resize(void)
 {
@@ -156,14 +158,18 @@ again:;
         if (node == &gone || node->hash != given->hash || node->own != given->own ||
             Py_REFCNT((PyObject *)node) <= 0 || !holds(node, given))
             continue;
-        if (node->op == given->op && node->mark == given->mark)
+        if (node->op == given->op && node->mark == given->mark) {
+            last_found = node;
             return (kf_node *)Py_NewRef((PyObject *)node);
+        }
         Py_INCREF((PyObject *)node);
         int equal = is_equal(node->op, given->op);
         if (equal > 0)
             equal = is_equal(node->mark, given->mark);
-        if (equal > 0)
+        if (equal > 0) {
+            last_found = node;
             return node;
+        }
         Py_DECREF(node);
         if (equal < 0)
             return NULL;
@@ -202,6 +208,7 @@ static kf_node *make(struct identity *given, PyObject *attr, PyObject *shape, Py
     node->realized = Py_NewRef(Py_None);
     node->own = given->own;
     node->hash = given->hash;
+    last_found = NULL;
     for (Py_ssize_t i = 0; i < given->count; i++) {
         Py_ssize_t depth = ((kf_node *)PyTuple_GetItem(node->src, i))->depth;
         node->depth = depth >= node->depth ? depth + 1 : node->depth;
@@ -397,6 +404,50 @@ static PyObject *py_leaf(PyObject *module, PyObject *const *given, Py_ssize_t co
     return (PyObject *)kf_leaf(given[0], given[1], given[2]);
 }
 
+/* A node nobody finds, of an identity whose `own` is known; what is computed of its sources is its own as well. */
+static kf_node *make_apart(struct identity *given, const kf_node *like, PyObject *attr)
+{
+    static uint64_t count;
+    given->hash = kf_mixed(given->own, ++count);
+    given->changes = table.changes;
+    kf_node *node = make(given, attr, like->shape, like->dtype, like->device, like->place);
+    if (node)
+        node->is_apart = true;
+    return node;
+}
+
+/* A node with the operation, sources and elements of another. */
+static kf_node *sibling(kf_node *node)
+{
+    struct identity identity = {.op = node->op, .mark = node->mark, .own = node->own};
+    set_sources(&identity, node->src);
+    kf_node *made = make_apart(&identity, node, node->attr);
+    if (made && node->realized != Py_None) {
+        kf_put(&made->realized, node->realized);
+        made->depth = 0;
+    }
+    return made;
+}
+
+/* A node of the elements of another, which its gradient goes on to. */
+static kf_node *alias(kf_node *node)
+{
+    struct identity identity = {.op = reshape_name, .mark = node->shape, .count = 1, .first = (PyObject *)node};
+    return identify(&identity) ? make_apart(&identity, node, node->shape) : NULL;
+}
+
+kf_node *kf_own(kf_node *node, const kf_node *of)
+{
+    bool is_found = node == last_found && PyTuple_Size(node->src) > 0;
+    last_found = NULL;
+    if (node != of && !is_found)
+        return node;
+    kf_node *own = node == of ? alias(node) : sibling(node);
+    last_found = NULL;
+    Py_DECREF((PyObject *)node);
+    return own;
+}
+
 /* set_apart(node): nobody finds it from now on, and an equal one is another. */
 static PyObject *py_set_apart(PyObject *module, PyObject *given)
 {
@@ -405,8 +456,17 @@ static PyObject *py_set_apart(PyObject *module, PyObject *given)
         return PyErr_Format(PyExc_TypeError, "%R is no node", given);
     kf_node *node = (kf_node *)given;
     take_out(node);
+    node->is_apart = true;
     node->hash = kf_mixed(node->hash, (uintptr_t)node); /* places alone: `own` tells what graphs are like */
     return enter(node) ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *py_own_node(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    if (!count_is(count, 2) || !kf_is_node(given[0]) || !(given[1] == Py_None || kf_is_node(given[1])))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "own_node takes a node, and a node or None");
+    return (PyObject *)kf_own((kf_node *)Py_NewRef(given[0]), (kf_node *)given[1]);
 }
 
 static PyObject *py_alive(PyObject *module, PyObject *none)
@@ -474,7 +534,8 @@ static PyMemberDef members[] = {
     KF_FIELD(kf_node, op, "op"), KF_FIELD(kf_node, src, "src"), KF_FIELD(kf_node, attr, "attr"),
     KF_FIELD(kf_node, shape, "shape"), KF_FIELD(kf_node, dtype, "dtype"), KF_FIELD(kf_node, device, "device"),
     KF_FIELD(kf_node, place, "place"), KF_FIELD(kf_node, realized, "realized"),
-    {"depth", T_PYSSIZET, offsetof(kf_node, depth), 0, NULL}, KF_WEAK(kf_node), {NULL, 0, 0, 0, NULL}};
+    {"depth", T_PYSSIZET, offsetof(kf_node, depth), 0, NULL},
+    {"apart", T_BOOL, offsetof(kf_node, is_apart), 0, NULL}, KF_WEAK(kf_node), {NULL, 0, 0, 0, NULL}};
 
 static PyType_Slot slots[] = {
     {Py_tp_traverse, kf_node_traverse}, {Py_tp_clear, kf_node_clear}, {Py_tp_dealloc, kf_node_forget},
@@ -493,6 +554,7 @@ static PyMethodDef functions[] = {
     {"binary", FAST(py_binary), "The node of a scalar operation on two arrays."},
     {"leaf", FAST(py_leaf), "The node of a buffer's elements."},
     {"set_apart", py_set_apart, METH_O, "Has a node be found no more, so that equal ones are others."},
+    {"own_node", FAST(py_own_node), "What a tensor that gradients flow through takes for a node."},
     {"alive", py_alive, METH_NOARGS, "Every node there is."},
     {"entries", py_entries, METH_NOARGS, "How many entries the table of nodes has."},
     {"set_nodes", py_set_nodes, METH_VARARGS, "Takes the class of nodes, and functions."},
@@ -502,6 +564,8 @@ static PyMethodDef functions[] = {
 int kf_add_nodes(PyObject *module)
 {
     if (!buffer_name && !(buffer_name = PyUnicode_InternFromString("buffer")))
+        return -1;
+    if (!reshape_name && !(reshape_name = PyUnicode_InternFromString("reshape")))
         return -1;
     kf_node_type = kf_add_type(module, "Node", &spec);
     return kf_node_type ? PyModule_AddFunctions(module, functions) : -1;

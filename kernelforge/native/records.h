@@ -15,14 +15,14 @@ Each is the base of a Python class.  All fields that hold objects lie one after 
 #include <stdint.h>
 
 /* kernelforge.node.Node.  mark: what tells it from others of its operation and sources; own: a hash of operation and
-   mark; hash: of the sources as well; visit: its number in the last walk that met it. */
+   mark; hash: of the sources as well; visit: its number in the last walk that met it; is_apart: nobody finds it. */
 typedef struct {
     PyObject_HEAD
     PyObject *weak;
     PyObject *op, *src, *attr, *shape, *dtype, *device, *place, *realized, *mark;
     Py_ssize_t depth;
     uint64_t own, hash, visit;
-    bool is_entered;
+    bool is_entered, is_apart;
 } kf_node;
 
 /* Whether a node has all its fields: Python may make one without, and take fields away. */
@@ -140,6 +140,11 @@ int kf_add_made(PyObject *module);
 /* Whether an object, or NULL, is a node that has all its fields. */
 bool kf_is_node(PyObject *given);
 
+/* What a tensor that gradients flow through takes for a node, which is nobody else's: who was found rather than made is
+   another's, or a part of what another computes, so a sibling takes its place; the node of the tensor it is computed of
+   gets an alias.  Steals and gives a reference; NULL with an error set. */
+kf_node *kf_own(kf_node *node, const kf_node *of);
+
 /* The node of a buffer, in a shape, of its own type or another; a new reference. */
 kf_node *kf_leaf(PyObject *buffer, PyObject *shape, PyObject *dtype);
 
@@ -152,6 +157,9 @@ kf_node *kf_interned(PyObject *op, PyObject *mark, PyObject *src, PyObject *attr
 
 /* A tensor of a node, which it takes the reference of; the user's frame is so far up, or further. */
 PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up);
+
+/* The same of what is computed of a tensor, whose node may be this one. */
+PyObject *kf_wrapped_of(PyTypeObject *type, kf_node *node, PyObject *tracked, long up, const kf_node *of);
 
 /* The node of a scalar operation on two arrays of the same shape and type; a new reference. */
 kf_node *kf_binary(PyObject *op, kf_node *a, kf_node *b);

@@ -134,7 +134,7 @@ static int carries(PyObject *dtype)
     return is;
 }
 
-PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up)
+PyObject *kf_wrapped_of(PyTypeObject *type, kf_node *node, PyObject *tracked, long up, const kf_node *of)
 {
     if (!node)
         return NULL;
@@ -155,6 +155,8 @@ PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long 
             return NULL;
         node = (kf_node *)constant_node;
         tracked = Py_None;
+    } else if (flows > 0 && tracked == Py_True && !(node = kf_own(node, of))) {
+        return NULL;
     }
     if (flows >= 0 && (node->place != Py_None || find_place(node, up)))
         tensor = plainly(type, node, tracked);
@@ -167,6 +169,11 @@ PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long 
             Py_CLEAR(tensor);
     }
     return tensor;
+}
+
+PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up)
+{
+    return kf_wrapped_of(type, node, tracked, up, NULL);
 }
 
 static bool is_node(PyObject *given)
@@ -198,7 +205,8 @@ static PyObject *derived(PyObject *given, PyObject *node)
     kf_tensor *self = (kf_tensor *)given;
     if (!is_node(node))
         return NULL;
-    return kf_wrapped(Py_TYPE(given), (kf_node *)Py_NewRef(node), either(self->tracked, Py_None), 0);
+    return kf_wrapped_of(Py_TYPE(given), (kf_node *)Py_NewRef(node), either(self->tracked, Py_None), 0,
+                      (kf_node *)self->node);
 }
 
 /* ------------------------------------------------------------------------------------------------ arithmetic */

@@ -26,7 +26,7 @@ from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
 from kernelforge.growth import due, grew
 from kernelforge.held import hold
-from kernelforge.interning import new_node
+from kernelforge.interning import new_node, own_node
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.later import later
@@ -247,15 +247,18 @@ class Core(_Fields):
     if TYPE_CHECKING or compiled is None:  # else in native/tensors.c
 
         @classmethod
-        def _wrap(cls, node: Node, tracked: bool | None, up: int = 1) -> Self:
+        def _wrap(cls, node: Node, tracked: bool | None, up: int = 1, of: Node | None = None) -> Self:
             """A tensor of a node; tracked says whether gradients flow through it.
 
             up  how many frames above this one the user's call is at least
+            of  that of the tensor it is computed of
             """
             tensor = _new(cls)
             tracked = tracked if node.dtype.is_inexact else None
             if tracked and not grad_enabled.get():
                 node, tracked = graph.detach(node), None
+            elif tracked:
+                node = own_node(node, of)
             tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
             if node.place is None:
                 _put_down(node, _getframe(up))
@@ -265,7 +268,7 @@ class Core(_Fields):
 
         def _derived(self, node: Node) -> Self:
             """The tensor of a node computed from this tensor alone."""
-            return self._wrap(node, self._tracked or None)
+            return self._wrap(node, self._tracked or None, of=self._node)
 
     def _view(self, node: Node, *steps: Step) -> Self:
         """The tensor of a node that steps lead to: changes in place of one are changes of the other."""
