@@ -266,13 +266,14 @@ class Planner:
         self.plan.steps.append(step)
 
     def _is_in_place(self, group: Group) -> bool:
-        """Has a base stay where it is, if it is an intermediate result that nothing else reads; False for others."""
+        """Has a base stay where it is, if it is an intermediate result that nothing else reads; False for others, and
+        for a tally, which is longer than its base."""
         (node,) = group.outputs
         base = storage(node.src[0])
         if group.inputs != (base,) or base not in self.slot or base in self.wanted or self.readers[base] > 1:
             return False
         slot = self.plan.slots[self.slot[base]]
-        if slot.role != "scratch" or slot.device != (group.device or self.device):
+        if slot.role != "scratch" or slot.device != (group.device or self.device) or slot.size != node.size:
             return False
         self.slot[node] = self.slot[base]
         return True

@@ -12,6 +12,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.errors import ShapeError
 from kernelforge.fusion.fuse import groups
 from kernelforge.graph import Node
+from kernelforge.realize import read, realize
 from kernelforge.rewrites.tallies import without_tallies
 from tests.evaluate import evaluate
 from tests.fused import interpreted
@@ -46,6 +47,19 @@ def test_two_halves_mean_the_same(node: Node) -> None:
     (halves,) = without_tallies([node], SM90)
     assert all(x.op != "tally" for x in graph.toposort([halves]))
     np.testing.assert_array_equal(evaluate(halves), evaluate(node))
+
+
+@pytest.mark.parametrize("device", ["NUMPY", "CPU"])
+@given(node=tallies())
+def test_a_tally_of_what_was_computed_has_memory_of_its_own(device: str, node: Node) -> None:
+    """A base that nothing else reads stays in its place for a scatter; a tally is longer."""
+    base, index, x = (graph.reshape(graph.buffer(Buffer.from_numpy(evaluate(a), a.dtype, device)), a.shape)
+                      for a in node.src)  # fmt: skip
+    begun = graph.scatter(graph.flip(base, (0,)), index, x, node.attr[0], "add")
+    counted = graph.elementwise("mul", again := graph.tally(begun, index, x, *node.attr), again)
+    expected = evaluate(counted)
+    realize([counted])
+    np.testing.assert_array_equal(read(counted).reshape(counted.shape), expected)
 
 
 def test_a_tally_counts_and_numbers() -> None:
