@@ -1,10 +1,12 @@
 """The readable form: exact text for small kernels, one text per kernel, no text that grows with sharing."""
 
+from math import isfinite
+
 from hypothesis import given
 
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard, constant, dynamic
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
+from codegen.ir import Const, Expr, Kernel, Param, Store, apply, const, coord, load, reduce, valid
 from codegen.rewrites.rewrite import prepare
 from codegen.schedule import Inner, Schedule, Stage, Step
 from codegen.show import show
@@ -95,8 +97,10 @@ def test_text_is_linear_in_shared_values() -> None:
 @given(kernels())
 def test_different_kernels_have_different_text(kernel: Kernel) -> None:
     """Changing one constant of the program shows."""
-    text = show(prepare(kernel))
-    store = kernel.stores[0]
+    done = prepare(kernel)
+    text, store = show(done), kernel.stores[0]
+    if any(isinstance(x.value, Const) and not isfinite(x.value.value) for x in done.stores):
+        return  # that stay what they are, whatever is added
     if store.value.dtype.is_float and store.mode == "set" and not store.value.dtype.is_narrow_float:
         changed = Store(store.param, store.index, w.add(store.value, const(123, store.value.dtype)), store.guards,
                         order=store.order)  # fmt: skip
