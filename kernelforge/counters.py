@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
 
+from kernelforge.members import members
 from kernelforge.native import NO_MORE, record
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Counters(_Fields):
 
     @property
     def mem_used(self) -> int:
-        return sum(pool.bytes_used for pool in self.pools)
+        return sum(pool.bytes_used for pool in members(self.pools))
 
     def reset(self) -> None:
         """Set everything but mem_used to zero."""

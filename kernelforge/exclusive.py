@@ -21,17 +21,26 @@ _planning: Final[list[None]] = []  # something while a graph is planned: then C 
 
 
 class Planning:
-    """A context in which no other thread gives nodes their buffers."""
+    """What a thread that has the lock plans in: no other gives nodes their buffers.
+
+    The lock is taken by a `with` of its own, which nothing can interrupt between taking it and being sure to free it.
+    """
 
     __slots__ = ()
 
     def __enter__(self) -> None:
-        lock.acquire()
-        _planning.append(None)
+        before = len(_planning)
+        try:
+            _planning.append(None)
+        except BaseException:  # something interrupts, before that is done or after
+            del _planning[before:]
+            raise
 
     def __exit__(self, *_: object) -> None:
         _planning.pop()
-        lock.release()
+
+
+planning: Final = Planning()
 
 
 def give(nodes: Sequence[Node], buffers: Sequence[Buffer]) -> None:

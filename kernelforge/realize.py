@@ -171,7 +171,7 @@ def realize(
     """
     while _pending(nodes):
         with exclusive.lock:
-            with exclusive.Planning():
+            with exclusive.planning:
                 pending = _pending(nodes)
                 if not pending:
                     return None  # another thread has computed it
@@ -349,7 +349,7 @@ def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:
 
     None where there is nothing to gain.  Its leaves and results are in the order of those of `realize`; nothing runs.
     """
-    with exclusive.Planning():
+    with exclusive.lock, exclusive.planning:
         pending = _pending(nodes)
         found = structure_on(pending, _device(pending))
         leaves = cast(list[Buffer], found.leaves)
@@ -600,7 +600,7 @@ def planned(nodes: Sequence[Node]) -> list[Step]:
 def _fresh(pending: Sequence[Node]) -> Plan:
     """A plan for nodes, whether or not there is one."""
     device = _device(pending)
-    with exclusive.Planning():
+    with exclusive.lock, exclusive.planning:
         leaves = cast(list[Buffer], structure_on(pending, device).leaves)
         return planner.make_plan(pending, leaves, device, choice=tried.choice(device))
 

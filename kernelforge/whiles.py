@@ -15,6 +15,7 @@ from kernelforge import graph
 from kernelforge.calls import Recipe, placeholders, reached
 from kernelforge.errors import ArgumentError
 from kernelforge.graph import LEAVES, Node, elementwise, toposort, uniform
+from kernelforge.members import members
 from kernelforge.node import waiting
 from kernelforge.rewrites.lifted import lifted
 from kernelforge.structure import structure
@@ -108,7 +109,7 @@ def together(nodes: Sequence[Node]) -> list[Node]:
     """Nodes, and the other states, still to be computed, of the loops they depend on."""
     loops = {(x.attr.loop, x.src) for x in toposort(nodes, into_realized=False) if x.op == "while"}
     known = set(nodes)
-    others = [x for x in waiting if x.realized is None and x not in known and (x.attr.loop, x.src) in loops]
+    others = [x for x in members(waiting) if x.realized is None and x not in known and (x.attr.loop, x.src) in loops]
     return [*nodes, *sorted(others, key=lambda x: x.attr.place)] if loops else list(nodes)
 
 

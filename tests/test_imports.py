@@ -24,7 +24,7 @@ ORDER = {
                          boxes gathers masks < items < moves stores words < dots < leaves < pack < printer < together <
                          __init__""",
     "codegen/triton": "scope text < grid tiles < descriptor dot < limits expr < store < printer < __init__",
-    "kernelforge": """blame collector later < settings errors < native variable kinds progress counters growth
+    "kernelforge": """blame collector later members < settings errors < native variable kinds progress counters growth
                       buffer dlpack recording < node < exclusive interning < graph < views shape structure hosted held
                       carried checked seen < grad < rewrites < kernels < ceilings tune < calls fusion <
                       loops whiles windows <

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import threading
 import warnings
@@ -392,6 +393,11 @@ def _compute(tensors: Sequence[Tensor]) -> None:
     missing = [tensor for tensor in tensors if tensor._stored is None]
     if missing:
         realize_tensors(tuple(missing))
+
+
+os.register_at_fork(  # children find their tensors as they are; taken before what a thread that captures waits for
+    before=_capturing.acquire, after_in_parent=_capturing.release, after_in_child=_capturing.release
+)
 
 
 def _named(function: Any) -> str:

@@ -17,6 +17,7 @@ from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
 from kernelforge.graph import Node
 from kernelforge.interning import new_node, set_apart
+from kernelforge.members import entries
 from kernelforge.recording import recorder, spelling
 from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.forgetting import forget, forgotten, is_lost
@@ -146,7 +147,7 @@ class Autograd(LowRank):
         nodes = [_place(places, target._node) for target in targets]
         wanted = [node for node in nodes if node is not None]
         _complain_if_forgotten(places, wanted if len(wanted) == len(nodes) else [])
-        keep = {node: x._add_gradient for node, x in retained.items() if node in places}  # type: ignore[attr-defined]
+        keep = {node: x._add_gradient for node, x in entries(retained) if node in places}  # type: ignore[attr-defined]
         found = iter(self._derivatives(cotangent, wanted, cuts, early=True, keep=keep))
         return [None if node is None else x._as_hooked(next(found), self._tracked) for x, node in zip(targets, nodes)]
 
@@ -175,9 +176,9 @@ class Autograd(LowRank):
         cotangent = self._cotangent(gradient)
         places = _places(self._node)
         wanted = None if inputs is None else [inputs] if isinstance(inputs, Core) else list(inputs)
-        reached = [(node, tensor) for node, tensor in list(leaves.items()) if node in places]  # see _place
+        reached = [(node, tensor) for node, tensor in entries(leaves) if node in places]  # see _place
         targets: dict[Node, Self] = dict(reached)  # type: ignore[arg-type]
-        targets.update({node: tensor for node, tensor in retained.items() if node in places})  # type: ignore[misc]
+        targets.update({node: tensor for node, tensor in entries(retained) if node in places})  # type: ignore[misc]
         if wanted is not None:
             targets = self._chosen(places, wanted)
         elif not targets and not self._tracked:

@@ -16,6 +16,7 @@ from kernelforge.carried import unasked
 from kernelforge.execution.ownership import ALONE, references
 from kernelforge.graph import Node
 from kernelforge.interning import alive, let_go
+from kernelforge.members import members
 from kernelforge.tensor.core import leaves
 from kernelforge.tensor.stops import stops
 
@@ -34,12 +35,14 @@ def forget(nodes: Iterable[Node], named: Set[Node] = frozenset()) -> None:
     named  nodes of tensors; to ask for a gradient with respect to one that takes no part in gradients is an error from
            now on
     """
+    asked: list[Node] | None = None
     waiting: list[Node] | None = None
     names = {y for x in named if x.device is not None for y in _names(x)}
     for node in nodes:
         if node.realized is None or node.op == "buffer" or node.device is None or _leads_to(node, _is_target):
             continue  # what is on no device is made of nothing, and shared by all that make the same
-        if _is_crossed(node, gradients):
+        asked = members(gradients) if asked is None else asked
+        if _is_crossed(node, asked):
             waiting = _waiting(named or held(alive())) if waiting is None else waiting
             if _is_crossed(node, waiting):
                 continue

@@ -18,6 +18,7 @@ from weakref import WeakSet
 import numpy as np
 
 from kernelforge.errors import KindError
+from kernelforge.members import members
 from kernelforge.recording import recorder
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -119,7 +120,7 @@ def refuse(what: str) -> None:
 
 def states() -> list[tuple[Generator, tuple[int, int]]]:
     """What all generators have come to."""
-    return [(generator, generator.reached()) for generator in list(_alive)]
+    return [(generator, generator.reached()) for generator in members(_alive)]
 
 
 def current() -> Generator:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import warnings
 from collections.abc import Callable
 from random import Random
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
+from types import FrameType
+from typing import Any
+from weakref import WeakSet, WeakValueDictionary
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import Context, Tensor, jit
+from kernelforge import Context, Tensor, exclusive, jit
 from kernelforge.execution import saved
+from kernelforge.members import entries, members
 from kernelforge.planning import plan as planner
 
 THREADS = 4
@@ -154,3 +162,127 @@ def test_captures_of_several_kinds_in_several_threads() -> None:
             assert np.allclose(found.numpy(), np.sin(rows * values * times + shift), atol=1e-5)
 
     together(work)
+
+
+class Kept:
+    """Something that weak references can be made to."""
+
+
+def test_members_of_weak_collections_as_another_thread_adds_some() -> None:
+    some, table, kept = WeakSet[Kept](), WeakValueDictionary[int, Kept](), list[Kept]()
+
+    def add() -> None:
+        kept.append(Kept())
+        some.add(kept[-1])
+        table[len(kept)] = kept[-1]
+
+    for _ in range(1000):
+        add()
+    before, over = sys.getswitchinterval(), Event()
+
+    def others() -> None:
+        while not over.is_set() and len(kept) < 20_000:
+            add()
+
+    sys.setswitchinterval(1e-6)
+    thread = Thread(target=others)
+    thread.start()
+    try:
+        for _ in range(50):
+            assert len(members(some)) >= 1000
+            assert len(entries(table)) >= 1000
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(before)
+    assert dict(entries(table)) == dict(enumerate(kept, 1))
+    assert set(members(some)) == set(kept)
+
+
+def test_gradients_as_other_threads_make_leaves() -> None:
+    values, over, kept = np.linspace(1, 2, 5, dtype=np.float32), Event(), list[Tensor]()
+
+    def others() -> None:
+        while not over.is_set() and len(kept) < 50_000:
+            kept.append(Tensor(values, requires_grad=True, device="NUMPY"))
+
+    x = Tensor(values, requires_grad=True, device="NUMPY")
+    (x * x).sum().backward()
+    before, thread = sys.getswitchinterval(), Thread(target=others)
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(40):
+            (x * x).sum().backward()
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(before)
+    assert x.grad is not None
+    assert np.allclose(x.grad.numpy(), 41 * 2 * values, rtol=1e-4)
+
+
+@pytest.mark.parametrize("line", [1, 2, 3])
+def test_what_interrupts_a_plan_leaves_others_to_plan(line: int) -> None:
+    left = [line]
+
+    def trace(frame: FrameType, event: str, given: Any) -> Any:
+        if frame.f_code is not exclusive.Planning.__enter__.__code__:
+            return None if event == "call" else trace
+        if event == "line":
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+        return trace
+
+    x = Tensor(np.linspace(0, 1, 3 + line, dtype=np.float32)) * 7 + line
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with Context(OPEN=0), pytest.raises(KeyboardInterrupt):
+            x.realize()
+    finally:
+        sys.settrace(before)
+    free = list[bool]()
+
+    def take() -> None:
+        free.append(exclusive.lock.acquire(timeout=5))
+        if free[0]:
+            exclusive.lock.release()
+
+    thread = Thread(target=take)
+    thread.start()
+    thread.join()
+    assert free == [True]
+    assert np.allclose(x.numpy(), np.linspace(0, 1, 3 + line) * 7 + line, atol=1e-5)
+
+
+def test_children_of_a_process_capture_whatever_was_captured_as_it_was_forked() -> None:
+    begun, over = Event(), Event()
+
+    @jit
+    def slowly(x: Tensor) -> Tensor:
+        begun.set()
+        over.wait(1)
+        return x + 1
+
+    @jit
+    def step(x: Tensor) -> Tensor:
+        return x * 2
+
+    x = Tensor(np.ones(3, dtype=np.float32), device="NUMPY")
+    thread = Thread(target=lambda: slowly(x))
+    thread.start()
+    begun.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        signal.alarm(30)
+        try:
+            os._exit(0 if step(x).tolist() == [2.0, 2.0, 2.0] else 1)
+        finally:
+            os._exit(2)
+    over.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
