@@ -20,6 +20,7 @@ from kernelforge.native import compiled
 from kernelforge.node import Node, Shape
 
 SWEPT_FROM: Final = 8192  # entries of the table from which those of dead nodes are looked for
+MOST_STEPS: Final = 64  # of one view
 
 
 def common_device(op: str, src: tuple[Node, ...]) -> str | None:
@@ -137,16 +138,36 @@ if TYPE_CHECKING or compiled is None:
         """What a tensor that gradients flow through takes for a node, which is nobody else's.
 
         Who was found rather than made is another's, or a part of what another computes: a sibling of the same sources
-        takes its place.  The node of the tensor it is computed of gets an alias, whose gradient goes on to it.
+        takes its place.  So do siblings of what leads to it from the node of the tensor it is computed of, which may be
+        what others took.  That node itself gets an alias, whose gradient goes on to it.
         """
         is_found, _last_found[0] = _last_found[0] == id(node) and bool(node.src), 0
-        if node is not of and not is_found:
+        if node is of:
+            return _apart(node, "reshape", (node,), node.shape)
+        way = _way(node, of)
+        if not is_found and len(way) < 2:
             return node
-        op, src, attr = ("reshape", (node,), node.shape) if node is of else (node.op, node.src, node.attr)
-        made = _made(("apart", object()), op, src, attr, node.shape, node.dtype, node.device)
-        made.place, made.apart = node.place, True
-        if node is not of and node.realized is not None:
-            made.realized, made.depth = node.realized, 0
+        src = way[-1].src
+        for step in reversed(way):
+            made = _apart(step, step.op, src, step.attr)
+            if step.realized is not None:
+                made.realized, made.depth = step.realized, 0
+            src = (made,)
+        return src[0]
+
+    def _way(node: Node, of: Node | None) -> list[Node]:
+        """What leads to a node from another, each the only source of the one before; the node alone if nothing does."""
+        way = [node]
+        while of is not None and len(way) <= MOST_STEPS and len(way[-1].src) == 1:
+            if way[-1].src[0] is of:
+                return way
+            way.append(way[-1].src[0])
+        return [node]
+
+    def _apart(like: Node, op: str, src: tuple[Node, ...], attr: Any) -> Node:
+        """A node nobody finds, of the shape, type and line of another."""
+        made = _made(("apart", object()), op, src, attr, like.shape, like.dtype, like.device)
+        made.place, made.apart = like.place, True
         return made
 
     def alive() -> list[Node]:

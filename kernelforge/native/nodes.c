@@ -14,7 +14,7 @@ static PyObject *line_now, *common_device, *elementwise, *results, *results_of_o
 
 /* ------------------------------------------------------------------------------------------------ the table */
 
-enum { SMALLEST = 1024 };
+enum { SMALLEST = 1024, MOST_STEPS = 64 /* of one view */ };
 
 static struct {
     kf_node **nodes;
@@ -416,16 +416,43 @@ static kf_node *make_apart(struct identity *given, const kf_node *like, PyObject
     return node;
 }
 
-/* A node with the operation, sources and elements of another. */
-static kf_node *sibling(kf_node *node)
+/* A node with the operation and elements of another, of the same sources or their likes. */
+static kf_node *sibling(const kf_node *node, PyObject *src)
 {
     struct identity identity = {.op = node->op, .mark = node->mark, .own = node->own};
-    set_sources(&identity, node->src);
+    set_sources(&identity, src);
     kf_node *made = make_apart(&identity, node, node->attr);
     if (made && node->realized != Py_None) {
         kf_put(&made->realized, node->realized);
         made->depth = 0;
     }
+    return made;
+}
+
+/* Whether somebody else holds one of the nodes that lead from a node to another, each the only source of the next. */
+static bool leads_over_others(const kf_node *node, const kf_node *of)
+{
+    bool is_shared = false;
+    for (int i = 0; of && i < MOST_STEPS && PyTuple_Size(node->src) == 1; i++) {
+        node = (kf_node *)PyTuple_GetItem(node->src, 0);
+        if (node == of)
+            return is_shared;
+        is_shared = is_shared || Py_REFCNT((PyObject *)node) > 1;
+    }
+    return false;
+}
+
+/* Siblings of a node and of all that lead to it from another. */
+static kf_node *retraced(const kf_node *node, const kf_node *of)
+{
+    const kf_node *before = (kf_node *)PyTuple_GetItem(node->src, 0);
+    if (before == of)
+        return sibling(node, node->src);
+    kf_node *own = retraced(before, of);
+    PyObject *src = own ? PyTuple_Pack(1, own) : NULL;
+    kf_node *made = src ? sibling(node, src) : NULL;
+    Py_XDECREF(src);
+    Py_XDECREF((PyObject *)own);
     return made;
 }
 
@@ -439,10 +466,11 @@ static kf_node *alias(kf_node *node)
 kf_node *kf_own(kf_node *node, const kf_node *of)
 {
     bool is_found = node == last_found && PyTuple_Size(node->src) > 0;
+    bool is_retraced = node != of && leads_over_others(node, of);
     last_found = NULL;
-    if (node != of && !is_found)
+    if (node != of && !is_found && !is_retraced)
         return node;
-    kf_node *own = node == of ? alias(node) : sibling(node);
+    kf_node *own = node == of ? alias(node) : is_retraced ? retraced(node, of) : sibling(node, node->src);
     last_found = NULL;
     Py_DECREF((PyObject *)node);
     return own;

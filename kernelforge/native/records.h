@@ -141,8 +141,8 @@ int kf_add_made(PyObject *module);
 bool kf_is_node(PyObject *given);
 
 /* What a tensor that gradients flow through takes for a node, which is nobody else's: who was found rather than made is
-   another's, or a part of what another computes, so a sibling takes its place; the node of the tensor it is computed of
-   gets an alias.  Steals and gives a reference; NULL with an error set. */
+   another's, or a part of what another computes, so a sibling takes its place, and siblings that of what leads to it from
+   the node of the tensor it is computed of; that node itself gets an alias.  Steals and gives a reference; NULL with an error set. */
 kf_node *kf_own(kf_node *node, const kf_node *of);
 
 /* The node of a buffer, in a shape, of its own type or another; a new reference. */

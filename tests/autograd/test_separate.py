@@ -108,6 +108,43 @@ def test_gradients_of_all_tensors_are_those_of_torch(seed: int) -> None:
         np.testing.assert_allclose(others, values, 2e-3, 2e-4, err_msg=f"tensor {number} of program {seed}")
 
 
+VIEWS: list[Callable[[Any], Any]] = [
+    lambda x: x[0],
+    lambda x: x[0:1],
+    lambda x: x[0, 1],
+    lambda x: x[0:1, 1:2],
+    lambda x: x[0:1, 1],
+    lambda x: x[1:3],
+    lambda x: x[1:3, None],
+    lambda x: x[:, ::2],
+    lambda x: x[1:, ::2],
+    lambda x: x[None],
+    lambda x: x[None, None],
+    lambda x: x.unsqueeze(0),
+    lambda x: x.view(1, *SHAPE),
+    lambda x: x.expand(2, *SHAPE),
+    lambda x: x.expand(5, 2, *SHAPE),
+    lambda x: x.narrow(0, 1, 2),
+    lambda x: x.chunk(3)[0],
+    lambda x: x.unbind()[0],
+    lambda x: x.diagonal(),
+    lambda x: x.T[0],
+    lambda x: x.T,
+]
+
+
+@pytest.mark.parametrize("is_leaf", [False, True])
+def test_no_view_is_a_part_of_another(is_leaf: bool) -> None:
+    for first in VIEWS:
+        for second in VIEWS:
+            x = Tensor(np.arange(12, dtype=np.float32).reshape(SHAPE), requires_grad=True)
+            x = x if is_leaf else x * 2
+            y = first(x)
+            z = second(x)
+            assert kernelforge.autograd.grad(z.sum(), [y], allow_unused=True)[0] is None
+            assert kernelforge.autograd.grad(y.sum(), [z], allow_unused=True)[0] is None
+
+
 def test_what_is_computed_alike_is_computed_once() -> None:
     x, w = (Tensor(np.ones((8, 8), np.float32), requires_grad=True) for _ in range(2))
     before = GlobalCounters.kernel_count
