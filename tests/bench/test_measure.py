@@ -55,7 +55,7 @@ def test_the_two_sides_alternate_in_changing_order(work: Callable[[float], None]
         return call
 
     ratio(side("ours"), side("theirs"), rounds=4)
-    first = 1 + -(-FIRST // 3)  # the one that may compile, and those that tell how long one takes
+    first = 2 + -(-FIRST // 3)  # the one that may compile, the longest, and others that tell how long one takes
     assert Counter(calls) == {"ours": first + 8, "theirs": first + 8}
     timed = calls[2 * first + 1 :: 2]
     untimed = calls[2 * first :: 2]  # each timing comes after a call that is not timed
