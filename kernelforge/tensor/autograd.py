@@ -376,11 +376,14 @@ def _places(root: Node) -> dict[object, Node]:
 def _place(places: dict[object, Node], target: Node) -> Node | None:
     """The node in the history that target names: itself, or the one whose computed buffer it shows.
 
-    A leaf's node is nobody else's: buffers it shares with others do not count.
+    A leaf's node is nobody else's, and so is one that was set apart from those computed alike: buffers it shares with
+    others do not count.
     """
     found = places.get(target)
     if found is None and target.realized is not None:
         found = places.get(target.realized)
+        if found is not None and (found.apart or target.apart):
+            return None
     base = target.src[0] if target.op == "reshape" else target
     if found is None and base.op == "buffer":
         found = places.get(base.attr)
