@@ -363,6 +363,7 @@ def test_one_operation_runs_again_without_a_look_at_its_structure(
         return tuple(np.random.default_rng(next(seeds)).random((5, 5), np.float32) for _ in range(2))  # type: ignore
 
     monkeypatch.setattr("kernelforge.planning.open_plans._families", {})  # nor plans for other sizes
+    monkeypatch.setattr("kernelforge.planning.open_plans._kinds", {})
     monkeypatch.setattr("kernelforge.realize._plans", {})
     monkeypatch.setattr("kernelforge.realize._bound", Bound())  # of the kernels of these, not of those of other tests
     seeds = itertools.count()
