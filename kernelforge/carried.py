@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from kernelforge.graph import Node, uniform
 
-MOST_KINDS: Final = 1024
+MOST_KINDS: Final = 1 << 14
 
 unasked: Final[WeakKeyDictionary[Node, int]] = WeakKeyDictionary()  # computed; how often it was to forget how
 kinds: Final[set[tuple[object, ...]]] = set()  # of values that loops carried on

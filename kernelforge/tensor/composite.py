@@ -110,7 +110,8 @@ def _renew() -> None:
         compiled.forget_met()
     for cls in _unchanged:
         getattr(cls, "exp", None)
-        _methods[0] = tuple([value for base in cls.__mro__[1:-1] for value in vars(base).values()])
+        values = [value for base in cls.__mro__[1:-1] for value in vars(base).values()]
+        _methods[0] = tuple([value for value in values if hasattr(type(value), "__get__")])  # no numbers, which change
 
 
 def _follow_changes() -> None:
