@@ -35,14 +35,12 @@ def forget(nodes: Iterable[Node], named: Set[Node] = frozenset()) -> None:
     named  nodes of tensors; to ask for a gradient with respect to one that takes no part in gradients is an error from
            now on
     """
-    asked: list[Node] | None = None
     waiting: list[Node] | None = None
     names = {y for x in named if x.device is not None for y in _names(x)}
     for node in nodes:
         if node.realized is None or node.op == "buffer" or node.device is None or _leads_to(node, _is_target):
             continue  # what is on no device is made of nothing, and shared by all that make the same
-        asked = members(gradients) if asked is None else asked
-        if _is_crossed(node, asked):
+        if _is_crossed(node, members(gradients)):  # gone before `held` counts what holds these
             waiting = _waiting(named or held(alive())) if waiting is None else waiting
             if _is_crossed(node, waiting):
                 continue
@@ -77,9 +75,12 @@ def _names(node: Node) -> list[Node | Buffer]:
     return [node] if buffer is None else [node, buffer]
 
 
-def _unasked() -> list[Node]:
-    """What was not asked for, to which other threads may add meanwhile."""
-    return [node for reference in unasked.keyrefs() if (node := reference()) is not None]
+def _unasked() -> Iterator[Node]:
+    """What was not asked for, to which other threads may add meanwhile; nothing holds it but who looks at it."""
+    for reference in unasked.keyrefs():
+        node = reference()
+        if node is not None:
+            yield node
 
 
 def forget_unasked() -> None:
