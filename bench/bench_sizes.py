@@ -12,7 +12,7 @@ from math import exp, log, prod
 
 import numpy as np
 
-from kernelforge import Context, GlobalCounters, Tensor, realize
+from kernelforge import Context, GlobalCounters, Tensor, met
 from kernelforge.realize import synchronize
 
 WIDTH, HEADS = 64, 4
@@ -112,9 +112,9 @@ def ratios(function: Function, sizes: list[tuple[int, ...]]) -> list[float]:
 
 def bench_windows_and_products() -> None:
     """One thread: KF_THREADS=1; no size may have kernels of its own meanwhile."""
-    draw, before = random.Random(1), (realize.OFTEN, realize.SOON)
+    draw, before = random.Random(1), (met.OFTEN, met.SOON)
     print()
-    realize.OFTEN = realize.SOON = 1 << 30
+    met.OFTEN = met.SOON = 1 << 30
     for made in convolutions, products:
         found: list[tuple[float, str]] = []
         for _ in range(LAYERS):
@@ -124,7 +124,7 @@ def bench_windows_and_products() -> None:
         mean = exp(sum(log(ratio) for ratio, _ in found) / len(found))
         print(f"{made.__name__:14} {len(found)} sizes: {mean:4.2f} of the time of own kernels in the geometric mean")
         print("".join(f"    {ratio:4.2f} {name}\n" for ratio, name in sorted(found, reverse=True)[:3]), end="")
-    realize.OFTEN, realize.SOON = before
+    met.OFTEN, met.SOON = before
 
 
 def bench_sizes() -> None:

@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 
 from bench.measure import environment, table
-from kernelforge import Context, GlobalCounters, Tensor, nn, realize
+from kernelforge import Context, GlobalCounters, Tensor, met, nn
 from kernelforge.func import scan
 from kernelforge.realize import synchronize
 
@@ -178,8 +178,8 @@ def row(name: str, seed: int) -> list[str]:
 
 def beside_own(function: Function, sizes: Sequence[tuple[int, int]]) -> list[float]:
     """The least time of each size beside that with kernels of its own."""
-    found, often = [], realize.OFTEN
-    realize.OFTEN = 1 << 30
+    found, often = [], met.OFTEN
+    met.OFTEN = 1 << 30
     for size in sizes:
         x = Tensor.randn(*size, WIDTH).realize()
         best = dict[int, float]()
@@ -187,7 +187,7 @@ def beside_own(function: Function, sizes: Sequence[tuple[int, int]]) -> list[flo
             with Context(OPEN=is_open):
                 best[is_open] = min(seconds(function, x) for _ in range(ROUNDS))
         found.append(best[1] / best[0])
-    realize.OFTEN = often
+    met.OFTEN = often
     return found
 
 

@@ -16,6 +16,7 @@ from codegen.dtypes import DType
 from kernelforge.blame import current_line
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DeviceError
+from kernelforge.exclusive import lock
 from kernelforge.native import compiled
 from kernelforge.node import Node, Shape
 
@@ -217,6 +218,7 @@ def let_go(node: Node) -> None:
 
     It holds when no gradient is going to ask how it was computed.  Whatever uses the node sees the same elements.
     """
-    if node.realized is not None and node.op != "buffer":
-        _forget_source(node)
-        node.op, node.src, node.attr, node.realized = "buffer", (), node.realized, None
+    with lock:  # while others plan, nodes stay as they are
+        if node.realized is not None and node.op != "buffer":
+            _forget_source(node)
+            node.op, node.src, node.attr, node.realized = "buffer", (), node.realized, None

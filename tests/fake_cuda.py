@@ -28,8 +28,8 @@ from kernelforge.execution import faults
 from kernelforge.kernels import cuda_build, cuda_devices, cuda_driver, device
 from kernelforge.kernels.triton_compile import Binary
 from kernelforge.kernels.workers import Crew
+from kernelforge.met import plans_of
 from kernelforge.planning import plan
-from kernelforge.realize import _plans
 from kernelforge.settings import Context
 from tests.codegen import triton_harness
 
@@ -588,5 +588,5 @@ def _forget() -> None:
     for name in [name for name in device._opened if name.startswith("CUDA")]:
         del device._opened[name]
     faults._pending.clear()
-    _plans.clear()
+    plans_of.clear()
     plan._templates.clear()

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from kernelforge import GlobalCounters, Tensor, realize
+from kernelforge import GlobalCounters, Tensor, met
 
 ROUNDS = 12
 AGAIN = 2  # graphs that may be new all the same, by what was forgotten first: without, each round has two
@@ -53,8 +53,8 @@ def with_momentum() -> Iterator[float]:
 def test_what_a_loop_carries_on_is_computed_once_it_was_carried_on_before(
     program: Callable[[], Iterator[float]], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realize, "_plans", {})
-    monkeypatch.setattr(realize, "_single", {})
+    monkeypatch.setattr(met, "plans_of", {})
+    monkeypatch.setattr(met, "single", {})
     rounds = program()
     assert all(abs(off) < 1e-4 for off in islice(rounds, ROUNDS))
     before = GlobalCounters.plans

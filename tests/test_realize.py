@@ -364,8 +364,8 @@ def test_one_operation_runs_again_without_a_look_at_its_structure(
 
     monkeypatch.setattr("kernelforge.planning.open_plans._families", {})  # nor plans for other sizes
     monkeypatch.setattr("kernelforge.planning.open_plans._kinds", {})
-    monkeypatch.setattr("kernelforge.realize._plans", {})
-    monkeypatch.setattr("kernelforge.realize._bound", Bound())  # of the kernels of these, not of those of other tests
+    monkeypatch.setattr("kernelforge.met.plans_of", {})
+    monkeypatch.setattr("kernelforge.met._bound", Bound())  # of the kernels of these, not of those of other tests
     seeds = itertools.count()
     for _ in range(2):
         function(*[Tensor(values).realize() for values in drawn()]).realize()

@@ -14,7 +14,8 @@ from weakref import getweakrefcount
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.execution.running import rerun
-from kernelforge.realize import Ran, circumstances
+from kernelforge.met import circumstances
+from kernelforge.realize import Ran
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.core import pending
 

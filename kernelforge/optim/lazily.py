@@ -19,9 +19,10 @@ from kernelforge.execution.running import rerun
 from kernelforge.graph import buffer, uniform
 from kernelforge.growth import due
 from kernelforge.held import held_among
+from kernelforge.met import simply
 from kernelforge.node import waiting
 from kernelforge.planning.steps import Plan
-from kernelforge.realize import Ran, is_steady, simply
+from kernelforge.realize import Ran, is_steady
 from kernelforge.recording import recorder
 from kernelforge.settings import EAGER, NAN
 from kernelforge.structure import Structure, known_structure

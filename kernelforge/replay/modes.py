@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from codegen.dtypes import dtypes
 from kernelforge.kernels import Device
-from kernelforge.realize import circumstances
+from kernelforge.met import circumstances
 from kernelforge.settings import JIT, NAN, TRAINING, remembered
 from kernelforge.tensor.core import grad_enabled, narrow_type
 

@@ -15,7 +15,7 @@ import pytest
 
 from codegen.dtypes import dtypes
 from codegen.index import NO_GUARDS
-from kernelforge import Context, Device, GlobalCounters, Tensor, graph, realize, views
+from kernelforge import Context, Device, GlobalCounters, Tensor, graph, met, views
 from kernelforge.buffer import Buffer
 from kernelforge.checking import confirming
 from kernelforge.checking.judging import unlike
@@ -134,8 +134,8 @@ def operands() -> Iterator[tuple[Tensor, Tensor]]:
     """Two arrays; and no plan from before or for afterwards."""
 
     def forget() -> None:
-        for known in (plan._templates, realize._plans, realize._single):
-            known.clear()
+        plan._templates.clear()
+        met.forget()
         open_plans.forget()
         views._regrouped.cache_clear()
 

@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from kernelforge import Context, Tensor, realize
+from kernelforge import Context, Tensor, met, realize
 from kernelforge.native import compiled
 from tests.forgotten import forget_plans
 
@@ -28,14 +28,14 @@ def doubled(length: int, times: int) -> None:
 
 @pytest.mark.skipif(compiled is None, reason="needs the C module")
 def test_a_large_plan_is_known_until_it_has_outgrown_its_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realize, "OFTEN", 40)
-    asked, outgrown = list[int](), realize._outgrown
+    monkeypatch.setattr(met, "OFTEN", 40)
+    asked, outgrown = list[int](), met.outgrown
 
-    def counted(plans: realize.Plans, plan: realize.Plan) -> bool:
+    def counted(plans: met.Plans, plan: met.Plan) -> bool:
         asked.append(plans.runs)
         return outgrown(plans, plan)
 
-    monkeypatch.setattr(realize, "_outgrown", counted)
+    monkeypatch.setattr(met, "outgrown", counted)
     doubled(501, 1)
     doubled(517, 60)
     assert asked  # it was looked for in Python first,
@@ -45,7 +45,7 @@ def test_a_large_plan_is_known_until_it_has_outgrown_its_sizes(monkeypatch: pyte
 
 @pytest.mark.skipif(compiled is None, reason="needs the C module")
 def test_plans_that_are_let_go_of_are_known_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realize, "OFTEN", 40)
+    monkeypatch.setattr(met, "OFTEN", 40)
     monkeypatch.setattr(realize, "MOST_SIZED", 2)
     told = list[object]()
     monkeypatch.setattr(realize.compiled, "unknow", told.append)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernelforge import Context, Tensor, no_grad, realize
+from kernelforge import Context, Tensor, met, no_grad
 from kernelforge.kernels import Device
 
 N = 48
@@ -19,9 +19,9 @@ N = 48
 def small_operands_count() -> Iterator[None]:
     """Results also take the places of operands so small that nobody would look for them."""
     with pytest.MonkeyPatch.context() as patch, Context(OPEN=0):  # kernels for open sizes never take memory
-        patch.setattr(realize, "LEAST_SPARED", 0)
-        patch.setattr(realize, "_plans", {})
-        patch.setattr(realize, "_single", {})
+        patch.setattr(met, "LEAST_SPARED", 0)
+        patch.setattr(met, "plans_of", {})
+        patch.setattr(met, "single", {})
         yield
 
 
@@ -202,9 +202,9 @@ def test_an_interrupted_step_is_not_done_twice(monkeypatch: pytest.MonkeyPatch) 
 
 def test_little_memory_is_only_saved_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan that overwrites is never met by a graph whose operands something else needs."""
-    monkeypatch.setattr(realize, "LEAST_SPARED", 1 << 20)
-    monkeypatch.setattr(realize, "_plans", {})
-    monkeypatch.setattr(realize, "_single", {})
+    monkeypatch.setattr(met, "LEAST_SPARED", 1 << 20)
+    monkeypatch.setattr(met, "plans_of", {})
+    monkeypatch.setattr(met, "single", {})
     x = new()
     first = address(x)
     x.assign(x + 1).realize()
@@ -242,12 +242,12 @@ def updated(x: Tensor) -> Tensor:
 
 def functions() -> list[bool]:
     """Of the plans that overwrite an operand, whether they are functions."""
-    plans = [plan for plans in realize._plans.values() for plan in plans.made.values()]
+    plans = [plan for plans in met.plans_of.values() for plan in plans.made.values()]
     return [plan.single is not None for plan in plans if plan.takes]
 
 
 def test_a_plan_that_overwrites_becomes_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(met, "plans_of", {})
     x = repeated((8, 6))
     first = address(x)
     if not all(functions()):
@@ -285,9 +285,9 @@ def test_memory_that_runs_out_changes_nothing(times: int, monkeypatch: pytest.Mo
 
 
 def test_a_step_interrupted_behind_its_kernels_is_not_done_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(met, "plans_of", {})
     x = repeated((8, 6))
-    (plan,) = [plan for plans in realize._plans.values() for plan in plans.made.values() if plan.takes]
+    (plan,) = [plan for plans in met.plans_of.values() for plan in plans.made.values() if plan.takes]
     single = plan.single
     if single is None:
         pytest.skip("the device makes no functions of plans")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from codegen.dtypes import dtypes
-from kernelforge import Tensor, realize
+from kernelforge import Tensor, met
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.execution import running
@@ -156,7 +156,7 @@ def test_launches_of_one_program_get_executables_of_their_own(called: bool, monk
     for _ in range(5):
         y = layers(Tensor(scaled).realize())
         np.testing.assert_allclose(y.numpy(), expected, rtol=1e-3, atol=1e-6)
-    usual = [plans.usual for plans in realize._plans.values() if plans.usual is not None]
+    usual = [plans.usual for plans in met.plans_of.values() if plans.usual is not None]
     plan = next(plan for plan in usual if len(plan.batch) == 3 + running.AT_ONCE)
     if plan.place == "CPU" and plan.batch[0][0].program.language == "opencl":
         together = all((executable.direct or executable.native) is not None for executable, _ in plan.batch)

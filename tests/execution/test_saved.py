@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, graph, realize
+from kernelforge import Tensor, graph, met, realize
 from kernelforge.execution import saved
 from kernelforge.kernels import Device
 from kernelforge.kernels.cache import load, save
@@ -75,9 +75,9 @@ def test_a_plan_from_disk_computes_the_same(seed: int) -> None:
         return [realize.read(node) for node in nodes]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(realize, "_plans", {})
+        patch.setattr(met, "plans_of", {})
         first = values()
-        patch.setattr(realize, "_plans", {})
+        patch.setattr(met, "plans_of", {})
         patch.setattr(plan, "make_plan", None)
         for one, other in zip(first, values(), strict=True):
             np.testing.assert_array_equal(one, other)

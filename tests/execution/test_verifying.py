@@ -15,7 +15,7 @@ import pytest
 
 from codegen import open_schedules
 from codegen.program import Program
-from kernelforge import Context, Device, GlobalCounters, Tensor, realize, tune
+from kernelforge import Context, Device, GlobalCounters, Tensor, met, tune
 from kernelforge.errors import WrongResultError
 from kernelforge.execution import running
 from kernelforge.planning import open_plans, plan
@@ -64,8 +64,8 @@ def operands() -> Iterator[tuple[Tensor, Tensor]]:
     """Two arrays; and no plan from before or for afterwards."""
 
     def forget() -> None:
-        for known in (plan._templates, realize._plans, realize._single):
-            known.clear()
+        plan._templates.clear()
+        met.forget()
         open_plans.forget()
 
     Tensor.manual_seed(0)
@@ -132,13 +132,13 @@ def test_kernels_for_open_sizes_are_checked_at_the_sizes_they_have(operands, mon
     monkeypatch.setattr(open_plans, "_families", {})
     monkeypatch.setattr(open_plans, "_kinds", {})
     graphs = sums_of_rows()
-    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(met, "plans_of", {})
     GlobalCounters.reset()
     with Context(VERIFY=1, OPEN=1):
         for x in graphs:
             x.realize()
     assert GlobalCounters.verified == GlobalCounters.kernel_count == 3
-    assert sum(bool(made.sizes) for known in realize._plans.values() for made in known.made.values()) == 2
+    assert sum(bool(made.sizes) for known in met.plans_of.values() for made in known.made.values()) == 2
 
 
 def test_a_fault_of_a_kernel_for_open_sizes_is_found(operands, monkeypatch) -> None:

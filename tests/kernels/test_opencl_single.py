@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
-from kernelforge import Context, Tensor, native, realize
+from kernelforge import Context, Tensor, met, native
 from kernelforge.buffer import Buffer
 from kernelforge.counters import GlobalCounters
 from kernelforge.execution import plan_function
@@ -123,7 +123,7 @@ def test_several_kernels_by_way_of_parts_of_memory(runtime: OpenCLRuntime) -> No
 def test_a_plan_of_several_short_kernels_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     if not isinstance(Device["CPU"], OpenCLRuntime) or not Device["CPU"]._builder.entrances.trusted:
         pytest.skip("kernels are not called here")
-    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(met, "plans_of", {})
     rng = np.random.default_rng(3)
     weights = [Tensor(rng.random((8, 8), np.float32), device="CPU").realize() for _ in range(3)]
     for _ in range(2 * plan_function.TRIED):
@@ -137,14 +137,14 @@ def test_a_plan_of_several_short_kernels_is_called(monkeypatch: pytest.MonkeyPat
         launched = GlobalCounters.kernel_count - before
         np.testing.assert_allclose(x.numpy(), y, rtol=1e-4)
         np.testing.assert_allclose(first.numpy(), y.sum(0), rtol=1e-4)
-    plans = [plans.usual for plans in realize._plans.values() if plans.usual is not None]
+    plans = [plans.usual for plans in met.plans_of.values() if plans.usual is not None]
     assert any(plan.single is not None and plan.kernels == launched > 1 for plan in plans)
 
 
 def test_a_plan_of_arrays_just_come_from_the_host_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     if not isinstance(Device["CPU"], OpenCLRuntime) or not Device["CPU"]._builder.entrances.trusted:
         pytest.skip("kernels are not called here")
-    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(met, "plans_of", {})
     rng = np.random.default_rng(3)
     w = Tensor(rng.random((8, 8), np.float32), device="CPU").realize()
 
@@ -165,8 +165,8 @@ def test_a_plan_of_arrays_just_come_from_the_host_is_called(monkeypatch: pytest.
 def test_operations_done_often_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
     if not isinstance(Device["CPU"], OpenCLRuntime) or not Device["CPU"]._builder.entrances.trusted:
         pytest.skip("kernels are not called here")
-    monkeypatch.setattr(realize, "_plans", {})
-    monkeypatch.setattr(realize, "_single", {})
+    monkeypatch.setattr(met, "plans_of", {})
+    monkeypatch.setattr(met, "single", {})
     x = np.random.default_rng(2).random((37, 5), np.float32)
     a, b = Tensor(x, device="CPU").realize(), Tensor(x[::-1].copy(), device="CPU").realize()
     with Context(NAN=0):
@@ -174,5 +174,5 @@ def test_operations_done_often_are_called(monkeypatch: pytest.MonkeyPatch) -> No
             difference, doubled = (a * 3 - b).realize(), (b + b).realize()
             np.testing.assert_allclose(difference.numpy(), x * 3 - x[::-1], rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(doubled.numpy(), x[::-1] * 2)
-        plans = [plans.usual for plans in realize._plans.values() if plans.usual is not None]
+        plans = [plans.usual for plans in met.plans_of.values() if plans.usual is not None]
         assert any(plan.single is not None for plan in plans)

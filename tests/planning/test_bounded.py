@@ -7,13 +7,13 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from kernelforge import Context, Tensor, jit, realize
+from kernelforge import Context, Tensor, jit, met
 from kernelforge.counters import GlobalCounters
 from kernelforge.kernels import Device
 from kernelforge.kernels.opencl import OpenCLRuntime
+from kernelforge.met import MOST_PLANS
 from kernelforge.planning import open_plans
 from kernelforge.planning.bounded import MOST_GONE, Bound
-from kernelforge.realize import MOST_PLANS
 from tests.forgotten import forget_plans
 
 MOST = 16
@@ -100,7 +100,7 @@ def test_a_round_of_many_times_the_kernels_allowed_at_first_gets_room() -> None:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """No plans from before, and few kernels allowed."""
     forget_plans(monkeypatch)
-    monkeypatch.setattr(realize, "_bound", Bound(MOST))
+    monkeypatch.setattr(met, "_bound", Bound(MOST))
     monkeypatch.setattr(open_plans, "_bound", Bound(MOST))
 
 
@@ -119,7 +119,7 @@ def expected(array: np.ndarray, number: int) -> np.ndarray:
 
 
 def held_kernels() -> int:
-    return sum(plans.kernels for plans in realize._plans.values())
+    return sum(plans.kernels for plans in met.plans_of.values())
 
 
 @pytest.mark.lazy_only
@@ -130,8 +130,8 @@ def test_ever_new_graphs_hold_few_kernels(few: None, device: str) -> None:
         for _ in range(6 if number % 8 == 0 else 1):  # some as functions, and found by their nodes
             np.testing.assert_allclose(chain(x, number).numpy(), expected(array, number), rtol=1e-4, atol=1e-6)
         assert held_kernels() <= MOST
-        assert {id(plan) for plan, _ in realize._single.values()} <= {
-            id(plan) for plans in realize._plans.values() for plan in plans.made.values()
+        assert {id(plan) for plan, _ in met.single.values()} <= {
+            id(plan) for plans in met.plans_of.values() for plan in plans.made.values()
         }
 
 
@@ -147,7 +147,7 @@ def test_programs_go_with_their_plans_and_not_before(few: None) -> None:
     made = []
     for number in range(5 * MOST):
         chain(x, number).realize()
-        plans = [plan for plans in realize._plans.values() for plan in plans.made.values()]
+        plans = [plan for plans in met.plans_of.values() for plan in plans.made.values()]
         made.append(ref(plans[-1].launches[0].executable))
         del plans
     alive = sum(program() is not None for program in made)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernelforge import linalg, realize
+from kernelforge import linalg, met, realize
 from kernelforge.counters import GlobalCounters
 from kernelforge.execution.plan_function import TRIED
 from kernelforge.kernels import Device
@@ -27,7 +27,7 @@ SHAPE = (5, 4, 3, 3)
 def blocks_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Even the small convolutions of these tests are computed in blocks, and nothing is kept from other tests."""
     monkeypatch.setattr(winograd, "best_blocks", lambda window, *_: (2, 2) if max(window.taps) == 3 else None)
-    monkeypatch.setattr(realize, "_plans", {})
+    monkeypatch.setattr(met, "plans_of", {})
     kept.clear()
     yield
     kept.clear()
@@ -67,7 +67,7 @@ def test_a_plan_that_is_a_function_uses_them_and_is_launched_for_other_weights()
     x, weights = image(), [weight(seed) for seed in range(2)]
     with Context(KEEP=0):
         expected = [x.conv2d(w, padding=1).numpy() for w in weights]
-    realize._plans.clear()
+    met.plans_of.clear()
     kept.clear()
     counts = []
     for uses in (2 * TRIED, 3):
@@ -76,7 +76,7 @@ def test_a_plan_that_is_a_function_uses_them_and_is_launched_for_other_weights()
         weights.reverse()
         expected.reverse()
     assert counts[1] == counts[0][:3] and len(set(counts[0][2:])) == 1
-    (plan,) = [plans.usual for plans in realize._plans.values() if plans.usual is not None and plans.usual.preparations]
+    (plan,) = [plans.usual for plans in met.plans_of.values() if plans.usual is not None and plans.usual.preparations]
     if getattr(Device["CPU"], "is_native", False):
         assert plan.single is not None and len(plan.batch) == plan.kernels
 

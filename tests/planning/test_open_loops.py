@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, nn, realize
+from kernelforge import Tensor, nn
 from kernelforge.counters import GlobalCounters
 from kernelforge.func import scan
-from kernelforge.interning import alive
-from kernelforge.planning import open_plans
 from kernelforge.settings import Context
+from tests.forgotten import forget
 
 SIZES = [(5, 9), (3, 17), (8, 30), (32, 5), (2, 41)]
 WIDTH = 6
@@ -23,13 +22,8 @@ Made = Callable[[Tensor], Sequence[Tensor]]
 
 @pytest.fixture(autouse=True)
 def new_families() -> None:
-    """Nothing is known of any graph, and no constant is in memory."""
-    for node in alive():
-        if node.device is None:
-            node.realized = None
-    open_plans.forget()
-    realize._plans.clear()
-    realize._single.clear()
+    """Nothing is known of any graph: one that an earlier test met would be no first one here."""
+    forget()
 
 
 def recurrent(layer: type[nn.Module], hidden: int, **options: object) -> nn.Module:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import Tensor, jit, realize
+from kernelforge import Tensor, jit, met
 from kernelforge.autograd import grad
 from kernelforge.counters import GlobalCounters
-from kernelforge.interning import alive
 from kernelforge.planning import open_plans
 from kernelforge.settings import Context
 from kernelforge.windows import winograd
+from tests.forgotten import forget
 
 SIZES = [(29, 7), (3, 31), (13, 13), (33, 61), (4, 129)]
 WEIGHT = np.random.default_rng(7).standard_normal((24, 40)).astype(np.float32)
@@ -62,16 +62,8 @@ def arrays(sizes: tuple[int, int], seed: int) -> NDArray:
 
 @pytest.fixture(autouse=True)
 def new_families() -> None:
-    """Nothing is known of any graph: one that an earlier test met would be no first one here.
-
-    Nor is a constant in memory: with a mask that an earlier test computed a graph is one of another kind.
-    """
-    for node in alive():
-        if node.device is None:
-            node.realized = None
-    open_plans.forget()
-    realize._plans.clear()
-    realize._single.clear()
+    """Nothing is known of any graph: one that an earlier test met would be no first one here."""
+    forget()
 
 
 def results(made: Made, sizes: Sequence[tuple[int, int]], open_sizes: int) -> tuple[list[NDArray], int]:
@@ -258,7 +250,7 @@ def test_what_kernels_for_open_sizes_mean_is_known(name: str) -> None:
         before = GlobalCounters.verified - GlobalCounters.kernel_count
         results(made, SIZES[:3], 1)
         assert GlobalCounters.verified - GlobalCounters.kernel_count == before
-    assert name in CLOSED or any(plan.sizes for known in realize._plans.values() for plan in known.made.values())
+    assert name in CLOSED or any(plan.sizes for known in met.plans_of.values() for plan in known.made.values())
 
 
 def test_last_tiles_that_begin_in_the_middle_of_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +264,7 @@ def test_last_tiles_that_begin_in_the_middle_of_a_panel(monkeypatch: pytest.Monk
             return [Tensor(x, device="CPU").conv2d(weight, padding=1).numpy() for x in images]
 
     found = convolved(1)
-    assert any(plan.sizes for known in realize._plans.values() for plan in known.made.values())
+    assert any(plan.sizes for known in met.plans_of.values() for plan in known.made.values())
     for x, y in zip(found, convolved(0)):
         np.testing.assert_allclose(x, y, atol=1e-4)
 
@@ -350,8 +342,8 @@ def test_gradients_that_read_the_same_of_more_operands(dtype: str) -> None:
 
 
 def test_large_plans_that_stay_are_made_for_their_very_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realize, "OFTEN", 4)
-    monkeypatch.setattr(realize, "FEW", 1)
+    monkeypatch.setattr(met, "OFTEN", 4)
+    monkeypatch.setattr(met, "FEW", 1)
     tensors = [Tensor.randn(rows, 300, device="CPU").realize() for rows in (1000, 1200, 1300, 1400)]
 
     def compiled(x: Tensor, times: int) -> int:

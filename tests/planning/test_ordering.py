@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernelforge import Tensor, jit
-from kernelforge.realize import LEAST_SPARED
+from kernelforge.met import LEAST_SPARED
 
 ROWS, COLUMNS = 1024, LEAST_SPARED // 4 // 512  # of a float32 matrix that is large enough to save
 

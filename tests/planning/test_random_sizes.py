@@ -9,24 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kernelforge import realize
-from kernelforge.interning import alive
-from kernelforge.planning import open_plans
 from kernelforge.settings import Context
+from tests.forgotten import forget
 from tests.random_sizes import Program, program
 
 FAULTY = (89,)  # programs that are wrong where sizes are served for which something taken for granted does not hold
 SHARE = 5  # of cases, each of which is quicker in other tests
-
-
-def forget() -> None:
-    """Nothing is known of any graph, nor is a constant in memory, with which a graph would be one of another kind."""
-    for node in alive():
-        if node.device is None:
-            node.realized = None
-    open_plans.forget()
-    realize._plans.clear()
-    realize._single.clear()
 
 
 def outcome(made: Program, visit: int, device: str) -> list[NDArray] | str:

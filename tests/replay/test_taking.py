@@ -6,7 +6,7 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from kernelforge import Tensor, graph, jit, nn, realize
+from kernelforge import Tensor, graph, jit, met, nn
 from kernelforge.nn import optim
 from kernelforge.replay import capture
 from kernelforge.replay.capture import LARGE, Filled
@@ -165,7 +165,7 @@ def test_large_constants_of_one_value_are_that_value(dtype: str) -> None:
 
 def test_updates_stay_in_place_once_their_plan_is_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where some results are in new memory: nothing else holds that."""
-    monkeypatch.setattr(realize, "LEAST_SPARED", 0)
+    monkeypatch.setattr(met, "LEAST_SPARED", 0)
     alone, asked = [], capture.are_alone
     monkeypatch.setattr(capture, "are_alone", lambda tensors: [alone.append(asked(tensors)), alone[-1]][1])
     first, second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
@@ -179,7 +179,7 @@ def test_updates_stay_in_place_once_their_plan_is_a_function(monkeypatch: pytest
 
 def test_weights_that_are_prepared_stay_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     """A form that weights are brought into is not kept where the weights are overwritten."""
-    monkeypatch.setattr(realize, "LEAST_SPARED", 0)
+    monkeypatch.setattr(met, "LEAST_SPARED", 0)
     w = Tensor(np.random.default_rng(1).standard_normal((40, 24)).astype(np.float32)).realize()
     before = w.numpy()
 
