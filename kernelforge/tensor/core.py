@@ -454,7 +454,7 @@ class Core(_Fields):
         if node.device != self._node.device:
             node = pinned(node, self._node.device)
         if hasattr(self, "_place"):
-            self._tell(node, tracked)
+            node = self._tell(node, tracked)
         self._take(node, tracked)
         pending[id(self)] = self
         return self
@@ -471,29 +471,37 @@ class Core(_Fields):
         if not self._leaf:
             self._tracked = tracked or (None if self._tracked else self._tracked)
 
-    def _tell(self, node: Node, tracked: bool | None) -> None:
+    def _tell(self, node: Node, tracked: bool | None) -> Node:
         """Make all tensors that show elements of this one show those of a node that takes its place.
 
-        A tensor that shows some element twice becomes one of its own.
+        A tensor that shows some element twice becomes one of its own.  The result is the node this one is to stand for:
+        gradients flow through a view to what it is a view of, as that is from now on.
         """
         kin = relatives(self)
         if kin is None:
             del self._place
-            return
+            return node
+        own = node
         eldest = kin.eldest
         if eldest is not None and eldest is not self:
             if eldest._leaf and grad_enabled.get() and not any(kind == "detach" for kind, _ in kin.way):
                 raise StateError("a view of a leaf that requires grad cannot change in place; use no_grad()")
             eldest._take(kin.whole(node), tracked or eldest._tracked, self)
             tracked, node = eldest._tracked, eldest._node
+            if tracked and not any(kind == "detach" for kind, _ in kin.way):
+                own = own_node(walked(node, kin.way), node)
             pending[id(eldest)] = eldest
         elif eldest is None and kin.others:
             node = kin.whole(node)
         for other, steps in kin.others:
             isolated = any(kind == "detach" for kind, _ in steps)
-            other._take(walked(node, steps), None if isolated else tracked, self)
+            found = walked(node, steps)
+            if tracked and not isolated:
+                found = own_node(found, node)
+            other._take(found, None if isolated else tracked, self)
             if eldest is None:
                 pending[id(other)] = other
+        return own
 
     def replace(self, x: Self) -> Self:
         """Itself, with the value of another tensor of any shape, dtype and device, detached if it is a leaf."""

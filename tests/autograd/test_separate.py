@@ -170,3 +170,57 @@ def test_a_change_of_one_is_none_of_the_other(alike: Callable[[Tensor], tuple[Te
             both[changed].zero_()
         assert both[1 - changed].tolist() == wanted
         assert both[changed].tolist() == [0, 0]
+
+
+SAME: list[Callable[[Any], Any]] = [
+    lambda x: x.view(12),
+    lambda x: x.view(2, 6),
+    lambda x: x.T,
+    lambda x: x[1:],
+    lambda x: x[:, ::2],
+    lambda x: x[0],
+    lambda x: x.view(*x.shape),
+    lambda x: x.unsqueeze(0),
+    lambda x: x.narrow(1, 1, 2),
+]
+
+
+def slopes_of_changed(seed: int, library: Any, leaf: Callable[[Any], Any]) -> list[Any]:
+    """The gradients by all tensors after some of them, which show elements of each other, were changed in place."""
+    drawn, values = random.Random(seed), np.random.default_rng(seed)
+    leaves = [leaf(values.standard_normal(SHAPE).astype(np.float32)) for _ in range(2)]
+    found = [leaves[0] * 2]
+    for _ in range(drawn.randint(1, 4)):
+        at = drawn.choice(found)
+        found.append(drawn.choice(SAME)(at if tuple(at.shape) == SHAPE else found[0]))
+    if drawn.random() < 0.3 and library is kernelforge:
+        Tensor.realize(*found)
+    for _ in range(drawn.randint(1, 3)):
+        changed, by = drawn.choice(found), leaves[1].mean() * drawn.randint(1, 3)
+        match drawn.randrange(4):
+            case 0:
+                changed.mul_(2)
+            case 1:
+                changed.add_(by)
+            case 2:
+                changed.mul_(by)
+            case 3:
+                changed[0] = by
+    loss = sum((x.sin() * drawn.randint(1, 5)).sum() for x in found)
+    if not loss.requires_grad:
+        return []
+    return list(library.autograd.grad(loss, [*leaves, *(x for x in found if x.requires_grad)], allow_unused=True))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_gradients_of_what_changed_in_place_are_those_of_torch(seed: int) -> None:
+    try:
+        wanted = slopes_of_changed(seed, torch, lambda values: torch.tensor(values, requires_grad=True))
+    except RuntimeError:  # torch leaves it at that
+        return
+    found = slopes_of_changed(seed, kernelforge, lambda values: Tensor(values, requires_grad=True))
+    assert len(wanted) == len(found)
+    for number, (x, y) in enumerate(zip(wanted, found, strict=True)):
+        assert (x is None) == (y is None) or not np.any((x if y is None else y).numpy())
+        if x is not None and y is not None:
+            np.testing.assert_allclose(y.numpy(), x.numpy(), 2e-3, 2e-3, err_msg=f"tensor {number} of program {seed}")

@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from kernelforge import Context, Tensor, met, realize
+from kernelforge import Context, Tensor, met
 from kernelforge.native import compiled
 from tests.forgotten import forget_plans
 
@@ -15,7 +15,7 @@ from tests.forgotten import forget_plans
 @pytest.fixture(autouse=True)
 def new_plans(monkeypatch: pytest.MonkeyPatch) -> None:
     forget_plans(monkeypatch)
-    monkeypatch.setattr(realize, "_sized", deque())
+    monkeypatch.setattr(met, "_sized", deque())
 
 
 def doubled(length: int, times: int) -> None:
@@ -46,9 +46,9 @@ def test_a_large_plan_is_known_until_it_has_outgrown_its_sizes(monkeypatch: pyte
 @pytest.mark.skipif(compiled is None, reason="needs the C module")
 def test_plans_that_are_let_go_of_are_known_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(met, "OFTEN", 40)
-    monkeypatch.setattr(realize, "MOST_SIZED", 2)
+    monkeypatch.setattr(met, "MOST_SIZED", 2)
     told = list[object]()
-    monkeypatch.setattr(realize.compiled, "unknow", told.append)
+    monkeypatch.setattr(met.compiled, "unknow", told.append)
     for length in (401, 417, 431, 443, 457, 461):
         doubled(length, 8)
     assert len(told) >= 2
