@@ -314,4 +314,4 @@ def _of_tensors(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
             raise KindError(f"{name}() takes a Tensor first, got {given}; kernelforge.tensor(...) makes one")
         return method(*args, **kwargs)
 
-    return shortcut(called, "kernelforge", name) if hasattr(called, "recipes") else called
+    return shortcut(called, "kernelforge", name) if hasattr(called, "recipes") or hasattr(called, "views") else called

@@ -17,6 +17,7 @@ from kernelforge.errors import ArgumentError, PlaceError
 from kernelforge.graph import Line, Node, user_line
 from kernelforge.kernels import Device
 from kernelforge.kernels.runtime import reports
+from kernelforge.native import compiled
 from kernelforge.planning.steps import Check, HostCall, Launch, Plan
 
 Located = TypeVar("Located", Check, HostCall)
@@ -59,6 +60,8 @@ class Fault:
 Told = tuple[Line | None, ...]
 LATE: Final = (PlaceError, ArgumentError)  # what `raise_pending` raises
 _pending: Final[dict[int, tuple[Fault, Told]]] = {}
+if compiled is not None:
+    compiled.heed_faults(_pending)
 
 
 def locate(plan: Plan, nodes: Sequence[Node]) -> None:

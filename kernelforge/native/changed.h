@@ -9,6 +9,12 @@
 bool kf_is_plain(const kf_tensor *tensor);
 bool kf_is_there(const kf_tensor *tensor);
 
+/* The buffer that a tensor is the row-major image of, borrowed; NULL where there is none yet. */
+PyObject *kf_stored(const kf_tensor *tensor);
+
+/* 1 where tensors are computed by now, as a graph that is known, else 0; -1 with an error set.  The caller holds them. */
+int kf_computed(kf_tensor *const *tensors, Py_ssize_t count);
+
 /* Puts behind tensors those that changed and share work with them or wait for long; new references.  How many there are then: as many as
    before where none do, and -1 where there would be more than `most`, or it is another matter. */
 Py_ssize_t kf_with_changed(kf_tensor **tensors, Py_ssize_t count, Py_ssize_t most);

@@ -71,6 +71,17 @@ static uint64_t address_of(PyObject *memory)
     return block && PyObject_TypeCheck(block, kf_block_type) ? ((kf_block *)block)->address : 0;
 }
 
+/* Has a memory that nobody else holds known to be unused by what the driver was given, all of which is done. */
+static bool rest(PyObject *memory)
+{
+    PyObject *block = PyObject_TypeCheck(memory, kf_memory_type) ? ((kf_memory *)memory)->block : NULL;
+    PyObject *none = block && PyObject_TypeCheck(block, kf_block_type) ? PyLong_FromLong(0) : NULL;
+    if (none)
+        kf_put(&((kf_block *)block)->last_use, none);
+    Py_XDECREF(none);
+    return !PyErr_Occurred();
+}
+
 /* Memory of a reserve that nobody else holds, else new one which then is in reserve; a new reference. */
 static PyObject *taken(Function *self, PyObject *reserve)
 {
@@ -212,6 +223,8 @@ int kf_function_run(PyObject *function, PyObject *const *buffers, Py_ssize_t cou
     if (ran > 0) { /* asked when there is memory: nothing that runs uses it any more */
         int busy = is_busy(self->queues);
         ran = busy < 0 ? -1 : !busy && !is_flagged(self);
+        for (Py_ssize_t i = 0; ran > 0 && i < made; i++)
+            ran = rest(news[i]) ? 1 : -1;
     }
     if (ran > 0)
         ran = !kf_sequence_run(self->sequence, addresses) ? -1 : is_flagged(self) ? KF_RAN_INTO_FAULTS : 1;

@@ -521,13 +521,24 @@ static int run_known(kf_tensor *const *tensors, Py_ssize_t count)
     return ran;
 }
 
+PyObject *kf_stored(const kf_tensor *tensor)
+{
+    static PyObject *reshape;
+    if (!kf_is_node(tensor->node) || (!reshape && !(reshape = PyUnicode_InternFromString("reshape"))))
+        return NULL;
+    const kf_node *node = (kf_node *)tensor->node;
+    if (node->realized == Py_None && node->op == reshape && PyTuple_Size(node->src) == 1 &&
+        kf_is_node(PyTuple_GetItem(node->src, 0)))
+        node = (kf_node *)PyTuple_GetItem(node->src, 0); /* the very same elements */
+    PyObject *found = node->realized == Py_None ? node->attr : node->realized;
+    return PyObject_TypeCheck(found, kf_buffer_type) ? found : NULL;
+}
+
 bool kf_is_there(const kf_tensor *tensor)
 {
-    if (!kf_is_node(tensor->node))
-        return false;
     const kf_node *node = (kf_node *)tensor->node;
-    return PyObject_TypeCheck(node->attr, kf_buffer_type) ||
-           (PyObject_TypeCheck(node->realized, kf_buffer_type) && tensor->leaf == Py_False && node->device != Py_None);
+    return kf_stored(tensor) && (PyObject_TypeCheck(node->attr, kf_buffer_type) ||
+                                 (tensor->leaf == Py_False && node->device != Py_None));
 }
 
 /* Has a tensor that is there, and through which no gradient flows, forget how it was computed. */
@@ -536,7 +547,7 @@ static bool settle(kf_tensor *tensor)
     kf_node *node = (kf_node *)tensor->node;
     if (!kf_is_there(tensor) || tensor->tracked == Py_True || PyObject_TypeCheck(node->attr, kf_buffer_type))
         return true;
-    kf_node *leaf = kf_leaf(node->realized, node->shape, node->dtype);
+    kf_node *leaf = kf_leaf(kf_stored(tensor), node->shape, node->dtype);
     if (leaf)
         kf_put(&tensor->node, (PyObject *)leaf);
     Py_XDECREF((PyObject *)leaf);
@@ -558,8 +569,7 @@ static int run_with_changed(kf_tensor *const *tensors, Py_ssize_t count)
     return ran;
 }
 
-/* Whether tensors are computed by now, as a graph that is known; NULL with an error set.  The caller holds them. */
-static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
+int kf_computed(kf_tensor *const *tensors, Py_ssize_t count)
 {
     bool plain = true, there = true;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -569,6 +579,7 @@ static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
     int all = plain || there ? is_all() : 0, ran = all > 0 && there;
     for (Py_ssize_t i = 0; ran > 0 && i < count; i++)
         ran = settle(tensors[i]) ? 1 : -1;
+    plain = plain && !there;
     if (all > 0 && plain)
         all = holds_now();
     for (Py_ssize_t i = 0; plain && i < count; i++) { /* to be asked may have run Python */
@@ -582,7 +593,14 @@ static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
         ran = run_with_changed(tensors, count);
     else if (ran > 0 && !kf_forget_changed(tensors, count))
         ran = -1;
-    return all < 0 || ran < 0 || PyErr_Occurred() ? NULL : PyBool_FromLong(ran);
+    return all < 0 || ran < 0 || PyErr_Occurred() ? -1 : ran;
+}
+
+/* The same as an object of Python; NULL with an error set. */
+static PyObject *computed(kf_tensor *const *tensors, Py_ssize_t count)
+{
+    int done = kf_computed(tensors, count);
+    return done < 0 ? NULL : PyBool_FromLong(done);
 }
 
 /* computed_again(tensor): whether it was computed, as a graph that is known. */

@@ -3,12 +3,14 @@
 #include "methods.h"
 
 enum kind { COMPOSITE, VIEW, CHANGE, KINDS };
+enum { MOST_KEYWORDS = 12 }; /* fewer than a key has room for */
 
-/* recipes: of calls that were met before; value: of a change in place, what gives the new elements; names: what Python
-   keeps of a function beside, its name and its documentation. */
+/* recipes: of calls that were met before; value: of a change in place, what gives the new elements; renamed: the function's
+   own names of arguments by others they have, a dict or None; names: what Python keeps of a function beside, its name and
+   its documentation. */
 typedef struct {
     PyObject_HEAD
-    PyObject *function, *recipes, *value, *names;
+    PyObject *function, *recipes, *value, *renamed, *names;
     int kind;
 } Method;
 
@@ -16,12 +18,14 @@ static PyObject *method_type; /* of Python: a function bound to its first argume
 
 static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
 {
-    PyObject *function, *recipes, *value = Py_None;
+    PyObject *function, *recipes, *value = Py_None, *renamed = Py_None;
     int kind = COMPOSITE;
-    static char *names[] = {"function", "recipes", "kind", "value", NULL};
-    if (!PyArg_ParseTupleAndKeywords(given, keywords, "OO!|iO:Method", names, &function, &PyDict_Type, &recipes, &kind,
-                                     &value))
+    static char *names[] = {"function", "recipes", "kind", "value", "renamed", NULL};
+    if (!PyArg_ParseTupleAndKeywords(given, keywords, "OO!|iOO:Method", names, &function, &PyDict_Type, &recipes, &kind,
+                                     &value, &renamed))
         return NULL;
+    if (renamed != Py_None && !PyDict_Check(renamed))
+        return PyErr_Format(PyExc_TypeError, "%R is no dict of names", renamed);
     if (kind < COMPOSITE || kind >= KINDS)
         return PyErr_Format(PyExc_ValueError, "there is no kind %d of methods", kind);
     Method *self = kf_new(type);
@@ -30,28 +34,78 @@ static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
     self->function = Py_NewRef(function);
     self->recipes = Py_NewRef(recipes);
     self->value = Py_NewRef(value);
+    self->renamed = Py_NewRef(renamed);
     self->kind = kind;
     return (PyObject *)self;
 }
 
-/* A change in place with what its value's function gives of the same arguments. */
-static PyObject *change(Method *self, PyObject *arguments)
+/* What the function calls an argument of a name, borrowed; NULL with an error set. */
+static PyObject *own_name(const Method *self, PyObject *name)
 {
-    PyObject *value = PyObject_Call(self->value, arguments, NULL);
+    PyObject *own = self->renamed == Py_None ? NULL : PyDict_GetItemWithError(self->renamed, name);
+    return own || PyErr_Occurred() ? own : name;
+}
+
+/* Keywords by the function's own names, a new dict; NULL where two have one, with an error set or not. */
+static PyObject *by_own_names(const Method *self, PyObject *keywords)
+{
+    PyObject *found = PyDict_New(), *name, *value;
+    bool done = found;
+    for (Py_ssize_t place = 0; done && PyDict_Next(keywords, &place, &name, &value);)
+        done = (name = own_name(self, name)) && !PyDict_SetItem(found, name, value);
+    if (done && PyDict_Size(found) == PyDict_Size(keywords))
+        return found;
+    Py_XDECREF(found);
+    return NULL;
+}
+
+/* A change in place with what its value's function gives of the same arguments; None where two keywords are one. */
+static PyObject *change(Method *self, PyObject *arguments, PyObject *keywords)
+{
+    PyObject *own = keywords ? by_own_names(self, keywords) : NULL;
+    if (keywords && !own)
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    PyObject *value = PyObject_Call(self->value, arguments, own);
     PyObject *tensor = value ? kf_changed(PyTuple_GetItem(arguments, 0), value) : NULL;
     Py_XDECREF(value);
+    Py_XDECREF(own);
     return tensor;
+}
+
+/* What a composite gives by a recipe; None where it has none.  Names are told as Python's side of it tells them. */
+static PyObject *compose(Method *self, PyObject *arguments, PyObject *keywords)
+{
+    if (!keywords)
+        return kf_applied(self->recipes, NULL, arguments, 0);
+    PyObject *names = PyTuple_New(PyDict_Size(keywords)), *all = NULL, *name, *value, *found = NULL;
+    PyObject *values = PyDict_Values(keywords);
+    bool done = names && values;
+    for (Py_ssize_t place = 0, met = 0; done && PyDict_Next(keywords, &place, &name, &value); met++)
+        if ((done = (name = own_name(self, name))))
+            PyTuple_SetItem(names, met, Py_NewRef(name));
+    PyObject *last = done ? PyList_AsTuple(values) : NULL;
+    if (last && (all = PySequence_Concat(arguments, last)))
+        found = kf_applied(self->recipes, names, all, 0);
+    Py_XDECREF(all);
+    Py_XDECREF(last);
+    Py_XDECREF(values);
+    Py_XDECREF(names);
+    return found;
 }
 
 static PyObject *call(PyObject *given, PyObject *arguments, PyObject *keywords)
 {
     Method *self = (Method *)given;
-    bool is_plain = PyTuple_Size(arguments) && !(keywords && PyDict_Size(keywords));
+    if (keywords && !PyDict_Size(keywords))
+        keywords = NULL;
     if (self->kind == VIEW)
-        return kf_viewed(self->recipes, self->function, arguments, is_plain ? NULL : keywords);
-    if (is_plain && self->kind == CHANGE && PyObject_TypeCheck(PyTuple_GetItem(arguments, 0), kf_tensor_type))
-        return change(self, arguments);
-    PyObject *found = is_plain && self->kind == COMPOSITE ? kf_applied(self->recipes, arguments, 0) : NULL;
+        return kf_viewed(self->recipes, self->function, arguments, keywords);
+    PyObject *found = NULL;
+    bool is_usual = PyTuple_Size(arguments) && !(keywords && PyDict_Size(keywords) > MOST_KEYWORDS);
+    if (is_usual && self->kind == COMPOSITE)
+        found = compose(self, arguments, keywords);
+    else if (is_usual && PyObject_TypeCheck(PyTuple_GetItem(arguments, 0), kf_tensor_type))
+        found = change(self, arguments, keywords);
     if (found && found != Py_None)
         return found;
     Py_XDECREF(found);

@@ -5,11 +5,11 @@
 
 #include "records.h"
 
-/* The tensor a composite gives of a tuple of arguments by a recipe; None where it has none.  The user's frame is so far
-   up, or further. */
-PyObject *kf_applied(PyObject *recipes, PyObject *arguments, long up);
+/* The tensor a composite gives of a tuple of arguments by a recipe; None where it has none.  names: of the last of them,
+   NULL where none has one.  The user's frame is so far up, or further. */
+PyObject *kf_applied(PyObject *recipes, PyObject *names, PyObject *arguments, long up);
 
-/* The view that a method gives of a tuple of arguments: by what was kept of such a call, else what the function of Python
+/* The view, or views, that a method gives of a tuple of arguments: by what was kept of such a call, else what the function of Python
    gives, of which is kept how it comes about.  keywords: NULL, or others. */
 PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyObject *keywords);
 

@@ -136,6 +136,7 @@ int kf_add_functions(PyObject *module);
 int kf_add_structure(PyObject *module);
 int kf_add_known(PyObject *module);
 int kf_add_made(PyObject *module);
+int kf_add_read(PyObject *module);
 
 /* Whether an object, or NULL, is a node that has all its fields. */
 bool kf_is_node(PyObject *given);

@@ -329,7 +329,7 @@ static PyObject *broadcast(PyObject *op, PyObject *given, PyObject *other, bool 
     if (!recipes || !PyDict_Check(recipes))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     PyObject *arguments = PyTuple_Pack(2, given, other);
-    PyObject *found = arguments ? kf_applied(recipes, arguments, 1) : NULL;
+    PyObject *found = arguments ? kf_applied(recipes, NULL, arguments, 1) : NULL;
     Py_XDECREF(arguments);
     return found;
 }
@@ -484,14 +484,17 @@ static PyObject *looked_up(PyObject *recipes, PyObject *const *parts, Py_ssize_t
     return found;
 }
 
-/* The recipe kept for a call's arguments, a new reference; NULL where there is none, with an error set or not. */
-static PyObject *recipe_for(PyObject *recipes, PyObject *arguments)
+/* The recipe kept for a call's arguments, the last of which have names, a new reference; NULL where there is none, with an
+   error set or not. */
+static PyObject *recipe_for(PyObject *recipes, PyObject *names, PyObject *arguments)
 {
     PyObject *parts[MOST_PARTS], *found = NULL;
     PyObject *floats = PyObject_GetAttr(types, default_float), *ints = PyObject_GetAttr(types, default_int);
     Py_ssize_t length = 2, count = PyTuple_Size(arguments), i = 0;
     if (!(parts[0] = floats) || !(parts[1] = ints))
         i = count + 1;
+    for (Py_ssize_t j = 0; names && j < PyTuple_Size(names); j++)
+        parts[length++] = PyTuple_GetItem(names, j);
     for (Py_ssize_t added; i < count; i++, length += added)
         if (!(added = add_part(PyTuple_GetItem(arguments, i), parts + length, MOST_PARTS - length)))
             break;
@@ -580,7 +583,7 @@ static bool follow_changes(void)
     return done;
 }
 
-PyObject *kf_applied(PyObject *recipes, PyObject *arguments, long up)
+PyObject *kf_applied(PyObject *recipes, PyObject *names, PyObject *arguments, long up)
 {
     if (!follow_changes())
         return NULL;
@@ -589,7 +592,7 @@ PyObject *kf_applied(PyObject *recipes, PyObject *arguments, long up)
         other = holds(narrow_type);
     if (other)
         return other < 0 ? NULL : Py_NewRef(Py_None);
-    PyObject *known = recipe_for(recipes, arguments), *part[KNOWN], *first, *at, *result = NULL;
+    PyObject *known = recipe_for(recipes, names, arguments), *part[KNOWN], *first, *at, *result = NULL;
     if (!known || known == Py_None)
         return known || PyErr_Occurred() ? known : Py_NewRef(Py_None);
     for (Py_ssize_t i = 0; i < KNOWN; i++) /* op, recipe, tracked, shape, dtype, place */
@@ -614,7 +617,7 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
     (void)module;
     if (count != 2 || !types || !PyDict_Check(given[0]) || !PyTuple_Check(given[1]))
         return PyErr_Format(PyExc_TypeError, "applied takes a dict and a tuple");
-    return kf_applied(given[0], given[1], 1);
+    return kf_applied(given[0], NULL, given[1], 1);
 }
 
 /* -------------------------------------------------------------------------------------------------- the type */

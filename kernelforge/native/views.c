@@ -1,12 +1,13 @@
 /* Views that were made before: what nodes they are of what they are views of, by the arguments that say so.
 
 A method whose arguments are numbers, slices, None and ... gives a view that depends on these, the shape and the type
-alone.  What is kept of a call is a pair: for each node of the view its operation, attribute, shape and type, the next one
-to the viewed node first, and the steps that lead there (`kernelforge.tensor.aliases`). */
+alone.  What is kept of a view is a pair: for each node of the view its operation, attribute, shape and type, the next one
+to the viewed node first, and the steps that lead there (`kernelforge.tensor.aliases`); of a call that gives several, a pair
+of their container's type and a tuple of what is kept of each. */
 
 #include "methods.h"
 
-enum { MOST_PARTS = 40, MOST_KEPT = 4096, MOST_NODES = 16, OF_NODE = 4 };
+enum { MOST_PARTS = 40, MOST_KEPT = 4096, MOST_NODES = 16, OF_NODE = 4, MOST_VIEWS = 64 };
 
 /* What Python gives.  placed: makes a place of a family and steps. */
 static PyObject *spelling, *placed, *place_class, *first_room;
@@ -57,7 +58,7 @@ static void add_argument(struct key *key, PyObject *value, bool inside)
 }
 
 /* What a view depends on, a new tuple; NULL where it may depend on something else, with an error set or not. */
-static PyObject *key_of(PyObject *arguments)
+static PyObject *key_of(PyObject *arguments, PyObject *keywords)
 {
     kf_tensor *tensor = PyTuple_Size(arguments) ? (kf_tensor *)PyTuple_GetItem(arguments, 0) : NULL;
     if (!spelling || !tensor || !PyObject_TypeCheck((PyObject *)tensor, kf_tensor_type) || !kf_is_node(tensor->node) ||
@@ -70,6 +71,11 @@ static PyObject *key_of(PyObject *arguments)
     add(&key, (PyObject *)Py_TYPE((PyObject *)tensor)); /* whose methods may be its own */
     for (Py_ssize_t i = 1; key.is_plain && i < PyTuple_Size(arguments); i++)
         add_argument(&key, PyTuple_GetItem(arguments, i), false);
+    PyObject *name, *value;
+    for (Py_ssize_t place = 0; keywords && key.is_plain && PyDict_Next(keywords, &place, &name, &value);) {
+        add(&key, name);
+        add_argument(&key, value, false);
+    }
     if (!key.is_plain)
         return NULL;
     for (Py_ssize_t i = 0; i < key.length; i++)
@@ -240,33 +246,99 @@ static PyObject *chain_of(const kf_node *to, const kf_node *from)
     return chain;
 }
 
-/* Keeps how a view comes about; false with an error set. */
-static bool keep(PyObject *kept, PyObject *key, kf_tensor *tensor, PyObject *before, PyObject *given)
+/* How a view comes about, a new reference; NULL where that is another matter, with an error set or not. */
+static PyObject *row_of(kf_tensor *tensor, PyObject *before, PyObject *given)
 {
     kf_tensor *view = (kf_tensor *)given;
     PyObject *steps = PyObject_TypeCheck(given, kf_tensor_type) && kf_is_node(view->node) ? steps_of(view) : NULL;
     if (!steps || view == tensor || Py_TYPE(given) != Py_TYPE((PyObject *)tensor) || !has_family(tensor) ||
         PyTuple_GetItem(tensor->place, 0) != PyTuple_GetItem(view->place, 0) ||
         (view->tracked == Py_True) != (tensor->tracked == Py_True))
-        return true;
+        return NULL;
     PyObject *own = steps_of(tensor);
     Py_ssize_t count = PyTuple_Size(own);
     if (!kf_is_node(tensor->node) || tensor->node != before || count >= PyTuple_Size(steps))
-        return true;
+        return NULL;
     for (Py_ssize_t i = 0; i < count; i++)
         if (PyTuple_GetItem(own, i) != PyTuple_GetItem(steps, i))
-            return true;
+            return NULL;
     PyObject *chain = chain_of((kf_node *)view->node, (kf_node *)tensor->node);
     PyObject *way = chain ? PyTuple_GetSlice(steps, count, PyTuple_Size(steps)) : NULL;
     PyObject *row = way ? PyTuple_Pack(2, chain, way) : NULL;
+    Py_XDECREF(way);
+    Py_XDECREF(chain);
+    return row;
+}
+
+/* The part of a list or a tuple of views, borrowed. */
+static PyObject *part(PyObject *views, Py_ssize_t i)
+{
+    return PyTuple_Check(views) ? PyTuple_GetItem(views, i) : PyList_GetItem(views, i);
+}
+
+/* The same of each of several views. */
+static PyObject *rows_of(kf_tensor *tensor, PyObject *before, PyObject *views)
+{
+    Py_ssize_t count = PyTuple_Check(views) ? PyTuple_Size(views) : PyList_Size(views);
+    PyObject *rows = count <= MOST_VIEWS ? PyTuple_New(count) : NULL, *found = NULL, *row;
+    for (Py_ssize_t i = 0; rows && i < count; i++) {
+        if ((row = row_of(tensor, before, part(views, i))))
+            PyTuple_SetItem(rows, i, row);
+        else
+            Py_CLEAR(rows);
+    }
+    if (rows && count)
+        found = PyTuple_Pack(2, (PyObject *)Py_TYPE(views), rows);
+    Py_XDECREF(rows);
+    return found;
+}
+
+/* Keeps how what a call gave comes about; false with an error set. */
+static bool keep(PyObject *kept, PyObject *key, kf_tensor *tensor, PyObject *before, PyObject *given)
+{
+    bool are_several = PyTuple_CheckExact(given) || PyList_CheckExact(given);
+    PyObject *row = are_several ? rows_of(tensor, before, given) : row_of(tensor, before, given);
     if (row && PyDict_Size(kept) >= MOST_KEPT)
         PyDict_Clear(kept);
     if (row)
         PyDict_SetItem(kept, key, row);
     Py_XDECREF(row);
-    Py_XDECREF(way);
-    Py_XDECREF(chain);
     return !PyErr_Occurred();
+}
+
+/* Whether a tensor has the views that are kept of a call, where steps lead to it already: nothing has to be copied. */
+static bool fits(const kf_tensor *tensor, PyObject *row)
+{
+    if (!tensor->place)
+        return true;
+    if (!has_family(tensor))
+        return false;
+    bool are_several = PyType_Check(PyTuple_GetItem(row, 0)), copies = false;
+    PyObject *rows = PyTuple_GetItem(row, 1);
+    if (!PyTuple_Size(steps_of(tensor)))
+        return true;
+    for (Py_ssize_t i = 0; are_several && !copies && i < PyTuple_Size(rows); i++)
+        copies = may_copy(PyTuple_GetItem(PyTuple_GetItem(rows, i), 1));
+    return !(are_several ? copies : may_copy(rows));
+}
+
+/* What a call gave, of another tensor. */
+static PyObject *given_again(kf_tensor *tensor, PyObject *row)
+{
+    PyObject *type = PyTuple_GetItem(row, 0), *rows = PyTuple_GetItem(row, 1), *view;
+    if (!PyType_Check(type))
+        return again(tensor, row);
+    PyObject *views = PyList_New(0);
+    for (Py_ssize_t i = 0; views && i < PyTuple_Size(rows); i++) {
+        if (!(view = again(tensor, PyTuple_GetItem(rows, i))) || PyList_Append(views, view))
+            Py_CLEAR(views);
+        Py_XDECREF(view);
+    }
+    if (!views || type == (PyObject *)&PyList_Type)
+        return views;
+    PyObject *found = PyList_AsTuple(views);
+    Py_DECREF(views);
+    return found;
 }
 
 /* 1 where operations are spelled out, which joins nothing, 0 where not, -1 with an error set. */
@@ -280,8 +352,7 @@ static int is_spelling(void)
 
 PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyObject *keywords)
 {
-    bool is_plain = !(keywords && PyDict_Size(keywords));
-    PyObject *key = is_plain ? key_of(arguments) : NULL, *view = NULL;
+    PyObject *key = key_of(arguments, keywords), *view = NULL;
     int spells = key ? is_spelling() : 0;
     if (spells)
         Py_CLEAR(key);
@@ -289,10 +360,9 @@ PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyO
         return NULL;
     kf_tensor *tensor = key ? (kf_tensor *)PyTuple_GetItem(arguments, 0) : NULL;
     PyObject *row = key ? PyDict_GetItemWithError(kept, key) : NULL;
-    bool fits = row && (!tensor->place || has_family(tensor));
-    if (fits && (!tensor->place || !PyTuple_Size(steps_of(tensor)) || !may_copy(PyTuple_GetItem(row, 1)))) {
+    if (row && fits(tensor, row)) {
         Py_INCREF(row);
-        view = again(tensor, row);
+        view = given_again(tensor, row);
         Py_DECREF(row);
     } else if (!PyErr_Occurred()) {
         PyObject *before = tensor ? Py_NewRef(tensor->node) : NULL;

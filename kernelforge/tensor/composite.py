@@ -139,7 +139,8 @@ def following(cls: C) -> C:
 
 
 def viewing(function: Callable[P, T]) -> Callable[P, T]:
-    """A method that gives a view its arguments, and this tensor's shape and type, say all about, or something else."""
+    """A method that gives a view its arguments, and this tensor's shape and type, say all about, a list or a tuple of
+    such views, or something else."""
     function.views = True  # type: ignore[attr-defined]
     return function
 
@@ -163,12 +164,13 @@ def shortcut(function: Any, module: str, name: str) -> Any:
     name; as it is where C is not built."""
     if compiled is None:
         return function
+    renamed = getattr(function, "renamed", None)
     if hasattr(function, "value"):
-        made = compiled.Method(function, {}, CHANGE, function.value)
+        made = compiled.Method(function, {}, CHANGE, function.value, renamed)
     elif hasattr(function, "views"):
         made = compiled.Method(function, {}, VIEW)
     else:
-        made = compiled.Method(function, function.recipes)
+        made = compiled.Method(function, function.recipes, renamed=renamed)
     found = update_wrapper(made, function)
     found.__module__, found.__qualname__ = module, name
     return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import from_storage
+from codegen.dtypes import dtypes, from_storage
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.carried import unasked
@@ -58,8 +58,15 @@ if TYPE_CHECKING or compiled is None:
         """The same of several tensors, in one graph."""
         return False
 
+    def only_value(tensor: Core) -> Any:
+        """The element of a tensor that has one, computed as a graph that is known: in one call of C, else None."""
+        return None
+
 else:
     computed_again, computed_together = compiled.computed_again, compiled.computed_together
+    only_value = compiled.only_value
+    _read = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool")
+    compiled.set_read(tuple([getattr(dtypes, name) for name in _read]))
 
 
 class Convert(Random):
@@ -144,6 +151,8 @@ class Convert(Random):
 
         raises ArgumentError when it has another number of elements
         """
+        if (value := only_value(self)) is not None:
+            return value
         if self.numel() != 1:
             raise ArgumentError(f"item() needs one element, a tensor of {self.shape} has {self.numel()}; use tolist()")
         return self.numpy().item()
@@ -183,6 +192,8 @@ class Convert(Random):
 
     def __bool__(self) -> bool:
         """The truth of a tensor with one element; of others it is ambiguous."""
+        if (value := only_value(self)) is not None:
+            return bool(value)
         if self.numel() != 1:
             raise StateError(
                 f"the truth value of a tensor of shape {self.shape} is ambiguous; use .any() or .all(), "

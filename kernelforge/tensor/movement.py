@@ -208,6 +208,7 @@ class Movement(Activations):
         bounds = tuple([(start, stop) if i == dim else (0, n) for i, n in enumerate(self.shape)])
         return self._view(graph.shrink(self._node, bounds), ("shrink", bounds))
 
+    @viewing
     def narrow(self, dim: int, start: int | Self, length: int) -> Self:
         """`length` elements of dimension dim from start on, a number or a tensor of one, which is computed.
 
@@ -222,6 +223,7 @@ class Movement(Activations):
         start += n if start < 0 else 0
         return self.shrink([(start, start + length) if i == dim else None for i in range(self.ndim)])
 
+    @viewing
     def select(self, dim: int, index: int) -> Self:
         """The elements at one place of dimension dim, which goes."""
         dim = self._dim(dim, "select")
@@ -231,16 +233,19 @@ class Movement(Activations):
         part = self._between(dim, index % n, index % n + 1)
         return part.reshape(self.shape[:dim] + self.shape[dim + 1 :])
 
+    @viewing
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         """The parts of size 1 of dimension dim, without it."""
         return tuple([self.select(dim, i) for i in range(self.shape[self._dim(dim, "unbind")])])
 
+    @viewing
     def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Consecutive parts of dimension dim: of the given sizes, or all of one size with a smaller last one."""
         dim = self._dim(dim, "split")
         stops = list(accumulate(shapes.part_sizes(self.shape[dim], sizes)))
         return tuple([self._between(dim, start, stop) for start, stop in zip([0, *stops], stops)])
 
+    @viewing
     def chunk(self, chunks: int, dim: int = 0) -> list[Self]:
         """At most `chunks` parts of dimension dim, of equal size but for the last."""
         if chunks <= 0:
@@ -248,6 +253,7 @@ class Movement(Activations):
         n = self.shape[self._dim(dim, "chunk")]
         return list(self.split(-(-n // chunks), dim)) if n else [self] * chunks
 
+    @viewing
     def tensor_split(self, parts: int | Sequence[int] | Self, dim: int = 0) -> tuple[Self, ...]:
         """Exactly `parts` parts of dimension dim, the first ones longer by 1 if need be; or its parts between places.
 

@@ -92,6 +92,7 @@ def _renaming(method: Callable[..., Any], renamed: dict[str, str]) -> Callable[.
             return method(*args, **ours)
         return method(*args, **kwargs)
 
+    called.renamed = renamed  # type: ignore[attr-defined]
     return called
 
 
