@@ -56,6 +56,7 @@ FEW = 3  # vectors
 ROWS_AHEAD = (4, 0, 8, 16)  # rows asked for ahead where columns are walked
 ROW_BYTES = 2048  # from one row to the next, beyond which the next piece is not foreseen
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
+READS = 2  # of an operand from which on a register tile gains
 
 
 @dataclass
@@ -344,7 +345,7 @@ def worth_tiling(c: Contraction) -> bool:
 
 def is_large(c: Contraction) -> bool:
     """True when every operand is read often enough for a register tile."""
-    return all(prod(a.size for a in role) >= 4 for role in (c.m, c.n, c.k))
+    return all(prod(a.size for a in role) >= READS for role in (c.m, c.n, c.k))
 
 
 def has_short_lines(kernel: Kernel, c: Contraction, lanes: int) -> bool:
