@@ -126,6 +126,17 @@ def test_every_kernel_has_a_legal_schedule(kernel):
 
 
 @pytest.mark.parametrize("form", ["NN", "TN", "NT", "TT"])
+@pytest.mark.parametrize("size", [(3, 600, 700), (400, 500, 2), (40, 30, 3), (2, 64, 64)])
+def test_products_of_two_or_three_rows_or_steps_have_register_tiles(form, size):
+    kernel = prepare(product(*size, form))
+    nest = build(kernel, choose(kernel, CPU), CPU)
+    (r,) = nest.kernel.reduces
+    free = [step for step in nest.schedule.loops if step.axis in r.axes and step.axis not in nest.schedule.vector]
+    assert any(step.tile > 1 for step in free[1:])
+    check(product(*size, form))
+
+
+@pytest.mark.parametrize("form", ["NN", "TN", "NT", "TT"])
 def test_products_of_many_sizes(form):
     sizes = [(1, 5, 7), (4, 4, 4), (8, 32, 16), (17, 33, 5), (64, 10, 70), (7, 130, 65), (70, 67, 600), (300, 40, 20)]
     check(*(product(*size, form) for size in sizes), product(5, 19, 23, form, batch=3))
