@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,17 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, KindError, PlaceError, ShapeError
 from kernelforge.graph import Node
+from kernelforge.recording import recorder, spelling
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import walked
 from kernelforge.tensor.composite import composite, viewing
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
 from kernelforge.tensor.selection import Part, Selection, kept, of_view
+
+FEW_ELEMENTS: Final = 1 << 14  # that the host copies in some microseconds
+MOST_LISTS, MOST_LISTED = 256, 64  # lists of indices that are kept, and their lengths
+_lists: Final[dict[tuple[Any, ...], Any]] = {}
 
 
 class Index(Scatter):
@@ -38,8 +43,10 @@ class Index(Scatter):
                 return self._slices(0, index)  # type: ignore[arg-type]
             if index.dtype is dtypes.bool and index.shape and index.shape == self.shape[: index.ndim]:
                 return self._chosen_by(index.numpy())  # type: ignore[attr-defined]
-        if type(index) is tuple and 1 < len(index) <= self.ndim and all(map(_is_places, index)):
+        if type(index) is tuple and 1 < len(index) <= self.ndim and are_places(index):
             return self._elements(*index)
+        if type(index) is list and self.ndim and (places := self._listed(index)) is not None:
+            return self._slices(0, places)
         selection = self._selection(index)
         viewed = self._viewed(selection)
         return viewed if not selection.picks else viewed._picked(selection)
@@ -52,16 +59,16 @@ class Index(Scatter):
         >>> x.tolist()
         [0.0, 5.0, 6.0, 0.0]
         """
-        if isinstance(value, Sequence):
-            kind = self.dtype if self.dtype.is_inexact else None
-            source = type(self)(value, device=self._node.device, dtype=kind).cast(self.dtype)
-        else:
-            source = self._as_tensor(value).cast(self.dtype)
+        source = self._cast_source(value)
         mask = self._plain_mask(index, source)
         if mask is not None:
             result = mask.where(source if source.ndim <= self.ndim else source.reshape(()), self)
             if result.shape != self.shape:
                 raise ShapeError(f"elements of {self.shape} chosen by a mask cannot become {source.shape}")
+        elif isinstance(index, Core) and self.ndim and index.dtype.is_int:
+            result = self._with_named("set", source, index)  # type: ignore[arg-type]
+        elif type(index) is tuple and 1 < len(index) <= self.ndim and are_places(index):
+            result = self._with_named("set", source, *index)
         else:
             selection = self._selection(index)
             if _is_part(source, self, selection):
@@ -69,7 +76,14 @@ class Index(Scatter):
             if selection.picks:
                 source = self._viewed_apart(selection)._with_picked(selection, source)
             result = self._with_part_replaced(*selection.view, source)
-        self._become(result)
+        self._in_place(result)  # type: ignore[attr-defined]
+
+    def _cast_source(self, value: Operand | Sequence[Any]) -> Self:
+        """What elements of this tensor are to become, as a tensor of its type; lists are arrays."""
+        if not isinstance(value, Core) and isinstance(value, Sequence):
+            kind = self.dtype if self.dtype.is_inexact else None
+            value = type(self)(value, device=self._node.device, dtype=kind)
+        return self._as_tensor(value).cast(self.dtype)
 
     def __iter__(self) -> Iterator[Self]:
         if not self.shape:
@@ -108,11 +122,47 @@ class Index(Scatter):
         selection = self._selection((*(slice(None),) * dim, index))
         return self._picked(selection)
 
+    @composite
+    def _with_named(self, mode: str, value: Self, *indices: Self) -> Self:
+        """This tensor with what indices of the first dimensions name replaced by value, broadcast to it, or "add"ed to.
+
+        raises ShapeError
+        """
+        selection = self._selection(indices)
+        return self._with_part_replaced(
+            *selection.view, self._viewed_apart(selection)._with_picked(selection, value, mode)
+        )
+
+    def _listed(self, index: list[Any]) -> Self | None:
+        """A short list of indices of the first dimension as a tensor, which is made once; None for another list.
+
+        raises IndexError
+        """
+        if not 0 < len(index) <= MOST_LISTED or any(item.__class__ is not int for item in index):
+            return None
+        key = (tuple(index), self.shape[0], self.device, type(self))
+        found: Self | None = _lists.get(key)
+        if found is None:
+            if len(_lists) >= MOST_LISTS:
+                del _lists[next(iter(_lists))]
+            node = self._index_array(np.asarray(index), 0)
+            found = _lists[key] = self._wrap(node, None)
+        return found
+
     def _chosen_by(self, mask: NDArray[Any]) -> Self:
         """The elements where a mask of the first dimensions is true: rows of these dimensions as one."""
+        if self._is_at_hand():
+            chosen = self.numpy()[mask]
+            return type(self)(chosen, device=self._node.device, dtype=self.dtype)
         places = np.flatnonzero(mask).astype(np.int32 if mask.size < 1 << 31 else np.int64)
         rows = self._derived(graph.reshape(self._node, (mask.size, *self.shape[mask.ndim :])))
         return rows._slices(0, type(self)(places, device=self._node.device))
+
+    def _is_at_hand(self) -> bool:
+        """Whether there are few elements, which are computed and no more than values: the host takes less time to look
+        at them than it takes to hand over what is done with them."""
+        few = self.numel() <= FEW_ELEMENTS and self.dtype.shown == self.dtype.numpy
+        return few and not self._tracked and self._stored is not None and recorder.get() is None and not spelling.get()
 
     @composite
     def _elements(self, *indices: Self) -> Self:
@@ -381,9 +431,9 @@ def _part(item: slice, n: int) -> Part:
     return Part(start, step, len(range(start, stop, step)))
 
 
-def _is_places(item: object) -> bool:
-    """Whether an index is a tensor of places."""
-    return isinstance(item, Core) and item.dtype.is_int
+def are_places(items: Sequence[object]) -> bool:
+    """Whether indices are tensors of places."""
+    return all(isinstance(item, Core) and item.dtype.is_int for item in items)
 
 
 def _checked(index: int, dim: int, shape: tuple[int, ...]) -> int:

@@ -13,6 +13,7 @@ from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
+from kernelforge.tensor.index import are_places
 from kernelforge.tensor.picking import Picking
 
 
@@ -110,8 +111,10 @@ class Replacing(Picking):
 
         raises ShapeError, IndexError
         """
-        index = tuple([slice(None) if item is None else item for item in indices])
         source = self._as_tensor(values).cast(self.dtype)
+        if 0 < len(indices) <= self.ndim and are_places(indices) and not (accumulate and self.dtype is dtypes.bool):
+            return self._with_named("add" if accumulate else "set", source, *indices)
+        index = tuple([slice(None) if item is None else item for item in indices])
         selection = self._selection(index)
         if not selection.picks:
             return self._with_part_replaced(*selection.view, source)

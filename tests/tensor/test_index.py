@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import basic_indices, integer_array_indices
 
+from kernelforge import jit
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, no_grad
@@ -359,3 +360,67 @@ def test_lists_are_assigned_as_arrays(numpy_device: None) -> None:
         x[0] = [1, 2]
     with pytest.raises(TypeError, match="a tensor is made of numbers"):
         x[0] = ["a", 2, 3]
+
+@pytest.mark.parametrize("seed", range(12))
+def test_assignments_by_indices_as_often_as_one_likes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = int(rng.integers(1, 7)), int(rng.integers(1, 7))
+    kind = np.dtype(rng.choice(["float32", "int32", "bool", "float64"]))
+    y = rng.integers(0, 9, (rows, columns)).astype(kind)
+    x = Tensor(y)
+    row, past = x[0], (x + 0 if kind != np.bool_ else x | False)
+    before = y.copy()
+    for _ in range(5):
+        count = int(rng.integers(0, rows + 1))
+        places = rng.permutation(rows)[:count] - rows * rng.integers(0, 2, count)
+        others = rng.integers(-columns, columns, count)
+        values = rng.integers(0, 9, (count, columns)).astype(kind)
+        index = Tensor(places.astype(rng.choice(["int32", "int64"])))
+        x[index] = Tensor(values)
+        y[places] = values
+        np.testing.assert_array_equal(x.numpy(), y)
+        x[index, Tensor(others)] = 3
+        y[places, others] = 3
+        np.testing.assert_array_equal(x.numpy(), y)
+        np.testing.assert_array_equal(row.numpy(), y[0])
+        if count:
+            np.testing.assert_array_equal(x[places.tolist()].numpy(), y[places])
+        mask = rng.random(rows) < 0.5
+        np.testing.assert_array_equal(x[Tensor(mask)].numpy(), y[mask])
+        np.testing.assert_array_equal((x == 3)[Tensor(mask)].numpy(), (y == 3)[mask])
+    np.testing.assert_array_equal(past.numpy(), before)
+
+
+def test_assignments_by_indices_have_gradients_and_errors() -> None:
+    places = Tensor([2, 0])
+    for _ in range(3):
+        x, values = Tensor([1.0, 2.0, 3.0], requires_grad=True), Tensor([5.0, 7.0], requires_grad=True)
+        y = x * 2
+        y[places] = values
+        (y * Tensor([1.0, 10.0, 100.0])).sum().backward()
+        assert x.grad is not None
+        assert values.grad is not None
+        assert x.grad.tolist() == [0, 20, 0]
+        assert values.grad.tolist() == [100, 1]
+        with pytest.raises(ShapeError):
+            y[places] = Tensor([1.0, 2.0, 3.0])
+        with pytest.raises(IndexError):
+            y[[0, 3]]
+        with pytest.raises(IndexError):
+            y[[0, -4]]
+        z = Tensor([1.0, 2.0, 3.0])
+        z[Tensor([3])] = 1.0
+        with pytest.raises(IndexError):
+            z.numpy()
+
+
+def test_elements_chosen_by_a_mask_are_drawn_anew_in_a_captured_function() -> None:
+    kept = Tensor([True, False, True]).realize()
+    function = jit(lambda x: x[kept] * 2)
+    for i in range(4):
+        assert function(Tensor([1.0, 2.0, 3.0 + i]).realize()).tolist() == [2, 6 + 2 * i]
+    base = Tensor([1.0, 2.0, 3.0]).realize()
+    part = base[kept]
+    part += 10
+    assert base.tolist() == [1, 2, 3]
+    assert part.tolist() == [11, 13]
