@@ -17,12 +17,16 @@ _grown: Final = [0]
 
 
 def grew(nbytes: int) -> None:
-    """So much more memory is in use; less where that is negative."""
+    """So much more memory is in use; less where that is negative.
+
+    What was given back since the last look, up to the room there is, may be taken again: a program that makes and
+    drops the same large result over and over would be looked at each time.
+    """
     grown = _grown[0] + nbytes
     if grown >= ROOM:
         due.append(grown)
         grown = 0
-    _grown[0] = max(grown, 0)
+    _grown[0] = max(grown, -ROOM)
 
 
 if compiled is not None:

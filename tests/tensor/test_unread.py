@@ -144,3 +144,15 @@ def test_a_graph_that_is_known_is_computed_after_the_look_that_is_due(count: int
     assert growth.due
     compute()
     assert not growth.due
+
+
+def test_what_is_given_back_and_taken_again_is_no_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "due", [])
+    growth.grew(growth.ROOM)
+    assert len(growth.due) == 1
+    for _ in range(10):
+        growth.grew(-growth.ROOM)
+        growth.grew(growth.ROOM)
+    assert len(growth.due) == 1
+    growth.grew(growth.ROOM)
+    assert len(growth.due) == 2
