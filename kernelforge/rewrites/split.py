@@ -35,6 +35,7 @@ CHUNK_SCAN = 1 << 15  # least elements of a part of a scan: another launch costs
 FEW = 4  # processors that are too few to split a scan
 OPEN_PART = 16  # the least length of a part of an open size, near the size's bound
 LEAST_PARTS = 4
+SHARES = 32  # parts of each processor that reads memory: one of them that is held up leaves what it has not begun
 CASTS = SEE_THROUGH | {"cast"}
 COLUMNS = 64  # lines across memory one program walks together
 
@@ -84,14 +85,14 @@ def partition(node: Node, target: Target) -> Part | None:
         if gpu:
             return _contraction_parts(node, length, target)
         batch = prod(x.size for x in factors) // (node.size * length**2)
-        programs, chunk = max(batch, node.size // TILE), max(CHUNK_CONTRACTION, -(-LEAST // node.size))
+        programs, chunk, shares = max(batch, node.size // TILE), max(CHUNK_CONTRACTION, -(-LEAST // node.size)), 4
     else:
         rows = dims[-1] == len(shape) - 1
         programs, chunk = node.size // (1 if rows else 64 if gpu else 16), max(CHUNK, (1 << 17) // target.cores)
-        chunk = COLUMN_CHUNK if gpu and not rows else chunk
+        chunk, shares = COLUMN_CHUNK if gpu and not rows else chunk, 4 if gpu else SHARES
     if programs >= target.cores:
         return None
-    wanted = min(4 * target.cores // max(1, programs), length // chunk)
+    wanted = min(shares * target.cores // max(1, programs), length // chunk)
     if wanted < (FEWEST_COLUMN_PARTS if chunk == COLUMN_CHUNK else 2):
         return None
     wanted = 1 << (wanted.bit_length() - 1) if gpu else wanted  # parts that need no masks
