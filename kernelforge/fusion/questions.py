@@ -199,7 +199,7 @@ class Questions:
 
     def _scores(self, order: Sequence[Demand], stores: Sequence[tuple[Axis, ...]]) -> str | None:
         """Tiles of an attention's scores go by: beside what is made of them nothing else is summed over their batches,
-        and on a matrix unit nothing of their size is stored."""
+        and nothing of their size is stored."""
         if not self.scores:
             return None
         below = reductions_below(order)
@@ -208,7 +208,7 @@ class Questions:
         for demand in order:
             if demand.kind == "reduce" and self._is_long(demand.node):
                 goes_by = not below[id(demand.needs[0])].isdisjoint(self.scores)
-                stays = self.limits.narrow and not stored.isdisjoint(demand.bound)
+                stays = not stored.isdisjoint(demand.bound)
                 if goes_by and (stays or not summed.isdisjoint(demand.axes)):
                     return "a contraction would lose parallel axes"
         return None

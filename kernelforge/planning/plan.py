@@ -55,6 +55,7 @@ from kernelforge.rewrites.split import split
 from kernelforge.rewrites.steady import steady
 from kernelforge.rewrites.tallies import without_tallies
 from kernelforge.rewrites.unread import unread
+from kernelforge.rewrites.unrounded import unrounded
 from kernelforge.settings import MEMORY_BUDGET, shows_kernels
 from kernelforge.structure import structure
 from kernelforge.windows.winograd import Choice, with_winograd
@@ -149,6 +150,7 @@ def rewritten(
     rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
         "spaced": lambda x: spaced(x, sizes),
         "simplify": simplify,
+        "unrounded": unrounded,
         "onto": onto,
         "tallies": lambda x: without_tallies(x, target),
         "winograd": lambda x: with_winograd(x, target, repeated, choice),

@@ -396,3 +396,15 @@ def test_a_loss_and_its_gradient_go_through_many_rows_side_by_side(rows: int, to
         np.testing.assert_allclose(np.ravel(got), np.ravel(expected), rtol=1e-4, atol=1e-5)
     one = planned(tensor(20_000).softmax(0))
     assert len(one) == 1, "what a single row comes to is soon found"
+
+
+@pytest.mark.parametrize("batch, length", [(1, 64), (2, 65), (1, 200)])
+def test_the_gradient_of_scores_that_is_kept_is_read_by_what_is_computed_from_it(batch: int, length: int) -> None:
+    """No kernel stores it beside sums over the axis it would walk in blocks."""
+    q, k, v, dy = (tensor(batch, 3, length, 16, seed=s) for s in range(4))
+    bias = tensor(batch, 3, length, length, seed=4)
+    for leaf in (q, k, v, bias):
+        leaf.requires_grad = True
+    gradients = q.scaled_dot_product_attention(k, v, bias).gradient(q, k, v, bias, gradient=dy)
+    stored = [{prod(node.shape) for node in group.outputs} for group in planned(*gradients)]
+    assert not any({prod(bias.shape), prod(q.shape)} <= sizes for sizes in stored)
