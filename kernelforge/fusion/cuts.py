@@ -34,6 +34,7 @@ PIECE: Final = "a piece that is known before another"
 CONTRACTION: Final = "a contraction and its epilogue"
 REDUCTION: Final = "a reduction"
 FACTOR: Final = "too dear to repeat in a contraction"
+MET: Final = "several kernels would compute an attention's scores again"
 FORCED: Final = {
     "contiguous": "asked to be contiguous",
     "scatter": "scattered into in place",
@@ -339,9 +340,19 @@ class Cuts:
             if node.op in SCALAR_OPS or node.op == "gather" or node in self.scores:
                 if len(found) > 1 and not self._is_cheap(node):
                     self.cut_value(node, SHARED)
+                elif len(found) > 2 and self._meets_scores(node):
+                    self.cut_value(node, MET)
                 elif self._is_dear_factor(node):
                     self.cut_value(node, FACTOR)
-            roots[node] = frozenset(list(found)[:2])
+            roots[node] = frozenset(list(found)[:3])
+
+    def _meets_scores(self, node: Node) -> bool:
+        """True for a value in which two attentions' scores meet, a gradient of one, while caches hold it: several
+        kernels would take both products again."""
+        if self.limits.narrow or not self.scores or node.size > self.limits.cached:
+            return False
+        met = self.scores.intersection(self.region([node])[0])
+        return len(met) > 1 and all(score.size == node.size for score in met)
 
     def _keep_needed(self) -> None:
         """A shared value that is cheap now that others before it are stored need not be stored."""

@@ -23,6 +23,7 @@ class Limits:
     cheap       cost per element up to which a value is computed again rather than stored
     cheap_small the same where everything the value is computed from is much smaller than the value
     small       elements a value, with all it is computed from, may have to be cheap up to that larger cost as well
+    cached      elements that stay in the last cache while several kernels read them
     prologue    the same for an operand of a contraction, which is computed again for every tile
     cores       processors to keep busy
     program     elements one program may work through alone when there are too few programs
@@ -42,6 +43,7 @@ class Limits:
     cheap: int = 32
     cheap_small: int = 64
     small: int = 4096
+    cached: int = 1 << 22
     prologue: int = 2
     cores: int = 2
     program: int = 1 << 16

@@ -199,12 +199,14 @@ class Questions:
 
     def _scores(self, order: Sequence[Demand], stores: Sequence[tuple[Axis, ...]]) -> str | None:
         """Tiles of an attention's scores go by: beside what is made of them nothing else is summed over their batches,
-        and nothing of their size is stored."""
+        and nothing of their size is stored; nor is beside sums over their batches."""
         if not self.scores:
             return None
         below = reductions_below(order)
         stored = frozenset(axis for axes in stores for axis in axes)
         summed = self._batches_summed(order)
+        if not summed.isdisjoint(stored):
+            return "a contraction would lose parallel axes"
         for demand in order:
             if demand.kind == "reduce" and self._is_long(demand.node):
                 goes_by = not below[id(demand.needs[0])].isdisjoint(self.scores)

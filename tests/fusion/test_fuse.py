@@ -408,3 +408,19 @@ def test_the_gradient_of_scores_that_is_kept_is_read_by_what_is_computed_from_it
     gradients = q.scaled_dot_product_attention(k, v, bias).gradient(q, k, v, bias, gradient=dy)
     stored = [{prod(node.shape) for node in group.outputs} for group in planned(*gradients)]
     assert not any({prod(bias.shape), prod(q.shape)} <= sizes for sizes in stored)
+
+
+@pytest.mark.parametrize("batch, length", [(2, 33), (5, 20), (3, 140)])
+def test_the_gradient_of_scores_that_a_shared_bias_needs_is_computed_once(batch: int, length: int) -> None:
+    """It is read by what sums it over the batch and by the gradients of queries and keys."""
+    q, k, v, dy = (tensor(batch, 2, length, 16, seed=s) for s in range(4))
+    bias = tensor(2, length, length, seed=4)
+    for leaf in (q, k, v, bias):
+        leaf.requires_grad = True
+    gradients = q.scaled_dot_product_attention(k, v, bias).gradient(q, k, v, bias, gradient=dy)
+    plan, nodes = planned(*gradients), to_compute(*gradients)
+    scores = batch * 2 * length * length
+    assert sum(prod(node.shape) == scores for group in plan for node in group.outputs) == 1
+    assert not any({scores, prod(bias.shape)} <= {prod(node.shape) for node in group.outputs} for group in plan)
+    for got, expected in zip(interpreted(plan, nodes), evaluate_all(nodes)):
+        np.testing.assert_allclose(got, expected, rtol=2e-3, atol=1e-4)
