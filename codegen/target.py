@@ -22,6 +22,7 @@ class Target:
     dots          kinds of products of narrow values it multiplies and adds several at a time: see `codegen.dots`
     items         work-items of a group, each of which holds one lane; 1: one holds all, in vector registers
     by_lane       scalar operations that the driver gets wrong on vectors of float64, and right on scalars
+    aligned_halves  its driver takes vectors of float16 in memory to be aligned
     doubles       the matrix unit's language knows products of float64
     copies        it brings tiles of arrays into shared memory by itself (NVIDIA's tensor memory accelerator)
     """
@@ -38,6 +39,7 @@ class Target:
     dots: tuple[str, ...] = ()
     items: int = 1
     by_lane: tuple[str, ...] = ()
+    aligned_halves: bool = field(default=False, repr=False)
     doubles: bool = field(default=True, repr=False)
     copies: bool = field(default=False, repr=False)
 

@@ -143,11 +143,12 @@ def helper_name(name: str, dtype: DType) -> str:
 class Prelude:
     """Collects the helpers a kernel asks for; `text` defines each once, in the order of first use.
 
-    wide  what a vector type's name ends with; nothing where each work-item holds a lane, which then is a scalar
+    wide     what a vector type's name ends with; nothing where each work-item holds a lane, which then is a scalar
+    aligned  vectors of float16 are read and written as their bits, for the driver takes others to be aligned
     """
 
-    def __init__(self, lanes: int, by_lane: tuple[str, ...] = (), items: bool = False) -> None:
-        self.lanes, self.by_lane, self.wide = lanes, by_lane, "" if items else str(lanes)
+    def __init__(self, lanes: int, by_lane: tuple[str, ...] = (), items: bool = False, aligned: bool = False) -> None:
+        self.lanes, self.by_lane, self.wide, self.aligned = lanes, by_lane, "" if items else str(lanes), aligned
         self.definitions: dict[str, str] = {}
 
     @property
@@ -272,6 +273,15 @@ class Prelude:
             body = _replace(body, symbol, meaning)
         self.define(f"kf_{name}", types[result], f"{types[source]} a", body)
         return f"kf_{name}"
+
+    def halves(self, width: int) -> str:
+        """Define how a vector of float16 is read, and written, wherever it lies; the name of both."""
+        name, bits, value = f"kf_halves{width}", self.narrow("half_bits", width), self.narrow("half_value", width)
+        loaded = f"{value}(vload{width}(0, (__global const ushort *)p))"
+        self.define(name, f"float{width}", "__global const half *p", f"return {loaded};")
+        stored = f"vstore{width}({bits}(v), 0, (__global ushort *)p)"
+        self.define(name, "void", f"__global half *p, float{width} v", f"{stored};")
+        return name
 
     def lanes_constant(self, base: str) -> str:
         """Define the vector 0, 1, 2, ... and return its name; where each work-item holds a lane, the lane's number."""

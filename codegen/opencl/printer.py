@@ -90,7 +90,7 @@ class _Printer:
         self.spread = sizes.spreads(nest)
         self.numbers = tuple(name for spread in self.spread for name in (spread.name, spread.tiles) if name)
         self.items = nest.target.items
-        self.prelude = Prelude(nest.target.lanes, nest.target.by_lane, self.items > 1)
+        self.prelude = Prelude(nest.target.lanes, nest.target.by_lane, self.items > 1, nest.target.aligned_halves)
         self.lines = Lines(nest.names.values())
         self.entry = self.lines.identifier(self.kernel.name)
         params = {p.name: self.lines.identifier(p.name) for p in self.kernel.params}

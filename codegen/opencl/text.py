@@ -230,7 +230,7 @@ class Speller:
     def _vector_load(self, pointer: str, dtype: DType, width: int = 0) -> str:
         n = width or self.lanes
         if dtype is dtypes.float16:
-            return f"vload_half{n}(0, {pointer})"
+            return f"{self.prelude.halves(n)}({pointer})" if self.prelude.aligned else f"vload_half{n}(0, {pointer})"
         text = f"vload{n}(0, {pointer})"
         if dtype is dtypes.bfloat16:
             return f"{self.prelude.narrow('bfloat_value', n)}({text})"
@@ -249,6 +249,8 @@ class Speller:
     def _vector_store(self, pointer: str, value: str, dtype: DType, width: int = 0) -> str:
         n = width or self.lanes
         if dtype is dtypes.float16:
+            if self.prelude.aligned:
+                return f"{self.prelude.halves(n)}({pointer}, {value});"
             return f"vstore_half{n}_rte({value}, 0, {pointer});"
         if dtype is dtypes.bfloat16:
             value = f"{self.prelude.narrow('bfloat_bits', n)}({value})"

@@ -86,6 +86,7 @@ class Candidate:
             dots=dots(facts.platform) if plain and facts.vector_bytes == 64 else (),
             items=items,
             by_lane=POCL_BY_LANE if self.is_pocl else (),
+            aligned_halves=self.is_pocl,
         )
 
 

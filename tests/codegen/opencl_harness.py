@@ -60,7 +60,8 @@ def is_pocl() -> bool:
 def target() -> Target:
     """What code generation has to know of the device."""
     platform = device()[0].devices[0].platform.name
-    return dataclasses.replace(CPU, by_lane=POCL_BY_LANE if is_pocl() else (), dots=dots(platform))
+    facts = {"by_lane": POCL_BY_LANE, "aligned_halves": True} if is_pocl() else {}
+    return dataclasses.replace(CPU, dots=dots(platform), **facts)
 
 
 def _find_runtime() -> None:

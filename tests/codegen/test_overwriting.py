@@ -22,7 +22,7 @@ from codegen.rewrites.merging import flattened
 from codegen.schedule import Inner, Schedule, ScheduleError, Stage, Step
 from codegen.target import CPU, SM90
 from codegen.verify import verify
-from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import difference, run_all, target
 from tests.codegen.random_schedules import random_schedule
 
 TYPES = (dtypes.float32, dtypes.float32, dtypes.float16, dtypes.bfloat16, dtypes.float64, dtypes.int32, dtypes.uint8)
@@ -182,7 +182,7 @@ def test_schedules_keep_the_meaning(make: Callable[[random.Random], Kernel], cas
             together = same_loops(changed, schedule, rng)
             schedule = together if is_legal(changed, together) else schedule
         changed = Kernel(f"{changed.name}{seed}", changed.params, changed.stores)
-        programs.append(generate(changed, CPU, schedule))
+        programs.append(generate(changed, target(), schedule))
         inputs.append({p.name: a for p, a in ((p, arrays(kernel, seed)[p.name]) for p in changed.params)})
         wanted.append({s.param.name: (s, expected(kernel, pairs, arrays(kernel, seed))[s.param.name])
                        for s in changed.stores})  # fmt: skip

@@ -16,7 +16,7 @@ from codegen.rewrites.rewrite import prepare
 from codegen.schedule import ScheduleError
 from codegen.target import CPU, SM90, Target
 from tests.codegen.choose.test_default import convolution, product
-from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import difference, run_all, target
 from tests.codegen.random_kernels import kernels, random_arrays, random_kernel, run
 
 FEW = 12
@@ -63,7 +63,7 @@ def test_candidates_compute_the_kernel(seeds: list[int]) -> None:
         given_, space = random_arrays(kernel, seed), Space(kernel, CPU)
         for candidate in islice(space, seed % 5, FEW, 5):
             named = Kernel(f"k{len(programs)}", kernel.params, space.kernel.stores)
-            programs.append(generate(named, CPU, candidate.schedule))
+            programs.append(generate(named, target(), candidate.schedule))
             arrays.append(given_)
             wanted.append(run(kernel, given_))
     for program, found, expected in zip(programs, run_all(programs, arrays), wanted):

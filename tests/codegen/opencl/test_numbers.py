@@ -11,8 +11,7 @@ from codegen.index import Axis, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Expr, Kernel, Param, Store, apply, const, load
 from codegen.schedule import Schedule, Step
-from codegen.target import CPU
-from tests.codegen.opencl_harness import run_all
+from tests.codegen.opencl_harness import run_all, target
 
 COUNT = 41
 INTEGERS = (dtypes.int8, dtypes.uint16, dtypes.int32, dtypes.uint32, dtypes.int64, dtypes.uint64)
@@ -39,7 +38,7 @@ def test_integers_are_held_between_numbers_without_calls(dtype: DType) -> None:
         kernel = bounded(dtype, seed)
         i = kernel.axes[0]
         for name, schedule in (("1", Schedule((Step(i, 1),), 0)), ("16", Schedule((Step(i, 16),), 0, (i,)))):
-            programs.append(generate(dataclasses.replace(kernel, name=f"{kernel.name}_{name}"), CPU, schedule))
+            programs.append(generate(dataclasses.replace(kernel, name=f"{kernel.name}_{name}"), target(), schedule))
             x = rng.integers(max(dtype.min, -120), 120, COUNT).astype(dtype.numpy)
             p = rng.integers(-5, COUNT + 5, COUNT).astype(np.int32)
             given.append({"x": x, "p": p, "out": np.zeros(COUNT, dtype.numpy)})

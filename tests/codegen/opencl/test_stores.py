@@ -13,7 +13,7 @@ from codegen.nest import check
 from codegen.schedule import Schedule, ScheduleError, Step
 from codegen.show import show
 from codegen.target import CPU, SM90
-from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import difference, run_all, target
 
 ROWS, COUNT, PLACES = 3, 41, 7
 
@@ -42,7 +42,7 @@ KERNELS = [history(dtype, mode) for dtype in (dtypes.int32, dtypes.uint8, dtypes
 
 def test_the_history_is_what_the_interpreter_says() -> None:
     given = [arrays(kernel) for kernel in KERNELS]
-    for kernel, before, left in zip(KERNELS, given, run_all([generate(kernel, CPU) for kernel in KERNELS], given)):
+    for kernel, before, left in zip(KERNELS, given, run_all([generate(kernel, target()) for kernel in KERNELS], given)):
         expected = {name: array.copy() for name, array in before.items()}
         interpret(kernel, expected)
         assert difference(left["out"], expected["out"], kernel.params[0].dtype) is None
@@ -82,7 +82,7 @@ def test_points_that_meet_along_several_axes_come_in_order() -> None:
     kernel = Kernel("several", (out, p), (Store(out, place, const(1, dtypes.int32), inside, "add", (i, j), after),))
     places = np.random.default_rng(5).integers(0, PLACES, 192).astype(np.int32)
     left = {"out": np.zeros(PLACES + 192, np.int32), "p": places}
-    (found,) = run_all([generate(kernel, CPU)], [left])
+    (found,) = run_all([generate(kernel, target())], [left])
     interpret(kernel, left)
     expected = [(places[:n] == places[n]).sum() for n in range(192)]
     np.testing.assert_array_equal(left["out"][PLACES:].reshape(32, 6).T.ravel(), expected)
@@ -104,7 +104,7 @@ def test_places_beyond_what_is_left_of_them_are_outside() -> None:
     random = np.random.default_rng(5)
     before = {"out": np.zeros(PLACES, np.int32), "x": np.arange(COUNT, dtype=np.int32)}
     before["p"] = random.integers(0, PLACES, COUNT) + (random.integers(0, 2, COUNT) << 32)
-    (left,) = run_all([generate(kernel, CPU, Schedule((Step(i, 1),)))], [before])
+    (left,) = run_all([generate(kernel, target(), Schedule((Step(i, 1),)))], [before])
     expected = np.zeros(PLACES, np.int32)
     np.add.at(expected, before["p"][before["p"] < PLACES], before["x"][before["p"] < PLACES])
     np.testing.assert_array_equal(left["out"], expected)

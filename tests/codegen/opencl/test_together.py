@@ -14,8 +14,7 @@ from codegen.ir import Kernel, Param, Store, apply, const, load
 from codegen.opencl.sources import definitions, joined, parts
 from codegen.opencl.together import MOST_COPIES, together
 from codegen.program import Program
-from codegen.target import CPU
-from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import difference, run_all, target
 from tests.codegen.random_kernels import random_arrays, random_kernel
 from tests.codegen.random_schedules import random_schedule
 
@@ -31,7 +30,8 @@ def plain(seed: int) -> Kernel:
 def test_each_part_computes_what_it_did(seed: int) -> None:
     rng = random.Random(seed)
     kernels = [plain(100 * seed + i) for i in range(4)]
-    programs = [generate(k, CPU, random_schedule(k, CPU, i) if i % 2 else None) for i, k in enumerate(kernels)]
+    cpu = target()
+    programs = [generate(k, cpu, random_schedule(k, cpu, i) if i % 2 else None) for i, k in enumerate(kernels)]
     chosen = [rng.randrange(4) for _ in range(7)]
     arrays, arguments, parts_arrays = [], [], []
     for number, i in enumerate(chosen):
@@ -56,7 +56,7 @@ def scaled(factor: float) -> Program:
     i = Axis("i", 100)
     x, out = (Param(name, dtypes.float32, 100) for name in ("x", "out"))
     value = apply("mul", load(x, i.index), const(factor, dtypes.float32))
-    return generate(Kernel("scaled", (out, x), (Store(out, i.index, value, order=(i,)),)), CPU)
+    return generate(Kernel("scaled", (out, x), (Store(out, i.index, value, order=(i,)),)), target())
 
 
 def test_equal_programs_are_one_function_and_arrays_one_parameter() -> None:
