@@ -2,10 +2,11 @@
 
 #include "methods.h"
 
-enum kind { COMPOSITE, VIEW, CHANGE, KINDS };
+enum kind { COMPOSITE, VIEW, CHANGE, ASSIGNMENT, KINDS };
 enum { MOST_KEYWORDS = 12 }; /* fewer than a key has room for */
 
-/* recipes: of calls that were met before; value: of a change in place, what gives the new elements; renamed: the function's
+/* recipes: of calls that were met before; value: of a change in place, what gives the new elements, of an
+   assignment what `kf_assigned` takes; renamed: the function's
    own names of arguments by others they have, a dict or None; names: what Python keeps of a function beside, its name and
    its documentation. */
 typedef struct {
@@ -26,6 +27,8 @@ static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
         return NULL;
     if (renamed != Py_None && !PyDict_Check(renamed))
         return PyErr_Format(PyExc_TypeError, "%R is no dict of names", renamed);
+    if (kind == ASSIGNMENT && (!PyTuple_Check(value) || PyTuple_Size(value) != 2 || !PyDict_Check(PyTuple_GetItem(value, 0))))
+        return PyErr_Format(PyExc_TypeError, "%R are no recipes and no function", value);
     if (kind < COMPOSITE || kind >= KINDS)
         return PyErr_Format(PyExc_ValueError, "there is no kind %d of methods", kind);
     Method *self = kf_new(type);
@@ -102,9 +105,14 @@ static PyObject *call(PyObject *given, PyObject *arguments, PyObject *keywords)
         return kf_viewed(self->recipes, self->function, arguments, keywords);
     PyObject *found = NULL;
     bool is_usual = PyTuple_Size(arguments) && !(keywords && PyDict_Size(keywords) > MOST_KEYWORDS);
-    if (is_usual && self->kind == COMPOSITE)
+    if (self->kind == ASSIGNMENT && !keywords && PyTuple_Size(arguments) == 3) {
+        if ((found = kf_assigned(self->recipes, self->value, arguments)) && found != Py_None) {
+            Py_DECREF(found);
+            Py_RETURN_NONE;
+        }
+    } else if (is_usual && self->kind == COMPOSITE)
         found = compose(self, arguments, keywords);
-    else if (is_usual && PyObject_TypeCheck(PyTuple_GetItem(arguments, 0), kf_tensor_type))
+    else if (is_usual && self->kind == CHANGE && PyObject_TypeCheck(PyTuple_GetItem(arguments, 0), kf_tensor_type))
         found = change(self, arguments, keywords);
     if (found && found != Py_None)
         return found;

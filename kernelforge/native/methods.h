@@ -13,6 +13,10 @@ PyObject *kf_applied(PyObject *recipes, PyObject *names, PyObject *arguments, lo
    gives, of which is kept how it comes about.  keywords: NULL, or others. */
 PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyObject *keywords);
 
+/* A tensor whose part, which an index names, became a value, by (self, index, value); None where Python is to do it.  kept:
+   what is known of indices; ways: recipes of the tensor with a part replaced, and what tells the part of a new index. */
+PyObject *kf_assigned(PyObject *kept, PyObject *ways, PyObject *arguments);
+
 /* A tensor, with the value of an operation's result: what `InPlace._in_place` does. */
 PyObject *kf_changed(PyObject *tensor, PyObject *result);
 

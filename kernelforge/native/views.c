@@ -10,7 +10,7 @@ of their container's type and a tuple of what is kept of each. */
 enum { MOST_PARTS = 40, MOST_KEPT = 4096, MOST_NODES = 16, OF_NODE = 4, MOST_VIEWS = 64 };
 
 /* What Python gives.  placed: makes a place of a family and steps. */
-static PyObject *spelling, *placed, *place_class, *first_room;
+static PyObject *spelling, *placed, *place_class, *first_room, *cast_source;
 static PyTypeObject *family_class;
 static PyObject *names[5];
 enum { START, STOP, STEP, RESHAPE, NUMBERS };
@@ -375,6 +375,65 @@ PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyO
     return view;
 }
 
+/* ---------------------------------------------------------------------------------------------- assignments */
+
+/* What elements of a tensor are to become, a new reference: a tensor of the same type that is none of its views, which a
+   number becomes in Python; NULL for what is another matter, with an error set or not. */
+static PyObject *source_of(const kf_tensor *tensor, PyObject *given)
+{
+    const kf_tensor *value = (kf_tensor *)given;
+    if (PyFloat_CheckExact(given) || PyLong_CheckExact(given))
+        return PyObject_CallMethodObjArgs((PyObject *)tensor, cast_source, given, NULL);
+    bool is_plain = PyObject_TypeCheck(given, kf_tensor_type) && kf_is_node(value->node) &&
+                    (!value->place || !tensor->place) &&
+                    ((kf_node *)value->node)->dtype == ((kf_node *)tensor->node)->dtype;
+    return is_plain ? Py_NewRef(given) : NULL;
+}
+
+/* What is kept of an index: how `part_of` tells the part it names, new where it was not met before, None where it names
+   none; borrowed, NULL with an error set. */
+static PyObject *part_named(PyObject *kept, PyObject *part_of, PyObject *tensor, PyObject *index, PyObject *key)
+{
+    PyObject *part = PyDict_GetItemWithError(kept, key);
+    if (part || PyErr_Occurred() || !(part = PyObject_CallFunctionObjArgs(part_of, tensor, index, NULL)))
+        return part;
+    if (PyDict_Size(kept) >= MOST_KEPT)
+        PyDict_Clear(kept);
+    int done = PyDict_SetItem(kept, key, part);
+    Py_DECREF(part);
+    return done ? NULL : part;
+}
+
+PyObject *kf_assigned(PyObject *kept, PyObject *ways, PyObject *arguments)
+{
+    PyObject *replaced = PyTuple_GetItem(ways, 0), *part_of = PyTuple_GetItem(ways, 1);
+    PyObject *given = PyTuple_GetItem(arguments, 0), *index = PyTuple_GetItem(arguments, 1);
+    PyObject *viewed = PyTuple_GetSlice(arguments, 0, 2), *found = NULL, *result = NULL;
+    PyObject *key = viewed ? key_of(viewed, NULL) : NULL;
+    PyObject *value = key ? source_of((kf_tensor *)given, PyTuple_GetItem(arguments, 2)) : NULL;
+    Py_XDECREF(viewed);
+    if (!value) {
+        Py_XDECREF(key);
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    PyObject *part = Py_XNewRef(part_named(kept, part_of, given, index, key));
+    PyObject *whole = part && PyTuple_Check(part) && PyTuple_Size(part) == 2
+                          ? PyTuple_Pack(4, given, PyTuple_GetItem(part, 0), PyTuple_GetItem(part, 1), value)
+                          : NULL;
+    if (whole)
+        found = kf_applied(replaced, NULL, whole, 0);
+    if (found && found != Py_None)
+        result = kf_changed(given, found);
+    else if (!PyErr_Occurred())
+        result = Py_NewRef(Py_None);
+    Py_XDECREF(found);
+    Py_XDECREF(whole);
+    Py_XDECREF(part);
+    Py_DECREF(value);
+    Py_DECREF(key);
+    return result;
+}
+
 static PyObject *set_views(PyObject *module, PyObject *given)
 {
     (void)module;
@@ -397,5 +456,7 @@ int kf_add_views(PyObject *module)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!names[i] && !(names[i] = PyUnicode_InternFromString(texts[i])))
             return -1;
+    if (!cast_source && !(cast_source = PyUnicode_InternFromString("_cast_source")))
+        return -1;
     return PyModule_AddFunctions(module, functions);
 }

@@ -30,7 +30,7 @@ else:
     later(globals(), calls="kernelforge.calls")
 
 _OTHERS: Final = frozenset(("copy", "gradient", "detach"))  # operations that are more than their sources and attributes
-VIEW, CHANGE = 1, 2  # kinds of methods, of `native/methods.c`
+VIEW, CHANGE, ASSIGNMENT = 1, 2, 3  # kinds of methods, of `native/methods.c`
 MOST_RECIPES: Final = 4096  # of one function
 NEW: Final[Any] = object()
 VALID: Final = 1 << 19  # of a class that was looked at since it, or one it inherits from, was changed
@@ -145,6 +145,20 @@ def viewing(function: Callable[P, T]) -> Callable[P, T]:
     return function
 
 
+def assigning(replaced: Any, part_of: Callable[..., Any]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Makes a method one that gives a part of a tensor, which an index names, a value.
+
+    replaced  a composite: the tensor with a part replaced, of the tensor, the part in two tuples of numbers, the value
+    part_of   the part an index of numbers, slices, None and ... names: these two, of the tensor and the index
+    """
+
+    def marked(function: Callable[P, T]) -> Callable[P, T]:
+        function.assigns = replaced.recipes, part_of  # type: ignore[attr-defined]
+        return function
+
+    return marked
+
+
 def with_shortcuts(cls: C) -> C:
     """The class, with its composites, views and changes in place in C's form, which asks Python only for new calls."""
     for name in dir(cls):
@@ -156,7 +170,7 @@ def with_shortcuts(cls: C) -> C:
     return cls
 
 
-_SHORT: Final = {"recipes", "views", "value"}  # attributes of functions that have a form in C
+_SHORT: Final = {"recipes", "views", "value", "assigns"}  # attributes of functions that have a form in C
 
 
 def shortcut(function: Any, module: str, name: str) -> Any:
@@ -167,6 +181,8 @@ def shortcut(function: Any, module: str, name: str) -> Any:
     renamed = getattr(function, "renamed", None)
     if hasattr(function, "value"):
         made = compiled.Method(function, {}, CHANGE, function.value, renamed)
+    elif hasattr(function, "assigns"):
+        made = compiled.Method(function, {}, ASSIGNMENT, function.assigns)
     elif hasattr(function, "views"):
         made = compiled.Method(function, {}, VIEW)
     else:

@@ -21,13 +21,15 @@ from kernelforge.graph import Node
 from kernelforge.recording import recorder, spelling
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import walked
-from kernelforge.tensor.composite import composite, viewing
+from kernelforge.tensor.composite import assigning, composite, viewing
 from kernelforge.tensor.core import Core, Operand, expanded
 from kernelforge.tensor.scatter import Scatter, from_front
-from kernelforge.tensor.selection import Part, Selection, kept, of_view
+from kernelforge.tensor.selection import Part, Selection, View, kept, of_view
 
 FEW_ELEMENTS: Final = 1 << 14  # that the host copies in some microseconds
 MOST_LISTS, MOST_LISTED = 256, 64  # lists of indices that are kept, and their lengths
+MOST_NUMBERS: Final = 1024  # that are kept as elements become them
+_numbers: Final[dict[tuple[Any, ...], Node]] = {}
 _lists: Final[dict[tuple[Any, ...], Any]] = {}
 
 
@@ -51,6 +53,21 @@ class Index(Scatter):
         viewed = self._viewed(selection)
         return viewed if not selection.picks else viewed._picked(selection)
 
+    @composite
+    def _with_part_replaced(self, parts: tuple[int, ...], shape: tuple[int, ...], value: Self) -> Self:
+        """This tensor with the elements that `Selection.view` tells of replaced by value, broadcast to them.
+
+        raises ShapeError
+        """
+        selection = of_view(parts, shape, self.shape)
+        if broadcast_shapes(selection.shape, value.shape, what="assignment") != selection.shape:
+            raise ShapeError(f"cannot assign {value.shape} to a part of shape {selection.shape}: it does not broadcast")
+        placed, inside = selection.put_back(expanded(value._node, selection.shape)), selection.inside
+        if graph.uniform(inside) is not None:
+            return value._derived(placed) if prod(selection.shape) else self
+        return self._wrap(inside, None).where(value._derived(placed), self)
+
+    @assigning(_with_part_replaced, lambda tensor, index: tensor._part_named(index))
     def __setitem__(self, index: Any, value: Operand | Sequence[Any]) -> None:
         """Replace elements, also in the tensors this one is a view of and in its views; lists are arrays, as in NumPy.
 
@@ -78,8 +95,20 @@ class Index(Scatter):
             result = self._with_part_replaced(*selection.view, source)
         self._in_place(result)  # type: ignore[attr-defined]
 
+    def _part_named(self, index: Any) -> View | None:
+        """The part an index names, as numbers, where nothing is picked."""
+        selection = self._selection(index)
+        return None if selection.picks else selection.view
+
     def _cast_source(self, value: Operand | Sequence[Any]) -> Self:
         """What elements of this tensor are to become, as a tensor of its type; lists are arrays."""
+        if value.__class__ is float or value.__class__ is int:
+            key = value.__class__, value or str(value), self._node.dtype.name
+            if (node := _numbers.get(key)) is None:
+                if len(_numbers) >= MOST_NUMBERS:
+                    _numbers.clear()
+                node = _numbers[key] = self._as_tensor(value).cast(self.dtype)._node
+            return self._wrap(node, None)
         if not isinstance(value, Core) and isinstance(value, Sequence):
             kind = self.dtype if self.dtype.is_inexact else None
             value = type(self)(value, device=self._node.device, dtype=kind)
@@ -99,20 +128,6 @@ class Index(Scatter):
     def _viewed_apart(self, selection: Selection) -> Self:
         """What `_viewed` gives, that stays as it is when this tensor changes in place."""
         return self._derived(walked(self._node, selection.steps))
-
-    @composite
-    def _with_part_replaced(self, parts: tuple[int, ...], shape: tuple[int, ...], value: Self) -> Self:
-        """This tensor with the elements that `Selection.view` tells of replaced by value, broadcast to them.
-
-        raises ShapeError
-        """
-        selection = of_view(parts, shape, self.shape)
-        if broadcast_shapes(selection.shape, value.shape, what="assignment") != selection.shape:
-            raise ShapeError(f"cannot assign {value.shape} to a part of shape {selection.shape}: it does not broadcast")
-        placed, inside = selection.put_back(expanded(value._node, selection.shape)), selection.inside
-        if graph.uniform(inside) is not None:
-            return value._derived(placed) if prod(selection.shape) else self
-        return self._wrap(inside, None).where(value._derived(placed), self)
 
     # Picks ------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kernelforge import Context, Tensor, no_grad
 from kernelforge.calls import memory_forms
-from kernelforge.errors import StateError
+from kernelforge.errors import ShapeError, StateError
 from kernelforge.native import compiled
 from kernelforge.tensor import core
 
@@ -236,3 +236,65 @@ def test_constants_stay_where_the_changed_tensor_is() -> None:
         assert (x.device, x.tolist()) == (device, [1, 1])
         x.fill_(3)
         assert (x.device, x.realize().device, x.tolist()) == (device, device, [3, 3])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_parts_become_values_as_in_numpy(seed: int) -> None:
+    rng = random.Random(seed)
+    shape = rng.choice([shape for shape in SHAPES if shape])
+    kind = rng.choice([*TYPES, "bool", "float16"])
+    y = np.arange(np.prod(shape)).reshape(shape).astype(kind)
+    x = Tensor(y.copy())
+    whole = x.reshape(-1) if rng.random() < 0.5 else None
+    index = tuple([rng.choice(ITEMS[:4]) if not n or rng.random() < 0.6 else rng.choice((0, -1)) for n in shape])
+    index = rng.choice([index, (Ellipsis, *index[-1:]), (None, *index), Ellipsis, slice(None), index[0], index[:1]])
+    past, before = x * 1 if kind != "bool" else x | False, y.copy()
+    for i in range(6):
+        part = y[index]
+        value: Any = rng.choice([1, 0.0, -0.0, 2.5 if kind != "bool" else True, "tensor", "row", "view", "other type"])
+        if isinstance(value, str) and value != "view":
+            source = np.asarray((part if value == "tensor" else part[..., :1] if part.ndim else part) * 0 + i, kind)
+            x[index] = Tensor(source if value != "other type" else source.astype("int64"))
+            y[index] = source
+        elif value == "view":
+            x[index] = x[index]
+        else:
+            x[index] = value
+            y[index] = value
+        np.testing.assert_array_equal(x.numpy(), y)
+        np.testing.assert_array_equal(np.signbit(x.numpy()), np.signbit(y)) if y.dtype.kind == "f" else None
+        if whole is not None:
+            np.testing.assert_array_equal(whole.numpy(), y.reshape(-1))
+    np.testing.assert_array_equal(past.numpy(), before)
+
+
+def test_parts_that_cannot_become_values_are_errors_each_time() -> None:
+    leaf, x = Tensor.ones(3, requires_grad=True), Tensor.zeros(2, 3)
+    for _ in range(3):
+        with pytest.raises(IndexError):
+            x[2] = 1.0
+        with pytest.raises(ShapeError):
+            x[0] = Tensor([1.0, 2.0])
+        with pytest.raises(StateError):
+            leaf[0] = 1.0
+        with pytest.raises(TypeError):
+            Tensor.__setitem__(x, 0)  # type: ignore[call-arg]
+        with no_grad():
+            leaf[0] = 2.0
+        x[0] = x[1] + 1
+        x[1] = leaf.detach()
+    assert leaf.tolist() == [2, 1, 1]
+    assert x.tolist() == [[3, 2, 2], [2, 1, 1]]
+
+
+def test_parts_have_gradients() -> None:
+    for _ in range(3):
+        x, row = Tensor.ones(2, 3, requires_grad=True), Tensor([1.0, 2.0, 3.0], requires_grad=True)
+        y = x * 3
+        y[1] = row
+        y[:, 0] = 5.0
+        (y * y).sum().backward()
+        assert x.grad is not None
+        assert row.grad is not None
+        assert x.grad.tolist() == [[0, 18, 18], [0, 0, 0]]
+        assert row.grad.tolist() == [0, 4, 6]
