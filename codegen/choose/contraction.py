@@ -167,7 +167,7 @@ def blocks(roles: Roles, others: int, tile: tuple[int, int], target: Target, pic
 
 def _in_place(roles: Roles, columns: int, target: Target) -> bool:
     """True when the right operand will be read as it lies, also where blocks are large."""
-    return columns == WIDE_TILE[1] * target.lanes and roles.group == 1 and _is_straight(roles.right, roles.n)
+    return columns == WIDE_TILE[1] * target.lanes and roles.group == 1 and is_straight(roles.right, roles.n)
 
 
 def _is_scattered(roles: Roles, rows: int) -> bool:
@@ -177,7 +177,7 @@ def _is_scattered(roles: Roles, rows: int) -> bool:
 
 def _packs_left(roles: Roles, block: tuple[int, int], columns: int) -> bool:
     """True for a left operand that is computed, spread over memory and read again, or whose groups lie apart."""
-    if not isinstance(roles.left, Load) or (roles.group > 1 and not _is_straight(roles.left, roles.k)):
+    if not isinstance(roles.left, Load) or (roles.group > 1 and not is_straight(roles.left, roles.k)):
         return True
     return block[1] > columns and _is_spread(roles.left, roles.m, roles.k, block[0])
 
@@ -300,7 +300,7 @@ def _tile(roles: Roles, c: Contraction, target: Target) -> tuple[int, int]:
         ceil(roles.m.size / rows) * rows * ceil(roles.n.size / (vectors * target.lanes)) * vectors
         for rows, vectors in (TILE, WIDE_TILE)
     ]
-    straight = roles.group > 1 or (isinstance(roles.right, Load) and _is_straight(roles.right, roles.n))
+    straight = roles.group > 1 or (isinstance(roles.right, Load) and is_straight(roles.right, roles.n))
     return WIDE_TILE if straight and sizes[1] <= LEFT_OVER * sizes[0] else TILE
 
 
@@ -365,7 +365,7 @@ def packs(
         else:
             layout = (*inner, (roles.k, 1), (roles.m, 1)) if along_m else ((roles.m, 1), *inner, (roles.k, 1))
             found.append(Stage(roles.left, depth, layout, pick("row pad", ROW_PADS)))
-    again = (mc > rows and not near) or not _is_straight(roles.right, roles.n)
+    again = (mc > rows and not near) or not is_straight(roles.right, roles.n)
     if pick("pack right", (again, not again)):
         found.append(Stage(roles.right, depth, panels(kernel, roles, fixed, columns)))
     return found
@@ -403,6 +403,6 @@ def _is_near(operand: Expr, extents: Mapping[Axis, int], cache: int) -> bool:
     return all(stride is not None for stride, _ in strides) and span * operand.dtype.itemsize <= cache
 
 
-def _is_straight(operand: Expr, n: Axis) -> bool:
+def is_straight(operand: Expr, n: Axis) -> bool:
     """True when the lanes of the operand can be loaded as they lie."""
     return is_plain_load(operand) and all(e.index.stride(n) in (0, 1) and not e.guards for e in loads_of(operand))

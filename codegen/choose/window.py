@@ -10,15 +10,15 @@ The same form, without an image, serves products whose results lie in lines too 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 
 from codegen.access import loads_of
-from codegen.choose.contraction import UNROLL, even
-from codegen.choose.forms import COLUMNS, FILLED, Extents, Window, windows_of
-from codegen.choose.picks import Pick
+from codegen.choose.contraction import UNROLL, even, is_straight, roles_of
+from codegen.choose.forms import COLUMNS, FILLED, WELL_FILLED, Extents, Window, windows_of
+from codegen.choose.picks import Pick, first
 from codegen.index import Axis
 from codegen.ir import Kernel
 from codegen.rewrites.contract import Contraction
@@ -43,9 +43,18 @@ LAUNCHED = 2000  # cycles to start a group
 def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
     """The schedule of a kernel with one contraction over a window and an elementwise epilogue; nothing without one."""
     found = [(window, blocks) for window in windows_of(kernel, c, target.lanes) for blocks in candidates(window)]
-    if found:
+    if found and not _is_read_as_it_lies(kernel, c, [window for window, _ in found], target):
         found.sort(key=lambda way: cycles(way[0], way[1], target))
         yield scheduled(*pick("window", found[:CANDIDATES]))
+
+
+def _is_read_as_it_lies(kernel: Kernel, c: Contraction, windows: Iterable[Window], target: Target) -> bool:
+    """True for a product of few rows, without a window, whose matrix lies along lanes it fills: no copy gains."""
+    roles = roles_of(kernel, c, target.lanes, first)
+    n, matrix = roles.n, roles.right
+    filled = n.size / (ceil(n.size / target.lanes) * target.lanes)
+    few = roles.m.size < FILLED and filled >= WELL_FILLED
+    return few and is_straight(matrix, n) and not any(window.image.at for window in windows)
 
 
 # ------------------------------------------------------------------------------------------------------- blocks

@@ -292,6 +292,15 @@ def test_the_smaller_operand_is_turned():
     assert lanes == [True, False]
 
 
+@pytest.mark.parametrize("stored", [dtypes.float32, dtypes.bfloat16], ids=str)
+@pytest.mark.parametrize("columns", [2, 5])
+def test_a_matrix_that_few_columns_meet_is_read_as_it_lies(columns: int, stored: DType) -> None:
+    kernel = prepare(product(1000, columns, 700, "TN", stored=stored))
+    schedule = choose(kernel, CPU)
+    assert all(stage.value.axes.isdisjoint(schedule.vector) for stage in schedule.stages)
+    check(product(1000, columns, 700, "TN"))
+
+
 @pytest.mark.parametrize(("places", "alone"), [(1 << 20, True), (1 << 14, True), (1000, False)])
 def test_what_is_scattered_far_is_stored_one_by_one(places: int, alone: bool) -> None:
     i = Axis("i", 5000)
