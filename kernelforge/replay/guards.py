@@ -100,7 +100,7 @@ class Guard:
 
     def _aim(self, size: int) -> None:
         """Prepares the fast check for the contents as they are."""
-        self._values = _reader(self.holder, self.contents, size)
+        self._values = _reader(self.holder, self.contents, self.names, size)
         self._expect()
 
     def _expect(self) -> None:
@@ -180,7 +180,9 @@ def _is_dict(holder: Holder) -> bool:
     return isinstance(holder, Entries) and not isinstance(holder, Globals) and not holder.grows
 
 
-def _reader(holder: Holder, contents: dict[Any, Any], size: int) -> Callable[[], Sequence[Any]]:
+def _reader(
+    holder: Holder, contents: dict[Any, Any], counting: frozenset[str] | None, size: int
+) -> Callable[[], Sequence[Any]]:
     """A function that gives the contents as they are now, in their order; a dict's keys first."""
     owner, names = holder.owner, list(contents)
     if isinstance(holder, Cell):
@@ -189,7 +191,9 @@ def _reader(holder: Holder, contents: dict[Any, Any], size: int) -> Callable[[],
         return lambda: (owner.grad, getattr(owner, "_hooks", None))
     if isinstance(holder, Globals | Names):
         return _of_names(owner if isinstance(holder, Globals) else vars(owner), names, size)
-    if isinstance(holder, Attributes) and not holder.slots:
+    if isinstance(holder, Attributes) and holder.slots:
+        return _of_slots(holder, names, counting, size)
+    if isinstance(holder, Attributes):
         return _of_class(owner, names, size) if isinstance(owner, type) else _of_attributes(owner, names, size)
     if isinstance(owner, list):
         return lambda: owner
@@ -257,6 +261,27 @@ def _of_attributes(owner: Any, names: list[str], size: int) -> Callable[[], Sequ
         if len(found) != size or owner.__class__ is not kind or owner.__dict__ is not found:
             raise KeyError("attributes were added or removed, or those of another class count")
         return get()
+
+    return values
+
+
+def _of_slots(
+    holder: Attributes, names: list[str], counting: frozenset[str] | None, size: int
+) -> Callable[[], Sequence[Any]]:
+    """Attributes of an object of which at least some are in slots; those of a dict are told by how many there are."""
+    owner, kind = holder.owner, holder.owner.__class__
+    could = holder.seen(dict.fromkeys(holder.slots), counting)
+    absent = [name for name in could if name not in names and name not in getattr(kind, "unguarded", ())]
+    get = attrgetter(*names) if names else None
+    one, inside = len(names) == 1, getattr(owner, "__dict__", ())
+
+    def values() -> Sequence[Any]:
+        if owner.__class__ is not kind or getattr(owner, "__dict__", ()) is not inside or len(inside) != size:
+            raise KeyError("attributes were added or removed, or those of another class count")
+        if any(hasattr(owner, name) for name in absent):
+            raise KeyError("an attribute is there that was not")
+        found = get(owner) if get is not None else ()
+        return (found,) if one else found
 
     return values
 

@@ -1,0 +1,98 @@
+"""Objects whose attributes lie in slots, some of which a captured function never names."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernelforge import Tensor, jit
+from kernelforge.replay.guards import Guard
+
+NAMES = ("a", "b", "c", "d")
+
+
+class Slotted:
+    __slots__ = NAMES
+
+
+class Inherited(Slotted):
+    """With a dict beside the slots."""
+
+
+class Kept(Slotted):
+    __slots__ = ("e",)
+
+
+class Unlike(Slotted):
+    """Of the same layout as its base, so that an instance may become one."""
+
+    __slots__ = ()
+
+    @property
+    def c(self) -> int:  # type: ignore[override]
+        return 7
+
+
+def told(x: Tensor, held: Any) -> Tensor:
+    """Names a and c and, of what may be in a dict, more; never b and d."""
+    x = x * held.a if held.a else x + 11
+    try:
+        return x + held.c
+    except AttributeError:
+        pass
+    try:
+        return x - held.more
+    except AttributeError:
+        return x
+
+
+def named_only(x: Tensor, held: Any) -> Tensor:
+    """Names a and c alone."""
+    x = x * held.a
+    try:
+        return x + held.c
+    except AttributeError:
+        return x
+
+
+def changed(draw: random.Random, held: Any) -> None:
+    """One attribute set, changed or taken away."""
+    name = draw.choice(NAMES + (("more", "other") if hasattr(held, "__dict__") else ()))
+    if name != "a" and hasattr(held, name) and draw.random() < 0.4:
+        delattr(held, name)
+    else:
+        setattr(held, name, draw.choice((1, 2, 2.0, True)))
+
+
+@pytest.mark.parametrize("function", [told, named_only])
+@pytest.mark.parametrize("kind", [Slotted, Inherited, Kept])
+@pytest.mark.parametrize("seed", range(6))
+def test_replays_follow_attributes_in_slots(function: Any, kind: type, seed: int) -> None:
+    draw, held, x = random.Random(seed), kind(), Tensor([1.0, 2.0, 3.0]).realize()
+    held.a, held.b = 2, 1
+    step = jit(lambda x: function(x, held), captures=100)
+    for _ in range(30):
+        np.testing.assert_array_equal(step(x).numpy(), function(x, held).numpy())
+        changed(draw, held)
+
+
+def test_replays_follow_the_class_of_what_has_slots() -> None:
+    held, x = Slotted(), Tensor([1.0, 2.0]).realize()
+    held.a, held.b = 2, 5
+    step = jit(lambda x: named_only(x, held), captures=5)
+    for _ in range(3):
+        np.testing.assert_array_equal(step(x).numpy(), [2, 4])
+    held.__class__ = Unlike
+    np.testing.assert_array_equal(step(x).numpy(), [9, 11])
+
+
+@pytest.mark.parametrize("kind", [Slotted, Inherited, Kept])
+def test_slots_no_code_names_do_not_slow_a_replay(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, x = kind(), Tensor([1.0, 2.0]).realize()
+    held.a, held.b, held.d = 2, 5, []
+    step = jit(lambda x: named_only(x, held))
+    for _ in range(3):
+        step(x)
+    monkeypatch.setattr(Guard, "reason", lambda guard: pytest.fail(f"{guard.holder.path} is looked at closely"))
+    np.testing.assert_array_equal(step(x).numpy(), [2, 4])
