@@ -11,6 +11,7 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.casts import Casts
+from kernelforge.tensor.composite import of_tensors
 from kernelforge.tensor.core import Operand
 
 
@@ -75,14 +76,17 @@ class Bits(Casts):
         """True where the value is zero."""
         return self._derived(graph.elementwise("not", graph.cast(self._node, dtypes.bool)))
 
+    @of_tensors
     def logical_and(self, other: Operand) -> Self:
         """True where both are not zero."""
         return self._logical("and", other)
 
+    @of_tensors
     def logical_or(self, other: Operand) -> Self:
         """True where either is not zero."""
         return self._logical("or", other)
 
+    @of_tensors
     def logical_xor(self, other: Operand) -> Self:
         """True where exactly one is not zero."""
         return self._logical("xor", other)

@@ -184,6 +184,7 @@ class Elementwise(Bits):
             self._check_divisor(other)
         return self._arithmetic("mod", other, reverse)
 
+    @of_tensors
     def fmod(self, other: Operand) -> Self:
         """The remainder of truncating division; it has the sign of the dividend, as in C; see mod() for zeros."""
         self._check_divisor(other)
@@ -455,10 +456,10 @@ class Elementwise(Bits):
         return self._arithmetic("mul", other, True)
 
     def __truediv__(self, other: Operand) -> Self:
-        return self.div(other)
+        return self._arithmetic("div", other, False)
 
     def __rtruediv__(self, other: Operand) -> Self:
-        return self.div(other, reverse=True)
+        return self._arithmetic("div", other, True)
 
     @composite
     def __floordiv__(self, other: Operand) -> Self:

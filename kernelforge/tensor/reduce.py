@@ -127,6 +127,7 @@ class Reduce(Diagonals):
         total = x._wide()._reduce("add", axis, keepdim, "mean")
         return (total / float(self._count(axis, "mean"))).cast(x.dtype)
 
+    @composite
     def nansum(self, axis: Axis = None, keepdim: bool = False, dtype: DType | str | None = None) -> Self:
         """The sum over axes of what is not NaN."""
         return self.isnan().where(0, self).sum(axis, keepdim, dtype)
