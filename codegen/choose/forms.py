@@ -52,6 +52,7 @@ class Window:
     apart    the step between neighbouring lanes in the image
     turned   whether lanes lie far apart in memory, so that the image is turned where it is packed
     stored   cycles to store a result
+    along, group  the summed axis along which narrow values are multiplied in groups, and how many are one
     """
 
     value: Expr
@@ -69,11 +70,17 @@ class Window:
     apart: int = 1
     turned: bool = False
     stored: float = 1.0
+    along: Axis | None = None
+    group: int = 1
 
     @property
     def met(self) -> frozenset[Axis]:
         """The axes whose sums windows are made of."""
         return frozenset(a for index in self.image.at.values() for a in index.axes)
+
+    def least(self, axis: Axis) -> int:
+        """The steps of an axis that are done together at least."""
+        return self.group if axis is self.along else 1
 
 
 def windows_of(kernel: Kernel, c: Contraction, lanes: int) -> list[Window]:

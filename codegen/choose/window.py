@@ -11,7 +11,7 @@ The same form, without an image, serves products whose results lie in lines too 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, prod
 
@@ -19,6 +19,8 @@ from codegen.access import loads_of
 from codegen.choose.contraction import UNROLL, even, is_straight, roles_of
 from codegen.choose.forms import COLUMNS, FILLED, WELL_FILLED, Extents, Window, windows_of
 from codegen.choose.picks import Pick, first
+from codegen.dots import dot_of
+from codegen.image import Image, image_of
 from codegen.index import Axis
 from codegen.ir import Kernel
 from codegen.rewrites.contract import Contraction
@@ -30,6 +32,7 @@ PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level ca
 ROUNDED = 64  # steps from which on a number of them is rounded
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
 GATHERED = 1.5  # cycles to pack an element of the panels
+PAIRED = 5.0  # the same in groups, for which elements that lie apart are put together
 COPIED = 0.3  # cycles to pack an element of the image
 TURNED_IN = 0.8  # the same where squares of it are turned in registers
 PARTS = (2, 3)  # of a whole axis that images may have, where its size has no such divisor
@@ -42,8 +45,9 @@ LAUNCHED = 2000  # cycles to start a group
 
 def windowed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iterator[Schedule]:
     """The schedule of a kernel with one contraction over a window and an elementwise epilogue; nothing without one."""
-    found = [(window, blocks) for window in windows_of(kernel, c, target.lanes) for blocks in candidates(window)]
-    if found and not _is_read_as_it_lies(kernel, c, [window for window, _ in found], target):
+    plain = windows_of(kernel, c, target.lanes)
+    found = [(window, blocks) for window in (*plain, *in_groups(plain, c, target)) for blocks in candidates(window)]
+    if found and not _is_read_as_it_lies(kernel, c, plain, target):
         found.sort(key=lambda way: cycles(way[0], way[1], target))
         yield scheduled(*pick("window", found[:CANDIDATES]))
 
@@ -55,6 +59,20 @@ def _is_read_as_it_lies(kernel: Kernel, c: Contraction, windows: Iterable[Window
     filled = n.size / (ceil(n.size / target.lanes) * target.lanes)
     few = roles.m.size < FILLED and filled >= WELL_FILLED
     return few and is_straight(matrix, n) and not any(window.image.at for window in windows)
+
+
+def in_groups(windows: Iterable[Window], c: Contraction, target: Target) -> Iterator[Window]:
+    """The same with narrow operands, where the target multiplies such in groups along a summed axis of both operands
+    that no window touches."""
+    dot = dot_of(c.reduce, target)
+    if dot is None or dot.alike:
+        return
+    for window in windows:
+        axes = [a for a in window.bound if a in dot.axes and a not in window.met and a.size >= dot.group]
+        value, other = (dot.left, dot.right) if window.value.args == (dot.left,) else (dot.right, dot.left)
+        if axes and window.lane is window.n and (window.value.args, window.other.args) == ((value,), (other,)):
+            image, along = image_of(value) or Image(value, {}), max(axes, key=lambda a: (a.size, -a.id))
+            yield replace(window, value=value, image=image, other=other, along=along, group=dot.group)
 
 
 # ------------------------------------------------------------------------------------------------------- blocks
@@ -104,14 +122,21 @@ def _blocks(window: Window, group: Extents, order: Sequence[Axis]) -> Blocks:
     packed = {a: a.size for a in window.bound}
     steps = {a: group[a] for a in window.free}
     for axis in window.bound:
-        while packed[axis] > 1 and (_panels(window, group, packed) > PACKED or prod(packed.values()) > DEPTH):
-            packed[axis] = _half(packed[axis])
+        least = window.least(axis)
+        while packed[axis] > least and (_panels(window, group, packed) > PACKED or prod(packed.values()) > DEPTH):
+            packed[axis] = _part(window, axis, packed[axis])
     for axis in order:
         while axis in steps and steps[axis] > window.rows.get(axis, 1) and _image(window, steps, packed) > PACKED:
             steps[axis] = _smaller(group[axis], steps[axis], window.rows.get(axis, 1))
-        while axis in packed and packed[axis] > 1 and _image(window, steps, packed) > PACKED:
-            packed[axis] = _half(packed[axis])
+        while axis in packed and packed[axis] > window.least(axis) and _image(window, steps, packed) > PACKED:
+            packed[axis] = _part(window, axis, packed[axis])
     return Blocks(group, packed, steps)
+
+
+def _part(window: Window, axis: Axis, extent: int) -> int:
+    """Half of a summed axis' extent, in whole groups."""
+    unit = window.least(axis)
+    return ceil(_half(extent) / unit) * unit
 
 
 def _half(extent: int) -> int:
@@ -147,11 +172,12 @@ def cycles(window: Window, blocks: Blocks, target: Target) -> float:
     groups = prod(a.size for a in window.shared) * prod(ceil(a.size / size) for a, size in group.items())
     accumulated = prod(size if a in window.rows else _filled_up(window, a, size, target) for a, size in group.items())
     walked = prod(a.size * window.partly.get(a, 1) for a in window.bound)
-    products = accumulated / target.lanes * walked / 2 * _busy(window, target.lanes)
+    products = accumulated / target.lanes * walked / 2 / window.group * _busy(window, target.lanes)
     pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
     images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
     copied = TURNED_IN if window.turned else COPIED
-    packing = _panels(window, group, packed) * pieces * GATHERED + _image(window, steps, packed) * images * copied
+    gathered = GATHERED if window.along is None else PAIRED
+    packing = _panels(window, group, packed) * pieces * gathered + _image(window, steps, packed) * images * copied
     kept = 2 * pieces * accumulated / target.lanes if pieces > 1 else 0
     stored = accumulated * window.stored
     return ceil(groups / target.cores) * (products + packing + kept + stored + LAUNCHED)
@@ -185,17 +211,27 @@ def scheduled(window: Window, blocks: Blocks) -> Schedule:
     free = [Step(a, blocks.steps[a]) for a in window.free if blocks.steps[a] < group[a]]
     walked = (*window.inside, *window.free)
     tile = [Step(n, window.columns), *(Step(a, 1) for a in walked if a not in rows)]
-    tile += [*(Step(a, rows[a]) for a in walked if a in rows), *(Step(a, 1) for a in _looped(window, blocks))]
+    tile += [Step(a, rows[a]) for a in walked if a in rows]
+    tile += [Step(a, window.least(a)) for a in _looped(window, blocks)]
     depth = len(grid) + len(summed)
     whole = all(not e.guards for e in loads_of(window.other))  # lines that lie in one run are packed as one
     deep = window.bound if whole else _inside_out(window)[::-1]
-    panels = [(n, window.columns), *((a, 1) for a in (*window.inside, *deep)), (n, 1)]
+    panels = [(n, window.columns), *_apart(window, (*window.inside, *deep, n))]
     image = window.image if window.image.at else None
     stages = (
         Stage(window.other, depth, tuple(panels)),
-        Stage(window.value, depth + len(free), tuple((a, 1) for a in _image_order(window)), 0, image),
+        Stage(window.value, depth + len(free), tuple(_apart(window, _image_order(window))), 0, image),
     )
     return Schedule((*grid, *summed, *free, *tile), len(grid), (window.lane,), stages)
+
+
+def _apart(window: Window, axes: Sequence[Axis]) -> list[tuple[Axis, int]]:
+    """The layout of axes, the last one's lines of groups, where there are any, whose values lie side by side."""
+    along = window.along
+    if along is None:
+        return [(a, 1) for a in axes]
+    others = [(a, 1) for a in axes[:-1] if a is not along]
+    return [*others, (along, window.group), (axes[-1], 1), (along, 1)]
 
 
 def _looped(window: Window, blocks: Blocks) -> list[Axis]:
@@ -203,7 +239,7 @@ def _looped(window: Window, blocks: Blocks) -> list[Axis]:
     order = _inside_out(window)
     written: list[Axis] = []
     for axis in order:
-        whole = blocks.packed[axis] == axis.size and axis not in window.partly
+        whole = blocks.packed[axis] == axis.size and axis not in window.partly and axis is not window.along
         if whole and prod(a.size for a in written) * axis.size <= UNROLL:
             written.append(axis)
     return [a for a in order[::-1] if a not in written]

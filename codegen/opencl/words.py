@@ -114,10 +114,12 @@ def _side_by_side(boxes: Boxes, box: Box, along: Axis, lane: Axis | None, group:
     """Whether a box has the values of a group beside each other, and the groups of a vector."""
     digits = {(d.axis, d.block): d for d in boxes.layout(box).digits}
     inner = digits.get((along, 1))
-    if box.image is not None or inner is None or inner.stride != 1 or not _divides(inner, group):
+    if inner is None or inner.stride != 1 or not _divides(inner, group):
         return False
     if lane is None:
         return True
+    if box.image is not None:
+        return False
     across = digits.get((lane, 1))
     return across is not None and across.stride == group and _divides(across, boxes.lanes)
 

@@ -7,7 +7,7 @@ from codegen.choose.default import choose, placed
 from codegen.choose.forms import columns_of, rows_of, windows_of
 from codegen.choose.picks import first
 from codegen.choose.window import windowed
-from codegen.dtypes import dtypes
+from codegen.dtypes import DType, dtypes
 from codegen.index import Axis, Guard
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
@@ -23,12 +23,22 @@ F32 = dtypes.float32
 
 
 def convolution(
-    form: str, images: int, channels: int, outputs: int, plane: int, taps: int = 3, stride: int = 1, adds: bool = False
+    form: str,
+    images: int,
+    channels: int,
+    outputs: int,
+    plane: int,
+    taps: int = 3,
+    stride: int = 1,
+    adds: bool = False,
+    kinds: tuple[DType, DType] = (F32, F32),
 ) -> Kernel:
     """A padded convolution of square planes ("forward"), or its gradient by the input or the weight.
 
-    adds  a value per image to what the window is over, inside its bounds alone
+    adds   a value per image to what the window is over, inside its bounds alone
+    kinds  the types of what the window is over and of the other operand, floats or integers
     """
+    wide = F32 if kinds[0].is_float else dtypes.int32
     size = (plane + 2 * (taps // 2) - taps) // stride + 1
     b, o, c = (Axis(name, n) for name, n in zip("boc", (images, outputs, channels)))
     r, s = Axis("r", taps), Axis("s", taps)
@@ -49,13 +59,13 @@ def convolution(
     second = weight if form != "weight" else ((b.index * outputs + o.index) * size + h.index) * size + w.index
     if form == "weight":
         to, summed = weight, [b, h, w]
-    params = [Param(name, F32, sizes[name]) for name in (lead, other)]
-    first = load(params[0], place, guards)
+    params = [Param(name, kind, sizes[name]) for name, kind in zip((lead, other), kinds)]
+    first = apply("cast", load(params[0], place, guards), dtype=wide)
     if adds:
         params.append(Param("a", F32, images))
         first = apply("add", first, load(params[2], b.index, guards))
-    value = reduce("add", apply("mul", first, load(params[1], second)), summed)
-    out = Param("out", F32, to.hi + 1)
+    value = reduce("add", apply("mul", first, apply("cast", load(params[1], second), dtype=wide)), summed)
+    out = Param("out", wide, to.hi + 1)
     return prepare(Kernel(f"{form}", (*params, out), (Store(out, to, value),)))
 
 

@@ -21,6 +21,7 @@ from codegen.opencl.printer import render_nest
 from codegen.rewrites.rewrite import prepare
 from codegen.schedule import Schedule, Step
 from codegen.target import CPU
+from tests.codegen.choose.test_window import convolution
 from tests.codegen.opencl_harness import Arrays, run_all, target
 
 BYTES = (dtypes.int8, dtypes.uint8)
@@ -144,3 +145,33 @@ def test_bytes_are_summed_in_groups(rows, length, kind, seed):
     assert length <= 64 or "int8" not in target().dots or "kf_dot_int8" in program.source
     (got,) = run_all([program], [arrays])
     np.testing.assert_array_equal(got["out"], expected(kernel, arrays))
+
+
+@settings(max_examples=30)
+@given(
+    form=st.sampled_from(("forward", "input", "weight")),
+    images=st.integers(1, 5),
+    channels=st.integers(1, 40),
+    outputs=st.integers(17, 70),
+    plane=st.integers(3, 20),
+    taps=st.sampled_from((2, 3, 5)),
+    stride=st.integers(1, 2),
+    kinds=st.sampled_from(((dtypes.bfloat16,) * 2, (dtypes.int8, dtypes.uint8), (dtypes.uint8, dtypes.int8))),
+)
+@example("forward", 2, 33, 65, 9, 3, 1, (dtypes.bfloat16,) * 2)
+@example("weight", 3, 20, 40, 9, 3, 1, (dtypes.bfloat16,) * 2)
+@example("input", 2, 40, 37, 9, 3, 2, (dtypes.bfloat16,) * 2)
+def test_sums_over_windows_are_taken_in_groups(form, images, channels, outputs, plane, taps, stride, kinds):
+    kernel = convolution(form, images, channels, outputs, plane, taps, stride, kinds=kinds)
+    arrays = arguments(kernel, seed=images + plane)
+    (found,) = run_all([render_nest(placed(kernel, DOTS))], [arrays])
+    np.testing.assert_array_equal(found["out"], expected(kernel, arrays))
+
+
+def test_channels_of_a_window_lie_side_by_side():
+    kernel = convolution("forward", 2, 32, 64, 14, kinds=(dtypes.bfloat16,) * 2)
+    nest = placed(kernel, DOTS)
+    (image,) = [node.box for node in nodes(nest.body) if isinstance(node, Pack) and node.box.image is not None]
+    axis, _ = image.layout[-1]
+    assert (axis, 2) in image.layout
+    assert "kf_dot_bfloat16" in render_nest(nest).source
