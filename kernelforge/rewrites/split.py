@@ -97,7 +97,16 @@ def partition(node: Node, target: Target) -> Part | None:
         return None
     wanted = 1 << (wanted.bit_length() - 1) if gpu else wanted  # parts that need no masks
     dim = _dim_of(shape, dims, wanted) if gpu else next(d for d in dims if shape[d] > 1)
-    return Part(dim, min(wanted, shape[dim]))
+    return Part(dim, min(wanted, shape[dim]) if gpu else _parts(shape[dim], min(wanted, shape[dim])))
+
+
+def _parts(size: int, most: int) -> int:
+    """The parts of a dimension, half as many as may be at the least, that leave a rest no longer than each of them.
+
+    >>> _parts(127, 64), _parts(1_000_003, 64)
+    (63, 64)
+    """
+    return min(range(most, most // 2, -1), key=lambda parts: max(0, size % parts - size // parts))
 
 
 def _contraction_parts(node: Node, length: int, target: Target) -> Part | None:

@@ -48,6 +48,14 @@ def test_more_processors_split_more() -> None:
     assert partition(node, SM90) is not None
 
 
+@given(st.integers(2, 3000), st.integers(2, 64))
+def test_what_parts_leave_over_is_no_longer_than_one_of_them(size: int, cores: int) -> None:
+    node = graph.reduce("add", graph.full((size, 1 << 20), 1.0, dtypes.float32), (0, 1))
+    part = partition(node, dataclasses.replace(CPU, cores=cores))
+    assert part is not None
+    assert part.dim == 0 and size % part.parts <= size // part.parts and part.parts >= min(size, cores)
+
+
 @given(
     st.sampled_from(["add", "max", "min"]),
     st.sampled_from([1 << 18, 999_983, (1 << 19) + 1]),
