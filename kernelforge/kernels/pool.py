@@ -24,7 +24,7 @@ from kernelforge.settings import POOL, remembered
 SMALLEST: Final = 256
 LARGE: Final = 1 << 20  # bytes beyond which classes lie closer
 NEAR: Final = 1 / 8  # of the bytes, by which a free block may be larger that is used where the right class has none
-COUNTED: Final = 1 << 14  # bytes of a block from which it counts for how much memory has grown
+COUNTED: Final = 1 << 14  # bytes of a block from which it counts for how much memory has grown, and makes way
 MOST_SPARED: Final = 1 << 19  # bytes of memory that a taker has in reserve, twice; beyond, little is gained
 ALL_SPARED: Final = 16 << 20  # bytes in the reserves of all takers
 _UNHELD: Final = 2  # references to what only a variable and the call that counts them hold
@@ -101,6 +101,7 @@ class Pool:
         self._lent: dict[Block, Block] = {}  # pieces, and what they are pieces of
         self._lending: dict[Block, Block] = {}  # the other way round
         self._broken: set[Block] = set()  # blocks given back whose pieces are in use
+        self._made_way: dict[int, bool] = {}  # classes of blocks that made way for others; if they were asked for since
         GlobalCounters.pools.add(self)
 
     @property
@@ -259,6 +260,7 @@ class Pool:
             return near
         if capacity >= LARGE:
             self._outgrow(capacity)
+            self._make_way(capacity)
         try:
             block = self._make(capacity)
         except MemoryError:
@@ -287,6 +289,24 @@ class Pool:
                     self._drop(block)
                     return
             smaller = class_within(smaller - 1)
+
+    def _make_way(self, capacity: int) -> None:
+        """Releases free blocks of as many bytes as a request that none of them serves: another plan runs from now on.
+
+        Where plans take turns, each class makes way once: one that is asked for again is kept from then on.
+        """
+        if capacity in self._made_way:
+            self._made_way[capacity] = True
+        for other in sorted(self._free, reverse=True):
+            if other < COUNTED or self._made_way.get(other):
+                continue
+            for block in tuple(self._free[other]):
+                if capacity <= 0:
+                    return
+                if block not in self._lent:
+                    self._made_way[other] = False
+                    self._drop(block)
+                    capacity -= other
 
     def _drop(self, block: Block) -> None:
         """Releases a free block, if it still is free."""
