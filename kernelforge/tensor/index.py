@@ -103,7 +103,7 @@ class Index(Scatter):
     def _cast_source(self, value: Operand | Sequence[Any]) -> Self:
         """What elements of this tensor are to become, as a tensor of its type; lists are arrays."""
         if value.__class__ is float or value.__class__ is int:
-            key = value.__class__, value or str(value), self._node.dtype.name
+            key = value.__class__, value or str(value), self._node.dtype.name, dtypes.default_float, dtypes.default_int
             if (node := _numbers.get(key)) is None:
                 if len(_numbers) >= MOST_NUMBERS:
                     _numbers.clear()
@@ -149,17 +149,20 @@ class Index(Scatter):
         )
 
     def _listed(self, index: list[Any]) -> Self | None:
-        """A short list of indices of the first dimension as a tensor, which is made once; None for another list.
+        """A short list of indices of the first dimension as a tensor, which is made once; None for another list, and
+        while a function is recorded.
 
         raises IndexError
         """
         if not 0 < len(index) <= MOST_LISTED or any(item.__class__ is not int for item in index):
             return None
+        if recorder.get() is not None:  # what a capture makes is its own, and it finds no tensor that others made
+            return None
         key = (tuple(index), self.shape[0], self.device, type(self))
         found: Self | None = _lists.get(key)
         if found is None:
             if len(_lists) >= MOST_LISTS:
-                del _lists[next(iter(_lists))]
+                _lists.clear()
             node = self._index_array(np.asarray(index), 0)
             found = _lists[key] = self._wrap(node, None)
         return found

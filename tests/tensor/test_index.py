@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import basic_indices, integer_array_indices
 
+from codegen.dtypes import dtypes
 from kernelforge import jit
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.settings import Context
@@ -424,3 +425,21 @@ def test_elements_chosen_by_a_mask_are_drawn_anew_in_a_captured_function() -> No
     part += 10
     assert base.tolist() == [1, 2, 3]
     assert part.tolist() == [11, 13]
+
+
+def test_lists_are_indices_in_captured_functions_whoever_met_them_before() -> None:
+    picked = jit(lambda x, places: x[places] * 2)
+    for i in range(8):
+        x, places = Tensor([1.0, 2.0, 3.0 + i]).realize(), [i % 2, 2]
+        wanted = [2 * (1.0 + i % 2), 6.0 + 2 * i]
+        for function in [lambda x, places: x[places] * 2, picked][:: 1 if i % 4 < 2 else -1]:
+            assert function(x, places).tolist() == wanted
+
+
+def test_numbers_are_assigned_in_the_precision_of_the_default_type_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    number = float((1 << 24) + 1)  # which float32 does not hold
+    for kind, wanted in [(dtypes.float32, number - 1), (dtypes.float64, number)] * 2:
+        monkeypatch.setattr(dtypes, "default_float", kind)
+        x = Tensor([0, 0], dtype="int64")
+        x[1] = number
+        assert x.tolist() == [0, int(wanted)]
