@@ -268,17 +268,20 @@ def _of_attributes(owner: Any, names: list[str], size: int) -> Callable[[], Sequ
 def _of_slots(
     holder: Attributes, names: list[str], counting: frozenset[str] | None, size: int
 ) -> Callable[[], Sequence[Any]]:
-    """Attributes of an object of which at least some are in slots; those of a dict are told by how many there are."""
+    """Attributes of an object of which at least some are in slots."""
     owner, kind = holder.owner, holder.owner.__class__
     could = holder.seen(dict.fromkeys(holder.slots), counting)
     absent = [name for name in could if name not in names and name not in getattr(kind, "unguarded", ())]
     get = attrgetter(*names) if names else None
     one, inside = len(names) == 1, getattr(owner, "__dict__", ())
+    barred = frozenset[str]()
+    if counting is not None and not all(name in names for name in inside):  # else their number tells of others
+        barred = counting.difference(names, getattr(kind, "unguarded", ()))
 
     def values() -> Sequence[Any]:
         if owner.__class__ is not kind or getattr(owner, "__dict__", ()) is not inside or len(inside) != size:
             raise KeyError("attributes were added or removed, or those of another class count")
-        if any(hasattr(owner, name) for name in absent):
+        if any(hasattr(owner, name) for name in absent) or not barred.isdisjoint(inside):
             raise KeyError("an attribute is there that was not")
         found = get(owner) if get is not None else ()
         return (found,) if one else found

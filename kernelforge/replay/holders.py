@@ -101,6 +101,12 @@ class Globals(Entries):
         return f"global {key}" if not self.path else f"{self.path}.{key}"
 
 
+def _in_full(cls: type, name: str) -> str:
+    """What an attribute of a class is found by: private ones have the name of the class before theirs."""
+    own = cls.__name__.lstrip("_")
+    return f"_{own}{name}" if own and name.startswith("__") and not name.endswith("__") else name
+
+
 class Attributes(Holder):
     """The attributes of an object or a class."""
 
@@ -110,9 +116,9 @@ class Attributes(Holder):
     def slots(self) -> tuple[str, ...]:
         """Names of attributes that are not in a dict."""
         classes = type(self.owner).__mro__ if not isinstance(self.owner, type) else ()
-        found = [cls.__dict__.get("__slots__", ()) for cls in classes]
-        names = [name for some in found for name in ((some,) if isinstance(some, str) else some)]
-        return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+        found = [(cls, cls.__dict__.get("__slots__", ())) for cls in classes]
+        names = [(cls, name) for cls, some in found for name in ((some,) if isinstance(some, str) else some)]
+        return tuple(_in_full(cls, name) for cls, name in names if name not in ("__dict__", "__weakref__"))
 
     def size(self) -> int:
         return len(getattr(self.owner, "__dict__", ()))

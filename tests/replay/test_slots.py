@@ -34,6 +34,22 @@ class Unlike(Slotted):
         return 7
 
 
+class _Hidden:
+    __slots__ = ("__factor",)
+
+    def take(self, factor: int) -> None:
+        self.__factor = factor
+
+    def times(self, x: Tensor) -> Tensor:
+        return x * self.__factor
+
+
+class Private(_Hidden):
+    """Whose slot has the name of its base."""
+
+    __slots__ = ()
+
+
 def told(x: Tensor, held: Any) -> Tensor:
     """Names a and c and, of what may be in a dict, more; never b and d."""
     x = x * held.a if held.a else x + 11
@@ -75,6 +91,26 @@ def test_replays_follow_attributes_in_slots(function: Any, kind: type, seed: int
     for _ in range(30):
         np.testing.assert_array_equal(step(x).numpy(), function(x, held).numpy())
         changed(draw, held)
+
+
+def test_attributes_that_come_as_others_go_are_seen_beside_slots() -> None:
+    held, x = Inherited(), Tensor([1.0, 2.0]).realize()
+    held.a = 2
+    held.other = 1  # type: ignore[attr-defined]
+    step = jit(lambda x: told(x, held), captures=5)
+    for _ in range(3):
+        np.testing.assert_array_equal(step(x).numpy(), [2, 4])
+    del held.other  # type: ignore[attr-defined]
+    held.more = 5  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(step(x).numpy(), [-3, -1])
+
+
+def test_replays_follow_private_attributes_in_slots() -> None:
+    held, x = Private(), Tensor([1.0, 2.0]).realize()
+    step = jit(held.times, captures=5)
+    for factor in (2, 2, 2, 3, 2):
+        held.take(factor)
+        np.testing.assert_array_equal(step(x).numpy(), [factor, 2 * factor])
 
 
 def test_replays_follow_the_class_of_what_has_slots() -> None:
