@@ -18,7 +18,7 @@ from codegen.fitting import Formula, constant
 
 MOST_ADDED: Final = 64  # to a size
 SPREAD: Final = (1, 5, 10, 13)  # what is added to a size's bound to have it at several points
-ORDERS: Final = ((0, 1, 2, 3), (1, 3, 0, 2), (2, 0, 3, 1), (3, 2, 1, 0), (1, 0, 3, 2), (2, 3, 0, 1))  # one for a name
+ORDERS: Final = ((0, 1, 2, 3), (1, 3, 0, 2), (0, 1, 3, 2), (0, 2, 3, 1), (0, 3, 1, 2), (0, 3, 2, 1))  # one for a name
 LEAST_BOUND: Final = 1024
 UP: Final = 16  # the points of a size lie in as many numbers that end at a power of two
 
@@ -52,7 +52,7 @@ class Formulas:
 
     def points(self) -> list[dict[str, int]]:
         """Values to make a plan for, so that from it follows what it is for others: near the bounds, with no common
-        divisors, however a small number is added to all."""
+        divisors, however a small number is added to all, and no two names' product the same as some sum of them."""
         names = list(self.bounds)
         return [
             {name: self.bounds[name] + SPREAD[order[i]] for name, order in zip(names, ORDERS)}
