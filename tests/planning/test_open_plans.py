@@ -491,3 +491,14 @@ def test_numbers_with_more_digits_than_narrow_floats_keep_them(dtype: str) -> No
         with Context(OPEN=0):
             expected = (x * number).numpy()
         np.testing.assert_array_equal((x * number).numpy(), expected)
+
+
+def test_constants_that_are_results_are_those_of_every_size() -> None:
+    for size in range(2, 10):
+        x = Tensor(np.arange(size, dtype=np.float32)) * float(size)
+        part = x[0:1]
+        part.mul_(3.0)
+        part[0] = float(size)
+        Tensor.realize(x, part)
+        assert part.tolist() == [size]
+        assert x.tolist() == [size, *(i * size for i in range(1, size))]
