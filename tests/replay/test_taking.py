@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kernelforge import Tensor, graph, jit, met, nn
+from kernelforge.kernels.pool import MOST_SPARED
 from kernelforge.nn import optim
 from kernelforge.replay import capture
 from kernelforge.replay.capture import LARGE, Filled
@@ -57,7 +58,7 @@ def test_old_values_that_are_returned_stay() -> None:
 
 @pytest.mark.parametrize("hold", [lambda x: x.detach(), lambda x: x * 2, lambda x: x[:1], lambda x: x._stored])
 def test_what_holds_values(hold: Any) -> None:
-    x = (Tensor(np.ones(3, np.float32)) * 2).realize()
+    x = (Tensor(np.ones(2 * MOST_SPARED, np.uint8)) * 2).realize()  # more than plans keep in reserve, which holds it
     assert are_alone([x])
     held = hold(x)
     assert not are_alone([x])
