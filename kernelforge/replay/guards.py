@@ -6,11 +6,11 @@ objects are there, and that can say in words what has changed when they are not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Reversible, Sequence
 from operator import attrgetter, is_, itemgetter
 from random import Random
 from types import FunctionType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -193,8 +193,10 @@ def _reader(
         return _of_names(owner if isinstance(holder, Globals) else vars(owner), names, size)
     if isinstance(holder, Attributes) and holder.slots:
         return _of_slots(holder, names, counting, size)
+    if isinstance(holder, Attributes) and isinstance(owner, type):
+        return _of_class(owner, names, size)
     if isinstance(holder, Attributes):
-        return _of_class(owner, names, size) if isinstance(owner, type) else _of_attributes(owner, names, size)
+        return _of_attributes(holder, names, counting, size)
     if isinstance(owner, list):
         return lambda: owner
     return _of_others(holder, contents)
@@ -244,25 +246,38 @@ def _picked(owner: Mapping[str, Any], names: list[str]) -> Callable[[], Sequence
 def _of_names(owner: Mapping[str, Any], names: list[str], size: int) -> Callable[[], Sequence[Any]]:
     """The values of some keys; KeyError where keys were added or removed, which may be some that were looked for."""
     get = _picked(owner, names)
+    in_order = cast(Reversible[str], owner)
+    last = next(reversed(in_order), None)  # which is another once one went and one came
 
     def values() -> Sequence[Any]:
-        if len(owner) != size:
+        if len(owner) != size or next(reversed(in_order), None) is not last:
             raise KeyError("names were added or removed")
         return get()
 
     return values
 
 
-def _of_attributes(owner: Any, names: list[str], size: int) -> Callable[[], Sequence[Any]]:
-    found, kind = vars(owner), owner.__class__
-    get = _picked(found, names)
+def _of_attributes(
+    holder: Attributes, names: list[str], counting: frozenset[str] | None, size: int
+) -> Callable[[], Sequence[Any]]:
+    owner, found, kind = holder.owner, vars(holder.owner), holder.owner.__class__
+    get, barred, keys = _picked(found, names), _barred(owner, names, counting), found.keys()
 
     def values() -> Sequence[Any]:
         if len(found) != size or owner.__class__ is not kind or owner.__dict__ is not found:
             raise KeyError("attributes were added or removed, or those of another class count")
+        if barred and not keys.isdisjoint(barred):
+            raise KeyError("an attribute is there that was not")
         return get()
 
     return values
+
+
+def _barred(owner: Any, names: Sequence[str], counting: frozenset[str] | None) -> frozenset[str]:
+    """What an object's dict must not come to have: its number of names tells only where all of them are read."""
+    if counting is None or all(name in names for name in getattr(owner, "__dict__", ())):
+        return frozenset()
+    return counting.difference(names, getattr(owner.__class__, "unguarded", ()))
 
 
 def _of_slots(
@@ -274,9 +289,7 @@ def _of_slots(
     absent = [name for name in could if name not in names and name not in getattr(kind, "unguarded", ())]
     get = attrgetter(*names) if names else None
     one, inside = len(names) == 1, getattr(owner, "__dict__", ())
-    barred = frozenset[str]()
-    if counting is not None and not all(name in names for name in inside):  # else their number tells of others
-        barred = counting.difference(names, getattr(kind, "unguarded", ()))
+    barred = _barred(owner, names, counting)
 
     def values() -> Sequence[Any]:
         if owner.__class__ is not kind or getattr(owner, "__dict__", ()) is not inside or len(inside) != size:

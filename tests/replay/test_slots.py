@@ -1,6 +1,8 @@
-"""Objects whose attributes lie in slots, some of which a captured function never names."""
+"""Objects whose attributes lie in slots, or come and go, some of which a captured function never names."""
 
 import random
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,10 @@ class Inherited(Slotted):
 
 class Kept(Slotted):
     __slots__ = ("e",)
+
+
+class Plain:
+    """With no slots."""
 
 
 class Unlike(Slotted):
@@ -75,14 +81,19 @@ def named_only(x: Tensor, held: Any) -> Tensor:
 def changed(draw: random.Random, held: Any) -> None:
     """One attribute set, changed or taken away."""
     name = draw.choice(NAMES + (("more", "other") if hasattr(held, "__dict__") else ()))
-    if name != "a" and hasattr(held, name) and draw.random() < 0.4:
+    if hasattr(held, "__dict__") and draw.random() < 0.4:  # one for another
+        gone, come = draw.sample(("b", "c", "d", "more", "other"), 2)
+        if hasattr(held, gone) and not hasattr(held, come):
+            delattr(held, gone)
+            setattr(held, come, 3)
+    elif name != "a" and hasattr(held, name) and draw.random() < 0.4:
         delattr(held, name)
     else:
         setattr(held, name, draw.choice((1, 2, 2.0, True)))
 
 
 @pytest.mark.parametrize("function", [told, named_only])
-@pytest.mark.parametrize("kind", [Slotted, Inherited, Kept])
+@pytest.mark.parametrize("kind", [Slotted, Inherited, Kept, Plain])
 @pytest.mark.parametrize("seed", range(6))
 def test_replays_follow_attributes_in_slots(function: Any, kind: type, seed: int) -> None:
     draw, held, x = random.Random(seed), kind(), Tensor([1.0, 2.0, 3.0]).realize()
@@ -93,15 +104,16 @@ def test_replays_follow_attributes_in_slots(function: Any, kind: type, seed: int
         changed(draw, held)
 
 
-def test_attributes_that_come_as_others_go_are_seen_beside_slots() -> None:
-    held, x = Inherited(), Tensor([1.0, 2.0]).realize()
+@pytest.mark.parametrize("kind", [Inherited, Plain, lambda: ModuleType("held")])
+def test_attributes_that_come_as_others_go_are_seen(kind: Callable[[], Any]) -> None:
+    held, x = kind(), Tensor([1.0, 2.0]).realize()
     held.a = 2
-    held.other = 1  # type: ignore[attr-defined]
+    held.other = 1
     step = jit(lambda x: told(x, held), captures=5)
     for _ in range(3):
         np.testing.assert_array_equal(step(x).numpy(), [2, 4])
-    del held.other  # type: ignore[attr-defined]
-    held.more = 5  # type: ignore[attr-defined]
+    del held.other
+    held.more = 5
     np.testing.assert_array_equal(step(x).numpy(), [-3, -1])
 
 
