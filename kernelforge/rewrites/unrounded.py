@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from codegen.dtypes import DType
 from kernelforge.graph import Node, rebuilt, toposort
 from kernelforge.seen import uses_once, widens
 
@@ -17,15 +18,17 @@ MOST: Final = 128  # partial sums of a sum: of more, each is stored, and narrow 
 
 
 def unrounded(outputs: Sequence[Node]) -> list[Node]:
-    """sum(wide(view(narrow(sum(x))))) -> sum(view(sum(x))), where nothing else uses the values between.
+    """narrow(sum(wide(view(narrow(sum(x)))))) -> narrow(sum(view(sum(x)))), where nothing else uses the values between.
 
-    The views show each partial sum once at most.  Results are as near to the exact ones as those of one long sum.
+    The views show each partial sum once at most.  Results are as near to the exact ones as those of one long sum.  A
+    sum that is not itself rounded to the type of its partial sums may be there to tell what that rounding does.
     """
     order = toposort(outputs, into_realized=False)
     if not any(widens(node) for node in order):
         return list(outputs)
     counts = Counter([*outputs, *(x for node in order if node.realized is None for x in node.src)])
-    dropped = {cast for node in order if _is_sum(node) for cast in _below(node, counts)}
+    totals = {x.src[0]: x.dtype for x in order if _narrows(x) and counts[x.src[0]] == 1 and _is_sum(x.src[0])}
+    dropped = {cast for total, dtype in totals.items() for cast in _below(total, dtype, counts)}
     return rebuilt(order, outputs, lambda node, new: new.src[0] if node in dropped else new) if dropped else [*outputs]
 
 
@@ -33,8 +36,8 @@ def _is_sum(node: Node) -> bool:
     return node.op == "reduce" and node.attr[0] == "add" and node.realized is None
 
 
-def _below(total: Node, counts: Counter[Node]) -> list[Node]:
-    """The rounding conversions between a sum and the partial sums it alone adds up."""
+def _below(total: Node, dtype: DType, counts: Counter[Node]) -> list[Node]:
+    """The conversions to a type between a sum and the partial sums it alone adds up."""
     node, found = total.src[0], list[Node]()
     wide = False
     while counts[node] == 1 and node.realized is None:
@@ -42,7 +45,7 @@ def _below(total: Node, counts: Counter[Node]) -> list[Node]:
             return found if node.dtype is total.dtype and node.size <= MOST * total.size else []
         if widens(node) and not wide:
             wide = True
-        elif wide and not found and _narrows(node):
+        elif wide and not found and _narrows(node) and node.dtype is dtype:
             found.append(node)
         elif not uses_once(node):
             break

@@ -53,6 +53,16 @@ def test_what_something_else_uses_is_rounded_there() -> None:
     assert before == after, "the sum is of rounded values"
     before, after = conversions(narrow(2, 1000, 3).sum(0).sum(0))
     assert before == after, "many partial sums"
+    before, after = conversions(narrow(4, 5, 3).sum(0).float().sum(0))
+    assert before == after, "the total is not rounded"
+
+
+@pytest.mark.usefixtures("numpy_device")
+def test_rounding_that_is_asked_for_takes_place() -> None:
+    x = Tensor(np.full((64, 3), 3000, np.float16))
+    assert x.sum(0).float().sum(0).item() == np.inf
+    wide = Tensor(np.full((64, 3), 3000, np.float32))
+    assert wide.sum(0).cast(dtypes.float16).float().sum(0).item() == np.inf
 
 
 def test_an_input_gradient_is_one_kernel() -> None:
