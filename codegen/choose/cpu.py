@@ -338,14 +338,14 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     yield plain_schedule(kernel)
 
 
-def worth_tiling(c: Contraction) -> bool:
+def worth_tiling(c: Contraction, reads: int = READS) -> bool:
     """True when the product is large enough for a register tile, and its operands are values of the kernel."""
-    return is_grouped(c) and is_large(c)
+    return is_grouped(c) and is_large(c, reads)
 
 
-def is_large(c: Contraction) -> bool:
+def is_large(c: Contraction, reads: int = READS) -> bool:
     """True when every operand is read often enough for a register tile."""
-    return all(prod(a.size for a in role) >= READS for role in (c.m, c.n, c.k))
+    return all(prod(a.size for a in role) >= reads for role in (c.m, c.n, c.k))
 
 
 def has_short_lines(kernel: Kernel, c: Contraction, lanes: int) -> bool:

@@ -29,13 +29,14 @@ ACROSS = (32, 16, 64)  # lines that are read together where they lie across the 
 PER_ITEM = (4, 1, 2, 8)  # elements of an item
 UNROLLS = (4, 1, 2, 8)  # chunks of a row done together
 GROUPS_PER_CORE = 2
+READS = 4  # of an operand from which on it gains to stage it for all items of a group
 COMPACT: Final[dict[str, object]] = {"tile": (4, 1), "rows": 8, "walk": 64, "square": 32}
 T = TypeVar("T")
 
 
 def recipes(kernel: Kernel, target: Target, pick: Pick = first) -> Iterator[Schedule]:
     """Schedules for a kernel on a GPU, the preferred one first; the last is a CPU's, which is what is left."""
-    products = {c.reduce: c for c in contractions(kernel) if cpu.worth_tiling(c)}
+    products = {c.reduce: c for c in contractions(kernel) if cpu.worth_tiling(c, READS)}
     if len(products) == len(kernel.reduces) == 1:
         yield product(kernel, products[kernel.reduces[0]], target, pick)
     elif products:
