@@ -63,9 +63,13 @@ def scalar(value: Value, dtype: DType) -> Value:
 
     >>> scalar(300, dtypes.uint8), scalar(np.float32(0.1), dtypes.float32), scalar(0.1, dtypes.float16)
     (44, 0.1, 0.099975586)
+
+    raises DTypeError for a complex value that is no real one, unless the dtype has such or tells only zeros apart
     """
+    if value.imag and dtype.kind not in "bc":
+        raise DTypeError(f"{value} cannot be put among elements of {dtype}: cast() them, or give {value.real}")
     if dtype.kind == "f":
-        value = float(value)  # type: ignore[arg-type]
+        value = float(value.real)
         if value != value:
             return nan  # one for all: a constant's text has no sign of it
         if value == 0 or dtype is dtypes.float64:

@@ -48,6 +48,8 @@ def _of_numbers(data: Any, wanted: DType | None) -> tuple[NDArray, DType]:
         raise ShapeError("the nested lists have different lengths; a tensor is rectangular") from None
     if wanted is dtypes.uint64 and array.dtype.kind == "f":
         array = np.array(_plain(data), np.uint64)  # numbers on either side of 2^63 became floats
+    if array.dtype.kind == "c" and wanted is not None and wanted.kind not in "bc" and array.imag.any():
+        raise DTypeError(f"complex numbers cannot be elements of {wanted}: give their real parts, or a complex dtype")
     if array.size == 0:
         return array.astype(np.float32), dtypes.default_float
     default = {

@@ -8,7 +8,7 @@ of range raises IndexError at once when Python knows it, else when the values ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import isfinite, prod
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
-from kernelforge.errors import ArgumentError, KindError, PlaceError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, KindError, PlaceError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.recording import recorder, spelling
 from kernelforge.shape import broadcast_shapes
@@ -101,18 +101,37 @@ class Index(Scatter):
         return None if selection.picks else selection.view
 
     def _cast_source(self, value: Operand | Sequence[Any]) -> Self:
-        """What elements of this tensor are to become, as a tensor of its type; lists are arrays."""
+        """What elements of this tensor are to become, as a tensor of its type; lists are arrays.
+
+        raises DTypeError for complex numbers among real ones, but for those of a tensor, of which the real parts count
+        """
         if value.__class__ is float or value.__class__ is int:
             key = value.__class__, value or str(value), self._node.dtype.name, dtypes.default_float, dtypes.default_int
             if (node := _numbers.get(key)) is None:
+                if self.dtype.is_int and not isfinite(value):
+                    raise DTypeError(f"{value} cannot be put into a tensor of {self.dtype}; cast() the tensor")
                 if len(_numbers) >= MOST_NUMBERS:
                     _numbers.clear()
                 node = _numbers[key] = self._as_tensor(value).cast(self.dtype)._node
             return self._wrap(node, None)
-        if not isinstance(value, Core) and isinstance(value, Sequence):
+        if isinstance(value, Core):
+            return value.cast(self.dtype)  # type: ignore[attr-defined]
+        if isinstance(value, Sequence):
             kind = self.dtype if self.dtype.is_inexact else None
             value = type(self)(value, device=self._node.device, dtype=kind)
-        return self._as_tensor(value).cast(self.dtype)
+        return self._of_its_kind(value)
+
+    def _of_its_kind(self, value: Operand) -> Self:
+        """What elements of this tensor are to become, as a tensor of its type.
+
+        raises DTypeError for complex numbers among real ones
+        """
+        if isinstance(value, complex | np.complexfloating) and not self.dtype.is_complex:
+            return self._wrap(graph.const(value, self.dtype), None)  # type: ignore[arg-type]
+        source = self._as_tensor(value)
+        if source.dtype.is_complex and self.dtype.kind not in "bc":
+            raise DTypeError(f"{source.dtype} cannot be put into a tensor of {self.dtype}: take its real part")
+        return source.cast(self.dtype)
 
     def __iter__(self) -> Iterator[Self]:
         if not self.shape:

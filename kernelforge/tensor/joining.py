@@ -61,12 +61,15 @@ class Joining(Movement):
             if value.dtype.is_complex and not self.dtype.is_complex:
                 raise DTypeError(f"a value of {value.dtype} cannot be put into a tensor of {self.dtype}")
             return self._as_tensor(value).cast(self.dtype)
+        value = value.item() if isinstance(value, np.generic) else value
+        if self.dtype is dtypes.bool:
+            return bool(value)
+        if isinstance(value, complex) and not value.imag and not self.dtype.is_complex:
+            value = value.real
         if (isinstance(value, complex) and not self.dtype.is_complex) or (
             isinstance(value, float) and self.dtype.is_int and not math.isfinite(value)
         ):
             raise DTypeError(f"{value} cannot be put into a tensor of {self.dtype}; cast() the tensor")
-        if self.dtype is dtypes.bool:
-            return bool(value)
         return int(value) if self.dtype.is_int and isinstance(value, float) else value
 
     def _paddings(self, padding: Sequence[Any]) -> tuple[tuple[int, int], ...]:

@@ -141,7 +141,7 @@ class Picking(Index):
         dim = self._dim(dim, "index_add, index_copy or index_fill")
         count = index.numel()
         shape = self.shape[:dim] + (count,) + self.shape[dim + 1 :]
-        values: Self = source if isinstance(source, Core) else self._as_tensor(source).cast(self.dtype)  # type: ignore[assignment]
+        values: Self = source if isinstance(source, Core) else self._of_its_kind(source)  # type: ignore[assignment]
         if index.ndim > 1 or values.shape not in (shape, ()):
             raise ShapeError(
                 f"{count} slices of dimension {dim} of {self.shape} by an index of {index.shape} and a source of "
@@ -167,7 +167,7 @@ class Picking(Index):
             return self.reshape(1).index_fill(dim, index, value).reshape(())
         dim = self._dim(dim, "index_fill")
         hit = self._wrap(graph.full((self.shape[dim],), False, dtypes.bool), None)._with_slices(0, index, True, "set")
-        fills: Self = self._as_tensor(value).cast(self.dtype)
+        fills: Self = self._of_its_kind(value)
         if fills.shape:
             raise ShapeError(f"index_fill() takes one value, got {fills.shape}")
         return hit.reshape([-1 if i == dim else 1 for i in range(self.ndim)]).where(fills, self)
@@ -187,5 +187,5 @@ class Picking(Index):
             return x
         chosen = chosen.flatten()
         places = chosen.where(chosen.cumsum(0) - 1, 0)
-        found = source.flatten().cast(x.dtype)[places]
+        found = self._of_its_kind(source.flatten())[places]
         return chosen.where(found, x.flatten()).reshape(x.shape)

@@ -109,9 +109,9 @@ class Replacing(Picking):
         >>> Tensor([0, 0, 0]).index_put((Tensor([1, 1]),), Tensor([5, 6]), accumulate=True).tolist()
         [0, 11, 0]
 
-        raises ShapeError, IndexError
+        raises ShapeError, IndexError, DTypeError
         """
-        source = self._as_tensor(values).cast(self.dtype)
+        source = self._of_its_kind(values)
         if 0 < len(indices) <= self.ndim and are_places(indices) and not (accumulate and self.dtype is dtypes.bool):
             return self._with_named("add" if accumulate else "set", source, *indices)
         index = tuple([slice(None) if item is None else item for item in indices])
