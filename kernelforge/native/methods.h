@@ -9,6 +9,9 @@
    NULL where none has one.  The user's frame is so far up, or further. */
 PyObject *kf_applied(PyObject *recipes, PyObject *names, PyObject *arguments, long up);
 
+/* What rows of nodes, and which of these are results, give of the nodes of a call's tensors: `composite.repeatable`. */
+PyObject *kf_repeated(PyObject *known, PyObject *inputs, PyTypeObject *type, long up);
+
 /* The view, or views, that a method gives of a tuple of arguments: by what was kept of such a call, else what the function of Python
    gives, of which is kept how it comes about.  keywords: NULL, or others. */
 PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyObject *keywords);

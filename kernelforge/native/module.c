@@ -401,7 +401,7 @@ static int fill_module(PyObject *module)
         watched = !pthread_atfork(NULL, NULL, forget_those_apart) && !Py_AtExit(await_those_apart);
     kf_sequence_type = kf_add_type(module, "Sequence", &sequence_type);
     if (!kf_sequence_type || kf_add_records(module) || kf_add_nodes(module) || kf_add_tensors(module) ||
-        kf_add_methods(module) || kf_add_views(module) || kf_add_in_place(module) ||
+        kf_add_methods(module) || kf_add_repeated(module) || kf_add_views(module) || kf_add_in_place(module) ||
         kf_add_functions(module) || kf_add_structure(module) || kf_add_known(module) || kf_add_made(module) ||
         kf_add_read(module))
         return -1;

@@ -130,6 +130,7 @@ int kf_add_records(PyObject *module);
 int kf_add_nodes(PyObject *module);
 int kf_add_tensors(PyObject *module);
 int kf_add_methods(PyObject *module);
+int kf_add_repeated(PyObject *module);
 int kf_add_views(PyObject *module);
 int kf_add_in_place(PyObject *module);
 int kf_add_functions(PyObject *module);

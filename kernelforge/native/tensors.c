@@ -8,7 +8,7 @@ Whatever is not as usual is left to functions of these modules. */
 #include <math.h>
 #include <string.h>
 
-enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, OF_TENSOR = 5, MOST_PARTS = 60, FEW_PARTS = 20, MET = 1024, KNOWN = 6 };
+enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, OF_TENSOR = 5, MOST_PARTS = 60, FEW_PARTS = 20, MET = 1024, KNOWN = 6, REPEATED = 3 };
 
 /* What Python gives.  settled: computes what is not to wait; detached: a node as a constant to differentiation;
    constant: what a number is beside an array; in all of them None says that it is another matter. */
@@ -595,6 +595,13 @@ PyObject *kf_applied(PyObject *recipes, PyObject *names, PyObject *arguments, lo
     PyObject *known = recipe_for(recipes, names, arguments), *part[KNOWN], *first, *at, *result = NULL;
     if (!known || known == Py_None)
         return known || PyErr_Occurred() ? known : Py_NewRef(Py_None);
+    if (PyTuple_Size(known) == REPEATED) {
+        PyObject *nodes = nodes_of(arguments, -1, &first, &at);
+        result = nodes && first ? kf_repeated(known, nodes, Py_TYPE(first), up) : NULL;
+        Py_XDECREF(nodes);
+        Py_DECREF(known);
+        return result || PyErr_Occurred() ? result : Py_NewRef(Py_None);
+    }
     for (Py_ssize_t i = 0; i < KNOWN; i++) /* op, recipe, tracked, shape, dtype, place */
         if (!(part[i] = PyTuple_GetItem(known, i)))
             break;

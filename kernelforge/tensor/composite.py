@@ -17,11 +17,14 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from codegen.dtypes import DType, dtypes
+from kernelforge import graph
 from kernelforge.graph import Shape
 from kernelforge.interning import node_of
 from kernelforge.later import later
 from kernelforge.native import compiled
+from kernelforge.node import Node
 from kernelforge.recording import spelling
+from kernelforge.settings import EAGER
 from kernelforge.tensor.core import Core, grad_enabled, narrow_type
 
 if TYPE_CHECKING:
@@ -32,12 +35,19 @@ else:
 _OTHERS: Final = frozenset(("copy", "gradient", "detach"))  # operations that are more than their sources and attributes
 VIEW, CHANGE, ASSIGNMENT = 1, 2, 3  # kinds of methods, of `native/methods.c`
 MOST_RECIPES: Final = 4096  # of one function
+MOST_ROWS: Final = 32  # nodes that one call adds
+_ONE_NODE: Final = 6  # fields of what is known of a call that adds one node
 NEW: Final[Any] = object()
 VALID: Final = 1 << 19  # of a class that was looked at since it, or one it inherits from, was changed
 
 Known = tuple[str, Any, bool | None, Shape, DType, int]
 """Of a call: its operation, its recipe or the attribute of the one operation it is, whether gradients flow through the
 result, its shape, dtype, the result's place."""
+
+Repeated = tuple[tuple[tuple[Node, tuple[int, ...] | None], ...], tuple[tuple[int, bool | None], ...], type | None]
+"""Of a call that adds several nodes: those of the first such call, each with the numbers of its sources among the
+call's tensors and the nodes before it, None for a constant; the number of each result, and whether gradients flow
+through it; the class of the results together, None of one."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,7 +78,23 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
     The function must depend on its arguments alone: no random numbers, no mode, no other tensors.  It is as it was
     where it gives something else, and for arguments that cannot be hashed, such as arrays.
     """
-    recipes: dict[tuple[object, ...], Known | None] = {}
+    return _remembering(function, _recorded)
+
+
+def repeatable(function: Callable[P, T]) -> Callable[P, T]:
+    """A function of tensors, numbers and names that gives a tensor or a tuple of tensors, made to add the nodes it
+    added before for arguments of the same kind, in C; where that is not built it is as it was.
+
+    The function must depend on its arguments alone, as a composite does.  It is as it was where a result is an argument
+    or a view of one, and for arguments that cannot be hashed.
+    """
+    return function if compiled is None else _remembering(function, _followed)
+
+
+def _remembering(function: Callable[P, T], recorded: Callable[..., Any]) -> Callable[P, T]:
+    """A function that is asked once for each kind of call; recorded(function, tensors, args, kwargs) tells what is kept
+    of one, None for what is asked always."""
+    recipes: dict[tuple[object, ...], Any] = {}
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -85,15 +111,16 @@ def composite(function: Callable[P, T]) -> Callable[P, T]:
         if recipe is NEW:  # not while a KeyError is handled: what is wrong in the call would be told as its consequence
             if len(recipes) >= MOST_RECIPES:
                 del recipes[next(iter(recipes))]
-            recipe = recipes[known] = _recorded(function, tensors, args, kwargs)
-        return function(*args, **kwargs) if recipe is None else _called(recipe, tensors)
+            recipe = recipes[known] = recorded(function, tensors, args, kwargs)
+        simple = recipe is not None and len(recipe) == _ONE_NODE
+        return _called(recipe, tensors) if simple else function(*args, **kwargs)
 
     called.recipes = recipes  # type: ignore[attr-defined]
     _kept.append(recipes)
     return called
 
 
-_kept: Final[list[dict[tuple[object, ...], Known | None]]] = []  # the recipes of all functions
+_kept: Final[list[dict[tuple[object, ...], Any]]] = []  # the recipes of all functions
 _methods: Final[list[tuple[Any, ...]]] = [()]  # those of tensors, when changes were looked for last
 _unchanged: Final[list[type]] = []  # a class of which nobody but `_renew` asks anything
 
@@ -192,6 +219,12 @@ def shortcut(function: Any, module: str, name: str) -> Any:
     return found
 
 
+def in_c(function: Callable[P, T]) -> Callable[P, T]:
+    """shortcut() of a function of a module."""
+    found: Callable[P, T] = shortcut(function, function.__module__, function.__qualname__)
+    return found if hasattr(function, "recipes") else function
+
+
 def of_tensors(function: Callable[P, T]) -> Callable[P, T]:
     """A composite where all arguments are tensors; of a number, which is new each time, the function."""
     known: Any = composite(function)
@@ -274,20 +307,28 @@ def _are_tensors(value: Any) -> bool:
     return value.__class__ in (list, tuple) and len(value) > 0 and all(isinstance(x, Core) for x in value)
 
 
+def _stand_ins(
+    tensors: tuple[Core, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[list[Node], list[Any], dict[str, Any]]:
+    """Placeholders for the tensors of a call, and its arguments with tensors of these in their places."""
+    inputs = calls.placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
+    given = iter([tensor._wrap(node, tensor._tracked) for node, tensor in zip(inputs, tensors)])
+    found = [
+        next(given) if isinstance(value, Core) else value.__class__(islice(given, len(value)))
+        if _are_tensors(value) else value for value in (*args, *kwargs.values())
+    ]  # fmt: skip
+    return inputs, found[: len(args)], dict(zip(kwargs, found[len(args) :]))
+
+
 def _recorded(
     function: Callable[..., Any], tensors: tuple[Core, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Known | None:
     """What is known of a call: None when it must be spelled out."""
     if not tensors:
         return None
-    inputs = calls.placeholders([(x._node.shape, x._node.dtype, x._node.device) for x in tensors])
     with spelled_out():
-        given = iter([tensor._wrap(node, tensor._tracked) for node, tensor in zip(inputs, tensors)])
-        stand_ins = [
-            next(given) if isinstance(value, Core) else value.__class__(islice(given, len(value)))
-            if _are_tensors(value) else value for value in (*args, *kwargs.values())
-        ]  # fmt: skip
-        result = function(*stand_ins[: len(args)], **dict(zip(kwargs, stand_ins[len(args) :])))
+        inputs, values, named = _stand_ins(tensors, args, kwargs)
+        result = function(*values, **named)
     if not isinstance(result, Core):
         return None
     node, tracked = result._node, result._tracked
@@ -295,3 +336,41 @@ def _recorded(
         return node.op, node.attr, tracked, node.shape, node.dtype, len(inputs)
     recipe = calls.Recipe(function.__name__, inputs, node)
     return ("call", recipe, result._tracked, recipe.shape, recipe.dtype, recipe.result) if recipe.is_sound else None
+
+
+def _followed(
+    function: Callable[..., Any], tensors: tuple[Core, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Repeated | None:
+    """What nodes a call adds, where they follow from those of its tensors and can be made again of others."""
+    if not tensors or (EAGER.touched and EAGER.value) or narrow_type.get() is not None:
+        return None
+    enabled = grad_enabled.set(True)
+    try:
+        inputs, values, named = _stand_ins(tensors, args, kwargs)
+        result = function(*values, **named)
+    finally:
+        grad_enabled.reset(enabled)
+    parts = (result,) if isinstance(result, Core) else result if isinstance(result, tuple) else ()
+    if not parts or not all(isinstance(x, Core) and _is_alone(x) for x in parts):
+        return None
+    nodes, taken = [x._node for x in parts], frozenset(inputs)
+    order = [node for node in graph.toposort(nodes, leaves=taken) if node not in taken]
+    if len(set(nodes)) < len(nodes) or taken & set(nodes) or len(order) > MOST_ROWS or not all(map(_is_remade, order)):
+        return None
+    number = {node: i for i, node in enumerate((*inputs, *order))}
+    rows = tuple([(node, tuple([number[x] for x in node.src]) or None) for node in order])
+    results = tuple([(number[x._node], x._tracked) for x in parts])
+    return rows, results, None if isinstance(result, Core) else result.__class__
+
+
+def _is_alone(x: Core) -> bool:
+    """Whether no other tensor that is still there shows the same elements."""
+    place = getattr(x, "_place", None)
+    return place is None or all(other is x for other, _ in place.family.places())
+
+
+def _is_remade(node: Node) -> bool:
+    """Whether a node follows from its sources, or is a constant of few elements."""
+    if node.src:
+        return node.op not in ("copy", "gradient") and not node.apart and node.realized is None
+    return node.op in ("const", "iota") and node.device is None

@@ -17,7 +17,7 @@ from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ArgumentError, AxisError
 from kernelforge.kinds import as_dtype
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.diagonals import Diagonals
 from kernelforge.tensor.results import Extremes, Selected
@@ -106,6 +106,7 @@ class Reduce(Diagonals):
         """Another name of min()."""
         return self.min(axis, keepdim)
 
+    @repeatable
     def aminmax(self, *, axis: Axis = None, keepdim: bool = False) -> Extremes[Self]:
         """The smallest and the largest element over axes."""
         return Extremes(self.min(axis, keepdim), self.max(axis, keepdim))
@@ -161,6 +162,7 @@ class Reduce(Diagonals):
         """The standard deviation over axes, sqrt(var); its gradient is 0 where all elements are equal."""
         return self._wide().var(axis, keepdim, correction, unbiased)._power_from_zero(0.5).cast(self._floating().dtype)
 
+    @repeatable
     def var_mean(
         self, axis: Axis = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
     ) -> tuple[Self, Self]:
@@ -172,6 +174,7 @@ class Reduce(Diagonals):
         variance = (x - mean).square()._reduce("add", axis, keepdim, "var") / count
         return variance.cast(dtype), mean.reshape(variance.shape).cast(dtype)
 
+    @repeatable
     def std_mean(
         self, axis: Axis = None, keepdim: bool = False, correction: float = 1, unbiased: bool | None = None
     ) -> tuple[Self, Self]:
@@ -366,6 +369,7 @@ class Reduce(Diagonals):
             step *= 2
         return x
 
+    @repeatable
     def cummax(self, axis: int = 0) -> Selected[Self]:
         """The largest element up to each place along axis, and its int32 index; NaN from the first one on.
 
@@ -377,6 +381,7 @@ class Reduce(Diagonals):
         values = self._scan("max", axis)
         return Selected(values, self.detach()._last_places(values.detach(), axis))
 
+    @repeatable
     def cummin(self, axis: int = 0) -> Selected[Self]:
         """The smallest element up to each place along axis, and its int32 index; see cummax()."""
         values = self._scan("min", axis)

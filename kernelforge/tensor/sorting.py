@@ -10,7 +10,7 @@ import math
 from typing import Self, overload
 
 from kernelforge.errors import ShapeError
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.ordering import Ordering
 from kernelforge.tensor.results import Selected
 
@@ -20,6 +20,7 @@ class Sorting(Ordering):
 
     __slots__ = ()
 
+    @repeatable
     @composite
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Self:
         """The int32 indices that sort the elements along dim; equal ones keep their order, NaN counts as largest.
@@ -34,6 +35,7 @@ class Sorting(Ordering):
         dim = self._dim(dim, "sort")
         return self.movedim(dim, -1)._order(descending).movedim(-1, dim)
 
+    @repeatable
     def sort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Selected[Self]:
         """The elements in order along dim, and the int32 indices they came from; see argsort()."""
         order = self.argsort(dim, descending)
@@ -47,6 +49,7 @@ class Sorting(Ordering):
         """
         return self.sort(0)[0]
 
+    @repeatable
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted_: bool = True) -> Selected[Self]:
         """The k largest, or smallest, elements along dim in order, and their int32 indices.
 
@@ -65,6 +68,7 @@ class Sorting(Ordering):
         """The first k of the int32 indices that sort dim."""
         return self.movedim(dim, -1)._first_in_order(k, descending).movedim(-1, dim)
 
+    @repeatable
     def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> Selected[Self]:
         """The k-th smallest element along dim, counted from 1, and its int32 index.
 
@@ -86,6 +90,7 @@ class Sorting(Ordering):
     @overload
     def median(self, dim: int, keepdim: bool = False) -> Selected[Self]: ...
 
+    @repeatable
     def median(self, dim: int | None = None, keepdim: bool = False) -> Self | Selected[Self]:
         """The lower median of all elements; along dim, the medians and their int32 indices.  NaN if there is a NaN.
 

@@ -13,7 +13,7 @@ from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.checked import WEIGHTS
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.results import Selected
 from kernelforge.tensor.sampling import Sampling
 
@@ -120,6 +120,7 @@ class Statistics(Sampling):
         values, places = x._at_one_place(along, places, keepdim and bool(self.ndim))
         return x._shared_by_equals(values) if dim is None else Selected(values, places)
 
+    @repeatable
     def mode(self, dim: int = -1, keepdim: bool = False) -> Selected[Self]:
         """The most frequent element along dim, the smallest of several, and the int32 index of its last occurrence.
 

@@ -16,6 +16,7 @@ from kernelforge.amp import autocast
 from kernelforge.calls import memory_forms
 from kernelforge.errors import ShapeError
 from kernelforge.graph import toposort
+from kernelforge.native import compiled
 from kernelforge.nn import functional
 from kernelforge.structure import structure
 from kernelforge.tensor import composite as room
@@ -35,6 +36,24 @@ CALLS = {
     "convolution": lambda x: x.reshape(1, 1, 4, 5).conv2d(x.reshape(1, 1, 4, 5)[:, :, :3, :3], padding=1),
     "cat": lambda x: x.cat(x.exp(), dim=1).tril(),
 }  # fmt: skip
+
+
+SEVERAL = {
+    "sort": lambda x: x.sort(1),
+    "argsort": lambda x: x.argsort(0, descending=True),
+    "topk": lambda x: x.topk(2, 0),
+    "kthvalue": lambda x: x.kthvalue(2, keepdim=True),
+    "median": lambda x: x.median(),
+    "median of rows": lambda x: x.median(1),
+    "mode": lambda x: x.mode(),
+    "aminmax": lambda x: x.aminmax(axis=0),
+    "cummax": lambda x: x.cummax(1),
+    "cummin": lambda x: x.cummin(0),
+    "var_mean": lambda x: x.var_mean(0),
+    "std_mean": lambda x: x.std_mean(),
+    "max_pool1d": lambda x: functional.max_pool1d(x, 2, return_indices=True),
+    "avg_pool1d": lambda x: functional.avg_pool1d(x, 2, padding=1),
+}
 
 
 class Pair(NamedTuple):
@@ -67,6 +86,66 @@ def test_a_call_is_what_it_stands_for(name) -> None:
     assert len(toposort([called._node])) < len(toposort([spelled._node]))
     gradients = [y.square().sum().gradient(x)[0] for y in (called, spelled)]
     assert len(set(memory_forms([g._node for g in gradients]))) == 1
+
+
+def parts_of(found):
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+@pytest.mark.parametrize("name", SEVERAL)
+def test_what_gave_several_nodes_gives_them_again(name, tracked) -> None:
+    for shape in ((4, 5), (3, 2), (7, 130)):
+        function, x, y = SEVERAL[name], *[
+            Tensor(RNG.standard_normal(shape).astype(np.float32), requires_grad=tracked) for _ in range(2)
+        ]  # fmt: skip
+        function(x)
+        found, spelled = function(y), spelled_out(function, y)
+        assert type(found) is type(spelled)
+        for ours, theirs in zip(parts_of(found), parts_of(spelled), strict=True):
+            assert memory_forms([ours._node]) == memory_forms([theirs._node])
+            assert ours.requires_grad == theirs.requires_grad
+            if ours.requires_grad:
+                slopes = [result.square().sum().gradient(y)[0]._node for result in (ours, theirs)]
+                assert len(set(memory_forms(slopes))) == 1
+
+
+@pytest.mark.skipif(compiled is None, reason="C is not built")
+def test_what_gave_several_nodes_is_not_asked_again() -> None:
+    asked: list[object] = []
+
+    @room.in_c
+    @room.repeatable
+    def both(x, y, factor):
+        asked.append(x)
+        return Pair(x * factor + y, x.exp())
+
+    for factor in (2.0, 2.0, 3.0):
+        x, y = leaf(), leaf()
+        found = both(x, y, factor)
+        assert type(found) is Pair
+        np.testing.assert_allclose(found.first.numpy(), x.numpy() * factor + y.numpy(), rtol=1e-6)
+        (slope,) = found.first.sum().gradient(x)
+        assert (slope.numpy() == factor).all()
+    assert len(asked) == 4  # with placeholders, and for itself, each kind of call once
+
+
+def test_what_gives_its_argument_or_a_view_is_asked_again() -> None:
+    x = leaf().detach().realize()
+
+    @room.repeatable
+    def same(x):
+        return x, x * 1.5
+
+    @room.repeatable
+    def part(x):
+        return x[0]
+
+    for _ in range(3):
+        assert same(x)[0] is x
+        part(x).assign(7.0)
+        assert (x[0].numpy() == 7).all()
+        x.assign(x + 1)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -13,6 +13,7 @@ from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import in_c, repeatable
 from kernelforge.tensor.core import narrow_type
 
 Sizes = int | Sequence[int]
@@ -209,6 +210,8 @@ def _max_pool(
     return _batched(input, rank, pooled)
 
 
+@in_c
+@repeatable
 def max_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -222,6 +225,8 @@ def max_pool1d(
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@in_c
+@repeatable
 def max_pool2d(
     input: Tensor,
     kernel_size: Sizes,
@@ -235,6 +240,8 @@ def max_pool2d(
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+@in_c
+@repeatable
 def max_pool3d(
     input: Tensor,
     kernel_size: Sizes,
@@ -304,6 +311,8 @@ def _pooled_size(n: int, window: int, stride: int, padding: int) -> int:
     return count - 1 if (count - 1) * stride >= n + padding else count
 
 
+@in_c
+@repeatable
 def avg_pool1d(
     input: Tensor,
     kernel_size: Sizes,
@@ -316,6 +325,8 @@ def avg_pool1d(
     return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@in_c
+@repeatable
 def avg_pool2d(
     input: Tensor,
     kernel_size: Sizes,
@@ -329,6 +340,8 @@ def avg_pool2d(
     return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
+@in_c
+@repeatable
 def avg_pool3d(
     input: Tensor,
     kernel_size: Sizes,
