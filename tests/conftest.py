@@ -74,6 +74,13 @@ def _quick_collections() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def native_calls() -> None:
+    """The CPU's kernels are called by the C module, which not every driver lets it do."""
+    if not getattr(Device["CPU"], "is_native", False):
+        pytest.skip("the C module calls no kernels of this driver")
+
+
 @pytest.fixture(params=["NUMPY", "CPU"])
 def device(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each device that needs no special hardware in turn, as the default."""

@@ -29,6 +29,7 @@ def learned(x: Tensor, y: Tensor) -> None:
         (x + y).realize()
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_an_unread_parameter_is_nothing_to_others() -> None:
     unread = Tensor.randn(7, 11).requires_grad_()
     x, y = ones(61), ones(61)
@@ -46,6 +47,7 @@ def test_a_parameter_that_is_read_is_computed_first() -> None:
         np.testing.assert_array_equal(found, 1 + weight.detach().numpy())
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_a_state_of_a_loop_that_is_unread_is_nothing_to_others() -> None:
     x, y = ones(53), ones(53)
     learned(x, y)
@@ -62,6 +64,7 @@ def test_all_states_of_a_loop_are_computed_with_the_first() -> None:
         assert a.tolist() == [22] * 47 and b._stored is not None and b.tolist() == [7] * 47
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_a_switch_turned_and_turned_back_leaves_graphs_known() -> None:
     x, y, other = ones(43), ones(43), ones(41)
     learned(x, y)
@@ -97,6 +100,7 @@ def test_what_is_read_as_it_is_needs_no_kernel() -> None:
     assert sums.item() == 4 and x.item() == 3
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_some_results_may_be_what_is_read() -> None:
     x, y = ones(37), ones(37)
     for _ in range(6):
@@ -108,6 +112,7 @@ def test_some_results_may_be_what_is_read() -> None:
     assert same.tolist() == [[1]] * 37 and more.tolist() == [2] * 37
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_positions_that_others_hold_are_counted_again() -> None:
     x, y = ones(43), ones(43)
     learned(x, y)

@@ -36,6 +36,7 @@ def loss_of(weight: Tensor, x: Tensor) -> Tensor:
     return loss
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_gradients_are_found_in_one_call() -> None:
     weight, x = ones(37).requires_grad_(), ones(37)
     for _ in range(ROUNDS):
@@ -59,6 +60,7 @@ def test_gradients_of_computed_values_are_found_by_how_these_were_computed() -> 
             np.testing.assert_array_equal(weight.grad.numpy(), np.full(29, 2 * factor**2))
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_what_changed_and_shares_work_is_computed_in_the_same_call() -> None:
     x, state, apart = ones(41), ones(41), ones(41)
     for i in range(ROUNDS + 1):
@@ -75,6 +77,7 @@ def test_what_changed_and_shares_work_is_computed_in_the_same_call() -> None:
     assert apart.tolist() == [ROUNDS + 2] * 41
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_what_changed_and_shares_work_by_way_of_others_is_computed_in_the_same_call() -> None:
     x, first, second = ones(43), ones(43), ones(43)
     for i in range(ROUNDS + 1):
@@ -88,6 +91,7 @@ def test_what_changed_and_shares_work_by_way_of_others_is_computed_in_the_same_c
     assert first.tolist() == [24] * 43 and second.tolist() == [8] * 43
 
 
+@pytest.mark.usefixtures("native_calls")
 def test_tensors_that_changed_and_are_gone_are_of_no_account() -> None:
     x = ones(47)
     for i in range(ROUNDS + 1):

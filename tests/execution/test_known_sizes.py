@@ -26,7 +26,7 @@ def doubled(length: int, times: int) -> None:
         np.testing.assert_array_equal(found.numpy(), given[::-1] * 2 + 3)
 
 
-@pytest.mark.skipif(compiled is None, reason="needs the C module")
+@pytest.mark.usefixtures("native_calls")
 def test_a_large_plan_is_known_until_it_has_outgrown_its_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(met, "OFTEN", 40)
     asked, outgrown = list[int](), met.outgrown
@@ -43,7 +43,7 @@ def test_a_large_plan_is_known_until_it_has_outgrown_its_sizes(monkeypatch: pyte
     assert max(asked) >= 40  # and it was made anew at last
 
 
-@pytest.mark.skipif(compiled is None, reason="needs the C module")
+@pytest.mark.usefixtures("native_calls")
 def test_plans_that_are_let_go_of_are_known_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(met, "OFTEN", 40)
     monkeypatch.setattr(met, "MOST_SIZED", 2)
@@ -55,7 +55,7 @@ def test_plans_that_are_let_go_of_are_known_no_more(monkeypatch: pytest.MonkeyPa
     assert all(isinstance(one, compiled.Function) for one in told)
 
 
-@pytest.mark.skipif(compiled is None, reason="needs the C module")
+@pytest.mark.usefixtures("native_calls")
 def test_who_looked_for_nan_once_finds_known_plans_in_one_call_afterwards() -> None:
     x, one = Tensor(np.ones(64, np.float32)).realize(), Tensor(np.ones(64, np.float32)).realize()
     with Context(NAN=1):

@@ -18,7 +18,7 @@ from kernelforge.buffer import Buffer
 from kernelforge.execution import faults
 from kernelforge.graph import Node
 from kernelforge.interning import alive, entries, node_of
-from kernelforge.native import BUILT, compiled
+from kernelforge.native import BUILT
 from kernelforge.tensor.autocast import autocast
 
 ROOT = Path(__file__).parents[2]
@@ -214,7 +214,7 @@ def test_switches_are_looked_at_where_a_graph_is_known() -> None:
         (x + 1).realize(x / x)
 
 
-@pytest.mark.skipif(compiled is None, reason="the C module is not built, or not to be used")
+@pytest.mark.usefixtures("native_calls")
 def test_known_graphs_that_look_up_places_name_the_line_that_was_wrong() -> None:
     """Nothing waits while all is in range; what is not is an error of its own line, whichever was first met."""
     x = Tensor(np.arange(12, dtype=np.float32).reshape(4, 3)).realize()
