@@ -7,7 +7,7 @@ expand; window and gather have unwindow and scatter as theirs.
 from __future__ import annotations
 
 from functools import partial
-from math import prod
+from math import nan, prod
 
 from kernelforge import graph
 from kernelforge.grad.table import Parts, counted, div, equal, filled, mul, rule, select, sub, summed, widened
@@ -123,12 +123,15 @@ def _spread(y: Node, shape: Shape, axes: tuple[int, ...]) -> Node:
 
 
 def _extremum_adjoint(node: Node, dy: Node) -> Node:
-    """dy shared equally by all elements that equal the extremum."""
+    """dy shared equally by all elements that equal the extremum; NaN for all where none does, for it is NaN."""
     (x,), (_, axes) = node.src, node.attr
     hit = equal(x, _spread(node, x.shape, axes))
     count = reduce("add", counted(hit, x.dtype.arithmetic), axes)
     share = cast(div(widened(dy), count), x.dtype)
-    return select(hit, _spread(share, x.shape, axes), filled(x, 0))
+    others = filled(node, 0)
+    if x.dtype.is_float:
+        others = select(equal(node, node), others, filled(node, nan))
+    return select(hit, _spread(share, x.shape, axes), _spread(others, x.shape, axes))
 
 
 def _product_adjoint(x: Node, dy: Node, axes: tuple[int, ...]) -> Node:

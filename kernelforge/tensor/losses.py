@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from kernelforge import shape as shapes
 from kernelforge.checked import PROBABILITIES
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor.composite import composite
@@ -64,7 +65,7 @@ class Losses(Neural):
                 )
             return self._probability_loss(target, axis, reduction, label_smoothing, weight)
         logits = self._wide()
-        total = logits.logsumexp(axis)
+        total = logits._log_of_exponentials(axis)
         value, factor, counts = logits._class_values(target, axis, ignore_index, weight)
         loss = (total - value) * factor
         if label_smoothing:
@@ -76,6 +77,12 @@ class Losses(Neural):
         """Losses reduced where they count, their mean by the sum of factors; the others, also NaN, have no part."""
         loss = counts.where(self, 0)
         return loss.sum() / counts.where(factor, 0).sum() if reduction == "mean" else loss._loss(reduction)
+
+    def _log_of_exponentials(self, axis: int) -> Self:
+        """logsumexp() along an axis as log_softmax() has it: NaN where a +inf, or nothing but -inf, is along it."""
+        largest = self._largest(axis)
+        total = (self - largest).exp()._reduce("add", axis, True, "log_softmax").log() + largest
+        return total.reshape(shapes.reduced_shape(self.shape, (axis,), False))
 
     def _smoothed(self, total: Self, axis: int, weight: Self | None) -> Self:
         """The sum over classes of weighted negative log probabilities; self are logits, total their log-sum-exp."""

@@ -6,7 +6,6 @@ picked at places in the sorted order, so they differentiate like any gather.
 
 from __future__ import annotations
 
-import math
 from typing import Self, overload
 
 from codegen.dtypes import dtypes, promote
@@ -89,12 +88,13 @@ class Statistics(Sampling):
         below, above = place.floor(), place.ceil()
         low, high = (ordered._fetched(x.cast(dtypes.int32)) for x in (below, above))
         if interpolation in ("linear", "midpoint"):
-            same = low.eq(high)  # of infinities too, which have no difference
+            same = low.eq(high) & low.isinf()  # which have no difference
             gap = same.where(0, high - same.where(0, low))
-            result = low + gap * ((place - below).cast(self.dtype) if interpolation == "linear" else 0.5)
+            weight = (place - below).cast(self.dtype) if interpolation == "linear" else low._constant(0.5)
+            result = (weight < 0.5).where(low + gap * weight, high - gap * (1 - weight))  # from the nearer one
         else:
             result = high if interpolation == "higher" else low
-        return result if ignoring else (count < n).where(math.nan, result)
+        return result if ignoring else (count < n).where(ordered[..., -1:], result)  # NaN, to whose place gradients go
 
     @overload
     def nanmedian(self, dim: None = None, keepdim: bool = False) -> Self: ...

@@ -45,6 +45,7 @@ DIFFERS: Final = {
     "where": "x.where(y, z) is y where x is true, as tinygrad's",
     "var, std": "the second argument is keepdim, as tinygrad's; correction and unbiased by name",
     "empty_strided, new_empty_strided, empty_permuted": "elements are always in row-major order",
+    "gradients of max, min, median": "are shared by equal elements, NaN for all where one is, as those of amax()",
     "sign of NaN": "is NaN, as in NumPy",
     "slopes of hypot and xlogy at 0, of logaddexp of equal infinities, of atan2 and copysign at infinity":
         "are finite; torch's are NaN",
