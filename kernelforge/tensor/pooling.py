@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Literal, Self, overload
 
+from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
@@ -98,7 +99,8 @@ class Pooling(Convolution):
         ends: tuple[int, ...],
         wants_places: bool,
     ) -> Self:
-        """The maximum of each window, or the place of the first element that has it.
+        """The maximum of each window, or the place of the first element that has it, or, where padding is all there is,
+        where the first tap after the padding before would be, as in torch.
 
         ends  the padding before and after each dimension, in one row: such calls are known in C
         """
@@ -111,7 +113,18 @@ class Pooling(Convolution):
         places = self._wrap(graph.reshape(graph.iota(n), self.shape[-rank:]), None)
         places = places.pad(pads, value=n)._windows(window, strides, dilations, "max_pool2d")
         largest, first = x._largest_at(places, n, axes)
-        return first if wants_places else largest
+        if not wants_places:
+            return largest
+        sizes = list(zip(self.shape[-rank:], first.shape[-rank:], strides, dilations, ends[::2]))
+        if all(d <= size and (m - 1) * step - lo < size for size, m, step, d, lo in sizes):
+            return first
+        starts = [type(self).arange(m, device=self.device) * step - lo for _, m, step, _, lo in sizes]
+        reached = [x + (d - 1 - x).maximum(0) // d * d for x, d in zip(starts, dilations)]
+        nowhere = self._wrap(graph.full((1,) * rank, 0, dtypes.int32), None)  # of windows with nothing but padding
+        for i, start in enumerate(reached):
+            lines = start.reshape([-1 if j == i else 1 for j in range(rank)])
+            nowhere = nowhere + lines * prod(self.shape[self.ndim - rank + i + 1 :])
+        return first.eq(n).where(nowhere, first)
 
     def _largest_at(self, places: Self, n: int, axes: tuple[int, ...]) -> tuple[Self, Self]:
         """The maximum over axes, and the smallest of the places below n where it is; that one gets the gradient."""
