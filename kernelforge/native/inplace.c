@@ -45,6 +45,8 @@ PyObject *kf_changed(PyObject *given, PyObject *result)
 {
     kf_tensor *tensor = (kf_tensor *)given;
     int usual = is_usual(tensor, result);
+    if (usual > 0 && tensor->tracked == Py_True && ((kf_tensor *)result)->tracked != Py_True)
+        usual = 0; /* gradients may not see the change */
     if (usual <= 0)
         return usual ? NULL : PyObject_CallMethodObjArgs(given, any_in_place, result, NULL);
     PyObject *tracked = ((kf_tensor *)result)->tracked;

@@ -453,6 +453,8 @@ class Core(_Fields):
         node, tracked = value._node, value._tracked
         if node.device != self._node.device:
             node = pinned(node, self._node.device)
+        if self._tracked and not self._leaf and not grad_enabled.get():
+            node, tracked = unseen(self._node, node), True
         if hasattr(self, "_place"):
             node = self._tell(node, tracked)
         self._take(node, tracked)
@@ -486,9 +488,13 @@ class Core(_Fields):
         if eldest is not None and eldest is not self:
             if eldest._leaf and grad_enabled.get() and not any(kind == "detach" for kind, _ in kin.way):
                 raise StateError("a view of a leaf that requires grad cannot change in place; use no_grad()")
-            eldest._take(kin.whole(node), tracked or eldest._tracked, self)
+            apart = any(kind == "detach" for kind, _ in kin.way)
+            whole = kin.whole(node)
+            if eldest._tracked and not eldest._leaf and (apart or not grad_enabled.get()):
+                whole = unseen(eldest._node, whole)
+            eldest._take(whole, tracked or eldest._tracked, self)
             tracked, node = eldest._tracked, eldest._node
-            if tracked and not any(kind == "detach" for kind, _ in kin.way):
+            if tracked and not apart:
                 own = own_node(walked(node, kin.way), node)
             pending[id(eldest)] = eldest
         elif eldest is None and kin.others:
@@ -546,6 +552,13 @@ class Core(_Fields):
         if not spelling.get():
             join(self, view, (("detach", None),))
         return view
+
+
+def unseen(before: Node, after: Node) -> Node:
+    """The value of a tracked tensor after a change that gradients do not see: they flow as they did before."""
+    while before.op == "surrogate" and before.attr is None:
+        before = before.src[1]
+    return graph.surrogate(graph.detach(after), before)
 
 
 def pinned(node: Node, device: str | None) -> Node:
