@@ -9,6 +9,9 @@
 bool kf_is_plain(const kf_tensor *tensor);
 bool kf_is_there(const kf_tensor *tensor);
 
+/* What holds something while an error may be told, a dict; NULL before it is known. */
+extern PyObject *kf_faults;
+
 /* The buffer that a tensor is the row-major image of, borrowed; NULL where there is none yet. */
 PyObject *kf_stored(const kf_tensor *tensor);
 

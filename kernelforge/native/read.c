@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-static PyObject *types, *faults; /* of elements; what holds something while an error may be told */
+static PyObject *types; /* of elements */
+PyObject *kf_faults;
 static char letters[] = "fdbBhHiIqQ?"; /* of these types, as `struct` has them */
 
 /* The number at an address, of a type that has a letter; NULL with an error set. */
@@ -80,11 +81,11 @@ static PyObject *only_value(PyObject *module, PyObject *given)
     if (!PyObject_TypeCheck(given, kf_tensor_type))
         return PyErr_Format(PyExc_TypeError, "%R is no tensor", given);
     kf_tensor *tensor = (kf_tensor *)given;
-    if (!types || !faults || !kf_is_node(tensor->node) || kf_is_known_value((kf_node *)tensor->node))
+    if (!types || !kf_faults || !kf_is_node(tensor->node) || kf_is_known_value((kf_node *)tensor->node))
         Py_RETURN_NONE;
     char kind = kind_of(tensor);
     int done = kind ? kf_computed(&tensor, 1) : 0;
-    const void *place = done > 0 && !PyDict_Size(faults) && kf_is_node(tensor->node) ? place_of(tensor) : NULL;
+    const void *place = done > 0 && !PyDict_Size(kf_faults) && kf_is_node(tensor->node) ? place_of(tensor) : NULL;
     if (done < 0 || PyErr_Occurred())
         return NULL;
     return place ? number(place, kind) : Py_NewRef(Py_None);
@@ -104,7 +105,7 @@ static PyObject *heed_faults(PyObject *module, PyObject *pending)
     (void)module;
     if (!PyDict_Check(pending))
         return PyErr_Format(PyExc_TypeError, "%R is no dict", pending);
-    kf_put(&faults, pending);
+    kf_put(&kf_faults, pending);
     Py_RETURN_NONE;
 }
 

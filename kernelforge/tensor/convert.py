@@ -58,13 +58,17 @@ if TYPE_CHECKING or compiled is None:
         """The same of several tensors, in one graph."""
         return False
 
+    def array_of(tensor: Core) -> Any:
+        """A copy of few elements that are computed, or a graph that is known: in one call of C, else None."""
+        return None
+
     def only_value(tensor: Core) -> Any:
         """The element of a tensor that has one, computed as a graph that is known: in one call of C, else None."""
         return None
 
 else:
     computed_again, computed_together = compiled.computed_again, compiled.computed_together
-    only_value = compiled.only_value
+    array_of, only_value = compiled.array_of, compiled.only_value
     _read = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool")
     compiled.set_read(tuple([getattr(dtypes, name) for name in _read]))
 
@@ -135,6 +139,8 @@ class Convert(Random):
 
         raises IndexError when an index by a tensor was out of range
         """
+        if (found := array_of(self)) is not None:
+            return found
         value = graph.uniform(self._node)
         if value is not None:
             return np.full(self.shape, value.attr, self.dtype.shown)

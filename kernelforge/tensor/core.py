@@ -167,10 +167,22 @@ def literal_dtype(value: object, beside: DType) -> DType:
 
 def own_storage(values: NDArray, dtype: DType, device: str) -> Node:
     """A leaf node with the given values in a buffer nothing else shares."""
-    grew(values.nbytes)
+    return told(graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape), dtype), values.nbytes)
+
+
+def array_leaf(array: NDArray, wanted: DType | None, device: str) -> Node | None:
+    """The same of an array whose values are stored as they are, in one call of C; None where that is another matter."""
+    if compiled is None or (node := compiled.leaf_of_array(array, wanted, device)) is None:
+        return None
+    return told(node, array.nbytes)
+
+
+def told(node: Node, nbytes: int) -> Node:
+    """A new leaf, of whose bytes note is taken."""
+    grew(nbytes)
     if due:
         unread.look()
-    return graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape), dtype)
+    return node
 
 
 class Size(int):
@@ -229,7 +241,9 @@ class Core(_Fields):
         place = Device.canonicalize(device)
         if isinstance(data, Core):
             data = data._node
-        if isinstance(data, Node):
+        if data.__class__ is np.ndarray and (leaf := array_leaf(data, wanted, place)) is not None:
+            node = leaf
+        elif isinstance(data, Node):
             node = data if device is None else graph.copy(data, place)
             node = node if wanted is None else graph.cast(node, wanted)
         elif is_number(data) and not requires_grad:
@@ -571,6 +585,10 @@ def pinned(node: Node, device: str | None) -> Node:
 if compiled is not None:
     _going_on = getattr(pending, "_iterating", None), getattr(pending, "_pending_removals", None)
     compiled.heed_changed(getattr(pending, "data", {}), LONG, *_going_on)
+    _as_they_are = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+                    "float16", "float32", "float64")  # fmt: skip
+    _kinds: list[DType] = [getattr(dtypes, name) for name in _as_they_are]
+    compiled.set_arrays({kind: kind.numpy for kind in _kinds}, Buffer, np.empty, dtypes.int32, dtypes.bool)
     compiled.set_in_place(recorder.get, lambda: Device.DEFAULT)
     compiled.set_tensors(
         _getframe, is_own, grad_enabled.get, spelling.get, narrow_type.get, EAGER, settled, graph.detach, graph.beside,

@@ -18,11 +18,12 @@ from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, KindError, PlaceError, ShapeError
 from kernelforge.graph import Node
+from kernelforge.native import compiled
 from kernelforge.recording import recorder, spelling
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import walked
 from kernelforge.tensor.composite import assigning, composite, viewing
-from kernelforge.tensor.core import Core, Operand, expanded
+from kernelforge.tensor.core import Core, Operand, expanded, told
 from kernelforge.tensor.scatter import Scatter, from_front
 from kernelforge.tensor.selection import Part, Selection, View, kept, of_view
 
@@ -44,7 +45,7 @@ class Index(Scatter):
             if index.dtype.is_int:
                 return self._slices(0, index)  # type: ignore[arg-type]
             if index.dtype is dtypes.bool and index.shape and index.shape == self.shape[: index.ndim]:
-                return self._chosen_by(index.numpy())  # type: ignore[attr-defined]
+                return self._chosen_by(index)  # type: ignore[arg-type]
         if type(index) is tuple and 1 < len(index) <= self.ndim and are_places(index):
             return self._elements(*index)
         if type(index) is list and self.ndim and (places := self._listed(index)) is not None:
@@ -186,8 +187,11 @@ class Index(Scatter):
             found = _lists[key] = self._wrap(node, None)
         return found
 
-    def _chosen_by(self, mask: NDArray[Any]) -> Self:
+    def _chosen_by(self, given: Self) -> Self:
         """The elements where a mask of the first dimensions is true: rows of these dimensions as one."""
+        if compiled is not None and not spelling.get() and (node := compiled.chosen(self, given)) is not None:
+            return self._wrap(told(node, node.dtype.itemsize * prod(node.shape)), None)
+        mask: NDArray[Any] = given.numpy()
         if self._is_at_hand():
             chosen = self.numpy()[mask]
             return type(self)(chosen, device=self._node.device, dtype=self.dtype)

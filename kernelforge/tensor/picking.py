@@ -15,9 +15,10 @@ import numpy as np
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.native import compiled
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Core, Operand
+from kernelforge.tensor.core import Core, Operand, told
 from kernelforge.tensor.index import Index, true_places
 from kernelforge.tensor.scatter import from_front_only
 
@@ -103,6 +104,8 @@ class Picking(Index):
 
     def argwhere(self) -> Self:
         """The int32 indices [count, ndim] of the elements that are not zero."""
+        if compiled is not None and (node := compiled.places_of_true(self)) is not None:
+            return self._wrap(told(node, 4 * prod(node.shape)), None)
         elements = self.numpy()
         places = true_places(elements if elements.dtype == np.bool_ else elements != 0)
         return type(self)(places.T.astype(np.int32, order="C", copy=False), device=self._node.device)
