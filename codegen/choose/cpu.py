@@ -56,6 +56,8 @@ FEW = 3  # vectors
 ROWS_AHEAD = (4, 0, 8, 16)  # rows asked for ahead where columns are walked
 ROW_BYTES = 2048  # from one row to the next, beyond which the next piece is not foreseen
 UNROLLS = (4, 2, 1, 8)  # vectors per step along the lanes
+TOGETHER = (4, 5, 3, 2, 8)  # rows one program walks
+SHARE = 4  # of the larger cache, for rows done together: the next ones, results and weights are there, too
 READS = 2  # of an operand from which on a register tile gains
 
 
@@ -190,33 +192,44 @@ def _is_scattered(store: Store, lane: Axis, target: Target) -> bool:
     return far and work <= LITTLE and not store.param.dtype.is_narrow_float
 
 
-def rows(kernel: Kernel, target: Target, pick: Pick) -> Schedule:
-    """Other reduces, and scans: rows, with lanes along the axis walked, or columns, with lanes along a kept one."""
+def rows(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
+    """Other reduces, and scans: rows, with lanes along the axis walked, or columns, with lanes along a kept one.  Where
+    a program walks rows, several together or, if that is too much text, one by one."""
     parallel = parallel_axes(kernel)
     lane = lane_axis(kernel, target, kernel.axes, pick)
     assert lane is not None
     if lane in parallel:
-        return _columns(kernel, target, lane, parallel, pick)
-    lanes = target.lanes
-    loops = Loops()
+        yield _columns(kernel, target, lane, parallel, pick)
+        return
+    walked = walked_rows(kernel, parallel, lane)
+    together = pick("walked rows", _walked_together(kernel, target, walked, lane)) if walked else 1
+    for count in either(together, (1,)):
+        yield _rows(kernel, target, lane, walked, count, pick)
+
+
+def _rows(
+    kernel: Kernel, target: Target, lane: Axis, walked: Sequence[Axis], together: int, pick: Pick
+) -> Schedule:
+    """Rows, with lanes along the axis walked; so many together of those that each program walks."""
+    lanes, parallel, loops = target.lanes, parallel_axes(kernel), Loops()
     pieces = [a for a in parallel if _repeats(kernel, a)]
     apart = [a for a in parallel if a not in pieces]
     units = dict.fromkeys(parallel, 1)
     if apart:
         units[apart[-1]] = pick("rows", either(_shared_rows(kernel, apart[-1], lane), (1, 2, 4, 8)))
     spread(loops, apart, _groups(kernel, target, 16, (4, 64, 256), pick), units)
-    walked = walked_rows(kernel, parallel, lane)
+    units.update(dict.fromkeys(walked[-1:], together))
     loops.inside += [Step(a, units.get(a, 1)) for a in (*apart, *pieces, *walked)]
     depth = len(loops.grid) + len(loops.inside)
     inside = [a for a in kernel.axes if a not in parallel and a not in walked]
     loops.inside += [Step(a, 1) for a in inside if a is not lane]
-    loops.inside.append(Step(lane, lanes * pick("unroll", either(_unroll(lane, lanes), UNROLLS))))
+    loops.inside.append(Step(lane, lanes * pick("unroll", either(max(1, _unroll(lane, lanes) // together), UNROLLS))))
     held = prod(a.size for a in inside)
     reused = reused_values(kernel, lane, least_cost=8)
     fits = held * 4 <= target.l2 // 2
     keeps = bool(reused) and pick("keep", (fits, not fits))
     stages = tuple(Stage(e, depth) for e in reused if keeps)
-    row = apart[-1] if apart and not walked else lane
+    row = [*apart, *walked, lane][-2] if apart or walked else lane
     early = () if row is lane else (*rows_again(kernel, target, lane, row), *places(kernel, target, lane, row))
     asks = bool(early) and pick("ahead", (True, False))
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())
@@ -243,6 +256,17 @@ def _shared_rows(kernel: Kernel, row: Axis, lane: Axis) -> int:
     checked = any(r.op.name in ("max", "min") and r.dtype.is_float for r in kernel.reduces)
     plain = all(isinstance(r.arg, Load) for r in kernel.reduces) and not checked
     return 4 if shared or plain else 1
+
+
+def _walked_together(kernel: Kernel, target: Target, walked: Sequence[Axis], lane: Axis) -> tuple[int, ...]:
+    """Rows done together where a program walks them and combines them at the end, and the nearest cache does not hold
+    what a row needs: what is added to, and what all rows read, then passes between the caches less often.  So many
+    that they and the next ones stay in the larger one."""
+    row, along = walked[-1], {e for e in (*kernel.loads, *kernel.reduces) if lane in e.axes}
+    needed = sum(lane.size * e.dtype.itemsize for e in along)
+    streams = sum(lane.size * e.dtype.itemsize for e in along if row in e.axes)
+    fitting = [n for n in TOGETHER if row.size % n == 0 and n * streams <= target.l2 // SHARE]
+    return either(fitting[0] if fitting and needed > target.l1 else 1, (1, *fitting))
 
 
 def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, ...], pick: Pick) -> Schedule:
@@ -332,7 +356,7 @@ def _recipes(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule]:
     if kernel.reduces or kernel.scans:
         yield from nested(kernel, target, pick)
         yield from across(kernel, target, pick)
-        yield rows(kernel, target, pick)
+        yield from rows(kernel, target, pick)
     else:
         yield from elementwise(kernel, target, pick)
     yield plain_schedule(kernel)

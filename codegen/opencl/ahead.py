@@ -3,6 +3,9 @@
 Comes in: a schedule, and each load where it is printed.  Goes out: lines of text.  A load from a place that is looked
 up is asked for where the next step's place says; where every lane looks up its own, the window all of them fall into
 is asked for, piece by piece along the lanes.
+
+What goes on evenly is asked for by the pass that writes around the caches, if one does: memory reads while it writes,
+and copies faster than it would do either by turns.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING
 from codegen.dots import bits_of
 from codegen.goals import dynamic_exprs
 from codegen.index import Axis, Index, combination
-from codegen.ir import Load, Reduce, Scan, walk
+from codegen.ir import Kernel, Load, Reduce, Scan, Store, walk
 from codegen.nodes import Environment, Leaf
 from codegen.schedule import Schedule
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from codegen.opencl.boxes import Coords
     from codegen.opencl.leaves import Leaves
 
+LINE = 64  # bytes that caches fetch and write at once
 PAGE = 4096  # bytes at whose multiples processors lose track of what is read in a line
 
 
@@ -31,7 +35,9 @@ class Requests:
     of the next step that its block has already.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, kernel: Kernel, schedule: Schedule) -> None:
+        self.written = written_beside(kernel, schedule)
+        self.asked = {x for e in self.written for x in (e, bits_of(e))}
         self.ahead = {e: axis for load, axis in schedule.ahead for e in (load, bits_of(load))}
         inside = schedule.loops[schedule.grid :]
         self.steps = dict(reversed(inside))  # how far the outermost of an axis' loops inside a group goes at once
@@ -41,7 +47,7 @@ class Requests:
 
     def ask(self, leaves: Leaves, e: Load, coords: Coords, lane: Axis, start: str) -> None:
         """Print the request that goes with a load that begins at `start`, if there is one."""
-        if e not in self.ahead:
+        if e not in self.ahead or e in self.asked:
             return
         axis = self.ahead[e]
         step = self.steps[axis]
@@ -59,6 +65,15 @@ class Requests:
             return
         leaves.lines.add(f"__builtin_prefetch({leaves.params[e.param.name]} + {place});")
 
+    def ask_beside(self, leaves: Leaves, store: Store, coords: Coords, lane: Axis) -> None:
+        """Print the requests that go with a vector that is written around the caches."""
+        for e, beside in self.written.items():
+            axis = self.ahead[e]
+            if beside is store and e.index.stride(lane) == 1:
+                place = leaves.indices.scalar(e.index, coords)
+                distance = (e.index.stride(axis) or 0) * self.steps[axis]
+                leaves.lines.add(f"__builtin_prefetch({leaves.params[e.param.name]} + {place} + {distance});")
+
     def looked_up(self, leaves: Leaves, index: Index, coords: Coords, axis: Axis) -> str:
         """The index a step later; what it is made of is not read beyond the axis' end."""
         masks = leaves.masks
@@ -67,6 +82,30 @@ class Requests:
         place = leaves.indices.scalar(index, coords)
         masks.clear, masks.beyond, leaves.memo = clear, beyond, memo
         return place
+
+
+def written_beside(kernel: Kernel, schedule: Schedule) -> dict[Load, Store]:
+    """Per load that is asked for ahead, and goes on evenly, a store around the caches that has a vector for each of its
+    vectors.  Loads take turns among such stores: passes that write share the requests."""
+    least = schedule.options.get("bypass")
+    found: dict[Load, Store] = {}
+    if not isinstance(least, int):
+        return found
+    for number, (e, _) in enumerate(schedule.ahead):
+        stores = [store for store in kernel.stores if store.param.nbytes >= least and _goes_beside(e, store)]
+        if stores:
+            found[e] = stores[number % len(stores)]
+    return found
+
+
+def _goes_beside(e: Load, store: Store) -> bool:
+    """True when both go on in lines along one axis, in rows that begin with a line: others are written in halves of
+    lines, which the caches put together."""
+    if e.index.is_dynamic or store.index.is_dynamic or not e.axes.issubset(store.axes):
+        return False
+    steps = {axis: store.index.stride(axis) for axis in store.axes}
+    lines = (step is not None and step * store.param.dtype.itemsize % LINE == 0 for step in steps.values() if step != 1)
+    return all(lines) and any(step == 1 == e.index.stride(axis) for axis, step in steps.items())
 
 
 def swept(index: Index, lane: Axis) -> Index:

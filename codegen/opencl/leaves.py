@@ -53,7 +53,7 @@ class Leaves:
         self.schedule = schedule = nest.schedule
         self.kernel, self.vector, self.target = nest.kernel, schedule.vector, nest.target
         self.bypass = int(schedule.options.get("bypass", 1 << 62))
-        self.requests = Requests(schedule)
+        self.requests = Requests(nest.kernel, schedule)
         self.bound = frozenset(a for r in nest.kernel.reduces for a in r.bound)
         self.lanes, self.items = speller.lanes, nest.target.items > 1
         self.lines, self.fresh = lines, lines.fresh

@@ -119,6 +119,8 @@ def _print_vector(leaves: Leaves, store: Store, when: Conditions, coords: Coords
     value = _stored_value(leaves, store, coords, lane)
     step = leaves.indices.stride(store.index, coords, lane)
     if step in (1, -1) and not when.masks and store.mode != "flag" and store.before is None:
+        if not when.by_lane:
+            leaves.requests.ask_beside(leaves, store, coords, lane)
         leaves.put_store(store, _if(when.scalars, _run_store(leaves, store, when, coords, step, value)))
         return
     if store.mode == "flag":
