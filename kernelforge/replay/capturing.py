@@ -29,6 +29,7 @@ from kernelforge.replay.capture import (
 )
 from kernelforge.replay.guards import is_same
 from kernelforge.replay.holders import MISSING, Globals, Gradient, Holder, Library
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.others import Remembered
 from kernelforge.replay.repeated import Repeated
 from kernelforge.replay.state import Snapshot, is_simple
@@ -211,7 +212,7 @@ class Capturing:
             make = making.of(value, "stores")
             capture.gradients.append(GradientEffect(place(self.tensors[i]), make))
         for holder, key, value in effects:
-            if isinstance(key, Tensor) and not self.snapshot.holds(key):
+            if is_a(key, Tensor) and not self.snapshot.holds(key):
                 raise JitError(
                     f"a captured function stores in {holder.path} under a tensor, where a replay would find another: "
                     "store under a number or a name"
@@ -241,7 +242,7 @@ class Capturing:
             if holder.grows:
                 continue
             now = holder.items()
-            if isinstance(holder.owner, dict) and not isinstance(holder, Globals) and _is_in_other_order(before, now):
+            if is_a(holder.owner, dict) and not isinstance(holder, Globals) and _is_in_other_order(before, now):
                 found += [(holder, key, MISSING) for key in before] + [(holder, *item) for item in now.items()]
                 continue
             for key in reversed([key for key in before if key not in now]):

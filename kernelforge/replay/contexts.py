@@ -17,6 +17,7 @@ import numpy as np
 
 from kernelforge.replay.codes import WHOLE
 from kernelforge.replay.holders import Holder
+from kernelforge.replay.kinds import is_a
 
 _SETTINGS: Final = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 _SIGNALS: Final = ("traps", "flags")
@@ -34,7 +35,7 @@ _PRINTING: Final = frozenset((WHOLE, "array2string", "array_repr", "array_str"))
 def contexts_of(value: Any) -> list[tuple[str, Any]]:
     """What stands for the contexts by which an object, or what it leads to, is computed."""
     found = list[tuple[str, Any]]()
-    if value is np or isinstance(value, np.ndarray | np.ufunc):
+    if value is np or is_a(value, np.ndarray | np.ufunc):
         found.append(("numpy", ARRAYS))
     if is_decimal(value):
         found.append(("decimal", CURRENT))
@@ -53,18 +54,18 @@ def is_decimal(value: Any) -> bool:
     module = sys.modules.get("decimal")
     if module is None:
         return False
-    if isinstance(value, ModuleType):
+    if is_a(value, ModuleType):
         return value is module
-    if isinstance(value, BuiltinFunctionType):
+    if is_a(value, BuiltinFunctionType):
         return value.__module__ == "decimal"
-    cls = value if isinstance(value, type) else type(value)
+    cls = value if is_a(value, type) else type(value)
     return cls.__module__ == "decimal" or issubclass(cls, module.Decimal)
 
 
 def is_context(value: Any) -> bool:
     """True for what decimal numbers are computed by."""
     module = sys.modules.get("decimal")
-    return value is CURRENT or (module is not None and isinstance(value, module.Context))
+    return value is CURRENT or (module is not None and is_a(value, module.Context))
 
 
 class Computing(Holder):
@@ -89,7 +90,7 @@ class Computing(Holder):
         return {key: value for key, value in contents.items() if key[0] != "flags"}
 
     def put(self, key: Any, value: Any) -> None:
-        if isinstance(key, str):
+        if is_a(key, str):
             setattr(self._context, key, value)
         else:
             kind, signal = key
@@ -97,7 +98,7 @@ class Computing(Holder):
 
     def spelled(self, key: Any) -> str:
         path = "decimal.getcontext()" if self.owner is CURRENT else self.path
-        return f"{path}.{key}" if isinstance(key, str) else f"{path}.{key[0]}[{key[1].__name__}]"
+        return f"{path}.{key}" if is_a(key, str) else f"{path}.{key[0]}[{key[1].__name__}]"
 
 
 class Setting:
@@ -109,7 +110,7 @@ class Setting:
 
     def __init__(self, module: str, name: str, read: Callable[[], dict[str, Any]]) -> None:
         found = getattr(sys.modules.get(module), name, None)
-        self._variable = found if isinstance(found, ContextVar) else None
+        self._variable = found if is_a(found, ContextVar) else None
         self._read, self._last = read, (object(), read())
 
     def now(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from kernelforge.replay.gathering import Looking
 from kernelforge.replay.guards import Guard, is_same, shown
 from kernelforge.replay.holders import Gradient
 from kernelforge.replay.identities import asks_itself
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.modes import MODES
 from kernelforge.replay.others import check_not_iterator
 from kernelforge.replay.state import is_simple
@@ -54,7 +55,7 @@ class Arguments:
         self.plain.append(("the number of arguments", (len(args), *kwargs)))
         while stack:
             path, value = stack.pop()
-            if isinstance(value, Tensor):
+            if is_a(value, Tensor):
                 self.tensors.append(value)
                 self.plain.append((path, type(value)))
                 if gradients and value.grad is not None:
@@ -78,11 +79,11 @@ class Arguments:
 def _keys(value: Any, apart: Collection[type]) -> tuple[Any, ...] | None:
     """The keys of a container that is taken apart, None for what is not."""
     kind = type(value)
-    if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(value, "_fields")):
+    if kind in (list, tuple) or (is_a(value, tuple) and hasattr(value, "_fields")):
         return tuple(range(len(value)))
     if kind is dict:
         return tuple(value)
-    if is_dataclass(value) and kind is not type and (kind in apart or _is_frozen(kind)):
+    if is_dataclass(kind) and (kind in apart or _is_frozen(kind)):
         return tuple(attributes_of(value))
     return None
 
@@ -182,15 +183,15 @@ class Entry:
         """Finds the gradients a replay need not be given; of these themselves nothing matters, for others take their
         places."""
         number = {id(tensor): i for i, tensor in enumerate(self.seen)}
-        effects = [x for x in self.capture.effects if isinstance(x.holder, Gradient) and x.key == "grad"]
+        effects = [x for x in self.capture.effects if is_a(x.holder, Gradient) and x.key == "grad"]
         replaced = {id(effect.holder.owner) for effect in effects}
         for guard in self.guards:
-            if isinstance(guard, Guard) and isinstance(guard.holder, Gradient) and id(guard.holder.owner) in replaced:
+            if is_a(guard, Guard) and is_a(guard.holder, Gradient) and id(guard.holder.owner) in replaced:
                 old = guard.contents.get("grad")
                 if number.get(id(old), -1) in self.capture.unread and self.uses[id(old)] == 1:
                     self.gradients.append((guard, number[id(old)]))
         gone = {id(guard.contents["grad"]) for guard, _ in self.gradients}
-        self.guards = [x for x in self.guards if not (isinstance(x, Guard) and id(x.holder.owner) in gone)]
+        self.guards = [x for x in self.guards if not (is_a(x, Guard) and id(x.holder.owner) in gone)]
 
     def forget_gradients(self, before: bool = False) -> None:
         """Has tensors without elements stand for gradients that replays replace, and whose memory guards would keep.
@@ -270,12 +271,12 @@ class Entry:
         for (_, old), (_, new) in zip(self.plain, given.plain):
             if type(old) is int and type(new) is int:
                 numbers.append((old, new))
-            elif isinstance(old, Bound) and isinstance(new, Bound) and old.variable is new.variable:
+            elif is_a(old, Bound) and is_a(new, Bound) and old.variable is new.variable:
                 bound.append((int(old), int(new)))
             elif not is_same(old, new):
                 return None
         for guard in self.guards:
-            found = [] if guard.holds() else guard.numbers() if isinstance(guard, Guard) else None
+            found = [] if guard.holds() else guard.numbers() if is_a(guard, Guard) else None
             if found is None:
                 return None
             numbers += found
@@ -295,23 +296,23 @@ class Entry:
         """The dataclasses of which a call is given other instances, where the captured call changed none of its own."""
         pairs = zip(self.plain, given.plain) if len(self.plain) == len(given.plain) else ()
         found = {type(new) for (_, old), (_, new) in pairs
-                 if old is not new and is_dataclass(new) and type(old) is type(new) and type(new) is not type}
+                 if old is not new and is_dataclass(type(new)) and type(old) is type(new)}
         return found - {type(effect.holder.owner) for effect in self.capture.effects}
 
     @property
     def objects(self) -> set[type]:
         """The types of the arguments that are looked at themselves."""
-        return {type(value) for _, value in self.plain if not isinstance(value, type)}
+        return {type(value) for _, value in self.plain if not is_a(value, type)}
 
     @property
     def visible(self) -> list[Tensor]:
         """The tensors that are in the guarded places now."""
-        guards = [guard for guard in self.guards if isinstance(guard, Guard) and not guard.holds()]
-        return [value for guard in guards for value in guard.now().values() if isinstance(value, Tensor)]
+        guards = [guard for guard in self.guards if is_a(guard, Guard) and not guard.holds()]
+        return [value for guard in guards for value in guard.now().values() if is_a(value, Tensor)]
 
     def relate(self, given: Arguments, identified: Collection[int] | None) -> None:
         """Notes how the arguments of the captured call are related; identified: of which it asked id(); None: all."""
-        guards = [guard for guard in self.guards if isinstance(guard, Guard)]
+        guards = [guard for guard in self.guards if is_a(guard, Guard)]
         if any(asks_itself(value) for guard in guards for value in guard.contents.values()):
             identified = None  # whoever is handed that asks unseen
         self.pattern = pattern_of(self.seen, given.tensors)
@@ -321,7 +322,7 @@ class Entry:
         asked = [key for key in self.uses if identified is None or key in identified]
         self.uses.update(asked)  # so that no other tensor stands for it
         owners = [guard.holder.owner for guard in guards]
-        self.owners = [id(owner) for owner in owners if isinstance(owner, list | dict)]
+        self.owners = [id(owner) for owner in owners if is_a(owner, list | dict)]
         self.together = self._together(given)
 
     def _relation(self, given: Arguments) -> str | None:
@@ -339,7 +340,7 @@ class Entry:
     def _together(self, given: Arguments) -> list[int]:
         """For each list or dict given the first place in which it is; -1 for one the function sees."""
         place = dict.fromkeys(self.owners, -1)
-        found = [value for value in given.containers if isinstance(value, list | dict)]
+        found = [value for value in given.containers if is_a(value, list | dict)]
         return [place.setdefault(id(value), i) for i, value in enumerate(found)]
 
     def note(self) -> None:

@@ -28,6 +28,7 @@ from kernelforge.replay.capturing import Capturing
 from kernelforge.replay.entry import Arguments, Entry, Family, kind_of, pattern_of
 from kernelforge.replay.gathering import gathered
 from kernelforge.replay.guards import Guard, guards_of, is_same, numbers_in, shown
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.modes import MODES, lasting, mode_of
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
@@ -211,7 +212,7 @@ class Jit(Generic[P, T]):
             names, snapshot.whole = None if snapshot.by_name else work.trace.names, work.trace.whole
             found = guards_of(snapshot, [value for _, value in roots], names, entry.rebind)
             guards = [guard for guard in found if isinstance(guard, Guard)]
-            entry.uses.update(id(x) for guard in guards for x in guard.contents.values() if isinstance(x, Tensor))
+            entry.uses.update(id(x) for guard in guards for x in guard.contents.values() if is_a(x, Tensor))
             entry.uses.update(snapshot.fixed)
             entry.capture, chosen = work.finish(result, lambda tensor: id(tensor) in entry.uses)
         finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kernelforge.replay.guards import Bare, Guard
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.libraries import Looked, looked_in
 from kernelforge.replay.registered import Registered, registered_in
 from kernelforge.replay.state import Snapshot
@@ -43,7 +44,7 @@ def gathered(snapshot: Snapshot, roots: Sequence[Any], trace: Trace, reached: It
     found: list[Looking] = [*absent_in(codes.values()), *environment_of(watch)]
     found += [*written_in(snapshot, codes), *registered_in(watch.compared), *imported_in(codes.values())]
     guards = list(reached)
-    values = [value for guard in guards for value in guard.contents.values() if isinstance(value, type)]
+    values = [value for guard in guards for value in guard.contents.values() if is_a(value, type)]
     found += methods_in([*values, *[guard.holder.owner for guard in guards]], codes.values())
     found += everything_in(snapshot, roots, trace)
     return [*found, *looked_in(watch.libraries.values(), trace.mentioned)]

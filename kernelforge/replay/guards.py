@@ -28,6 +28,7 @@ from kernelforge.replay.holders import (
     Names,
     Numbers,
 )
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.others import Opened, Passing, check_not_iterator, is_value
 from kernelforge.replay.state import SIMPLE, Snapshot
 from kernelforge.replay.weakly import Weakly
@@ -42,17 +43,17 @@ def is_same(old: Any, new: Any) -> bool:
         return True
     if type(old) is not type(new):
         return False
-    if isinstance(old, tuple):
+    if is_a(old, tuple):
         return len(old) == len(new) and all(map(is_same, old, new)) and _has_same_attributes(old, new)
-    if isinstance(old, frozenset):
+    if is_a(old, frozenset):
         return is_same(tuple(old), tuple(new))
-    if isinstance(old, slice | range):
+    if is_a(old, slice | range):
         return all(is_same(getattr(old, name), getattr(new, name)) for name in ("start", "stop", "step"))
-    if isinstance(old, np.generic):
+    if is_a(old, np.generic):
         return bool(old.dtype == new.dtype and old.tobytes() == new.tobytes())
-    if isinstance(old, float | complex):
+    if is_a(old, float | complex):
         return repr(old) == repr(new) and _has_same_attributes(old, new)
-    if isinstance(old, SIMPLE):
+    if is_a(old, SIMPLE):
         return bool(old == new) and _has_same_attributes(old, new)
     return is_value(old) and repr(old) == repr(new) and getattr(old, "tzinfo", None) is getattr(new, "tzinfo", None)
 
@@ -70,9 +71,9 @@ def shown(value: Any) -> str:
     """A value in a message."""
     if value is MISSING:
         return "nothing"
-    if isinstance(value, Tensor):
+    if is_a(value, Tensor):
         return f"a tensor of {value.shape} {value.dtype} on {value.device}, requires_grad={value.requires_grad}"
-    text = repr(value) if isinstance(value, (*SIMPLE, tuple, list)) else f"a {type(value).__name__}"
+    text = repr(value) if is_a(value, (*SIMPLE, tuple, list)) else f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -141,7 +142,7 @@ class Guard:
             old = self.contents[key]
             if type(old) is int and type(new) is int:
                 found.append((old, new))
-            elif is_same(old, new) or (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):
+            elif is_same(old, new) or (is_a(old, Tensor) and is_a(new, Tensor) and self.rebind(old, new)):
                 self.contents[key] = new
             else:
                 return None
@@ -166,10 +167,10 @@ class Guard:
             return f"the keys of {self.holder.path} were {shown([*self.contents])}, now they are {shown([*now])}"
         for key in (*self.contents, *(key for key in now if key not in self.contents)):
             old, new = self.contents.get(key, MISSING), now.get(key, MISSING)
-            if is_same(old, new) or (isinstance(old, Tensor) and isinstance(new, Tensor) and self.rebind(old, new)):
+            if is_same(old, new) or (is_a(old, Tensor) and is_a(new, Tensor) and self.rebind(old, new)):
                 self.contents[key] = new
             else:
-                if isinstance(self.holder, Numbers):
+                if is_a(self.holder, Numbers):
                     return f"the {self.holder.spelled(key)} have changed (pass a Tensor: its values may change)"
                 return f"{self.holder.spelled(key)} was {shown(old)}, now it is {shown(new)}"
         return None
@@ -177,7 +178,7 @@ class Guard:
 
 def _is_dict(holder: Holder) -> bool:
     """True for a dict whose keys and their order a program can see."""
-    return isinstance(holder, Entries) and not isinstance(holder, Globals) and not holder.grows
+    return is_a(holder, Entries) and not is_a(holder, Globals) and not holder.grows
 
 
 def _reader(
@@ -185,19 +186,19 @@ def _reader(
 ) -> Callable[[], Sequence[Any]]:
     """A function that gives the contents as they are now, in their order; a dict's keys first."""
     owner, names = holder.owner, list(contents)
-    if isinstance(holder, Cell):
+    if is_a(holder, Cell):
         return lambda: (owner.cell_contents,)
-    if isinstance(holder, Gradient):
+    if is_a(holder, Gradient):
         return lambda: (owner.grad, getattr(owner, "_hooks", None))
-    if isinstance(holder, Globals | Names):
-        return _of_names(owner if isinstance(holder, Globals) else vars(owner), names, size)
-    if isinstance(holder, Attributes) and holder.slots:
+    if is_a(holder, Globals | Names):
+        return _of_names(owner if is_a(holder, Globals) else vars(owner), names, size)
+    if is_a(holder, Attributes) and holder.slots:
         return _of_slots(holder, names, counting, size)
-    if isinstance(holder, Attributes) and isinstance(owner, type):
+    if is_a(holder, Attributes) and is_a(owner, type):
         return _of_class(owner, names, size)
-    if isinstance(holder, Attributes):
+    if is_a(holder, Attributes):
         return _of_attributes(holder, names, counting, size)
-    if isinstance(owner, list):
+    if is_a(owner, list):
         return lambda: owner
     return _of_others(holder, contents)
 
@@ -208,7 +209,7 @@ def _of_others(holder: Holder, contents: dict[Any, Any]) -> Callable[[], Sequenc
     if _is_dict(holder):
         plain = type(owner).items is dict.items and not hasattr(owner, "followed")
         return (lambda: (*owner, *owner.values())) if plain else lambda: flattened(holder.items())
-    if isinstance(holder, Members):
+    if is_a(holder, Members):
         (known,) = contents.values()
         return lambda: (known if _are_the_same(owner, known) else None,)
     if holder.grows or holder.partly:
@@ -260,11 +261,11 @@ def _of_names(owner: Mapping[str, Any], names: list[str], size: int) -> Callable
 def _of_attributes(
     holder: Attributes, names: list[str], counting: frozenset[str] | None, size: int
 ) -> Callable[[], Sequence[Any]]:
-    owner, found, kind = holder.owner, vars(holder.owner), holder.owner.__class__
+    owner, found, kind = holder.owner, vars(holder.owner), type(holder.owner)
     get, barred, keys = _picked(found, names), _barred(owner, names, counting), found.keys()
 
     def values() -> Sequence[Any]:
-        if len(found) != size or owner.__class__ is not kind or owner.__dict__ is not found:
+        if len(found) != size or type(owner) is not kind or owner.__dict__ is not found:
             raise KeyError("attributes were added or removed, or those of another class count")
         if barred and not keys.isdisjoint(barred):
             raise KeyError("an attribute is there that was not")
@@ -277,14 +278,14 @@ def _barred(owner: Any, names: Sequence[str], counting: frozenset[str] | None) -
     """What an object's dict must not come to have: its number of names tells only where all of them are read."""
     if counting is None or all(name in names for name in getattr(owner, "__dict__", ())):
         return frozenset()
-    return counting.difference(names, getattr(owner.__class__, "unguarded", ()))
+    return counting.difference(names, getattr(type(owner), "unguarded", ()))
 
 
 def _of_slots(
     holder: Attributes, names: list[str], counting: frozenset[str] | None, size: int
 ) -> Callable[[], Sequence[Any]]:
     """Attributes of an object of which at least some are in slots."""
-    owner, kind = holder.owner, holder.owner.__class__
+    owner, kind = holder.owner, type(holder.owner)
     could = holder.seen(dict.fromkeys(holder.slots), counting)
     absent = [name for name in could if name not in names and name not in getattr(kind, "unguarded", ())]
     get = attrgetter(*names) if names else None
@@ -292,7 +293,7 @@ def _of_slots(
     barred = _barred(owner, names, counting)
 
     def values() -> Sequence[Any]:
-        if owner.__class__ is not kind or getattr(owner, "__dict__", ()) is not inside or len(inside) != size:
+        if type(owner) is not kind or getattr(owner, "__dict__", ()) is not inside or len(inside) != size:
             raise KeyError("attributes were added or removed, or those of another class count")
         if any(hasattr(owner, name) for name in absent) or not barred.isdisjoint(inside):
             raise KeyError("an attribute is there that was not")
@@ -316,19 +317,19 @@ def guards_of(
     referents, weak = dict[int, Any](), dict[int, Weakly]()
     for holder, contents in snapshot.reached(roots, names, referents):
         size = snapshot.sizes[id(holder)]
-        if isinstance(holder, Library):
+        if is_a(holder, Library):
             contents, size = {**contents, **holder.seen(holder.loaded(contents), names)}, holder.size()
         owner = holder.owner
-        if isinstance(holder, Passing):
+        if is_a(holder, Passing):
             check_not_iterator(owner, f"see {holder.path}")
-        if isinstance(holder, Opened):
+        if is_a(holder, Opened):
             continue
         if id(owner) in referents:
             counting = snapshot.names_of(holder, names)
             weak.setdefault(id(owner), Weakly(owner, counting, is_same, shown)).add(holder, contents)
-        elif isinstance(owner, FunctionType) and isinstance(holder, Attributes) and not (contents or vars(owner)):
+        elif is_a(owner, FunctionType) and is_a(holder, Attributes) and not (contents or vars(owner)):
             bare.append(owner)
-        elif contents or not (isinstance(holder, Globals | Library) or holder.partly):
+        elif contents or not (is_a(holder, Globals | Library) or holder.partly):
             counting = snapshot.names_of(holder, names)
             found.append(Guard(holder, holder.items() if holder.grows else contents, counting, rebind, size))
     if bare:
@@ -356,4 +357,4 @@ class Bare:
 def numbers_in(snapshot: Snapshot) -> list[Any]:
     """The random generators among what was found."""
     kinds = (np.random.Generator, np.random.RandomState, np.random.BitGenerator)
-    return [value for value in snapshot.alive if isinstance(value, (*kinds, Random))]
+    return [value for value in snapshot.alive if is_a(value, (*kinds, Random))]

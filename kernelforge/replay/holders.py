@@ -16,6 +16,7 @@ from weakref import ref
 from kernelforge.errors import JitError
 from kernelforge.later import Later
 from kernelforge.replay.codes import WHOLE
+from kernelforge.replay.kinds import is_a
 
 MISSING: Final = object()
 BASES: Final = sys.intern("__mro__")  # under which the bases of a class are found
@@ -115,9 +116,9 @@ class Attributes(Holder):
     @cached_property
     def slots(self) -> tuple[str, ...]:
         """Names of attributes that are not in a dict."""
-        classes = type(self.owner).__mro__ if not isinstance(self.owner, type) else ()
+        classes = type(self.owner).__mro__ if not is_a(self.owner, type) else ()
         found = [(cls, cls.__dict__.get("__slots__", ())) for cls in classes]
-        names = [(cls, name) for cls, some in found for name in ((some,) if isinstance(some, str) else some)]
+        names = [(cls, name) for cls, some in found for name in ((some,) if is_a(some, str) else some)]
         return tuple(_in_full(cls, name) for cls, name in names if name not in ("__dict__", "__weakref__"))
 
     def size(self) -> int:
@@ -127,7 +128,7 @@ class Attributes(Holder):
         found = dict(getattr(self.owner, "__dict__", {}))
         found.update((name, getattr(self.owner, name)) for name in self.slots if hasattr(self.owner, name))
         unguarded = getattr(type(self.owner), "unguarded", ())
-        if isinstance(self.owner, type):
+        if is_a(self.owner, type):
             is_own = self.owner.__module__.partition(".")[0] == "kernelforge"  # its books are no program's business
             found = {
                 name: value for name, value in found.items()
@@ -137,14 +138,14 @@ class Attributes(Holder):
         return {name: value for name, value in found.items() if name not in unguarded} if unguarded else found
 
     def seen(self, contents: dict[Any, Any], names: frozenset[str] | None) -> dict[Any, Any]:
-        if names is not None and WHOLE in names and isinstance(self.owner, SimpleNamespace):
+        if names is not None and WHOLE in names and is_a(self.owner, SimpleNamespace):
             return contents
-        if names is None or not isinstance(self.owner, type):
+        if names is None or not is_a(self.owner, type):
             return super().seen(contents, names)
         return {key: value for key, value in contents.items() if key in names or key.startswith("__")}
 
     def put(self, key: Any, value: Any) -> None:
-        if key is BASES and isinstance(self.owner, type):
+        if key is BASES and is_a(self.owner, type):
             raise JitError(f"a captured function changes the bases of the class {self.path}: do it outside")
         if value is MISSING:
             delattr(self.owner, key)
@@ -180,8 +181,8 @@ class Library(Names):
 
     def loaded(self, known: dict[Any, Any]) -> dict[Any, Any]:
         """What the library has put there since, as it was used for the first time: that is no change to anybody."""
-        new = {key: x for key, x in self.items().items() if key not in known or isinstance(known[key], Later)}
-        return {key: value for key, value in new.items() if isinstance(value, ModuleType) or self._is_its_own(value)}
+        new = {key: x for key, x in self.items().items() if key not in known or is_a(known[key], Later)}
+        return {key: value for key, value in new.items() if is_a(value, ModuleType) or self._is_its_own(value)}
 
     def _is_its_own(self, value: Any) -> bool:
         package = self.owner.__name__.partition(".")[0]

@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Any, Final
 
 from kernelforge.replay.codes import globals_of
+from kernelforge.replay.kinds import is_a
 from kernelforge.tensor import Tensor
 
 ASKING: Final = {"id": id, "hash": hash}
@@ -37,7 +38,7 @@ def noting(note: Callable[[Tensor, FrameType], None]) -> Iterator[None]:
 
     def after(function: Callable[[Any], int]) -> Callable[[Any], int]:
         def asked(value: Any, /) -> int:
-            if isinstance(value, Tensor) and get_ident() == thread:
+            if is_a(value, Tensor) and get_ident() == thread:
                 note(value, _getframe(1))
             return function(value)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from kernelforge.replay.codes import globals_of
 from kernelforge.replay.holders import MISSING
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.state import is_library, is_ours
 from kernelforge.replay.watching import Ran
 from kernelforge.replay.written import Absent
@@ -68,7 +69,7 @@ def looked_in(ran: Iterable[Ran], mentioned: Collection[str]) -> list[Looked | A
             value = owner.get(name)
             if _counts(value):
                 found[id(owner), name] = str(owner.get("__name__")), owner, name
-            if isinstance(value, ModuleType) and value is not sys:
+            if is_a(value, ModuleType) and value is not sys:
                 for inside in vars(value).keys() & set(code.co_names):
                     if _counts(vars(value)[inside]):
                         found[id(vars(value)), inside] = value.__name__, vars(value), inside
@@ -82,7 +83,7 @@ def looked_in(ran: Iterable[Ran], mentioned: Collection[str]) -> list[Looked | A
 
 def _counts(value: Any) -> bool:
     """True for what a program may put another one in the place of, and no library does to keep books."""
-    return callable(value) or isinstance(value, ModuleType)
+    return callable(value) or is_a(value, ModuleType)
 
 
 def _changeable(cls: type | None) -> list[type]:

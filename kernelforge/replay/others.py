@@ -22,6 +22,7 @@ import numpy as np
 from kernelforge.errors import JitError
 from kernelforge.replay.contexts import places_of
 from kernelforge.replay.holders import MISSING, Entries, Holder
+from kernelforge.replay.kinds import is_a
 from kernelforge.tensor import Tensor
 
 IN_MEMORY: Final = (io.StringIO, io.BytesIO)
@@ -36,9 +37,9 @@ class Bytes(Holder):
     fixed = True
 
     def items(self) -> dict[Any, Any]:
-        if isinstance(self.owner, array.array):
+        if is_a(self.owner, array.array):
             return {"": (self.owner.typecode, self.owner.tobytes())}
-        if isinstance(self.owner, memoryview):
+        if is_a(self.owner, memoryview):
             return {"": (self.owner.format, self.owner.shape, self.owner.tobytes())}
         return {"": _elements(self.owner) if _is_array(self.owner) else bytes(self.owner)}
 
@@ -171,7 +172,7 @@ class Remembered(Entries):
         """What it remembers, as far as tensors may be in that."""
         book = _memory(self.owner)
         found = [one for one in gc.get_referents(self.owner) if one is not book and one is not self.owner.__dict__]
-        return [one for one in (*found, *book.values()) if isinstance(one, Tensor | tuple | list | dict)]
+        return [one for one in (*found, *book.values()) if is_a(one, Tensor | tuple | list | dict)]
 
 
 def _memory(function: Any) -> dict[Any, Any]:
@@ -186,7 +187,7 @@ def _memory(function: Any) -> dict[Any, Any]:
 def _elements(value: Any) -> Any:
     """The type, shape and bytes of another library's array."""
     try:
-        if (torch := sys.modules.get("torch")) is not None and isinstance(value, torch.Tensor):
+        if (torch := sys.modules.get("torch")) is not None and is_a(value, torch.Tensor):
             flat = value.detach().cpu().contiguous().flatten()
             return str(value.dtype), tuple(value.shape), flat.view(torch.uint8).numpy().tobytes()
         found = np.asarray(value)
@@ -200,13 +201,13 @@ def _elements(value: Any) -> Any:
 
 def _is_array(value: Any) -> bool:
     cls = type(value)
-    return hasattr(cls, "__dlpack__") and not isinstance(value, Tensor | np.ndarray)
+    return hasattr(cls, "__dlpack__") and not is_a(value, Tensor | np.ndarray)
 
 
 def _has_buffer(value: Any) -> bool:
     """True for memory of C's types, of other processes, or of a file."""
     try:
-        return not isinstance(value, Tensor | np.ndarray) and memoryview(value).nbytes >= 0
+        return not is_a(value, Tensor | np.ndarray) and memoryview(value).nbytes >= 0
     except (TypeError, ValueError, BufferError):
         return False
 
@@ -227,12 +228,12 @@ def is_value(value: Any) -> bool:
 
 def _is_opaque(value: Any) -> bool:
     """True for objects of C that change when they are used and do not tell how: of databases, streams, connections."""
-    return not isinstance(value, type) and any(cls.__module__ in _OPAQUE for cls in type(value).__mro__)
+    return not is_a(value, type) and any(cls.__module__ in _OPAQUE for cls in type(value).__mro__)
 
 
 def check_not_iterator(value: Any, what: str) -> None:
     """raises JitError for what changes when it is looked at"""
-    if isinstance(value, Iterator) and _is_passing(value):
+    if is_a(value, Iterator) and _is_passing(value):
         raise JitError(
             f"a captured function can {what}, an iterator, whose state cannot be guarded: take the next item outside "
             "and pass it as an argument"
@@ -246,20 +247,20 @@ def check_not_iterator(value: Any, what: str) -> None:
 
 def _is_passing(value: Iterator[Any]) -> bool:
     """True for iterators of C: those that users write have attributes, files a place."""
-    return not isinstance(value, io.IOBase) and isinstance(type(value).__next__, WrapperDescriptorType)
+    return not is_a(value, io.IOBase) and is_a(type(value).__next__, WrapperDescriptorType)
 
 
 def _of_method(value: Any, path: str) -> Parts:
     """The object a method of C is of; not the module a function of C is of."""
     owner = value.__self__
-    return [], [] if isinstance(owner, ModuleType | type | None) else [(f"{path}.__self__", owner)]
+    return [], [] if is_a(owner, ModuleType | type | None) else [(f"{path}.__self__", owner)]
 
 
 def _of_file(value: Any, path: str) -> Parts:
     standard = (getattr(sys, name, None) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__"))
     if any(value is one for one in standard):
         return [], []
-    return [InMemory(path, value) if isinstance(value, IN_MEMORY) else Opened(path, value)], []
+    return [InMemory(path, value) if is_a(value, IN_MEMORY) else Opened(path, value)], []
 
 
 def _of_memory(value: Any, path: str) -> Parts:
@@ -270,9 +271,9 @@ def _of_memory(value: Any, path: str) -> Parts:
 
 def _of_class(value: Any, path: str) -> Parts:
     """The functions a descriptor of `functools` is made of."""
-    if isinstance(value, functools.cached_property):
+    if is_a(value, functools.cached_property):
         return [], [(path, value.func)]
-    if isinstance(value, functools.partialmethod):
+    if is_a(value, functools.partialmethod):
         return [], [(path, one) for one in (value.func, *value.args, value.keywords)]
     return [], [(path, value.dispatcher), (path, value.func)]
 
@@ -299,7 +300,7 @@ def of_others(value: Any, path: str) -> Parts | None:
             return inside(value, path)
     if found := places_of(value, path):
         return found, []
-    if (isinstance(value, Iterator) and _is_passing(value)) or _is_opaque(value):
+    if (is_a(value, Iterator) and _is_passing(value)) or _is_opaque(value):
         return [Passing(path, value)], []
     if type(value).__module__ in _HASHES and hasattr(value, "digest"):
         return [Digest(path, value)], []

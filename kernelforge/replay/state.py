@@ -45,6 +45,7 @@ from kernelforge.replay.holders import (
     Subclasses,
 )
 from kernelforge.replay.identities import asks_by_name
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.others import Given, Raised, of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
@@ -91,27 +92,27 @@ Parts = tuple[list[Holder], list[tuple[str, Any]]]
 
 def is_simple(value: Any) -> bool:
     """True for a plain value, with nothing in it that could change; not for one of a class that a user wrote."""
-    return isinstance(value, SIMPLE) and not is_written(type(value))
+    return is_a(value, SIMPLE) and not is_written(type(value))
 
 
 def parts(value: Any, path: str) -> Parts:
     """The places inside a value, and what is inside it that cannot be replaced."""
     if is_simple(value):
         return [], []
-    if isinstance(value, FunctionType):
+    if is_a(value, FunctionType):
         return _of_function(value, path)
-    if isinstance(value, CellType):
+    if is_a(value, CellType):
         return [Cell(path, value)], []
     if (found := of_others(value, path)) is not None:
         return found
     for kind, holder in _HOLDERS.items():
-        if isinstance(value, kind):
+        if is_a(value, kind):
             attributes = [] if type(value) in (Tensor, np.ndarray) else _attributes(value, path)
             return [holder(path, value), *attributes], [*_held(value, path), *_classes(type(value))]
     fixed = _fixed(value, path)
     if fixed is None:
         return _of_object(value, path)
-    own = [] if isinstance(value, MethodType) else _attributes(value, path)  # a method shows those of its function
+    own = [] if is_a(value, MethodType) else _attributes(value, path)  # a method shows those of its function
     return own, [*fixed, *_classes(type(value))]
 
 
@@ -123,27 +124,27 @@ _HOLDERS: Final[dict[type, type[Holder]]] = {
 
 def _held(value: Any, path: str) -> list[tuple[str, Any]]:
     """What is inside beside the elements: functions called with a tensor's gradients, keys of a dict, objects."""
-    if isinstance(value, Tensor):
+    if is_a(value, Tensor):
         stop = stops.get(value._node)
         return [] if stop is None else [(path, stop.hooks)]
-    if isinstance(value, dict):
+    if is_a(value, dict):
         return [(f"a key of {path}", key) for key in value if not is_simple(key)]
-    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+    if is_a(value, np.ndarray) and value.dtype.hasobject:
         return [(f"{path}.flat[{i}]", item) for i, item in enumerate(value.flat)]
     return []
 
 
 def _fixed(value: Any, path: str) -> list[tuple[str, Any]] | None:
     """What is inside a value that never holds anything else; None for one that may."""
-    if isinstance(value, tuple | frozenset):
+    if is_a(value, tuple | frozenset):
         return [(f"{path}[{i}]", item) for i, item in enumerate(value)]
-    if isinstance(value, MethodType):
+    if is_a(value, MethodType):
         return [(path, value.__func__), (f"{path}.__self__", value.__self__)]
-    if isinstance(value, staticmethod | classmethod):
+    if is_a(value, staticmethod | classmethod):
         return [(path, value.__func__)]
-    if isinstance(value, ref):
+    if is_a(value, ref):
         return [(f"{path}()", value())]
-    if isinstance(value, property):
+    if is_a(value, property):
         return [(path, function) for function in (value.fget, value.fset) if function is not None]
     return None
 
@@ -154,7 +155,7 @@ def _of_function(value: FunctionType, path: str) -> Parts:
         inside = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
         found = [(name, item) for item in inside if callable(item)]
         registry = value.__dict__.get("registry")  # of functools.singledispatch
-        return [], [*found, (name, registry)] if isinstance(registry, Mapping) else found
+        return [], [*found, (name, registry)] if is_a(registry, Mapping) else found
     places: list[Holder] = [Cell(name, cell) for name, cell in zip(code.co_freevars, value.__closure__ or ())]
     fixed = [(f"default of {name}", item) for item in value.__defaults__ or ()]
     fixed += [(f"default of {name}", value.__kwdefaults__)] if value.__kwdefaults__ else []
@@ -167,11 +168,11 @@ def _of_function(value: FunctionType, path: str) -> Parts:
 
 
 def _of_object(value: Any, path: str) -> Parts:
-    if isinstance(value, ModuleType):
+    if is_a(value, ModuleType):
         file = vars(value).get("__file__")  # a module may make names that are asked for
         is_fixed = value.__name__ in sys.builtin_module_names if file is None else is_library(file)
         return [(Library if is_fixed else Names)(path, value)], []
-    if isinstance(value, type):
+    if is_a(value, type):
         if _is_foreign(value):
             return [], []
         functions = [item for item in vars(value).values() if hasattr(type(item), "__get__")]
@@ -184,7 +185,7 @@ def _of_object(value: Any, path: str) -> Parts:
 
 
 def _attributes(value: Any, path: str) -> list[Holder]:
-    if isinstance(value, Node | Buffer):
+    if is_a(value, Node | Buffer):
         return []
     has_any = hasattr(value, "__dict__") or any(vars(cls).get("__slots__") for cls in type(value).__mro__)
     return [Attributes(path, value)] if has_any else []
@@ -215,11 +216,11 @@ def _is_put(value: Any, own: bool) -> bool:
 
     own   whether that is a module of this library, which keeps books in lists and dicts
     """
-    if isinstance(value, FunctionType):
+    if is_a(value, FunctionType):
         return not is_library(value.__code__.co_filename)
-    if isinstance(value, type):
+    if is_a(value, type):
         return is_written(value)
-    if isinstance(value, ModuleType | Tensor | np.ndarray) or is_written(type(value)):
+    if is_a(value, ModuleType | Tensor | np.ndarray) or is_written(type(value)):
         return True
     return not own and value is not sys.modules and value is not os.environ
 
@@ -228,12 +229,12 @@ def _put_into(cls: type) -> list[tuple[str, Any]]:
     """What users have put into a class of this library, and into those it inherits from where that is no tensor's."""
     classes = [cls] if cls is Tensor else [base for base in cls.__mro__ if is_own(base)]
     return [(f"{base.__name__}.{name}", item) for base in classes for name, item in vars(base).items()
-            if isinstance(item, FunctionType | staticmethod | classmethod | property) and _is_users(item)]  # fmt: skip
+            if is_a(item, FunctionType | staticmethod | classmethod | property) and _is_users(item)]  # fmt: skip
 
 
 def _is_users(item: Any) -> bool:
     functions = (item, getattr(item, "__func__", None), getattr(item, "fget", None))
-    return any(isinstance(one, FunctionType) and not is_library(one.__code__.co_filename) for one in functions)
+    return any(is_a(one, FunctionType) and not is_library(one.__code__.co_filename) for one in functions)
 
 
 def _classes(cls: type) -> list[tuple[str, Any]]:
@@ -298,7 +299,7 @@ class Snapshot:
             path, value = stack.pop()
             if id(value) in found.inside or is_simple(value):
                 continue
-            if isinstance(value, attrgetter | methodcaller):
+            if is_a(value, attrgetter | methodcaller):
                 found.by_name = True
             inside = found.inside[id(value)] = parts(value, path)
             found.alive.append(value)
@@ -306,13 +307,13 @@ class Snapshot:
             if type(value) not in kinds and is_own(type(value)):
                 kinds.add(type(value))
                 inside[1].extend(_put_into(type(value)))
-            if isinstance(value, FunctionType) and inside[0]:
+            if is_a(value, FunctionType) and inside[0]:
                 mentioned |= names_of(value.__code__)
                 found.asks = found.asks or asks_by_name(value.__code__)
             for holder in inside[0]:
-                contents = {} if isinstance(holder, Names) else holder.items()
-                if isinstance(holder, Globals | Names):
-                    owner = holder.owner if isinstance(holder, Globals) else vars(holder.owner)
+                contents = {} if is_a(holder, Names) else holder.items()
+                if is_a(holder, Globals | Names):
+                    owner = holder.owner if is_a(holder, Globals) else vars(holder.owner)
                     found.modules.setdefault(id(owner), (owner, dict(owner)))
                 found.contents[id(holder)], found.sizes[id(holder)] = (holder, contents), holder.size()
                 stack += [(holder.spelled(key), item) for key, item in contents.items() if key is not BASES]
@@ -325,12 +326,12 @@ class Snapshot:
         """Notes what modules hold under names that some code mentions; what is new of it."""
         new, names = list[tuple[str, Any]](), frozenset(mentioned)
         for holder, contents in self.contents.values():
-            if isinstance(holder, Names):
+            if is_a(holder, Names):
                 found = vars(holder.owner)
                 more = {key: found[key] for key in ({*mentioned, MAKING} & found.keys()) - contents.keys()}
                 contents.update(more)
                 holder.names = names
-                shallow = isinstance(holder, Library)
+                shallow = is_a(holder, Library)
                 file = vars(holder.owner).get("__file__") or ""
                 own = is_ours(file) and not file.endswith("__init__.py")  # where users put things
                 new += [(holder.spelled(key), item) for key, item in more.items() if not shallow or _is_put(item, own)]
@@ -341,9 +342,9 @@ class Snapshot:
         if SUBCLASSES not in mentioned:
             return []
         new = list[tuple[str, Any]]()
-        for cls in [one for one in self.alive if isinstance(one, type)]:
+        for cls in [one for one in self.alive if is_a(one, type)]:
             places = self.inside[id(cls)][0]
-            if not any(isinstance(holder, Subclasses) for holder in places):
+            if not any(is_a(holder, Subclasses) for holder in places):
                 holder = Subclasses(cls.__name__, cls)
                 contents = holder.items()
                 places.append(holder)
@@ -374,7 +375,7 @@ class Snapshot:
                 stack += contents.values()
             further = behind if is_reference(value) else stack
             further += [item for _, item in fixed]
-            self.fixed.update(id(item) for _, item in fixed if isinstance(item, Tensor))
+            self.fixed.update(id(item) for _, item in fixed if is_a(item, Tensor))
 
     def names_of(self, holder: Holder, names: frozenset[str] | None) -> frozenset[str] | None:
         """The names that count for one place, given those that count in general; None for any."""
@@ -387,7 +388,7 @@ class Snapshot:
     @property
     def tensors(self) -> list[Tensor]:
         """All tensors found."""
-        return [value for value in self.alive if isinstance(value, Tensor)]
+        return [value for value in self.alive if is_a(value, Tensor)]
 
     @property
     def unmade(self) -> list[Any]:

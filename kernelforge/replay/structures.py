@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kernelforge.errors import JitError
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.state import SIMPLE
 from kernelforge.tensor import Tensor
 
@@ -23,16 +24,16 @@ Maker = Callable[[Sequence[Any]], Any]
 def children(value: Any) -> tuple[list[Any], Callable[[list[Any]], Any]] | None:
     """What a container holds, and how one of its kind is made of such things; None for what is no container."""
     kind = type(value)
-    if isinstance(value, dict):
+    if is_a(value, dict):
         keys = list(value)
         if kind is dict:
             return list(value.values()), lambda items: dict(zip(keys, items))
         return list(value.values()), lambda items: _filled(value, dict(zip(keys, items)))
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
+    if is_a(value, tuple) and hasattr(value, "_fields"):
         return list(value), lambda items: tuple.__new__(kind, items)
     if kind in (list, tuple, set, frozenset):
         return list(value), kind
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_dataclass(type(value)):
         names = attributes_of(value)
         return [getattr(value, name) for name in names], lambda items: _with_attributes(value, names, items)
     return None
@@ -61,7 +62,7 @@ def _with_attributes(like: Any, names: list[str], items: list[Any]) -> Any:
 
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors in a tree, each once, in order."""
-    return [item for item in _walked(value, set()) if isinstance(item, Tensor)]
+    return [item for item in _walked(value, set()) if is_a(item, Tensor)]
 
 
 def shared_in(value: Any) -> set[int]:
@@ -77,8 +78,8 @@ def _walked(value: Any, shared: set[int]) -> Iterator[Any]:
     met, stack, seen = list[Any](), [value], set[int]()
     while stack:
         item = stack.pop()
-        inside = None if isinstance(item, Tensor) else children(item)
-        if inside is None and not isinstance(item, Tensor):
+        inside = None if is_a(item, Tensor) else children(item)
+        if inside is None and not is_a(item, Tensor):
             continue
         if id(item) in seen:
             shared.add(id(item))
@@ -114,14 +115,14 @@ class Making:
 
         raises JitError for an object of a kind that could not be made again
         """
-        if isinstance(value, Tensor):
+        if is_a(value, Tensor):
             number = self.place(value)
             return lambda tensors: tensors[number]
         if (slot := self.given.get(id(value))) is not None:
             return lambda tensors: tensors[slot]
-        if isinstance(value, SIMPLE) or self.kept(value):
+        if is_a(value, SIMPLE) or self.kept(value):
             return lambda tensors: value
-        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        if is_a(value, np.ndarray) and not value.dtype.hasobject:
             found = value.copy()  # whoever has got the array itself may change it
             return lambda tensors: found.copy()
         inside = children(value)
@@ -139,7 +140,7 @@ class Making:
 
     @staticmethod
     def _container(value: Any, makers: list[Maker], make: Callable[[list[Any]], Any]) -> Maker:
-        if not makers and isinstance(value, tuple):
+        if not makers and is_a(value, tuple):
             return lambda tensors: value
         if type(value) is tuple:
             return lambda tensors: tuple([one(tensors) for one in makers])

@@ -30,6 +30,7 @@ from kernelforge.graph import Line, Node
 from kernelforge.recording import recorder
 from kernelforge.replay.codes import BY_NAME, WHOLE, is_dynamic, looks_inside, looks_whole
 from kernelforge.replay.identities import asks_itself, noting
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.speaking import HANDLE, heard, logged
 from kernelforge.replay.state import is_library
 from kernelforge.replay.watching import CALLER, Watch
@@ -177,12 +178,12 @@ class Trace:
         if function in BY_NAME and frame.f_code not in _OF_FUNCTIONS:
             self.by_name = True
             if is_library(frame.f_code.co_filename):
-                self.searched.update(id(x) for x in frame.f_locals.values() if isinstance(x, ModuleType))
+                self.searched.update(id(x) for x in frame.f_locals.values() if is_a(x, ModuleType))
             else:
                 self.searching = True
         elif asks_itself(function) and not is_library(frame.f_code.co_filename):
             self.identified = None
-        elif isinstance(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
+        elif is_a(text := getattr(function, "__self__", None), str) and function.__name__ in _FORMATTING:
             self.prints = True
             if looks_inside(text):
                 self.by_name = self.searching = True
@@ -319,8 +320,8 @@ def host_numbers(generators: Sequence[Any] = ()) -> bytes:
 
 def _state(one: Any) -> Any:
     """The state of a random generator of Python or NumPy."""
-    if isinstance(one, random.Random):
+    if is_a(one, random.Random):
         return one.getstate()
-    if isinstance(one, np.random.RandomState):
+    if is_a(one, np.random.RandomState):
         return one.get_state(legacy=False)
     return getattr(one, "bit_generator", one).state

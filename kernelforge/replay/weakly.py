@@ -11,6 +11,7 @@ from weakref import CallableProxyType, ProxyType, ref
 
 from kernelforge.errors import JitError
 from kernelforge.replay.holders import MISSING, Holder
+from kernelforge.replay.kinds import is_a
 from kernelforge.tensor import Tensor
 
 _REFERENCES: Final = (ref, ProxyType, CallableProxyType)
@@ -32,7 +33,7 @@ class Weakly:
     def __init__(
         self, owner: Any, names: frozenset[str] | None, is_same: Callable[..., bool], shown: Callable[..., str]
     ) -> None:
-        if isinstance(owner, Tensor):
+        if is_a(owner, Tensor):
             raise JitError(
                 f"a captured function sees {shown(owner)} through a weak reference alone: hold it where the function "
                 "can see it, or pass it as an argument"

@@ -17,6 +17,7 @@ from kernelforge.later import Later
 from kernelforge.replay.codes import globals_of, imports_of, is_dynamic, names_of
 from kernelforge.replay.guards import is_same, shown
 from kernelforge.replay.holders import MISSING, Library, Names
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.state import Snapshot, is_library, is_own
 from kernelforge.replay.trace import Trace
 from kernelforge.tensor import Tensor
@@ -205,7 +206,7 @@ class Methods:
 def methods_in(objects: Iterable[Any], codes: Iterable[tuple[CodeType, dict[str, Any]]]) -> list[Methods]:
     """What guards the classes of this library that tensors and objects a call could see are of."""
     names = {name for code, _ in codes if not is_library(code.co_filename) for name in names_of(code)}
-    kinds = dict.fromkeys([Tensor, *[one if isinstance(one, type) else type(one) for one in objects]])
+    kinds = dict.fromkeys([Tensor, *[one if is_a(one, type) else type(one) for one in objects]])
     classes = [cls for cls in kinds if any(map(is_own, cls.__mro__))]
     found = Methods(classes, sorted(names | {"forward", "__call__"}))
     return [found] if found.found else []
@@ -213,7 +214,7 @@ def methods_in(objects: Iterable[Any], codes: Iterable[tuple[CodeType, dict[str,
 
 def written_in(snapshot: Snapshot, codes: Collection[int]) -> list[Written]:
     """What guards the users' functions that ran, given the identities of their code."""
-    found = [value for value in snapshot.alive if isinstance(value, FunctionType) and id(value.__code__) in codes]
+    found = [value for value in snapshot.alive if is_a(value, FunctionType) and id(value.__code__) in codes]
     found = [function for function in found if not is_library(function.__code__.co_filename)]
     return [Written(found)] if found else []
 
