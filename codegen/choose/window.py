@@ -31,9 +31,10 @@ DEPTH = 640  # steps of the summed axes whose panels are packed together: a pane
 PACKED = 1 << 16  # elements of a packed operand: a quarter of a second-level cache
 ROUNDED = 64  # steps from which on a number of them is rounded
 ACCUMULATED = 1 << 17  # elements of a group's accumulators
-GATHERED = 1.5  # cycles to pack an element of the panels
-PAIRED = 5.0  # the same in groups, for which elements that lie apart are put together
+GATHERED = 0.4  # cycles to pack an element of the panels
+PAIRED = 0.5  # the same in groups, for which elements that lie apart are put together
 COPIED = 0.3  # cycles to pack an element of the image
+PAIRED_APART = 1.3  # the same in groups, where lines are too short for vectors
 TURNED_IN = 0.8  # the same where squares of it are turned in registers
 PARTS = (2, 3)  # of a whole axis that images may have, where its size has no such divisor
 ROUNDED_UP = 1.1  # times the size, at most, that such parts have together
@@ -175,12 +176,22 @@ def cycles(window: Window, blocks: Blocks, target: Target) -> float:
     products = accumulated / target.lanes * walked / 2 / window.group * _busy(window, target.lanes)
     pieces = prod(ceil(a.size / packed[a]) for a in window.bound)
     images = pieces * prod(ceil(group[a] / steps[a]) for a in window.free)
-    copied = TURNED_IN if window.turned else COPIED
+    copied = TURNED_IN if window.turned else _copied(window, blocks, target)
     gathered = GATHERED if window.along is None else PAIRED
     packing = _panels(window, group, packed) * pieces * gathered + _image(window, steps, packed) * images * copied
     kept = 2 * pieces * accumulated / target.lanes if pieces > 1 else 0
     stored = accumulated * window.stored
     return ceil(groups / target.cores) * (products + packing + kept + stored + LAUNCHED)
+
+
+def _copied(window: Window, blocks: Blocks, target: Target) -> float:
+    """The time to pack an element of the image."""
+    if window.along is None:
+        return COPIED
+    tile = {a: blocks.steps.get(a) or blocks.packed.get(a, 1) for a in window.value.axes}
+    line = [axis for axis in _image_order(window) if axis is not window.along][-1:]
+    extents = window.image.extents(tile)
+    return COPIED if any(extents[axis] >= target.lanes for axis in line) else PAIRED_APART
 
 
 def _filled_up(window: Window, axis: Axis, extent: int, target: Target) -> int:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from codegen.opencl.leaves import Leaves
 
 
+Ranges = Mapping[Axis, tuple[int, int, int]]
+
+
 @dataclass(frozen=True)
 class Words:
     """How a box holds groups: of `group` values along `along`, the words of a vector along `across`."""
@@ -38,7 +41,7 @@ class Words:
 class Piece:
     """A part of a box: per axis the first position, the end and the step; squares are read along the groups."""
 
-    ranges: Mapping[Axis, tuple[int, int, int]]
+    ranges: Ranges
     form: str  # "square" | "rows" | "elements"
 
 
@@ -194,7 +197,17 @@ def _pieces(leaves: Leaves, node: Pack, words: Words) -> Iterator[Piece]:
             if steps[0] < steps[1]:
                 reached = {words.across: (*across[:2], 1) if form == "elements" else across}
                 ends = {**reached, words.along: steps} if form == "square" else {words.along: steps, **reached}
-                yield Piece({**others, **ends}, form)
+                ranges = {**others, **ends}
+                yield Piece(ranges if form == "square" else far_outside(node, ranges), form)
+
+
+def far_outside(node: Pack, ranges: Ranges) -> Ranges:
+    """The loops in the order in which the largest load goes through memory: a line that was read is read again soon."""
+    largest = max(loads_of(node.value), key=lambda e: len(e.axes), default=None)
+    if largest is None:
+        return ranges
+    far = {a: abs(largest.index.coefficient(a)) for a in ranges}
+    return {a: ranges[a] for a in sorted(ranges, key=lambda a: far[a], reverse=True)}
 
 
 def _runs_along(node: Pack, words: Words) -> bool:

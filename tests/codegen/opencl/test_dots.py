@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from codegen.access import loads_of
 from codegen.choose.candidates import Space
 from codegen.choose.default import placed
 from codegen.dots import dot_of
@@ -18,6 +19,7 @@ from codegen.ir import Kernel, Param, Store, apply, load, reduce
 from codegen.nest import build
 from codegen.nodes import Nest, Pack, nodes
 from codegen.opencl.printer import render_nest
+from codegen.opencl.words import far_outside
 from codegen.rewrites.rewrite import prepare
 from codegen.schedule import Schedule, Step
 from codegen.target import CPU
@@ -176,3 +178,26 @@ def test_channels_of_a_window_lie_side_by_side():
     axis, _ = image.layout[-1]
     assert (axis, 2) in image.layout
     assert "kf_dot_bfloat16" in render_nest(nest).source
+
+
+@pytest.mark.parametrize("form", ("forward", "weight"))
+@pytest.mark.parametrize(("channels", "outputs", "plane", "taps"), [(32, 64, 14, 3), (64, 128, 9, 5), (48, 33, 20, 3)])
+def test_words_are_packed_in_the_order_their_values_have_in_memory(form, channels, outputs, plane, taps):
+    """A line of memory has several taps: what goes through all outputs for each of them reads it that many times."""
+    kernel = convolution(form, 2, channels, outputs, plane, taps, kinds=(dtypes.bfloat16,) * 2)
+    nest = placed(kernel, DOTS)
+    for pack in (node for node in nodes(nest.body) if isinstance(node, Pack) and node.box.narrow):
+        (read,) = loads_of(pack.value)
+        ranges = dict.fromkeys(pack.box.tile, (0, 1, 1))
+        far = [abs(read.index.coefficient(axis)) for axis in far_outside(pack, ranges)]
+        assert far == sorted(far, reverse=True)
+    arrays = arguments(kernel, seed=channels)
+    (found,) = run_all([render_nest(nest)], [arrays])
+    np.testing.assert_array_equal(found["out"], expected(kernel, arrays))
+
+
+def test_few_places_of_many_channels_take_groups_of_channels():
+    """To put the words of a large weight together takes less time than the products groups save."""
+    for channels, plane in ((256, 14), (512, 7)):
+        kernel = convolution("forward", 1, channels, channels, plane, kinds=(dtypes.bfloat16,) * 2)
+        assert "kf_dot_bfloat16" in render_nest(placed(kernel, DOTS)).source
