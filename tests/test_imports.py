@@ -17,7 +17,8 @@ ORDER = {
                   placing_boxes < nest < choose < opencl < open_texts < generate <
                   open_schedules < __init__""",
     "codegen/rewrites": """factors rebuild scalar_rules apart < contract masked sharing merging gathering
-                           scanning phases relieving reordering < deciding fixing unlike < rewrite < __init__""",
+                           scanning phases relieving reordering < changing deciding fixing unlike < rewrite <
+                           __init__""",
     "codegen/choose": """picks across ahead hoisted < contraction nested staged < forms along streamed transposed
                          triton_dots < neighbours window triton < cpu < items < default < candidates < __init__""",
     "codegen/opencl": """functions lines runs scans segments sources squares tails ahead < prelude pairs < text index <

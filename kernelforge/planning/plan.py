@@ -25,6 +25,7 @@ from codegen.opencl.together import is_part
 from codegen.origins import Origins, Rewrite, following
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
+from codegen.rewrites.changing import where_changed
 from codegen.target import Target
 from kernelforge import graph, tune
 from kernelforge.buffer import Buffer
@@ -494,6 +495,7 @@ def _make_template(
     checks = tuple((check.size, number[check.node]) for check in lowered.checks)
     tags: Origins = dict(lowered.origins)
     with following(tags):
+        kernel = where_changed(kernel) if pairs and not sizes.open else kernel
         program = generate(kernel, target, sizes=sizes) if sizes.open else tune.program(kernel, target, device)
     if keeps:
         origins = {e: frozenset(number[node] for node in found if node in number) for e, found in tags.items()}
