@@ -11,6 +11,7 @@ from math import prod
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
@@ -150,9 +151,13 @@ class Counting(Statistics):
         """
         if bins < 1 or max < min:
             raise ArgumentError(f"histc() needs at least one bin and min <= max, got {bins} bins from {min} to {max}")
-        x = self.detach().flatten()
-        wide = x._wide()
-        low, high = (wide.min(), wide.max()) if min == max and self.numel() else (x._scalar(min), x._scalar(max))
+        return self.detach().flatten()._equally_parted(bins, min, max)
+
+    @composite
+    def _equally_parted(self, bins: int, min: float, max: float) -> Self:
+        """histc() of a vector."""
+        wide = self._wide()
+        low, high = (wide.min(), wide.max()) if min == max and self.numel() else (self._scalar(min), self._scalar(max))
         equal = low.eq(high)
         low, high = equal.where(low - 1, low), equal.where(high + 1, high)
         inside = (wide >= low) & (wide <= high)
@@ -199,15 +204,15 @@ class Counting(Statistics):
         parts = [bins] * points.shape[1] if isinstance(bins, int) else bins
         if len(parts) != points.shape[1] or (range is not None and len(range) != 2 * len(parts)):
             raise ArgumentError(f"histogramdd() of {self.shape} takes bins and two ends for each dimension")
-        place, inside, edges = points._scalar(0).int(), points._scalar(1).bool(), []
+        place, edges = points[:0], []
         for number, (x, part) in enumerate(zip(points.unbind(1), parts)):
             ends = None if range is None else (range[2 * number], range[2 * number + 1])
             edges.append(x._equal_parts(part, ends) if isinstance(part, int) else part.cast(x.dtype))
-            at, within = x._part_of(edges[-1])
-            place, inside = place * (edges[-1].shape[0] - 1) + at, inside & within
+            at = x._part_of(edges[-1])
+            place = at if not number else place._part_of_both(at, edges[-1].shape[0] - 1)
         shape = [x.shape[0] - 1 for x in edges]
-        count, weights = prod(shape), None if weight is None else weight.flatten()
-        found = inside.where(place, count)._occurrences(count + 1, weights)._between(0, 0, count)
+        weights = None if weight is None else weight.flatten()
+        found = place._occurrences_inside(prod(shape), weights)
         found = found.cast(points.dtype).reshape(shape)
         if density:
             found = found / found.sum()
@@ -215,18 +220,33 @@ class Counting(Statistics):
                 found = found / x.diff().reshape(-1, *[1] * (len(shape) - dim - 1))
         return found, tuple(edges)
 
-    def _part_of(self, edges: Self) -> tuple[Self, Self]:
-        """For each element the part between two edges it lies in, the last with its upper edge, and if in any.
+    def _part_of(self, edges: Self) -> Self:
+        """For each element the part between two edges it lies in, the last with its upper edge; -1 for none.
 
         raises ShapeError
         """
-        count = edges.shape[0] - 1
-        if count < 1:
+        if edges.shape[0] < 2:
             raise ShapeError(f"a histogram needs at least two edges, got {edges.shape}")
+        return self._part_between(edges)
+
+    @composite
+    def _part_between(self, edges: Self) -> Self:
+        count = edges.shape[0] - 1
         last = edges[count]
         place = self.eq(last).where(count - 1, edges.searchsorted(self, right=True) - 1)
-        return place, (self >= edges[0]) & (self <= last)
+        return ((self >= edges[0]) & (self <= last)).where(place, -1)
 
+    @composite
+    def _part_of_both(self, other: Self, count: int) -> Self:
+        """The part of a grid for the parts of its first dimensions and of its last, of which there are count."""
+        return ((self >= 0) & (other >= 0)).where(self * count + other, -1)
+
+    @composite
+    def _occurrences_inside(self, count: int, weights: Self | None) -> Self:
+        """_occurrences() of those that are not negative."""
+        return (self >= 0).where(self, count)._occurrences(count + 1, weights)._between(0, 0, count)
+
+    @composite
     def _equal_parts(self, bins: int, range: Sequence[float] | None) -> Self:
         """bins + 1 edges from one end of the range to the other."""
         if range is None and not self.numel():
@@ -265,15 +285,23 @@ class Counting(Statistics):
         elements = self.numpy().ravel()
         order = np.argsort(elements, kind="stable") if inverse or counts else None
         ordered = np.sort(elements, kind="stable") if order is None else elements[order]
-        first = np.ones(ordered.shape, np.bool_)
-        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-        found = [type(self)(ordered[first], device=self.device, dtype=self.dtype)]
-        if inverse and order is not None:
-            runs = np.empty(order.size, np.int32)
-            runs[order] = np.cumsum(first, dtype=np.int32) - 1
+        return self._runs_of_few(ordered, order, inverse, counts)
+
+    def _runs_of_few(
+        self, elements: NDArray[Any], order: NDArray[Any] | None, inverse: bool, counts: bool
+    ) -> Self | tuple[Self, ...]:
+        """What _runs() finds in elements in this order, found by the host, which has to know how many they are."""
+        first = np.ones(elements.shape, np.bool_)
+        np.not_equal(elements[1:], elements[:-1], out=first[1:])
+        found = [type(self)(elements[first], device=self.device, dtype=self.dtype)]
+        if inverse:
+            runs = np.cumsum(first, dtype=np.int32) - 1
+            if order is not None:
+                ordered, runs = runs, np.empty_like(runs)
+                runs[order] = ordered
             found.append(type(self)(runs.reshape(self.shape), device=self.device))
         if counts:
-            ends = np.append(np.flatnonzero(first), ordered.size).astype(np.int32)
+            ends = np.append(np.flatnonzero(first), elements.size).astype(np.int32)
             found.append(type(self)(ends[1:] - ends[:-1], device=self.device))
         return tuple(found) if len(found) > 1 else found[0]
 
@@ -299,6 +327,8 @@ class Counting(Statistics):
         """
         if dim is not None:
             return self._slices_in_runs(self._dim(dim, "unique_consecutive"), return_inverse, return_counts)
+        if 0 < self.numel() <= 16 * FEW:
+            return self._runs_of_few(self.numpy().ravel(), None, return_inverse, return_counts)
         return self.detach().flatten()._runs(return_inverse, return_counts, None, self.shape)
 
     def _distinct_slices(self, dim: int, inverse: bool, counts: bool) -> Any:

@@ -121,7 +121,7 @@ def embedding_bag(
         bags, count = Tensor.arange(input.shape[0]).repeat_interleave(input.shape[1]), input.shape[0]
     else:
         count = offsets.shape[0] - include_last_offset
-        bags = (Tensor.arange(input.shape[0]).unsqueeze(1) >= offsets[:count].unsqueeze(0)).sum(1) - 1
+        bags = offsets[:count].searchsorted(Tensor.arange(input.shape[0]), right=True) - 1
     flat = input.reshape(-1)
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
