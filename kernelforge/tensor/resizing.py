@@ -7,7 +7,7 @@ between, the nearest ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isclose
+from math import gcd, isclose
 from typing import Any, Final, Self
 
 import numpy as np
@@ -133,6 +133,8 @@ class Resizing(Unpooling):
     def _resized(self, dim: int, size: int, step: float, mode: str, align_corners: bool) -> Self:
         """Dimension dim with `size` elements, `step` of the old ones apart."""
         n = self.shape[dim]
+        if mode in NEAREST and isclose(step * size, n) and 1 in (n // gcd(n, size), size // gcd(n, size)):
+            return self._repeated_or_skipped(dim, size, mode)
         places = type(self).arange(size)
         spots = places.cast(self.dtype.arithmetic if self.dtype.is_float else dtypes.float32)
         if mode == "nearest" and isclose(step * size, n):
@@ -149,6 +151,15 @@ class Resizing(Unpooling):
         low = position.floor().int()
         share = (position - low).cast(self.dtype).reshape(-1, *(1,) * (self.ndim - dim - 1))
         return self._lines_at(dim, low).lerp(self._lines_at(dim, low + 1), share)
+
+    def _repeated_or_skipped(self, dim: int, size: int, mode: str) -> Self:
+        """The nearest lines along dim where its length is a multiple of `size` or the other way round: views."""
+        blocks = gcd(self.shape[dim], size)
+        each = self.shape[dim] // blocks
+        place = each // 2 if mode == "nearest-exact" else 0  # of the lines of a block, where there are several
+        before, after = self.shape[:dim], self.shape[dim + 1 :]
+        lines = self.reshape(*before, blocks, each, *after)._between(dim + 1, place, place + 1)
+        return lines.expand(*before, blocks, size // blocks, *after).reshape(*before, size, *after)
 
     def _lines_at(self, dim: int, places: Self) -> Self:
         """What lies at places along dim, or at the nearest end."""

@@ -1,6 +1,9 @@
 """Resizing against torch."""
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernelforge.errors import ShapeError
 from kernelforge.tensor import Tensor
@@ -28,6 +31,17 @@ def test_interpolate_by_factors(mode, factor, numpy_device):
     x = values(2, 3, 5, 4)
     expected = torch.nn.functional.interpolate(torch.tensor(x), scale_factor=factor, mode=mode)
     assert_same(Tensor(x).interpolate(scale_factor=factor, mode=mode), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@given(st.tuples(st.integers(1, 9), st.integers(1, 6)), st.tuples(st.integers(1, 4), st.integers(1, 9)), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_nearest_lines_of_multiples_and_parts(sizes, others, exact) -> None:
+    """Lengths that are multiples of each other give views, others look lines up."""
+    for n, wanted in ((sizes[0] * others[0], sizes[0]), (sizes[0], sizes[0] * others[0]), (sizes[1], others[1])):
+        x = values(2, n, 3)
+        places = (np.arange(wanted) + 0.5 * exact) * n // wanted
+        found = Tensor(x).transpose(1, 2).interpolate(wanted, mode="nearest-exact" if exact else "nearest")
+        np.testing.assert_array_equal(found.numpy(), x.transpose(0, 2, 1)[:, :, places.astype(np.int64)])
 
 
 def test_one_size_for_all_spatial_dimensions(numpy_device):
