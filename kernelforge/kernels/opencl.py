@@ -135,6 +135,10 @@ class OpenCLRuntime:
             self._transfer(array, block.handle)
             return
         self._wait(block.last_use)
+        if block.last_use:
+            with self._launching:
+                if block.last_use <= self._queues.finished:
+                    block.last_use = 0  # so that who reads it next needs not ask
         _copy(block, array, False)
 
     def _transfer(self, target: Any, source: Any) -> None:

@@ -60,18 +60,37 @@ static char kind_of(const kf_tensor *tensor)
     return 0;
 }
 
-/* Where the only element of a tensor that is computed lies, when no kernel may still write to it; NULL for another matter. */
-static const void *place_of(const kf_tensor *tensor)
+/* Where the only element of a device that is this processor lies, when no kernel may still write to it; else NULL. */
+static const void *place_in(PyObject *memory)
 {
-    const kf_buffer *buffer = (kf_buffer *)kf_stored(tensor);
-    if (!buffer || buffer->host != Py_None || !buffer->size || PyLong_AsLong(buffer->size) != 1 || !buffer->memory ||
-        !PyObject_TypeCheck(buffer->memory, kf_memory_type) || buffer->dtype != ((kf_node *)tensor->node)->dtype)
+    if (!memory || !PyObject_TypeCheck(memory, kf_memory_type))
         return NULL;
-    const kf_block *block = (kf_block *)((kf_memory *)buffer->memory)->block;
+    const kf_block *block = (kf_block *)((kf_memory *)memory)->block;
     if (!block || !PyObject_TypeCheck((PyObject *)block, kf_block_type) || !block->last_use ||
         PyLong_AsLong(block->last_use) != 0)
         return NULL;
     return (const void *)(uintptr_t)block->address;
+}
+
+/* The only element of a tensor that is computed; None where it has others, or that is another matter. */
+static PyObject *element_of(const kf_tensor *tensor, char kind)
+{
+    const kf_buffer *buffer = (kf_buffer *)kf_stored(tensor);
+    if (!buffer || !buffer->host || !buffer->size || PyLong_AsLong(buffer->size) != 1 ||
+        buffer->dtype != ((kf_node *)tensor->node)->dtype)
+        Py_RETURN_NONE;
+    if (buffer->host == Py_None) {
+        const void *place = place_in(buffer->memory);
+        return place ? number(place, kind) : Py_NewRef(Py_None);
+    }
+    Py_buffer view;
+    if (PyObject_GetBuffer(buffer->host, &view, PyBUF_SIMPLE)) {
+        PyErr_Clear(); /* no plain array */
+        Py_RETURN_NONE;
+    }
+    PyObject *found = number(view.buf, kind);
+    PyBuffer_Release(&view);
+    return found;
 }
 
 /* only_value(tensor): the element of a tensor with one, computed; None where Python is to give it. */
@@ -85,10 +104,10 @@ static PyObject *only_value(PyObject *module, PyObject *given)
         Py_RETURN_NONE;
     char kind = kind_of(tensor);
     int done = kind ? kf_computed(&tensor, 1) : 0;
-    const void *place = done > 0 && !PyDict_Size(kf_faults) && kf_is_node(tensor->node) ? place_of(tensor) : NULL;
+    bool there = done > 0 && !PyDict_Size(kf_faults) && kf_is_node(tensor->node);
     if (done < 0 || PyErr_Occurred())
         return NULL;
-    return place ? number(place, kind) : Py_NewRef(Py_None);
+    return there ? element_of(tensor, kind) : Py_NewRef(Py_None);
 }
 
 static PyObject *set_read(PyObject *module, PyObject *given)
