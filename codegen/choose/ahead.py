@@ -19,18 +19,22 @@ LONG = 1 << 13  # bytes of a row that is looked up at most: of a longer one the 
 LINES = 2  # vectors of a row at least: less is read before a request could help
 
 
-def rows_again(kernel: Kernel, target: Target, lane: Axis, row: Axis) -> tuple[Ahead, ...]:
-    """Rows that several cheap passes read from the cache: during the first, memory can bring the next row."""
+def rows_again(kernel: Kernel, target: Target, lane: Axis, row: Axis, together: int) -> tuple[Ahead, ...]:
+    """Rows that several cheap passes read from the cache: during the first, memory can bring the next row.  And rows
+    that are scanned, if results are too large for any cache: what waits for the place before comes late to the next
+    row.  So many rows are done together."""
     if target.name != "cpu":
         return ()
+    large = any(store.param.nbytes >= target.l3 for store in kernel.stores)
+    scanned = {e for scan in kernel.scans if large and scan.axis is lane for e in loads_of(scan.arg)}
     uses = Counter(e for root in passes(kernel) for e in dict.fromkeys(loads_of(root)))
     return tuple(
         Ahead(e, row)
         for e, count in uses.items()
-        if count > 1
+        if (count > 1 or e in scanned)
         and e.index.stride(lane) == 1
         and e.index.stride(row)
-        and lane.size * e.dtype.itemsize <= target.l2 // SHARE
+        and together * lane.size * e.dtype.itemsize <= target.l2 // SHARE
     )
 
 

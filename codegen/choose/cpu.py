@@ -230,7 +230,8 @@ def _rows(
     keeps = bool(reused) and pick("keep", (fits, not fits))
     stages = tuple(Stage(e, depth) for e in reused if keeps)
     row = [*apart, *walked, lane][-2] if apart or walked else lane
-    early = () if row is lane else (*rows_again(kernel, target, lane, row), *places(kernel, target, lane, row))
+    again = rows_again(kernel, target, lane, row, units.get(row, 1))
+    early = () if row is lane else (*again, *places(kernel, target, lane, row))
     asks = bool(early) and pick("ahead", (True, False))
     return Schedule(loops.steps(), len(loops.grid), (lane,), stages, ahead=early if asks else ())
 
@@ -282,7 +283,7 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     loops.inside += [Step(a, 1) for a in others]
     deep = [a for a in kernel.axes if a not in parallel]
     asked = [e for e in kernel.loads if deep and _jumps(e, deep[-1], lane, target)]
-    distance = pick("ahead", ROWS_AHEAD) if asked and not kernel.scans else 0
+    distance = pick("ahead", ROWS_AHEAD) if asked else 0
     loops.inside += [Step(a, 1) for a in deep[:-1]]
     loops.inside += [Step(deep[-1], distance)] if distance else []
     loops.inside += [Step(a, 1) for a in deep[-1:]]

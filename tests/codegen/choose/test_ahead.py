@@ -1,5 +1,8 @@
 """Places that are looked up are asked for a step ahead."""
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ from codegen.choose.default import choose
 from codegen.dtypes import dtypes
 from codegen.index import Axis, Guard, Index, dynamic
 from codegen.interpret import interpret
-from codegen.ir import Expr, Kernel, Param, Store, apply, const, load, reduce
+from codegen.ir import Expr, Kernel, Param, Store, apply, const, load, reduce, scan
 from codegen.legality import can_ask
 from codegen.opencl.printer import render
 from codegen.target import CPU
@@ -101,3 +104,30 @@ def test_short_pieces_of_rows_are_asked_for_ahead(width: int, asks: bool) -> Non
     (left,) = run_all([render(kernel, schedule, CPU)], [given])
     interpret(kernel, given)
     assert difference(left["out"], given["out"], dtypes.float32) is None
+
+
+@pytest.mark.parametrize("along", [0, 1])
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_and_columns_that_are_scanned_are_asked_for_ahead(along: int, seed: int) -> None:
+    """Where results go around the caches."""
+    rng = random.Random(f"{along} {seed}")
+    rows, width = rng.randint(40, 60), rng.choice((1024, 1030, 1200))
+    small = replace(CPU, l2=1 << (20 if along else 16), l3=1 << 12)
+    i, j = Axis("i", rows), Axis("j", width)
+    x, out = (Param(name, dtypes.float32, rows * width) for name in ("x", "out"))
+    at = i.index * width + j.index
+    kernel = Kernel("scanned", (out, x), (Store(out, at, scan("add", load(x, at), (i, j)[along]), order=(i, j)),))
+    schedule = choose(kernel, small)
+    assert [e.param.name for e, axis in schedule.ahead if axis is i] == ["x"]
+    given = {p.name: np.random.default_rng(2).standard_normal(p.size).astype(np.float32) for p in kernel.params}
+    (left,) = run_all([render(kernel, schedule, small)], [dict(given)])
+    interpret(kernel, given)
+    assert difference(left["out"], given["out"], dtypes.float32) is None
+
+
+def test_long_rows_that_are_scanned_together_are_not_asked_for() -> None:
+    i, j = Axis("i", 64), Axis("j", 32_000)
+    x, out = (Param(name, dtypes.float32, 64 * 32_000) for name in ("x", "out"))
+    at = i.index * 32_000 + j.index
+    kernel = Kernel("scanned", (out, x), (Store(out, at, scan("add", load(x, at), j), order=(i, j)),))
+    assert not choose(kernel, replace(CPU, l3=1 << 12)).ahead
