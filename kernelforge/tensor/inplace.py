@@ -126,13 +126,13 @@ class InPlace(Protocols):
         """Itself, with uniform random numbers in [from_, to), both parts of complex ones."""
         if to < from_:
             raise ArgumentError(f"uniform_() takes numbers from {from_} to below {to}: the second is the smaller one")
-        return self._drawn_in_place(self._random("rand", True) * (to - from_) + self._of_both_parts(from_))
+        return self._in_place(self._filled("_uniform_from", float(from_), float(to)))
 
     @drawing
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with normally distributed random numbers; both parts of complex ones have the mean."""
         _check_spread("normal_", std, std >= 0)
-        return self._drawn_in_place(self._random("randn", True) * std + self._of_both_parts(mean))
+        return self._in_place(self._filled("_normal_around", float(mean), float(std)))
 
     @drawing
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Self:
@@ -167,7 +167,7 @@ class InPlace(Protocols):
     @drawing
     def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
         """Itself, with 1 in each place with probability p, else 0."""
-        return self._drawn_in_place((self._random("rand") < p).cast(self.dtype))
+        return self._in_place(self._filled("_ones_with", p))
 
     @drawing
     def random_(self, from_: int = 0, to: int | None = None, *, generator: Generator | None = None) -> Self:
@@ -194,9 +194,9 @@ class InPlace(Protocols):
         """map_() with two other tensors."""
         return self.map_((x, y), callable)
 
-    def _random(self, method: str, parts: bool = False) -> Self:
-        """Random numbers of this tensor's shape, float32 at least; parts: complex ones for a complex tensor."""
-        kind = self.dtype.arithmetic if self.dtype.is_float or (parts and self.dtype.is_complex) else None
+    def _random(self, method: str) -> Self:
+        """Random numbers of this tensor's shape, float32 at least."""
+        kind = self.dtype.arithmetic if self.dtype.is_float else None
         values: Self = getattr(type(self), method)(self.shape, device=self._node.device, dtype=kind, contiguous=False)
         return values
 
@@ -205,8 +205,10 @@ class InPlace(Protocols):
         values = self._fitting(values)
         return self._in_place(type(self)._drawn(values._node, values.dtype, True, None))
 
-    def _of_both_parts(self, value: float) -> float | complex:
-        return complex(value, value) if self.dtype.is_complex else value
+    def _filled(self, how: str, *numbers: float) -> Self:
+        """What a method of a call's key and counter makes of numbers, in this tensor's shape and dtype."""
+        node = self._node
+        return type(self)._of_words(how, node.shape, node.dtype, node.device, *numbers)
 
     # Elementwise ------------------------------------------------------------------------------------------------
 

@@ -167,6 +167,39 @@ class Random(Alike):
         return self._drawn(_joined(values._node, dtype), dtype, contiguous, None)
 
     @classmethod
+    @kept
+    def _of_words(cls, how: str, shape: tuple[int, ...], dtype: DType, device: str | None, *numbers: float) -> Self:
+        """What one of the methods below makes of the next call's key and counter."""
+        _countable(shape, dtype)
+        values: Self = getattr(cls._state(device), how)(shape, dtype, *numbers)
+        return values
+
+    @composite
+    def _uniform_from(self, shape: tuple[int, ...], dtype: DType, low: float, high: float) -> Self:
+        """Uniform numbers in [low, high) of a type, or of one that no value of the type is."""
+        kind = _drawn_type(dtype)
+        drawn = self._uniform(_countable(shape, kind), kind, False)
+        return self._fitted(drawn * (high - low) + _of_both_parts(low, dtype), dtype)
+
+    @composite
+    def _normal_around(self, shape: tuple[int, ...], dtype: DType, mean: float, std: float) -> Self:
+        """Normally distributed numbers, likewise."""
+        kind = _drawn_type(dtype)
+        drawn = self._normal(_countable(shape, kind), kind, False)
+        return self._fitted(drawn * std + _of_both_parts(mean, dtype), dtype)
+
+    @composite
+    def _ones_with(self, shape: tuple[int, ...], dtype: DType, p: float) -> Self:
+        """1 with a probability, else 0."""
+        kind = dtypes.default_float if dtype.is_complex else _drawn_type(dtype)
+        return self._fitted((self._uniform(shape, kind, False) < p).cast(dtype), dtype)
+
+    def _fitted(self, values: Self, dtype: DType) -> Self:
+        """Drawn values in a type that holds their kind, else in their own, as a result of its own."""
+        kind = dtype if "biufc".index(values.dtype.kind) <= "biufc".index(dtype.kind) else values.dtype
+        return self._drawn(values._node, kind, True, None)
+
+    @classmethod
     def uniform(cls, *shape: Any, low: float = 0.0, high: float = 1.0, **kwargs: Any) -> Self:
         """Uniform random numbers in [low, high)."""
         return cls._scaled("rand", shape, high - low, low, kwargs)
@@ -330,6 +363,15 @@ def _inexact(dtype: DType | str | type | None) -> DType:
     if not kind.is_float and not kind.is_complex:
         raise DTypeError(f"random numbers of this distribution are floats, not {kind}; randint() makes integers")
     return kind
+
+
+def _drawn_type(dtype: DType) -> DType:
+    """The type numbers are drawn in for a type: float32 at least, of both parts of complex numbers."""
+    return dtype.arithmetic if dtype.is_float or dtype.is_complex else dtypes.default_float
+
+
+def _of_both_parts(value: float, dtype: DType) -> float | complex:
+    return complex(value, value) if dtype.is_complex else value
 
 
 def _joined(values: Node, dtype: DType) -> Node:
