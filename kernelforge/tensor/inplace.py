@@ -126,13 +126,13 @@ class InPlace(Protocols):
         """Itself, with uniform random numbers in [from_, to), both parts of complex ones."""
         if to < from_:
             raise ArgumentError(f"uniform_() takes numbers from {from_} to below {to}: the second is the smaller one")
-        return self._in_place(self._filled("_uniform_from", float(from_), float(to)))
+        return self._in_place(self._drawn_by("_uniform_from", float(from_), float(to)))
 
     @drawing
     def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Self:
         """Itself, with normally distributed random numbers; both parts of complex ones have the mean."""
         _check_spread("normal_", std, std >= 0)
-        return self._in_place(self._filled("_normal_around", float(mean), float(std)))
+        return self._in_place(self._drawn_by("_normal_around", float(mean), float(std)))
 
     @drawing
     def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Self:
@@ -167,7 +167,7 @@ class InPlace(Protocols):
     @drawing
     def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
         """Itself, with 1 in each place with probability p, else 0."""
-        return self._in_place(self._filled("_ones_with", p))
+        return self._in_place(self._drawn_by("_ones_with", p))
 
     @drawing
     def random_(self, from_: int = 0, to: int | None = None, *, generator: Generator | None = None) -> Self:
@@ -205,7 +205,7 @@ class InPlace(Protocols):
         values = self._fitting(values)
         return self._in_place(type(self)._drawn(values._node, values.dtype, True, None))
 
-    def _filled(self, how: str, *numbers: float) -> Self:
+    def _drawn_by(self, how: str, *numbers: float) -> Self:
         """What a method of a call's key and counter makes of numbers, in this tensor's shape and dtype."""
         node = self._node
         return type(self)._of_words(how, node.shape, node.dtype, node.device, *numbers)

@@ -76,3 +76,22 @@ def test_what_is_computed_once_stays() -> None:
         first = (x + 0).numpy()
         np.testing.assert_array_equal((x * 1).numpy(), first)
         np.testing.assert_array_equal(x.numpy(), first)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "complex64"])
+def test_fills_are_what_their_formulas_draw(dtype: str) -> None:
+    Tensor.manual_seed(5)
+    other, kind = Generator().manual_seed(5), "complex64" if dtype == "complex64" else "float64"
+    kind = "float32" if dtype in ("float32", "float16") else kind
+    both = 1 + 1j if dtype == "complex64" else 1
+    for round in range(3):
+        tensor = Tensor.zeros(3, 5, dtype=dtype)
+        np.testing.assert_array_equal(
+            tensor.uniform_(-1, round).numpy(),
+            (Tensor.rand(3, 5, dtype=kind, generator=other) * (round + 1) - both).cast(dtype).numpy(),
+        )
+        np.testing.assert_array_equal(
+            tensor.normal_(2, 0.5).numpy(),
+            (Tensor.randn(3, 5, dtype=kind, generator=other) * 0.5 + 2 * both).cast(dtype).numpy(),
+        )
+    assert other.get_state() == default.get_state()
