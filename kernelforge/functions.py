@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import getattr_static, signature
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, Final
 
 from codegen.dtypes import DType, as_dtype, dtypes
@@ -267,7 +267,7 @@ def names() -> list[str]:
 
 def _functions(room: ModuleType) -> list[str]:
     """The names of a room's functions, without those of classes and of rooms."""
-    return [name for name in room.__all__ if isinstance(getattr(room, name), FunctionType)]
+    return [name for name in room.__all__ if isinstance(getattr(room, name), FUNCTIONS)]
 
 
 def _number(value: complex, other: Any) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 from codegen.dtypes import dtypes, promote
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.kinds import as_dtype
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.windowing import Windowing
 
 T = TypeVar("T")
@@ -77,6 +77,7 @@ class Assembling(Windowing):
         """
         return _each(self, others, _atleast_3d)
 
+    @repeatable
     def hstack(self, *others: Self) -> Self:
         """This tensor and others, or those of a list, side by side: along dimension 1, vectors along their only one.
 
@@ -86,6 +87,7 @@ class Assembling(Windowing):
         tensors = [_atleast_1d(x) for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=0 if tensors[0].ndim == 1 else 1)
 
+    @repeatable
     def vstack(self, *others: Self) -> Self:
         """This tensor and others one below the other: along dimension 0, vectors as rows."""
         tensors = [_atleast_2d(x) for x in listed(self, others)]
@@ -93,11 +95,13 @@ class Assembling(Windowing):
 
     row_stack = vstack
 
+    @repeatable
     def dstack(self, *others: Self) -> Self:
         """This tensor and others one behind the other: along dimension 2."""
         tensors = [_atleast_3d(x) for x in listed(self, others)]
         return tensors[0].cat(*tensors[1:], dim=2)
 
+    @repeatable
     def column_stack(self, *others: Self) -> Self:
         """This tensor and others side by side, vectors as columns."""
         tensors = [x if x.ndim > 1 else x.reshape(-1, 1) for x in listed(self, others)]
@@ -124,6 +128,7 @@ class Assembling(Windowing):
             left += x.shape[1]
         return lines[0].cat(*lines[1:], dim=0)
 
+    @repeatable
     def cartesian_prod(self, *others: Self) -> Self:
         """All choices of one element of each vector, one a row; of one vector, itself."""
         if not others:

@@ -27,6 +27,7 @@ from kernelforge.later import later
 from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, forget_elsewhere, leaves, pending, waiting_tensors
 from kernelforge.tensor.create import filled
 from kernelforge.tensor.forgetting import forget_unasked
@@ -169,7 +170,12 @@ class Convert(Random):
 
     def equal(self, other: Self) -> bool:
         """True if both have the same shape and values."""
-        return self.shape == other.shape and bool(self.eq(other).all().item())
+        return self.shape == other.shape and bool(self._all_equal(other).item())
+
+    @composite
+    def _all_equal(self, other: Self) -> Self:
+        """Whether all elements equal those of a tensor of the same shape."""
+        return self.eq(other).all()
 
     def allclose(self, other: Self, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
         """True if isclose() holds for all elements."""

@@ -20,7 +20,7 @@ from kernelforge.errors import DTypeError, PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
-from kernelforge.tensor.composite import composite, viewing
+from kernelforge.tensor.composite import composite, repeatable, viewing
 from kernelforge.tensor.core import Core, broadcast, expanded
 
 
@@ -180,6 +180,7 @@ class Movement(Activations):
         chosen = flat(axes) if named is None else tuple(sequence(named))
         return self._derived(graph.flip(self._node, shapes.normal_axes(chosen, self.ndim, "flip")))
 
+    @repeatable
     def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:
         """Turned by k quarters of a full turn, from the first of two dimensions towards the second.
 

@@ -14,7 +14,7 @@ from kernelforge import shape as shapes
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.assembling import Assembling
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.core import Operand
 
 
@@ -102,6 +102,7 @@ class Norms(Assembling):
             raise DTypeError(f"{what} of {self.dtype} with dtype={kind}: it is computed in {wanted} type")
         return self.cast(kind)
 
+    @repeatable
     def matrix_norm(
         self, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *,
         dtype: DType | str | None = None,

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError, ShapeError
-from kernelforge.tensor.composite import composite
+from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.linalg import Linalg
 
 T = TypeVar("T", bound=Linalg)
@@ -134,6 +134,7 @@ class Products(Linalg):
         alone = [dim for dim, its in zip(dims, others) if other.shape[its] == 1 != self.shape[dim]]
         return self.sum(alone, keepdim=True, dtype=self.dtype) if alone else self
 
+    @repeatable
     def inner(self, other: Self) -> Self:
         """Products summed over the last dimension of both; a scalar multiplies."""
         return self.tensordot(other, ([-1], [-1])) if self.ndim and other.ndim else self * other

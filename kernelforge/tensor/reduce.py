@@ -347,6 +347,7 @@ class Reduce(Diagonals):
         """The product of all elements up to each place along axis; integers and bool give int64."""
         return self._running_total("mul", axis, dtype)
 
+    @repeatable
     def logcumsumexp(self, axis: int = 0) -> Self:
         """The logarithm of the sum of the exponentials of all elements up to each place along axis.
 

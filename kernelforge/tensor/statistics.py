@@ -102,6 +102,7 @@ class Statistics(Sampling):
     @overload
     def nanmedian(self, dim: int, keepdim: bool = False) -> Selected[Self]: ...
 
+    @repeatable
     def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Self | Selected[Self]:
         """The lower median of what is not NaN; along dim, the medians and their int32 indices.
 

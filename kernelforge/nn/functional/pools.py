@@ -13,6 +13,7 @@ from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import in_c, repeatable
 
 Sizes = int | Sequence[int]
 OutputSizes = int | Sequence[int | None] | None
@@ -31,16 +32,22 @@ def _output_sizes(input: Tensor, output_size: OutputSizes, rank: int) -> list[in
     return [n if m is None else m for n, m in zip(input.shape[-rank:], given)]
 
 
+@in_c
+@repeatable
 def adaptive_avg_pool1d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """The means of output_size windows that cover [.., L]."""
     return input.adaptive_avg_pool2d(_output_sizes(input, output_size, 1))
 
 
+@in_c
+@repeatable
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """The means of output_size windows that cover [.., H, W]."""
     return input.adaptive_avg_pool2d(_output_sizes(input, output_size, 2))
 
 
+@in_c
+@repeatable
 def adaptive_avg_pool3d(input: Tensor, output_size: OutputSizes) -> Tensor:
     """The means of output_size windows that cover [.., D, H, W]."""
     return input.adaptive_avg_pool2d(_output_sizes(input, output_size, 3))
@@ -89,16 +96,22 @@ def _first_places(
     return boxes.gather(-1, best).squeeze(-1), found.cast(dtypes.int64)
 
 
+@in_c
+@repeatable
 def adaptive_max_pool1d(input: Tensor, output_size: OutputSizes, return_indices: bool = False) -> Any:
     """The maxima of output_size windows that cover [.., L]; return_indices: and their places."""
     return _adaptive_max(input, output_size, return_indices, 1)
 
 
+@in_c
+@repeatable
 def adaptive_max_pool2d(input: Tensor, output_size: OutputSizes, return_indices: bool = False) -> Any:
     """The maxima of output_size windows that cover [.., H, W]; return_indices: and their places."""
     return _adaptive_max(input, output_size, return_indices, 2)
 
 
+@in_c
+@repeatable
 def adaptive_max_pool3d(input: Tensor, output_size: OutputSizes, return_indices: bool = False) -> Any:
     """The maxima of output_size windows that cover [.., D, H, W]; return_indices: and their places."""
     return _adaptive_max(input, output_size, return_indices, 3)

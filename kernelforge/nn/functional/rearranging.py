@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import in_c, repeatable
 
 Sizes = int | Sequence[int]
 
@@ -150,6 +151,8 @@ def fold(
     return input.fold(output_size, kernel_size, dilation, padding, stride)
 
 
+@in_c
+@repeatable
 def unfold(
     input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Tensor:
