@@ -6,7 +6,6 @@ without planning or compiling anything: its buffers take the places of the earli
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from time import perf_counter
@@ -38,7 +37,7 @@ from kernelforge.graph import Line, Node
 from kernelforge.held import computed, held_among
 from kernelforge.interning import let_go
 from kernelforge.kernels import Device
-from kernelforge.later import later
+from kernelforge.later import at_fork, later
 from kernelforge.native import compiled
 from kernelforge.node import is_stored, waiting
 from kernelforge.planning.steps import Plan, Step
@@ -413,6 +412,4 @@ def synchronize(device: str | None = None) -> None:
 
 if compiled is not None:
     compiled.set_known(Buffer, recorder.get, NAN, overrides.get, epochs, met.simply, GlobalCounters)
-os.register_at_fork(  # later than those of devices, which so are never waited for in the other order
-    before=exclusive.lock.acquire, after_in_parent=exclusive.lock.release, after_in_child=exclusive.lock.release
-)
+at_fork(exclusive.lock)  # later than those of devices, which so are never waited for in the other order

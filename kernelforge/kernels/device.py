@@ -11,7 +11,6 @@ Comes in: a name.  Goes out: its runtime, opened when first asked for.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kernelforge.errors import CompileError, DeviceError
 from kernelforge.kernels.runtime import Runtime
-from kernelforge.later import later
+from kernelforge.later import at_fork, later
 from kernelforge.settings import DEVICE, OPENCL
 
 if TYPE_CHECKING:
@@ -204,8 +203,7 @@ _OPENERS: Final[dict[str, Callable[[], Runtime]]] = {"CPU": _open_cpu, "GPU": _o
 
 
 def _settle() -> None:
-    """Before a fork: no device is being opened, and no thread of a driver holds a lock that the child would inherit."""
-    _lock.acquire()
+    """Before a fork: no thread of a driver holds a lock that the child would inherit."""
     for runtime in _opened.values():
         runtime.wait()
 
@@ -213,7 +211,6 @@ def _settle() -> None:
 def _lose_all() -> None:
     _lost.update(_opened)
     _opened.clear()
-    _lock.release()
 
 
-os.register_at_fork(before=_settle, after_in_parent=_lock.release, after_in_child=_lose_all)
+at_fork(_lock, _settle, _lose_all)  # nor is a device being opened

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 import threading
 import warnings
@@ -20,6 +19,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, cast, overload
 from weakref import WeakSet, ref
 
 from kernelforge.errors import JitError
+from kernelforge.later import at_fork
 from kernelforge.planning.memory import total
 from kernelforge.planning.steps import Plan
 from kernelforge.recording import recorder
@@ -396,9 +396,7 @@ def _compute(tensors: Sequence[Tensor]) -> None:
         realize_tensors(tuple(missing))
 
 
-os.register_at_fork(  # children find their tensors as they are; taken before what a thread that captures waits for
-    before=_capturing.acquire, after_in_parent=_capturing.release, after_in_child=_capturing.release
-)
+at_fork(_capturing)  # children find their tensors as they are; taken before what a thread that captures waits for
 
 
 def _named(function: Any) -> str:
