@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from math import prod
 from typing import Final
 
-from codegen.index import Axis, Index, separated
+from codegen.index import Atom, Axis, Index, separated
 from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Scan, Store, children, walk
 
 WOVEN: Final = (2, 4)  # vectors that are woven into consecutive places
@@ -52,6 +52,13 @@ def parallel_axes(kernel: Kernel) -> tuple[Axis, ...]:
     sequential = sequential_axes(kernel)
     common = [a for a in stores[0].axes if a not in sequential and all(a in s.axes for s in stores)]
     return tuple(a for a in common if all(s.mode == "set" or a in separated(s.index) for s in stores))
+
+
+def is_crowded(store: Store, near: int) -> bool:
+    """True where places that are looked up are fewer than the points that write, and not more than `near` bytes: some
+    points share a place, and programs that write there take its line of the cache away from each other."""
+    looked_up = any(isinstance(atom, Atom) and atom.kind == "dynamic" for atom, _ in store.index.terms)
+    return looked_up and store.param.nbytes <= near and prod(a.size for a in store.axes) > store.param.size
 
 
 def walked_rows(kernel: Kernel, parallel: Collection[Axis], lane: Axis) -> list[Axis]:

@@ -16,6 +16,7 @@ from codegen.access import (
     between_lanes,
     cost,
     gathers,
+    is_crowded,
     lane_votes,
     loads_of,
     main_stores,
@@ -37,7 +38,7 @@ from codegen.choose.streamed import streamed
 from codegen.choose.transposed import crossed, crossing, transposed, transposing
 from codegen.choose.window import windowed
 from codegen.goals import dynamic_exprs
-from codegen.index import Atom, Axis
+from codegen.index import Atom, Axis, separated
 from codegen.ir import Apply, Kernel, Load, Store
 from codegen.nest import plain_schedule
 from codegen.rewrites.contract import Contraction, contractions, is_beside, pairing
@@ -123,7 +124,8 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     stores = sorted(main_stores(kernel), key=lambda store: -prod(a.size for a in store.axes))
     axes = list(dict.fromkeys(a for store in stores for a in store.axes))
     lanes = target.lanes
-    parallel = parallel_axes(kernel)
+    crowded = [separated(store.index) for store in stores if is_crowded(store, target.l2 // 2)]
+    parallel = [a for a in parallel_axes(kernel) if all(a in apart for apart in crowded)]
     votes, looped = lane_votes(kernel, lanes), {a for s in kernel.stores for a in s.sequential[:-1]}
     voted = [a for a in axes if a in parallel and votes.get(a)]
     lane = lane_axis(kernel, target, voted or [a for a in axes if a not in looped], pick)
