@@ -18,7 +18,7 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent
 SOURCES: Final = ("pool.c", "records.c", "nodes.c", "tensors.c", "methods.c", "repeated.c", "views.c", "inplace.c",
-                  "functions.c", "structure.c", "changed.c", "known.c", "made.c", "read.c", "arrays.c",
+                  "functions.c", "structure.c", "changed.c", "known.c", "made.c", "drawn.c", "read.c", "arrays.c",
                   "module.c")  # fmt: skip
 MADE: Final = FOLDER / "_native.abi3.so"
 OPTIONS: Final = ("-std=gnu11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra", "-fPIC", "-shared", "-pthread")

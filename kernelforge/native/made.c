@@ -7,12 +7,8 @@
 
 enum { MOST_PARTS = 40, MOST_KEPT = 4096, KEPT = 7, DRAWN = 6, FILLS = 64, LARGE = 1 << 14, MANY = 1 << 12 /* elements */ };
 
-/* next_state: the node of a call's random words on a device; hold: has a tensor stay once it is computed; spelling:
-   whether operations are spelled out. */
-static PyObject *next_state, *hold, *spelling;
-static uint64_t draws;       /* how many words were drawn where nothing is out of the ordinary, */
-static uintptr_t last_words; /* and which node the last ones are, or were */
-static PyObject *types, *default_device, *filled, *default_float, *default_int, *plus_zero, *minus_zero;
+/* spelling: whether operations are spelled out. */
+static PyObject *spelling, *types, *default_device, *filled, *default_float, *default_int, *plus_zero, *minus_zero;
 
 /* A function of a class that makes a tensor.  kept: by arguments, what the node of the result is made of; names: what
    Python keeps of a function beside, its name and its documentation. */
@@ -114,17 +110,17 @@ static bool holds_memory(PyObject *src)
 /* Whether a node is one operation, known by its attribute, on the only words that were drawn since so many were. */
 static bool is_drawn(const kf_node *node, uint64_t before)
 {
-    return draws == before + 1 && PyTuple_Size(node->src) == 1 && node->mark == node->attr &&
-           (uintptr_t)PyTuple_GetItem(node->src, 0) == last_words;
+    return kf_draws == before + 1 && PyTuple_Size(node->src) == 1 && node->mark == node->attr &&
+           (uintptr_t)PyTuple_GetItem(node->src, 0) == kf_last_words;
 }
 
 /* What is kept of a result: of what its node is made, where it is a constant, or which operation on random words it is;
    NULL where it is something else, with an error set or not. */
 static PyObject *row_of(const kf_node *node, uint64_t before, bool names_device)
 {
-    if (draws != before && !is_drawn(node, before))
+    if (kf_draws != before && !is_drawn(node, before))
         return NULL;
-    if (draws != before) {
+    if (kf_draws != before) {
         int holds = kf_held ? PyDict_Contains(kf_held, (PyObject *)node) : 0;
         PyObject *device = names_device ? node->device : Py_None;
         return holds < 0 ? NULL
@@ -159,7 +155,7 @@ static bool keep(Maker *self, PyObject *key, PyObject *given, uint64_t before, b
 /* The same operation on words that are drawn now. */
 static PyObject *drawn(PyObject *type, PyObject *row)
 {
-    PyObject *words = PyObject_CallFunctionObjArgs(next_state, PyTuple_GetItem(row, 4), NULL);
+    PyObject *words = kf_next_words(PyTuple_GetItem(row, 4));
     PyObject *src = words ? PyTuple_Pack(1, words) : NULL;
     kf_node *node = src ? kf_node_of(PyTuple_GetItem(row, 0), src, PyTuple_GetItem(row, 1), PyTuple_GetItem(row, 2),
                                      PyTuple_GetItem(row, 3))
@@ -167,12 +163,8 @@ static PyObject *drawn(PyObject *type, PyObject *row)
     Py_XDECREF(src);
     Py_XDECREF(words);
     PyObject *tensor = kf_wrapped((PyTypeObject *)type, node, Py_None, 0);
-    if (tensor && PyTuple_GetItem(row, 5) == Py_True) {
-        PyObject *done = PyObject_CallFunctionObjArgs(hold, tensor, NULL);
-        if (!done)
-            Py_CLEAR(tensor);
-        Py_XDECREF(done);
-    }
+    if (tensor && PyTuple_GetItem(row, 5) == Py_True && !kf_hold((kf_tensor *)tensor))
+        Py_CLEAR(tensor);
     return tensor;
 }
 
@@ -220,7 +212,7 @@ static PyObject *call(PyObject *given, PyObject *arguments, PyObject *keywords)
         result = again(type, row);
         Py_DECREF(row);
     } else if (spelled >= 0 && !PyErr_Occurred()) {
-        uint64_t before = draws;
+        uint64_t before = kf_draws;
         result = PyObject_Call(self->function, arguments, keywords);
         if (result && key && !keep(self, key, result, before, names_device))
             Py_CLEAR(result);
@@ -350,40 +342,18 @@ static PyType_Spec spec = {
 static PyObject *set_made(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *kinds, *device, *fills_of;
-    if (!PyArg_ParseTuple(given, "OOO:set_made", &kinds, &device, &fills_of))
+    PyObject *kinds, *device, *fills_of, *spells;
+    if (!PyArg_ParseTuple(given, "OOOO:set_made", &kinds, &device, &fills_of, &spells))
         return NULL;
     kf_put(&types, kinds);
     kf_put(&default_device, device);
     kf_put(&filled, fills_of);
-    Py_RETURN_NONE;
-}
-
-static PyObject *set_drawn(PyObject *module, PyObject *given)
-{
-    (void)module;
-    PyObject *words, *holds, *spells;
-    if (!PyArg_ParseTuple(given, "OOO:set_drawn", &words, &holds, &spells))
-        return NULL;
-    kf_put(&next_state, words);
-    kf_put(&hold, holds);
     kf_put(&spelling, spells);
     Py_RETURN_NONE;
 }
 
-/* note_drawn(node): a call has drawn words. */
-static PyObject *note_drawn(PyObject *module, PyObject *node)
-{
-    (void)module;
-    draws++;
-    last_words = (uintptr_t)node;
-    return Py_NewRef(node);
-}
-
 static PyMethodDef functions[] = {
-    {"note_drawn", note_drawn, METH_O, "The node of words that were drawn, of which note is taken."},
-    {"set_drawn", set_drawn, METH_VARARGS, "Takes what draws random words, and keeps what is made of them."},
-    {"set_made", set_made, METH_VARARGS, "Takes the default types, what tells the default device, and what fills a buffer."},
+    {"set_made", set_made, METH_VARARGS, "Takes the default types, what tells the default device, what fills a buffer, and what is spelled out."},
     {NULL, NULL, 0, NULL}};
 
 int kf_add_made(PyObject *module)

@@ -403,7 +403,7 @@ static int fill_module(PyObject *module)
     if (!kf_sequence_type || kf_add_records(module) || kf_add_nodes(module) || kf_add_tensors(module) ||
         kf_add_methods(module) || kf_add_repeated(module) || kf_add_views(module) || kf_add_in_place(module) ||
         kf_add_functions(module) || kf_add_structure(module) || kf_add_known(module) || kf_add_made(module) ||
-        kf_add_arrays(module) || kf_add_read(module))
+        kf_add_drawn(module) || kf_add_arrays(module) || kf_add_read(module))
         return -1;
     return PyModule_AddIntConstant(module, "SOURCES", SOURCES) ||
            PyModule_AddIntConstant(module, "STACK", KF_STACK / 2) ? -1 : 0;

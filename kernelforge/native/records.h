@@ -137,6 +137,7 @@ int kf_add_functions(PyObject *module);
 int kf_add_structure(PyObject *module);
 int kf_add_known(PyObject *module);
 int kf_add_made(PyObject *module);
+int kf_add_drawn(PyObject *module);
 int kf_add_arrays(PyObject *module);
 int kf_add_read(PyObject *module);
 

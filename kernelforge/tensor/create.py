@@ -20,6 +20,7 @@ from kernelforge.errors import ArgumentError, DTypeError, KindError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.native import compiled
+from kernelforge.recording import spelling
 from kernelforge.tensor.core import Core, expanded, is_number, literal_dtype, pinned
 
 
@@ -348,4 +349,4 @@ def filled(node: graph.Node) -> Buffer | None:
 
 
 if compiled is not None:
-    compiled.set_made(dtypes, lambda: Device.DEFAULT, filled)
+    compiled.set_made(dtypes, lambda: Device.DEFAULT, filled, spelling.get)

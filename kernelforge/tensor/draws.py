@@ -82,10 +82,8 @@ _draws: Final[ContextVar[tuple[Draws, ...]]] = ContextVar("draws", default=())
 
 def next_state(device: str | None) -> Node:
     """The key and the counter of a call, four uint32 words."""
-    if recorder.get() is None and not _draws.get():
-        words = Buffer(4, dtypes.uint32, Device.canonicalize(device), current().words())
-        node = graph.leaf(words, _WORDS, dtypes.uint32)
-        return node if compiled is None else compiled.note_drawn(node)
+    if compiled is not None and (node := compiled.usual_words(device)) is not None:
+        return node
     return _noted(lambda: graph.buffer(drawn_buffer(current().words, dtypes.uint32, Device.canonicalize(device))))
 
 
@@ -100,3 +98,9 @@ def _noted(fresh: Callable[[], Node]) -> Node:
     for inner in draws[place + 1 :]:
         inner.note(node)
     return node
+
+
+if compiled is not None:
+    compiled.set_drawn(
+        Buffer, next_state, recorder.get, _draws.get, current, Device.canonicalize, _WORDS, dtypes.uint32
+    )

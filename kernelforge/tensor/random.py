@@ -27,8 +27,6 @@ from kernelforge.graph import Node
 from kernelforge.held import hold
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
-from kernelforge.native import compiled
-from kernelforge.recording import spelling
 from kernelforge.tensor.aliases import numbers
 from kernelforge.tensor.alike import Alike
 from kernelforge.tensor.composite import composite
@@ -377,7 +375,3 @@ def _of_both_parts(value: float, dtype: DType) -> float | complex:
 def _joined(values: Node, dtype: DType) -> Node:
     """Values, two of them side by side in the last dimension as one number where the type is complex."""
     return numbers(values) if dtype.is_complex else values
-
-
-if compiled is not None:
-    compiled.set_drawn(next_state, hold, spelling.get)
