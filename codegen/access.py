@@ -16,6 +16,7 @@ from codegen.ir import Apply, Const, Expr, Kernel, Load, Reduce, Scan, Store, ch
 WOVEN: Final = (2, 4)  # vectors that are woven into consecutive places
 AGAIN: Final = 8  # times an element is read by a reduce from which on that counts, and not its place in memory
 SHORTEST: Final = 4  # elements of a run worth turning vectors for
+LINE: Final = 64  # bytes that caches fetch and write at once
 
 
 def main_stores(kernel: Kernel) -> tuple[Store, ...]:
@@ -31,6 +32,12 @@ def run_of(store: Store) -> list[Axis]:
         found.append(axis)
         step *= axis.size
     return found
+
+
+def has_whole_lines(store: Store) -> bool:
+    """False when some rows of consecutive places begin amid a line of the cache."""
+    steps = (store.index.const, *(store.index.stride(a) or 0 for a in store.axes))
+    return all(step == 1 or step * store.param.dtype.itemsize % LINE == 0 for step in steps)
 
 
 def bound_axes(kernel: Kernel) -> frozenset[Axis]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codegen.access import has_whole_lines
 from codegen.dots import bits_of
 from codegen.goals import dynamic_exprs
 from codegen.index import Axis, Index, combination
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from codegen.opencl.boxes import Coords
     from codegen.opencl.leaves import Leaves
 
-LINE = 64  # bytes that caches fetch and write at once
 PAGE = 4096  # bytes at whose multiples processors lose track of what is read in a line
 
 
@@ -99,13 +99,10 @@ def written_beside(kernel: Kernel, schedule: Schedule) -> dict[Load, Store]:
 
 
 def _goes_beside(e: Load, store: Store) -> bool:
-    """True when both go on in lines along one axis, in rows that begin with a line: others are written in halves of
-    lines, which the caches put together."""
+    """True when both go on in lines along one axis."""
     if e.index.is_dynamic or store.index.is_dynamic or not e.axes.issubset(store.axes):
         return False
-    steps = {axis: store.index.stride(axis) for axis in store.axes}
-    lines = (step is not None and step * store.param.dtype.itemsize % LINE == 0 for step in steps.values() if step != 1)
-    return all(lines) and any(step == 1 == e.index.stride(axis) for axis, step in steps.items())
+    return has_whole_lines(store) and any(store.index.stride(a) == 1 == e.index.stride(a) for a in store.axes)
 
 
 def swept(index: Index, lane: Axis) -> Index:

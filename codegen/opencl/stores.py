@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from codegen.access import has_whole_lines
 from codegen.dtypes import dtypes
 from codegen.index import Axis
 from codegen.ir import Apply, Expr, Store
@@ -204,11 +205,20 @@ def _run_store(leaves: Leaves, store: Store, when: Conditions, coords: Coords, s
         op = REDUCE_OPS[store.mode].name
         value = leaves.speller.combine(op, dtype.arithmetic, old, value, leaves.lanes)
     if bounds is None:
-        bypasses = store.param.nbytes >= leaves.bypass and store.param not in leaves.replaced
-        if store.mode == "set" and bypasses and dtype.bits == 32:
+        if store.mode == "set" and dtype.bits == 32 and _bypasses(leaves, store):
             return leaves.speller.bypassing_store(name, start, value, dtype)
         return leaves.speller.store(name, start, value, dtype, leaves.lanes)
     return leaves.speller.bounded_store(name, start, value, *bounds, dtype)
+
+
+def _bypasses(leaves: Leaves, store: Store) -> bool:
+    """True for vectors that are to go around the caches: of large results, but not of rows written one after the other
+    of which some begin amid a line, since lines that go around the caches break up the stream of the others."""
+    if store.param.nbytes < leaves.bypass or store.param in leaves.replaced:
+        return False
+    assert leaves.at is not None
+    together = any(leaves.at.tile(a) > 1 for a in store.axes if store.index.stride(a) != 1)
+    return together or has_whole_lines(store)
 
 
 def _element_store(leaves: Leaves, store: Store, index: str, value: str, before: str | None = None) -> str:

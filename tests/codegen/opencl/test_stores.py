@@ -10,6 +10,7 @@ from codegen.index import Axis, Guard, dynamic
 from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, const, load
 from codegen.nest import check
+from codegen.opencl.printer import render
 from codegen.schedule import Schedule, ScheduleError, Step
 from codegen.show import show
 from codegen.target import CPU, SM90
@@ -108,3 +109,20 @@ def test_places_beyond_what_is_left_of_them_are_outside() -> None:
     expected = np.zeros(PLACES, np.int32)
     np.add.at(expected, before["p"][before["p"] < PLACES], before["x"][before["p"] < PLACES])
     np.testing.assert_array_equal(left["out"], expected)
+
+
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("width", [64, 100, 104, 112, 131])
+def test_rows_that_begin_amid_lines_go_through_the_caches_one_by_one(width: int, together: int) -> None:
+    """Rows of whole lines go around them, and so do pieces of several rows."""
+    row, i = Axis("row", 10), Axis("i", width)
+    x, out = Param("x", dtypes.float32, 10 * 200), Param("out", dtypes.float32, 10 * width)
+    value = load(x, row.index * 200 + i.index + 3)
+    kernel = Kernel(f"rows_{width}", (out, x), (Store(out, row.index * width + i.index, value, order=(row, i)),))
+    schedule = Schedule((Step(row, together), Step(i, 16)), 1, (i,), options={"bypass": 64})
+    program = render(kernel, schedule, CPU)
+    assert ("__builtin_nontemporal_store" in program.source) is (width % 16 == 0 or together > 1)
+    given = {p.name: np.random.default_rng(4).standard_normal(p.size).astype(np.float32) for p in kernel.params}
+    (left,) = run_all([program], [dict(given)])
+    interpret(kernel, given)
+    assert np.array_equal(left["out"], given["out"])
