@@ -170,7 +170,9 @@ class Elementwise(Bits):
 
     def _check_divisor(self, other: Operand) -> None:
         """raises ZeroDivisionError when other is the number 0 and this tensor has no floats, which could be infinite"""
-        if not self.dtype.is_float and isinstance(other, int | np.integer) and other == 0:
+        if isinstance(other, Core) or self.dtype.is_float:
+            return
+        if isinstance(other, int | np.integer) and other == 0:
             raise DivisionError(f"division of a tensor of {self.dtype} by 0: only floats have infinity; cast()")
 
     def mod(self, other: Operand, reverse: bool = False) -> Self:

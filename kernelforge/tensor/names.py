@@ -13,7 +13,7 @@ from kernelforge import graph
 from kernelforge.errors import KindError, ShapeError
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.autograd import Autograd
-from kernelforge.tensor.composite import repeatable
+from kernelforge.tensor.composite import of_tensors
 from kernelforge.tensor.core import Core, Operand
 
 
@@ -143,7 +143,7 @@ class Names(Autograd):
         """The values as they are."""
         return self
 
-    @repeatable
+    @of_tensors
     def floor_divide(self, other: Operand) -> Self:
         """The quotient rounded down; where an infinity takes part NaN or -1, as Python has it."""
         return self.div(other, rounding_mode="floor")

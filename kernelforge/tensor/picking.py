@@ -112,6 +112,12 @@ class Picking(Index):
 
     def take(self, index: Self) -> Self:
         """The elements of the flattened tensor that indices of any shape name."""
+        places = isinstance(index, Core) and index.dtype.is_int
+        return self._taken(index) if places else self.flatten()[index]
+
+    @composite
+    def _taken(self, index: Self) -> Self:
+        """take() of a tensor of whole numbers."""
         return self.flatten()[index]
 
     @composite

@@ -52,7 +52,6 @@ SEVERAL = {
     "var_mean": lambda x: x.var_mean(0),
     "std_mean": lambda x: x.std_mean(),
     "nanmedian": lambda x: x.nanmedian(0),
-    "floor_divide": lambda x: x.floor_divide(0.3),
     "logcumsumexp": lambda x: x.logcumsumexp(1),
     "matrix_norm": lambda x: x.matrix_norm(1),
     "rot90": lambda x: x.rot90(2),
