@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Self
 
-from codegen.dtypes import dtypes
+from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import DTypeError
 from kernelforge.tensor.composite import composite
@@ -156,9 +156,11 @@ class Pairs(Functions):
         return a.abs() // a.gcd(b) * b.abs()
 
     def ldexp(self, exponent: Operand) -> Self:
-        """self * 2^exponent, in this tensor's type."""
-        x = self._floating()
-        return (x * self._as_tensor(exponent).exp2()).cast(x.dtype)
+        """self * 2^exponent, in this tensor's type, or that of both where exponents have fractions."""
+        power = self._as_tensor(exponent)
+        kind = promote(self.dtype, power.dtype) if power.dtype.is_inexact else self._floating().dtype
+        power = power.cast(kind) if power.dtype.is_inexact else power
+        return (self.cast(kind) * power.exp2()).cast(kind)
 
     @composite
     def addcmul(self, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Self:

@@ -31,6 +31,7 @@ class Sorting(Ordering):
         [1, 2, 0]
         """
         if not self.shape:
+            self.reshape(1)._dim(dim, "sort")
             return self._integers((1,)).reshape(())
         dim = self._dim(dim, "sort")
         return self.movedim(dim, -1)._order(descending).movedim(-1, dim)

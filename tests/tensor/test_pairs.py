@@ -46,3 +46,15 @@ def test_logarithms_of_sums_of_exponentials_of_complex_numbers(numpy_device):
     assert np.allclose(np.exp(Tensor(x).logaddexp(Tensor(y)).numpy()), np.exp(x) + np.exp(y))
     assert np.allclose(np.exp(Tensor(x).logcumsumexp(1).numpy()), np.exp(x).cumsum(1))
     assert np.allclose(Tensor(x + 800).logcumsumexp(0).numpy()[0], x[0] + 800)
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint8", "bool", "float16", "float32"])
+@pytest.mark.parametrize("of_exponents", ["int32", "float16", "float32", "float64", "complex64"])
+def test_ldexp_has_the_type_of_both_where_exponents_have_fractions(kind, of_exponents, numpy_device):
+    torch = pytest.importorskip("torch")
+    x = np.array([1, 0, 1])
+    y = np.array([2, 1, -1]) + (1j if of_exponents == "complex64" else 0)
+    found = Tensor(x).cast(kind).ldexp(Tensor(y).cast(of_exponents))
+    expected = torch.ldexp(torch.tensor(x).to(getattr(torch, kind)), torch.tensor(y).to(getattr(torch, of_exponents)))
+    assert str(found.dtype) == str(expected.dtype).removeprefix("torch.")
+    assert_same(found, expected.numpy(), 1e-3, 1e-3)

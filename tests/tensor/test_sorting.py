@@ -96,3 +96,13 @@ def test_errors():
         Tensor([1, 2, 3]).kthvalue(0)
     with pytest.raises(ShapeError, match="no elements"):
         Tensor(np.zeros((0,))).median()
+
+
+@pytest.mark.parametrize("name", ["sort", "argsort", "topk", "kthvalue", "median", "mode", "cummax", "nanmedian"])
+def test_numbers_have_one_dimension_at_most(name, numpy_device):
+    arguments = (1,) if name in ("topk", "kthvalue") else ()
+    for dim in (0, -1):
+        getattr(Tensor(3.0), name)(*arguments, dim)
+    for dim in (1, -2):
+        with pytest.raises(IndexError, match=f"axis {dim}"):
+            getattr(Tensor(3.0), name)(*arguments, dim)
