@@ -128,7 +128,8 @@ class Counting(Statistics):
             raise ArgumentError(f"bincount() counts values from 0 up, got {low}")
         count = max(int(high) + 1, minlength)
         length = 1 << (count - 1).bit_length()
-        return self._occurrences(length, weights)._between(0, 0, count)
+        found = self._occurrences(length, weights)
+        return found if length == count else found._between(0, 0, count)
 
     @composite
     def _ends(self) -> Self:
