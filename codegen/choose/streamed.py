@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from math import ceil, prod
 
 from codegen.access import is_plain_load, loads_of, parallel_axes
-from codegen.choose.contraction import WIDE_TILE, Roles, even, grouped, panels, roles_of
+from codegen.choose.contraction import TILE, WIDE_TILE, Roles, even, grouped, panels, roles_of
 from codegen.choose.picks import Pick, either
 from codegen.ir import Kernel
 from codegen.rewrites.contract import Contraction
@@ -23,6 +23,9 @@ CACHED = 8  # what takes up more than such a part of the last cache is not expec
 STRIPES = (512, 1024, 256)  # columns of a group
 PIECE = 1024  # bytes of a row that are packed at a time: of shorter pieces each page is met more often
 DEPTHS = (8, 4, 16, 32)  # rows read together
+WORDS = (16, 32, 8, 64)  # groups of rows packed together
+LINE = 64  # bytes of a line of memory
+SUMS = 16  # vectors of sums where corrections take registers as well
 TILES = ((8, 2), (8, 3), (4, 4))  # rows and vectors of other register tiles
 
 
@@ -36,7 +39,7 @@ def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
         return
     if not _is_stream(roles, target):
         return
-    rows, vectors = pick("tile", either((even(roles.m.size, WIDE_TILE[0], 1), WIDE_TILE[1]), TILES))
+    rows, vectors = pick("tile", either(_tile(roles, target), TILES))
     columns, packs = vectors * target.lanes, roles.group > 1 and roles.m.size > rows
     outer = [a for a in parallel if a is not roles.m and a is not roles.n]
     wanted = 2 * target.cores / prod(a.size for a in outer)
@@ -44,7 +47,7 @@ def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
     ways = [even(roles.n.size, most, columns) for most in stripes]
     ways.sort(key=lambda stripe: ceil(roles.n.size / stripe) < wanted)
     grid = [*(Step(a, 1) for a in outer), Step(roles.n, pick("stripe", dict.fromkeys(ways)))]
-    depth = pick("depth", [steps * roles.step for steps in DEPTHS])
+    depth = pick("depth", [steps * roles.step for steps in DEPTHS] if not packs else _deep(roles))
     tile = (Step(roles.m, min(roles.m.size, rows)), Step(roles.k, roles.step))
     loops = (Step(roles.k, depth), Step(roles.n, columns), *tile)
     others = [Step(a, 1) for a in kernel.axes if a not in {*parallel, *c.k}]
@@ -56,6 +59,22 @@ def streamed(kernel: Kernel, c: Contraction, target: Target, pick: Pick) -> Iter
     asked = [e for e in loads_of(roles.right) if asks and e.index.stride(roles.k)]
     ahead = tuple(Ahead(e, roles.k) for e in asked)
     yield Schedule((*grid, *others, *loops), len(grid), (roles.n,), stages, ahead=ahead)
+
+
+def _tile(roles: Roles, target: Target) -> tuple[int, int]:
+    """The register tile: where groups are put together for several tiles of rows, no wider than a line of memory asks
+    for, and with registers left for corrections."""
+    wide = even(roles.m.size, WIDE_TILE[0], 1), WIDE_TILE[1]
+    if roles.group == 1 or roles.m.size <= TILE[0]:
+        return wide
+    vectors = max(TILE[1], LINE // (target.lanes * roles.right.dtype.itemsize))
+    most = WIDE_TILE[0] if vectors > TILE[1] else TILE[0]
+    return even(roles.m.size, SUMS // vectors if roles.step > roles.group else most, 1), vectors
+
+
+def _deep(roles: Roles) -> list[int]:
+    """Rows packed together: so many that to read and write the sums takes little beside the products."""
+    return [ceil(words * roles.group / roles.step) * roles.step for words in WORDS]
 
 
 def _is_stream(roles: Roles, target: Target) -> bool:

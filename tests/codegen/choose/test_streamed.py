@@ -11,6 +11,7 @@ from codegen.opencl.printer import render_nest
 from codegen.rewrites.rewrite import prepare
 from codegen.target import CPU
 from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import target as here
 from tests.codegen.random_kernels import random_arrays
 
 DOTS = replace(CPU, dots=("bfloat16", "int8"))
@@ -60,3 +61,27 @@ def test_results() -> None:
         wanted = {name: array.copy() for name, array in given.items()}
         interpret(kernel, wanted)
         assert difference(got["out"], wanted["out"], dtypes.float32) is None, kernel.name
+
+
+def test_tiles_of_groups_ask_for_whole_lines() -> None:
+    """Sums that a correction shares registers with are few; of others there are as many rows as registers hold."""
+    for stored, rows, vectors in ((dtypes.bfloat16, 8, 2), (dtypes.int8, 4, 4)):
+        nest = placed(product(32, 4096, 4096, stored=stored), DOTS)
+        tiles = {step.axis.name: step.tile for step in nest.schedule.loops[nest.schedule.grid :]}
+        assert (tiles["m"], tiles["n"]) == (rows, vectors * CPU.lanes)
+
+
+def test_results_of_groups() -> None:
+    shapes = [(7, 257, 64), (9, 100, 129), (13, 1030, 40), (27, 401, 96), (32, 512, 200), (17, 65, 77, 2)]
+    target = replace(SMALL, dots=here().dots)
+    kernels = [
+        product(*shape, name=f"product_{stored}_{i}", stored=stored)
+        for stored in (dtypes.bfloat16, dtypes.int8)
+        for i, shape in enumerate(shapes)
+    ]
+    arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(kernels)]
+    programs = [render_nest(placed(kernel, target)) for kernel in kernels]
+    for kernel, given, got in zip(kernels, arrays, run_all(programs, arrays)):
+        wanted = {name: array.copy() for name, array in given.items()}
+        interpret(kernel, wanted)
+        assert difference(got["out"], wanted["out"], kernel.stores[0].param.dtype) is None, kernel.name
