@@ -21,6 +21,8 @@ from kernelforge.graph import Node, rebuilt, toposort
 
 PARTS_PER_CORE = 2
 CHUNK = 1 << 15  # elements of a part at least: a launch more must pay
+LINE = 64  # bytes of a line of the cache, which no two copies share: cores would take it away from each other
+FEW = 4  # lines of a copy so short that one it shares with the next counts
 SHARE = 4  # elements of a part for each place of its copy
 
 
@@ -56,14 +58,17 @@ def _in_parts(node: Node, parts: int) -> Node:
     (base, index, x), (dim, mode) = node.src, node.attr
     each = index.shape[dim] // parts
     wide = x.dtype.arithmetic
-    head = (parts, each)
+    head: tuple[int, ...] = (parts, each)
     own_index, own_x = (
         graph.reshape(_between(y, dim, 0, parts * each), (*y.shape[:dim], *head, *y.shape[dim + 1 :]))
         for y in (index, graph.cast(x, wide))
     )
-    shape = (*base.shape[:dim], parts, base.shape[dim], *base.shape[dim + 1 :])
-    zeros = graph.full(shape, REDUCE_OPS[mode].identity(wide), wide)
-    partial = graph.scatter(zeros, own_index, own_x, dim + 1, mode)
+    apart = 1 + FEW * LINE // (wide.itemsize * max(1, base.shape[dim]))  # lengths of a copy from one to the next
+    head, row = (*base.shape[:dim], parts), base.shape[dim:]
+    zeros = graph.full((*head, apart, *row), REDUCE_OPS[mode].identity(wide), wide)
+    first_index, first_x = (graph.reshape(y, (*y.shape[: dim + 1], 1, *y.shape[dim + 1 :])) for y in (own_index, own_x))
+    partial = _between(graph.scatter(zeros, first_index, first_x, dim + 2, mode), dim + 1, 0, 1)
+    partial = graph.reshape(partial, (*head, *row))
     total = graph.elementwise(mode, graph.cast(base, wide), graph.reduce(mode, partial, (dim,)))
     if parts * each < index.shape[dim]:
         rest, last = (_between(y, dim, parts * each, y.shape[dim]) for y in (index, graph.cast(x, wide)))

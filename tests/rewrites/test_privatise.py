@@ -9,8 +9,8 @@ from codegen.dtypes import DType, dtypes
 from codegen.target import CPU, SM90
 from kernelforge import graph
 from kernelforge.buffer import Buffer
-from kernelforge.graph import Node
-from kernelforge.rewrites.privatise import CHUNK, copies, privatise
+from kernelforge.graph import Node, toposort
+from kernelforge.rewrites.privatise import CHUNK, FEW, LINE, copies, privatise
 from tests.evaluate import evaluate
 
 MANY = 4 * CHUNK
@@ -62,6 +62,18 @@ def test_copies_change_no_value(mode: str, n: int, dtype: DType, places: tuple[i
     (found,) = privatise([node], CPU)
     assert found is not node
     np.testing.assert_array_equal(evaluate(found), evaluate(node))
+
+
+@pytest.mark.parametrize("dtype", [dtypes.int32, dtypes.float64, dtypes.uint8])
+@pytest.mark.parametrize("places", [1, 2, 9, 64, 65])
+def test_copies_share_no_line_of_the_cache(places: int, dtype: DType) -> None:
+    base = graph.full((places,), 0, dtype)
+    node = graph.scatter(base, graph.full((MANY,), 0, dtypes.int32), graph.full((MANY,), 1, dtype), 0, "add")
+    (found,) = privatise([node], CPU)
+    (copied,) = (x for x in toposort([found]) if x.op == "scatter")
+    parts, apart, width = copied.shape
+    nbytes = width * copied.dtype.itemsize
+    assert parts > 1 and width == places and ((apart - 1) * nbytes >= LINE or nbytes > FEW * LINE)
 
 
 def test_a_graph_without_scatters_stays_the_same() -> None:
