@@ -86,7 +86,9 @@ class Requests:
 
 def written_beside(kernel: Kernel, schedule: Schedule) -> dict[Load, Store]:
     """Per load that is asked for ahead, and goes on evenly, a store around the caches that has a vector for each of its
-    vectors.  Loads take turns among such stores: passes that write share the requests."""
+    vectors.  Loads take turns among such stores: passes that write share the requests.
+
+    A single load that cheap passes read again, the one that writes among them, is asked for by each."""
     least = schedule.options.get("bypass")
     found: dict[Load, Store] = {}
     if not isinstance(least, int):
@@ -95,7 +97,9 @@ def written_beside(kernel: Kernel, schedule: Schedule) -> dict[Load, Store]:
         stores = [store for store in kernel.stores if store.param.nbytes >= least and _goes_beside(e, store)]
         if stores:
             found[e] = stores[number % len(stores)]
-    return found
+    kept = [stage.value for stage in schedule.stages if stage.layout is None]
+    reads_again = not any(e.axes <= value.axes for value in kept for e in found)
+    return {} if len(found) == 1 and reads_again and not kernel.scans else found
 
 
 def _goes_beside(e: Load, store: Store) -> bool:

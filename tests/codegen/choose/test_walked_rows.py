@@ -20,16 +20,18 @@ SMALL = replace(CPU, l1=1 << 8, l3=1 << 12)  # even short rows are done together
 
 
 def centred(parts: int, rows: int, width: int) -> Kernel:
-    """y[p, r, j] = (x less the row's mean) * w[j], and the sums over r of that times x."""
+    """y[p, r, j] = (x less the row's mean) * w[j] + g, and the sums over r of that times g."""
     p, r, j = Axis("p", parts), Axis("r", rows), Axis("j", width)
     x, w = Param("x", dtypes.float32, parts * rows * width), Param("w", dtypes.float32, width)
+    g = Param("g", dtypes.float32, x.size)
     y, s = Param("y", dtypes.float32, x.size), Param("s", dtypes.float32, parts * width)
     at = p.index * (rows * width) + r.index * width + j.index
     mean = apply("mul", reduce("add", load(x, at), (j,)), const(1 / width, dtypes.float32))
-    rest = apply("mul", apply("sub", load(x, at), mean), load(w, j.index))
-    total = reduce("add", apply("mul", rest, load(x, at)), (r,))
+    scaled = apply("mul", apply("sub", load(x, at), mean), load(w, j.index))
+    rest = apply("add", scaled, load(g, at))
+    total = reduce("add", apply("mul", rest, load(g, at)), (r,))
     stores = (Store(y, at, rest, order=(p, r, j)), Store(s, p.index * width + j.index, total, order=(p, j)))
-    return prepare(Kernel("centred", (y, s, x, w), stores))
+    return prepare(Kernel("centred", (y, s, x, w, g), stores))
 
 
 def check(kernel: Kernel, sources: list[str]) -> None:
@@ -49,7 +51,7 @@ def check(kernel: Kernel, sources: list[str]) -> None:
 def test_walked_rows_are_done_together_where_their_number_allows(rows: int, together: int) -> None:
     """Where the nearest cache does not hold what a row needs."""
     assert [step.tile for step in choose(centred(8, rows, 128), CPU).loops if step.axis.size == rows] == [1]
-    kernel = centred(8, rows, 1 << 13)
+    kernel = centred(8, rows, 1 << 12)
     schedule = choose(kernel, CPU)
     assert [step.tile for step in schedule.loops if step.axis.size == rows] == [together]
     check(kernel, [])
