@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kernelforge import ShapeError, Tensor
+from kernelforge.nn import functional
 from tests.parity.checks import assert_equal, assert_gradients_equal
 
 torch = pytest.importorskip("torch")
@@ -109,3 +110,18 @@ def test_products_of_several_operands(formula, shapes, numpy_device):
     arrays = [image(*shape) for shape in shapes]
     library = {True: Tensor, False: torch}
     assert_gradients_equal(lambda *xs: library[isinstance(xs[0], Tensor)].einsum(formula, *xs), *arrays)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("factor", [1.5, 2.7, 0.7, (0.4, 1.3)])
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("align", [False, True])
+def test_smooth_resizing_by_factors(mode, factor, recompute, align, numpy_device):
+    x = np.random.default_rng(0).normal(size=(1, 2, 7, 5)).astype(np.float32)
+    options = {
+        "scale_factor": factor, "mode": mode, "align_corners": align, "antialias": True,
+        "recompute_scale_factor": recompute,
+    }  # fmt: skip
+    found = functional.interpolate(Tensor(x), **options)
+    expected = torch.nn.functional.interpolate(torch.tensor(x), **options)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)

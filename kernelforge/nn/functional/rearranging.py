@@ -48,23 +48,29 @@ def interpolate(
         raise ArgumentError(
             f"interpolate of {input.shape} to {given}: there are {rank} spatial dimensions; give one number for each"
         )
+    factors: tuple[float, ...] = ()
+    recomputed = recompute_scale_factor or scale_factor is None
     if scale_factor is not None:
         factors = (scale_factor,) * rank if isinstance(scale_factor, int | float) else tuple(scale_factor)
         if recompute_scale_factor or antialias:
             size, scale_factor = [int(n * factor) for n, factor in zip(input.shape[2:], factors)], None
     if antialias:
         assert size is not None
-        return _smoothly(input, per_axis(size, rank, "interpolate", "size"), mode, bool(align_corners))
+        steps = () if recomputed else tuple([1 / factor for factor in factors])
+        return _smoothly(input, per_axis(size, rank, "interpolate", "size"), mode, bool(align_corners), steps)
     return input.interpolate(size, mode, bool(align_corners), scale_factor)
 
 
-def _smoothly(input: Tensor, sizes: Sequence[int], mode: str, align_corners: bool) -> Tensor:
-    """Resized so that each element is a weighted mean of all it covers: one matrix product per dimension."""
+def _smoothly(input: Tensor, sizes: Sequence[int], mode: str, align_corners: bool, steps: Sequence[float]) -> Tensor:
+    """Resized so that each element is a weighted mean of all it covers: one matrix product per dimension.
+
+    steps   how far apart their centres are; none: as far as fits the sizes
+    """
     if mode not in ("bilinear", "bicubic"):
         raise ArgumentError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor")
     for dim, size in enumerate(sizes, start=2):
         n = input.shape[dim]
-        step = (n - 1) / max(1, size - 1) if align_corners else n / size
+        step = (n - 1) / max(1, size - 1) if align_corners else steps[dim - 2] if steps else n / size
         stretch = max(1.0, step)
         centre = (Tensor.arange(size).float() + 0.5) * step
         gap = ((Tensor.arange(n).float() + 0.5).unsqueeze(0) - centre.unsqueeze(1)).abs() / stretch
