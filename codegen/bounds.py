@@ -42,7 +42,8 @@ def bounds(index: Index, guards: Guards) -> Interval:
         factor = _common_multiple(rest, guard.index)
         if factor:
             rest = rest - guard.index * factor
-            ends = (factor * guard.lo, factor * (guard.hi - 1))
+            least, most = _interval(guard.index, known)
+            ends = (factor * max(guard.lo, least), factor * min(guard.hi - 1, most))
             taken_low, taken_high = taken_low + min(ends), taken_high + max(ends)
             rest_low, rest_high = _interval(rest, known)
             low, high = max(low, taken_low + rest_low), min(high, taken_high + rest_high)

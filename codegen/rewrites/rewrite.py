@@ -53,19 +53,28 @@ def prepare(kernel: Kernel) -> Kernel:
     normalise, leave out choices that are never made, taps that meet nothing, guards asked twice and sums of which one
     term is left, turn scans forward, split, share, merge; again where a merged axis is one that indices divide (a
     reshape of a reshape); sums of sums in the order that costs less, products under sums as two operands, short axes of
-    look-ups joined; then the canonical names and order of axes and parameters.
+    look-ups joined; all of it again where more may be left out then; last the canonical names and order of axes and
+    parameters.
     """
     kernel = _all(kernel, without_unit_axes, normalise)
     if (chosen := applied(decided, kernel)) is not kernel:
         kernel = applied(normalise, chosen)
-    if (split := _all(kernel, phased, relieved, fixed)) is not kernel:
-        kernel = applied(normalise, split)
+    while (split := _all(kernel, phased, relieved, fixed)) is not kernel:  # where one term is left choices may be made
+        kernel = _all(split, normalise, decided, normalise)
     kernel = _all(kernel, forward, split_axes, share, merge_axes)
     while (divided := applied(divided_axes, kernel)) is not kernel:
         kernel = _all(divided, share, merge_axes)
-    if (left := applied(fixed, kernel)) is not kernel:  # a part of an axis that was split may have one term
+    if (left := _needless(kernel)) is not kernel:  # parts of split axes show equal guards, and sums of one term
         return prepare(left)
-    return _all(kernel, gathered, reorder, regrouped, canonical)
+    kernel = _all(kernel, gathered, reorder, regrouped)
+    if (left := _needless(kernel)) is not kernel:  # as do the operands of products that were put together
+        return prepare(left)
+    return applied(canonical, kernel)
+
+
+def _needless(kernel: Kernel) -> Kernel:
+    """The kernel without choices that are never made, guards asked twice and sums of which one term is left."""
+    return _all(kernel, decided, relieved, fixed)
 
 
 def divided_axes(kernel: Kernel) -> Kernel:
