@@ -1,5 +1,7 @@
 """What is particular to some layers: masks, modes, initial values, errors."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,34 @@ def test_embedding_takes_every_integer_type_and_no_row_outside():
             rows(Tensor([0, bad])).numpy()
     with pytest.raises(DTypeError, match="integers"):
         rows(Tensor([0.5]))
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_rows_hold_what_lies_between_their_offsets(mode):
+    draws = np.random.default_rng(3)
+    combine = {"sum": np.sum, "mean": np.mean, "max": np.max}[mode]
+    for _ in range(8):
+        weight = draws.normal(size=(6, 3)).astype(np.float32)
+        names = draws.integers(0, 6, draws.integers(1, 30))
+        ends = np.sort(draws.integers(0, len(names) + 1, draws.integers(1, 9)))
+        ends = np.concatenate([[0], ends])
+        expected, counts = np.zeros((len(ends) - 1, 3), np.float32), np.zeros(6)
+        for bag, (start, stop) in enumerate(pairwise(ends)):
+            if start < stop:
+                expected[bag] = combine(weight[names[start:stop]], 0)
+                np.add.at(counts, names[start:stop], 1)
+        leaf = Tensor(weight, requires_grad=True)
+        found = nn.functional.embedding_bag(Tensor(names), leaf, Tensor(ends), mode=mode, include_last_offset=True)
+        found.sum().backward()
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+        assert not leaf.grad.numpy()[counts == 0].any()
+        if mode == "sum":
+            np.testing.assert_allclose(leaf.grad.numpy(), counts[:, None].repeat(3, 1))
+
+
+def test_integers_before_the_first_bag_are_an_error():
+    with pytest.raises(ValueError, match="first offset is 0"):
+        nn.functional.embedding_bag(Tensor([0, 1, 2]), Tensor(values(3, 2)), Tensor([1, 2])).numpy()
 
 
 @pytest.mark.parametrize("batch_first", [False, True])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from codegen.dtypes import DType, dtypes
+from kernelforge.checked import BAGS
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.nn.functional.losses import cross_entropy
 from kernelforge.nn.functional.options import reduction_of
@@ -104,10 +105,12 @@ def embedding_bag(
 ) -> Tensor:
     """The sum, mean or maximum of the rows named by each bag of integers.
 
-    input     [B, n]: a bag for each row; or [n] with offsets [B], where the bags begin
+    input     [B, n]: a bag for each row; or [n] with offsets [B], where the bags begin, the first at 0
     returns   [B, embedding_dim]; zeros for an empty bag
 
-    raises ShapeError, DTypeError, ValueError
+    include_last_offset   the last of [B + 1] offsets is where the last bag ends: what follows is in none
+
+    raises ShapeError, DTypeError, ValueError, this when the result is used for integers before the first offset
     """
     if mode not in ("sum", "mean", "max"):
         raise ArgumentError("mode has to be one of sum, mean or max")
@@ -118,16 +121,17 @@ def embedding_bag(
     if (input.ndim == 2) != (offsets is None) or input.ndim not in (1, 2):
         raise ShapeError(f"embedding_bag of {input.shape}: it takes [B, n] without offsets, or [n] with offsets")
     if offsets is None:
-        bags, count = Tensor.arange(input.shape[0]).repeat_interleave(input.shape[1]), input.shape[0]
+        bags, found = Tensor.arange(input.shape[0]).repeat_interleave(input.shape[1]), input.shape[0]
     else:
-        count = offsets.shape[0] - include_last_offset
-        bags = offsets[:count].searchsorted(Tensor.arange(input.shape[0]), right=True) - 1
+        bags, found = offsets.searchsorted(Tensor.arange(input.shape[0]), right=True) - 1, offsets.shape[0]
+        bags = bags._where_allowed(bags >= 0, BAGS)
     flat = input.reshape(-1)
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.reshape(-1, 1)
     padding = None if padding_idx is None else padding_idx % weight.shape[0]
-    return _bagged(rows, bags.cast(dtypes.int32), flat, count, mode, padding)
+    combined = _bagged(rows, bags.cast(dtypes.int32), flat, found, mode, padding)
+    return combined[:-1] if offsets is not None and include_last_offset else combined  # without what is in no bag
 
 
 @composite
