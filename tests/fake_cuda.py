@@ -29,7 +29,7 @@ from kernelforge.kernels import cuda_build, cuda_devices, cuda_driver, device
 from kernelforge.kernels.triton_compile import Binary
 from kernelforge.kernels.workers import Crew
 from kernelforge.met import plans_of
-from kernelforge.planning import plan
+from kernelforge.planning import templates
 from kernelforge.settings import Context
 from tests.codegen import triton_harness
 
@@ -589,4 +589,4 @@ def _forget() -> None:
         del device._opened[name]
     faults._pending.clear()
     plans_of.clear()
-    plan._templates.clear()
+    templates._templates.clear()

@@ -38,7 +38,7 @@ ORDER = {
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",
     "kernelforge/planning": """bounded memory kept formulas numbered spaced < steps varied <
                                joint layout rounds open_launches squeezed < recomputing open_steps of_one <
-                               plan < open_making < open_sized < open_plans < __init__""",
+                               templates < plan < open_making < open_sized < open_plans < __init__""",
     "kernelforge/execution": """observing ownership plan_function < debug edits faults graphs saved verifying <
                                 running < tried < __init__""",
     "kernelforge/checking": """reference sketch < judging resizing < shrinking reproducing < confirming < __init__""",

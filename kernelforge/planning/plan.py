@@ -9,36 +9,26 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import prod
 from typing import Final
 
-from codegen.assumed import again, noting
-from codegen.choose.default import is_preferred
+from codegen.assumed import noting
 from codegen.dtypes import dtypes
-from codegen.generate import generate
-from codegen.ir import Expr, Kernel
 from codegen.open_sizes import STATIC, Sizes
-from codegen.opencl.together import is_part
-from codegen.origins import Origins, Rewrite, following
-from codegen.overwriting import overwritable, overwriting, paired
-from codegen.program import Program
-from codegen.rewrites.changing import where_changed
 from codegen.target import Target
-from kernelforge import graph, tune
+from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.calls import differentiates, is_stray, memory_forms
 from kernelforge.collector import paused
 from kernelforge.fusion.boundaries import BY_REWRITE
 from kernelforge.fusion.fuse import groups
 from kernelforge.fusion.group import Group
-from kernelforge.fusion.lower import FAULT, lower
 from kernelforge.fusion.story import telling
-from kernelforge.graph import Line, Node, toposort, user_line
+from kernelforge.graph import Node, toposort, user_line
 from kernelforge.kernels import Device
-from kernelforge.kernels.interpreted import InterpretedRuntime
 from kernelforge.node import is_stored
 from kernelforge.planning.joint import joint
 from kernelforge.planning.kept import Preparation, preparations
@@ -48,6 +38,7 @@ from kernelforge.planning.recomputing import within
 from kernelforge.planning.rounds import begun, unrolled
 from kernelforge.planning.spaced import places, spaced
 from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Rounds, Slot, Step, Transfer, in_words
+from kernelforge.planning.templates import lines_of, template_of
 from kernelforge.rewrites.alongside import alongside
 from kernelforge.rewrites.onto import onto
 from kernelforge.rewrites.privatise import privatise
@@ -57,41 +48,11 @@ from kernelforge.rewrites.steady import steady
 from kernelforge.rewrites.tallies import without_tallies
 from kernelforge.rewrites.unread import unread
 from kernelforge.rewrites.unrounded import unrounded
-from kernelforge.settings import MEMORY_BUDGET, shows_kernels
-from kernelforge.structure import structure
+from kernelforge.settings import MEMORY_BUDGET
 from kernelforge.windows.winograd import Choice, with_winograd
 
-
-@dataclass(frozen=True)
-class Template:
-    """The program of a group, for all groups of its structure.
-
-    arguments  for each parameter: the number of its node in the structure, or None for the fault flags
-    checks     for each fault flag: the size, and the number of the node it belongs to
-    fitting    (output, input) by number: the output could be written in the place of the input
-    takes      the same for those that are
-    is_plain   its program may be a part of another
-    origins    for each expression of its kernel the numbers of the nodes it comes from; empty unless kernels are shown
-    rewrites   likewise the steps its kernel was rewritten in
-    assumed    what its kernel takes for granted; see `codegen/assumed.py`
-    """
-
-    program: Program
-    arguments: tuple[int | None, ...]
-    checks: tuple[tuple[int, int], ...]
-    fitting: tuple[tuple[int, int], ...] = ()
-    takes: tuple[tuple[int, int], ...] = ()
-    is_plain: bool = False
-    origins: Mapping[Expr, frozenset[int]] = field(default_factory=dict)
-    rewrites: tuple[Rewrite, ...] = ()
-    assumed: frozenset[tuple[str, int]] = frozenset()
-
-
-MOST_TEMPLATES: Final = 4096
 TABLE: Final = 1 << 20  # bytes of a value that depends on nothing, at most, for it to be kept
 FITTINGS: Final = 4  # bounds of a peak that are tried for a budget
-
-_templates: Final[dict[tuple[object, ...], Template]] = {}
 
 
 def make_plan(
@@ -265,7 +226,7 @@ class Planner:
         if any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs):
             self.asked.append(len(self.plan.steps))
         step = Launch(device, template.program, tuple(arguments), fault, checks, reasons, lines, template.is_plain)
-        step.origins, step.rewrites = _lines_of(template, numbered), template.rewrites
+        step.origins, step.rewrites = lines_of(template, numbered), template.rewrites
         self.plan.steps.append(step)
 
     def _is_in_place(self, group: Group) -> bool:
@@ -430,89 +391,3 @@ class Planner:
 def _row(x: Node) -> int:
     """The bytes of a node's elements at one place of its first dimension."""
     return x.size // x.shape[0] * x.dtype.itemsize
-
-
-def _lines_of(template: Template, numbered: Sequence[Node]) -> dict[Expr, frozenset[Line]]:
-    """The user's lines each expression of a template's kernel comes from, in a group of its structure."""
-    lines = [node.line for node in numbered]
-    return {
-        e: frozenset(line for number in numbers if (line := lines[number]) is not None)
-        for e, numbers in template.origins.items()
-    }
-
-
-def template_of(
-    group: Group,
-    target: Target,
-    device: str,
-    results: frozenset[Node] = frozenset(),
-    dying: frozenset[Node] = frozenset(),
-    sizes: Sizes = STATIC,
-) -> tuple[Template, list[Node]]:
-    """A group's kernel, and the group's nodes by number.
-
-    results, dying   outputs that may be written in the places of inputs
-    """
-    shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
-    nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
-    keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
-    way = (group.outputs[0].op, group.outputs[0].attr) if group.kind in ("scatter", "stack") else None
-    key = (group.kind, device, keeps, way, tune.state(), shape.key, sizes,
-           tuple((node.shape, node.dtype, node in results and bool(dying)) for node in group.outputs),
-           tuple(i for i, node in enumerate(nodes) if node in dying))  # fmt: skip
-    template = _templates.get(key)
-    if template is None:
-        if len(_templates) >= MOST_TEMPLATES:
-            del _templates[next(iter(_templates))]
-        with noting() as noted:
-            template = _make_template(group, target, nodes, device, keeps, results, dying, sizes)
-        template = _templates[key] = replace(template, assumed=frozenset(noted) if sizes.open else frozenset())
-    again(template.assumed)
-    return template, nodes
-
-
-def _make_template(
-    group: Group,
-    target: Target,
-    nodes: Sequence[Node],
-    device: str,
-    keeps: bool,
-    results: frozenset[Node],
-    dying: frozenset[Node],
-    sizes: Sizes,
-) -> Template:
-    number = {node: i for i, node in enumerate(nodes)}
-    lowered = lower(group, keeps)
-    node_of = lowered.nodes
-    fitting = {} if target.language == "triton" else overwritable(lowered.kernel)
-    wanted = {out: [x for x in operands if node_of[x.name] in dying]
-              for out, operands in fitting.items() if node_of[out.name] in results}  # fmt: skip
-    pairs = paired(lowered.kernel, wanted)
-    kernel = overwriting(lowered.kernel, pairs) if pairs else lowered.kernel
-    if pairs and kernel.reduces and _is_slower(kernel, lowered.kernel, target):
-        pairs, kernel = {}, lowered.kernel
-    arguments = tuple(None if p.name == FAULT else number[node_of[p.name]] for p in kernel.params)
-    checks = tuple((check.size, number[check.node]) for check in lowered.checks)
-    tags: Origins = dict(lowered.origins)
-    with following(tags):
-        kernel = where_changed(kernel) if pairs and not sizes.open else kernel
-        program = generate(kernel, target, sizes=sizes) if sizes.open else tune.program(kernel, target, device)
-    if keeps:
-        origins = {e: frozenset(number[node] for node in found if node in number) for e, found in tags.items()}
-        program = replace(program, kernel=kernel)
-    else:
-        origins, program = {}, replace(program, kernel=kernel if sizes.open else None, origins=())
-    possible = [(out, x) for out, operands in fitting.items() for x in operands]
-    could, does = (
-        tuple((number[node_of[out.name]], number[node_of[x.name]]) for out, x in some)
-        for some in (possible, pairs.items())
-    )
-    is_plain = not (checks or sizes.open) and is_part(program)
-    return Template(program, arguments, checks, could, does, is_plain, origins, lowered.steps)
-
-
-def _is_slower(kernel: Kernel, plain: Kernel, target: Target) -> bool:
-    """True where results in the places of operands rule out the schedule a kernel would have without."""
-    if target.language == "interpreted":
-        return False
-    return not is_preferred(kernel, target) and is_preferred(plain, target)

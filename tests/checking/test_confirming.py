@@ -22,7 +22,7 @@ from kernelforge.checking.judging import unlike
 from kernelforge.errors import WrongResultError
 from kernelforge.fusion import demand, fuse, lower
 from kernelforge.graph import Node
-from kernelforge.planning import memory, open_plans, plan
+from kernelforge.planning import memory, open_plans, plan, templates
 from kernelforge.rewrites import simplify, split
 from kernelforge.windows import winograd
 
@@ -134,7 +134,7 @@ def operands() -> Iterator[tuple[Tensor, Tensor]]:
     """Two arrays; and no plan from before or for afterwards."""
 
     def forget() -> None:
-        plan._templates.clear()
+        templates._templates.clear()
         met.forget()
         open_plans.forget()
         views._regrouped.cache_clear()
@@ -174,7 +174,7 @@ def test_the_smallest_program_fails_on_its_own(operands, monkeypatch, tmp_path) 
     with pytest.raises(SystemExit, match="True"):
         runpy.run_path(path)
     monkeypatch.undo()
-    plan._templates.clear()
+    templates._templates.clear()
     with pytest.raises(SystemExit, match="False"):
         runpy.run_path(path)
 

@@ -18,7 +18,7 @@ from codegen.program import Program
 from kernelforge import Context, Device, GlobalCounters, Tensor, met, tune
 from kernelforge.errors import WrongResultError
 from kernelforge.execution import running
-from kernelforge.planning import open_plans, plan
+from kernelforge.planning import open_plans, templates
 
 pytestmark = pytest.mark.skipif(Device.DEFAULT != "CPU", reason="the faults are planted in OpenCL sources for CPUs")
 PROGRAMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -64,7 +64,7 @@ def operands() -> Iterator[tuple[Tensor, Tensor]]:
     """Two arrays; and no plan from before or for afterwards."""
 
     def forget() -> None:
-        plan._templates.clear()
+        templates._templates.clear()
         met.forget()
         open_plans.forget()
 
