@@ -29,6 +29,7 @@ from kernelforge.seen import (
 )
 
 LONGEST_DIAMOND: Final = 32
+MOST_AGAIN: Final = 4  # sums that compute the same products, each for itself
 SHARED: Final = "used by several kernels and not cheap"
 PIECE: Final = "a piece that is known before another"
 CONTRACTION: Final = "a contraction and its epilogue"
@@ -176,10 +177,23 @@ class Cuts:
     def _continues(self, node: Node) -> bool:
         """True for a sum that is only summed on, a few values at a time, none of them used twice: both are one sum.
 
-        So it is with the input gradient of a convolution: products summed over the channels, then over the taps.
+        So it is with the input gradient of a convolution: products summed over the channels, then over the taps.  What
+        a few windows are put back from, each of them another way, is computed for each: it is much larger than what
+        they come to.
         """
-        after = node
-        while node.op == "reduce" and after not in self.reasons and len(self.users[after]) == 1:
+        if node.op != "reduce" or node in self.reasons:
+            return False
+        users = self.users[node]
+        while len(users) == 1 and users[0].op in BIJECTIVE and users[0] not in self.reasons:
+            users = self.users[users[0]]
+        if len(users) < 2:
+            return self._is_summed_on(node, node)
+        again = node in self.contractions and len(users) <= MOST_AGAIN
+        return again and all(user.op == "unwindow" and self._is_summed_on(node, user) for user in users)
+
+    def _is_summed_on(self, node: Node, after: Node) -> bool:
+        """True where a node that a sum leads to is only summed on, a few values of the sum at a time."""
+        while after not in self.reasons and len(self.users[after]) == 1:
             after = self.users[after][0]
             if after.op == "reduce":
                 return node.attr[0] == after.attr[0] == "add" and node.size <= self.limits.tile * after.size
