@@ -33,8 +33,8 @@ ORDER = {
                       autograd fft io linalg signal special < array_api < counterparts differences <
                       nn optim data < checkpoint amp replay < func < functions inspect
                       < bench < cli < __main__ __init__""",
-    "kernelforge/fusion": """limits axes group naming < cuts demand story < questions lower < merging < boundaries <
-                             fuse < __init__""",
+    "kernelforge/fusion": """limits axes group naming < demand scores story < cuts questions lower < merging <
+                             boundaries < fuse < __init__""",
     "kernelforge/windows": "toom windowed < blocks < winograd < __init__",
     "kernelforge/planning": """bounded memory kept formulas numbered spaced < steps varied <
                                joint layout rounds open_launches squeezed < recomputing open_steps of_one <

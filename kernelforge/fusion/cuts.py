@@ -12,11 +12,10 @@ from typing import Final
 
 from codegen.ops import SCALAR_OPS
 from kernelforge.fusion.limits import Limits
+from kernelforge.fusion.scores import Uses
 from kernelforge.graph import LEAVES, Node, toposort
-from kernelforge.rewrites.split import is_narrow
 from kernelforge.seen import (
     BIJECTIVE,
-    REPEATING,
     SEE_THROUGH,
     contraction_operands,
     in_memory,
@@ -53,7 +52,7 @@ class Cuts:
 
     order    every node, sources before users
     reasons  for each stored node, why
-    scores   short contractions that are never stored: see `_scores`
+    scores   short contractions that are never stored: see `Uses.scores`
     scans    scans that are stored only at the end of their epilogue; others that `stored` names are stored themselves,
              as are all nodes it names that are neither
     """
@@ -71,7 +70,8 @@ class Cuts:
         self.contractions = {node: factors for node in self.order if (factors := contraction_operands(node))}
         self.reasons: dict[Node, str] = {}
         self._cut_forced()
-        self.scores = self._scores() - set(stored)
+        self._uses = Uses(self.users, self.contractions)
+        self.scores = self._uses.scores(self.reasons, limits) - set(stored)
         self.scans = {node for node in self.order if node.op == "scan" and node.realized is None} - set(stored)
         self._cut_reductions()
         for node in stored:
@@ -228,63 +228,6 @@ class Cuts:
             ahead.update(self.users[after])
         return None
 
-    def _scores(self) -> set[Node]:
-        """The scores of attentions: short contractions whose values are both reduced and contracted again.
-
-        They feed a maximum, which a single pass can rescale by; or they meet values that do (their gradients).  Other
-        statistics would need the contraction once per pass, so there it is stored.
-        """
-        uses = {}
-        for node in self.contractions:
-            longest = self.limits.width if is_narrow(node) else self.limits.tile
-            if node not in self.reasons and node.src[0].size <= node.size * longest:
-                uses[node] = self._uses(node)
-        scores = {node for node, (_, reduced, contracted) in uses.items() if "max" in reduced and contracted}
-        near = frozenset().union(*(uses[node][0] for node in scores))
-        for node, (seen, reduced, contracted) in uses.items():
-            if reduced and contracted and not near.isdisjoint(seen):
-                scores.add(node)
-        return scores
-
-    def _uses(self, node: Node) -> tuple[set[Node], set[str], bool]:
-        """Nodes of a contraction's size computed from it; the plain reductions they feed; whether one is contracted."""
-        seen, pending = {node}, [node]
-        reduced: set[str] = set()
-        contracted = False
-        while pending and len(seen) < 96:
-            current = pending.pop()
-            for user in self.users[current]:
-                if user.op == "expand" or (user.op == "mul" and user.size > node.size):
-                    contracted = contracted or self._leads_to_contraction(user, current)
-                elif user.op == "reduce":
-                    if user not in self.contractions:
-                        reduced.add(user.attr[0])
-                elif user not in seen and user.size == node.size and (user.op in SCALAR_OPS or user.op in BIJECTIVE):
-                    seen.add(user)
-                    pending.append(user)
-        return seen, reduced, contracted
-
-    def _leads_to_contraction(self, node: Node, factor: Node) -> bool:
-        """True when node is the factor repeated, and a contraction is among what uses it."""
-        factor = through(factor, REPEATING | {"cast"})
-        return any(factor in self.contractions[user] for user in self._contractions_of(node, REPEATING | {"cast"}))
-
-    def _contractions_of(self, node: Node, views: frozenset[str]) -> list[Node]:
-        """The contractions that multiply a node, or what the given views show of it, with something."""
-        found = []
-        seen, pending = {node}, [node]
-        while pending and len(seen) < 32:
-            current = pending.pop()
-            for user in self.users[current]:
-                if user in seen:
-                    continue
-                seen.add(user)
-                if user in self.contractions:
-                    found.append(user)
-                elif user.op in views or user.op == "mul":
-                    pending.append(user)
-        return found
-
     def _cut_long_regions(self) -> None:
         """No kernel grows past the cap on operations or arrays, but for the pieces of one array: they are few.
 
@@ -399,7 +342,7 @@ class Cuts:
             factor in self.contractions[user] and user.src[0].size >= least * node.size
             for repeated in users
             if repeated.size > node.size or repeated.op in SEE_THROUGH
-            for user in self._contractions_of(repeated, SEE_THROUGH | {"cast"})
+            for user in self._uses.contractions_of(repeated, SEE_THROUGH | {"cast"})
         )
 
     def _is_cheap(self, node: Node, limit: int | None = None) -> bool:
