@@ -109,11 +109,9 @@ class Index(Scatter):
         if value.__class__ is float or value.__class__ is int:
             key = value.__class__, value or str(value), self._node.dtype.name, dtypes.default_float, dtypes.default_int
             if (node := _numbers.get(key)) is None:
-                if self.dtype.is_int and not isfinite(value):
-                    raise DTypeError(f"{value} cannot be put into a tensor of {self.dtype}; cast() the tensor")
                 if len(_numbers) >= MOST_NUMBERS:
                     _numbers.clear()
-                node = _numbers[key] = self._as_tensor(value).cast(self.dtype)._node
+                node = _numbers[key] = self._of_its_kind(value)._node
             return self._wrap(node, None)
         if isinstance(value, Core):
             return value.cast(self.dtype)  # type: ignore[attr-defined]
@@ -125,10 +123,12 @@ class Index(Scatter):
     def _of_its_kind(self, value: Operand) -> Self:
         """What elements of this tensor are to become, as a tensor of its type.
 
-        raises DTypeError for complex numbers among real ones
+        raises DTypeError for complex numbers among real ones, for infinity and NaN among integers
         """
         if isinstance(value, complex | np.complexfloating) and not self.dtype.is_complex:
             return self._wrap(graph.const(value, self.dtype), None)  # type: ignore[arg-type]
+        if isinstance(value, float | np.floating) and self.dtype.is_int and not isfinite(value):
+            raise DTypeError(f"{value} cannot be put into a tensor of {self.dtype}; cast() the tensor")
         source = self._as_tensor(value)
         if source.dtype.is_complex and self.dtype.kind not in "bc":
             raise DTypeError(f"{source.dtype} cannot be put into a tensor of {self.dtype}: take its real part")

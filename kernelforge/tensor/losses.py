@@ -184,8 +184,9 @@ class Losses(Neural):
     def huber_loss(self, target: Self, delta: float = 1.0, reduction: str = "mean") -> Self:
         """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), where d = self - target."""
         gap = (self - self._same_shape(target, "huber_loss")).abs()
-        near = gap <= delta
-        return near.where(0.5 * gap.square(), delta * (gap - 0.5 * delta))._loss(reduction)
+        far = gap > delta
+        near = far.where(0, gap)  # 2 gap, of which the other side's gradients take 0 times, may be infinite
+        return far.where(delta * (gap - 0.5 * delta), 0.5 * near.square())._loss(reduction)
 
     @composite
     def smooth_l1_loss(self, target: Self, beta: float = 1.0, reduction: str = "mean") -> Self:

@@ -96,3 +96,12 @@ def test_functions_that_give_places(name, numpy_device):
     found, expected = getattr(kernelforge, name)(Tensor(data), 1), getattr(torch, name)(torch.tensor(data), 1)
     np.testing.assert_array_equal(found[0].numpy(), expected[0].numpy())
     np.testing.assert_array_equal(found[1].numpy(), expected[1].numpy())
+
+
+@pytest.mark.parametrize("name", ["huber_loss", "smooth_l1_loss", "l1_loss"])
+def test_losses_of_infinite_gaps_have_gradients(name, numpy_device):
+    values = np.array([math.inf, -math.inf, 0.25, -1.0, 3.0], np.float32)
+    ours, theirs = Tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    getattr(functional, name)(ours, Tensor([0.0] * 5), reduction="sum").backward()
+    getattr(torch.nn.functional, name)(theirs, torch.zeros(5), reduction="sum").backward()
+    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy())

@@ -115,9 +115,12 @@ def test_complex_arrays_are_not_put_among_real_ones(numpy_device):
     assert x.copy_(found * 2).tolist() == [2, 0, 8]
 
 
-@pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_integers_take_no_infinity(value, numpy_device):
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_integers_take_no_infinity(value, kind, numpy_device):
     x = Tensor([1, 2, 3])
     with pytest.raises(DTypeError, match="cannot be put into a tensor of int32"):
-        x[0] = value
+        x[0] = kind(value)
+    with pytest.raises(DTypeError, match="cannot be put into a tensor of int32"):
+        x.index_fill(0, Tensor([1]), kind(value))
     assert x.tolist() == [1, 2, 3]
