@@ -40,6 +40,7 @@ from kernelforge.planning.spaced import places, spaced
 from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Rounds, Slot, Step, Transfer, in_words
 from kernelforge.planning.templates import lines_of, template_of
 from kernelforge.rewrites.alongside import alongside
+from kernelforge.rewrites.apart import apart
 from kernelforge.rewrites.onto import onto
 from kernelforge.rewrites.privatise import privatise
 from kernelforge.rewrites.simplify import simplify
@@ -112,6 +113,7 @@ def rewritten(
     rewrites: dict[str, Callable[[Sequence[Node]], Sequence[Node]]] = {
         "spaced": lambda x: spaced(x, sizes),
         "simplify": simplify,
+        "apart": apart,
         "unrounded": unrounded,
         "onto": onto,
         "tallies": lambda x: without_tallies(x, target),
