@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from codegen.dtypes import DType, from_storage, to_storage
+from codegen.ops import SCALAR_OPS
 from kernelforge import graph
 from kernelforge.buffer import Buffer
 from kernelforge.calls import Recipe, placeholders
@@ -159,6 +160,25 @@ class _Recorder:
         self.found.records.append(record)
         self.parts.append((part, len(record.numbers)))
         return len(self.found.records) - 1
+
+
+def beside_data(met: Numbered) -> set[int]:
+    """The places of constants that operations take beside what is read, alone or with other constants.
+
+    Those that numbers of places are compared with, as in masks, are none: kernels skip what these hide.
+    """
+    repeated: dict[int, frozenset[int]] = {}  # by records that are made of constants alone
+    found: set[int] = set()
+    for number, record in enumerate(met.records):
+        if record.value >= 0:
+            repeated[number] = frozenset((record.value,))
+        elif record.leaf < 0 and record.sources:
+            held = frozenset().union(*(repeated.get(x, ()) for x in record.sources))
+            if all(x in repeated for x in record.sources):
+                repeated[number] = held
+            elif record.node.op in SCALAR_OPS and record.node.device is not None:
+                found |= held
+    return found - met.told
 
 
 def is_of_its_type(const: Node) -> bool:

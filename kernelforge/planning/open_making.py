@@ -2,6 +2,7 @@
 
 Comes in: a graph taken apart, and formulas of its numbers.  Goes out: `OpenPlan`, kernels whose sizes are arguments,
 with what follows from the sizes, and what must hold of them: all that was taken for granted where the plans were made.
+Where constants alone are open, one plan is enough.
 
 raises Unfit where the plans differ in more than numbers
 """
@@ -14,7 +15,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from codegen.assumed import Noted, noting
-from codegen.fitting import Formula, Point
+from codegen.fitting import Formula, Point, constant
 from codegen.target import Target
 from kernelforge import graph
 from kernelforge.buffer import Buffer
@@ -35,6 +36,7 @@ else:
     later(globals(), open_sizes="codegen.open_sizes", planner="kernelforge.planning.plan")
 
 MOST_ELEMENTS: Final = 1 << 31  # an index is an int
+GIVEN: Final = "kf_given"  # in the place of a size, of plans where constants alone are open
 
 
 @dataclass
@@ -67,6 +69,8 @@ class OpenPlan:
         taken for granted: of arrays put together, say, kernels read those alone that a part reaches into."""
         if sizes is None:
             return None
+        if not self.formulas.base:
+            return {GIVEN: len(self.given)}
         sizes = sizes | {name: -(-size(sizes) // number) for name, (size, number) in self.parts.items()}
         if any(slot(sizes) >= MOST_ELEMENTS for slot in self.slots):
             return None
@@ -98,6 +102,16 @@ def at_points(
     return made, points
 
 
+def of_constants(
+    met: Numbered, fixed: dict[int, object], given: tuple[int, ...], leaves: Sequence[Buffer], device: str
+) -> OpenPlan:
+    """The plan for all graphs of the sizes of this one in which some constants are others: kernels read these."""
+    found = Formulas(tuple([constant(number) for number in met.numbers]), {}, {})
+    plan = _planned(met, found, {}, given, leaves, device).plan
+    slots = [constant(slot.size) for slot in plan.slots]
+    return OpenPlan(plan, found, {}, fixed, slots, {}, given, plan.preparations, [{}], name=met.name)
+
+
 def _planned(
     met: Numbered, found: Formulas, point: Point, given: Sequence[int], leaves: Sequence[Buffer], device: str
 ) -> Made:
@@ -123,8 +137,9 @@ def _planned(
     made = remade(met, numbers, leaf, constant_of)
     nodes = [made[i] for i in met.roots]
     found_sizes = {formula(point) for formula in found.numbers if not formula.is_constant}
-    least = min(point.values()) // 2
-    found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
+    if point:
+        least = min(point.values()) // 2
+        found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
     places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
     fixed = {formula(point) for formula in found.numbers if formula.is_constant}
     sizes = open_sizes.Sizes(frozenset(found_sizes), frozenset({a * b for a in fixed for b in (1, *fixed)}))

@@ -4,6 +4,7 @@ Comes in: a graph that is to be planned.  Goes out: a compiled plan for it, made
 None where there is none.  The first graph of a kind is left to others.  When the second comes, the numbers of both tell
 which sizes are open; the plan is made for a few choices of these, and where the texts of its kernels differ in numbers
 alone, formulas take their places.  Sizes are bounded by the least choice, and what does not fit is planned as it is.
+Graphs of equal sizes that differ in constants share kernels that read these, once there were a few.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from kernelforge.kernels import Device
 from kernelforge.later import later
 from kernelforge.planning.bounded import Bound
 from kernelforge.planning.formulas import Formulas, formulas
-from kernelforge.planning.numbered import Numbered, TooShort, numbered
+from kernelforge.planning.numbered import Numbered, TooShort, beside_data, numbered
 from kernelforge.planning.of_one import as_pattern, longer_than, shapes_of_leaves, sizes_of_leaves
 from kernelforge.planning.open_launches import Unfit
-from kernelforge.planning.open_making import OpenPlan, at_points, joined_plan
+from kernelforge.planning.open_making import OpenPlan, at_points, joined_plan, of_constants
 from kernelforge.planning.open_sized import compiled, instance, is_narrow
 from kernelforge.planning.steps import Plan
 from kernelforge.planning.varied import SAME, guesses, likely_places
@@ -36,6 +37,8 @@ else:
 
 MOST_FAMILIES: Final = 1024
 MOST_SEEN: Final = 3
+MOST_ALIKE: Final = 3  # graphs that differ in constants alone, each with kernels of its own
+MOST_LEARNT: Final = 8  # graphs of a family, after which a constant that never changed stays what it is
 MOST_TRIED: Final = 8  # families that a graph with sizes of 1 is compared with
 MOST_OPEN: Final = 3  # sizes that change on their own: where more do, it is another layer or model, not other data
 MARKS: Final = frozenset(("contiguous", "detach", "flip", "scan"))  # which may be missing where sizes are 1
@@ -194,8 +197,12 @@ def _fits(found: OpenPlan, met: Numbered) -> dict[str, int] | None:
 
 
 def _is_known(found: OpenPlan | None, met: Numbered, family: Family) -> bool:
-    """True for a graph of sizes a plan was made for that does not hold for them: to learn it would change nothing."""
-    return found is not None and len(family.met) >= MOST_SEEN and found.formulas.sizes(met.numbers) is not None
+    """True for a graph of sizes a plan was made for that does not hold for them: to learn it would change nothing, but
+    where a constant is another for the first time."""
+    if found is None or len(family.met) < MOST_SEEN or found.formulas.sizes(met.numbers) is None:
+        return False
+    is_other = any(repr(met.values[place]) != value for place, value in found.values.items())
+    return not is_other or len(family.met) >= MOST_LEARNT
 
 
 def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str, kind: Kind) -> None:
@@ -205,6 +212,9 @@ def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str,
         return
     family.met.append(one)
     seen, own = [numbers for numbers, _ in family.met], shapes_of_leaves(met)
+    if len(seen) > 1 and len(set(seen)) == 1:
+        _learn_constants(family, met, leaves, device)
+        return
     if len(seen) < 2:
         wanted = next((places for places in (longer_than(own, ones) for ones in kind.ones) if places), {})
         if any(1 in shape for shape in own.values()):
@@ -224,6 +234,21 @@ def _learn(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str,
             kind.note(family)
             return
     family.refused = len(family.met) >= MOST_SEEN
+
+
+def _learn_constants(family: Family, met: Numbered, leaves: Sequence[Buffer], device: str) -> None:
+    """Makes a plan for graphs that differ in constants alone, beside data each, once there were more than a few."""
+    if len(family.met) <= MOST_ALIKE:
+        return
+    columns = list(zip(*(values for _, values in family.met)))
+    given = tuple([place for place, column in enumerate(columns) if len(set(column)) > 1])
+    fixed: dict[int, object] = {place: column[0] for place, column in enumerate(columns) if place not in given}
+    family.open, family.refused = None, not beside_data(met).issuperset(given)
+    if not family.refused:
+        try:
+            family.open = of_constants(met, fixed, given, leaves, device)
+        except (Unfit, schedule.ScheduleError, KernelForgeError):
+            family.refused = True
 
 
 def _made(

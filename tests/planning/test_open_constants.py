@@ -1,0 +1,128 @@
+"""Ever new numbers compile no more kernels: graphs that differ in constants alone share those that read them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from kernelforge import Context, GlobalCounters, Tensor, nn, optim, where
+from kernelforge.calls import memory_forms
+from kernelforge.planning.numbered import beside_data, numbered
+from kernelforge.planning.open_plans import MOST_ALIKE, MOST_LEARNT
+from kernelforge.structure import structure
+from tests.forgotten import forget_plans
+
+SHAPE = (13, 7)
+
+
+@pytest.fixture(autouse=True)
+def new_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_plans(monkeypatch)
+
+
+def data(seed: int = 0, dtype: type = np.float32) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-9, 10, SHAPE).astype(dtype)
+
+
+def compiled_by(run: Callable[[float], object], numbers: list[float]) -> list[int]:
+    """How many kernels each of some runs compiled."""
+    counts = []
+    for number in numbers:
+        before = GlobalCounters.compiled
+        run(number)
+        counts.append(GlobalCounters.compiled - before)
+    return counts
+
+
+FORMS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "a factor": lambda x, c: x * c,
+    "a bound": lambda x, c: x.clip(-c, c),
+    "a choice": lambda x, c: where(x > c, x, -c),
+    "a sum of it": lambda x, c: (x * c + 1).exp().sum(0),
+    "a power": lambda x, c: (x.abs() + 1) ** c,
+    "a temperature": lambda x, c: (x / c).softmax(-1),
+    "a rate": nn.functional.leaky_relu,
+    "twice": lambda x, c: x * c + c,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ever_new_numbers_compile_no_more_kernels(form: str) -> None:
+    array = data()
+    x = Tensor(array).realize()
+    numbers = [0.3 + 0.37 * k for k in range(9)]
+    found: list[np.ndarray] = []
+    counts = compiled_by(lambda c: found.append(FORMS[form](x, c).numpy()), numbers)
+    assert all(counts[:MOST_ALIKE]) and not any(counts[MOST_ALIKE + 1 :]), counts
+    with Context(DEVICE="NUMPY"):
+        held = Tensor(array).realize()
+        for c, values in zip(numbers, found):
+            np.testing.assert_allclose(values, FORMS[form](held, c).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_with_another_weight_of_a_penalty_each_time_compiles_no_more_kernels() -> None:
+    net = nn.Linear(7, 5)
+    opt = optim.SGD(net.parameters(), lr=0.01)
+    x, labels = Tensor(data()).realize(), Tensor(np.arange(13) % 5).realize()
+
+    def step(weight: float) -> None:
+        out = net(x)
+        loss = nn.functional.cross_entropy(out, labels) + weight * (out * out).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        assert np.isfinite(loss.item())
+
+    counts = compiled_by(step, [0.01 * k for k in range(1, 10)])
+    assert not any(counts[MOST_ALIKE + 2 :]), counts
+
+
+def test_special_numbers_are_numbers() -> None:
+    array = data()
+    x = Tensor(array).realize()
+    with np.errstate(all="ignore"):
+        for c in (1.5, 2.5, 3.5, 4.5, 0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, 3e38, 1e39):
+            np.testing.assert_array_equal((x * c).numpy(), array * np.float32(c), err_msg=str(c))
+            np.testing.assert_array_equal((c / x).numpy(), np.float32(c) / array, err_msg=str(c))
+
+
+def test_a_number_that_never_changed_may_change_later() -> None:
+    array = data()
+    x = Tensor(array).realize()
+    pairs = [(1 + k, 5) for k in range(MOST_ALIKE + 1)] + [(2, 6), (9, 6), (9, 7), (3, 8), (3, 9), (4, 11), (8, 13)]
+    for first, second in [*pairs, *((k, k * k) for k in range(20, 20 + MOST_LEARNT))]:
+        np.testing.assert_array_equal((x * first + second).numpy(), array * first + second)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_numbers_and_sizes_change_as_they_like(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(24):
+        rows, first, second = rng.choice((1, 3, 5, 8, 31)), rng.randint(-3, 3), rng.choice((1, 2, 7))
+        array = np.random.default_rng(rows).integers(-9, 10, (rows, 7)).astype(rng.choice((np.float32, np.int32)))
+        found = ((Tensor(array) * first).clip(-second) - second).sum(0).numpy()
+        np.testing.assert_array_equal(found, (np.maximum(array * first, -second) - second).sum(0))
+
+
+def test_gradients_are_of_the_number_of_the_moment() -> None:
+    array = data()
+    for k in range(9):
+        x = Tensor(array).realize().requires_grad_()
+        ((x * (k + 1)) * (x + k)).sum().backward()
+        assert x.grad is not None
+        np.testing.assert_array_equal(x.grad.numpy(), (k + 1) * (2 * array + k))
+
+
+def test_limits_of_masks_stay_what_they_are() -> None:
+    """Kernels skip what a mask hides, which they could not with a limit they read."""
+    x = Tensor(data()).realize()
+    masked = where(Tensor.arange(7) < 4, x * 3, 0.5)
+    met = numbered(memory_forms([masked._node]), structure([masked._node]).leaves)  # type: ignore[arg-type]
+    beside = {met.values[place][0] for place in beside_data(met)}
+    assert beside == {3.0, 0.5}
+    for k in range(8):
+        expected = np.where(np.arange(7) < k, data(), 0)
+        np.testing.assert_array_equal(where(Tensor.arange(7) < k, x, 0).numpy(), expected)
