@@ -49,7 +49,7 @@ ADVICE: Final = {
     COMMON: "one number that many kernels read is computed first, and once",
     PARALLEL: "make the rows more, or longer: one kernel would keep fewer processors busy",
     WHOLE: "two kernels read it once each, in parts that processors share out",
-    "bounded": "a kernel holds at most 200 operations",
+    "bounded": "a kernel holds at most 200 operations, and 4 look-ups each of which takes the place another finds",
     "a scan is needed in another order": "read the running sum in the order it is made in",
     "an axis would be scanned both ways": "turn one of the two scans round",
     "scans would run across each other": "scan along one dimension only",

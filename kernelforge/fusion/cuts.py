@@ -77,6 +77,7 @@ class Cuts:
         for node in stored:
             if node not in self.contractions and node.op != "scan":
                 self.cut(node, "bounded")
+        self._cut_nested()
         self._cut_long_regions()
         self._cut_pieces()
         self._cut_shared()
@@ -227,6 +228,20 @@ class Cuts:
             ahead.remove(after)
             ahead.update(self.users[after])
         return None
+
+    def _cut_nested(self) -> None:
+        """No kernel looks up places that are looked up themselves more than a few times over: each is checked against
+        all before it."""
+        depth: dict[Node, int] = {}
+        for node in self.order:
+            inside = [] if is_leaf(node) else [x for x in sources(node) if depth.get(x) and not self.is_stored(x)]
+            depth[node] = max((depth[x] for x in inside), default=0)
+            if node.op == "gather" and node.realized is None:
+                depth[node] = 1 + sum(depth[x] for x in inside)
+                if depth[node] > self.limits.nested:
+                    stored = min(inside, key=lambda x: x.size)
+                    self.cut(stored, "bounded")
+                    depth[node] -= depth[stored]
 
     def _cut_long_regions(self) -> None:
         """No kernel grows past the cap on operations or arrays, but for the pieces of one array: they are few.

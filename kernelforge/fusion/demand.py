@@ -31,7 +31,7 @@ AXIS_NAMES: Final = "ijklmnopq"
 
 
 class TooManyDemands(Exception):
-    """A group demands more than the cap: it must be cut."""
+    """A group demands more than the cap, or more look-ups of look-ups: it must be cut."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,13 +81,18 @@ class Demands:
 
     inputs  nodes to read from memory; buffers and realized nodes are read anyway
     cap     most demands allowed
+    nested  most look-ups allowed, each at a place another finds
     cuts    leading dimensions of stores -> parts the last of them is walked in; see `alongside.cuts_among`
     """
 
     def __init__(
-        self, inputs: Container[Node], cap: int = 4000, cuts: Mapping[Shape, int] = MappingProxyType({})
+        self,
+        inputs: Container[Node],
+        cap: int = 4000,
+        cuts: Mapping[Shape, int] = MappingProxyType({}),
+        nested: int | None = None,
     ) -> None:
-        self.inputs, self.cap, self.cuts = inputs, cap, cuts
+        self.inputs, self.cap, self.cuts, self.nested = inputs, cap, cuts, nested
         self.roots: list[Demand] = []
         self.stores: list[tuple[Axis, ...]] = []
         self._known: dict[Key, Demand] = {}
@@ -206,6 +211,8 @@ class Demands:
             if position.stand_in is None:
                 position.stand_in = self._stand_in(position)
             place, checked = _picked(node, position.stand_in, index, guards)
+            if self.nested is not None and sum(x.index.is_dynamic for x in checked[node.attr]) > self.nested:
+                raise TooManyDemands
             demand.needs = [position, self._demand(node.src[0], place, checked, new, todo)]
         else:
             demand.needs = [self._demand(source, index, guards, new, todo) for source in node.src]

@@ -17,6 +17,7 @@ class Limits:
 
     operations  most operations of one kernel
     params      most arrays of one kernel
+    nested      most look-ups of one kernel each of which takes the place another finds
     tile        longest axis that fits whole in one tile
     width       the same in attention of 16-bit values, whose results are as wide
     repeats     most values of a tile a reduction may be repeated over; again: the same for contractions
@@ -36,6 +37,7 @@ class Limits:
 
     operations: int = 200
     params: int = 96
+    nested: int = 4
     tile: int = 128
     width: int = 128
     repeats: int = 256

@@ -225,8 +225,8 @@ class Lowering:
     def _position(self, demand: Demand, size: int, node: Node) -> Expr:
         """The value of an index taken from data; a check reports the values outside 0 <= value < size."""
         expr = self._exprs[id(demand)]
-        if not within(expr, size):
-            self.checks.setdefault((expr, size), (node, self._guards(demand.all_guards)))
+        if (expr, size) not in self.checks and not within(expr, size):
+            self.checks[expr, size] = (node, self._guards(demand.all_guards))
         return expr
 
     def _input(self, node: Node) -> Param:

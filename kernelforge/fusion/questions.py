@@ -92,7 +92,8 @@ class Questions:
 
     def _demands(self, outputs: Sequence[Node], loads: Sequence[Node]) -> tuple[Demands, list[tuple[Axis, ...]]]:
         """What the group demands, and the axes of its stores."""
-        demands = Demands(frozenset(loads), cap=4 * self.limits.operations, cuts=cuts_among(outputs))
+        limits = self.limits
+        demands = Demands(frozenset(loads), 4 * limits.operations, cuts_among(outputs), limits.nested)
         return demands, [demands.add_store([node]) for node in sorted(outputs, key=lambda node: -node.size)]
 
     def _answer(self, outputs: Sequence[Node], loads: Sequence[Node]) -> Answer:

@@ -8,6 +8,7 @@ is one contraction; their sum would be stored with all its taps.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import Final
 
@@ -27,12 +28,9 @@ def apart(outputs: Sequence[Node]) -> list[Node]:
             users[source].append(node)
     for node in outputs:
         users[node] += [node, node]
-    above = {
-        pair
-        for node in order
-        if node.op == "add" and node.realized is None and _is_of_products(node, users)
-        for pair in pairwise(_summed_on(node, users))
-    }
+    parts = _of_products(order, users)
+    sums = [node for node in order if node.op == "add" and node in parts]
+    above = {pair for node in sums for pair in pairwise(_summed_on(node, users))}
     if not above:
         return list(outputs)
     summed = {later for _, later in above}
@@ -41,18 +39,30 @@ def apart(outputs: Sequence[Node]) -> list[Node]:
 
 def _distributed(node: Node, addend: Node) -> Node:
     """The operation of a node on what is added, by itself."""
-    if addend.op != "add" or addend.realized is not None:
-        return rebuild(node, [addend])
-    return elementwise("add", *(_distributed(node, x) for x in addend.src))
+    pending, parts = [addend], []
+    while pending:
+        part = pending.pop()
+        if part.op == "add" and part.realized is None:
+            pending += reversed(part.src)
+        else:
+            parts.append(rebuild(node, [part]))
+    return reduce(lambda left, right: elementwise("add", left, right), parts)
 
 
-def _is_of_products(node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
-    """True for a sum of products, or several of them added, that nothing else uses."""
-    while len(users[node]) == 1 and node.realized is None and (node.op in BIJECTIVE or _converts(node)):
-        node = node.src[0]
-    if len(users[node]) != 1 or node.realized is not None or not node.dtype.is_float:
-        return False
-    return bool(contraction_operands(node)) or (node.op == "add" and all(_is_of_products(x, users) for x in node.src))
+def _of_products(order: Sequence[Node], users: Mapping[Node, Sequence[Node]]) -> set[Node]:
+    """The sums of products, those of several of them added, and these seen otherwise, that are used once."""
+    found: set[Node] = set()
+    for node in order:
+        if len(users[node]) != 1 or node.realized is not None:
+            continue
+        if node.op in BIJECTIVE or _converts(node):
+            is_one = node.src[0] in found
+        else:
+            is_sum = node.op == "add" and all(x in found for x in node.src)
+            is_one = node.dtype.is_float and bool(is_sum or contraction_operands(node))
+        if is_one:
+            found.add(node)
+    return found
 
 
 def _summed_on(node: Node, users: Mapping[Node, Sequence[Node]]) -> list[Node]:

@@ -106,7 +106,7 @@ class Statistics(Sampling):
     def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Self | Selected[Self]:
         """The lower median of what is not NaN; along dim, the medians and their int32 indices.
 
-        >>> Tensor([1.0, float("nan"), 3.0]).nanmedian().item()
+        >>> Tensor([1.0, -1.0, 9.0]).sqrt().nanmedian().item()
         1.0
 
         raises ShapeError when there is no element

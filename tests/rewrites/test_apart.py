@@ -66,3 +66,11 @@ def test_what_is_used_otherwise_stays() -> None:
     y = x @ tensor(7, 8) + x @ tensor(7, 8, seed=1)
     nodes = simplify(expanded([y.sum(0)._node, y._node]))
     assert apart(nodes) == nodes
+
+
+def test_as_many_products_as_one_likes_are_added() -> None:
+    weights = [tensor(2, 3, seed=i) for i in range(3)]
+    total = tensor(2, 2)
+    for i in range(2000):
+        total = total + weights[i % 3] @ weights[(i + 1) % 3].T
+    assert len(toposort(apart(simplify(expanded([total.sum()._node]))))) > 2000
