@@ -30,7 +30,7 @@ def normal_axis(axis: int, rank: int, what: str) -> int:
     if not -rank <= axis < rank:
         valid = f"-{rank} to {rank - 1}" if rank else "none: it is a scalar"
         raise AxisError(f"{what} along axis {axis} of a tensor with {rank} dimensions; valid axes are {valid}")
-    return axis % rank
+    return index(axis) % rank
 
 
 def normal_axes(axes: int | Sequence[int] | None, rank: int, what: str) -> tuple[int, ...]:
@@ -40,7 +40,7 @@ def normal_axes(axes: int | Sequence[int] | None, rank: int, what: str) -> tuple
     """
     if axes is None:
         return tuple(range(rank))
-    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    given = tuple(axes) if isinstance(axes, Iterable) else (axes,)  # NumPy's integers are none of `int`
     if not rank and given in ((0,), (-1,)):
         return ()
     found = sorted(normal_axis(axis, rank, what) for axis in given)
@@ -170,13 +170,15 @@ def part_sizes(size: int, parts: int | Sequence[int], what: str = "split") -> tu
     >>> part_sizes(7, 3), part_sizes(7, [5, 2])
     ((3, 3, 1), (5, 2))
     """
-    if isinstance(parts, int):
+    if not isinstance(parts, Iterable):
+        parts = index(parts)
         if parts < 1:
             raise ShapeError(f"{what} of an axis of size {size} into pieces of {parts}: a piece has at least 1 element")
         return tuple(min(parts, size - start) for start in range(0, size, parts)) or (0,)
+    parts = tuple(map(index, parts))
     if sum(parts) != size or any(n < 0 for n in parts):
-        raise ShapeError(f"{what} of an axis of size {size} into sizes {tuple(parts)}: they must add up to {size}")
-    return tuple(parts)
+        raise ShapeError(f"{what} of an axis of size {size} into sizes {parts}: they must add up to {size}")
+    return parts
 
 
 def matmul_shapes(a: Shape, b: Shape, what: str = "matmul") -> tuple[Shape, int, int, int]:
@@ -205,7 +207,7 @@ def per_axis(value: int | Sequence[int], rank: int, what: str, name: str) -> tup
 
     raises ShapeError when their number is wrong
     """
-    values = (value,) if isinstance(value, int) else tuple(value)
+    values = tuple(map(index, value)) if isinstance(value, Iterable) else (index(value),)
     values = values * rank if len(values) == 1 else values
     if len(values) != rank:
         raise ShapeError(f"{what} with {name} {values}: one number, or one for each of the {rank} axes")
@@ -250,7 +252,7 @@ def normal_pads(pads: Iterable[Sequence[int]], shape: Shape, what: str = "pad") 
 
     raises ShapeError when their number is wrong
     """
-    pairs = tuple((lo, hi) for lo, hi in pads)
+    pairs = tuple((index(lo), index(hi)) for lo, hi in pads)
     if len(pairs) != len(shape):
         raise ShapeError(f"{what} of {shape} with {pairs}: one (before, after) is needed for each axis")
     return pairs

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import reduce
+from numbers import Integral
+from operator import index
 from typing import Any, Self
 
 import numpy as np
@@ -77,10 +79,10 @@ class Joining(Movement):
 
         raises ShapeError
         """
-        if all(isinstance(item, int) for item in padding):
+        if all(isinstance(item, Integral) for item in padding):
             if len(padding) % 2 or len(padding) > 2 * self.ndim:
                 raise ShapeError(f"pad{tuple(padding)} of {self.shape}: give (before, after) for some last dimensions")
-            pairs = [(padding[i], padding[i + 1]) for i in range(0, len(padding), 2)][::-1]
+            pairs = [(index(padding[i]), index(padding[i + 1])) for i in range(0, len(padding), 2)][::-1]
             return ((0, 0),) * (self.ndim - len(pairs)) + tuple(pairs)
         return shapes.normal_pads([(0, 0) if pair is None else pair for pair in padding], self.shape)
 
@@ -252,7 +254,7 @@ class Joining(Movement):
     def _rolled(self, shift: int, dim: int) -> Self:
         dim = self._dim(dim, "roll")
         n = self.shape[dim]
-        shift = shift % n if n else 0
+        shift = index(shift) % n if n else 0
         return self if not shift else self._between(dim, n - shift, n).cat(self._between(dim, 0, n - shift), dim=dim)
 
 
@@ -268,7 +270,7 @@ def _listed(given: tuple[Any, ...], dim: int) -> tuple[Sequence[Any], int]:
     raises ArgumentError, KindError
     """
     if isinstance(given[0], list | tuple):
-        if not all(isinstance(item, int) for item in given[1:2]) or len(given) > 2:
+        if not all(isinstance(item, Integral) for item in given[1:2]) or len(given) > 2:
             raise ArgumentError("cat() and stack() take tensors one by one, or one list of them and a dimension")
         if not given[0]:
             raise ArgumentError("cat() and stack() of no tensors: give at least one")

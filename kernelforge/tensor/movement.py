@@ -6,7 +6,7 @@ dimensions count from the end everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Self
@@ -31,7 +31,7 @@ def flat(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def sequence(value: int | Sequence[int]) -> Sequence[int]:
     """One integer as a sequence of one."""
-    return (value,) if isinstance(value, int) else value
+    return value if isinstance(value, Iterable) else (value,)
 
 
 class Movement(Activations):

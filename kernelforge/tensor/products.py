@@ -6,7 +6,7 @@ out: matrix products, with something added, chained, or over chosen dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Self, TypeVar
 
@@ -115,7 +115,7 @@ class Products(Linalg):
 
         raises ShapeError
         """
-        if isinstance(dims, int):
+        if not isinstance(dims, Iterable):
             dims = (range(self.ndim - dims, self.ndim), range(dims))
         left, right = ([x._dim(dim, "tensordot") for dim in chosen] for x, chosen in zip((self, other), dims))
         first, second = self._single_sums(left, other, right), other._single_sums(right, self, left)

@@ -1,0 +1,36 @@
+"""NumPy's integers are integers wherever a dimension, a size or a number of places is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kernelforge
+from kernelforge import Tensor, nn
+
+FORMS: dict[str, Callable[[Tensor, Any], Any]] = {
+    "sum": lambda x, i: x.sum(i), "sums": lambda x, i: x.sum((i,)), "mean": lambda x, i: x.mean(i),
+    "max": lambda x, i: x.max(i), "argmax": lambda x, i: x.argmax(i), "std": lambda x, i: x.std(i),
+    "sort": lambda x, i: x.sort(i)[0], "median": lambda x, i: x.median(i)[0], "topk": lambda x, i: x.topk(i, i)[0],
+    "kthvalue": lambda x, i: x.kthvalue(i, i)[0], "softmax": lambda x, i: x.softmax(i),
+    "cumsum": lambda x, i: x.cumsum(i), "flip": lambda x, i: x.flip(i), "roll": lambda x, i: x.roll(i, i),
+    "squeeze": lambda x, i: x.squeeze(i), "unsqueeze": lambda x, i: x.unsqueeze(i),
+    "movedim": lambda x, i: x.movedim(0, i), "cat": lambda x, i: kernelforge.cat([x, x], i),
+    "stack": lambda x, i: kernelforge.stack([x, x], i), "split": lambda x, i: x.split(i, i)[0],
+    "chunk": lambda x, i: x.chunk(i, i)[0], "tensordot": lambda x, i: kernelforge.tensordot(x, x.T, i),
+    "pad": lambda x, i: nn.functional.pad(x, (i, i)), "norm": lambda x, i: x.norm(dim=i),
+    "convolution": lambda x, i: nn.functional.conv2d(x[None, None], Tensor.ones(1, 1, 2, 2), padding=i, stride=i),
+    "pool": lambda x, i: nn.functional.max_pool2d(x[None, None], i), "index": lambda x, i: x[i],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32])
+@pytest.mark.parametrize("form", FORMS)
+def test_numpy_integers_are_integers(form: str, kind: type) -> None:
+    x = Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
+    found, expected = FORMS[form](x, kind(1)), FORMS[form](x, 1)
+    assert found.shape == expected.shape and all(type(n) is int for n in found.shape)
+    np.testing.assert_array_equal(found.numpy(), expected.numpy())
