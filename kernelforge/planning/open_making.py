@@ -109,7 +109,20 @@ def of_constants(
     found = Formulas(tuple([constant(number) for number in met.numbers]), {}, {})
     plan = _planned(met, found, {}, given, leaves, device).plan
     slots = [constant(slot.size) for slot in plan.slots]
-    return OpenPlan(plan, found, {}, fixed, slots, {}, given, plan.preparations, [{}], name=met.name)
+    return _sound(OpenPlan(plan, found, {}, fixed, slots, {}, given, plan.preparations, [{}], name=met.name))
+
+
+def _sound(found: OpenPlan) -> OpenPlan:
+    """The plan, without what would be kept of constants that are arguments: they have no buffers.
+
+    raises Unfit where one is a result, which must have one
+    """
+    last = sum(slot.role == "leaf" for slot in found.plan.slots)
+    given = range(last - len(found.given), last)
+    if any(result in given for result in found.plan.results):
+        raise Unfit
+    found.preparations = [p for p in found.preparations if not any(leaf in given for leaf in p.leaves)]
+    return found
 
 
 def _planned(
@@ -132,7 +145,7 @@ def _planned(
         return record.node
 
     numbers = [formula(point) for formula in found.numbers]
-    if min(numbers) < 0:
+    if any(number < 0 for number in numbers):
         raise Unfit
     made = remade(met, numbers, leaf, constant_of)
     nodes = [made[i] for i in met.roots]
@@ -172,7 +185,7 @@ def joined_plan(
     granted = [*assumptions([one.noted for one in made], points)]
     granted += [formula for _, launch, _ in launches(first.steps, steps, slots) for formula in launch.assumed]
     may_fail = [formula for formula in dict.fromkeys(granted) if any(factor < 0 for factor, _ in formula.terms)]
-    return OpenPlan(first, found, parts, fixed, slots, steps, given, kept, points, assumed=may_fail)
+    return _sound(OpenPlan(first, found, parts, fixed, slots, steps, given, kept, points, assumed=may_fail))
 
 
 def _parts(

@@ -285,9 +285,6 @@ def _made(
         fixed = {place: column[0] for place, column in enumerate(columns) if place not in given}
         plan = joined_plan(made, points, found, fixed, given, _typical(family, found), Device[device].target)
         plan.name, plan.pattern = met.name, made[0].pattern
-        last = sum(slot.role == "leaf" for slot in plan.plan.slots)
-        if any(last - len(given) <= result < last for result in plan.plan.results):
-            raise Unfit  # a result that is an argument has no buffer
         return plan
     raise Unfit
 

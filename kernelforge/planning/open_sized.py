@@ -40,11 +40,17 @@ def compiled(found: OpenPlan, sizes: dict[str, int], device: str) -> int:
         raise Unfit
     missing = [x for _, x, _ in all_of if x.divisible(sizes) not in x.executables]
     programs = [replace(launch.program, divisible=launch.divisible(sizes)) for launch in missing]
-    new = list(dict.fromkeys(programs))
+    steps = [x for i, x in enumerate(found.plan.steps) if i not in found.steps and isinstance(x, Launch)]
+    if any(step.device != device for step in steps):
+        raise Unfit
+    steps = [step for step in steps if step.executable is None]
+    new = list(dict.fromkeys((*programs, *(step.program for step in steps))))
     compiled = dict(zip(new, Device[device].compile(new)))
     GlobalCounters.compiled += len(new)
     for launch, program in zip(missing, programs):
         launch.executables[program.divisible] = compiled[program]
+    for step in steps:
+        step.executable = compiled[step.program]
     return len(new)
 
 
@@ -101,8 +107,13 @@ def _sized(
             sequences=tuple([(slot, next(strides)) for slot, _ in step.sequences]),
             targets=tuple([(slot, next(strides)) for slot, _ in step.targets]),
         )
-    if not isinstance(opened, OpenLaunch) or not isinstance(step, Launch):
+    if not isinstance(step, Launch):
         return step
+    origins = {e: frozenset(_lines(told, found.name, met)) for e, told in step.origins.items()}
+    lines = tuple(dict.fromkeys(_lines(step.lines, found.name, met)))
+    if not isinstance(opened, OpenLaunch):
+        checks = tuple([_checked(check, check.size, found.name, met) for check in step.checks])
+        return replace(step, checks=checks, lines=lines, origins=origins)
     program = scaled(opened.program, sum(slots[i].nbytes for i in step.arguments))
     target = Device[step.device].target
     far = any(slots[i].nbytes >= target.l3 for i in step.writes)
@@ -110,8 +121,6 @@ def _sized(
     program = meant(opened, replace(program, grid=grid), found.points, sizes)
     checks = tuple([_checked(check, size(sizes), found.name, met) for check, size in zip(step.checks, opened.checks)])
     executable = opened.executables[opened.divisible(sizes)].sized(program, numbers)
-    origins = {e: frozenset(_lines(told, found.name, met)) for e, told in step.origins.items()}
-    lines = tuple(dict.fromkeys(_lines(step.lines, found.name, met)))
     return replace(step, program=program, executable=executable, checks=checks, lines=lines, origins=origins)
 
 

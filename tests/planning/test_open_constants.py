@@ -13,6 +13,7 @@ from kernelforge.calls import memory_forms
 from kernelforge.planning.numbered import beside_data, numbered
 from kernelforge.planning.open_plans import MOST_ALIKE, MOST_LEARNT
 from kernelforge.structure import structure
+from kernelforge.tensor.walking import walk
 from tests.forgotten import forget_plans
 
 SHAPE = (13, 7)
@@ -126,3 +127,47 @@ def test_limits_of_masks_stay_what_they_are() -> None:
     for k in range(8):
         expected = np.where(np.arange(7) < k, data(), 0)
         np.testing.assert_array_equal(where(Tensor.arange(7) < k, x, 0).numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.float64, np.bool_])
+def test_numbers_beside_one_number(dtype: type) -> None:
+    """A graph without any size."""
+    x = Tensor(np.asarray(1, dtype)).realize()
+    counts = compiled_by(lambda c: np.testing.assert_equal((x * c + c).item(), 2 * c), list(range(2, 12)))
+    assert not any(counts[MOST_ALIKE + 1 :]), counts
+
+
+def test_a_number_may_be_a_result() -> None:
+    x = Tensor(np.asarray(5, np.int32)).realize()
+    for k in range(2, 10):
+        assert (x * 0 + k).item() == k
+        doubled, same = x * k, x * 0 + k
+        Tensor.realize(doubled, same)
+        assert (doubled.item(), same.item()) == (5 * k, k)
+
+
+def test_an_error_is_told_with_the_line_and_the_operation_of_the_moment() -> None:
+    x, places = Tensor(np.arange(10.0)).realize(), Tensor(np.arange(6)).realize()
+    for k in range(4 + MOST_ALIKE):
+        if k < 5:
+            np.testing.assert_array_equal(x[places + k].numpy(), np.arange(6.0) + k)
+            continue
+        with pytest.raises(
+            IndexError, match=r"gather of float64 \[10\] by int64 \[6\](.|\n)*written at .*test_open_constants\.py"
+        ):
+            x[places + k].numpy()
+
+
+@pytest.mark.parametrize("lengths", [[5], [5, 6, 7, 9]])
+def test_what_is_made_of_a_number_is_not_kept_for_others(lengths: list[int]) -> None:
+    """Weights of a loop are laid out once, and that is kept while they are the same."""
+    rng = np.random.default_rng(0)
+    first, second = (rng.normal(0, 0.1, shape).astype(np.float32) for shape in ((48, 33), (33, 48)))
+    weight, other = Tensor(first).realize(), Tensor(second).realize()
+    for k in range(2 * MOST_ALIKE + 2):
+        state, x = (rng.random(shape, np.float32) for shape in ((3, 33), (lengths[k % len(lengths)], 3, 33)))
+        factor = np.float32(0.2 + 0.1 * k)
+        found = walk(lambda h, x, a, b: x + (h @ a.T) @ b.T, Tensor(state), [Tensor(x)], [weight * factor, other])
+        for row, value in zip(x, found.numpy()):
+            state = row + state @ (first * factor).T @ second.T
+            np.testing.assert_allclose(value, state, rtol=1e-3, atol=1e-3)
