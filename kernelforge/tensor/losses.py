@@ -183,10 +183,11 @@ class Losses(Neural):
     @composite
     def huber_loss(self, target: Self, delta: float = 1.0, reduction: str = "mean") -> Self:
         """d^2 / 2 for |d| <= delta, else delta (|d| - delta / 2), where d = self - target."""
-        gap = (self - self._same_shape(target, "huber_loss")).abs()
-        far = gap > delta
+        gap = self - self._same_shape(target, "huber_loss")
+        size = gap.abs()
+        far = size > delta
         near = far.where(0, gap)  # 2 gap, of which the other side's gradients take 0 times, may be infinite
-        return far.where(delta * (gap - 0.5 * delta), 0.5 * near.square())._loss(reduction)
+        return far.where(delta * (size - 0.5 * delta), 0.5 * near.square())._loss(reduction)
 
     @composite
     def smooth_l1_loss(self, target: Self, beta: float = 1.0, reduction: str = "mean") -> Self:

@@ -79,7 +79,7 @@ class Pooling(Convolution):
     ) -> Self | tuple[Self, Self]:
         """The maximum of each window of the last dimensions, as many as kernel_size has; padding never wins.
 
-        Of several equal maxima the first one gets the gradient, as in torch.
+        Of several equal maxima the first one gets the gradient, of several NaN the last one, as in torch.
 
         stride           the kernel_size when None
         ceil_mode        also the partial windows at the end
@@ -99,8 +99,8 @@ class Pooling(Convolution):
         ends: tuple[int, ...],
         wants_places: bool,
     ) -> Self:
-        """The maximum of each window, or the place of the first element that has it, or, where padding is all there is,
-        where the first tap after the padding before would be, as in torch.
+        """The maximum of each window, or the place of the element `_largest_at` takes, or, where padding is all there
+        is, where the first tap after the padding before would be, as in torch.
 
         ends  the padding before and after each dimension, in one row: such calls are known in C
         """
@@ -127,10 +127,18 @@ class Pooling(Convolution):
         return first.eq(n).where(nowhere, first)
 
     def _largest_at(self, places: Self, n: int, axes: tuple[int, ...]) -> tuple[Self, Self]:
-        """The maximum over axes, and the smallest of the places below n where it is; that one gets the gradient."""
+        """The maximum over axes, and the smallest of the places below n where it is; that one gets the gradient.
+
+        Of NaN it is the last one, as in torch: places of NaN come before all others, the last ones first.
+        """
         x = self.detach()
         largest = self.max(axes, keepdim=True)
-        first = (x.eq(largest.detach()) | x.isnan()).where(places, n).min(axes, keepdim=True)
+        found = x.eq(largest.detach()).where(places, n)
+        if x.dtype.is_float:
+            found = x.isnan().where(-1 - places, found)
+        first = found.min(axes, keepdim=True)
+        if x.dtype.is_float:
+            first = (first < 0).where(-1 - first, first)
         result = largest.reshape([size for i, size in enumerate(self.shape) if i not in axes])
         if self.dtype.is_float:
             picked = places.eq(first).where(self, 0)._reduce("add", axes, False, "max")

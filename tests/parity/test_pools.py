@@ -73,3 +73,21 @@ def test_means(rank, numpy_device):
         if rank > 1:
             options["divisor_override"] = [None, 1, 3, -2, 0][rng.integers(5)]
         compared(f"avg_pool{rank}d", x, options)
+
+
+@pytest.mark.parametrize("name, options", [
+    ("max_pool2d", {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ("adaptive_max_pool2d", {"output_size": (3, 4)}),
+    ("adaptive_max_pool2d", {"output_size": (2, 5)}),
+])  # fmt: skip
+def test_of_several_nan_the_last_is_the_largest(name, options, numpy_device):
+    rng = np.random.default_rng(0)
+    x = rng.choice([np.nan, np.inf, -np.inf, 0.0, 1.0, 2.0], (2, 3, 6, 10)).astype(np.float32)
+    options = {**options, "return_indices": True}
+    ours, theirs = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    found = getattr(functional, name)(ours, **options)
+    expected = getattr(torch.nn.functional, name)(theirs, **options)
+    found[0].backward(Tensor(np.arange(found[0].numel(), dtype=np.float32).reshape(found[0].shape)))
+    expected[0].backward(torch.arange(expected[0].numel(), dtype=torch.float32).reshape(expected[0].shape))
+    for mine, other in zip((*found, ours.grad), (*expected, theirs.grad)):
+        np.testing.assert_array_equal(mine.numpy(), other.detach().numpy())

@@ -99,9 +99,9 @@ def test_functions_that_give_places(name, numpy_device):
 
 
 @pytest.mark.parametrize("name", ["huber_loss", "smooth_l1_loss", "l1_loss"])
-def test_losses_of_infinite_gaps_have_gradients(name, numpy_device):
-    values = np.array([math.inf, -math.inf, 0.25, -1.0, 3.0], np.float32)
+def test_losses_of_infinite_and_unknown_gaps_have_gradients(name, numpy_device):
+    values = np.array([math.inf, -math.inf, 0.25, -1.0, 3.0, math.nan], np.float32)
     ours, theirs = Tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
-    getattr(functional, name)(ours, Tensor([0.0] * 5), reduction="sum").backward()
-    getattr(torch.nn.functional, name)(theirs, torch.zeros(5), reduction="sum").backward()
+    getattr(functional, name)(ours, Tensor([0.0] * 6), reduction="sum").backward()
+    getattr(torch.nn.functional, name)(theirs, torch.zeros(6), reduction="sum").backward()
     np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy())

@@ -66,7 +66,8 @@ def _adaptive_max(input: Tensor, output_size: OutputSizes, return_indices: bool,
 def _first_places(
     input: Tensor, starts: Sequence[Tensor], counts: Sequence[Tensor], lengths: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor]:
-    """The maximum of each box of the last dimensions, and its place among their elements, the first of equal ones.
+    """The maximum of each box of the last dimensions, and its place among their elements: the first of equal ones, the
+    last NaN.
 
     starts    for each dimension where the boxes begin along it, [m] or [.., m] with leading dimensions of the input
     counts    how many elements they have along it
@@ -91,9 +92,8 @@ def _first_places(
     index = places.expand(full).reshape(*lead, prod(grid) * within)
     boxes = input.reshape(*lead, prod(spatial)).gather(-1, index).reshape(*lead, *grid, within)
     boxes = inside.expand(full).reshape(boxes.shape).where(boxes, input.dtype.min)
-    best = boxes.detach().argmax(-1, keepdim=True)
-    found = index.reshape(boxes.shape).gather(-1, best).squeeze(-1)
-    return boxes.gather(-1, best).squeeze(-1), found.cast(dtypes.int64)
+    found, first = boxes._largest_at(index.reshape(boxes.shape), prod(spatial), (boxes.ndim - 1,))
+    return found, first.cast(dtypes.int64)
 
 
 @in_c
