@@ -12,7 +12,7 @@ from weakref import WeakSet
 from kernelforge.graph import SCATTERS, Node
 
 PROBABILITIES, OVERLAPS, WEIGHTS = -0x50524F42, -0x4F564552, -0x57454947
-CHANCES, BAGS = -0x4348414E, -0x42414753
+CHANCES, BAGS, ODDS = -0x4348414E, -0x42414753, -0x4F444453
 RULES: Final = {
     PROBABILITIES: "binary cross entropy takes probabilities and targets from 0 to 1 and found others; apply sigmoid() "
     "to scores, or use the function of logits",
@@ -21,7 +21,8 @@ RULES: Final = {
     WEIGHTS: "cov() found negative weights; they are how often an observation counts",
     CHANCES: "multinomial() found weights that are negative, infinite or NaN, or none above 0 in a row; they are what "
     "the chances are proportional to",
-    BAGS: "embedding_bag() found integers before the first offset, which are in no bag; the first offset is 0",
+    BAGS: "embedding_bag() takes offsets in order from 0, the first, to the number of integers, and found others",
+    ODDS: "bernoulli() takes probabilities from 0 to 1 and found others",
 }
 """What else a check may find: the int32 a value is picked from tells which rule the index stands for."""
 

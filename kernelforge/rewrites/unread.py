@@ -61,7 +61,13 @@ def _look(node: Node, box: Box) -> Node | None:
         return None
     with user_line(node.line):
         flat = graph.reshape(index, (index.size,))
-        return graph.reduce("max", graph.gather(graph.iota(size), flat, 0), (0,))
+        return graph.reduce("max", graph.gather(_told_by(node.src[0], size), flat, 0), (0,))
+
+
+def _told_by(source: Node, size: int) -> Node:
+    """Some values to look up: those given, where one for all may tell the rule an index stands for."""
+    is_rule = source.shape == (size,) and source.dtype.is_int and graph.uniform(source) is not None
+    return source if is_rule else graph.iota(size)
 
 
 def _is_given(index: Node) -> bool:

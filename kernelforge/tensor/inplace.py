@@ -16,12 +16,12 @@ from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, DTypeError, StateError
 from kernelforge.native import compiled
 from kernelforge.tensor.composite import shortcut
-from kernelforge.tensor.core import Operand, grad_enabled
+from kernelforge.tensor.core import Core, Operand, grad_enabled
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.generators import Generator, drawing
 from kernelforge.tensor.names import Names
 from kernelforge.tensor.protocols import Protocols
-from kernelforge.tensor.random import FRACTION_BITS
+from kernelforge.tensor.random import FRACTION_BITS, check_probability
 
 P = ParamSpec("P")
 T = TypeVar("T", bound="InPlace")
@@ -165,8 +165,15 @@ class InPlace(Protocols):
         return self._drawn_in_place(tries.ceil().clamp(1).cast(self.dtype))
 
     @drawing
-    def bernoulli_(self, p: float = 0.5, *, generator: Generator | None = None) -> Self:
-        """Itself, with 1 in each place with probability p, else 0."""
+    def bernoulli_(self, p: float | Self = 0.5, *, generator: Generator | None = None) -> Self:
+        """Itself, with 1 in each place with probability p, else 0; p may be a tensor of them.
+
+        raises ArgumentError for what is no probability, for elements of a tensor when the values are next synchronised
+        """
+        if isinstance(p, Core):
+            odds = p.expand(self.shape)._wide()
+            return self._in_place(odds.bernoulli().cast(self.dtype))
+        check_probability("bernoulli_", p)
         return self._in_place(self._drawn_by("_ones_with", p))
 
     @drawing

@@ -11,11 +11,12 @@ from contextlib import ContextDecorator
 from typing import Any, ClassVar, Final, Self
 
 from codegen.dtypes import DType, dtypes
-from kernelforge.errors import ArgumentError, ShapeError, StateError
+from kernelforge.errors import ShapeError, StateError
 from kernelforge.settings import TRAINING, Context
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import narrow_type
 from kernelforge.tensor.norms import Norms
+from kernelforge.tensor.random import check_probability
 
 _SMALLEST_NOISE: Final = 1e-38
 SELU_LIMIT: Final = -1.6732632423543772 * 1.0507009873554805  # of selu(x) for large negative x
@@ -51,12 +52,11 @@ class Neural(Norms, metaclass=TrainingMode):
 
     def dropout(self, p: float = 0.5) -> Self:
         """While training, each element 0 with probability p, else divided by 1 - p; otherwise the tensor itself."""
-        if not 0 <= p <= 1:
-            raise ArgumentError(f"dropout() takes a probability from 0 to 1, got {p}")
+        check_probability("dropout", p)
         if not TRAINING.value or p == 0:
             return self
         if p == 1:
-            return self._constant(0)
+            return self * 0
         return self._dropped(self._kept(p), p)
 
     @composite
@@ -66,6 +66,7 @@ class Neural(Norms, metaclass=TrainingMode):
 
     def dropout2d(self, p: float = 0.5) -> Self:
         """dropout() of whole channels of [N, C, ...]; dropout1d, dropout2d and dropout3d are one."""
+        check_probability("dropout", p)
         channels = self.new_ones(*self.shape[:2], *(1,) * (self.ndim - 2))
         return self * channels.dropout(p) if TRAINING.value else self
 
@@ -73,12 +74,11 @@ class Neural(Norms, metaclass=TrainingMode):
 
     def alpha_dropout(self, p: float = 0.5) -> Self:
         """dropout() that keeps mean 0 and variance 1: dropped elements become selu()'s limit, all are then scaled."""
-        if not 0 <= p <= 1:
-            raise ArgumentError(f"alpha_dropout() takes a probability from 0 to 1, got {p}")
+        check_probability("alpha_dropout", p)
         if not TRAINING.value or p == 0:
             return self
         if p == 1:
-            return self._constant(0)
+            return self * 0
         scale = ((1 - p) * (1 + p * SELU_LIMIT**2)) ** -0.5
         return self._kept(p).where(self, SELU_LIMIT) * scale - scale * SELU_LIMIT * p
 

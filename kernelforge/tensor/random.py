@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
+from kernelforge.checked import ODDS
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.graph import Node
 from kernelforge.held import hold
@@ -330,15 +331,31 @@ class Random(Alike):
 
     @drawing
     def bernoulli(self, p: float | None = None, *, generator: Generator | None = None) -> Self:
-        """1 with each element's probability, or with p, else 0, in this tensor's dtype."""
+        """1 with each element's probability, or with p, else 0, in this tensor's dtype.
+
+        raises ArgumentError for a p that is not in 0 to 1, or, when the values are next synchronised, for such elements
+        """
         _countable(self.shape)
+        if p is not None:
+            check_probability("bernoulli", p)
         return self._flipped(type(self)._state(self._node.device), p)
 
     @composite
     def _flipped(self, state: Self, p: float | None) -> Self:
         """bernoulli() of a call's key and counter."""
         drawn = self._fraction(*_words_of(state._node, self.shape), dtypes.float32)
-        return (drawn < (self.detach() if p is None else p)).cast(self.dtype)
+        return (drawn < (self._odds() if p is None else p)).cast(self.dtype)
+
+    def _odds(self) -> Self:
+        """Probabilities; to compute them is an error where they are none."""
+        p = self.detach()
+        return p._where_allowed((p >= 0) & (p <= 1), ODDS)  # type: ignore[attr-defined]
+
+
+def check_probability(what: str, p: float) -> None:
+    """raises ArgumentError for what is no probability"""
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"{what}() takes a probability from 0 to 1, got {p}")
 
 
 def _integers_of(dtype: DType) -> tuple[int, int]:

@@ -67,9 +67,25 @@ def test_bags_of_rows_hold_what_lies_between_their_offsets(mode):
             np.testing.assert_allclose(leaf.grad.numpy(), counts[:, None].repeat(3, 1))
 
 
-def test_integers_before_the_first_bag_are_an_error():
-    with pytest.raises(ValueError, match="first offset is 0"):
-        nn.functional.embedding_bag(Tensor([0, 1, 2]), Tensor(values(3, 2)), Tensor([1, 2])).numpy()
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("count, offsets", [
+    (3, [1, 2]), (3, [-1, 2]), (3, [0, 2, 1]), (3, [0, 4]), (3, [0, -1]), (3, [0, 1, 9]), (0, [0, 1]), (0, [-1]),
+    (2, []),
+])  # fmt: skip
+def test_offsets_of_bags_out_of_order_are_an_error(mode, count, offsets):
+    names, starts = Tensor(np.arange(count)), Tensor(np.array(offsets, np.int64))
+    for last in (False, True)[: len(offsets) + 1]:
+        with pytest.raises(ValueError, match="takes offsets in order|without an offset"):
+            found = nn.functional.embedding_bag(
+                names, Tensor(values(3, 2)), starts, mode=mode, include_last_offset=last
+            )
+            found.numpy()
+
+
+@pytest.mark.parametrize("offsets", [[0], [0, 0], [0, 0, 0]])
+def test_bags_of_nothing(offsets):
+    found = nn.functional.embedding_bag(Tensor(np.arange(0)), Tensor(values(3, 2)), Tensor(offsets), mode="sum")
+    assert found.tolist() == [[0, 0]] * len(offsets)
 
 
 @pytest.mark.parametrize("batch_first", [False, True])

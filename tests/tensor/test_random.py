@@ -7,7 +7,7 @@ import pytest
 
 import kernelforge
 from kernelforge import graph, nn
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.nn import functional
 from kernelforge.structure import structure
 from kernelforge.tensor import Tensor
@@ -301,3 +301,33 @@ def test_no_spread_is_below_zero():
     with pytest.raises(ValueError, match="standard deviation"):
         Tensor.normal(3, std=-1.0)
     assert Tensor.normal(3, mean=2.0, std=0).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("bad", [2, -0.1, math.nan, math.inf])
+def test_what_is_no_probability_is_an_error(bad, numpy_device):
+    """At once where it is a number; where it is an element, when the values are computed."""
+    x = Tensor.ones(2, 3, 4)
+    at_once = [lambda: x.clone().bernoulli_(bad), lambda: x.bernoulli(bad)]
+    drops = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+    for training in (False, True):
+        at_once += [lambda n=n, t=training: getattr(functional, n)(x, bad, t) for n in drops]
+    for refused in at_once:
+        with pytest.raises(ArgumentError, match="takes a probability from 0 to 1"):
+            refused()
+    odds = Tensor([0.5, bad, 1.0])
+    for draw in (odds.bernoulli, lambda: kernelforge.bernoulli(odds), lambda: Tensor.ones(3).bernoulli_(odds)):
+        found = draw()
+        with pytest.raises(ArgumentError, match="probabilities from 0 to 1"):
+            found.tolist()
+
+
+def test_probabilities_of_elements(device):
+    found = Tensor.ones(3, 4, dtype="int32").bernoulli_(Tensor([0.0, 1.0, 0.0, 1.0]))
+    assert found.dtype.name == "int32" and found.tolist() == [[0, 1, 0, 1]] * 3
+
+
+def test_dropping_everything_leaves_gradients(numpy_device):
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    for drop in (functional.dropout, functional.alpha_dropout):
+        drop(x, 1.0, True).sum().backward()
+        assert x.grad.tolist() == [0, 0]

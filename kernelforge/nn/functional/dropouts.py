@@ -9,6 +9,7 @@ from kernelforge.nn.functional.options import whole
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.neural import SELU_LIMIT
+from kernelforge.tensor.random import check_probability
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -47,6 +48,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """alpha_dropout() of whole channels of [N, C, ...]."""
+    check_probability("feature_alpha_dropout", p)
     if not training or p == 0:
         return input
     with Context(TRAINING=1):

@@ -110,7 +110,7 @@ def embedding_bag(
 
     include_last_offset   the last of [B + 1] offsets is where the last bag ends: what follows is in none
 
-    raises ShapeError, DTypeError, ValueError, this when the result is used for integers before the first offset
+    raises ShapeError, DTypeError, ValueError, this when the result is used for offsets out of order
     """
     if mode not in ("sum", "mean", "max"):
         raise ArgumentError("mode has to be one of sum, mean or max")
@@ -122,16 +122,30 @@ def embedding_bag(
         raise ShapeError(f"embedding_bag of {input.shape}: it takes [B, n] without offsets, or [n] with offsets")
     if offsets is None:
         bags, found = Tensor.arange(input.shape[0]).repeat_interleave(input.shape[1]), input.shape[0]
+    elif offsets.shape[0]:
+        bags, found = _bags(offsets, input.shape[0]), offsets.shape[0]
+    elif input.shape[0] or include_last_offset:
+        raise ArgumentError(f"embedding_bag of {input.shape[0]} integers without an offset; the first one is 0")
     else:
-        bags, found = offsets.searchsorted(Tensor.arange(input.shape[0]), right=True) - 1, offsets.shape[0]
-        bags = bags._where_allowed(bags >= 0, BAGS)
+        bags, found = input, 0
     flat = input.reshape(-1)
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.reshape(-1, 1)
     padding = None if padding_idx is None else padding_idx % weight.shape[0]
     combined = _bagged(rows, bags.cast(dtypes.int32), flat, found, mode, padding)
+    if offsets is not None and not input.shape[0]:
+        combined = combined._where_allowed(offsets.eq(0).unsqueeze(1).expand(combined.shape), BAGS)
     return combined[:-1] if offsets is not None and include_last_offset else combined  # without what is in no bag
+
+
+@composite
+def _bags(offsets: Tensor, count: int) -> Tensor:
+    """The bag of each of so many integers; to compute it is an error where offsets are not in order from 0 to them."""
+    first = Tensor.arange(offsets.shape[0]).eq(0)
+    least = first.where(0, offsets.roll(1, 0))
+    ordered = offsets._where_allowed((offsets >= least) & (offsets <= first.where(0, count)), BAGS)
+    return ordered.searchsorted(Tensor.arange(count), right=True) - 1
 
 
 @composite
