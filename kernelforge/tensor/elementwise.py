@@ -18,6 +18,7 @@ from kernelforge import graph
 from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.native import compiled
 from kernelforge.tensor.bits import Bits
+from kernelforge.tensor.comparing import COMPARISONS, beyond, mixed
 from kernelforge.tensor.composite import composite, is_spelling, of_tensors
 from kernelforge.tensor.core import Core, Operand, broadcast, broadcasts, narrow_type, pinned
 
@@ -28,7 +29,6 @@ _UNLIKE = {
 }  # fmt: skip
 """Operations that not all types have, or that change their operands' types, and what then becomes of these."""
 
-COMPARISONS = frozenset(("lt", "le", "eq", "ne"))
 _LARGEST_UNROLLED_POWER = 16
 ROUNDINGS = frozenset(("floor", "ceil", "trunc", "round"))
 
@@ -71,6 +71,8 @@ class Elementwise(Bits):
 
     def _combined(self, op: str, other: Operand, reverse: bool) -> Self:
         """An operation on operands of any shapes and types."""
+        if op in COMPARISONS and (found := self._compared(op, other, reverse)) is not None:
+            return self._wrap(found, None, 2)
         a, b, tracked = self._operands(other, reverse)
         if a.dtype is dtypes.bool and op in _LOGICAL:
             if op == "sub":
@@ -79,6 +81,16 @@ class Elementwise(Bits):
         elif op in _UNLIKE:
             a, b = getattr(self, _UNLIKE[op])(op, a, b, other, reverse)
         return self._wrap(graph.elementwise(op, a, b), None if op in COMPARISONS else tracked, 2)
+
+    def _compared(self, op: str, other: Operand, reverse: bool) -> graph.Node | None:
+        """A comparison of integers that no type of integers holds; None for others."""
+        if isinstance(other, Core):
+            a, b = broadcast(self._node, other._node)
+            return mixed(op, b, a) if reverse else mixed(op, a, b)
+        if not isinstance(other, int | np.integer):
+            return None
+        truth = beyond(op, int(other), self.dtype, reverse)
+        return None if truth is None else pinned(graph.full(self.shape, truth, dtypes.bool), self._node.device)
 
     def _dividing(
         self, op: str, a: graph.Node, b: graph.Node, other: Operand, reverse: bool
