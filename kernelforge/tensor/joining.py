@@ -22,6 +22,7 @@ from kernelforge.errors import ArgumentError, DTypeError, KindError, ModeError, 
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.create import as_shape
+from kernelforge.tensor.empties import with_empties
 from kernelforge.tensor.movement import Movement, flat, sequence
 
 
@@ -93,11 +94,12 @@ class Joining(Movement):
         if not any(pads):
             return self
         start, end = max(0, -pads[0]), max(0, -pads[1])
-        limit = {"reflect": n - 1, "circular": max(0, n - start - end)}.get(mode, max(kept))
+        inside = max(0, n - start - end)
+        limit = {"reflect": n - 1, "circular": n if inside else 0}.get(mode, max(kept))
         if max(kept) > limit or sum(pads) < -n:
             raise ShapeError(f"pad {pads} of dimension {dim} of {self.shape}: {mode} allows -{n} to {limit} elements")
-        if kept != pads and mode == "circular":
-            return self._between(dim, start, n - end)._mode_padded(mode, dim, kept)
+        if kept != pads and mode == "circular" and any(kept):
+            return self._between(dim, start, n - end)._wrapped(dim, kept)
         if kept != pads:
             wide = self._mode_padded(mode, dim, kept)
             return wide._between(dim, start, wide.shape[dim] - end)
@@ -107,11 +109,18 @@ class Joining(Movement):
             first, last = self._between(dim, 0, 1), self._between(dim, n - 1, n)
             front, back = (end.repeat_interleave(count, dim) for end, count in zip((first, last), pads))
         elif mode == "circular":
-            front, back = self._between(dim, n - before, n), self._between(dim, 0, after)
+            return self._wrapped(dim, kept)
         else:
             front, back = self._between(dim, 1, before + 1), self._between(dim, n - 1 - after, n - 1)
             front, back = front.flip(dim), back.flip(dim)
         return front.cat(self, back, dim=dim)
+
+    def _wrapped(self, dim: int, pads: tuple[int, int]) -> Self:
+        """With so many elements before and after them that are their own again, as often round as it takes."""
+        (before, after), n = pads, self.shape[dim]
+        rounds = before // n, after // n
+        first = self._between(dim, n - before % n, n)
+        return first.cat(*[self] * (rounds[0] + 1 + rounds[1]), self._between(dim, 0, after % n), dim=dim)
 
     # Repeating --------------------------------------------------------------------------------------------------
 
@@ -174,12 +183,13 @@ class Joining(Movement):
         if any(x.dtype is not first.dtype for x in rest):
             kind = promote(first.dtype, *[x.dtype for x in rest])
             first, *rest = [x.cast(kind) for x in (first, *rest)]
+        given = first, *rest
         if any(x.ndim != first.ndim for x in rest):
             first, *rest = _without_empty((first, *rest))
         tensors = (first, *rest)
         dim = first._dim(dim, "cat")
         shapes.joined_shape([x.shape for x in tensors], dim)
-        return first._joined(tensors, dim)
+        return with_empties(first._joined(tensors, dim), given)
 
     def _joined(self, tensors: tuple[Self, ...], dim: int) -> Self:
         """Each tensor padded with zeros to the whole length, and the first whose part a place belongs to selected."""
@@ -193,7 +203,7 @@ class Joining(Movement):
                 end += x.shape[dim]
                 ends.append(end)
         if not padded:
-            return tensors[0].cast(promote(*[x.dtype for x in tensors]))
+            padded = [tensors[0].cast(promote(*[x.dtype for x in tensors]))]
         result = padded[-1]
         for x, stop in zip(padded[-2::-1], ends[-2::-1]):
             result = (position < stop).where(x, result)

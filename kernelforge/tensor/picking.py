@@ -195,6 +195,9 @@ class Picking(Index):
         if not x.numel():
             return x
         chosen = chosen.flatten()
-        places = chosen.where(chosen.cumsum(0) - 1, 0)
-        found = self._of_its_kind(source.flatten())[places]
+        given = self._of_its_kind(source.flatten())
+        if given.shape[0]:
+            found = given[chosen.where(chosen.cumsum(0) - 1, 0)]
+        else:
+            found = given._zero_padded(0, 1, 0)[chosen.where(chosen.cumsum(0), 0)]
         return chosen.where(found, x.flatten()).reshape(x.shape)

@@ -13,6 +13,7 @@ from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, PlaceError, ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
+from kernelforge.tensor.empties import no_elements, with_empties
 from kernelforge.tensor.interchange import Interchange
 
 _REDUCTIONS: Final = {"sum": "add", "add": "add", "prod": "mul", "multiply": "mul", "amax": "max", "amin": "min"}
@@ -51,7 +52,7 @@ class Scatter(Interchange):
         [[2], [3]]
         """
         if not index.numel():
-            return self.new_zeros(*index.shape)
+            return no_elements(self, index.shape)
         if not self.shape:
             return self.reshape(1).gather(dim, index.reshape(-1)).reshape(index.shape)
         dim, places = self._along(dim, index, "gather")
@@ -82,7 +83,7 @@ class Scatter(Interchange):
             return self.cast(dtypes.int32)._scattered(dim, index, src.cast(dtypes.int32), mode).cast(dtypes.bool)  # type: ignore[attr-defined]
         if not index.numel() and index.dtype.is_int:
             self._dim(dim, "scatter")
-            return self
+            return with_empties(self, (self, src))
         dim, places = self._along(dim, index, "scatter")
         if src.ndim != index.ndim or any(m > n for m, n in zip(index.shape, src.shape)):
             raise ShapeError(f"scatter of {src.shape} with an index of {index.shape}: the source is smaller")

@@ -125,3 +125,19 @@ def test_smooth_resizing_by_factors(mode, factor, recompute, align, numpy_device
     found = functional.interpolate(Tensor(x), **options)
     expected = torch.nn.functional.interpolate(torch.tensor(x), **options)
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pads", [(-1, 2), (2, -1), (-1, -2), (-2, 6), (-3, 4), (-4, 5), (0, 6), (-2, -4)])
+def test_circular_pads_that_crop(pads, numpy_device):
+    x = np.arange(24, dtype=np.float32).reshape(1, 4, 6)
+    found = functional.pad(Tensor(x), pads, "circular")
+    np.testing.assert_array_equal(found.numpy(), F.pad(torch.tensor(x), pads, "circular").numpy())
+
+
+def test_circular_pads_go_round_as_often_as_it_takes(numpy_device):
+    x = Tensor([[0.0, 1, 2, 3, 4, 5]])  # torch reads of such a pad before the elements what it has not written
+    assert functional.pad(x, (6, -1), "circular").tolist() == [[4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4]]
+    assert functional.pad(x, (6, -4), "circular").tolist() == [[0, 1, 0, 1, 0, 1, 0, 1]]
+    for pads in [(6, -6), (7, 0), (-7, 2)]:
+        with pytest.raises(ShapeError):
+            functional.pad(x, pads, "circular")
