@@ -144,12 +144,23 @@ def _mul(a: Images, b: Images) -> Images:
 
 
 def _div(a: Images, b: Images) -> Images:
-    """a conj(b) / |b|^2, with both divided by the larger part of b, which a gradient need not see."""
-    scale = graph.detach(elementwise("max", *[elementwise("abs", part) for part in b]))
-    (ar, ai), (br, bi) = [[elementwise("div", part, scale) for part in x] for x in (a, b)]
-    real, imag = _mul((ar, ai), (br, elementwise("neg", bi)))
-    size = elementwise("add", elementwise("mul", br, br), elementwise("mul", bi, bi))
-    return elementwise("div", real, size), elementwise("div", imag, size)
+    """a conj(b) / |b|^2, with both divided by the larger part of b; by 0 it is each part divided by 0.
+
+    source  Smith, "Algorithm 116: Complex division", 1962
+    """
+    (ar, ai), (br, bi) = a, b
+    nought = graph.full(br.shape, 0, br.dtype)
+    turned = elementwise("not", elementwise("le", elementwise("abs", bi), elementwise("abs", br)))
+    larger, smaller = elementwise("where", turned, bi, br), elementwise("where", turned, br, bi)
+    by_zero = elementwise("and", elementwise("eq", larger, nought), elementwise("eq", smaller, nought))
+    ratio = elementwise("div", smaller, elementwise("where", by_zero, graph.full(br.shape, 1, br.dtype), larger))
+    size = elementwise("where", by_zero, nought, elementwise("add", larger, elementwise("mul", smaller, ratio)))
+    first, second = elementwise("where", turned, ai, ar), elementwise("where", turned, elementwise("neg", ar), ai)
+    real = elementwise("add", first, elementwise("mul", elementwise("where", turned, ar, ai), ratio))
+    across = elementwise("where", turned, elementwise("neg", ai), ar)
+    imag = elementwise("sub", second, elementwise("mul", across, ratio))
+    parts = [elementwise("where", by_zero, part, found) for part, found in zip(a, (real, imag), strict=True)]
+    return tuple([elementwise("div", part, size) for part in parts])
 
 
 def _combined(node: Node, x: Images) -> Images:

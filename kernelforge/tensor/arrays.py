@@ -24,6 +24,8 @@ def as_array(data: Any, wanted: DType | None = None) -> tuple[NDArray, DType]:
     raises ShapeError, DTypeError
     """
     if isinstance(data, np.ndarray | np.generic):
+        if isinstance(data, np.generic):
+            _check_real(np.asarray(data), wanted)
         try:
             return np.asarray(data), as_dtype(data.dtype)
         except DTypeError:
@@ -48,8 +50,7 @@ def _of_numbers(data: Any, wanted: DType | None) -> tuple[NDArray, DType]:
         raise ShapeError("the nested lists have different lengths; a tensor is rectangular") from None
     if wanted is dtypes.uint64 and array.dtype.kind == "f":
         array = np.array(_plain(data), np.uint64)  # numbers on either side of 2^63 became floats
-    if array.dtype.kind == "c" and wanted is not None and wanted.kind not in "bc" and array.imag.any():
-        raise DTypeError(f"complex numbers cannot be elements of {wanted}: give their real parts, or a complex dtype")
+    _check_real(array, wanted)
     if array.size == 0:
         return array.astype(np.float32), dtypes.default_float
     default = {
@@ -62,6 +63,12 @@ def _of_numbers(data: Any, wanted: DType | None) -> tuple[NDArray, DType]:
     if found.is_int and not (found.min <= array.min() and array.max() <= found.max):
         found = dtypes.int64
     return array, found
+
+
+def _check_real(array: NDArray, wanted: DType | None) -> None:
+    """raises DTypeError for complex numbers that are to be elements of a real type, and are none"""
+    if array.dtype.kind == "c" and wanted is not None and wanted.kind not in "bc" and array.imag.any():
+        raise DTypeError(f"complex numbers cannot be elements of {wanted}: give their real parts, or a complex dtype")
 
 
 def _plain(data: Any) -> Any:

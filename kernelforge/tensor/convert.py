@@ -214,10 +214,15 @@ class Convert(Random):
         return bool(self.item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._real_item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._real_item())
+
+    def _real_item(self) -> Any:
+        """item(), of a complex number that is a real one as that."""
+        value = self.item()
+        return value.real if isinstance(value, complex) and not value.imag else value
 
     def __index__(self) -> int:
         if not self.dtype.is_int:

@@ -168,6 +168,8 @@ class Create(Core):
         """
         sizes = as_shape(shape if isinstance(shape, tuple) else (shape,))
         if isinstance(fill_value, Core):
+            if dtype is not None and fill_value.dtype.is_complex and as_dtype(dtype).kind not in "bc":
+                raise DTypeError(f"{fill_value.dtype} cannot be elements of {dtype}: take its real part")
             value = fill_value._node if dtype is None else graph.cast(fill_value._node, as_dtype(dtype))
             return cls._made(expanded(value, sizes), device, requires_grad)
         value = fill_value.item() if isinstance(fill_value, np.generic) else fill_value

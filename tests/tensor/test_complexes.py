@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import kernelforge
 from codegen.dtypes import dtypes
 from kernelforge import Tensor
 from kernelforge.errors import KernelForgeError
@@ -240,3 +241,28 @@ def test_hyperbolic_tangents_far_along_the_imaginary_axis(a, b, numpy_device):
     found = Tensor(complex(a, b), dtype="complex128").tanh().numpy()
     assert np.isnan(found.imag) and (found.real == 0 if a == 0 else np.isnan(found.real))
     assert Tensor(complex(np.inf, b), dtype="complex128").tanh().real.item() == 1
+
+
+@pytest.mark.parametrize("name", ["complex64", "complex128"])
+def test_quotients_of_zeros_and_infinities(name, device):
+    with np.errstate(all="ignore"):
+        x, y = ODD.astype(name)[:, None], ODD.astype(name)
+        expected = x / y
+    for found, wanted in (
+        ((Tensor(x) / Tensor(y)).numpy(), expected),
+        ((Tensor(x) / 0).numpy(), (torch.tensor(x) / 0).numpy()),
+    ):
+        np.testing.assert_allclose(found.real, wanted.real, rtol=1e-6)
+        np.testing.assert_allclose(found.imag, wanted.imag, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_quotients_far_from_one_and_their_gradients(scale, numpy_device):
+    draws = np.random.default_rng(0)
+    a, b = ((draws.normal(size=40) + 1j * draws.normal(size=40)).astype(np.complex64) for _ in range(2))
+    b *= np.float32(scale)
+    ours, theirs = ([library.tensor(x, requires_grad=True) for x in (a, b)] for library in (kernelforge, torch))
+    for x, y in (ours, theirs):
+        (x / y).abs().sum().backward()
+    np.testing.assert_allclose(ours[0].grad.numpy(), theirs[0].grad.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(ours[1].grad.numpy(), theirs[1].grad.numpy(), rtol=1e-5)

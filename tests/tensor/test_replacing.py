@@ -106,6 +106,8 @@ def test_complex_arrays_are_not_put_among_real_ones(numpy_device):
         lambda: x.index_put_((Tensor([0, 1, 2]),), found),
         lambda: x.masked_scatter_(Tensor([True, True, False]), found),
         lambda: Tensor([1j, 2], dtype="float32"),
+        lambda: Tensor(np.complex64(1 + 2j), dtype="int32"),
+        lambda: Tensor.full((2,), found[0], dtype="float32"),
     ):
         with pytest.raises(DTypeError, match="cannot be"):
             refused()
