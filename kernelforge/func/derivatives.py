@@ -21,7 +21,7 @@ from kernelforge.func.trees import ends, filled, mapped, same_length, tensors
 from kernelforge.graph import Node, toposort
 from kernelforge.interning import find
 from kernelforge.tensor import Tensor, enable_grad
-from kernelforge.tensor.core import grad_enabled, leaves
+from kernelforge.tensor.core import former, grad_enabled, leaves
 from kernelforge.tensor.draws import Draws
 
 Places = int | Sequence[int]
@@ -75,7 +75,9 @@ def _returned(value: Tensor, depth: int) -> Tensor:
     """A result, a constant to later gradients unless something outside depends on what it was computed from."""
     if not value._tracked:
         return value
-    carries = grad_enabled.get() and any(node in leaves or _is_outer(node, depth) for node in toposort([value._node]))
+    carries = grad_enabled.get() and any(
+        node in leaves or node in former or _is_outer(node, depth) for node in toposort([value._node])
+    )
     return value if carries or depth else value.detach()
 
 

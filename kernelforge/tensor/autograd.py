@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce, wraps
+from functools import partial, reduce, wraps
 from types import TracebackType
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
@@ -19,7 +19,7 @@ from kernelforge.graph import Node
 from kernelforge.interning import new_node, set_apart
 from kernelforge.members import entries
 from kernelforge.recording import recorder, spelling
-from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
+from kernelforge.tensor.core import Core, computed, former, grad_enabled, leaves, pending, pinned
 from kernelforge.tensor.forgetting import forget, forgotten, is_lost
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
@@ -144,12 +144,13 @@ class Autograd(LowRank):
         """gradient(), None for a target this tensor does not depend on."""
         _catch_up(targets)
         places = _places(self._node)
-        nodes = [_place(places, target._node) for target in targets]
-        wanted = [node for node in nodes if node is not None]
-        _complain_if_forgotten(places, wanted if len(wanted) == len(nodes) else [])
+        nodes = [_nodes_used(places, target) for target in targets]
+        wanted = [node for used in nodes for node in used]
+        _complain_if_forgotten(places, wanted if all(nodes) else [])
         keep = {node: x._add_gradient for node, x in entries(retained) if node in places}  # type: ignore[attr-defined]
         found = iter(self._derivatives(cotangent, wanted, cuts, early=True, keep=keep))
-        return [None if node is None else x._as_hooked(next(found), self._tracked) for x, node in zip(targets, nodes)]
+        parts = [[next(found) for _ in used] for used in nodes]
+        return [x._as_hooked(_total(part), self._tracked) if part else None for x, part in zip(targets, parts)]
 
     def backward(
         self,
@@ -177,6 +178,7 @@ class Autograd(LowRank):
         places = _places(self._node)
         wanted = None if inputs is None else [inputs] if isinstance(inputs, Core) else list(inputs)
         reached = [(node, tensor) for node, tensor in entries(leaves) if node in places]  # see _place
+        reached += _of_the_past(places, [tensor for _, tensor in reached])
         targets: dict[Node, Self] = dict(reached)  # type: ignore[arg-type]
         targets.update({node: tensor for node, tensor in entries(retained) if node in places})  # type: ignore[misc]
         if wanted is not None:
@@ -189,8 +191,11 @@ class Autograd(LowRank):
                 "requires_grad=True, and compute outside no_grad()"
             )
         _catch_up(targets.values())
+        parts: dict[int, tuple[Self, list[Node | None]]] = {}
         for tensor, part in zip(targets.values(), self._derivatives(cotangent, list(targets))):
-            tensor._add_gradient(part, True if create_graph else None)
+            parts.setdefault(id(tensor), (tensor, []))[1].append(part)
+        for tensor, of_it in parts.values():
+            tensor._add_gradient(_total(of_it), True if create_graph else None)
         if not self._leaf and not (create_graph if retain_graph is None else retain_graph):
             self._tracked = None
         pending[id(self)] = self
@@ -203,10 +208,10 @@ class Autograd(LowRank):
         """
         found: dict[Node, Self] = {}
         for i, tensor in enumerate(inputs):
-            node = _place(places, tensor._node)
-            if node is None:
+            nodes = _nodes_used(places, tensor)
+            if not nodes:
                 raise StateError(f"backward(inputs=...): the tensor does not depend on input {i} of {tensor.shape}")
-            found[node] = tensor
+            found.update(dict.fromkeys(nodes, tensor))
         _complain_if_forgotten(places, list(found))
         return found
 
@@ -371,6 +376,30 @@ def _places(root: Node) -> dict[object, Node]:
         elif node in stops:
             stack += stops[node].inputs
     return places
+
+
+def _of_the_past(places: dict[object, Node], reached: Sequence[Core]) -> list[tuple[Node, Core]]:
+    """Leaves that changed since they were used, by the nodes they had then, but for those that are reached as they are:
+    where a loop carries on what earlier weights gave, gradients end at the change."""
+    if not former:
+        return []
+    known = set(map(id, reached))
+    found = [(node, tensor()) for node, tensor in list(former.items()) if node in places]
+    return [(node, x) for node, x in found if x is not None and x._leaf and id(x) not in known]
+
+
+def _nodes_used(places: dict[object, Node], tensor: Core) -> list[Node]:
+    """The nodes in the history that stand for a tensor: its own, or those it had before it changed."""
+    node = _place(places, tensor._node)
+    if node is not None:
+        return [node]
+    return [node for node, x in _of_the_past(places, ()) if x is tensor]
+
+
+def _total(parts: Sequence[Node | None]) -> Node | None:
+    """The sum of parts of a gradient; None stands for 0."""
+    found = [part for part in parts if part is not None]
+    return reduce(partial(graph.elementwise, "add"), found) if found else None
 
 
 def _place(places: dict[object, Node], target: Node) -> Node | None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextvars import ContextVar
-from sys import _getframe
+from sys import _getframe, getrefcount
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,8 @@ narrow_type: Final[ContextVar[DType | None]] = ContextVar("narrow_type", default
 broadcasts: Final[tuple[dict[str, Any], dict[str, Any]]] = ({}, {})  # recipes by operation; for operands exchanged
 _new: Final = object.__new__
 leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
+former: Final[WeakKeyDictionary[Node, ref[Core]]] = WeakKeyDictionary()  # of nodes it had when it was used
+_UNUSED: Final = 3  # references to a node that nothing was computed from: the tensor's, and those of who counts
 pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # changed; computed with what shares work
 
 
@@ -455,8 +457,11 @@ class Core(_Fields):
             active.changing(self, by)
         if self._leaf:
             node = self._unshared(node)
-            if leaves.get(self._node) is self:
-                del leaves[self._node]
+            before = self._node
+            if leaves.get(before) is self:
+                del leaves[before]
+                if getrefcount(before) > _UNUSED:
+                    former[before] = ref(self)
             leaves[node] = self
         self._node = node
 
