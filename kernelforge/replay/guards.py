@@ -28,7 +28,7 @@ from kernelforge.replay.holders import (
     Names,
     Numbers,
 )
-from kernelforge.replay.kinds import is_a
+from kernelforge.replay.kinds import attributes_in, is_a
 from kernelforge.replay.others import Opened, Passing, check_not_iterator, is_value
 from kernelforge.replay.state import SIMPLE, Snapshot
 from kernelforge.replay.weakly import Weakly
@@ -60,7 +60,7 @@ def is_same(old: Any, new: Any) -> bool:
 
 def _has_same_attributes(old: Any, new: Any) -> bool:
     """Whether the attributes of two values of the same type, which most have none of, are the very same objects."""
-    ours, theirs = getattr(old, "__dict__", None), getattr(new, "__dict__", None)
+    ours, theirs = attributes_in(old), attributes_in(new)
     if not ours and not theirs:
         return True
     return ours is not None and theirs is not None and ours.keys() == theirs.keys() and all(
@@ -261,11 +261,15 @@ def _of_names(owner: Mapping[str, Any], names: list[str], size: int) -> Callable
 def _of_attributes(
     holder: Attributes, names: list[str], counting: frozenset[str] | None, size: int
 ) -> Callable[[], Sequence[Any]]:
-    owner, found, kind = holder.owner, vars(holder.owner), type(holder.owner)
+    owner, found, kind = holder.owner, attributes_in(holder.owner), type(holder.owner)
     get, barred, keys = _picked(found, names), _barred(owner, names, counting), found.keys()
 
     def values() -> Sequence[Any]:
-        if len(found) != size or type(owner) is not kind or owner.__dict__ is not found:
+        try:
+            inside = owner.__dict__
+        except Exception:
+            inside = attributes_in(owner)
+        if len(found) != size or type(owner) is not kind or inside is not found:
             raise KeyError("attributes were added or removed, or those of another class count")
         if barred and not keys.isdisjoint(barred):
             raise KeyError("an attribute is there that was not")
@@ -276,7 +280,7 @@ def _of_attributes(
 
 def _barred(owner: Any, names: Sequence[str], counting: frozenset[str] | None) -> frozenset[str]:
     """What an object's dict must not come to have: its number of names tells only where all of them are read."""
-    if counting is None or all(name in names for name in getattr(owner, "__dict__", ())):
+    if counting is None or all(name in names for name in attributes_in(owner) or ()):
         return frozenset()
     return counting.difference(names, getattr(type(owner), "unguarded", ()))
 
@@ -289,13 +293,13 @@ def _of_slots(
     could = holder.seen(dict.fromkeys(holder.slots), counting)
     absent = [name for name in could if name not in names and name not in getattr(kind, "unguarded", ())]
     get = attrgetter(*names) if names else None
-    one, inside = len(names) == 1, getattr(owner, "__dict__", ())
+    one, inside = len(names) == 1, attributes_in(owner)
     barred = _barred(owner, names, counting)
 
     def values() -> Sequence[Any]:
-        if type(owner) is not kind or getattr(owner, "__dict__", ()) is not inside or len(inside) != size:
+        if type(owner) is not kind or attributes_in(owner) is not inside or len(inside or ()) != size:
             raise KeyError("attributes were added or removed, or those of another class count")
-        if any(hasattr(owner, name) for name in absent) or not barred.isdisjoint(inside):
+        if any(hasattr(owner, name) for name in absent) or not barred.isdisjoint(inside or ()):
             raise KeyError("an attribute is there that was not")
         found = get(owner) if get is not None else ()
         return (found,) if one else found

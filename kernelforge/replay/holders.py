@@ -16,7 +16,7 @@ from weakref import ref
 from kernelforge.errors import JitError
 from kernelforge.later import Later
 from kernelforge.replay.codes import WHOLE
-from kernelforge.replay.kinds import is_a
+from kernelforge.replay.kinds import attributes_in, is_a
 
 MISSING: Final = object()
 BASES: Final = sys.intern("__mro__")  # under which the bases of a class are found
@@ -122,10 +122,10 @@ class Attributes(Holder):
         return tuple(_in_full(cls, name) for cls, name in names if name not in ("__dict__", "__weakref__"))
 
     def size(self) -> int:
-        return len(getattr(self.owner, "__dict__", ()))
+        return len(attributes_in(self.owner) or ())
 
     def items(self) -> dict[Any, Any]:
-        found = dict(getattr(self.owner, "__dict__", {}))
+        found = dict(attributes_in(self.owner) or {})
         found.update((name, getattr(self.owner, name)) for name in self.slots if hasattr(self.owner, name))
         unguarded = getattr(type(self.owner), "unguarded", ())
         if is_a(self.owner, type):

@@ -1,6 +1,6 @@
 """What a value is, whatever it says: no code of its class runs.
 
-Comes in: a value and classes.  Goes out: whether it is of one of them.
+Comes in: a value and classes.  Goes out: whether it is of one of them, and what attributes it has.
 """
 
 from __future__ import annotations
@@ -22,4 +22,22 @@ else:
         return issubclass(type(value), kinds)
 
 
-__all__ = ["is_a"]
+def attributes_in(value: Any) -> Any:
+    """The dict of a value's attributes, also of one whose class keeps it to itself; None where it has none.
+
+    >>> class Hidden:
+    ...     def __getattribute__(self, name):
+    ...         raise AttributeError(name)
+    >>> hasattr(Hidden(), "__dict__"), attributes_in(Hidden())
+    (False, {})
+    """
+    try:
+        return value.__dict__
+    except Exception:
+        try:
+            return object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            return None
+
+
+__all__ = ["attributes_in", "is_a"]

@@ -22,7 +22,7 @@ import numpy as np
 from kernelforge.errors import JitError
 from kernelforge.replay.contexts import places_of
 from kernelforge.replay.holders import MISSING, Entries, Holder
-from kernelforge.replay.kinds import is_a
+from kernelforge.replay.kinds import attributes_in, is_a
 from kernelforge.tensor import Tensor
 
 IN_MEMORY: Final = (io.StringIO, io.BytesIO)
@@ -170,8 +170,8 @@ class Remembered(Entries):
 
     def results(self) -> list[Any]:
         """What it remembers, as far as tensors may be in that."""
-        book = _memory(self.owner)
-        found = [one for one in gc.get_referents(self.owner) if one is not book and one is not self.owner.__dict__]
+        book, own = _memory(self.owner), attributes_in(self.owner)
+        found = [one for one in gc.get_referents(self.owner) if one is not book and one is not own]
         return [one for one in (*found, *book.values()) if is_a(one, Tensor | tuple | list | dict)]
 
 

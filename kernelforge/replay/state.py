@@ -45,7 +45,7 @@ from kernelforge.replay.holders import (
     Subclasses,
 )
 from kernelforge.replay.identities import asks_by_name
-from kernelforge.replay.kinds import is_a
+from kernelforge.replay.kinds import attributes_in, is_a
 from kernelforge.replay.others import Given, Raised, of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
@@ -187,7 +187,7 @@ def _of_object(value: Any, path: str) -> Parts:
 def _attributes(value: Any, path: str) -> list[Holder]:
     if is_a(value, Node | Buffer):
         return []
-    has_any = hasattr(value, "__dict__") or any(vars(cls).get("__slots__") for cls in type(value).__mro__)
+    has_any = attributes_in(value) is not None or any(vars(cls).get("__slots__") for cls in type(value).__mro__)
     return [Attributes(path, value)] if has_any else []
 
 

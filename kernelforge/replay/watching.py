@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from kernelforge import kinds
 from kernelforge.replay.codes import looks_further
+from kernelforge.replay.kinds import is_a
 from kernelforge.replay.others import IN_MEMORY
 from kernelforge.replay.registered import Pair, asked_in, asks
 from kernelforge.replay.state import is_library, is_ours, is_written
@@ -129,7 +130,7 @@ class Watch:
             self._note(frame, _OF_C[function])
         elif function in _OF_USERS:
             self._notes_itself(frame, function)
-        elif isinstance(owner := getattr(function, "__self__", None), _OWNERS):
+        elif is_a(owner := getattr(function, "__self__", None), _OWNERS):
             self._note_method(frame, owner, function.__name__)
 
     def called(self, frame: FrameType) -> None:
@@ -157,7 +158,7 @@ class Watch:
         if is_ours(code.co_filename):
             return
         first = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-        cls = first if isinstance(first, type) else type(first) if code.co_argcount else None
+        cls = first if is_a(first, type) else type(first) if code.co_argcount else None
         if (id(code), cls) not in self.libraries and _runs_for_user(frame):
             self.libraries[id(code), cls] = code, frame.f_globals, cls
 

@@ -343,6 +343,29 @@ def managed_by_a_generator() -> tuple[Read, list[Change]]:
     return read, [set_scale]
 
 
+class Shy:
+    """Tells nothing of itself but what it was given."""
+
+    def __init__(self, error: type[Exception], **given: float) -> None:
+        object.__setattr__(self, "error", error)
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise object.__getattribute__(self, "error")(name)
+        return object.__getattribute__(self, name)
+
+
+def objects_that_tell_nothing_of_themselves() -> tuple[Read, list[Change]]:
+    kinds = [Shy(error, scale=2.0) for error in (AttributeError, RuntimeError)]
+
+    def change(one: Shy, **to: float) -> Change:
+        return lambda: [object.__setattr__(one, name, value) for name, value in to.items()]
+
+    return lambda: [one.scale for one in kinds], [change(one, scale=n) for n, one in enumerate(kinds)]
+
+
 WAYS = [
     keys_of_a_dict, types_of_keys, types_of_members, keywords_of_a_partial_function, a_base_class, a_metaclass,
     special_methods, a_method_of_an_enumeration, methods_of_plain_values, attributes_of_plain_values,
@@ -350,6 +373,7 @@ WAYS = [
     attributes_of_a_function, slots_and_other_attributes, the_standard_library, buffers,
     variables_of_contexts_and_threads, weakly_held, weakly_held_that_go, objects_of_c_that_are_compared,
     texts_of_objects, functions_that_remember, functions_by_type, managed_by_a_generator,
+    objects_that_tell_nothing_of_themselves,
 ]  # fmt: skip
 
 
