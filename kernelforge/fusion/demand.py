@@ -30,6 +30,11 @@ PASSED: Final = VIEWS | {"detach", "contiguous", "copy"}
 AXIS_NAMES: Final = "ijklmnopq"
 
 
+MOST_LOOKED_AT: Final = 16  # reductions below a store that its axes are chosen by, while
+ALL_LOOKED_AT: Final = 64  # are not reached; one for each store that follows
+OFTEN: Final = 2.5  # walks for each demand allowed: where many reductions follow each other, most are tried axes
+
+
 class TooManyDemands(Exception):
     """A group demands more than the cap, or more look-ups of look-ups: it must be cut."""
 
@@ -100,7 +105,8 @@ class Demands:
         self._places: dict[Node, list[Place]] = {}
         self._cut_axes: dict[Shape, tuple[tuple[Axis, ...], ...]] = {}
         self._attempts: dict[Demand, tuple[tuple[Axis, ...], dict[Key, Demand]]] = {}
-        self._fresh = self._stand_ins = 0
+        self._fresh = self._stand_ins = self._walked = 0
+        self._looks = ALL_LOOKED_AT
 
     def add_store(self, nodes: Sequence[Node]) -> tuple[Axis, ...]:
         """Demands nodes of one shape everywhere; returns its axes, those of earlier stores where demands repeat.
@@ -153,7 +159,8 @@ class Demands:
         root = self._demand(node, index, guards, new, todo)
         while todo:
             self._expand(todo.pop(), new, todo)
-            if len(self._known) + len(new) > self.cap:
+            self._walked += 1
+            if len(self._known) + len(new) > self.cap or self._walked > OFTEN * self.cap:
                 raise TooManyDemands
         return root
 
@@ -326,11 +333,12 @@ class Demands:
 
     def _repeated_by_stores(self, tried: dict[Key, Demand], fresh: tuple[Axis, ...]) -> dict[Axis, Axis]:
         """Known axes for the axes of a store, looking below its reductions, whose axes are free to follow."""
-        axes, looked_at = list(fresh), 0
+        axes = list(fresh)
         found = list(tried.values())
         waiting = [d for d in found if d.kind == "reduce" and not d.needs]
-        while waiting and looked_at < 16:
-            demand, looked_at = waiting.pop(0), looked_at + 1
+        left = min(MOST_LOOKED_AT, max(1, self._looks))
+        while waiting and left:
+            demand, left, self._looks = waiting.pop(0), left - 1, self._looks - 1
             bound, below = self._attempt(demand)
             axes += bound
             waiting += [d for d in below.values() if d.kind == "reduce" and not d.needs]
