@@ -10,7 +10,7 @@ Transforms along several dimensions are transforms along one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, ShapeError
@@ -71,7 +71,7 @@ def _chosen(x: Tensor, s: Sizes, dim: Dims, what: str) -> list[tuple[int | None,
             raise ShapeError(f"{what} of {x.shape} with s={s}: more sizes than dimensions")
         dims = list(range(x.ndim - count, x.ndim))
     else:
-        dims = [dim] if isinstance(dim, int) else list(dim)
+        dims = list(dim) if isinstance(dim, Iterable) else [dim]
     if s is not None and len(s) != len(dims):
         raise ArgumentError(f"{what} with s={s} along dimensions {dims}: one size for each is needed")
     if len({d % x.ndim if x.ndim else d for d in dims}) < len(dims):
@@ -181,5 +181,5 @@ def ifftshift(input: Tensor, dim: Dims = None) -> Tensor:
 
 
 def _shifted(x: Tensor, dim: Dims, amount: Callable[[int], int]) -> Tensor:
-    dims = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    dims = tuple(range(x.ndim)) if dim is None else tuple(dim) if isinstance(dim, Iterable) else (dim,)
     return x.roll(tuple([amount(x.shape[d]) for d in dims]), dims) if dims else x

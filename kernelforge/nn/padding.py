@@ -5,7 +5,7 @@ Comes in: an amount, or (before, after) of the last dimension, then of the one b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from kernelforge.errors import ShapeError
@@ -22,7 +22,7 @@ class _Padding(Module):
     value: float = 0.0
 
     def __init__(self, padding: int | Sequence[int]) -> None:
-        self.padding = (padding,) * (2 * self.rank) if isinstance(padding, int) else tuple(padding)
+        self.padding = tuple(padding) if isinstance(padding, Iterable) else (padding,) * (2 * self.rank)
         if len(self.padding) != 2 * self.rank:
             raise ShapeError(f"{type(self).__name__} takes {2 * self.rank} amounts, got {self.padding}")
 

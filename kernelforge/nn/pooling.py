@@ -5,7 +5,7 @@ Comes in: window parameters.  Goes out: modules that call the functions of nn.fu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from kernelforge.errors import ArgumentError
@@ -172,7 +172,7 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ) -> None:
         window, step, margin = (
-            (value,) if isinstance(value, int) else value
+            value if isinstance(value, Iterable) else (value,)
             for value in (kernel_size, kernel_size if stride is None else stride, padding)
         )
         self._keep(

@@ -6,8 +6,9 @@ shape: unique(), unique_consecutive() and bincount() compute for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
+from operator import index
 from typing import Any, Self
 
 import numpy as np
@@ -117,6 +118,7 @@ class Counting(Statistics):
             raise ShapeError(f"bincount of {self.shape}: it takes a vector, and weights of the same shape")
         if not self.dtype.is_int:
             raise DTypeError(f"bincount() takes integers, got {self.dtype}")
+        minlength = index(minlength)
         if minlength < 0:
             raise ArgumentError(f"bincount() makes a vector of at least minlength elements, got {minlength}")
         if weights is not None and not weights.dtype.is_float:
@@ -150,6 +152,7 @@ class Counting(Statistics):
 
         min, max   both equal: the smallest and the largest element; elements outside are not counted
         """
+        bins = index(bins)
         if bins < 1 or max < min:
             raise ArgumentError(f"histc() needs at least one bin and min <= max, got {bins} bins from {min} to {max}")
         return self.detach().flatten()._equally_parted(bins, min, max)
@@ -202,13 +205,13 @@ class Counting(Statistics):
         if self.ndim < 2:
             raise ShapeError(f"histogramdd() takes points side by side, [count, dimensions], got {self.shape}")
         points = self.detach()._floating().reshape(-1, self.shape[-1])
-        parts = [bins] * points.shape[1] if isinstance(bins, int) else bins
+        parts = bins if isinstance(bins, Iterable) else [bins] * points.shape[1]
         if len(parts) != points.shape[1] or (range is not None and len(range) != 2 * len(parts)):
             raise ArgumentError(f"histogramdd() of {self.shape} takes bins and two ends for each dimension")
         place, edges = points[:0], []
         for number, (x, part) in enumerate(zip(points.unbind(1), parts)):
             ends = None if range is None else (range[2 * number], range[2 * number + 1])
-            edges.append(x._equal_parts(part, ends) if isinstance(part, int) else part.cast(x.dtype))
+            edges.append(part.cast(x.dtype) if isinstance(part, Counting) else x._equal_parts(part, ends))
             at = x._part_of(edges[-1])
             place = at if not number else place._part_of_both(at, edges[-1].shape[0] - 1)
         shape = [x.shape[0] - 1 for x in edges]

@@ -6,6 +6,7 @@ diagonals, and matrices with one side of a diagonal set to zero.
 
 from __future__ import annotations
 
+from operator import index
 from typing import Self
 
 from kernelforge import graph
@@ -22,7 +23,7 @@ class Diagonals(Widths):
     @composite
     def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
         """The elements [i, i + offset] of dimensions dim1 and dim2, which one last dimension replaces."""
-        dim1, dim2 = self._dim(dim1, "diagonal"), self._dim(dim2, "diagonal")
+        dim1, dim2, offset = self._dim(dim1, "diagonal"), self._dim(dim2, "diagonal"), index(offset)
         if dim1 == dim2:
             raise ShapeError(f"diagonal of {self.shape} takes two different dimensions, got {dim1} twice")
         rest = [dim for dim in range(self.ndim) if dim not in (dim1, dim2)]
@@ -52,7 +53,7 @@ class Diagonals(Widths):
         """
         if not self.ndim:
             raise ShapeError("diag_embed() takes a vector or a batch of them, got a tensor without dimensions")
-        dim1, dim2 = self._dim(dim1, "diag_embed", 1), self._dim(dim2, "diag_embed", 1)
+        dim1, dim2, offset = self._dim(dim1, "diag_embed", 1), self._dim(dim2, "diag_embed", 1), index(offset)
         if dim1 == dim2:
             raise ShapeError(f"diag_embed of {self.shape} takes two different dimensions, got {dim1} twice")
         n, last = self.shape[-1] + abs(offset), self.ndim - 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from math import prod
+from operator import index
 from typing import Any, Final, Self
 
 from codegen.dtypes import DType, dtypes
@@ -101,7 +102,7 @@ class Fourier(Factors):
     def _irfft(self, n: int | None, dim: int, norm: str | None, forward: bool) -> Self:
         """The real numbers whose transform begins with these; of their conjugates if forward."""
         dim = self._dim(dim, "irfft")
-        n = 2 * (self.shape[dim] - 1) if n is None else n
+        n = 2 * (self.shape[dim] - 1) if n is None else index(n)
         if n < 1:
             raise ArgumentError(f"irfft to {n} elements: n is at least 1; one frequency needs n=1")
         x, _ = self._resized_along(dim, n // 2 + 1, "irfft")
@@ -121,7 +122,7 @@ class Fourier(Factors):
         if not self.ndim:
             raise AxisError(f"{what} of a tensor without dimensions: it has none to transform along")
         place = self._dim(dim, what)
-        n = self.shape[place] if n is None else n
+        n = self.shape[place] if n is None else index(n)
         if n < 1:
             raise ArgumentError(f"{what} of {n} elements along dimension {dim} of {self.shape}: n is at least 1")
         x = self.movedim(place, -1)

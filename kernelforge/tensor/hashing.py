@@ -8,7 +8,7 @@ source  G. Bertoni et al., "The Keccak reference", 2011; FIPS 202
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Final, Self
 
@@ -69,7 +69,7 @@ class Hashing(Rearranging):
         """
         if mode:
             raise ArgumentError(f"hash_tensor() knows mode 0 alone, exclusive or, got {mode}")
-        given = (dim,) if isinstance(dim, int) else tuple(dim) or range(self.ndim)
+        given = (tuple(dim) or range(self.ndim)) if isinstance(dim, Iterable) else (dim,)
         axes = [self._dim(d, "hash_tensor") for d in given]
         if not self.numel() and len(axes) == self.ndim:
             raise ShapeError(f"hash_tensor() of {self.shape}: there are no elements to combine; give dim")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import prod
+from operator import index
 from typing import Any, Self
 
 import numpy as np
@@ -199,7 +200,8 @@ class Movement(Activations):
         """The part from start to stop of each dimension; None keeps all of it."""
         if len(arg) != self.ndim:
             raise ShapeError(f"shrink of {self.shape} takes {self.ndim} (start, stop) pairs, got {len(arg)}")
-        bounds = tuple([(0, n) if pair is None else (pair[0], pair[1]) for n, pair in zip(self.shape, arg)])
+        pairs = [(0, n) if pair is None else pair for n, pair in zip(self.shape, arg)]
+        bounds = tuple([(index(start), index(stop)) for start, stop in pairs])
         if any(not 0 <= start <= stop <= n for n, (start, stop) in zip(self.shape, bounds)):
             raise ShapeError(f"shrink of {self.shape} to {bounds}: bounds must satisfy 0 <= start <= stop <= size")
         return self._view(graph.shrink(self._node, bounds), ("shrink", bounds))
@@ -217,7 +219,7 @@ class Movement(Activations):
         """
         if isinstance(start, Core) and (start.shape or not start.dtype.is_int):
             raise DTypeError(f"narrow() starts at an integer, or a tensor of one, got {start.dtype} {start.shape}")
-        dim, start = self._dim(dim, "narrow"), int(start)  # type: ignore[arg-type]
+        dim, start, length = self._dim(dim, "narrow"), int(start), index(length)  # type: ignore[arg-type]
         n = self.shape[dim]
         if not -n <= start <= n:
             raise PlaceError(f"narrow of {self.shape} along dimension {dim}: start {start} is not in -{n} .. {n}")
@@ -249,6 +251,7 @@ class Movement(Activations):
     @viewing
     def chunk(self, chunks: int, dim: int = 0) -> list[Self]:
         """At most `chunks` parts of dimension dim, of equal size but for the last."""
+        chunks = index(chunks)
         if chunks <= 0:
             raise ShapeError(f"chunk() needs at least one chunk, got {chunks}")
         n = self.shape[self._dim(dim, "chunk")]
@@ -264,7 +267,8 @@ class Movement(Activations):
         n = self.shape[self._dim(dim, "tensor_split")]
         if isinstance(parts, Core):
             return self.tensor_split(np.asarray(parts).tolist(), dim)
-        if isinstance(parts, int):
+        if not isinstance(parts, Iterable):
+            parts = index(parts)
             if parts < 1:
                 raise ShapeError(f"tensor_split() needs at least one part, got {parts}")
             return self.split([n // parts + (i < n % parts) for i in range(parts)], dim)

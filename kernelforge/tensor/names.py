@@ -5,7 +5,7 @@ Comes in: nothing.  Goes out: the methods of the classes below under second name
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any, Self
 
@@ -59,7 +59,7 @@ class Names(Autograd):
 
         raises ShapeError
         """
-        return broadcast_shapes((), *[(x,) if isinstance(x, int) else tuple(x) for x in shapes])
+        return broadcast_shapes((), *[tuple(x) if isinstance(x, Iterable) else (x,) for x in shapes])
 
     @staticmethod
     def is_tensor(obj: Any) -> bool:

@@ -5,8 +5,9 @@ Comes in: tensors [..., spatial] and window parameters.  Goes out: reductions ov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
+from operator import index
 from typing import Literal, Self, overload
 
 from codegen.dtypes import dtypes
@@ -31,7 +32,7 @@ class Pooling(Convolution):
 
         raises ShapeError
         """
-        window = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
+        window = tuple(kernel_size) if isinstance(kernel_size, Iterable) else (kernel_size,) * 2
         rank = len(window)
         if self.ndim < rank:
             raise ShapeError(f"{what} with a window of {window} on {self.shape}: there are fewer dimensions than that")
@@ -185,7 +186,7 @@ class Pooling(Convolution):
         ceil_mode: bool = False,
     ) -> Self:
         """max_pool2d over the last dimension alone."""
-        window = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
+        window = kernel_size if isinstance(kernel_size, Iterable) else (kernel_size,)
         return self.max_pool2d(window, stride, dilation, padding, ceil_mode)
 
     def avg_pool1d(
@@ -197,7 +198,7 @@ class Pooling(Convolution):
         count_include_pad: bool = True,
     ) -> Self:
         """avg_pool2d over the last dimension alone."""
-        window = (kernel_size,) if isinstance(kernel_size, int) else kernel_size
+        window = kernel_size if isinstance(kernel_size, Iterable) else (kernel_size,)
         return self.avg_pool2d(window, stride, 1, padding, ceil_mode, count_include_pad)
 
     @composite
@@ -244,9 +245,9 @@ class Pooling(Convolution):
 
         raises ShapeError
         """
-        sizes = (output_size,) * 2 if isinstance(output_size, int) else tuple(output_size)
+        sizes = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * 2
         before = self.shape[max(0, self.ndim - len(sizes)) :]
-        wanted = [n if m is None else m for n, m in zip(before, sizes)]
+        wanted = [n if m is None else index(m) for n, m in zip(before, sizes)]
         if len(before) < len(sizes) or min([1, *before, *wanted]) < 1:
             raise ShapeError(f"{what} of {self.shape} to {sizes}: it takes last dimensions, each at least 1 long")
         return wanted

@@ -7,6 +7,7 @@ they differentiate like any gather.  Equal elements keep their order, NaN counts
 from __future__ import annotations
 
 import math
+from operator import index
 from typing import Self, overload
 
 from kernelforge.errors import ShapeError
@@ -58,7 +59,7 @@ class Sorting(Ordering):
         """
         if not self.shape:
             return self._of_scalar(self.reshape(1).topk(k, dim, largest))
-        dim = self._dim(dim, "topk")
+        dim, k = self._dim(dim, "topk"), index(k)
         if not 0 <= k <= self.shape[dim]:
             raise ShapeError(f"topk({k}) along dimension {dim} of {self.shape}: there are {self.shape[dim]} elements")
         order = self._first_places(dim, k, largest)

@@ -5,7 +5,7 @@ Comes in: tensors [N, C, spatial ...] and window parameters.  Goes out: tensors 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Literal, Self, overload
 
@@ -19,7 +19,7 @@ from kernelforge.tensor.pooling import OutputSizes
 
 
 def _each(size: Sizes, rank: int) -> tuple[int, ...]:
-    return (size,) * rank if isinstance(size, int) else tuple(size)
+    return tuple(size) if isinstance(size, Iterable) else (size,) * rank
 
 
 class Unpooling(Counting):
@@ -84,7 +84,7 @@ class Unpooling(Counting):
 
     def adaptive_avg_pool3d(self, output_size: OutputSizes) -> Self:
         """adaptive_avg_pool2d() over the last three dimensions."""
-        return self.adaptive_avg_pool2d((output_size,) * 3 if isinstance(output_size, int) else output_size)
+        return self.adaptive_avg_pool2d(output_size if isinstance(output_size, Iterable) else (output_size,) * 3)
 
     def adaptive_max_pool1d(self, output_size: int) -> Self:
         """adaptive_max_pool2d() over the last dimension alone."""
@@ -92,7 +92,7 @@ class Unpooling(Counting):
 
     def adaptive_max_pool3d(self, output_size: OutputSizes) -> Self:
         """adaptive_max_pool2d() over the last three dimensions."""
-        return self.adaptive_max_pool2d((output_size,) * 3 if isinstance(output_size, int) else output_size)
+        return self.adaptive_max_pool2d(output_size if isinstance(output_size, Iterable) else (output_size,) * 3)
 
     # By other means ---------------------------------------------------------------------------------------------
 

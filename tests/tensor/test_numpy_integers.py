@@ -24,10 +24,24 @@ FORMS: dict[str, Callable[[Tensor, Any], Any]] = {
     "pad": lambda x, i: nn.functional.pad(x, (i, i)), "norm": lambda x, i: x.norm(dim=i),
     "convolution": lambda x, i: nn.functional.conv2d(x[None, None], Tensor.ones(1, 1, 2, 2), padding=i, stride=i),
     "pool": lambda x, i: nn.functional.max_pool2d(x[None, None], i), "index": lambda x, i: x[i],
+    "narrow": lambda x, i: x.narrow(i, i, i), "shrink": lambda x, i: x.shrink(((0, i), (i, i + i))),
+    "diagonal": lambda x, i: x.diagonal(i), "diag_embed": lambda x, i: x.diag_embed(i),
+    "tensor_split": lambda x, i: x.tensor_split(i, i)[0], "hsplit": lambda x, i: x.hsplit(i)[0],
+    "histc": lambda x, i: x.histc(i), "bincount": lambda x, i: x[0].int().bincount(minlength=i),
+    "histogramdd": lambda x, i: kernelforge.histogramdd(x, i)[0], "hash_tensor": lambda x, i: x.hash_tensor(i),
+    "fft": lambda x, i: kernelforge.fft.fft(x, i + i, i).real, "irfft": lambda x, i: kernelforge.fft.irfft(x, i + i, i),
+    "fftn": lambda x, i: kernelforge.fft.fftn(x, dim=i).real, "fftshift": kernelforge.fft.fftshift,
+    "matrix norm": lambda x, i: kernelforge.linalg.norm(x, i, i), "chunks": lambda x, i: x.chunk(i + i, i)[0],
+    "layer_norm": lambda x, i: nn.functional.layer_norm(x[:, :1], i), "layernorm": lambda x, i: x[:, :1].layernorm(i),
+    "RMSNorm": lambda x, i: nn.RMSNorm(i)(x[:, :1]), "LayerNorm": lambda x, i: nn.LayerNorm(i)(x[:, :1]),
+    "adaptive": lambda x, i: nn.functional.adaptive_avg_pool2d(x[None, None], i), "1d": lambda x, i: x.max_pool1d(i),
+    "adaptive 3d": lambda x, i: x[None, None, None].adaptive_max_pool3d(i),
+    "AvgPool1d": lambda x, i: nn.AvgPool1d(i)(x), "MaxPool2d": lambda x, i: nn.MaxPool2d((i, i), i, i - 1, i)(x[None]),
+    "ConstantPad1d": lambda x, i: nn.ConstantPad1d(i, 0.0)(x), "pairs": lambda x, i: x[None].avg_pool2d((i, i)),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [np.int64, np.int32])
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
 @pytest.mark.parametrize("form", FORMS)
 def test_numpy_integers_are_integers(form: str, kind: type) -> None:
     x = Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))

@@ -7,7 +7,7 @@ statistics move towards the batch's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def _last_dimensions(input: Tensor, normalized_shape: int | Sequence[int], what:
 
     raises ShapeError
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = tuple(normalized_shape) if isinstance(normalized_shape, Iterable) else (normalized_shape,)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ShapeError(f"{what} of {input.shape}: the last dimensions must be {shape}")
     return len(shape)

@@ -5,8 +5,9 @@ Comes in: tensors [N, C, ...] or [C, ...].  Goes out: tensors with other spatial
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
+from operator import index
 from typing import Any
 
 from codegen.dtypes import dtypes
@@ -26,10 +27,10 @@ def _output_sizes(input: Tensor, output_size: OutputSizes, rank: int) -> list[in
     """
     if input.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"adaptive pooling: Expected {rank + 1}D or {rank + 2}D tensor, but got {input.shape}")
-    given = (output_size,) * rank if output_size is None or isinstance(output_size, int) else tuple(output_size)
+    given = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * rank
     if len(given) != rank:
         raise ShapeError(f"adaptive pooling over {rank} dimensions to {given}: output_size has {rank} sizes")
-    return [n if m is None else m for n, m in zip(input.shape[-rank:], given)]
+    return [n if m is None else index(m) for n, m in zip(input.shape[-rank:], given)]
 
 
 @in_c

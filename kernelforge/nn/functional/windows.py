@@ -198,7 +198,7 @@ def _max_pool(
     _check_pads(pads, window)
     if 0 in input.shape[-rank - 1 :]:
         raise ShapeError(f"max_pool of {input.shape}: channels and places have no elements")
-    if stride in ([], ()):
+    if isinstance(stride, list | tuple) and not stride:
         stride = None
 
     def pooled(x: Tensor) -> Any:
