@@ -90,6 +90,8 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/fusion/test_lower.py": _KERNELS,
     "tests/planning/test_kept.py::test_a_table_that_depends_on_nothing_is_computed_once": _KERNELS,
     "tests/planning/test_kept.py::test_tables_of_tables_are_computed_once": _KERNELS,
+    "tests/planning/test_open_constants.py::"
+    "test_a_table_that_depends_on_nothing_is_computed_once_for_all_numbers": _KERNELS,
     "tests/planning/test_open_constants.py::test_limits_of_masks_stay_what_they_are": _GRAPH,
     "tests/planning/test_open_loops.py": _PLANS,
     "tests/planning/test_open_plans.py": _PLANS,

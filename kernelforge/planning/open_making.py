@@ -150,12 +150,13 @@ def _planned(
     made = remade(met, numbers, leaf, constant_of)
     nodes = [made[i] for i in met.roots]
     found_sizes = {formula(point) for formula in found.numbers if not formula.is_constant}
+    places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
+    sizes = open_sizes.STATIC
     if point:
         least = min(point.values()) // 2
         found_sizes |= {n for x in toposort(nodes) for n in x.shape if n > least and n not in met.numbers}
-    places = [buffers.get(i) or Buffer(like.size, like.dtype, like.device) for i, like in enumerate(leaves)]
-    fixed = {formula(point) for formula in found.numbers if formula.is_constant}
-    sizes = open_sizes.Sizes(frozenset(found_sizes), frozenset({a * b for a in fixed for b in (1, *fixed)}))
+        fixed = {formula(point) for formula in found.numbers if formula.is_constant}
+        sizes = open_sizes.Sizes(frozenset(found_sizes), frozenset({a * b for a in fixed for b in (1, *fixed)}))
     with noting() as noted:
         plan = planner.make_plan(nodes, [*places, *extra], device, sizes=sizes)
     return Made(plan, sizes, without_memory(met, made), noted)

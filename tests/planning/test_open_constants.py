@@ -171,3 +171,19 @@ def test_what_is_made_of_a_number_is_not_kept_for_others(lengths: list[int]) -> 
         for row, value in zip(x, found.numpy()):
             state = row + state @ (first * factor).T @ second.T
             np.testing.assert_allclose(value, state, rtol=1e-3, atol=1e-3)
+
+
+def test_a_table_that_depends_on_nothing_is_computed_once_for_all_numbers() -> None:
+    array = data()
+    x = Tensor(array).realize()
+    table = np.cos(np.arange(7).reshape(7, 1) * np.arange(7) / 7)
+
+    def kernels(number: float) -> int:
+        before = GlobalCounters.kernel_count
+        places = Tensor.arange(7)
+        found = (x @ (places.reshape(7, 1) * places / 7).cos().contiguous() * number).numpy()
+        np.testing.assert_allclose(found, array @ table * number, rtol=1e-4, atol=1e-4)
+        return GlobalCounters.kernel_count - before
+
+    counts = [kernels(0.5 + k) for k in range(2 * MOST_ALIKE + 2)]
+    assert counts[-1] == 1, counts
