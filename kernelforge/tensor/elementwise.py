@@ -302,8 +302,9 @@ class Elementwise(Bits):
         return (x > 0).where(1, (x < 0).where(-1, x.isnan().where(x, 0))).cast(self.dtype)
 
     def square(self) -> Self:
-        """self * self."""
-        return self * self
+        """self * self; truth values are the integers 0 and 1, as in torch."""
+        x = self.cast(dtypes.int64) if self.dtype is dtypes.bool else self
+        return x * x
 
     def reciprocal(self) -> Self:
         """1 / self."""
@@ -373,6 +374,8 @@ class Elementwise(Bits):
         """The values limited to at least min_ and at most max_; the gradient at a limit that is a number is 1."""
         if min_ is None and max_ is None:
             raise ArgumentError("clamp() needs min_, max_ or both")
+        if any(isinstance(limit, float) and math.isnan(limit) for limit in (min_, max_)):
+            return self * math.nan
         result = self._where_a_number()
         if min_ is not None:
             result = result.maximum(min_) if isinstance(min_, Core) else (result < min_).where(min_, result)

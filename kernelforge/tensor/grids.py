@@ -87,7 +87,8 @@ class Grids(Resizing):
             found = [(below + i, weight) for i, weight in zip(range(-1, 3), cubic_weights(share))]
             found = [(index._inside(n, padding, align_corners), weight) for index, weight in found]
         return [
-            (index.clamp(0, n - 1).int(), ((index >= 0) & (index <= n - 1)).where(weight, 0)) for index, weight in found
+            (index._nearest_in(n).int(), ((index >= 0) & (index <= n - 1)).where(weight, weight * 0))
+            for index, weight in found  # a weight of NaN stays one outside, as in torch
         ]
 
     def _inside(self, n: int, padding: str, align_corners: bool) -> Self:
@@ -103,7 +104,11 @@ class Grids(Resizing):
             extra = distance.fmod(span)
             odd = ((distance / span).floor() % 2).ne(0)
             place = odd.where(span - extra, extra) + low
-        return (place <= 0).where(0, (place >= n - 1).where(n - 1, place))
+        return place._nearest_in(n)
+
+    def _nearest_in(self, n: int) -> Self:
+        """Places limited to a dimension of n; of NaN, the first one."""
+        return (self > 0).where((self >= n - 1).where(n - 1, self), 0)
 
     def _at_taps(self, taps: Sequence[Sequence[tuple[Self, Self]]], shape: Sequence[int]) -> Self:
         """The sum of the elements at all combinations of one tap per dimension, each times its weights."""

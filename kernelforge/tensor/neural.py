@@ -185,7 +185,7 @@ class Neural(Norms, metaclass=TrainingMode):
     def _attention_weights(self, key: Self, mask: Self | None, is_causal: bool, scale: float | None) -> Self:
         """What each query (self) takes of each value, [.., L, S]."""
         work = self.dtype.arithmetic
-        factor = 1 / math.sqrt(self.shape[-1]) if scale is None else scale
+        factor = 1 / math.sqrt(max(1, self.shape[-1])) if scale is None else scale
         scores = self.dot(key.transpose(-2, -1), dtype=work) * factor
         if is_causal:
             scores = scores._causal()

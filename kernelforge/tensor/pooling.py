@@ -16,6 +16,7 @@ from kernelforge import shape as shapes
 from kernelforge.errors import ShapeError
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.convolution import Convolution, Sizes
+from kernelforge.tensor.empties import no_elements
 
 OutputSizes = int | Sequence[int | None]
 
@@ -210,6 +211,8 @@ class Pooling(Convolution):
         raises ShapeError
         """
         sizes = self._adaptive_sizes(output_size, "adaptive_avg_pool2d")
+        if 0 in sizes:
+            return no_elements(self, (*self.shape[: self.ndim - len(sizes)], *sizes))
         if (window := self._even_window(sizes)) is not None:
             return self.avg_pool2d(window)
         x = self._floating()._wide()
@@ -231,6 +234,8 @@ class Pooling(Convolution):
         raises ShapeError
         """
         sizes = self._adaptive_sizes(output_size, "adaptive_max_pool2d")
+        if 0 in sizes:
+            return no_elements(self, (*self.shape[: self.ndim - len(sizes)], *sizes))
         if (window := self._even_window(sizes)) is not None:
             return self.max_pool2d(window)
         x = self
@@ -248,7 +253,7 @@ class Pooling(Convolution):
         sizes = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * 2
         before = self.shape[max(0, self.ndim - len(sizes)) :]
         wanted = [n if m is None else index(m) for n, m in zip(before, sizes)]
-        if len(before) < len(sizes) or min([1, *before, *wanted]) < 1:
+        if len(before) < len(sizes) or min([1, *before]) < 1 or min([0, *wanted]) < 0:
             raise ShapeError(f"{what} of {self.shape} to {sizes}: it takes last dimensions, each at least 1 long")
         return wanted
 

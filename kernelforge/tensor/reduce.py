@@ -208,7 +208,8 @@ class Reduce(Diagonals):
         if p == float("inf") and self._count(axis, "norm"):
             return x.abs().max(axis, keepdim).cast(self._floating().dtype)
         powers = x.square() if p == 2 else x.abs() ** p
-        return powers.sum(axis, keepdim)._power_from_zero(1 / p).cast(self._floating().dtype)
+        total = powers.sum(axis, keepdim)
+        return (total._power_from_zero(1 / p) if p > 0 else total ** (1 / p)).cast(self._floating().dtype)
 
     def _norm_by_name(self, name: str, axis: Axis, keepdim: bool) -> Self:
         """norm() for "fro" and "nuc"."""

@@ -92,7 +92,7 @@ def test_errors():
     with pytest.raises(ShapeError, match="window of 5"):
         Tensor.zeros(1, 4, 4).max_pool2d(5)
     with pytest.raises(ShapeError, match="at least 1"):
-        Tensor.zeros(1, 5, 4).adaptive_avg_pool2d((0, 2))
+        Tensor.zeros(1, 5, 4).adaptive_avg_pool2d((-1, 2))
     with pytest.raises(ShapeError, match="last dimensions"):
         Tensor.zeros(4).adaptive_max_pool2d(2)
     with pytest.raises(ShapeError, match="fewer"):

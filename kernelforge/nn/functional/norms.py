@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.composite import composite
 
@@ -32,7 +32,7 @@ def _rms_norm(x: Tensor, weight: Tensor | None, rank: int, eps: float) -> Tensor
 
 @composite
 def _group_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, eps: float) -> Tensor:
-    inner = x.shape[1] // groups * math.prod(x.shape[2:])
+    inner = x.shape[1] // max(1, groups) * math.prod(x.shape[2:])
     grouped = x.cast(x.dtype.arithmetic).reshape(x.shape[0], groups, inner)
     result = grouped.layernorm(-1, eps).reshape(x.shape)
     shape = (1, -1, *(1,) * (x.ndim - 2))
@@ -73,6 +73,8 @@ def rms_norm(
 ) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimensions; eps None: the type's precision."""
     rank = _last_dimensions(input, normalized_shape, "rms_norm")
+    if not input.dtype.is_inexact:
+        raise DTypeError(f"rms_norm of {input.dtype}: only floats have a norm of their type; cast() them")
     if eps is None:
         eps = input.dtype.arithmetic.real.eps
     return _rms_norm(input, weight, rank, eps)

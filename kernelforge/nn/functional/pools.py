@@ -59,6 +59,8 @@ def _adaptive_max(input: Tensor, output_size: OutputSizes, return_indices: bool,
     values = input.adaptive_max_pool2d(sizes)
     if not return_indices:
         return values
+    if 0 in sizes:
+        return values, values.zeros_like(dtype=dtypes.int64)
     starts = [[i * n // m for i in range(m)] for n, m in zip(input.shape[-rank:], sizes)]
     lengths = [[-(-(i + 1) * n // m) - i * n // m for i in range(m)] for n, m in zip(input.shape[-rank:], sizes)]
     return values, _first_places(input, [Tensor(s) for s in starts], [Tensor(n) for n in lengths], lengths)[1]

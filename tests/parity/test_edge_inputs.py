@@ -1,0 +1,71 @@
+"""Inputs at the edge: no elements, NaN and infinities where places, limits and sizes are asked for."""
+
+import math
+
+import numpy as np
+import pytest
+
+import kernelforge
+from kernelforge import DTypeError, Tensor
+from kernelforge.nn import functional
+
+torch = pytest.importorskip("torch")
+FUNCTIONS = {kernelforge: functional, torch: torch.nn.functional}
+PLACES = [-math.inf, math.inf, math.nan, -2.5, 2.5, 0.5, 100.0, -1.0, 0.0, -7.25]
+
+
+def assert_as_in_torch(function, *arrays):
+    found, expected = (function(lib, FUNCTIONS[lib], *map(lib.tensor, arrays)) for lib in (kernelforge, torch))
+    for ours, theirs in zip(*[x if isinstance(x, tuple) else (x,) for x in (found, expected)], strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5)
+        assert ours.numpy().dtype == theirs.numpy().dtype
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("align", [False, True])
+def test_images_looked_up_nowhere(padding, mode, align, numpy_device):
+    image = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
+    grid = np.array([[x, y] for x in PLACES for y in (0.0, math.nan, math.inf)], np.float32).reshape(1, -1, 1, 2)
+    assert_as_in_torch(lambda lib, f, x, g: f.grid_sample(x, g, mode, padding, align), image, grid)
+
+
+@pytest.mark.parametrize("low, high", [(math.nan, None), (None, math.nan), (math.nan, 1.0), (0.0, math.nan)])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
+def test_limits_that_are_no_numbers(low, high, dtype, numpy_device):
+    assert_as_in_torch(lambda lib, f, x: x.clamp(low, high), np.array([1, 0, 1]).astype(dtype))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["avg", "max"])
+def test_pools_to_nothing(rank, kind, numpy_device):
+    x = np.ones((2, 3, *[4] * rank), np.float32)
+    pool = f"adaptive_{kind}_pool{rank}d"
+    options = {"return_indices": True} if kind == "max" else {}
+    assert_as_in_torch(lambda lib, f, x: getattr(f, pool)(x, 0, **options), x)
+
+
+@pytest.mark.parametrize("features", [0, 3])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_by_no_features(features, causal, numpy_device):
+    q, v = np.zeros((2, 3, 0), np.float32), np.ones((2, 3, features), np.float32)
+    assert_as_in_torch(lambda lib, f, q, v: f.scaled_dot_product_attention(q, q, v, is_causal=causal), q, v)
+
+
+def test_norms_of_no_channels(numpy_device):
+    assert_as_in_torch(lambda lib, f, x: f.instance_norm(x), np.zeros((2, 0, 4), np.float32))
+
+
+@pytest.mark.parametrize("p", [-1, -2, -0.5])
+def test_norms_of_infinite_elements(p, numpy_device):
+    x = np.array([[math.inf, -math.inf], [2, math.inf], [0, 1], [0, math.inf]], np.float32)
+    assert_as_in_torch(lambda lib, f, x: lib.linalg.vector_norm(x, p, -1), x)
+
+
+def test_squares_of_truth_values_are_integers(numpy_device):
+    assert_as_in_torch(lambda lib, f, x: x.square(), np.array([True, False]))
+
+
+def test_norms_of_integers_are_refused(numpy_device):
+    with pytest.raises(DTypeError, match="rms_norm of int16"):
+        functional.rms_norm(Tensor([[1, 2, 3]], dtype="int16"), (3,))
