@@ -375,7 +375,7 @@ class Elementwise(Bits):
         if min_ is None and max_ is None:
             raise ArgumentError("clamp() needs min_, max_ or both")
         if any(isinstance(limit, float) and math.isnan(limit) for limit in (min_, max_)):
-            return self * math.nan
+            return self.detach() * math.nan + self * 0
         result = self._where_a_number()
         if min_ is not None:
             result = result.maximum(min_) if isinstance(min_, Core) else (result < min_).where(min_, result)

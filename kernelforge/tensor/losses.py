@@ -155,7 +155,10 @@ class Losses(Neural):
         raises ValueError when the values are next synchronised, if a probability or target is not in 0 to 1
         """
         target = self._same_shape(target, "binary_crossentropy")
-        hit, miss = self.log().maximum(-100), (-self).log1p().maximum(-100)
+        above, below = self > 0, self < 1
+        steep = 1e12  # what torch limits the slopes to, at probabilities that are not told from 0 or 1
+        hit = above.where(above.where(self, 1).log().maximum(-100), self * steep - 100)
+        miss = below.where((-below.where(self, 0)).log1p().maximum(-100), (1 - self) * steep - 100)
         fits = (self >= 0) & (self <= 1) & (target >= 0) & (target <= 1)
         return (-(target * hit) - (1 - target) * miss)._where_allowed(fits, PROBABILITIES)._loss(reduction)
 

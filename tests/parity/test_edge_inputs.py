@@ -69,3 +69,29 @@ def test_squares_of_truth_values_are_integers(numpy_device):
 def test_norms_of_integers_are_refused(numpy_device):
     with pytest.raises(DTypeError, match="rms_norm of int16"):
         functional.rms_norm(Tensor([[1, 2, 3]], dtype="int16"), (3,))
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.5])
+def test_slopes_of_losses_at_certain_probabilities(target, device):
+    """Scores so large that their probabilities are 0 and 1 have gradients that are numbers."""
+    gradients = []
+    for lib in (kernelforge, torch):
+        scores = lib.tensor([30.0, -200.0, 0.0, 200.0, 3.0], requires_grad=True)
+        loss = FUNCTIONS[lib].binary_cross_entropy(scores.sigmoid(), lib.tensor([target] * 5))
+        loss.backward()
+        chances = lib.tensor([0.0, 1.0, 0.25, 1e-10], requires_grad=True)
+        targets = lib.tensor([target] * 4)
+        FUNCTIONS[lib].binary_cross_entropy(chances, targets, reduction="none").sum().backward()
+        gradients.append((loss.item(), scores.grad.numpy(), chances.grad.numpy()))
+    (loss, of_scores, of_chances), (their_loss, of_their_scores, of_their_chances) = gradients
+    assert loss == pytest.approx(their_loss)
+    np.testing.assert_allclose(of_scores[[2, 4]], of_their_scores[[2, 4]], rtol=1e-5)
+    exact = (1 / (1 + np.exp(-np.array([30.0, -200, 0, 200, 3]))) - target) / 5  # torch has 0 where sigmoid() is flat
+    assert (of_scores >= np.minimum(exact, 0) - 1e-6).all() and (of_scores <= np.maximum(exact, 0) + 1e-6).all()
+    np.testing.assert_allclose(of_chances, of_their_chances, rtol=1e-5, atol=1)
+
+
+def test_limits_that_are_no_numbers_have_no_slope(numpy_device):
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    x.clamp(math.nan).sum().backward()
+    assert x.grad.tolist() == [0, 0]
