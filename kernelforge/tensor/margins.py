@@ -23,12 +23,12 @@ class Margins(Losses):
     def hinge_embedding_loss(self, target: Self, margin: float = 1.0, reduction: str = "mean") -> Self:
         """self where the target is 1, max(0, margin - self) where it is -1."""
         near = target.eq(-1).where(0, self)
-        return (near + target.eq(1).where(0, (margin - self).relu()))._loss(reduction)
+        return (near + target.eq(1).where(0, (margin - self).clamp(0)))._loss(reduction)
 
     @composite
     def margin_ranking_loss(self, other: Self, target: Self, margin: float = 0.0, reduction: str = "mean") -> Self:
         """max(0, margin - target (self - other)): target 1 wants self to be larger, -1 other."""
-        return (-target * (self - other) + float(margin)).relu()._loss(reduction)
+        return (-target * (self - other) + float(margin)).clamp(0)._loss(reduction)
 
     @composite
     def soft_margin_loss(self, target: Self, reduction: str = "mean") -> Self:
@@ -45,7 +45,7 @@ class Margins(Losses):
         tiny = 1e-12
         lengths = (x.square().sum(-1) + tiny) * (y.square().sum(-1) + tiny)
         cosine = (x * y).sum(-1) / lengths.sqrt()
-        far = target.eq(-1).where((cosine - margin).relu(), 0)
+        far = target.eq(-1).where((cosine - margin).clamp(0), 0)
         return target.eq(1).where(1 - cosine, far).cast(self._floating().dtype)._loss(reduction)
 
     @composite
@@ -66,7 +66,7 @@ class Margins(Losses):
         near, far = self.pairwise_distance(positive, p, eps), self.pairwise_distance(negative, p, eps)
         if swap:
             far = far.minimum(positive.pairwise_distance(negative, p, eps))
-        return (near - far + margin).relu()._loss(reduction)
+        return (near - far + margin).clamp(0)._loss(reduction)
 
     @composite
     def multi_margin_loss(

@@ -95,3 +95,18 @@ def test_limits_that_are_no_numbers_have_no_slope(numpy_device):
     x = Tensor([1.0, 2.0], requires_grad=True)
     x.clamp(math.nan).sum().backward()
     assert x.grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name, inputs, options", [
+    ("margin_ranking_loss", [[1.0, 3.0], [2.0, 3.0], [1.0, 1.0]], {"margin": -1.0}),
+    ("hinge_embedding_loss", [[1.0, 2.0], [-1.0, -1.0]], {"margin": 1.0}),
+    ("triplet_margin_loss", [[[0.0], [0.0]], [[1.0], [2.0]], [[2.0], [9.0]]], {"margin": 1.0}),
+    ("multi_margin_loss", [[[1.0, 2.0]], [1]], {}),
+])  # fmt: skip
+def test_losses_just_at_their_margins_have_slopes(name, inputs, options, numpy_device):
+    gradients = []
+    for lib in (kernelforge, torch):
+        first, *rest = map(lib.tensor, inputs)
+        getattr(FUNCTIONS[lib], name)(first.requires_grad_(), *rest, **options).backward()
+        gradients.append(first.grad.numpy())
+    np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-6)

@@ -256,7 +256,7 @@ def triplet_margin_with_distance_loss(
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = far.minimum(distance(positive, negative))
-    return (near - far + margin).relu()._loss(reduction)
+    return (near - far + margin).clamp(0)._loss(reduction)
 
 
 def multi_margin_loss(
