@@ -136,7 +136,12 @@ class Products(Linalg):
 
     @repeatable
     def inner(self, other: Self) -> Self:
-        """Products summed over the last dimension of both; a scalar multiplies."""
+        """Products summed over the last dimension of both; a scalar multiplies.
+
+        raises ShapeError where these are of two sizes
+        """
+        if self.ndim and other.ndim and self.shape[-1] != other.shape[-1]:
+            raise ShapeError(f"inner of {self.shape} and {other.shape}: the last sizes must be equal")
         return self.tensordot(other, ([-1], [-1])) if self.ndim and other.ndim else self * other
 
     @composite

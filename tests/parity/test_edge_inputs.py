@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kernelforge
-from kernelforge import DTypeError, Tensor
+from kernelforge import DTypeError, ShapeError, Tensor
 from kernelforge.nn import functional
 
 torch = pytest.importorskip("torch")
@@ -110,3 +110,8 @@ def test_losses_just_at_their_margins_have_slopes(name, inputs, options, numpy_d
         getattr(FUNCTIONS[lib], name)(first.requires_grad_(), *rest, **options).backward()
         gradients.append(first.grad.numpy())
     np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-6)
+
+
+def test_inner_products_of_two_sizes_are_refused(numpy_device):
+    with pytest.raises(ShapeError, match="last sizes"):
+        Tensor.ones(3, 1).inner(Tensor.ones(2, 3))
