@@ -38,6 +38,7 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/execution/test_known_sizes.py": _LEARNED,
     "tests/native/test_operands.py::test_operands_of_all_kinds": _GRAPH,
     "tests/optim/test_lazily.py": _LEARNED,
+    "tests/tensor/test_promised.py": _GRAPH,
     "tests/tensor/test_composite.py::test_constants_that_somebody_has_computed_are_constants": _GRAPH,
     "tests/func/test_repeating.py::test_functions_are_called_once": "looks at whether a loop waits",
     "tests/func/test_nested.py::test_functions_are_called_and_compiled_once": _KERNELS,

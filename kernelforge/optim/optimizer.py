@@ -24,6 +24,7 @@ from kernelforge.tensor import Tensor, enable_grad, no_grad
 from kernelforge.tensor.autograd import Removable
 from kernelforge.tensor.convert import realize_pending
 from kernelforge.tensor.core import narrow_type
+from kernelforge.tensor.promised import take_promised
 
 HOOKS = ("before step", "after step", "before saving", "after saving", "before loading", "after loading")
 _updates: Final[WeakKeyDictionary[Optimizer, Updates]] = WeakKeyDictionary()
@@ -155,6 +156,7 @@ class Optimizer:
         return loss
 
     def _step(self) -> None:
+        take_promised()
         options = [group.options() for group in self.param_groups]
         of_groups = zip(options, self.param_groups)
         taking_part = [(each, p) for each, group in of_groups for p in group["params"] if p.grad is not None]

@@ -23,6 +23,7 @@ from kernelforge.tensor.core import Core, computed, former, grad_enabled, leaves
 from kernelforge.tensor.forgetting import forget, forgotten, is_lost
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
+from kernelforge.tensor.promised import promise
 from kernelforge.tensor.stops import Removable, Stop, derivatives, stops
 
 
@@ -199,6 +200,8 @@ class Autograd(LowRank):
         if not self._leaf and not (create_graph if retain_graph is None else retain_graph):
             self._tracked = None
         pending[id(self)] = self
+        if active is None and not create_graph:
+            promise(tensor.grad for tensor, _ in parts.values())
         return self
 
     def _chosen(self, places: Any, inputs: Sequence[Any]) -> dict[Node, Self]:

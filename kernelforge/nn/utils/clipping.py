@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.composite import composite
+from kernelforge.tensor.promised import promise
 
 
 def _several(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -50,9 +51,11 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale the gradients so that a total norm of total_norm becomes at most max_norm."""
     scale = (max_norm / (total_norm + 1e-6)).minimum(1.0)
-    for parameter in _several(parameters):
-        if parameter.grad is not None:
-            parameter.grad = _scaled(parameter.grad, scale)
+    given = [parameter for parameter in _several(parameters) if parameter.grad is not None]
+    for parameter in given:
+        assert parameter.grad is not None
+        parameter.grad = _scaled(parameter.grad, scale)
+    promise(parameter.grad for parameter in given)
 
 
 def clip_grad_norm_(

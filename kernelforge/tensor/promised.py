@@ -1,0 +1,31 @@
+"""Gradients that wait: whoever reads one, or what it was computed from, has all of them computed together.
+
+Comes in: the gradients of a backward pass.  Goes out: entries of `pending`.  Read one after the other, as for the norm
+of each, every one would be computed from the beginning.  A step of an optimiser takes them as they are: what nobody
+read need not be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from kernelforge.tensor.core import Core, pending
+
+_promised: Final[set[int]] = set()  # identities; others may have them by now
+
+
+def promise(gradients: Iterable[Core | None]) -> None:
+    """Has gradients wait to be computed with the first that shares work with them."""
+    _promised.difference_update([identity for identity in list(_promised) if identity not in pending])
+    for tensor in gradients:
+        if tensor is not None and tensor._stored is None:
+            pending[id(tensor)] = tensor
+            _promised.add(id(tensor))
+
+
+def take_promised() -> None:
+    """Has those gradients wait no more that nobody has read."""
+    for identity in list(_promised):
+        pending.pop(identity, None)
+    _promised.clear()
