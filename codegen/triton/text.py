@@ -133,12 +133,14 @@ _HELPERS: Final[dict[str, str]] = {
     moved = tl.where((rest < 0) != (b < 0), rest + b, rest)
     return tl.where(rest == 0, libdevice.copysign(rest, b), moved)
 """,
-    # Shifts by the width or more leave nothing of the value but, to the right, its sign.
+    # Shifts by the width or more, or by less than nothing, leave nothing of the value but, to the right, its sign.
     "kf_shl": """(a, b):
-    return tl.where(b < a.dtype.primitive_bitwidth, a << (b & (a.dtype.primitive_bitwidth - 1)), 0)
+    inside = (b >= 0) & (b < a.dtype.primitive_bitwidth)
+    return tl.where(inside, a << (b & (a.dtype.primitive_bitwidth - 1)), 0)
 """,
     "kf_shr": """(a, b):
-    return a >> tl.minimum(b, a.dtype.primitive_bitwidth - 1)
+    inside = (b >= 0) & (b < a.dtype.primitive_bitwidth)
+    return a >> tl.where(inside, b, a.dtype.primitive_bitwidth - 1)
 """,
     "kf_shr_unsigned": """(a, b):
     return tl.where(b < a.dtype.primitive_bitwidth, a >> (b & (a.dtype.primitive_bitwidth - 1)), 0)

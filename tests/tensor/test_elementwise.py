@@ -324,3 +324,16 @@ def test_sums_of_truth_values_times_alpha_are_truth_values():
     assert x.add(Tensor([True, True]), alpha=True).tolist() == [True, True]
     assert Tensor([1]).add(Tensor([2]), alpha=3).tolist() == [7]
     assert Tensor([1.0]).sub(Tensor([2]), alpha=0.5).tolist() == [0]
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, np.uint16, np.uint64], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("count", [3, 40])
+def test_shifts_by_more_than_there_is_or_less_than_nothing(dtype, count, device):
+    random, limits = np.random.default_rng(count), np.iinfo(dtype)
+    x = random.integers(limits.min, limits.max, count, dtype, endpoint=True)
+    by = random.integers(max(limits.min, -140), min(limits.max, 140), count, np.int16, endpoint=True).astype(dtype)
+    np.testing.assert_array_equal((Tensor(x) << Tensor(by)).numpy(), x << by)
+    np.testing.assert_array_equal((Tensor(x) >> Tensor(by)).numpy(), x >> by)
+    number = -1 if limits.min else 64
+    np.testing.assert_array_equal((Tensor(x) << number).numpy(), x << dtype(number))
+    np.testing.assert_array_equal((Tensor(x) >> number).numpy(), x >> dtype(number))
