@@ -235,7 +235,9 @@ class Autograd(LowRank):
         return {node: tensor for node, tensor in found.items() if node not in shared}
 
     def _add_gradient(self, part: Node | None, tracked: bool | None = None) -> None:
-        """Adds a gradient to .grad."""
+        """Adds a gradient to .grad, a constant to later gradients unless it is tracked."""
+        if part is not None and self._tracked and not tracked:
+            part = graph.detach(part)
         added = self._as_hooked(part, tracked)
         self.grad = added if self.grad is None else self.grad + added  # type: ignore[assignment]
         for hook, late in getattr(self, "_hooks", {}).values() if self._leaf else ():

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+from weakref import WeakValueDictionary
 
+from kernelforge.members import entries
 from kernelforge.tensor.core import Core, pending
 
-_promised: Final[set[int]] = set()  # identities; others may have them by now
+_promised: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()
 
 
 def promise(gradients: Iterable[Core | None]) -> None:
     """Has gradients wait to be computed with the first that shares work with them."""
-    _promised.difference_update([identity for identity in list(_promised) if identity not in pending])
     for tensor in gradients:
         if tensor is not None and tensor._stored is None:
-            pending[id(tensor)] = tensor
-            _promised.add(id(tensor))
+            pending[id(tensor)] = _promised[id(tensor)] = tensor
 
 
 def take_promised() -> None:
     """Has those gradients wait no more that nobody has read."""
-    for identity in list(_promised):
+    for identity, _ in entries(_promised):
         pending.pop(identity, None)
     _promised.clear()

@@ -86,3 +86,17 @@ def test_gradients_that_are_gone_wait_no_more(network: Network) -> None:
     for p in network[0].parameters():
         p.grad = None
     assert len(pending) == waiting - 2 * DEPTH
+
+
+def test_what_comes_to_lie_where_they_were_waits_for_the_step_nevertheless(network: Network) -> None:
+    p = Tensor([1.0], requires_grad=True)
+    step, others = SGD([p], lr=0.1), []
+    differentiated(network)
+    for each in network[0].parameters():
+        each.grad = None
+        others.append(Tensor([1.0, float(len(others))]).realize())
+    for x in others:
+        x.assign(x + 1)
+    p.grad = Tensor([1.0])
+    step.step()
+    assert all(x._stored is not None for x in others)
