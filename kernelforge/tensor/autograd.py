@@ -239,6 +239,8 @@ class Autograd(LowRank):
         if part is not None and self._tracked and not tracked:
             part = graph.detach(part)
         added = self._as_hooked(part, tracked)
+        if added._tracked and not tracked:  # by a hook
+            added = added.detach()
         self.grad = added if self.grad is None else self.grad + added  # type: ignore[assignment]
         for hook, late in getattr(self, "_hooks", {}).values() if self._leaf else ():
             if late:

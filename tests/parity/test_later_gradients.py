@@ -60,3 +60,17 @@ def test_gradients_that_are_kept_between(numpy_device):
         return x.grad.tolist()
 
     assert kept(kernelforge) == kept(torch)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.filterwarnings("ignore:Using backward")
+def test_what_hooks_give(create_graph, numpy_device):
+    def given(lib):
+        x = lib.tensor([2.0, 3.0], requires_grad=True)
+        x.register_hook(lambda gradient: gradient * x)
+        cubes(x).backward(create_graph=create_graph)
+        first, x.grad = x.grad, None
+        (first * x).sum().backward()
+        return bool(first.requires_grad), x.grad.tolist()
+
+    assert given(kernelforge) == given(torch)
