@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+LINES: Final = 10
 WINS: Final = 3
 
 
@@ -33,7 +34,8 @@ def explain(manifest: dict[str, Any]) -> str:
     if ran:
         share = 100 * ran[0]["seconds"] / t["kernel_seconds"]
         lines.append(f"slowest   {ran[0]['name']}{where(ran[0]['lines'])}, {share:.0f} % of the kernels' time")
-    for number, win in enumerate(manifest["wins"][:WINS], 1):
+    room = (LINES - len(lines)) // 2
+    for number, win in enumerate(manifest["wins"][: min(WINS, room)], 1):
         lines.append(f"win {number}     {seconds(win['seconds'])}: {win['what']}")
         lines.append(f"          {win['how']}")
     return "\n".join(lines)

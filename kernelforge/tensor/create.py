@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import update_wrapper
+from operator import index
 from typing import Any, Self
 
 import numpy as np
@@ -268,6 +269,7 @@ class Create(Core):
         start, stop = _number("linspace", start), _number("linspace", stop)
         if isinstance(steps, float):
             raise KindError(f"linspace() takes an integer number of steps, got {steps}")
+        steps = index(steps)
         if steps < 0:
             raise ArgumentError(f"linspace() needs steps >= 0, got {steps}")
         kind = as_dtype(dtype or dtypes.default_float)

@@ -283,7 +283,7 @@ class Movement(Activations):
         """
         if not self.shape:
             return self.reshape(1).unfold(dim, size, step).select(0, 0)
-        dim = self._dim(dim, "unfold")
+        dim, size, step = self._dim(dim, "unfold"), index(size), index(step)
         if not size:
             return self._zero_padded(dim, 0, 1).unfold(dim, 1, step)._between(self.ndim, 0, 0)
         shapes.window_count(self.shape[dim], size, step, 1, "unfold")

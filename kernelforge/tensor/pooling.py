@@ -33,7 +33,7 @@ class Pooling(Convolution):
 
         raises ShapeError
         """
-        window = tuple(kernel_size) if isinstance(kernel_size, Iterable) else (kernel_size,) * 2
+        window = tuple(map(index, kernel_size)) if isinstance(kernel_size, Iterable) else (index(kernel_size),) * 2
         rank = len(window)
         if self.ndim < rank:
             raise ShapeError(f"{what} with a window of {window} on {self.shape}: there are fewer dimensions than that")

@@ -6,7 +6,7 @@ between, the nearest ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import gcd, isclose
 from typing import Any, Final, Self
 
@@ -81,7 +81,8 @@ class Resizing(Unpooling):
         if (size is None) == (scale_factor is None):
             raise ArgumentError("interpolate() takes a size or a scale_factor, one of both")
         given = size if scale_factor is None else scale_factor
-        wanted = (given,) * (self.ndim - 2) if isinstance(given, int | float) else tuple(given or ())
+        assert given is not None
+        wanted = tuple(given) if isinstance(given, Iterable) else (given,) * (self.ndim - 2)
         sources = self.shape[self.ndim - len(wanted) :]
         sizes = [int(n * x) for n, x in zip(sources, wanted)] if size is None else [int(x) for x in wanted]
         if len(wanted) > self.ndim or 0 in sources or min(sizes, default=1) < 1:

@@ -42,6 +42,14 @@ def test_explain_takes_ten_lines_and_tells_what_matters(dumps, capsys):
     assert lines[0].startswith(f"kernels   {manifest['totals']['kernels']} different")
 
 
+@pytest.mark.parametrize("compiling", [0.0, 0.9])
+def test_explain_takes_ten_lines_also_where_most_was_compiling(dumps, compiling):
+    manifest = json.loads((dumps / "gelu" / "manifest.json").read_text())
+    manifest["totals"] |= {"seconds": 1.0, "compile_seconds": compiling, "plan_seconds": 0.0}
+    manifest["wins"] = [{"seconds": 1.0, "what": "this", "how": "that"}] * 4
+    assert 9 <= len(explain(manifest).splitlines()) <= 10
+
+
 def test_explain_of_a_dump_gives_details(dumps, capsys):
     assert main(["explain", str(dumps / "gelu"), "--details"]) == 0
     text = capsys.readouterr().out

@@ -38,6 +38,8 @@ FORMS: dict[str, Callable[[Tensor, Any], Any]] = {
     "adaptive 3d": lambda x, i: x[None, None, None].adaptive_max_pool3d(i),
     "AvgPool1d": lambda x, i: nn.AvgPool1d(i)(x), "MaxPool2d": lambda x, i: nn.MaxPool2d((i, i), i, i - 1, i)(x[None]),
     "ConstantPad1d": lambda x, i: nn.ConstantPad1d(i, 0.0)(x), "pairs": lambda x, i: x[None].avg_pool2d((i, i)),
+    "windows": lambda x, i: x.unfold(i, i + 1, i), "linspace": lambda x, i: Tensor.linspace(0, 1, i + 3),
+    "resized": lambda x, i: nn.functional.interpolate(x[None], size=i + 3),
 }  # fmt: skip
 
 

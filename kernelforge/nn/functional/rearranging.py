@@ -5,7 +5,7 @@ Comes in: tensors.  Goes out: tensors of other shapes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import per_axis
@@ -44,7 +44,7 @@ def interpolate(
                          "either size or scale_factor should be defined")  # fmt: skip
     rank = input.ndim - 2
     given = size if scale_factor is None else scale_factor
-    if not isinstance(given, int | float) and len(tuple(given or ())) != rank:
+    if isinstance(given, Iterable) and len(tuple(given)) != rank:
         raise ArgumentError(
             f"interpolate of {input.shape} to {given}: there are {rank} spatial dimensions; give one number for each"
         )
