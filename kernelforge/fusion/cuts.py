@@ -237,11 +237,10 @@ class Cuts:
             inside = [] if is_leaf(node) else [x for x in sources(node) if depth.get(x) and not self.is_stored(x)]
             depth[node] = max((depth[x] for x in inside), default=0)
             if node.op == "gather" and node.realized is None:
+                while 1 + sum(depth[x] for x in inside) > self.limits.nested:
+                    self.cut(min(inside, key=lambda x: x.size), "bounded")
+                    inside = [x for x in inside if not self.is_stored(x)]
                 depth[node] = 1 + sum(depth[x] for x in inside)
-                if depth[node] > self.limits.nested:
-                    stored = min(inside, key=lambda x: x.size)
-                    self.cut(stored, "bounded")
-                    depth[node] -= depth[stored]
 
     def _cut_long_regions(self) -> None:
         """No kernel grows past the cap on operations or arrays, but for the pieces of one array: they are few.

@@ -28,10 +28,8 @@ Place = tuple[Index, ...]
 Key = tuple[Node, Place, tuple[Guards, ...]]
 PASSED: Final = VIEWS | {"detach", "contiguous", "copy"}
 AXIS_NAMES: Final = "ijklmnopq"
-
-
-MOST_LOOKED_AT: Final = 16  # reductions below a store that its axes are chosen by, while
-ALL_LOOKED_AT: Final = 64  # are not reached; one for each store that follows
+MOST_LOOKED_AT: Final = 16  # reductions below a store that its axes are chosen by
+ALL_LOOKED_AT: Final = 64  # those of all stores together, after which there is one for each store
 OFTEN: Final = 2.5  # walks for each demand allowed: where many reductions follow each other, most are tried axes
 
 

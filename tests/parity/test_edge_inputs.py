@@ -88,7 +88,8 @@ def test_slopes_of_losses_at_certain_probabilities(target, device):
     np.testing.assert_allclose(of_scores[[2, 4]], of_their_scores[[2, 4]], rtol=1e-5)
     exact = (1 / (1 + np.exp(-np.array([30.0, -200, 0, 200, 3]))) - target) / 5  # torch has 0 where sigmoid() is flat
     assert (of_scores >= np.minimum(exact, 0) - 1e-6).all() and (of_scores <= np.maximum(exact, 0) + 1e-6).all()
-    np.testing.assert_allclose(of_chances, of_their_chances, rtol=1e-5, atol=1)
+    np.testing.assert_allclose(of_chances[2:], of_their_chances[2:], rtol=1e-5)
+    np.testing.assert_allclose(of_chances[:2], of_their_chances[:2], rtol=1e-5, atol=1)  # torch has 0 where 1 is right
 
 
 def test_limits_that_are_no_numbers_have_no_slope(numpy_device):
