@@ -5,14 +5,12 @@ from dataclasses import replace
 from codegen.choose.default import choose, placed
 from codegen.dtypes import DType, dtypes
 from codegen.index import Axis
-from codegen.interpret import interpret
 from codegen.ir import Kernel, Param, Store, apply, load, reduce
 from codegen.opencl.printer import render_nest
 from codegen.rewrites.rewrite import prepare
 from codegen.target import CPU
-from tests.codegen.opencl_harness import difference, run_all
+from tests.codegen.opencl_harness import assert_as_interpreted
 from tests.codegen.opencl_harness import target as here
-from tests.codegen.random_kernels import random_arrays
 
 DOTS = replace(CPU, dots=("bfloat16", "int8"))
 SMALL = replace(CPU, l2=4096, l3=8 * 4096)  # so that small operands are large
@@ -56,11 +54,7 @@ def test_results() -> None:
     kernels = [product(*shape, name=f"product_{i}") for i, shape in enumerate(shapes)]
     nests = [placed(kernel, SMALL) for kernel in kernels]
     assert all(nest.schedule.ahead for nest in nests)
-    arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(kernels)]
-    for kernel, given, got in zip(kernels, arrays, run_all([render_nest(nest) for nest in nests], arrays)):
-        wanted = {name: array.copy() for name, array in given.items()}
-        interpret(kernel, wanted)
-        assert difference(got["out"], wanted["out"], dtypes.float32) is None, kernel.name
+    assert_as_interpreted(kernels, [render_nest(nest) for nest in nests])
 
 
 def test_tiles_of_groups_ask_for_whole_lines() -> None:
@@ -79,9 +73,4 @@ def test_results_of_groups() -> None:
         for stored in (dtypes.bfloat16, dtypes.int8)
         for i, shape in enumerate(shapes)
     ]
-    arrays = [random_arrays(kernel, seed) for seed, kernel in enumerate(kernels)]
-    programs = [render_nest(placed(kernel, target)) for kernel in kernels]
-    for kernel, given, got in zip(kernels, arrays, run_all(programs, arrays)):
-        wanted = {name: array.copy() for name, array in given.items()}
-        interpret(kernel, wanted)
-        assert difference(got["out"], wanted["out"], kernel.stores[0].param.dtype) is None, kernel.name
+    assert_as_interpreted(kernels, [render_nest(placed(kernel, target)) for kernel in kernels])
