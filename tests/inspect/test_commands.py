@@ -37,7 +37,8 @@ def test_explain_takes_ten_lines_and_tells_what_matters(dumps, capsys):
     assert main(["explain", str(dumps / "gelu.py")]) == 0
     lines = capsys.readouterr().out.splitlines()[2:]  # after what the program prints
     assert len(lines) <= 10
-    assert [line.split()[0] for line in lines[:4]] == ["kernels", "time", "memory", "slowest"]
+    told = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert told[:4] == ["kernels", "time", "memory", "slowest"]
     manifest = json.loads((dumps / "gelu" / "manifest.json").read_text())
     assert lines[0].startswith(f"kernels   {manifest['totals']['kernels']} different")
 
