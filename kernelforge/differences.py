@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kernelforge.errors import AxisError, ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor import Tensor
 
 Spacing = float | Tensor | Sequence[float] | Sequence[Tensor]
@@ -48,7 +49,7 @@ def _dims(x: Tensor, dim: int | Sequence[int] | None) -> list[int]:
 
     raises AxisError
     """
-    given = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
+    given = range(x.ndim) if dim is None else sequence(dim)
     if any(not -x.ndim <= place < x.ndim for place in given):
         raise AxisError(f"gradient of {x.shape} along {dim}: dimensions are in {-x.ndim} .. {x.ndim - 1}")
     found = [place % x.ndim for place in given]

@@ -10,10 +10,11 @@ Transforms along several dimensions are transforms along one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor import Tensor
 
 Dims = int | Sequence[int] | None
@@ -71,7 +72,7 @@ def _chosen(x: Tensor, s: Sizes, dim: Dims, what: str) -> list[tuple[int | None,
             raise ShapeError(f"{what} of {x.shape} with s={s}: more sizes than dimensions")
         dims = list(range(x.ndim - count, x.ndim))
     else:
-        dims = list(dim) if isinstance(dim, Iterable) else [dim]
+        dims = list(sequence(dim))
     if s is not None and len(s) != len(dims):
         raise ArgumentError(f"{what} with s={s} along dimensions {dims}: one size for each is needed")
     if len({d % x.ndim if x.ndim else d for d in dims}) < len(dims):
@@ -181,5 +182,5 @@ def ifftshift(input: Tensor, dim: Dims = None) -> Tensor:
 
 
 def _shifted(x: Tensor, dim: Dims, amount: Callable[[int], int]) -> Tensor:
-    dims = tuple(range(x.ndim)) if dim is None else tuple(dim) if isinstance(dim, Iterable) else (dim,)
+    dims = tuple(range(x.ndim)) if dim is None else sequence(dim)
     return x.roll(tuple([amount(x.shape[d]) for d in dims]), dims) if dims else x

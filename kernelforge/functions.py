@@ -29,6 +29,7 @@ from kernelforge.errors import ArgumentError, KindError
 from kernelforge.io import load, save
 from kernelforge.kernels import Device
 from kernelforge.nn import functional
+from kernelforge.shape import is_several, sequence
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import FUNCTIONS, shortcut
 from kernelforge.tensor.generators import Generator
@@ -49,7 +50,7 @@ def randint(
 
     raises ArgumentError for other arguments; source: torch.randint
     """
-    if size is None and isinstance(high, Sequence):
+    if size is None and is_several(high):
         high, size = None, high
     if high is None:
         low, high = 0, low
@@ -67,7 +68,7 @@ def normal(mean: float | Tensor, std: float | Tensor = 1.0, size: Sizes | None =
     raises ArgumentError when neither a size nor a tensor tells how many; source: torch.normal
     """
     if size is not None:
-        return _spread([size] if isinstance(size, int) else size, mean, std, options)
+        return _spread(sequence(size), mean, std, options)
     tensors = [x for x in (mean, std) if isinstance(x, Tensor)]
     if not tensors:
         raise ArgumentError("normal() of two numbers needs a size: normal(mean, std, size=(2, 3))")

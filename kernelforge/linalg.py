@@ -6,10 +6,11 @@ on the host when the values are needed; see the methods.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from codegen.dtypes import DType
 from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.results import LU, QR, CheckedCholesky, CheckedInverse, CheckedSolution, LeastSquares
 
@@ -151,7 +152,7 @@ def norm(
         return A.vector_norm(2, dim, keepdim, dtype=dtype)
     if dim is None and A.ndim not in (1, 2):
         raise ShapeError(f"norm of order {ord!r} of {A.shape}: name its dimension or two, as dim=-1 or dim=(-2, -1)")
-    dims = (-2, -1) if dim is None else dim if isinstance(dim, Iterable) else (dim,)
+    dims = (-2, -1) if dim is None else sequence(dim)
     if len(dims) == 1 or (dim is None and A.ndim == 1):
         return A.vector_norm(ord, dim, keepdim, dtype=dtype)  # type: ignore[arg-type]
     return A.matrix_norm(ord, dims, keepdim, dtype=dtype)

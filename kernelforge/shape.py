@@ -6,14 +6,35 @@ Comes in: shapes, axes and sizes as users give them.  Goes out: tuples in normal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from math import prod
 from operator import index
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from kernelforge.errors import AxisError, ShapeError
+from kernelforge.errors import AxisError, KindError, ShapeError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Shape = tuple[int, ...]
+T = TypeVar("T")
+
+# ---------------------------------------------------------------------------------------------- one or several
+
+
+def is_several(value: object) -> TypeIs[Iterable[Any]]:
+    """True for what has elements: no number, NumPy's among them, and no array or tensor without dimensions."""
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
+
+
+def sequence(value: Any, count: int = 1) -> tuple[Any, ...]:
+    """Several values as a tuple, one value as a tuple that has it `count` times.
+
+    >>> sequence([1, 2]), sequence(3, 2)
+    ((1, 2), (3, 3))
+    """
+    return tuple(value) if is_several(value) else (value,) * count
 
 
 # ------------------------------------------------------------------------------------------------------ axes
@@ -22,15 +43,19 @@ Shape = tuple[int, ...]
 def normal_axis(axis: int, rank: int, what: str) -> int:
     """The axis counted from the front.
 
-    raises AxisError when a tensor of that rank has no such axis
+    raises AxisError when a tensor of that rank has no such axis, KindError when it is no integer
 
     >>> normal_axis(-1, 3, "sum")
     2
     """
-    if not -rank <= axis < rank:
+    try:
+        place = index(axis)
+    except TypeError:
+        raise KindError(f"{what} along axis {axis!r}: an axis is an integer") from None
+    if not -rank <= place < rank:
         valid = f"-{rank} to {rank - 1}" if rank else "none: it is a scalar"
         raise AxisError(f"{what} along axis {axis} of a tensor with {rank} dimensions; valid axes are {valid}")
-    return index(axis) % rank
+    return place % rank
 
 
 def normal_axes(axes: int | Sequence[int] | None, rank: int, what: str) -> tuple[int, ...]:
@@ -40,7 +65,7 @@ def normal_axes(axes: int | Sequence[int] | None, rank: int, what: str) -> tuple
     """
     if axes is None:
         return tuple(range(rank))
-    given = tuple(axes) if isinstance(axes, Iterable) else (axes,)  # NumPy's integers are none of `int`
+    given = sequence(axes)
     if not rank and given in ((0,), (-1,)):
         return ()
     found = sorted(normal_axis(axis, rank, what) for axis in given)
@@ -170,7 +195,7 @@ def part_sizes(size: int, parts: int | Sequence[int], what: str = "split") -> tu
     >>> part_sizes(7, 3), part_sizes(7, [5, 2])
     ((3, 3, 1), (5, 2))
     """
-    if not isinstance(parts, Iterable):
+    if not is_several(parts):
         parts = index(parts)
         if parts < 1:
             raise ShapeError(f"{what} of an axis of size {size} into pieces of {parts}: a piece has at least 1 element")
@@ -202,16 +227,36 @@ def matmul_shapes(a: Shape, b: Shape, what: str = "matmul") -> tuple[Shape, int,
 # ---------------------------------------------------------------------------------------------------- windows
 
 
-def per_axis(value: int | Sequence[int], rank: int, what: str, name: str) -> tuple[int, ...]:
+@overload
+def per_axis(value: Any, rank: int, what: str, name: str) -> Shape: ...
+
+
+@overload
+def per_axis(value: Any, rank: int, what: str, name: str, kind: Callable[[Any], T]) -> tuple[T, ...]: ...
+
+
+def per_axis(value: Any, rank: int, what: str, name: str, kind: Callable[[Any], Any] = index) -> tuple[Any, ...]:
     """One number per axis: the given one for all, alone or in a sequence, or as given.
 
-    raises ShapeError when their number is wrong
+    kind  what makes one of what is given for an axis
+
+    raises ShapeError when their number is wrong, KindError when they are no such numbers
     """
-    values = tuple(map(index, value)) if isinstance(value, Iterable) else (index(value),)
+    kinds = "integers" if kind is index else "numbers"
+    count = f"one for all or {rank}" if rank != 1 else "one"
+    try:
+        values = tuple(map(kind, sequence(value)))
+    except (TypeError, ValueError):
+        raise KindError(f"{what} with {name} {value!r}: {kinds} expected, {count}") from None
     values = values * rank if len(values) == 1 else values
     if len(values) != rank:
-        raise ShapeError(f"{what} with {name} {values}: one number, or one for each of the {rank} axes")
+        raise ShapeError(f"{what} with {name} {values}: {len(values)} given, {count} expected")
     return values
+
+
+def kept_or_index(size: int | None) -> int | None:
+    """A size as an integer, None, which keeps one, as it is."""
+    return None if size is None else index(size)
 
 
 def window_count(size: int, window: int, stride: int, dilation: int, what: str) -> int:

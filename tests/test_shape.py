@@ -1,5 +1,6 @@
 """Shape rules against NumPy, and what their errors say."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -77,6 +78,8 @@ def test_other_shapes() -> None:
     assert rules.matmul_shapes((4, 1, 2, 3), (5, 3, 6)) == ((4, 5), 2, 3, 6)
     assert rules.per_axis(2, 3, "pool", "stride") == (2, 2, 2) and rules.per_axis([1, 2], 2, "pool", "stride") == (1, 2)
     assert rules.per_axis([2], 3, "pool", "stride") == (2, 2, 2)
+    assert rules.per_axis((1, None), 2, "pool", "output_size", rules.kept_or_index) == (1, None)
+    assert rules.per_axis(1.5, 2, "resize", "factor", float) == (1.5, 1.5)
     assert rules.normal_pads([(1, 2), [0, 0]], (3, 4)) == ((1, 2), (0, 0))
 
 
@@ -99,10 +102,31 @@ def test_other_shapes() -> None:
         (lambda: rules.window_count(2, 3, 1, 2, "conv1d"), "conv1d: a window of 3, 5 with dilation 2 on an axis of 2"),
         (lambda: rules.window_count(4, 3, 0, 1, "conv1d"), "each is at least 1"),
         (lambda: rules.spread_size(4, 3, 0, 1, "conv"), "each is at least 1"),
-        (lambda: rules.per_axis([1, 2, 3], 2, "pool", "stride"), "each of the 2 axes"),
+        (lambda: rules.per_axis([1, 2, 3], 2, "pool", "stride"), "3 given, one for all or 2 expected"),
         (lambda: rules.normal_pads([(1, -1)], (3, 2)), "for each axis"),
     ],
 )
 def test_errors(call: Callable[[], object], words: str) -> None:
     with pytest.raises(ShapeError, match=words):
         call()
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8, np.array])
+def test_one_number_stands_for_all(kind: Callable[[int], object]) -> None:
+    one = kind(3)
+    assert not rules.is_several(one) and rules.sequence(one, 2) == (3, 3)
+    assert rules.per_axis(one, 3, "pool", "stride") == rules.per_axis([one], 3, "pool", "stride") == (3, 3, 3)
+    assert rules.normal_axes(one, 4, "sum") == (3,) and rules.part_sizes(6, one) == (3, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array, iter])
+def test_several_numbers_are_taken_from_whatever_has_them(form: Callable[[list[int]], object]) -> None:
+    assert rules.is_several(form([1, 2])) and rules.sequence(form([1, 2]), 5) == (1, 2)
+    assert rules.per_axis(form([1, 2]), 2, "pool", "stride") == (1, 2)
+
+
+@pytest.mark.parametrize("value", [1.5, (1, 2.5), "2", None])
+def test_what_is_no_integer_is_named(value: object) -> None:
+    told = re.escape(f"conv2d with stride {value!r}: integers expected, one for all or 2")
+    with pytest.raises(TypeError, match=told):
+        rules.per_axis(value, 2, "conv2d", "stride")

@@ -16,6 +16,7 @@ from kernelforge import array_api
 from kernelforge import fft as transforms
 from kernelforge.array_api import linalg
 from kernelforge.counterparts.table import Axis, Otherwise, alike, axes_of, counterpart, floating, tensor, tensors
+from kernelforge.shape import is_several, sequence
 from kernelforge.tensor import Tensor
 
 
@@ -172,8 +173,8 @@ def vdot(a: Any, b: Any, /) -> Tensor:
 def tensordot(a: Any, b: Any, /, axes: Any = 2) -> Tensor:
     """The sums of products over axes of both."""
     x, y = alike((a, b))
-    if not isinstance(axes, int):
-        axes = tuple([[one] if isinstance(one, int) else list(one) for one in axes])
+    if is_several(axes):
+        axes = tuple(map(sequence, axes))
     return array_api.tensordot(x, y, axes=axes)
 
 

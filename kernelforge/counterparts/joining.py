@@ -12,6 +12,7 @@ from typing import Any
 from codegen.dtypes import dtypes
 from kernelforge.counterparts.table import alike, counterpart, flattened, tensor, tensors
 from kernelforge.errors import ShapeError
+from kernelforge.shape import is_several
 from kernelforge.tensor import Tensor
 
 
@@ -88,7 +89,7 @@ def _depth(arrays: Any) -> tuple[int, int]:
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Parts along an axis, the first ones larger by one where it does not come out even."""
     x = tensor(ary)
-    if isinstance(indices_or_sections, int):
+    if not is_several(indices_or_sections):
         return list(x.tensor_split(indices_or_sections, axis))
     bounds = [0, *[int(bound) for bound in indices_or_sections], x.shape[axis]]
     lead = (slice(None),) * (axis % x.ndim)
@@ -99,7 +100,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tenso
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """Equal parts along an axis, or parts between indices."""
     x = tensor(ary)
-    if isinstance(indices_or_sections, int) and x.shape[axis] % indices_or_sections:
+    if not is_several(indices_or_sections) and x.shape[axis] % indices_or_sections:
         raise ShapeError(
             f"split of axis {axis} of {x.shape} into {indices_or_sections} equal parts: {x.shape[axis]} does not "
             "divide evenly; see array_split()"

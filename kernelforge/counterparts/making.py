@@ -14,12 +14,13 @@ import numpy as np
 from codegen.dtypes import dtypes
 from kernelforge.counterparts.table import Otherwise, alike, counterpart, floating, tensor, tensors
 from kernelforge.kinds import as_dtype
+from kernelforge.shape import sequence
 from kernelforge.tensor import Tensor
 
 
 def _like(value: Any, a: Any, dtype: Any, shape: Any) -> Tensor:
     x = tensor(a)
-    shape = x.shape if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = x.shape if shape is None else sequence(shape)
     return Tensor.full(shape, value, dtype=x.dtype if dtype is None else as_dtype(dtype), device=x.device)
 
 

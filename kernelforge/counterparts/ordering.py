@@ -14,6 +14,7 @@ from codegen.dtypes import dtypes
 from kernelforge import array_api
 from kernelforge.counterparts.table import Otherwise, alike, counterpart, flattened, floating, tensor, tensors
 from kernelforge.errors import ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor import Tensor
 
 for _name in ("unique_all", "unique_counts", "unique_inverse", "unique_values", "cumulative_sum", "cumulative_prod"):
@@ -124,7 +125,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Tensor:
 def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
     """Places in a row as places in a shape."""
     rest, found = tensor(indices), []
-    for n in reversed((shape,) if isinstance(shape, int) else tuple(shape)):
+    for n in reversed(sequence(shape)):
         found.append(rest % n)
         rest = rest // n
     return tuple(reversed(found))
@@ -177,7 +178,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """The slopes along axes, of evenly spaced values."""
     x = floating(tensor(f))
-    axes = list(range(x.ndim)) if axis is None else [axis] if isinstance(axis, int) else list(axis)
+    axes = range(x.ndim) if axis is None else sequence(axis)
     steps = list(varargs) * (len(axes) if len(varargs) == 1 else 1) or [1.0] * len(axes)
     if edge_order != 1 or len(steps) != len(axes) or not all(isinstance(step, int | float) for step in steps):
         raise Otherwise

@@ -25,6 +25,7 @@ from kernelforge.counterparts.table import (
     tensors,
 )
 from kernelforge.kinds import as_dtype
+from kernelforge.shape import is_several, sequence
 from kernelforge.tensor import Tensor
 
 
@@ -38,9 +39,11 @@ def _typed(dtype: Any) -> DType | None:
 
 
 def _axis(axis: Axis, x: Tensor) -> Any:
-    if axis is not None and not isinstance(axis, int) and not len(tuple(axis)):
+    if axis is None:
+        return None
+    if not sequence(axis):
         raise Otherwise
-    return axis if axis is None or isinstance(axis, int) else axes_of(axis, x.ndim)
+    return axes_of(axis, x.ndim) if is_several(axis) else axis
 
 
 @counterpart("sum")
@@ -161,7 +164,7 @@ def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = Fal
     else:
         share = tensor(weights, x)
         if share.shape != x.shape:
-            if not isinstance(axis, int) or share.ndim != 1:
+            if axis is None or is_several(axis) or share.ndim != 1:
                 raise Otherwise
             share = share.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])
         whole = share.expand(x.shape).sum(_axis(axis, x), keepdims)

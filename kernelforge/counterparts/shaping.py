@@ -15,7 +15,7 @@ from kernelforge.array_api import roll as rolled
 from kernelforge.array_api import squeeze as squeezed
 from kernelforge.counterparts.table import Axis, Otherwise, axes_of, counterpart, flattened, tensor, tensors
 from kernelforge.errors import ShapeError
-from kernelforge.shape import normal_axis
+from kernelforge.shape import is_several, normal_axis, sequence
 from kernelforge.tensor import Tensor
 
 
@@ -81,8 +81,8 @@ def squeeze(a: Any, axis: Axis = None) -> Tensor:
 def expand_dims(a: Any, axis: int | Sequence[int]) -> Tensor:
     """With new axes of size 1."""
     x = tensor(a)
-    ndim = x.ndim + (1 if isinstance(axis, int) else len(axis))
-    places = sorted(axes_of(axis, ndim))
+    axes = sequence(axis)
+    places = sorted(axes_of(axes, x.ndim + len(axes)))
     if len(set(places)) < len(places):
         raise ShapeError(f"expand_dims with axis {axis}: an axis is there twice")
     for place in places:
@@ -118,14 +118,14 @@ for _ndim in (1, 2, 3):
 @counterpart("tile")
 def tile(A: Any, reps: int | Sequence[int]) -> Tensor:
     """Repeated as a whole."""
-    return tensor(A).tile((reps,) if isinstance(reps, int) else tuple(reps))
+    return tensor(A).tile(sequence(reps))
 
 
 @counterpart("repeat")
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Tensor:
     """Each element repeated."""
     x, axis = flattened(tensor(a), axis)
-    return x.repeat_interleave(repeats if isinstance(repeats, int) else tensor(repeats, x), axis)
+    return x.repeat_interleave(tensor(repeats, x) if is_several(repeats) else repeats, axis)
 
 
 @counterpart("flip")
@@ -157,10 +157,11 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 def roll(a: Any, shift: Any, axis: Any = None) -> Tensor:
     """Moved on, the last to the front."""
     x = tensor(a)
-    if axis is None and not isinstance(shift, int):
-        shift = sum(shift)
-    if isinstance(axis, int) and not isinstance(shift, int):
-        axis = (axis,) * len(shift)
+    if axis is None:
+        shift = sum(sequence(shift))
+    elif is_several(shift):
+        shift = sequence(shift)
+        axis = sequence(axis, len(shift))
     return rolled(x, shift, axis=axis)
 
 
@@ -208,7 +209,7 @@ def diagonals(x: Any, /, *, offset: int = 0) -> Tensor:
 def resize(a: Any, new_shape: Any) -> Tensor:
     """The elements again and again until a shape is full."""
     flat = tensor(a).reshape(-1)
-    shape = (new_shape,) if isinstance(new_shape, int) else tuple(new_shape)
+    shape = sequence(new_shape)
     count = int(np.prod(shape))
     if not flat.shape[0]:
         return flat.new_zeros(shape)

@@ -15,7 +15,7 @@ import numpy as np
 from codegen.dtypes import promote
 from kernelforge.array_api.types import result_type
 from kernelforge.kinds import as_dtype
-from kernelforge.shape import normal_axis
+from kernelforge.shape import normal_axis, sequence
 from kernelforge.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,5 +81,5 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
 
     raises AxisError when one is out of range
     """
-    given = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    given = range(ndim) if axis is None else sequence(axis)
     return tuple([normal_axis(one, ndim, "a function of NumPy's") for one in given])

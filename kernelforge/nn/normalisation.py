@@ -6,7 +6,7 @@ zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from kernelforge.nn.function import FunctionModule
 from kernelforge.nn.module import Module
 from kernelforge.nn.parameter import Buffer, Parameter
 from kernelforge.tensor import Tensor, no_grad
+from kernelforge.tensor.create import as_shape
 
 
 def _parameter(shape: Sequence[int], value: float, wanted: bool, **place: Any) -> Tensor | None:
@@ -241,7 +242,7 @@ class LayerNorm(Module):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        shape = tuple(normalized_shape) if isinstance(normalized_shape, Iterable) else (normalized_shape,)
+        shape = as_shape((normalized_shape,))
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self.weight = _parameter(shape, 1.0, elementwise_affine, device=device, dtype=dtype)
         self.bias = _parameter(shape, 0.0, elementwise_affine and bias, device=device, dtype=dtype)
@@ -282,7 +283,7 @@ class RMSNorm(Module):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        shape = tuple(normalized_shape) if isinstance(normalized_shape, Iterable) else (normalized_shape,)
+        shape = as_shape((normalized_shape,))
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         self.weight = _parameter(shape, 1.0, elementwise_affine, device=device, dtype=dtype)
 

@@ -5,12 +5,13 @@ Comes in: an amount, or (before, after) of the last dimension, then of the one b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from kernelforge.errors import ShapeError
 from kernelforge.nn import functional as F
 from kernelforge.nn.module import Module
+from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
 
 
@@ -22,9 +23,7 @@ class _Padding(Module):
     value: float = 0.0
 
     def __init__(self, padding: int | Sequence[int]) -> None:
-        self.padding = tuple(padding) if isinstance(padding, Iterable) else (padding,) * (2 * self.rank)
-        if len(self.padding) != 2 * self.rank:
-            raise ShapeError(f"{type(self).__name__} takes {2 * self.rank} amounts, got {self.padding}")
+        self.padding = per_axis(padding, 2 * self.rank, type(self).__name__, "padding")
 
     def forward(self, input: Tensor) -> Tensor:
         """[.., spatial] -> the same with larger spatial dimensions.

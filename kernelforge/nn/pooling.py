@@ -5,12 +5,13 @@ Comes in: window parameters.  Goes out: modules that call the functions of nn.fu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from kernelforge.errors import ArgumentError
 from kernelforge.nn import functional as F
 from kernelforge.nn.function import FunctionModule
+from kernelforge.shape import per_axis
 from kernelforge.tensor import Tensor
 
 Sizes = int | Sequence[int]
@@ -172,9 +173,12 @@ class AvgPool1d(_AvgPool):
         count_include_pad: bool = True,
     ) -> None:
         window, step, margin = (
-            value if isinstance(value, Iterable) else (value,)
-            for value in (kernel_size, kernel_size if stride is None else stride, padding)
-        )
+            per_axis(value, 1, "AvgPool1d", name)
+            for name, value in (
+                ("kernel_size", kernel_size), ("stride", kernel_size if stride is None else stride),
+                ("padding", padding),
+            )
+        )  # fmt: skip
         self._keep(
             kernel_size=window, stride=step, padding=margin, ceil_mode=ceil_mode, count_include_pad=count_include_pad
         )

@@ -6,7 +6,7 @@ Comes in: tensors and counts.  Goes out: tensors.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations, combinations_with_replacement
 from typing import Any, Final, Self, TypeVar
 
@@ -15,6 +15,7 @@ import numpy as np
 from codegen.dtypes import dtypes, promote
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.kinds import as_dtype
+from kernelforge.shape import is_several
 from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.windowing import Windowing
 
@@ -147,7 +148,7 @@ class Assembling(Windowing):
 
     def _split_evenly(self, parts: int | Sequence[int], dim: int, what: str) -> tuple[Self, ...]:
         """raises ShapeError when the dimension is missing, or not divisible by a number of parts"""
-        if self.ndim <= dim or (not isinstance(parts, Iterable) and (parts < 1 or self.shape[dim] % parts)):
+        if self.ndim <= dim or (not is_several(parts) and (parts < 1 or self.shape[dim] % parts)):
             raise ShapeError(f"{what}({parts}) of {self.shape}: dimension {dim} does not divide; see tensor_split()")
         return self.tensor_split(parts, dim)
 

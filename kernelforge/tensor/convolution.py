@@ -62,8 +62,8 @@ class Convolution(Solving):
                 raise ArgumentError(f"padding is a number, numbers, 'same' or 'valid', got {padding!r}")
             total = [d * (k - 1) if padding == "same" else 0 for k, d in zip(window, dilation)]
             return [(n // 2, n - n // 2) for n in total]
-        if not isinstance(padding, int) and len(padding) == 2 * rank != rank:
-            return [(padding[2 * i], padding[2 * i + 1]) for i in range(rank)][::-1]
+        if len(given := shapes.sequence(padding)) == 2 * rank != rank:
+            return [(given[2 * i], given[2 * i + 1]) for i in range(rank)][::-1]
         return [(n, n) for n in shapes.per_axis(padding, rank, "convolution or pooling", "padding")]
 
     def _windows(self, window: Sequence[int], stride: Sequence[int], dilation: Sequence[int], what: str) -> Self:

@@ -6,7 +6,7 @@ shape: unique(), unique_consecutive() and bincount() compute for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from operator import index
 from typing import Any, Self
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from codegen.dtypes import dtypes, promote
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core
 from kernelforge.tensor.ordering import WIDE_DIGIT
@@ -205,13 +206,14 @@ class Counting(Statistics):
         if self.ndim < 2:
             raise ShapeError(f"histogramdd() takes points side by side, [count, dimensions], got {self.shape}")
         points = self.detach()._floating().reshape(-1, self.shape[-1])
-        parts = bins if isinstance(bins, Iterable) else [bins] * points.shape[1]
+        parts = sequence(bins, points.shape[1])
         if len(parts) != points.shape[1] or (range is not None and len(range) != 2 * len(parts)):
             raise ArgumentError(f"histogramdd() of {self.shape} takes bins and two ends for each dimension")
-        place, edges = points[:0], []
+        place = points[:0]
+        edges: list[Self] = []
         for number, (x, part) in enumerate(zip(points.unbind(1), parts)):
             ends = None if range is None else (range[2 * number], range[2 * number + 1])
-            edges.append(part.cast(x.dtype) if isinstance(part, Counting) else x._equal_parts(part, ends))
+            edges.append(part.cast(x.dtype) if isinstance(part, type(self)) else x._equal_parts(part, ends))
             at = x._part_of(edges[-1])
             place = at if not number else place._part_of_both(at, edges[-1].shape[0] - 1)
         shape = [x.shape[0] - 1 for x in edges]

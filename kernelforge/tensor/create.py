@@ -22,6 +22,7 @@ from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.native import compiled
 from kernelforge.recording import spelling
+from kernelforge.shape import sequence
 from kernelforge.tensor.core import Core, expanded, is_number, literal_dtype, pinned
 
 
@@ -30,11 +31,11 @@ def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 
     raises ShapeError for sizes that are negative or no integers
     """
-    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
-        sizes = tuple(sizes[0])
+    if len(sizes) == 1:
+        sizes = sequence(sizes[0])
     try:
         shape = tuple([size.__index__() for size in sizes])
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise ShapeError(f"a shape is made of integers, got {sizes}") from None
     if shape and min(shape) < 0:
         raise ShapeError(f"a shape has no negative sizes, got {shape}")
@@ -167,7 +168,7 @@ class Create(Core):
         >>> Tensor.full((2, 2), 7).tolist()
         [[7, 7], [7, 7]]
         """
-        sizes = as_shape(shape if isinstance(shape, tuple) else (shape,))
+        sizes = as_shape((shape,))
         if isinstance(fill_value, Core):
             if dtype is not None and fill_value.dtype.is_complex and as_dtype(dtype).kind not in "bc":
                 raise DTypeError(f"{fill_value.dtype} cannot be elements of {dtype}: take its real part")

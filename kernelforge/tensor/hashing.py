@@ -8,13 +8,14 @@ source  G. Bertoni et al., "The Keccak reference", 2011; FIPS 202
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Final, Self
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import broadcast
 from kernelforge.tensor.rearranging import Rearranging
@@ -69,8 +70,7 @@ class Hashing(Rearranging):
         """
         if mode:
             raise ArgumentError(f"hash_tensor() knows mode 0 alone, exclusive or, got {mode}")
-        given = (tuple(dim) or range(self.ndim)) if isinstance(dim, Iterable) else (dim,)
-        axes = [self._dim(d, "hash_tensor") for d in given]
+        axes = [self._dim(d, "hash_tensor") for d in sequence(dim) or range(self.ndim)]
         if not self.numel() and len(axes) == self.ndim:
             raise ShapeError(f"hash_tensor() of {self.shape}: there are no elements to combine; give dim")
         words = self.cast(dtypes.float64).bitcast(dtypes.uint64) if self.dtype.is_float else self.cast(dtypes.uint64)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import reduce
-from numbers import Integral
 from operator import index
 from typing import Any, Self
 
@@ -23,7 +22,7 @@ from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.empties import with_empties
-from kernelforge.tensor.movement import Movement, flat, sequence
+from kernelforge.tensor.movement import Movement, flat
 
 
 class Joining(Movement):
@@ -80,10 +79,11 @@ class Joining(Movement):
 
         raises ShapeError
         """
-        if all(isinstance(item, Integral) for item in padding):
+        if not any(item is None or shapes.is_several(item) for item in padding):
             if len(padding) % 2 or len(padding) > 2 * self.ndim:
                 raise ShapeError(f"pad{tuple(padding)} of {self.shape}: give (before, after) for some last dimensions")
-            pairs = [(index(padding[i]), index(padding[i + 1])) for i in range(0, len(padding), 2)][::-1]
+            amounts = shapes.per_axis(padding, len(padding), "pad", "padding")
+            pairs = [*zip(amounts[::2], amounts[1::2])][::-1]
             return ((0, 0),) * (self.ndim - len(pairs)) + tuple(pairs)
         return shapes.normal_pads([(0, 0) if pair is None else pair for pair in padding], self.shape)
 
@@ -253,12 +253,12 @@ class Joining(Movement):
     def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
         """Shifted along dims; what leaves at the end comes in at the front. Without dims the flattened tensor rolls."""
         if dims is None:
-            if len(sequence(shifts)) != 1:
+            if len(shapes.sequence(shifts)) != 1:
                 raise ArgumentError("roll() without dims takes one shift; name the dimensions of several shifts")
             return self.flatten().roll(shifts, 0).reshape(self.shape)
-        if len(sequence(shifts)) != len(sequence(dims)):
+        if len(shapes.sequence(shifts)) != len(shapes.sequence(dims)):
             raise ArgumentError(f"roll() takes one shift for each dimension, got {shifts} for {dims}")
-        pairs = zip(sequence(shifts), sequence(dims), strict=True)
+        pairs = zip(shapes.sequence(shifts), shapes.sequence(dims), strict=True)
         return reduce(lambda x, pair: x._rolled(*pair), pairs, self)
 
     def _rolled(self, shift: int, dim: int) -> Self:
@@ -280,7 +280,7 @@ def _listed(given: tuple[Any, ...], dim: int) -> tuple[Sequence[Any], int]:
     raises ArgumentError, KindError
     """
     if isinstance(given[0], list | tuple):
-        if not all(isinstance(item, Integral) for item in given[1:2]) or len(given) > 2:
+        if any(map(shapes.is_several, given[1:2])) or len(given) > 2:
             raise ArgumentError("cat() and stack() take tensors one by one, or one list of them and a dimension")
         if not given[0]:
             raise ArgumentError("cat() and stack() of no tensors: give at least one")

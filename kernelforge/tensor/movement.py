@@ -6,7 +6,7 @@ dimensions count from the end everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import prod
 from operator import index
@@ -28,11 +28,6 @@ from kernelforge.tensor.core import Core, broadcast, expanded
 def flat(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments of a method that takes either several items or one sequence of them."""
     return tuple(items[0]) if len(items) == 1 and isinstance(items[0], tuple | list) else items
-
-
-def sequence(value: int | Sequence[int]) -> Sequence[int]:
-    """One integer as a sequence of one."""
-    return value if isinstance(value, Iterable) else (value,)
 
 
 class Movement(Activations):
@@ -163,7 +158,8 @@ class Movement(Activations):
     @viewing
     def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
         """Dimension source moved to place destination, or several to as many places."""
-        sources, places = ([self._dim(dim, "movedim") for dim in sequence(dims)] for dims in (source, destination))
+        given = (source, destination)
+        sources, places = ([self._dim(dim, "movedim") for dim in shapes.sequence(dims)] for dims in given)
         if len(sources) != len(places) or len(set(sources)) < len(sources) or len(set(places)) < len(places):
             raise ShapeError(
                 f"movedim({source}, {destination}) of {self.shape}: it takes as many places as dimensions, each once"
@@ -178,7 +174,7 @@ class Movement(Activations):
     ) -> Self:
         """Reversed along the given dimensions; dims and axis are other ways to give them."""
         named = axis if dims is None else dims
-        chosen = flat(axes) if named is None else tuple(sequence(named))
+        chosen = flat(axes) if named is None else shapes.sequence(named)
         return self._derived(graph.flip(self._node, shapes.normal_axes(chosen, self.ndim, "flip")))
 
     @repeatable
@@ -267,7 +263,7 @@ class Movement(Activations):
         n = self.shape[self._dim(dim, "tensor_split")]
         if isinstance(parts, Core):
             return self.tensor_split(np.asarray(parts).tolist(), dim)
-        if not isinstance(parts, Iterable):
+        if not shapes.is_several(parts):
             parts = index(parts)
             if parts < 1:
                 raise ShapeError(f"tensor_split() needs at least one part, got {parts}")

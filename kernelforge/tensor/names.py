@@ -5,13 +5,13 @@ Comes in: nothing.  Goes out: the methods of the classes below under second name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any, Self
 
 from kernelforge import graph
 from kernelforge.errors import KindError, ShapeError
-from kernelforge.shape import broadcast_shapes
+from kernelforge.shape import broadcast_shapes, sequence
 from kernelforge.tensor.autograd import Autograd
 from kernelforge.tensor.composite import of_tensors
 from kernelforge.tensor.core import Core, Operand
@@ -59,7 +59,7 @@ class Names(Autograd):
 
         raises ShapeError
         """
-        return broadcast_shapes((), *[tuple(x) if isinstance(x, Iterable) else (x,) for x in shapes])
+        return broadcast_shapes((), *map(sequence, shapes))
 
     @staticmethod
     def is_tensor(obj: Any) -> bool:

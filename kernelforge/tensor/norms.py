@@ -6,7 +6,7 @@ Comes in: tensors.  Goes out: tensors of the same shape, or without the dimensio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 from codegen.dtypes import DType
@@ -30,7 +30,7 @@ class Norms(Assembling):
 
         raises ShapeError
         """
-        sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+        sizes = shapes.sequence(shape)
         if not sizes or self.shape[-len(sizes) :] != sizes:
             raise ShapeError(f"{what} of {self.shape} over {sizes}: these must be its last sizes")
         return tuple(range(self.ndim - len(sizes), self.ndim))

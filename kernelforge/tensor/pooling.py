@@ -5,9 +5,8 @@ Comes in: tensors [..., spatial] and window parameters.  Goes out: reductions ov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
-from operator import index
 from typing import Literal, Self, overload
 
 from codegen.dtypes import dtypes
@@ -33,8 +32,8 @@ class Pooling(Convolution):
 
         raises ShapeError
         """
-        window = tuple(map(index, kernel_size)) if isinstance(kernel_size, Iterable) else (index(kernel_size),) * 2
-        rank = len(window)
+        rank = len(shapes.sequence(kernel_size, 2))
+        window = shapes.per_axis(kernel_size, rank, what, "kernel_size")
         if self.ndim < rank:
             raise ShapeError(f"{what} with a window of {window} on {self.shape}: there are fewer dimensions than that")
         strides = window if stride is None else shapes.per_axis(stride, rank, what, "stride")
@@ -187,7 +186,7 @@ class Pooling(Convolution):
         ceil_mode: bool = False,
     ) -> Self:
         """max_pool2d over the last dimension alone."""
-        window = kernel_size if isinstance(kernel_size, Iterable) else (kernel_size,)
+        window = shapes.per_axis(kernel_size, 1, "max_pool1d", "kernel_size")
         return self.max_pool2d(window, stride, dilation, padding, ceil_mode)
 
     def avg_pool1d(
@@ -199,7 +198,7 @@ class Pooling(Convolution):
         count_include_pad: bool = True,
     ) -> Self:
         """avg_pool2d over the last dimension alone."""
-        window = kernel_size if isinstance(kernel_size, Iterable) else (kernel_size,)
+        window = shapes.per_axis(kernel_size, 1, "avg_pool1d", "kernel_size")
         return self.avg_pool2d(window, stride, 1, padding, ceil_mode, count_include_pad)
 
     @composite
@@ -250,9 +249,10 @@ class Pooling(Convolution):
 
         raises ShapeError
         """
-        sizes = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * 2
+        rank = len(shapes.sequence(output_size, 2))
+        sizes = shapes.per_axis(output_size, rank, what, "output_size", shapes.kept_or_index)
         before = self.shape[max(0, self.ndim - len(sizes)) :]
-        wanted = [n if m is None else index(m) for n, m in zip(before, sizes)]
+        wanted = [n if m is None else m for n, m in zip(before, sizes)]
         if len(before) < len(sizes) or min([1, *before]) < 1 or min([0, *wanted]) < 0:
             raise ShapeError(f"{what} of {self.shape} to {sizes}: it takes last dimensions, each at least 1 long")
         return wanted

@@ -6,12 +6,13 @@ out: matrix products, with something added, chained, or over chosen dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Self, TypeVar
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.shape import is_several
 from kernelforge.tensor.composite import composite, repeatable
 from kernelforge.tensor.linalg import Linalg
 
@@ -115,7 +116,7 @@ class Products(Linalg):
 
         raises ShapeError
         """
-        if not isinstance(dims, Iterable):
+        if not is_several(dims):
             dims = (range(self.ndim - dims, self.ndim), range(dims))
         left, right = ([x._dim(dim, "tensordot") for dim in chosen] for x, chosen in zip((self, other), dims))
         first, second = self._single_sums(left, other, right), other._single_sums(right, self, left)

@@ -6,7 +6,7 @@ between, the nearest ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import gcd, isclose
 from typing import Any, Final, Self
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, ModeError, ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.unpooling import Unpooling
 
@@ -82,7 +83,7 @@ class Resizing(Unpooling):
             raise ArgumentError("interpolate() takes a size or a scale_factor, one of both")
         given = size if scale_factor is None else scale_factor
         assert given is not None
-        wanted = tuple(given) if isinstance(given, Iterable) else (given,) * (self.ndim - 2)
+        wanted = sequence(given, self.ndim - 2)
         sources = self.shape[self.ndim - len(wanted) :]
         sizes = [int(n * x) for n, x in zip(sources, wanted)] if size is None else [int(x) for x in wanted]
         if len(wanted) > self.ndim or 0 in sources or min(sizes, default=1) < 1:

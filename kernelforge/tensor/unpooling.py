@@ -5,7 +5,7 @@ Comes in: tensors [N, C, spatial ...] and window parameters.  Goes out: tensors 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Literal, Self, overload
 
@@ -16,10 +16,6 @@ from kernelforge.tensor.composite import composite
 from kernelforge.tensor.convolution import Sizes
 from kernelforge.tensor.counting import Counting
 from kernelforge.tensor.pooling import OutputSizes
-
-
-def _each(size: Sizes, rank: int) -> tuple[int, ...]:
-    return tuple(size) if isinstance(size, Iterable) else (size,) * rank
 
 
 class Unpooling(Counting):
@@ -62,7 +58,7 @@ class Unpooling(Counting):
         return_indices: bool = False,
     ) -> Self | tuple[Self, Self]:
         """max_pool2d() over the last three dimensions."""
-        window = _each(kernel_size, 3)
+        window = shapes.per_axis(kernel_size, 3, "max_pool3d", "kernel_size")
         if return_indices:
             return self.max_pool2d(window, stride, dilation, padding, ceil_mode, return_indices=True)
         return self.max_pool2d(window, stride, dilation, padding, ceil_mode)
@@ -76,23 +72,28 @@ class Unpooling(Counting):
         count_include_pad: bool = True,
     ) -> Self:
         """avg_pool2d() over the last three dimensions."""
-        return self.avg_pool2d(_each(kernel_size, 3), stride, 1, padding, ceil_mode, count_include_pad)
+        window = shapes.per_axis(kernel_size, 3, "avg_pool3d", "kernel_size")
+        return self.avg_pool2d(window, stride, 1, padding, ceil_mode, count_include_pad)
 
     def adaptive_avg_pool1d(self, output_size: int) -> Self:
         """adaptive_avg_pool2d() over the last dimension alone."""
-        return self.adaptive_avg_pool2d(_each(output_size, 1))
+        sizes = shapes.per_axis(output_size, 1, "adaptive_avg_pool1d", "output_size", shapes.kept_or_index)
+        return self.adaptive_avg_pool2d(sizes)
 
     def adaptive_avg_pool3d(self, output_size: OutputSizes) -> Self:
         """adaptive_avg_pool2d() over the last three dimensions."""
-        return self.adaptive_avg_pool2d(output_size if isinstance(output_size, Iterable) else (output_size,) * 3)
+        sizes = shapes.per_axis(output_size, 3, "adaptive_avg_pool3d", "output_size", shapes.kept_or_index)
+        return self.adaptive_avg_pool2d(sizes)
 
     def adaptive_max_pool1d(self, output_size: int) -> Self:
         """adaptive_max_pool2d() over the last dimension alone."""
-        return self.adaptive_max_pool2d(_each(output_size, 1))
+        sizes = shapes.per_axis(output_size, 1, "adaptive_max_pool1d", "output_size", shapes.kept_or_index)
+        return self.adaptive_max_pool2d(sizes)
 
     def adaptive_max_pool3d(self, output_size: OutputSizes) -> Self:
         """adaptive_max_pool2d() over the last three dimensions."""
-        return self.adaptive_max_pool2d(output_size if isinstance(output_size, Iterable) else (output_size,) * 3)
+        sizes = shapes.per_axis(output_size, 3, "adaptive_max_pool3d", "output_size", shapes.kept_or_index)
+        return self.adaptive_max_pool2d(sizes)
 
     # By other means ---------------------------------------------------------------------------------------------
 
@@ -100,13 +101,15 @@ class Unpooling(Counting):
         self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
     ) -> Self:
         """(sum of x^norm_type)^(1 / norm_type) of each window of the last dimension."""
-        return self._power_pooled(norm_type, _each(kernel_size, 1), stride, ceil_mode)
+        window = shapes.per_axis(kernel_size, 1, "lp_pool1d", "kernel_size")
+        return self._power_pooled(norm_type, window, stride, ceil_mode)
 
     def lp_pool2d(
         self, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
     ) -> Self:
         """(sum of x^norm_type)^(1 / norm_type) of each window of the last two dimensions."""
-        return self._power_pooled(norm_type, _each(kernel_size, 2), stride, ceil_mode)
+        window = shapes.per_axis(kernel_size, 2, "lp_pool2d", "kernel_size")
+        return self._power_pooled(norm_type, window, stride, ceil_mode)
 
     @composite
     def _power_pooled(self, p: float, window: tuple[int, ...], stride: Sizes | None, ceil_mode: bool) -> Self:
@@ -137,7 +140,7 @@ class Unpooling(Counting):
         output_size: Sequence[int] | None = None,
     ) -> Self:
         """max_unpool2d() of the last dimension."""
-        return self._unpooled(indices, _each(kernel_size, 1), stride, padding, output_size)
+        return self._unpooled(indices, 1, kernel_size, stride, padding, output_size)
 
     def max_unpool2d(
         self,
@@ -154,7 +157,7 @@ class Unpooling(Counting):
 
         raises ShapeError, and IndexError when the values are next synchronised
         """
-        return self._unpooled(indices, _each(kernel_size, 2), stride, padding, output_size, dilation)
+        return self._unpooled(indices, 2, kernel_size, stride, padding, output_size, dilation)
 
     def max_unpool3d(
         self,
@@ -165,18 +168,19 @@ class Unpooling(Counting):
         output_size: Sequence[int] | None = None,
     ) -> Self:
         """max_unpool2d() of the last three dimensions."""
-        return self._unpooled(indices, _each(kernel_size, 3), stride, padding, output_size)
+        return self._unpooled(indices, 3, kernel_size, stride, padding, output_size)
 
     def _unpooled(
         self,
         indices: Self,
-        window: tuple[int, ...],
+        rank: int,
+        kernel_size: Sizes,
         stride: Sizes | None,
         padding: Sizes,
         output_size: Sequence[int] | None,
         dilation: Sizes = 1,
     ) -> Self:
-        rank = len(window)
+        window = shapes.per_axis(kernel_size, rank, "max_unpool", "kernel_size")
         if indices.shape != self.shape or self.ndim < rank:
             raise ShapeError(f"max_unpool of {self.shape} with indices of {indices.shape}: the shapes must be equal")
         strides = window if stride is None else shapes.per_axis(stride, rank, "max_unpool", "stride")
@@ -197,12 +201,14 @@ class Unpooling(Counting):
 
         raises ShapeError
         """
-        sizes, window = _each(output_size, 2), _each(kernel_size, 2)
-        rank = len(window)
-        strides, dilations, pads = (
+        rank = 2
+        sizes, window, strides, dilations, pads = (
             shapes.per_axis(value, rank, "fold", name)
-            for value, name in ((stride, "stride"), (dilation, "dilation"), (padding, "padding"))
-        )
+            for value, name in (
+                (output_size, "output_size"), (kernel_size, "kernel_size"), (stride, "stride"),
+                (dilation, "dilation"), (padding, "padding"),
+            )
+        )  # fmt: skip
         full = [n + 2 * p for n, p in zip(sizes, pads)]
         counts = [shapes.window_count(*each, "fold") for each in zip(full, window, strides, dilations)]
         if self.ndim != 3 or self.shape[1] % prod(window) or self.shape[2] != prod(counts):

@@ -43,10 +43,37 @@ FORMS: dict[str, Callable[[Tensor, Any], Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8, np.array])
 @pytest.mark.parametrize("form", FORMS)
-def test_numpy_integers_are_integers(form: str, kind: type) -> None:
+def test_numpy_integers_are_integers(form: str, kind: Callable[[int], Any]) -> None:
     x = Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
     found, expected = FORMS[form](x, kind(1)), FORMS[form](x, 1)
     assert found.shape == expected.shape and all(type(n) is int for n in found.shape)
     np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+COUNTED: dict[str, tuple[int, Callable[[Tensor, Any], object]]] = {
+    "conv2d": (2, lambda x, n: nn.functional.conv2d(x, Tensor.ones(1, 4, 1, 1), stride=n)),
+    "conv_transpose2d": (2, lambda x, n: nn.functional.conv_transpose2d(x, Tensor.ones(4, 1, 1, 1), padding=n)),
+    "Conv2d": (2, lambda x, n: nn.Conv2d(4, 1, 1, dilation=n)),
+    "max_pool1d": (1, lambda x, n: x.max_pool1d(n)), "max_pool3d": (3, lambda x, n: x.max_pool3d(n)),
+    "avg_pool3d": (3, lambda x, n: x.avg_pool3d(n)), "lp_pool2d": (2, lambda x, n: x.lp_pool2d(2.0, n)),
+    "strides": (2, lambda x, n: x.max_pool2d(2, n)), "functional": (2, nn.functional.avg_pool2d),
+    "adaptive 3d": (3, lambda x, n: x.adaptive_avg_pool3d(n)), "AvgPool1d": (1, lambda x, n: nn.AvgPool1d(n)),
+    "adaptive": (2, nn.functional.adaptive_max_pool2d),
+    "unpool": (2, lambda x, n: x.max_unpool2d(x.int(), n)), "fold": (2, lambda x, n: x[0].fold(n, 1)),
+    "unfold": (2, nn.functional.unfold), "pad": (4, lambda x, n: nn.ReflectionPad2d(n)),
+    "resized": (2, lambda x, n: nn.functional.interpolate(x, size=n)),
+    "scaled": (2, lambda x, n: nn.functional.interpolate(x, scale_factor=n)),
+    "fractional": (2, lambda x, n: nn.functional.fractional_max_pool2d(x, 1, output_ratio=n)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", COUNTED)
+def test_wrong_counts_are_told_with_the_right_one(form: str) -> None:
+    expected, call = COUNTED[form]
+    for count in (0, expected + 1):
+        with pytest.raises(ValueError, match=rf"\): {count} given, one( for all or {expected})? expected"):
+            call(Tensor.ones(2, 4, 4, 4), np.ones(count, np.int64))
+    with pytest.raises(TypeError, match=r"with \w+ 'two': (integers|numbers) expected, one"):
+        call(Tensor.ones(2, 4, 4, 4), "two")

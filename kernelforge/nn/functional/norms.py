@@ -7,11 +7,12 @@ statistics move towards the batch's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
+from kernelforge.shape import sequence
 from kernelforge.tensor import Tensor, no_grad
 from kernelforge.tensor.composite import composite
 
@@ -51,7 +52,7 @@ def _last_dimensions(input: Tensor, normalized_shape: int | Sequence[int], what:
 
     raises ShapeError
     """
-    shape = tuple(normalized_shape) if isinstance(normalized_shape, Iterable) else (normalized_shape,)
+    shape = sequence(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ShapeError(f"{what} of {input.shape}: the last dimensions must be {shape}")
     return len(shape)

@@ -5,14 +5,13 @@ Comes in: tensors [N, C, ...] or [C, ...].  Goes out: tensors with other spatial
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
-from operator import index
 from typing import Any
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, ShapeError
-from kernelforge.shape import per_axis
+from kernelforge.shape import kept_or_index, per_axis
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import in_c, repeatable
 
@@ -27,10 +26,8 @@ def _output_sizes(input: Tensor, output_size: OutputSizes, rank: int) -> list[in
     """
     if input.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"adaptive pooling: Expected {rank + 1}D or {rank + 2}D tensor, but got {input.shape}")
-    given = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * rank
-    if len(given) != rank:
-        raise ShapeError(f"adaptive pooling over {rank} dimensions to {given}: output_size has {rank} sizes")
-    return [n if m is None else index(m) for n, m in zip(input.shape[-rank:], given)]
+    wanted = per_axis(output_size, rank, "adaptive pooling", "output_size", kept_or_index)
+    return [n if m is None else m for n, m in zip(input.shape[-rank:], wanted)]
 
 
 @in_c
@@ -152,7 +149,7 @@ def _fractional(
         raise ArgumentError("fractional_max_pool requires specifying either an output_size or an output_ratio")
     window, spatial = per_axis(kernel_size, rank, "fractional_max_pool", "kernel_size"), input.shape[-rank:]
     if output_ratio is not None:
-        ratios = (output_ratio,) * rank if isinstance(output_ratio, int | float) else tuple(output_ratio)
+        ratios = per_axis(output_ratio, rank, "fractional_max_pool", "output_ratio", float)
         sizes: Sequence[int] = [int(n * ratio) for n, ratio in zip(spatial, ratios)]
     else:
         assert output_size is not None
@@ -225,8 +222,7 @@ def _unpool(
     padding: Sizes,
     output_size: Sequence[int] | None,
 ) -> Tensor:
-    window = tuple(per_axis(kernel_size, rank, "max_unpool", "kernel_size"))
-    return input._unpooled(indices, window, stride or None, padding, output_size)
+    return input._unpooled(indices, rank, kernel_size, stride or None, padding, output_size)
 
 
 def max_unpool1d(

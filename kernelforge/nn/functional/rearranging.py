@@ -5,7 +5,7 @@ Comes in: tensors.  Goes out: tensors of other shapes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from kernelforge.errors import ArgumentError, ShapeError
 from kernelforge.shape import per_axis
@@ -43,21 +43,17 @@ def interpolate(
         raise ArgumentError("only one of size or scale_factor should be defined" if size else
                          "either size or scale_factor should be defined")  # fmt: skip
     rank = input.ndim - 2
-    given = size if scale_factor is None else scale_factor
-    if isinstance(given, Iterable) and len(tuple(given)) != rank:
-        raise ArgumentError(
-            f"interpolate of {input.shape} to {given}: there are {rank} spatial dimensions; give one number for each"
-        )
     factors: tuple[float, ...] = ()
     recomputed = recompute_scale_factor or scale_factor is None
     if scale_factor is not None:
-        factors = (scale_factor,) * rank if isinstance(scale_factor, int | float) else tuple(scale_factor)
+        factors = scale_factor = per_axis(scale_factor, rank, "interpolate", "scale_factor", float)
         if recompute_scale_factor or antialias:
             size, scale_factor = [int(n * factor) for n, factor in zip(input.shape[2:], factors)], None
+    size = size if size is None else per_axis(size, rank, "interpolate", "size")
     if antialias:
         assert size is not None
         steps = () if recomputed else tuple([1 / factor for factor in factors])
-        return _smoothly(input, per_axis(size, rank, "interpolate", "size"), mode, bool(align_corners), steps)
+        return _smoothly(input, size, mode, bool(align_corners), steps)
     return input.interpolate(size, mode, bool(align_corners), scale_factor)
 
 
