@@ -136,14 +136,17 @@ def _solved(kernel: Kernel, meeting: Meeting, tap: Axis) -> Kernel | None:
 
     sum over k of x[(k-h)//s | (k-h) % s == 0] * y[k]  ->  sum over j of x[j] * y[h + j*s]
 
-    Nor where one step at most is walked, which no sum asks for, and some places meet none.
+    Nor where one step at most is walked, which no sum asks for, and some places meet none, or all.
     """
     place, step, slope = meeting.place, meeting.step, meeting.slope
     if not all(vanishes(e.arg, meeting.guard) for e in kernel.reduces if tap in e.bound):
         return None
     start = place.index * slope - slope * meeting.const
     first = -(start.hi // step)
-    walked = Axis(tap.name, (tap.size - 1 - start.lo) // step - first + 1)
+    steps = (tap.size - 1 - start.lo) // step - first + 1
+    if steps < 1:
+        return None
+    walked = Axis(tap.name, steps)
     moved = {tap: start + _at(walked) * step + first * step}
     inside = needed([Guard(moved[tap], 0, tap.size)])
     if walked.size < 2 and inside:

@@ -67,6 +67,7 @@ sizes = st.integers(1, 7)
 
 @pytest.mark.parametrize("term", TERMS)
 @given(st.integers(1, 20), sizes, st.integers(2, 5), st.integers(0, 5), sizes, st.integers(1, 7), st.integers(0, 99))
+@example(1, 2, 3, 1, 1, 2, 0)  # one place, which no tap meets
 def test_every_place_gets_the_same_sum(
     term: Callable[[Spread], Expr],
     places: int,
