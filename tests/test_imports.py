@@ -17,7 +17,7 @@ ORDER = {
                   placing_boxes < nest < choose < opencl < open_texts < generate <
                   open_schedules < __init__""",
     "codegen/rewrites": """factors rebuild scalar_rules apart < contract masked sharing merging gathering
-                           scanning phases relieving reordering < changing deciding fixing unlike < rewrite <
+                           scanning phases relieving reordering beginning < changing deciding fixing unlike < rewrite <
                            __init__""",
     "codegen/choose": """picks across ahead hoisted < contraction nested staged < forms along streamed transposed
                          triton_dots < neighbours window triton < cpu < items < default < candidates < __init__""",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from codegen.index import Axis, Guard, Index, in_order, needed
 from codegen.ir import (
@@ -28,6 +30,8 @@ from codegen.ir import (
     with_axes,
 )
 from codegen.origins import follow
+
+NO_BEGINS: Final[Mapping[Param, int]] = MappingProxyType({})
 
 
 def with_exprs(kernel: Kernel, made: dict[Expr, Expr]) -> Kernel:
@@ -69,13 +73,18 @@ def replace_axes(kernel: Kernel, replacement: Mapping[Axis, Index], become: Mapp
     return Kernel(kernel.name, kernel.params, stores)
 
 
-def with_params(kernel: Kernel, params: Mapping[Param, Param]) -> tuple[Store, ...]:
-    """The stores of a kernel with other parameters of the same types and sizes."""
+def with_params(
+    kernel: Kernel, params: Mapping[Param, Param], begins: Mapping[Param, int] = NO_BEGINS
+) -> tuple[Store, ...]:
+    """The stores of a kernel with other parameters of the same types.
+
+    begins  the element of an old parameter, read only, that the new one begins with
+    """
     made: dict[Expr, Expr] = {}
     for e in kernel.exprs:
         if isinstance(e, Load):
             guards = needed(Guard(replace(g.index, {}, made), g.lo, g.hi) for g in in_order(e.guards))
-            made[e] = load(params[e.param], replace(e.index, {}, made), guards)
+            made[e] = load(params[e.param], replace(e.index, {}, made) - begins.get(e.param, 0), guards)
         else:
             made[e] = with_axes(e, tuple(made[x] for x in e.args), {}, made)
     stores = (_moved(store, {}, {}, made) for store in kernel.stores)

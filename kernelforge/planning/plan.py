@@ -17,6 +17,7 @@ from typing import Final
 
 from codegen.assumed import noting
 from codegen.dtypes import dtypes
+from codegen.ir import Param
 from codegen.open_sizes import STATIC, Sizes
 from codegen.target import Target
 from kernelforge import graph
@@ -35,10 +36,10 @@ from kernelforge.planning.kept import Preparation, preparations
 from kernelforge.planning.layout import held, lay_out
 from kernelforge.planning.ordering import later_updates
 from kernelforge.planning.recomputing import within
-from kernelforge.planning.rounds import begun, unrolled
+from kernelforge.planning.rounds import begun, part_of, unrolled
 from kernelforge.planning.spaced import places, spaced
 from kernelforge.planning.steps import Check, Driven, HostCall, Launch, Plan, Rounds, Slot, Step, Transfer, in_words
-from kernelforge.planning.templates import lines_of, template_of
+from kernelforge.planning.templates import alike_but_for_places, lines_of, template_of
 from kernelforge.rewrites.alongside import alongside
 from kernelforge.rewrites.apart import apart
 from kernelforge.rewrites.onto import onto
@@ -53,6 +54,7 @@ from kernelforge.settings import MEMORY_BUDGET
 from kernelforge.windows.winograd import Choice, with_winograd
 
 TABLE: Final = 1 << 20  # bytes of a value that depends on nothing, at most, for it to be kept
+STEPS: Final = 3  # groups that differ in where they read alone, from which on they are given parts of what they read
 FITTINGS: Final = 4  # bounds of a peak that are tried for a budget
 
 
@@ -173,6 +175,8 @@ class Planner:
         self.driven: dict[tuple[object, tuple[Node, ...]], Driven] = {}
         self.loops: dict[tuple[object, tuple[Node, ...]], dict[Node, None]] = {}  # what is wanted of each
         self.readers: Counter[Node] = Counter()  # groups that read a value
+        self.unrolled: set[Group] = set()
+        self.parts: dict[tuple[int, int, int], int] = {}
         self.asked: list[int] = []  # positions of the steps that prepare a weight
 
     def foresee(self, groups: Sequence[Group], wanted: Sequence[Node], dying: frozenset[int]) -> None:
@@ -187,9 +191,22 @@ class Planner:
                     readers.setdefault(self._slot(node, self.device), {})[node] = group
         self.readers = Counter(node for group in groups for node in group.inputs)
         given = {self._slot(node, self.device) for node in wanted if is_stored(node)}
+        if not self.sizes.open:
+            self._foresee_steps(groups)
         alone = [found for slot, found in readers.items() if len(found) == 1 and slot not in given]
         self.last = {node: group for found in alone for node, group in found.items()}
         self.wanted, self.dying = frozenset(wanted), dying
+
+    def _foresee_steps(self, groups: Sequence[Group]) -> None:
+        """Notes which groups are steps of what was written out: many that differ in where they read alone."""
+        may = [
+            group
+            for group in groups
+            if group.kind in ("compute", "flat", "stack")
+            and any(self.readers[x] >= STEPS for x in group.inputs)
+            and not any(node.op == "contiguous" and node.attr == "weight" for node in group.outputs)
+        ]
+        self.unrolled = {group for alike in alike_but_for_places(may) if len(alike) >= STEPS for group in alike}
 
     def add(self, group: Group) -> None:
         """Appends a group's step."""
@@ -212,13 +229,17 @@ class Planner:
         spare = [x for x in group.inputs if self.last.get(x) is group and x.device == device]
         dying = frozenset(node for node in spare if self._slot(node, device) in self.dying)
         results = frozenset(node for node in group.outputs if node in self.wanted)
-        template, numbered = template_of(group, Device[device].target, device, results, dying, self.sizes)
+        steps = group in self.unrolled
+        template, numbered = template_of(group, Device[device].target, device, results, dying, self.sizes, steps)
         fitting = {numbered[source] for result, source in template.fitting if numbered[result] in results}
         self.plan.spares |= {self._slot(node, device) for node in fitting.intersection(spare)}
         for result, source in template.takes:
             self.plan.slots[self._slot(numbered[result], device)].takes = self._slot(numbered[source], device)
         fault = self._new(Slot(len(template.checks), dtypes.int32, device, "fault")) if template.checks else -1
         arguments = [fault if n is None else self._argument(numbered[n], device, group) for n in template.arguments]
+        if template.begins:
+            parts = zip(arguments, template.begins, template.program.params)
+            arguments = [self._part(slot, begin, p) if begin else slot for slot, begin, p in parts]
         checks = tuple(Check(size, numbered[n].line, in_words(numbered[n])) for size, n in template.checks)
         origins = story.origins if (story := telling()) is not None else {}
         told = {node: BY_REWRITE + origins[node] if node in origins else why for node, why in group.reasons.items()}
@@ -384,6 +405,14 @@ class Planner:
             self.moved[slot, device] = self._new(Slot(here.size, here.dtype, device, "scratch"))
             self.plan.steps.append(Transfer(slot, self.moved[slot, device]))
         return self.moved[slot, device]
+
+    def _part(self, slot: int, begin: int, param: Param) -> int:
+        """The slot of a part of another, as long as a parameter."""
+        key = slot, begin, param.size
+        if key not in self.parts:
+            like = Slot(param.size, param.dtype, self.plan.slots[slot].device, "part")
+            self.parts[key] = part_of(slot, like, begin, self.plan.slots)
+        return self.parts[key]
 
     def _new(self, slot: Slot) -> int:
         self.plan.slots.append(slot)

@@ -42,10 +42,9 @@ def unrolled(loop: Rounds, slots: list[Slot]) -> list[Step]:
     for place in range(loop.count)[:: -1 if loop.reverse else 1]:
         here[0] = state
         for i, (whole, nbytes) in enumerate(loop.sequences, 1):
-            here[i] = _part(whole, body.slots[i], place * nbytes, slots)
-        ends = [
-            _part(whole, body.slots[i], place * nbytes, slots) for (whole, nbytes), i in zip(loop.targets, body.results)
-        ]
+            here[i] = part_of(whole, body.slots[i], place * nbytes, slots)
+        targets = zip(loop.targets, body.results)
+        ends = [part_of(whole, body.slots[i], place * nbytes, slots) for (whole, nbytes), i in targets]
         made = {i: end for i, end in zip(body.results, ends) if body.slots[i].role != "leaf"}
         here |= made
         here |= _parts(body, changing, here, slots)
@@ -57,7 +56,7 @@ def unrolled(loop: Rounds, slots: list[Slot]) -> list[Step]:
     return found
 
 
-def _part(whole: int, like: Slot, start: int, slots: list[Slot]) -> int:
+def part_of(whole: int, like: Slot, start: int, slots: list[Slot]) -> int:
     """A new slot: the part of another that begins so many bytes behind its beginning."""
     of = slots[whole]
     if of.whole >= 0:
@@ -68,7 +67,7 @@ def _part(whole: int, like: Slot, start: int, slots: list[Slot]) -> int:
 
 def _parts(body: Plan, of: Collection[int], here: Mapping[int, int], slots: list[Slot]) -> dict[int, int]:
     """The parts that a body has of some of its slots: those of loops in it."""
-    return {i: _part(here[whole], body.slots[i], start, slots) for i, whole, start, _ in body.parts if whole in of}
+    return {i: part_of(here[whole], body.slots[i], start, slots) for i, whole, start, _ in body.parts if whole in of}
 
 
 def _divided(body: Plan, same: Mapping[int, int]) -> tuple[list[Step], list[Step]]:

@@ -6,9 +6,9 @@ the group's nodes by number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, cast
 
 from codegen.assumed import again, noting
 from codegen.choose.default import is_preferred
@@ -19,7 +19,9 @@ from codegen.opencl.together import is_part
 from codegen.origins import Origins, Rewrite, following
 from codegen.overwriting import overwritable, overwriting, paired
 from codegen.program import Program
+from codegen.rewrites.beginning import begun
 from codegen.rewrites.changing import where_changed
+from codegen.show import show
 from codegen.target import Target
 from kernelforge import tune
 from kernelforge.fusion.group import Group
@@ -27,8 +29,9 @@ from kernelforge.fusion.lower import FAULT, lower
 from kernelforge.graph import Line, Node
 from kernelforge.kernels import Device
 from kernelforge.kernels.interpreted import InterpretedRuntime
+from kernelforge.planning.spaced import APART
 from kernelforge.settings import shows_kernels
-from kernelforge.structure import structure
+from kernelforge.structure import Structure, structure
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Template:
     takes      the same for those that are
     is_plain   its program may be a part of another
     origins    for each expression of its kernel the numbers of the nodes it comes from; empty unless kernels are shown
+    begins     for each parameter the bytes of its node before the part that is its argument
     rewrites   likewise the steps its kernel was rewritten in
     assumed    what its kernel takes for granted; see `codegen/assumed.py`
     """
@@ -50,6 +54,7 @@ class Template:
     checks: tuple[tuple[int, int], ...]
     fitting: tuple[tuple[int, int], ...] = ()
     takes: tuple[tuple[int, int], ...] = ()
+    begins: tuple[int, ...] = ()
     is_plain: bool = False
     origins: Mapping[Expr, frozenset[int]] = field(default_factory=dict)
     rewrites: tuple[Rewrite, ...] = ()
@@ -57,7 +62,9 @@ class Template:
 
 
 MOST_TEMPLATES: Final = 4096
+MOST_PROGRAMS: Final = 512
 
+_programs: Final[dict[tuple[object, ...], Program]] = {}
 _templates: Final[dict[tuple[object, ...], Template]] = {}
 
 
@@ -77,16 +84,18 @@ def template_of(
     results: frozenset[Node] = frozenset(),
     dying: frozenset[Node] = frozenset(),
     sizes: Sizes = STATIC,
+    begins: bool = False,
 ) -> tuple[Template, list[Node]]:
     """A group's kernel, and the group's nodes by number.
 
     results, dying   outputs that may be written in the places of inputs
+    begins   whether it is to read inputs from where it begins to read them
     """
-    shape = structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
+    shape = _structure(group)
     nodes = [*shape.nodes, *(node for node in group.outputs if node not in shape.nodes)]
     keeps = shows_kernels() or isinstance(Device[device], InterpretedRuntime)
     way = (group.outputs[0].op, group.outputs[0].attr) if group.kind in ("scatter", "stack") else None
-    key = (group.kind, device, keeps, way, tune.state(), shape.key, sizes,
+    key = (group.kind, device, keeps, way, tune.state(), shape.key, sizes, begins,
            tuple((node.shape, node.dtype, node in results and bool(dying)) for node in group.outputs),
            tuple(i for i, node in enumerate(nodes) if node in dying))  # fmt: skip
     template = _templates.get(key)
@@ -94,7 +103,7 @@ def template_of(
         if len(_templates) >= MOST_TEMPLATES:
             del _templates[next(iter(_templates))]
         with noting() as noted:
-            template = _make_template(group, target, nodes, device, keeps, results, dying, sizes)
+            template = _make_template(group, target, nodes, device, keeps, results, dying, sizes, begins)
         template = _templates[key] = replace(template, assumed=frozenset(noted) if sizes.open else frozenset())
     again(template.assumed)
     return template, nodes
@@ -109,6 +118,7 @@ def _make_template(
     results: frozenset[Node],
     dying: frozenset[Node],
     sizes: Sizes,
+    begins: bool,
 ) -> Template:
     number = {node: i for i, node in enumerate(nodes)}
     lowered = lower(group, keeps)
@@ -125,7 +135,11 @@ def _make_template(
     tags: Origins = dict(lowered.origins)
     with following(tags):
         kernel = where_changed(kernel) if pairs and not sizes.open else kernel
-        program = generate(kernel, target, sizes=sizes) if sizes.open else tune.program(kernel, target, device)
+        kernel, before = begun(kernel, APART) if begins else (kernel, {})
+        if sizes.open:
+            program = generate(kernel, target, sizes=sizes)
+        else:
+            program = (_shared_program if before and not keeps else tune.program)(kernel, target, device)
     if keeps:
         origins = {e: frozenset(number[node] for node in found if node in number) for e, found in tags.items()}
         program = replace(program, kernel=kernel)
@@ -137,7 +151,32 @@ def _make_template(
         for some in (possible, pairs.items())
     )
     is_plain = not (checks or sizes.open) and is_part(program)
-    return Template(program, arguments, checks, could, does, is_plain, origins, lowered.steps)
+    starts = tuple(before.get(p.name, 0) for p in kernel.params) if before else ()
+    return Template(program, arguments, checks, could, does, starts, is_plain, origins, lowered.steps)
+
+
+def _shared_program(kernel: Kernel, target: Target, device: str) -> Program:
+    """`tune.program`, once for all kernels that are equal."""
+    key = device, tune.state(), show(kernel)
+    if key not in _programs:
+        if len(_programs) >= MOST_PROGRAMS:
+            del _programs[next(iter(_programs))]
+        _programs[key] = tune.program(kernel, target, device)
+    return _programs[key]
+
+
+def _structure(group: Group) -> Structure:
+    return structure(group.values if group.kind != "scatter" else group.outputs[0].src[1:], frozenset(group.inputs))
+
+
+def alike_but_for_places(groups: Iterable[Group]) -> list[list[Group]]:
+    """The groups, put together where they differ in nothing but where they begin to read."""
+    found: dict[object, list[Group]] = {}
+    for group in groups:
+        key = cast(tuple[object, ...], _structure(group).key)
+        sizes = [tuple([b - a for a, b in x]) if op == "shrink" else x for op, x in zip((None, *key), key)]  # type: ignore
+        found.setdefault((group.kind, *sizes), []).append(group)
+    return list(found.values())
 
 
 def _is_slower(kernel: Kernel, plain: Kernel, target: Target) -> bool:
