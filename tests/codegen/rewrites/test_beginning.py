@@ -30,7 +30,8 @@ def test_parts_give_what_whole_operands_give(kernel: Kernel, places: int, unit: 
     arrays = random_arrays(whole)
     bytes_of = {param.name: param.dtype.itemsize for param in whole.params}
     assert all(begin and begin % max(unit, bytes_of[name]) == 0 for name, begin in begins.items())
-    parts = {p.name: arrays[p.name][(b := begins.get(p.name, 0) // bytes_of[p.name]) : b + p.size] for p in found.params}
+    first = {name: begins.get(name, 0) // nbytes for name, nbytes in bytes_of.items()}
+    parts = {p.name: arrays[p.name][first[p.name] : first[p.name] + p.size] for p in found.params}
     results, expected = run(found, parts), run(whole, arrays)
     assert results.keys() == expected.keys()
     for param in whole.params:
@@ -49,7 +50,8 @@ def test_what_padding_asks_for_is_no_beginning() -> None:
     """The first place that is read counts, not the first that is named."""
     i, x = Axis("i", 8), Param("x", dtypes.float32, 40)
     guarded = load(x, i.index + 14, [Guard(i.index, 4, 8)])
-    kernel = Kernel("late", (Param("out", dtypes.float32, 8), x), (Store(Param("out", dtypes.float32, 8), i.index, guarded),))
+    out = Param("out", dtypes.float32, 8)
+    kernel = Kernel("late", (out, x), (Store(out, i.index, guarded),))
     found, begins = begun(kernel, 4)
     assert begins == {"x": 18 * 4} and found.params[1].size == 4
     assert begun(kernel, 64)[1] == {"x": 64}
