@@ -1,7 +1,7 @@
 """Connectionist temporal classification: the loss of sequences whose alignment with the input is unknown.
 
-Comes in: log probabilities over time, sequences of classes, lengths.  Goes out: a loss whose gradient is computed with
-it, by NumPy on the host: each step of time needs the one before, on a few numbers only.
+Comes in: log probabilities over time, sequences of classes, lengths.  Goes out: a loss.  Its gradient is computed with
+it, from the probabilities of all ways up to each time and from there on, each a loop over the times.
 
 source  Graves et al., "Connectionist Temporal Classification", 2006, section 4
 """
@@ -9,105 +9,107 @@ source  Graves et al., "Connectionist Temporal Classification", 2006, section 4
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codegen.dtypes import dtypes
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
-from kernelforge.graph import Node
-from kernelforge.hosted import HostFunction
 from kernelforge.nn.functional.options import reduction_of
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.walking import walk
 
 _NEVER: Final = -np.inf
 
 
-def _steps(scores: NDArray, skips: NDArray, ends: NDArray) -> NDArray:
-    """The log probability of being at each label at each time, the labels before done: [T, N, L].
+class _Labels(NamedTuple):
+    """What is said at each place: the targets between blanks, and blanks behind their ends.
 
-    scores    [T, N, L] the log probability of each label at each time
-    skips     [N, L] where the label two before may be followed directly
-    ends      [N] the number of labels that count
+    classes  [N, L]
+    skips    [N, L] where the blank before a label may be left out
+    ends     [N, 1] the number of labels that count
     """
+
+    classes: Tensor
+    skips: Tensor
+    ends: Tensor
+
+
+def _labels(targets: Tensor, lengths: Tensor, blank: int) -> _Labels:
+    """The labels of targets [N, S] of so many classes each [N]."""
+    batch, most = targets.shape
+    counts = Tensor.arange(most, device=targets.device) < lengths.reshape(-1, 1)
+    said = counts.where(targets, blank).reshape(batch, most, 1)
+    classes = said.full_like(blank).cat(said, dim=2).reshape(batch, 2 * most).pad((0, 1), value=blank)
+    skips = (classes != blank) & (classes != classes.pad((2, 0), value=blank)[:, : classes.shape[1]])
+    return _Labels(classes, skips, 2 * lengths.reshape(-1, 1) + 1)
+
+
+def _natural(x: Tensor, beyond: int) -> Tensor:
+    """Numbers of which negative ones are too large: a look-up would count them from the end."""
+    return (x < 0).where(beyond, x)
+
+
+def _further(x: Tensor, places: int) -> Tensor:
+    """The values so many labels before; behind, for negative places."""
+    size = min(abs(places), x.shape[1])
+    return x[:, :-size].pad((size, 0), value=_NEVER) if places > 0 else x[:, size:].pad((0, size), value=_NEVER)
+
+
+def _any(*ways: Tensor) -> Tensor:
+    """The log probability of one of three ways."""
+    most = ways[0].maximum(ways[1]).maximum(ways[2])
+    base = (most == _NEVER).where(0, most)
+    return base + sum(((way - base).exp() for way in ways[1:]), (ways[0] - base).exp()).log()
+
+
+def _forward(paths: Tensor, scores: Tensor, skips: Tensor) -> Tensor:
+    """The log probability of being at each label, the labels before done, from that one time before."""
+    return _any(paths, _further(paths, 1), skips.where(_further(paths, 2), _NEVER)) + scores
+
+
+def _backward(paths: Tensor, scores: Tensor, is_last: Tensor, at_end: Tensor, skipped: Tensor) -> Tensor:
+    """The log probability of all that follows each label, from that one time later, whose scores are given."""
+    rest = paths + scores
+    return is_last.where(at_end, _any(rest, _further(rest, -1), skipped.where(_further(rest, -2), _NEVER)))
+
+
+def _paths(scores: Tensor, labels: _Labels) -> Tensor:
+    """The log probability of being at each label at each time, the labels before done: [T, N, L]."""
+    begin = scores.full_like(_NEVER)[0, :, 1:].pad((1, 0))
+    return walk(_forward, begin, [scores], [labels.skips])
+
+
+def _rests(scores: Tensor, labels: _Labels, lengths: Tensor) -> Tensor:
+    """The log probability of all that follows each label at each time: [T, N, L]."""
     times, batch, count = scores.shape
-    paths = np.full((times, batch, count), _NEVER)
-    paths[0, :, :2] = scores[0, :, :2]
-    paths[0][np.arange(count) >= ends[:, None]] = _NEVER
-    for t in range(1, times):
-        before = paths[t - 1]
-        one, two = np.full_like(before, _NEVER), np.full_like(before, _NEVER)
-        one[:, 1:], two[:, 2:] = before[:, :-1], before[:, :-2]
-        two[~skips] = _NEVER
-        paths[t] = np.logaddexp(np.logaddexp(before, one), two) + scores[t]
-    return paths
+    places = Tensor.arange(count, device=scores.device)
+    at_end = ((places < labels.ends) & (places >= labels.ends - 2)).where(scores.zeros_like()[0], _NEVER)
+    is_last = Tensor.arange(times, device=scores.device).reshape(-1, 1, 1) == lengths.reshape(1, -1, 1) - 1
+    later = scores[1:].pad((0, 0, 0, 0, 0, 1))
+    skipped = labels.skips.pad((0, 2))[:, 2:]
+    begin = scores.full_like(_NEVER)[0]
+    return walk(_backward, begin, [later, is_last.expand(times, batch, 1)], [at_end, skipped], reverse=True)
 
 
-def _labels(targets: NDArray, blank: int) -> NDArray:
-    """The targets between blanks: [N, 2 S + 1]."""
-    labels = np.full((targets.shape[0], 2 * targets.shape[1] + 1), blank)
-    labels[:, 1::2] = targets
-    return labels
-
-
-def _skips(labels: NDArray, blank: int) -> NDArray:
-    """Where the blank before a label may be left out."""
-    skips = np.zeros(labels.shape, bool)
-    skips[:, 2:] = (labels[:, 2:] != blank) & (labels[:, 2:] != labels[:, :-2])
-    return skips
-
-
-def _reversed(values: NDArray, lengths: NDArray, axis: int) -> NDArray:
-    """The first lengths[n] elements along an axis in the other order, the others anyhow; dimension 1 is n, or 0 then.
-    """
-    places = np.arange(values.shape[axis])
-    index = np.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
-    if axis == 0:
-        return np.take_along_axis(values, index.T[:, :, None], 0)
-    return np.take_along_axis(values, index[None] if values.ndim == 3 else index, axis)
-
-
-def _losses(
-    log_probs: NDArray, targets: NDArray, input_lengths: NDArray, target_lengths: NDArray, blank: int
-) -> NDArray:
-    """Each sequence's loss, then its gradient with respect to log_probs [T, N, C]: [N, 1 + T * C]."""
-    times, batch, _classes = log_probs.shape
-    ends = 2 * target_lengths + 1
-    labels = _labels(targets, blank)
-    wide = log_probs.astype(np.float64)
-    scores = np.take_along_axis(wide, np.broadcast_to(labels, (times, *labels.shape)), 2)
-    forward = _steps(scores, _skips(labels, blank), ends)
-    flipped, turned = _reversed(labels, ends, 1), _reversed(_reversed(scores, input_lengths, 0), ends, 2)
-    backward = _steps(turned, _skips(flipped, blank), ends)
-    backward = _reversed(_reversed(backward, ends, 2), input_lengths, 0)
-    n = np.arange(batch)
-    last = forward[np.maximum(input_lengths - 1, 0), n]
-    at_end, before = last[n, ends - 1], np.where(target_lengths > 0, last[n, np.maximum(ends - 2, 0)], _NEVER)
-    total = np.where(input_lengths > 0, np.logaddexp(at_end, before), np.where(target_lengths > 0, _NEVER, 0.0))
-    both = forward + backward - scores - total[:, None]
-    share = np.where((np.arange(labels.shape[1]) < ends[:, None]) & ~np.isnan(both), np.exp(both), 0.0)
-    gradient = np.exp(wide)
-    for column in range(labels.shape[1]):
-        gradient[:, n, labels[:, column]] -= share[:, :, column]
-    gradient[np.arange(times)[:, None] >= input_lengths] = 0
-    gradient[:, np.isinf(total)] = np.nan
-    return np.concatenate([-total[:, None], gradient.transpose(1, 0, 2).reshape(batch, -1)], 1).astype(log_probs.dtype)
-
-
-def _no_gradient(node: Node, cotangent: Node) -> Sequence[Node | None]:
-    """None for all: the gradient is part of the result."""
-    return [None] * len(node.src)
-
-
-@lru_cache
-def _function(blank: int) -> HostFunction:
-    def run(log_probs: NDArray, targets: NDArray, input_lengths: NDArray, target_lengths: NDArray) -> NDArray:
-        return _losses(log_probs, targets, input_lengths, target_lengths, blank)
-
-    return HostFunction("ctc_loss", run, _no_gradient, "look at its arguments")
+def _losses(log_probs: Tensor, labels: _Labels, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Each sequence's loss [N], and its gradient with respect to log_probs [T, N, C]."""
+    times, batch, _ = log_probs.shape
+    classes = labels.classes.unsqueeze(0).expand(times, *labels.classes.shape)
+    scores = log_probs.gather(2, classes)
+    paths = _paths(scores, labels)
+    at = (inputs - 1).maximum(0).reshape(1, batch, 1)
+    last = paths.gather(0, at.expand(1, *labels.classes.shape)).squeeze(0)
+    ends = [last.gather(1, place).squeeze(1) for place in (labels.ends - 1, (labels.ends - 2).maximum(0))]
+    is_empty = labels.ends.squeeze(1) == 1
+    total = ends[0].logaddexp(is_empty.where(_NEVER, ends[1]))
+    total = (inputs > 0).where(total, is_empty.where(total.zeros_like(), _NEVER))
+    shares = (paths + _rests(scores, labels, inputs) - total.reshape(1, -1, 1)).exp()
+    gradient = log_probs.exp().scatter_add(2, classes, -shares)
+    is_read = Tensor.arange(times, device=log_probs.device).reshape(-1, 1) < inputs
+    gradient = total.isinf().reshape(1, -1, 1).where(np.nan, gradient)
+    return -total, is_read.unsqueeze(2).where(gradient, 0)
 
 
 def _padded(targets: Tensor, lengths: Tensor, batch: int) -> Tensor:
@@ -155,11 +157,9 @@ def ctc_loss(
         raise DTypeError("ctc_loss with lengths that are no integers: input_lengths and target_lengths are counts")
     if inputs.shape != (batch,) or ends.shape != (batch,):
         raise ShapeError(f"ctc_loss of a batch of {batch}: input_lengths and target_lengths must have that length")
-    labels = _padded(targets, ends, batch).cast(dtypes.int64)
-    node = graph.host(_function(blank), [x._node for x in (log_probs.detach(), labels, inputs, ends)],
-                      (batch, 1 + times * classes))  # fmt: skip
-    both = Tensor._wrap(node, None)
-    value, gradient = both[:, 0], both[:, 1:].reshape(batch, times, classes).transpose(0, 1)
+    said = _padded(targets, ends, batch).cast(dtypes.int64)
+    labels = _labels(_natural(said, classes), _natural(ends, said.shape[1] + 1), blank)
+    value, gradient = _losses(log_probs.detach(), labels, _natural(inputs, times + 1))
     if zero_infinity:
         finite = value.isfinite()
         value, gradient = finite.where(value, 0), finite.reshape(1, -1, 1).where(gradient, 0)
