@@ -4,7 +4,6 @@ import gc
 import subprocess
 import sys
 import threading
-import timeit
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,10 +120,26 @@ def test_threads_agree_on_nodes() -> None:
     assert all(evaluate(node).tolist() == [i, i + 1] for nodes in made for i, node in enumerate(nodes))
 
 
-def test_creating_a_node_takes_microseconds() -> None:
-    x = leaf(3, 4)
-    seconds = min(timeit.repeat(lambda: elementwise("add", x, x), number=2000, repeat=5)) / 2000
-    assert seconds < 20e-6, f"{seconds * 1e6:.1f} us"
+def calls_of(make: Callable[[], object]) -> int:
+    """How many functions, of Python or C, making something calls."""
+    seen: list[str] = []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, what: seen.append(event))
+    try:
+        make()
+    finally:
+        sys.setprofile(before)
+    return sum(event.endswith("call") for event in seen)
+
+
+def test_creating_a_node_takes_a_few_calls_however_deep_the_graph_is() -> None:
+    shallow, deep, other = leaf(3, 4), leaf(3, 4), leaf(3, 4)
+    for _ in range(1000):
+        deep = elementwise("neg", deep)
+    kept = [elementwise("add", x, x) for x in (shallow, deep, other)]  # what was asked for shapes and types is known
+    new = [calls_of(lambda x=x: elementwise("mul", x, x)) for x in (other, shallow, deep)]  # type: ignore[misc]
+    known = [calls_of(lambda x=x: elementwise("add", x, x)) for x in (shallow, deep)]  # type: ignore[misc]
+    assert len(kept) == 3 and known[0] == known[1] <= new[1] == new[2] <= 20
 
 
 # ---------------------------------------------------------------------------------------- shapes and dtypes

@@ -109,7 +109,7 @@ class Fails(Dataset[int]):
         sys.exit(3)
 
     def slow(self) -> int:
-        time.sleep(60)
+        time.sleep(3600)
         return 3
 
     def tensor(self) -> Tensor:

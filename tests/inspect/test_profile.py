@@ -1,6 +1,7 @@
 """Profiles: every launch once, with its time; the table, the timeline and the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_the_table_begins_with_the_costliest(numpy_device):
     with profile() as p:
         Tensor([1.0, 2.0]).exp().realize()
         (x @ x).realize()
+    p.events[:] = [replace(event, seconds=1e-6 + 1e-9 * event.flops) for event in p.events]  # whatever else runs
     head, first, *_ = p.table().splitlines()
     assert head.startswith("kernel") and first.startswith("contract_300x300")
     assert p.table(limit=1).splitlines()[-1].startswith("... and")

@@ -113,7 +113,7 @@ def test_collection_in_the_middle_of_an_allocation_does_not_hang() -> None:
     del memory, cycle
     thread = threading.Thread(target=lambda: pool.take(1 << 20), daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(600)
     assert not thread.is_alive()
     pool.clear()
     assert (pool.bytes_free, pool.bytes_used) == (0, 0)
