@@ -167,20 +167,6 @@ def passes(kernel: Kernel) -> list[Expr]:
     return [r.arg for r in kernel.reduces] + [s.value for s in kernel.stores if not isinstance(s.value, Reduce)]
 
 
-def reused_values(kernel: Kernel, axis: Axis, least_cost: int) -> list[Expr]:
-    """Values along axis, of at least a cost there, that several passes need: worth keeping instead of computing again.
-
-    Only the outermost of nested candidates are returned.
-    """
-    uses: dict[Expr, int] = {}
-    for root in passes(kernel):
-        for e in _own(root):
-            uses[e] = uses.get(e, 0) + 1
-    wanted = {e for e, n in uses.items() if n > 1 and isinstance(e, Apply) and cost(e, axis) >= least_cost}
-    inner = {x for e in wanted for x in _own(e) if x is not e}
-    return sorted(wanted - inner, key=lambda e: e.id)
-
-
 def loads_of(e: Expr) -> Iterable[Load]:
     """The loads one pass over e makes."""
     return (x for x in _own(e) if isinstance(x, Load))

@@ -19,7 +19,7 @@ ORDER = {
     "codegen/rewrites": """factors rebuild scalar_rules apart < contract masked sharing merging gathering
                            scanning phases relieving reordering beginning < changing deciding fixing unlike < rewrite <
                            __init__""",
-    "codegen/choose": """picks across ahead hoisted < contraction nested staged < forms along streamed transposed
+    "codegen/choose": """picks across ahead hoisted kept < contraction nested staged < forms along streamed transposed
                          triton_dots < neighbours window triton < cpu < items < default < candidates < __init__""",
     "codegen/opencl": """functions lines runs scans segments sources squares tails ahead < prelude pairs < text index <
                          boxes gathers masks < items < moves stores words < dots < leaves < pack < printer < together <

@@ -22,7 +22,6 @@ from codegen.access import (
     main_stores,
     parallel_axes,
     passes,
-    reused_values,
     walked_rows,
 )
 from codegen.choose.across import FUNCTION, across
@@ -30,6 +29,7 @@ from codegen.choose.ahead import places, rows_again
 from codegen.choose.along import along
 from codegen.choose.contraction import single
 from codegen.choose.hoisted import hoisted
+from codegen.choose.kept import columns_near, keeping, reused_values
 from codegen.choose.neighbours import neighbours
 from codegen.choose.nested import nested
 from codegen.choose.picks import Pick, either, first
@@ -42,7 +42,7 @@ from codegen.index import Atom, Axis, separated
 from codegen.ir import Apply, Kernel, Load, Store
 from codegen.nest import plain_schedule
 from codegen.rewrites.contract import Contraction, contractions, is_beside, pairing
-from codegen.schedule import Ahead, Schedule, Stage, Step
+from codegen.schedule import Ahead, Schedule, Step
 from codegen.target import Target
 
 GROUP_WORK = 1 << 15  # elements an elementwise group should handle: some 20 us, a launch costs 1-3
@@ -226,11 +226,8 @@ def _rows(
     inside = [a for a in kernel.axes if a not in parallel and a not in walked]
     loops.inside += [Step(a, 1) for a in inside if a is not lane]
     loops.inside.append(Step(lane, lanes * pick("unroll", either(max(1, _unroll(lane, lanes) // together), UNROLLS))))
-    held = prod(a.size for a in inside)
-    reused = reused_values(kernel, lane, least_cost=8)
-    fits = held * 4 <= target.l2 // 2
-    keeps = bool(reused) and pick("keep", (fits, not fits))
-    stages = tuple(Stage(e, depth) for e in reused if keeps)
+    reused = reused_values(kernel, lane)
+    stages = tuple(keeping(reused, target, {a: a.size for a in inside}, depth, pick))
     row = [*apart, *walked, lane][-2] if apart or walked else lane
     again = rows_again(kernel, target, lane, row, units.get(row, 1))
     early = () if row is lane else (*again, *places(kernel, target, lane, row))
@@ -279,18 +276,22 @@ def _columns(kernel: Kernel, target: Target, lane: Axis, parallel: tuple[Axis, .
     others = [a for a in parallel if a is not lane and a not in woven]
     apart = [a for a in others if not _repeats(kernel, a)]
     loops = Loops()
-    stripe = pick("stripe", either(_stripe(kernel, target, lane, apart), (lanes * vectors for vectors in STRIPES)))
+    deep = [a for a in kernel.axes if a not in parallel]
+    reused = reused_values(kernel, lane)
+    model = columns_near(reused, target, deep, _stripe(kernel, target, lane, apart))
+    stripe = pick("stripe", either(model, (lanes * vectors for vectors in STRIPES)))
     spread(loops, apart, _groups(kernel, target, 4 * GROUPS_PER_CORE, (GROUPS_PER_CORE, 16 * GROUPS_PER_CORE), pick))
     loops.grid.append(Step(lane, stripe))
     loops.inside += [Step(a, 1) for a in others]
-    deep = [a for a in kernel.axes if a not in parallel]
     asked = [e for e in kernel.loads if deep and _jumps(e, deep[-1], lane, target)]
     distance = pick("ahead", ROWS_AHEAD) if asked else 0
     loops.inside += [Step(a, 1) for a in deep[:-1]]
     loops.inside += [Step(deep[-1], distance)] if distance else []
     loops.inside += [Step(a, 1) for a in deep[-1:]]
     ahead = tuple(Ahead(e, deep[-1]) for e in asked if distance)
-    return Schedule(loops.steps(), len(loops.grid), (lane,), ahead=ahead)
+    held = {lane: stripe, **{a: a.size for a in deep}}
+    stages = keeping(reused, target, held, len(loops.grid) + len(others), pick)
+    return Schedule(loops.steps(), len(loops.grid), (lane,), tuple(stages), ahead=ahead)
 
 
 def _repeats(kernel: Kernel, axis: Axis) -> bool:

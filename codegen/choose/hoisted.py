@@ -32,8 +32,13 @@ def hoisted(kernel: Kernel, schedule: Schedule) -> Schedule:
                 found[e] = depth
             else:
                 stack += children(e)
-    stages = tuple(Stage(e, depth) for e, depth in found.items())
-    return replace(schedule, stages=(*stages, *schedule.stages)) if stages else schedule
+    if not found:
+        return schedule
+    stages = [Stage(e, depth) for e, depth in found.items()]
+    first_pack = next((n for n, stage in enumerate(schedule.stages) if stage.layout is not None), len(schedule.stages))
+    kept, others = (*stages, *schedule.stages[:first_pack]), schedule.stages[first_pack:]
+    # what is kept is filled in this order: a value after those it is computed from, or these are computed twice
+    return replace(schedule, stages=(*sorted(kept, key=lambda stage: stage.value.id), *others))
 
 
 def _settled(e: Expr, schedule: Schedule) -> int:
