@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kernelforge import graph
 from kernelforge.graph import Node
 from kernelforge.hosted import HostFunction
+from kernelforge.tensor.blocked import cholesky, solved
 from kernelforge.tensor.composite import spelled_out
 from kernelforge.tensor.distances import Distances
 
@@ -130,10 +131,6 @@ SOLUTION: Final = HostFunction(
 def triangular(upper: bool, unit: bool) -> HostFunction:
     """The solution of a triangular system; unit: ones are taken for the diagonal."""
 
-    def read(a: NDArray) -> NDArray:
-        part = (np.triu if upper else np.tril)(a, (1 if upper else -1) if unit else 0)
-        return part + np.eye(a.shape[-1], dtype=a.dtype) if unit else part
-
     def gradient(x: Any, dy: Any, a: Any, b: Any) -> tuple[Any, ...]:
         db = a.mH._hosted(triangular(not upper, unit), dy.shape, dy)
         offset = (1 if upper else -1) if unit else 0
@@ -141,7 +138,7 @@ def triangular(upper: bool, unit: bool) -> HostFunction:
         return (da.triu(offset) if upper else da.tril(offset)), db
 
     return HostFunction(
-        "solve_triangular", lambda a, b: np.linalg.solve(read(a), b), _gradient(gradient), "its diagonal has a zero"
+        "solve_triangular", lambda a, b: solved(a, b, upper, unit), _gradient(gradient), "its diagonal has a zero"
     )
 
 
@@ -198,7 +195,7 @@ def _cholesky_gradient(factor: Any, dy: Any, a: Any) -> tuple[Any, ...]:
 
 
 CHOLESKY: Final = HostFunction(
-    "cholesky", np.linalg.cholesky, _gradient(_cholesky_gradient), f"it must be symmetric and positive; {_ADD}"
+    "cholesky", cholesky, _gradient(_cholesky_gradient), f"it must be symmetric and positive; {_ADD}"
 )
 
 

@@ -147,8 +147,8 @@ def ctc_loss(
             log_probs.unsqueeze(1), targets.reshape(1, -1), length, wanted, blank, reduction, zero_infinity
         )
         return found.squeeze(0) if reduction == "none" else found
-    if log_probs.ndim != 3 or not 0 <= blank < log_probs.shape[2]:
-        raise ShapeError(f"ctc_loss of {log_probs.shape} with blank={blank}: it takes [T, N, C], blank below C")
+    if log_probs.ndim != 3 or not log_probs.shape[0] or not 0 <= blank < log_probs.shape[2]:
+        raise ShapeError(f"ctc_loss of {log_probs.shape} with blank={blank}: it takes [T, N, C], T >= 1, blank below C")
     reduction, (times, batch, classes) = reduction_of(reduction, None, None), log_probs.shape
     inputs, ends = (
         (x if isinstance(x, Tensor) else Tensor(list(x))).cast(dtypes.int64) for x in (input_lengths, target_lengths)
