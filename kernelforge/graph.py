@@ -425,7 +425,7 @@ def contiguous(x: Node, use: str | None = None) -> Node:
 
 def detach(x: Node) -> Node:
     """x, as a constant to differentiation."""
-    return x if x.op == "detach" else node_of("detach", (x,), None, x.shape, x.dtype)
+    return x if x.op == "detach" and x.attr is None else node_of("detach", (x,), None, x.shape, x.dtype)
 
 
 def surrogate(x: Node, y: Node) -> Node:

@@ -213,6 +213,14 @@ def new_node(op: str, src: tuple[Node, ...], attr: Any, shape: Shape, dtype: DTy
     return interned(op, _Unlike() if src else object(), src, attr, shape, dtype, device)
 
 
+def let_go_of_sources(node: Node, *sources: Node) -> None:
+    """Has a computed node be one of other sources, which hold the same elements, so that its own can go."""
+    with lock:  # while others plan, nodes stay as they are
+        if node.realized is not None:
+            _forget_source(node)
+            node.src = sources
+
+
 def let_go(node: Node) -> None:
     """Makes a computed node that of its buffer, so that what it was computed from can go.
 

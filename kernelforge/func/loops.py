@@ -20,6 +20,7 @@ from kernelforge.rewrites.lifted import lifted
 from kernelforge.rewrites.virtual import VIRTUAL
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import is_spelling, spelled_out
+from kernelforge.tensor.spent import either
 from kernelforge.whiles import outside_of, recipes, replaced
 
 
@@ -125,7 +126,7 @@ def _walked(
             roots = [_side_by_side(after)._node, *(x._node for x in (*after, *ys))]
     except Refused:
         return None
-    tracked = any(x._tracked for x in (state, *sequences, *after, *ys)) or None
+    tracked = either(*[x._tracked for x in (state, *sequences, *after, *ys)])
     roots = expanded(roots, history=True, inside=depending(roots, inputs))
     if any(node.dtype in VIRTUAL for node in reached(roots, set(inputs))):
         return None

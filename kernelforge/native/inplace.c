@@ -50,7 +50,7 @@ PyObject *kf_changed(PyObject *given, PyObject *result)
     if (usual <= 0)
         return usual ? NULL : PyObject_CallMethodObjArgs(given, any_in_place, result, NULL);
     PyObject *tracked = ((kf_tensor *)result)->tracked;
-    if (tracked != Py_True)
+    if (tracked != Py_True && tracked != kf_spent)
         tracked = tensor->tracked == Py_True ? Py_None : tensor->tracked;
     kf_put(&tensor->tracked, tracked);
     kf_put(&tensor->node, ((kf_tensor *)result)->node);

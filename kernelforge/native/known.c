@@ -403,12 +403,13 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
     node->depth = 0;
     if (tensor->tracked == Py_True || tensor->node != (PyObject *)node) /* others were faster */
         return true;
-    kf_node *leaf = kf_leaf(buffer, node->shape, node->dtype);
+    bool is_spent = tensor->tracked == kf_spent;
+    kf_node *leaf = is_spent ? kf_spent_node(node) : kf_leaf(buffer, node->shape, node->dtype);
     if (!leaf)
         return false;
     kf_put(&tensor->node, (PyObject *)leaf);
     Py_DECREF(leaf);
-    if (is_first && !PyTuple_Size(node->src) && node->device == Py_None) /* others who have it count as fast as they read */
+    if (is_first && !is_spent && !PyTuple_Size(node->src) && node->device == Py_None) /* others who have it count as fast as they read */
         kf_put(&node->realized, Py_None);
     return true;
 }
@@ -547,7 +548,7 @@ static bool settle(kf_tensor *tensor)
     kf_node *node = (kf_node *)tensor->node;
     if (!kf_is_there(tensor) || tensor->tracked == Py_True || PyObject_TypeCheck(node->attr, kf_buffer_type))
         return true;
-    kf_node *leaf = kf_leaf(kf_stored(tensor), node->shape, node->dtype);
+    kf_node *leaf = tensor->tracked == kf_spent ? kf_spent_node(node) : kf_leaf(kf_stored(tensor), node->shape, node->dtype);
     if (leaf)
         kf_put(&tensor->node, (PyObject *)leaf);
     Py_XDECREF((PyObject *)leaf);

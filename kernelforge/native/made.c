@@ -287,7 +287,7 @@ static PyObject *buffer_of(kf_node *node, PyObject *under)
 int kf_fill(kf_tensor *tensor, PyObject *under)
 {
     kf_node *node = (kf_node *)tensor->node;
-    if (!filled || tensor->tracked == Py_True || !kf_is_known_value(node))
+    if (!filled || tensor->tracked == Py_True || tensor->tracked == kf_spent || !kf_is_known_value(node))
         return 0;
     Py_INCREF((PyObject *)node);
     PyObject *buffer = buffer_of(node, under);

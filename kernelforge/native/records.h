@@ -162,6 +162,15 @@ kf_node *kf_interned(PyObject *op, PyObject *mark, PyObject *src, PyObject *attr
 /* A tensor of a node, which it takes the reference of; the user's frame is so far up, or further. */
 PyObject *kf_wrapped(PyTypeObject *type, kf_node *node, PyObject *tracked, long up);
 
+/* What a tensor has for `tracked` whose graph was let go of, NULL where there is none yet; see kernelforge.tensor.spent. */
+extern PyObject *kf_spent;
+
+/* The node such a tensor stands for instead of one, a new reference. */
+kf_node *kf_spent_node(kf_node *node);
+
+/* What a tensor computed from one alone has for `tracked`, borrowed. */
+PyObject *kf_flag_of(PyObject *tracked);
+
 /* The same of what is computed of a tensor, whose node may be this one. */
 PyObject *kf_wrapped_of(PyTypeObject *type, kf_node *node, PyObject *tracked, long up, const kf_node *of);
 

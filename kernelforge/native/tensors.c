@@ -12,6 +12,8 @@ enum { PATIENCE_UNKNOWN = PY_SSIZE_T_MAX, REMEMBERED = 512, OF_TENSOR = 5, MOST_
 
 /* What Python gives.  settled: computes what is not to wait; detached: a node as a constant to differentiation;
    constant: what a number is beside an array; in all of them None says that it is another matter. */
+PyObject *kf_spent;
+static PyObject *spent_node;
 static PyObject *get_frame, *is_own, *grad_enabled, *spelling, *narrow_type, *eager, *settled, *detached, *constant, *types;
 static Py_ssize_t patience = PATIENCE_UNKNOWN;
 static PyObject *any_arithmetic, *any_scalar, *default_float, *default_int, *touched, *is_inexact, *co_filename, *f_back, *f_lasti, *bool_type, *plus_zero, *minus_zero;
@@ -134,11 +136,22 @@ static int carries(PyObject *dtype)
     return is;
 }
 
+kf_node *kf_spent_node(kf_node *node)
+{
+    PyObject *found = PyObject_CallFunctionObjArgs(spent_node, node, NULL);
+    if (found && !kf_is_node(found)) {
+        PyErr_Format(PyExc_TypeError, "%R is no node", found);
+        Py_CLEAR(found);
+    }
+    return (kf_node *)found;
+}
+
 PyObject *kf_wrapped_of(PyTypeObject *type, kf_node *node, PyObject *tracked, long up, const kf_node *of)
 {
     if (!node)
         return NULL;
-    if (tracked == Py_True) {
+    bool counts = tracked == Py_True || (kf_spent && tracked == kf_spent);
+    if (counts) {
         int does = carries(node->dtype);
         if (does < 0) {
             Py_DECREF(node);
@@ -147,7 +160,7 @@ PyObject *kf_wrapped_of(PyTypeObject *type, kf_node *node, PyObject *tracked, lo
         tracked = does ? tracked : Py_None;
     }
     PyObject *tensor = NULL, *constant_node;
-    int flows = tracked == Py_True ? holds(grad_enabled) : 1;
+    int flows = counts && tracked != Py_None ? holds(grad_enabled) : 1;
     if (flows == 0) {
         constant_node = PyObject_CallFunctionObjArgs(detached, node, NULL);
         Py_DECREF(node);
@@ -157,6 +170,11 @@ PyObject *kf_wrapped_of(PyTypeObject *type, kf_node *node, PyObject *tracked, lo
         tracked = Py_None;
     } else if (flows > 0 && tracked == Py_True && !(node = kf_own(node, of))) {
         return NULL;
+    } else if (flows > 0 && tracked != Py_None && tracked == kf_spent && PyObject_TypeCheck(node->attr, kf_buffer_type)) {
+        kf_node *marked = kf_spent_node(node);
+        Py_DECREF(node);
+        if (!(node = marked))
+            return NULL;
     }
     if (flows >= 0 && (node->place != Py_None || find_place(node, up)))
         tensor = plainly(type, node, tracked);
@@ -197,7 +215,14 @@ static PyObject *wrap(PyObject *type, PyObject *const *given, Py_ssize_t count)
 /* What counts of two tensors' flags. */
 static PyObject *either(PyObject *first, PyObject *second)
 {
-    return first == Py_True || second == Py_True ? Py_True : Py_None;
+    if (first == Py_True || second == Py_True)
+        return Py_True;
+    return kf_spent && (first == kf_spent || second == kf_spent) ? kf_spent : Py_None;
+}
+
+PyObject *kf_flag_of(PyObject *tracked)
+{
+    return either(tracked, Py_None);
 }
 
 static PyObject *derived(PyObject *given, PyObject *node)
@@ -629,6 +654,18 @@ static PyObject *applied(PyObject *module, PyObject *const *given, Py_ssize_t co
 
 /* -------------------------------------------------------------------------------------------------- the type */
 
+/* set_spent(flag, function): what tensors have whose graph was let go of, and what gives their nodes. */
+static PyObject *set_spent(PyObject *module, PyObject *given)
+{
+    (void)module;
+    PyObject *flag, *function;
+    if (!PyArg_ParseTuple(given, "OO:set_spent", &flag, &function))
+        return NULL;
+    kf_put(&kf_spent, flag);
+    kf_put(&spent_node, function);
+    Py_RETURN_NONE;
+}
+
 static PyObject *set_tensors(PyObject *module, PyObject *given)
 {
     (void)module;
@@ -675,6 +712,7 @@ static PyMethodDef functions[] = {
     {"set_unchanged", set_unchanged, METH_VARARGS, "Takes a class that loses a mark when tensors' methods change."},
     {"forget_met", forget_met, METH_NOARGS, "Has all recipes looked for again."},
     {"applied", FAST(applied), "The tensor that a composite gives by a recipe that is kept."},
+    {"set_spent", set_spent, METH_VARARGS, "Takes what is needed of Python for tensors whose graph was let go of."},
     {"set_tensors", set_tensors, METH_VARARGS, "Takes what is needed of Python."},
     {NULL, NULL, 0, NULL}};
 

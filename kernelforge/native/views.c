@@ -217,8 +217,7 @@ static PyObject *again(kf_tensor *tensor, PyObject *row)
                    : NULL;
         Py_XDECREF(src);
     }
-    PyObject *tracked = tensor->tracked == Py_True ? Py_True : Py_None;
-    PyObject *view = kf_wrapped_of(Py_TYPE((PyObject *)tensor), node, tracked, 0, (kf_node *)tensor->node);
+    PyObject *view = kf_wrapped_of(Py_TYPE((PyObject *)tensor), node, kf_flag_of(tensor->tracked), 0, (kf_node *)tensor->node);
     if (view && !join(tensor, (kf_tensor *)view, steps))
         Py_CLEAR(view);
     return view;

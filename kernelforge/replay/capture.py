@@ -31,6 +31,7 @@ from kernelforge.replay.trace import Act
 from kernelforge.tensor import Tensor, aliases
 from kernelforge.tensor.core import calling_line
 from kernelforge.tensor.generators import states
+from kernelforge.tensor.spent import SPENT, spent_node
 
 LARGE: Final = 1 << 12  # bytes of a constant from which on it is looked at whether it is one value
 
@@ -344,8 +345,11 @@ class Capture:
         if change.source is not None:
             tensor._set(self._node(change.source, buffers, nodes))
         if (tensor._tracked, tensor._leaf) != (change.tracked, change.leaf):
-            tensor.requires_grad = change.tracked if change.leaf else None
+            if tensor._leaf or change.leaf:
+                tensor.requires_grad = change.tracked if change.leaf else None
             tensor._tracked = change.tracked
+            if change.tracked is SPENT:
+                tensor._node = spent_node(tensor._node)
 
 
 def _results(step: Step) -> int:

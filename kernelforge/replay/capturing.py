@@ -38,6 +38,7 @@ from kernelforge.replay.trace import Draw, Read, Run, Trace
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import Place
 from kernelforge.tensor.core import leaves, pending, waiting_tensors
+from kernelforge.tensor.spent import SPENT, spent_node
 
 
 class Capturing:
@@ -326,7 +327,8 @@ class Capturing:
         for tensor in wanted:
             stored = tensor._stored
             if stored is not None and not (tensor._tracked and not tensor._leaf) and tensor._node.op != "buffer":
-                _point(tensor, graph.buffer(stored, tensor.shape, tensor.dtype))
+                node = graph.buffer(stored, tensor.shape, tensor.dtype)
+                _point(tensor, spent_node(node) if tensor._tracked is SPENT else node)
 
 
 def _is_in_other_order(before: dict[Any, Any], now: dict[Any, Any]) -> bool:

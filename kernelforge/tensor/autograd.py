@@ -24,6 +24,7 @@ from kernelforge.tensor.forgetting import forget, forgotten, is_lost
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
 from kernelforge.tensor.promised import promise
+from kernelforge.tensor.spent import SPENT, is_spent, needs_values, spent_node
 from kernelforge.tensor.stops import Removable, Stop, derivatives, stops
 
 
@@ -163,15 +164,20 @@ class Autograd(LowRank):
         """Add the derivative of this tensor to .grad of every leaf with requires_grad=True it depends on.
 
         Where it depends on none, and on nothing computed from one, every float tensor it was computed from gets its
-        .grad, as in tinygrad, unless requires_grad=False.  The tensor itself takes no part in gradients afterwards:
-        computing it frees its history.
+        .grad, as in tinygrad, unless requires_grad=False.
+
+        Afterwards this tensor lets go of how it was computed, so a loop may add up its losses: its requires_grad is
+        None, and so is that of what is computed from it alone.  A later backward() through it is an error, whether or
+        not anybody has read it; one of another tensor computed before from the same values is none.
 
         gradient       the cotangent of this tensor; not needed when it has no dimensions
-        retain_graph   True: this tensor takes part in gradients as before; None: as create_graph
+        retain_graph   True: this tensor takes part in gradients as before, as it does in any case where gradients need
+                       no values (sums, views); None: as create_graph
         create_graph   True: each .grad takes part in gradients, too
         inputs         the leaves, or other tensors, that alone get a .grad
 
-        raises RuntimeError when it depends on nothing that could have a gradient, ShapeError without a needed cotangent
+        raises RuntimeError when it depends on nothing that could have a gradient, or on what an earlier backward() let
+               go of; ShapeError without a needed cotangent
         """
         if (active := recorder.get()) is not None:
             active.differentiating()
@@ -198,11 +204,17 @@ class Autograd(LowRank):
         for tensor, of_it in parts.values():
             tensor._add_gradient(_total(of_it), True if create_graph else None)
         if not self._leaf and not (create_graph if retain_graph is None else retain_graph):
-            self._tracked = None
+            self._spend()
         pending[id(self)] = self
         if active is None and not create_graph:
             promise(tensor.grad for tensor, _ in parts.values())
         return self
+
+    def _spend(self) -> None:
+        """Lets go of how this tensor was computed, where a gradient has to know that."""
+        if self._tracked and needs_values(self._node):
+            self._rename(spent_node(self._node))
+            self._tracked = SPENT
 
     def _chosen(self, places: Any, inputs: Sequence[Any]) -> dict[Node, Self]:
         """The tensors that are to have a .grad, by their nodes.
@@ -382,7 +394,17 @@ def _places(root: Node) -> dict[object, Node]:
             stack += node.src
         elif node in stops:
             stack += stops[node].inputs
+        elif is_spent(node):
+            raise StateError(
+                f"backward() a second time through a tensor of {node.shape}{_at(node)}: the first let go of how it was "
+                "computed, to free memory; pass retain_graph=True there, add losses up before, or detach() it"
+            )
     return places
+
+
+def _at(node: Node) -> str:
+    """Where a node was made."""
+    return f" made at {node.line[0]}:{node.line[1]}" if node.line is not None else ""
 
 
 def _of_the_past(places: dict[object, Node], reached: Sequence[Core]) -> list[tuple[Node, Core]]:

@@ -33,6 +33,7 @@ from kernelforge.tensor.create import filled
 from kernelforge.tensor.forgetting import forget_unasked
 from kernelforge.tensor.pressure import LONG
 from kernelforge.tensor.random import Random
+from kernelforge.tensor.spent import SPENT, spent_node
 
 if TYPE_CHECKING:
     from kernelforge import dumping, nans, realize
@@ -105,7 +106,9 @@ class Convert(Random):
             return False
         if pending:
             pending.pop(id(self), None)
-        if not self._tracked:
+        if self._tracked is SPENT:
+            self._node = spent_node(node)
+        elif not self._tracked:
             self._node = graph.buffer(buffer, node.shape, node.dtype)
         return True
 
@@ -242,7 +245,7 @@ class Convert(Random):
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (type(self), self.numpy(), self.dtype.name, self._tracked and self._leaf)
+        return _rebuilt, (type(self), self.numpy(), self.dtype.name, self.requires_grad and self._leaf)
 
 
 def _rebuilt(cls: type[Core], values: NDArray, dtype: str, requires_grad: bool | None) -> Core:
@@ -389,7 +392,9 @@ def settle(tensors: Iterable[Core], computed: bool = False) -> None:
             stored = _counted(tensor._node)
         if stored is None or (tensor._tracked and not tensor._leaf):
             continue
-        if tensor._leaf:  # it keeps its node: gradients flow to it from what was computed before as well
+        if tensor._tracked is SPENT:
+            tensor._rename(spent_node(tensor._node))
+        elif tensor._leaf:  # it keeps its node: gradients flow to it from what was computed before as well
             let_go(tensor._node)
         else:
             node = tensor._node

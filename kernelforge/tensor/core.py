@@ -37,6 +37,7 @@ from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import Place, Step, join, relatives, walked
 from kernelforge.tensor.arrays import as_array
 from kernelforge.tensor.pressure import LONG, PATIENCE, waits_for_much
+from kernelforge.tensor.spent import SPENT, either, spent_node
 
 if TYPE_CHECKING:
     from kernelforge import nans, realize
@@ -114,7 +115,8 @@ def settled(tensor: Core, tracked: bool | None) -> None:
     eager = EAGER.touched and EAGER.value
     if eager or (node.depth >= PATIENCE and waits_for_much(node)):
         waited = node.realized is None
-        tensor._node = computed([node], tracked)[0]
+        (found,) = computed([node], tracked)
+        tensor._node = spent_node(found) if tracked is SPENT and found.op == "buffer" else found
         if eager and due:
             unread.look()
         if eager and NAN.touched and NAN.value and waited and node.realized is not None:
@@ -271,10 +273,12 @@ class Core(_Fields):
             """
             tensor = _new(cls)
             tracked = tracked if node.dtype.is_inexact else None
-            if tracked and not grad_enabled.get():
+            if (tracked or tracked is SPENT) and not grad_enabled.get():
                 node, tracked = graph.detach(node), None
             elif tracked:
                 node = own_node(node, of)
+            elif tracked is SPENT:
+                node = spent_node(node) if node.op == "buffer" else node
             tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
             if node.place is None:
                 _put_down(node, _getframe(up))
@@ -284,7 +288,7 @@ class Core(_Fields):
 
         def _derived(self, node: Node) -> Self:
             """The tensor of a node computed from this tensor alone."""
-            return self._wrap(node, self._tracked or None, of=self._node)
+            return self._wrap(node, either(self._tracked), of=self._node)
 
     def _view(self, node: Node, *steps: Step) -> Self:
         """The tensor of a node that steps lead to: changes in place of one are changes of the other."""
@@ -328,7 +332,7 @@ class Core(_Fields):
             a, b = graph.cast(a, dtype), graph.cast(b, dtype)
         if a.shape != b.shape:
             a, b = broadcast(a, b)
-        tracked = self._tracked or other._tracked or None
+        tracked = either(self._tracked, other._tracked)
         return (b, a, tracked) if reverse else (a, b, tracked)
 
     def _pair(self, x: Operand, y: Operand) -> tuple[Node, Node, bool | None]:
@@ -407,14 +411,16 @@ class Core(_Fields):
     @property
     def requires_grad(self) -> bool | None:
         """True when backward() reaches it, False when it never shall, None when nobody said."""
-        return self._tracked
+        return None if self._tracked is SPENT else self._tracked
 
     @requires_grad.setter
     def requires_grad(self, value: bool | None) -> None:
         if not value:
-            self._tracked, self._leaf = value, False
             if leaves.get(self._node) is self:
                 del leaves[self._node]
+            elif not self._leaf and (self._tracked or self._tracked is SPENT):
+                self._node = graph.detach(self._node)  # nothing depends on whether it is read before it is used again
+            self._tracked, self._leaf = value, False
             return
         if not self._node.dtype.is_inexact:
             raise DTypeError(f"only float tensors have gradients, this one is {self.dtype}; cast it first")
@@ -490,7 +496,7 @@ class Core(_Fields):
         """Stand for another node, which gradients flow through if tracked."""
         self._rename(node, by)
         if not self._leaf:
-            self._tracked = tracked or (None if self._tracked else self._tracked)
+            self._tracked = tracked or (tracked if tracked is SPENT else None if self._tracked else self._tracked)
 
     def _tell(self, node: Node, tracked: bool | None) -> Node:
         """Make all tensors that show elements of this one show those of a node that takes its place.
@@ -588,6 +594,7 @@ def pinned(node: Node, device: str | None) -> Node:
 
 
 if compiled is not None:
+    compiled.set_spent(SPENT, spent_node)
     _going_on = getattr(pending, "_iterating", None), getattr(pending, "_pending_removals", None)
     compiled.heed_changed(getattr(pending, "data", {}), LONG, *_going_on)
     _as_they_are = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

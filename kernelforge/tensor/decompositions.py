@@ -23,6 +23,7 @@ from kernelforge.hosted import HostFunction
 from kernelforge.tensor.blocked import cholesky, solved
 from kernelforge.tensor.composite import spelled_out
 from kernelforge.tensor.distances import Distances
+from kernelforge.tensor.spent import either
 
 _ADD: Final = "for instance add a small multiple of the identity"
 _FINITE: Final = "look for NaN and infinity in it"
@@ -41,7 +42,7 @@ class Decompositions(Distances):
             made = type(self)(values, device=self._node.device, dtype=self.dtype)
             return made + self.sum(dtype=self.dtype) * 0 if self._tracked else made  # its gradient is zero, and there
         node = graph.host(function, [x._node for x in tensors], shape)
-        return self._wrap(node, any(x._tracked for x in tensors) or None)
+        return self._wrap(node, either(*[x._tracked for x in tensors]))
 
     def _parts(self, *shapes: tuple[int, ...]) -> list[Self]:
         """The last dimension taken apart into arrays of the given shapes."""

@@ -21,6 +21,7 @@ from kernelforge.tensor.bits import Bits
 from kernelforge.tensor.comparing import COMPARISONS, beyond, mixed
 from kernelforge.tensor.composite import composite, is_spelling, of_tensors
 from kernelforge.tensor.core import Core, Operand, broadcast, broadcasts, narrow_type, pinned
+from kernelforge.tensor.spent import either
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
 _UNLIKE = {
@@ -61,7 +62,7 @@ class Elementwise(Bits):
                 return _broadcasting(op, reverse)(self, other)
             if a.dtype is b.dtype and graph.gives(op, a.dtype):
                 node = graph.binary(op, b, a) if reverse else graph.binary(op, a, b)
-                tracked = None if op in COMPARISONS else self._tracked or other._tracked or None
+                tracked = None if op in COMPARISONS else either(self._tracked, other._tracked)
                 return self._wrap(node, tracked, 3)
         elif graph.gives(op, self._node.dtype) and (number := graph.beside(op, other, self._node)) is not None:  # type: ignore[arg-type]
             a = self._node

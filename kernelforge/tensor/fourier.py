@@ -26,6 +26,7 @@ from kernelforge.graph import Node
 from kernelforge.tensor.butterflies import MOST_DIRECT, round_length, steps, transformed
 from kernelforge.tensor.composite import composite, spelled_out
 from kernelforge.tensor.factors import Factors
+from kernelforge.tensor.spent import either
 
 MOST_PRIME: Final = 192
 _LEAST_WEIGHT: Final = 1e-11  # of squared windows, where a signal is still told from them
@@ -132,7 +133,7 @@ class Fourier(Factors):
 
     def _paired_with(self, imag: Self) -> Self:
         """The pairs with these real parts and given imaginary ones."""
-        tracked = self._tracked or imag._tracked or None
+        tracked = either(self._tracked, imag._tracked)
         return self._wrap(graph.stack((self._node, imag._node), ((self.ndim, 2),)), tracked)
 
     def _numbers(self, dim: int) -> Self:

@@ -26,6 +26,7 @@ from kernelforge.tensor.composite import assigning, composite, viewing
 from kernelforge.tensor.core import Core, Operand, expanded, told
 from kernelforge.tensor.scatter import Scatter, from_front
 from kernelforge.tensor.selection import Part, Selection, View, kept, of_view
+from kernelforge.tensor.spent import either
 
 FEW_ELEMENTS: Final = 1 << 14  # that the host copies in some microseconds
 MOST_LISTS, MOST_LISTED = 256, 64  # lists of indices that are kept, and their lengths
@@ -281,7 +282,7 @@ class Index(Scatter):
         aligned = graph.reshape(index, tuple([count if i == dim else 1 for i in range(x.ndim)]))
         source = source.reshape(shape)
         node = graph.scatter(x._node, graph.expand(aligned, shape), source._node, dim, mode)
-        result = self._wrap(node, self._tracked or value._tracked or None)
+        result = self._wrap(node, either(self._tracked, value._tracked))
         inverse = tuple([order.index(i) for i in range(self.ndim)])
         return result.reshape([self.shape[i] for i in order]).permute(inverse)
 

@@ -15,6 +15,7 @@ from kernelforge.shape import broadcast_shapes, sequence
 from kernelforge.tensor.autograd import Autograd
 from kernelforge.tensor.composite import of_tensors
 from kernelforge.tensor.core import Core, Operand
+from kernelforge.tensor.spent import either
 
 
 class Names(Autograd):
@@ -132,7 +133,7 @@ class Names(Autograd):
     def alu(self, op: str, *others: Self) -> Self:
         """The scalar operation of a name of codegen.ops.SCALAR_OPS, on tensors of one shape and fitting types."""
         tensors = (self, *others)
-        tracked = any(x._tracked for x in tensors) or None
+        tracked = either(*[x._tracked for x in tensors])
         return self._wrap(graph.elementwise(op, *[x._node for x in tensors]), tracked)
 
     def fill(self, value: Operand) -> Self:

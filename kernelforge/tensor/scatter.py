@@ -15,6 +15,7 @@ from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.empties import no_elements, with_empties
 from kernelforge.tensor.interchange import Interchange
+from kernelforge.tensor.spent import either
 
 _REDUCTIONS: Final = {"sum": "add", "add": "add", "prod": "mul", "multiply": "mul", "amax": "max", "amin": "min"}
 
@@ -89,7 +90,7 @@ class Scatter(Interchange):
             raise ShapeError(f"scatter of {src.shape} with an index of {index.shape}: the source is smaller")
         source: Self = src.shrink([(0, n) for n in index.shape])  # type: ignore[attr-defined]
         node = graph.scatter(self._node, places._node, source._node, dim, mode)
-        return self._wrap(node, self._tracked or source._tracked or None)
+        return self._wrap(node, either(self._tracked, source._tracked))
 
     @composite
     def scatter_add(self, dim: int, index: Self, src: Operand) -> Self:

@@ -15,6 +15,7 @@ from kernelforge.calls import Recipe, placeholders
 from kernelforge.errors import ShapeError
 from kernelforge.loops import walked
 from kernelforge.tensor.composite import spelled_out
+from kernelforge.tensor.spent import either
 
 T = TypeVar("T", bound=Any)
 
@@ -47,7 +48,7 @@ def walk(
         step = _steps[key] = _recorded(function, tensors, kinds)
     nodes = [x._node for x in tensors]
     node = walked(step, nodes[0], nodes[1:last], nodes[last:], reverse)
-    return state._wrap(node, any(x._tracked for x in tensors) or None)
+    return state._wrap(node, either(*[x._tracked for x in tensors]))
 
 
 def side_by_side(parts: Sequence[T]) -> T:
@@ -58,7 +59,7 @@ def side_by_side(parts: Sequence[T]) -> T:
     nodes, last = [x._node for x in parts], first.ndim - 1
     node = graph.stack(nodes, ((last, count),))
     joined = graph.reshape(node, (*first.shape[:-1], count * first.shape[-1]))
-    return first._wrap(joined, any(x._tracked for x in parts) or None)
+    return first._wrap(joined, either(*[x._tracked for x in parts]))
 
 
 def _recorded(function: Callable[..., T], tensors: Sequence[T], kinds: Sequence[tuple]) -> Recipe:
