@@ -55,6 +55,7 @@ class Plans:
     usual   the plan where none of them is looked for
     runs    of large plans for open sizes
     kinds   how many were known of values that loops carry on when the graph was looked at
+    learned the same of what was learned of values that gradients will read, where this reads none
     kernels of all plans; seen: the `uses` when somebody last looked at them
     """
 
@@ -64,6 +65,7 @@ class Plans:
     usual: Plan | None = None
     runs: int = 0
     kinds: int = 0
+    learned: int = 0
     kernels: int = 0
     seen: int = 1
 
@@ -180,10 +182,13 @@ def again(node: Node) -> tuple[Plan, list[Buffer]] | None:
     return plan, leaves
 
 
-def know(nodes: Sequence[Node], plan: Plan, graph: Structure, plans: Plans | None = None) -> None:
+def know(nodes: Sequence[Node], plan: Plan, graph: Structure, plans: Plans | None = None, early: int = 0) -> None:
     """Has a plan found by its nodes from now on, and run in one call, where it is a function and nothing else, or gives
     what it reads as it is; one for open sizes as often as it may run before it has outgrown them.  Not one of loops
-    whose states are computed together: which of them still have to be, the graph does not say."""
+    whose states are computed together: which of them still have to be, the graph does not say.
+
+    early  how many of the nodes, the first, it is not found by: they are part of the others' graph
+    """
     if compiled is None or not (isinstance(plan.single, compiled.Function) or not (plan.steps or plan.made)):
         return
     now, forgotten = simply(), compiled.forgotten()
@@ -199,7 +204,7 @@ def know(nodes: Sequence[Node], plan: Plan, graph: Structure, plans: Plans | Non
         counts, blame = (plan.kernels, plan.flops, plan.nbytes), faults.blame(plan) if plan.flags else None
         over = partial(_ends, plans, _limit(plan)) if left and plans is not None else None
         leaves = cast(list[Buffer], graph.leaves)
-        compiled.know(tuple(nodes), leaves, plan.single, facts, counts, plan.guilty, blame, left, over)
+        compiled.know(tuple(nodes), leaves, plan.single, facts, counts, plan.guilty, blame, left, over, early)
     plan.known_under, plan.known_since = now, compiled.forgotten()
 
 

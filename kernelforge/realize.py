@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from numpy.typing import NDArray
 
 from codegen.dtypes import from_storage
-from kernelforge import exclusive, met
+from kernelforge import exclusive, foreseen, met
 from kernelforge.buffer import Buffer
 from kernelforge.carried import carried, kinds, of_known_kinds, unasked
 from kernelforge.counters import GlobalCounters
@@ -152,20 +152,28 @@ def _chosen(
     found: Structure,
     names: Callable[[], Mapping[Node, int]],
     thorough: bool,
+    early: int = 0,
 ) -> tuple[list[Node], Structure, Chosen]:
-    """The nodes to compute, with what loops carry on; their structure, and the plan for them."""
+    """The nodes to compute, with what loops carry on and gradients will read; their structure, and the plan for them.
+
+    early  how many of them, the first, are what gradients will read
+    """
     device = _device(pending)
     key = (device, met.circumstances(), found.key)
     plans = met.plans_of.get(key)
+    if not early and (later_read := _read_later(pending, found, device, plans)):
+        foreseen.given(later_read)
+        pending = [*later_read, *pending]
+        return _chosen(nodes, pending, structure_on(pending, device), names, thorough, len(later_read))
     more = _carried(pending, found, key, plans)
     if more:
         unasked.update(dict.fromkeys(more, 0))
         pending += more
-        return _chosen(nodes, pending, structure_on(pending, device), names, thorough)
+        return _chosen(nodes, pending, structure_on(pending, device), names, thorough, early)
     leaves = cast(list[Buffer], found.leaves)
     usual = plans.usual if plans is not None and not (thorough and plans.spares) else None
     if plans is not None and usual is not None and not met.outgrown(plans, usual):
-        met.know(pending, usual, found, plans)
+        met.know(pending, usual, found, plans, early)
         return pending, found, Chosen(usual, key, plans)
     free: frozenset[int] = frozenset()
     if (plans is None or plans.counts or (thorough and plans.spares)) and (gone := names()):
@@ -179,6 +187,7 @@ def _chosen(
     if plan is None or closed:
         if plan is not None:  # of others of its kind there may be fewer now
             plan.closed[0] += 1
+        foreseen.follows(found.nodes, device)
         plan = _planned(pending, found, device, free, opens=not closed)
         return pending, found, Chosen(plan, key, plans, free, closed, is_new=True)
     return pending, found, Chosen(plan, key, plans)
@@ -227,6 +236,17 @@ def _carried(wanted: Sequence[Node], found: Structure, key: tuple[object, ...], 
                 del _carries[next(iter(_carries))]
     apart = set(wanted) if places else set()
     return [node for place in places if (node := found.nodes[place]) not in apart and node.realized is None]
+
+
+def _read_later(wanted: Sequence[Node], found: Structure, device: str, known: met.Plans | None) -> list[Node]:
+    """What a gradient will read of a graph that is computed before it."""
+    learned = foreseen.learned()
+    if not learned or (known is not None and known.learned == learned):
+        return []
+    nodes = foreseen.read_later(wanted, found.nodes, device)
+    if known is not None and not nodes:
+        known.learned = learned
+    return nodes
 
 
 def in_place(nodes: Sequence[Node], spare: Container[Buffer]) -> Plan | None:

@@ -29,7 +29,7 @@ ORDER = {
                       buffer dlpack recording < node < exclusive interning < graph < views shape structure hosted held
                       carried checked seen < grad < rewrites < kernels < ceilings tune < calls fusion <
                       loops whiles windows <
-                      planning < execution < checking < dumping < met < realize < nans < tensor <
+                      planning < execution < checking < dumping < met foreseen < realize < nans < tensor <
                       autograd fft io linalg signal special < array_api < counterparts differences <
                       nn optim data < checkpoint amp replay < func < functions inspect
                       < bench < cli < __main__ __init__""",

@@ -13,6 +13,7 @@ enum { CHAINS = 1024, MOST_KNOWN = 4096, MOST_ROOTS = 64 };
    holders: its chain, and who uses it.
    facts: of each node that is computed the size, dtype and device, and which of the function's results it is; -1 - i
    where it is the buffer i the graph reads.
+   early: the numbers of nodes that are no roots, and whose facts come first.
    guilty: the numbers of nodes that may turn out to be errors; blame: called with these when one did, else NULL.
    left: runs after which it is known no more, when `over` is called; 0 where it stays. */
 struct known {
@@ -22,7 +23,7 @@ struct known {
     Py_ssize_t words, objects;
     uint64_t *word;
     PyObject **object;
-    PyObject *function, *facts, *guilty, *blame, *over;
+    PyObject *function, *facts, *early, *guilty, *blame, *over;
     long long kernels, flops, nbytes, left;
 };
 
@@ -34,6 +35,7 @@ static uint64_t times_forgotten, times_all_forgotten;
    planning: a list with something in it while a graph is planned; over: what waits for the end of that.
    overrides, epochs, now: what graphs are known under. */
 static PyObject *recorder, *not_a_number, *waiting, *planning, *over, *overrides, *epochs, *now, *counters, *touched;
+static PyObject *told_early; /* called with nodes that are about to be computed though nobody asked for them */
 PyObject *kf_held;
 static PyTypeObject *buffer_class;
 static PyObject *under, *under_overrides, *under_epoch;
@@ -49,6 +51,7 @@ static void leave(struct known *known)
         Py_XDECREF(known->object[i]);
     Py_XDECREF(known->function);
     Py_XDECREF(known->facts);
+    Py_XDECREF(known->early);
     Py_XDECREF(known->guilty);
     Py_XDECREF(known->blame);
     Py_XDECREF(known->over);
@@ -110,8 +113,8 @@ static void hold(const struct kf_graph *graph, bool takes)
         takes ? Py_INCREF((PyObject *)graph->node[i]) : Py_DECREF((PyObject *)graph->node[i]);
 }
 
-/* Whether what is known is of a graph whose words are the same, 1 or 0; -1 with an error set.  Not where the nodes of
-   errors are wanted and others may have let go of them meanwhile. */
+/* Whether what is known is of a graph whose words are the same, 1 or 0; -1 with an error set.  Not where nodes are
+   wanted that are no roots and others may have let go of them meanwhile. */
 static int is_of(const struct known *known, const struct kf_graph *graph)
 {
     if (!memcmp(known->object, graph->object, (size_t)graph->objects * sizeof *graph->object))
@@ -119,7 +122,7 @@ static int is_of(const struct known *known, const struct kf_graph *graph)
     hold(graph, true);
     int equal = are_equal(known->object, graph->object, graph->objects);
     hold(graph, false);
-    return equal > 0 ? !known->blame : equal;
+    return equal > 0 ? !known->blame && !PyTuple_Size(known->early) : equal;
 }
 
 /* What is known of a graph, held for the caller; NULL where nothing is, with an error set or not.
@@ -247,7 +250,23 @@ static bool are_numbers(PyObject *numbers, const struct kf_graph *graph)
     return true;
 }
 
-/* know(nodes, leaves, function, facts, (kernels, flops, nbytes), guilty, blame, left, over): whether they can be found from now on.
+/* The numbers of nodes in a graph, a new reference; NULL where some are not in it, with an error set or not. */
+static PyObject *numbers_of(PyObject *nodes, Py_ssize_t count, const struct kf_graph *graph)
+{
+    PyObject *found = PyTuple_New(count);
+    for (Py_ssize_t i = 0; found && i < count; i++) {
+        Py_ssize_t place = 0;
+        while (place < graph->nodes && (PyObject *)graph->node[place] != PyTuple_GetItem(nodes, i))
+            place++;
+        PyObject *number = place < graph->nodes ? PyLong_FromSsize_t(place) : NULL;
+        if (!number || PyTuple_SetItem(found, i, number))
+            Py_CLEAR(found);
+    }
+    return found;
+}
+
+/* know(nodes, leaves, function, facts, (kernels, flops, nbytes), guilty, blame, left, over, early=0): whether they can be
+   found from now on, but for the first `early` of them, which are in the graph of the others.
    function: None where nothing has to run.
    facts: for each node its (size, dtype, device, number among the function's results, or -1 - that of a leaf).
    guilty, blame: the numbers of nodes that may turn out to be errors, and what to call with them, or None.
@@ -257,9 +276,10 @@ static PyObject *know(PyObject *module, PyObject *given)
     (void)module;
     PyObject *nodes, *leaves, *function, *facts, *guilty, *blame, *over;
     long long kernels, flops, nbytes, left;
-    if (!PyArg_ParseTuple(given, "O!O!OO!(LLL)O!OLO:know", &PyTuple_Type, &nodes, &PyList_Type, &leaves,
+    Py_ssize_t early = 0;
+    if (!PyArg_ParseTuple(given, "O!O!OO!(LLL)O!OLO|n:know", &PyTuple_Type, &nodes, &PyList_Type, &leaves,
                           &function, &PyTuple_Type, &facts, &kernels, &flops, &nbytes, &PyTuple_Type,
-                          &guilty, &blame, &left, &over))
+                          &guilty, &blame, &left, &over, &early))
         return NULL;
     kf_node *roots[MOST_ROOTS];
     Py_ssize_t count = PyTuple_Size(nodes);
@@ -267,6 +287,8 @@ static PyObject *know(PyObject *module, PyObject *given)
         return PyErr_Format(PyExc_TypeError, "%R is no function", function);
     if (!are_facts(facts, function, PyList_Size(leaves)) || PyTuple_Size(facts) != count)
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    if (early < 0 || early >= (count ? count : 1))
+        return PyErr_Format(PyExc_ValueError, "%zd of %zd nodes", early, count);
     for (Py_ssize_t i = 0; i < count; i++) {
         roots[i] = (kf_node *)PyTuple_GetItem(nodes, i);
         if (!kf_is_node((PyObject *)roots[i]))
@@ -284,16 +306,19 @@ static PyObject *know(PyObject *module, PyObject *given)
         Py_CLEAR(under_epoch);
     }
     Py_DECREF(found);
-    struct kf_graph *graph = PyErr_Occurred() ? NULL : kf_walk_as_needed(roots, count, KF_PLAIN);
+    struct kf_graph *graph = PyErr_Occurred() ? NULL : kf_walk_as_needed(roots + early, count - early, KF_PLAIN);
     struct known *known = NULL;
     if (graph)
         hold(graph, true);
     bool fits = graph && reads(graph, leaves) && are_numbers(guilty, graph);
+    PyObject *numbers = fits ? numbers_of(nodes, early, graph) : NULL;
+    fits = fits && numbers;
     if (fits && (known = find(graph)))
         leave(known);
     else if (fits && !PyErr_Occurred() && (known = added(graph))) {
         known->function = function == Py_None ? NULL : Py_NewRef(function);
         known->facts = Py_NewRef(facts);
+        known->early = Py_NewRef(numbers);
         known->guilty = Py_NewRef(guilty);
         known->blame = blame == Py_None ? NULL : Py_NewRef(blame);
         known->kernels = kernels;
@@ -302,6 +327,7 @@ static PyObject *know(PyObject *module, PyObject *given)
         known->left = left;
         known->over = Py_NewRef(over);
     }
+    Py_XDECREF(numbers);
     if (graph)
         hold(graph, false);
     kf_leave(graph);
@@ -414,33 +440,44 @@ static bool give(kf_tensor *tensor, kf_node *node, PyObject *buffer)
     return true;
 }
 
-/* A tuple of the nodes of a graph that may turn out to be errors; no garbage goes before it holds them. */
-static PyObject *suspects(const struct kf_graph *graph, PyObject *guilty)
+/* A tuple of nodes of a graph; no garbage goes before it holds them. */
+static PyObject *numbered(const struct kf_graph *graph, PyObject *numbers)
 {
     int collects = PyGC_Disable();
-    PyObject *found = PyTuple_New(PyTuple_Size(guilty));
+    PyObject *found = PyTuple_New(PyTuple_Size(numbers));
     if (collects)
         PyGC_Enable();
-    for (Py_ssize_t i = 0; found && i < PyTuple_Size(guilty); i++)
-        PyTuple_SetItem(found, i, Py_NewRef((PyObject *)graph->node[PyLong_AsSsize_t(PyTuple_GetItem(guilty, i))]));
+    for (Py_ssize_t i = 0; found && i < PyTuple_Size(numbers); i++)
+        PyTuple_SetItem(found, i, Py_NewRef((PyObject *)graph->node[PyLong_AsSsize_t(PyTuple_GetItem(numbers, i))]));
     return found;
+}
+
+/* Gives a node that nobody asked for its buffer, unless another thread has. */
+static void give_early(kf_node *node, PyObject *buffer)
+{
+    if (node->realized == Py_None && !PyObject_TypeCheck(node->attr, kf_buffer_type)) {
+        kf_put(&node->realized, buffer);
+        node->depth = 0;
+    }
 }
 
 /* Gives tensors of a graph that ran what it made; all get theirs, for what is computed once may not be computable again.
    False with an error set.  Takes the references to the memories. */
-static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph,
+static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, PyObject *early, const struct kf_graph *graph,
                      const struct known *known, PyObject *const *memories)
 {
     PyObject *kind = NULL, *error = NULL, *trace = NULL;
     bool given = wait_for_planners();
     if (!given)
         PyErr_Fetch(&kind, &error, &trace);
-    Py_ssize_t results = known->function ? kf_function_results(known->function) : 0;
+    Py_ssize_t results = known->function ? kf_function_results(known->function) : 0, first = PyTuple_Size(early);
     for (Py_ssize_t i = 0; i < PyTuple_Size(known->facts); i++) {
         PyObject *fact = PyTuple_GetItem(known->facts, i);
         Py_ssize_t place = PyLong_AsSsize_t(PyTuple_GetItem(fact, 3));
         PyObject *buffer = place < 0 ? Py_NewRef(graph->buffer[-1 - place]) : buffer_of(fact, memories[place]);
-        if (!buffer || !give(tensors[i], nodes[i], buffer))
+        if (buffer && i < first)
+            give_early((kf_node *)PyTuple_GetItem(early, i), buffer);
+        else if (!buffer || !give(tensors[i - first], nodes[i - first], buffer))
             given = false;
         Py_XDECREF(buffer);
     }
@@ -455,16 +492,27 @@ static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, const str
    1 when they are computed, 0 where they are not, -1 with an error set. */
 static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph, const struct known *known)
 {
-    PyObject *memories[KF_MOST_NEW], *suspected = NULL;
-    if (known->blame && !(suspected = suspects(graph, known->guilty)))
+    PyObject *memories[KF_MOST_NEW], *suspected = NULL, *early = numbered(graph, known->early);
+    if (!early || (known->blame && !(suspected = numbered(graph, known->guilty)))) {
+        Py_XDECREF(early);
         return -1;
+    }
+    if (told_early && PyTuple_Size(early)) {
+        PyObject *done = PyObject_CallFunctionObjArgs(told_early, early, NULL);
+        Py_XDECREF(done);
+        if (!done) {
+            Py_DECREF(early);
+            Py_XDECREF(suspected);
+            return -1;
+        }
+    }
     int ran = known->function ? kf_function_run(known->function, graph->buffer, graph->buffers, NULL, memories) : 1;
     if (ran > 0) {
         kf_counters *sums = (kf_counters *)counters;
         sums->kernel_count += known->kernels;
         sums->global_ops += known->flops;
         sums->global_mem += known->nbytes;
-        bool given = give_all(tensors, nodes, graph, known, memories);
+        bool given = give_all(tensors, nodes, early, graph, known, memories);
         if (given && ran == KF_RAN_INTO_FAULTS && known->blame) { /* the error is raised when the host waits */
             PyObject *done = PyObject_CallFunctionObjArgs(known->blame, suspected, NULL);
             given = done;
@@ -473,6 +521,7 @@ static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf
         ran = given ? 1 : -1;
     }
     Py_XDECREF(suspected);
+    Py_DECREF(early);
     return ran;
 }
 
@@ -659,6 +708,13 @@ static PyObject *heed_held(PyObject *module, PyObject *nodes)
     Py_RETURN_NONE;
 }
 
+static PyObject *heed_early(PyObject *module, PyObject *call)
+{
+    (void)module;
+    kf_put(&told_early, call);
+    Py_RETURN_NONE;
+}
+
 static PyObject *heed_planning(PyObject *module, PyObject *given)
 {
     (void)module;
@@ -678,9 +734,19 @@ static PyObject *forgotten(PyObject *module, PyObject *none)
     return PyLong_FromUnsignedLongLong(times_all_forgotten);
 }
 
+static PyObject *forget_known(PyObject *module, PyObject *none)
+{
+    (void)module;
+    (void)none;
+    forget_all();
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"forget_known", forget_known, METH_NOARGS, "Has no graph be known."},
     {"heed_changed", kf_heed_changed, METH_VARARGS, "Takes the tensors that changed and are to be computed, by identity."},
     {"heed_held", heed_held, METH_O, "Takes the nodes that are computed before what reads them."},
+    {"heed_early", heed_early, METH_O, "Takes what is told of nodes that are computed with others."},
     {"heed_planning", heed_planning, METH_VARARGS, "Takes what holds something while a graph is planned, and what waits."},
     {"forgotten", forgotten, METH_NOARGS, "How often all graphs that were known were forgotten."},
     {"heed", heed, METH_O, "Takes a container; nothing is computed as known while it holds something."},

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from kernelforge.errors import ArgumentError, DTypeError, KindError
+from kernelforge.foreseen import over
 from kernelforge.optim.again import Again, recorded, seen
 from kernelforge.optim.lazily import Steps, told
 from kernelforge.optim.options import Group, Options, Required, check_not_negative, listed, stored
@@ -151,6 +152,7 @@ class Optimizer:
         for hook in list(self._hooks["before step"].values()):
             hook(self, (closure,), {})
         self._step()
+        over()
         for hook in list(self._hooks["after step"].values()):
             hook(self, (closure,), {})
         return loss

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
+from kernelforge.foreseen import used
 from kernelforge.graph import Node
 from kernelforge.interning import new_node, set_apart
 from kernelforge.members import entries
@@ -183,6 +184,7 @@ class Autograd(LowRank):
             active.differentiating()
         cotangent = self._cotangent(gradient)
         places = _places(self._node)
+        used(places)
         wanted = None if inputs is None else [inputs] if isinstance(inputs, Core) else list(inputs)
         reached = [(node, tensor) for node, tensor in entries(leaves) if node in places]  # see _place
         reached += _of_the_past(places, [tensor for _, tensor in reached])

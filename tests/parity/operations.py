@@ -58,7 +58,7 @@ DIFFERS: Final = {
     "signbit of NaN": "of computed constants has one sign, as there is one NaN",
     "loss.backward() of what requires no gradient": "does nothing",
     "a loss after its backward()":
-        "has requires_grad None; backward() through it is an error, as in torch; through what it was computed from it is none",
+        "has requires_grad None; backward() through it is an error, as in torch; through what led to it it is none",
     "floor_divide of infinities": "is NaN, as in torch and NumPy; the operator // is floor(x / y)",
     "tensors without dimensions": "have as much to say about a result's type as any other",
     "inv, det, qr, svd, eigh, eig, lu_factor, ldl_factor, ...":
