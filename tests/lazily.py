@@ -29,6 +29,8 @@ LAZY_ONLY: Final[dict[str, str]] = {
     "tests/dumping/test_folder.py": _KERNELS,
     "tests/dumping/test_page.py": _KERNELS,
     "tests/autograd/test_separate.py::test_what_is_computed_alike_is_computed_once": _KERNELS,
+    "tests/autograd/test_read_between.py::test_a_sum_of_losses_keeps_none_of_their_graphs": _GRAPH,
+    "tests/test_foreseen.py": "looks at what is computed with what is read",
     "tests/planning/test_varied.py": _GRAPH,
     "tests/execution/test_threads.py::test_what_is_being_planned_is_computed_by_another_thread": _PLANS,
     "tests/replay/test_taking.py::test_what_holds_values": _LEARNED,

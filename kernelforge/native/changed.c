@@ -43,12 +43,15 @@ static Py_ssize_t find_waiting(struct waiting *found, kf_tensor *const *tensors,
     return met;
 }
 
-/* Whether something in a graph has to be computed that keeps the number of a walk. */
+/* Whether something in a graph has to be computed that keeps the number of a walk, or is a gradient of what does: gradients
+   of one value share work though it is computed. */
 static bool has_marked(const struct kf_graph *graph, uint64_t walk)
 {
     bool has = false;
-    for (Py_ssize_t i = 0; !has && i < graph->nodes; i++)
-        has = graph->node[i]->visit >> KF_WALK == walk && kf_is_work(graph->node[i]);
+    for (Py_ssize_t i = 0; !has && i < graph->nodes; i++) {
+        const kf_node *node = graph->node[i], *output = kf_is_work(node) ? kf_differentiated(node) : NULL;
+        has = (node->visit >> KF_WALK == walk && kf_is_work(node)) || (output && output->visit >> KF_WALK == walk);
+    }
     return has;
 }
 

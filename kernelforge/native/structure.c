@@ -217,6 +217,12 @@ struct kf_graph *kf_walk_as_needed(kf_node *const *roots, Py_ssize_t count, int 
     return graph ? graph : kf_walk(roots, count, extent | KF_HISTORY);
 }
 
+kf_node *kf_differentiated(const kf_node *node)
+{
+    PyObject *found = node->op == names[GRADIENT] && PyTuple_Size(node->src) ? PyTuple_GetItem(node->src, 0) : NULL;
+    return kf_is_node(found) ? (kf_node *)found : NULL;
+}
+
 bool kf_is_work(const kf_node *node)
 {
     return node->realized == Py_None && PyTuple_Size(node->src) && !kf_is_known_value(node);
@@ -238,6 +244,9 @@ uint64_t kf_mark_work(kf_node *root)
             PyObject *x = PyTuple_GetItem(node->src, i);
             done = kf_is_node(x) && push(graph, (kf_node *)x);
         }
+        kf_node *output = done ? kf_differentiated(node) : NULL;
+        if (output && output->realized != Py_None)
+            output->visit = number << KF_WALK;
     }
     kf_leave(graph);
     return done ? number : 0;

@@ -40,9 +40,13 @@ bool kf_is_known_value(const kf_node *node);
 /* Whether a node has to be computed. */
 bool kf_is_work(const kf_node *node);
 
+/* The node a gradient is taken of, borrowed; NULL where a node is none. */
+kf_node *kf_differentiated(const kf_node *node);
+
 enum { KF_WALK = 16 }; /* bits behind the number of a walk in what nodes keep of the last that met them */
 
-/* Has all that has to be computed for a node keep the number of a walk, which it gives; 0 where that is too much. */
+/* Has all that has to be computed for a node, and what gradients among it are taken of, keep the number of a walk, which it
+   gives; 0 where that is too much. */
 uint64_t kf_mark_work(kf_node *root);
 
 /* Lets go of a graph, or of NULL. */

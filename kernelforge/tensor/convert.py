@@ -296,11 +296,13 @@ def changed_with(nodes: Sequence[Node], tensors: Sequence[Core]) -> list[Core]:
     device = next((node.device for node in nodes if node.device is not None), Device.DEFAULT)
     waiting = [x for x in waiting if x.device == device]
     whole = _without_placeholders([*nodes, *[x._node for x in waiting]])
-    joined = {x: x for x in whole if _is_work(x)}
+    joined, of_value = {x: x for x in whole if _is_work(x)}, dict[Node, Node]()
     for x in joined:
         for y in x.src:
             if y in joined:
                 joined[_end(joined, x)] = _end(joined, y)
+        if x.op == "gradient":  # those of one value share work, though that may be computed
+            joined[_end(joined, x)] = _end(joined, of_value.setdefault(x.src[0], x))
     own = [*nodes, *[x._node for x in waiting if x._node.depth >= LONG]]
     ends = {_end(joined, node) for node in own if node in joined}
     return [x for x in waiting if x._node in joined and _end(joined, x._node) in ends]

@@ -55,6 +55,18 @@ def test_all_are_computed_once(network: Network, times: int) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 6])
+def test_all_are_computed_once_where_the_loss_was_read_before(network: Network, times: int) -> None:
+    module, x = network
+    for _ in range(times):
+        for p in module.parameters():
+            p.grad = None
+        loss = module(x).square().mean()
+        loss.item()
+        loss.backward()
+        assert products_of(lambda: norms(network)) < 5 * DEPTH
+
+
+@pytest.mark.parametrize("times", [1, 6])
 @pytest.mark.parametrize("make", [SGD, Adam])
 def test_what_was_read_before_a_step_is_not_computed_again(network: Network, make: type[Optimizer], times: int) -> None:
     step = make(network[0].parameters(), lr=1e-3)
