@@ -363,7 +363,9 @@ class Cuts:
         """True when computing a node again costs little more than reading it would: at most limit per element."""
         if node in self.scores:
             return True
-        cheap, small = (self.limits.cheap, self.limits.cheap_small) if limit is None else (limit, limit)
+        is_near = node.size * node.dtype.itemsize <= self.limits.near
+        usual = self.limits.cheap_near if is_near else self.limits.cheap
+        cheap, small = (usual, self.limits.cheap_small) if limit is None else (limit, limit)
         cost, read = 0.0, 0
         seen, pending = {node}, [node]
         while pending:
@@ -383,5 +385,5 @@ class Cuts:
                         pending.append(source)
         if cost > small:
             return False
-        is_small = limit is None and read + node.size <= self.limits.small
+        is_small = limit is None and cost <= self.limits.cheap and read + node.size <= self.limits.small
         return is_small or 4 * read <= node.size or (cost <= cheap and 2 * read <= 3 * node.size)

@@ -22,8 +22,10 @@ class Limits:
     width       the same in attention of 16-bit values, whose results are as wide
     repeats     most values of a tile a reduction may be repeated over; again: the same for contractions
     cheap       cost per element up to which a value is computed again rather than stored
+    cheap_near  the same where the value stays in a cache until it is read
+    near        bytes of such a value
     cheap_small the same where everything the value is computed from is much smaller than the value
-    small       elements a value, with all it is computed from, may have to be cheap up to that larger cost as well
+    small       elements a value, with all it is computed from, may have to be cheap even if it stays in a cache
     cached      elements that stay in the last cache while several kernels read them
     prologue    the same for an operand of a contraction, which is computed again for every tile
     cores       processors to keep busy
@@ -43,6 +45,8 @@ class Limits:
     repeats: int = 256
     again: int = 256
     cheap: int = 32
+    cheap_near: int = 8
+    near: int = 0
     cheap_small: int = 64
     small: int = 4096
     cached: int = 1 << 22
@@ -63,7 +67,8 @@ class Limits:
         deep = 2048 if is_gpu else 0
         parts = PARTS_PER_CORE.get(target.language, Limits.parts)
         width = 256 if target.has_warpgroups else Limits.width
+        near = 0 if is_gpu else target.l3 // 4
         return Limits(
             width=width, again=again, cores=target.cores, program=program, updates=is_gpu, deep=deep, parts=parts,
-            narrow=is_gpu,
+            narrow=is_gpu, near=near,
         )  # fmt: skip

@@ -424,3 +424,25 @@ def test_the_gradient_of_scores_that_a_shared_bias_needs_is_computed_once(batch:
     assert not any({scores, prod(bias.shape)} <= {prod(node.shape) for node in group.outputs} for group in plan)
     for got, expected in zip(interpreted(plan, nodes), evaluate_all(nodes)):
         np.testing.assert_allclose(got, expected, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "most"), [(256, 3), (2048, 9)])
+def test_what_stays_in_a_cache_is_computed_again_less_often(size, most):
+    """Sums along both dimensions in turn: quotients of what main memory would hold are taken in several kernels."""
+    value = tensor(size, size)
+    for step in range(20):
+        value = value / value.sum(step % 2, keepdim=True)
+    plan = planned(value)
+    quotients = [sum(node.op == "div" and node.shape == (size, size) for node in inside(group)) for group in plan]
+    assert max(quotients) == most
+
+
+def inside(group):
+    """The nodes a group computes."""
+    found, stack = set(), list(group.outputs)
+    while stack:
+        node = stack.pop()
+        if node not in found and (node in group.outputs or node not in group.inputs):
+            found.add(node)
+            stack += node.src
+    return found
