@@ -7,7 +7,6 @@ a look at what might have changed.  A capture is used only while everything the 
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import threading
 import warnings
@@ -30,6 +29,7 @@ from kernelforge.replay.gathering import gathered
 from kernelforge.replay.guards import Guard, guards_of, is_same, numbers_in, shown
 from kernelforge.replay.kinds import is_a
 from kernelforge.replay.modes import MODES, lasting, mode_of
+from kernelforge.replay.naming import makes_steps, name_after, named
 from kernelforge.replay.state import Snapshot
 from kernelforge.replay.structures import tensors_in
 from kernelforge.replay.trace import host_numbers, recorded
@@ -55,16 +55,15 @@ class Jit(Generic[P, T]):
     def __init__(
         self, function: Callable[P, T], captures: int = MOST_CAPTURES, memory_budget: int | None = None
     ) -> None:
-        plain = inspect.unwrap(function) if not isinstance(function, functools.partial) else function.func
-        if inspect.isgeneratorfunction(plain) or inspect.iscoroutinefunction(plain):
-            raise JitError(f"{_named(function)} is a generator or coroutine: capture the function that makes one step")
+        if makes_steps(function):
+            raise JitError(f"{named(function)} is a generator or coroutine: capture the function that makes one step")
         self._function, self.captures, self.memory_budget = function, captures, memory_budget
         self._entries: list[Entry] = []
         self._misses: list[str] = []
         self._of_instances: dict[int, tuple[ref[Any], Jit[..., T]]] = {}
         self._apart: set[type] = set()
         self._unmade = WeakSet[Any]()
-        functools.update_wrapper(self, function, updated=())
+        name_after(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         mode = mode_of()
@@ -154,7 +153,7 @@ class Jit(Generic[P, T]):
             family.uncaptured += 1
             if family.uncaptured == 1:
                 _warn(
-                    f"{_named(self._function)} runs uncaptured: {why}. There are {family.captures} captures that "
+                    f"{named(self._function)} runs uncaptured: {why}. There are {family.captures} captures that "
                     "differ in sizes or integers alone; calls of others run as they are until met often enough. "
                     "Pad to a few sizes, or pass integers that change as tensors"
                 )
@@ -173,7 +172,7 @@ class Jit(Generic[P, T]):
             self._entries = [entry for entry in self._entries if entry is not alike[-1]]
         if len(self._entries) - len(alike) >= self.captures:
             raise JitError(
-                f"{_named(self._function)} was captured {self.captures} times and this call fits none of them: "
+                f"{named(self._function)} was captured {self.captures} times and this call fits none of them: "
                 f"{why}. Pass what changes as a tensor, or raise captures="
             )
         result = self._capture(args, kwargs, given, mode, family)
@@ -246,10 +245,10 @@ class Jit(Generic[P, T]):
         after = Arguments(args, kwargs, self._apart, gradients=False).plain
         if len(after) != len(before) or not all(is_same(old, new) for (_, old), (_, new) in zip(before, after)):
             what = "changes a list, dict or dataclass it is given"
-            raise JitError(f"{_named(self._function)} {what}: return a new one instead")
+            raise JitError(f"{named(self._function)} {what}: return a new one instead")
         if host_numbers(generators) != numbers:
             raise JitError(
-                f"{_named(self._function)} draws numbers from a random generator of the host, which every replay would "
+                f"{named(self._function)} draws numbers from a random generator of the host, which every replay would "
                 "repeat: use Tensor.rand and its like, or pass the numbers as an argument"
             )
 
@@ -257,7 +256,7 @@ class Jit(Generic[P, T]):
         """raises JitError for a mode the function has changed: no replay would"""
         changed = [name for name, old, new in zip(MODES, lasting(mode), lasting(mode_of())) if old != new]
         if changed:
-            raise JitError(f"{_named(self._function)} changes {changed[0]}, which no replay would do: do it outside")
+            raise JitError(f"{named(self._function)} changes {changed[0]}, which no replay would do: do it outside")
 
     def __get__(self, instance: Any, owner: type | None = None) -> Jit[..., T]:
         """The method of an instance, with captures of its own."""
@@ -269,7 +268,7 @@ class Jit(Generic[P, T]):
         try:
             reference = ref(instance)
         except TypeError:
-            message = f"{_named(self._function)} of an object that cannot be weakly referenced"
+            message = f"{named(self._function)} of an object that cannot be weakly referenced"
             raise JitError(message) from None
         found: Jit[..., T] = Jit(MethodType(self._function, instance), self.captures, self.memory_budget)
         self._of_instances[id(instance)] = reference, found
@@ -297,7 +296,7 @@ class Jit(Generic[P, T]):
 
     def explain(self) -> str:
         """The captures, what they cost and are used for, and why others had to be made, as text."""
-        lines = [f"{_named(self._function)}: {len(self._entries)} of at most {self.captures} captures"]
+        lines = [f"{named(self._function)}: {len(self._entries)} of at most {self.captures} captures"]
         for number, entry in enumerate(self._entries):
             plans = entry.capture.plans
             kernels, scratch = (sum(values) for values in zip(*[_cost(plan) for plan in plans])) if plans else (0, 0)
@@ -397,10 +396,6 @@ def _compute(tensors: Sequence[Tensor]) -> None:
 
 
 at_fork(_capturing)  # children find their tensors as they are; taken before what a thread that captures waits for
-
-
-def _named(function: Any) -> str:
-    return f"{getattr(function, '__qualname__', repr(function))}()"
 
 
 def _described(other: Other) -> str:

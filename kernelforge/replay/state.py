@@ -45,7 +45,7 @@ from kernelforge.replay.holders import (
     Subclasses,
 )
 from kernelforge.replay.identities import asks_by_name
-from kernelforge.replay.kinds import attributes_in, is_a
+from kernelforge.replay.kinds import attributes_in, is_a, looking
 from kernelforge.replay.others import Given, Raised, of_others
 from kernelforge.replay.weakly import is_reference
 from kernelforge.tensor import Tensor
@@ -95,6 +95,7 @@ def is_simple(value: Any) -> bool:
     return is_a(value, SIMPLE) and not is_written(type(value))
 
 
+@looking
 def parts(value: Any, path: str) -> Parts:
     """The places inside a value, and what is inside it that cannot be replaced."""
     if is_simple(value):

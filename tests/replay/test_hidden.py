@@ -426,3 +426,63 @@ def test_what_no_code_compares_or_prints_may_change() -> None:
         state.calls += 1
         assert captured(tensor(1), 3).item() == 2
     assert len(captured._entries) == 1 and captured._entries[0].replays == 19
+
+
+def refuses(*names: str) -> Callable[[object, str], Any]:
+    def found(self: object, name: str) -> Any:
+        if name in names or (not names and name.startswith("__")):
+            raise RuntimeError(f"nobody asks for {name}")
+        return object.__getattribute__(self, name)
+
+    return found
+
+
+@pytest.mark.parametrize("names", [(), ("__wrapped__",), ("__qualname__", "__repr__"), ("__class__", "__dict__")])
+def test_objects_that_refuse_to_be_asked_are_captured(names: tuple[str, ...]) -> None:
+    class Refusing:
+        __getattribute__ = refuses(*names)
+
+        def __init__(self) -> None:
+            self.scale = 2.0
+
+        def __call__(self, x: Tensor) -> Tensor:
+            return x * self.scale
+
+        def __repr__(self) -> str:
+            raise RuntimeError("nobody asks what it is called")
+
+    called = Refusing()
+    for step in (jit(called), jit(lambda x: called(x) * 1)):
+        for called.scale in (2.0, 2.0, 3.0):
+            assert step(tensor(1, 2)).tolist() == [called.scale, 2 * called.scale]
+    assert isinstance(jit(called).explain(), str)
+
+
+def test_a_class_that_refuses_to_be_looked_into_is_named() -> None:
+    class Closed(type):
+        def __getattribute__(cls, name: str) -> Any:
+            if name.startswith("__"):
+                raise RuntimeError(f"nobody asks for {name}")
+            return super().__getattribute__(name)
+
+    class Refusing(metaclass=Closed):
+        def __call__(self, x: Tensor) -> Tensor:
+            return x * 2
+
+    held = Refusing()
+    for step in (jit(held), jit(lambda x: held(x) * 1)):
+        with pytest.raises(JitError, match=r"class .*Refusing does not let itself be looked into .*nobody asks"):
+            step(tensor(1))
+
+
+@pytest.mark.parametrize("wrap", [functools.partial, functools.lru_cache, lambda f: f])
+def test_functions_that_make_steps_are_refused_in_whatever_they_are_wrapped(wrap: Wrap) -> None:
+    def steps() -> Iterator[int]:
+        yield 1
+
+    async def later() -> int:
+        return 1
+
+    for function in (steps, later):
+        with pytest.raises(JitError, match="is a generator or coroutine"):
+            jit(wrap(function))
