@@ -53,6 +53,10 @@ class StateError(KernelForgeError, RuntimeError):
     """Something asked for at a time or of a tensor that cannot give it."""
 
 
+class StandInError(StateError):
+    """The value of a tensor that stands for others, in the body of a loop for instance, and has none."""
+
+
 class KindError(KernelForgeError, TypeError):
     """An argument of a Python type that has no meaning here."""
 

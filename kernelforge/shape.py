@@ -37,6 +37,15 @@ def sequence(value: Any, count: int = 1) -> tuple[Any, ...]:
     return tuple(value) if is_several(value) else (value,) * count
 
 
+def numbers(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a function that takes either several numbers or one sequence of them.
+
+    >>> numbers((1, 2)), numbers(([1, 2],))
+    ((1, 2), (1, 2))
+    """
+    return sequence(given[0]) if len(given) == 1 else given
+
+
 # ------------------------------------------------------------------------------------------------------ axes
 
 
@@ -123,6 +132,13 @@ def _broadcast_pair(a: Shape, b: Shape, shapes: tuple[Shape, ...], what: str) ->
     return tuple([n if m == 1 else m for m, n in zip(a, b)])
 
 
+def _integers(shape: Shape, wanted: Sequence[int], what: str) -> Shape:
+    try:
+        return tuple(map(index, wanted))
+    except TypeError:
+        raise KindError(f"{what} of {shape} to {tuple(wanted)}: sizes are integers") from None
+
+
 def reshaped(shape: Shape, wanted: Sequence[int], what: str = "reshape") -> Shape:
     """The wanted shape with its -1, at most one, replaced by the size that is left.
 
@@ -131,7 +147,7 @@ def reshaped(shape: Shape, wanted: Sequence[int], what: str = "reshape") -> Shap
     >>> reshaped((4, 6), (3, -1))
     (3, 8)
     """
-    return _reshaped(shape, tuple(map(index, wanted)), what)
+    return _reshaped(shape, _integers(shape, wanted, what), what)
 
 
 @lru_cache(maxsize=4096)
@@ -157,7 +173,7 @@ def expanded(shape: Shape, wanted: Sequence[int], what: str = "expand") -> Shape
     >>> expanded((3, 1), (2, -1, 5))
     (2, 3, 5)
     """
-    return _expanded(shape, tuple(map(index, wanted)), what)
+    return _expanded(shape, _integers(shape, wanted, what), what)
 
 
 @lru_cache(maxsize=4096)

@@ -22,7 +22,7 @@ from codegen.ir import Expr, Kernel, Param, Store
 from codegen.ops import REDUCE_OPS, SCALAR_OPS
 from codegen.origins import Origins, Rewrite, completed, following, note
 from codegen.rewrites.rewrite import prepare
-from kernelforge.errors import InternalError
+from kernelforge.errors import InternalError, StandInError
 from kernelforge.fusion.demand import Demand, Demands, flat_index, flattened
 from kernelforge.fusion.group import Group
 from kernelforge.fusion.naming import kernel_name
@@ -283,6 +283,8 @@ def applied(node: Node, args: list[Expr]) -> Expr:
         return computed(ir.apply("bitcast", stored(args[0], node.src[0].dtype), dtype=node.dtype))
     if node.op in SCALAR_OPS:
         return ir.apply(node.op, *args)
+    if node.op == "input":
+        raise StandInError("a tensor that stands for those of every call or step has no value; see where()")
     raise InternalError(f"{node!r} cannot be computed inside a kernel")
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
+from kernelforge.errors import StandInError
 from kernelforge.graph import Shape
 from kernelforge.interning import node_of
 from kernelforge.later import later
@@ -328,7 +329,10 @@ def _recorded(
         return None
     with spelled_out():
         inputs, values, named = _stand_ins(tensors, args, kwargs)
-        result = function(*values, **named)
+        try:
+            result = function(*values, **named)
+        except StandInError:  # what it gives depends on a tensor's value, such as a dimension's number
+            return None
     if not isinstance(result, Core):
         return None
     node, tracked = result._node, result._tracked
@@ -348,6 +352,8 @@ def _followed(
     try:
         inputs, values, named = _stand_ins(tensors, args, kwargs)
         result = function(*values, **named)
+    except StandInError:  # as above
+        return None
     finally:
         grad_enabled.reset(enabled)
     parts = (result,) if isinstance(result, Core) else result if isinstance(result, tuple) else ()

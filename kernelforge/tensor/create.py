@@ -22,7 +22,7 @@ from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.native import compiled
 from kernelforge.recording import spelling
-from kernelforge.shape import sequence
+from kernelforge.shape import numbers
 from kernelforge.tensor.core import Core, expanded, is_number, literal_dtype, pinned
 
 
@@ -31,8 +31,7 @@ def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 
     raises ShapeError for sizes that are negative or no integers
     """
-    if len(sizes) == 1:
-        sizes = sequence(sizes[0])
+    sizes = numbers(sizes)
     try:
         shape = tuple([size.__index__() for size in sizes])
     except (AttributeError, TypeError):

@@ -22,7 +22,7 @@ from kernelforge.tensor.composite import composite
 from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.create import as_shape
 from kernelforge.tensor.empties import with_empties
-from kernelforge.tensor.movement import Movement, flat
+from kernelforge.tensor.movement import Movement
 
 
 class Joining(Movement):
@@ -137,7 +137,7 @@ class Joining(Movement):
 
     def tile(self, *dims: Any) -> Self:
         """repeat() with as many counts as wanted, those of the first dimensions being 1 if not given."""
-        times = flat(dims)
+        times = shapes.numbers(dims)
         return self.repeat((1,) * (self.ndim - len(times)) + times)
 
     def repeat_interleave(

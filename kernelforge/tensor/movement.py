@@ -25,11 +25,6 @@ from kernelforge.tensor.composite import composite, repeatable, viewing
 from kernelforge.tensor.core import Core, broadcast, expanded
 
 
-def flat(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments of a method that takes either several items or one sequence of them."""
-    return tuple(items[0]) if len(items) == 1 and isinstance(items[0], tuple | list) else items
-
-
 class Movement(Activations):
     """Operations that only say which element stands where."""
 
@@ -52,8 +47,8 @@ class Movement(Activations):
         [[0, 1, 2], [3, 4, 5]]
         """
         node = self._node
-        sizes = flat(shape)
-        if None in sizes:
+        sizes = shapes.numbers(shape)
+        if any(size is None for size in sizes):
             sizes = tuple([node.shape[i] if size is None else size for i, size in enumerate(sizes)])
         wanted = shapes.reshaped(node.shape, sizes)
         return self._view(graph.reshape(node, wanted), ("reshape", wanted))
@@ -102,7 +97,7 @@ class Movement(Activations):
 
         size   another name of shape
         """
-        sizes = [-1 if n is None else n for n in flat(shape if size is None else (size,))]
+        sizes = [-1 if n is None else n for n in shapes.numbers(shape if size is None else (size,))]
         wanted = shapes.expanded(self.shape, sizes)
         return self._view(expanded(self._node, wanted), ("expand", wanted))
 
@@ -121,7 +116,7 @@ class Movement(Activations):
     def permute(self, *order: Any, dims: Any = None) -> Self:
         """The dimensions in another order; dims is another name of it."""
         given = order if dims is None else (dims,)
-        return self._permuted(shapes.normal_order(flat(given), self.ndim, "permute"))
+        return self._permuted(shapes.normal_order(shapes.numbers(given), self.ndim, "permute"))
 
     def _permuted(self, order: tuple[int, ...]) -> Self:
         return self._view(graph.permute(self._node, order), ("permute", order))
@@ -174,7 +169,7 @@ class Movement(Activations):
     ) -> Self:
         """Reversed along the given dimensions; dims and axis are other ways to give them."""
         named = axis if dims is None else dims
-        chosen = flat(axes) if named is None else shapes.sequence(named)
+        chosen = shapes.numbers(axes) if named is None else shapes.sequence(named)
         return self._derived(graph.flip(self._node, shapes.normal_axes(chosen, self.ndim, "flip")))
 
     @repeatable

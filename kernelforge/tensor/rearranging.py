@@ -21,9 +21,9 @@ from kernelforge.errors import ArgumentError, DeviceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.later import later
+from kernelforge.shape import numbers
 from kernelforge.tensor.core import Operand
 from kernelforge.tensor.margins import Margins
-from kernelforge.tensor.movement import flat
 
 if TYPE_CHECKING:
     import gzip
@@ -32,6 +32,11 @@ else:
 
 _REST: Final = ("...", "outside")  # "..." outside of brackets
 _WORD: Final = re.compile(r"\(|\)|\.\.\.|…|[A-Za-z]\w*|1|\S")
+
+
+def _items(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of a method that takes either several operands or one list of them."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given
 
 
 class Rearranging(Margins):
@@ -82,7 +87,7 @@ class Rearranging(Margins):
         >>> Tensor([1, 2]).pad_to(4).tolist()
         [1, 2, 0, 0]
         """
-        sizes = self._up_to(flat(shape), "pad_to")
+        sizes = self._up_to(numbers(shape), "pad_to")
         pads = [(0, size - n) for n, size in zip(self.shape, sizes)]
         if any(after < 0 for _, after in pads):
             raise ShapeError(f"pad_to{sizes} of {self.shape}: a dimension only gets longer; see shrink_to()")
@@ -90,7 +95,7 @@ class Rearranging(Margins):
 
     def shrink_to(self, *shape: Any) -> Self:
         """The first elements of each dimension, down to a shape; None keeps a size."""
-        return self.shrink([(0, size) for size in self._up_to(flat(shape), "shrink_to")])
+        return self.shrink([(0, size) for size in self._up_to(numbers(shape), "shrink_to")])
 
     def _up_to(self, sizes: Sequence[int | None], what: str) -> tuple[int, ...]:
         if len(sizes) != self.ndim:
@@ -110,11 +115,11 @@ class Rearranging(Margins):
 
     def usum(self, *others: Operand) -> Self:
         """The sum of this tensor and others; logical or of bool."""
-        return reduce(operator.or_ if self.dtype is dtypes.bool else operator.add, flat(others), self)
+        return reduce(operator.or_ if self.dtype is dtypes.bool else operator.add, _items(others), self)
 
     def uprod(self, *others: Operand) -> Self:
         """The product of this tensor and others; logical and of bool."""
-        return reduce(operator.and_ if self.dtype is dtypes.bool else operator.mul, flat(others), self)
+        return reduce(operator.and_ if self.dtype is dtypes.bool else operator.mul, _items(others), self)
 
     def ufix(self, x: Operand) -> Self:
         """x as a tensor; a number takes the type it has beside this tensor."""

@@ -77,3 +77,45 @@ def test_wrong_counts_are_told_with_the_right_one(form: str) -> None:
             call(Tensor.ones(2, 4, 4, 4), np.ones(count, np.int64))
     with pytest.raises(TypeError, match=r"with \w+ 'two': (integers|numbers) expected, one"):
         call(Tensor.ones(2, 4, 4, 4), "two")
+
+
+READ: dict[str, tuple[Callable[[Tensor, Any], Tensor], list[Any]]] = {
+    "sum": (lambda x, i: x.sum(i), [1, -1, (0, 1)]), "mean": (lambda x, i: x.mean(i, keepdim=True), [0, (0,)]),
+    "softmax": (lambda x, i: x.softmax(i), [0, 1]), "cumsum": (lambda x, i: x.cumsum(i), [0, 1]),
+    "flip": (lambda x, i: x.flip(i), [0, (0, 1)]), "roll": (lambda x, i: x.roll(i, i), [0, (0, 1)]),
+    "permute": (lambda x, i: x.permute(i), [(1, 0)]), "reshape": (lambda x, i: x.reshape(i), [12, (2, 6), (-1, 4)]),
+    "expand": (lambda x, i: x.expand(i), [(2, 3, 4)]), "tile": (lambda x, i: x.tile(i), [2, (2, 1)]),
+    "repeat": (lambda x, i: x.repeat(i), [(1, 2)]), "squeeze": (lambda x, i: x[None].squeeze(i), [0, (0, 1)]),
+    "unsqueeze": (lambda x, i: x.unsqueeze(i), [0, 1]), "zeros": (lambda x, i: Tensor.zeros(i) + 0, [3, (2, 3)]),
+    "median": (lambda x, i: x.median(i)[0], [0, 1]), "chunk": (lambda x, i: x.chunk(i)[0], [1, 2]),
+    "pool": (lambda x, i: nn.functional.max_pool2d(x[None, None], i), [2, (1, 2)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [Tensor, np.array])
+@pytest.mark.parametrize("form", READ)
+def test_tensors_of_integers_are_read_where_integers_are_asked_for(form: str, make: Callable[[Any], Any]) -> None:
+    call, values = READ[form]
+    x = Tensor(np.arange(12, dtype=np.float32).reshape(3, 4), requires_grad=True)
+    for value in values:
+        for _ in range(2):  # also where a call of the kind was met before
+            found, expected = call(x, make(value)), call(x, value)
+            np.testing.assert_array_equal(found.numpy(), expected.numpy())
+            assert found.requires_grad == expected.requires_grad
+
+
+def test_captured_functions_read_them_in_each_call() -> None:
+    step = kernelforge.jit(lambda x, i: x.sum(i))
+    x = Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
+    for axis in (0, 1, 1, 0, 0):
+        assert step(x, Tensor(axis)).tolist() == x.sum(axis).tolist()
+
+
+@pytest.mark.parametrize("wrong", [1.0, "a", Tensor(1.0), Tensor([0.0, 1.0]), np.array(1.5), (0, 1.0)])
+def test_what_is_no_integer_is_no_dimension(wrong: Any) -> None:
+    x = Tensor.ones(3, 4)
+    for call in (x.sum, x.softmax, x.flip, x.squeeze, x.permute):
+        with pytest.raises(TypeError, match=r"along axis .*: an axis is an integer"):
+            call(wrong)
+    with pytest.raises(TypeError, match="sizes are integers"):
+        x.reshape(wrong)
