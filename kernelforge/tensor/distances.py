@@ -27,8 +27,11 @@ class Distances(Products):
     def cosine_similarity(self, other: Self, axis: int = 1, eps: float = 1e-8) -> Self:
         """The cosine of the angle between the vectors along axis; no length counts as less than eps."""
         x, y = (tensor._wide() for tensor in self._broadcasted(other))
-        lengths = x.norm(axis=axis).maximum(eps) * y.norm(axis=axis).maximum(eps)
-        return ((x * y).sum(axis) / lengths).cast((self._floating() * other._floating()).dtype)
+        a, b = (z.norm(axis=axis) for z in (x, y))
+        endless = a.detach().isinf() | b.detach().isinf()  # 0, as no float is as long; NaN where an element is
+        product = endless.where((x.detach() - x.detach() + y.detach() - y.detach()).sum(axis), (x * y).sum(axis))
+        a, b = (endless.where(1, length).maximum(eps) for length in (a, b))
+        return (product / (a * b)).cast((self._floating() * other._floating()).dtype)
 
     def pairwise_distance(self, other: Self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Self:
         """The p-norm over the last dimension of self - other + eps."""
