@@ -294,14 +294,6 @@ class Elementwise(Bits):
         """The absolute values."""
         return self if self.dtype.kind in "bu" else self._unary("abs")
 
-    @composite
-    def sign(self) -> Self:
-        """-1, 0 or 1 by the sign of each value; NaN stays NaN. Its gradient is zero."""
-        x = self.detach()
-        if self.dtype.kind in "bu":
-            return x.ne(0).cast(self.dtype)
-        return (x > 0).where(1, (x < 0).where(-1, x.isnan().where(x, 0))).cast(self.dtype)
-
     def square(self) -> Self:
         """self * self; truth values are the integers 0 and 1, as in torch."""
         x = self.cast(dtypes.int64) if self.dtype is dtypes.bool else self

@@ -125,6 +125,19 @@ class Functions(Elementwise):
         """These values, which to differentiation are those of other."""
         return other._derived(graph.surrogate(self.detach()._node, other._node)) if other._tracked else self
 
+    def _in_steps_of(self, other: Self) -> Self:
+        """These values, which to differentiation depend on another float's, with slope 0: they change in steps."""
+        return self._with_slope_of(self + other.floor()) if other._tracked else self
+
+    @composite
+    def sign(self) -> Self:
+        """-1, 0 or 1 by the sign of each value; NaN stays NaN. Its gradient is zero."""
+        x = self.detach()
+        if self.dtype.kind in "bu":
+            return x.ne(0).cast(self.dtype)
+        found = (x > 0).where(1, (x < 0).where(-1, x.isnan().where(x, 0))).cast(self.dtype)
+        return found._in_steps_of(self)
+
     def _steep(self) -> Self:
         """0 at 0, with infinite slope there."""
         return (1 - self).acos()

@@ -35,7 +35,7 @@ class Pairs(Functions):
         """The magnitude of self with the sign of other; the sign of a zero counts."""
         x, source = self._both_floating(other)
         magnitude = x.abs()
-        return source.signbit().where(-magnitude, magnitude)
+        return source.signbit().where(-magnitude, magnitude)._in_steps_of(source)
 
     @composite
     def atan2(self, other: Operand) -> Self:

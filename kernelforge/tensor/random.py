@@ -344,7 +344,8 @@ class Random(Alike):
     def _flipped(self, state: Self, p: float | None) -> Self:
         """bernoulli() of a call's key and counter."""
         drawn = self._fraction(*_words_of(state._node, self.shape), dtypes.float32)
-        return (drawn < (self._odds() if p is None else p)).cast(self.dtype)
+        found = (drawn < (self._odds() if p is None else p)).cast(self.dtype)
+        return found._in_steps_of(self)
 
     def _odds(self) -> Self:
         """Probabilities; to compute them is an error where they are none."""

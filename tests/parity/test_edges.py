@@ -356,3 +356,55 @@ def test_sources_and_weights_have_the_tensors_type(numpy_device: None) -> None:
         Tensor.zeros(2, 3).nll_loss(index, weight=Tensor.ones(3, dtype="float64"))
     assert x.scatter(0, index, 2).tolist() == [2, 2, 0]
     assert Tensor([True, False]).scatter_add(0, index, Tensor([True, True])).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e19, 1.0, 1e-30, 0.0])
+def test_cosines_of_long_and_of_short_vectors(scale: float, device: str) -> None:
+    """Lengths that no float holds are infinite, and their cosine is 0."""
+    a, b = np.array([[1, 2], [-3, 1], [0, 1]], np.float32), np.array([[3, 1], [1, 2], [0, 1]], np.float32)
+    for first, second in ((scale, scale), (scale, 1.0), (1.0, scale)):
+        arrays = [a * np.float32(first), b * np.float32(second)]
+        x, y = (Tensor(array, requires_grad=True, device=device) for array in arrays)
+        u, v = (torch.tensor(array, requires_grad=True) for array in arrays)
+        found, expected = layers.cosine_similarity(x, y), F.cosine_similarity(u, v)
+        np.testing.assert_allclose(found.numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+        found.sum().backward()
+        expected.sum().backward()
+        for ours, theirs in ((x, u), (y, v)):
+            assert ours.grad is not None
+            np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-4, atol=1e-6 / max(scale, 1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("tracked", [(True, True), (True, False), (False, True), (False, False)])
+def test_what_changes_in_steps_has_gradients_of_zero(tracked: tuple[bool, bool], dtype: str, device: str) -> None:
+    values = [[-1.5, 0.0, 2.0, -0.0, 0.7], [1.0, -2.0, -0.5, -0.0, 3.0]]
+    for call in (
+        lambda x, y: x.sign(), lambda x, y: x.copysign(y), lambda x, y: x.copysign(-1.0), lambda x, y: x.floor(),
+        lambda x, y: x.sign() * y, lambda x, y: x.trunc() + y.sign(), lambda x, y: (x.sign() * x) * 2,
+    ):  # fmt: skip
+        pairs = [
+            (Tensor(row, dtype=dtype, device=device, requires_grad=on), torch.tensor(row, dtype=getattr(torch, dtype)))
+            for row, on in zip(values, tracked)
+        ]
+        for (_, other), on in zip(pairs, tracked):
+            other.requires_grad_(on)
+        found, expected = call(*[ours for ours, _ in pairs]), call(*[theirs for _, theirs in pairs])
+        assert_equal(found.float(), expected.float())
+        assert bool(found.requires_grad) == expected.requires_grad
+        if not expected.requires_grad:
+            continue
+        found.sum().backward()
+        expected.sum().backward()
+        for ours, theirs in pairs:
+            assert (ours.grad is None) == (theirs.grad is None)
+            if ours.grad is not None:
+                np.testing.assert_allclose(ours.grad.float().numpy(), theirs.grad.float().numpy(), rtol=1e-2)
+
+
+def test_random_choices_have_gradients_of_zero(device: str) -> None:
+    x = Tensor([0.5, 1.0], requires_grad=True, device=device)
+    y = x.bernoulli()
+    assert y.requires_grad and not x.detach().bernoulli().requires_grad
+    y.sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0, 0]
