@@ -442,12 +442,10 @@ def _place(places: dict[object, Node], target: Node) -> Node | None:
     found = places.get(target)
     if found is None and target.realized is not None:
         found = places.get(target.realized)
-        if found is not None and (found.apart or target.apart):
-            return None
     base = target.src[0] if target.op == "reshape" else target
     if found is None and base.op == "buffer":
         found = places.get(base.attr)
-    if found is None or found.shape != target.shape:
+    if found is None or found.shape != target.shape or (found is not target and (found.apart or target.apart)):
         return None
     is_another = found is not target and (found in leaves or target in leaves)
     return None if is_another else found

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kernelforge
@@ -100,6 +100,7 @@ def slopes(seed: int, library: Any, leaf: Callable[[Any], Any]) -> list[Any]:
 
 
 @given(st.integers(0, 2**32 - 1))
+@example(7905479)
 def test_gradients_of_all_tensors_are_those_of_torch(seed: int) -> None:
     wanted = slopes(seed, torch, lambda values: torch.tensor(values, requires_grad=True))
     found = slopes(seed, kernelforge, lambda values: Tensor(values, requires_grad=True))
