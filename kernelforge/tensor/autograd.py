@@ -20,12 +20,13 @@ from kernelforge.graph import Node
 from kernelforge.interning import new_node, set_apart
 from kernelforge.members import entries
 from kernelforge.recording import recorder, spelling
-from kernelforge.tensor.core import Core, computed, former, grad_enabled, leaves, pending, pinned
-from kernelforge.tensor.forgetting import forget, forgotten, is_lost
+from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
+from kernelforge.tensor.forgetting import forget
+from kernelforge.tensor.histories import complain_if_forgotten, history, nodes_used, of_the_past, place_in
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
 from kernelforge.tensor.promised import promise
-from kernelforge.tensor.spent import SPENT, is_spent, needs_values, spent_node
+from kernelforge.tensor.spent import SPENT, needs_values, spent_node
 from kernelforge.tensor.stops import Removable, Stop, derivatives, stops
 
 
@@ -146,10 +147,10 @@ class Autograd(LowRank):
     ) -> list[Self | None]:
         """gradient(), None for a target this tensor does not depend on."""
         _catch_up(targets)
-        places = _places(self._node)
-        nodes = [_nodes_used(places, target) for target in targets]
+        places = history(self._node)
+        nodes = [nodes_used(places, target) for target in targets]
         wanted = [node for used in nodes for node in used]
-        _complain_if_forgotten(places, wanted if all(nodes) else [])
+        complain_if_forgotten(places, wanted if all(nodes) else [])
         keep = {node: x._add_gradient for node, x in entries(retained) if node in places}  # type: ignore[attr-defined]
         found = iter(self._derivatives(cotangent, wanted, cuts, early=True, keep=keep))
         parts = [[next(found) for _ in used] for used in nodes]
@@ -183,11 +184,11 @@ class Autograd(LowRank):
         if (active := recorder.get()) is not None:
             active.differentiating()
         cotangent = self._cotangent(gradient)
-        places = _places(self._node)
+        places = history(self._node)
         used(places)
         wanted = None if inputs is None else [inputs] if isinstance(inputs, Core) else list(inputs)
-        reached = [(node, tensor) for node, tensor in entries(leaves) if node in places]  # see _place
-        reached += _of_the_past(places, [tensor for _, tensor in reached])
+        reached = [(node, tensor) for node, tensor in entries(leaves) if node in places]  # see place_in
+        reached += of_the_past(places, [tensor for _, tensor in reached])
         targets: dict[Node, Self] = dict(reached)  # type: ignore[arg-type]
         targets.update({node: tensor for node, tensor in entries(retained) if node in places})  # type: ignore[misc]
         if wanted is not None:
@@ -225,11 +226,11 @@ class Autograd(LowRank):
         """
         found: dict[Node, Self] = {}
         for i, tensor in enumerate(inputs):
-            nodes = _nodes_used(places, tensor)
+            nodes = nodes_used(places, tensor)
             if not nodes:
                 raise StateError(f"backward(inputs=...): the tensor does not depend on input {i} of {tensor.shape}")
             found.update(dict.fromkeys(nodes, tensor))
-        _complain_if_forgotten(places, list(found))
+        complain_if_forgotten(places, list(found))
         return found
 
     def _unmarked(self, places: Any) -> dict[Node, Self]:
@@ -239,11 +240,11 @@ class Autograd(LowRank):
 
         raises StateError where it was forgotten what this one depends on
         """
-        _complain_if_forgotten(places)
+        complain_if_forgotten(places)
         found: dict[Node, Self] = {}
         shared: set[Node] = set()
         for tensor in [x for x in gc.get_objects() if issubclass(type(x), type(self)) and x is not self]:
-            node = _place(places, tensor._node) if tensor._tracked is None and tensor._node.dtype.is_inexact else None
+            node = place_in(places, tensor._node) if tensor._tracked is None and tensor._node.dtype.is_inexact else None
             if node is not None and found.setdefault(node, tensor) is not tensor and node.device is None:
                 shared.add(node)
         return {node: tensor for node, tensor in found.items() if node not in shared}
@@ -367,85 +368,7 @@ def _catch_up(targets: Iterable[Core]) -> None:
     forget(found)
 
 
-def _complain_if_forgotten(places: Iterable[object], targets: Sequence[Node] = ()) -> None:
-    """raises StateError where it was forgotten how a node was computed from one of the targets, or from anything"""
-    if not forgotten:
-        return
-    anything = not targets and any(isinstance(x, Node) and x in forgotten for x in places)
-    if anything or any(is_lost(x, places) for x in targets):
-        raise StateError(
-            "gradient of a tensor that waited so long that part of its history was let go, to bound memory: make what "
-            "gradients are wanted of with requires_grad=True, take the gradient earlier, or set KF_PENDING=0"
-        )
-
-
-def _places(root: Node) -> dict[object, Node]:
-    """Every node a gradient of root can reach, found by itself and, once computed, by its buffer."""
-    places: dict[object, Node] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node in places or not node.dtype.is_inexact:
-            continue
-        places[node] = node
-        if node.realized is not None:
-            places[node.realized] = node
-        if node.op == "buffer":
-            places[node.attr] = node
-        if node.op != "detach":
-            stack += node.src
-        elif node in stops:
-            stack += stops[node].inputs
-        elif is_spent(node):
-            raise StateError(
-                f"backward() a second time through a tensor of {node.shape}{_at(node)}: the first let go of how it was "
-                "computed, to free memory; pass retain_graph=True there, add losses up before, or detach() it"
-            )
-    return places
-
-
-def _at(node: Node) -> str:
-    """Where a node was made."""
-    return f" made at {node.line[0]}:{node.line[1]}" if node.line is not None else ""
-
-
-def _of_the_past(places: dict[object, Node], reached: Sequence[Core]) -> list[tuple[Node, Core]]:
-    """Leaves that changed since they were used, by the nodes they had then, but for those that are reached as they are:
-    where a loop carries on what earlier weights gave, gradients end at the change."""
-    if not former:
-        return []
-    known = set(map(id, reached))
-    found = [(node, tensor()) for node, tensor in list(former.items()) if node in places]
-    return [(node, x) for node, x in found if x is not None and x._leaf and id(x) not in known]
-
-
-def _nodes_used(places: dict[object, Node], tensor: Core) -> list[Node]:
-    """The nodes in the history that stand for a tensor: its own, or those it had before it changed."""
-    node = _place(places, tensor._node)
-    if node is not None:
-        return [node]
-    return [node for node, x in _of_the_past(places, ()) if x is tensor]
-
-
 def _total(parts: Sequence[Node | None]) -> Node | None:
     """The sum of parts of a gradient; None stands for 0."""
     found = [part for part in parts if part is not None]
     return reduce(partial(graph.elementwise, "add"), found) if found else None
-
-
-def _place(places: dict[object, Node], target: Node) -> Node | None:
-    """The node in the history that target names: itself, or the one whose computed buffer it shows.
-
-    A leaf's node is nobody else's, and so is one that was set apart from those computed alike: buffers it shares with
-    others do not count.
-    """
-    found = places.get(target)
-    if found is None and target.realized is not None:
-        found = places.get(target.realized)
-    base = target.src[0] if target.op == "reshape" else target
-    if found is None and base.op == "buffer":
-        found = places.get(base.attr)
-    if found is None or found.shape != target.shape or (found is not target and (found.apart or target.apart)):
-        return None
-    is_another = found is not target and (found in leaves or target in leaves)
-    return None if is_another else found
