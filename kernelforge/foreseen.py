@@ -8,7 +8,7 @@ better be computed with them.  Where a program reads a loss before its gradient,
 the first graph is the loss alone, and the second goes through how it was computed once more.  The first time, that is
 what is done.  From then on graphs like the first also give the values that are dear to compute again: results of
 products, of loops and of the host.  They belong to the nodes of the loss's past, and go with it, or once an optimiser
-has made its step, or the next loss is read.  Where no gradient follows what is read, nothing of it is kept.
+has made its step, or a later loss has gradients.  Where no gradient follows what is read, nothing of it is kept.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ MOST: Final = 1024  # structures
 MOST_NODES: Final = 1 << 14  # of a graph that is looked at
 MOST_READ: Final = 64  # losses whose backward() has not been called
 MOST_LOOKED_AT: Final = 64  # values read before of one graph
-_LEFT: Final = frozenset(("copy", "loop", "while"))  # what is done otherwise than in kernels of its own
+_DEAR: Final = frozenset(("host", "loop"))  # beside products
+_LEFT: Final = frozenset(("copy", "while"))  # what is done otherwise than in kernels of its own
 
 _places: Final[dict[tuple[str, ...], tuple[int, ...]]] = {}  # of what is read later, by kinds of graphs
 _learned: Final = [0]
 _given: Final[list[tuple[ref[Node], ...]]] = []  # what was computed with losses that were read,
-_used: Final[list[tuple[ref[Node], ...]]] = []  # and those whose gradients were asked for
+_used: Final[list[tuple[ref[Node], ...]]] = []  # those whose gradients were asked for,
+_past: Final[list[tuple[ref[Node], ...]]] = []  # and those of which that was before others were read
 
 
 def learned() -> int:
@@ -93,8 +95,10 @@ def read_later(wanted: Sequence[Node], nodes: Sequence[Node], device: str) -> li
 
 
 def given(nodes: Iterable[Node]) -> None:
-    """Takes down what is about to be computed for a gradient, which has had all it needs of what was before."""
-    over()
+    """Takes down what is about to be computed for a gradient; those asked for before the last such have had all."""
+    _let_go(_past)
+    _past.extend(_used)
+    _used.clear()
     _given[:] = [some for some in _given[1 - MOST_READ :] if any(x() is not None for x in some)]
     _given.append(tuple(map(ref, nodes)))
 
@@ -107,14 +111,24 @@ def used(places: Container[object]) -> None:
         _used.extend(found)
 
 
+def is_wanted() -> bool:
+    """Whether there is something that gradients were to read, and may not have read yet."""
+    return bool(_used or _past)
+
+
 def over() -> None:
     """Lets go of what gradients have read: it is computed again where somebody asks for it after all."""
-    if _used:
+    _let_go(_used)
+    _let_go(_past)
+
+
+def _let_go(given_then: list[tuple[ref[Node], ...]]) -> None:
+    if given_then:
         with lock:  # while others plan, nodes stay as they are
-            for node in [x() for some in _used for x in some]:
+            for node in [x() for some in given_then for x in some]:
                 if node is not None and node.op != "buffer":
                     node.realized = None
-            _used.clear()
+            given_then.clear()
 
 
 def _dear(root: Node, nodes: Sequence[Node]) -> tuple[int, ...]:
@@ -151,7 +165,7 @@ def _is_dear(node: Node, ends: set[Node]) -> bool:
     stack, seen = [node], {node}
     while stack:
         x = stack.pop()
-        if x.op == "host" or contraction_operands(x):
+        if x.op in _DEAR or contraction_operands(x):
             return True
         new = [y for y in x.src if y not in seen and y not in ends and y.realized is None]
         seen.update(new)

@@ -68,6 +68,54 @@ def test_a_loss_that_is_read_is_computed_once(zero_late: bool) -> None:
         np.testing.assert_allclose(a, b, 1e-4, 1e-5)
 
 
+def test_gradients_are_added_up_of_losses_that_were_read() -> None:
+    counts, found = [], []
+    for reads in (False, True):
+        model, each = _network(), list[int]()
+        step = optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(8):
+            before = GlobalCounters.global_ops
+            step.zero_grad()
+            losses = []
+            for part in range(4):
+                losses.append((model(Tensor(X[part::4])) ** 2).mean())
+                if reads:
+                    losses[-1].item()
+                losses[-1].backward()
+                assert sum(len(_early(x)) for x in losses) <= 3
+            step.step()
+            each.append(GlobalCounters.global_ops - before)
+        counts.append(each[-1])
+        found.append([x.tolist() for x in model.parameters()])
+    assert counts[1] < 1.1 * counts[0]
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("make", [nn.LSTM, nn.GRU])
+def test_states_of_a_loop_are_computed_once(make: Any) -> None:
+    counts, found = [], []
+    for reads in (False, True):
+        model = make(16, 8)
+        for i, x in enumerate(model.parameters()):
+            x.assign(Tensor(np.random.default_rng(i).standard_normal(x.shape).astype(np.float32) / 3))
+        step = optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(8):
+            before = GlobalCounters.kernel_count
+            loss = model(Tensor(X.reshape(6, 4, 16)))[0].square().mean()
+            if reads:
+                loss.item()
+            step.zero_grad()
+            loss.backward()
+            step.step()
+            count = GlobalCounters.kernel_count - before
+        counts.append(count)
+        found.append([x.tolist() for x in model.parameters()])
+    assert counts[1] <= counts[0] + 5
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-5)
+
+
 def test_what_was_computed_early_goes_with_the_step() -> None:
     counts: list[tuple[int, int]] = []
     losses: list[Tensor] = []

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError, StateError
-from kernelforge.foreseen import used
+from kernelforge.foreseen import is_wanted, over, used
 from kernelforge.graph import Node
 from kernelforge.interning import new_node, set_apart
 from kernelforge.members import entries
@@ -25,7 +25,7 @@ from kernelforge.tensor.forgetting import forget
 from kernelforge.tensor.histories import complain_if_forgotten, history, nodes_used, of_the_past, place_in
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
-from kernelforge.tensor.promised import promise
+from kernelforge.tensor.promised import compute_promised, promise
 from kernelforge.tensor.spent import SPENT, needs_values, spent_node
 from kernelforge.tensor.stops import Removable, Stop, derivatives, stops
 
@@ -185,6 +185,9 @@ class Autograd(LowRank):
             active.differentiating()
         cotangent = self._cotangent(gradient)
         places = history(self._node)
+        if is_wanted() and active is None:
+            compute_promised()
+            over()
         used(places)
         wanted = None if inputs is None else [inputs] if isinstance(inputs, Core) else list(inputs)
         reached = [(node, tensor) for node, tensor in entries(leaves) if node in places]  # see place_in

@@ -8,7 +8,7 @@ read need not be stored.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from kernelforge.members import entries
@@ -22,6 +22,14 @@ def promise(gradients: Iterable[Core | None]) -> None:
     for tensor in gradients:
         if tensor is not None and tensor._stored is None:
             pending[id(tensor)] = _promised[id(tensor)] = tensor
+
+
+def compute_promised() -> None:
+    """Has the gradients that wait computed."""
+    waiting: list[Any] = [tensor for _, tensor in entries(_promised) if tensor._stored is None]
+    for device in dict.fromkeys([tensor.device for tensor in waiting]):
+        first, *others = [tensor for tensor in waiting if tensor.device == device]
+        first.realize(*others)
 
 
 def take_promised() -> None:
