@@ -11,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakKeyDictionary, ref
 
+from kernelforge.errors import DeviceError
 from kernelforge.graph import Node
 from kernelforge.later import later
 from kernelforge.structure import known_structure, structure
@@ -190,7 +191,12 @@ def _direct(
         if len(_dependent) >= MOST_KNOWN:
             del _dependent[next(iter(_dependent))]
         _dependent[key] = calls.depends(output, cotangent, targets, cuts)
-    return [
-        calls.derivative(output, cotangent, target, cuts) if has_one else None
-        for target, has_one in zip(targets, _dependent[key])
-    ]
+    reached = [target if has_one else None for target, has_one in zip(targets, _dependent[key])]
+    for target in reached:
+        if target is not None and output.device != target.device and None not in (output.device, target.device):
+            raise DeviceError(
+                f"gradient of a tensor on {output.device} with respect to one on {target.device}, and no gradient goes "
+                f"back through .to(): have the variable where it is used, as x.to({output.device!r}).detach()"
+                f".requires_grad_() or module.to({output.device!r}), before anything is computed from it"
+            )
+    return [None if target is None else calls.derivative(output, cotangent, target, cuts) for target in reached]

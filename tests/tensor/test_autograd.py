@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernelforge.errors import DTypeError, ShapeError
+from kernelforge.errors import DeviceError, DTypeError, ShapeError
 from kernelforge.tensor import Tensor, enable_grad, no_grad
 from tests.tensor.checks import assert_gradient, assert_same, values
 
@@ -250,3 +250,16 @@ def test_integers_and_truths_carry_no_gradient(name: str) -> None:
         assert not found.requires_grad and found.is_leaf
         assert not (found.float() * 2).requires_grad
         assert (found * x).requires_grad
+
+
+def test_gradients_across_devices_tell_where_to_have_the_variable() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True, device="CPU")
+    y = (x * 2).to("NUMPY").sum()
+    for wrong in (y.backward, lambda: y.gradient(x)):
+        with pytest.raises(DeviceError, match=r"on NUMPY with respect to one on CPU.*x.to.'NUMPY'..detach"):
+            wrong()
+    there = x.to("NUMPY").detach().requires_grad_()
+    (there * 2).sum().backward()
+    assert there.grad is not None and there.grad.tolist() == [2, 2]
+    with pytest.raises(DeviceError, match=r"different devices, CPU and NUMPY: move one of them"):
+        (x * 2).sum().backward(Tensor(1.0, device="NUMPY").realize())
