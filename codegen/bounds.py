@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.assumed import is_one_quotient, largest, smallest
+from codegen.clamped import clamped
 from codegen.index import Atom, Axis, Guards, Index, Term, in_order
 from codegen.interpret import index_values
 from codegen.ir import Apply, Const, Coord, Expr, walk
@@ -154,7 +155,8 @@ def _common_multiple(index: Index, part: Index) -> int:
 
 
 def value_range(e: Expr) -> Interval:
-    """Bounds of an integer expression's value, from constants, positions, min, max, mod, and, shifts, where."""
+    """Bounds of an integer expression's value, from constants, positions, min, max, mod, and, shifts, where; those of
+    a float that was put between bounds."""
     if e not in _ranges:
         for x in walk([e]):
             if x not in _ranges:
@@ -173,6 +175,8 @@ def _range(e: Expr, found: Mapping[Expr, Interval]) -> Interval:
         result = e.index.lo, e.index.hi
     if isinstance(e, Apply) and not any(x.dtype.is_float for x in e.args):
         result = _apply_range(e, [found[x] for x in e.args]) or widest
+    if isinstance(e, Apply) and e.op.name == "cast" and e.args[0].dtype.is_float and e.dtype.is_int:
+        result = clamped(e.args[0]) or widest
     return result if widest[0] <= result[0] and result[1] <= widest[1] else widest
 
 
@@ -182,10 +186,8 @@ def _apply_range(e: Apply, ranges: Sequence[Interval]) -> Interval | None:
         return max(r[0] for r in ranges), largest(*[r[1] for r in ranges])
     if name == "min":
         return smallest(*[r[0] for r in ranges]), min(r[1] for r in ranges)
-    if name == "add":
-        return sum(r[0] for r in ranges), sum(r[1] for r in ranges)
-    if name == "sub":
-        return ranges[0][0] - ranges[1][1], ranges[0][1] - ranges[1][0]
+    if name in ("add", "sub", "mul"):
+        return _arithmetic_range(name, *ranges)
     if name == "where":
         return _hull(ranges[1:])
     if name == "cast":
@@ -197,6 +199,13 @@ def _apply_range(e: Apply, ranges: Sequence[Interval]) -> Interval | None:
     if name == "shr" and min(low for low, _ in ranges) >= 0:
         return ranges[0][0] >> ranges[1][1], ranges[0][1] >> ranges[1][0]
     return None
+
+
+def _arithmetic_range(name: str, a: Interval, b: Interval) -> Interval:
+    if name == "mul":
+        ends = [x * y for x in a for y in b]
+        return smallest(*ends), largest(*ends)
+    return (a[0] + b[0], a[1] + b[1]) if name == "add" else (a[0] - b[1], a[1] - b[0])
 
 
 def _hull(ranges: Iterable[Interval]) -> Interval:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # A word is a file or a folder; folders whose files import each other as they like have no order of their own.
 ORDER = {
     "codegen": """assumed < dtypes threefry index target fitting < ops < ir < origins streaming program interpret access
-                  dots image exact overwriting < schedule < show spell bounds < checking verify resized moved <
+                  dots image exact overwriting clamped < schedule < show spell bounds < checking verify resized moved <
                   rewrites < nodes < open_sizes goals show_schedule show_nest < narrowing legality < triton < placing
                   placing_boxes < nest < choose < opencl < open_texts < generate <
                   open_schedules < __init__""",

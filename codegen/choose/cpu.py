@@ -52,6 +52,7 @@ GROUPS_PER_CORE = 4
 ALONE = 1 << 13  # points of a kernel that is run as one group: sooner done than a second thread is awake
 WIDE = 32  # vectors of the widest stripe of columns
 STRIPES = (32, 16, 8, 64, 4, 2, 1)  # of others
+SHARED = 16  # cost of what rows have in common that is worth jumping from row to row
 LITTLE = 8  # fused multiply-adds for an element
 FEW = 3  # vectors
 ROWS_AHEAD = (4, 0, 8, 16)  # rows asked for ahead where columns are walked
@@ -158,13 +159,24 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     loops.inside += [Step(a, 1) for a in outer[:-1]]
     loops.inside += [Step(a, n) for a in outer[-1:] for n in (distance, 1) if n]
     if lane is not None:
-        loops.inside.append(Step(lane, lanes * pick("unroll", either(_vectors(kernel, lane, lanes), (1, 2, 4)))))
+        along = Step(lane, lanes * pick("unroll", either(_vectors(kernel, lane, lanes), (1, 2, 4))))
+        rows = outer[-1:] if within and not distance else []
+        inside = [a for a in rows if pick("rows inside", either(_is_shared_by_rows(kernel, lane, a), (True, False)))]
+        loops.inside.insert(len(loops.inside) - len(inside), along)
     early = places(kernel, target, lane, inner[-1]) if lane and inner else ()
     walked = [a for a in outer if a not in parallel][-1:]  # rows that are added up where another row says
     early += tuple(Ahead(e, a) for a in walked for e in kernel.loads if lane and _jumps(e, a, lane, target))
     early += tuple(Ahead(e, outer[-1]) for e in pieces if distance)
     asks = bool(early) and pick("ahead", (True, False))
     yield Schedule(loops.steps(), len(loops.grid), (lane,) if lane else (), ahead=early if asks else ())
+
+
+def _is_shared_by_rows(kernel: Kernel, lane: Axis, row: Axis) -> bool:
+    """True where most of the work along the lanes is the same for all rows, as where one set of places is looked up in
+    each: a vector of it is then done once for all rows."""
+    work = [e for e in kernel.exprs if isinstance(e, Apply) and lane in e.axes]
+    same = sum(e.op.cost for e in work if row not in e.axes)
+    return same >= SHARED and 2 * same >= sum(e.op.cost for e in work)
 
 
 def _looked_up(kernel: Kernel, lane: Axis | None) -> int:
