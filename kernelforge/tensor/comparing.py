@@ -31,10 +31,13 @@ def beyond(op: str, number: int, beside: DType, reverse: bool) -> bool | None:
     return _of_less(op, reverse == (number < kind.min))
 
 
-def mixed(op: str, a: Node, b: Node) -> Node | None:
-    """A comparison of integers of one shape with a sign with those without that reach further."""
-    if not (a.dtype.is_int and b.dtype.is_int) or promote(a.dtype, b.dtype).is_int:
-        return None
+def are_mixed(a: DType, b: DType) -> bool:
+    """True for types of integers, one with a sign and one without, that no type of integers holds both of."""
+    return a.is_int and b.is_int and not promote(a, b).is_int
+
+
+def mixed(op: str, a: Node, b: Node) -> Node:
+    """A comparison of integers of one shape whose types are mixed."""
     signed, other = (b, a) if a.dtype.kind == "u" else (a, b)
     whole = graph.cast(signed, other.dtype)
     compared = graph.elementwise(op, whole, b) if signed is a else graph.elementwise(op, a, whole)

@@ -18,7 +18,7 @@ from kernelforge import graph
 from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.native import compiled
 from kernelforge.tensor.bits import Bits
-from kernelforge.tensor.comparing import COMPARISONS, beyond, mixed
+from kernelforge.tensor.comparing import COMPARISONS, are_mixed, beyond, mixed
 from kernelforge.tensor.composite import composite, is_spelling, of_tensors
 from kernelforge.tensor.core import Core, Operand, broadcast, broadcasts, narrow_type, pinned
 from kernelforge.tensor.spent import either
@@ -86,6 +86,8 @@ class Elementwise(Bits):
     def _compared(self, op: str, other: Operand, reverse: bool) -> graph.Node | None:
         """A comparison of integers that no type of integers holds; None for others."""
         if isinstance(other, Core):
+            if not are_mixed(self.dtype, other.dtype):
+                return None
             a, b = broadcast(self._node, other._node)
             return mixed(op, b, a) if reverse else mixed(op, a, b)
         if not isinstance(other, int | np.integer):

@@ -1,11 +1,13 @@
 """Integers are compared as numbers, whatever their types hold."""
 
 import operator
+import sys
 
 import numpy as np
 import pytest
 
 from kernelforge import Tensor
+from kernelforge.tensor.core import broadcast
 
 TYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 NUMBERS = [-1, 0, 1, 255, 256, -129, -(2**31), 2**31, -(2**63), 2**63, 2**64 - 1, 2**64, -(2**70), 2**70]
@@ -42,3 +44,16 @@ def test_on_a_device(device):
     assert ((x == -1).tolist(), (x + 1 < 300).tolist()) == ([False] * 3, [True] * 3)
     wide, signed = Tensor([1, 2**63, 5], dtype="uint64"), Tensor([-1, -1, 5], dtype="int64")
     assert (signed < wide).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("names", [("float32", "float32"), ("bool", "int64"), ("int64", "uint64")])
+def test_operands_are_brought_to_one_shape_once(names, numpy_device):
+    x, y = (Tensor(np.ones(shape), dtype=name) for shape, name in zip(((3, 1, 7), (5, 1)), names))
+    called = []
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code) if event == "call" else None)
+    try:
+        found = x < y
+    finally:
+        sys.setprofile(before)
+    assert called.count(broadcast.__code__) <= 1 and found.shape == (3, 5, 7)
