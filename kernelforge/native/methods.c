@@ -27,7 +27,8 @@ static PyObject *make(PyTypeObject *type, PyObject *given, PyObject *keywords)
         return NULL;
     if (renamed != Py_None && !PyDict_Check(renamed))
         return PyErr_Format(PyExc_TypeError, "%R is no dict of names", renamed);
-    if (kind == ASSIGNMENT && (!PyTuple_Check(value) || PyTuple_Size(value) != 2 || !PyDict_Check(PyTuple_GetItem(value, 0))))
+    if (kind == ASSIGNMENT && (!PyTuple_Check(value) || PyTuple_Size(value) != 3 || !PyDict_Check(PyTuple_GetItem(value, 0)) ||
+                               !PyDict_Check(PyTuple_GetItem(value, 2))))
         return PyErr_Format(PyExc_TypeError, "%R are no recipes and no function", value);
     if (kind < COMPOSITE || kind >= KINDS)
         return PyErr_Format(PyExc_ValueError, "there is no kind %d of methods", kind);

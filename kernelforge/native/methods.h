@@ -16,8 +16,15 @@ PyObject *kf_repeated(PyObject *known, PyObject *inputs, PyTypeObject *type, lon
    gives, of which is kept how it comes about.  keywords: NULL, or others. */
 PyObject *kf_viewed(PyObject *kept, PyObject *function, PyObject *arguments, PyObject *keywords);
 
+/* The steps of a tensor's place, borrowed; NULL where it has none. */
+PyObject *kf_steps_of(const kf_tensor *tensor);
+
+/* Whether a tensor's place is one of a family as they are made. */
+bool kf_has_family(const kf_tensor *tensor);
+
 /* A tensor whose part, which an index names, became a value, by (self, index, value); None where Python is to do it.  kept:
-   what is known of indices; ways: recipes of the tensor with a part replaced, and what tells the part of a new index. */
+   what is known of indices; ways: recipes of the tensor with a part replaced, what tells the part of a new index, and
+   what is kept of the views that indices name. */
 PyObject *kf_assigned(PyObject *kept, PyObject *ways, PyObject *arguments);
 
 /* A tensor, with the value of an operation's result: what `InPlace._in_place` does. */

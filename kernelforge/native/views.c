@@ -92,8 +92,7 @@ static PyObject *key_of(PyObject *arguments, PyObject *keywords)
 
 /* ------------------------------------------------------------------------------------------------- families */
 
-/* The steps of a place, borrowed; NULL where a tensor has none. */
-static PyObject *steps_of(const kf_tensor *tensor)
+PyObject *kf_steps_of(const kf_tensor *tensor)
 {
     return tensor->place && PyTuple_Check(tensor->place) && PyTuple_Size(tensor->place) == 2
                ? PyTuple_GetItem(tensor->place, 1)
@@ -159,10 +158,9 @@ static bool enter(kf_family *family, kf_tensor *view)
     return done;
 }
 
-/* Whether a tensor's place is one of a family as they are made. */
-static bool has_family(const kf_tensor *tensor)
+bool kf_has_family(const kf_tensor *tensor)
 {
-    PyObject *steps = steps_of(tensor);
+    PyObject *steps = kf_steps_of(tensor);
     if (!steps || !PyTuple_Check(steps) || !PyObject_TypeCheck(PyTuple_GetItem(tensor->place, 0), kf_family_type))
         return false;
     const kf_family *family = (kf_family *)PyTuple_GetItem(tensor->place, 0);
@@ -179,7 +177,7 @@ static bool join(kf_tensor *parent, kf_tensor *view, PyObject *steps)
         whole = Py_NewRef(steps);
     } else if (enter((kf_family *)PyTuple_GetItem(parent->place, 0), view)) {
         family = Py_NewRef(PyTuple_GetItem(parent->place, 0));
-        PyObject *own = steps_of(parent);
+        PyObject *own = kf_steps_of(parent);
         whole = PyTuple_Size(own) ? PySequence_Concat(own, steps) : Py_NewRef(steps);
     }
     if (family && whole && (place = place_of(family, whole)))
@@ -249,12 +247,12 @@ static PyObject *chain_of(const kf_node *to, const kf_node *from)
 static PyObject *row_of(kf_tensor *tensor, PyObject *before, PyObject *given)
 {
     kf_tensor *view = (kf_tensor *)given;
-    PyObject *steps = PyObject_TypeCheck(given, kf_tensor_type) && kf_is_node(view->node) ? steps_of(view) : NULL;
-    if (!steps || view == tensor || Py_TYPE(given) != Py_TYPE((PyObject *)tensor) || !has_family(tensor) ||
+    PyObject *steps = PyObject_TypeCheck(given, kf_tensor_type) && kf_is_node(view->node) ? kf_steps_of(view) : NULL;
+    if (!steps || view == tensor || Py_TYPE(given) != Py_TYPE((PyObject *)tensor) || !kf_has_family(tensor) ||
         PyTuple_GetItem(tensor->place, 0) != PyTuple_GetItem(view->place, 0) ||
         (view->tracked == Py_True) != (tensor->tracked == Py_True))
         return NULL;
-    PyObject *own = steps_of(tensor);
+    PyObject *own = kf_steps_of(tensor);
     Py_ssize_t count = PyTuple_Size(own);
     if (!kf_is_node(tensor->node) || tensor->node != before || count >= PyTuple_Size(steps))
         return NULL;
@@ -310,11 +308,11 @@ static bool fits(const kf_tensor *tensor, PyObject *row)
 {
     if (!tensor->place)
         return true;
-    if (!has_family(tensor))
+    if (!kf_has_family(tensor))
         return false;
     bool are_several = PyType_Check(PyTuple_GetItem(row, 0)), copies = false;
     PyObject *rows = PyTuple_GetItem(row, 1);
-    if (!PyTuple_Size(steps_of(tensor)))
+    if (!PyTuple_Size(kf_steps_of(tensor)))
         return true;
     for (Py_ssize_t i = 0; are_several && !copies && i < PyTuple_Size(rows); i++)
         copies = may_copy(PyTuple_GetItem(PyTuple_GetItem(rows, i), 1));
@@ -403,14 +401,37 @@ static PyObject *part_named(PyObject *kept, PyObject *part_of, PyObject *tensor,
     return done ? NULL : part;
 }
 
+/* Whether a value is the very part of a tensor that is kept as a call's view: what x[i] += y assigns.  false with an error
+   set or not. */
+static bool is_part(const kf_tensor *tensor, PyObject *given, PyObject *views, PyObject *key)
+{
+    const kf_tensor *value = (kf_tensor *)given;
+    if (!tensor->place || !PyObject_TypeCheck(given, kf_tensor_type) || !value->place || !kf_has_family(tensor) ||
+        !kf_has_family(value) || PyTuple_GetItem(tensor->place, 0) != PyTuple_GetItem(value->place, 0))
+        return false;
+    PyObject *row = PyDict_GetItemWithError(views, key);
+    if (!row || PyType_Check(PyTuple_GetItem(row, 0)))
+        return false;
+    PyObject *own = kf_steps_of(tensor), *way = PyTuple_GetItem(row, 1), *steps = kf_steps_of(value);
+    Py_ssize_t before = PyTuple_Size(own), count = PyTuple_Size(steps);
+    bool is = count == before + PyTuple_Size(way);
+    for (Py_ssize_t i = 0; is && i < count; i++)
+        is = PyTuple_GetItem(steps, i) == (i < before ? PyTuple_GetItem(own, i) : PyTuple_GetItem(way, i - before));
+    return is;
+}
+
 PyObject *kf_assigned(PyObject *kept, PyObject *ways, PyObject *arguments)
 {
     PyObject *replaced = PyTuple_GetItem(ways, 0), *part_of = PyTuple_GetItem(ways, 1);
     PyObject *given = PyTuple_GetItem(arguments, 0), *index = PyTuple_GetItem(arguments, 1);
     PyObject *viewed = PyTuple_GetSlice(arguments, 0, 2), *found = NULL, *result = NULL;
     PyObject *key = viewed ? key_of(viewed, NULL) : NULL;
-    PyObject *value = key ? source_of((kf_tensor *)given, PyTuple_GetItem(arguments, 2)) : NULL;
     Py_XDECREF(viewed);
+    if (key && is_part((kf_tensor *)given, PyTuple_GetItem(arguments, 2), PyTuple_GetItem(ways, 2), key)) {
+        Py_DECREF(key);
+        return Py_NewRef(given);
+    }
+    PyObject *value = key && !PyErr_Occurred() ? source_of((kf_tensor *)given, PyTuple_GetItem(arguments, 2)) : NULL;
     if (!value) {
         Py_XDECREF(key);
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);

@@ -223,6 +223,30 @@ def put(node: Node, steps: Sequence[Step], value: Node) -> Node:
     return value
 
 
+def numbered(shape: Shape, steps: tuple[Step, ...]) -> int | None:
+    """The number of a way from a tensor of a shape to a view of it; None where that shows some element twice."""
+    key = shape, steps
+    if (number := numbers_of_ways.get(key, -1)) == -1:
+        if len(numbers_of_ways) >= MOST_WAYS:
+            numbers_of_ways.clear()
+            _ways.clear()
+        number = numbers_of_ways[key] = next(_next_way) if _is_writable(shape, steps) else None
+        if number is not None:
+            _ways[number] = steps
+    return number
+
+
+def way(number: int) -> tuple[Step, ...]:
+    """The steps that `numbered` gave a number to just now."""
+    return _ways[number]
+
+
+MOST_WAYS: Final = 4096
+numbers_of_ways: Final[dict[tuple[Shape, tuple[Step, ...]], int | None]] = {}
+_ways: Final[dict[int, tuple[Step, ...]]] = {}
+_next_way: Final = itertools.count()
+
+
 # ----------------------------------------------------------------------------------------------------- strides
 
 

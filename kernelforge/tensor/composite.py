@@ -169,19 +169,20 @@ def following(cls: C) -> C:
 def viewing(function: Callable[P, T]) -> Callable[P, T]:
     """A method that gives a view its arguments, and this tensor's shape and type, say all about, a list or a tuple of
     such views, or something else."""
-    function.views = True  # type: ignore[attr-defined]
+    function.views = {}  # type: ignore[attr-defined]
     return function
 
 
-def assigning(replaced: Any, part_of: Callable[..., Any]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def assigning(replaced: Any, view: Any, part_of: Callable[..., Any]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Makes a method one that gives a part of a tensor, which an index names, a value.
 
     replaced  a composite: the tensor with a part replaced, of the tensor, the part in two tuples of numbers, the value
+    view      gives the part as a view, which may be the value
     part_of   the part an index of numbers, slices, None and ... names: these two, of the tensor and the index
     """
 
     def marked(function: Callable[P, T]) -> Callable[P, T]:
-        function.assigns = replaced.recipes, part_of  # type: ignore[attr-defined]
+        function.assigns = replaced.recipes, part_of, view.views  # type: ignore[attr-defined]
         return function
 
     return marked
@@ -212,7 +213,7 @@ def shortcut(function: Any, module: str, name: str) -> Any:
     elif hasattr(function, "assigns"):
         made = compiled.Method(function, {}, ASSIGNMENT, function.assigns)
     elif hasattr(function, "views"):
-        made = compiled.Method(function, {}, VIEW)
+        made = compiled.Method(function, function.views, VIEW)
     else:
         made = compiled.Method(function, function.recipes, renamed=renamed)
     found = update_wrapper(made, function)

@@ -34,7 +34,7 @@ from kernelforge.native import NO_MORE, compiled, record
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER, NAN
 from kernelforge.shape import broadcast_shapes
-from kernelforge.tensor.aliases import Place, Step, join, relatives, walked
+from kernelforge.tensor.aliases import Kin, Place, Step, join, numbered, relatives, walked
 from kernelforge.tensor.arrays import as_array
 from kernelforge.tensor.pressure import LONG, PATIENCE, waits_for_much
 from kernelforge.tensor.spent import SPENT, either, spent_node
@@ -514,7 +514,7 @@ class Core(_Fields):
             if eldest._leaf and grad_enabled.get() and not any(kind == "detach" for kind, _ in kin.way):
                 raise StateError("a view of a leaf that requires grad cannot change in place; use no_grad()")
             apart = any(kind == "detach" for kind, _ in kin.way)
-            whole = kin.whole(node)
+            whole = self._seen_in(eldest, kin, node, tracked)
             if eldest._tracked and not eldest._leaf and (apart or not grad_enabled.get()):
                 whole = unseen(eldest._node, whole)
             eldest._take(whole, tracked or eldest._tracked, self)
@@ -533,6 +533,15 @@ class Core(_Fields):
             if eldest is None:
                 pending[id(other)] = other
         return own
+
+    def _seen_in(self, eldest: Self, kin: Kin, node: Node, tracked: bool | None) -> Node:
+        """The elements of the tensor this one is a view of, those of this one from a node: one call where nothing is
+        out of the ordinary, as `native/inplace.c` makes it."""
+        is_usual = not tracked and not eldest._tracked and recorder.get() is None and not spelling.get()
+        number = numbered(kin.shape, kin.way) if is_usual else None
+        if number is None or (EAGER.touched and EAGER.value):
+            return kin.whole(node)
+        return eldest._with_view_replaced(number, self._wrap(node, None))._node  # type: ignore[attr-defined]
 
     def replace(self, x: Self) -> Self:
         """Itself, with the value of another tensor of any shape, dtype and device, detached if it is a leaf."""

@@ -21,7 +21,7 @@ from kernelforge.graph import Node
 from kernelforge.native import compiled
 from kernelforge.recording import recorder, spelling
 from kernelforge.shape import broadcast_shapes
-from kernelforge.tensor.aliases import walked
+from kernelforge.tensor.aliases import numbers_of_ways, put, walked, way
 from kernelforge.tensor.composite import assigning, composite, viewing
 from kernelforge.tensor.core import Core, Operand, expanded, told
 from kernelforge.tensor.scatter import Scatter, from_front
@@ -69,7 +69,12 @@ class Index(Scatter):
             return value._derived(placed) if prod(selection.shape) else self
         return self._wrap(inside, None).where(value._derived(placed), self)
 
-    @assigning(_with_part_replaced, lambda tensor, index: tensor._part_named(index))
+    @composite
+    def _with_view_replaced(self, number: int, value: Self) -> Self:
+        """This tensor with the elements of a view, of which the way has a number, being those of value."""
+        return self._derived(put(self._node, way(number), value._node))
+
+    @assigning(_with_part_replaced, __getitem__, lambda tensor, index: tensor._part_named(index))
     def __setitem__(self, index: Any, value: Operand | Sequence[Any]) -> None:
         """Replace elements, also in the tensors this one is a view of and in its views; lists are arrays, as in NumPy.
 
@@ -508,3 +513,7 @@ def _flat_index(picks: list[Any], sizes: list[int]) -> Any:
         flat = flat * n + pick.cast(kind)
         inside = inside & (pick >= 0) & (pick < n)
     return inside.where(flat, total)
+
+
+if compiled is not None:
+    compiled.set_put_back(Index._with_view_replaced.recipes, numbers_of_ways)  # type: ignore[attr-defined]

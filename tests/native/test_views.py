@@ -100,6 +100,86 @@ def test_random_programs_as_in_numpy(seed: int) -> None:
             np.testing.assert_array_equal(x.numpy(), y)
 
 
+PARTS: list[Any] = [
+    0, -1, slice(1, 3), (slice(None), 1), (slice(None), slice(None, None, 2)), (..., slice(2, None)),
+    (slice(-1, None), slice(1, 2)), slice(None, None, -1), None,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_parts_that_change_in_place_again_and_again(seed: int) -> None:
+    """Views that live for one change, as those of x[i] += 1, or for several, of a tensor and of views of it."""
+    rng = random.Random(seed)
+    theirs = [np.arange(24, dtype=np.float32).reshape(4, 6)]
+    with Context(DEVICE="NUMPY"):
+        ours = [Tensor(theirs[0].copy())]
+        for _ in range(80):
+            i, part, step = rng.randrange(len(ours)), rng.choice(PARTS), rng.random()
+            if ours[i].ndim < 2 or min(ours[i].shape) < 2:
+                part = rng.choice((..., slice(None, None, -1), slice(None, -1)))
+            if step < 0.3:
+                change(rng, ours[i][part], theirs[i][part])
+            elif step < 0.5:
+                ours[i][part] += 2
+                theirs[i][part] += 2
+            elif step < 0.6:
+                change(rng, ours[i].T, theirs[i].T)
+            elif step < 0.7 and np.shape(theirs[i][part]) and len(ours) < 4:
+                ours.append(ours[i][part])
+                theirs.append(theirs[i][part])
+            elif step < 0.8:
+                change(rng, ours[i], theirs[i])
+            elif step < 0.9 and len(ours) > 1:
+                del ours[i], theirs[i]
+            else:
+                ours[i].realize()
+        for x, y in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(x.numpy(), y)
+
+
+@pytest.mark.skipif(compiled is None, reason="there is no C module to compare with")
+def test_a_part_that_changed_before_is_one_more_node() -> None:
+    x, values = Tensor(np.zeros((4, 6), np.float32)), np.zeros((4, 6), np.float32)
+    for _ in range(3):
+        before = x._node
+        x[1:3].add_(1)
+        values[1:3] += 1
+        assert x._node.op == "call"
+        assert x._node.src[0] is before
+        x[1:3] += 1
+        values[1:3] += 1
+    np.testing.assert_array_equal(x.numpy(), values)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_gradients_through_parts_that_change_as_in_torch(seed: int) -> None:
+    """Of tensors that gradients flow through, that they begin to flow through, and that are detached."""
+    torch = pytest.importorskip("torch")
+    rng = random.Random(seed)
+    start = np.random.default_rng(seed).standard_normal((4, 6)).astype(np.float32)
+    leaves = Tensor(start, requires_grad=True), torch.tensor(start, requires_grad=True)
+    plan = [(rng.choice(PARTS[:-2]), rng.randrange(5)) for _ in range(8)]  # torch has no negative steps
+    results = []
+    for leaf, zeros in zip(leaves, (Tensor.zeros(4, 6), torch.zeros(4, 6))):
+        x, constant = leaf * 2, zeros + 1
+        y = zeros + 3
+        for part, kind in plan * 2:
+            if kind == 0:
+                x[part].mul_(1.5)
+            elif kind == 1:
+                x[part] += constant[part]
+            elif kind == 2:
+                y[part].add_(leaf[part])
+            elif kind == 3:
+                constant[part].add_(0.5)
+            else:
+                x.T.sub_(0.25)
+        (x * y * (x + constant.detach())).sum().backward()
+        results.append((x.detach(), y.detach(), leaf.grad))
+    for mine, other in zip(*results, strict=True):
+        np.testing.assert_allclose(mine.numpy(), other.numpy(), 1e-4, 1e-4)
+
+
 CALLS: list[tuple[str, tuple[Any, ...]]] = [
     ("reshape", (3, 8)), ("reshape", ([8, 3],)), ("reshape", ((-1,),)), ("reshape", (2, None, -1)), ("flatten", (1,)),
     ("permute", (2, 0, 1)), ("permute", ((0, 1, 2),)), ("transpose", ()), ("transpose", (0, -1)), ("movedim", (0, 2)),
