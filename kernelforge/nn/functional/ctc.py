@@ -18,6 +18,7 @@ from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.nn.functional.options import reduction_of
 from kernelforge.tensor import Tensor
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.walking import walk
 
 _NEVER: Final = -np.inf
@@ -112,6 +113,21 @@ def _losses(log_probs: Tensor, labels: _Labels, inputs: Tensor) -> tuple[Tensor,
     return -total, is_read.unsqueeze(2).where(gradient, 0)
 
 
+@composite
+def _loss(
+    log_probs: Tensor, targets: Tensor, inputs: Tensor, counts: Tensor, blank: int, zero_infinity: bool
+) -> Tensor:
+    """Each sequence's loss [N], which brings its gradient along."""
+    times, _, classes = log_probs.shape
+    labels = _labels(_natural(targets, classes), _natural(counts, targets.shape[1] + 1), blank)
+    value, gradient = _losses(log_probs.detach(), labels, _natural(inputs, times + 1))
+    if zero_infinity:
+        finite = value.isfinite()
+        value, gradient = finite.where(value, 0), finite.reshape(1, -1, 1).where(gradient, 0)
+    tangent = (log_probs * gradient).sum((0, 2))
+    return tangent._derived(graph.surrogate(value._node, tangent._node))
+
+
 def _padded(targets: Tensor, lengths: Tensor, batch: int) -> Tensor:
     """Targets [N, S], also of targets one after another."""
     if targets.ndim == 2:
@@ -149,7 +165,7 @@ def ctc_loss(
         return found.squeeze(0) if reduction == "none" else found
     if log_probs.ndim != 3 or not log_probs.shape[0] or not 0 <= blank < log_probs.shape[2]:
         raise ShapeError(f"ctc_loss of {log_probs.shape} with blank={blank}: it takes [T, N, C], T >= 1, blank below C")
-    reduction, (times, batch, classes) = reduction_of(reduction, None, None), log_probs.shape
+    reduction, batch = reduction_of(reduction, None, None), log_probs.shape[1]
     inputs, ends = (
         (x if isinstance(x, Tensor) else Tensor(list(x))).cast(dtypes.int64) for x in (input_lengths, target_lengths)
     )
@@ -158,15 +174,7 @@ def ctc_loss(
     if inputs.shape != (batch,) or ends.shape != (batch,):
         raise ShapeError(f"ctc_loss of a batch of {batch}: input_lengths and target_lengths must have that length")
     said = _padded(targets, ends, batch).cast(dtypes.int64)
-    labels = _labels(_natural(said, classes), _natural(ends, said.shape[1] + 1), blank)
-    value, gradient = _losses(log_probs.detach(), labels, _natural(inputs, times + 1))
-    if zero_infinity:
-        finite = value.isfinite()
-        value, gradient = finite.where(value, 0), finite.reshape(1, -1, 1).where(gradient, 0)
-    loss = value
-    if log_probs.requires_grad:
-        tangent = (log_probs * gradient).sum((0, 2))
-        loss = tangent._derived(graph.surrogate(value._node, tangent._node))
+    loss = _loss(log_probs, said, inputs, ends, blank, zero_infinity)
     if reduction == "mean":
         loss = loss / ends.maximum(1).cast(loss.dtype)
     return loss._loss(reduction)
