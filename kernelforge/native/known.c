@@ -492,7 +492,8 @@ static bool give_all(kf_tensor *const *tensors, kf_node *const *nodes, PyObject 
    1 when they are computed, 0 where they are not, -1 with an error set. */
 static int run(kf_tensor *const *tensors, kf_node *const *nodes, const struct kf_graph *graph, const struct known *known)
 {
-    PyObject *memories[KF_MOST_NEW], *suspected = NULL, *early = numbered(graph, known->early);
+    PyObject *memories[KF_MOST_NEW], *suspected = NULL;
+    PyObject *early = PyTuple_Size(known->early) ? numbered(graph, known->early) : Py_NewRef(known->early);
     if (!early || (known->blame && !(suspected = numbered(graph, known->guilty)))) {
         Py_XDECREF(early);
         return -1;
@@ -591,13 +592,23 @@ bool kf_is_there(const kf_tensor *tensor)
                                  (tensor->leaf == Py_False && node->device != Py_None));
 }
 
+/* Whether a node has the elements of a buffer, its only source, as that of a spent tensor has that was computed. */
+static bool is_of_buffer(const kf_node *node)
+{
+    PyObject *source = PyTuple_Size(node->src) == 1 ? PyTuple_GetItem(node->src, 0) : NULL;
+    return kf_is_node(source) && PyObject_TypeCheck(((kf_node *)source)->attr, kf_buffer_type);
+}
+
 /* Has a tensor that is there, and through which no gradient flows, forget how it was computed. */
 static bool settle(kf_tensor *tensor)
 {
     kf_node *node = (kf_node *)tensor->node;
     if (!kf_is_there(tensor) || tensor->tracked == Py_True || PyObject_TypeCheck(node->attr, kf_buffer_type))
         return true;
-    kf_node *leaf = tensor->tracked == kf_spent ? kf_spent_node(node) : kf_leaf(kf_stored(tensor), node->shape, node->dtype);
+    bool is_spent = tensor->tracked == kf_spent;
+    if (is_spent && is_of_buffer(node))
+        return true;
+    kf_node *leaf = is_spent ? kf_spent_node(node) : kf_leaf(kf_stored(tensor), node->shape, node->dtype);
     if (leaf)
         kf_put(&tensor->node, (PyObject *)leaf);
     Py_XDECREF((PyObject *)leaf);

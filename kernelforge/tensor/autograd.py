@@ -219,7 +219,11 @@ class Autograd(LowRank):
     def _spend(self) -> None:
         """Lets go of how this tensor was computed, where a gradient has to know that."""
         if self._tracked and needs_values(self._node):
-            self._rename(spent_node(self._node))
+            node = spent_node(self._node)
+            if recorder.get() is None:
+                self._node = node
+            else:
+                self._rename(node)
             self._tracked = SPENT
 
     def _chosen(self, places: Any, inputs: Sequence[Any]) -> dict[Node, Self]:

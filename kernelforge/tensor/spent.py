@@ -9,6 +9,7 @@ read a value in between thus changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from kernelforge.calls import Recipe
@@ -34,6 +35,7 @@ class _Spent:
 SPENT: Final[Any] = _Spent()
 _MARK: Final = "spent"  # the attr of the nodes
 _LINEAR: Final = VIEWS | {"add", "cast", "contiguous", "copy", "neg", "stack", "sub"}
+MOST_CALLS: Final = 1024  # of which is remembered whether they are linear
 MOST_LINEAR: Final = 64  # nodes of a graph that is asked whether its gradients need values
 
 
@@ -72,7 +74,7 @@ def needs_values(node: Node) -> bool:
         if x in seen or not x.src or not x.dtype.is_inexact or x.op == "detach":
             continue
         seen.add(x)
-        varying = [uniform(y) is None for y in x.src]
+        varying = tuple([uniform(y) is None for y in x.src])
         linear = _is_linear_call(x.attr, varying) if x.op == "call" else _is_linear(x.op, x.attr, varying)
         if not linear or len(seen) > MOST_LINEAR:
             return True
@@ -80,7 +82,8 @@ def needs_values(node: Node) -> bool:
     return False
 
 
-def _is_linear_call(recipe: Recipe, inputs: Sequence[bool]) -> bool:
+@lru_cache(MOST_CALLS)
+def _is_linear_call(recipe: Recipe, inputs: tuple[bool, ...]) -> bool:
     """The same of what a recipe makes."""
     varying = [*inputs, *[False] * len(recipe.constants)]
     for op, places, attr, _, _ in recipe.steps:
