@@ -244,17 +244,22 @@ def matmul_shapes(a: Shape, b: Shape, what: str = "matmul") -> tuple[Shape, int,
 
 
 @overload
-def per_axis(value: Any, rank: int, what: str, name: str) -> Shape: ...
+def per_axis(value: Any, rank: int, what: str, name: str, *, alone: bool = True) -> Shape: ...
 
 
 @overload
-def per_axis(value: Any, rank: int, what: str, name: str, kind: Callable[[Any], T]) -> tuple[T, ...]: ...
+def per_axis(
+    value: Any, rank: int, what: str, name: str, kind: Callable[[Any], T], alone: bool = True
+) -> tuple[T, ...]: ...
 
 
-def per_axis(value: Any, rank: int, what: str, name: str, kind: Callable[[Any], Any] = index) -> tuple[Any, ...]:
-    """One number per axis: the given one for all, alone or in a sequence, or as given.
+def per_axis(
+    value: Any, rank: int, what: str, name: str, kind: Callable[[Any], Any] = index, alone: bool = True
+) -> tuple[Any, ...]:
+    """One number per axis: the given one for all, or as given.
 
-    kind  what makes one of what is given for an axis
+    kind   what makes one of what is given for an axis
+    alone  whether a sequence of one number stands for all, too
 
     raises ShapeError when their number is wrong, KindError when they are no such numbers
     """
@@ -264,7 +269,7 @@ def per_axis(value: Any, rank: int, what: str, name: str, kind: Callable[[Any], 
         values = tuple(map(kind, sequence(value)))
     except (TypeError, ValueError):
         raise KindError(f"{what} with {name} {value!r}: {kinds} expected, {count}") from None
-    values = values * rank if len(values) == 1 else values
+    values = values * rank if len(values) == 1 and (alone or not is_several(value)) else values
     if len(values) != rank:
         raise ShapeError(f"{what} with {name} {values}: {len(values)} given, {count} expected")
     return values

@@ -75,6 +75,9 @@ def test_wrong_counts_are_told_with_the_right_one(form: str) -> None:
     for count in (0, expected + 1):
         with pytest.raises(ValueError, match=rf"\): {count} given, one( for all or {expected})? expected"):
             call(Tensor.ones(2, 4, 4, 4), np.ones(count, np.int64))
+    if form in ("resized", "scaled", "adaptive"):  # one number in a list is no number, to torch
+        with pytest.raises(ValueError, match=rf"\): 1 given, one for all or {expected} expected"):
+            call(Tensor.ones(2, 4, 4, 4), [1])
     with pytest.raises(TypeError, match=r"with \w+ 'two': (integers|numbers) expected, one"):
         call(Tensor.ones(2, 4, 4, 4), "two")
 

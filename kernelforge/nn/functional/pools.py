@@ -26,7 +26,7 @@ def _output_sizes(input: Tensor, output_size: OutputSizes, rank: int) -> list[in
     """
     if input.ndim not in (rank + 1, rank + 2):
         raise ShapeError(f"adaptive pooling: Expected {rank + 1}D or {rank + 2}D tensor, but got {input.shape}")
-    wanted = per_axis(output_size, rank, "adaptive pooling", "output_size", kept_or_index)
+    wanted = per_axis(output_size, rank, "adaptive pooling", "output_size", kept_or_index, alone=False)
     return [n if m is None else m for n, m in zip(input.shape[-rank:], wanted)]
 
 

@@ -43,13 +43,14 @@ def interpolate(
         raise ArgumentError("only one of size or scale_factor should be defined" if size else
                          "either size or scale_factor should be defined")  # fmt: skip
     rank = input.ndim - 2
+    what = f"interpolate of the {rank} spatial dimensions of {input.shape}"
     factors: tuple[float, ...] = ()
     recomputed = recompute_scale_factor or scale_factor is None
     if scale_factor is not None:
-        factors = scale_factor = per_axis(scale_factor, rank, "interpolate", "scale_factor", float)
+        factors = scale_factor = per_axis(scale_factor, rank, what, "scale_factor", float, alone=False)
         if recompute_scale_factor or antialias:
             size, scale_factor = [int(n * factor) for n, factor in zip(input.shape[2:], factors)], None
-    size = size if size is None else per_axis(size, rank, "interpolate", "size")
+    size = size if size is None else per_axis(size, rank, what, "size", alone=False)
     if antialias:
         assert size is not None
         steps = () if recomputed else tuple([1 / factor for factor in factors])
