@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kernelforge import GlobalCounters, Tensor, graph, held, jit, nn, no_grad
-from kernelforge.tensor.core import pending
+from kernelforge.tensor.registry import pending
 from tests.forgotten import forget_plans
 
 ROUNDS = 12

@@ -21,8 +21,9 @@ from kernelforge.func.trees import ends, filled, mapped, same_length, tensors
 from kernelforge.graph import Node, toposort
 from kernelforge.interning import find
 from kernelforge.tensor import Tensor, enable_grad
-from kernelforge.tensor.core import former, grad_enabled, leaves
+from kernelforge.tensor.core import grad_enabled
 from kernelforge.tensor.draws import Draws
+from kernelforge.tensor.registry import former, leaves
 
 Places = int | Sequence[int]
 _AND_MORE: Final = 2

@@ -17,7 +17,7 @@ from kernelforge.execution.running import rerun
 from kernelforge.met import circumstances
 from kernelforge.realize import Ran
 from kernelforge.tensor import Tensor
-from kernelforge.tensor.core import pending
+from kernelforge.tensor.registry import pending
 
 BARE: Final = next(map(getrefcount, [object()]))  # references to what a list alone holds
 

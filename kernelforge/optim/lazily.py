@@ -29,7 +29,8 @@ from kernelforge.structure import Structure, known_structure
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import relatives
 from kernelforge.tensor.convert import settle
-from kernelforge.tensor.core import narrow_type, pending, waiting_tensors
+from kernelforge.tensor.core import narrow_type
+from kernelforge.tensor.registry import pending, waiting_tensors
 
 MOST: Final = 16  # steps that are known of an optimiser
 

@@ -16,7 +16,7 @@ from kernelforge.graph import Node, detach
 from kernelforge.interning import node_of
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import spelled_out
-from kernelforge.tensor.core import pending
+from kernelforge.tensor.registry import pending
 
 MOST_UPDATES: Final = 4096
 NAME: Final = "update"  # of calls, for people

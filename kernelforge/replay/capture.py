@@ -29,7 +29,7 @@ from kernelforge.replay.structures import Maker
 from kernelforge.replay.taking import are_alone
 from kernelforge.replay.trace import Act
 from kernelforge.tensor import Tensor, aliases
-from kernelforge.tensor.core import calling_line
+from kernelforge.tensor.frames import calling_line
 from kernelforge.tensor.generators import states
 from kernelforge.tensor.spent import SPENT, spent_node
 

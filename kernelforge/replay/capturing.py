@@ -37,7 +37,7 @@ from kernelforge.replay.structures import Making, tensors_in
 from kernelforge.replay.trace import Draw, Read, Run, Trace
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import Place
-from kernelforge.tensor.core import leaves, pending, waiting_tensors
+from kernelforge.tensor.registry import leaves, pending, waiting_tensors
 from kernelforge.tensor.spent import SPENT, spent_node
 
 

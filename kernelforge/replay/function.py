@@ -37,7 +37,7 @@ from kernelforge.settings import Context
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.aliases import kinship
 from kernelforge.tensor.convert import realize_tensors
-from kernelforge.tensor.core import calling_line
+from kernelforge.tensor.frames import calling_line
 
 MOST_CAPTURES: Final = 16
 MOST_SIZES: Final = 64  # captures that differ in sizes alone, which share kernels: those used longest ago go

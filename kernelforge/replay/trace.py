@@ -37,7 +37,7 @@ from kernelforge.replay.watching import CALLER, Watch
 from kernelforge.settings import NAN
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.convert import changed_with, settle
-from kernelforge.tensor.core import calling_line
+from kernelforge.tensor.frames import calling_line
 
 _ROOT: Final = graph.__file__[: -len("graph.py")]
 _IMPORTING: Final = _bootstrap._find_and_load.__code__  # type: ignore[attr-defined]

@@ -20,14 +20,17 @@ from kernelforge.graph import Node
 from kernelforge.interning import new_node, set_apart
 from kernelforge.members import entries
 from kernelforge.recording import recorder, spelling
-from kernelforge.tensor.core import Core, computed, grad_enabled, leaves, pending, pinned
+from kernelforge.tensor.core import Core, grad_enabled
 from kernelforge.tensor.forgetting import forget
 from kernelforge.tensor.histories import complain_if_forgotten, history, nodes_used, of_the_past, place_in
 from kernelforge.tensor.lowrank import LowRank
 from kernelforge.tensor.pressure import of_past_rounds
 from kernelforge.tensor.promised import compute_promised, promise
+from kernelforge.tensor.registry import leaves, pending
+from kernelforge.tensor.settling import computed
 from kernelforge.tensor.spent import SPENT, needs_values, spent_node
 from kernelforge.tensor.stops import Removable, Stop, derivatives, stops
+from kernelforge.tensor.storage import pinned
 
 
 class no_grad:

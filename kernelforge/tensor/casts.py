@@ -12,8 +12,9 @@ from codegen.dtypes import DType, dtypes, promote
 from kernelforge import graph
 from kernelforge.kinds import as_dtype
 from kernelforge.native import compiled
-from kernelforge.tensor.core import Core, literal_dtype
+from kernelforge.tensor.core import Core
 from kernelforge.tensor.create import Create
+from kernelforge.tensor.literals import literal_dtype
 
 _RANKS: Final = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 _Truth = bool  # what bool means outside of the class

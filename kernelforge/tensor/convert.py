@@ -28,12 +28,14 @@ from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.settings import NAN
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Core, forget_elsewhere, leaves, pending, waiting_tensors
+from kernelforge.tensor.core import Core
 from kernelforge.tensor.create import filled
 from kernelforge.tensor.forgetting import forget_unasked
 from kernelforge.tensor.pressure import LONG
 from kernelforge.tensor.random import Random
+from kernelforge.tensor.registry import leaves, pending, waiting_tensors
 from kernelforge.tensor.spent import SPENT, spent_node
+from kernelforge.tensor.storage import forget_elsewhere
 
 if TYPE_CHECKING:
     from kernelforge import dumping, nans, realize

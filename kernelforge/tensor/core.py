@@ -7,45 +7,43 @@ operations make new nodes, and assignment makes the tensor name another node.  N
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from contextvars import ContextVar
 from sys import _getframe, getrefcount
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
-from weakref import WeakKeyDictionary, WeakValueDictionary, ref
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.dtypes import DType, dtypes, promote
+from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.blame import is_own
 from kernelforge.buffer import Buffer
 from kernelforge.errors import DTypeError, KindError, ShapeError, StateError
 from kernelforge.graph import Node
-from kernelforge.growth import due, grew
 from kernelforge.held import hold
 from kernelforge.interning import new_node, own_node
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
-from kernelforge.later import later
 from kernelforge.native import NO_MORE, compiled, record
 from kernelforge.recording import recorder, spelling
-from kernelforge.settings import EAGER, NAN
+from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import Kin, Place, Step, join, numbered, relatives, walked
 from kernelforge.tensor.arrays import as_array
-from kernelforge.tensor.pressure import LONG, PATIENCE, waits_for_much
+from kernelforge.tensor.broadcasting import expanded
+from kernelforge.tensor.frames import put_down
+from kernelforge.tensor.literals import is_number, literal_dtype
+from kernelforge.tensor.pressure import LONG, PATIENCE
+from kernelforge.tensor.registry import former, leaves, pending
+from kernelforge.tensor.settling import settled
+from kernelforge.tensor.sizes import Size
 from kernelforge.tensor.spent import SPENT, either, spent_node
+from kernelforge.tensor.storage import array_leaf, own_storage, pinned
 
 if TYPE_CHECKING:
-    from kernelforge import nans, realize
-    from kernelforge.tensor import unread
-
     _Fields = object
 else:
-    later(globals(), nans="kernelforge.nans", realize="kernelforge.realize", unread="kernelforge.tensor.unread")
     _Fields = record("Tensor", "_hooks", "_leaf", "_node", "_place", "_tracked", "grad")
 
 Operand: TypeAlias = "Core | int | float | bool | complex | NDArray | np.generic"
@@ -54,160 +52,7 @@ grad_enabled: Final[ContextVar[bool]] = ContextVar("grad_enabled", default=True)
 narrow_type: Final[ContextVar[DType | None]] = ContextVar("narrow_type", default=None)  # that autocast() asks for
 broadcasts: Final[tuple[dict[str, Any], dict[str, Any]]] = ({}, {})  # recipes by operation; for operands exchanged
 _new: Final = object.__new__
-leaves: Final[WeakValueDictionary[Node, Core]] = WeakValueDictionary()  # the leaf tensor of a node
-former: Final[WeakKeyDictionary[Node, ref[Core]]] = WeakKeyDictionary()  # of nodes it had when it was used
 _UNUSED: Final = 3  # references to a node that nothing was computed from: the tensor's, and those of who counts
-pending: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()  # changed; computed with what shares work
-
-
-def waiting_tensors() -> list[Core]:
-    """Those in `pending`, to which other threads may add meanwhile."""
-    return [tensor for reference in pending.valuerefs() if (tensor := reference()) is not None]
-
-
-def calling_line() -> graph.Line | None:
-    """File and line of the innermost frame outside this package: the user's call."""
-    frame: FrameType | None = _getframe(2)  # who calls this is not outside
-    while frame is not None and is_own[frame.f_code.co_filename]:
-        frame = frame.f_back
-    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
-
-
-def _put_down(node: Node, frame: FrameType) -> None:
-    """Makes a frame, or the next outside this package, the place where a node was made, with what it was made from."""
-    while is_own[(code := frame.f_code).co_filename]:
-        if frame.f_back is None:
-            return
-        frame = frame.f_back
-    node.place = place = (code, frame.f_lasti)
-    while node.src and (node := node.src[0]).place is None:
-        node.place = place
-
-
-def forget_elsewhere(node: Node) -> None:
-    """Has a constant that was computed where the default device was another wait again."""
-    if node.device is None and node.realized is not None and node.realized.device != Device.DEFAULT:
-        node.realized = None
-
-
-def computed(nodes: Sequence[Node], tracked: bool | None = None) -> list[Node]:
-    """Nodes, computed unless they are constants or only noted for later; without a long history if none is needed."""
-    if spelling.get() or recorder.get() is not None:
-        return list(nodes)
-    depths = [node.depth for node in nodes]
-    for node in nodes:
-        forget_elsewhere(node)
-    realize.realize([node for node in nodes if node.op != "buffer" and graph.uniform(node) is None])
-    found = []
-    for node, depth in zip(nodes, depths):
-        cut = node.realized is not None and not tracked and depth >= PATIENCE
-        found.append(graph.buffer(node.realized, node.shape, node.dtype) if node.realized is not None and cut else node)
-        node.depth = depth
-    return found
-
-
-def settled(tensor: Core, tracked: bool | None) -> None:
-    """Has a new tensor computed that is not to wait.
-
-    raises AnomalyError where each operation runs as it is made, and this one gives NaN that KF_NAN asks for
-    """
-    node = tensor._node
-    eager = EAGER.touched and EAGER.value
-    if eager or (node.depth >= PATIENCE and waits_for_much(node)):
-        waited = node.realized is None
-        (found,) = computed([node], tracked)
-        tensor._node = spent_node(found) if tracked is SPENT and found.op == "buffer" else found
-        if eager and due:
-            unread.look()
-        if eager and NAN.touched and NAN.value and waited and node.realized is not None:
-            nans.blame([node])
-
-
-def broadcast(*nodes: Node) -> tuple[Node, ...]:
-    """The nodes expanded to their common shape, by NumPy's rules.
-
-    raises ShapeError
-    """
-    shape = broadcast_shapes(*[node.shape for node in nodes])
-    return tuple([expanded(node, shape) for node in nodes])
-
-
-def expanded(node: Node, shape: tuple[int, ...]) -> Node:
-    """A node expanded to a shape it broadcasts to."""
-    if node.shape == shape:
-        return node
-    missing = len(shape) - len(node.shape)
-    if missing:
-        filled = (1,) * missing + node.shape
-        node = graph.node_of("reshape", (node,), filled, filled, node.dtype)
-    return graph.expand(node, shape)
-
-
-def is_number(data: object) -> bool:
-    """Whether data is a number of Python's that a constant stands for, which has no sign where it is NaN."""
-    if data.__class__ is float and data != data:
-        return math.copysign(1, data) > 0
-    return isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic)
-
-
-def literal_dtype(value: object, beside: DType) -> DType:
-    """The type a Python scalar takes beside a tensor: the tensor's own, unless its kind cannot hold the scalar.
-
-    raises DTypeError for an integer outside the range of that type
-    """
-    if isinstance(value, bool):
-        return beside
-    if isinstance(value, int):
-        found = dtypes.default_int if beside is dtypes.bool else beside
-        if found.is_int and not found.min <= value <= found.max:
-            raise DTypeError(f"{value} does not fit {found} ({found.min} to {found.max}); cast the tensor first")
-        return found
-    if isinstance(value, float):
-        return beside if beside.is_inexact else dtypes.default_float
-    if isinstance(value, complex):
-        return (beside if beside.is_inexact else dtypes.default_float).complex
-    raise DTypeError(f"a tensor cannot be combined with {type(value).__name__} {value!r}; wrap it in Tensor()")
-
-
-def own_storage(values: NDArray, dtype: DType, device: str) -> Node:
-    """A leaf node with the given values in a buffer nothing else shares."""
-    return told(graph.buffer(Buffer.from_numpy(values, dtype, device), tuple(values.shape), dtype), values.nbytes)
-
-
-def array_leaf(array: NDArray, wanted: DType | None, device: str) -> Node | None:
-    """The same of an array whose values are stored as they are, in one call of C; None where that is another matter."""
-    if compiled is None or (node := compiled.leaf_of_array(array, wanted, device)) is None:
-        return None
-    return told(node, array.nbytes)
-
-
-def told(node: Node, nbytes: int) -> Node:
-    """A new leaf, of whose bytes note is taken."""
-    grew(nbytes)
-    if due:
-        unread.look()
-    return node
-
-
-class Size(int):
-    """A number of elements that tells the shape when it is called: the array API standard has it so, and torch so."""
-
-    shape: tuple[int, ...]
-
-    def __new__(cls, count: int, shape: tuple[int, ...]) -> Self:
-        """The number of elements of a shape."""
-        made = super().__new__(cls, count)
-        made.shape = shape
-        return made
-
-    @overload
-    def __call__(self, dim: None = None) -> tuple[int, ...]: ...
-
-    @overload
-    def __call__(self, dim: int) -> int: ...
-
-    def __call__(self, dim: int | None = None) -> tuple[int, ...] | int:
-        return self.shape if dim is None else self.shape[dim]
 
 
 class Core(_Fields):
@@ -281,7 +126,7 @@ class Core(_Fields):
                 node = spent_node(node) if node.op == "buffer" else node
             tensor._node, tensor._tracked, tensor._leaf, tensor.grad = node, tracked, False, None
             if node.place is None:
-                _put_down(node, _getframe(up))
+                put_down(node, _getframe(up))
             if EAGER.touched or node.depth >= PATIENCE:
                 settled(tensor, tracked)
             return tensor
@@ -312,38 +157,6 @@ class Core(_Fields):
     def _constant(self, value: int | float | bool | complex) -> Self:
         """A tensor of this one's shape and dtype with one value everywhere."""
         return self._wrap(self._full(value), None)
-
-    def _operands(self, other: Operand, reverse: bool) -> tuple[Node, Node, bool | None]:
-        """This tensor and other as nodes of one shape and dtype, exchanged if reverse; whether either is tracked."""
-        a = self._node
-        if not isinstance(other, Core):
-            if isinstance(other, np.ndarray):
-                return self._operands(type(self)(other, device=a.device), reverse)
-            other = other.item() if isinstance(other, np.generic) else other
-            dtype = a.dtype
-            if other.__class__ is not float or dtype.kind != "f":
-                dtype = literal_dtype(other, dtype)
-                a = graph.cast(a, dtype)
-            b = graph.full(a.shape, other, dtype)
-            return (b, a, self._tracked) if reverse else (a, b, self._tracked)
-        b = other._node
-        if a.dtype is not b.dtype:
-            dtype = promote(a.dtype, b.dtype)
-            a, b = graph.cast(a, dtype), graph.cast(b, dtype)
-        if a.shape != b.shape:
-            a, b = broadcast(a, b)
-        tracked = either(self._tracked, other._tracked)
-        return (b, a, tracked) if reverse else (a, b, tracked)
-
-    def _pair(self, x: Operand, y: Operand) -> tuple[Node, Node, bool | None]:
-        """The nodes of two operands neither of which need be a tensor, of one shape and dtype."""
-        if isinstance(x, Core | np.ndarray):
-            return self._as_tensor(x)._operands(y, False)
-        if isinstance(y, Core | np.ndarray):
-            return self._as_tensor(y)._operands(x, True)
-        first, second = (v.item() if isinstance(v, np.generic) else v for v in (x, y))
-        dtype = literal_dtype(second, literal_dtype(first, dtypes.bool))
-        return graph.const(first, dtype), graph.const(second, dtype), None
 
     # What it is -------------------------------------------------------------------------------------------------
 
@@ -593,13 +406,6 @@ def unseen(before: Node, after: Node) -> Node:
     while before.op == "surrogate" and before.attr is None:
         before = before.src[1]
     return graph.surrogate(graph.detach(after), before)
-
-
-def pinned(node: Node, device: str | None) -> Node:
-    """A node, if computed from no buffer, on the device the user named; the default device needs no naming."""
-    if device is None or node.device is not None or (place := Device.canonicalize(device)) == Device.DEFAULT:
-        return node
-    return graph.copy(node, place)
 
 
 if compiled is not None:

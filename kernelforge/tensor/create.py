@@ -23,7 +23,11 @@ from kernelforge.kinds import as_dtype
 from kernelforge.native import compiled
 from kernelforge.recording import spelling
 from kernelforge.shape import numbers
-from kernelforge.tensor.core import Core, expanded, is_number, literal_dtype, pinned
+from kernelforge.tensor.broadcasting import expanded
+from kernelforge.tensor.core import Core
+from kernelforge.tensor.literals import is_number, literal_dtype
+from kernelforge.tensor.operands import Operands
+from kernelforge.tensor.storage import pinned
 
 
 def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -92,7 +96,7 @@ def kept(function: Callable[..., Any]) -> Any:
     return function if compiled is None else update_wrapper(compiled.Maker(function), function)
 
 
-class Create(Core):
+class Create(Operands):
     """Class methods that make tensors of constants and positions."""
 
     __slots__ = ()

@@ -18,10 +18,12 @@ from kernelforge import graph
 from kernelforge.errors import ArgumentError, DivisionError, DTypeError
 from kernelforge.native import compiled
 from kernelforge.tensor.bits import Bits
+from kernelforge.tensor.broadcasting import broadcast
 from kernelforge.tensor.comparing import COMPARISONS, are_mixed, beyond, mixed
 from kernelforge.tensor.composite import composite, is_spelling, of_tensors
-from kernelforge.tensor.core import Core, Operand, broadcast, broadcasts, narrow_type, pinned
+from kernelforge.tensor.core import Core, Operand, broadcasts, narrow_type
 from kernelforge.tensor.spent import either
+from kernelforge.tensor.storage import pinned
 
 _LOGICAL = {"add": "or", "mul": "and", "sub": "sub"}
 _UNLIKE = {

@@ -17,7 +17,7 @@ from kernelforge.execution.ownership import ALONE, references
 from kernelforge.graph import Node
 from kernelforge.interning import alive, let_go
 from kernelforge.members import members
-from kernelforge.tensor.core import leaves
+from kernelforge.tensor.registry import leaves
 from kernelforge.tensor.stops import stops
 
 MOST_TRIES: Final = 4  # graphs after which a value keeps how it was computed

@@ -16,8 +16,8 @@ from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
 from kernelforge.shape import sequence
+from kernelforge.tensor.broadcasting import broadcast
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import broadcast
 from kernelforge.tensor.rearranging import Rearranging
 
 _RATES: Final = {"sha3_224": (144, 6), "sha3_256": (136, 6), "shake_128": (168, 31)}

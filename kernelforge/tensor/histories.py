@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from kernelforge.errors import StateError
 from kernelforge.graph import Node
-from kernelforge.tensor.core import Core, former, leaves
+from kernelforge.tensor.core import Core
 from kernelforge.tensor.forgetting import forgotten, is_lost
+from kernelforge.tensor.registry import former, leaves
 from kernelforge.tensor.spent import is_spent
 from kernelforge.tensor.stops import stops
 

@@ -22,11 +22,13 @@ from kernelforge.native import compiled
 from kernelforge.recording import recorder, spelling
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.aliases import numbers_of_ways, put, walked, way
+from kernelforge.tensor.broadcasting import expanded
 from kernelforge.tensor.composite import assigning, composite, viewing
-from kernelforge.tensor.core import Core, Operand, expanded, told
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.scatter import Scatter, from_front
 from kernelforge.tensor.selection import Part, Selection, View, kept, of_view
 from kernelforge.tensor.spent import either
+from kernelforge.tensor.storage import told
 
 FEW_ELEMENTS: Final = 1 << 14  # that the host copies in some microseconds
 MOST_LISTS, MOST_LISTED = 256, 64  # lists of indices that are kept, and their lengths

@@ -21,8 +21,9 @@ from kernelforge.errors import DTypeError, PlaceError, ShapeError
 from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.activations import Activations
+from kernelforge.tensor.broadcasting import broadcast, expanded
 from kernelforge.tensor.composite import composite, repeatable, viewing
-from kernelforge.tensor.core import Core, broadcast, expanded
+from kernelforge.tensor.core import Core
 
 
 class Movement(Activations):

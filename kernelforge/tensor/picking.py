@@ -18,9 +18,10 @@ from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.native import compiled
 from kernelforge.shape import broadcast_shapes
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import Core, Operand, told
+from kernelforge.tensor.core import Core, Operand
 from kernelforge.tensor.index import Index, true_places
 from kernelforge.tensor.scatter import from_front_only
+from kernelforge.tensor.storage import told
 
 
 class Picking(Index):

@@ -12,7 +12,8 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from kernelforge.members import entries
-from kernelforge.tensor.core import Core, pending
+from kernelforge.tensor.core import Core
+from kernelforge.tensor.registry import pending
 
 _promised: Final[WeakValueDictionary[int, Core]] = WeakValueDictionary()
 

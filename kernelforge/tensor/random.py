@@ -30,8 +30,8 @@ from kernelforge.kernels import Device
 from kernelforge.kinds import as_dtype
 from kernelforge.tensor.aliases import numbers
 from kernelforge.tensor.alike import Alike
+from kernelforge.tensor.broadcasting import expanded
 from kernelforge.tensor.composite import composite
-from kernelforge.tensor.core import expanded
 from kernelforge.tensor.create import as_shape, kept
 from kernelforge.tensor.draws import drawn_buffer, next_state
 from kernelforge.tensor.generators import Generator, current, default, drawing

@@ -22,8 +22,8 @@ from kernelforge.growth import ROOM, due
 from kernelforge.interning import alive
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER, PENDING
-from kernelforge.tensor.core import computed
 from kernelforge.tensor.forgetting import forget, held
+from kernelforge.tensor.settling import computed
 from kernelforge.tensor.stops import under_way
 
 WORTHWHILE: Final = ROOM // 2  # bytes that go when something is computed

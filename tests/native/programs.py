@@ -19,7 +19,7 @@ from kernelforge.graph import Node
 from kernelforge.interning import find, new_node, node_of
 from kernelforge.native import compiled
 from kernelforge.structure import structure
-from kernelforge.tensor.core import pending
+from kernelforge.tensor.registry import pending
 
 
 class Odd:

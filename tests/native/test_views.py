@@ -12,7 +12,7 @@ from kernelforge import Context, Tensor, no_grad
 from kernelforge.calls import memory_forms
 from kernelforge.errors import ShapeError, StateError
 from kernelforge.native import compiled
-from kernelforge.tensor import core
+from kernelforge.tensor import registry
 
 SHAPES = [(), (1,), (0, 3), (7,), (1, 5), (2, 3, 4), (4, 6), (24,)]
 TYPES = ["float32", "int32", "float64", "uint8"]
@@ -283,17 +283,17 @@ def test_who_waits_is_known_as_long_as_it_lives() -> None:
     x, y = Tensor([1.0]).realize(), Tensor([2.0]).realize()
     x.add_(1)
     y.add_(1)
-    assert core.pending[id(x)] is x
+    assert registry.pending[id(x)] is x
     number = id(x)
-    for other in core.pending.values():  # one that goes meanwhile changes nothing that is gone through
+    for other in registry.pending.values():  # one that goes meanwhile changes nothing that is gone through
         if other is x:
             del x, other
             break
     gc.collect()
-    assert all(value is not None for value in core.pending.values())
-    assert number not in core.pending
+    assert all(value is not None for value in registry.pending.values())
+    assert number not in registry.pending
     y.realize()
-    assert id(y) not in core.pending
+    assert id(y) not in registry.pending
 
 
 def test_one_that_goes_while_others_are_gone_through() -> None:
@@ -302,10 +302,10 @@ def test_one_that_goes_while_others_are_gone_through() -> None:
         tensor.add_(1)
     names = {id(tensor) for tensor in tensors}
     del tensor
-    met = [tensors.clear() for _ in core.pending.values()]
+    met = [tensors.clear() for _ in registry.pending.values()]
     gc.collect()
     assert met
-    assert not names & set(core.pending.keys())
+    assert not names & set(registry.pending.keys())
 
 
 def test_constants_stay_where_the_changed_tensor_is() -> None:

@@ -9,7 +9,7 @@ import pytest
 from kernelforge import Tensor, optim
 from kernelforge.optim.optimizer import Optimizer
 from kernelforge.optim.updates import of_arguments_alone
-from kernelforge.tensor.core import pending
+from kernelforge.tensor.registry import pending
 
 MAKERS: dict[str, Callable[[list[Tensor]], Optimizer]] = {
     "SGD": lambda params: optim.SGD(params, 0.1),

@@ -7,7 +7,7 @@ import pytest
 
 import kernelforge
 from kernelforge import Tensor
-from kernelforge.tensor.core import former
+from kernelforge.tensor.registry import former
 from tests.parity.checks import torch
 
 CHANGES = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kernelforge import Tensor
-from kernelforge.tensor.core import broadcast
+from kernelforge.tensor.broadcasting import broadcast
 
 TYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 NUMBERS = [-1, 0, 1, 255, 256, -129, -(2**31), 2**31, -(2**63), 2**63, 2**64 - 1, 2**64, -(2**70), 2**70]

@@ -13,7 +13,7 @@ from kernelforge import graph
 from kernelforge.errors import DTypeError, ShapeError
 from kernelforge.settings import Context
 from kernelforge.tensor import Tensor, no_grad
-from kernelforge.tensor.core import leaves
+from kernelforge.tensor.registry import leaves
 from tests.tensor.checks import assert_all_same, assert_same, values
 
 

@@ -10,7 +10,7 @@ import pytest
 from kernelforge import GlobalCounters, Tensor, nn
 from kernelforge.nn.utils import clip_grad_norm_
 from kernelforge.optim import SGD, Adam, Optimizer
-from kernelforge.tensor.core import pending
+from kernelforge.tensor.registry import pending
 
 DEPTH = 6
 Network = tuple[nn.Module, Tensor]
