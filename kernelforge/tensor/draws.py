@@ -6,11 +6,13 @@ and the same where what drew them runs a second time for its gradients.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from codegen.dtypes import DType, dtypes
@@ -20,7 +22,7 @@ from kernelforge.graph import Node
 from kernelforge.kernels import Device
 from kernelforge.native import compiled
 from kernelforge.recording import recorder
-from kernelforge.tensor.generators import current
+from kernelforge.tensor.generators import Generator, current
 
 
 def drawn_buffer(draw: Callable[[], NDArray], dtype: DType, device: str) -> Buffer:
@@ -46,6 +48,30 @@ def _buffer(values: NDArray, dtype: DType, device: str) -> Buffer:
     if values.dtype == dtype.numpy and dtype.stored is dtype:
         return Buffer(values.size, dtype, device, values)
     return Buffer.from_numpy(values, dtype, device)
+
+
+class _Shuffling(threading.local):
+    """A generator of NumPy's for each thread, which begins anew with a key: to make one takes five times as long."""
+
+    def __init__(self) -> None:
+        self.bits = np.random.Philox(key=0)
+        self.generator = np.random.Generator(self.bits)
+        self.start: Any = self.bits.state
+
+    def begun(self, key: NDArray) -> np.random.Generator:
+        """The generator as one that was made with a key."""
+        self.start["state"]["key"] = key
+        self.bits.state = self.start
+        return self.generator
+
+
+_shuffling: Final = _Shuffling()
+
+
+def permutation(n: int, dtype: DType, generator: Generator) -> NDArray:
+    """The integers 0 .. n-1 in an order that a generator's next words tell."""
+    order = _shuffling.begun(generator.words().view(np.uint64)).permutation(n)
+    return order.astype(dtype.compute, copy=False)
 
 
 class Draws:

@@ -86,6 +86,8 @@ class Index(Scatter):
         [0.0, 5.0, 6.0, 0.0]
         """
         source = self._cast_source(value)
+        if type(index) is list and self.ndim and (places := self._listed(index)) is not None:
+            index = places
         mask = self._plain_mask(index, source)
         if mask is not None:
             result = mask.where(source if source.ndim <= self.ndim else source.reshape(()), self)

@@ -17,9 +17,6 @@ import math
 from functools import partial
 from typing import Any, Final, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from codegen.dtypes import DType, dtypes
 from kernelforge import graph
 from kernelforge.checked import ODDS
@@ -33,7 +30,7 @@ from kernelforge.tensor.alike import Alike
 from kernelforge.tensor.broadcasting import expanded
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.create import as_shape, kept
-from kernelforge.tensor.draws import drawn_buffer, next_state
+from kernelforge.tensor.draws import drawn_buffer, next_state, permutation
 from kernelforge.tensor.generators import Generator, current, default, drawing
 
 FRACTION_BITS: Final = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24}
@@ -268,7 +265,7 @@ class Random(Alike):
     ) -> Self:
         """The integers 0 .. n-1 in random order."""
         kind = as_dtype(dtype or dtypes.default_int)
-        order = drawn_buffer(partial(_permutation, n, kind, current()), kind, Device.canonicalize(device))
+        order = drawn_buffer(partial(permutation, n, kind, current()), kind, Device.canonicalize(device))
         return cls(graph.buffer(order))
 
     @classmethod
@@ -367,11 +364,6 @@ def _integers_of(dtype: DType) -> tuple[int, int]:
         most = int(dtype.largest)
         return max(-most, int(dtypes.int64.min)), min(most, int(dtypes.int64.max))
     return (0, 1) if dtype is dtypes.bool else (int(dtype.min), int(dtype.max))
-
-
-def _permutation(n: int, dtype: DType, generator: Generator) -> NDArray:
-    order = np.random.Generator(np.random.Philox(key=generator.words().view(np.uint64))).permutation(n)
-    return order.astype(dtype.compute)
 
 
 def _inexact(dtype: DType | str | type | None) -> DType:

@@ -11,6 +11,7 @@ from typing import Self
 from codegen.dtypes import dtypes
 from kernelforge.checked import CHANCES
 from kernelforge.errors import ArgumentError, ShapeError
+from kernelforge.tensor.composite import composite
 from kernelforge.tensor.generators import Generator, drawing
 from kernelforge.tensor.sorting import Sorting
 
@@ -33,16 +34,26 @@ class Sampling(Sorting):
         """
         if not 1 <= self.ndim <= 2:
             raise ShapeError(f"multinomial() takes a vector or a matrix of weights, got {self.shape}")
-        rows = self.detach()._wide().reshape(-1, self.shape[-1])
         if num_samples < 1:
             raise ArgumentError(f"multinomial() draws at least 1 sample, not {num_samples}")
-        if not replacement and num_samples > 1:
-            return self._sound(rows, self._sample_once(rows, num_samples)).reshape(*self.shape[:-1], num_samples)
+        once = not replacement and num_samples > 1
+        if once and num_samples > self.shape[-1]:
+            raise ArgumentError(
+                f"multinomial() of {self.shape[-1]} weights has no {num_samples} samples without replacement"
+            )
+        return self._sampled(type(self)._state(self._node.device), num_samples, once)
+
+    @composite
+    def _sampled(self, state: Self, count: int, once: bool) -> Self:
+        """multinomial() of a call's key and counter."""
+        rows = self.detach()._wide().reshape(-1, self.shape[-1])
+        if once:
+            return self._sound(rows, self._sample_once(rows, state, count)).reshape(*self.shape[:-1], count)
         limits = rows.cumsum(1)
         total = limits._between(1, self.shape[-1] - 1, self.shape[-1])
-        draws = type(self).rand(rows.shape[0], num_samples, device=self._node.device) * total
+        draws = state._uniform((rows.shape[0], count), dtypes.default_float, True) * total
         places = (limits.unsqueeze(1) <= draws.unsqueeze(2)).sum(2, dtype=dtypes.int32).minimum(self.shape[-1] - 1)
-        return self._sound(rows, places).reshape(*self.shape[:-1], num_samples)
+        return self._sound(rows, places).reshape(*self.shape[:-1], count)
 
     def _sound(self, rows: Self, places: Self) -> Self:
         """Places of weights; to compute them is an error where a row has no weights."""
@@ -50,12 +61,10 @@ class Sampling(Sorting):
         sound = (rows >= 0).all(1, keepdim=True) & (total > 0) & (total < math.inf)
         return places._where_allowed(sound.expand(places.shape), CHANCES)
 
-    def _sample_once(self, rows: Self, count: int) -> Self:
+    def _sample_once(self, rows: Self, state: Self, count: int) -> Self:
         """int32 indices of each row, none twice.
 
         source  Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006
         """
-        if count > rows.shape[1]:
-            raise ArgumentError(f"multinomial() of {rows.shape[1]} weights has no {count} samples without replacement")
-        draws = 1 - type(self).rand(rows.shape, device=self._node.device, contiguous=False)
+        draws = 1 - state._uniform(rows.shape, dtypes.default_float, False)
         return (rows > 0).where(draws._log_alike()._quotient_alike(rows), -math.inf).topk(count)[1].cast(dtypes.int32)
