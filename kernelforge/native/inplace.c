@@ -3,8 +3,14 @@
 #include "changed.h"
 #include "methods.h"
 
-/* Of views: recipes of a tensor with the elements of one replaced, and the numbers of ways that lead to one. */
-static PyObject *recorder, *default_device, *any_in_place, *put_back, *numbers;
+enum { MOST_OTHERS = 6 };
+
+/* What came of a change: the tensor took it; nobody else is left that shows its elements; another matter; an error is set. */
+enum taken { ERROR = -1, OTHER, TAKEN, ALONE };
+
+/* Of views: recipes of a tensor with the elements of one replaced, the numbers of ways that lead to one, and what `kf_walked`
+   takes of ways. */
+static PyObject *recorder, *default_device, *any_in_place, *put_back, *numbers, *chains;
 
 /* Whether a tensor has all its fields, and a node that has. */
 static bool is_whole(const kf_tensor *tensor)
@@ -41,77 +47,141 @@ static int is_usual(const kf_tensor *tensor, PyObject *given)
     return same <= 0 ? same : !records ? -1 : records == Py_None;
 }
 
-/* The tensor that shows what a view's change changes, a new reference, and the way from it to the view: where there is one, and
-   gradients flow through none of them; the view itself, and no way, where nobody else is left.  NULL where that is another matter,
-   with an error set or not. */
-static kf_tensor *whole_of(const kf_tensor *view, PyObject **way)
+/* Those that show some of the elements of a tensor which changes, new references: the one that shows them all, the way from
+   there to the changing one, which is NULL where these are one, and to each of the others. */
+struct kin {
+    kf_tensor *whole, *others[MOST_OTHERS];
+    PyObject *way, *ways[MOST_OTHERS];
+    Py_ssize_t count;
+};
+
+static void let_go(struct kin *kin)
 {
-    if (!kf_has_family(view))
-        return NULL;
-    PyObject *family = PyTuple_GetItem(view->place, 0), *members = ((kf_family *)family)->members;
-    PyObject *steps = kf_steps_of(view), *own = NULL;
-    kf_tensor *whole = NULL;
+    for (Py_ssize_t i = 0; i < kin->count; i++) {
+        Py_XDECREF((PyObject *)kin->others[i]);
+        Py_XDECREF(kin->ways[i]);
+    }
+    Py_XDECREF((PyObject *)kin->whole);
+    Py_XDECREF(kin->way);
+}
+
+/* Whether a tensor is of a family, as far as that is its own still; -1 where that cannot be told. */
+static int belongs(const kf_tensor *tensor, PyObject *family)
+{
+    if (!PyObject_TypeCheck((PyObject *)tensor, kf_tensor_type) || !tensor->place)
+        return 0;
+    return kf_has_family(tensor) ? PyTuple_GetItem(tensor->place, 0) == family : -1;
+}
+
+/* The steps from one place to another, a new reference; NULL where they do not lead there, with an error set or not. */
+static PyObject *way_between(const kf_tensor *from, const kf_tensor *to)
+{
+    PyObject *own = kf_steps_of(from), *steps = kf_steps_of(to);
+    Py_ssize_t before = PyTuple_Size(own), count = PyTuple_Size(steps);
+    bool leads = before < count;
+    for (Py_ssize_t i = 0; leads && i < before; i++)
+        leads = PyTuple_GetItem(own, i) == PyTuple_GetItem(steps, i);
+    return leads ? PyTuple_GetSlice(steps, before, count) : NULL;
+}
+
+/* Whether gradients flow neither to nor through a tensor. */
+static bool is_free(const kf_tensor *tensor)
+{
+    return is_whole(tensor) && tensor->leaf == Py_False && tensor->tracked != Py_True;
+}
+
+/* Finds those of a tensor's family that are left: OTHER where they are too many, or gradients flow through one. */
+static enum taken find_kin(kf_tensor *tensor, struct kin *kin)
+{
+    if (!kf_has_family(tensor))
+        return OTHER;
+    PyObject *family = PyTuple_GetItem(tensor->place, 0), *members = ((kf_family *)family)->members;
+    kf_tensor *met[MOST_OTHERS + 2] = {tensor}, *whole = tensor;
+    Py_ssize_t count = 1;
     for (Py_ssize_t i = 0; i < PyList_Size(members); i++) {
         PyObject *member = PyList_GetItem(members, i);
         kf_tensor *other = (kf_tensor *)(PyWeakref_Check(member) ? PyWeakref_GetObject(member) : Py_None);
-        if ((PyObject *)other == Py_None || other == view)
+        int is = (PyObject *)other == Py_None || other == tensor ? 0 : belongs(other, family);
+        if (is < 0 || (is && count == MOST_OTHERS + 1))
+            return OTHER;
+        if (!is)
             continue;
-        if (!PyObject_TypeCheck((PyObject *)other, kf_tensor_type) || !other->place)
-            continue; /* it became one of its own */
-        if (!kf_has_family(other))
-            return NULL;
-        if (PyTuple_GetItem(other->place, 0) != family || other == whole)
-            continue;
-        if (whole)
-            return NULL;
-        whole = other;
+        met[count++] = other;
+        if (PyTuple_Size(kf_steps_of(other)) < PyTuple_Size(kf_steps_of(whole)))
+            whole = other;
     }
-    if (!whole)
-        return (kf_tensor *)Py_NewRef((PyObject *)view);
-    if (view->tracked == Py_True || !is_whole(whole) || whole->leaf != Py_False || whole->tracked == Py_True)
-        return NULL;
-    own = kf_steps_of(whole);
-    Py_ssize_t before = PyTuple_Size(own), count = PyTuple_Size(steps);
-    for (Py_ssize_t i = 0; i < before; i++)
-        if (i >= count || PyTuple_GetItem(own, i) != PyTuple_GetItem(steps, i))
-            return NULL;
-    Py_INCREF((PyObject *)whole);
-    *way = before < count ? PyTuple_GetSlice(steps, before, count) : NULL;
-    if (!*way)
-        Py_CLEAR(whole);
-    return whole;
+    if (count == 1)
+        return ALONE;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!is_free(met[i]))
+            return OTHER;
+    kin->whole = (kf_tensor *)Py_NewRef((PyObject *)whole);
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (met[i] != whole && met[i] != tensor)
+            kin->others[kin->count++] = (kf_tensor *)Py_NewRef((PyObject *)met[i]);
+    if (whole != tensor && !(kin->way = way_between(whole, tensor)))
+        return PyErr_Occurred() ? ERROR : OTHER;
+    for (Py_ssize_t i = 0; i < kin->count; i++)
+        if (!(kin->ways[i] = way_between(whole, kin->others[i])))
+            return PyErr_Occurred() ? ERROR : OTHER;
+    return TAKEN;
 }
 
-/* Lets a view, and the tensor it is one of, take a result: TAKEN, or ALONE where nobody else is left, OTHER where it is another
-   matter, ERROR with an error set. */
-enum taken { ERROR = -1, OTHER, TAKEN, ALONE };
-
-static enum taken take(kf_tensor *view, PyObject *result)
+/* The node of the whole when one on a way from it shows a result, a new reference; NULL where it is another matter, with an error
+   set or not. */
+static kf_node *put_in(const struct kin *kin, PyObject *result)
 {
-    PyObject *way = NULL, *found = NULL;
-    kf_tensor *whole = put_back ? whole_of(view, &way) : NULL;
-    if (whole == view) {
-        Py_DECREF((PyObject *)whole);
-        return ALONE;
-    }
-    PyObject *key = whole && ((kf_tensor *)result)->tracked != Py_True ? PyTuple_Pack(2, ((kf_node *)whole->node)->shape, way) : NULL;
+    if (!kin->way)
+        return (kf_node *)Py_NewRef(((kf_tensor *)result)->node);
+    PyObject *key = PyTuple_Pack(2, ((kf_node *)kin->whole->node)->shape, kin->way), *found = NULL;
     PyObject *number = key ? Py_XNewRef(PyDict_GetItemWithError(numbers, key)) : NULL;
-    if (number && PyLong_CheckExact(number)) {
-        PyObject *arguments = PyTuple_Pack(3, whole, number, result);
-        found = arguments ? kf_applied(put_back, NULL, arguments, 0) : NULL;
-        Py_XDECREF(arguments);
-    }
-    enum taken taken = PyErr_Occurred() ? ERROR : OTHER;
-    if (found && PyObject_TypeCheck(found, kf_tensor_type) && is_whole((kf_tensor *)found)) {
-        kf_put(&whole->node, ((kf_tensor *)found)->node);
-        kf_put(&view->node, ((kf_tensor *)result)->node);
-        taken = kf_note_changed(whole) && kf_note_changed(view) ? TAKEN : ERROR;
-    }
+    PyObject *arguments = number && PyLong_CheckExact(number) ? PyTuple_Pack(3, kin->whole, number, result) : NULL;
+    if (arguments)
+        found = kf_applied(put_back, NULL, arguments, 0);
+    bool is_tensor = found && PyObject_TypeCheck(found, kf_tensor_type) && is_whole((kf_tensor *)found);
+    kf_node *node = is_tensor ? (kf_node *)Py_NewRef(((kf_tensor *)found)->node) : NULL;
     Py_XDECREF(found);
+    Py_XDECREF(arguments);
     Py_XDECREF(number);
     Py_XDECREF(key);
-    Py_XDECREF(way);
+    return node;
+}
+
+/* The node at the end of a way from another one, a new reference; NULL where the way is not known, with an error set or not. */
+static kf_node *shown(kf_node *whole, PyObject *way)
+{
+    PyObject *key = PyTuple_Pack(3, whole->shape, whole->dtype, way);
+    PyObject *chain = key ? Py_XNewRef(PyDict_GetItemWithError(chains, key)) : NULL;
+    kf_node *node = chain && PyTuple_Check(chain) ? kf_walked(whole, chain) : NULL;
+    Py_XDECREF(chain);
+    Py_XDECREF(key);
+    return node;
+}
+
+/* Lets a tensor that is a view or has some take a result, and those that show its elements change with it. */
+static enum taken take(kf_tensor *tensor, PyObject *result)
+{
+    struct kin kin = {NULL};
+    enum taken taken = put_back ? find_kin(tensor, &kin) : OTHER;
+    if (taken == TAKEN && ((kf_tensor *)result)->tracked == Py_True)
+        taken = OTHER;
+    kf_node *whole = taken == TAKEN ? put_in(&kin, result) : NULL, *nodes[MOST_OTHERS];
+    Py_ssize_t made = 0;
+    while (whole && made < kin.count && (nodes[made] = shown(whole, kin.ways[made])))
+        made++;
+    if (taken == TAKEN && (!whole || made < kin.count))
+        taken = PyErr_Occurred() ? ERROR : OTHER;
+    if (taken == TAKEN) {
+        for (Py_ssize_t i = 0; i < kin.count; i++)
+            kf_put(&kin.others[i]->node, (PyObject *)nodes[i]);
+        kf_put(&kin.whole->node, (PyObject *)whole);
+        kf_put(&tensor->node, ((kf_tensor *)result)->node);
+        taken = kf_note_changed(kin.whole) && kf_note_changed(tensor) ? TAKEN : ERROR;
+    }
+    for (Py_ssize_t i = 0; i < made; i++)
+        Py_DECREF((PyObject *)nodes[i]);
     Py_XDECREF((PyObject *)whole);
+    let_go(&kin);
     return taken;
 }
 
@@ -150,17 +220,18 @@ static PyObject *set_in_place(PyObject *module, PyObject *given)
 static PyObject *set_put_back(PyObject *module, PyObject *given)
 {
     (void)module;
-    PyObject *recipes, *ways;
-    if (!PyArg_ParseTuple(given, "O!O!:set_put_back", &PyDict_Type, &recipes, &PyDict_Type, &ways))
+    PyObject *recipes, *ways, *nodes;
+    if (!PyArg_ParseTuple(given, "O!O!O!:set_put_back", &PyDict_Type, &recipes, &PyDict_Type, &ways, &PyDict_Type, &nodes))
         return NULL;
     kf_put(&put_back, recipes);
     kf_put(&numbers, ways);
+    kf_put(&chains, nodes);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"set_in_place", set_in_place, METH_VARARGS, "Takes what tells who records a function, and the default device."},
-    {"set_put_back", set_put_back, METH_VARARGS, "Takes recipes of tensors with a view replaced, and the numbers of ways."},
+    {"set_put_back", set_put_back, METH_VARARGS, "Takes recipes of tensors with a view replaced, the numbers and the nodes of ways."},
     {NULL, NULL, 0, NULL}};
 
 int kf_add_in_place(PyObject *module)

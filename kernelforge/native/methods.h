@@ -22,6 +22,10 @@ PyObject *kf_steps_of(const kf_tensor *tensor);
 /* Whether a tensor's place is one of a family as they are made. */
 bool kf_has_family(const kf_tensor *tensor);
 
+/* The node that a chain leads to from another one: for each node on the way its operation, attribute, shape and type; a new
+   reference. */
+kf_node *kf_walked(kf_node *from, PyObject *chain);
+
 /* A tensor whose part, which an index names, became a value, by (self, index, value); None where Python is to do it.  kept:
    what is known of indices; ways: recipes of the tensor with a part replaced, what tells the part of a new index, and
    what is kept of the views that indices name. */

@@ -202,11 +202,9 @@ static bool may_copy(PyObject *steps)
 
 /* ---------------------------------------------------------------------------------------------------- views */
 
-/* The view a tensor has by what is kept of one. */
-static PyObject *again(kf_tensor *tensor, PyObject *row)
+kf_node *kf_walked(kf_node *from, PyObject *chain)
 {
-    PyObject *chain = PyTuple_GetItem(row, 0), *steps = PyTuple_GetItem(row, 1);
-    kf_node *node = (kf_node *)Py_NewRef(tensor->node);
+    kf_node *node = (kf_node *)Py_NewRef((PyObject *)from);
     for (Py_ssize_t i = 0; node && i < PyTuple_Size(chain); i += OF_NODE) {
         PyObject *src = PyTuple_Pack(1, node);
         Py_DECREF((PyObject *)node);
@@ -215,6 +213,14 @@ static PyObject *again(kf_tensor *tensor, PyObject *row)
                    : NULL;
         Py_XDECREF(src);
     }
+    return node;
+}
+
+/* The view a tensor has by what is kept of one. */
+static PyObject *again(kf_tensor *tensor, PyObject *row)
+{
+    PyObject *steps = PyTuple_GetItem(row, 1);
+    kf_node *node = kf_walked((kf_node *)tensor->node, PyTuple_GetItem(row, 0));
     PyObject *view = kf_wrapped_of(Py_TYPE((PyObject *)tensor), node, kf_flag_of(tensor->tracked), 0, (kf_node *)tensor->node);
     if (view && !join(tensor, (kf_tensor *)view, steps))
         Py_CLEAR(view);

@@ -241,7 +241,25 @@ def way(number: int) -> tuple[Step, ...]:
     return _ways[number]
 
 
+def noted(view: Node, node: Node, steps: tuple[Step, ...]) -> Node:
+    """The view of a node that steps lead to; which nodes lie between them is kept."""
+    key = node.shape, node.dtype, steps
+    if key not in chains:
+        if len(chains) >= MOST_WAYS:
+            chains.clear()
+        between: list[Any] = []
+        current = view
+        while current is not node and len(current.src) == 1 and len(between) < MOST_BETWEEN:
+            between[:0] = current.op, current.attr, current.shape, current.dtype
+            current = current.src[0]
+        if current is node:
+            chains[key] = tuple(between)
+    return view
+
+
+MOST_BETWEEN: Final = 64
 MOST_WAYS: Final = 4096
+chains: Final[dict[tuple[Shape, DType, tuple[Step, ...]], tuple[Any, ...]]] = {}
 numbers_of_ways: Final[dict[tuple[Shape, tuple[Step, ...]], int | None]] = {}
 _ways: Final[dict[int, tuple[Step, ...]]] = {}
 _next_way: Final = itertools.count()

@@ -29,7 +29,7 @@ from kernelforge.native import NO_MORE, compiled, record
 from kernelforge.recording import recorder, spelling
 from kernelforge.settings import EAGER
 from kernelforge.shape import broadcast_shapes
-from kernelforge.tensor.aliases import Kin, Place, Step, join, numbered, relatives, walked
+from kernelforge.tensor.aliases import Kin, Place, Step, join, noted, numbered, relatives, walked
 from kernelforge.tensor.arrays import as_array
 from kernelforge.tensor.broadcasting import expanded
 from kernelforge.tensor.frames import put_down
@@ -339,7 +339,7 @@ class Core(_Fields):
             node = kin.whole(node)
         for other, steps in kin.others:
             isolated = any(kind == "detach" for kind, _ in steps)
-            found = walked(node, steps)
+            found = noted(walked(node, steps), node, steps)
             if tracked and not isolated:
                 found = own_node(found, node)
             other._take(found, None if isolated else tracked, self)

@@ -21,7 +21,7 @@ from kernelforge.graph import Node
 from kernelforge.native import compiled
 from kernelforge.recording import recorder, spelling
 from kernelforge.shape import broadcast_shapes
-from kernelforge.tensor.aliases import numbers_of_ways, put, walked, way
+from kernelforge.tensor.aliases import chains, numbers_of_ways, put, walked, way
 from kernelforge.tensor.broadcasting import expanded
 from kernelforge.tensor.composite import assigning, composite, viewing
 from kernelforge.tensor.core import Core, Operand
@@ -520,4 +520,4 @@ def _flat_index(picks: list[Any], sizes: list[int]) -> Any:
 
 
 if compiled is not None:
-    compiled.set_put_back(Index._with_view_replaced.recipes, numbers_of_ways)  # type: ignore[attr-defined]
+    compiled.set_put_back(Index._with_view_replaced.recipes, numbers_of_ways, chains)  # type: ignore[attr-defined]
