@@ -23,13 +23,15 @@ from kernelforge.graph import Node
 from kernelforge.native import compiled
 from kernelforge.recording import recorder
 from kernelforge.rewrites.virtual import VIRTUAL
-from kernelforge.seen import contraction_operands
+from kernelforge.seen import BIJECTIVE, REPEATING, contraction_operands, through
 from kernelforge.structure import structure_on
 
 MOST: Final = 1024  # structures
 MOST_NODES: Final = 1 << 14  # of a graph that is looked at
 MOST_READ: Final = 64  # losses whose backward() has not been called
 MOST_LOOKED_AT: Final = 64  # values read before of one graph
+MOST_GROWN: Final = 4  # elements of a product for each of its factors', or sums of
+LONG: Final = 256  # so many terms
 _DEAR: Final = frozenset(("host", "loop"))  # beside products
 _LEFT: Final = frozenset(("copy", "while"))  # what is done otherwise than in kernels of its own
 
@@ -118,8 +120,9 @@ def is_wanted() -> bool:
 
 def over() -> None:
     """Lets go of what gradients have read: it is computed again where somebody asks for it after all."""
-    _let_go(_used)
-    _let_go(_past)
+    if recorder.get() is None:
+        _let_go(_used)
+        _let_go(_past)
 
 
 def _let_go(given_then: list[tuple[ref[Node], ...]]) -> None:
@@ -137,7 +140,7 @@ def _dear(root: Node, nodes: Sequence[Node]) -> tuple[int, ...]:
     if any(x.op == "gradient" for x in nodes):
         return ()
     both = _reached(root, of_gradient=False) & _reached(root, of_gradient=True) - {root}
-    places = [i for i, x in enumerate(nodes) if x in both]
+    places = [i for i, x in enumerate(nodes) if x in both and x.op not in _LEFT and x.dtype not in VIRTUAL]
     spelled = calls.expanded([nodes[i] for i in places])
     ends = {x for x in spelled if x.src}
     return tuple([i for i, x in zip(places, spelled) if _is_dear(x, ends)])
@@ -151,8 +154,7 @@ def _reached(root: Node, of_gradient: bool) -> set[Node]:
         x = stack.pop()
         if x in found or x.realized is not None or not x.src or x.device is None:
             continue
-        if x.op not in _LEFT and x.dtype not in VIRTUAL:
-            found.add(x)
+        found.add(x)
         if x.op == "surrogate":
             stack += x.src[1:] if of_gradient else x.src[:1]
         elif not of_gradient or (x.op != "detach" and x.dtype.is_inexact):
@@ -165,12 +167,22 @@ def _is_dear(node: Node, ends: set[Node]) -> bool:
     stack, seen = [node], {node}
     while stack:
         x = stack.pop()
-        if x.op in _DEAR or contraction_operands(x):
+        if x.op in _DEAR or _is_dear_product(x):
             return True
         new = [y for y in x.src if y not in seen and y not in ends and y.realized is None]
         seen.update(new)
         stack += new
     return False
+
+
+def _is_dear_product(node: Node) -> bool:
+    """Whether a node is sums of products that are better stored than computed again: not those of short rows by each
+    other that are far more than their factors, as scores of attention, which are cheap by the byte."""
+    if not contraction_operands(node):
+        return False
+    product = through(node.src[0], BIJECTIVE | {"cast"})
+    factors = sum(through(x, REPEATING | {"cast"}).size for x in product.src)
+    return node.size <= MOST_GROWN * factors or product.size >= LONG * node.size
 
 
 if compiled is not None:
