@@ -195,13 +195,14 @@ def know(nodes: Sequence[Node], plan: Plan, graph: Structure, plans: Plans | Non
     if now is None or (plan.known_since == forgotten and plan.known_under == now):
         return
     left = _limit(plan) - plans.runs if plans is not None and is_large(plan) else 0
-    others = plan.takes or plan.preparations or (left < 1 and is_large(plan)) or any(map(_is_one_state, graph.nodes))
+    prepares = bool(plan.preparations) and not plan.has_tables
+    others = plan.takes or prepares or (left < 1 and is_large(plan)) or any(map(_is_one_state, graph.nodes))
     places = {number: -1 - number for number, slot in enumerate(plan.slots) if slot.role == "leaf"}
     places |= {number: place for place, (number, _, _) in enumerate(plan.made)}
     if not others and len(nodes) == len(plan.results) and places.keys() >= set(plan.results):
         made = [(plan.slots[number], places[number]) for number in plan.results]
         facts = tuple([(slot.size, slot.dtype, slot.device, place) for slot, place in made])
-        counts, blame = (plan.kernels, plan.flops, plan.nbytes), faults.blame(plan) if plan.flags else None
+        counts, blame = plan.counts, faults.blame(plan) if plan.flags else None
         over = partial(_ends, plans, _limit(plan)) if left and plans is not None else None
         leaves = cast(list[Buffer], graph.leaves)
         compiled.know(tuple(nodes), leaves, plan.single, facts, counts, plan.guilty, blame, left, over, early)

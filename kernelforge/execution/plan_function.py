@@ -5,7 +5,7 @@ Comes in: a plan that ran, with its programs compiled.  Goes out: the plan, with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from kernelforge.planning.memory import Block
@@ -13,19 +13,29 @@ from kernelforge.planning.steps import Plan
 
 TRIED: Final = 16  # launches after which a kernel is known to be short, or not to be
 BOUNDARY: Final = 128  # bytes at whose multiples what lies in one memory begins
+TABLES: Final = 1 << 16  # bytes of values that depend on nothing, at most, for a function to have them
 AGAIN: Final = 4  # runs after which there will be more: the function takes as long to make as it saves in many
 
 
-def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any]) -> None:
+def make_function(
+    plan: Plan,
+    runtime: Any,
+    memory_of_flags: Callable[[int], Any],
+    memories: Sequence[Any] = (),
+    skipped: Collection[int] = (),
+) -> None:
     """Makes a plan a function once it ran often enough, where it is launches on leaves, new and fixed memory, and parts
-    of these.  The function is for runs in which all that may be kept is, and is given its memory."""
+    of these.  The function is for runs in which all that may be kept is, and is given its memory; but for small values
+    that depend on nothing, where there are no others: these it has.
+
+    memories, skipped   of the slots in the last run, and the steps that it left out
+    """
     if not hasattr(runtime, "single") or plan.runs != (AGAIN if runtime.is_native else TRIED):
         return
     if not all(nbytes for _, _, nbytes in plan.made):
         return
     kept = [slot for preparation in plan.preparations for slot in preparation.outputs]
-    skipped = {position for preparation in plan.preparations for position in preparation.steps}
-    batch = [pair for position, pair in enumerate(plan.batch) if position not in skipped]
+    batch = [pair for position, pair in enumerate(plan.batch) if position not in plan.prepared]
     needed, scratch = plan.lean if kept else (plan.blocks, plan.scratch)
     leaves = sum(slot.role == "leaf" for slot in plan.slots)
     where = {number: (number, 0) for number in range(leaves)}
@@ -41,6 +51,10 @@ def make_function(plan: Plan, runtime: Any, memory_of_flags: Callable[[int], Any
     where |= {number: places[1 + i] for i, number in enumerate(plan.together)}
     sizes += [beside] if beside else []
     fixed = {number: memory_of_flags(number) for number in plan.flags} | plan.given
+    sums = sum(size for preparation in plan.preparations for size in preparation.sizes)
+    from_nothing = not any(preparation.leaves for preparation in plan.preparations)
+    if kept and from_nothing and sums <= TABLES and plan.prepared <= set(skipped):
+        fixed, kept, plan.has_tables = fixed | {number: memories[number] for number in kept}, [], True
     where |= {number: (leaves + len(sizes) + i, 0) for i, number in enumerate(fixed)}
     where |= {number: (leaves + len(sizes) + len(fixed) + i, 0) for i, number in enumerate(kept)}
     parts = [(number, start, where[whole]) for number, whole, start, _ in plan.parts if whole in where]

@@ -150,9 +150,10 @@ def run_called(
 
     taken   the buffers of results that are in the memory of leaves, by their slots
     """
-    if plan.single is None or not service.serves_all or not plainly():
+    if plan.single is None or not (plan.has_tables or service.serves_all) or not plainly():
         return None
-    given, kept = _with_taken(plan, leaves, taken) if taken else leaves, list(service.memories.values())
+    kept = [] if plan.has_tables else list(service.memories.values())
+    given = _with_taken(plan, leaves, taken) if taken else leaves
     memories = plan.single(given, kept)
     if memories is None and _brought(given):
         memories = plan.single(given, kept)
@@ -160,7 +161,7 @@ def run_called(
         return None
     if plan.flags:
         faults.look(plan)
-    _count(plan, service.skipped)
+    _count(plan, plan.prepared if plan.has_tables else service.skipped)
     new = [row for row in plan.made if row[1].takes < 0] if plan.takes else plan.made
     if plan.together:
         new = [row for row in new if row[0] not in plan.together]
@@ -247,7 +248,7 @@ def launch(plan: Plan, memories: Sequence[Any], skipped: Collection[int] = ()) -
         runtime = runtime_of(plan.place)
         runtime.launch_all(batch, memories)
         plan.runs += 1
-        make_function(plan, runtime, lambda flag: _fault(plan, flag).memory)
+        make_function(plan, runtime, lambda flag: _fault(plan, flag).memory, memories, skipped)
         for number in plan.flags:
             faults.expect(plan.faults[number], plan.told)
     _count(plan, skipped)

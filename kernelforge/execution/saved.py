@@ -85,7 +85,8 @@ def save(name: str, plan: Plan) -> None:
 
 
 def _bare(plan: Plan) -> Plan:
-    return replace(plan, steps=list(map(_bare_step, plan.steps)), faults={}, batch=[], shared=[], single=None)
+    steps = list(map(_bare_step, plan.steps))
+    return replace(plan, steps=steps, faults={}, batch=[], shared=[], single=None, has_tables=False)
 
 
 def _bare_step(step: Step) -> Step:

@@ -42,7 +42,8 @@ def gathered(plan: Plan, slots: Sequence[int]) -> Plan:
     found = around(kept, _needs(plan, where, scratch), _hosts(plan, where, large)) if large else None
     if found is None or found[1][0].nbytes < LEAST_WHOLE:
         return plan
-    own = replace(plan, runs=0, single=None, known_since=-1, batch=[*plan.batch], shared=[*plan.shared])
+    own = replace(plan, runs=0, single=None, has_tables=False, known_since=-1)
+    own.batch, own.shared = [*plan.batch], [*plan.shared]
     _lie(own, large, scratch, *found)
     return own if _taken(plan) - _taken(own) > SAVED * _taken(plan) / 4 else plan
 

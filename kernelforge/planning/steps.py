@@ -223,6 +223,7 @@ class Plan:
     runs     how many there were of its launches
     is_one_launch  of leaves that have elements, and writes one new array, and at most one of flags
     single   a plan of launches alone as a function, where the device has one; known once it ran some times
+    has_tables  its function has all that may be kept: small values that depend on nothing
     known_under    the circumstances under which the C module was told of it; known_since: how often it had forgotten
     is_captured    by a function that replays it
     guilty   the places, in the structure, of the nodes that may turn out to be errors, and told: the user's lines of
@@ -257,6 +258,7 @@ class Plan:
     runs: int = 0
     is_one_launch: bool = False
     single: Any = None
+    has_tables: bool = False
     known_under: object = None
     known_since: int = -1
     is_captured: bool = False
@@ -291,6 +293,18 @@ class Plan:
             return 0
         inner = [plan for step in self.steps if isinstance(step, Driven) for plan in (step.begin, step.each)]
         return len({id(step.executable) for step in self.launches}) + sum(plan.own_kernels for plan in inner)
+
+    @property
+    def prepared(self) -> frozenset[int]:
+        """The positions of the steps that need not run once all that may be kept is."""
+        return frozenset(position for preparation in self.preparations for position in preparation.steps)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Launches of its function, their operations, and the bytes they must at least move."""
+        spared = [step.program for i, step in enumerate(self.steps) if i in self.prepared and isinstance(step, Launch)]
+        flops, nbytes = sum(program.flops for program in spared), sum(program.nbytes for program in spared)
+        return self.kernels - len(spared), self.flops - flops, self.nbytes - nbytes
 
     @property
     def uses(self) -> int:

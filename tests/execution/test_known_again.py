@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from kernelforge import Context, GlobalCounters, Tensor, func, graph
+from kernelforge import Context, GlobalCounters, Tensor, fft, func, graph
 from kernelforge.native import compiled
 from kernelforge.optim import SGD
 from tests.forgotten import forget_plans
@@ -136,3 +136,20 @@ def test_positions_that_several_threads_count_at_once() -> None:
     for i, values in enumerate(found):
         np.testing.assert_array_equal(values, np.arange(37 + i % 2 * 4))
     del held
+
+
+@pytest.mark.usefixtures("native_calls")
+@pytest.mark.parametrize("kept", [256, 0])
+def test_small_tables_that_depend_on_nothing_belong_to_what_reads_them(kept: int) -> None:
+    values = np.random.default_rng(0).standard_normal((3, 5, 44 + kept)).astype(np.float32)
+    with Context(KEEP=kept):
+        counts = []
+        for given in (*values, *values):
+            x = Tensor(given).realize()
+            GlobalCounters.reset()
+            found = fft.rfft(x)
+            known = compiled.computed_again(found)
+            np.testing.assert_allclose(found.numpy(), np.fft.rfft(given), 1e-4, 1e-4)
+            counts.append((GlobalCounters.kernel_count, GlobalCounters.global_ops))
+    assert known == bool(kept)
+    assert (counts[-1] < counts[0]) == bool(kept) and counts[-1] == counts[-2]
