@@ -145,7 +145,7 @@ def elementwise(kernel: Kernel, target: Target, pick: Pick) -> Iterator[Schedule
     if turned and lane:
         yield from transposing(kernel, target, lane, turned, outer, pick)
         return
-    if over := crossed(kernel, lanes):
+    if (over := crossed(kernel, lanes)) and all(a in parallel for a in over):
         yield crossing(kernel, target, *over, groups, pick)
     spread(loops, [a for a in outer if a in parallel], groups, runs)
     have = prod(-(-s.axis.size // s.tile) for s in loops.grid)
