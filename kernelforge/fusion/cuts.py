@@ -28,6 +28,7 @@ from kernelforge.seen import (
 )
 
 LONGEST_DIAMOND: Final = 32
+SOON: Final = 24  # nodes: what others need later takes memory until then, as a gradient does of what came before it
 MOST_AGAIN: Final = 4  # sums that compute the same products, each for itself
 SHARED: Final = "used by several kernels and not cheap"
 PIECE: Final = "a piece that is known before another"
@@ -69,6 +70,7 @@ class Cuts:
                     self.users[source].append(node)
         self.contractions = {node: factors for node in self.order if (factors := contraction_operands(node))}
         self.reasons: dict[Node, str] = {}
+        self._ends: dict[Node, int] = {}  # of what is not stored, the position of the last that is and needs it
         self._cut_forced()
         self._uses = Uses(self.users, self.contractions)
         self.scores = self._uses.scores(self.reasons, limits) - set(stored)
@@ -306,7 +308,10 @@ class Cuts:
             if is_leaf(node) or self.is_stored(node):
                 continue
             found: set[Node] = set()
-            for user in self.users[node]:
+            users = self.users[node]
+            ends = [self.position[user] if self.is_stored(user) else self._ends.get(user, 0) for user in users]
+            self._ends[node] = max(ends, default=0)
+            for user in users:
                 found |= {user} if self.is_stored(user) else roots.get(user, frozenset())
             if node.op in SCALAR_OPS or node.op == "gather" or node in self.scores:
                 if len(found) > 1 and not self._is_cheap(node):
@@ -363,7 +368,8 @@ class Cuts:
         """True when computing a node again costs little more than reading it would: at most limit per element."""
         if node in self.scores:
             return True
-        is_near = node.size * node.dtype.itemsize <= self.limits.near
+        is_small = node.size * node.dtype.itemsize <= self.limits.near
+        is_near = is_small and self._ends.get(node, len(self.order)) <= self.position[node] + SOON
         usual = self.limits.cheap_near if is_near else self.limits.cheap
         cheap, small = (usual, self.limits.cheap_small) if limit is None else (limit, limit)
         cost, read = 0.0, 0
@@ -385,5 +391,5 @@ class Cuts:
                         pending.append(source)
         if cost > small:
             return False
-        is_small = limit is None and cost <= self.limits.cheap and read + node.size <= self.limits.small
-        return is_small or 4 * read <= node.size or (cost <= cheap and 2 * read <= 3 * node.size)
+        is_little = limit is None and cost <= self.limits.cheap and read + node.size <= self.limits.small
+        return is_little or 4 * read <= node.size or (cost <= cheap and 2 * read <= 3 * node.size)
