@@ -8,6 +8,7 @@ source  Golub and Van Loan, "Matrix Computations", 4th edition, sections 3.1.4 a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,8 @@ def solved(a: NDArray, b: NDArray, upper: bool, unit: bool) -> NDArray:
     raises LinAlgError where the diagonal has a zero
     """
     n = a.shape[-1]
+    if n <= BLOCK:
+        return np.linalg.solve(_triangle(a, upper, unit), b)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     x = np.array(np.broadcast_to(b, (*batch, *b.shape[-2:])), np.result_type(a, b))
     starts = range(0, n, BLOCK)
@@ -36,8 +39,15 @@ def solved(a: NDArray, b: NDArray, upper: bool, unit: bool) -> NDArray:
 
 
 def _triangle(a: NDArray, upper: bool, unit: bool) -> NDArray:
-    part: NDArray = (np.triu if upper else np.tril)(a, (1 if upper else -1) if unit else 0)
+    part: NDArray = np.where(_places(a.shape[-1], upper, unit), a, a.dtype.type(0))
     return part + np.eye(a.shape[-1], dtype=a.dtype) if unit else part
+
+
+@lru_cache
+def _places(n: int, upper: bool, unit: bool) -> NDArray:
+    """Where a triangle is, its diagonal among it unless it has ones there."""
+    found: NDArray = np.tri(n, k=-1 if unit else 0, dtype=bool)
+    return found.T if upper else found
 
 
 def cholesky(a: NDArray) -> NDArray:
