@@ -275,6 +275,22 @@ def per_axis(
     return values
 
 
+def strides_or(window: Shape, stride: Any, what: str) -> Shape:
+    """One stride per axis of a window: its own sizes where none is given, which an empty sequence says, too.
+
+    raises ShapeError when their number is wrong or one is below 1, KindError when they are no integers
+
+    >>> strides_or((2, 3), None, "pool"), strides_or((2, 3), 1, "pool")
+    ((2, 3), (1, 1))
+    """
+    if stride is None or sequence(stride) == ():
+        return window
+    strides = per_axis(stride, len(window), what, "stride")
+    if min(strides) < 1:
+        raise ShapeError(f"{what} with stride {strides}: each is at least 1")
+    return strides
+
+
 def kept_or_index(size: int | None) -> int | None:
     """A size as an integer, None, which keeps one, as it is."""
     return None if size is None else index(size)

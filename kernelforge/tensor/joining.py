@@ -77,8 +77,11 @@ class Joining(Movement):
     def _paddings(self, padding: Sequence[Any]) -> tuple[tuple[int, int], ...]:
         """Both forms of a padding as one (before, after) pair for each dimension.
 
-        raises ShapeError
+        raises ShapeError, KindError
         """
+        if not shapes.is_several(padding) or isinstance(padding, str):
+            raise KindError(f"pad of {self.shape} by {padding!r}: give (before, after) for some last dimensions")
+        padding = shapes.sequence(padding)
         if not any(item is None or shapes.is_several(item) for item in padding):
             if len(padding) % 2 or len(padding) > 2 * self.ndim:
                 raise ShapeError(f"pad{tuple(padding)} of {self.shape}: give (before, after) for some last dimensions")

@@ -14,7 +14,7 @@ import numpy as np
 
 from codegen.dtypes import DType, dtypes
 from kernelforge.errors import ArgumentError, ModeError, ShapeError
-from kernelforge.shape import sequence
+from kernelforge.shape import per_axis, sequence
 from kernelforge.tensor.composite import composite
 from kernelforge.tensor.unpooling import Unpooling
 
@@ -34,9 +34,9 @@ class Resizing(Unpooling):
     def pixel_shuffle(self, upscale_factor: int) -> Self:
         """[.., C r^2, H, W] as [.., C, H r, W r], r being the factor: channels become places within a pixel.
 
-        raises ShapeError
+        raises ShapeError, KindError
         """
-        r = upscale_factor
+        (r,) = per_axis(upscale_factor, 1, "pixel_shuffle", "upscale_factor")
         if self.ndim < 3 or r < 1 or self.shape[-3] % (r * r):
             raise ShapeError(f"pixel_shuffle({r}) of {self.shape}: {r}^2 must divide the third size from the end")
         *lead, channels, height, width = self.shape
@@ -49,9 +49,9 @@ class Resizing(Unpooling):
     def pixel_unshuffle(self, downscale_factor: int) -> Self:
         """[.., C, H r, W r] as [.., C r^2, H, W], r being the factor: the inverse of pixel_shuffle().
 
-        raises ShapeError
+        raises ShapeError, KindError
         """
-        r = downscale_factor
+        (r,) = per_axis(downscale_factor, 1, "pixel_unshuffle", "downscale_factor")
         if self.ndim < 3 or r < 1 or self.shape[-1] % r or self.shape[-2] % r:
             raise ShapeError(f"pixel_unshuffle({r}) of {self.shape}: {r} must divide the last two sizes")
         *lead, channels, height, width = self.shape

@@ -82,6 +82,43 @@ def test_wrong_counts_are_told_with_the_right_one(form: str) -> None:
         call(Tensor.ones(2, 4, 4, 4), "two")
 
 
+STRIDES: dict[str, Callable[[Tensor, Any], Tensor]] = {
+    "max": lambda x, n: nn.functional.max_pool2d(x, (2, 1), n),
+    "avg": lambda x, n: nn.functional.avg_pool2d(x, (2, 1), n),
+    "divided": lambda x, n: nn.functional.avg_pool2d(x, (2, 1), n, divisor_override=3),
+    "lp": lambda x, n: nn.functional.lp_pool2d(x, 2.0, (2, 1), n),
+    "unpool": lambda x, n: nn.functional.max_unpool2d(x[..., :2, :3], Tensor.arange(6).reshape(1, 1, 2, 3), (2, 1), n),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", STRIDES)
+def test_strides_are_those_of_the_window_only_where_none_are_given(form: str) -> None:
+    x = Tensor(np.arange(36, dtype=np.float32).reshape(1, 1, 6, 6))
+    for given, meant in ((np.array([1, 2]), (1, 2)), (Tensor([1, 2]), (1, 2)), ([], None), ((), None)):
+        np.testing.assert_array_equal(STRIDES[form](x, given).numpy(), STRIDES[form](x, meant).numpy())
+    for wrong in (0, (2, 0)):
+        with pytest.raises(ValueError, match="at least 1"):
+            STRIDES[form](x, wrong)
+
+
+@pytest.mark.parametrize("wrong", [2, 1.5, None, "a", np.array(2)])
+def test_one_number_is_no_padding(wrong: Any) -> None:
+    for call in (nn.functional.pad, Tensor.pad):
+        with pytest.raises(TypeError, match=r"pad of .* by .*: give \(before, after\)"):
+            call(Tensor.ones(2, 3), wrong)
+
+
+@pytest.mark.parametrize("call", [nn.functional.pixel_shuffle, nn.functional.pixel_unshuffle])
+def test_a_factor_of_pixels_is_one_integer(call: Callable[[Tensor, Any], Tensor]) -> None:
+    x = Tensor(np.arange(64, dtype=np.float32).reshape(1, 4, 4, 4))
+    np.testing.assert_array_equal(call(x, np.array(2)).numpy(), call(x, 2).numpy())
+    for wrong in (None, "a", 2.0):
+        with pytest.raises(TypeError, match="integers expected, one"):
+            call(x, wrong)
+    with pytest.raises(ValueError, match="2 given, one expected"):
+        call(x, (2, 2))
+
+
 READ: dict[str, tuple[Callable[[Tensor, Any], Tensor], list[Any]]] = {
     "sum": (lambda x, i: x.sum(i), [1, -1, (0, 1)]), "mean": (lambda x, i: x.mean(i, keepdim=True), [0, (0,)]),
     "softmax": (lambda x, i: x.softmax(i), [0, 1]), "cumsum": (lambda x, i: x.cumsum(i), [0, 1]),

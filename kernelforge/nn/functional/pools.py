@@ -11,7 +11,7 @@ from typing import Any
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, ShapeError
-from kernelforge.shape import kept_or_index, per_axis
+from kernelforge.shape import kept_or_index, per_axis, strides_or
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import in_c, repeatable
 
@@ -222,7 +222,8 @@ def _unpool(
     padding: Sizes,
     output_size: Sequence[int] | None,
 ) -> Tensor:
-    return input._unpooled(indices, rank, kernel_size, stride or None, padding, output_size)
+    window = per_axis(kernel_size, rank, "max_unpool", "kernel_size")
+    return input._unpooled(indices, rank, window, strides_or(window, stride, "max_unpool"), padding, output_size)
 
 
 def max_unpool1d(

@@ -17,7 +17,7 @@ Sizes = int | Sequence[int]
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Enlarged by (before, after) of the last dimension, then of the one before it, ...; negative amounts crop."""
-    return input.pad(tuple(pad), mode, 0.0 if value is None else value)
+    return input.pad(pad, mode, 0.0 if value is None else value)
 
 
 def interpolate(

@@ -11,7 +11,7 @@ from typing import Any
 
 from codegen.dtypes import dtypes
 from kernelforge.errors import ArgumentError, DTypeError, ShapeError
-from kernelforge.shape import per_axis
+from kernelforge.shape import per_axis, strides_or
 from kernelforge.tensor import Tensor
 from kernelforge.tensor.composite import in_c, repeatable
 from kernelforge.tensor.core import narrow_type
@@ -198,14 +198,13 @@ def _max_pool(
     _check_pads(pads, window)
     if 0 in input.shape[-rank - 1 :]:
         raise ShapeError(f"max_pool of {input.shape}: channels and places have no elements")
-    if isinstance(stride, list | tuple) and not stride:
-        stride = None
+    strides = strides_or(window, stride, "max_pool")
 
     def pooled(x: Tensor) -> Any:
         if return_indices:
-            values, places = x.max_pool2d(window, stride, dilation, pads, ceil_mode, return_indices=True)
+            values, places = x.max_pool2d(window, strides, dilation, pads, ceil_mode, return_indices=True)
             return values, places.cast(dtypes.int64)
-        return x.max_pool2d(window, stride, dilation, pads, ceil_mode)
+        return x.max_pool2d(window, strides, dilation, pads, ceil_mode)
 
     return _batched(input, rank, pooled)
 
@@ -286,7 +285,7 @@ def _avg_pool(
     window = per_axis(kernel_size, rank, "avg_pool", "kernel_size")
     pads = per_axis(padding, rank, "avg_pool", "padding")
     _check_pads(pads, window)
-    strides = per_axis(stride or window, rank, "avg_pool", "stride")
+    strides = strides_or(window, stride, "avg_pool")
     if divisor_override is None:
         return _batched(input, rank, lambda x: x.avg_pool2d(window, strides, 1, pads, ceil_mode, count_include_pad))
     if not divisor_override:
@@ -359,7 +358,8 @@ def _lp_pool(
     rank: int, input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None, ceil_mode: bool
 ) -> Tensor:
     window = per_axis(kernel_size, rank, "lp_pool", "kernel_size")
-    return _batched(input, rank, lambda x: x._power_pooled(float(norm_type), tuple(window), stride or None, ceil_mode))
+    strides = strides_or(window, stride, "lp_pool")
+    return _batched(input, rank, lambda x: x._power_pooled(float(norm_type), window, strides, ceil_mode))
 
 
 def lp_pool1d(
