@@ -20,6 +20,7 @@ from kernelforge.graph import Node
 from kernelforge.interning import new_node, set_apart
 from kernelforge.members import entries
 from kernelforge.recording import recorder, spelling
+from kernelforge.tensor.aliases import Place
 from kernelforge.tensor.core import Core, grad_enabled
 from kernelforge.tensor.forgetting import forget
 from kernelforge.tensor.histories import complain_if_forgotten, history, nodes_used, of_the_past, place_in
@@ -222,12 +223,21 @@ class Autograd(LowRank):
     def _spend(self) -> None:
         """Lets go of how this tensor was computed, where a gradient has to know that."""
         if self._tracked and needs_values(self._node):
-            node = spent_node(self._node)
+            before, node = self._node, spent_node(self._node)
             if recorder.get() is None:
                 self._node = node
+                self._spend_views(before)
             else:
                 self._rename(node)
             self._tracked = SPENT
+
+    def _spend_views(self, before: Node) -> None:
+        """Has the detach() of this tensor, which a program may keep of each round, let go of how it came to be."""
+        place: Place | None = getattr(self, "_place", None)
+        for view, _ in place.family.places() if place is not None else ():
+            is_view = view._node.op == "detach" and view._node.attr is None and view._node.src[0] is before
+            if is_view and view._tracked is None and not view._leaf:  # a leaf is found by its node
+                view._node = graph.detach(self._node)
 
     def _chosen(self, places: Any, inputs: Sequence[Any]) -> dict[Node, Self]:
         """The tensors that are to have a .grad, by their nodes.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 from copy import deepcopy
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelforge import Tensor, jit, no_grad
+from kernelforge import Tensor, jit, no_grad, optim
 from kernelforge.tensor.spent import SPENT
 
 torch = pytest.importorskip("torch")
@@ -170,3 +172,35 @@ def test_a_captured_step_gives_a_loss_whose_graph_is_gone() -> None:
         with pytest.raises(RuntimeError, match="a second time"):
             (loss + x.sum()).backward()
         assert loss.item() == 5
+
+
+@pytest.mark.parametrize("read", [lambda loss: None, lambda loss: loss.item(), lambda loss: loss.realize()])
+@pytest.mark.parametrize("early", [False, True])
+def test_a_detached_loss_holds_no_weights(read: Any, early: bool) -> None:
+    w, kept, expected, weights = _own(START), list[Tensor](), list[float](), list[Any]()
+    step = optim.SGD([w], lr=0.1)
+    for _ in range(5):
+        step.zero_grad()
+        loss = (w * w).mean()
+        if early:
+            read(loss)
+        kept.append(loss.detach())
+        if not early:
+            read(loss)
+        expected.append(float((w.numpy() ** 2).mean()))
+        weights.append(ref(w._stored))
+        loss.backward()
+        step.step()
+    del loss
+    gc.collect()
+    assert not any(weight() is not None for weight in weights[:-1])
+    np.testing.assert_allclose([x.item() for x in kept], expected, 1e-5)
+
+
+def test_a_detached_loss_that_is_a_leaf_has_gradients_of_its_own() -> None:
+    w = _own(START)
+    loss = (w * w).sum()
+    leaf = loss.detach().requires_grad_()
+    loss.backward()
+    (leaf * 3).backward()
+    assert leaf.grad.item() == 3
