@@ -163,7 +163,8 @@ static enum taken take(kf_tensor *tensor, PyObject *result)
 {
     struct kin kin = {NULL};
     enum taken taken = put_back ? find_kin(tensor, &kin) : OTHER;
-    if (taken == TAKEN && ((kf_tensor *)result)->tracked == Py_True)
+    PyObject *tracked = ((kf_tensor *)result)->tracked;
+    if (taken == TAKEN && (tracked == Py_True || tracked == kf_spent))
         taken = OTHER;
     kf_node *whole = taken == TAKEN ? put_in(&kin, result) : NULL, *nodes[MOST_OTHERS];
     Py_ssize_t made = 0;

@@ -330,7 +330,7 @@ class Core(_Fields):
             whole = self._seen_in(eldest, kin, node, tracked)
             if eldest._tracked and not eldest._leaf and (apart or not grad_enabled.get()):
                 whole = unseen(eldest._node, whole)
-            eldest._take(whole, tracked or eldest._tracked, self)
+            eldest._take(whole, tracked or eldest._tracked or (tracked if tracked is SPENT else None), self)
             tracked, node = eldest._tracked, eldest._node
             if tracked and not apart:
                 own = own_node(walked(node, kin.way), node)

@@ -204,3 +204,22 @@ def test_a_detached_loss_that_is_a_leaf_has_gradients_of_its_own() -> None:
     loss.backward()
     (leaf * 3).backward()
     assert leaf.grad.item() == 3
+
+
+@pytest.mark.parametrize("form", ["whole", "whole with a view", "view", "place"])
+def test_a_loss_that_was_spent_is_none_to_what_shows_it_either(form: str) -> None:
+    weights = Tensor([1.0, 2.0], requires_grad=True)
+    loss = (weights * weights).sum()
+    loss.backward()
+    base = Tensor([0.0, 0.0])
+    view = base[0] if form != "whole" else None
+    if form == "place":
+        base[0] += loss
+    else:
+        (view if form == "view" and view is not None else base).add_(loss)
+    for shown in (base, view):
+        if shown is not None:
+            assert shown.max().item() == 5
+            with pytest.raises(RuntimeError, match=AGAIN):
+                shown.sum().backward()
+    assert weights.grad is not None and weights.grad.tolist() == [2, 4]
