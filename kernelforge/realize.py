@@ -76,6 +76,7 @@ else:
         whiles="kernelforge.whiles",
     )
 
+MOST_TIMES: Final = 100  # that a node is computed until somebody reads it
 _carries: Final[dict[tuple[object, ...], tuple[int, ...]]] = {}  # places of what loops carry on, by graphs that tell
 
 
@@ -402,12 +403,13 @@ def stored(node: Node) -> Buffer:
     if node.op == "buffer":
         buffer: Buffer = node.attr
         return buffer
-    realize([node])
-    with exclusive.lock:  # while others plan, buffers may be hidden
-        found = node.realized
-    if found is None:
-        raise InternalError(f"{node!r} has no buffer after it was realized")
-    return found
+    for _ in range(MOST_TIMES):  # another thread's step may let go of what was computed ahead
+        realize([node])
+        with exclusive.lock:  # while others plan, buffers may be hidden
+            found = node.realized
+        if found is not None:
+            return found
+    raise InternalError(f"{node!r} has no buffer after it was realized")
 
 
 def read(node: Node) -> NDArray:

@@ -176,7 +176,7 @@ ARITHMETIC: dict[str, Case] = {
     **{name: named("biu", name, other) for name in ["bitwise_and", "bitwise_or", "bitwise_xor"]},
     "bitwise_not": named("biu", "bitwise_not"),
     "div": named("biuf", "div", divisor),
-    "floor_divide": Case("biuf", lambda x, y: x // y, divisor),
+    "floor_divide": named("biuf", "floor_divide", divisor),  # of infinities the operator gives something else
     "remainder": Case("biuf", lambda x, y: x % y, divisor),
     "fmod": named("biuf", "fmod", divisor),
     "radd": Case("biuf", lambda x, y: y + x, other),
