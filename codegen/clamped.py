@@ -71,7 +71,7 @@ def _with(e: Expr, facts: Facts) -> Facts:
 
 
 def _either(a: Between, b: Between) -> Between:
-    low, high = (min(a.low, b.low), max(a.high, b.high))
+    low, high = min(a.low, b.low), max(a.high, b.high)
     if isfinite(a.low) and isfinite(b.low):
         low = smallest(int(a.low), int(b.low))
     if isfinite(a.high) and isfinite(b.high):

@@ -35,7 +35,8 @@ def make_function(
     if not all(nbytes for _, _, nbytes in plan.made):
         return
     kept = [slot for preparation in plan.preparations for slot in preparation.outputs]
-    batch = [pair for position, pair in enumerate(plan.batch) if position not in plan.prepared]
+    prepared = plan.prepared
+    batch = [pair for position, pair in enumerate(plan.batch) if position not in prepared]
     needed, scratch = plan.lean if kept else (plan.blocks, plan.scratch)
     leaves = sum(slot.role == "leaf" for slot in plan.slots)
     where = {number: (number, 0) for number in range(leaves)}
@@ -53,7 +54,7 @@ def make_function(
     fixed = {number: memory_of_flags(number) for number in plan.flags} | plan.given
     sums = sum(size for preparation in plan.preparations for size in preparation.sizes)
     from_nothing = not any(preparation.leaves for preparation in plan.preparations)
-    if kept and from_nothing and sums <= TABLES and plan.prepared <= set(skipped):
+    if kept and from_nothing and sums <= TABLES and prepared <= set(skipped):
         fixed, kept, plan.has_tables = fixed | {number: memories[number] for number in kept}, [], True
     where |= {number: (leaves + len(sizes) + i, 0) for i, number in enumerate(fixed)}
     where |= {number: (leaves + len(sizes) + len(fixed) + i, 0) for i, number in enumerate(kept)}

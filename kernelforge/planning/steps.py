@@ -302,7 +302,7 @@ class Plan:
     @property
     def counts(self) -> tuple[int, int, int]:
         """Launches of its function, their operations, and the bytes they must at least move."""
-        spared = [step.program for i, step in enumerate(self.steps) if i in self.prepared and isinstance(step, Launch)]
+        spared = [step.program for i in self.prepared if isinstance(step := self.steps[i], Launch)]
         flops, nbytes = sum(program.flops for program in spared), sum(program.nbytes for program in spared)
         return self.kernels - len(spared), self.flops - flops, self.nbytes - nbytes
 

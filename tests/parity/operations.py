@@ -60,6 +60,7 @@ DIFFERS: Final = {
     "a loss after its backward()":
         "has requires_grad None; backward() through it is an error, as in torch; through what led to it it is none",
     "floor_divide of infinities": "is NaN, as in torch and NumPy; the operator // is floor(x / y)",
+    "cdist with p=inf of NaN": "is NaN; torch's is the largest of the other differences, or 0",
     "tensors without dimensions": "have as much to say about a result's type as any other",
     "inv, det, qr, svd, eigh, eig, lu_factor, ldl_factor, ...":
         "are computed by NumPy on the host, their gradients in tensor operations",
